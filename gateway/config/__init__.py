@@ -1,0 +1,1 @@
+"""Settings: the schema is the reference, loading reports all faults at once."""

@@ -1,0 +1,1 @@
+"""Who somebody is: credentials, DID tokens, and what Magic knows of their issuers."""

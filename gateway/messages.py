@@ -1,0 +1,165 @@
+"""
+The nouns: what one stage of a request's journey hands to the next.
+
+Those made once for each request are named tuples, which are immutable and cost a third of a frozen
+dataclass to make (0.35 µs instead of 1.2 µs for eight fields); the others are frozen dataclasses.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import NamedTuple
+
+from multidict import CIMultiDictProxy
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+
+RawFields = Sequence[tuple[bytes, bytes]]
+"""Field lines as received: name and value, in order, case kept, repeated ones apart."""
+
+
+class RequestHead(NamedTuple):
+    """The head of one request, as the parser read it; nothing in it is trusted yet."""
+
+    method: str
+    target: str
+    """The request target as received (RFC 9112 section 3.2), not yet canonical."""
+    version: tuple[int, int]
+    headers: CIMultiDictProxy[str]
+    """For look-ups; the field lines themselves are ``raw_fields``."""
+    raw_fields: RawFields
+    peer: IPAddress
+    """The other end of the socket: a proxy in front, or the client."""
+    request_id: str
+    """Made by us: an id taken from a client would let it forge log lines."""
+
+
+class Target(NamedTuple):
+    """The canonical target: what routes are matched against is what goes upstream."""
+
+    path: str
+    """Percent-encoded, without dot or empty segments, escapes in upper case."""
+    wire: str
+    """``path`` with the query, as it is serialised upstream."""
+    has_encoded_slash: bool
+
+
+class Auth(StrEnum):
+    """What a route asks of the caller."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+    NONE = "none"
+
+
+class AuthMethod(StrEnum):
+    """The kind of credential that proved an identity."""
+
+    SESSION = "session"
+    DID_TOKEN = "did-token"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """What Magic knows of an issuer: the metadata in ``user:{issuer}``."""
+
+    issuer: str
+    email: str | None = None
+    public_address: str | None = None
+    phone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Somebody whom Magic has proven, and how we came to know."""
+
+    user: User
+    method: AuthMethod
+    token_id: str
+    """``tid`` of the DID token that proved it, now or when the session was made."""
+    expires_at_ms: int
+    """Unix time in milliseconds at which the proof ends."""
+    session_key: str | None = None
+    """The session's key in the store; None where no session was used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A rate limit of the config: at most ``rate`` requests in any ``window_s`` seconds."""
+
+    name: str
+    rate: int
+    window_s: int
+    on_store_failure: str = "local"
+    """``local`` (count in this process), ``open`` (let pass) or ``closed`` (refuse)."""
+
+
+class LimitState(NamedTuple):
+    """Where a caller stands with one limit, after a request was charged or refused."""
+
+    limit: Limit
+    allowed: bool
+    remaining: int
+    reset_s: float
+    """Seconds until the current window ends."""
+    retry_after_s: float
+    """Seconds until one more request would be allowed; 0 while it already would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One entry of ``routes:``, compiled."""
+
+    name: str
+    path: str
+    """An exact path, or a prefix that ends in ``/*``."""
+    upstream: str
+    auth: Auth = Auth.REQUIRED
+    host: str | None = None
+    """Lower case, without port; None for any host."""
+    methods: frozenset[str] | None = None
+    limits: tuple[Limit, ...] = ()
+    forward_credentials: bool = False
+    """Whether the app may see ``Authorization: Bearer`` and the session cookie."""
+    keep_encoded_slashes: bool = False
+    is_internal: bool = False
+    """Whether it leads to the gateway's own pages, which may see whose request it is."""
+
+
+class Outbound(NamedTuple):
+    """A request that was admitted: what goes upstream, but for the body and its framing."""
+
+    route: Route
+    method: str
+    target: Target
+    fields: bytes
+    """Serialised field lines, each with its CRLF, without framing and connection fields."""
+    client: IPAddress
+    identity: Identity | None
+
+
+class Reply(NamedTuple):
+    """An answer of the gateway itself."""
+
+    status: int
+    fields: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+@dataclass(slots=True)
+class Journey:
+    """
+    What became known of one request on its way, for the access log alone.
+
+    No decision reads it: it is filled in as the stages return.
+    """
+
+    client: IPAddress | None = None
+    route: str = ""
+    path: str = ""
+    issuer: str = ""
+    auth_method: str = ""
+    refusal: str = ""
+    reason: str = ""

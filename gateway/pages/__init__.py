@@ -1,0 +1,1 @@
+"""The gateway's own pages: one more app behind the gateway."""

@@ -1,0 +1,107 @@
+"""
+The doors to the world, as protocols: what the journey may ask for; who answers is not its concern.
+
+Each has one contract suite in ``tests/contract``, run over every implementation.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from gateway.messages import Identity, Limit, LimitState, User
+
+
+class Script(NamedTuple):
+    """A Lua script that the store runs as one step."""
+
+    name: str
+    source: str
+
+
+class Store(Protocol):
+    """
+    A Redis-compatible server.
+
+    Every method raises `StoreUnavailable` when no answer came in time; nothing else of the
+    client library's comes through. Keys are given without the configured prefix.
+    """
+
+    async def get(self, key: str) -> bytes | None:
+        """The value, or None. Calls of one event-loop tick travel together."""
+
+    async def set(self, key: str, value: bytes, *, expires_at_ms: int) -> None:
+        """Store ``value`` until ``expires_at_ms`` (Unix time in milliseconds, ``PXAT``)."""
+
+    async def add(self, key: str, value: bytes, *, expires_at_ms: int) -> bool:
+        """Like `set`, but only if the key is absent; whether it was."""
+
+    async def delete(self, key: str) -> bool:
+        """Remove ``key``; whether it was there."""
+
+    async def run(
+        self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]
+    ) -> object:
+        """Run a script; every key that it touches is in ``keys``."""
+
+    async def ping(self) -> None:
+        """Return if the store answers."""
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+
+
+class Limiter(Protocol):
+    """Counts what callers use up."""
+
+    async def spend(self, limit: Limit, caller: str) -> LimitState:
+        """
+        Charge ``caller`` one request, unless that would exceed ``limit``.
+
+        A refused request is not charged. Raises `StoreUnavailable` only under
+        ``on_store_failure: closed``.
+        """
+
+
+class TokenVerifier(Protocol):
+    """Proves whose a DID token is."""
+
+    async def verify(self, token: str) -> Identity:
+        """
+        The identity that ``token`` proves.
+
+        Raises `InvalidToken`, `ExpiredToken`, `StoreUnavailable` or `MagicUnavailable`.
+        """
+
+
+class Directory(Protocol):
+    """Knows which issuers are Magic's users."""
+
+    async def user(self, issuer: str) -> User | None:
+        """
+        What Magic knows of ``issuer``; None if Magic does not know it.
+
+        Raises `MagicUnavailable` or `StoreUnavailable` where that cannot be told.
+        """
+
+
+class Sessions(Protocol):
+    """Keeps who is signed in."""
+
+    async def create(self, identity: Identity) -> tuple[str, Identity]:
+        """
+        Exchange what a DID token proved for a session: the cookie's value, and its identity.
+
+        Raises `TokenAlreadyUsed` or `StoreUnavailable`.
+        """
+
+    async def find(self, cookie: str) -> Identity:
+        """Whose session it is. Raises `SessionEnded` or `StoreUnavailable`."""
+
+    async def end(self, session_key: str) -> None:
+        """Forget the session, here and in the store. Raises `StoreUnavailable`."""
+
+
+class Clock(Protocol):
+    """Unix time in seconds; ``time.time`` is one."""
+
+    def __call__(self) -> float:
+        """Now."""
