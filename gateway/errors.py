@@ -27,6 +27,10 @@ class StartError(GatewayError):
     """The gateway cannot start here: a library lacks its C part, a port is taken, and the like."""
 
 
+class NotReached(StartError):
+    """A server without which the gateway cannot start did not answer."""
+
+
 class Refusal(GatewayError):
     """A request that goes no further. Abstract: raise one of its kinds."""
 
@@ -70,10 +74,6 @@ class HeadTooLarge(Refusal):
     """The head is longer than ``server.max.head_bytes`` or has too many fields."""
 
 
-class TargetTooLong(Refusal):
-    """The request line is longer than ``server.max.head_bytes``."""
-
-
 class UnsupportedVersion(Refusal):
     """Neither HTTP/1.0 nor HTTP/1.1."""
 
@@ -99,6 +99,10 @@ class ExpectationFailed(Refusal):
 
 class NoRoute(Refusal):
     """No route matches."""
+
+
+class MethodNotAllowed(Refusal):
+    """One of the gateway's own pages does not know the method."""
 
 
 class RateLimited(Refusal):
@@ -165,8 +169,8 @@ class UpstreamBusy(Unavailable):
     """All connections to the upstream are taken."""
 
 
-class ShuttingDown(Unavailable):
-    """The gateway is draining."""
+class Overloaded(Unavailable):
+    """There are ``server.max.connections`` already."""
 
 
 class UpstreamUnreachable(Refusal):
@@ -203,13 +207,13 @@ ANSWERS: dict[type[Refusal], Answer] = {
     RequestTimeout:       Answer(_S.REQUEST_TIMEOUT, "request_timeout", "The request took too long to arrive", "RFC 9110 §15.5.9"),
     BodyTooLarge:         Answer(_S.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body is too large", "RFC 9110 §15.5.14"),
     HeadTooLarge:         Answer(_S.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "The header section is too large", "RFC 6585 §5"),
-    TargetTooLong:        Answer(_S.REQUEST_URI_TOO_LONG, "target_too_long", "The request target is too long", "RFC 9110 §15.5.15"),
     UnsupportedVersion:   Answer(_S.HTTP_VERSION_NOT_SUPPORTED, "unsupported_version", "HTTP version not supported", "RFC 9110 §15.6.6"),
     UnsupportedMethod:    Answer(_S.NOT_IMPLEMENTED, "unsupported_method", "Method not supported", "RFC 9110 §15.6.2"),
     UnsupportedCoding:    Answer(_S.NOT_IMPLEMENTED, "unsupported_coding", "Transfer coding not supported", "RFC 9112 §6.1"),
     UnsupportedUpgrade:   Answer(_S.NOT_IMPLEMENTED, "unsupported_upgrade", "Upgrade not supported", "RFC 9110 §7.8"),
     ExpectationFailed:    Answer(_S.EXPECTATION_FAILED, "expectation_failed", "Expectation not supported", "RFC 9110 §15.5.18"),
     NoRoute:              Answer(_S.NOT_FOUND, "no_route", "Nothing here", "RFC 9110 §15.5.5"),
+    MethodNotAllowed:     Answer(_S.METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed here", "RFC 9110 §15.5.6"),
     RateLimited:          Answer(_S.TOO_MANY_REQUESTS, "rate_limited", "Too many requests", "RFC 6585 §4"),
     Unauthenticated:      Answer(_S.UNAUTHORIZED, "unauthenticated", "Sign in first", "RFC 9110 §15.5.2"),
     InvalidToken:         Answer(_S.UNAUTHORIZED, "invalid_token", "The token is not valid", "RFC 6750 §3.1"),
@@ -221,7 +225,7 @@ ANSWERS: dict[type[Refusal], Answer] = {
     StoreUnavailable:     Answer(_S.SERVICE_UNAVAILABLE, "store_unavailable", "Sign-in state cannot be checked right now", "RFC 9110 §15.6.4"),
     MagicUnavailable:     Answer(_S.SERVICE_UNAVAILABLE, "magic_unavailable", "Sign-in cannot be checked right now", "RFC 9110 §15.6.4"),
     UpstreamBusy:         Answer(_S.SERVICE_UNAVAILABLE, "upstream_busy", "The application is busy", "RFC 9110 §15.6.4"),
-    ShuttingDown:         Answer(_S.SERVICE_UNAVAILABLE, "shutting_down", "The gateway is restarting", "RFC 9110 §15.6.4"),
+    Overloaded:           Answer(_S.SERVICE_UNAVAILABLE, "overloaded", "Too many connections", "RFC 9110 §15.6.4"),
     UpstreamUnreachable:  Answer(_S.BAD_GATEWAY, "upstream_unreachable", "The application cannot be reached", "RFC 9110 §15.6.3"),
     BadUpstreamAnswer:    Answer(_S.BAD_GATEWAY, "bad_upstream_answer", "The application gave a malformed answer", "RFC 9110 §15.6.3"),
     UpstreamTimeout:      Answer(_S.GATEWAY_TIMEOUT, "upstream_timeout", "The application took too long", "RFC 9110 §15.6.5"),

@@ -20,6 +20,15 @@ RawFields = Sequence[tuple[bytes, bytes]]
 """Field lines as received: name and value, in order, case kept, repeated ones apart."""
 
 
+class Caller(NamedTuple):
+    """An address with its two spellings, made once for each connection."""
+
+    address: IPAddress
+    text: str
+    limit_key: str
+    """Under which its use is counted; see `gateway.client_ip.caller`."""
+
+
 class RequestHead(NamedTuple):
     """The head of one request, as the parser read it; nothing in it is trusted yet."""
 
@@ -30,7 +39,7 @@ class RequestHead(NamedTuple):
     headers: CIMultiDictProxy[str]
     """For look-ups; the field lines themselves are ``raw_fields``."""
     raw_fields: RawFields
-    peer: IPAddress
+    peer: Caller
     """The other end of the socket: a proxy in front, or the client."""
     request_id: str
     """Made by us: an id taken from a client would let it forge log lines."""
@@ -136,7 +145,6 @@ class Outbound(NamedTuple):
     target: Target
     fields: bytes
     """Serialised field lines, each with its CRLF, without framing and connection fields."""
-    client: IPAddress
     identity: Identity | None
 
 
@@ -156,7 +164,8 @@ class Journey:
     No decision reads it: it is filled in as the stages return.
     """
 
-    client: IPAddress | None = None
+    client: str = ""
+    host: str = ""
     route: str = ""
     path: str = ""
     issuer: str = ""

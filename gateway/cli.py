@@ -1,0 +1,159 @@
+"""
+The commands.
+
+Exit status: 0 yes, 1 the answer is no or the gateway cannot run here, 2 wrong usage or config, 3 a
+needed server was not reached.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn, TypeVar
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlsplit
+from urllib.request import Request, urlopen
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from gateway import __version__, serve
+from gateway.config.lint import lint
+from gateway.config.load import load
+from gateway.config.reference import schema as json_schema
+from gateway.config.schema import Settings
+from gateway.demo import demo as run_demo
+from gateway.errors import ConfigError, NotReached, StartError
+from gateway.telemetry import logs
+
+EXIT_NO, EXIT_CONFIG, EXIT_NOT_REACHED = 1, 2, 3
+
+_DEFAULT_CONFIG = "config/gateway.yaml"
+_MINT_TIMEOUT_S = 10
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def _config_option(command: F) -> F:
+    return click.option(
+        "--config",
+        "path",
+        type=click.Path(path_type=Path, dir_okay=False),
+        envvar="GATEWAY_CONFIG",
+        default=_DEFAULT_CONFIG,
+        show_default=True,
+        help="The config file; also $GATEWAY_CONFIG.",
+    )(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="gateway")
+def main() -> None:
+    """Let in only people whom Magic Link has proven."""
+
+
+@main.command()
+@_config_option
+def run(path: Path) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    settings = _load(path)
+    logs.set_up()
+    try:
+        serve.run(serve.serve(settings, serve.announce))
+    except StartError as error:
+        _fail(str(error), EXIT_NOT_REACHED if isinstance(error, NotReached) else EXIT_NO)
+
+
+@main.command()
+@click.option("--port", default=8080, show_default=True, help="Taken if it is free.")
+def demo(port: int) -> None:
+    """Serve a sample app in development mode, and print what to try."""
+    logs.set_up()
+    try:
+        serve.run(run_demo(port))
+    except StartError as error:
+        _fail(str(error), EXIT_NO)
+
+
+@main.command()
+@_config_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def check(path: Path, *, as_json: bool) -> None:
+    """Say whether the config can be used, and what in it is probably not meant."""
+    try:
+        settings = load(path, os.environ)
+    except ConfigError as error:
+        if as_json:
+            _print_json({"ok": False, "problems": error.problems, "warnings": []})
+            sys.exit(EXIT_CONFIG)
+        _fail_config(error)
+    findings = lint(settings)
+    if as_json:
+        _print_json({"ok": True, "problems": [], "warnings": [str(found) for found in findings]})
+        return
+    _show_routes(settings)
+    for found in findings:
+        click.echo(f"{path}: warning: {found}", err=True)
+    click.echo(f"{path}: ok")
+
+
+@main.command()
+def schema() -> None:
+    """Print the config's JSON Schema, for editors and CI."""
+    _print_json(json_schema())
+
+
+@main.group()
+def token() -> None:
+    """DID tokens."""
+
+
+@token.command()
+@click.argument("email")
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The gateway.")
+@click.option("--lifetime", "lifetime_s", default=900, show_default=True, help="In seconds.")
+def mint(email: str, url: str, lifetime_s: int) -> None:
+    """Ask a gateway in development mode for EMAIL's token."""
+    if urlsplit(url).scheme not in {"http", "https"}:
+        raise click.BadParameter("expected http:// or https://", param_hint="--url")
+    page = f"/_gateway/development/token?email={quote(email)}&lifetime_s={lifetime_s}"
+    try:
+        with urlopen(Request(url + page, method="POST"), timeout=_MINT_TIMEOUT_S) as response:  # noqa: S310 (checked above)
+            click.echo(response.read().decode().strip())
+    except HTTPError as error:
+        _fail(f"{url} answered {error.code}: is it in development mode?", EXIT_NO)
+    except (URLError, TimeoutError) as error:
+        _fail(f"{url} was not reached: {getattr(error, 'reason', error)}", EXIT_NOT_REACHED)
+
+
+def _load(path: Path) -> Settings:
+    try:
+        return load(path, os.environ)
+    except ConfigError as error:
+        _fail_config(error)
+
+
+def _fail_config(error: ConfigError) -> NoReturn:
+    for problem in error.problems:
+        click.echo(problem, err=True)
+    sys.exit(EXIT_CONFIG)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    click.echo(f"gateway: {message}", err=True)
+    sys.exit(status)
+
+
+def _show_routes(settings: Settings) -> None:
+    table = Table("route", "host", "path", "methods", "auth", "upstream")
+    for route in settings.routes:
+        methods = ", ".join(sorted(route.match.methods)) if route.match.methods else "any"
+        host = route.match.host or "any"
+        table.add_row(route.name, host, route.match.path, methods, route.auth.value, route.upstream)
+    Console().print(table)
+
+
+def _print_json(value: object) -> None:
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())

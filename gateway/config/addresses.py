@@ -1,0 +1,239 @@
+"""
+Where things are: hosts, listen addresses, origins, networks, the URL of the store.
+
+A parser raises `ValueError` that says what was expected, never what was found: that may be a
+secret.
+"""
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Annotated, NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import PlainSerializer, SecretStr, WithJsonSchema
+
+from gateway.config.texts import HIDDEN
+from gateway.config.units import of_text
+from gateway.messages import IPNetwork
+
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+# A name that ends so is read by resolvers as an IPv4 address: 0x7f.1 is 127.0.0.1.
+_NUMBER_LAST = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
+_AUTHORITY = re.compile(r"(\[[^][]*\]|[^][:]*)(?::([0-9]{1,5}))?")
+_ORIGIN = re.compile(r"(https?)://([^/]*)/?", re.IGNORECASE)
+_HIGHEST_PORT = 65535
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Address(NamedTuple):
+    """A TCP address; the host in lower case, an IPv6 one without brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{bracketed(self.host)}:{self.port}"
+
+
+def bracketed(name: str) -> str:
+    """``name`` as it stands in a URL."""
+    return f"[{name}]" if ":" in name else name
+
+
+def host(text: str) -> str:
+    """A DNS name or an IP address (IPv6 in brackets), normalised. Raises `ValueError`."""
+    name = text.lower()
+    try:
+        if name.startswith("[") and name.endswith("]") and "%" not in name:
+            return str(IPv6Address(name[1:-1]))
+        if _NUMBER_LAST.fullmatch(name):
+            return str(IPv4Address(name))
+    except ValueError:
+        name = ""  # what the library says would show the value
+    if not _NAME.fullmatch(name):
+        raise ValueError("expected a host name or an IP address (IPv6 in brackets)")
+    return name
+
+
+def host_field(text: str) -> str:
+    """Like `host`, but an IPv6 address keeps its brackets, as in ``Host``. Raises `ValueError`."""
+    return bracketed(host(text))
+
+
+def _address(authority: str, default_port: int | None) -> Address:
+    match = _AUTHORITY.fullmatch(authority)
+    port = int(match[2]) if match and match[2] else default_port
+    if match is None or port is None or port > _HIGHEST_PORT:
+        raise ValueError
+    return Address(host(match[1]), port)
+
+
+def listen(text: str) -> Address:
+    """
+    The address in ``0.0.0.0:8080`` or ``[::]:8080``; port 0 is any free one.
+
+    Raises `ValueError`.
+    """
+    if text.startswith("unix:"):
+        raise ValueError("unix: is not supported yet")
+    try:
+        return _address(text, None)
+    except ValueError:
+        raise ValueError("expected host:port such as 0.0.0.0:8080 or [::]:8080") from None
+
+
+def _origin(text: str) -> tuple[str, Address]:
+    match = _ORIGIN.fullmatch(text)
+    if match is None:
+        raise ValueError
+    scheme = match[1].lower()
+    address = _address(match[2], _DEFAULT_PORTS[scheme])
+    if not address.port:
+        raise ValueError
+    return scheme, address
+
+
+def origin(text: str) -> str:
+    """
+    An origin (RFC 6454) as a browser writes it: lower case, no default port, no slash at the end.
+
+    Raises `ValueError`.
+    """
+    try:
+        scheme, address = _origin(text)
+    except ValueError:
+        raise ValueError(
+            "expected an origin such as https://app.example.com: scheme, host, port if need be"
+        ) from None
+    if address.port == _DEFAULT_PORTS[scheme]:
+        return f"{scheme}://{bracketed(address.host)}"
+    return f"{scheme}://{address}"
+
+
+def optional_origin(text: str) -> str | None:
+    """Like `origin`; None for empty text, which an unset variable gives. Raises `ValueError`."""
+    return origin(text) if text else None
+
+
+def server(text: str) -> Address:
+    """Where an app listens, from ``http://host:port``. Raises `ValueError`."""
+    if text.startswith(("https:", "unix:")):
+        raise ValueError(f"{text.partition(':')[0]}: is not supported yet")
+    try:
+        _, address = _origin(text)
+    except ValueError:
+        raise ValueError("expected http://host:port such as http://127.0.0.1:3000") from None
+    return address
+
+
+def server_text(address: Address) -> str:
+    """The inverse of `server`."""
+    return f"http://{address}"
+
+
+def network(text: str) -> IPNetwork:
+    """A CIDR network; not all of the internet. Raises `ValueError`."""
+    try:
+        wide = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError("expected a network such as 10.0.0.0/8 or fd00::/8") from None
+    if not wide.prefixlen:
+        raise ValueError("a /0 network would let every client name its own address")
+    if ip_address(text.partition("/")[0]) != wide.network_address:
+        raise ValueError(f"has bits set beyond its /{wide.prefixlen}")
+    return wide
+
+
+def is_loopback(name: str) -> bool:
+    """Whether only this machine can reach ``name``, a host as `host` returns it."""
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
+def is_loopback_http(url: str) -> bool:
+    """Whether only this machine can reach ``url``, an origin as `origin` returns it, over http."""
+    scheme, address = _origin(url)
+    return scheme == "http" and is_loopback(address.host)
+
+
+def redis_url(text: str) -> SecretStr:
+    """
+    The store's URL, which may hold a password.
+
+    Raises `ValueError`.
+    """
+    if not _is_redis_url(text):
+        raise ValueError(
+            "expected redis://host:port, rediss://host:port, unix:///path or embedded://"
+            " (here or in REDIS_URL); other schemes are not supported yet"
+        )
+    return SecretStr(text)
+
+
+def _is_redis_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of the port, or of brackets
+        return False
+    match parts.scheme:
+        case "redis" | "rediss":
+            return has_host
+        case "unix":
+            return len(parts.path) > 1
+        case "embedded":
+            return not parts.netloc
+    return False
+
+
+Listen = Annotated[
+    Address,
+    of_text(listen),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "examples": ["0.0.0.0:8080", "[::]:8080"]}),
+]
+"""A TCP address to listen on."""
+
+Origin = Annotated[
+    str,
+    of_text(origin),
+    WithJsonSchema({"type": "string", "examples": ["https://app.example.com"]}),
+]
+"""Scheme, host, and the port where it is not the scheme's own."""
+
+OptionalOrigin = Annotated[
+    str | None,
+    of_text(optional_origin, null=""),
+    WithJsonSchema({"type": ["string", "null"]}),
+]
+"""An origin, or nothing."""
+
+ServerAddress = Annotated[
+    Address,
+    of_text(server),
+    PlainSerializer(server_text),
+    WithJsonSchema({"type": "string", "examples": ["http://127.0.0.1:3000"]}),
+]
+"""Where an app listens."""
+
+Network = Annotated[
+    IPNetwork,
+    of_text(network),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8"]}),
+]
+"""A network in CIDR notation."""
+
+HostField = Annotated[str, of_text(host_field), WithJsonSchema({"type": "string"})]
+"""A host as it stands in ``Host``, without port."""
+
+RedisUrl = Annotated[
+    SecretStr,
+    of_text(redis_url),
+    HIDDEN,
+    WithJsonSchema({"type": "string", "examples": ["redis://127.0.0.1:6379/0", "embedded://"]}),
+]
+"""Where the store is."""

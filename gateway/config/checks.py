@@ -1,0 +1,164 @@
+"""
+What one place of a config demands of another.
+
+The checks read the draft, of any shape whatever, and judge what is there: a fault in one place
+hides none in another. No message shows a value of the draft; keys are shown, they are never filled
+in.
+"""
+
+from collections.abc import Callable, Iterator
+
+from gateway.config import addresses
+from gateway.config.draft import Draft
+from gateway.config.names import needs_https
+from gateway.config.paths import is_under, prefix
+from gateway.config.problems import Path, Problem, Unreadable, dotted
+from gateway.config.schema import IdentityHeaders
+
+Check = Callable[[Draft], Iterator[Problem]]
+
+_LOOPBACK = "development mode is for this machine alone: "
+
+
+def forwarding_header_is_vouched_for(draft: Draft) -> Iterator[Problem]:
+    """A header that anyone can write says nothing until a trusted proxy has appended to it."""
+    if draft.text("server", "client_ip") == "x-forwarded-for" and draft.at(
+        "server", "trusted_proxies"
+    ) in (None, []):
+        yield Problem(("server", "client_ip"), "x-forwarded-for needs server.trusted_proxies")
+
+
+def development_stays_on_loopback(draft: Draft) -> Iterator[Problem]:
+    """Whoever reaches a gateway in development mode can sign in as anybody."""
+    if draft.text("magic", "mode") != "development":
+        return
+    for place, _ in enumerate(draft.items("server", "listen")):
+        at = ("server", "listen", place)
+        address = draft.parsed(addresses.listen, *at)
+        if address and not addresses.is_loopback(address.host):
+            yield Problem(at, f"{_LOOPBACK}listen on 127.0.0.1, [::1] or localhost")
+    url = draft.parsed(addresses.origin, "server", "public_url")
+    if url and not addresses.is_loopback_http(url):
+        yield Problem(("server", "public_url"), f"{_LOOPBACK}expected http://localhost:port")
+
+
+def cookie_suits_scheme(draft: Draft) -> Iterator[Problem]:
+    """A browser drops, without a word, a cookie whose prefix asks for https."""
+    url = draft.parsed(addresses.origin, "server", "public_url") or ""
+    if url.startswith("http:") and needs_https(draft.text("session", "cookie")):
+        yield Problem(("session", "cookie"), "a name with this prefix needs an https public_url")
+
+
+def secrets_suit_mode(draft: Draft) -> Iterator[Problem]:
+    """Live mode cannot do without its secrets, development mode must not have a live key."""
+    match draft.text("magic", "mode") or draft.at("magic", "mode"):
+        case "development":
+            if draft.text("magic", "secret_key").startswith("sk_live_"):
+                yield Problem(
+                    ("magic", "secret_key"), "a live key has no place in development mode"
+                )
+        case None | "live":
+            if draft.at("magic", "secret_key") in (None, ""):
+                yield Problem(("magic", "secret_key"), "required in live mode")
+            if draft.at("session", "keys") in (None, []):
+                yield Problem(("session", "keys"), "required in live mode")
+
+
+def identity_headers_differ(draft: Draft) -> Iterator[Problem]:
+    """Two identity headers of one folded name would be one field to the app."""
+    written = {**IdentityHeaders().model_dump(), **draft.mapping("identity", "headers")}
+    names = (
+        (("identity", "headers", key), name.lower())
+        for key, name in written.items()
+        if isinstance(name, str)
+    )
+    yield from _repeated(names, "same header as")
+
+
+def route_names_differ(draft: Draft) -> Iterator[Problem]:
+    """A log line names one route."""
+    yield from _repeated(
+        (((*at, "name"), draft.text(*at, "name")) for at in _routes(draft)), "same name as"
+    )
+
+
+def routes_differ(draft: Draft) -> Iterator[Problem]:
+    """Of two routes for the same requests, the later one is dead: its author meant otherwise."""
+    yield from _repeated(
+        (((*at, "match"), _matched(draft, at)) for at in _routes(draft)), "same requests as"
+    )
+
+
+def _matched(draft: Draft, at: Path) -> object:
+    """Host, path and methods; None where the path is missing or the rest is faulty."""
+    path = draft.text(*at, "match", "path")
+    host, methods = draft.at(*at, "match", "host"), draft.at(*at, "match", "methods")
+    if not path or isinstance(host, Unreadable) or isinstance(methods, Unreadable):
+        return None
+    names = frozenset(map(str, draft.items(*at, "match", "methods")))
+    return draft.text(*at, "match", "host").lower(), path, names
+
+
+def routes_lead_somewhere(draft: Draft) -> Iterator[Problem]:
+    """A route names an upstream that there is."""
+    known = draft.mapping("upstreams")
+    for at in _routes(draft):
+        name = draft.text(*at, "upstream")
+        if name and name not in known:
+            yield Problem((*at, "upstream"), f"no such upstream; there is {_list(known)}")
+
+
+def routes_are_limited_by_limits(draft: Draft) -> Iterator[Problem]:
+    """A route names limits that there are, each once."""
+    known = draft.mapping("limits")
+    for at in _routes(draft):
+        places = [(*at, "limits", place) for place, _ in enumerate(draft.items(*at, "limits"))]
+        for place in places:
+            name = draft.text(*place)
+            if name and name not in known:
+                yield Problem(place, f"no such limit; there is {_list(known)}")
+        yield from _repeated(((place, draft.text(*place)) for place in places), "same limit as")
+
+
+def routes_leave_our_pages_alone(draft: Draft) -> Iterator[Problem]:
+    """A route at the gateway's prefix could pose as its login page."""
+    pages = draft.parsed(prefix, "server", "prefix") or "/_gateway"
+    for at in _routes(draft):
+        if is_under(draft.text(*at, "match", "path"), pages):
+            yield Problem((*at, "match", "path"), "lies under server.prefix, the gateway's own")
+
+
+def _routes(draft: Draft) -> Iterator[Path]:
+    return (("routes", place) for place, _ in enumerate(draft.items("routes")))
+
+
+def _repeated(entries: Iterator[tuple[Path, object]], message: str) -> Iterator[Problem]:
+    """A problem for each entry whose value came before; empty values are no values."""
+    first: dict[object, Path] = {}
+    for path, value in entries:
+        if value and first.setdefault(value, path) is not path:
+            yield Problem(path, f"{message} {dotted(first[value])}")
+
+
+def _list(known: dict[str, object]) -> str:
+    return ", ".join(sorted(known)) or "none"
+
+
+CHECKS: tuple[Check, ...] = (
+    forwarding_header_is_vouched_for,
+    development_stays_on_loopback,
+    cookie_suits_scheme,
+    secrets_suit_mode,
+    identity_headers_differ,
+    route_names_differ,
+    routes_differ,
+    routes_lead_somewhere,
+    routes_are_limited_by_limits,
+    routes_leave_our_pages_alone,
+)
+
+
+def problems(draft: Draft) -> Iterator[Problem]:
+    """All that does not fit together in ``draft``."""
+    for check in CHECKS:
+        yield from check(draft)

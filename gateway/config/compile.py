@@ -1,0 +1,39 @@
+"""Settings to the routes that the journey knows."""
+
+from gateway.config.schema import LimitSettings, RouteSettings, Settings
+from gateway.messages import Limit, Route
+
+_DEFAULT = "default"
+
+
+def routes(settings: Settings) -> tuple[Route, ...]:
+    """The routes of the file, in its order; the gateway's own pages are not among them."""
+    limits = {name: limit(name, entry) for name, entry in settings.limits.items()}
+    return tuple(_route(entry, limits) for entry in settings.routes)
+
+
+def limit(name: str, entry: LimitSettings) -> Limit:
+    """One entry of ``limits:``."""
+    return Limit(
+        name=name,
+        rate=entry.rate.requests,
+        window_s=entry.rate.window_s,
+        on_store_failure=entry.on_store_failure,
+    )
+
+
+def _route(entry: RouteSettings, limits: dict[str, Limit]) -> Route:
+    named = entry.limits
+    if named is None:
+        named = (_DEFAULT,) if _DEFAULT in limits else ()
+    return Route(
+        name=entry.name,
+        path=entry.match.path,
+        upstream=entry.upstream,
+        auth=entry.auth,
+        host=entry.match.host,
+        methods=entry.match.methods,
+        limits=tuple(limits[name] for name in named),
+        forward_credentials=entry.forward_credentials,
+        keep_encoded_slashes=entry.encoded_slashes == "keep",
+    )

@@ -1,0 +1,89 @@
+"""
+Text to settings: parse, fill in, validate, and report all faults together.
+
+`load` reads files; `parse` is pure. Nothing else here touches the world.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from gateway.config import checks, document, faults
+from gateway.config.draft import Draft, with_defaults
+from gateway.config.placeholders import Filler, ReadFile
+from gateway.config.problems import UNREADABLE, Problem
+from gateway.config.schema import Settings
+from gateway.errors import ConfigError
+
+_LARGEST_BYTES = 1 << 20  # a thousand routes take some 150 KiB
+
+
+def load(path: Path, env: Mapping[str, str]) -> Settings:
+    """The settings in the file at ``path``. Raises `ConfigError`."""
+    try:
+        text = _read_file(str(path))
+    except OSError as error:
+        problem = f"{path}: cannot be read: {error.strerror}"
+    except ValueError as error:
+        problem = f"{path}: {error}"
+    else:
+        return parse(text, str(path), env, _read_file)
+    raise ConfigError([problem])
+
+
+def _read_file(path: str) -> str:
+    """The text of a small file. Raises `OSError` or `ValueError`."""
+    with Path(path).open("rb") as file:
+        octets = file.read(_LARGEST_BYTES + 1)
+    if len(octets) > _LARGEST_BYTES:
+        raise ValueError("larger than 1 MiB")
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8 text") from None
+
+
+def parse(text: str, name: str, env: Mapping[str, str], read_file: ReadFile) -> Settings:
+    """
+    The settings in ``text``, a file called ``name``.
+
+    Raises `ConfigError` with every fault: of placeholders, of single keys, and of what does not fit
+    together. ``read_file`` gives the text behind ``${file:/path}``; it may raise `OSError` or
+    `ValueError`.
+    """
+    read = document.read(text, name)
+    problems = list(read.problems)
+    data = Filler(env, read_file, problems).fill(read.data)
+    draft = with_defaults(_with_store(Draft(data), env, problems))
+    settings = _validated(draft, problems)
+    problems += checks.problems(draft)
+    if settings is None or problems:
+        problems.sort(key=lambda problem: problem.line(read.lines))
+        raise ConfigError([problem.text(name, read.lines) for problem in problems])
+    return settings
+
+
+def _with_store(draft: Draft, env: Mapping[str, str], problems: list[Problem]) -> Draft:
+    """The store's URL from the environment, where the file names none."""
+    if draft.at("redis", "url") not in (None, ""):
+        return draft
+    url: object = env.get("REDIS_URL")
+    if not url:
+        problems.append(Problem(("redis", "url"), _missing_store(env)))
+        url = UNREADABLE
+    return draft.put("redis", "url", url)
+
+
+def _missing_store(env: Mapping[str, str]) -> str:
+    if env.get("UPSTASH_REDIS_REST_URL"):
+        return "Upstash REST is not supported yet; use its rediss:// URL"
+    return "required, here or in the environment variable REDIS_URL"
+
+
+def _validated(draft: Draft, problems: list[Problem]) -> Settings | None:
+    try:
+        return Settings.model_validate(draft.data)
+    except ValidationError as error:
+        problems += faults.problems(error)
+    return None

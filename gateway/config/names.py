@@ -1,0 +1,117 @@
+"""
+What may be called how: entries of the config, identity headers, the cookie, methods.
+
+A parser raises `ValueError` that says what was expected, never what was found.
+"""
+
+import re
+from typing import Annotated
+
+from pydantic import WithJsonSchema
+
+from gateway.config.units import of_text
+
+# Names end up in Redis keys between colons, in metrics and in log lines.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+# Narrower than an RFC 9110 token: of two spellings that an app folds into one (CGI turns - and _
+# into the same character) only the plain one can be configured.
+_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+
+# RFC 6265 section 4.1.1, by way of RFC 2616 section 2.2.
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
+
+# No braces: what stands between them decides on which node of a cluster a key lives.
+_KEY_PREFIX = re.compile(r"[A-Za-z0-9:._/-]{0,64}")
+
+_METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
+_UNFORWARDED = frozenset({"CONNECT", "TRACE"})
+
+RESERVED_HEADERS = frozenset(
+    {
+        # RFC 9110 section 7.6.1 and what came before it: these speak to the next hop alone
+        "connection", "keep-alive", "proxy-authenticate", "proxy-authorization",
+        "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+        # framing and routing of the message
+        "content-encoding", "content-length", "content-type", "expect", "host",
+        # the caller's own credentials
+        "authorization", "cookie",
+        # what the gateway writes with another meaning
+        "forwarded", "via", "x-request-id",
+    }
+)  # fmt: skip
+"""Lower case; a field of this name never carries an identity. Nor does ``x-forwarded-*``."""
+
+
+def name(text: str) -> str:
+    """The name of a route, a limit or an upstream. Raises `ValueError`."""
+    if not _NAME.fullmatch(text):
+        raise ValueError(
+            "expected a name of up to 64 letters, digits, - and _, starting with no sign"
+        )
+    return text
+
+
+def header_name(text: str) -> str:
+    """The name of an identity header. Raises `ValueError`."""
+    if not _HEADER.fullmatch(text):
+        raise ValueError("expected a header name of letters, digits and -, starting with a letter")
+    if text.lower() in RESERVED_HEADERS or text.lower().startswith("x-forwarded-"):
+        raise ValueError(
+            "this header has another meaning: choose one of your own, such as X-User-…"
+        )
+    return text
+
+
+def cookie_name(text: str) -> str:
+    """The name of the session cookie. Raises `ValueError`."""
+    if not _TOKEN.fullmatch(text):
+        raise ValueError("expected a cookie name: letters, digits and !#$%&'*+-.^_`|~")
+    return text
+
+
+def needs_https(cookie: str) -> bool:
+    """Whether browsers take a cookie of this name over https alone (RFC 6265bis, 4.1.3)."""
+    return cookie.lower().startswith(("__host-", "__secure-"))
+
+
+def key_prefix(text: str) -> str:
+    """What stands before every key in the store; may be empty. Raises `ValueError`."""
+    if not _KEY_PREFIX.fullmatch(text):
+        raise ValueError("expected up to 64 letters, digits and :._/-")
+    return text
+
+
+def method(text: str) -> str:
+    """A request method that the gateway forwards. Raises `ValueError`."""
+    if not _METHOD.fullmatch(text):
+        raise ValueError("expected a request method in upper case, such as GET")
+    if text in _UNFORWARDED:
+        raise ValueError("CONNECT and TRACE are never forwarded")
+    return text
+
+
+Name = Annotated[
+    str, of_text(name), WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"})
+]
+"""The name of an entry."""
+
+HeaderName = Annotated[
+    str, of_text(header_name), WithJsonSchema({"type": "string", "pattern": f"^{_HEADER.pattern}$"})
+]
+"""The name of a header that the gateway writes."""
+
+CookieName = Annotated[str, of_text(cookie_name), WithJsonSchema({"type": "string"})]
+"""The name of a cookie."""
+
+KeyPrefix = Annotated[
+    str,
+    of_text(key_prefix),
+    WithJsonSchema({"type": "string", "pattern": f"^{_KEY_PREFIX.pattern}$"}),
+]
+"""What stands before every key."""
+
+Method = Annotated[
+    str, of_text(method), WithJsonSchema({"type": "string", "pattern": f"^{_METHOD.pattern}$"})
+]
+"""A request method."""

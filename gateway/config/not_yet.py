@@ -1,0 +1,75 @@
+"""
+What a config of a later version may say, and this one cannot do.
+
+Such a key is told apart from a slip of the pen, and refused: to go on without, say, `allow` would
+open what was meant to be closed.
+"""
+
+from typing import TypeVar
+
+from pydantic import BeforeValidator
+
+from gateway.config.problems import Path
+
+T = TypeVar("T")
+
+KEYS = frozenset(
+    {
+        "hooks",
+        "identity.assertion",
+        "identity.headers.roles",
+        "identity.roles",
+        "limits.*.burst",
+        "redis.token",
+        "routes.*.allow",
+        "routes.*.deny",
+        "server.tls",
+        "session.idle",
+        "upstreams.*.balance",
+        "upstreams.*.health",
+        "upstreams.*.retries",
+    }
+)
+"""The star stands for the name of an entry or its place in a list."""
+
+
+def is_key(path: Path) -> bool:
+    """Whether ``path`` leads to a key that a later version will know."""
+    return any(_matches(pattern.split("."), path) for pattern in KEYS)
+
+
+def _matches(pattern: list[str], path: Path) -> bool:
+    return len(pattern) == len(path) and all(
+        wanted in ("*", step) for wanted, step in zip(pattern, path, strict=True)
+    )
+
+
+def one_worker(text: str) -> int:
+    """The number of processes, which is 1 for now. Raises `ValueError`."""
+    if text == "1":
+        return 1
+    if text == "auto" or (text.isdecimal() and text.strip("0")):
+        raise ValueError("more than one worker is not supported yet")
+    raise ValueError("expected 1")
+
+
+def one_server(servers: tuple[T, ...]) -> tuple[T, ...]:
+    """Exactly one server for each upstream, for now. Raises `ValueError`."""
+    if len(servers) > 1:
+        raise ValueError("more than one server is not supported yet")
+    if not servers:
+        raise ValueError("expected one server")
+    return servers
+
+
+def refuse(*values: str) -> BeforeValidator:
+    """Refuse ``values``, and lists, by saying that their time has not come."""
+
+    def validate(value: object) -> object:
+        if isinstance(value, list):
+            raise ValueError("a list is not supported yet")  # noqa: TRY004 - pydantic wants this
+        if isinstance(value, str) and value in values:
+            raise ValueError(f"{value} is not supported yet")
+        return value
+
+    return BeforeValidator(validate)

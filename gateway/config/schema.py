@@ -1,0 +1,294 @@
+"""
+The settings: what a config file may say. The models are the reference; all of them are frozen.
+
+Attributes carry their unit where the YAML key does not (``timeouts.head`` is ``timeouts.head_s``).
+What spans several places is judged in `gateway.config.checks`; `gateway.config.load` runs both.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+from gateway.config import not_yet
+from gateway.config.addresses import (
+    Address,
+    HostField,
+    Listen,
+    Network,
+    OptionalOrigin,
+    Origin,
+    RedisUrl,
+    ServerAddress,
+)
+from gateway.config.draft import Draft, with_defaults
+from gateway.config.names import CookieName, HeaderName, KeyPrefix, Method, Name
+from gateway.config.paths import Prefix, RoutePath
+from gateway.config.texts import OptionalSecret, OptionalText, SealKey
+from gateway.config.units import Count, Duration, Flag, Lifetime, RateText, Size, of_text
+from gateway.messages import Auth
+
+V = TypeVar("V")
+
+
+def _some(values: V) -> V:
+    if not values:
+        raise ValueError("expected at least one entry")
+    return values
+
+
+def _given(value: object) -> object:
+    # An empty `methods:` could be meant as none or as any: on a public route that matters.
+    if value is None:
+        raise ValueError("expected a value; leave the key out for the default")
+    return value
+
+
+SOME = AfterValidator(_some)
+GIVEN = BeforeValidator(_given)
+
+
+class Section(BaseModel):
+    """A mapping of the file. A key that it does not know is an error."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty(cls, data: object) -> object:
+        """A section of which all is commented out is there, and has its defaults."""
+        return {} if data is None else data
+
+
+class ServerTimeouts(Section):
+    """How long a client may take."""
+
+    head_s: Duration = Field(10.0, alias="head")
+    """For the whole head of a request, from its first byte."""
+    body_idle_s: Duration = Field(30.0, alias="body_idle")
+    """For the next part of a body."""
+    keep_alive_s: Duration = Field(75.0, alias="keep_alive")
+    """For the next request on an idle connection."""
+    drain_s: Duration = Field(30.0, alias="drain")
+    """For requests under way when the gateway is told to stop."""
+
+
+class ServerCaps(Section):
+    """How much a client may send."""
+
+    connections: Count = 10_000
+    """Connections at one time; more wait in the kernel's queue."""
+    head_bytes: Size = 16 << 10
+    """Request line and header fields together."""
+    fields: Count = 100
+    """Header fields of one request."""
+    body_bytes: Size = Field(1 << 30, alias="body")
+    """The body of one request."""
+
+
+class ServerSettings(Section):
+    """The side that faces the clients."""
+
+    listen: Annotated[tuple[Listen, ...], SOME] = (Address("0.0.0.0", 8080),)  # noqa: S104 - a server
+    """Addresses to listen on; 127.0.0.1:8080 by default in development mode."""
+    public_url: Origin
+    """The origin that browsers see: decides Secure cookies, redirects and the allowed Origin."""
+    workers: Annotated[int, of_text(not_yet.one_worker)] = 1
+    """Processes."""
+    prefix: Prefix = "/_gateway"
+    """Where the gateway's own pages are; no route may shadow it."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Networks of proxies in front, whose forwarding header is believed; never all of the net."""
+    client_ip: Annotated[
+        Literal["peer", "x-forwarded-for"], not_yet.refuse("forwarded", "proxy-protocol")
+    ] = "peer"
+    """Where the client's address is read: the socket, or a header of a trusted proxy."""
+    timeouts: ServerTimeouts = ServerTimeouts()
+    """How long a client may take."""
+    max: ServerCaps = ServerCaps()
+    """How much a client may send."""
+
+
+class AdminSettings(Section):
+    """The private listener: health and metrics."""
+
+    listen: Listen = Address("127.0.0.1", 9090)
+    """The address; it must not be reachable from outside."""
+
+
+class RedisSettings(Section):
+    """The store that all gateways share."""
+
+    # In the file it may be absent: REDIS_URL is read then.
+    model_config = ConfigDict(json_schema_extra={"required": []})
+
+    url: RedisUrl
+    """redis://, rediss://, unix:///path, or embedded:// (embedded:///dir keeps its data)."""
+    prefix: KeyPrefix = ""
+    """What stands before every key."""
+    timeout_s: Duration = Field(0.25, alias="timeout")
+    """For one answer."""
+
+
+class MagicSettings(Section):
+    """The account with Magic."""
+
+    mode: Literal["live", "development"] = "live"
+    """development mints its own tokens: on loopback only, and never with a live key."""
+    secret_key: OptionalSecret = None
+    """The secret key of the app at Magic; required in live mode."""
+    publishable_key: OptionalText = ""
+    """The publishable key, for the login page."""
+    client_id: OptionalText = ""
+    """The client id, which tokens must name; asked from Magic at start when empty."""
+    api_url: OptionalOrigin = None
+    """Where Magic's admin API is; the SDK's own when empty."""
+    timeout_s: Duration = Field(5.0, alias="timeout")
+    """For one answer of Magic's."""
+
+
+class SessionSettings(Section):
+    """Who stays signed in, and for how long."""
+
+    cookie: CookieName = "__Host-session"
+    """The cookie's name; plain `session` by default where public_url is http."""
+    lifetime_s: Lifetime = Field(None, alias="lifetime")
+    """`token`: as long as the DID token; or a duration that caps that."""
+    keys: tuple[SealKey, ...] = ()
+    """Random keys of 32 bytes or more; the first seals, all open. Required in live mode."""
+
+
+class IdentityHeaders(Section):
+    """The header fields that tell the app whose request it is."""
+
+    issuer: HeaderName = "X-User-Issuer"
+    """The DID."""
+    email: HeaderName = "X-User-Email"
+    """The e-mail address, where Magic knows one."""
+    public_address: HeaderName = "X-User-Public-Address"
+    """The wallet's address."""
+    phone: HeaderName = "X-User-Phone"
+    """The phone number, where Magic knows one."""
+
+
+class IdentitySettings(Section):
+    """What is known of a caller, and what the app is told."""
+
+    headers: IdentityHeaders = IdentityHeaders()
+    """Names of the header fields that carry the identity."""
+    metadata_ttl_s: Duration = Field(3600.0, alias="metadata_ttl")
+    """How long Magic's answer about a user is believed."""
+    max_token_lifetime_s: Duration = Field(7 * 86_400.0, alias="max_token_lifetime")
+    """The longest time from `iat` to `ext` in a DID token; Magic's own sessions last 7 days."""
+
+
+class LimitSettings(Section):
+    """A rate limit."""
+
+    rate: RateText
+    """Requests in a window: 50/second, 300/minute, 5/15minutes."""
+    per: Annotated[Literal["ip"], not_yet.refuse("issuer", "email")] = "ip"
+    """Whose requests are counted together."""
+    algorithm: Annotated[
+        Literal["sliding-window"], not_yet.refuse("token-bucket", "fixed-window", "gcra")
+    ] = "sliding-window"
+    """How they are counted."""
+    mode: Annotated[Literal["enforce"], not_yet.refuse("observe", "shadow", "dry-run")] = "enforce"
+    """What happens to a request too many: it is refused."""
+    on_store_failure: Literal["open", "closed", "local"] = "local"
+    """Without the store: let pass, refuse, or count in this process."""
+
+
+class UpstreamTimeouts(Section):
+    """How long an app may take."""
+
+    connect_s: Duration = Field(2.0, alias="connect")
+    """To accept a connection."""
+    response_s: Duration = Field(30.0, alias="response")
+    """To begin its answer."""
+    idle_s: Duration = Field(300.0, alias="idle")
+    """Between two parts of an answer, or of a tunnel."""
+
+
+class UpstreamSettings(Section):
+    """An app behind the gateway."""
+
+    servers: Annotated[tuple[ServerAddress, ...], AfterValidator(not_yet.one_server)]
+    """Where it listens: one http://host:port."""
+    timeouts: UpstreamTimeouts = UpstreamTimeouts()
+    """How long it may take."""
+    connections: Count = 256
+    """Connections to it at one time."""
+
+
+class RouteMatch(Section):
+    """Which requests a route is for."""
+
+    host: Annotated[HostField | None, GIVEN] = None
+    """The host of the request, without port; any when absent."""
+    path: RoutePath
+    """An exact path (/x), or all below one (/x/*, which covers /x too)."""
+    methods: Annotated[Annotated[frozenset[Method], SOME] | None, GIVEN] = None
+    """Request methods; any when absent."""
+
+
+class RouteSettings(Section):
+    """Where requests go, and who may make them. The most specific route wins."""
+
+    name: Name
+    """A name for logs; unique."""
+    match: RouteMatch
+    """Which requests it is for."""
+    auth: Auth = Auth.REQUIRED
+    """required, optional, or none for a public route."""
+    limits: Annotated[tuple[Name, ...] | None, GIVEN] = None
+    """Names of limits; the one named default when absent; [] for none."""
+    upstream: Name
+    """The name of an upstream."""
+    forward_credentials: Flag = False
+    """Whether the app may see `Authorization: Bearer` and the session cookie."""
+    encoded_slashes: Literal["refuse", "keep"] = "refuse"
+    """What happens to a path with %2F or %5C in it."""
+
+
+class Settings(Section):
+    """A whole config file."""
+
+    # Sections that are absent are there with their defaults; only public_url has none.
+    model_config = ConfigDict(json_schema_extra={"required": ["server"]})
+
+    server: ServerSettings
+    """The side that faces the clients."""
+    admin: AdminSettings | None = AdminSettings()
+    """The private listener; null switches it off."""
+    redis: RedisSettings
+    """The store that all gateways share."""
+    magic: MagicSettings = MagicSettings()
+    """The account with Magic."""
+    session: SessionSettings = SessionSettings()
+    """Who stays signed in, and for how long."""
+    identity: IdentitySettings = IdentitySettings()
+    """What is known of a caller, and what the app is told."""
+    limits: Mapping[Name, LimitSettings] = {}
+    """Rate limits by name; `default` is for every route that names none."""
+    upstreams: Mapping[Name, UpstreamSettings] = {}
+    """Apps by name."""
+    routes: tuple[RouteSettings, ...] = ()
+    """Where requests go; what no route matches is answered 404."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive(cls, data: object) -> object:
+        """Sections that must be there, and defaults that follow from other places."""
+        if isinstance(data, dict):
+            data = {"server": {}, "redis": {}, **data}
+        return with_defaults(Draft(data)).data

@@ -1,0 +1,48 @@
+"""Plain text, and text that nobody may see."""
+
+from typing import Annotated
+
+from pydantic import PlainSerializer, SecretStr, WithJsonSchema
+
+from gateway.config.units import of_text
+
+_SHORTEST_KEY = 32  # bytes: what `openssl rand -base64 32` or `gateway keys generate` exceeds
+
+
+def text(written: str) -> str:
+    """As it is; no line breaks or other control characters. Raises `ValueError`."""
+    if not written.isprintable():
+        raise ValueError("expected text on one line, without control characters")
+    return written
+
+
+def optional_secret(written: str) -> SecretStr | None:
+    """A secret; None for empty text, which an unset variable gives. Raises `ValueError`."""
+    return SecretStr(text(written)) if written else None
+
+
+def seal_key(written: str) -> SecretStr:
+    """A key that seals sessions: random text or base64, 32 bytes or more. Raises `ValueError`."""
+    if len(written.encode(errors="surrogatepass")) < _SHORTEST_KEY:
+        raise ValueError(f"expected a random key of at least {_SHORTEST_KEY} bytes")
+    return SecretStr(text(written))
+
+
+HIDDEN = PlainSerializer(str, when_used="unless-none")
+"""A secret writes itself as stars."""
+
+OptionalText = Annotated[str, of_text(text, null=""), WithJsonSchema({"type": ["string", "null"]})]
+"""Text; empty where the key has no value."""
+
+OptionalSecret = Annotated[
+    SecretStr | None,
+    of_text(optional_secret, null=""),
+    HIDDEN,
+    WithJsonSchema({"type": ["string", "null"]}),
+]
+"""A secret, or nothing."""
+
+SealKey = Annotated[
+    SecretStr, of_text(seal_key), HIDDEN, WithJsonSchema({"type": "string", "minLength": 8})
+]
+"""A key that seals sessions."""

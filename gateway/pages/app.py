@@ -1,0 +1,68 @@
+"""The gateway's own pages as one `aiohttp.web` app, and the wire to it."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterable
+
+from aiohttp import web
+
+from gateway.errors import BadRequest, MethodNotAllowed, NoRoute, Refusal
+from gateway.problems import problem
+from gateway.proxy.upstream import UpstreamConnection
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def make_app(routes: Iterable[web.AbstractRouteDef]) -> web.Application:
+    """The app for ``routes``."""
+    app = web.Application(middlewares=[_answer_refusals])
+    app.add_routes(routes)
+    return app
+
+
+@web.middleware
+async def _answer_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        response = await handler(request)
+    except Refusal as refusal:
+        return _problem(request, refusal)
+    except web.HTTPNotFound:
+        return _problem(request, NoRoute())
+    except web.HTTPMethodNotAllowed as error:
+        response = _problem(request, MethodNotAllowed())
+        response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+    except web.HTTPBadRequest:
+        return _problem(request, BadRequest())
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _problem(request: web.Request, refusal: Refusal) -> web.Response:
+    _, reply = problem(refusal, request.headers.get("X-Request-Id", ""))
+    return web.Response(status=reply.status, headers=dict(reply.fields), body=reply.body)
+
+
+class PagesServer:
+    """Serves the pages over socket pairs: one more upstream, so one path serves all requests."""
+
+    def __init__(self, app: web.Application) -> None:
+        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=3600)
+
+    async def start(self) -> None:
+        """Get ready for `connect`."""
+        await self._runner.setup()
+
+    async def stop(self) -> None:
+        """Close all connections."""
+        await self._runner.cleanup()
+
+    async def connect(self, make: Callable[[], UpstreamConnection]) -> UpstreamConnection:
+        """A connection to the pages; see `gateway.proxy.upstream.Connect`."""
+        loop = asyncio.get_running_loop()
+        server = self._runner.server
+        if server is None:
+            raise ConnectionRefusedError
+        ours, theirs = socket.socketpair()
+        await loop.connect_accepted_socket(server, theirs)
+        _, protocol = await loop.create_unix_connection(make, sock=ours)
+        return protocol

@@ -1,0 +1,33 @@
+"""The routes that lead to the gateway's own pages: ordinary ones, more specific than any other."""
+
+from gateway.messages import Auth, Limit, Route
+
+PAGES = "gateway pages"
+"""The upstream of the pages; no name in a config can hold a space."""
+
+
+def page_routes(prefix: str, limits: tuple[Limit, ...]) -> tuple[Route, ...]:
+    """
+    All requests under ``prefix``.
+
+    Whoever signs in or asks who they are must be somebody; to sign out it is enough to have been.
+    """
+
+    def route(name: str, path: str, auth: Auth, *methods: str) -> Route:
+        return Route(
+            name=f"gateway-{name}",
+            path=prefix + path,
+            upstream=PAGES,
+            auth=auth,
+            methods=frozenset(methods) or None,
+            limits=limits,
+            is_internal=True,
+        )
+
+    return (
+        route("sign-in", "/session", Auth.REQUIRED, "POST"),
+        route("who-am-i", "/session", Auth.REQUIRED, "GET", "HEAD"),
+        route("sign-out", "/session", Auth.OPTIONAL, "DELETE"),
+        route("sign-out", "/logout", Auth.OPTIONAL, "POST"),
+        route("pages", "/*", Auth.NONE),
+    )

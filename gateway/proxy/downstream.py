@@ -1,0 +1,416 @@
+"""
+One connection from a client: requests in, answers out, in order.
+
+An idle connection holds no task. Requests that have arrived are served one after the other by one
+task; pipelined ones wait in the parser's bounded queue.
+"""
+
+import asyncio
+import logging
+import socket
+import struct
+from collections import deque
+from enum import Enum, auto
+from math import inf
+
+from gateway.client_ip import caller, parse_address
+from gateway.errors import (
+    BadRequest,
+    ExpectationFailed,
+    HeadTooLarge,
+    InternalError,
+    Overloaded,
+    Refusal,
+    RequestTimeout,
+    UnsupportedUpgrade,
+    UnsupportedVersion,
+)
+from gateway.messages import Caller, Journey, RequestHead
+from gateway.problems import problem
+from gateway.proxy.answers import serialise_reply
+from gateway.proxy.exchange import Exchange
+from gateway.proxy.framing import Framing, request_framing
+from gateway.proxy.http1 import (
+    MAX_PIPELINED,
+    BaseProtocol,
+    HttpProcessingError,
+    RawRequestMessage,
+    RequestParser,
+    StreamReader,
+    refusal_for,
+    request_parser,
+)
+from gateway.proxy.plane import DataPlane
+from gateway.proxy.tasks import start
+
+_log = logging.getLogger(__name__)
+
+_Parsed = tuple[RawRequestMessage, StreamReader]
+
+_LINGER_S = 2.0
+"""How long a client that is still sending may read our answer before the connection goes."""
+
+_CLIENT_GONE = 499
+"""nginx's status for a client that left before the answer; for the log alone."""
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class ClientGone(Exception):
+    """The client closed the connection while we were writing to it."""
+
+
+class _Phase(Enum):
+    """What a connection waits for."""
+
+    HEAD = auto()
+    IDLE = auto()
+    """The next request, on a connection that has had one."""
+    SERVING = auto()
+    LINGERING = auto()
+    """Nothing but the client's end: the last answer is sent, what still comes is dropped."""
+
+
+class ClientConnection(BaseProtocol):
+    """Speaks HTTP/1 with one client; also what an `Exchange` knows of it."""
+
+    peer: Caller
+
+    __slots__ = (
+        "_body",
+        "_close_after",
+        "_head_bytes",
+        "_is_deaf",
+        "_keeps_alive",
+        "_phase",
+        "_plane",
+        "_queue",
+        "_read_deadline_s",
+        "_request_id",
+        "_task",
+        "_write_deadline_s",
+        "bytes_out",
+        "has_answered",
+        "peer",
+        "status",
+        "version",
+    )
+
+    def __init__(self, plane: DataPlane) -> None:
+        super().__init__(plane.loop)
+        self._plane = plane
+        self._parser: RequestParser = request_parser(self, plane.loop, plane.bounds.head_bytes)
+        self._queue: deque[_Parsed | Refusal] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._body: StreamReader | None = None
+        self._phase = _Phase.HEAD
+        self._is_deaf = False
+        """Nothing more is parsed: after a breach of the grammar, where messages end is a guess."""
+        self._head_bytes = 0
+        self._read_deadline_s = self._write_deadline_s = inf
+        self._close_after = False
+        self._keeps_alive = True
+        self._request_id = ""
+        self.version = (1, 1)
+        self.has_answered = False
+        self.status = 0
+        self.bytes_out = 0
+
+    # --- events of the socket ------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        address = transport.get_extra_info("peername")[0].partition("%")[0]
+        self.peer = caller(parse_address(address))
+        if not self._plane.admit_connection(self):
+            self._refuse(Overloaded(), None)
+            self._shut()
+            return
+        self._read_deadline_s = self._plane.loop.time() + self._plane.bounds.head_s
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_deaf:
+            return
+        if self._phase is _Phase.IDLE and data:
+            self._phase = _Phase.HEAD
+            self._read_deadline_s = self._plane.loop.time() + self._plane.bounds.head_s
+        try:
+            messages, upgraded, _ = self._parser.feed_data(data)
+        except HttpProcessingError as error:
+            self._reject(refusal_for(error))
+            return
+        if upgraded:
+            self._is_deaf = True
+        if messages:
+            self._take(messages, len(data))
+        elif self._body is None or self._body.is_eof():
+            self._head_bytes += len(data)
+            if self._head_bytes > self._plane.bounds.head_bytes:
+                self._reject(HeadTooLarge("head grew over the limit"))
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._plane.forget_connection(self)
+        self._is_deaf = True
+        super().connection_lost(exc)
+        if self._task is not None:
+            self._task.cancel()
+
+    def check_deadline(self, now_s: float) -> None:
+        """Give up a client that neither sends nor reads."""
+        if now_s >= self._write_deadline_s:
+            self.abort()
+        elif now_s >= self._read_deadline_s:
+            self._read_deadline_s = inf
+            self._expire()
+
+    def _expire(self) -> None:
+        if self._phase is _Phase.SERVING:
+            if self._body is not None:
+                self._body.set_exception(RequestTimeout("idle body"))
+        elif self._phase is _Phase.HEAD and self._head_bytes:
+            self._reject(RequestTimeout("slow head"))
+        elif self.transport is not None:
+            self.transport.abort() if self._phase is _Phase.LINGERING else self.transport.close()
+
+    # --- from the parser to the task -----------------------------------------------------------
+
+    def _take(self, messages: list[_Parsed], size: int) -> None:
+        may_exceed = self._head_bytes + size > self._plane.bounds.head_bytes
+        self._head_bytes = 0
+        for parsed in messages:
+            self._queue.append(self._oversize(parsed[0], may_exceed=may_exceed) or parsed)
+        self._body = messages[-1][1]
+        if len(self._queue) >= MAX_PIPELINED:
+            self._pause_reading_for_buffer()
+        if self._task is None:
+            self._begin()
+
+    def _oversize(self, message: RawRequestMessage, *, may_exceed: bool) -> Refusal | None:
+        bounds = self._plane.bounds
+        if len(message.raw_headers) > bounds.fields:
+            return HeadTooLarge("too many fields")
+        if may_exceed:
+            size = sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
+            if size + len(message.path) > bounds.head_bytes:
+                return HeadTooLarge("head is too long")
+        return None
+
+    def _reject(self, refusal: Refusal) -> None:
+        """Answer bytes that are no request, after the requests before them; then close."""
+        self._is_deaf = True
+        if self._body is not None and not self._body.is_eof():
+            self._body.set_exception(refusal)  # the breach is in a body that is being forwarded
+            return
+        self._queue.append(refusal)
+        if self._task is None:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._phase = _Phase.SERVING
+        self._read_deadline_s = inf
+        task = start(self._plane.loop, self._serve())
+        self._task = None if task.done() else task
+
+    async def _serve(self) -> None:
+        try:
+            while self._queue and self.transport is not None and not self._close_after:
+                entry = self._queue.popleft()
+                if isinstance(entry, Refusal):
+                    self._answer_unparsed(entry)
+                else:
+                    self._parser.message_consumed()
+                    await self._serve_one(*entry)
+                if self._buffer_paused:
+                    self._refill()
+        finally:
+            self._task = None
+        self._rest()
+
+    def _refill(self) -> None:
+        """Take what the parser held back while the queue was full."""
+        self.data_received(b"")
+        if len(self._queue) < MAX_PIPELINED:
+            self._resume_reading_for_buffer()
+
+    def _rest(self) -> None:
+        """Wait for the next request, or end."""
+        if self.transport is None:
+            return
+        if self._close_after or self._plane.is_draining:
+            self._shut()
+            return
+        bounds = self._plane.bounds
+        self._phase = _Phase.HEAD if self._head_bytes else _Phase.IDLE
+        wait_s = bounds.head_s if self._head_bytes else bounds.keep_alive_s
+        self._read_deadline_s = self._plane.loop.time() + wait_s
+
+    # --- one request ---------------------------------------------------------------------------
+
+    async def _serve_one(self, message: RawRequestMessage, body: StreamReader) -> None:
+        plane, journey = self._plane, Journey()
+        head = self._begin_request(message)
+        started_s = plane.loop.time()
+        try:
+            framing = self._check(message)
+            outbound = await plane.site.admit(head, journey)
+            exchange = Exchange(self, outbound, framing, body, plane.site)
+            await exchange.run()
+        except Refusal as refusal:
+            self._refuse(refusal, journey)
+        except (asyncio.CancelledError, ClientGone) as error:
+            self.status = self.status or _CLIENT_GONE
+            journey.refusal = "client_gone"
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        except Exception:  # noqa: BLE001 (a fault of ours must still be answered and logged)
+            _log.exception("request %s failed", head.request_id)
+            self._refuse(InternalError(), journey)
+        finally:
+            if not body.is_eof():
+                self._close_after = True
+            plane.log(head, journey, self.status, self.bytes_out, plane.loop.time() - started_s)
+
+    def _begin_request(self, message: RawRequestMessage) -> RequestHead:
+        self._request_id = request_id = self._plane.next_request_id()
+        self.version = version = message.version
+        self.has_answered = False
+        self.status = self.bytes_out = 0
+        self._keeps_alive = not message.should_close
+        return RequestHead(
+            message.method,
+            message.path,
+            version,
+            message.headers,
+            message.raw_headers,
+            self.peer,
+            request_id,
+        )
+
+    def _check(self, message: RawRequestMessage) -> Framing:
+        """What the parser lets pass and we do not."""
+        headers = message.headers
+        if not (1, 0) <= message.version <= (1, 1):
+            self._close_after = True
+            raise UnsupportedVersion(str(message.version))
+        if message.upgrade:
+            self._close_after = True  # what follows may be in another protocol
+            raise UnsupportedUpgrade(message.method)
+        if headers.get("Expect", "100-continue").lower() != "100-continue":
+            raise ExpectationFailed("not 100-continue")
+        return request_framing(headers, message.version, self._plane.site.max_body_bytes)
+
+    # --- answers -------------------------------------------------------------------------------
+
+    def _refuse(self, refusal: Refusal, journey: Journey | None) -> None:
+        code, reply = problem(refusal, self._request_id)
+        if journey is not None:
+            journey.refusal, journey.reason = code, refusal.reason
+        if self.has_answered:
+            self._break()
+            return
+        if isinstance(refusal, BadRequest | RequestTimeout | Overloaded):
+            self._close_after = True
+        if self._body is not None and not self._body.is_eof():
+            self._close_after = True
+        head, body = serialise_reply(reply, self._plane.http_date())
+        self.begin_answer(reply.status, head, body)
+
+    def _answer_unparsed(self, refusal: Refusal) -> None:
+        self._request_id = self._plane.next_request_id()
+        self.version, self.has_answered, self._close_after = (1, 1), False, True
+        journey = Journey(client=self.peer.text)
+        self._refuse(refusal, journey)
+        self._plane.log(None, journey, self.status, self.bytes_out, 0.0)
+
+    def begin_answer(self, status: int, head: bytes, body: bytes) -> None:
+        """Send a head (without its empty line), what this hop adds, and a first part of body."""
+        self.status, self.has_answered = status, True
+        if self._plane.is_draining or not self._keeps_alive:
+            self._close_after = True
+        if self._close_after:
+            hop = b"\r\nConnection: close\r\n\r\n"
+        elif self.version < (1, 1):
+            hop = b"\r\nConnection: keep-alive\r\n\r\n"
+        else:
+            hop = b"\r\n\r\n"
+        request_id = self._request_id.encode("ascii")
+        self.write(b"".join((head, b"X-Request-Id: ", request_id, hop, body)))
+
+    def write(self, data: bytes) -> None:
+        """Send more. Raises `ClientGone`."""
+        if self.transport is None:
+            raise ClientGone
+        self.bytes_out += len(data)
+        self.transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the client keeps up. Raises `ClientGone`."""
+        self._write_deadline_s = self._plane.loop.time() + self._plane.bounds.body_idle_s
+        try:
+            await self._drain_helper()
+        except ConnectionError as error:
+            raise ClientGone from error
+        finally:
+            self._write_deadline_s = inf
+
+    async def read_body(self, body: StreamReader) -> bytes:
+        """The next part of the body; empty at its end. Raises `RequestTimeout`, `BadRequest`."""
+        self._read_deadline_s = self._plane.loop.time() + self._plane.bounds.body_idle_s
+        try:
+            return await body.readany()
+        except RuntimeError as error:  # aiohttp's word for a connection that is gone
+            raise BadRequest("the client left in the middle of the body") from error
+        finally:
+            self._read_deadline_s = inf
+
+    def close_after_answer(self) -> None:
+        """This answer is the connection's last."""
+        self._close_after = True
+
+    # --- ends ----------------------------------------------------------------------------------
+
+    def finish_soon(self) -> None:
+        """Drain: close now if idle, else after the answer that is under way."""
+        if self._task is None and self._phase is not _Phase.LINGERING:
+            self._shut()
+
+    def abort(self) -> None:
+        """Close at once; what was not sent is lost."""
+        self._is_deaf = True
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _break(self) -> None:
+        """
+        End an answer that cannot be completed, so that the client sees that it is not complete.
+
+        With a length or chunks the missing rest tells; to HTTP/1.0, where the end of the connection
+        may be the end of the body, only a reset does.
+        """
+        self._close_after = True
+        if self.transport is None:
+            return
+        if self.version < (1, 1):
+            sock = self.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def _shut(self) -> None:
+        """
+        Close after the last answer; where the client is still sending, let it read first.
+
+        Closing with unread bytes in the socket resets the connection, and the reset overtakes the
+        answer (RFC 9112 section 9.6).
+        """
+        if self.transport is None or self.transport.is_closing():
+            return
+        is_sending = self._is_deaf or (self._body is not None and not self._body.is_eof())
+        if not is_sending:
+            self.transport.close()
+            return
+        self._is_deaf, self._phase = True, _Phase.LINGERING
+        self._read_deadline_s = self._plane.loop.time() + _LINGER_S
+        self._resume_transport_reading()
+        self.transport.write_eof()

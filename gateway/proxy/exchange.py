@@ -1,0 +1,242 @@
+"""
+One request and its answer, streamed both ways.
+
+Bodies are never collected: each side is read only as fast as the other takes it. An app that dies
+in the middle makes the client see a broken message, never a clean end.
+"""
+
+import asyncio
+from contextlib import suppress
+from http import HTTPStatus
+from math import inf
+from typing import Protocol
+
+from gateway.errors import (
+    BadUpstreamAnswer,
+    BodyTooLarge,
+    Refusal,
+    UpstreamUnreachable,
+)
+from gateway.messages import Outbound
+from gateway.proxy.framing import (
+    LAST_CHUNK,
+    Framing,
+    Kind,
+    answer_framing,
+    encode_chunk,
+)
+from gateway.proxy.http1 import RawResponseMessage, StreamReader
+from gateway.proxy.plane import Site
+from gateway.proxy.upstream import AnswerHead, UpstreamConnection
+
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
+_SWITCHING_PROTOCOLS = 101
+
+
+class Client(Protocol):
+    """What an exchange needs of the client's side."""
+
+    version: tuple[int, int]
+    has_answered: bool
+
+    @property
+    def writing_paused(self) -> bool:
+        """Whether the client does not keep up."""
+
+    def begin_answer(self, status: int, head: bytes, body: bytes) -> None:
+        """Send the head (without its empty line) and as much of the body as is there."""
+
+    def write(self, data: bytes) -> None:
+        """Send more."""
+
+    async def drain(self) -> None:
+        """Wait until the client keeps up again."""
+
+    async def read_body(self, body: StreamReader) -> bytes:
+        """The next part of the request's body; empty at its end. Raises `RequestTimeout`."""
+
+    def close_after_answer(self) -> None:
+        """This answer is the connection's last."""
+
+
+class Exchange:
+    """Carries one admitted request to the app and the answer back."""
+
+    __slots__ = (
+        "_answer_fields",
+        "_body",
+        "_client",
+        "_framing",
+        "_max_body_bytes",
+        "_outbound",
+        "_pool",
+        "_sent_body",
+    )
+
+    def __init__(
+        self,
+        client: Client,
+        outbound: Outbound,
+        framing: Framing,
+        body: StreamReader,
+        site: Site,
+    ) -> None:
+        self._client = client
+        self._outbound = outbound
+        self._framing = framing
+        self._body = body
+        self._pool = site.pools[outbound.route.upstream]
+        self._answer_fields = site.answer_fields
+        self._max_body_bytes = site.max_body_bytes
+        self._sent_body = framing.kind is Kind.NONE
+
+    async def run(self) -> None:
+        """
+        Forward the request and stream the answer to the client.
+
+        Raises the `Refusal` that ended it; once the client has seen a head, the caller must break
+        the connection instead of answering.
+        """
+        may_repeat = self._outbound.method in _IDEMPOTENT
+        upstream = self._pool.take_idle(may_repeat=may_repeat)
+        if upstream is not None:
+            try:
+                await self._over(upstream)
+            except UpstreamUnreachable:
+                # A kept connection that the app closed as we used it. Nothing was answered and the
+                # request may be sent twice (RFC 9112 section 9.3.1): once more, on a new one.
+                if not may_repeat or upstream.has_answered or not self._is_repeatable():
+                    raise
+            else:
+                return
+        await self._over(await self._pool.open())
+
+    def _is_repeatable(self) -> bool:
+        return self._framing.kind is Kind.NONE and not self._client.has_answered
+
+    async def _over(self, upstream: UpstreamConnection) -> None:
+        pump: asyncio.Task[None] | None = None
+        try:
+            answer = upstream.ask(self._head(), self._outbound.method, self._interim)
+            if self._sent_body:
+                upstream.expect_within(self._pool.timeouts.response_s)
+            else:
+                pump = asyncio.create_task(self._pump(upstream))
+            await self._answer(upstream, await answer)
+        finally:
+            if pump is not None and not pump.done():
+                pump.cancel()
+                with suppress(asyncio.CancelledError):
+                    await pump
+            if not self._sent_body:
+                upstream.abort()
+            self._pool.give_back(upstream)
+
+    def _head(self) -> bytes:
+        outbound = self._outbound
+        line = f"{outbound.method} {outbound.target.wire} HTTP/1.1\r\n".encode("ascii")
+        return b"".join((line, outbound.fields, self._framing.field, b"\r\n"))
+
+    # --- the request's body --------------------------------------------------------------------
+
+    async def _pump(self, upstream: UpstreamConnection) -> None:
+        """Send the body; what goes wrong here ends the exchange through the upstream's future."""
+        try:
+            await self._send_body(upstream)
+        except Refusal as refusal:
+            upstream.fail(refusal)
+
+    async def _send_body(self, upstream: UpstreamConnection) -> None:
+        is_chunked, sent = self._framing.kind is Kind.CHUNKED, 0
+        while data := await self._client.read_body(self._body):
+            sent += len(data)
+            if sent > self._max_body_bytes:
+                raise BodyTooLarge("body grew over the limit")
+            upstream.write(encode_chunk(data) if is_chunked else data)
+            if upstream.writing_paused:
+                upstream.expect_within(self._pool.timeouts.idle_s)
+                await upstream.drain()
+                upstream.expect_within(inf)
+        if is_chunked:
+            upstream.write(LAST_CHUNK)
+        self._sent_body = True
+        if not upstream.has_answered:
+            upstream.expect_within(self._pool.timeouts.response_s)
+
+    # --- the answer ----------------------------------------------------------------------------
+
+    def _interim(self, message: RawResponseMessage) -> None:
+        """Pass on a 1xx answer (RFC 9110 section 15.2); HTTP/1.0 clients know none."""
+        if self._client.version < (1, 1):
+            return
+        fields = self._fields(message)
+        self._client.write(_status_line(message) + fields + b"\r\n")
+
+    async def _answer(self, upstream: UpstreamConnection, answer: AnswerHead) -> None:
+        message, body = answer
+        if message.code == _SWITCHING_PROTOCOLS:
+            raise BadUpstreamAnswer("101 without an upgrade")
+        client = self._client
+        framing = answer_framing(
+            message.headers,
+            message.code,
+            self._outbound.method,
+            client.version,
+            is_chunked=message.chunked,
+        )
+        head = _status_line(message) + self._fields(message) + framing.field
+        if framing.kind is Kind.CLOSE or not self._sent_body:
+            client.close_after_answer()
+        if body.is_eof():
+            client.begin_answer(message.code, head, _whole_body(framing, body))
+        else:
+            client.begin_answer(message.code, head, b"")
+            await self._stream(upstream, framing, body)
+
+    async def _stream(
+        self, upstream: UpstreamConnection, framing: Framing, body: StreamReader
+    ) -> None:
+        client, idle_s = self._client, self._pool.timeouts.idle_s
+        is_chunked = framing.kind is Kind.CHUNKED
+        while True:
+            upstream.expect_within(idle_s)
+            data = await body.readany()
+            if not data:
+                break
+            client.write(encode_chunk(data) if is_chunked else data)
+            if client.writing_paused:
+                upstream.expect_within(inf)  # it is the client that we wait for
+                await client.drain()
+        if is_chunked:
+            client.write(LAST_CHUNK)
+
+    def _fields(self, message: RawResponseMessage) -> bytes:
+        return self._answer_fields.rewrite(
+            message.raw_headers,
+            message.headers,
+            may_set_session=self._outbound.route.is_internal,
+        )
+
+
+_USUAL_STATUS_LINES = {
+    (status.value, status.phrase): f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
+    for status in HTTPStatus
+}
+
+
+def _status_line(message: RawResponseMessage) -> bytes:
+    """The reason phrase is kept: some apps speak through it."""
+    usual = _USUAL_STATUS_LINES.get((message.code, message.reason))
+    if usual is not None:
+        return usual
+    line = f"HTTP/1.1 {message.code} {message.reason}".encode("utf-8", "surrogateescape")
+    if b"\r" in line or b"\n" in line or b"\0" in line:
+        raise BadUpstreamAnswer("control character in the reason phrase")
+    return line + b"\r\n"
+
+
+def _whole_body(framing: Framing, body: StreamReader) -> bytes:
+    data = body.read_nowait()
+    if framing.kind is Kind.CHUNKED:
+        return encode_chunk(data) + LAST_CHUNK if data else LAST_CHUNK
+    return data

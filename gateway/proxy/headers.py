@@ -1,0 +1,271 @@
+"""
+What becomes of field lines on their way through: strip first, write second (RFC 9110 section 7.6).
+
+Everything that a client could use to speak in the gateway's name is dropped before the gateway
+writes a line, on every route, public ones included.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import Enum, auto
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import quote
+
+import orjson
+from multidict import CIMultiDictProxy
+
+from gateway.errors import BadUpstreamAnswer
+from gateway.identity.credentials import without_cookie
+from gateway.messages import Caller, Identity, RawFields, RequestHead, Route, User
+
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "http2-settings",  # RFC 9113 section 3.2.1
+        "keep-alive",
+        "proxy-authenticate",  # RFC 9110 section 11.7.1
+        "proxy-authorization",
+        "proxy-connection",  # never standard, still sent
+        "te",
+        "trailer",  # trailers are not passed on, so none may be announced
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""RFC 9110 section 7.6.1. Content-Length travels with them: framing is decided for each side."""
+
+DEFAULT_IDENTITY_NAMES = frozenset(
+    {"X-User-Issuer", "X-User-Email", "X-User-Public-Address", "X-User-Phone", "X-User-Roles"}
+)
+"""Stripped even where the config renames them: an app may read them out of habit."""
+
+INTERNAL_IDENTITY = "X-Gateway-Identity"
+_OURS = frozenset({"forwarded", "x-real-ip", "x-request-id", "x-auth-method"})
+_OUR_PREFIXES = ("x-forwarded-", "x-gateway-")
+_OVERRIDES = frozenset(
+    {
+        # They make an app serve another path or method than the one that was decided on.
+        "x-original-url",
+        "x-rewrite-url",
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+    }
+)
+
+_FOLD = str.maketrans(dict.fromkeys("_.!#$%&'*+^`|~", "-"))
+_MAX_LEARNT = 1024
+_CRLF = b"\r\n"
+
+
+def fold(name: str) -> str:
+    """
+    As the laxest app will see it: CGI and WSGI read ``X_User-Issuer`` as ``X-User-Issuer``.
+
+    Every punctuation character that a field name may hold counts as a hyphen (CVE-2025-64484,
+    CVE-2026-52845, CVE-2026-88011).
+    """
+    return name.lower().translate(_FOLD)
+
+
+class _Fate(Enum):
+    """What becomes of a field line."""
+
+    KEEP = auto()
+    DROP = auto()
+    HOST = auto()
+    COOKIE = auto()
+    SET_COOKIE = auto()
+    AUTHORIZATION = auto()
+
+
+class IdentityNames(NamedTuple):
+    """The header names under which an app reads who is asking."""
+
+    issuer: str = "X-User-Issuer"
+    email: str = "X-User-Email"
+    public_address: str = "X-User-Public-Address"
+    phone: str = "X-User-Phone"
+
+
+class RequestFields:
+    """Rewrites the field lines of requests; made once for each config."""
+
+    def __init__(self, names: IdentityNames, cookie_name: str, public_host: str) -> None:
+        self._names = names
+        self._cookie_name = cookie_name.encode("ascii")
+        self._cookie_pair = self._cookie_name + b"="
+        self._public_host = public_host
+        self._reserved = frozenset(map(fold, {*names, *DEFAULT_IDENTITY_NAMES})) | _OURS
+        self._fates: dict[bytes, _Fate] = {}
+        self._identity_block = lru_cache(maxsize=4096)(self._serialise_user)
+
+    def rewrite(
+        self,
+        head: RequestHead,
+        route: Route,
+        client: Caller,
+        scheme: str,
+        identity: Identity | None,
+    ) -> bytes:
+        """The field lines for the app, each with its CRLF; framing is not among them."""
+        host = head.headers.get("Host") or self._public_host
+        lines = self._strip(head, route)
+        lines.append(
+            f"Host: {host}\r\n"
+            "Via: 1.1 gateway\r\n"
+            f"X-Forwarded-For: {client.text}\r\n"
+            f"X-Forwarded-Proto: {scheme}\r\n"
+            f"X-Forwarded-Host: {host}\r\n"
+            f"X-Request-Id: {head.request_id}\r\n".encode("latin-1")
+        )
+        if identity is not None:
+            lines.append(self._identity_block(identity.user))
+            if route.is_internal:
+                lines.append(internal_identity(identity))
+        return b"".join(lines)
+
+    def _strip(self, head: RequestHead, route: Route) -> list[bytes]:
+        nominated = nominated_fields(head.headers)
+        fates = self._fates
+        lines: list[bytes] = []
+        for name, value in head.raw_fields:
+            fate = fates.get(name) or self._learn(name)
+            if fate is _Fate.KEEP:
+                if not nominated or name.lower() not in nominated:
+                    lines += (name, b": ", value, _CRLF)
+            elif fate is not _Fate.DROP:
+                lines += self._special(fate, name, value, route)
+        return lines
+
+    def _special(self, fate: _Fate, name: bytes, value: bytes, route: Route) -> tuple[bytes, ...]:
+        """The line of a field that is neither simply kept nor simply dropped."""
+        kept: bytes | None = value
+        if fate is _Fate.HOST:
+            return ()  # written by us, from the value that was matched
+        if fate is _Fate.AUTHORIZATION:
+            is_bearer = value[:6].lower() == b"bearer"
+            kept = None if is_bearer and not route.forward_credentials else value
+        elif not route.forward_credentials:
+            if value.startswith(self._cookie_pair) and b";" not in value:
+                return ()  # nothing but our cookie: the usual case
+            kept = without_cookie(value, self._cookie_name)
+        return (name, b": ", kept, _CRLF) if kept is not None else ()
+
+    def _learn(self, name: bytes) -> _Fate:
+        fate = self._judge(name.decode("latin-1"))
+        if len(self._fates) >= _MAX_LEARNT:
+            self._fates.clear()  # a peer that sends ever new names must not fill the memory
+        self._fates[name] = fate
+        return fate
+
+    def _judge(self, name: str) -> _Fate:
+        folded = fold(name)
+        if folded in self._reserved or folded.startswith(_OUR_PREFIXES) or folded in _OVERRIDES:
+            return _Fate.DROP
+        if folded in HOP_BY_HOP or folded == "content-length":
+            return _Fate.DROP
+        return _REQUEST_SPECIAL.get(name.lower(), _Fate.KEEP)
+
+    def _serialise_user(self, user: User) -> bytes:
+        values = (user.issuer, user.email, user.public_address, user.phone)
+        return b"".join(
+            f"{name}: {encode_value(value)}\r\n".encode("ascii")
+            for name, value in zip(self._names, values, strict=True)
+            if value
+        )
+
+
+_REQUEST_SPECIAL: Mapping[str, _Fate] = {
+    "host": _Fate.HOST,
+    "cookie": _Fate.COOKIE,
+    "authorization": _Fate.AUTHORIZATION,
+}
+
+
+def encode_value(value: str) -> str:
+    """
+    A claim as a field value: visible ASCII and spaces stay, all else is percent-encoded UTF-8.
+
+    A percent sign is encoded too, so that decoding gives back exactly what Magic knows, and no
+    claim can hold a line break (RFC 9110 section 5.5).
+    """
+    return quote(value, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}~")
+
+
+def internal_identity(identity: Identity) -> bytes:
+    """What the gateway's own pages are told beyond what apps are; no app ever sees this line."""
+    value = encode_value(orjson.dumps(identity).decode())
+    return f"{INTERNAL_IDENTITY}: {value}\r\n".encode("ascii")
+
+
+def nominated_fields(headers: CIMultiDictProxy[str]) -> frozenset[bytes]:
+    """
+    The fields that ``Connection`` declares to be for this hop alone, in lower case.
+
+    ``Host`` is written by us whatever is said here; so are all fields that carry an identity
+    (GHSA-w9mr-28mw-j8hg, CVE-2024-45410).
+    """
+    options = headers.get("Connection")
+    if options is None or options in _COMMON_OPTIONS:
+        return frozenset()
+    return frozenset(
+        option.strip().lower().encode("utf-8", "surrogateescape")
+        for line in headers.getall("Connection")
+        for option in line.split(",")
+    )
+
+
+_COMMON_OPTIONS = frozenset({"keep-alive", "close", "Keep-Alive", "Close"})
+
+
+class AnswerFields:
+    """Rewrites the field lines of an app's answers."""
+
+    def __init__(self, cookie_name: str) -> None:
+        self._cookie_name = cookie_name.encode("ascii")
+        self._fates: dict[bytes, _Fate] = {}
+
+    def rewrite(
+        self, raw: RawFields, headers: CIMultiDictProxy[str], *, may_set_session: bool
+    ) -> bytes:
+        """
+        The field lines for the client, each with its CRLF; framing is not among them.
+
+        Only the gateway's own pages may set the session cookie. Raises `BadUpstreamAnswer` where a
+        value holds a control character that would end the line: the parser is lenient on answers.
+        """
+        nominated = nominated_fields(headers)
+        fates, count = self._fates, 0
+        lines: list[bytes] = []
+        for name, value in raw:
+            fate = fates.get(name) or self._learn(name)
+            if fate is _Fate.DROP or (nominated and name.lower() in nominated):
+                continue
+            if fate is _Fate.SET_COOKIE and not may_set_session and self._sets_session(value):
+                continue
+            lines += (name, b": ", value, _CRLF)
+            count += 1
+        block = b"".join(lines)
+        if block.count(b"\n") != count or block.count(b"\r") != count or b"\0" in block:
+            raise BadUpstreamAnswer("control character in a field")
+        return block
+
+    def _sets_session(self, set_cookie: bytes) -> bool:
+        return set_cookie.partition(b"=")[0].strip() == self._cookie_name
+
+    def _learn(self, name: bytes) -> _Fate:
+        lower = name.decode("latin-1").lower()
+        if lower in HOP_BY_HOP or lower in {"content-length", "x-request-id"}:
+            fate = _Fate.DROP
+        else:
+            fate = _Fate.SET_COOKIE if lower == "set-cookie" else _Fate.KEEP
+        if len(self._fates) >= _MAX_LEARNT:
+            self._fates.clear()
+        self._fates[name] = fate
+        return fate
+
+
+def serialise(fields: Iterable[tuple[str, str]]) -> bytes:
+    """Field lines of our own, each with its CRLF."""
+    return "".join(f"{name}: {value}\r\n" for name, value in fields).encode("latin-1")

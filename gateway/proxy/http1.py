@@ -1,0 +1,95 @@
+"""
+The one room that knows aiohttp's parsers.
+
+The parser classes are not documented API, so all use of them stands here, the version is pinned to
+the minor, and ``tests/contract/test_http1.py`` holds the behaviour that we rely on. They are llhttp
+in C: strict on requests, lenient on answers, so answers are re-serialised and never copied raw.
+"""
+
+import asyncio
+
+from aiohttp import http_parser
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.http_parser import RawRequestMessage, RawResponseMessage
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+
+from gateway.errors import BadRequest, HeadTooLarge, Refusal, StartError
+
+BODY_BUFFER_BYTES = 64 * 1024
+"""How much of a body waits for the slower side: reading stops at twice this."""
+
+MAX_PIPELINED = 16
+"""Requests parsed ahead of the one that is being answered; the parser stops there."""
+
+_MAX_ANSWER_FIELD_BYTES = 64 * 1024
+_MAX_ANSWER_FIELDS = 1000
+
+RequestParser = http_parser.HttpRequestParser
+ResponseParser = http_parser.HttpResponseParser
+
+__all__ = [
+    "BODY_BUFFER_BYTES",
+    "EMPTY_PAYLOAD",
+    "BaseProtocol",
+    "HttpProcessingError",
+    "RawRequestMessage",
+    "RawResponseMessage",
+    "RequestParser",
+    "ResponseParser",
+    "StreamReader",
+    "refusal_for",
+    "request_parser",
+    "require_c_parsers",
+    "response_parser",
+]
+
+
+def require_c_parsers() -> None:
+    """
+    Refuse to start on aiohttp's pure-Python parsers, which have let smuggling by (CVE-2025-53643).
+
+    Raises `StartError`.
+    """
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        raise StartError("aiohttp lacks its C extension; its Python parser is not safe in front")
+
+
+def request_parser(
+    protocol: BaseProtocol, loop: asyncio.AbstractEventLoop, head_bytes: int
+) -> RequestParser:
+    """A parser for one client connection. No line or field may be longer than ``head_bytes``."""
+    return http_parser.HttpRequestParser(
+        protocol,
+        loop,
+        BODY_BUFFER_BYTES,
+        max_line_size=head_bytes,
+        max_field_size=head_bytes,
+        max_headers=head_bytes,  # never binding: fields are counted where the answer is 431
+        auto_decompress=False,
+        max_msg_queue_size=MAX_PIPELINED,
+    )
+
+
+def response_parser(
+    protocol: BaseProtocol, loop: asyncio.AbstractEventLoop, *, answers_head: bool = False
+) -> ResponseParser:
+    """A parser for one upstream connection; ``answers_head`` where the request is HEAD."""
+    return http_parser.HttpResponseParser(
+        protocol,
+        loop,
+        BODY_BUFFER_BYTES,
+        max_line_size=_MAX_ANSWER_FIELD_BYTES,
+        max_field_size=_MAX_ANSWER_FIELD_BYTES,
+        max_headers=_MAX_ANSWER_FIELDS,
+        response_with_body=not answers_head,
+        read_until_eof=True,
+        auto_decompress=False,
+    )
+
+
+def refusal_for(error: HttpProcessingError) -> Refusal:
+    """What a request that the parser rejected is answered with."""
+    if isinstance(error, LineTooLong):
+        return HeadTooLarge("a line is too long")
+    return BadRequest(type(error).__name__)

@@ -1,0 +1,150 @@
+"""The data plane: all client connections of a process, and what they share."""
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Callable, Mapping
+from email.utils import formatdate
+from typing import NamedTuple, Protocol
+
+from gateway.errors import StartError
+from gateway.messages import Journey, RequestHead
+from gateway.pipeline import Admit
+from gateway.ports import Clock
+from gateway.proxy.deadlines import Deadlines, HasDeadline
+from gateway.proxy.headers import AnswerFields
+from gateway.proxy.upstream import UpstreamPool
+
+_BACKLOG = 1024
+
+
+class Bounds(NamedTuple):
+    """What one client may use. Times in seconds, sizes in bytes."""
+
+    head_s: float = 10.0
+    body_idle_s: float = 30.0
+    keep_alive_s: float = 75.0
+    head_bytes: int = 16 * 1024
+    fields: int = 100
+    connections: int = 10_000
+
+
+class Site(NamedTuple):
+    """What a config is compiled to; swapped whole, between two requests."""
+
+    admit: Admit
+    pools: Mapping[str, UpstreamPool]
+    answer_fields: AnswerFields
+    max_body_bytes: int
+
+
+class LogRequest(Protocol):
+    """Writes one line about one request."""
+
+    def __call__(
+        self,
+        head: RequestHead | None,
+        journey: Journey,
+        status: int,
+        bytes_out: int,
+        duration_s: float,
+    ) -> None:
+        """``head`` is None where the bytes were no request."""
+
+
+class Connection(HasDeadline, Protocol):
+    """A client's connection, as far as the plane deals with it."""
+
+    def finish_soon(self) -> None:
+        """Close now if idle, else after the answer that is under way."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+class DataPlane:
+    """Accepts connections and ends them."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        site: Site,
+        bounds: Bounds,
+        deadlines: Deadlines,
+        log: LogRequest,
+        clock: Clock,
+    ) -> None:
+        self.loop = loop
+        self.site = site
+        self.bounds = bounds
+        self.log = log
+        self.is_draining = False
+        self._deadlines = deadlines
+        self._clock = clock
+        self._connections: set[Connection] = set()
+        self._servers: list[asyncio.Server] = []
+        self._all_gone = asyncio.Event()
+        self._id_prefix = secrets.token_hex(4)
+        self._ids = itertools.count(1)
+        self._date = (0, b"")
+
+    async def listen(self, host: str, port: int, make: Callable[[], asyncio.BaseProtocol]) -> int:
+        """
+        Accept connections whose protocol ``make`` makes; the port, for where 0 was asked.
+
+        Raises `StartError`.
+        """
+        try:
+            server = await self.loop.create_server(make, host, port, backlog=_BACKLOG)
+        except OSError as error:
+            raise StartError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        self._servers.append(server)
+        return int(server.sockets[0].getsockname()[1])
+
+    async def drain(self, within_s: float) -> None:
+        """
+        Stop: accept nothing, close what is idle, let requests under way finish.
+
+        After ``within_s`` seconds the rest is cut off.
+        """
+        self.is_draining = True
+        for server in self._servers:
+            server.close()
+        for connection in tuple(self._connections):
+            connection.finish_soon()
+        if self._connections:
+            self._all_gone.clear()
+            try:
+                async with asyncio.timeout(within_s):
+                    await self._all_gone.wait()
+            except TimeoutError:
+                for connection in tuple(self._connections):
+                    connection.abort()
+                await self._all_gone.wait()
+
+    # --- for connections -----------------------------------------------------------------------
+
+    def admit_connection(self, connection: Connection) -> bool:
+        """Whether there is room for one more."""
+        has_room = len(self._connections) < self.bounds.connections
+        self._connections.add(connection)
+        self._deadlines.watch(connection)
+        return has_room
+
+    def forget_connection(self, connection: Connection) -> None:
+        """It is closed."""
+        self._connections.discard(connection)
+        self._deadlines.forget(connection)
+        if not self._connections:
+            self._all_gone.set()
+
+    def next_request_id(self) -> str:
+        """Unique over processes and restarts; it guards nothing, so it may be guessed."""
+        return f"{self._id_prefix}{next(self._ids):08x}"
+
+    def http_date(self) -> bytes:
+        """The Date field (RFC 9110 section 6.6.1), made once a second."""
+        second = int(self._clock())
+        if self._date[0] != second:
+            self._date = (second, f"Date: {formatdate(second, usegmt=True)}\r\n".encode())
+        return self._date[1]

@@ -1,0 +1,69 @@
+"""A whole config from a few lines of it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from gateway.config.load import parse
+from gateway.config.schema import Settings
+from gateway.errors import ConfigError
+
+ENV = {
+    "REDIS_URL": "redis://127.0.0.1",
+    "MAGIC_SECRET_KEY": "sk_live_1234567890",
+    "SESSION_KEY": "0123456789abcdef0123456789abcdef",
+}
+
+SECTIONS = {
+    "server": "server: {public_url: https://app.example.com}",
+    "magic": "magic: {secret_key: sk_live_1234567890}",
+    "session": "session: {keys: [0123456789abcdef0123456789abcdef]}",
+    "limits": "limits: {default: {rate: 300/minute}}",
+    "upstreams": "upstreams: {app: {servers: ['http://127.0.0.1:3000']}}",
+}
+
+Read = Callable[..., Settings]
+Complain = Callable[..., list[str]]
+
+
+def no_file(path: str) -> str:
+    raise FileNotFoundError(2, "No such file or directory", path)
+
+
+def _complete(text: str) -> str:
+    """``text`` first, so that its lines keep their numbers; then what it does not say."""
+    written = {line.partition(":")[0] for line in text.splitlines()}
+    return "\n".join(
+        [text, *(section for name, section in SECTIONS.items() if name not in written)]
+    )
+
+
+@pytest.fixture
+def read() -> Read:
+    """The settings of some sections, the others being valid."""
+
+    def of(text: str, env: Mapping[str, str] = ENV) -> Settings:
+        return parse(_complete(text), "gateway.yaml", env, no_file)
+
+    return of
+
+
+@pytest.fixture
+def complaints(read: Read) -> Complain:
+    """What is wrong with some sections, the others being valid."""
+
+    def of(text: str, env: Mapping[str, str] = ENV) -> list[str]:
+        try:
+            read(text, env)
+        except ConfigError as error:
+            return error.problems
+        return []
+
+    return of
+
+
+@pytest.fixture
+def config_dir() -> Path:
+    """Where the configs that we ship are."""
+    return Path(__file__).parents[3] / "config"

@@ -1,0 +1,253 @@
+"""Hosts, listen addresses, origins, networks, the URL of the store."""
+
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config import addresses
+from gateway.config.addresses import Address
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("0.0.0.0:8080", Address("0.0.0.0", 8080), id="all-of-ipv4"),
+        pytest.param("[::]:8080", Address("::", 8080), id="all-of-ipv6"),
+        pytest.param("[0:0::1]:80", Address("::1", 80), id="ipv6-in-its-shortest-form"),
+        pytest.param("LocalHost:0", Address("localhost", 0), id="a-name-and-any-free-port"),
+        pytest.param("_app.internal:65535", Address("_app.internal", 65535), id="the-highest-port"),
+    ],
+)
+def test_listen(text: str, expected: Address) -> None:
+    """A listen address is a host and a port."""
+    assert expected == addresses.listen(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("8080", id="a-port-alone"),
+        pytest.param(":8080", id="no-host-is-not-every-host"),
+        pytest.param("0.0.0.0", id="no-port"),
+        pytest.param("0.0.0.0:65536", id="no-such-port"),
+        pytest.param("0.0.0.0:+80", id="a-signed-port"),
+        pytest.param("::1:80", id="ipv6-without-brackets"),
+        pytest.param("[::1]x:80", id="something-after-the-brackets"),
+        pytest.param("[127.0.0.1]:80", id="ipv4-in-brackets"),
+        pytest.param("[fe80::1%eth0]:80", id="a-zone"),
+        pytest.param("256.0.0.1:80", id="no-such-address"),
+        pytest.param("127.1:80", id="a-short-form-that-resolvers-expand"),
+        pytest.param("0x7f.1:80", id="a-hexadecimal-form-that-resolvers-expand"),
+        pytest.param("app_.example.com.:80", id="a-trailing-dot"),
+        pytest.param("-app:80", id="a-leading-hyphen"),
+        pytest.param("http://app:80", id="a-url"),
+    ],
+)
+def test_no_listen_address(text: str) -> None:
+    """What could be misread is no listen address."""
+    with pytest.raises(ValueError, match="expected host:port such as"):
+        addresses.listen(text)
+
+
+def test_unix_sockets_are_for_later() -> None:
+    """A unix socket is understood, and refused."""
+    with pytest.raises(ValueError, match="unix: is not supported yet"):
+        addresses.listen("unix:/run/gateway.sock")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("https://app.example.com", "https://app.example.com", id="as-it-is"),
+        pytest.param("https://App.Example.COM/", "https://app.example.com", id="case-and-slash"),
+        pytest.param("HTTPS://app.example.com:443", "https://app.example.com", id="https-port"),
+        pytest.param("http://localhost:80", "http://localhost", id="http-port"),
+        pytest.param("http://localhost:443", "http://localhost:443", id="the-other-ones-port"),
+        pytest.param("http://[0::1]:8080", "http://[::1]:8080", id="ipv6"),
+        pytest.param("https://[::1]/", "https://[::1]", id="ipv6-without-port"),
+    ],
+)
+def test_origin(text: str, expected: str) -> None:
+    """An origin is written as browsers write it in Origin, so that the two can be compared."""
+    assert expected == addresses.origin(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("app.example.com", id="no-scheme"),
+        pytest.param("ftp://app.example.com", id="another-scheme"),
+        pytest.param("https://app.example.com/app", id="a-path"),
+        pytest.param("https://app.example.com?x", id="a-query"),
+        pytest.param("https://app.example.com#x", id="a-fragment"),
+        pytest.param("https://me:pw@app.example.com", id="credentials"),
+        pytest.param("https://app.example.com:0", id="port-zero"),
+        pytest.param("https://app.example.com\n", id="a-newline"),
+        pytest.param("https://bücher.example", id="not-in-ascii"),
+        pytest.param("https://", id="no-host"),
+    ],
+)
+def test_no_origin(text: str) -> None:
+    """An origin is scheme, host and port, and nothing else."""
+    with pytest.raises(ValueError, match="expected an origin"):
+        addresses.origin(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("", None), ("http://localhost:1", "http://localhost:1")]
+)
+def test_optional_origin(text: str, expected: str | None) -> None:
+    """Empty text, which an unset variable gives, is no origin and no fault."""
+    assert expected == addresses.optional_origin(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("http://127.0.0.1:3000", Address("127.0.0.1", 3000), id="host-and-port"),
+        pytest.param("http://app", Address("app", 80), id="the-port-of-http"),
+        pytest.param("http://[::1]:3000/", Address("::1", 3000), id="ipv6-and-a-slash"),
+    ],
+)
+def test_server(text: str, expected: Address) -> None:
+    """An app is found at a host and a port."""
+    assert expected == addresses.server(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("https://app:443", "https: is not supported yet", id="tls"),
+        pytest.param("unix:/run/app.sock", "unix: is not supported yet", id="a-unix-socket"),
+        pytest.param("app:3000", "expected http://host:port", id="no-scheme"),
+        pytest.param("http://app:3000/api", "expected http://host:port", id="a-path"),
+    ],
+)
+def test_no_server(text: str, message: str) -> None:
+    """What this version cannot reach is told apart from what nobody can."""
+    with pytest.raises(ValueError, match=message):
+        addresses.server(text)
+
+
+@given(
+    st.one_of(
+        st.ip_addresses().filter(lambda ip: "%" not in str(ip)).map(str),
+        st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?(\.[a-z]{2,5})?", fullmatch=True),
+    ),
+    st.integers(1, 65535),
+)
+def test_addresses_are_read_as_they_are_written(host: str, port: int) -> None:
+    """Writing and reading gives the same address."""
+    address = Address(host, port)
+    assert address == addresses.listen(str(address))
+    assert address == addresses.server(addresses.server_text(address))
+    assert addresses.origin(f"http://{address}") == addresses.origin(
+        addresses.origin(f"http://{address}")
+    )
+
+
+@pytest.mark.parametrize(("text", "expected"), [("[::0:1]", "[::1]"), ("App", "app")])
+def test_host_field(text: str, expected: str) -> None:
+    """The host of a route is written as it stands in Host."""
+    assert expected == addresses.host_field(text)
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/8", "192.0.2.1", "fd00::/8", "::1"])
+def test_network(text: str) -> None:
+    """A network is a CIDR; an address alone is a network of one."""
+    assert ip_network(text) == addresses.network(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("0.0.0.0/0", "a /0 network", id="all-of-ipv4"),
+        pytest.param("::/0", "a /0 network", id="all-of-ipv6"),
+        pytest.param("10.0.0.1/0", "a /0 network", id="all-of-ipv4-from-some-address"),
+        pytest.param("10.0.0.1/8", "bits set beyond its /8", id="an-address-and-a-length"),
+        pytest.param("10.0.0.0/33", "expected a network", id="no-such-length"),
+        pytest.param("", "expected a network", id="nothing"),
+        pytest.param("proxy.internal", "expected a network", id="a-name"),
+    ],
+)
+def test_no_network(text: str, message: str) -> None:
+    """To trust everybody, or somebody else than was meant, is refused."""
+    with pytest.raises(ValueError, match=message):
+        addresses.network(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.255.0.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("localhost.example.com", False),
+        ("127.0.0.1.example.com", False),
+    ],
+)
+def test_is_loopback(host: str, expected: bool) -> None:
+    """Loopback is 127.0.0.0/8, ::1 and localhost, and no name that looks like it."""
+    assert addresses.is_loopback(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://localhost:8080", True),
+        ("http://[::1]", True),
+        ("https://localhost", False),
+        ("http://app.example.com", False),
+    ],
+)
+def test_is_loopback_http(url: str, expected: bool) -> None:
+    """A development gateway is reached over http on this machine."""
+    assert addresses.is_loopback_http(url) is expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "redis://127.0.0.1",
+        "redis://:secret@redis.internal:6379/0",
+        "rediss://default:secret@name.upstash.io:6379",
+        "redis://[::1]:6379",
+        "unix:///run/redis.sock",
+        "embedded://",
+        "embedded:///var/lib/gateway",
+    ],
+)
+def test_redis_url(text: str) -> None:
+    """The store's URL is kept as it is, and out of sight."""
+    url = addresses.redis_url(text)
+    assert text == url.get_secret_value()
+    assert "secret" not in repr(url)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("127.0.0.1:6379", id="no-scheme"),
+        pytest.param("redis://", id="no-host"),
+        pytest.param("redis://h:x", id="a-port-that-is-none"),
+        pytest.param("redis://h:0", id="port-zero"),
+        pytest.param("redis://[::1", id="a-bracket-left-open"),
+        pytest.param("unix://", id="no-path"),
+        pytest.param("embedded://dir", id="a-directory-that-would-be-a-host"),
+        pytest.param("redis+sentinel://h1,h2/master/0", id="sentinel"),
+        pytest.param("redis+cluster://h1,h2", id="cluster"),
+        pytest.param("upstash+https://host", id="upstash-rest"),
+    ],
+)
+def test_no_redis_url(text: str) -> None:
+    """Other stores are for later."""
+    with pytest.raises(ValueError, match=r"expected redis://.* not supported yet"):
+        addresses.redis_url(text)

@@ -1,0 +1,243 @@
+"""What one place demands of another."""
+
+from collections.abc import Callable
+
+import pytest
+
+from gateway.config.schema import Settings
+
+Read = Callable[..., Settings]
+Complain = Callable[..., list[str]]
+
+ROUTE = "match: {path: /a}, upstream: app"
+DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(
+            "server: {public_url: 'https://a', client_ip: x-forwarded-for}",
+            ["1: server.client_ip: x-forwarded-for needs server.trusted_proxies"],
+            id="a-header-that-nobody-vouches-for",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', client_ip: forwarded}",
+            ["1: server.client_ip: forwarded is not supported yet"],
+            id="a-way-to-tell-the-client-that-is-for-later",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', client_ip: guess}",
+            ["1: server.client_ip: expected 'peer' or 'x-forwarded-for'"],
+            id="no-way-to-tell-the-client",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', client_ip: x-forwarded-for,"
+            " trusted_proxies: [10.0.0.0/8]}",
+            [],
+            id="a-header-that-a-proxy-vouches-for",
+        ),
+        pytest.param(
+            f"{DEVELOPMENT}server: {{listen: ['127.9.9.9:1', '[::1]:1', 'localhost:1'],"
+            " public_url: 'http://127.0.0.1:1'}",
+            [],
+            id="development-on-loopback",
+        ),
+        pytest.param(
+            f"{DEVELOPMENT}server: {{public_url: 'http://localhost:8080'}}",
+            [],
+            id="development-listens-on-loopback-by-default",
+        ),
+        pytest.param(
+            f"{DEVELOPMENT}server: {{listen: ['127.0.0.1:1', '0.0.0.0:1'],"
+            " public_url: 'https://localhost'}",
+            [
+                (
+                    "3: server.listen[1]: development mode is for this machine alone: listen on"
+                    " 127.0.0.1, [::1] or localhost"
+                ),
+                (
+                    "3: server.public_url: development mode is for this machine alone: expected"
+                    " http://localhost:port"
+                ),
+            ],
+            id="development-for-everybody",
+        ),
+        pytest.param(
+            "server: {public_url: 'http://localhost'}\n"
+            "magic: {mode: development, secret_key: sk_live_1}",
+            ["2: magic.secret_key: a live key has no place in development mode"],
+            id="development-with-a-live-key",
+        ),
+        pytest.param(
+            "server: {public_url: 'http://localhost'}\n"
+            "magic: {mode: development, secret_key: sk_test_1}",
+            [],
+            id="development-with-a-test-key",
+        ),
+        pytest.param(
+            "magic: {secret_key: ''}\nsession: {keys: []}",
+            [
+                "1: magic.secret_key: required in live mode",
+                "2: session.keys: required in live mode",
+            ],
+            id="live-without-secrets",
+        ),
+        pytest.param(
+            "magic: {mode: lively}\nsession: {}",
+            ["1: magic.mode: expected 'live' or 'development'"],
+            id="a-mode-that-there-is-not-demands-nothing",
+        ),
+        pytest.param(
+            "server: {public_url: 'http://a'}\n"
+            "session: {cookie: __Host-s, keys: [0123456789abcdef0123456789abcdef]}",
+            ["2: session.cookie: a name with this prefix needs an https public_url"],
+            id="a-cookie-that-browsers-would-drop",
+        ),
+        pytest.param(
+            "identity: {headers: {issuer: X-Who, phone: x-who}}",
+            ["1: identity.headers.phone: same header as identity.headers.issuer"],
+            id="two-headers-of-one-name",
+        ),
+        pytest.param(
+            "identity: {headers: {issuer: X-User-EMAIL}}",
+            ["1: identity.headers.email: same header as identity.headers.issuer"],
+            id="a-header-with-the-name-of-a-default",
+        ),
+        pytest.param(
+            f"routes:\n- {{name: a, {ROUTE}}}\n- {{name: a, match: {{path: /b}}, upstream: app}}",
+            ["3: routes[1].name: same name as routes[0].name"],
+            id="two-routes-of-one-name",
+        ),
+        pytest.param(
+            "routes:\n"
+            "- {name: a, match: {host: A, path: /a, methods: [GET, HEAD]}, upstream: app}\n"
+            "- {name: b, match: {host: a, path: /a, methods: [HEAD, GET]}, upstream: app}",
+            ["3: routes[1].match: same requests as routes[0].match"],
+            id="two-routes-for-the-same-requests",
+        ),
+        pytest.param(
+            "routes:\n"
+            "- {name: a, match: {path: /a}, upstream: app}\n"
+            "- {name: b, match: {path: /a/*}, upstream: app}\n"
+            "- {name: c, match: {path: /a, host: h}, upstream: app}\n"
+            "- {name: d, match: {path: /a, methods: [GET]}, upstream: app}",
+            [],
+            id="routes-that-differ-in-one-thing",
+        ),
+        pytest.param(
+            "routes:\n"
+            "- {name: a, match: {path: /a, host: '${NONE}'}, upstream: app}\n"
+            "- {name: b, match: {path: /a}, upstream: app}",
+            ["2: routes[0].match.host: the environment variable NONE is not set"],
+            id="an-unknown-host-is-not-any-host",
+        ),
+        pytest.param(
+            "routes:\n- {name: a, match: {path: /a}, upstream: ap}\nupstreams: {}",
+            ["2: routes[0].upstream: no such upstream; there is none"],
+            id="a-route-to-nowhere",
+        ),
+        pytest.param(
+            f"routes:\n- {{name: a, {ROUTE}, limits: [default, default, strict]}}",
+            [
+                "2: routes[0].limits[2]: no such limit; there is default",
+                "2: routes[0].limits[1]: same limit as routes[0].limits[0]",
+            ],
+            id="limits-that-there-are-not-or-twice",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', prefix: /auth}\n"
+            "routes:\n"
+            "- {name: a, match: {path: /auth/*}, upstream: app}\n"
+            "- {name: b, match: {path: /_gateway}, upstream: app}",
+            ["3: routes[0].match.path: lies under server.prefix, the gateway's own"],
+            id="a-route-over-our-own-pages",
+        ),
+    ],
+)
+def test_checks(complaints: Complain, text: str, expected: list[str]) -> None:
+    """What does not fit together is a fault."""
+    assert [f"gateway.yaml:{problem}" for problem in expected] == complaints(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("server: {public_url: 'https://a'}", "__Host-session", id="https"),
+        pytest.param("server: {public_url: 'HTTP://a'}", "session", id="http"),
+        pytest.param(
+            "session: {cookie: sid, keys: [0123456789abcdef0123456789abcdef]}", "sid", id="named"
+        ),
+    ],
+)
+def test_cookie_default(read: Read, text: str, expected: str) -> None:
+    """The cookie is as safe as the scheme allows."""
+    assert expected == read(text).session.cookie
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("server:", "1: server.public_url: required", id="an-empty-section"),
+        pytest.param("server: []", "1: server: expected a mapping", id="a-list-for-a-section"),
+        pytest.param("limits: []", "1: limits: expected a mapping", id="a-list-for-entries"),
+        pytest.param("routes: {}", "1: routes: expected a list", id="a-mapping-for-a-list"),
+        pytest.param(
+            "routes: [{name: a, match: {path: /a, methods: }, upstream: app}]",
+            "1: routes[0].match.methods: expected a value; leave the key out for the default",
+            id="methods-left-empty",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /a, methods: []}, upstream: app}]",
+            "1: routes[0].match.methods: expected at least one entry",
+            id="no-methods",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /a, methods: GET}, upstream: app}]",
+            "1: routes[0].match.methods: expected a list",
+            id="a-method-for-methods",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', listen: []}",
+            "1: server.listen: expected at least one entry",
+            id="nowhere-to-listen",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', workers: 0}",
+            "1: server.workers: expected 1",
+            id="no-workers",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', workers: 4}",
+            "1: server.workers: more than one worker is not supported yet",
+            id="four-workers",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', max: {fields: true}}",
+            "1: server.max.fields: expected text",
+            id="a-flag-for-a-number",
+        ),
+        pytest.param(
+            "admin: {lisen: 'a:1'}", "1: admin.lisen: unknown key, did you mean listen?", id="typo"
+        ),
+        pytest.param(
+            "upstreams: {app: {servers: ['http://a'], timeouts: {conect: 1s}}}",
+            "1: upstreams.app.timeouts.conect: unknown key, did you mean connect?",
+            id="a-typo-deep-down",
+        ),
+        pytest.param(
+            "limits: {rate: {rate: 1/second, prr: ip}}",
+            "1: limits.rate.prr: unknown key, did you mean per?",
+            id="a-typo-in-an-entry-named-like-a-key",
+        ),
+        pytest.param("zzz: ${NONE}", "1: zzz: unknown key", id="nothing-like-it"),
+        pytest.param(
+            "server: {public_url: 'https://a', head_s: 1s}",
+            "1: server.head_s: unknown key",
+            id="an-attribute-is-no-key",
+        ),
+    ],
+)
+def test_shapes(complaints: Complain, text: str, expected: str) -> None:
+    """What is in the wrong shape is told what was expected."""
+    assert f"gateway.yaml:{expected}" in complaints(text)

@@ -1,0 +1,81 @@
+"""Warnings."""
+
+from collections.abc import Callable
+
+import pytest
+
+from gateway.config.lint import LINTS, lint
+from gateway.config.schema import Settings
+
+Read = Callable[..., Settings]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("routes: []", [], id="nothing-odd"),
+        pytest.param(
+            "routes: [{name: a, match: {path: /a}, upstream: app, auth: none,"
+            " forward_credentials: true}]",
+            [("public-with-credentials", "routes[0] (a)")],
+            id="a-public-route-that-passes-credentials-on",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /a}, upstream: app, limits: []}]",
+            [("checked-without-limit", "routes[0] (a)")],
+            id="a-protected-route-whose-limits-were-taken-away",
+        ),
+        pytest.param(
+            "limits: {}\nroutes: [{name: a, match: {path: /a}, upstream: app, auth: optional}]",
+            [("checked-without-limit", "routes[0] (a)")],
+            id="a-checked-route-where-there-are-no-limits",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /*}, upstream: app, auth: none, limits: []}]",
+            [("public-by-default", "routes[0] (a)")],
+            id="everything-is-public-unless-said-otherwise",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /*}, upstream: app},"
+            " {name: b, match: {path: /b/*}, upstream: app, auth: none}]",
+            [],
+            id="a-public-path-below-a-protected-one",
+        ),
+        pytest.param(
+            "server: {public_url: 'http://app.example.com'}",
+            [("secrets-in-the-clear", "server.public_url")],
+            id="live-over-http",
+        ),
+        pytest.param(
+            "magic: {secret_key: sk_live_1, api_url: 'http://magic.internal'}",
+            [("secrets-in-the-clear", "magic.api_url")],
+            id="magic-over-http",
+        ),
+        pytest.param(
+            "magic: {secret_key: sk_live_1, api_url: 'http://127.0.0.1:9'}",
+            [],
+            id="a-fake-of-magic-on-this-machine",
+        ),
+        pytest.param(
+            "admin: {listen: '0.0.0.0:9090'}",
+            [("admin-for-everybody", "admin.listen")],
+            id="the-private-listener-on-every-address",
+        ),
+        pytest.param("admin: null", [], id="no-private-listener"),
+    ],
+)
+def test_lint(read: Read, text: str, expected: list[tuple[str, str]]) -> None:
+    """What is allowed and probably not meant is found, and nothing else."""
+    assert expected == [(finding.code, finding.key) for finding in lint(read(text))]
+
+
+def test_findings_are_sentences(read: Read) -> None:
+    """A finding names key, oddity and code."""
+    (finding,) = lint(read("admin: {listen: '[::]:9090'}"))
+    assert str(finding).startswith("admin.listen: not on loopback")
+    assert str(finding).endswith("[admin-for-everybody]")
+
+
+def test_codes_differ() -> None:
+    """A code names one lint."""
+    assert len({code for code, _ in LINTS}) == len(LINTS)

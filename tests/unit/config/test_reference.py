@@ -1,0 +1,97 @@
+"""The JSON schema, and the reference config beside it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gateway.config.reference import schema
+from gateway.config.schema import Section, Settings
+
+
+def test_defaults_are_written_with_their_units() -> None:
+    """Who reads the schema sees what would be written in the file."""
+    made = schema()
+    server = made["$defs"]["ServerSettings"]["properties"]
+    assert server["listen"]["default"] == ["0.0.0.0:8080"]
+    assert made["$defs"]["ServerTimeouts"]["properties"]["head"]["default"] == "10s"
+    assert made["$defs"]["ServerCaps"]["properties"]["head_bytes"]["default"] == "16KiB"
+    assert made["$defs"]["SessionSettings"]["properties"]["lifetime"]["default"] == "token"
+
+
+def test_only_public_url_is_required() -> None:
+    """Nothing can be guessed for public_url; the rest has defaults, or an environment variable."""
+    made = schema()
+    assert made["required"] == ["server"]
+    assert made["$defs"]["ServerSettings"]["required"] == ["public_url"]
+    assert made["$defs"]["RedisSettings"]["required"] == []
+
+
+def test_placeholders_fit_everywhere() -> None:
+    """An editor does not complain of a placeholder where a number or a word is due."""
+    made = schema()["$defs"]
+    placeholder = {"type": "string", "pattern": r"\$\{"}
+    assert placeholder in made["MagicSettings"]["properties"]["mode"]["anyOf"]
+    assert placeholder in made["ServerCaps"]["properties"]["fields"]["anyOf"]
+    assert placeholder in made["RouteMatch"]["properties"]["methods"]["items"]["anyOf"]
+
+
+def test_absent_is_not_null() -> None:
+    """An optional key of a route may be left out, not left empty."""
+    host = schema()["$defs"]["RouteMatch"]["properties"]["host"]
+    assert host["type"] == "string"
+    assert "default" not in host
+
+
+def test_schema_is_json() -> None:
+    """The schema can be printed."""
+    assert json.loads(json.dumps(schema())) == schema()
+
+
+def test_every_key_is_described() -> None:
+    """The models are the reference."""
+    undescribed = [
+        (model.__name__, name)
+        for model in Section.__subclasses__()
+        for name, field in model.model_fields.items()
+        if not field.description
+    ]
+    assert undescribed == []
+
+
+def _keys(node: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:
+    """Every key that a schema knows, by the name of its section."""
+    for part in (node, *definitions.values()):
+        for key in part.get("properties", {}):
+            yield f"{part['title']}.{key}"
+
+
+def _written(value: Any, model: str, definitions: dict[str, Any]) -> Iterator[str]:
+    """Every key in the file, by the name of its section."""
+    for key, part in value.items():
+        yield f"{model}.{key}"
+        found = definitions[model]["properties"][key]
+        texts = json.dumps(found)
+        for inner, definition in definitions.items():
+            if f'/{inner}"' in texts:
+                for entry in _entries(part, definition):
+                    yield from _written(entry, inner, definitions)
+
+
+def _entries(part: Any, definition: dict[str, Any]) -> list[dict[str, Any]]:
+    if isinstance(part, list):
+        return part
+    if not isinstance(part, dict):
+        return []
+    is_section = part.keys() <= definition.get("properties", {}).keys()
+    return [part] if is_section else list(part.values())
+
+
+def test_the_reference_config_shows_every_key(config_dir: Path) -> None:
+    """Whoever reads config/gateway.yaml has seen all there is."""
+    made = Settings.model_json_schema()
+    definitions = made["$defs"] | {"Settings": {**made, "$defs": {}}}
+    file = yaml.safe_load((config_dir / "gateway.yaml").read_text())
+    assert set(_keys(made, made["$defs"])) == set(_written(file, "Settings", definitions))
