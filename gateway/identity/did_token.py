@@ -1,0 +1,173 @@
+"""
+What a DID token says, and every check of it that costs no cryptography.
+
+A token is base64 of ``[proof, claim]``, two JSON strings in a JSON array; the claim is JSON again.
+One token has one spelling here: magic-admin, which proves it, lets many through for each signature
+(white space, escapes, repeated keys, other values of v), and each would be one more way past a
+cache or a deny list.
+
+Nothing is proven yet: the signature is checked after this, and Magic is asked whether the issuer is
+a user after that.
+"""
+
+import binascii
+import re
+from enum import StrEnum
+from typing import NamedTuple
+
+import orjson
+
+from gateway.errors import ExpiredToken, InvalidToken
+
+MAX_TOKEN_CHARS = 4096
+"""A real one has about 750."""
+
+CLOCK_SKEW_S = 300
+"""How far ahead Magic's clock may be: the grace that magic-admin gives to ``nbf``."""
+
+_MAX_BRACKETS = 64
+"""Real tokens hold two. Bounds the depth before any parser that recurses is asked."""
+
+_MAX_INSTANT_S = 2**53  # what JSON writers agree on (RFC 8259 section 6)
+_HALF_ORDER = "7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0"
+"""Half the order of secp256k1: of the two ``s`` that fit, signers take the lower one (EIP-2)."""
+
+# r, s and v as personal_sign writes them: v is 27 or 28 (EIP-191; magic-admin also takes others).
+_PROOF = re.compile(r"0x[0-9a-f]{64}([0-9a-f]{64})1[bc]", re.ASCII)
+_ISSUER = re.compile(r"did:ethr:0x[0-9a-fA-F]{40}", re.ASCII)
+_TOKEN_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
+_SPLIT = len('["0x",') + 130
+"""Where the second string of the array begins, if no space comes before it."""
+
+
+class Fault(StrEnum):
+    """Why a token was refused: for the log. Never holds anything of the token itself."""
+
+    TOO_LONG = "token too long"
+    NOT_BASE64 = "token is not canonical base64"
+    TOO_DEEP = "token nests too deep"
+    NOT_JSON = "token is not JSON"
+    NOT_A_PAIR = "token is not a pair of strings"
+    NOT_CANONICAL = "token is not spelled canonically"
+    BAD_PROOF = "proof is not a signature"
+    NOT_A_CLAIM = "claim is not an object"
+    BAD_ISSUER = "iss is not a did:ethr address"
+    BAD_INSTANT = "iat, nbf or ext is not a time"
+    BAD_ID = "tid is not printable text"
+    BAD_SUBJECT = "sub is not text"
+    OTHER_AUDIENCE = "aud is not this client"
+    LIVES_TOO_LONG = "token lives too long"
+    EXPIRED = "token has expired"
+    NOT_YET_VALID = "nbf is in the future"
+    ISSUED_LATER = "iat is in the future"
+
+
+class Claim(NamedTuple):
+    """What a token says about itself. Times are Unix times in seconds."""
+
+    issuer: str
+    """``did:ethr:0x…`` as signed; only the checksummed spelling of the address can be proven."""
+    token_id: str
+    issued_at_s: int
+    expires_at_s: int
+    audience: str
+
+
+def inspect(token: str, audience: str, now_s: float, max_lifetime_s: float) -> Claim:
+    """
+    What ``token`` says, once all that is cheap to check has been checked.
+
+    Raises `ExpiredToken` or `InvalidToken`, with a `Fault` as reason, and nothing else.
+    """
+    claim = _claim(_signed_text(_decoded(token)))
+    said = _shaped(claim, audience)
+    if said.expires_at_s - said.issued_at_s > max_lifetime_s:
+        raise InvalidToken(Fault.LIVES_TOO_LONG)
+    if said.expires_at_s <= now_s:
+        raise ExpiredToken(Fault.EXPIRED)
+    if _instant(claim, "nbf") > now_s + CLOCK_SKEW_S:
+        raise InvalidToken(Fault.NOT_YET_VALID)
+    if said.issued_at_s > now_s + CLOCK_SKEW_S:
+        raise InvalidToken(Fault.ISSUED_LATER)
+    return said
+
+
+def _decoded(token: str) -> bytes:
+    """
+    The bytes that ``token`` is the base64 of.
+
+    The URL-safe alphabet is not needed: in ASCII text only ``>``, ``?``, ``~`` and DEL are spelled
+    differently by it, and tokens hold none of them.
+    """
+    if len(token) > MAX_TOKEN_CHARS:
+        raise InvalidToken(Fault.TOO_LONG)
+    try:
+        decoded = binascii.a2b_base64(token)
+    except ValueError:
+        raise InvalidToken(Fault.NOT_BASE64) from None
+    if binascii.b2a_base64(decoded, newline=False) != token.encode("ascii"):
+        raise InvalidToken(Fault.NOT_BASE64)
+    return decoded
+
+
+def _signed_text(decoded: bytes) -> str:
+    """The text of the claim, out of the pair of proof and claim."""
+    if decoded.count(b"[") + decoded.count(b"{") > _MAX_BRACKETS:
+        raise InvalidToken(Fault.TOO_DEEP)
+    match _json(decoded):
+        case [str(proof), str(text)]:
+            pass
+        case _:
+            raise InvalidToken(Fault.NOT_A_PAIR)
+    signature = _PROOF.fullmatch(proof)
+    if signature is None or signature[1] > _HALF_ORDER:
+        raise InvalidToken(Fault.BAD_PROOF)
+    compact = orjson.dumps([proof, text])
+    spaced = compact[:_SPLIT] + b" " + compact[_SPLIT:]  # as Python's json writes by default
+    if decoded not in (compact, spaced):
+        raise InvalidToken(Fault.NOT_CANONICAL)
+    return text
+
+
+def _claim(text: str) -> dict[str, object]:
+    """
+    The claim that ``text`` spells, if it is the compact ASCII spelling.
+
+    magic-admin checks the signature over its own such spelling of the claim, not over the text:
+    what a repeated key said first, for one, was never signed.
+    """
+    claim = _json(text)
+    if not isinstance(claim, dict):
+        raise InvalidToken(Fault.NOT_A_CLAIM)
+    if not text.isascii() or orjson.dumps(claim) != text.encode("ascii"):
+        raise InvalidToken(Fault.NOT_CANONICAL)
+    return claim
+
+
+def _shaped(claim: dict[str, object], audience: str) -> Claim:
+    issuer, token_id = claim.get("iss"), claim.get("tid")
+    if not isinstance(issuer, str) or _ISSUER.fullmatch(issuer) is None:
+        raise InvalidToken(Fault.BAD_ISSUER)
+    issued_at_s, expires_at_s = _instant(claim, "iat"), _instant(claim, "ext")
+    if claim.get("aud") != audience:
+        raise InvalidToken(Fault.OTHER_AUDIENCE)
+    if not isinstance(token_id, str) or _TOKEN_ID.fullmatch(token_id) is None:
+        raise InvalidToken(Fault.BAD_ID)
+    if not isinstance(claim.get("sub"), str):
+        raise InvalidToken(Fault.BAD_SUBJECT)
+    return Claim(issuer, token_id, issued_at_s, expires_at_s, audience)
+
+
+def _instant(claim: dict[str, object], name: str) -> int:
+    """A Unix time in seconds: an int and nothing like it (True, 1.0, NaN, "1")."""
+    value = claim.get(name)
+    if type(value) is int and 0 <= value <= _MAX_INSTANT_S:
+        return value
+    raise InvalidToken(Fault.BAD_INSTANT)
+
+
+def _json(text: str | bytes) -> object:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise InvalidToken(Fault.NOT_JSON) from None

@@ -1,0 +1,150 @@
+"""Proves whose a DID token is, and remembers that it did."""
+
+import hmac
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from hashlib import sha256
+from typing import Final
+
+from gateway.errors import ExpiredToken, InvalidToken, StoreUnavailable
+from gateway.identity.bounded import Bounded
+from gateway.identity.did_token import Claim, inspect
+from gateway.messages import AuthMethod, Identity, User
+from gateway.ports import Clock, Directory, Store, TokenVerifier
+
+GOOD_FOR_S: Final = 300.0
+"""How long this process trusts its own good verdict; never beyond the token's end."""
+BAD_FOR_S: Final = 60.0
+
+
+class _Verdict(Enum):
+    """On a signature; the value is what is sealed for the store."""
+
+    GOOD = b"good"
+    BAD = b"bad"
+
+
+@dataclass(slots=True)
+class _Proven:
+    claim: Claim
+    until_s: float
+    identity: Identity | None = None
+    """As last returned: made again only when the directory has another user."""
+
+
+class DidTokenVerifier:
+    """
+    Cheapest first: own memory, the token's shape, the store's verdict, signature, directory.
+
+    A verdict in the store is sealed with a key of the gateway's, for its key name and audience: who
+    can write to the store can make gateways check a signature again, and nothing else. The local
+    memory belongs to one verifier and so to one audience. Refused tokens, which cost an attacker
+    nothing, have a memory of their own, so that a flood of them pushes out no proven one.
+    """
+
+    def __init__(
+        self,
+        check_signature: Callable[[str], None],
+        directory: Directory,
+        store: Store,
+        *,
+        audience: str,
+        max_lifetime_s: float,
+        server_key: bytes,
+        capacity: int = 10_000,
+        clock: Clock = time.time,
+    ) -> None:
+        self._check_signature = check_signature
+        self._directory = directory
+        self._store = store
+        self._audience = audience
+        self._max_lifetime_s = max_lifetime_s
+        self._sealing_key = hmac.digest(server_key, b"gateway: verdicts on tokens", "sha256")
+        self._clock = clock
+        self._proven: Bounded[bytes, _Proven] = Bounded(capacity)
+        self._refused_until_s: Bounded[bytes, float] = Bounded(capacity)
+
+    async def verify(self, token: str) -> Identity:
+        """
+        The identity that ``token`` proves.
+
+        Raises `InvalidToken`, `ExpiredToken`, `StoreUnavailable` or `MagicUnavailable`.
+        """
+        now_s = self._clock()
+        digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
+        proven = self._proven.get(digest)
+        if proven is None or now_s >= proven.until_s:
+            proven = await self._prove(token, digest, now_s)
+        user = await self._directory.user(proven.claim.issuer)
+        if user is None:
+            raise InvalidToken("unknown issuer")
+        if proven.identity is None or proven.identity.user is not user:
+            proven.identity = _identity(user, proven.claim)
+        return proven.identity
+
+    async def _prove(self, token: str, digest: bytes, now_s: float) -> _Proven:
+        claim = inspect(token, self._audience, now_s, self._max_lifetime_s)
+        refused_until_s = self._refused_until_s.get(digest)
+        if refused_until_s is not None and now_s < refused_until_s:
+            raise InvalidToken("signature was refused before")
+        key = f"token:{digest.hex()}"
+        proven = _Proven(claim, min(claim.expires_at_s, now_s + GOOD_FOR_S))
+        verdict = await self._stored(key)
+        if verdict is _Verdict.BAD:
+            self._refused_until_s.put(digest, now_s + BAD_FOR_S)
+            raise InvalidToken("signature was refused before")
+        if verdict is _Verdict.GOOD:
+            self._proven.put(digest, proven)
+        else:
+            await self._judge(token, digest, key, proven)
+        return proven
+
+    async def _judge(self, token: str, digest: bytes, key: str, proven: _Proven) -> None:
+        """Have the signature checked, unless that was done while the store was being asked."""
+        remembered = self._proven.get(digest)
+        if remembered is not None and self._clock() < remembered.until_s:
+            return
+        try:
+            self._check_signature(token)
+        except ExpiredToken:
+            raise
+        except InvalidToken:
+            until_s = self._clock() + BAD_FOR_S
+            self._refused_until_s.put(digest, until_s)
+            await self._keep(key, _Verdict.BAD, until_s)
+            raise
+        self._proven.put(digest, proven)
+        await self._keep(key, _Verdict.GOOD, proven.claim.expires_at_s)
+
+    async def _stored(self, key: str) -> _Verdict | None:
+        """The store's verdict; None if it has none, is down, or was written to by a stranger."""
+        try:
+            seal = await self._store.get(key)
+        except StoreUnavailable:
+            return None
+        if seal is None:
+            return None
+        for verdict in _Verdict:
+            if hmac.compare_digest(seal, self._seal(verdict, key)):
+                return verdict
+        return None
+
+    async def _keep(self, key: str, verdict: _Verdict, until_s: float) -> None:
+        with suppress(StoreUnavailable):
+            seal = self._seal(verdict, key)
+            await self._store.set(key, seal, expires_at_ms=int(until_s * 1000))
+
+    def _seal(self, verdict: _Verdict, key: str) -> bytes:
+        """HMAC over the verdict and all that it is about; only the last part may hold a NUL."""
+        about = b"\0".join((verdict.value, key.encode(), self._audience.encode()))
+        return hmac.digest(self._sealing_key, about, "sha256")
+
+
+def _identity(user: User, claim: Claim) -> Identity:
+    return Identity(user, AuthMethod.DID_TOKEN, claim.token_id, claim.expires_at_s * 1000)
+
+
+_: type[TokenVerifier] = DidTokenVerifier

@@ -1,0 +1,88 @@
+"""The parts around the verifier, in memory: a store, a directory, a clock."""
+
+import asyncio
+from collections.abc import Sequence
+
+from gateway.errors import StoreUnavailable
+from gateway.messages import User
+from gateway.ports import Directory, Script, Store
+
+
+class FakeClock:
+    """Stands still until a test moves it. Seconds."""
+
+    def __init__(self, now_s: float = 1_800_000_000.0) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class MemoryStore:
+    """A `Store` for strings; ``is_down`` makes every method raise `StoreUnavailable`."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.values: dict[str, tuple[bytes, int]] = {}
+        """Value and end, in Unix milliseconds."""
+        self.calls: list[tuple[str, str]] = []
+        self.is_down = False
+        self.refuses_writes = False
+        self.delays_answers = False
+        """Whether a read takes a turn of the event loop, as it does on a network."""
+        self._clock = clock
+
+    async def get(self, key: str) -> bytes | None:
+        self._called("get", key)
+        value, ends_at_ms = self.values.get(key, (None, 0))
+        if self.delays_answers:
+            await asyncio.sleep(0)
+        return value if ends_at_ms > self._clock() * 1000 else None
+
+    async def set(self, key: str, value: bytes, *, expires_at_ms: int) -> None:
+        self._called("set", key)
+        if self.refuses_writes:
+            raise StoreUnavailable("read-only")
+        self.values[key] = (value, expires_at_ms)
+
+    async def add(self, key: str, value: bytes, *, expires_at_ms: int) -> bool:
+        is_absent = await self.get(key) is None
+        if is_absent:
+            await self.set(key, value, expires_at_ms=expires_at_ms)
+        return is_absent
+
+    async def delete(self, key: str) -> bool:
+        self._called("delete", key)
+        return self.values.pop(key, None) is not None
+
+    async def run(
+        self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]
+    ) -> object:
+        raise NotImplementedError
+
+    async def ping(self) -> None:
+        self._called("ping", "")
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    def _called(self, command: str, key: str) -> None:
+        self.calls.append((command, key))
+        if self.is_down:
+            raise StoreUnavailable("down")
+
+
+class KnowsEverybody:
+    """A `Directory` in which every issuer is a user."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.now: User | None = None
+        """If set, the answer to every question."""
+        self._users: dict[str, User] = {}
+
+    async def user(self, issuer: str) -> User | None:
+        self.asked.append(issuer)
+        return self.now or self._users.setdefault(issuer, User(issuer, email="alice@example.com"))
+
+
+_: tuple[type[Store], type[Directory]] = (MemoryStore, KnowsEverybody)

@@ -1,0 +1,54 @@
+"""How the Ethereum libraries are imported."""
+
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from gateway.identity.foreign import foreign_imports
+
+
+def test_recursion_limit_is_put_back_after_a_failure() -> None:
+    """The interpreter is left as it was, even if the import fails."""
+    before = sys.getrecursionlimit()
+
+    def fail() -> None:
+        with foreign_imports():
+            sys.setrecursionlimit(before + 1)
+            raise ImportError
+
+    with pytest.raises(ImportError):
+        fail()
+    assert before == sys.getrecursionlimit()
+
+
+def test_deprecations_stay_theirs() -> None:
+    """What they deprecate among themselves is no warning of ours; other warnings still are."""
+    with foreign_imports():
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+        with pytest.raises(RuntimeWarning):
+            warnings.warn("odd", RuntimeWarning, stacklevel=1)
+
+
+@pytest.mark.parametrize("module", ["magic", "minting", "development"])
+def test_import_leaves_the_interpreter_alone(module: str) -> None:
+    """
+    After our modules are imported, deep JSON is an error and not a crash.
+
+    In a process of its own, with warnings as errors: the import happens only once.
+    """
+    program = f"""
+import json, sys
+before = sys.getrecursionlimit()
+import gateway.identity.{module}
+assert before == sys.getrecursionlimit()
+try:
+    json.loads("[" * 100_000)
+except (RecursionError, ValueError):
+    print("alive")
+"""
+    ended = subprocess.run(  # noqa: PLW1510 - the assertion shows what went wrong
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=25
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "alive\n", "")
