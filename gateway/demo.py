@@ -89,9 +89,9 @@ def _lines(url: str, token: str) -> str:
         curl -i {url}/_gateway/session -X DELETE -b /tmp/gateway-cookies -H "Origin: {url}"
         curl -i {url}/me -b /tmp/gateway-cookies
 
-        # more than {_RATE} requests in a minute: 429
-        for i in $(seq {_RATE + 5}); do curl -s -o /dev/null -w '%{{http_code}} ' {url}/public/hello; done; echo
-
         # another token, for somebody else
         curl -X POST '{url}/_gateway/development/token?email=grace@example.com'
+
+        # more than {_RATE} requests in a minute: 429
+        for i in $(seq {_RATE + 5}); do curl -s -o /dev/null -w '%{{http_code}} ' {url}/public/hello; done; echo
         """)

@@ -15,7 +15,7 @@ _Bucket = list[Route]
 
 
 class RouteTable:
-    """The routes of one config; `match` costs one look-up for each segment of the path."""
+    """The routes of one config; `match` costs one look-up for each segment of the longest prefix."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._exact: dict[str, _Bucket] = {}
@@ -29,6 +29,7 @@ class RouteTable:
             table.setdefault(key, []).append(route)
         for bucket in (*self._exact.values(), *self._prefix.values()):
             bucket.sort(key=_generality)  # stable: what is equally specific keeps the file's order
+        self._deepest = max((prefix.count("/") for prefix in self._prefix), default=0)
 
     def match(self, host: str, path: str, method: str) -> Route:
         """
@@ -50,6 +51,8 @@ class RouteTable:
         if bucket := self._exact.get(path):
             yield bucket
         prefix = path.removesuffix("/")
+        if prefix.count("/") > self._deepest:  # 8000 segments would cost 19 ms otherwise
+            prefix = "/".join(prefix.split("/", self._deepest + 1)[:-1])
         while True:
             if bucket := self._prefix.get(prefix):
                 yield bucket

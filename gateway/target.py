@@ -7,6 +7,7 @@ matches one request and forwards another (CVE-2026-33494, CVE-2026-42274, CVE-20
 
 import re
 from functools import lru_cache
+from ipaddress import IPv6Address
 from typing import NamedTuple
 
 from gateway.errors import BadHost, BadTarget
@@ -35,7 +36,7 @@ class Authority(NamedTuple):
     """A host as routes know it, and the port if one was named (RFC 9110 section 4.2)."""
 
     host: str
-    """Lower case, without the trailing dot of a fully qualified name."""
+    """Lower case, without the trailing dot of a fully qualified name; IPv6 in its one spelling."""
     port: int | None
 
 
@@ -54,9 +55,9 @@ def canonical_target(raw: str) -> Target:
         raise BadTarget("character not allowed in the path")
     if not _QUERY.fullmatch(query):
         raise BadTarget("character not allowed in the query")
-    if _TWICE_ESCAPED.search(path):
-        raise BadTarget("escaped twice")
     path = _ESCAPE.sub(_canonical_escape, path)
+    if _TWICE_ESCAPED.search(path):  # only now: %25%32e is one of them too
+        raise BadTarget("escaped twice")
     _refuse_ambiguous_segments(path)
     return Target(path, path + mark + query, has_encoded_slash="%2F" in path or "%5C" in path)
 
@@ -139,7 +140,16 @@ def parse_authority(text: str) -> Authority:
     if port is not None and not 0 < port < 65536:  # noqa: PLR2004 (RFC 6335 section 6)
         raise BadHost("port out of range")
     host = match["host"].lower()
-    host = host.removesuffix(".")
+    if host.startswith("["):
+        return Authority(_canonical_ipv6(host), port)
     if ".." in host:
         raise BadHost("empty label")
-    return Authority(host, port)
+    return Authority(host.removesuffix("."), port)
+
+
+def _canonical_ipv6(literal: str) -> str:
+    """``[0:0::1]`` and ``[::1]`` are one host: a route that names either must see both."""
+    try:
+        return f"[{IPv6Address(literal[1:-1])}]"
+    except ValueError:
+        raise BadHost("malformed IPv6 address") from None

@@ -17,7 +17,13 @@ def make_app(routes: Iterable[web.AbstractRouteDef]) -> web.Application:
     """The app for ``routes``."""
     app = web.Application(middlewares=[_answer_refusals])
     app.add_routes(routes)
+    app.on_response_prepare.append(_say_no_version)
     return app
+
+
+async def _say_no_version(_: web.Request, response: web.StreamResponse) -> None:
+    """Which version of which library answers helps nobody but an attacker."""
+    response.headers.popall("Server", None)
 
 
 @web.middleware

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from typing import NamedTuple
 
-from gateway.errors import BadRequest, BodyTooLarge, UnsupportedCoding
+from gateway.errors import BadRequest, BadUpstreamAnswer, BodyTooLarge, UnsupportedCoding
 
 _NO_CONTENT, _NOT_MODIFIED = 204, 304
+_MAX_LENGTH_DIGITS = 18
+"""Fewer than 2**63 octets. Python refuses to read numbers of more than 4300 digits."""
 
 
 class Kind(Enum):
@@ -53,9 +55,10 @@ def request_framing(
         return _NONE
     if not (length.isascii() and length.isdecimal()):
         raise BadRequest("Content-Length is no number")
-    if int(length) > max_body_bytes:
+    digits = length.lstrip("0") or "0"
+    if len(digits) > _MAX_LENGTH_DIGITS or int(digits) > max_body_bytes:
         raise BodyTooLarge("announced length")
-    return Framing(Kind.LENGTH, b"Content-Length: %d\r\n" % int(length))
+    return Framing(Kind.LENGTH, f"Content-Length: {digits}\r\n".encode("ascii"))
 
 
 def answer_framing(
@@ -72,12 +75,18 @@ def answer_framing(
     HEAD and 304 keep the length that a GET would have had and send no body; 204 has neither (RFC
     9110 section 8.6). What ended by closing upstream is chunked for HTTP/1.1 clients, so that they
     can tell an end from a break; HTTP/1.0 knows only closing.
+
+    Raises `BadUpstreamAnswer` where the body is in a transfer coding other than chunked: it is
+    passed on without the field that says so.
     """
     length = headers.get("Content-Length")
     if status == _NO_CONTENT:
         return _NONE
     if method == "HEAD" or status == _NOT_MODIFIED:
         return Framing(Kind.NONE, _length_field(length))
+    coding = headers.get("Transfer-Encoding")
+    if coding is not None and not (is_chunked and coding.lower() == "chunked"):
+        raise BadUpstreamAnswer("transfer coding other than chunked")
     if length is not None and not is_chunked:
         return Framing(Kind.LENGTH, _length_field(length))
     return _CHUNKED if client_version >= (1, 1) else _CLOSE

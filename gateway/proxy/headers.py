@@ -5,6 +5,7 @@ Everything that a client could use to speak in the gateway's name is dropped bef
 writes a line, on every route, public ones included.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 from functools import lru_cache
@@ -54,6 +55,7 @@ _OVERRIDES = frozenset(
 )
 
 _FOLD = str.maketrans(dict.fromkeys("_.!#$%&'*+^`|~", "-"))
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _MAX_LEARNT = 1024
 _CRLF = b"\r\n"
 
@@ -131,10 +133,11 @@ class RequestFields:
         lines: list[bytes] = []
         for name, value in head.raw_fields:
             fate = fates.get(name) or self._learn(name)
+            if fate is _Fate.DROP or (nominated and name.lower() in nominated):
+                continue
             if fate is _Fate.KEEP:
-                if not nominated or name.lower() not in nominated:
-                    lines += (name, b": ", value, _CRLF)
-            elif fate is not _Fate.DROP:
+                lines += (name, b": ", value, _CRLF)
+            else:
                 lines += self._special(fate, name, value, route)
         return lines
 
@@ -185,12 +188,12 @@ _REQUEST_SPECIAL: Mapping[str, _Fate] = {
 
 def encode_value(value: str) -> str:
     """
-    A claim as a field value: visible ASCII and spaces stay, all else is percent-encoded UTF-8.
+    A claim as a field value: visible ASCII stays, all else is percent-encoded UTF-8.
 
-    A percent sign is encoded too, so that decoding gives back exactly what Magic knows, and no
-    claim can hold a line break (RFC 9110 section 5.5).
+    The percent sign is encoded too, and the space, which recipients cut off at both ends: decoding
+    gives back exactly what Magic knows. No claim can hold a line break (RFC 9110 section 5.5).
     """
-    return quote(value, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}~")
+    return quote(value, safe="!\"#$&'()*+,/:;<=>?@[\\]^`{|}~")
 
 
 def internal_identity(identity: Identity) -> bytes:
@@ -206,12 +209,12 @@ def nominated_fields(headers: CIMultiDictProxy[str]) -> frozenset[bytes]:
     ``Host`` is written by us whatever is said here; so are all fields that carry an identity
     (GHSA-w9mr-28mw-j8hg, CVE-2024-45410).
     """
-    options = headers.get("Connection")
-    if options is None or options in _COMMON_OPTIONS:
+    lines = headers.getall("Connection", ())
+    if not lines or (len(lines) == 1 and lines[0] in _COMMON_OPTIONS):
         return frozenset()
     return frozenset(
         option.strip().lower().encode("utf-8", "surrogateescape")
-        for line in headers.getall("Connection")
+        for line in lines
         for option in line.split(",")
     )
 
@@ -233,7 +236,8 @@ class AnswerFields:
         The field lines for the client, each with its CRLF; framing is not among them.
 
         Only the gateway's own pages may set the session cookie. Raises `BadUpstreamAnswer` where a
-        value holds a control character that would end the line: the parser is lenient on answers.
+        name is no token or a value holds a control character that would end the line: the parser
+        is lenient on answers.
         """
         nominated = nominated_fields(headers)
         fates, count = self._fates, 0
@@ -252,9 +256,12 @@ class AnswerFields:
         return block
 
     def _sets_session(self, set_cookie: bytes) -> bool:
-        return set_cookie.partition(b"=")[0].strip() == self._cookie_name
+        """A cookie without a name is sent back as its bare value: ``=session=x`` sets it too."""
+        return set_cookie.lstrip(b"= \t").partition(b"=")[0].strip() == self._cookie_name
 
     def _learn(self, name: bytes) -> _Fate:
+        if not _TOKEN.fullmatch(name):  # the parser lets ``Content-Length : 5`` pass
+            raise BadUpstreamAnswer("field name is no token")
         lower = name.decode("latin-1").lower()
         if lower in HOP_BY_HOP or lower in {"content-length", "x-request-id"}:
             fate = _Fate.DROP

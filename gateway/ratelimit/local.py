@@ -1,0 +1,56 @@
+"""Limits counted in this process alone: for when the store is out of reach."""
+
+import time
+from collections import OrderedDict
+
+from gateway.messages import Limit, LimitState
+from gateway.ports import Clock, Limiter
+from gateway.ratelimit.policy import settle, states, window_number
+
+MAX_CALLERS = 100_000
+"""Some 30 MB. Who was seen least recently is forgotten first, and starts afresh."""
+
+
+class LocalLimiter:
+    """The port `Limiter`, with the arithmetic of the shared one; each process counts for itself."""
+
+    def __init__(self, clock: Clock = time.time, max_callers: int = MAX_CALLERS) -> None:
+        self._clock = clock
+        self._max_callers = max_callers
+        self._counts: OrderedDict[tuple[str, str], tuple[int, int, int]] = OrderedDict()
+        """By limit and caller: window, its count, and that of the window before it."""
+
+    async def spend(self, limit: Limit, caller: str) -> LimitState:
+        """Never raises `StoreUnavailable`: there is no store."""
+        [state] = self.charge(limit, caller, 1)
+        return state
+
+    def charge(self, limit: Limit, caller: str, asked: int) -> list[LimitState]:
+        """Charge ``asked`` requests of one caller at once, first come first served."""
+        now_ms = int(self._clock() * 1000)
+        window = window_number(limit, now_ms)
+        current, previous = self._seen(limit, caller, window)
+        allowed = settle(limit, current, previous, asked, now_ms)
+        current += allowed
+        self._remember((limit.name, caller), (window, current, previous))
+        return states(limit, current, previous, allowed, asked, now_ms)
+
+    def _seen(self, limit: Limit, caller: str, window: int) -> tuple[int, int]:
+        """Counts of ``window`` and of the one before it."""
+        last, current, previous = self._counts.get((limit.name, caller), (window, 0, 0))
+        match window - last:
+            case 0:
+                return current, previous
+            case 1:
+                return 0, current
+            case _:
+                return 0, 0
+
+    def _remember(self, key: tuple[str, str], counts: tuple[int, int, int]) -> None:
+        self._counts[key] = counts
+        self._counts.move_to_end(key)
+        if len(self._counts) > self._max_callers:
+            self._counts.popitem(last=False)
+
+
+_: type[Limiter] = LocalLimiter

@@ -1,0 +1,124 @@
+"""
+Who holds the store holds no session: names and records can be made from the cookie only.
+
+The cookie is a random secret. The session's key in the store is a hash of it, and the record is
+encrypted under a key derived from the cookie *and* a key of the server, and bound to its own name.
+So a stolen store opens nothing, a stolen server key opens nothing without the cookies, and a record
+that was put, or answered, under another name does not open.
+"""
+
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+SECRET_BYTES = 32
+"""256 bits: OWASP asks for 64, and whoever guesses needs no second factor."""
+SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
+"""base64url of that, without padding (RFC 4648 section 5)."""
+
+SERVER_KEY_BYTES = 32
+"""At least: RFC 5869 section 3.1 suggests the length of the hash."""
+
+NONCE_BYTES = 12
+TAG_BYTES = 16
+KEY_ID_BYTES = 4
+
+FORM = b"\x01"
+"""First byte of a sealed record: ChaCha20-Poly1305 (RFC 8439) under HKDF-SHA256 (RFC 5869)."""
+
+# What is hashed or derived for one purpose is never equal to what is for another.
+FOR_NAME = b"gateway session name\0"
+FOR_SEAL = b"gateway session seal\0"
+FOR_KEY_ID = b"gateway server key id\0"
+
+
+class SealBroken(ValueError):
+    """What was in the store was not sealed for this cookie by one of our keys, or was altered."""
+
+
+class Sealed(NamedTuple):
+    """The parts of a sealed record, in their order."""
+
+    form: bytes
+    key_id: bytes
+    nonce: bytes
+    ciphertext: bytes
+
+
+def secret_from(randomness: bytes) -> str:
+    """A cookie's value, from `SECRET_BYTES` random bytes."""
+    if len(randomness) != SECRET_BYTES:
+        raise ValueError(f"a session secret takes {SECRET_BYTES} random bytes")
+    return urlsafe_b64encode(randomness).decode().rstrip("=")
+
+
+def is_secret(cookie: str) -> bool:
+    """Whether ``cookie`` could be one of ours; anything else need not be looked up."""
+    return SECRET.fullmatch(cookie) is not None
+
+
+def key_name(secret: str) -> str:
+    """The session's key in the store, which tells nothing of ``secret``."""
+    return f"session:{sha256(FOR_NAME + secret.encode()).hexdigest()}"
+
+
+class Sealer:
+    """Seals records with the first of its keys, and opens what any of them has sealed."""
+
+    def __init__(self, server_keys: Sequence[bytes]) -> None:
+        """Raises ValueError for no key, a short one, or two alike."""
+        if not server_keys:
+            raise ValueError("no session key is given")
+        if any(len(key) < SERVER_KEY_BYTES for key in server_keys):
+            raise ValueError(f"a session key needs at least {SERVER_KEY_BYTES} random bytes")
+        self._keys = {_key_id(key): key for key in server_keys}
+        if len(self._keys) < len(server_keys):
+            raise ValueError("two session keys are alike")
+        self._sealing_id = _key_id(server_keys[0])
+
+    def seal(self, secret: str, record: bytes, nonce: bytes) -> bytes:
+        """``record`` for the store; ``nonce`` is `NONCE_BYTES` random bytes, used once."""
+        head = FORM + self._sealing_id
+        cipher = _cipher(secret, self._keys[self._sealing_id])
+        return head + nonce + cipher.encrypt(nonce, record, head + key_name(secret).encode())
+
+    def open(self, secret: str, sealed: bytes) -> bytes:
+        """The record that was sealed for ``secret``. Raises `SealBroken`."""
+        form, key_id, nonce, ciphertext = _parts(sealed)
+        server_key = self._keys.get(key_id)
+        if form != FORM or server_key is None:
+            raise SealBroken("sealed in another form, or with a key that is not ours any more")
+        cipher = _cipher(secret, server_key)
+        try:
+            return cipher.decrypt(nonce, ciphertext, form + key_id + key_name(secret).encode())
+        except InvalidTag:
+            raise SealBroken("altered, or sealed for another cookie") from None
+
+
+def _parts(sealed: bytes) -> Sealed:
+    nonce_at = len(FORM) + KEY_ID_BYTES
+    ciphertext_at = nonce_at + NONCE_BYTES
+    if len(sealed) < ciphertext_at + TAG_BYTES:
+        raise SealBroken("too short")
+    return Sealed(
+        sealed[: len(FORM)],
+        sealed[len(FORM) : nonce_at],
+        sealed[nonce_at:ciphertext_at],
+        sealed[ciphertext_at:],
+    )
+
+
+def _key_id(server_key: bytes) -> bytes:
+    return sha256(FOR_KEY_ID + server_key).digest()[:KEY_ID_BYTES]
+
+
+def _cipher(secret: str, server_key: bytes) -> ChaCha20Poly1305:
+    derived = HKDF(SHA256(), length=32, salt=server_key, info=FOR_SEAL).derive(secret.encode())
+    return ChaCha20Poly1305(derived)

@@ -1,0 +1,88 @@
+"""What is kept of somebody who signed in, and until when."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from gateway.messages import AuthMethod, Identity, User
+
+VERSION = 1
+"""Of the record's form. A gateway reads only its own: an unknown one is signed in anew."""
+
+TEXT = (str,)
+TEXT_OR_NULL = (str, type(None))
+WHOLE = (int,)
+
+FIELDS: dict[str, tuple[type, ...]] = {
+    "version": WHOLE,
+    "issuer": TEXT,
+    "email": TEXT_OR_NULL,
+    "public_address": TEXT_OR_NULL,
+    "phone": TEXT_OR_NULL,
+    "token_id": TEXT,
+    "expires_at_ms": WHOLE,
+    "created_at_ms": WHOLE,
+}
+"""The record: a JSON object with exactly these members, of exactly these types."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An identity whose method is SESSION, and when its token was exchanged (Unix time)."""
+
+    identity: Identity
+    created_at_ms: int
+
+
+def encode(session: Session) -> bytes:
+    """The record of ``session``; its key is not part of it."""
+    identity = session.identity
+    return orjson.dumps(
+        {
+            "version": VERSION,
+            "issuer": identity.user.issuer,
+            "email": identity.user.email,
+            "public_address": identity.user.public_address,
+            "phone": identity.user.phone,
+            "token_id": identity.token_id,
+            "expires_at_ms": identity.expires_at_ms,
+            "created_at_ms": session.created_at_ms,
+        }
+    )
+
+
+def decode(record: bytes, session_key: str) -> Session:
+    """The session whose record was kept at ``session_key``. Raises ValueError if it is none."""
+    members = orjson.loads(record)  # its JSONDecodeError is a ValueError
+    _check(members)
+    user = User(members["issuer"], members["email"], members["public_address"], members["phone"])
+    identity = Identity(
+        user=user,
+        method=AuthMethod.SESSION,
+        token_id=members["token_id"],
+        expires_at_ms=members["expires_at_ms"],
+        session_key=session_key,
+    )
+    return Session(identity, members["created_at_ms"])
+
+
+def _check(members: Any) -> None:
+    if type(members) is not dict or members.keys() != FIELDS.keys():
+        raise ValueError("session record has other members")
+    for name, types in FIELDS.items():
+        if type(members[name]) not in types:  # not isinstance: True is no time
+            raise ValueError(f"session record has a wrong {name}")
+    if members["version"] != VERSION:
+        raise ValueError("session record is of another version")
+
+
+def expiry_ms(identity: Identity, lifetime_cap_s: float | None, now_ms: int) -> int:
+    """
+    When a session made now ends, in Unix milliseconds.
+
+    Never later than the token that proved it; earlier if the config caps it.
+    """
+    if lifetime_cap_s is None:
+        return identity.expires_at_ms
+    return min(identity.expires_at_ms, now_ms + round(lifetime_cap_s * 1000))

@@ -1,0 +1,83 @@
+"""A gateway as its users run it: a process of its own, asked over sockets."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+START_TIMEOUT_S = 20
+
+
+class GatewayProcess:
+    """``gateway run`` on a config; ``port`` is where it listens."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self.process = process
+        self.port = 0
+        self._log = log
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def log_lines(self) -> list[dict[str, object]]:
+        """The access log so far."""
+        return [json.loads(line) for line in self._log.read_text().splitlines()]
+
+    def resident_bytes(self) -> int:
+        """Memory of the process that is really there."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    async def wait_until_listening(self) -> None:
+        """Read the log until it says where it listens."""
+        stderr = self.process.stderr
+        assert stderr is not None
+        lines = []
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while line := await stderr.readline():
+                lines.append(line.decode())
+                message = json.loads(line).get("message", "") if line.startswith(b"{") else ""
+                if message.startswith("listening on port "):
+                    self.port = int(message.removeprefix("listening on port "))
+                    return
+        raise AssertionError(f"the gateway did not start: {lines}")
+
+    async def stop(self) -> int:
+        """SIGTERM, and the exit status."""
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+        return await self.process.wait()
+
+
+@asynccontextmanager
+async def gateway(config: str, folder: Path) -> AsyncIterator[GatewayProcess]:
+    """A gateway that runs ``config``, a YAML text; its files go to ``folder``."""
+    path, log = folder / "gateway.yaml", folder / "access.log"
+    path.write_text(config)
+    with log.open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway", "run", "--config", str(path)),
+            stdout=out,
+            stderr=asyncio.subprocess.PIPE,
+            env={name: value for name, value in os.environ.items() if name != "REDIS_URL"},
+        )
+    running = GatewayProcess(process, log)
+    try:
+        await running.wait_until_listening()
+        drain = asyncio.create_task(_drain(process.stderr))
+        yield running
+    finally:
+        await running.stop()
+    await drain
+
+
+async def _drain(stderr: asyncio.StreamReader | None) -> None:
+    """Keep the pipe from filling up."""
+    while stderr is not None and await stderr.read(65536):
+        pass

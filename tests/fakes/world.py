@@ -1,0 +1,119 @@
+"""Everything a gateway stands between: an app, a store, Magic; all of them real servers."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.identity.minting import Signer
+from tests.fakes import servers, upstream
+from tests.fakes.http import Answer, fetch
+from tests.fakes.magic import SECRET_KEY, FakeMagic
+from tests.fakes.process import GatewayProcess, gateway
+from tests.fakes.tokens import ALICE, minted
+from tests.fakes.upstream import Upstream
+
+SESSION_KEY = "a sealing key for tests, long enough to be one"
+
+CONFIG = """
+server:
+  listen: ["127.0.0.1:0"]
+  public_url: http://localhost
+  client_ip: {client_ip}
+  trusted_proxies: {trusted_proxies}
+  timeouts: {timeouts}
+  max: {max}
+admin: null
+redis: {{url: "{redis}", timeout: 250ms}}
+magic: {{mode: live, secret_key: {secret_key}, api_url: "{magic}", timeout: 1s}}
+session: {{keys: ["{session_key}"]}}
+identity: {{max_token_lifetime: 1d}}
+limits:
+  default: {{rate: 1000000/minute}}
+  tight: {{rate: 5/minute}}
+upstreams:
+  app:
+    servers: ["http://127.0.0.1:{app}"]
+    timeouts: {app_timeouts}
+    connections: {connections}
+routes:
+  - {{name: public, match: {{path: "/public/*"}}, auth: none, upstream: app}}
+  - {{name: optional, match: {{path: "/optional/*"}}, auth: optional, upstream: app}}
+  - {{name: tight, match: {{path: "/tight/*"}}, auth: none, limits: [tight], upstream: app}}
+  - {{name: tight-and-private, match: {{path: "/tight-private/*"}}, limits: [tight], upstream: app}}
+  - {{name: raw, match: {{path: "/raw/*"}}, forward_credentials: true, upstream: app}}
+  - name: slashes
+    match: {{path: "/slashes/*"}}
+    auth: none
+    encoded_slashes: keep
+    upstream: app
+  - {{name: rest, match: {{path: "/*"}}, upstream: app}}
+"""
+
+DEFAULTS = {
+    "client_ip": "peer",
+    "trusted_proxies": "[]",
+    "timeouts": "{}",
+    "max": "{}",
+    "app_timeouts": "{}",
+    "connections": "64",
+}
+
+
+@dataclass(slots=True)
+class World:
+    """A running gateway and what is around it."""
+
+    gateway: GatewayProcess
+    app: Upstream
+    store: servers.RealServer
+    magic: FakeMagic
+
+    @property
+    def port(self) -> int:
+        """Where the gateway listens."""
+        return self.gateway.port
+
+    async def get(self, path: str, *fields: str) -> Answer:
+        """GET on a new connection."""
+        return await fetch(self.port, "GET", path, *fields)
+
+    def bearer(self, by: Signer = ALICE, lifetime_s: float = 900) -> str:
+        """The field line of a new token of somebody whom Magic knows."""
+        self.magic.add_user(by.issuer, "alice@example.com")
+        return f"Authorization: Bearer {minted(time.time(), by, lifetime_s)}"
+
+    async def sign_in(self, by: Signer = ALICE, lifetime_s: float = 900) -> str:
+        """The field line of a new session's cookie."""
+        answer = await fetch(self.port, "POST", "/_gateway/session", self.bearer(by, lifetime_s))
+        assert answer.status == 201, answer
+        return "Cookie: " + answer.value("Set-Cookie").partition(";")[0]
+
+    def forget(self) -> None:
+        """What the last test left behind."""
+        self.app.seen.clear()
+        self.app.answers.clear()
+        self.app.streams.clear()
+        self.app.lost.clear()
+        self.app.arrived.clear()
+        self.app.raw = b""
+        self.magic.calls.clear()
+
+
+@asynccontextmanager
+async def world(folder: Path, **changes: str) -> AsyncIterator[World]:
+    """A world; ``changes`` are parts of its config, see `DEFAULTS`."""
+    magic = FakeMagic()
+    with servers.valkey() as store:
+        async with upstream.serving() as app, magic.serving() as magic_url:
+            config = CONFIG.format(
+                redis=store.url,
+                magic=magic_url,
+                secret_key=SECRET_KEY,
+                session_key=SESSION_KEY,
+                app=app.port,
+                **{**DEFAULTS, **changes},
+            )
+            async with gateway(config, folder) as running:
+                yield World(running, app, store, magic)
