@@ -89,10 +89,12 @@ async def running(settings: Settings, log_fd: int) -> AsyncIterator[Gateway]:
         deadlines = Deadlines(loop, _sweep_s(settings))
         stack.callback(deadlines.close)
         pages = await stack.enter_async_context(_pages(settings, sessions, magic.development))
+        limiter = RedisLimiter(store, LocalLimiter())
+        stack.push_async_callback(limiter.aclose)
         pools = _pools(settings, deadlines, pages, loop)
         for pool in pools.values():
             stack.callback(pool.close)
-        site = _site(settings, pools, _pipeline(settings, store, tokens, sessions))
+        site = _site(settings, pools, _pipeline(settings, limiter, tokens, sessions))
         log = await stack.enter_async_context(_access_log(log_fd))
         plane = DataPlane(loop, site, _bounds(settings), deadlines, log, time.time)
         stack.push_async_callback(plane.drain, settings.server.timeouts.drain_s)
@@ -231,7 +233,7 @@ async def _access_log(fd: int) -> AsyncIterator[AccessLog]:
 
 
 def _pipeline(
-    settings: Settings, store: Store, tokens: DidTokenVerifier, sessions: Sessions
+    settings: Settings, limiter: RedisLimiter, tokens: DidTokenVerifier, sessions: Sessions
 ) -> Pipeline:
     routes = compiled.routes(settings)
     default = settings.limits.get("default")
@@ -239,7 +241,7 @@ def _pipeline(
     server = settings.server
     return Pipeline(
         routes=RouteTable([*page_routes(server.prefix, page_limits), *routes]),
-        limiter=RedisLimiter(store, LocalLimiter()),
+        limiter=limiter,
         tokens=tokens,
         sessions=sessions,
         fields=RequestFields(

@@ -96,7 +96,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A rate limit of the config: at most ``rate`` requests in any ``window_s`` seconds."""
+    """
+    A rate limit of the config: ``rate`` requests in ``window_s`` seconds, counted as a sliding window.
+
+    How exact that is says `gateway.ratelimit.policy`.
+    """
 
     name: str
     rate: int

@@ -7,6 +7,7 @@ from functools import lru_cache
 from hashlib import sha1
 from typing import Any
 
+from hiredis import pack_command
 from redis.asyncio import Connection, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ResponseError
@@ -80,8 +81,11 @@ class RedisStore:
     async def run(
         self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]
     ) -> object:
-        words = [*map(self._name, keys), *map(_word, args)]
-        return await self._call("EVALSHA", _digest(script.source), len(keys), *words, script=script)
+        names = map(self._name, keys)
+        words = (arg.encode() if isinstance(arg, str) else arg for arg in args)
+        return await self._call(
+            "EVALSHA", _digest(script.source), len(keys), *names, *words, script=script
+        )
 
     async def ping(self) -> None:
         await self._call("PING")
@@ -154,6 +158,7 @@ class RedisStore:
             self._take().fail("failed a moment ago")
         except asyncio.CancelledError:
             batch.fail("closed")
+            self._take().fail("closed")
             raise
         else:
             self._breaker.succeeded()
@@ -177,17 +182,20 @@ class RedisStore:
 
     async def _ask(self, commands: list[Command]) -> list[Any]:
         """
-        Send all, then read all.
+        Send all, then read all; hiredis does the packing, which redis-py does in Python.
 
-        redis-py closes a connection on which either was broken off, so no reply is left there for
-        whoever comes next; ``ensure_connection`` opens it again, and discards one that has closed
-        or has something unread.
+        A connection on which either was broken off is closed, so that no reply is left there for
+        whoever comes next; ``ensure_connection`` opens it again, and also replaces one that the
+        server has closed or that has something unread.
         """
         connection = self._idle.pop() if self._idle else await self._connection()
         try:
             await self._pool.ensure_connection(connection)
-            await connection.send_packed_command(connection.pack_commands(commands))
+            await connection.send_packed_command(b"".join(map(_packed, commands)))
             return [await _reply(connection) for _ in commands]
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
         finally:
             self._idle.append(connection)
 
@@ -196,16 +204,16 @@ class RedisStore:
         return connection
 
 
+def _packed(command: Command) -> bytes:
+    packed: bytes = pack_command(command)  # type: ignore[arg-type]  # its stub wants one word
+    return packed
+
+
 async def _reply(connection: Connection) -> Any:
     try:
         return await connection.read_response()
     except ResponseError as error:
         return error
-
-
-def _word(arg: str | int | bytes) -> bytes | int:
-    """Encoded here for the same reason as the keys."""
-    return arg.encode() if isinstance(arg, str) else arg
 
 
 @lru_cache(maxsize=64)

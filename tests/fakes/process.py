@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 START_TIMEOUT_S = 20
+STOP_TIMEOUT_S = 10
 
 
 class GatewayProcess:
@@ -52,7 +53,11 @@ class GatewayProcess:
         """SIGTERM, and the exit status."""
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
-        return await self.process.wait()
+        try:
+            return await asyncio.wait_for(self.process.wait(), STOP_TIMEOUT_S)
+        except TimeoutError:
+            self.process.kill()
+            raise AssertionError("the gateway did not stop") from None
 
 
 @asynccontextmanager

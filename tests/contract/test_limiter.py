@@ -1,0 +1,204 @@
+"""What the port `Limiter` promises, in this process and over fakeredis, Valkey and Redis."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import fakeredis
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from gateway.messages import Limit, LimitState
+from gateway.ports import Limiter
+from gateway.ratelimit.local import LocalLimiter
+from gateway.ratelimit.policy import settle, window_ms, window_number
+from gateway.ratelimit.redis import SPEND, RedisLimiter, counters
+from gateway.store.connect import connect
+from gateway.store.redis import RedisStore
+from tests.fakes.servers import REAL, RealServer, Servers, eventually, opened_client
+
+YEARS_S = 10**8
+"""A window whose border no test run comes across."""
+
+THREE = Limit("three", rate=3, window_s=YEARS_S)
+BRIEF = Limit("brief", rate=3, window_s=1)
+
+
+@pytest.fixture(params=["local", "fakeredis", *REAL])
+async def limiter(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterator[Limiter]:
+    """Each kind of limiter, with nothing counted yet."""
+    if request.param == "local":
+        yield LocalLimiter()
+        return
+    async with opened_client(request.param, servers) as client:
+        yield RedisLimiter(RedisStore(client, "gw:", 2), LocalLimiter())
+
+
+@pytest.fixture
+def shared(store: RedisStore) -> RedisLimiter:
+    """A limiter over each kind of store."""
+    return RedisLimiter(store, LocalLimiter())
+
+
+def _told(states: list[LimitState]) -> list[tuple[bool, int]]:
+    return [(state.allowed, state.remaining) for state in states]
+
+
+async def test_the_rate_passes_and_no_more(limiter: Limiter) -> None:
+    """One after another."""
+    states = [await limiter.spend(THREE, "a") for _ in range(5)]
+
+    assert [(True, 2), (True, 1), (True, 0), (False, 0), (False, 0)] == _told(states)
+
+
+async def test_all_at_once_get_no_more(limiter: Limiter) -> None:
+    """However many come together, the first are allowed."""
+    states = await asyncio.gather(*(limiter.spend(THREE, "a") for _ in range(100)))
+
+    assert [(True, 2), (True, 1), (True, 0)] + 97 * [(False, 0)] == _told(states)
+
+
+async def test_callers_and_limits_are_counted_apart(limiter: Limiter) -> None:
+    """What one has used up another still has."""
+    await asyncio.gather(*(limiter.spend(THREE, "a") for _ in range(3)))
+    other = Limit("other", THREE.rate, THREE.window_s)
+
+    states = [await limiter.spend(THREE, "b"), await limiter.spend(other, "a")]
+
+    assert [(True, 2), (True, 2)] == _told(states)
+
+
+async def test_who_waits_as_told_passes_however_often_it_asked(limiter: Limiter) -> None:
+    """``retry_after_s`` is the time to wait, and asking in vain does not make it longer."""
+    began_s = time.monotonic()
+    states = await asyncio.gather(*(limiter.spend(BRIEF, "a") for _ in range(4)))
+    promised_s = states[-1].retry_after_s
+
+    async def passes() -> bool:
+        return (await limiter.spend(BRIEF, "a")).allowed
+
+    await eventually(passes, within_s=promised_s + 1)
+
+    assert 0 < promised_s <= 2
+    assert time.monotonic() - began_s >= promised_s - 0.01  # clocks that are read in whole ms
+
+
+async def test_a_window_says_when_it_ends(limiter: Limiter) -> None:
+    """It is the grid's end of it, counted from the Unix epoch."""
+    state = await limiter.spend(THREE, "a")
+
+    assert abs(time.time() + state.reset_s - (time.time() // YEARS_S + 1) * YEARS_S) < 5
+
+
+async def test_gateways_share_what_they_count(shared: RedisLimiter, store: RedisStore) -> None:
+    """Two of them allow no more than one."""
+    other = RedisLimiter(store, LocalLimiter())
+
+    states = [await which.spend(THREE, "a") for which in (shared, other, shared, other)]
+
+    assert [(True, 2), (True, 1), (True, 0), (False, 0)] == _told(states)
+
+
+async def test_counters_are_named_by_rule_window_and_caller_and_end_by_themselves(
+    shared: RedisLimiter, client: Redis
+) -> None:
+    """Nothing else is left behind, and that for two windows."""
+    limit = Limit("api", rate=3, window_s=3600)
+    await asyncio.gather(*(shared.spend(limit, "203.0.113.9") for _ in range(2)))
+
+    [key] = await client.keys()
+    window = window_number(limit, int(time.time() * 1000))
+    assert key in [f"gw:limit:api:{n}:{{203.0.113.9}}".encode() for n in (window, window - 1)]
+    assert b"2" == await client.get(key)
+    assert 7_190_000 < await client.pttl(key) <= 7_200_000
+
+
+async def test_limits_hold_while_the_server_is_away_and_are_shared_again_after(
+    mortal_server: RealServer,
+) -> None:
+    """Its own process counts meanwhile; no request has to wait or is refused for that alone."""
+    store = RedisStore(connect(mortal_server.url, 1), "", timeout_s=0.5)
+    limiter = RedisLimiter(store, LocalLimiter())
+    await limiter.spend(THREE, "a")
+    mortal_server.kill()
+
+    alone = [await limiter.spend(THREE, "a") for _ in range(4)]
+    mortal_server.start()
+
+    assert [True, True, True, False] == [state.allowed for state in alone]
+
+    async def is_shared_again() -> bool:
+        return (await limiter.spend(THREE, "a")).allowed
+
+    await eventually(is_shared_again, within_s=5)
+    await limiter.aclose()
+    await store.aclose()
+
+
+# --- the script and the policy ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session", params=["fakeredis", *REAL])
+def blocking_client(request: pytest.FixtureRequest, servers: Servers) -> redis.Redis:
+    """Hypothesis knows no coroutines."""
+    if request.param == "fakeredis":
+        fake: redis.Redis = fakeredis.FakeRedis()
+        return fake
+    return redis.Redis(unix_socket_path=servers(request.param).url.removeprefix("unix://"))
+
+
+charges = st.lists(
+    st.tuples(
+        st.builds(
+            Limit, name=st.just("any"), rate=st.integers(1, 10**6), window_s=st.integers(1, 10**6)
+        ),
+        st.integers(0, 10**6),  # the current count
+        st.integers(0, 10**6),  # the previous count
+        st.integers(1, 1000),  # requests asked for
+        st.sampled_from([-2, -1, 0, 1, 2]),  # windows that the client is off
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(charges)
+def test_the_script_settles_as_the_policy_does(
+    blocking_client: redis.Redis,
+    charges: list[tuple[Limit, int, int, int, int]],
+) -> None:
+    """Whatever was counted before, and wherever in the window the server's clock stands."""
+    seconds, micros = blocking_client.time()
+    now_ms = seconds * 1000 + micros // 1000
+    keys: list[str] = []
+    args: list[int] = []
+    with blocking_client.pipeline() as seeding:
+        for i, (limit, current, previous, asked, off) in enumerate(charges):
+            window = window_number(limit, now_ms)
+            seeding.set(f"limit:any:{window}:{{{i}}}", current, px=60_000)
+            seeding.set(f"limit:any:{window - 1}:{{{i}}}", previous, px=60_000)
+            seeding.delete(f"limit:any:{window + 1}:{{{i}}}")
+            keys += counters(limit, str(i), window + off)
+            args += [limit.rate, window_ms(limit), asked, window + off]
+        seeding.execute()
+
+    reply = blocking_client.eval(SPEND.source, len(keys), *keys, *args)
+
+    then_ms = reply[0]
+    expected = [then_ms]
+    for limit, current, previous, asked, off in charges:
+        window = window_number(limit, now_ms)
+        passed = window_number(limit, then_ms) - window  # 1 if a border came in between
+        if passed - off not in (0, 1):
+            expected += [-1, 0, 0]
+            continue
+        counted = (0, current) if passed else (current, previous)
+        allowed = settle(limit, *counted, asked, then_ms)
+        expected += [allowed, counted[0] + allowed, counted[1]]
+    assert expected == reply

@@ -1,0 +1,232 @@
+"""What fails, what is answered then, and that it mends itself."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.fakes.http import Answer, connected, fetch
+from tests.fakes.tokens import BOB
+from tests.fakes.upstream import Seen
+from tests.fakes.world import World
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CONFIG_CHANGES = {
+    "timeouts": "{head: 500ms, body_idle: 500ms, keep_alive: 1s, drain: 2s}",
+    "app_timeouts": "{connect: 500ms, response: 500ms, idle: 500ms}",
+    "max": "{connections: 50}",
+}
+
+
+async def _soon(around: World, path: str, *fields: str, status: int) -> Answer:
+    """The answer to GET as soon as it has this status."""
+    async with asyncio.timeout(10):
+        while (answer := await around.get(path, *fields)).status != status:
+            await asyncio.sleep(0.02)
+    return answer
+
+
+# --- the app -----------------------------------------------------------------------------------
+
+
+async def test_the_app_is_killed_and_comes_back(around: World) -> None:
+    """502 while it is gone, 200 as soon as it is there again."""
+    assert 200 == (await around.get("/public/x")).status
+    await around.app.stop()
+
+    gone = await around.get("/public/x")
+    assert (502, "upstream_unreachable") == (gone.status, gone.code)
+
+    await around.app.start()
+    assert 200 == (await around.get("/public/x")).status
+
+
+async def test_the_app_does_not_answer(around: World) -> None:
+    """504 when its time is over, and the app's connection is given up."""
+
+    async def hang(_: Seen, reader: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    around.app.streams["/public/hang"] = hang
+    answer = await around.get("/public/hang")
+
+    assert (504, "upstream_timeout") == (answer.status, answer.code)
+    await asyncio.wait_for(around.app.lost.wait(), 5)
+
+
+async def test_the_app_stops_in_the_middle(around: World) -> None:
+    """A body that does not go on is broken off, not waited for."""
+
+    async def stall(_: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+        await writer.drain()
+        await reader.read()
+
+    around.app.streams["/public/stall"] = stall
+    answer = await around.get("/public/stall")
+
+    assert (200, False) == (answer.status, answer.is_complete)
+
+
+async def test_an_app_that_sends_slowly_but_steadily_is_waited_for(around: World) -> None:
+    """Only silence counts: an answer may take longer than any of the time-outs."""
+
+    async def trickle(_: Seen, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
+        for _number in range(9):
+            await asyncio.sleep(0.1)
+            writer.write(b"x")
+            await writer.drain()
+
+    around.app.streams["/public/slow"] = trickle
+    answer = await around.get("/public/slow")
+
+    assert (200, b"x" * 9, True) == (answer.status, answer.body, answer.is_complete)
+
+
+# --- the client --------------------------------------------------------------------------------
+
+
+async def test_a_head_that_does_not_end(around: World) -> None:
+    """Slowloris gets 408 and the end of its connection."""
+    async with connected(around.port) as client:
+        await client.send(b"GET /public/x HTTP/1.1\r\nHo")
+        answer = await client.answer()
+        assert (408, "request_timeout") == (answer.status, answer.code)
+        assert await client.is_closed()
+
+
+async def test_a_connection_that_says_nothing(around: World) -> None:
+    """It is closed without a word."""
+    async with connected(around.port) as client:
+        assert await client.is_closed()
+
+
+async def test_a_kept_connection_that_is_not_used(around: World) -> None:
+    """It is closed without a word, too."""
+    async with connected(around.port) as client:
+        await client.send(b"GET /public/x HTTP/1.1\r\nHost: x\r\n\r\n")
+        await client.answer()
+        assert await client.is_closed()
+
+
+async def test_a_body_that_does_not_go_on(around: World) -> None:
+    """A slow POST gets 408, and the app sees that the request is not whole."""
+
+    async def read_all(_: Seen, reader: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+        while await reader.read(65536):
+            pass
+
+    around.app.streams["/public/b"] = read_all
+    async with connected(around.port) as client:
+        await client.send(b"POST /public/b HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
+        answer = await client.answer()
+
+    assert (408, "request_timeout") == (answer.status, answer.code)
+    await asyncio.wait_for(around.app.lost.wait(), 5)
+
+
+async def test_a_client_that_does_not_read(around: World) -> None:
+    """An answer that nobody takes is given up, and so is the app's connection."""
+
+    async def flood(_: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        while True:
+            writer.write(b"x" * 65536)
+            await writer.drain()
+
+    around.app.streams["/public/flood"] = flood
+    async with connected(around.port) as client:
+        await client.send(b"GET /public/flood HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.wait_for(around.app.lost.wait(), 10)
+
+
+async def test_too_many_connections(around: World) -> None:
+    """One too many is told so, and the others are served."""
+    await asyncio.sleep(1.2)  # what earlier tests left open is closed by the time-outs
+    connections = [connected(around.port) for _ in range(50)]
+    clients = [await connection.__aenter__() for connection in connections]
+    try:
+        async with connected(around.port) as one_too_many:
+            answer = await one_too_many.answer()
+            assert (503, "overloaded") == (answer.status, answer.code)
+        await clients[0].send(b"GET /public/x HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert 200 == (await clients[0].answer()).status
+    finally:
+        for connection in connections:
+            await connection.__aexit__(None, None, None)
+
+
+# --- the store ---------------------------------------------------------------------------------
+
+
+async def test_the_store_is_killed_and_comes_back(around: World) -> None:
+    """
+    Public pages go on; who has a cookie is told to come back, and is not logged out.
+
+    A bearer token of somebody known goes on too. The store comes back empty here, so the session is
+    gone then, and a new one can be made.
+    """
+    cookie, bearer = await around.sign_in(), around.bearer()
+    assert 200 == (await around.get("/private", bearer)).status
+    around.store.kill()
+    try:
+        refused = await _soon(around, "/private", cookie, status=503)
+        assert "store_unavailable" == refused.code
+        assert 1 <= int(refused.value("Retry-After"))
+        assert [] == refused.values("Set-Cookie")
+        assert 200 == (await around.get("/public/x")).status
+        assert 200 == (await around.get("/private", bearer)).status
+        sign_in = await fetch(around.port, "POST", "/_gateway/session", around.bearer())
+        assert 503 == sign_in.status
+    finally:
+        around.store.start()
+
+    assert "session_ended" == (await _soon(around, "/private", cookie, status=401)).code
+    assert 200 == (await around.get("/private", await around.sign_in())).status
+
+
+async def test_a_store_that_hangs(around: World) -> None:
+    """A frozen store costs one time-out, then nothing until it answers again; nobody is logged out."""
+    cookie = await around.sign_in(BOB)
+    around.store.pause()
+    try:
+        await _soon(around, "/private", cookie, status=503)
+        started_s = time.monotonic()
+        answers = [await around.get("/public/x") for _ in range(20)]
+        assert {200} == {answer.status for answer in answers}
+        assert time.monotonic() - started_s < 20 * 0.25
+    finally:
+        around.store.resume()
+
+    await _soon(around, "/private", cookie, status=200)
+
+
+# --- stopping (last: it ends the gateway) ------------------------------------------------------
+
+
+async def test_sigterm_lets_requests_finish(around: World) -> None:
+    """What is under way is answered, idle connections close, nobody new gets in, exit status 0."""
+    go_on = asyncio.Event()
+
+    async def slow(_: Seen, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await go_on.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await writer.drain()
+
+    around.app.streams["/public/slow"] = slow
+    async with connected(around.port) as idle, connected(around.port) as busy:
+        await idle.send(b"GET /public/x HTTP/1.1\r\nHost: x\r\n\r\n")
+        await idle.answer()
+        around.app.arrived.clear()
+        await busy.send(b"GET /public/slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        await around.app.arrived.wait()
+        stopping = asyncio.create_task(around.gateway.stop())
+        assert await idle.is_closed()
+        with pytest.raises(ConnectionRefusedError):
+            await around.get("/public/x")
+        go_on.set()
+        answer = await busy.answer()
+        assert (b"ok", "close") == (answer.body, answer.value("Connection"))
+        assert 0 == await asyncio.wait_for(stopping, 5)

@@ -1,0 +1,264 @@
+"""How requests are gathered, and what becomes of them when the store fails."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from gateway.errors import StoreUnavailable
+from gateway.messages import Limit, LimitState
+from gateway.ratelimit.local import LocalLimiter
+from gateway.ratelimit.policy import settle, window_number
+from gateway.ratelimit.redis import RedisLimiter
+from tests.fakes.memory import FakeClock
+from tests.fakes.store import FakeStore
+
+THREE = Limit("three", rate=3, window_s=10)
+FAR_S = 3600.0
+
+
+class Server:
+    """``spend.lua`` in Python, with a clock of its own."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.counts: dict[str, int] = {}
+        self.runs: list[int] = []
+        """How many charges each run had."""
+
+    def spend(self, keys: Sequence[str], args: Sequence[str | int | bytes]) -> list[int]:
+        now_ms = int(self.clock() * 1000)
+        reply = [now_ms]
+        numbers = [int(arg) for arg in args]
+        self.runs.append(len(keys) // 3)
+        for i in range(len(keys) // 3):
+            rate, length_ms, asked, window = numbers[4 * i : 4 * i + 4]
+            limit = Limit("any", rate, length_ms // 1000)
+            ahead = window_number(limit, now_ms) - window
+            if ahead not in (0, 1):
+                reply += [-1, 0, 0]
+                continue
+            before, key = keys[3 * i + ahead : 3 * i + ahead + 2]
+            current, previous = self.counts.get(key, 0), self.counts.get(before, 0)
+            allowed = settle(limit, current, previous, asked, now_ms)
+            self.counts[key] = current + allowed
+            reply += [allowed, current + allowed, previous]
+        return reply
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def server(clock: FakeClock) -> Server:
+    return Server(FakeClock(clock.now_s))
+
+
+@pytest.fixture
+def store(clock: FakeClock, server: Server) -> FakeStore:
+    return FakeStore(clock, {"spend": server.spend})
+
+
+@pytest.fixture
+def limiter(store: FakeStore, clock: FakeClock) -> RedisLimiter:
+    return RedisLimiter(store, LocalLimiter(clock), clock)
+
+
+def _spent(states: Sequence[LimitState]) -> list[bool]:
+    return [state.allowed for state in states]
+
+
+async def test_the_requests_of_a_tick_are_one_run(limiter: RedisLimiter, server: Server) -> None:
+    """Those of one caller are one charge of it, first come first served."""
+    other = Limit("other", 1, 10)
+
+    states = await asyncio.gather(
+        *(limiter.spend(THREE, "a") for _ in range(5)),
+        limiter.spend(THREE, "b"),
+        limiter.spend(other, "a"),
+    )
+
+    assert [3] == server.runs
+    assert [True, True, True, False, False, True, True] == _spent(states)
+
+
+async def test_what_comes_during_a_run_gathers_for_the_next(
+    limiter: RedisLimiter, store: FakeStore, server: Server
+) -> None:
+    """A slow store gets longer runs, not more of them."""
+    store.gate.clear()
+    first = asyncio.ensure_future(limiter.spend(THREE, "a"))
+    await _ticks(3)
+    others = [asyncio.ensure_future(limiter.spend(THREE, "a")) for _ in range(5)]
+    await _ticks(3)
+    assert [1] == server.runs
+    store.gate.set()
+
+    assert [True, True, True, False, False, False] == _spent(await asyncio.gather(first, *others))
+    assert [1, 1] == server.runs
+
+
+async def test_a_cancelled_caller_does_not_disturb_others(
+    limiter: RedisLimiter, store: FakeStore
+) -> None:
+    """It was charged, as its request may have been; the others keep their places."""
+    store.gate.clear()
+    callers = [asyncio.ensure_future(limiter.spend(THREE, "a")) for _ in range(3)]
+    await _ticks(3)
+    callers[0].cancel()
+    store.gate.set()
+
+    states = await asyncio.gather(*callers[1:])
+
+    assert [1, 0] == [state.remaining for state in states]
+    assert callers[0].cancelled()
+
+
+@pytest.mark.parametrize("skew_s", [-FAR_S, -10.0, -0.5, 0.0, 0.5, 10.0, FAR_S])
+async def test_the_stores_clock_counts(
+    limiter: RedisLimiter, server: Server, clock: FakeClock, skew_s: float
+) -> None:
+    """However wrong ours is; after the first answer it is known how wrong."""
+    server.clock.now_s += skew_s
+
+    states = [await limiter.spend(THREE, "a") for _ in range(4)]
+
+    assert [True, True, True, False] == _spent(states)
+    assert 4 + (abs(skew_s) >= 10 or skew_s == -0.5) >= len(server.runs)
+    [key] = [key for key, count in server.counts.items() if count]
+    window = window_number(THREE, int(server.clock() * 1000))
+    assert f"limit:three:{window}:{{a}}" == key
+
+
+async def test_a_limit_that_fits_is_not_charged_again_for_one_that_did_not(
+    limiter: RedisLimiter, server: Server
+) -> None:
+    """An hour's window is right by a clock that is a minute off; ten seconds' is not."""
+    server.clock.now_s += 60
+    hour = Limit("hour", rate=3, window_s=36000)
+
+    states = await asyncio.gather(limiter.spend(hour, "a"), limiter.spend(THREE, "a"))
+
+    assert [2, 2] == [state.remaining for state in states]
+    assert [2, 1] == server.runs
+
+
+async def test_a_clock_that_jumps_counts_as_a_store_that_fails(
+    limiter: RedisLimiter, server: Server, clock: FakeClock
+) -> None:
+    """Two runs are tried, no more."""
+
+    def jumping() -> float:
+        clock.now_s += FAR_S
+        return clock.now_s
+
+    server.clock = jumping  # type: ignore[assignment]  # a clock is any function
+    limiter._clock = lambda: 0.0
+
+    with pytest.raises(StoreUnavailable, match="clock"):
+        await limiter.spend(Limit("strict", 3, 10, "closed"), "a")
+
+    assert [1, 1] == server.runs
+
+
+async def test_while_the_store_fails_this_process_counts(
+    limiter: RedisLimiter, store: FakeStore
+) -> None:
+    """A limit goes on to hold by itself, and goes back to the store when that is back."""
+    store.is_down = True
+    alone = await asyncio.gather(*(limiter.spend(THREE, "a") for _ in range(4)))
+    store.is_down = False
+    back = await limiter.spend(THREE, "a")
+
+    assert [True, True, True, False] == _spent(alone)
+    assert (True, 2) == (back.allowed, back.remaining)
+
+
+async def test_an_open_limit_lets_pass_while_the_store_fails(
+    limiter: RedisLimiter, store: FakeStore
+) -> None:
+    """As its rule says."""
+    store.is_down = True
+
+    states = [await limiter.spend(Limit("open", 1, 10, "open"), "a") for _ in range(3)]
+
+    assert [(True, 1)] * 3 == [(state.allowed, state.remaining) for state in states]
+
+
+async def test_a_closed_limit_refuses_while_the_store_fails(
+    limiter: RedisLimiter, store: FakeStore
+) -> None:
+    """As its rule says; and says why."""
+    store.is_down = True
+
+    with pytest.raises(StoreUnavailable, match="is down"):
+        await limiter.spend(Limit("closed", 1, 10, "closed"), "a")
+
+
+@pytest.mark.parametrize("rule", ["local", "open", "closed"])
+async def test_callers_that_left_before_the_store_failed_are_passed_over(
+    limiter: RedisLimiter, store: FakeStore, rule: str
+) -> None:
+    """Nobody is there to be told."""
+    store.is_down = True
+    gone = asyncio.ensure_future(limiter.spend(Limit(rule, 1, 10, rule), "a"))
+    await _ticks(1)
+    gone.cancel()
+
+    await _ticks(5)
+    await limiter.aclose()
+
+    assert gone.cancelled()
+
+
+async def test_a_close_waits_for_the_run_that_is_under_way(
+    limiter: RedisLimiter, store: FakeStore
+) -> None:
+    """No task is left when the loop stops."""
+    store.gate.clear()
+    spending = asyncio.ensure_future(limiter.spend(THREE, "a"))
+    await _ticks(3)
+    closing = asyncio.ensure_future(limiter.aclose())
+    await _ticks(3)
+    assert not closing.done()
+    store.gate.set()
+
+    await closing
+
+    assert (await spending).allowed
+    assert limiter._run is None
+
+
+async def test_a_fault_in_a_run_is_raised_and_leaves_nobody_waiting(
+    limiter: RedisLimiter, store: FakeStore
+) -> None:
+    """The callers are told as if the store had failed; the fault is seen in the log."""
+    faults: list[BaseException] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, at: faults.append(at["exception"]))
+    store.gate.clear()
+    store.scripts["spend"] = lambda _keys, _args: [0, 1]
+    strict = Limit("closed", 1, 10, "closed")
+    first = asyncio.ensure_future(limiter.spend(strict, "a"))
+    await _ticks(3)
+    second = asyncio.ensure_future(limiter.spend(strict, "a"))
+    await _ticks(1)
+    store.gate.set()
+
+    reasons = await asyncio.gather(first, second, return_exceptions=True)
+
+    assert ["ValueError", "the run before it failed"] == [str(reason) for reason in reasons]
+    await _ticks(3)
+    assert [ValueError] == [type(fault) for fault in faults]
+
+
+@pytest.mark.parametrize("caller", ["\ud800", "ä", "a}b", ""])
+async def test_any_text_can_name_a_caller(limiter: RedisLimiter, caller: str) -> None:
+    """An odd e-mail address gets a count like any other."""
+    assert [2, 1] == [(await limiter.spend(THREE, caller)).remaining for _ in range(2)]
+
+
+async def _ticks(number: int) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)

@@ -1,0 +1,291 @@
+"""How sessions are made, found and ended, in any order of events."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from gateway.errors import SessionEnded, StoreUnavailable, TokenAlreadyUsed
+from gateway.messages import AuthMethod, Identity, User
+from gateway.sessions.redis import RedisSessions
+from gateway.sessions.seal import NONCE_BYTES, Sealer, key_name
+from tests.fakes.memory import FakeClock
+from tests.fakes.store import FakeStore
+
+KEY = b"k" * 32
+SEEN = "seen:did:ethr:0xAd:tid"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def store(clock: FakeClock) -> FakeStore:
+    return FakeStore(clock)
+
+
+@pytest.fixture
+def sessions(store: FakeStore, clock: FakeClock) -> RedisSessions:
+    return RedisSessions(store, Sealer([KEY]), clock)
+
+
+@pytest.fixture
+def proven(clock: FakeClock) -> Identity:
+    """Ada, by a DID token that ends in a quarter of an hour."""
+    ends_ms = int(clock.now_s * 1000) + 900_000
+    return Identity(User("did:ethr:0xAd", "ada@example.com"), AuthMethod.DID_TOKEN, "tid", ends_ms)
+
+
+# --- create -------------------------------------------------------------------------------------
+
+
+async def test_a_token_is_exchanged_for_a_session(
+    sessions: RedisSessions, store: FakeStore, proven: Identity
+) -> None:
+    """The store holds neither the cookie nor who it is, and nothing longer than the token lives."""
+    cookie, identity = await sessions.create(proven)
+
+    expected = replace(proven, method=AuthMethod.SESSION, session_key=key_name(cookie))
+    assert expected == identity == await sessions.find(cookie)
+    assert {key_name(cookie), SEEN} == store.values.keys()
+    for value, ends_ms in store.values.values():
+        assert b"ada" not in value
+        assert cookie.encode() not in value
+        assert proven.expires_at_ms == ends_ms
+
+
+async def test_every_login_makes_a_new_session(sessions: RedisSessions, proven: Identity) -> None:
+    """Nobody can be made to use a cookie that somebody else knows (session fixation)."""
+    made = [await sessions.create(replace(proven, token_id=f"tid{i}")) for i in range(3)]
+
+    assert 3 == len({cookie for cookie, _ in made})
+
+
+async def test_a_token_can_be_exchanged_once(
+    sessions: RedisSessions, store: FakeStore, proven: Identity
+) -> None:
+    """A copied token makes no second session, and none is left lying about."""
+    await sessions.create(proven)
+    kept = set(store.values)
+
+    with pytest.raises(TokenAlreadyUsed):
+        await sessions.create(proven)
+
+    assert kept == set(store.values)
+
+
+async def test_of_many_exchanges_at_a_time_one_succeeds(
+    sessions: RedisSessions, store: FakeStore, proven: Identity
+) -> None:
+    """The store decides which."""
+    outcomes = await asyncio.gather(
+        *(sessions.create(proven) for _ in range(10)), return_exceptions=True
+    )
+
+    assert 9 == [type(outcome) for outcome in outcomes].count(TokenAlreadyUsed)
+    assert 2 == len(store.values)
+
+
+async def test_a_failure_in_between_burns_no_token(
+    sessions: RedisSessions, store: FakeStore, proven: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who could not sign in because the store blinked can try again with the same token."""
+
+    async def unavailable(*_: object, **__: object) -> bool:
+        raise StoreUnavailable
+
+    with monkeypatch.context() as failing:
+        failing.setattr(store, "add", unavailable)
+        with pytest.raises(StoreUnavailable):
+            await sessions.create(proven)
+    store.is_down = True
+    with pytest.raises(StoreUnavailable):
+        await sessions.create(proven)
+    store.is_down = False
+
+    assert await sessions.create(proven)
+
+
+async def test_a_used_token_is_refused_even_if_the_store_fails_then(
+    sessions: RedisSessions, store: FakeStore, proven: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be removed has no cookie and ends by itself."""
+    await sessions.create(proven)
+
+    async def unavailable(_: str) -> bool:
+        raise StoreUnavailable
+
+    monkeypatch.setattr(store, "delete", unavailable)
+    with pytest.raises(TokenAlreadyUsed):
+        await sessions.create(proven)
+
+
+async def test_the_config_can_cap_a_session_but_not_the_mark_on_its_token(
+    store: FakeStore, clock: FakeClock, proven: Identity
+) -> None:
+    """A token that outlives its session does not make another."""
+    sessions = RedisSessions(store, Sealer([KEY]), clock, lifetime_cap_s=60)
+
+    cookie, identity = await sessions.create(proven)
+
+    assert int(clock.now_s * 1000) + 60_000 == identity.expires_at_ms
+    assert identity.expires_at_ms == store.values[key_name(cookie)][1]
+    assert proven.expires_at_ms == store.values[SEEN][1]
+
+
+# --- find ---------------------------------------------------------------------------------------
+
+
+async def test_a_session_that_was_found_is_not_asked_for_again_at_once(
+    sessions: RedisSessions, store: FakeStore, clock: FakeClock, proven: Identity
+) -> None:
+    """For a second; so a burst of requests costs one look-up."""
+    cookie, _ = await sessions.create(proven)
+    store.asked.clear()
+
+    found = [await sessions.find(cookie) for _ in range(3)]
+    clock.now_s += 1
+    found.append(await sessions.find(cookie))
+
+    assert [("get", key_name(cookie))] * 2 == store.asked
+    assert 1 == len(set(found))
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "a" * 43, "\ud800" * 43, "a" * 100_000])
+async def test_a_cookie_that_names_nothing(sessions: RedisSessions, cookie: str) -> None:
+    """Made-up cookies of any kind are signed in as nobody."""
+    with pytest.raises(SessionEnded):
+        await sessions.find(cookie)
+
+
+async def test_absence_is_not_remembered(
+    sessions: RedisSessions, store: FakeStore, proven: Identity
+) -> None:
+    """A session that appears after all is found at once."""
+    cookie, identity = await sessions.create(proven)
+    kept = store.values.pop(key_name(cookie))
+    with pytest.raises(SessionEnded):
+        await sessions.find(cookie)
+    store.values[key_name(cookie)] = kept
+
+    assert identity == await sessions.find(cookie)
+
+
+async def test_an_unknown_answer_is_no_absence(
+    sessions: RedisSessions, store: FakeStore, proven: Identity
+) -> None:
+    """Nobody is signed out because the store blinked."""
+    cookie, _ = await sessions.create(proven)
+    store.is_down = True
+
+    with pytest.raises(StoreUnavailable):
+        await sessions.find(cookie)
+
+
+async def test_a_swapped_record_signs_in_nobody(
+    sessions: RedisSessions, store: FakeStore, proven: Identity
+) -> None:
+    """Whoever can write to the store, or mix up its answers, cannot turn one user into another."""
+    mine, _ = await sessions.create(proven)
+    yours, _ = await sessions.create(replace(proven, token_id="other"))
+    store.values[key_name(mine)] = store.values[key_name(yours)]
+
+    with pytest.raises(SessionEnded, match="seal broken"):
+        await sessions.find(mine)
+
+
+async def test_a_record_that_cannot_be_read_signs_in_nobody(
+    sessions: RedisSessions, store: FakeStore, proven: Identity
+) -> None:
+    """Such as one of a later version, after a rollback."""
+    cookie, _ = await sessions.create(proven)
+    sealed = Sealer([KEY]).seal(cookie, b"{}", bytes(NONCE_BYTES))
+    store.values[key_name(cookie)] = sealed, proven.expires_at_ms
+
+    with pytest.raises(SessionEnded, match="cannot be read"):
+        await sessions.find(cookie)
+
+
+@pytest.mark.parametrize("is_cached", [True, False])
+async def test_a_session_ends_to_the_millisecond(
+    sessions: RedisSessions, store: FakeStore, clock: FakeClock, proven: Identity, is_cached: bool
+) -> None:
+    """By our clock too, whether the store still has it or we do."""
+    cookie, _ = await sessions.create(proven)
+    store.values[key_name(cookie)] = store.values[key_name(cookie)][0], 2**62
+    clock.now_s = (proven.expires_at_ms - 1) / 1000
+    if is_cached:
+        await sessions.find(cookie)
+    clock.now_s = proven.expires_at_ms / 1000
+
+    with pytest.raises(SessionEnded, match="expired"):
+        await sessions.find(cookie)
+
+
+# --- end ----------------------------------------------------------------------------------------
+
+
+async def test_a_session_that_was_ended_is_gone_here_and_in_the_store(
+    sessions: RedisSessions, store: FakeStore, proven: Identity
+) -> None:
+    """A logout does not only clear the cookie."""
+    cookie, identity = await sessions.create(proven)
+    await sessions.find(cookie)
+
+    await sessions.end(str(identity.session_key))
+
+    with pytest.raises(SessionEnded):
+        await sessions.find(cookie)
+    assert {SEEN} == store.values.keys()
+
+
+async def test_a_look_up_that_was_under_way_does_not_bring_back_an_ended_session(
+    sessions: RedisSessions, store: FakeStore, proven: Identity
+) -> None:
+    """Its answer, from before the end, is not remembered after it."""
+    cookie, identity = await sessions.create(proven)
+    store.gate.clear()
+    finding = asyncio.ensure_future(sessions.find(cookie))
+    await asyncio.sleep(0)
+    ending = asyncio.ensure_future(sessions.end(str(identity.session_key)))
+    await asyncio.sleep(0)
+    store.gate.set()
+    await asyncio.gather(finding, ending)
+
+    with pytest.raises(SessionEnded):
+        await sessions.find(cookie)
+
+
+async def test_a_look_up_that_overtakes_the_end_does_not_either(
+    sessions: RedisSessions, store: FakeStore, proven: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It began after the end was asked for, and was answered before that came to the store."""
+    cookie, identity = await sessions.create(proven)
+    delete, hold = store.delete, asyncio.Event()
+
+    async def slow_delete(key: str) -> bool:
+        await hold.wait()
+        return await delete(key)
+
+    monkeypatch.setattr(store, "delete", slow_delete)
+    ending = asyncio.ensure_future(sessions.end(str(identity.session_key)))
+    await asyncio.sleep(0)
+    assert identity == await sessions.find(cookie)
+    hold.set()
+    await ending
+
+    with pytest.raises(SessionEnded):
+        await sessions.find(cookie)
+
+
+async def test_an_end_that_did_not_reach_the_store_says_so(
+    sessions: RedisSessions, store: FakeStore, proven: Identity
+) -> None:
+    """Or somebody would believe to be signed out who is not."""
+    _, identity = await sessions.create(proven)
+    store.is_down = True
+
+    with pytest.raises(StoreUnavailable):
+        await sessions.end(str(identity.session_key))

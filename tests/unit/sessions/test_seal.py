@@ -1,0 +1,149 @@
+"""What a stolen or lying store can do with sessions: nothing."""
+
+import base64
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.sessions.seal import (
+    KEY_ID_BYTES,
+    NONCE_BYTES,
+    SECRET_BYTES,
+    SealBroken,
+    Sealer,
+    is_secret,
+    key_name,
+    secret_from,
+)
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no fault of ours."""
+
+OLD, NEW, FOREIGN = b"o" * 32, b"n" * 32, b"f" * 48
+NONCE = bytes(range(NONCE_BYTES))
+MINE, YOURS = secret_from(b"m" * SECRET_BYTES), secret_from(b"y" * SECRET_BYTES)
+RECORD = b'{"issuer":"did:ethr:0x0"}'
+
+secrets = st.binary(min_size=SECRET_BYTES, max_size=SECRET_BYTES).map(secret_from)
+nonces = st.binary(min_size=NONCE_BYTES, max_size=NONCE_BYTES)
+
+
+@patient
+@given(secrets, st.binary(), nonces)
+def test_the_cookie_opens_what_was_sealed_for_it(secret: str, record: bytes, nonce: bytes) -> None:
+    """Any record comes back as it was."""
+    sealer = Sealer([NEW])
+
+    assert record == sealer.open(secret, sealer.seal(secret, record, nonce))
+
+
+@patient
+@given(secrets, secrets, st.binary(), nonces)
+def test_no_other_cookie_opens_it(mine: str, yours: str, record: bytes, nonce: bytes) -> None:
+    """A record that is answered to somebody else's question lets nobody in."""
+    sealer = Sealer([NEW])
+    if mine == yours:
+        return
+
+    with pytest.raises(SealBroken):
+        sealer.open(yours, sealer.seal(mine, record, nonce))
+
+
+@patient
+@given(st.data())
+def test_an_altered_record_does_not_open(data: st.DataObject) -> None:
+    """Wherever a bit is turned: in the head, the nonce, the text or the tag."""
+    sealer = Sealer([NEW])
+    sealed = bytearray(sealer.seal(MINE, RECORD, NONCE))
+    position = data.draw(st.integers(0, len(sealed) - 1))
+    sealed[position] ^= 1 << data.draw(st.integers(0, 7))
+
+    with pytest.raises(SealBroken):
+        sealer.open(MINE, bytes(sealed))
+
+
+@patient
+@given(st.binary(max_size=100))
+def test_noise_does_not_open(noise: bytes) -> None:
+    """Nothing but SealBroken comes of it."""
+    with pytest.raises(SealBroken):
+        Sealer([NEW]).open(MINE, noise)
+
+
+def test_a_record_that_was_cut_short_does_not_open() -> None:
+    """At any length."""
+    sealer = Sealer([NEW])
+    sealed = sealer.seal(MINE, RECORD, NONCE)
+
+    for length in range(len(sealed)):
+        with pytest.raises(SealBroken):
+            sealer.open(MINE, sealed[:length])
+
+
+def test_keys_can_be_rotated() -> None:
+    """The first key seals, all open; who signed in under the old one stays signed in."""
+    before, during, after = Sealer([OLD]), Sealer([NEW, OLD]), Sealer([NEW])
+    old = before.seal(MINE, RECORD, NONCE)
+    new = during.seal(MINE, RECORD, NONCE)
+
+    assert RECORD == during.open(MINE, old)
+    assert RECORD == after.open(MINE, new)
+    for sealer, sealed in ((after, old), (before, new)):
+        with pytest.raises(SealBroken, match="not ours"):
+            sealer.open(MINE, sealed)
+
+
+def test_a_key_under_anothers_name_opens_nothing() -> None:
+    """The key's name in the record is a hint, and no more."""
+    foreign = Sealer([FOREIGN]).seal(MINE, RECORD, NONCE)
+    ours = Sealer([NEW]).seal(MINE, RECORD, NONCE)
+    renamed = foreign[:1] + ours[1 : 1 + KEY_ID_BYTES] + foreign[1 + KEY_ID_BYTES :]
+
+    with pytest.raises(SealBroken, match="another cookie"):
+        Sealer([NEW]).open(MINE, renamed)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pytest.param([], id="none"),
+        pytest.param([b"short"], id="a-short-one"),
+        pytest.param([NEW, b"x" * 31], id="a-short-one-behind"),
+        pytest.param([NEW, NEW], id="one-twice"),
+    ],
+)
+def test_weak_keys_are_refused_at_the_start(keys: list[bytes]) -> None:
+    """A gateway with a guessable key does not run."""
+    with pytest.raises(ValueError, match="key"):
+        Sealer(keys)
+
+
+@patient
+@given(secrets)
+def test_the_stores_key_does_not_tell_the_cookie(secret: str) -> None:
+    """It is a hash of it; and nothing that is derived for sealing equals it."""
+    name = key_name(secret)
+
+    assert name.startswith("session:")
+    assert 64 == len(name.removeprefix("session:"))
+    assert secret not in name
+
+
+def test_a_secret_is_256_random_bits_in_url_safe_text() -> None:
+    """All of the randomness is in it."""
+    randomness = bytes(range(SECRET_BYTES))
+    secret = secret_from(randomness)
+
+    assert randomness == base64.urlsafe_b64decode(secret + "=")
+    assert is_secret(secret)
+    with pytest.raises(ValueError, match="32"):
+        secret_from(randomness[1:])
+
+
+@pytest.mark.parametrize(
+    "cookie", ["", MINE[1:], MINE + "a", MINE + "\n", "ä" + MINE[1:], "=" + MINE[1:], "\ud800" * 43]
+)
+def test_anything_else_is_no_secret(cookie: str) -> None:
+    """It needs no look-up."""
+    assert not is_secret(cookie)

@@ -1,0 +1,111 @@
+"""The session record, and when a session ends."""
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.messages import AuthMethod, Identity, User
+from gateway.sessions.session import Session, decode, encode, expiry_ms
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no fault of ours."""
+
+KEY = "session:0a"
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+times_ms = st.integers(0, 2**63 - 1)
+
+users = st.builds(
+    User,
+    issuer=texts,
+    email=st.none() | texts,
+    public_address=st.none() | texts,
+    phone=st.none() | texts,
+)
+identities = st.builds(
+    Identity,
+    user=users,
+    method=st.just(AuthMethod.SESSION),
+    token_id=texts,
+    expires_at_ms=times_ms,
+    session_key=st.just(KEY),
+)
+
+ADA = Identity(
+    User("did:ethr:0x00000000000000000000000000000000000000Ad", "ada@example.com"),
+    AuthMethod.DID_TOKEN,
+    token_id="tid",
+    expires_at_ms=1_000_000,
+)
+
+
+@patient
+@given(st.builds(Session, identities, times_ms))
+def test_a_record_brings_back_the_session(session: Session) -> None:
+    """All that is known of somebody survives, whatever it holds."""
+    assert session == decode(encode(session), KEY)
+
+
+def test_who_comes_back_was_proven_by_a_session() -> None:
+    """Whatever proved an identity at first: from now on it is the session, which can be ended."""
+    back = decode(encode(Session(ADA, 7)), KEY).identity
+
+    assert (AuthMethod.SESSION, KEY) == (back.method, back.session_key)
+    assert ADA.user == back.user
+
+
+def _altered(**changes: object) -> bytes:
+    members = orjson.loads(encode(Session(ADA, 7))) | changes
+    return orjson.dumps({name: value for name, value in members.items() if value != "gone"})
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"{", id="no-json"),
+        pytest.param(b"\xff", id="no-text"),
+        pytest.param(b"[]", id="a-list"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b"{}", id="no-members"),
+        pytest.param(_altered(email="gone"), id="a-member-short"),
+        pytest.param(_altered(admin=True), id="a-member-more"),
+        pytest.param(_altered(version=2), id="another-version"),
+        pytest.param(_altered(version=True), id="a-version-that-equals-one"),
+        pytest.param(_altered(issuer=None), id="nobody"),
+        pytest.param(_altered(issuer=["did:ethr:0x0"]), id="a-list-of-issuers"),
+        pytest.param(_altered(email=7), id="a-number-for-an-address"),
+        pytest.param(_altered(expires_at_ms="9"), id="an-end-that-is-text"),
+        pytest.param(_altered(expires_at_ms=1e300), id="an-end-that-is-no-whole-number"),
+        pytest.param(_altered(expires_at_ms=None), id="no-end"),
+        pytest.param(_altered(created_at_ms=False), id="a-beginning-that-is-no-time"),
+        pytest.param(_altered(token_id=0), id="a-number-for-a-token"),
+    ],
+)
+def test_anything_else_is_no_session(record: bytes) -> None:
+    """A record is read strictly or not at all: nobody is let in by a lucky default."""
+    with pytest.raises(ValueError, match=r"."):
+        decode(record, KEY)
+
+
+@patient
+@given(st.binary(max_size=300))
+def test_noise_is_no_session(record: bytes) -> None:
+    """Nothing but ValueError comes of it."""
+    with pytest.raises(ValueError, match=r"."):
+        decode(record, KEY)
+
+
+@pytest.mark.parametrize(
+    ("cap_s", "ends_ms"),
+    [
+        pytest.param(None, 1_000_000, id="the-tokens-end"),
+        pytest.param(3600, 1_000_000, id="a-cap-beyond-the-tokens-end"),
+        pytest.param(60, 860_001, id="a-cap-before-it"),
+        pytest.param(0.25, 800_251, id="a-cap-of-a-fraction"),
+    ],
+)
+def test_a_session_ends_with_its_token_or_before(cap_s: float | None, ends_ms: int) -> None:
+    """To the millisecond."""
+    assert ends_ms == expiry_ms(ADA, cap_s, now_ms=800_001)

@@ -1,0 +1,90 @@
+"""How the questions of many callers become few commands, and each gets its own answer."""
+
+import asyncio
+from asyncio import Future
+from typing import Any
+
+import pytest
+from redis.exceptions import NoPermissionError
+
+from gateway.errors import StoreUnavailable
+from gateway.ports import Script
+from gateway.store.batch import Batch, Call
+
+SCRIPT = Script("s", "return 1")
+
+
+def _future() -> Future[Any]:
+    return asyncio.get_running_loop().create_future()
+
+
+@pytest.fixture
+async def batch() -> Batch:
+    """Three reads of two keys, a write and a script."""
+    made = Batch()
+    made.reads = {b"a": [_future(), _future()], b"b": [_future()]}
+    made.calls = [
+        Call(("DEL", b"c"), _future(), None),
+        Call(("EVALSHA", "…", 0), _future(), SCRIPT),
+    ]
+    return made
+
+
+def _answers(batch: Batch) -> list[Future[Any]]:
+    reads = [answer for waiting in batch.reads.values() for answer in waiting]
+    return reads + [call.answer for call in batch.calls]
+
+
+async def test_reads_become_one_command(batch: Batch) -> None:
+    """Each key is asked for once."""
+    assert [("MGET", b"a", b"b"), ("DEL", b"c"), ("EVALSHA", "…", 0)] == batch.commands()
+    assert [None, None, SCRIPT] == [batch.script_of(position) for position in range(3)]
+
+
+async def test_without_reads_there_are_only_the_others(batch: Batch) -> None:
+    """An empty MGET would be an error."""
+    batch.reads = {}
+
+    assert [("DEL", b"c"), ("EVALSHA", "…", 0)] == batch.commands()
+    assert [None, SCRIPT] == [batch.script_of(position) for position in range(2)]
+
+
+async def test_each_caller_gets_its_own_reply(batch: Batch) -> None:
+    """Those who asked for one key get the same value."""
+    batch.deliver([[b"1", None], 0, b"ran"])
+
+    assert [b"1", b"1", None, 0, b"ran"] == [answer.result() for answer in _answers(batch)]
+
+
+async def test_callers_that_left_are_passed_over(batch: Batch) -> None:
+    """Whatever came for them, the others get theirs."""
+    answers = _answers(batch)
+    answers[0].cancel()
+    answers[4].cancel()
+
+    batch.deliver([[b"1", b"2"], 0, b"ran"])
+
+    assert [b"1", b"2", 0] == [answer.result() for answer in answers[1:4]]
+
+
+async def test_an_error_in_place_of_the_reads_is_the_readers(batch: Batch) -> None:
+    """Such as a server that does not let us read: the others have their replies."""
+    _answers(batch)[0].cancel()
+    batch.deliver([NoPermissionError("no MGET"), 1, b"ran"])
+
+    for answer in _answers(batch)[1:3]:
+        with pytest.raises(StoreUnavailable, match="NoPermissionError"):
+            answer.result()
+    assert 1 == _answers(batch)[3].result()
+
+
+async def test_a_failure_is_told_to_all_who_still_wait(batch: Batch) -> None:
+    """Each hears of it by an exception of its own: one that is shared would gather tracebacks."""
+    first, *others = _answers(batch)
+    first.cancel()
+
+    batch.fail("TimeoutError")
+
+    errors = {answer.exception() for answer in others}
+    assert len(others) == len(errors)
+    assert {"TimeoutError"} == {str(error) for error in errors}

@@ -1,0 +1,61 @@
+"""From a URL to a client."""
+
+import pytest
+from redis.asyncio import Redis, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection
+
+from gateway.errors import StartError
+from gateway.store.connect import connect
+
+
+def _settings(client: Redis) -> dict[str, object]:
+    return dict(client.connection_pool.connection_kwargs)
+
+
+def _connection(url: str) -> AbstractConnection:
+    pool = connect(url, 0.25).connection_pool
+    return pool.make_connection()  # type: ignore[no-any-return, no-untyped-call]
+
+
+async def test_redis_over_tcp() -> None:
+    """Host, port, database and credentials come from the URL."""
+    settings = _settings(connect("redis://ann:s3cret@example.com:6380/2", 0.25))
+
+    assert ("example.com", 6380, 2, "ann", "s3cret") == tuple(
+        settings[name] for name in ("host", "port", "db", "username", "password")
+    )
+    assert 0.25 == settings["socket_connect_timeout"]
+
+
+async def test_redis_over_tls_proves_who_it_is() -> None:
+    """Certificate and host name are checked unless the URL says otherwise."""
+    connection = _connection("rediss://example.com")
+
+    assert isinstance(connection, SSLConnection)
+    assert connection.ssl_context.check_hostname
+    assert "required" == connection.cert_reqs.name.removeprefix("CERT_").lower()
+
+
+async def test_redis_on_a_unix_socket() -> None:
+    """As the embedded server has it."""
+    pool = connect("unix:///run/redis.sock?db=1", 0.25).connection_pool
+
+    assert pool.connection_class is UnixDomainSocketConnection
+    assert "/run/redis.sock" == pool.connection_kwargs["path"]
+
+
+async def test_nothing_is_repeated_behind_our_back() -> None:
+    """redis-py would send writes up to eleven times."""
+    assert 0 == _connection("redis://example.com").retry.get_retries()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "example.com", "http://x:s3cret@example.com", "redis://x:s3cret@example.com:port/0"],
+)
+async def test_a_url_that_cannot_be_used_is_not_repeated(url: str) -> None:
+    """It may hold a password, and the message goes to a log."""
+    with pytest.raises(StartError) as fault:
+        connect(url, 0.25)
+
+    assert "s3cret" not in str(fault.value)
