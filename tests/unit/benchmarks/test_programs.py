@@ -1,0 +1,215 @@
+"""The two C programs: what they measure with must itself be right."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from benchmarks.build import CannotRun, build
+from benchmarks.servers import free_port, running
+
+pytestmark = pytest.mark.skipif(
+    shutil.which(os.environ.get("CC", "cc")) is None, reason="needs a C compiler"
+)
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory that the programs were compiled into."""
+    directory = tmp_path_factory.mktemp("build")
+    for name in ("load", "upstream"):
+        build(name, directory)
+    return directory
+
+
+@pytest.fixture
+def port(programs: Path, tmp_path: Path) -> Iterator[int]:
+    """Where the app listens."""
+    number = free_port()
+    with running((programs / "upstream", str(number)), number, tmp_path / "log"):
+        yield number
+
+
+@pytest.fixture
+def client(port: int) -> Iterator[socket.socket]:
+    """A connection to the app."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        yield connection
+
+
+def read_answers(connection: socket.socket, count: int) -> bytes:
+    """``count`` answers, all of one length; and nothing after them."""
+    first = connection.recv(65536)
+    size = first.index(b"\r\n\r\n") + 4 + 27
+    data = bytearray(first)
+    while len(data) < count * size:
+        data += connection.recv(65536)
+    assert bytes(data) == bytes(data[:size]) * count
+    return bytes(data[:size])
+
+
+async def loaded(programs: Path, port: int, status: int = 200) -> dict[str, Any]:
+    """What the load generator reports of two connections in a short window."""
+    arguments = [*map(str, (port, 2, 0.05, 0.2, status)), "/", "X-A: b"]
+    process = await asyncio.create_subprocess_exec(
+        programs / "load", *arguments, stdout=subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    first, second = output.decode().splitlines()
+    assert first == "measuring"
+    counted: dict[str, Any] = json.loads(second)
+    return counted
+
+
+@asynccontextmanager
+async def answering(*parts: bytes) -> AsyncIterator[int]:
+    """The port of a server that answers every request with ``parts``, sent one by one."""
+    served: list[asyncio.Task[None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                for part in parts:
+                    writer.write(part)
+                    await asyncio.sleep(0.001)
+        finally:
+            writer.transport.abort()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(asyncio.get_running_loop().create_task(serve(reader, writer)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+    for task in served:
+        task.cancel()
+    await asyncio.gather(*served, return_exceptions=True)
+
+
+# --- upstream ----------------------------------------------------------------------------------
+
+
+def test_answer(client: socket.socket) -> None:
+    """A request gets one answer, with JSON of the length that it says."""
+    client.sendall(REQUEST)
+    head, _, body = read_answers(client, 1).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"Content-Length: %d\r\n" % len(body) in head
+    assert json.loads(body) == {"message": "Hello, World!"}
+
+
+@pytest.mark.parametrize("cut", range(1, len(REQUEST)))
+def test_request_in_two_parts(client: socket.socket, cut: int) -> None:
+    """Wherever the network cuts a request, it is one request."""
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    client.sendall(REQUEST + REQUEST[:cut])
+    read_answers(client, 1)
+    client.sendall(REQUEST[cut:])
+    read_answers(client, 1)
+
+
+def test_line_ends_that_are_no_end(client: socket.socket) -> None:
+    """A CR too many begins an end anew, and does not lose it."""
+    client.sendall(b"GET / HTTP/1.1\r\nX: a\r\r\n\r\n")
+    read_answers(client, 1)
+
+
+def test_more_pipelined_requests_than_the_socket_holds(client: socket.socket) -> None:
+    """Answers wait for a client that does not read yet, whole and in order."""
+    count = 100_000
+    sender = Thread(target=client.sendall, args=(REQUEST * count,))
+    sender.start()
+    read_answers(client, count)
+    sender.join()
+
+
+def test_stop(programs: Path) -> None:
+    """SIGTERM is how it ends, so it is no failure."""
+    number = free_port()
+    process = subprocess.Popen([programs / "upstream", str(number)])
+    while process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", number), timeout=1).close()
+            break
+        except ConnectionRefusedError:
+            pass
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+
+
+# --- load --------------------------------------------------------------------------------------
+
+
+async def test_load(programs: Path, port: int) -> None:
+    """Against an app that is well, nothing fails, and latencies are in order."""
+    counted = await loaded(programs, port)
+    assert counted["requests"] > 100
+    assert (counted["errors"], counted["unexpected"]) == (0, 0)
+    assert 0 < counted["p50_us"] <= counted["p99_us"] <= counted["max_us"]
+    assert counted["seconds"] == pytest.approx(0.2, abs=0.1)
+
+
+async def test_unexpected_status(programs: Path, port: int) -> None:
+    """A gateway that refuses everybody is fast; it must not count."""
+    counted = await loaded(programs, port, status=401)
+    assert counted["unexpected"] == counted["requests"] > 0
+
+
+async def test_answer_in_parts(programs: Path) -> None:
+    """An answer is one, whatever the case of its fields, however it is cut, however long it is."""
+    parts = (
+        b"HTTP/1.1 200 OK\r\nX-Content-Length: 1\r\ncontent-le",
+        b"ngth:200000\r\n\r",
+        b"\n",
+        b"x" * 100_000,
+        b"x" * 100_000,
+    )
+    async with answering(*parts) as port:
+        counted = await loaded(programs, port)
+    assert counted["requests"] > 2
+    assert (counted["errors"], counted["unexpected"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n", id="no length"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nab", id="too long"),
+        pytest.param(b"what?\r\nContent-Length: 0\r\n\r\n", id="not HTTP"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20_000, id="endless head"),
+    ],
+)
+async def test_broken_answers_are_errors(programs: Path, answer: bytes) -> None:
+    """What is no answer is counted as none, and the load goes on."""
+    async with answering(answer) as port:
+        counted = await loaded(programs, port)
+    assert counted["requests"] == 0
+    assert counted["errors"] > 2
+
+
+# --- build -------------------------------------------------------------------------------------
+
+
+def test_built_once(programs: Path) -> None:
+    """What has not changed is not compiled again."""
+    built_ns = (programs / "load").stat().st_mtime_ns
+    assert build("load", programs).stat().st_mtime_ns == built_ns
+
+
+def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a compiler the run ends with a sentence instead of a traceback."""
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with pytest.raises(CannotRun, match=r"load\.c was not compiled"):
+        build("load", tmp_path)

@@ -1,0 +1,103 @@
+"""A page of another site must not act with somebody's cookie."""
+
+import pytest
+
+from gateway.access import refuse_cross_site
+from gateway.errors import CrossSite
+from tests.fakes.heads import multidict
+from tests.fakes.ports import SESSION_IDENTITY, TOKEN_IDENTITY
+
+PUBLIC = "https://app.example.com"
+
+
+def is_allowed(method: str, *fields: tuple[str, str], by_cookie: bool = True) -> bool:
+    """Whether the request passes."""
+    identity = SESSION_IDENTITY if by_cookie else TOKEN_IDENTITY
+    try:
+        refuse_cross_site(method, multidict(*fields), identity, PUBLIC)
+    except CrossSite:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param([], False, id="who-made-it-is-not-said"),
+        pytest.param([("Origin", PUBLIC)], True, id="our-own-page-by-origin"),
+        pytest.param([("Sec-Fetch-Site", "same-origin")], True, id="our-own-page-by-metadata"),
+        pytest.param(
+            [("Origin", PUBLIC), ("Sec-Fetch-Site", "same-origin")], True, id="our-own-page-by-both"
+        ),
+        pytest.param([("Origin", "https://evil.example")], False, id="another-site"),
+        pytest.param([("Origin", "null")], False, id="a-sandboxed-page"),
+        pytest.param([("Origin", "")], False, id="an-empty-origin"),
+        pytest.param([("Origin", "http://app.example.com")], False, id="another-scheme"),
+        pytest.param([("Origin", f"{PUBLIC}:8443")], False, id="another-port"),
+        pytest.param([("Origin", f"{PUBLIC}:443")], False, id="a-port-browsers-leave-out"),
+        pytest.param([("Origin", "https://evil.app.example.com")], False, id="a-subdomain"),
+        pytest.param([("Origin", f"{PUBLIC}.evil.example")], False, id="ours-as-a-prefix"),
+        pytest.param([("Origin", f"{PUBLIC}/")], False, id="a-path-is-no-origin"),
+        pytest.param([("Origin", PUBLIC.upper())], False, id="browsers-write-lower-case"),
+        pytest.param([("Origin", f"{PUBLIC} https://evil.example")], False, id="two-in-one-field"),
+        pytest.param(
+            [("Origin", PUBLIC), ("Origin", "https://evil.example")], False, id="two-fields"
+        ),
+        pytest.param(
+            [("Origin", "https://evil.example"), ("Origin", PUBLIC)], False, id="two-fields-turned"
+        ),
+        pytest.param([("Sec-Fetch-Site", "cross-site")], False, id="cross-site"),
+        pytest.param([("Sec-Fetch-Site", "same-site")], False, id="a-sibling-host"),
+        pytest.param([("Sec-Fetch-Site", "none")], False, id="no-page-at-all"),
+        pytest.param([("Sec-Fetch-Site", "")], False, id="empty-metadata"),
+        pytest.param([("Sec-Fetch-Site", "SAME-ORIGIN")], False, id="metadata-have-case"),
+        pytest.param(
+            [("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "cross-site")],
+            False,
+            id="repeated-metadata-that-disagree",
+        ),
+        pytest.param(
+            [("Origin", PUBLIC), ("Sec-Fetch-Site", "cross-site")],
+            False,
+            id="metadata-contradict-the-origin",
+        ),
+        pytest.param(
+            [("Origin", "https://evil.example"), ("Sec-Fetch-Site", "same-origin")],
+            False,
+            id="the-origin-contradicts-metadata",
+        ),
+        pytest.param([("Referer", f"{PUBLIC}/form")], False, id="a-referer-proves-nothing"),
+        pytest.param([("oRIGIN", PUBLIC)], True, id="field-names-have-no-case"),
+    ],
+)
+def test_a_change_by_cookie_must_come_from_our_own_page(
+    fields: list[tuple[str, str]], expected: bool
+) -> None:
+    """One of the two fields must be there, and whatever is there must speak of us."""
+    assert expected is is_allowed("POST", *fields)
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        pytest.param("GET", True, id="get-changes-nothing"),
+        pytest.param("HEAD", True, id="head-changes-nothing"),
+        pytest.param("OPTIONS", True, id="options-changes-nothing"),
+        pytest.param("POST", False, id="post"),
+        pytest.param("PUT", False, id="put"),
+        pytest.param("PATCH", False, id="patch"),
+        pytest.param("DELETE", False, id="delete"),
+        pytest.param("PROPFIND", False, id="what-we-do-not-know-may-change-something"),
+        pytest.param("get", False, id="methods-have-case"),
+    ],
+)
+def test_only_safe_methods_pass_from_elsewhere(method: str, expected: bool) -> None:
+    """A link from another site works; a form does not."""
+    assert expected is is_allowed(method, ("Origin", "https://evil.example"))
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_a_bearer_token_is_never_sent_unasked(method: str) -> None:
+    """No browser adds a bearer token on its own, so nothing needs to be said about the page."""
+    assert is_allowed(method, ("Origin", "https://evil.example"), by_cookie=False)
+    assert is_allowed(method, by_cookie=False)

@@ -1,0 +1,585 @@
+"""The journey of a request: who is asked, in which order, and what comes of it."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from ipaddress import ip_network
+from typing import NamedTuple
+
+import pytest
+
+from gateway.client_ip import ClientIp
+from gateway.errors import (
+    BadHost,
+    BadTarget,
+    CrossSite,
+    MagicUnavailable,
+    NoRoute,
+    RateLimited,
+    Refusal,
+    SessionEnded,
+    StoreUnavailable,
+    Unauthenticated,
+    UnsupportedMethod,
+)
+from gateway.messages import Auth, Identity, Journey, Limit, Outbound, RequestHead, Route
+from gateway.pipeline import Pipeline
+from gateway.proxy.headers import IdentityNames, RequestFields
+from gateway.routing import RouteTable
+from tests.fakes.heads import request_head
+from tests.fakes.ports import (
+    ISSUER,
+    SESSION_IDENTITY,
+    TOKEN_IDENTITY,
+    Diary,
+    KnownSessions,
+    KnownTokens,
+    RecordingLimiter,
+)
+
+COOKIE = "__Host-session"
+HOST = "app.example.com"
+CLIENT = "203.0.113.9"
+PROXY = "10.0.0.1"
+OURS = (ip_network("10.0.0.0/8"),)
+
+FIRST, SECOND = Limit("first", 300, 60), Limit("second", 50, 10)
+PRIVATE = Route("private", "/*", "app", limits=(FIRST,))
+OPTIONAL = Route("optional", "/optional/*", "app", auth=Auth.OPTIONAL)
+PUBLIC = Route("public", "/public/*", "app", auth=Auth.NONE)
+KEEPING = Route("keeping", "/keep/*", "app", auth=Auth.NONE, keep_encoded_slashes=True)
+
+BEARER = ("Authorization", "Bearer good")
+SESSION = ("Cookie", f"{COOKIE}=good")
+
+TOKENS: Mapping[str, Identity | Refusal] = {
+    "good": TOKEN_IDENTITY,
+    "magic": MagicUnavailable("slow"),
+    "store": StoreUnavailable("slow"),
+}
+SESSIONS: Mapping[str, Identity | Refusal] = {
+    "good": SESSION_IDENTITY,
+    "store": StoreUnavailable("slow"),
+}
+
+
+class House(NamedTuple):
+    """A pipeline, and what the ports behind it were asked."""
+
+    pipeline: Pipeline
+    diary: Diary
+
+
+def house(
+    *routes: Route,
+    used_up: str = "",
+    client_ip: ClientIp = ClientIp.PEER,
+    trusts_proxies: bool = False,
+) -> House:
+    """A gateway with ``routes``; a limit called ``used_up`` is."""
+    diary: Diary = []
+    pipeline = Pipeline(
+        routes=RouteTable(routes or (PRIVATE, OPTIONAL, PUBLIC, KEEPING)),
+        limiter=RecordingLimiter(diary, {used_up}),
+        tokens=KnownTokens(diary, TOKENS),
+        sessions=KnownSessions(diary, SESSIONS),
+        fields=RequestFields(IdentityNames(), COOKIE, HOST),
+        cookie_name=COOKIE,
+        public_origin=f"https://{HOST}",
+        client_ip=client_ip,
+        trusted_proxies=OURS if trusts_proxies else (),
+    )
+    return House(pipeline, diary)
+
+
+async def admitted(head: RequestHead, pipeline: Pipeline | None = None) -> Outbound:
+    """What goes upstream for ``head``."""
+    return await (pipeline or house().pipeline).admit(head, Journey())
+
+
+async def outcome(head: RequestHead, pipeline: Pipeline | None = None) -> str:
+    """The name of the refusal, or the way in which the caller was proven."""
+    try:
+        outbound = await admitted(head, pipeline)
+    except Refusal as refusal:
+        return type(refusal).__name__
+    return outbound.identity.method.value if outbound.identity else "nobody"
+
+
+def told(outbound: Outbound, name: str) -> list[str]:
+    """What the app reads under ``name``."""
+    lines = outbound.fields.decode("latin-1").split("\r\n")
+    return [line.partition(": ")[2] for line in lines if line.startswith(f"{name}: ")]
+
+
+async def test_an_admitted_request_carries_all_that_goes_upstream() -> None:
+    """Route, method, canonical target, identity and field lines come out together."""
+    outbound = await admitted(request_head(BEARER, method="PUT", target="/%41?b=%41"))
+    assert (PRIVATE, "PUT", TOKEN_IDENTITY) == (outbound.route, outbound.method, outbound.identity)
+    assert "/A?b=%41" == outbound.target.wire
+    assert [ISSUER] == told(outbound, "X-User-Issuer")
+    assert [CLIENT] == told(outbound, "X-Forwarded-For")
+
+
+# --- the order of the stages ----------------------------------------------------------------------
+
+
+async def test_limits_are_charged_before_anybody_is_asked_for_proof() -> None:
+    """The limits of the route in their order, then the credential."""
+    two = replace(PRIVATE, limits=(FIRST, SECOND))
+    pipeline, diary = house(two)
+    await admitted(request_head(BEARER), pipeline)
+    assert [f"limit first of {CLIENT}", f"limit second of {CLIENT}", "verify good"] == diary
+
+
+@pytest.mark.parametrize(
+    ("used_up", "expected"),
+    [
+        pytest.param("first", [f"limit first of {CLIENT}"], id="the-first-limit"),
+        pytest.param(
+            "second", [f"limit first of {CLIENT}", f"limit second of {CLIENT}"], id="the-second"
+        ),
+    ],
+)
+@pytest.mark.parametrize("credential", [BEARER, SESSION], ids=["token", "cookie"])
+async def test_a_used_up_limit_ends_the_journey(
+    used_up: str, expected: list[str], credential: tuple[str, str]
+) -> None:
+    """Guessing costs the guesser: who is over a limit makes nobody verify anything."""
+    pipeline, diary = house(replace(PRIVATE, limits=(FIRST, SECOND)), used_up=used_up)
+    with pytest.raises(RateLimited, match=used_up) as refusal:
+        await admitted(request_head(credential), pipeline)
+    assert used_up == refusal.value.state.limit.name
+    assert expected == diary
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(request_head(BEARER, target="/a/../b"), id="a-bad-target"),
+        pytest.param(request_head(BEARER, target="/a%2Fb"), id="an-encoded-slash"),
+        pytest.param(request_head(BEARER, host="a b"), id="a-bad-host"),
+        pytest.param(request_head(BEARER, method="TRACE"), id="a-refused-method"),
+    ],
+)
+async def test_what_is_malformed_costs_nothing(head: RequestHead) -> None:
+    """A request that cannot be understood is refused before any port is asked."""
+    pipeline, diary = house()
+    with pytest.raises(Refusal):
+        await admitted(head, pipeline)
+    assert [] == diary
+
+
+async def test_no_route_asks_nobody() -> None:
+    """Where nothing matches there is no limit to charge and nobody to prove."""
+    pipeline, diary = house(PUBLIC)
+    with pytest.raises(NoRoute):
+        await admitted(request_head(BEARER), pipeline)
+    assert [] == diary
+
+
+async def test_a_household_shares_its_limit() -> None:
+    """IPv6 callers are counted by the /64."""
+    pipeline, diary = house()
+    await admitted(request_head(BEARER, peer="2001:db8:1:2::7"), pipeline)
+    assert "limit first of 2001:db8:1:2::/64" == diary[0]
+
+
+# --- who it is ------------------------------------------------------------------------------------
+
+_DEAD = ("Cookie", f"{COOKIE}=dead")
+_FORGED = ("Authorization", "Bearer forged")
+_BASIC = ("Authorization", "Basic YTpi")
+
+
+@pytest.mark.parametrize(
+    ("target", "fields", "expected", "asked"),
+    [
+        pytest.param("/", [], "Unauthenticated", [], id="required-nothing-sent"),
+        pytest.param("/", [SESSION], "session", ["find good"], id="required-cookie"),
+        pytest.param("/", [BEARER], "did-token", ["verify good"], id="required-token"),
+        pytest.param(
+            "/", [SESSION, BEARER], "did-token", ["verify good"], id="required-the-token-goes-first"
+        ),
+        pytest.param(
+            "/", [SESSION, _FORGED], "InvalidToken", ["verify forged"], id="required-no-second-try"
+        ),
+        pytest.param("/", [_DEAD], "SessionEnded", ["find dead"], id="required-dead-cookie"),
+        pytest.param("/", [_BASIC], "Unauthenticated", [], id="required-basic-is-not-ours"),
+        pytest.param(
+            "/", [_BASIC, SESSION], "session", ["find good"], id="required-cookie-beside-basic"
+        ),
+        pytest.param(
+            "/", [("Cookie", f"{COOKIE}=no session")], "SessionEnded", [], id="required-junk-cookie"
+        ),
+        pytest.param(
+            "/",
+            [SESSION, ("Cookie", f"{COOKIE}=other")],
+            "AmbiguousCredentials",
+            [],
+            id="required-two-cookies",
+        ),
+        pytest.param(
+            "/", [BEARER, BEARER], "AmbiguousCredentials", [], id="required-token-sent-twice"
+        ),
+        pytest.param("/optional/", [], "nobody", [], id="optional-nothing-sent"),
+        pytest.param("/optional/", [SESSION], "session", ["find good"], id="optional-cookie"),
+        pytest.param("/optional/", [BEARER], "did-token", ["verify good"], id="optional-token"),
+        pytest.param(
+            "/optional/", [SESSION, BEARER], "did-token", ["verify good"], id="optional-both"
+        ),
+        pytest.param("/optional/", [_DEAD], "nobody", ["find dead"], id="optional-dead-cookie"),
+        pytest.param(
+            "/optional/", [_FORGED], "InvalidToken", ["verify forged"], id="optional-forged-token"
+        ),
+        pytest.param(
+            "/optional/",
+            [SESSION, ("Cookie", f"{COOKIE}=other")],
+            "AmbiguousCredentials",
+            [],
+            id="optional-two-cookies",
+        ),
+        pytest.param("/optional/", [_BASIC], "nobody", [], id="optional-basic-is-not-ours"),
+        pytest.param("/public/", [], "nobody", [], id="public-nothing-sent"),
+        pytest.param("/public/", [SESSION], "nobody", [], id="public-cookie-is-not-looked-at"),
+        pytest.param("/public/", [BEARER], "nobody", [], id="public-token-is-not-looked-at"),
+        pytest.param("/public/", [SESSION, BEARER], "nobody", [], id="public-both"),
+        pytest.param("/public/", [_FORGED, _DEAD], "nobody", [], id="public-neither-is-good"),
+        pytest.param("/public/", [BEARER, BEARER], "nobody", [], id="public-token-sent-twice"),
+    ],
+)
+async def test_a_credential_is_proven_where_the_route_asks(
+    target: str, fields: list[tuple[str, str]], expected: str, asked: list[str]
+) -> None:
+    """Required, optional or not at all; the token before the cookie, and one of them alone."""
+    pipeline, diary = house(replace(PRIVATE, limits=()), OPTIONAL, PUBLIC)
+    assert expected == await outcome(request_head(*fields, target=target), pipeline)
+    assert asked == diary
+
+
+@pytest.mark.xfail(
+    raises=SessionEnded, reason="a malformed cookie is refused before the route is asked"
+)
+async def test_a_malformed_cookie_means_nobody_where_signing_in_is_optional() -> None:
+    """A browser keeps sending it; like a dead one, it must not lock its owner out."""
+    cookie = ("Cookie", f"{COOKIE}=no session")
+    outbound = await admitted(request_head(cookie, target="/optional/"))
+    assert outbound.identity is None
+
+
+@pytest.mark.parametrize("target", ["/", "/optional/"])
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        pytest.param(
+            ("Cookie", f"{COOKIE}=store"), StoreUnavailable, id="the-session-cannot-be-looked-up"
+        ),
+        pytest.param(
+            ("Authorization", "Bearer store"), StoreUnavailable, id="the-token-cannot-be-looked-up"
+        ),
+        pytest.param(
+            ("Authorization", "Bearer magic"), MagicUnavailable, id="the-issuer-cannot-be-known"
+        ),
+    ],
+)
+async def test_unknown_is_not_nobody(
+    target: str, field: tuple[str, str], expected: type[Refusal]
+) -> None:
+    """Whether somebody is signed in must not depend on how Redis feels, not even optionally."""
+    with pytest.raises(expected):
+        await admitted(request_head(field, target=target))
+
+
+@pytest.mark.parametrize("target", ["/", "/optional/", "/public/"])
+@pytest.mark.parametrize(
+    "fields", [[], [SESSION], [BEARER]], ids=["no-credential", "cookie", "token"]
+)
+async def test_an_app_reads_an_issuer_only_if_there_is_one(
+    target: str, fields: list[tuple[str, str]]
+) -> None:
+    """On every route, whatever the client claims, the app reads what was proven or nothing."""
+    head = request_head(
+        *fields, ("X-User-Issuer", "evil"), ("x_user_issuer", "evil"), target=target
+    )
+    try:
+        outbound = await admitted(head)
+    except Unauthenticated:
+        return
+    assert [ISSUER] * (outbound.identity is not None) == told(outbound, "X-User-Issuer")
+    assert b"evil" not in outbound.fields
+
+
+# --- may they -------------------------------------------------------------------------------------
+
+_ELSEWHERE = ("Origin", "https://evil.example")
+
+
+@pytest.mark.parametrize(
+    ("target", "fields", "expected"),
+    [
+        pytest.param("/", [SESSION, _ELSEWHERE], "CrossSite", id="a-cookie-from-elsewhere"),
+        pytest.param("/", [SESSION], "CrossSite", id="a-cookie-from-who-knows-where"),
+        pytest.param("/", [SESSION, ("Origin", f"https://{HOST}")], "session", id="our-own-page"),
+        pytest.param("/", [BEARER, _ELSEWHERE], "did-token", id="a-token-from-elsewhere"),
+        pytest.param("/", [BEARER, SESSION, _ELSEWHERE], "did-token", id="a-token-beside-a-cookie"),
+        pytest.param("/optional/", [SESSION, _ELSEWHERE], "CrossSite", id="optional"),
+        pytest.param("/optional/", [_DEAD, _ELSEWHERE], "nobody", id="a-dead-cookie-is-nobody"),
+        pytest.param("/public/", [SESSION, _ELSEWHERE], "nobody", id="public"),
+    ],
+)
+async def test_a_change_from_another_site(
+    target: str, fields: list[tuple[str, str]], expected: str
+) -> None:
+    """A cookie changes something only for our own pages."""
+    assert expected == await outcome(request_head(*fields, method="POST", target=target))
+
+
+async def test_a_foreign_page_is_told_apart_only_after_the_cookie_was_proven() -> None:
+    """The journey knows whom the attack was aimed at."""
+    journey = Journey()
+    with pytest.raises(CrossSite):
+        await house().pipeline.admit(request_head(SESSION, _ELSEWHERE, method="POST"), journey)
+    assert (ISSUER, "session") == (journey.issuer, journey.auth_method)
+
+
+# --- where to -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["CONNECT", "TRACE"])
+@pytest.mark.parametrize("target", ["/public/", "app.example.com:443", "*"])
+async def test_methods_that_are_never_forwarded(method: str, target: str) -> None:
+    """CONNECT tunnels past us, TRACE echoes credentials back."""
+    with pytest.raises(UnsupportedMethod, match=method):
+        await admitted(request_head(method=method, target=target))
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        pytest.param("/public/a", "/public/a", id="plain"),
+        pytest.param("/keep/a%2fb", "/keep/a%2Fb", id="an-encoded-slash-where-it-is-kept"),
+        pytest.param("/keep/a%5cb", "/keep/a%5Cb", id="an-encoded-backslash-where-it-is-kept"),
+        pytest.param("/public/a;x=1/b", "/public/a;x=1/b", id="parameters-that-change-no-route"),
+        pytest.param("/public/?a=%2F..", "/public/?a=%2F..", id="anything-in-the-query"),
+        pytest.param("/public/a%2Fb", None, id="an-encoded-slash"),
+        pytest.param("/public/a%2fb", None, id="an-encoded-slash-in-lower-case"),
+        pytest.param("/public/a%5cb", None, id="an-encoded-backslash"),
+        pytest.param("/keep%2F..%2Fadmin", None, id="an-encoded-way-out-by-name"),
+        pytest.param("/keep/..%2Fadmin", None, id="an-encoded-way-up"),
+        pytest.param("/keep/a%2F..%5Cb", None, id="an-encoded-way-up-by-backslash"),
+        pytest.param("/keep/%2Fb", None, id="an-encoded-empty-segment"),
+        pytest.param("/public;x/../a", None, id="a-way-up"),
+        pytest.param("/public/;x/a", None, id="parameters-that-hide-an-empty-segment"),
+        pytest.param("*", None, id="asterisk-form"),
+    ],
+)
+async def test_one_path_is_matched_and_forwarded(target: str, expected: str | None) -> None:
+    """What the app gets is what the route was chosen by; a second reading is refused."""
+    pipeline = house(PUBLIC, KEEPING, replace(PUBLIC, name="all", path="/*")).pipeline
+    if expected is None:
+        with pytest.raises(BadTarget):
+            await admitted(request_head(target=target), pipeline)
+    else:
+        outbound = await admitted(request_head(target=target), pipeline)
+        assert expected == outbound.target.wire
+
+
+@pytest.mark.parametrize(
+    ("target", "is_refused"),
+    [
+        pytest.param("/admin;x/users", True, id="a-private-prefix-with-parameters"),
+        pytest.param("/admin;/users", True, id="a-private-prefix-with-empty-parameters"),
+        pytest.param("/admin;x", True, id="the-private-prefix-itself"),
+        pytest.param("/admin/users;x", False, id="parameters-below-the-prefix"),
+        pytest.param("/other;x/users", False, id="parameters-elsewhere"),
+        pytest.param("/open%2Fadmin", False, id="an-encoded-slash-that-leads-nowhere-else"),
+        pytest.param("/admin%2Fusers", True, id="a-private-prefix-behind-an-encoded-slash"),
+        pytest.param("/admin%5Cusers", True, id="a-private-prefix-behind-an-encoded-backslash"),
+        pytest.param("/admin;x%2Fusers", True, id="both"),
+    ],
+)
+async def test_all_readings_of_a_path_lead_to_one_route(target: str, is_refused: bool) -> None:
+    """A path that is public here and private to the app is refused (CVE-2025-66490)."""
+    open_to_all = replace(KEEPING, name="open", path="/*")
+    admin = replace(PRIVATE, name="admin", path="/admin/*", keep_encoded_slashes=True)
+    pipeline = house(open_to_all, admin).pipeline
+    expected = "BadTarget" if is_refused else None
+    seen = await outcome(request_head(target=target, method="GET"), pipeline)
+    assert expected == (seen if seen == "BadTarget" else None)
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        pytest.param(request_head(host="app.example.com"), "named", id="the-host-of-a-route"),
+        pytest.param(request_head(host="APP.example.COM"), "named", id="in-any-case"),
+        pytest.param(request_head(host="app.example.com."), "named", id="with-the-last-dot"),
+        pytest.param(request_head(host="app.example.com:8080"), "named", id="with-a-port"),
+        pytest.param(request_head(host="other.example.com"), "any", id="another-host"),
+        pytest.param(request_head(host="[0:0::1]"), "six", id="an-ipv6-host-in-any-spelling"),
+        pytest.param(request_head(host=None, version=(1, 0)), "any", id="http-1.0-without-host"),
+        pytest.param(request_head(host="", version=(1, 0)), "any", id="http-1.0-with-empty-host"),
+        pytest.param(request_head(version=(1, 0)), "named", id="http-1.0-with-host"),
+        pytest.param(
+            request_head(target="http://app.example.com/"), "named", id="absolute-form-that-agrees"
+        ),
+        pytest.param(
+            request_head(target="HTTPS://APP.example.com./", host="app.Example.com"),
+            "named",
+            id="absolute-form-that-agrees-in-any-case",
+        ),
+        pytest.param(request_head(host=None), BadHost, id="no-host"),
+        pytest.param(request_head(host=""), BadHost, id="an-empty-host"),
+        pytest.param(request_head(host="u@app.example.com"), BadHost, id="userinfo"),
+        pytest.param(request_head(host="app.example.com/x"), BadHost, id="a-path-in-host"),
+        pytest.param(request_head(host="a,app.example.com"), BadHost, id="two-hosts-in-one"),
+        pytest.param(
+            request_head(target="http://other.example.com/"), BadHost, id="absolute-form-differs"
+        ),
+        pytest.param(
+            request_head(target="http://app.example.com:81/"), BadHost, id="it-differs-in-the-port"
+        ),
+        pytest.param(
+            request_head(target="http://app.example.com/", host=None, version=(1, 0)),
+            BadHost,
+            id="absolute-form-without-host",
+        ),
+        pytest.param(request_head(target="ftp://app.example.com/"), BadTarget, id="another-scheme"),
+        pytest.param(
+            request_head(target="http://u@app.example.com/"), BadTarget, id="userinfo-in-the-target"
+        ),
+    ],
+)
+async def test_a_request_is_for_one_host(head: RequestHead, expected: str | type[Refusal]) -> None:
+    """Host and target agree on it, and it has one spelling; or the request is refused."""
+    public = replace(PUBLIC, path="/*")
+    pipeline = house(
+        replace(public, name="named", host="app.example.com"),
+        replace(public, name="six", host="[::1]"),
+        replace(public, name="any"),
+    ).pipeline
+    if isinstance(expected, str):
+        assert expected == (await admitted(head, pipeline)).route.name
+    else:
+        with pytest.raises(expected):
+            await admitted(head, pipeline)
+
+
+# --- where from -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("client_ip", "trusts_proxies", "peer", "expected"),
+    [
+        pytest.param(ClientIp.PEER, False, CLIENT, CLIENT, id="the-peer"),
+        pytest.param(ClientIp.PEER, True, PROXY, PROXY, id="the-peer-even-behind-a-proxy"),
+        pytest.param(ClientIp.X_FORWARDED_FOR, True, PROXY, "198.51.100.7", id="what-ours-says"),
+        pytest.param(ClientIp.X_FORWARDED_FOR, True, CLIENT, CLIENT, id="not-what-another-says"),
+        pytest.param(ClientIp.X_FORWARDED_FOR, False, PROXY, PROXY, id="nobody-is-trusted"),
+    ],
+)
+async def test_the_client_is_who_the_config_says(
+    client_ip: ClientIp, trusts_proxies: bool, peer: str, expected: str
+) -> None:
+    """Limits, log and app see one address, and a client cannot choose it."""
+    pipeline, diary = house(client_ip=client_ip, trusts_proxies=trusts_proxies)
+    said = ("X-Forwarded-For", "1.1.1.1, 198.51.100.7")
+    journey = Journey()
+    outbound = await pipeline.admit(request_head(BEARER, said, peer=peer), journey)
+    assert expected == journey.client
+    assert [expected] == told(outbound, "X-Forwarded-For")
+    assert f"limit first of {expected}" == diary[0]
+
+
+@pytest.mark.parametrize(
+    ("trusts_proxies", "peer", "said", "expected"),
+    [
+        pytest.param(True, PROXY, ["https"], "https", id="our-proxy-says-https"),
+        pytest.param(True, PROXY, ["http"], "http", id="our-proxy-says-http"),
+        pytest.param(True, PROXY, [], "http", id="our-proxy-says-nothing"),
+        pytest.param(True, PROXY, ["https", "https"], "http", id="it-is-said-twice"),
+        pytest.param(True, PROXY, ["https,http"], "http", id="a-list-is-said"),
+        pytest.param(True, PROXY, ["javascript"], "http", id="another-scheme-is-said"),
+        pytest.param(True, CLIENT, ["https"], "http", id="a-stranger-says-https"),
+        pytest.param(False, PROXY, ["https"], "http", id="nobody-is-trusted"),
+    ],
+)
+async def test_the_scheme_is_what_our_own_proxy_says(
+    trusts_proxies: bool, peer: str, said: list[str], expected: str
+) -> None:
+    """An app that builds links from it must not believe a client (CVE-2026-33495)."""
+    pipeline = house(trusts_proxies=trusts_proxies).pipeline
+    fields = [("X-Forwarded-Proto", scheme) for scheme in said]
+    outbound = await admitted(request_head(*fields, target="/public/", peer=peer), pipeline)
+    assert [expected] == told(outbound, "X-Forwarded-Proto")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        ("X-Forwarded-Uri", "/public/"),
+        ("X-Original-URL", "/public/"),
+        ("X-Rewrite-URL", "/public/"),
+        ("X-Forwarded-Host", "other.example.com"),
+        ("X-Forwarded-Prefix", "/public"),
+        ("X-HTTP-Method-Override", "GET"),
+        ("User-Agent", "kube-probe/1.30"),
+        ("Upgrade", "h2c"),
+    ],
+    ids=lambda field: field[0],
+)
+async def test_no_field_chooses_the_route(field: tuple[str, str]) -> None:
+    """Only the request line and Host do: no header makes a private path public."""
+    with pytest.raises(Unauthenticated):
+        await admitted(request_head(field, target="/admin"))
+
+
+@pytest.mark.parametrize("query", ["auth=none", "allowed_groups=all", "/public/", "x=/../public/"])
+async def test_no_query_chooses_the_route(query: str) -> None:
+    """A policy is never steered by parameters."""
+    with pytest.raises(Unauthenticated):
+        await admitted(request_head(target=f"/admin?{query}"))
+
+
+# --- what the log will say ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        pytest.param(
+            request_head(BEARER, target="/a?b"),
+            Journey(CLIENT, HOST, "private", "/a", ISSUER, "did-token"),
+            id="admitted-by-token",
+        ),
+        pytest.param(
+            request_head(SESSION, host="APP.example.com:80"),
+            Journey(CLIENT, HOST, "private", "/", ISSUER, "session"),
+            id="admitted-by-cookie",
+        ),
+        pytest.param(
+            request_head(target="/public/a"),
+            Journey(CLIENT, HOST, "public", "/public/a"),
+            id="admitted-as-nobody",
+        ),
+        pytest.param(
+            request_head(target="/private"),
+            Journey(CLIENT, HOST, "private", "/private"),
+            id="refused-without-credential",
+        ),
+        pytest.param(
+            request_head(target="/a%2Fb"),
+            Journey(CLIENT, HOST, "", "/a%2Fb"),
+            id="refused-for-its-path",
+        ),
+        pytest.param(request_head(target="/../a"), Journey(), id="refused-for-its-target"),
+    ],
+)
+async def test_the_journey_tells_how_far_a_request_came(
+    head: RequestHead, expected: Journey
+) -> None:
+    """What became known on the way is there for the log, also when the answer was no."""
+    journey = Journey()
+    with suppress(Refusal):
+        await house().pipeline.admit(head, journey)
+    assert expected == journey
