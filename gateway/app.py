@@ -16,6 +16,7 @@ from gateway.admin.app import AdminPages
 from gateway.client_ip import ClientIp
 from gateway.config import compile as compiled
 from gateway.config.schema import Settings, UpstreamSettings
+from gateway.destination import Destinations
 from gateway.errors import GatewayError, NotReached, StartError
 from gateway.identity.development import DEVELOPMENT_AUDIENCE, DevelopmentMagic
 from gateway.identity.directory import CachedDirectory, Source
@@ -240,7 +241,7 @@ def _pipeline(
     page_limits = (compiled.limit("default", default),) if default is not None else ()
     server = settings.server
     return Pipeline(
-        routes=RouteTable([*page_routes(server.prefix, page_limits), *routes]),
+        destinations=Destinations(RouteTable([*page_routes(server.prefix, page_limits), *routes])),
         limiter=limiter,
         tokens=tokens,
         sessions=sessions,

@@ -1,7 +1,7 @@
 """
 The journey of a request, from its head to what goes upstream. Start reading here.
 
-    client → route → limit → authenticate → authorise → headers
+    client → destination → limit → authenticate → authorise → headers
 
 Each stage is handed what the earlier ones returned, so a wrong order does not type-check. A stage
 says no by raising a `Refusal`. Only the head is looked at; bodies are streamed afterwards.
@@ -13,14 +13,8 @@ from typing import assert_never
 
 from gateway.access import refuse_cross_site
 from gateway.client_ip import ClientIp, caller, client_address, is_trusted
-from gateway.errors import (
-    BadHost,
-    BadTarget,
-    RateLimited,
-    SessionEnded,
-    Unauthenticated,
-    UnsupportedMethod,
-)
+from gateway.destination import Destinations
+from gateway.errors import RateLimited, SessionEnded, Unauthenticated
 from gateway.identity.credentials import DidToken, SessionCookie, credential
 from gateway.messages import (
     Auth,
@@ -31,23 +25,18 @@ from gateway.messages import (
     Outbound,
     RequestHead,
     Route,
-    Target,
 )
 from gateway.ports import Limiter, Sessions, TokenVerifier
 from gateway.proxy.headers import RequestFields
-from gateway.routing import RouteTable
-from gateway.target import canonical_target, other_readings, parse_authority, split_absolute
 
 Admit = Callable[[RequestHead, Journey], Awaitable[Outbound]]
-
-_REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})  # tunnels past us; echoes credentials back
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """Decides about requests; holds no state of its own."""
 
-    routes: RouteTable
+    destinations: Destinations
     limiter: Limiter
     tokens: TokenVerifier
     sessions: Sessions
@@ -64,12 +53,10 @@ class Pipeline:
         Raises the `Refusal` of the first stage that says no. ``journey`` is filled in on the way,
         for the access log.
         """
-        host, target = _where_to(head)
-        journey.host, journey.path = host, target.path
         client = self._client(head)
         journey.client = client.text
-        route = self._route(host, target, head.method)
-        journey.route = route.name
+        host, target, route = self.destinations.find(head)
+        journey.host, journey.path, journey.route = host, target.path, route.name
         await self._spend(route, client)
         identity = await self._authenticate(head, route)
         if identity is not None:
@@ -91,15 +78,6 @@ class Pipeline:
             return "https" if said == ["https"] else "http"
         return "http"
 
-    def _route(self, host: str, target: Target, method: str) -> Route:
-        route = self.routes.match(host, target.path, method)
-        if target.has_encoded_slash and not route.keep_encoded_slashes:
-            raise BadTarget("encoded slash")
-        for reading in other_readings(target.path):
-            if self.routes.match(host, reading, method) is not route:
-                raise BadTarget("another reading of the path leads to another route")
-        return route
-
     async def _spend(self, route: Route, client: Caller) -> None:
         """Before anything expensive: guessing must cost the guesser, not us."""
         for limit in route.limits:
@@ -110,37 +88,24 @@ class Pipeline:
     async def _authenticate(self, head: RequestHead, route: Route) -> Identity | None:
         if route.auth is Auth.NONE:
             return None
+        try:
+            identity = await self._identify(head)
+        except SessionEnded:
+            # A browser keeps sending a dead cookie: where signing in is optional, it means nobody.
+            if route.auth is Auth.REQUIRED:
+                raise
+            return None
+        if identity is None and route.auth is Auth.REQUIRED:
+            raise Unauthenticated("no credential")
+        return identity
+
+    async def _identify(self, head: RequestHead) -> Identity | None:
         match credential(head.headers, self.cookie_name):
             case None:
-                if route.auth is Auth.REQUIRED:
-                    raise Unauthenticated("no credential")
                 return None
             case DidToken(text=token):
                 return await self.tokens.verify(token)
             case SessionCookie(value=cookie):
-                return await self._session(cookie, route)
+                return await self.sessions.find(cookie)
             case never:
                 assert_never(never)
-
-    async def _session(self, cookie: str, route: Route) -> Identity | None:
-        """A browser keeps sending a dead cookie: where signing in is optional, it means nobody."""
-        try:
-            return await self.sessions.find(cookie)
-        except SessionEnded:
-            if route.auth is Auth.REQUIRED:
-                raise
-            return None
-
-
-def _where_to(head: RequestHead) -> tuple[str, Target]:
-    """The host as routes know it (empty where HTTP/1.0 named none), and the canonical target."""
-    if head.method in _REFUSED_METHODS:
-        raise UnsupportedMethod(head.method)
-    authority, origin_form = split_absolute(head.target)
-    named = head.headers.get("Host")
-    host = parse_authority(named) if named else None
-    if host is None and head.version >= (1, 1):
-        raise BadHost("empty Host")
-    if authority is not None and authority != host:
-        raise BadHost("the target's authority differs from Host")
-    return host.host if host else "", canonical_target(origin_form)

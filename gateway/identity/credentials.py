@@ -99,13 +99,19 @@ def _is_token68(text: str) -> bool:
 
 
 def _session_cookie(fields: list[str], name: str) -> SessionCookie | None:
+    prefix = name + "="
+    if len(fields) == 1 and fields[0].startswith(prefix) and ";" not in fields[0]:
+        return _checked(fields[0][len(prefix) :])  # the usual case: nothing but our cookie
     found = [value for field in fields if name in field for value in _pairs(name).findall(field)]
     if not found:
         return None
     values = {value.strip(_OWS) for value in found}
     if len(values) > 1:
         raise AmbiguousCredentials("several session cookies")
-    value = values.pop()
+    return _checked(values.pop())
+
+
+def _checked(value: str) -> SessionCookie:
     if _SESSION_VALUE.fullmatch(value) is None:
         raise SessionEnded("malformed cookie")
     return SessionCookie(value)

@@ -33,8 +33,8 @@ from gateway.proxy.exchange import Exchange
 from gateway.proxy.framing import Framing, request_framing
 from gateway.proxy.http1 import (
     MAX_PIPELINED,
-    BaseProtocol,
     HttpProcessingError,
+    HttpProtocol,
     RawRequestMessage,
     RequestParser,
     StreamReader,
@@ -72,7 +72,7 @@ class _Phase(Enum):
     """Nothing but the client's end: the last answer is sent, what still comes is dropped."""
 
 
-class ClientConnection(BaseProtocol):
+class ClientConnection(HttpProtocol):
     """Speaks HTTP/1 with one client; also what an `Exchange` knows of it."""
 
     peer: Caller

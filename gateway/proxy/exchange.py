@@ -27,7 +27,7 @@ from gateway.proxy.framing import (
 )
 from gateway.proxy.http1 import RawResponseMessage, StreamReader
 from gateway.proxy.plane import Site
-from gateway.proxy.upstream import AnswerHead, UpstreamConnection
+from gateway.proxy.upstream import UpstreamConnection
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
 _SWITCHING_PROTOCOLS = 101
@@ -122,7 +122,10 @@ class Exchange:
                 upstream.expect_within(self._pool.timeouts.response_s)
             else:
                 pump = asyncio.create_task(self._pump(upstream))
-            await self._answer(upstream, await answer)
+            message, body = await answer
+            framing = self._begin_answer(message, body)
+            if framing is not None:
+                await self._stream(upstream, framing, body)
         finally:
             if pump is not None and not pump.done():
                 pump.cancel()
@@ -172,8 +175,8 @@ class Exchange:
         fields = self._fields(message)
         self._client.write(_status_line(message) + fields + b"\r\n")
 
-    async def _answer(self, upstream: UpstreamConnection, answer: AnswerHead) -> None:
-        message, body = answer
+    def _begin_answer(self, message: RawResponseMessage, body: StreamReader) -> Framing | None:
+        """Send the head, and the body if all of it is there; else how the body is to be framed."""
         if message.code == _SWITCHING_PROTOCOLS:
             raise BadUpstreamAnswer("101 without an upgrade")
         client = self._client
@@ -189,9 +192,9 @@ class Exchange:
             client.close_after_answer()
         if body.is_eof():
             client.begin_answer(message.code, head, _whole_body(framing, body))
-        else:
-            client.begin_answer(message.code, head, b"")
-            await self._stream(upstream, framing, body)
+            return None
+        client.begin_answer(message.code, head, b"")
+        return framing
 
     async def _stream(
         self, upstream: UpstreamConnection, framing: Framing, body: StreamReader

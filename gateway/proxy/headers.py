@@ -6,7 +6,7 @@ writes a line, on every route, public ones included.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
 from functools import lru_cache
 from typing import NamedTuple
@@ -81,6 +81,40 @@ class _Fate(Enum):
     AUTHORIZATION = auto()
 
 
+class _Fates(dict[bytes, _Fate]):
+    """What becomes of each field, by its name as sent; judged once for each spelling."""
+
+    def __init__(self, judge: Callable[[bytes], _Fate]) -> None:
+        super().__init__()
+        self._judge = judge
+        self.beginnings = _Beginnings(self)
+
+    def __missing__(self, name: bytes) -> _Fate:
+        fate = self._judge(name)
+        if len(self) >= _MAX_LEARNT:
+            self.clear()  # a peer that sends ever new names must not fill the memory
+            self.beginnings.clear()
+        self[name] = fate
+        return fate
+
+
+class _Beginnings(dict[bytes, bytes]):
+    """How the line of a field begins if it is simply kept; empty for every other fate."""
+
+    def __init__(self, fates: _Fates) -> None:
+        super().__init__()
+        self._fates = fates
+
+    def __missing__(self, name: bytes) -> bytes:
+        beginning = name + b": " if self._fates[name] is _Fate.KEEP else b""
+        self[name] = beginning
+        return beginning
+
+    def lines(self, raw: RawFields) -> list[bytes]:
+        """The kept lines: a fifth of the cost of looking at each fate, and most messages' case."""
+        return [start + value for name, value in raw if (start := self[name])]
+
+
 class IdentityNames(NamedTuple):
     """The header names under which an app reads who is asking."""
 
@@ -96,10 +130,10 @@ class RequestFields:
     def __init__(self, names: IdentityNames, cookie_name: str, public_host: str) -> None:
         self._names = names
         self._cookie_name = cookie_name.encode("ascii")
-        self._cookie_pair = self._cookie_name + b"="
+        self._cookie_pair = cookie_name + "="
         self._public_host = public_host
         self._reserved = frozenset(map(fold, {*names, *DEFAULT_IDENTITY_NAMES})) | _OURS
-        self._fates: dict[bytes, _Fate] = {}
+        self._fates = _Fates(self._judge)
         self._identity_block = lru_cache(maxsize=4096)(self._serialise_user)
 
     def rewrite(
@@ -113,7 +147,7 @@ class RequestFields:
         """The field lines for the app, each with its CRLF; framing is not among them."""
         host = head.headers.get("Host") or self._public_host
         lines = self._strip(head, route)
-        lines.append(
+        ours = (
             f"Host: {host}\r\n"
             "Via: 1.1 gateway\r\n"
             f"X-Forwarded-For: {client.text}\r\n"
@@ -122,47 +156,45 @@ class RequestFields:
             f"X-Request-Id: {head.request_id}\r\n".encode("latin-1")
         )
         if identity is not None:
-            lines.append(self._identity_block(identity.user))
+            ours += self._identity_block(identity.user)
             if route.is_internal:
-                lines.append(internal_identity(identity))
-        return b"".join(lines)
+                ours += internal_identity(identity)
+        lines.append(ours)
+        return _CRLF.join(lines)
 
     def _strip(self, head: RequestHead, route: Route) -> list[bytes]:
-        nominated = nominated_fields(head.headers)
-        fates = self._fates
-        lines: list[bytes] = []
-        for name, value in head.raw_fields:
-            fate = fates.get(name) or self._learn(name)
-            if fate is _Fate.DROP or (nominated and name.lower() in nominated):
-                continue
-            if fate is _Fate.KEEP:
-                lines += (name, b": ", value, _CRLF)
-            else:
-                lines += self._special(fate, name, value, route)
-        return lines
+        headers = head.headers
+        nominated = nominated_fields(headers)
+        is_plain = not nominated and "Authorization" not in headers
+        if is_plain and not route.forward_credentials and self._has_no_other_cookie(headers):
+            return self._fates.beginnings.lines(head.raw_fields)
+        return [
+            name + b": " + kept
+            for name, value in head.raw_fields
+            if not (nominated and name.lower() in nominated)
+            and (kept := self._kept(self._fates[name], value, route)) is not None
+        ]
 
-    def _special(self, fate: _Fate, name: bytes, value: bytes, route: Route) -> tuple[bytes, ...]:
-        """The line of a field that is neither simply kept nor simply dropped."""
-        kept: bytes | None = value
-        if fate is _Fate.HOST:
-            return ()  # written by us, from the value that was matched
+    def _has_no_other_cookie(self, headers: CIMultiDictProxy[str]) -> bool:
+        """Whether the Cookie field, if there is one, holds our pair alone: then all of it goes."""
+        cookies = headers.getall("Cookie", ())
+        return not cookies or (
+            len(cookies) == 1 and cookies[0].startswith(self._cookie_pair) and ";" not in cookies[0]
+        )
+
+    def _kept(self, fate: _Fate, value: bytes, route: Route) -> bytes | None:
+        """What is left of a field's value; None where nothing is."""
+        if fate is _Fate.KEEP:
+            return value
         if fate is _Fate.AUTHORIZATION:
             is_bearer = value[:6].lower() == b"bearer"
-            kept = None if is_bearer and not route.forward_credentials else value
-        elif not route.forward_credentials:
-            if value.startswith(self._cookie_pair) and b";" not in value:
-                return ()  # nothing but our cookie: the usual case
-            kept = without_cookie(value, self._cookie_name)
-        return (name, b": ", kept, _CRLF) if kept is not None else ()
+            return None if is_bearer and not route.forward_credentials else value
+        if fate is _Fate.COOKIE:
+            return value if route.forward_credentials else without_cookie(value, self._cookie_name)
+        return None  # dropped; or Host, which is written by us from the value that was matched
 
-    def _learn(self, name: bytes) -> _Fate:
-        fate = self._judge(name.decode("latin-1"))
-        if len(self._fates) >= _MAX_LEARNT:
-            self._fates.clear()  # a peer that sends ever new names must not fill the memory
-        self._fates[name] = fate
-        return fate
-
-    def _judge(self, name: str) -> _Fate:
+    def _judge(self, raw_name: bytes) -> _Fate:
+        name = raw_name.decode("latin-1")
         folded = fold(name)
         if folded in self._reserved or folded.startswith(_OUR_PREFIXES) or folded in _OVERRIDES:
             return _Fate.DROP
@@ -227,7 +259,7 @@ class AnswerFields:
 
     def __init__(self, cookie_name: str) -> None:
         self._cookie_name = cookie_name.encode("ascii")
-        self._fates: dict[bytes, _Fate] = {}
+        self._fates = _Fates(_judge_answer_field)
 
     def rewrite(
         self, raw: RawFields, headers: CIMultiDictProxy[str], *, may_set_session: bool
@@ -240,37 +272,39 @@ class AnswerFields:
         is lenient on answers.
         """
         nominated = nominated_fields(headers)
-        fates, count = self._fates, 0
-        lines: list[bytes] = []
-        for name, value in raw:
-            fate = fates.get(name) or self._learn(name)
-            if fate is _Fate.DROP or (nominated and name.lower() in nominated):
-                continue
-            if fate is _Fate.SET_COOKIE and not may_set_session and self._sets_session(value):
-                continue
-            lines += (name, b": ", value, _CRLF)
-            count += 1
-        block = b"".join(lines)
-        if block.count(b"\n") != count or block.count(b"\r") != count or b"\0" in block:
+        if not nominated and "Set-Cookie" not in headers:
+            lines = self._fates.beginnings.lines(raw)
+        else:
+            lines = [
+                name + b": " + value
+                for name, value in raw
+                if not (nominated and name.lower() in nominated)
+                and self._may_pass(self._fates[name], value, may_set_session=may_set_session)
+            ]
+        lines.append(b"")
+        block = _CRLF.join(lines)
+        ends = len(lines) - 1
+        if block.count(b"\n") != ends or block.count(b"\r") != ends or b"\0" in block:
             raise BadUpstreamAnswer("control character in a field")
         return block
+
+    def _may_pass(self, fate: _Fate, value: bytes, *, may_set_session: bool) -> bool:
+        if fate is _Fate.SET_COOKIE:
+            return may_set_session or not self._sets_session(value)
+        return fate is _Fate.KEEP
 
     def _sets_session(self, set_cookie: bytes) -> bool:
         """A cookie without a name is sent back as its bare value: ``=session=x`` sets it too."""
         return set_cookie.lstrip(b"= \t").partition(b"=")[0].strip() == self._cookie_name
 
-    def _learn(self, name: bytes) -> _Fate:
-        if not _TOKEN.fullmatch(name):  # the parser lets ``Content-Length : 5`` pass
-            raise BadUpstreamAnswer("field name is no token")
-        lower = name.decode("latin-1").lower()
-        if lower in HOP_BY_HOP or lower in {"content-length", "x-request-id"}:
-            fate = _Fate.DROP
-        else:
-            fate = _Fate.SET_COOKIE if lower == "set-cookie" else _Fate.KEEP
-        if len(self._fates) >= _MAX_LEARNT:
-            self._fates.clear()
-        self._fates[name] = fate
-        return fate
+
+def _judge_answer_field(name: bytes) -> _Fate:
+    if not _TOKEN.fullmatch(name):  # the parser lets ``Content-Length : 5`` pass
+        raise BadUpstreamAnswer("field name is no token")
+    lower = name.decode("latin-1").lower()
+    if lower in HOP_BY_HOP or lower in {"content-length", "x-request-id"}:
+        return _Fate.DROP
+    return _Fate.SET_COOKIE if lower == "set-cookie" else _Fate.KEEP
 
 
 def serialise(fields: Iterable[tuple[str, str]]) -> bytes:

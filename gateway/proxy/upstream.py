@@ -21,8 +21,8 @@ from gateway.errors import (
 )
 from gateway.proxy.deadlines import Deadlines
 from gateway.proxy.http1 import (
-    BaseProtocol,
     HttpProcessingError,
+    HttpProtocol,
     RawResponseMessage,
     ResponseParser,
     StreamReader,
@@ -53,7 +53,7 @@ class UpstreamTimeouts(NamedTuple):
     """Between two parts of a body, in either direction."""
 
 
-class UpstreamConnection(BaseProtocol):
+class UpstreamConnection(HttpProtocol):
     """One connection to an app; one exchange at a time."""
 
     __slots__ = (

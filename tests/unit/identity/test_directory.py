@@ -220,7 +220,7 @@ async def crowd(directory: CachedDirectory, source: Source) -> "list[asyncio.Tas
     """Five who ask for Alice while Magic thinks."""
     source.gate = asyncio.Event()
     waiters = [asyncio.create_task(directory.user(ALICE.issuer)) for _ in range(5)]
-    while not source.asked:  # noqa: ASYNC110 - turns of the loop, until they have arrived
+    while not source.asked:
         await asyncio.sleep(0)
     return waiters
 
