@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from asyncio import Future, Task
+from asyncio import Future, Task, TimerHandle
 from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib.resources import files
-from typing import NamedTuple, cast
+from typing import cast
 
 from gateway.errors import StoreUnavailable
 from gateway.messages import Limit, LimitState
@@ -19,12 +20,43 @@ NOT_OUR_WINDOW = -1
 """What the script answers in place of a count where our clock is too far from the store's."""
 
 
-class Charge(NamedTuple):
+GATHER_S = 0.005
+"""How long requests that went ahead are gathered before they are charged."""
+FRESH_S = 0.1
+"""How long a reply is believed; a caller that comes again later waits for a new one."""
+LEAST_RATE = 20
+"""Limits below, such as those of sign-in, are exact over all gateways."""
+MAX_CALLERS = 10_000
+
+_Key = tuple[int, str]
+"""The identity of a limit, and the caller."""
+
+
+@dataclass(slots=True)
+class Charge:
     """Requests of one caller against one limit, and who waits to hear about each."""
 
     limit: Limit
     caller: str
     answers: list[Future[LimitState]]
+    ahead: int = 0
+    """Requests that went ahead without waiting; they came before those that wait."""
+
+    @property
+    def asked(self) -> int:
+        """How many requests it is for."""
+        return self.ahead + len(self.answers)
+
+
+@dataclass(slots=True)
+class Headroom:
+    """What the last reply said of a caller that was far from its limit."""
+
+    limit: Limit
+    room: int
+    """How many more may go ahead."""
+    until_s: float
+    state: LimitState
 
 
 class RedisLimiter:
@@ -34,6 +66,12 @@ class RedisLimiter:
     One run of the script is under way at a time; what is asked for meanwhile, by however many
     callers, gathers for the next. The runs are tasks of their own: a caller that is cancelled
     gives up its answer and nothing else (if it was charged, it stays charged).
+
+    A caller that had more than half of its limit left a moment ago does not wait: its requests are
+    charged together, soon after. This gateway never lets more pass by that, as it counts what went
+    ahead; several gateways may, by what one caller sends to all of them within `FRESH_S`, and only
+    up to half the rate each. Limits under `LEAST_RATE`, and those that are ``closed`` without the
+    store, always wait.
 
     Windows are the store's: keys are named by its clock, whose distance from ours is learnt from
     every reply.
@@ -45,39 +83,67 @@ class RedisLimiter:
         self._clock = clock
         self._ahead_ms = 0
         """What the store's clock shows more than ours."""
-        self._due: dict[tuple[int, str], Charge] = {}
+        self._due: dict[_Key, Charge] = {}
+        self._is_urgent = False
+        """Whether anybody waits for what is due."""
         self._run: Task[None] | None = None
+        self._timer: TimerHandle | None = None
+        self._headroom: dict[_Key, Headroom] = {}
 
     async def spend(self, limit: Limit, caller: str) -> LimitState:
-        if not caller.isascii():  # it becomes part of a key, and not all text can be encoded
-            caller = caller.encode(errors="backslashreplace").decode()
+        key = (id(limit), caller)  # charge and headroom hold the limit, so its id stays its own
+        known = self._headroom.get(key)
+        if known is not None and known.room > 0 and self._clock() < known.until_s:
+            known.room -= 1
+            self._charge_of(key, limit, caller).ahead += 1
+            if self._run is None and self._timer is None:
+                self._start_soon()
+            return known.state
         answer: Future[LimitState] = asyncio.get_running_loop().create_future()
-        key = (id(limit), caller)  # the charge holds the limit, so its id stays its own
-        if (charge := self._due.get(key)) is None:
-            self._due[key] = Charge(limit, caller, [answer])
-            if self._run is None:
-                self._run = asyncio.get_running_loop().create_task(self._work())
-        else:
-            charge.answers.append(answer)
+        self._charge_of(key, limit, caller).answers.append(answer)
+        self._is_urgent = True
+        if self._run is None:
+            self._start()
         return await answer
 
     async def aclose(self) -> None:
-        """Wait for the run that is under way; the store's deadline bounds it."""
+        """Charge what went ahead; the store's deadline bounds it."""
+        if self._due and self._run is None:
+            self._start()
         if self._run is not None:
             await asyncio.wait([self._run])
 
+    def _charge_of(self, key: _Key, limit: Limit, caller: str) -> Charge:
+        charge = self._due.get(key)
+        if charge is None:
+            charge = self._due[key] = Charge(limit, _encodable(caller), [])
+        return charge
+
+    def _start_soon(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(GATHER_S, self._start)
+
+    def _start(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._run = asyncio.get_running_loop().create_task(self._work())
+
     async def _work(self) -> None:
         try:
-            while self._due:
+            await self._settle(self._take())
+            while self._is_urgent:
                 await self._settle(self._take())
         except BaseException:
             self._settle_without_store(self._take(), "the run before it failed")
             raise
         finally:
             self._run = None
+        if self._due:
+            self._start_soon()
 
     def _take(self) -> list[Charge]:
         charges, self._due = list(self._due.values()), {}
+        self._is_urgent = False
         return charges
 
     async def _settle(self, charges: list[Charge]) -> None:
@@ -96,32 +162,66 @@ class RedisLimiter:
         keys: list[str] = []
         args: list[int] = []
         estimate_ms = self._now_ms() + self._ahead_ms
-        for limit, caller, answers in charges:
+        for charge in charges:
+            limit = charge.limit
             window = window_number(limit, estimate_ms)
-            keys += counters(limit, caller, window)
-            args += limit.rate, window_ms(limit), len(answers), window
+            keys += counters(limit, charge.caller, window)
+            args += limit.rate, window_ms(limit), charge.asked, window
         reply = cast("list[int]", await self._store.run(SPEND, keys, args))
         now_ms = reply[0]
         self._ahead_ms = now_ms - self._now_ms() - 1  # never early: both clocks were rounded down
         return [
             charge
             for charge, counts in zip(charges, _threes(reply), strict=True)
-            if not _deliver(charge, *counts, now_ms)
+            if not self._deliver(charge, *counts, now_ms)
         ]
+
+    def _deliver(
+        self, charge: Charge, allowed: int, current: int, previous: int, now_ms: int
+    ) -> bool:
+        """Answer those who wait for ``charge``; whether there was an answer."""
+        if allowed == NOT_OUR_WINDOW:
+            return False
+        waiting, heard = len(charge.answers), max(0, allowed - charge.ahead)
+        _tell(charge.answers, states(charge.limit, current, previous, heard, waiting, now_ms))
+        self._learn(charge, states(charge.limit, current, previous, 1, 1, now_ms)[0])
+        return True
+
+    def _learn(self, charge: Charge, state: LimitState) -> None:
+        limit = charge.limit
+        room = state.remaining - limit.rate // 2
+        if room <= 0 or limit.rate < LEAST_RATE or limit.on_store_failure == "closed":
+            self._headroom.pop((id(limit), charge.caller), None)
+            return
+        if len(self._headroom) >= MAX_CALLERS:
+            self._headroom.clear()
+        fresh = Headroom(limit, room, self._clock() + FRESH_S, state)
+        self._headroom[id(limit), charge.caller] = fresh
+        if (due := self._due.get((id(limit), charge.caller))) is not None:
+            fresh.room -= due.asked  # they came while the script ran
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
 
     def _settle_without_store(self, charges: list[Charge], reason: str) -> None:
-        for limit, caller, answers in charges:
-            waiting = [answer for answer in answers if not answer.done()]
+        self._headroom.clear()
+        for charge in charges:
+            limit = charge.limit
+            waiting = [answer for answer in charge.answers if not answer.done()]
             match limit.on_store_failure:
                 case "open":
                     _tell(waiting, [uncounted(limit, self._now_ms())] * len(waiting))
                 case "closed":
                     _refuse(waiting, reason)
-                case _ if waiting:
-                    _tell(waiting, self._local.charge(limit, caller, len(waiting)))
+                case _ if waiting or charge.ahead:
+                    asked = charge.ahead + len(waiting)
+                    heard = self._local.charge(limit, charge.caller, asked)
+                    _tell(waiting, heard[charge.ahead :])
+
+
+def _encodable(caller: str) -> str:
+    """It becomes part of a key, and not all text can be encoded."""
+    return caller if caller.isascii() else caller.encode(errors="backslashreplace").decode()
 
 
 def counters(limit: Limit, caller: str, window: int) -> Iterable[str]:
@@ -137,15 +237,6 @@ def counters(limit: Limit, caller: str, window: int) -> Iterable[str]:
 
 def _threes(reply: list[int]) -> Iterable[tuple[int, int, int]]:
     return zip(reply[1::3], reply[2::3], reply[3::3], strict=True)
-
-
-def _deliver(charge: Charge, allowed: int, current: int, previous: int, now_ms: int) -> bool:
-    """Answer those who wait for ``charge``; whether there was an answer."""
-    if allowed == NOT_OUR_WINDOW:
-        return False
-    asked = len(charge.answers)
-    _tell(charge.answers, states(charge.limit, current, previous, allowed, asked, now_ms))
-    return True
 
 
 def _tell(answers: list[Future[LimitState]], heard: list[LimitState]) -> None:
