@@ -5,11 +5,13 @@ from multidict import CIMultiDictProxy
 from gateway.errors import CrossSite
 from gateway.messages import AuthMethod, Identity
 
+Headers = CIMultiDictProxy[str]
+
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 section 9.2.1; TRACE is refused
 
 
 def refuse_cross_site(
-    method: str, headers: CIMultiDictProxy[str], identity: Identity, public_origin: str
+    method: str, headers: Headers, identity: Identity, public_origin: str
 ) -> None:
     """
     Refuse a state-changing request that a page of another site made with our cookie.
@@ -22,11 +24,18 @@ def refuse_cross_site(
     """
     if identity.method is not AuthMethod.SESSION or method in _SAFE_METHODS:
         return
-    origins = headers.getall("Origin", ())
-    sites = headers.getall("Sec-Fetch-Site", ())
-    if not origins and not sites:
+    if "Origin" not in headers and "Sec-Fetch-Site" not in headers:
         raise CrossSite("neither Origin nor Sec-Fetch-Site")
-    if any(origin != public_origin for origin in origins):
+    refuse_foreign_page(headers, public_origin)
+
+
+def refuse_foreign_page(headers: Headers, public_origin: str) -> None:
+    """
+    Refuse what a page of another site sent; programs, which say nothing of a page, pass.
+
+    Raises `CrossSite`.
+    """
+    if any(origin != public_origin for origin in headers.getall("Origin", ())):
         raise CrossSite("Origin is another site")
-    if any(site != "same-origin" for site in sites):
+    if any(site != "same-origin" for site in headers.getall("Sec-Fetch-Site", ())):
         raise CrossSite("Sec-Fetch-Site is not same-origin")

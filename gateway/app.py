@@ -182,9 +182,11 @@ async def _pages(
 ) -> AsyncIterator[PagesServer]:
     prefix = settings.server.prefix
     cookie = Cookie(settings.session.cookie, secure=_is_https(settings))
-    routes = SessionPages(sessions, cookie, time.time).routes(prefix)
+    routes = SessionPages(sessions, cookie, settings.server.public_url, time.time).routes(prefix)
     if development is not None:
-        routes += DevelopmentPages(development, time.time).routes(prefix)
+        routes += DevelopmentPages(development, settings.server.public_url, time.time).routes(
+            prefix
+        )
     server = PagesServer(make_app(routes))
     await server.start()
     try:
@@ -240,14 +242,14 @@ def _pipeline(
     default = settings.limits.get("default")
     page_limits = (compiled.limit("default", default),) if default is not None else ()
     server = settings.server
+    public_host = urlsplit(server.public_url).netloc
+    table = RouteTable([*page_routes(server.prefix, page_limits), *routes])
     return Pipeline(
-        destinations=Destinations(RouteTable([*page_routes(server.prefix, page_limits), *routes])),
+        destinations=Destinations(table, public_host),
         limiter=limiter,
         tokens=tokens,
         sessions=sessions,
-        fields=RequestFields(
-            _identity_names(settings), settings.session.cookie, urlsplit(server.public_url).netloc
-        ),
+        fields=RequestFields(_identity_names(settings), settings.session.cookie, public_host),
         cookie_name=settings.session.cookie,
         public_origin=server.public_url,
         client_ip=ClientIp(server.client_ip),

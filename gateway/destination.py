@@ -20,7 +20,7 @@ class Destination(NamedTuple):
     """What was matched; the target is serialised upstream as it stands here."""
 
     host: str
-    """As routes know it; empty where HTTP/1.0 named none."""
+    """As routes know it. HTTP/1.0 may name none: then it is ours, here as upstream."""
     target: Target
     route: Route
 
@@ -28,8 +28,9 @@ class Destination(NamedTuple):
 class Destinations:
     """The routes of one config, asked with request heads."""
 
-    def __init__(self, routes: RouteTable) -> None:
+    def __init__(self, routes: RouteTable, public_host: str) -> None:
         self._routes = routes
+        self._public_host = public_host
         self._remembered = lru_cache(maxsize=_REMEMBERED)(self._decide)
 
     def find(self, head: RequestHead) -> Destination:
@@ -43,18 +44,17 @@ class Destinations:
         if not named and head.version >= _HTTP_1_1:
             raise BadHost("empty Host")
         decide = self._remembered if len(head.target) <= _LONGEST_REMEMBERED else self._decide
-        return decide(head.method, head.target, named)
+        return decide(head.method, head.target, named or self._public_host)
 
-    def _decide(self, method: str, raw_target: str, named: str | None) -> Destination:
+    def _decide(self, method: str, raw_target: str, named: str) -> Destination:
         if method in _REFUSED_METHODS:
             raise UnsupportedMethod(method)
         authority, origin_form = split_absolute(raw_target)
-        host = parse_authority(named) if named else None
+        host = parse_authority(named)
         if authority is not None and authority != host:
             raise BadHost("the target's authority differs from Host")
-        name = host.host if host else ""
         target = canonical_target(origin_form)
-        return Destination(name, target, self._route(name, target, method))
+        return Destination(host.host, target, self._route(host.host, target, method))
 
     def _route(self, host: str, target: Target, method: str) -> Route:
         route = self._routes.match(host, target.path, method)

@@ -35,8 +35,8 @@ class RouteTable:
         """
         The route for a canonical ``path`` on ``host`` (lower case, no port).
 
-        A prefix ``/admin/*`` covers ``/admin`` too: most apps serve both alike, and an operator who
-        protects one means both. Raises `NoRoute`.
+        A prefix ``/admin/*`` covers ``/admin``, and ``/admin`` covers ``/admin/``: most apps serve
+        both alike, and an operator who protects one means both. Raises `NoRoute`.
         """
         for bucket in self._candidates(path):
             for route in bucket:
@@ -48,9 +48,12 @@ class RouteTable:
 
     def _candidates(self, path: str) -> Iterator[_Bucket]:
         """The buckets that cover ``path``, most specific first."""
-        if bucket := self._exact.get(path):
-            yield bucket
         prefix = path.removesuffix("/")
+        bucket = self._exact.get(path)
+        if bucket is None and path != prefix:
+            bucket = self._exact.get(prefix)
+        if bucket:
+            yield bucket
         if prefix.count("/") > self._deepest:  # 8000 segments would cost 19 ms otherwise
             prefix = "/".join(prefix.split("/", self._deepest + 1)[:-1])
         while True:

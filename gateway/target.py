@@ -24,6 +24,7 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 _CONTROLS = frozenset([*map(chr, range(0x20)), "\x7f"])
 _TWICE_ESCAPED = re.compile(r"%25(?:2[EF5]|5C|00)", re.IGNORECASE)
 """``%252e``: one decoding too many downstream turns it into a dot, slash, backslash or NUL."""
+_ESCAPED_PCHAR = re.compile(r"%(2[1467-9A-C]|3[ABD]|40)")  # ! $ & ' ( ) * + , : ; = @
 _PARAMETERS = re.compile(r";[^/]*")
 _DOTS = frozenset([".", ".."])
 
@@ -96,18 +97,20 @@ def other_readings(path: str) -> tuple[str, ...]:
     """
     Paths that a common app makes of the canonical ``path``, where they differ from it.
 
-    Servlet containers cut ``;parameters`` off each segment, and many frameworks decode an escaped
-    slash. All readings must lead to one route, or ``/admin;x/users`` is public here and private
-    there (CVE-2025-66490). Raises `BadTarget` where a reading holds dot segments.
+    All of them decode escaped reserved characters (``%40admin`` is ``@admin``), many the escaped
+    slash, and servlet containers cut ``;parameters`` off each segment. All readings must lead to
+    one route, or ``/admin;x/users`` is public here and private there (CVE-2025-66490). Raises
+    `BadTarget` where a reading holds dot segments.
     """
-    readings = []
-    if ";" in path:
-        readings.append(_PARAMETERS.sub("", path))
-    if "%2F" in path or "%5C" in path:
-        readings.append(_PARAMETERS.sub("", path.replace("%2F", "/").replace("%5C", "/")))
+    if "%" not in path and ";" not in path:
+        return ()
+    plain = _ESCAPED_PCHAR.sub(lambda escape: chr(int(escape[1], 16)), path)
+    slashed = plain.replace("%2F", "/").replace("%5C", "/")
+    found = dict.fromkeys((plain, _PARAMETERS.sub("", plain), _PARAMETERS.sub("", slashed)))
+    readings = tuple(reading for reading in found if reading != path)
     for reading in readings:
         _refuse_ambiguous_segments(reading)
-    return tuple(readings)
+    return readings
 
 
 def split_absolute(raw: str) -> tuple[Authority | None, str]:

@@ -32,8 +32,13 @@ def _route(entry: RouteSettings, limits: dict[str, Limit]) -> Route:
         upstream=entry.upstream,
         auth=entry.auth,
         host=entry.match.host,
-        methods=entry.match.methods,
+        methods=_with_head(entry.match.methods),
         limits=tuple(limits[name] for name in named),
         forward_credentials=entry.forward_credentials,
         keep_encoded_slashes=entry.encoded_slashes == "keep",
     )
+
+
+def _with_head(methods: frozenset[str] | None) -> frozenset[str] | None:
+    """HEAD asks for what GET would answer (RFC 9110 section 9.3.2), so it needs the same rights."""
+    return methods | {"HEAD"} if methods and "GET" in methods else methods

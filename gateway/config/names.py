@@ -40,7 +40,10 @@ RESERVED_HEADERS = frozenset(
         "forwarded", "via", "x-request-id",
     }
 )  # fmt: skip
-"""Lower case; a field of this name never carries an identity. Nor does ``x-forwarded-*``."""
+"""
+Lower case; a field of this name never carries an identity. Nor does ``x-forwarded-*``, nor
+``x-gateway-*``.
+"""
 
 
 def name(text: str) -> str:
@@ -56,7 +59,7 @@ def header_name(text: str) -> str:
     """The name of an identity header. Raises `ValueError`."""
     if not _HEADER.fullmatch(text):
         raise ValueError("expected a header name of letters, digits and -, starting with a letter")
-    if text.lower() in RESERVED_HEADERS or text.lower().startswith("x-forwarded-"):
+    if text.lower() in RESERVED_HEADERS or text.lower().startswith(("x-forwarded-", "x-gateway-")):
         raise ValueError(
             "this header has another meaning: choose one of your own, such as X-User-…"
         )

@@ -3,9 +3,12 @@
 import hmac
 from typing import Final
 
+from gateway.identity.bounded import Bounded
 from gateway.identity.directory import Source
 from gateway.identity.minting import Signer, mint, signer
 from gateway.messages import User
+
+_MAX_USERS: Final = 10_000
 
 DEVELOPMENT_AUDIENCE: Final = "did:magic:development"
 
@@ -20,12 +23,12 @@ class DevelopmentMagic:
 
     def __init__(self, seed: bytes) -> None:
         self._seed = seed
-        self._users: dict[str, User] = {}
+        self._users: Bounded[str, User] = Bounded(_MAX_USERS)
 
     def mint(self, email: str, lifetime_s: float, now_s: float) -> str:
         """A DID token for ``email``, who is a user from now on."""
         by = self._signer(email)
-        self._users[by.issuer] = User(issuer=by.issuer, email=email, public_address=by.address)
+        self._users.put(by.issuer, User(by.issuer, email=email, public_address=by.address))
         return mint(by, DEVELOPMENT_AUDIENCE, now_s, lifetime_s)
 
     async def user(self, issuer: str) -> User | None:

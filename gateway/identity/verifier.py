@@ -31,6 +31,8 @@ class _Verdict(Enum):
 class _Proven:
     claim: Claim
     until_s: float
+    is_kept: bool = False
+    """Whether the store has the verdict."""
     identity: Identity | None = None
     """As last returned: made again only when the directory has another user."""
 
@@ -81,6 +83,9 @@ class DidTokenVerifier:
         user = await self._directory.user(proven.claim.issuer)
         if user is None:
             raise InvalidToken("unknown issuer")
+        if not proven.is_kept:  # not before: strangers must not fill the store with verdicts
+            proven.is_kept = True
+            await self._keep(f"token:{digest.hex()}", _Verdict.GOOD, proven.claim.expires_at_s)
         if proven.identity is None or proven.identity.user is not user:
             proven.identity = _identity(user, proven.claim)
         return proven.identity
@@ -97,6 +102,7 @@ class DidTokenVerifier:
             self._refused_until_s.put(digest, now_s + BAD_FOR_S)
             raise InvalidToken("signature was refused before")
         if verdict is _Verdict.GOOD:
+            proven.is_kept = True
             self._proven.put(digest, proven)
         else:
             await self._judge(token, digest, key, proven)
@@ -117,7 +123,6 @@ class DidTokenVerifier:
             await self._keep(key, _Verdict.BAD, until_s)
             raise
         self._proven.put(digest, proven)
-        await self._keep(key, _Verdict.GOOD, proven.claim.expires_at_s)
 
     async def _stored(self, key: str) -> _Verdict | None:
         """The store's verdict; None if it has none, is down, or was written to by a stranger."""

@@ -1,6 +1,7 @@
 """The gateway's own pages as one `aiohttp.web` app, and the wire to it."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -9,6 +10,8 @@ from aiohttp import web
 from gateway.errors import BadRequest, MethodNotAllowed, NoRoute, Refusal
 from gateway.problems import problem
 from gateway.proxy.upstream import UpstreamConnection
+
+_NEVER_BINDING = 1 << 24
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -52,7 +55,16 @@ class PagesServer:
     """Serves the pages over socket pairs: one more upstream, so one path serves all requests."""
 
     def __init__(self, app: web.Application) -> None:
-        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=3600)
+        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # it would quote requests
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            keepalive_timeout=3600,
+            # What is too much has been judged before; these are only never to bind.
+            max_line_size=_NEVER_BINDING,
+            max_field_size=_NEVER_BINDING,
+            max_headers=_NEVER_BINDING,
+        )
 
     async def start(self) -> None:
         """Get ready for `connect`."""

@@ -1,19 +1,29 @@
 """Development mode's stand-in for the login page: a DID token for whatever email is asked for."""
 
+from math import isfinite
+
 from aiohttp import web
 
+from gateway.access import refuse_foreign_page
+from gateway.errors import BadHost, BadRequest
 from gateway.identity.development import DevelopmentMagic
 from gateway.ports import Clock
+from gateway.target import parse_authority
 
 DEFAULT_LIFETIME_S = 900
 """Magic's own default."""
+
+_LONGEST_LIFETIME_S = 7 * 86_400
+_LONGEST_EMAIL = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class DevelopmentPages:
     """``POST /development/token?email=``; never there in live mode."""
 
-    def __init__(self, magic: DevelopmentMagic, clock: Clock) -> None:
+    def __init__(self, magic: DevelopmentMagic, public_origin: str, clock: Clock) -> None:
         self._magic = magic
+        self._public_origin = public_origin
         self._clock = clock
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
@@ -21,11 +31,26 @@ class DevelopmentPages:
         return [web.post(f"{prefix}/development/token", self.mint)]
 
     async def mint(self, request: web.Request) -> web.Response:
-        """A token as text, made for ``email``, valid for ``lifetime_s`` seconds."""
-        try:
-            lifetime_s = float(request.query.get("lifetime_s", DEFAULT_LIFETIME_S))
-        except ValueError:
-            raise web.HTTPBadRequest from None
+        """
+        A token as text, made for ``email``, valid for ``lifetime_s`` seconds.
+
+        Not for web pages, under whatever name they reach this machine (DNS rebinding).
+        """
+        refuse_foreign_page(request.headers, self._public_origin)
+        if parse_authority(request.host).host not in _LOOPBACK:
+            raise BadHost("development mode is for this machine")
         email = request.query.get("email", "ada@example.com")
-        token = self._magic.mint(email, lifetime_s, self._clock())
+        if len(email) > _LONGEST_EMAIL or not email.isprintable():
+            raise BadRequest("email")
+        token = self._magic.mint(email, _lifetime_s(request), self._clock())
         return web.Response(text=token + "\n")
+
+
+def _lifetime_s(request: web.Request) -> float:
+    try:
+        lifetime_s = float(request.query.get("lifetime_s", DEFAULT_LIFETIME_S))
+    except ValueError:
+        raise BadRequest("lifetime_s") from None
+    if not isfinite(lifetime_s) or not 0 < lifetime_s <= _LONGEST_LIFETIME_S:
+        raise BadRequest("lifetime_s")
+    return lifetime_s

@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from gateway.errors import MustBeBearer, Unauthenticated
+from gateway.access import refuse_foreign_page
+from gateway.errors import AmbiguousCredentials, MustBeBearer, Unauthenticated
 from gateway.messages import AuthMethod, Identity
 from gateway.pages.caller import caller
 from gateway.ports import Clock, Sessions
@@ -16,9 +17,12 @@ from gateway.sessions.cookie import Cookie
 class SessionPages:
     """``POST``, ``GET`` and ``DELETE /session``, and ``POST /logout`` for forms."""
 
-    def __init__(self, sessions: Sessions, cookie: Cookie, clock: Clock) -> None:
+    def __init__(
+        self, sessions: Sessions, cookie: Cookie, public_origin: str, clock: Clock
+    ) -> None:
         self._sessions = sessions
         self._cookie = cookie
+        self._public_origin = public_origin
         self._clock = clock
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
@@ -46,8 +50,16 @@ class SessionPages:
         return _described(_proven(request), status=200)
 
     async def log_out(self, request: web.Request) -> web.Response:
-        """Forget the session. Says the same where there was none: the wish is fulfilled."""
+        """
+        Forget the session. Says the same where there was none: the wish is fulfilled.
+
+        A page of another site cannot have the cookie cleared either, and a token beside the cookie
+        is refused: the token would be looked at, and the session would live on.
+        """
+        refuse_foreign_page(request.headers, self._public_origin)
         identity = caller(request)
+        if identity is not None and identity.session_key is None:
+            raise AmbiguousCredentials("signing out is for cookies")
         if identity is not None and identity.session_key is not None:
             await self._sessions.end(identity.session_key)
         response = web.Response(status=204)

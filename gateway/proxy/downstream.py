@@ -79,6 +79,7 @@ class ClientConnection(HttpProtocol):
 
     __slots__ = (
         "_body",
+        "_body_bytes",
         "_close_after",
         "_head_bytes",
         "_is_deaf",
@@ -104,6 +105,9 @@ class ClientConnection(HttpProtocol):
         self._queue: deque[_Parsed | Refusal] = deque()
         self._task: asyncio.Task[None] | None = None
         self._body: StreamReader | None = None
+        """Of the request that was parsed last."""
+        self._body_bytes = 0
+        """How much of it had been parsed when the last bytes came."""
         self._phase = _Phase.HEAD
         self._is_deaf = False
         """Nothing more is parsed: after a breach of the grammar, where messages end is a guess."""
@@ -121,7 +125,11 @@ class ClientConnection(HttpProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        address = transport.get_extra_info("peername")[0].partition("%")[0]
+        peername = transport.get_extra_info("peername")
+        if not peername:  # reset before we accepted it: nobody is there to be served or logged
+            self.abort()
+            return
+        address = peername[0].partition("%")[0]
         self.peer = caller(parse_address(address))
         if not self._plane.admit_connection(self):
             self._refuse(Overloaded(), None)
@@ -135,6 +143,8 @@ class ClientConnection(HttpProtocol):
         if self._phase is _Phase.IDLE and data:
             self._phase = _Phase.HEAD
             self._read_deadline_s = self._plane.loop.time() + self._plane.bounds.head_s
+        body = self._body
+        was_in_body = body is not None and not body.is_eof()
         try:
             messages, upgraded, _ = self._parser.feed_data(data)
         except HttpProcessingError as error:
@@ -144,10 +154,21 @@ class ClientConnection(HttpProtocol):
             self._is_deaf = True
         if messages:
             self._take(messages, len(data))
-        elif self._body is None or self._body.is_eof():
-            self._head_bytes += len(data)
-            if self._head_bytes > self._plane.bounds.head_bytes:
-                self._reject(HeadTooLarge("head grew over the limit"))
+        elif body is not None and was_in_body and self._body_went_on(body):
+            self._head_bytes = 0
+        else:
+            self._count_head(len(data))
+
+    def _body_went_on(self, body: StreamReader) -> bool:
+        """Whether the last bytes were the body's; trailers and chunk extensions are not."""
+        went_on = body.is_eof() or body.total_bytes != self._body_bytes
+        self._body_bytes = body.total_bytes
+        return went_on
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > self._plane.bounds.head_bytes:
+            self._reject(HeadTooLarge("head, trailers or chunk extensions grew over the limit"))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._plane.forget_connection(self)
@@ -180,7 +201,7 @@ class ClientConnection(HttpProtocol):
         self._head_bytes = 0
         for parsed in messages:
             self._queue.append(self._oversize(parsed[0], may_exceed=may_exceed) or parsed)
-        self._body = messages[-1][1]
+        self._body, self._body_bytes = messages[-1][1], messages[-1][1].total_bytes
         if len(self._queue) >= MAX_PIPELINED:
             self._pause_reading_for_buffer()
         if self._task is None:

@@ -43,10 +43,28 @@ DEFAULT_IDENTITY_NAMES = frozenset(
 INTERNAL_IDENTITY = "X-Gateway-Identity"
 _OURS = frozenset({"forwarded", "x-real-ip", "x-request-id", "x-auth-method"})
 _OUR_PREFIXES = ("x-forwarded-", "x-gateway-")
+_ADDRESSES = frozenset(
+    {
+        # Other proxies' words for the client's address and host: an app may believe them.
+        "client-ip",
+        "x-client-ip",
+        "true-client-ip",
+        "cf-connecting-ip",
+        "x-cluster-client-ip",
+        "x-forwarded",
+        "x-host",
+        "x-original-host",
+    }
+)
+_CONNECTION_BOUND = frozenset({b"ntlm", b"negotiate", b"kerberos"})
+"""Schemes that prove who a connection is: on a shared one, they prove it for everybody."""
 _OVERRIDES = frozenset(
     {
         # They make an app serve another path or method than the one that was decided on.
+        "proxy",  # CGI makes HTTP_PROXY of it (CVE-2016-5385)
         "x-original-url",
+        "x-original-uri",
+        "x-original-method",
         "x-rewrite-url",
         "x-http-method",
         "x-http-method-override",
@@ -187,8 +205,10 @@ class RequestFields:
         if fate is _Fate.KEEP:
             return value
         if fate is _Fate.AUTHORIZATION:
-            is_bearer = value[:6].lower() == b"bearer"
-            return None if is_bearer and not route.forward_credentials else value
+            scheme = (value.split(None, 1) or [b""])[0].lower()
+            if scheme in _CONNECTION_BOUND:
+                return None
+            return None if scheme == b"bearer" and not route.forward_credentials else value
         if fate is _Fate.COOKIE:
             return value if route.forward_credentials else without_cookie(value, self._cookie_name)
         return None  # dropped; or Host, which is written by us from the value that was matched
@@ -196,7 +216,9 @@ class RequestFields:
     def _judge(self, raw_name: bytes) -> _Fate:
         name = raw_name.decode("latin-1")
         folded = fold(name)
-        if folded in self._reserved or folded.startswith(_OUR_PREFIXES) or folded in _OVERRIDES:
+        if folded in self._reserved or folded.startswith(_OUR_PREFIXES):
+            return _Fate.DROP
+        if folded in _OVERRIDES or folded in _ADDRESSES:
             return _Fate.DROP
         if folded in HOP_BY_HOP or folded == "content-length":
             return _Fate.DROP

@@ -7,6 +7,7 @@ dropped and counted. Nothing secret is in a line: no query, no cookie, no token.
 """
 
 import os
+import re
 import select
 import stat
 
@@ -18,6 +19,7 @@ from gateway.ports import Clock
 _MAX_KEPT_BYTES = 8 * 1024 * 1024
 _FLUSH_BYTES = 32 * 1024
 _MAX_REFUSED_PATH = 200
+_PATH_END = re.compile(r"[?#]")
 
 
 class AccessLog:
@@ -82,5 +84,11 @@ class AccessLog:
 
 
 def _refused_path(head: RequestHead | None) -> str:
-    """The path of a target that was not accepted, without its query, which may hold secrets."""
-    return head.target.partition("?")[0][:_MAX_REFUSED_PATH] if head else ""
+    """
+    The path of a target that was not accepted, if it has one.
+
+    Query and fragment may hold secrets, and so may the authority of an absolute-form target.
+    """
+    if head is None or not head.target.startswith("/"):
+        return ""
+    return _PATH_END.split(head.target, maxsplit=1)[0][:_MAX_REFUSED_PATH]

@@ -35,6 +35,10 @@ class GatewayProcess:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    def descriptors(self) -> int:
+        """How many files and sockets the process holds."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
     async def wait_until_listening(self) -> None:
         """Read the log until it says where it listens."""
         stderr = self.process.stderr

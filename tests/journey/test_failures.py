@@ -188,7 +188,7 @@ async def test_the_store_is_killed_and_comes_back(around: World) -> None:
 
 
 async def test_a_store_that_hangs(around: World) -> None:
-    """A frozen store costs one time-out, then nothing until it answers again; nobody is logged out."""
+    """A frozen store costs one time-out, then nothing until it answers; nobody is logged out."""
     cookie = await around.sign_in(BOB)
     around.store.pause()
     try:

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+import redis
 
 from gateway.identity.minting import Signer, signer
 from tests.fakes.http import connected, fetch
@@ -355,3 +356,40 @@ def _expected_status(token: str) -> int:
 def _somebody(number: int) -> Signer:
     """Somebody new."""
     return signer(bytes([7, number]) * 16)
+
+
+@pytest.mark.parametrize(("method", "path"), [("DELETE", "/session"), ("POST", "/logout")])
+async def test_another_site_cannot_sign_anybody_out(around: World, method: str, path: str) -> None:
+    """Not even by having the cookie cleared of somebody whose cookie the browser withheld."""
+    answer = await fetch(around.port, method, f"/_gateway{path}", "Origin: https://evil.example")
+
+    assert (403, "cross_site") == (answer.status, answer.code)
+    assert [] == answer.values("Set-Cookie")
+
+
+async def test_signing_out_with_a_token_beside_the_cookie(around: World) -> None:
+    """Nobody is told to be signed out whose session lives on."""
+    cookie = await around.sign_in()
+    origin = "Origin: http://localhost"
+    bearer = around.bearer()
+    answer = await fetch(around.port, "DELETE", "/_gateway/session", cookie, origin, bearer)
+
+    assert (400, []) == (answer.status, answer.values("Set-Cookie"))
+
+
+async def test_a_long_cookie_beside_ours(around: World) -> None:
+    """The pages take what the gateway takes, and quote none of it."""
+    cookie = await around.sign_in()
+    answer = await around.get("/_gateway/session", f"{cookie}; other={'x' * 10_000}")
+
+    assert 200 == answer.status
+
+
+async def test_strangers_leave_nothing_in_the_store(around: World) -> None:
+    """Verdicts are kept of people whom Magic knows, not of whoever can sign."""
+    with redis.Redis.from_url(around.store.url) as client:
+        before = client.dbsize()
+        for number in range(5):
+            token = minted(time.time(), _somebody(100 + number))
+            assert 401 == (await around.get("/private", f"Authorization: Bearer {token}")).status
+        assert before == client.dbsize()

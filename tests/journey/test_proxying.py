@@ -1,11 +1,14 @@
 """What passes through, byte for byte, and what happens when one side fails."""
 
 import asyncio
+import socket
+import struct
 
 import h11
 import pytest
 
 from tests.fakes.http import RawClient, connected, fetch
+from tests.fakes.servers import eventually
 from tests.fakes.upstream import Seen
 from tests.fakes.world import World
 
@@ -601,3 +604,73 @@ async def test_emitted_requests_are_what_was_decided_on(around: World) -> None:
         events.append(type(event))
     assert [h11.Request, h11.Data, h11.EndOfMessage] == events
     assert (b"", False) == parser.trailing_data
+
+
+@pytest.mark.parametrize("size", [4097, 17_000, 60_000])
+async def test_a_body_that_comes_after_its_head(around: World, size: int) -> None:
+    """One request has one answer, however its bytes are cut up; the connection goes on."""
+    async with connected(around.port) as client:
+        await client.send(
+            b"POST /public/x HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size
+        )
+        await around.app.arrived.wait()
+        await client.send(b"x" * size)
+        assert 200 == (await client.answer()).status
+        assert 200 == (await (await client.send(GET)).answer()).status
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        pytest.param(b"0\r\n" + b"T: x\r\n" * 2000, id="trailers"),
+        pytest.param(b"1;" + b"e" * 10_000, id="chunk-extension"),
+    ],
+)
+async def test_what_is_between_and_after_chunks_is_bounded(around: World, flood: bytes) -> None:
+    """Trailers and chunk extensions count as head: they cannot fill the memory."""
+    async with connected(around.port) as client:
+        await client.send(
+            b"POST /public/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+        )
+        await around.app.arrived.wait()
+        await client.send(flood[:3000])
+        await asyncio.sleep(0.05)
+        await client.send(flood[3000:])
+        assert 431 == (await client.answer()).status
+
+
+async def test_connections_that_were_reset_at_once(around: World) -> None:
+    """They leave nothing behind: no descriptor, no traceback."""
+    await around.get("/public/x")
+    before = around.gateway.descriptors()
+    for _ in range(200):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            probe.connect(("127.0.0.1", around.port))
+    await around.get("/public/x")
+    async with asyncio.timeout(5):
+        while around.gateway.descriptors() > before + 5:
+            await asyncio.sleep(0.01)
+
+
+async def test_connection_bound_credentials_do_not_pass(around: World) -> None:
+    """NTLM and Negotiate prove who a connection is, and ours are shared."""
+    for scheme in ("NTLM", "Negotiate", "kerberos"):
+        await around.get("/public/x", f"Authorization: {scheme} TlRMTVNTUAAB")
+
+    assert [[], [], []] == [seen.values("Authorization") for seen in around.app.seen]
+
+
+async def test_the_log_holds_no_secret(around: World) -> None:
+    """Neither query nor fragment nor userinfo of a request is written down."""
+    for target in ("/public/x?token=hunter2", "/cb#token=hunter2", "http://u:hunter2@x/"):
+        async with connected(around.port) as client:
+            await client.send(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            await client.answer()
+    await eventually(lambda: _is_logged(around, 3), within_s=5)
+
+    assert not any("hunter2" in str(line) for line in around.gateway.log_lines())
+
+
+async def _is_logged(around: World, count: int) -> bool:
+    return len(around.gateway.log_lines()) >= count

@@ -79,7 +79,7 @@ def house(
     """A gateway with ``routes``; a limit called ``used_up`` is."""
     diary: Diary = []
     pipeline = Pipeline(
-        destinations=Destinations(RouteTable(routes or (PRIVATE, OPTIONAL, PUBLIC, KEEPING))),
+        destinations=Destinations(RouteTable(routes or (PRIVATE, OPTIONAL, PUBLIC, KEEPING)), HOST),
         limiter=RecordingLimiter(diary, {used_up}),
         tokens=KnownTokens(diary, TOKENS),
         sessions=KnownSessions(diary, SESSIONS),
@@ -414,8 +414,10 @@ async def test_all_readings_of_a_path_lead_to_one_route(target: str, is_refused:
         pytest.param(request_head(host="app.example.com:8080"), "named", id="with-a-port"),
         pytest.param(request_head(host="other.example.com"), "any", id="another-host"),
         pytest.param(request_head(host="[0:0::1]"), "six", id="an-ipv6-host-in-any-spelling"),
-        pytest.param(request_head(host=None, version=(1, 0)), "any", id="http-1.0-without-host"),
-        pytest.param(request_head(host="", version=(1, 0)), "any", id="http-1.0-with-empty-host"),
+        pytest.param(
+            request_head(host=None, version=(1, 0)), "named", id="http-1.0-without-host-means-ours"
+        ),
+        pytest.param(request_head(host="", version=(1, 0)), "named", id="http-1.0-with-empty-host"),
         pytest.param(request_head(version=(1, 0)), "named", id="http-1.0-with-host"),
         pytest.param(
             request_head(target="http://app.example.com/"), "named", id="absolute-form-that-agrees"
@@ -437,9 +439,9 @@ async def test_all_readings_of_a_path_lead_to_one_route(target: str, is_refused:
             request_head(target="http://app.example.com:81/"), BadHost, id="it-differs-in-the-port"
         ),
         pytest.param(
-            request_head(target="http://app.example.com/", host=None, version=(1, 0)),
+            request_head(target="http://other.example.com/", host=None, version=(1, 0)),
             BadHost,
-            id="absolute-form-without-host",
+            id="absolute-form-of-another-host-without-host",
         ),
         pytest.param(request_head(target="ftp://app.example.com/"), BadTarget, id="another-scheme"),
         pytest.param(

@@ -36,7 +36,13 @@ APP, OTHER = "app.example.com", "other.example.com"
     [
         pytest.param([], (APP, "/", "GET"), None, id="no-routes"),
         pytest.param([route("/a")], (APP, "/a", "GET"), "/a", id="an-exact-path"),
-        pytest.param([route("/a")], (APP, "/a/", "GET"), None, id="exact-means-exact"),
+        pytest.param([route("/a")], (APP, "/a/", "GET"), "/a", id="an-exact-path-with-a-slash"),
+        pytest.param(
+            [route("/a"), route("/*")], (APP, "/a/", "GET"), "/a", id="it-is-no-way-past-the-route"
+        ),
+        pytest.param(
+            [route("/a"), route("/a/")], (APP, "/a/", "GET"), "/a/", id="unless-that-has-a-route"
+        ),
         pytest.param([route("/a")], (APP, "/A", "GET"), None, id="paths-have-case"),
         pytest.param([route("/a")], (APP, "/a/b", "GET"), None, id="nothing-below-an-exact-path"),
         pytest.param([route("/")], (APP, "/", "GET"), "/", id="the-root-alone"),

@@ -398,3 +398,17 @@ def test_any_host_is_read_or_refused(text: str) -> None:
     except BadHost:
         return
     assert host == parse_authority(host).host
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        pytest.param("/%40admin/x", "/@admin/x", id="at-sign"),
+        pytest.param("/%24metadata", "/$metadata", id="dollar"),
+        pytest.param("/api%3Av1/x", "/api:v1/x", id="colon"),
+        pytest.param("/admin%3Bx/y", "/admin/y", id="escaped-parameters"),
+    ],
+)
+def test_escaped_reserved_characters_are_read_decoded(path: str, expected: str) -> None:
+    """Apps decode them, so a route for the plain spelling must not be passed by."""
+    assert expected in other_readings(path)

@@ -40,7 +40,7 @@ routes:
             "app",
             auth=Auth.OPTIONAL,
             host="app.example.com",
-            methods=frozenset({"GET", "POST"}),
+            methods=frozenset({"GET", "HEAD", "POST"}),
             limits=(SLOW, DEFAULT),
             forward_credentials=True,
             keep_encoded_slashes=True,

@@ -1,0 +1,143 @@
+"""The example apps, run as their pages say, behind a gateway in development mode."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.fakes.http import Answer, fetch
+from tests.fakes.process import gateway
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+START_S = 60
+"""Next.js compiles the page at the first request."""
+
+CONFIG = """
+server: {{listen: ["127.0.0.1:0"], public_url: http://localhost}}
+admin: null
+redis: {{url: "embedded://"}}
+magic: {{mode: development}}
+limits: {{default: {{rate: 300/minute}}}}
+upstreams: {{app: {{servers: ["http://127.0.0.1:{port}"], timeouts: {{response: 60s}}}}}}
+routes:
+  - {{name: app, match: {{path: "/*"}}, upstream: app}}
+"""
+
+EMAIL = "zoë+1%@example.com"  # ë and % are percent-encoded on the way, + is not
+QUERY = "zo%C3%AB%2B1%25@example.com"
+FORGED = ("X-User-Issuer: did:ethr:0xforged", "X_User_Email: forged@example.com")
+
+
+class Example(NamedTuple):
+    """How an app is run; ``{port}`` stands for where it listens."""
+
+    folder: str
+    command: tuple[str, ...]
+    path: str = "/"
+    needs: str = ""
+    """A file that must be there: what ``npm install`` makes."""
+
+
+APPS = [
+    Example("flask", (sys.executable, "-m", "flask", "run", "--port", "{port}")),
+    Example("fastapi", (sys.executable, "-m", "uvicorn", "app:app", "--port", "{port}")),
+    Example("express", ("node", "app.js"), needs="node_modules/express"),
+    Example(
+        "nextjs",
+        ("node", "node_modules/next/dist/bin/next", "dev", "-H", "127.0.0.1", "-p", "{port}"),
+        path="/whoami",
+        needs="node_modules/next",
+    ),
+]
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def serving(example: Example) -> AsyncIterator[int]:
+    """The app on a port of its own; its children end with it."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        *(word.format(port=port) for word in example.command),
+        cwd=EXAMPLES / example.folder,
+        env={**os.environ, "PORT": str(port), "NEXT_TELEMETRY_DISABLED": "1"},
+        stdout=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(START_S):
+            while not await _listens(port):
+                assert process.returncode is None, f"{example.folder} ended by itself"
+                await asyncio.sleep(0.05)
+        yield port
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        await process.wait()
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def token_for(port: int, query: str) -> str:
+    """The field line of a token from the development page."""
+    answer = await fetch(port, "POST", f"/_gateway/development/token?email={query}")
+    assert 200 == answer.status
+    return f"Authorization: Bearer {answer.body.decode().strip()}"
+
+
+def skip_unless_installed(example: Example) -> None:
+    """Python's apps come with the dev group; Node's are installed by hand."""
+    if not example.needs:
+        return
+    if shutil.which("node") is None:
+        pytest.skip("needs node")
+    if not (EXAMPLES / example.folder / example.needs).exists():
+        pytest.skip(f"run `npm install` in examples/{example.folder} first")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("example", APPS, ids=lambda example: example.folder)
+async def test_the_app_greets_whom_the_gateway_has_proven(example: Example, tmp_path: Path) -> None:
+    """401 without a token; with one, the app reads who it is, whatever the client forges."""
+    skip_unless_installed(example)
+    async with serving(example) as port, gateway(CONFIG.format(port=port), tmp_path) as running:
+        stranger = await fetch(running.port, "GET", example.path, *FORGED)
+        token = await token_for(running.port, QUERY)
+        known = await _patiently(running.port, example.path, token, *FORGED)
+        me = await fetch(running.port, "GET", "/_gateway/session", token)
+    assert (401, "unauthenticated") == (stranger.status, stranger.code)
+    assert 200 == known.status
+    assert EMAIL == me.json()["email"]
+    assert {
+        "greeting": f"Hello, {EMAIL}",
+        "issuer": me.json()["issuer"],
+        "email": EMAIL,
+    } == known.json()
+
+
+async def _patiently(port: int, path: str, *fields: str) -> Answer:
+    """The answer, even if the app has to be compiled first."""
+    while True:
+        try:
+            return await fetch(port, "GET", path, *fields)
+        except TimeoutError:
+            continue

@@ -1,0 +1,138 @@
+"""
+What the documentation says is so.
+
+    python -m tests.unit.test_docs
+
+prints the table of docs/errors.md, for when a refusal was added or changed.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from gateway.cli import main
+from gateway.config.load import parse
+from gateway.errors import ANSWERS
+from gateway.proxy import headers
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md")])
+EXAMPLES = sorted(
+    path
+    for pattern in ("*/app.*", "*/requirements.txt", "*/package.json", "nextjs/app/**/*.js")
+    for path in (ROOT / "examples").glob(pattern)
+    if path.is_file()
+)
+
+ENV = {
+    "APP_URL": "http://127.0.0.1:3000",
+    "MAGIC_SECRET_KEY": "sk_live_1234567890",
+    "PUBLIC_URL": "https://app.example.com",
+    "REDIS_URL": "redis://127.0.0.1:6379/0",
+    "SESSION_KEY": "0123456789abcdef0123456789abcdef",
+}
+
+_FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+
+
+def errors_table() -> str:
+    """The table of all problem codes, from the one table in `gateway.errors`."""
+    lines = ["| code | status | title | meaning | standard |", "|---|---|---|---|---|"]
+    for kind, answer in ANSWERS.items():
+        meaning = " ".join((kind.__doc__ or "").split()).replace("``", "`")
+        cells = (f"`{answer.code}`", answer.status.value, answer.title, meaning, answer.source)
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of ``page`` in ``language``."""
+    return [text for named, text in _FENCED.findall(page.read_text()) if named == language]
+
+
+def config_blocks() -> Iterator[tuple[str, str]]:
+    """Every config in the documentation, with where it stands."""
+    for page in PAGES:
+        for number, text in enumerate(blocks(page, "yaml"), 1):
+            yield f"{page.name}-{number}", text
+
+
+def commands(group: click.Group, prefix: str = "gateway") -> Iterator[str]:
+    """All commands, as they are typed."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{prefix} {name}")
+        else:
+            yield f"{prefix} {name}"
+
+
+def in_a_file(path: str) -> str:
+    """Stands for every ``${file:…}``."""
+    return f"a made-up secret in {path}, long enough to be a key"
+
+
+def test_the_page_of_errors_is_the_table() -> None:
+    """Each code, status and meaning is documented as the code has it, in its order."""
+    page = (DOCS / "errors.md").read_text()
+    assert errors_table() in page
+    assert len(ANSWERS) == len(re.findall(r"^\| `", page, re.MULTILINE))
+
+
+@pytest.mark.parametrize("text", [pytest.param(text, id=place) for place, text in config_blocks()])
+def test_configs_in_the_documentation_load(text: str) -> None:
+    """What is pasted from a page is a config."""
+    assert parse(text, "page.md", ENV, in_a_file).routes
+
+
+def test_the_readme_shows_a_config() -> None:
+    """The test above has something to hold."""
+    assert blocks(ROOT / "README.md", "yaml")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.name)
+def test_configs_that_are_shipped_load(path: Path) -> None:
+    """Each of them can be used once its variables are set."""
+    assert parse(path.read_text(), path.name, ENV, in_a_file).routes
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_page_of_apps_shows_the_examples(path: Path) -> None:
+    """The apps on the page are the files that are tested, word for word."""
+    shown = [text for _, text in _FENCED.findall((DOCS / "apps.md").read_text())]
+    assert path.read_text() in shown
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """No link to a file of the repository is broken."""
+    targets = _LINK.findall(page.read_text())
+    assert [] == [target for target in targets if not (page.parent / target).exists()]
+
+
+def test_the_readme_names_every_command() -> None:
+    """There is no command that nobody hears of."""
+    readme = (ROOT / "README.md").read_text()
+    assert [] == [command for command in commands(main) if f"`{command}" not in readme]
+
+
+def test_the_page_of_headers_names_every_field() -> None:
+    """Every field that has a rule of its own stands on the page."""
+    page = (DOCS / "headers.md").read_text().lower()
+    ruled = {
+        *headers.HOP_BY_HOP,
+        *headers.DEFAULT_IDENTITY_NAMES,
+        *headers._OURS,
+        *headers._OVERRIDES,
+        *(f"{prefix}*" for prefix in headers._OUR_PREFIXES),
+        *headers._REQUEST_SPECIAL,
+    }
+    assert [] == sorted(name for name in ruled if f"`{name.lower()}" not in page)
+
+
+if __name__ == "__main__":
+    click.echo(errors_table(), nl=False)
