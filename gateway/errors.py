@@ -79,7 +79,7 @@ class UnsupportedVersion(Refusal):
 
 
 class UnsupportedMethod(Refusal):
-    """A method that the gateway does not forward on any route: CONNECT, TRACE, unknown ones."""
+    """A method that the gateway does not forward on any route."""
 
 
 class UnsupportedCoding(Refusal):

@@ -7,8 +7,6 @@ task; pipelined ones wait in the parser's bounded queue.
 
 import asyncio
 import logging
-import socket
-import struct
 from collections import deque
 from enum import Enum, auto
 from math import inf
@@ -17,7 +15,6 @@ from time import perf_counter
 from gateway.client_ip import caller, parse_address
 from gateway.errors import (
     BadRequest,
-    ExpectationFailed,
     HeadTooLarge,
     InternalError,
     Overloaded,
@@ -30,7 +27,6 @@ from gateway.messages import Caller, Journey, RequestHead
 from gateway.problems import problem
 from gateway.proxy.answers import serialise_reply
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.framing import Framing, request_framing
 from gateway.proxy.http1 import (
     MAX_PIPELINED,
     HttpProcessingError,
@@ -41,7 +37,9 @@ from gateway.proxy.http1 import (
     refusal_for,
     request_parser,
 )
+from gateway.proxy.parting import ClientGone, cut
 from gateway.proxy.plane import DataPlane
+from gateway.proxy.strictness import judge, oversize
 from gateway.proxy.tasks import start
 
 _log = logging.getLogger(__name__)
@@ -51,14 +49,11 @@ _Parsed = tuple[RawRequestMessage, StreamReader]
 _LINGER_S = 2.0
 """How long a client that is still sending may read our answer before the connection goes."""
 
+_LAST_ANSWERS = BadRequest | RequestTimeout | Overloaded | UnsupportedVersion | UnsupportedUpgrade
+"""After these, what the client sends next may be anything."""
+
 _CLIENT_GONE = 499
 """nginx's status for a client that left before the answer; for the log alone."""
-
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-
-
-class ClientGone(Exception):
-    """The client closed the connection while we were writing to it."""
 
 
 class _Phase(Enum):
@@ -197,25 +192,16 @@ class ClientConnection(HttpProtocol):
     # --- from the parser to the task -----------------------------------------------------------
 
     def _take(self, messages: list[_Parsed], size: int) -> None:
-        may_exceed = self._head_bytes + size > self._plane.bounds.head_bytes
+        may_be_long = self._head_bytes + size > self._plane.bounds.head_bytes
         self._head_bytes = 0
         for parsed in messages:
-            self._queue.append(self._oversize(parsed[0], may_exceed=may_exceed) or parsed)
+            too_much = oversize(parsed[0], self._plane.bounds, may_be_long=may_be_long)
+            self._queue.append(too_much or parsed)
         self._body, self._body_bytes = messages[-1][1], messages[-1][1].total_bytes
         if len(self._queue) >= MAX_PIPELINED:
             self._pause_reading_for_buffer()
         if self._task is None:
             self._begin()
-
-    def _oversize(self, message: RawRequestMessage, *, may_exceed: bool) -> Refusal | None:
-        bounds = self._plane.bounds
-        if len(message.raw_headers) > bounds.fields:
-            return HeadTooLarge("too many fields")
-        if may_exceed:
-            size = sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
-            if size + len(message.path) > bounds.head_bytes:
-                return HeadTooLarge("head is too long")
-        return None
 
     def _reject(self, refusal: Refusal) -> None:
         """Answer bytes that are no request, after the requests before them; then close."""
@@ -273,7 +259,7 @@ class ClientConnection(HttpProtocol):
         head = self._begin_request(message)
         started_s = perf_counter()  # the loop of uvloop counts whole milliseconds
         try:
-            framing = self._check(message)
+            framing = judge(message, plane.site.max_body_bytes)
             outbound = await plane.site.admit(head, journey)
             exchange = Exchange(self, outbound, framing, body, plane.site)
             await exchange.run()
@@ -308,19 +294,6 @@ class ClientConnection(HttpProtocol):
             request_id,
         )
 
-    def _check(self, message: RawRequestMessage) -> Framing:
-        """What the parser lets pass and we do not."""
-        headers = message.headers
-        if not (1, 0) <= message.version <= (1, 1):
-            self._close_after = True
-            raise UnsupportedVersion(str(message.version))
-        if message.upgrade:
-            self._close_after = True  # what follows may be in another protocol
-            raise UnsupportedUpgrade(message.method)
-        if headers.get("Expect", "100-continue").lower() != "100-continue":
-            raise ExpectationFailed("not 100-continue")
-        return request_framing(headers, message.version, self._plane.site.max_body_bytes)
-
     # --- answers -------------------------------------------------------------------------------
 
     def _refuse(self, refusal: Refusal, journey: Journey | None) -> None:
@@ -328,9 +301,11 @@ class ClientConnection(HttpProtocol):
         if journey is not None:
             journey.refusal, journey.reason = code, refusal.reason
         if self.has_answered:
-            self._break()
+            self._close_after = True
+            if self.transport is not None:
+                cut(self.transport, self.version)
             return
-        if isinstance(refusal, BadRequest | RequestTimeout | Overloaded):
+        if isinstance(refusal, _LAST_ANSWERS):
             self._close_after = True
         if self._body is not None and not self._body.is_eof():
             self._close_after = True
@@ -401,23 +376,6 @@ class ClientConnection(HttpProtocol):
         self._is_deaf = True
         if self.transport is not None:
             self.transport.abort()
-
-    def _break(self) -> None:
-        """
-        End an answer that cannot be completed, so that the client sees that it is not complete.
-
-        With a length or chunks the missing rest tells; to HTTP/1.0, where the end of the connection
-        may be the end of the body, only a reset does.
-        """
-        self._close_after = True
-        if self.transport is None:
-            return
-        if self.version < (1, 1):
-            sock = self.transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            self.transport.abort()
-        else:
-            self.transport.close()
 
     def _shut(self) -> None:
         """

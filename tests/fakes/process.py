@@ -37,7 +37,7 @@ class GatewayProcess:
 
     def descriptors(self) -> int:
         """How many files and sockets the process holds."""
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     async def wait_until_listening(self) -> None:
         """Read the log until it says where it listens."""

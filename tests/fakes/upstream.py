@@ -98,6 +98,7 @@ class Upstream:
             path = head.target.partition("?")[0]
             if path in self.streams:
                 self.seen.append(head)
+                wire.hand_over()
                 await self.streams[path](head, reader, writer)
                 return
             seen = head._replace(body=await wire.body())
@@ -140,6 +141,10 @@ class _Wire:
             parts.append(bytes(event.data))
         self._rest = self._parser.trailing_data[0]
         return b"".join(parts)
+
+    def hand_over(self) -> None:
+        """Put back what came together with the head, for whoever reads the stream itself."""
+        self._reader._buffer[:0] = self._parser.trailing_data[0]  # type: ignore[attr-defined]
 
     async def _next(self) -> object:
         while (event := self._parser.next_event()) is h11.NEED_DATA:

@@ -34,7 +34,7 @@ LINES = {
         identity.magic identity.directory identity.verifier
         store.*
         proxy.http1 proxy.deadlines proxy.tasks proxy.upstream proxy.plane proxy.exchange
-        proxy.downstream
+        proxy.strictness proxy.parting proxy.downstream
         pages.* telemetry.* admin.*
     """,
     "5 composition": "app serve demo sample_app cli __main__",

@@ -1,0 +1,28 @@
+# Two stages: pip and what it leaves behind stay in the first one.
+FROM python:3.13-slim AS build
+
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY gateway gateway
+RUN python -m venv --without-pip /opt/gateway \
+    && pip --python /opt/gateway/bin/python install --no-cache-dir .
+
+
+FROM python:3.13-slim
+
+# No home, no shell, and no right to write anywhere but /tmp.
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin gateway
+COPY --from=build /opt/gateway /opt/gateway
+
+ENV PATH=/opt/gateway/bin:$PATH \
+    GATEWAY_CONFIG=/etc/gateway/gateway.yaml \
+    PYTHONDONTWRITEBYTECODE=1
+
+USER 10001:10001
+EXPOSE 8080
+
+# The private listener, which is on the container's own loopback and is not published.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
+    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:9090/healthz', timeout=2)"]
+
+ENTRYPOINT ["gateway", "run"]

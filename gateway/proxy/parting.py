@@ -1,0 +1,26 @@
+"""How a connection is ended so that the client understands it."""
+
+import asyncio
+import socket
+import struct
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class ClientGone(Exception):
+    """The client closed the connection while we were writing to it."""
+
+
+def cut(transport: asyncio.Transport, version: tuple[int, int]) -> None:
+    """
+    End an answer that cannot be completed, so that the client sees that it is not complete.
+
+    With a length or chunks the missing rest tells; to HTTP/1.0, where the end of the connection may
+    be the end of the body, only a reset does.
+    """
+    if version >= (1, 1):
+        transport.close()
+        return
+    sock = transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    transport.abort()
