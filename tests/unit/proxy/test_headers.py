@@ -480,3 +480,9 @@ def test_what_connection_names(connection: list[str], expected: set[bytes]) -> N
 def test_our_own_lines_are_serialised_in_order() -> None:
     """Name, colon, space, value and CRLF each."""
     assert b"A: 1\r\nB: \xe9\r\n" == serialise([("A", "1"), ("B", "é")])
+
+
+@pytest.mark.parametrize("scheme", ["NTLM", "Negotiate", "kerberos"])
+def test_credentials_of_a_connection_do_not_pass(scheme: str) -> None:
+    """They prove who a connection is, and connections to the app are shared."""
+    assert [] == kept(("Authorization", f"{scheme} TlRMTVNTUAAB"))
