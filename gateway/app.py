@@ -98,8 +98,8 @@ async def running(settings: Settings, log_fd: int) -> AsyncIterator[Gateway]:
         site = _site(settings, pools, _pipeline(settings, limiter, tokens, sessions))
         log = await stack.enter_async_context(_access_log(log_fd))
         plane = DataPlane(loop, site, _bounds(settings), deadlines, log, time.time)
-        stack.push_async_callback(plane.drain, settings.server.timeouts.drain_s)
         admin_port = await stack.enter_async_context(_admin(settings, store, plane))
+        stack.push_async_callback(plane.drain, settings.server.timeouts.drain_s)
         ports = [
             await plane.listen(host, port, lambda: ClientConnection(plane))
             for host, port in settings.server.listen

@@ -169,6 +169,8 @@ class Journey:
     """
 
     client: str = ""
+    request_id: str = ""
+    """Where there is no `RequestHead` to hold it."""
     host: str = ""
     route: str = ""
     path: str = ""

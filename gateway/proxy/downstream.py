@@ -8,6 +8,7 @@ task; pipelined ones wait in the parser's bounded queue.
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from enum import Enum, auto
 from math import inf
 from time import perf_counter
@@ -27,6 +28,7 @@ from gateway.messages import Caller, Journey, RequestHead
 from gateway.problems import problem
 from gateway.proxy.answers import serialise_reply
 from gateway.proxy.exchange import Exchange
+from gateway.proxy.head_meter import HeadMeter
 from gateway.proxy.http1 import (
     MAX_PIPELINED,
     HttpProcessingError,
@@ -37,7 +39,7 @@ from gateway.proxy.http1 import (
     refusal_for,
     request_parser,
 )
-from gateway.proxy.parting import ClientGone, cut
+from gateway.proxy.parting import ClientGone, Version, cut, finish
 from gateway.proxy.plane import DataPlane
 from gateway.proxy.strictness import judge, oversize
 from gateway.proxy.tasks import start
@@ -48,6 +50,8 @@ _Parsed = tuple[RawRequestMessage, StreamReader]
 
 _LINGER_S = 2.0
 """How long a client that is still sending may read our answer before the connection goes."""
+
+_MAX_QUEUED = MAX_PIPELINED - 1  # one more is being served
 
 _LAST_ANSWERS = BadRequest | RequestTimeout | Overloaded | UnsupportedVersion | UnsupportedUpgrade
 """After these, what the client sends next may be anything."""
@@ -74,11 +78,12 @@ class ClientConnection(HttpProtocol):
 
     __slots__ = (
         "_body",
-        "_body_bytes",
         "_close_after",
-        "_head_bytes",
         "_is_deaf",
+        "_is_serving",
         "_keeps_alive",
+        "_meter",
+        "_method",
         "_phase",
         "_plane",
         "_queue",
@@ -99,14 +104,14 @@ class ClientConnection(HttpProtocol):
         self._parser: RequestParser = request_parser(self, plane.loop, plane.bounds.head_bytes)
         self._queue: deque[_Parsed | Refusal] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._is_serving = False
         self._body: StreamReader | None = None
         """Of the request that was parsed last."""
-        self._body_bytes = 0
-        """How much of it had been parsed when the last bytes came."""
+        self._meter = HeadMeter(plane.bounds.head_bytes)
         self._phase = _Phase.HEAD
         self._is_deaf = False
         """Nothing more is parsed: after a breach of the grammar, where messages end is a guess."""
-        self._head_bytes = 0
+        self._method = ""
         self._read_deadline_s = self._write_deadline_s = inf
         self._close_after = False
         self._keeps_alive = True
@@ -149,20 +154,13 @@ class ClientConnection(HttpProtocol):
             self._is_deaf = True
         if messages:
             self._take(messages, len(data))
-        elif body is not None and was_in_body and self._body_went_on(body):
-            self._head_bytes = 0
-        else:
-            self._count_head(len(data))
-
-    def _body_went_on(self, body: StreamReader) -> bool:
-        """Whether the last bytes were the body's; trailers and chunk extensions are not."""
-        went_on = body.is_eof() or body.total_bytes != self._body_bytes
-        self._body_bytes = body.total_bytes
-        return went_on
-
-    def _count_head(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > self._plane.bounds.head_bytes:
+        elif (
+            body is not None
+            and was_in_body
+            and self._meter.body_went_on(body.total_bytes, is_complete=body.is_eof())
+        ):
+            return
+        elif self._meter.exceeds(len(data)):
             self._reject(HeadTooLarge("head, trailers or chunk extensions grew over the limit"))
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -184,23 +182,22 @@ class ClientConnection(HttpProtocol):
         if self._phase is _Phase.SERVING:
             if self._body is not None:
                 self._body.set_exception(RequestTimeout("idle body"))
-        elif self._phase is _Phase.HEAD and self._head_bytes:
+        elif self._phase is _Phase.HEAD and self._meter.pending_bytes:
             self._reject(RequestTimeout("slow head"))
         elif self.transport is not None:
-            self.transport.abort() if self._phase is _Phase.LINGERING else self.transport.close()
+            self.transport.abort() if self._phase is _Phase.LINGERING else self._close()
 
     # --- from the parser to the task -----------------------------------------------------------
 
     def _take(self, messages: list[_Parsed], size: int) -> None:
-        may_be_long = self._head_bytes + size > self._plane.bounds.head_bytes
-        self._head_bytes = 0
+        self._body = body = messages[-1][1]
+        may_be_long = self._meter.complete(size, body.total_bytes)
         for parsed in messages:
             too_much = oversize(parsed[0], self._plane.bounds, may_be_long=may_be_long)
             self._queue.append(too_much or parsed)
-        self._body, self._body_bytes = messages[-1][1], messages[-1][1].total_bytes
-        if len(self._queue) >= MAX_PIPELINED:
+        if len(self._queue) >= _MAX_QUEUED:
             self._pause_reading_for_buffer()
-        if self._task is None:
+        if not self._is_serving:
             self._begin()
 
     def _reject(self, refusal: Refusal) -> None:
@@ -210,11 +207,11 @@ class ClientConnection(HttpProtocol):
             self._body.set_exception(refusal)  # the breach is in a body that is being forwarded
             return
         self._queue.append(refusal)
-        if self._task is None:
+        if not self._is_serving:
             self._begin()
 
     def _begin(self) -> None:
-        self._phase = _Phase.SERVING
+        self._phase, self._is_serving = _Phase.SERVING, True  # before an eager task begins
         self._read_deadline_s = inf
         task = start(self._plane.loop, self._serve())
         self._task = None if task.done() else task
@@ -226,18 +223,22 @@ class ClientConnection(HttpProtocol):
                 if isinstance(entry, Refusal):
                     self._answer_unparsed(entry)
                 else:
-                    self._parser.message_consumed()
                     await self._serve_one(*entry)
+                    self._parser.message_consumed()
+                if self.writing_paused and not self._close_after:
+                    await self.drain()  # else whoever asks and does not read fills the memory
                 if self._buffer_paused:
                     self._refill()
+        except ClientGone:
+            return
         finally:
-            self._task = None
+            self._task, self._is_serving = None, False
         self._rest()
 
     def _refill(self) -> None:
         """Take what the parser held back while the queue was full."""
         self.data_received(b"")
-        if len(self._queue) < MAX_PIPELINED:
+        if len(self._queue) < _MAX_QUEUED:
             self._resume_reading_for_buffer()
 
     def _rest(self) -> None:
@@ -248,8 +249,9 @@ class ClientConnection(HttpProtocol):
             self._shut()
             return
         bounds = self._plane.bounds
-        self._phase = _Phase.HEAD if self._head_bytes else _Phase.IDLE
-        wait_s = bounds.head_s if self._head_bytes else bounds.keep_alive_s
+        is_in_head = self._meter.pending_bytes > 0
+        self._phase = _Phase.HEAD if is_in_head else _Phase.IDLE
+        wait_s = bounds.head_s if is_in_head else bounds.keep_alive_s
         self._read_deadline_s = self._plane.loop.time() + wait_s
 
     # --- one request ---------------------------------------------------------------------------
@@ -283,16 +285,10 @@ class ClientConnection(HttpProtocol):
         self.version = version = message.version
         self.has_answered = False
         self.status = self.bytes_out = 0
+        self._method = message.method
         self._keeps_alive = not message.should_close
-        return RequestHead(
-            message.method,
-            message.path,
-            version,
-            message.headers,
-            message.raw_headers,
-            self.peer,
-            request_id,
-        )
+        fields = message.headers, message.raw_headers
+        return RequestHead(message.method, message.path, version, *fields, self.peer, request_id)
 
     # --- answers -------------------------------------------------------------------------------
 
@@ -302,20 +298,20 @@ class ClientConnection(HttpProtocol):
             journey.refusal, journey.reason = code, refusal.reason
         if self.has_answered:
             self._close_after = True
-            if self.transport is not None:
-                cut(self.transport, self.version)
+            self._close(cut)
             return
         if isinstance(refusal, _LAST_ANSWERS):
             self._close_after = True
         if self._body is not None and not self._body.is_eof():
             self._close_after = True
         head, body = serialise_reply(reply, self._plane.http_date())
-        self.begin_answer(reply.status, head, body)
+        self.begin_answer(reply.status, head, b"" if self._method == "HEAD" else body)
 
     def _answer_unparsed(self, refusal: Refusal) -> None:
         self._request_id = self._plane.next_request_id()
         self.version, self.has_answered, self._close_after = (1, 1), False, True
-        journey = Journey(client=self.peer.text)
+        self.bytes_out, self._method = 0, ""
+        journey = Journey(client=self.peer.text, request_id=self._request_id)
         self._refuse(refusal, journey)
         self._plane.log(None, journey, self.status, self.bytes_out, 0.0)
 
@@ -377,6 +373,12 @@ class ClientConnection(HttpProtocol):
         if self.transport is not None:
             self.transport.abort()
 
+    def _close(self, how: Callable[[asyncio.Transport, Version], None] = finish) -> None:
+        """Close when all is sent; a client that does not take it in time is cut off."""
+        self._write_deadline_s = self._plane.loop.time() + self._plane.bounds.body_idle_s
+        if self.transport is not None:
+            how(self.transport, self.version)
+
     def _shut(self) -> None:
         """
         Close after the last answer; where the client is still sending, let it read first.
@@ -388,7 +390,7 @@ class ClientConnection(HttpProtocol):
             return
         is_sending = self._is_deaf or (self._body is not None and not self._body.is_eof())
         if not is_sending:
-            self.transport.close()
+            self._close()
             return
         self._is_deaf, self._phase = True, _Phase.LINGERING
         self._read_deadline_s = self._plane.loop.time() + _LINGER_S

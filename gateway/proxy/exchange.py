@@ -6,6 +6,7 @@ in the middle makes the client see a broken message, never a clean end.
 """
 
 import asyncio
+import logging
 from contextlib import suppress
 from http import HTTPStatus
 from math import inf
@@ -14,6 +15,7 @@ from typing import Protocol
 from gateway.errors import (
     BadUpstreamAnswer,
     BodyTooLarge,
+    InternalError,
     Refusal,
     UpstreamUnreachable,
 )
@@ -26,8 +28,11 @@ from gateway.proxy.framing import (
     encode_chunk,
 )
 from gateway.proxy.http1 import RawResponseMessage, StreamReader
+from gateway.proxy.parting import ClientGone
 from gateway.proxy.plane import Site
 from gateway.proxy.upstream import UpstreamConnection
+
+_log = logging.getLogger(__name__)
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
 _SWITCHING_PROTOCOLS = 101
@@ -127,13 +132,14 @@ class Exchange:
             if framing is not None:
                 await self._stream(upstream, framing, body)
         finally:
-            if pump is not None and not pump.done():
-                pump.cancel()
-                with suppress(asyncio.CancelledError):
-                    await pump
-            if not self._sent_body:
-                upstream.abort()
-            self._pool.give_back(upstream)
+            try:
+                if pump is not None and not pump.done():
+                    pump.cancel()
+                    await asyncio.wait([pump])
+            finally:
+                if not self._sent_body:
+                    upstream.abort()
+                self._pool.give_back(upstream)
 
     def _head(self) -> bytes:
         outbound = self._outbound
@@ -148,6 +154,9 @@ class Exchange:
             await self._send_body(upstream)
         except Refusal as refusal:
             upstream.fail(refusal)
+        except Exception:  # noqa: BLE001 (a fault of ours: whoever waits must hear of it)
+            _log.exception("sending a body failed")
+            upstream.fail(InternalError("sending a body failed"))
 
     async def _send_body(self, upstream: UpstreamConnection) -> None:
         is_chunked, sent = self._framing.kind is Kind.CHUNKED, 0
@@ -157,23 +166,27 @@ class Exchange:
                 raise BodyTooLarge("body grew over the limit")
             upstream.write(encode_chunk(data) if is_chunked else data)
             if upstream.writing_paused:
-                upstream.expect_within(self._pool.timeouts.idle_s)
-                await upstream.drain()
-                upstream.expect_within(inf)
+                await upstream.drain_within(self._pool.timeouts.idle_s)
         if is_chunked:
             upstream.write(LAST_CHUNK)
         self._sent_body = True
-        if not upstream.has_answered:
+        if not upstream.final_seen:
             upstream.expect_within(self._pool.timeouts.response_s)
 
     # --- the answer ----------------------------------------------------------------------------
 
     def _interim(self, message: RawResponseMessage) -> None:
-        """Pass on a 1xx answer (RFC 9110 section 15.2); HTTP/1.0 clients know none."""
-        if self._client.version < (1, 1):
+        """
+        Pass on a 1xx answer (RFC 9110 section 15.2).
+
+        HTTP/1.0 clients know none, and one that does not keep up can do without: nothing else would
+        bound what an app may send.
+        """
+        if self._client.version < (1, 1) or self._client.writing_paused:
             return
         fields = self._fields(message)
-        self._client.write(_status_line(message) + fields + b"\r\n")
+        with suppress(ClientGone):
+            self._client.write(_status_line(message) + fields + b"\r\n")
 
     def _begin_answer(self, message: RawResponseMessage, body: StreamReader) -> Framing | None:
         """Send the head, and the body if all of it is there; else how the body is to be framed."""

@@ -4,6 +4,9 @@ import asyncio
 import socket
 import struct
 
+Version = tuple[int, int]
+"""Of HTTP."""
+
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -11,7 +14,12 @@ class ClientGone(Exception):
     """The client closed the connection while we were writing to it."""
 
 
-def cut(transport: asyncio.Transport, version: tuple[int, int]) -> None:
+def finish(transport: asyncio.Transport, _: Version) -> None:
+    """End a connection whose answers are complete."""
+    transport.close()
+
+
+def cut(transport: asyncio.Transport, version: Version) -> None:
     """
     End an answer that cannot be completed, so that the client sees that it is not complete.
 

@@ -61,10 +61,11 @@ class UpstreamConnection(HttpProtocol):
         "_body",
         "_deadline_s",
         "_deadlines",
-        "_final_seen",
         "_interim",
         "_on_lost",
         "_spoilt",
+        "_taking_deadline_s",
+        "final_seen",
         "has_answered",
         "idle_since_s",
         "is_reused",
@@ -84,7 +85,11 @@ class UpstreamConnection(HttpProtocol):
         self._body: StreamReader | None = None
         self._interim: Interim | None = None
         self._deadline_s = inf
-        self._final_seen = False
+        """For the app's next word."""
+        self._taking_deadline_s = inf
+        """For the app to take what was written."""
+        self.final_seen = False
+        """Whether the final answer has begun; 1xx do not count."""
         self._spoilt = False
         self.has_answered = False
         self.idle_since_s = 0.0
@@ -103,7 +108,7 @@ class UpstreamConnection(HttpProtocol):
             self._parser = response_parser(self, self._loop, answers_head=True)
             self._spoilt = True  # the parser is for this answer alone
         self._interim = interim
-        self._final_seen = self.has_answered = False
+        self.final_seen = self.has_answered = False
         self._answer = answer = self._loop.create_future()
         self.write(request)
         return answer
@@ -124,6 +129,14 @@ class UpstreamConnection(HttpProtocol):
         """Fail the exchange if the app does nothing for so long; ``inf`` waits."""
         self._deadline_s = self._loop.time() + seconds
 
+    async def drain_within(self, seconds: float) -> None:
+        """Like `drain`, but fail the exchange if it takes longer."""
+        self._taking_deadline_s = self._loop.time() + seconds
+        try:
+            await self.drain()
+        finally:
+            self._taking_deadline_s = inf
+
     def fail(self, refusal: Refusal) -> None:
         """End the exchange: whoever waits for the head or the body gets ``refusal``."""
         self._spoilt = True
@@ -139,14 +152,23 @@ class UpstreamConnection(HttpProtocol):
         clean = (
             not self._spoilt
             and self.transport is not None
-            and self._final_seen
+            and self.final_seen
             and (self._body is None or self._body.is_eof())
+            and self._is_between_messages()
         )
-        if self._answer is not None and not self._answer.cancel():
-            self._answer.exception()  # looked at, so that the loop does not complain
+        answer = self._answer
+        if answer is not None and not (answer.cancel() or answer.cancelled()):
+            answer.exception()  # looked at, so that the loop does not complain
         self._answer = self._body = self._interim = None
         self._deadline_s = inf
         return clean
+
+    def _is_between_messages(self) -> bool:
+        """Whether nothing of a further answer has come: it would be the next caller's."""
+        try:
+            return self._parser.feed_eof() is None
+        except HttpProcessingError:
+            return False
 
     # --- events --------------------------------------------------------------------------------
 
@@ -171,14 +193,14 @@ class UpstreamConnection(HttpProtocol):
 
     def _take(self, message: RawResponseMessage, body: StreamReader) -> None:
         answer = self._answer
-        if answer is None or answer.done() or self._final_seen:
+        if answer is None or answer.done() or self.final_seen:
             self._spoilt = True  # a second final answer to one request
             return
         self.has_answered = True
         if message.code < _FIRST_FINAL_STATUS and message.code != _SWITCHING_PROTOCOLS:
             self._pass_on(message)
             return
-        self._final_seen = True
+        self.final_seen = True
         self._spoilt = self._spoilt or message.should_close
         self._body = body
         self._deadline_s = inf
@@ -196,6 +218,12 @@ class UpstreamConnection(HttpProtocol):
         self._spoilt = True
         if self._body is None or self._body.is_eof():
             return
+        size = -1
+        while not self._body.is_eof() and self._body.total_bytes != size:
+            size = self._body.total_bytes  # what the parser held back while it was paused
+            self.data_received(b"")
+        if self._body.is_eof():
+            return
         try:
             self._parser.feed_eof()
         except HttpProcessingError:
@@ -209,9 +237,9 @@ class UpstreamConnection(HttpProtocol):
         self._on_lost(self)
 
     def check_deadline(self, now_s: float) -> None:
-        if now_s >= self._deadline_s:
-            self._deadline_s = inf
-            self.fail(UpstreamTimeout("idle body" if self._final_seen else "no answer"))
+        if now_s >= min(self._deadline_s, self._taking_deadline_s):
+            self._deadline_s = self._taking_deadline_s = inf
+            self.fail(UpstreamTimeout("idle body" if self.final_seen else "no answer"))
 
     def abort(self) -> None:
         """Close at once."""
@@ -340,7 +368,8 @@ class UpstreamPool:
 
     def _leave_queue(self, turn: asyncio.Future[None]) -> None:
         if turn.cancelled():
-            self._queue.remove(turn)
+            with suppress(ValueError):  # a lost connection took it out as we left
+                self._queue.remove(turn)
         else:  # the room was given to us as we left
             self._unreserve()
 

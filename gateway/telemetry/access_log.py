@@ -53,7 +53,7 @@ class AccessLog:
         self._buffer += orjson.dumps(
             {
                 "time": round(self._clock(), 3),
-                "id": head.request_id if head else "",
+                "id": head.request_id if head else journey.request_id,
                 "client": journey.client,
                 "method": head.method if head else "",
                 "host": journey.host,

@@ -55,6 +55,25 @@ async def test_the_app_does_not_answer(around: World) -> None:
     await asyncio.wait_for(around.app.lost.wait(), 5)
 
 
+async def test_the_app_invites_a_body_and_does_not_answer(around: World) -> None:
+    """A 100 is no answer: the time for one runs all the same."""
+
+    async def invite(_: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        await writer.drain()
+        await reader.read()
+
+    around.app.streams["/public/invite"] = invite
+    async with connected(around.port) as client:
+        await client.send(
+            b"POST /public/invite HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+            b"Expect: 100-continue\r\n\r\n"
+        )
+        assert 100 == await client.interim()
+        await client.send(b"ok")
+        assert 504 == (await client.answer()).status
+
+
 async def test_the_app_stops_in_the_middle(around: World) -> None:
     """A body that does not go on is broken off, not waited for."""
 
@@ -140,6 +159,22 @@ async def test_a_client_that_does_not_read(around: World) -> None:
     async with connected(around.port) as client:
         await client.send(b"GET /public/flood HTTP/1.1\r\nHost: x\r\n\r\n")
         await asyncio.wait_for(around.app.lost.wait(), 10)
+
+
+async def test_clients_that_ask_and_do_not_read_are_cut_off(around: World) -> None:
+    """What was answered waits for them only so long."""
+    body = b"x" * 40_000
+    around.app.answer(
+        "/public/big", b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    )
+    connections = [connected(around.port) for _ in range(50)]
+    for connection in connections:
+        client = await connection.__aenter__()
+        client.writer.write(b"GET /public/big HTTP/1.1\r\nHost: x\r\n\r\n" * 200)
+    assert 503 == (await around.get("/public/x")).status  # 50 connections are all there may be
+    await _soon(around, "/public/x", status=200)
+    for connection in connections:
+        await connection.__aexit__(None, None, None)
 
 
 async def test_too_many_connections(around: World) -> None:

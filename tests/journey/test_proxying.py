@@ -674,3 +674,116 @@ async def test_the_log_holds_no_secret(around: World) -> None:
 
 async def _is_logged(around: World, count: int) -> bool:
     return len(around.gateway.log_lines()) >= count
+
+
+async def test_a_refusal_of_head_has_no_body(around: World) -> None:
+    """The next answer is where the client looks for it."""
+    async with connected(around.port) as client:
+        for _ in range(2):
+            await client.send(b"HEAD /private HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = await client.answer("HEAD")
+            assert (401, b"") == (answer.status, answer.body)
+
+
+async def test_clients_that_leave_give_their_place_back(around: World) -> None:
+    """Both connections to the app are free again at once."""
+
+    async def hang(_: Seen, reader: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    around.app.streams["/public/hang"] = hang
+    for _ in range(6):
+        around.app.arrived.clear()
+        async with connected(around.port) as client:
+            await client.send(GET.replace(b"/x", b"/hang"))
+            await around.app.arrived.wait()
+    assert 200 == (await around.get("/public/x")).status
+
+
+async def test_a_second_answer_in_parts_is_nobodys(around: World) -> None:
+    """Its beginning came with the first one: the connection is not used again (CVE-2026-71324)."""
+
+    async def poison(_: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        writer.write(first + b"HTTP/1.1 200 OK\r\nX-Pois")
+        await writer.drain()
+        await reader.read(1)
+        writer.write(b"on: yes\r\nContent-Length: 6\r\n\r\npoison")
+        await writer.drain()
+
+    around.app.streams["/public/p"] = poison
+    assert b"ok" == (await around.get("/public/p")).body
+    assert b"hello" == (await around.get("/public/x")).body
+
+
+async def test_many_small_chunks_and_the_end_of_the_connection(around: World) -> None:
+    """What the parser held back is not lost when the app closes."""
+
+    async def trickle(_: Seen, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(b"1\r\nx\r\n" * 4097)
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.write(b"5\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n")
+        await writer.drain()
+
+    around.app.streams["/public/chunks"] = trickle
+    answer = await around.get("/public/chunks")
+
+    assert (b"x" * 4097 + b"helloworld", True) == (answer.body, answer.is_complete)
+
+
+async def test_pipelining_behind_a_body(around: World) -> None:
+    """Twenty requests behind one whose body came late are all answered."""
+    async with connected(around.port) as client:
+        await client.send(b"POST /public/x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+        await around.app.arrived.wait()
+        await client.send(b"12345" + GET * 20)
+        assert [200] * 21 == [(await client.answer()).status for _ in range(21)]
+
+
+@pytest.mark.parametrize("before", [b"", GET, GET * 16])
+async def test_a_long_head_behind_other_requests(around: World, before: bytes) -> None:
+    """Wherever in a read a head begins, its bound holds."""
+    long = b"GET /public/long HTTP/1.1\r\nHost: x\r\n" + (b"X: " + b"x" * 3000 + b"\r\n") * 10
+    async with connected(around.port) as client:
+        await client.send(before + long)
+        await asyncio.sleep(0.05)
+        await client.send(b"\r\n")
+        statuses = [(await client.answer()).status for _ in range(before.count(GET) + 1)]
+
+    assert [200] * before.count(GET) + [431] == statuses
+    assert not any(seen.target == "/public/long" for seen in around.app.seen)
+
+
+async def test_asking_without_reading_does_not_fill_the_memory(around: World) -> None:
+    """Answers wait in the app, not here, for a client that does not take them."""
+    body = b"x" * 60_000
+    around.app.answer(
+        "/public/big", b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    )
+    await around.get("/public/big")
+    before = around.gateway.resident_bytes()
+    async with connected(around.port) as client:
+        client.writer.write(GET.replace(b"/x", b"/big") * 3000)
+        await asyncio.sleep(1)
+        assert around.gateway.resident_bytes() - before < 32 << 20
+
+
+async def test_a_flood_of_interim_answers(around: World) -> None:
+    """A client that does not read is spared them; the memory is too."""
+    hint = b"HTTP/1.1 103 Early Hints\r\nLink: <%b>\r\n\r\n" % (b"x" * 8000)
+
+    async def flood(_: Seen, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _number in range(10_000):
+            writer.write(hint)
+            await writer.drain()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    around.app.streams["/public/hints"] = flood
+    before = around.gateway.resident_bytes()
+    async with connected(around.port) as client:
+        await client.send(GET.replace(b"/x", b"/hints"))
+        await asyncio.sleep(1)
+        assert around.gateway.resident_bytes() - before < 32 << 20

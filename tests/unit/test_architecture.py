@@ -22,7 +22,7 @@ LINES = {
         sessions.session sessions.cookie sessions.seal sessions.cache
         identity.credentials identity.did_token identity.metadata
         identity.bounded identity.circuit identity.foreign
-        proxy.headers proxy.framing proxy.answers
+        proxy.headers proxy.framing proxy.answers proxy.head_meter
         config.*
     """,
     "2 ports": "ports",
