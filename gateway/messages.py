@@ -169,8 +169,6 @@ class Journey:
     """
 
     client: str = ""
-    request_id: str = ""
-    """Where there is no `RequestHead` to hold it."""
     host: str = ""
     route: str = ""
     path: str = ""
@@ -178,3 +176,5 @@ class Journey:
     auth_method: str = ""
     refusal: str = ""
     reason: str = ""
+    request_id: str = ""
+    """Where there is no `RequestHead` to hold it."""
