@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from aiohttp import web
@@ -32,6 +33,7 @@ from gateway.proxy.deadlines import Deadlines
 from gateway.proxy.downstream import ClientConnection
 from gateway.proxy.headers import AnswerFields, IdentityNames, RequestFields
 from gateway.proxy.http1 import require_c_parsers
+from gateway.proxy.outbox import Outbox
 from gateway.proxy.plane import Bounds, DataPlane, Site
 from gateway.proxy.upstream import Connect, UpstreamConnection, UpstreamPool, UpstreamTimeouts
 from gateway.ratelimit.local import LocalLimiter
@@ -46,7 +48,16 @@ from gateway.store.redis import RedisStore
 from gateway.telemetry.access_log import AccessLog
 
 _LOG_FLUSH_S = 0.1
+_PAGES_CONNECTIONS = 64
 _LONGEST_SWEEP_S, _SHORTEST_SWEEP_S = 1.0, 0.02
+
+
+class Sockets(NamedTuple):
+    """What all connections of a process share."""
+
+    loop: asyncio.AbstractEventLoop
+    deadlines: Deadlines
+    outbox: Outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +100,16 @@ async def running(settings: Settings, log_fd: int) -> AsyncIterator[Gateway]:
         )
         deadlines = Deadlines(loop, _sweep_s(settings))
         stack.callback(deadlines.close)
+        outbox = Outbox(loop)
         pages = await stack.enter_async_context(_pages(settings, sessions, magic.development))
         limiter = RedisLimiter(store, LocalLimiter())
         stack.push_async_callback(limiter.aclose)
-        pools = _pools(settings, deadlines, pages, loop)
+        pools = _pools(settings, Sockets(loop, deadlines, outbox), pages)
         for pool in pools.values():
             stack.callback(pool.close)
         site = _site(settings, pools, _pipeline(settings, limiter, tokens, sessions))
         log = await stack.enter_async_context(_access_log(log_fd))
-        plane = DataPlane(loop, site, _bounds(settings), deadlines, log, time.time)
+        plane = DataPlane(loop, site, _bounds(settings), deadlines, outbox, log, time.time)
         admin_port = await stack.enter_async_context(_admin(settings, store, plane))
         stack.push_async_callback(plane.drain, settings.server.timeouts.drain_s)
         ports = [
@@ -262,29 +274,29 @@ def _identity_names(settings: Settings) -> IdentityNames:
     return IdentityNames(names.issuer, names.email, names.public_address, names.phone)
 
 
-def _pools(
-    settings: Settings,
-    deadlines: Deadlines,
-    pages: PagesServer,
-    loop: asyncio.AbstractEventLoop,
-) -> dict[str, UpstreamPool]:
-    pools = {
-        name: _pool(upstream, deadlines, loop) for name, upstream in settings.upstreams.items()
-    }
+def _pools(settings: Settings, sockets: Sockets, pages: PagesServer) -> dict[str, UpstreamPool]:
+    pools = {name: _pool(upstream, sockets) for name, upstream in settings.upstreams.items()}
     pools[PAGES] = UpstreamPool(
-        loop, pages.connect, deadlines, UpstreamTimeouts(), max_connections=64
+        sockets.loop,
+        pages.connect,
+        sockets.deadlines,
+        sockets.outbox,
+        UpstreamTimeouts(),
+        max_connections=_PAGES_CONNECTIONS,
     )
     return pools
 
 
-def _pool(
-    upstream: UpstreamSettings, deadlines: Deadlines, loop: asyncio.AbstractEventLoop
-) -> UpstreamPool:
+def _pool(upstream: UpstreamSettings, sockets: Sockets) -> UpstreamPool:
     times = upstream.timeouts
-    timeouts = UpstreamTimeouts(times.connect_s, times.response_s, times.idle_s)
     host, port = upstream.servers[0]
     return UpstreamPool(
-        loop, _connector(loop, host, port), deadlines, timeouts, upstream.connections
+        sockets.loop,
+        _connector(sockets.loop, host, port),
+        sockets.deadlines,
+        sockets.outbox,
+        UpstreamTimeouts(times.connect_s, times.response_s, times.idle_s),
+        upstream.connections,
     )
 
 

@@ -154,11 +154,7 @@ class ClientConnection(HttpProtocol):
             self._is_deaf = True
         if messages:
             self._take(messages, len(data))
-        elif (
-            body is not None
-            and was_in_body
-            and self._meter.body_went_on(body.total_bytes, is_complete=body.is_eof())
-        ):
+        elif body is not None and was_in_body and self._meter.body_went_on(body):
             return
         elif self._meter.exceeds(len(data)):
             self._reject(HeadTooLarge("head, trailers or chunk extensions grew over the limit"))
@@ -327,14 +323,18 @@ class ClientConnection(HttpProtocol):
         else:
             hop = b"\r\n\r\n"
         request_id = self._request_id.encode("ascii")
-        self.write(b"".join((head, b"X-Request-Id: ", request_id, hop, body)))
+        data = b"".join((head, b"X-Request-Id: ", request_id, hop, body))
+        self._plane.outbox.write_soon(self._to(data), data)
 
     def write(self, data: bytes) -> None:
         """Send more. Raises `ClientGone`."""
+        self._plane.outbox.write(self._to(data), data)
+
+    def _to(self, data: bytes) -> asyncio.Transport:
         if self.transport is None:
             raise ClientGone
         self.bytes_out += len(data)
-        self.transport.write(data)
+        return self.transport
 
     async def drain(self) -> None:
         """Wait until the client keeps up. Raises `ClientGone`."""
@@ -377,6 +377,7 @@ class ClientConnection(HttpProtocol):
         """Close when all is sent; a client that does not take it in time is cut off."""
         self._write_deadline_s = self._plane.loop.time() + self._plane.bounds.body_idle_s
         if self.transport is not None:
+            self._plane.outbox.flush()
             how(self.transport, self.version)
 
     def _shut(self) -> None:
@@ -395,4 +396,5 @@ class ClientConnection(HttpProtocol):
         self._is_deaf, self._phase = True, _Phase.LINGERING
         self._read_deadline_s = self._plane.loop.time() + _LINGER_S
         self._resume_transport_reading()
+        self._plane.outbox.flush()
         self.transport.write_eof()

@@ -1,5 +1,17 @@
 """How much of what a client sends is head: the parser bounds lines, but not their sum."""
 
+from typing import Protocol
+
+
+class Body(Protocol):
+    """A body that is being parsed."""
+
+    total_bytes: int
+    """How much of it has come."""
+
+    def is_eof(self) -> bool:
+        """Whether that is all of it."""
+
 
 class HeadMeter:
     """
@@ -34,10 +46,10 @@ class HeadMeter:
         self.pending_bytes, self._body_bytes, self._is_uncertain = 0, body_bytes, not is_known
         return may_be_long
 
-    def body_went_on(self, body_bytes: int, *, is_complete: bool) -> bool:
-        """Whether the last read held some of the body, of which ``body_bytes`` have come by now."""
-        went_on = is_complete or body_bytes != self._body_bytes
-        self._body_bytes = body_bytes
+    def body_went_on(self, body: Body) -> bool:
+        """Whether the last read held some of ``body``, or its end."""
+        went_on = body.is_eof() or body.total_bytes != self._body_bytes
+        self._body_bytes = body.total_bytes
         if went_on:
             self.pending_bytes = 0
         return went_on

@@ -13,6 +13,7 @@ from gateway.pipeline import Admit
 from gateway.ports import Clock
 from gateway.proxy.deadlines import Deadlines, HasDeadline
 from gateway.proxy.headers import AnswerFields
+from gateway.proxy.outbox import Outbox
 from gateway.proxy.upstream import UpstreamPool
 
 _BACKLOG = 1024
@@ -71,6 +72,7 @@ class DataPlane:
         site: Site,
         bounds: Bounds,
         deadlines: Deadlines,
+        outbox: Outbox,
         log: LogRequest,
         clock: Clock,
     ) -> None:
@@ -78,6 +80,7 @@ class DataPlane:
         self.site = site
         self.bounds = bounds
         self.log = log
+        self.outbox = outbox
         self.is_draining = False
         self._deadlines = deadlines
         self._clock = clock

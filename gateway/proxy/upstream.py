@@ -28,6 +28,7 @@ from gateway.proxy.http1 import (
     StreamReader,
     response_parser,
 )
+from gateway.proxy.outbox import Outbox
 
 _FIRST_FINAL_STATUS = 200
 _SWITCHING_PROTOCOLS = 101
@@ -63,6 +64,7 @@ class UpstreamConnection(HttpProtocol):
         "_deadlines",
         "_interim",
         "_on_lost",
+        "_outbox",
         "_spoilt",
         "_taking_deadline_s",
         "final_seen",
@@ -75,11 +77,13 @@ class UpstreamConnection(HttpProtocol):
         self,
         loop: asyncio.AbstractEventLoop,
         deadlines: Deadlines,
+        outbox: Outbox,
         on_lost: "Callable[[UpstreamConnection], None]",
     ) -> None:
         super().__init__(loop)
         self._parser: ResponseParser = response_parser(self, loop)
         self._deadlines = deadlines
+        self._outbox = outbox
         self._on_lost = on_lost
         self._answer: asyncio.Future[AnswerHead] | None = None
         self._body: StreamReader | None = None
@@ -110,13 +114,14 @@ class UpstreamConnection(HttpProtocol):
         self._interim = interim
         self.final_seen = self.has_answered = False
         self._answer = answer = self._loop.create_future()
-        self.write(request)
+        if self.transport is not None:
+            self._outbox.write_soon(self.transport, request)
         return answer
 
     def write(self, data: bytes) -> None:
         """Send more of the request; what a lost connection means the answer's future tells."""
         if self.transport is not None:
-            self.transport.write(data)
+            self._outbox.write(self.transport, data)
 
     async def drain(self) -> None:
         """Wait until the app has taken what was written. Raises `UpstreamUnreachable`."""
@@ -267,6 +272,7 @@ class UpstreamPool:
         loop: asyncio.AbstractEventLoop,
         connect: Connect,
         deadlines: Deadlines,
+        outbox: Outbox,
         timeouts: UpstreamTimeouts,
         max_connections: int,
     ) -> None:
@@ -274,6 +280,7 @@ class UpstreamPool:
         self._loop = loop
         self._connect = connect
         self._deadlines = deadlines
+        self._outbox = outbox
         self._max_connections = max_connections
         self._idle: deque[UpstreamConnection] = deque()
         self._count = 0
@@ -338,7 +345,7 @@ class UpstreamPool:
             connection.abort()
 
     def _make(self) -> UpstreamConnection:
-        return UpstreamConnection(self._loop, self._deadlines, self._lost)
+        return UpstreamConnection(self._loop, self._deadlines, self._outbox, self._lost)
 
     def _lost(self, connection: UpstreamConnection) -> None:
         if connection not in self._open:
