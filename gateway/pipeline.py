@@ -89,23 +89,20 @@ class Pipeline:
         if route.auth is Auth.NONE:
             return None
         try:
-            identity = await self._identify(head)
+            match credential(head.headers, self.cookie_name):
+                case None:
+                    pass
+                case DidToken(text=token):
+                    return await self.tokens.verify(token)
+                case SessionCookie(value=cookie):
+                    return await self.sessions.find(cookie)
+                case never:
+                    assert_never(never)
         except SessionEnded:
             # A browser keeps sending a dead cookie: where signing in is optional, it means nobody.
             if route.auth is Auth.REQUIRED:
                 raise
             return None
-        if identity is None and route.auth is Auth.REQUIRED:
+        if route.auth is Auth.REQUIRED:
             raise Unauthenticated("no credential")
-        return identity
-
-    async def _identify(self, head: RequestHead) -> Identity | None:
-        match credential(head.headers, self.cookie_name):
-            case None:
-                return None
-            case DidToken(text=token):
-                return await self.tokens.verify(token)
-            case SessionCookie(value=cookie):
-                return await self.sessions.find(cookie)
-            case never:
-                assert_never(never)
+        return None

@@ -221,7 +221,7 @@ class ClientConnection(HttpProtocol):
                 else:
                     await self._serve_one(*entry)
                     self._parser.message_consumed()
-                if self.writing_paused and not self._close_after:
+                if self._paused and not self._close_after:
                     await self.drain()  # else whoever asks and does not read fills the memory
                 if self._buffer_paused:
                     self._refill()

@@ -195,9 +195,11 @@ class RequestFields:
 
     def _has_no_other_cookie(self, headers: CIMultiDictProxy[str]) -> bool:
         """Whether the Cookie field, if there is one, holds our pair alone: then all of it goes."""
-        cookies = headers.getall("Cookie", ())
-        return not cookies or (
-            len(cookies) == 1 and cookies[0].startswith(self._cookie_pair) and ";" not in cookies[0]
+        if "Cookie" not in headers:
+            return True
+        cookies = headers.getall("Cookie")
+        return len(cookies) == 1 and (
+            cookies[0].startswith(self._cookie_pair) and ";" not in cookies[0]
         )
 
     def _kept(self, fate: _Fate, value: bytes, route: Route) -> bytes | None:
@@ -263,9 +265,11 @@ def nominated_fields(headers: CIMultiDictProxy[str]) -> frozenset[bytes]:
     ``Host`` is written by us whatever is said here; so are all fields that carry an identity
     (GHSA-w9mr-28mw-j8hg, CVE-2024-45410).
     """
-    lines = headers.getall("Connection", ())
-    if not lines or (len(lines) == 1 and lines[0] in _COMMON_OPTIONS):
-        return frozenset()
+    if "Connection" not in headers:
+        return _NONE_NOMINATED
+    lines = headers.getall("Connection")
+    if len(lines) == 1 and lines[0] in _COMMON_OPTIONS:
+        return _NONE_NOMINATED
     return frozenset(
         option.strip().lower().encode("utf-8", "surrogateescape")
         for line in lines
@@ -273,6 +277,7 @@ def nominated_fields(headers: CIMultiDictProxy[str]) -> frozenset[bytes]:
     )
 
 
+_NONE_NOMINATED: frozenset[bytes] = frozenset()
 _COMMON_OPTIONS = frozenset({"keep-alive", "close", "Keep-Alive", "Close"})
 
 

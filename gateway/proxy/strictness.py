@@ -11,6 +11,7 @@ from gateway.proxy.framing import Framing, request_framing
 from gateway.proxy.http1 import RawRequestMessage
 from gateway.proxy.plane import Bounds
 
+_VERSIONS = ((1, 1), (1, 0))
 _FIELD_OVERHEAD = 4  # ": " and CRLF
 
 
@@ -22,7 +23,7 @@ def judge(message: RawRequestMessage, max_body_bytes: int) -> Framing:
     `UnsupportedUpgrade`, `ExpectationFailed`, and what `request_framing` raises.
     """
     headers, version = message.headers, message.version
-    if not (1, 0) <= version <= (1, 1):
+    if version not in _VERSIONS:
         raise UnsupportedVersion(str(version))
     if message.upgrade:
         raise UnsupportedUpgrade(message.method)

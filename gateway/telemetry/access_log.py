@@ -52,7 +52,7 @@ class AccessLog:
             return
         self._buffer += orjson.dumps(
             {
-                "time": round(self._clock(), 3),
+                "time": int(self._clock() * 1000) / 1000,
                 "id": head.request_id if head else journey.request_id,
                 "client": journey.client,
                 "method": head.method if head else "",
@@ -61,7 +61,7 @@ class AccessLog:
                 "route": journey.route,
                 "status": status,
                 "bytes": bytes_out,
-                "ms": round(duration_s * 1000, 3),
+                "ms": int(duration_s * 1_000_000) / 1000,
                 "issuer": journey.issuer,
                 "auth": journey.auth_method,
                 "refusal": journey.refusal,

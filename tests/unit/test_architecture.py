@@ -33,7 +33,8 @@ LINES = {
         identity.single_flight identity.minting identity.development
         identity.magic identity.directory identity.verifier
         store.*
-        proxy.http1 proxy.outbox proxy.deadlines proxy.tasks proxy.upstream proxy.plane proxy.exchange
+        proxy.http1 proxy.outbox
+        proxy.deadlines proxy.tasks proxy.upstream proxy.plane proxy.exchange
         proxy.strictness proxy.parting proxy.downstream
         pages.* telemetry.* admin.*
     """,
