@@ -86,7 +86,7 @@ class ServerCaps(Section):
     """How much a client may send."""
 
     connections: Count = 10_000
-    """Connections at one time; more wait in the kernel's queue."""
+    """Connections at one time; one more is answered 503 and closed."""
     head_bytes: Size = 16 << 10
     """Request line and header fields together."""
     fields: Count = 100

@@ -75,6 +75,7 @@ _OVERRIDES = frozenset(
 _FOLD = str.maketrans(dict.fromkeys("_.!#$%&'*+^`|~", "-"))
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _MAX_LEARNT = 1024
+_MAX_USERS = 4096
 _CRLF = b"\r\n"
 
 
@@ -152,7 +153,8 @@ class RequestFields:
         self._public_host = public_host
         self._reserved = frozenset(map(fold, {*names, *DEFAULT_IDENTITY_NAMES})) | _OURS
         self._fates = _Fates(self._judge)
-        self._identity_block = lru_cache(maxsize=4096)(self._serialise_user)
+        self._users: dict[int, tuple[User, bytes]] = {}
+        self._hop_block = lru_cache(maxsize=4096)(_serialise_hop)
 
     def rewrite(
         self,
@@ -165,14 +167,7 @@ class RequestFields:
         """The field lines for the app, each with its CRLF; framing is not among them."""
         host = head.headers.get("Host") or self._public_host
         lines = self._strip(head, route)
-        ours = (
-            f"Host: {host}\r\n"
-            "Via: 1.1 gateway\r\n"
-            f"X-Forwarded-For: {client.text}\r\n"
-            f"X-Forwarded-Proto: {scheme}\r\n"
-            f"X-Forwarded-Host: {host}\r\n"
-            f"X-Request-Id: {head.request_id}\r\n".encode("latin-1")
-        )
+        ours = self._hop_block(host, client.text, scheme) + head.request_id.encode("ascii") + _CRLF
         if identity is not None:
             ours += self._identity_block(identity.user)
             if route.is_internal:
@@ -226,6 +221,15 @@ class RequestFields:
             return _Fate.DROP
         return _REQUEST_SPECIAL.get(name.lower(), _Fate.KEEP)
 
+    def _identity_block(self, user: User) -> bytes:
+        """The lines of `_serialise_user`, made once for each object: hashing one costs more."""
+        known = self._users.get(id(user))
+        if known is None or known[0] is not user:
+            if len(self._users) >= _MAX_USERS:
+                self._users.clear()
+            known = self._users[id(user)] = user, self._serialise_user(user)  # its id stays its own
+        return known[1]
+
     def _serialise_user(self, user: User) -> bytes:
         values = (user.issuer, user.email, user.public_address, user.phone)
         return b"".join(
@@ -233,6 +237,18 @@ class RequestFields:
             for name, value in zip(self._names, values, strict=True)
             if value
         )
+
+
+def _serialise_hop(host: str, client: str, scheme: str) -> bytes:
+    """What is the same for all requests of a client; ends where the request's id belongs."""
+    return (
+        f"Host: {host}\r\n"
+        "Via: 1.1 gateway\r\n"
+        f"X-Forwarded-For: {client}\r\n"
+        f"X-Forwarded-Proto: {scheme}\r\n"
+        f"X-Forwarded-Host: {host}\r\n"
+        "X-Request-Id: "
+    ).encode("latin-1")
 
 
 _REQUEST_SPECIAL: Mapping[str, _Fate] = {

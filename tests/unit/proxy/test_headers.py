@@ -486,3 +486,14 @@ def test_our_own_lines_are_serialised_in_order() -> None:
 def test_credentials_of_a_connection_do_not_pass(scheme: str) -> None:
     """They prove who a connection is, and connections to the app are shared."""
     assert [] == kept(("Authorization", f"{scheme} TlRMTVNTUAAB"))
+
+
+def test_lines_of_many_people_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered of people is bounded, and whoever comes again has the same lines."""
+    monkeypatch.setattr(module, "_MAX_USERS", 3)
+    fields = RequestFields(IdentityNames(), COOKIE, "localhost")
+    people = [User(f"did:ethr:0x{number}") for number in range(10)]
+    first = [fields._identity_block(user) for user in people]
+
+    assert len(fields._users) <= 3
+    assert first == [fields._identity_block(user) for user in people]
