@@ -497,3 +497,4 @@ def test_lines_of_many_people_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) 
 
     assert len(fields._users) <= 3
     assert first == [fields._identity_block(user) for user in people]
+    assert fields._identity_block(people[-1]) is fields._identity_block(people[-1])
