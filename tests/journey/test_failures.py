@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CONFIG_CHANGES = {
     "timeouts": "{head: 500ms, body_idle: 500ms, keep_alive: 1s, drain: 2s}",
-    "app_timeouts": "{connect: 500ms, response: 500ms, idle: 500ms}",
+    "app_timeouts": "{connect: 1s, response: 1s, idle: 1s}",
     "max": "{connections: 50}",
 }
 
