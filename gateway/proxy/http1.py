@@ -12,7 +12,7 @@ from aiohttp import http_parser
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.http_parser import RawRequestMessage, RawResponseMessage
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.streams import StreamReader
 
 from gateway.errors import BadRequest, HeadTooLarge, Refusal, StartError
 
@@ -46,7 +46,6 @@ ResponseParser = http_parser.HttpResponseParser
 
 __all__ = [
     "BODY_BUFFER_BYTES",
-    "EMPTY_PAYLOAD",
     "HttpProcessingError",
     "HttpProtocol",
     "RawRequestMessage",

@@ -70,7 +70,6 @@ class UpstreamConnection(HttpProtocol):
         "final_seen",
         "has_answered",
         "idle_since_s",
-        "is_reused",
     )
 
     def __init__(
@@ -97,7 +96,6 @@ class UpstreamConnection(HttpProtocol):
         self._spoilt = False
         self.has_answered = False
         self.idle_since_s = 0.0
-        self.is_reused = False
 
     # --- one exchange --------------------------------------------------------------------------
 
@@ -123,22 +121,21 @@ class UpstreamConnection(HttpProtocol):
         if self.transport is not None:
             self._outbox.write(self.transport, data)
 
-    async def drain(self) -> None:
-        """Wait until the app has taken what was written. Raises `UpstreamUnreachable`."""
-        try:
-            await self._drain_helper()
-        except ConnectionError as error:
-            raise UpstreamUnreachable(type(error).__name__) from error
-
     def expect_within(self, seconds: float) -> None:
         """Fail the exchange if the app does nothing for so long; ``inf`` waits."""
         self._deadline_s = self._loop.time() + seconds
 
     async def drain_within(self, seconds: float) -> None:
-        """Like `drain`, but fail the exchange if it takes longer."""
+        """
+        Wait until the app has taken what was written; fail the exchange if it takes longer.
+
+        Raises `UpstreamUnreachable`.
+        """
         self._taking_deadline_s = self._loop.time() + seconds
         try:
-            await self.drain()
+            await self._drain_helper()
+        except ConnectionError as error:
+            raise UpstreamUnreachable(type(error).__name__) from error
         finally:
             self._taking_deadline_s = inf
 
@@ -298,7 +295,6 @@ class UpstreamPool:
                 break
             self._idle.pop()
             if connection.transport is not None and not connection.transport.is_closing():
-                connection.is_reused = True
                 return connection
         self._close_stale(now_s)
         return None
