@@ -35,7 +35,8 @@ from gateway.proxy.headers import AnswerFields, IdentityNames, RequestFields
 from gateway.proxy.http1 import require_c_parsers
 from gateway.proxy.outbox import Outbox
 from gateway.proxy.plane import Bounds, DataPlane, Site
-from gateway.proxy.upstream import Connect, UpstreamConnection, UpstreamPool, UpstreamTimeouts
+from gateway.proxy.pool import Connect, UpstreamPool
+from gateway.proxy.upstream import UpstreamConnection, UpstreamTimeouts
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.redis import RedisLimiter
 from gateway.routing import RouteTable

@@ -75,7 +75,7 @@ class PagesServer:
         await self._runner.cleanup()
 
     async def connect(self, make: Callable[[], UpstreamConnection]) -> UpstreamConnection:
-        """A connection to the pages; see `gateway.proxy.upstream.Connect`."""
+        """A connection to the pages; see `gateway.proxy.pool.Connect`."""
         loop = asyncio.get_running_loop()
         server = self._runner.server
         if server is None:

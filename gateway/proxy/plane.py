@@ -14,7 +14,8 @@ from gateway.ports import Clock
 from gateway.proxy.deadlines import Deadlines, HasDeadline
 from gateway.proxy.headers import AnswerFields
 from gateway.proxy.outbox import Outbox
-from gateway.proxy.upstream import UpstreamPool
+from gateway.proxy.pool import UpstreamPool
+from gateway.telemetry.tally import Tally
 
 _BACKLOG = 1024
 
@@ -81,6 +82,7 @@ class DataPlane:
         self.bounds = bounds
         self.log = log
         self.outbox = outbox
+        self.tally = Tally()
         self.is_draining = False
         self._deadlines = deadlines
         self._clock = clock

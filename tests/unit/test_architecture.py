@@ -34,7 +34,7 @@ LINES = {
         identity.magic identity.directory identity.verifier
         store.*
         proxy.http1 proxy.outbox
-        proxy.deadlines proxy.tasks proxy.upstream proxy.plane proxy.exchange
+        proxy.deadlines proxy.tasks proxy.upstream proxy.pool proxy.plane proxy.exchange
         proxy.strictness proxy.parting proxy.downstream
         pages.* telemetry.* admin.*
     """,
