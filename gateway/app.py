@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import secrets
+import socket
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +30,7 @@ from gateway.pages.routes import PAGES, page_routes
 from gateway.pages.session import SessionPages
 from gateway.pipeline import Pipeline
 from gateway.ports import Sessions, Store
+from gateway.proxy import listen
 from gateway.proxy.deadlines import Deadlines
 from gateway.proxy.downstream import ClientConnection
 from gateway.proxy.headers import AnswerFields, IdentityNames, RequestFields
@@ -66,18 +68,21 @@ class Gateway:
     """A gateway that is serving."""
 
     ports: tuple[int, ...]
-    """The TCP ports that it listens on, in the order of ``server.listen``."""
+    """The TCP ports that it listens on, each once, in the order of ``server.listen``."""
     admin_port: int | None
     development: DevelopmentMagic | None
 
 
 @asynccontextmanager
-async def running(settings: Settings, log_fd: int) -> AsyncIterator[Gateway]:
+async def running(
+    settings: Settings, log_fd: int, sockets: Sequence[socket.socket] | None = None
+) -> AsyncIterator[Gateway]:
     """
     A gateway that serves until the context ends; then it drains.
 
-    ``log_fd`` takes the access log. Raises `StartError`, or `MagicUnavailable` where Magic has to
-    be asked for the client id.
+    ``log_fd`` takes the access log. ``sockets`` are listening already, see `bind_all`; without them
+    the gateway binds what ``server.listen`` names. Raises `StartError`, or `MagicUnavailable` where
+    Magic has to be asked for the client id.
     """
     require_c_parsers()
     require_coincurve()
@@ -113,11 +118,23 @@ async def running(settings: Settings, log_fd: int) -> AsyncIterator[Gateway]:
         plane = DataPlane(loop, site, _bounds(settings), deadlines, outbox, log, time.time)
         admin_port = await stack.enter_async_context(_admin(settings, store, plane))
         stack.push_async_callback(plane.drain, settings.server.timeouts.drain_s)
-        ports = [
-            await plane.listen(host, port, lambda: ClientConnection(plane))
-            for host, port in settings.server.listen
-        ]
+        listening = bind_all(settings) if sockets is None else sockets
+        for sock in listening:
+            plane.closes(await listen.serve(loop, sock, lambda: ClientConnection(plane)))
+        ports = dict.fromkeys(map(listen.port_of, listening))
         yield Gateway(tuple(ports), admin_port, magic.development)
+
+
+def bind_all(settings: Settings, *, reuse_port: bool = False) -> tuple[socket.socket, ...]:
+    """The listening sockets of all that ``server.listen`` names. Raises `StartError`."""
+    with ExitStack() as undo:
+        sockets = [
+            undo.enter_context(sock)
+            for address in settings.server.listen
+            for sock in listen.bind(address, reuse_port=reuse_port)
+        ]
+        undo.pop_all()
+    return tuple(sockets)
 
 
 # --- the store ---------------------------------------------------------------------------------

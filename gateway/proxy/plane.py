@@ -3,21 +3,19 @@
 import asyncio
 import itertools
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from email.utils import formatdate
 from typing import NamedTuple, Protocol
 
-from gateway.errors import StartError
 from gateway.messages import Journey, RequestHead
 from gateway.pipeline import Admit
 from gateway.ports import Clock
 from gateway.proxy.deadlines import Deadlines, HasDeadline
 from gateway.proxy.headers import AnswerFields
+from gateway.proxy.listen import Server
 from gateway.proxy.outbox import Outbox
 from gateway.proxy.pool import UpstreamPool
 from gateway.telemetry.tally import Tally
-
-_BACKLOG = 1024
 
 
 class Bounds(NamedTuple):
@@ -87,24 +85,15 @@ class DataPlane:
         self._deadlines = deadlines
         self._clock = clock
         self._connections: set[Connection] = set()
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[Server] = []
         self._all_gone = asyncio.Event()
         self._id_prefix = secrets.token_hex(4)
         self._ids = itertools.count(1)
         self._date = (0, b"")
 
-    async def listen(self, host: str, port: int, make: Callable[[], asyncio.BaseProtocol]) -> int:
-        """
-        Accept connections whose protocol ``make`` makes; the port, for where 0 was asked.
-
-        Raises `StartError`.
-        """
-        try:
-            server = await self.loop.create_server(make, host, port, backlog=_BACKLOG)
-        except OSError as error:
-            raise StartError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    def closes(self, server: Server) -> None:
+        """Draining closes ``server``."""
         self._servers.append(server)
-        return int(server.sockets[0].getsockname()[1])
 
     async def drain(self, within_s: float) -> None:
         """

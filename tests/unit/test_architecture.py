@@ -33,7 +33,7 @@ LINES = {
         identity.single_flight identity.minting identity.development
         identity.magic identity.directory identity.verifier
         store.*
-        proxy.http1 proxy.outbox
+        proxy.http1 proxy.outbox proxy.listen
         proxy.deadlines proxy.tasks proxy.upstream proxy.pool proxy.plane proxy.exchange
         proxy.strictness proxy.parting proxy.downstream
         pages.* telemetry.* admin.*
