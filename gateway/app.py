@@ -5,19 +5,19 @@ import contextlib
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from aiohttp import web
 
+from gateway import wiring
 from gateway.admin.app import AdminPages
 from gateway.client_ip import ClientIp
 from gateway.config import compile as compiled
-from gateway.config.schema import Settings, UpstreamSettings
+from gateway.config.schema import Settings
 from gateway.destination import Destinations
 from gateway.errors import GatewayError, NotReached, StartError
 from gateway.identity.development import DEVELOPMENT_AUDIENCE, DevelopmentMagic
@@ -37,8 +37,7 @@ from gateway.proxy.headers import AnswerFields, IdentityNames, RequestFields
 from gateway.proxy.http1 import require_c_parsers
 from gateway.proxy.outbox import Outbox
 from gateway.proxy.plane import Bounds, DataPlane, Site
-from gateway.proxy.pool import Connect, UpstreamPool
-from gateway.proxy.upstream import UpstreamConnection, UpstreamTimeouts
+from gateway.proxy.upstreams import Upstream
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.redis import RedisLimiter
 from gateway.routing import RouteTable
@@ -49,18 +48,11 @@ from gateway.store.connect import connect
 from gateway.store.embedded import EmbeddedServer
 from gateway.store.redis import RedisStore
 from gateway.telemetry.access_log import AccessLog
+from gateway.telemetry.tally import Tally
+from gateway.wiring import Shared
 
 _LOG_FLUSH_S = 0.1
-_PAGES_CONNECTIONS = 64
 _LONGEST_SWEEP_S, _SHORTEST_SWEEP_S = 1.0, 0.02
-
-
-class Sockets(NamedTuple):
-    """What all connections of a process share."""
-
-    loop: asyncio.AbstractEventLoop
-    deadlines: Deadlines
-    outbox: Outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +102,17 @@ async def running(
         pages = await stack.enter_async_context(_pages(settings, sessions, magic.development))
         limiter = RedisLimiter(store, LocalLimiter())
         stack.push_async_callback(limiter.aclose)
-        pools = _pools(settings, Sockets(loop, deadlines, outbox), pages)
-        for pool in pools.values():
-            stack.callback(pool.close)
-        site = _site(settings, pools, _pipeline(settings, limiter, tokens, sessions))
+        shared = Shared(loop, deadlines, outbox, Tally())
+        apps = wiring.upstreams(settings, shared)
+        apps[PAGES] = wiring.pages(PAGES, pages.connect, shared)
+        for app in apps.values():
+            app.start()
+            stack.push_async_callback(app.aclose)
+        site = _site(settings, apps, _pipeline(settings, limiter, tokens, sessions))
         log = await stack.enter_async_context(_access_log(log_fd))
-        plane = DataPlane(loop, site, _bounds(settings), deadlines, outbox, log, time.time)
+        plane = DataPlane(
+            loop, site, _bounds(settings), deadlines, outbox, log, time.time, shared.tally
+        )
         admin_port = await stack.enter_async_context(_admin(settings, store, plane))
         stack.push_async_callback(plane.drain, settings.server.timeouts.drain_s)
         listening = bind_all(settings) if sockets is None else sockets
@@ -292,44 +289,10 @@ def _identity_names(settings: Settings) -> IdentityNames:
     return IdentityNames(names.issuer, names.email, names.public_address, names.phone)
 
 
-def _pools(settings: Settings, sockets: Sockets, pages: PagesServer) -> dict[str, UpstreamPool]:
-    pools = {name: _pool(upstream, sockets) for name, upstream in settings.upstreams.items()}
-    pools[PAGES] = UpstreamPool(
-        sockets.loop,
-        pages.connect,
-        sockets.deadlines,
-        sockets.outbox,
-        UpstreamTimeouts(),
-        max_connections=_PAGES_CONNECTIONS,
-    )
-    return pools
-
-
-def _pool(upstream: UpstreamSettings, sockets: Sockets) -> UpstreamPool:
-    times = upstream.timeouts
-    host, port = upstream.servers[0]
-    return UpstreamPool(
-        sockets.loop,
-        _connector(sockets.loop, host, port),
-        sockets.deadlines,
-        sockets.outbox,
-        UpstreamTimeouts(times.connect_s, times.response_s, times.idle_s),
-        upstream.connections,
-    )
-
-
-def _connector(loop: asyncio.AbstractEventLoop, host: str, port: int) -> Connect:
-    async def connect_to(make: Callable[[], UpstreamConnection]) -> UpstreamConnection:
-        _, protocol = await loop.create_connection(make, host, port)
-        return protocol
-
-    return connect_to
-
-
-def _site(settings: Settings, pools: dict[str, UpstreamPool], pipeline: Pipeline) -> Site:
+def _site(settings: Settings, apps: dict[str, Upstream], pipeline: Pipeline) -> Site:
     return Site(
         pipeline.admit,
-        pools,
+        apps,
         AnswerFields(settings.session.cookie),
         settings.server.max.body_bytes,
     )

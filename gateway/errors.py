@@ -166,7 +166,11 @@ class MagicUnavailable(Unavailable):
 
 
 class UpstreamBusy(Unavailable):
-    """All connections to the upstream are taken."""
+    """All connections to the upstream are taken, or as many requests under way as may be."""
+
+
+class UpstreamDown(Unavailable):
+    """The upstream failed so often in a row that it is given a pause."""
 
 
 class Overloaded(Unavailable):
@@ -225,6 +229,7 @@ ANSWERS: dict[type[Refusal], Answer] = {
     StoreUnavailable:     Answer(_S.SERVICE_UNAVAILABLE, "store_unavailable", "Sign-in state cannot be checked right now", "RFC 9110 §15.6.4"),
     MagicUnavailable:     Answer(_S.SERVICE_UNAVAILABLE, "magic_unavailable", "Sign-in cannot be checked right now", "RFC 9110 §15.6.4"),
     UpstreamBusy:         Answer(_S.SERVICE_UNAVAILABLE, "upstream_busy", "The application is busy", "RFC 9110 §15.6.4"),
+    UpstreamDown:         Answer(_S.SERVICE_UNAVAILABLE, "upstream_down", "The application is down", "RFC 9110 §15.6.4"),
     Overloaded:           Answer(_S.SERVICE_UNAVAILABLE, "overloaded", "Too many connections", "RFC 9110 §15.6.4"),
     UpstreamUnreachable:  Answer(_S.BAD_GATEWAY, "upstream_unreachable", "The application cannot be reached", "RFC 9110 §15.6.3"),
     BadUpstreamAnswer:    Answer(_S.BAD_GATEWAY, "bad_upstream_answer", "The application gave a malformed answer", "RFC 9110 §15.6.3"),

@@ -121,6 +121,19 @@ class LimitState(NamedTuple):
     """Seconds until one more request would be allowed; 0 while it already would."""
 
 
+class UpstreamTimeouts(NamedTuple):
+    """How long an app may take. All in seconds."""
+
+    connect_s: float = 2.0
+    response_s: float = 30.0
+    """From the end of the request to the head of the answer."""
+    idle_s: float = 300.0
+    """Between two parts of a body, in either direction."""
+
+
+_USUAL_TIMEOUTS = UpstreamTimeouts()
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One entry of ``routes:``, compiled."""
@@ -137,6 +150,7 @@ class Route:
     forward_credentials: bool = False
     """Whether the app may see ``Authorization: Bearer`` and the session cookie."""
     keep_encoded_slashes: bool = False
+    timeouts: UpstreamTimeouts = _USUAL_TIMEOUTS
     is_internal: bool = False
     """Whether it leads to the gateway's own pages, which may see whose request it is."""
 
@@ -150,6 +164,7 @@ class Outbound(NamedTuple):
     fields: bytes
     """Serialised field lines, each with its CRLF, without framing and connection fields."""
     identity: Identity | None
+    client: Caller
 
 
 class Reply(NamedTuple):

@@ -63,7 +63,7 @@ class Pipeline:
             journey.issuer, journey.auth_method = identity.user.issuer, identity.method
             refuse_cross_site(head.method, head.headers, identity, self.public_origin)
         fields = self.fields.rewrite(head, route, client, self._scheme(head), identity)
-        return Outbound(route, head.method, target, fields, identity)
+        return Outbound(route, head.method, target, fields, identity, client)
 
     def _client(self, head: RequestHead) -> Caller:
         if self.client_ip is ClientIp.PEER:

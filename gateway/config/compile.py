@@ -1,7 +1,7 @@
 """Settings to the routes that the journey knows."""
 
 from gateway.config.schema import LimitSettings, RouteSettings, Settings
-from gateway.messages import Limit, Route
+from gateway.messages import Limit, Route, UpstreamTimeouts
 
 _DEFAULT = "default"
 
@@ -9,7 +9,7 @@ _DEFAULT = "default"
 def routes(settings: Settings) -> tuple[Route, ...]:
     """The routes of the file, in its order; the gateway's own pages are not among them."""
     limits = {name: limit(name, entry) for name, entry in settings.limits.items()}
-    return tuple(_route(entry, limits) for entry in settings.routes)
+    return tuple(_route(entry, limits, settings) for entry in settings.routes)
 
 
 def limit(name: str, entry: LimitSettings) -> Limit:
@@ -22,7 +22,7 @@ def limit(name: str, entry: LimitSettings) -> Limit:
     )
 
 
-def _route(entry: RouteSettings, limits: dict[str, Limit]) -> Route:
+def _route(entry: RouteSettings, limits: dict[str, Limit], settings: Settings) -> Route:
     named = entry.limits
     if named is None:
         named = (_DEFAULT,) if _DEFAULT in limits else ()
@@ -36,6 +36,7 @@ def _route(entry: RouteSettings, limits: dict[str, Limit]) -> Route:
         limits=tuple(limits[name] for name in named),
         forward_credentials=entry.forward_credentials,
         keep_encoded_slashes=entry.encoded_slashes == "keep",
+        timeouts=UpstreamTimeouts(**dict(settings.upstreams[entry.upstream].timeouts)),
     )
 
 

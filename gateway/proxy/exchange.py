@@ -7,6 +7,7 @@ in the middle makes the client see a broken message, never a clean end.
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from contextlib import suppress
 from http import HTTPStatus
 from math import inf
@@ -17,9 +18,9 @@ from gateway.errors import (
     BodyTooLarge,
     InternalError,
     Refusal,
-    UpstreamUnreachable,
 )
 from gateway.messages import Outbound
+from gateway.proxy.attempts import carry
 from gateway.proxy.framing import (
     LAST_CHUNK,
     Framing,
@@ -31,6 +32,7 @@ from gateway.proxy.http1 import RawResponseMessage, StreamReader
 from gateway.proxy.parting import ClientGone
 from gateway.proxy.plane import Site
 from gateway.proxy.upstream import UpstreamConnection
+from gateway.proxy.upstreams import Server
 
 _log = logging.getLogger(__name__)
 
@@ -73,9 +75,11 @@ class Exchange:
         "_client",
         "_framing",
         "_max_body_bytes",
-        "_outbound",
-        "_pool",
         "_sent_body",
+        "_timeouts",
+        "_upstream",
+        "may_repeat",
+        "outbound",
     )
 
     def __init__(
@@ -87,50 +91,43 @@ class Exchange:
         site: Site,
     ) -> None:
         self._client = client
-        self._outbound = outbound
+        self.outbound = outbound
         self._framing = framing
         self._body = body
-        self._pool = site.pools[outbound.route.upstream]
+        self.may_repeat = outbound.method in _IDEMPOTENT
+        self._timeouts = outbound.route.timeouts
+        self._upstream = site.upstreams[outbound.route.upstream]
         self._answer_fields = site.answer_fields
         self._max_body_bytes = site.max_body_bytes
         self._sent_body = framing.kind is Kind.NONE
 
-    async def run(self) -> None:
+    def run(self) -> Awaitable[None]:
         """
         Forward the request and stream the answer to the client.
 
         Raises the `Refusal` that ended it; once the client has seen a head, the caller must break
         the connection instead of answering.
         """
-        may_repeat = self._outbound.method in _IDEMPOTENT
-        upstream = self._pool.take_idle(may_repeat=may_repeat)
-        if upstream is not None:
-            try:
-                await self._over(upstream)
-            except UpstreamUnreachable:
-                # A kept connection that the app closed as we used it. Nothing was answered and the
-                # request may be sent twice (RFC 9112 section 9.3.1): once more, on a new one.
-                if not may_repeat or upstream.has_answered or not self._is_repeatable():
-                    raise
-            else:
-                return
-        await self._over(await self._pool.open())
+        return carry(self, self._upstream)
 
-    def _is_repeatable(self) -> bool:
+    def is_untouched(self) -> bool:
+        """Whether there is no body to send, and the client has seen nothing."""
         return self._framing.kind is Kind.NONE and not self._client.has_answered
 
-    async def _over(self, upstream: UpstreamConnection) -> None:
+    async def over(self, upstream: UpstreamConnection, server: Server) -> int:
+        """Send the request and stream the answer; see `gateway.proxy.attempts.Work`."""
         pump: asyncio.Task[None] | None = None
         try:
-            answer = upstream.ask(self._head(), self._outbound.method, self._interim)
+            answer = upstream.ask(self._head(), self.outbound.method, self._interim)
             if self._sent_body:
-                upstream.expect_within(self._pool.timeouts.response_s)
+                upstream.expect_within(self._timeouts.response_s)
             else:
                 pump = asyncio.create_task(self._pump(upstream))
             message, body = await answer
             framing = self._begin_answer(message, body)
             if framing is not None:
                 await self._stream(upstream, framing, body)
+            return message.code
         finally:
             try:
                 if pump is not None and not pump.done():
@@ -139,10 +136,10 @@ class Exchange:
             finally:
                 if not self._sent_body:
                     upstream.abort()
-                self._pool.give_back(upstream)
+                server.pool.give_back(upstream)
 
     def _head(self) -> bytes:
-        outbound = self._outbound
+        outbound = self.outbound
         line = f"{outbound.method} {outbound.target.wire} HTTP/1.1\r\n".encode("ascii")
         return b"".join((line, outbound.fields, self._framing.field, b"\r\n"))
 
@@ -166,12 +163,12 @@ class Exchange:
                 raise BodyTooLarge("body grew over the limit")
             upstream.write(encode_chunk(data) if is_chunked else data)
             if upstream.writing_paused:
-                await upstream.drain_within(self._pool.timeouts.idle_s)
+                await upstream.drain_within(self._timeouts.idle_s)
         if is_chunked:
             upstream.write(LAST_CHUNK)
         self._sent_body = True
         if not upstream.final_seen:
-            upstream.expect_within(self._pool.timeouts.response_s)
+            upstream.expect_within(self._timeouts.response_s)
 
     # --- the answer ----------------------------------------------------------------------------
 
@@ -196,7 +193,7 @@ class Exchange:
         framing = answer_framing(
             message.headers,
             message.code,
-            self._outbound.method,
+            self.outbound.method,
             client.version,
             is_chunked=message.chunked,
         )
@@ -212,7 +209,7 @@ class Exchange:
     async def _stream(
         self, upstream: UpstreamConnection, framing: Framing, body: StreamReader
     ) -> None:
-        client, idle_s = self._client, self._pool.timeouts.idle_s
+        client, idle_s = self._client, self._timeouts.idle_s
         is_chunked = framing.kind is Kind.CHUNKED
         while True:
             upstream.expect_within(idle_s)
@@ -230,7 +227,7 @@ class Exchange:
         return self._answer_fields.rewrite(
             message.raw_headers,
             message.headers,
-            may_set_session=self._outbound.route.is_internal,
+            may_set_session=self.outbound.route.is_internal,
         )
 
 

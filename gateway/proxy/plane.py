@@ -14,7 +14,7 @@ from gateway.proxy.deadlines import Deadlines, HasDeadline
 from gateway.proxy.headers import AnswerFields
 from gateway.proxy.listen import Server
 from gateway.proxy.outbox import Outbox
-from gateway.proxy.pool import UpstreamPool
+from gateway.proxy.upstreams import Upstream
 from gateway.telemetry.tally import Tally
 
 
@@ -33,7 +33,7 @@ class Site(NamedTuple):
     """What a config is compiled to; swapped whole, between two requests."""
 
     admit: Admit
-    pools: Mapping[str, UpstreamPool]
+    upstreams: Mapping[str, Upstream]
     answer_fields: AnswerFields
     max_body_bytes: int
 
@@ -74,13 +74,14 @@ class DataPlane:
         outbox: Outbox,
         log: LogRequest,
         clock: Clock,
+        tally: Tally,
     ) -> None:
         self.loop = loop
         self.site = site
         self.bounds = bounds
         self.log = log
         self.outbox = outbox
-        self.tally = Tally()
+        self.tally = tally
         self.is_draining = False
         self._deadlines = deadlines
         self._clock = clock

@@ -1,5 +1,5 @@
 """
-The connections to one app, kept for the next request.
+The connections to one server, kept for the next request.
 
 A connection is used again only if both bodies ended cleanly and nothing extra arrived on it: what
 is left in the pipe would be the next caller's answer (CVE-2026-71324).
@@ -13,7 +13,7 @@ from contextlib import suppress
 from gateway.errors import UpstreamBusy, UpstreamTimeout, UpstreamUnreachable
 from gateway.proxy.deadlines import Deadlines
 from gateway.proxy.outbox import Outbox
-from gateway.proxy.upstream import UpstreamConnection, UpstreamTimeouts
+from gateway.proxy.upstream import UpstreamConnection
 
 Connect = Callable[[Callable[[], UpstreamConnection]], Awaitable[UpstreamConnection]]
 """Opens one connection whose protocol the argument makes. Raises OSError."""
@@ -27,7 +27,7 @@ idle ones after 5 s (Node, uvicorn) and more, and what meets a closing connectio
 
 
 class UpstreamPool:
-    """All connections to one upstream."""
+    """All connections to one server."""
 
     def __init__(
         self,
@@ -35,10 +35,8 @@ class UpstreamPool:
         connect: Connect,
         deadlines: Deadlines,
         outbox: Outbox,
-        timeouts: UpstreamTimeouts,
         max_connections: int,
     ) -> None:
-        self.timeouts = timeouts
         self._loop = loop
         self._connect = connect
         self._deadlines = deadlines
@@ -49,6 +47,7 @@ class UpstreamPool:
         """Connections that exist or are being made."""
         self._queue: deque[asyncio.Future[None]] = deque()
         self._open: set[UpstreamConnection] = set()
+        self._keeps = True
 
     def take_idle(self, *, may_repeat: bool) -> UpstreamConnection | None:
         """The connection that was busy last, if one waits that is fit for the request."""
@@ -64,16 +63,18 @@ class UpstreamPool:
         self._close_stale(now_s)
         return None
 
-    async def open(self) -> UpstreamConnection:
+    async def open(self, within_s: float) -> UpstreamConnection:
         """
         A new connection, as soon as there is room for one.
+
+        Room and connection may each take ``within_s`` seconds.
 
         Raises `UpstreamUnreachable`, `UpstreamTimeout`, or `UpstreamBusy` where there was no room
         in time.
         """
-        await self._reserve()
+        await self._reserve(within_s)
         try:
-            async with asyncio.timeout(self.timeouts.connect_s):
+            async with asyncio.timeout(within_s):
                 connection = await self._connect(self._make)
         except TimeoutError as error:
             self._unreserve()
@@ -92,13 +93,19 @@ class UpstreamPool:
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """End an exchange: keep the connection if it is clean, else close it."""
-        if connection.finish():
+        if connection.finish() and self._keeps:
             connection.idle_since_s = self._loop.time()
             self._idle.append(connection)
             if self._queue:  # somebody waits for room: an idle connection is room
                 self._idle.popleft().abort()
         else:
             connection.abort()
+
+    def retire(self) -> None:
+        """Keep no connection that is idle, now or later; those in use finish."""
+        self._keeps = False
+        while self._idle:
+            self._idle.popleft().abort()
 
     def close(self) -> None:
         """Close every connection."""
@@ -116,7 +123,7 @@ class UpstreamPool:
             self._idle.remove(connection)
         self._unreserve()
 
-    async def _reserve(self) -> None:
+    async def _reserve(self, within_s: float) -> None:
         if self._count < self._max_connections:
             self._count += 1
             return
@@ -125,7 +132,7 @@ class UpstreamPool:
         turn = self._loop.create_future()
         self._queue.append(turn)
         try:
-            async with asyncio.timeout(self.timeouts.connect_s):
+            async with asyncio.timeout(within_s):
                 await turn
         except TimeoutError as error:
             self._leave_queue(turn)

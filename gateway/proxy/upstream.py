@@ -36,16 +36,6 @@ class AnswerHead(NamedTuple):
     body: StreamReader
 
 
-class UpstreamTimeouts(NamedTuple):
-    """How long an app may take. All in seconds."""
-
-    connect_s: float = 2.0
-    response_s: float = 30.0
-    """From the end of the request to the head of the answer."""
-    idle_s: float = 300.0
-    """Between two parts of a body, in either direction."""
-
-
 class UpstreamConnection(HttpProtocol):
     """One connection to an app; one exchange at a time."""
 

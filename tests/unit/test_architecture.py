@@ -23,6 +23,7 @@ LINES = {
         identity.credentials identity.did_token identity.metadata
         identity.bounded identity.circuit identity.foreign
         proxy.headers proxy.framing proxy.answers proxy.head_meter
+        proxy.balance proxy.restraint
         config.*
     """,
     "2 ports": "ports",
@@ -35,10 +36,11 @@ LINES = {
         store.*
         proxy.http1 proxy.outbox proxy.listen
         proxy.deadlines proxy.tasks proxy.upstream proxy.pool proxy.plane proxy.exchange
+        proxy.upstreams proxy.attempts
         proxy.strictness proxy.parting proxy.downstream
         pages.* telemetry.* admin.*
     """,
-    "5 composition": "app serve demo sample_app cli __main__",
+    "5 composition": "app wiring serve demo sample_app cli __main__",
 }
 """Top to bottom: a line may use itself and the lines above it, never one below."""
 

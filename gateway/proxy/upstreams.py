@@ -1,0 +1,142 @@
+"""An app behind the gateway: its servers, which of them is asked, and when none is."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from gateway.errors import UpstreamBusy, UpstreamDown
+from gateway.messages import Outbound
+from gateway.proxy.balance import Balance, Group, Member, Policy
+from gateway.proxy.pool import UpstreamPool
+from gateway.proxy.restraint import CircuitBreaker, RetryBudget
+
+_log = logging.getLogger(__name__)
+
+_GATEWAY_FAILURES = frozenset({502, 503, 504})
+"""Answers by which an app, or a proxy before it, says that it cannot serve (RFC 9110, 15.6)."""
+
+
+class Server(NamedTuple):
+    """One server of an upstream."""
+
+    member: Member
+    pool: UpstreamPool
+
+
+class Rules(NamedTuple):
+    """How an upstream is dealt with."""
+
+    balance: Balance = Balance.ROUND_ROBIN
+    policy: Policy = Policy()
+    retries: int = 1
+    max_in_flight: int | None = None
+    circuit: CircuitBreaker | None = None
+
+
+class Upstream:
+    """The servers of one app. With a single one, it costs as much as that server's pool alone."""
+
+    def __init__(
+        self,
+        name: str,
+        pools: Sequence[tuple[str, UpstreamPool]],
+        rules: Rules,
+        loop: asyncio.AbstractEventLoop,
+        count: Callable[[str, str], None],
+    ) -> None:
+        self.name = name
+        self.retries = rules.retries
+        self._group = Group([name for name, _ in pools], rules.balance, rules.policy)
+        self.servers = tuple(
+            Server(member, pool)
+            for member, (_, pool) in zip(self._group.members, pools, strict=True)
+        )
+        self._by_member = {server.member: server for server in self.servers}
+        self._only = self.servers[0] if len(self.servers) == 1 else None
+        self._is_by_caller = rules.balance is Balance.BY_ISSUER
+        self._max_in_flight = rules.max_in_flight
+        self._circuit = rules.circuit
+        self._has_gate = rules.max_in_flight is not None or rules.circuit is not None
+        self.is_watching = self._only is None or rules.circuit is not None
+        """Whether it matters how requests end; see `answered`."""
+        self._budget = RetryBudget()
+        self._requests = 0
+        self._loop = loop
+        self._count = count
+
+    # --- which server --------------------------------------------------------------------------
+
+    def enter(self, outbound: Outbound) -> Server:
+        """The server for a request. Raises `UpstreamBusy` or `UpstreamDown`."""
+        self._requests += 1
+        if self._has_gate:
+            self._pass_gate()
+        return self._only or self._choose(outbound, ())
+
+    def enter_again(self, outbound: Outbound, tried: Sequence[Server]) -> Server | None:
+        """
+        The server for one more try, another than those ``tried`` if there is one.
+
+        None where retries are used up: there may be so many, and a fifth of the requests at most.
+        """
+        if len(tried) > self.retries or not self._budget.spend(self._requests, self._loop.time()):
+            return None
+        self._count("upstream_retries", self.name)
+        return self._only or self._choose(outbound, [server.member for server in tried])
+
+    def _choose(self, outbound: Outbound, tried: Sequence[Member]) -> Server:
+        caller = _key(outbound) if self._is_by_caller else ""
+        return self._by_member[self._group.choose(caller, self._loop.time(), tried)]
+
+    def _pass_gate(self) -> None:
+        if self._max_in_flight is not None:
+            in_flight = sum(member.in_flight for member in self._group.members)
+            if in_flight >= self._max_in_flight:
+                raise UpstreamBusy("max_in_flight")
+        if self._circuit is not None:
+            wait_s = self._circuit.closed_for_s(self._loop.time())
+            if wait_s:
+                raise UpstreamDown("circuit breaker", wait_s)
+
+    # --- how it went ---------------------------------------------------------------------------
+
+    def answered(self, server: Server, status: int) -> None:
+        """The app answered; only that it cannot serve counts as a failure."""
+        if status in _GATEWAY_FAILURES:
+            self.failed(server)
+            return
+        server.member.answered(self._loop.time())
+        if self._circuit is not None:
+            self._circuit.answered()
+
+    def failed(self, server: Server) -> None:
+        """There was no connection, no answer, or none that could be read."""
+        now_s = self._loop.time()
+        if self._circuit is not None:
+            self._circuit.failed(now_s)
+        if self._group.failed(server.member, now_s):
+            self._count("upstream_ejections", self.name)
+            _log.warning("upstream %s: %s failed too often", self.name, server.member.name)
+
+    # --- its life ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin what goes on beside the requests."""
+
+    def retire(self) -> None:
+        """No more requests will come; those under way finish."""
+        for server in self.servers:
+            server.pool.retire()
+
+    async def aclose(self) -> None:
+        """Close every connection at once."""
+        for server in self.servers:
+            server.pool.close()
+
+
+def _key(outbound: Outbound) -> str:
+    """Who is asking, as far as it is known."""
+    if outbound.identity is not None:
+        return outbound.identity.user.issuer
+    return outbound.client.limit_key
