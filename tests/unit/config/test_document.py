@@ -130,9 +130,36 @@ def test_any_text(text: str) -> None:
 def test_unknown_yaml_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """An error of PyYAML's without place is an error of the file all the same."""
 
-    def fail(*args: object, **options: object) -> None:
+    def fail(text: str) -> None:
         raise yaml.YAMLError
 
-    monkeypatch.setattr(yaml, "compose", fail)
+    monkeypatch.setattr(document, "_PARSER", fail)
     with pytest.raises(ConfigError, match=r"^f:1: "):
         document.read("", "f")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("a: [1, {b: ~}]\n'c': 'no'\nd: |\n  e\n", id="data"),
+        pytest.param("# nothing\n", id="nothing"),
+        pytest.param("a: 1\n? [b]\n: 2\na: 3\n", id="faulty-keys"),
+    ],
+)
+def test_without_libyaml(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where PyYAML was built without libyaml, its own parser says the same, later."""
+    expected = document.read(text, "f")
+    monkeypatch.setattr(document, "_PARSER", yaml.SafeLoader)
+    assert document.read(text, "f") == expected
+
+
+def test_what_is_passed_over_keeps_the_rules() -> None:
+    """A value that is of no use, as its key is faulty, smuggles no alias in."""
+    with pytest.raises(ConfigError, match=r"^f:3: aliases are not supported"):
+        document.read("a: 1\nb: 2\na: [*x]\n", "f")
+
+
+def test_keys_have_no_tags() -> None:
+    """A key is text as it stands."""
+    with pytest.raises(ConfigError, match=r"^f:1: tags are not supported"):
+        document.read("!!str a: 1\n", "f")

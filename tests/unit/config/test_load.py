@@ -334,7 +334,7 @@ def test_load(tmp_path: Path) -> None:
     [
         pytest.param(None, "cannot be read: No such file or directory", id="no-file"),
         pytest.param(b"\xff", "not UTF-8 text", id="no-text"),
-        pytest.param(b"#" * (1 << 20) + b"\n", "larger than 1 MiB", id="too-large"),
+        pytest.param(b"#" * (8 << 20) + b"\n", "larger than 8 MiB", id="too-large"),
     ],
 )
 def test_unreadable_file(tmp_path: Path, octets: bytes | None, message: str) -> None:
