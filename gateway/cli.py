@@ -24,6 +24,7 @@ from gateway.config.lint import lint
 from gateway.config.load import load
 from gateway.config.reference import schema as json_schema
 from gateway.config.schema import Settings
+from gateway.config.source import ConfigFile
 from gateway.demo import demo as run_demo
 from gateway.errors import ConfigError, NotReached, StartError
 from gateway.telemetry import logs
@@ -57,11 +58,15 @@ def main() -> None:
 @main.command()
 @_config_option
 def run(path: Path) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    settings = _load(path)
+    """Serve until SIGTERM or SIGINT; read the config again at SIGHUP and when it changes."""
+    file = ConfigFile(path, os.environ)
+    try:
+        settings, _ = file.load()
+    except ConfigError as error:
+        _fail_config(error)
     logs.set_up()
     try:
-        serve.run(serve.serve(settings, serve.announce))
+        serve.run(serve.serve(settings, serve.announce, file))
     except StartError as error:
         _fail(str(error), EXIT_NOT_REACHED if isinstance(error, NotReached) else EXIT_NO)
 
@@ -126,13 +131,6 @@ def mint(email: str, url: str, lifetime_s: int) -> None:
         _fail(f"{url} answered {error.code}: is it in development mode?", EXIT_NO)
     except (URLError, TimeoutError) as error:
         _fail(f"{url} was not reached: {getattr(error, 'reason', error)}", EXIT_NOT_REACHED)
-
-
-def _load(path: Path) -> Settings:
-    try:
-        return load(path, os.environ)
-    except ConfigError as error:
-        _fail_config(error)
 
 
 def _fail_config(error: ConfigError) -> NoReturn:

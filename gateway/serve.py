@@ -5,13 +5,16 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import uvloop
 
 from gateway.app import Gateway, running
 from gateway.config.schema import Settings
+from gateway.config.source import ConfigFile
+from gateway.reload import reloading
 
 _GC_THRESHOLD = 10_000
 """Container objects made before the youngest are looked at; Python's own default is 700."""
@@ -24,11 +27,14 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     uvloop.run(work)
 
 
-async def serve(settings: Settings, ready: Callable[[Gateway], None]) -> None:
+async def serve(
+    settings: Settings, ready: Callable[[Gateway], None], file: ConfigFile | None = None
+) -> None:
     """
     Serve until SIGTERM or SIGINT, then drain.
 
-    ``ready`` is called once, when connections are accepted. Raises what `running` raises.
+    ``ready`` is called once, when connections are accepted. ``file`` is where the settings are
+    from: it is read again at SIGHUP and when it changes. Raises what `running` raises.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -37,8 +43,23 @@ async def serve(settings: Settings, ready: Callable[[Gateway], None]) -> None:
     async with running(settings, sys.stdout.fileno()) as gateway:
         _settle_memory()
         ready(gateway)
-        await stop.wait()
+        async with _reloading(file, gateway):
+            await stop.wait()
         _log.info("draining")
+
+
+@asynccontextmanager
+async def _reloading(file: ConfigFile | None, gateway: Gateway) -> AsyncIterator[None]:
+    if file is None:
+        yield
+        return
+
+    async def reload() -> None:
+        settings, _ = file.load()
+        await gateway.reload(settings)
+
+    async with reloading(file, reload, gateway.plane.tally.add):
+        yield
 
 
 def _settle_memory() -> None:

@@ -1,7 +1,7 @@
 """
 Text to settings: parse, fill in, validate, and report all faults together.
 
-`load` reads files; `parse` is pure. Nothing else here touches the world.
+`load` and its parts read files; `parse` is pure. Nothing else here touches the world.
 """
 
 from collections.abc import Mapping
@@ -21,18 +21,21 @@ _LARGEST_BYTES = 8 << 20  # ten thousand routes take some 1.5 MiB
 
 def load(path: Path, env: Mapping[str, str]) -> Settings:
     """The settings in the file at ``path``. Raises `ConfigError`."""
+    return parse(load_text(path), str(path), env, read_file)
+
+
+def load_text(path: Path) -> str:
+    """The text of the config file at ``path``. Raises `ConfigError`."""
     try:
-        text = _read_file(str(path))
+        return read_file(str(path))
     except OSError as error:
         problem = f"{path}: cannot be read: {error.strerror}"
     except ValueError as error:
         problem = f"{path}: {error}"
-    else:
-        return parse(text, str(path), env, _read_file)
     raise ConfigError([problem])
 
 
-def _read_file(path: str) -> str:
+def read_file(path: str) -> str:
     """The text of a small file. Raises `OSError` or `ValueError`."""
     with Path(path).open("rb") as file:
         octets = file.read(_LARGEST_BYTES + 1)

@@ -27,9 +27,14 @@ class DevelopmentMagic:
 
     def mint(self, email: str, lifetime_s: float, now_s: float) -> str:
         """A DID token for ``email``, who is a user from now on."""
+        user = self.user_with(email)
+        self._users.put(user.issuer, user)
+        return mint(self._signer(email), DEVELOPMENT_AUDIENCE, now_s, lifetime_s)
+
+    def user_with(self, email: str) -> User:
+        """Who ``email`` is, or would be."""
         by = self._signer(email)
-        self._users.put(by.issuer, User(by.issuer, email=email, public_address=by.address))
-        return mint(by, DEVELOPMENT_AUDIENCE, now_s, lifetime_s)
+        return User(by.issuer, email=email, public_address=by.address)
 
     async def user(self, issuer: str) -> User | None:
         return self._users.get(issuer)

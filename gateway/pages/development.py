@@ -1,5 +1,6 @@
 """Development mode's stand-in for the login page: a DID token for whatever email is asked for."""
 
+from collections.abc import Awaitable, Callable
 from math import isfinite
 
 from aiohttp import web
@@ -7,6 +8,7 @@ from aiohttp import web
 from gateway.access import refuse_foreign_page
 from gateway.errors import BadHost, BadRequest
 from gateway.identity.development import DevelopmentMagic
+from gateway.messages import User
 from gateway.ports import Clock
 from gateway.target import parse_authority
 
@@ -17,12 +19,18 @@ _LONGEST_LIFETIME_S = 7 * 86_400
 _LONGEST_EMAIL = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
+Learn = Callable[[User], Awaitable[None]]
+"""Tells other processes of a user, who could not know what was minted here."""
+
 
 class DevelopmentPages:
     """``POST /development/token?email=``; never there in live mode."""
 
-    def __init__(self, magic: DevelopmentMagic, public_origin: str, clock: Clock) -> None:
+    def __init__(
+        self, magic: DevelopmentMagic, learn: Learn, public_origin: str, clock: Clock
+    ) -> None:
         self._magic = magic
+        self._learn = learn
         self._public_origin = public_origin
         self._clock = clock
 
@@ -43,6 +51,7 @@ class DevelopmentPages:
         if len(email) > _LONGEST_EMAIL or not email.isprintable():
             raise BadRequest("email")
         token = self._magic.mint(email, _lifetime_s(request), self._clock())
+        await self._learn(self._magic.user_with(email))
         return web.Response(text=token + "\n")
 
 

@@ -16,7 +16,8 @@ class Deadlines:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, period_s: float) -> None:
         self._loop = loop
-        self._period_s = period_s
+        self.period_s = period_s
+        """May be changed: it is so from the next look on."""
         self._waiting: set[HasDeadline] = set()
         self._timer = loop.call_later(period_s, self._sweep)
 
@@ -33,7 +34,7 @@ class Deadlines:
         self._timer.cancel()
 
     def _sweep(self) -> None:
-        self._timer = self._loop.call_later(self._period_s, self._sweep)
+        self._timer = self._loop.call_later(self.period_s, self._sweep)
         now_s = self._loop.time()
         for waiting in tuple(self._waiting):
             waiting.check_deadline(now_s)

@@ -40,7 +40,7 @@ from gateway.proxy.http1 import (
     request_parser,
 )
 from gateway.proxy.parting import ClientGone, Version, cut, finish
-from gateway.proxy.plane import DataPlane
+from gateway.proxy.plane import DataPlane, Site
 from gateway.proxy.strictness import judge, oversize
 from gateway.proxy.tasks import start
 
@@ -94,6 +94,7 @@ class ClientConnection(HttpProtocol):
         "bytes_out",
         "has_answered",
         "peer",
+        "site",
         "status",
         "version",
     )
@@ -118,8 +119,8 @@ class ClientConnection(HttpProtocol):
         self._request_id = ""
         self.version = (1, 1)
         self.has_answered = False
-        self.status = 0
-        self.bytes_out = 0
+        self.status = self.bytes_out = 0
+        self.site: Site | None = None
 
     # --- events of the socket ------------------------------------------------------------------
 
@@ -129,8 +130,7 @@ class ClientConnection(HttpProtocol):
         if not peername:  # reset before we accepted it: nobody is there to be served or logged
             self.abort()
             return
-        address = peername[0].partition("%")[0]
-        self.peer = caller(parse_address(address))
+        self.peer = caller(parse_address(peername[0].partition("%")[0]))
         if not self._plane.admit_connection(self):
             self._refuse(Overloaded(), None)
             self._shut()
@@ -257,10 +257,10 @@ class ClientConnection(HttpProtocol):
         head = self._begin_request(message)
         started_s = perf_counter()  # the loop of uvloop counts whole milliseconds
         try:
-            framing = judge(message, plane.site.max_body_bytes)
-            outbound = await plane.site.admit(head, journey)
-            exchange = Exchange(self, outbound, framing, body, plane.site)
-            await exchange.run()
+            self.site = site = plane.site  # a reload swaps it: one request is judged by one
+            framing = judge(message, site.max_body_bytes)
+            outbound = await site.admit(head, journey)
+            await Exchange(self, outbound, framing, body, site).run()
         except Refusal as refusal:
             self._refuse(refusal, journey)
         except (asyncio.CancelledError, ClientGone) as error:
@@ -272,6 +272,7 @@ class ClientConnection(HttpProtocol):
             _log.exception("request %s failed", head.request_id)
             self._refuse(InternalError(), journey)
         finally:
+            self.site = None
             if not body.is_eof():
                 self._close_after = True
             plane.log(head, journey, self.status, self.bytes_out, perf_counter() - started_s)
@@ -296,9 +297,8 @@ class ClientConnection(HttpProtocol):
             self._close_after = True
             self._close(cut)
             return
-        if isinstance(refusal, _LAST_ANSWERS):
-            self._close_after = True
-        if self._body is not None and not self._body.is_eof():
+        is_sending = self._body is not None and not self._body.is_eof()
+        if is_sending or isinstance(refusal, _LAST_ANSWERS):
             self._close_after = True
         head, body = serialise_reply(reply, self._plane.http_date())
         self.begin_answer(reply.status, head, b"" if self._method == "HEAD" else body)

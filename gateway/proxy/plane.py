@@ -55,6 +55,9 @@ class LogRequest(Protocol):
 class Connection(HasDeadline, Protocol):
     """A client's connection, as far as the plane deals with it."""
 
+    site: Site | None
+    """What judges the exchange that is under way, if one is."""
+
     def finish_soon(self) -> None:
         """Close now if idle, else after the answer that is under way."""
 
@@ -116,6 +119,10 @@ class DataPlane:
                 for connection in tuple(self._connections):
                     connection.abort()
                 await self._all_gone.wait()
+
+    def is_using(self, site: Site) -> bool:
+        """Whether an exchange that began on ``site`` is under way."""
+        return any(connection.site is site for connection in self._connections)
 
     # --- for connections -----------------------------------------------------------------------
 

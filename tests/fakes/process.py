@@ -16,9 +16,12 @@ STOP_TIMEOUT_S = 10
 class GatewayProcess:
     """``gateway run`` on a config; ``port`` is where it listens."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, config: Path, log: Path) -> None:
         self.process = process
+        self.config = config
         self.port = 0
+        self.messages: list[str] = []
+        """What it said in its own log."""
         self._log = log
 
     @property
@@ -47,11 +50,27 @@ class GatewayProcess:
         async with asyncio.timeout(START_TIMEOUT_S):
             while line := await stderr.readline():
                 lines.append(line.decode())
-                message = json.loads(line).get("message", "") if line.startswith(b"{") else ""
+                message = self._note(line)
                 if message.startswith("listening on port "):
                     self.port = int(message.removeprefix("listening on port "))
                     return
         raise AssertionError(f"the gateway did not start: {lines}")
+
+    def _note(self, line: bytes) -> str:
+        message = str(json.loads(line).get("message", "")) if line.startswith(b"{") else ""
+        self.messages.append(message)
+        return message
+
+    async def read_on(self) -> None:
+        """Keep the pipe from filling up."""
+        while self.process.stderr is not None and (line := await self.process.stderr.readline()):
+            self._note(line)
+
+    async def said(self, start: str) -> None:
+        """Wait until it has said something that begins so."""
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            while not any(message.startswith(start) for message in self.messages):
+                await asyncio.sleep(0.01)
 
     async def stop(self) -> int:
         """SIGTERM, and the exit status."""
@@ -76,17 +95,11 @@ async def gateway(config: str, folder: Path) -> AsyncIterator[GatewayProcess]:
             stderr=asyncio.subprocess.PIPE,
             env={name: value for name, value in os.environ.items() if name != "REDIS_URL"},
         )
-    running = GatewayProcess(process, log)
+    running = GatewayProcess(process, path, log)
     try:
         await running.wait_until_listening()
-        drain = asyncio.create_task(_drain(process.stderr))
+        drain = asyncio.create_task(running.read_on())
         yield running
     finally:
         await running.stop()
     await drain
-
-
-async def _drain(stderr: asyncio.StreamReader | None) -> None:
-    """Keep the pipe from filling up."""
-    while stderr is not None and await stderr.read(65536):
-        pass

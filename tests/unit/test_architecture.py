@@ -40,7 +40,7 @@ LINES = {
         proxy.strictness proxy.parting proxy.downstream
         pages.* telemetry.* admin.*
     """,
-    "5 composition": "app wiring serve demo sample_app cli __main__",
+    "5 composition": "app generation wiring reload serve demo sample_app cli __main__",
 }
 """Top to bottom: a line may use itself and the lines above it, never one below."""
 

@@ -1,0 +1,205 @@
+"""
+What a config is compiled to, and the adapters that belong to it.
+
+A reload opens a new generation, swaps its site in between two requests, and closes the old one when
+the last exchange on it is done. What outlives a config is in `Process`.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from gateway import wiring
+from gateway.client_ip import ClientIp
+from gateway.config import compile as compiled
+from gateway.config.schema import Settings
+from gateway.destination import Destinations
+from gateway.identity.development import DevelopmentMagic
+from gateway.identity.directory import CachedDirectory, Source
+from gateway.identity.magic import SignatureChecker
+from gateway.identity.verifier import DidTokenVerifier
+from gateway.pages.app import PagesServer, make_app
+from gateway.pages.development import DevelopmentPages
+from gateway.pages.routes import PAGES, page_routes
+from gateway.pages.session import SessionPages
+from gateway.pipeline import Pipeline
+from gateway.ports import Sessions, Store
+from gateway.proxy.headers import AnswerFields, IdentityNames, RequestFields
+from gateway.proxy.plane import Bounds, Site
+from gateway.proxy.upstreams import Upstream
+from gateway.ratelimit.local import LocalLimiter
+from gateway.ratelimit.redis import RedisLimiter
+from gateway.routing import RouteTable
+from gateway.sessions.cookie import Cookie
+from gateway.sessions.redis import RedisSessions
+from gateway.sessions.seal import Sealer
+
+_LONGEST_SWEEP_S, _SHORTEST_SWEEP_S = 1.0, 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Magic:
+    """Whom a process asks about users, and the one client id that it checks tokens for."""
+
+    source: Source
+    checker: SignatureChecker
+    client_id: str
+    development: DevelopmentMagic | None
+
+
+class Process(NamedTuple):
+    """What a process has once, whatever config is in use."""
+
+    shared: wiring.Shared
+    store: Store
+    magic: Magic
+    local: LocalLimiter
+    made_up_key: bytes
+    """Seals where the config names no key: development mode."""
+
+
+class Generation(NamedTuple):
+    """One config, ready to serve."""
+
+    settings: Settings
+    site: Site
+    bounds: Bounds
+    sweep_s: float
+    """How often deadlines are looked at."""
+
+
+@asynccontextmanager
+async def opened(settings: Settings, process: Process) -> AsyncIterator[Generation]:
+    """A generation; what it opened is closed at the end of the context."""
+    async with AsyncExitStack() as stack:
+        keys = _server_keys(settings) or (process.made_up_key,)
+        lifetime_cap_s = settings.session.lifetime_s
+        sessions = RedisSessions(process.store, Sealer(keys), lifetime_cap_s=lifetime_cap_s)
+        directory = CachedDirectory(
+            process.magic.source, process.store, metadata_ttl_s=settings.identity.metadata_ttl_s
+        )
+        stack.push_async_callback(directory.aclose)
+        tokens = _verifier(settings, process, directory, keys[0])
+        pages = await stack.enter_async_context(_pages(settings, sessions, process, directory))
+        limiter = RedisLimiter(process.store, process.local)
+        stack.push_async_callback(limiter.aclose)
+        upstreams = wiring.upstreams(settings, process.shared)
+        upstreams[PAGES] = wiring.pages(PAGES, pages.connect, process.shared)
+        for upstream in upstreams.values():
+            upstream.start()
+            stack.push_async_callback(upstream.aclose)
+        site = _site(settings, upstreams, _pipeline(settings, limiter, tokens, sessions))
+        yield Generation(settings, site, _bounds(settings), _sweep_s(settings))
+
+
+# --- who asks ----------------------------------------------------------------------------------
+
+
+def _server_keys(settings: Settings) -> tuple[bytes, ...]:
+    return tuple(key.get_secret_value().encode() for key in settings.session.keys)
+
+
+def _verifier(
+    settings: Settings, process: Process, directory: CachedDirectory, server_key: bytes
+) -> DidTokenVerifier:
+    return DidTokenVerifier(
+        process.magic.checker.check,
+        directory,
+        process.store,
+        audience=process.magic.client_id,
+        max_lifetime_s=settings.identity.max_token_lifetime_s,
+        server_key=server_key,
+    )
+
+
+# --- the gateway's own pages -------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _pages(
+    settings: Settings, sessions: Sessions, process: Process, directory: CachedDirectory
+) -> AsyncIterator[PagesServer]:
+    prefix, public_url = settings.server.prefix, settings.server.public_url
+    cookie = Cookie(settings.session.cookie, secure=_is_https(settings))
+    routes = SessionPages(sessions, cookie, public_url, time.time).routes(prefix)
+    if process.magic.development is not None:
+        development = DevelopmentPages(
+            process.magic.development, directory.learn, public_url, time.time
+        )
+        routes += development.routes(prefix)
+    server = PagesServer(make_app(routes))
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+def _is_https(settings: Settings) -> bool:
+    return settings.server.public_url.startswith("https:")
+
+
+# --- the journey -------------------------------------------------------------------------------
+
+
+def _pipeline(
+    settings: Settings, limiter: RedisLimiter, tokens: DidTokenVerifier, sessions: Sessions
+) -> Pipeline:
+    routes = compiled.routes(settings)
+    default = settings.limits.get("default")
+    page_limits = (compiled.limit("default", default),) if default is not None else ()
+    server = settings.server
+    public_host = urlsplit(server.public_url).netloc
+    table = RouteTable([*page_routes(server.prefix, page_limits), *routes])
+    return Pipeline(
+        destinations=Destinations(table, public_host),
+        limiter=limiter,
+        tokens=tokens,
+        sessions=sessions,
+        fields=RequestFields(_identity_names(settings), settings.session.cookie, public_host),
+        cookie_name=settings.session.cookie,
+        public_origin=server.public_url,
+        client_ip=ClientIp(server.client_ip),
+        trusted_proxies=server.trusted_proxies,
+    )
+
+
+def _identity_names(settings: Settings) -> IdentityNames:
+    names = settings.identity.headers
+    return IdentityNames(names.issuer, names.email, names.public_address, names.phone)
+
+
+# --- the data plane ----------------------------------------------------------------------------
+
+
+def _site(settings: Settings, upstreams: dict[str, Upstream], pipeline: Pipeline) -> Site:
+    return Site(
+        pipeline.admit,
+        upstreams,
+        AnswerFields(settings.session.cookie),
+        settings.server.max.body_bytes,
+    )
+
+
+def _bounds(settings: Settings) -> Bounds:
+    times, caps = settings.server.timeouts, settings.server.max
+    return Bounds(
+        head_s=times.head_s,
+        body_idle_s=times.body_idle_s,
+        keep_alive_s=times.keep_alive_s,
+        head_bytes=caps.head_bytes,
+        fields=caps.fields,
+        connections=caps.connections,
+    )
+
+
+def _sweep_s(settings: Settings) -> float:
+    """A tenth of the shortest time-out: no deadline is met later than that."""
+    times = settings.server.timeouts
+    shortest = min(times.head_s, times.body_idle_s, times.keep_alive_s)
+    for upstream in settings.upstreams.values():
+        shortest = min(shortest, upstream.timeouts.response_s, upstream.timeouts.idle_s)
+    return min(_LONGEST_SWEEP_S, max(_SHORTEST_SWEEP_S, shortest / 10))

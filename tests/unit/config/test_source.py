@@ -1,0 +1,107 @@
+"""A config that is read again."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.config.source import ConfigFile, Snapshot
+from gateway.errors import ConfigError
+from tests.unit.config.conftest import ENV, SECTIONS
+
+KEY = "k" * 32
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    path = tmp_path / "secret"
+    path.write_text(KEY)
+    return path
+
+
+@pytest.fixture
+def file(tmp_path: Path, secret: Path) -> Path:
+    """A config that names another file."""
+    path = tmp_path / "gateway.yaml"
+    sections = {**SECTIONS, "session": f"session: {{keys: ['${{file:{secret}}}']}}"}
+    path.write_text("\n".join(sections.values()))
+    return path
+
+
+def changes(config: ConfigFile, times: int) -> list[bool]:
+    return [config.has_changed() for _ in range(times)]
+
+
+def test_a_snapshot_says_the_same_for_ever(file: Path, secret: Path) -> None:
+    """Other processes read what this one read, whatever became of the files."""
+    settings, snapshot = ConfigFile(file, ENV).load()
+    file.unlink()
+    secret.unlink()
+    assert settings == snapshot.settings(ENV)
+    assert KEY == settings.session.keys[0].get_secret_value()
+
+
+def test_a_snapshot_holds_what_was_read(file: Path) -> None:
+    """It reads no file that was not part of it."""
+    with pytest.raises(ConfigError, match="cannot read"):
+        Snapshot("gateway.yaml", file.read_text(), {}).settings(ENV)
+
+
+def test_unchanged(file: Path) -> None:
+    """Before it was read there is nothing that could differ, and afterwards it stays the same."""
+    config = ConfigFile(file, ENV)
+    assert not config.has_changed()
+    config.load()
+    assert [False, False] == changes(config, 2)
+
+
+@pytest.mark.parametrize("name", ["gateway.yaml", "secret"])
+def test_changed(file: Path, name: str) -> None:
+    """It tells when it was seen twice the same, until it is read again."""
+    config = ConfigFile(file, ENV)
+    config.load()
+    with (file.parent / name).open("a") as changed:
+        changed.write("# more")
+    assert [False, True, True] == changes(config, 3)
+    config.load()
+    assert [False, False] == changes(config, 2)
+
+
+def test_written_slowly(file: Path) -> None:
+    """A file that is still growing waits."""
+    config = ConfigFile(file, ENV)
+    config.load()
+    for _ in range(3):
+        file.write_text(file.read_text() + "#")
+        assert not config.has_changed()
+    assert config.has_changed()
+
+
+def test_swapped_symlinks(file: Path) -> None:
+    """As Kubernetes mounts config maps: the folder is another one, the path is the same."""
+    old, new, link = (file.parent / name for name in ("old", "new", "link"))
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "gateway.yaml").write_text(file.read_text())
+        os.utime(folder / "gateway.yaml", (1, 1))
+    link.symlink_to(old)
+    config = ConfigFile(link / "gateway.yaml", ENV)
+    config.load()
+
+    link.unlink()
+    link.symlink_to(new)
+    assert [False, True] == changes(config, 2)
+
+
+def test_what_was_bad_is_watched(file: Path, secret: Path) -> None:
+    """A missing file that appears is a change, and a config that was taken away is one, too."""
+    config = ConfigFile(file, ENV)
+    secret.unlink()
+    with pytest.raises(ConfigError, match="cannot read"):
+        config.load()
+    assert [False, False] == changes(config, 2)
+    secret.write_text(KEY)
+    assert [False, True] == changes(config, 2)
+    file.unlink()
+    with pytest.raises(ConfigError, match="cannot be read"):
+        config.load()
