@@ -40,10 +40,12 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if file is not None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it would end a gateway that is starting
     async with running(settings, sys.stdout.fileno()) as gateway:
-        _settle_memory()
-        ready(gateway)
         async with _reloading(file, gateway):
+            _settle_memory()
+            ready(gateway)
             await stop.wait()
         _log.info("draining")
 
