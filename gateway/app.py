@@ -9,18 +9,18 @@ import contextlib
 import secrets
 import socket
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from aiohttp import web
-
 from gateway import generation
-from gateway.admin.app import AdminPages
+from gateway.admin import listener
+from gateway.admin.app import State
 from gateway.config.changes import needs_restart
 from gateway.config.schema import Settings
-from gateway.errors import GatewayError, NotReached, StartError
+from gateway.errors import GatewayError, NotReached, StartError, StoreUnavailable
 from gateway.generation import Generation, Magic, Process
 from gateway.identity.development import DEVELOPMENT_AUDIENCE, DevelopmentMagic
 from gateway.identity.magic import MAGIC_API_URL, MagicApi, SignatureChecker, require_coincurve
@@ -35,7 +35,9 @@ from gateway.ratelimit.local import LocalLimiter
 from gateway.store.connect import connect
 from gateway.store.embedded import EmbeddedServer
 from gateway.store.redis import RedisStore
+from gateway.telemetry import snapshot
 from gateway.telemetry.access_log import AccessLog
+from gateway.telemetry.snapshot import Snapshot
 from gateway.telemetry.tally import Tally
 from gateway.wiring import Shared
 
@@ -53,11 +55,17 @@ class Gateway:
     admin_port: int | None = None
 
     def __init__(
-        self, process: Process, plane: DataPlane, current: Generation, stack: AsyncExitStack
+        self,
+        process: Process,
+        plane: DataPlane,
+        log: AccessLog,
+        current: Generation,
+        stack: AsyncExitStack,
     ) -> None:
         self.development = process.magic.development
         self._process = process
         self.plane = plane
+        self._log = log
         self._current = current
         self._stack = stack
         """Closes the current generation."""
@@ -91,9 +99,34 @@ class Gateway:
             while self.plane.is_using(site):  # noqa: ASYNC110 (an event would cost each request)
                 await asyncio.sleep(_RETIRE_S)
 
-    async def aclose(self) -> None:
-        """Drain, then close all generations."""
+    async def state(self) -> State:
+        """See `gateway.admin.app.Source`."""
+        draining = self.plane.is_draining
+        try:
+            await self._process.store.ping()
+        except StoreUnavailable:
+            store = "unavailable"
+        else:
+            store = "ok"
+        return State(not draining, "draining" if draining else "ok", store)
+
+    async def snapshot(self) -> Snapshot:
+        """See `gateway.admin.app.Source`."""
+        levels = Counter({("connections_open", ""): self.plane.open_connections})
+        for name, upstream in self._current.site.upstreams.items():
+            for server in upstream.servers:
+                idle, in_use = server.pool.usage()
+                levels["upstream_idle", name] += idle
+                levels["upstream_busy", name] += in_use
+        dropped = {("access_log_dropped", ""): self._log.dropped}
+        return snapshot.of(self._process.shared.tally, dropped, levels)
+
+    async def drain(self) -> None:
+        """Stop accepting, and let what is under way finish in time."""
         await self.plane.drain(self._current.settings.server.timeouts.drain_s)
+
+    async def aclose(self) -> None:
+        """Close all generations."""
         for task in tuple(self._retiring):
             task.cancel()
         await asyncio.gather(*self._retiring, return_exceptions=True)
@@ -121,11 +154,13 @@ async def running(
         stack.callback(deadlines.close)
         shared = Shared(loop, deadlines, Outbox(loop), Tally())
         process = Process(shared, store, magic, LocalLimiter(), secrets.token_bytes(32))
-        log = await stack.enter_async_context(_access_log(log_fd))
+        log = await stack.enter_async_context(_access_log(log_fd, shared.tally))
         gateway = await _first(settings, process, log)
         stack.push_async_callback(gateway.aclose)
+        private = listener.listening(settings.admin, gateway)
+        gateway.admin_port = await stack.enter_async_context(private)
+        stack.push_async_callback(gateway.drain)  # while it still says that it is not ready
         plane = gateway.plane
-        gateway.admin_port = await stack.enter_async_context(_admin(settings, store, plane))
         listening = bind_all(settings) if sockets is None else sockets
         for sock in listening:
             plane.closes(await listen.serve(loop, sock, lambda: ClientConnection(plane)))
@@ -139,7 +174,7 @@ async def _first(settings: Settings, process: Process, log: AccessLog) -> Gatewa
     loop, deadlines, outbox, tally = process.shared
     plane = DataPlane(loop, first.site, first.bounds, deadlines, outbox, log, time.time, tally)
     deadlines.period_s = first.sweep_s
-    return Gateway(process, plane, first, stack)
+    return Gateway(process, plane, log, first, stack)
 
 
 def bind_all(settings: Settings, *, reuse_port: bool = False) -> tuple[socket.socket, ...]:
@@ -206,30 +241,12 @@ async def _ask_client_id(api: MagicApi) -> str:
         raise NotReached(f"Magic was asked for magic.client_id: {error}") from error
 
 
-# --- the private listener and the log ----------------------------------------------------------
+# --- the access log ----------------------------------------------------------------------------
 
 
 @asynccontextmanager
-async def _admin(settings: Settings, store: Store, plane: DataPlane) -> AsyncIterator[int | None]:
-    if settings.admin is None:
-        yield None
-        return
-    host, port = settings.admin.listen
-    runner = web.AppRunner(AdminPages(store, lambda: plane.is_draining).app(), access_log=None)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise StartError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-        yield int(runner.addresses[0][1])
-    finally:
-        await runner.cleanup()
-
-
-@asynccontextmanager
-async def _access_log(fd: int) -> AsyncIterator[AccessLog]:
-    log = AccessLog(fd, time.time)
+async def _access_log(fd: int, tally: Tally) -> AsyncIterator[AccessLog]:
+    log = AccessLog(fd, time.time, tally)
 
     async def flush_now_and_then() -> None:
         while True:

@@ -1,24 +1,50 @@
-"""Health, for orchestrators: a listener of its own, which clients cannot reach."""
+"""Health and metrics, for orchestrators: a listener of its own, which clients cannot reach."""
 
-from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 from aiohttp import web
 
-from gateway.errors import StoreUnavailable
-from gateway.ports import Store
+from gateway.telemetry import metrics
+from gateway.telemetry.snapshot import Snapshot
+
+
+class State(NamedTuple):
+    """How a gateway is."""
+
+    is_ready: bool
+    """Whether it should be sent requests."""
+    status: str
+    """``ok``, ``draining``, or ``down`` where no worker serves."""
+    store: str
+    """``ok`` or ``unavailable``."""
+
+
+class Source(Protocol):
+    """Who knows: the process itself, or the supervisor of several."""
+
+    async def state(self) -> State:
+        """How it is now."""
+
+    async def snapshot(self) -> Snapshot:
+        """What was counted."""
 
 
 class AdminPages:
     """``/healthz``: the process runs. ``/readyz``: it can serve, so send it requests."""
 
-    def __init__(self, store: Store, is_draining: Callable[[], bool]) -> None:
-        self._store = store
-        self._is_draining = is_draining
+    def __init__(self, source: Source) -> None:
+        self._source = source
 
     def app(self) -> web.Application:
         """The app of the private listener."""
         app = web.Application()
-        app.add_routes([web.get("/healthz", self.health), web.get("/readyz", self.ready)])
+        app.add_routes(
+            [
+                web.get("/healthz", self.health),
+                web.get("/readyz", self.ready),
+                web.get("/metrics", self.metrics),
+            ]
+        )
         return app
 
     async def health(self, _: web.Request) -> web.Response:
@@ -32,13 +58,11 @@ class AdminPages:
         A store that does not answer is told but does not count: it would take all gateways out of
         the balancer at once, and with them the public routes that need no store.
         """
-        draining = self._is_draining()
-        state = {"status": "draining" if draining else "ok", "store": await self._store_status()}
-        return web.json_response(state, status=503 if draining else 200)
+        state = await self._source.state()
+        said = {"status": state.status, "store": state.store}
+        return web.json_response(said, status=200 if state.is_ready else 503)
 
-    async def _store_status(self) -> str:
-        try:
-            await self._store.ping()
-        except StoreUnavailable:
-            return "unavailable"
-        return "ok"
+    async def metrics(self, _: web.Request) -> web.Response:
+        """All figures, in Prometheus' text format."""
+        page = metrics.page(await self._source.snapshot())
+        return web.Response(body=page, headers={"Content-Type": metrics.CONTENT_TYPE})

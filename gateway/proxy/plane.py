@@ -124,11 +124,17 @@ class DataPlane:
         """Whether an exchange that began on ``site`` is under way."""
         return any(connection.site is site for connection in self._connections)
 
+    @property
+    def open_connections(self) -> int:
+        """Connections from clients."""
+        return len(self._connections)
+
     # --- for connections -----------------------------------------------------------------------
 
     def admit_connection(self, connection: Connection) -> bool:
         """Whether there is room for one more."""
         has_room = len(self._connections) < self.bounds.connections
+        self.tally.add("connections", "accepted" if has_room else "refused")
         self._connections.add(connection)
         self._deadlines.watch(connection)
         return has_room

@@ -107,6 +107,10 @@ class UpstreamPool:
         while self._idle:
             self._idle.popleft().abort()
 
+    def usage(self) -> tuple[int, int]:
+        """How many connections wait for a request, and how many carry one."""
+        return len(self._idle), len(self._open) - len(self._idle)
+
     def close(self) -> None:
         """Close every connection."""
         for connection in tuple(self._open):

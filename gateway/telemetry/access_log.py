@@ -15,6 +15,7 @@ import orjson
 
 from gateway.messages import Journey, RequestHead
 from gateway.ports import Clock
+from gateway.telemetry.tally import Tally
 
 _MAX_KEPT_BYTES = 8 * 1024 * 1024
 _FLUSH_BYTES = 32 * 1024
@@ -25,8 +26,9 @@ _PATH_END = re.compile(r"[?#]")
 class AccessLog:
     """Writes what became of each request to a file descriptor, without waiting for its reader."""
 
-    def __init__(self, fd: int, clock: Clock) -> None:
+    def __init__(self, fd: int, clock: Clock, tally: Tally) -> None:
         self._fd = fd
+        self._count = tally.request
         self._clock = clock
         self._buffer = bytearray()
         """Grown in place: lines kept apart would each touch memory that is cold (5 µs a line)."""
@@ -47,6 +49,7 @@ class AccessLog:
         duration_s: float,
     ) -> None:
         """Note one request; see `gateway.proxy.plane.LogRequest`."""
+        self._count(status, journey.refusal, duration_s)
         if len(self._buffer) > _MAX_KEPT_BYTES:
             self.dropped += 1
             return
@@ -77,10 +80,14 @@ class AccessLog:
         buffer = self._buffer
         while buffer and self._poll.poll(0):
             try:
-                written = os.write(self._fd, memoryview(buffer)[: self._write_bytes])
+                written = os.write(self._fd, memoryview(buffer)[: self._whole_lines()])
             except OSError:  # the reader is gone; requests matter more than their log
                 return
             del buffer[:written]
+
+    def _whole_lines(self) -> int:
+        """How much to write at once: other processes write lines to the same place."""
+        return self._buffer.rfind(b"\n", 0, self._write_bytes) + 1 or self._write_bytes
 
 
 def _refused_path(head: RequestHead | None) -> str:

@@ -1,5 +1,6 @@
 """What happened how often, in this process: plain integers, which cost nothing to count."""
 
+from bisect import bisect_left
 from collections import Counter
 from typing import NamedTuple
 
@@ -14,25 +15,52 @@ class Figure(NamedTuple):
 
 FIGURES = (
     Figure("requests", "status", "Requests answered, by status class"),
+    Figure("refusals", "code", "Requests refused, by the code of the problem document"),
     Figure("connections", "outcome", "Connections from clients, accepted or refused"),
     Figure("tunnels", "", "Tunnels opened"),
     Figure("tunnels_ended", "reason", "Tunnels ended, by why"),
     Figure("upstream_retries", "upstream", "Requests sent once more"),
     Figure("upstream_ejections", "upstream", "Servers taken out because they failed"),
-    Figure("reloads", "outcome", "Config reloads"),
+    Figure("reloads", "outcome", "Config reloads, applied or refused"),
+    Figure("access_log_dropped", "", "Lines of the access log that its reader was too slow for"),
+    Figure("worker_restarts", "", "Workers started again because they had ended"),
 )
 """All that is counted. Labels have few values, none of a client's making."""
+
+LEVELS = (
+    Figure("connections_open", "", "Connections from clients that are open"),
+    Figure("upstream_busy", "upstream", "Connections to an upstream that carry an exchange"),
+    Figure("upstream_idle", "upstream", "Connections to an upstream that wait for a request"),
+    Figure("workers", "state", "Worker processes, by what they do: up or down"),
+)
+"""All that goes up and down."""
+
+DURATION = Figure("request_duration_seconds", "", "From the head of a request to the answer's end")
+
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Upper bounds of what durations are counted together; one more bucket is for longer ones."""
 
 
 class Tally:
     """Counts events; read by the metrics page."""
 
-    __slots__ = ("counts",)
+    __slots__ = ("by_class", "counts", "durations", "total_s")
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
-        """By figure's name and label's value."""
+        """By figure's name and label's value; requests by status class are in ``by_class``."""
+        self.by_class = [0] * 10
+        self.durations = [0] * (len(BUCKETS_S) + 1)
+        self.total_s = 0.0
 
     def add(self, name: str, label: str = "") -> None:
         """One more."""
         self.counts[name, label] += 1
+
+    def request(self, status: int, refusal: str, duration_s: float) -> None:
+        """One more request; 0.25 µs."""
+        self.by_class[status // 100] += 1
+        if refusal:
+            self.counts["refusals", refusal] += 1
+        self.durations[bisect_left(BUCKETS_S, duration_s)] += 1
+        self.total_s += duration_s

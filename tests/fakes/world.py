@@ -24,7 +24,7 @@ server:
   trusted_proxies: {trusted_proxies}
   timeouts: {timeouts}
   max: {max}
-admin: null
+admin: {admin}
 redis: {{url: "{redis}", timeout: 250ms}}
 magic: {{mode: live, secret_key: {secret_key}, api_url: "{magic}", timeout: 1s}}
 session: {{keys: ["{session_key}"]}}
@@ -52,6 +52,7 @@ routes:
 """
 
 DEFAULTS = {
+    "admin": "null",
     "client_ip": "peer",
     "trusted_proxies": "[]",
     "timeouts": "{}",

@@ -3,7 +3,8 @@ What the documentation says is so.
 
     python -m tests.unit.test_docs
 
-prints the table of docs/errors.md, for when a refusal was added or changed.
+prints the tables of docs/errors.md and docs/operating.md, for when a refusal or a figure was added
+or changed.
 """
 
 import re
@@ -14,9 +15,11 @@ import click
 import pytest
 
 from gateway.cli import main
+from gateway.config.changes import NEEDS_RESTART
 from gateway.config.load import parse
 from gateway.errors import ANSWERS
 from gateway.proxy import headers
+from gateway.telemetry.tally import DURATION, FIGURES, LEVELS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -47,6 +50,16 @@ def errors_table() -> str:
         meaning = " ".join((kind.__doc__ or "").split()).replace("``", "`")
         cells = (f"`{answer.code}`", answer.status.value, answer.title, meaning, answer.source)
         lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def metrics_table() -> str:
+    """The table of all figures on the metrics page."""
+    kinds = (("counter", "_total", FIGURES), ("gauge", "", LEVELS), ("histogram", "", [DURATION]))
+    lines = ["| figure | kind | label | what it counts |", "|---|---|---|---|"]
+    for kind, ending, figures in kinds:
+        for name, label, meaning in figures:
+            lines.append(f"| `gateway_{name}{ending}` | {kind} | {label} | {meaning} |")
     return "\n".join(lines) + "\n"
 
 
@@ -81,6 +94,17 @@ def test_the_page_of_errors_is_the_table() -> None:
     page = (DOCS / "errors.md").read_text()
     assert errors_table() in page
     assert len(ANSWERS) == len(re.findall(r"^\| `", page, re.MULTILINE))
+
+
+def test_the_page_of_operating_has_the_table_of_figures() -> None:
+    """Whoever makes a dashboard finds every figure."""
+    assert metrics_table() in (DOCS / "operating.md").read_text()
+
+
+def test_the_page_of_operating_names_what_needs_a_restart() -> None:
+    """All of it."""
+    page = (DOCS / "operating.md").read_text()
+    assert " · ".join(f"`{part}`" for part in NEEDS_RESTART) in page
 
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=place) for place, text in config_blocks()])
@@ -135,4 +159,5 @@ def test_the_page_of_headers_names_every_field() -> None:
 
 
 if __name__ == "__main__":
-    click.echo(errors_table(), nl=False)
+    click.echo(errors_table())
+    click.echo(metrics_table(), nl=False)

@@ -9,6 +9,7 @@ import pytest
 from gateway.messages import Journey, RequestHead
 from gateway.telemetry import access_log
 from gateway.telemetry.access_log import AccessLog
+from gateway.telemetry.tally import Tally
 from tests.fakes.heads import request_head
 
 
@@ -31,7 +32,7 @@ def _note(log: AccessLog, head: RequestHead | None = None, **known: str) -> None
 
 def test_a_line_says_what_became_of_a_request(pipe: tuple[int, int]) -> None:
     """It is JSON, with times to the millisecond and the microsecond."""
-    log = AccessLog(pipe[1], _clock)
+    log = AccessLog(pipe[1], _clock, Tally())
     _note(log, request_head(), client="192.0.2.1", path="/x", route="rest", issuer="did:ethr:0x1")
     log.flush()
 
@@ -56,7 +57,7 @@ def test_a_line_says_what_became_of_a_request(pipe: tuple[int, int]) -> None:
 )
 def test_a_refused_target_is_cut(pipe: tuple[int, int], target: str, expected: str) -> None:
     """Where secrets may stand in it, it is not written down."""
-    log = AccessLog(pipe[1], _clock)
+    log = AccessLog(pipe[1], _clock, Tally())
     _note(log, request_head(target=target))
     log.flush()
 
@@ -65,7 +66,7 @@ def test_a_refused_target_is_cut(pipe: tuple[int, int], target: str, expected: s
 
 def test_bytes_that_were_no_request_have_a_line_too(pipe: tuple[int, int]) -> None:
     """Under the id that the client was told."""
-    log = AccessLog(pipe[1], _clock)
+    log = AccessLog(pipe[1], _clock, Tally())
     _note(log, None, request_id="abc", refusal="bad_request")
     log.flush()
 
@@ -78,7 +79,7 @@ def test_a_reader_that_does_not_keep_up_stops_nothing(
 ) -> None:
     """Lines are kept up to a bound; then they are dropped, and counted."""
     monkeypatch.setattr(access_log, "_MAX_KEPT_BYTES", 100_000)
-    log = AccessLog(pipe[1], _clock)
+    log = AccessLog(pipe[1], _clock, Tally())
     for _ in range(2000):
         _note(log)
 
@@ -89,7 +90,7 @@ def test_a_reader_that_does_not_keep_up_stops_nothing(
 def test_a_reader_that_is_gone_stops_nothing() -> None:
     """Requests matter more than their log."""
     read_end, write_end = os.pipe()
-    log = AccessLog(write_end, _clock)
+    log = AccessLog(write_end, _clock, Tally())
     os.close(read_end)
     _note(log)
     log.flush()

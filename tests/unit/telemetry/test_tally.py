@@ -1,6 +1,6 @@
 """What is counted."""
 
-from gateway.telemetry.tally import FIGURES, Tally
+from gateway.telemetry.tally import FIGURES, LEVELS, Tally
 
 
 def test_events_add_up() -> None:
@@ -14,5 +14,5 @@ def test_events_add_up() -> None:
 
 def test_no_figure_stands_twice() -> None:
     """The table names each figure once."""
-    names = [figure.name for figure in FIGURES]
+    names = [figure.name for figure in (*FIGURES, *LEVELS)]
     assert sorted(set(names)) == sorted(names)

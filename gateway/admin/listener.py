@@ -1,0 +1,29 @@
+"""The private listener."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from gateway.admin.app import AdminPages, Source
+from gateway.config.schema import AdminSettings
+from gateway.errors import StartError
+
+
+@asynccontextmanager
+async def listening(settings: AdminSettings | None, source: Source) -> AsyncIterator[int | None]:
+    """The port of the private listener, if there is to be one. Raises `StartError`."""
+    if settings is None:
+        yield None
+        return
+    host, port = settings.listen
+    runner = web.AppRunner(AdminPages(source).app(), access_log=None)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise StartError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()

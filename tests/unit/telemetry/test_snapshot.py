@@ -1,0 +1,50 @@
+"""Figures of several processes."""
+
+import json
+
+from gateway.telemetry import snapshot
+from gateway.telemetry.snapshot import Snapshot
+from gateway.telemetry.tally import BUCKETS_S, Tally
+
+
+def _one() -> Snapshot:
+    tally = Tally()
+    tally.request(204, "", 0.002)
+    tally.request(404, "no_route", 99.0)
+    tally.request(200, "", 0.001)
+    tally.add("reloads", "applied")
+    return snapshot.of(tally, {("access_log_dropped", ""): 2}, {("connections_open", ""): 3})
+
+
+def test_what_is_counted() -> None:
+    """Requests by class, refusals by code, durations by bucket, and what others have counted."""
+    one = _one()
+    assert one.counts == {
+        ("requests", "2xx"): 2,
+        ("requests", "4xx"): 1,
+        ("refusals", "no_route"): 1,
+        ("reloads", "applied"): 1,
+        ("access_log_dropped", ""): 2,
+    }
+    assert (1, 1, *[0] * (len(BUCKETS_S) - 2), 1) == one.durations
+    assert 99.003 == one.total_s
+
+
+def test_it_travels_as_json() -> None:
+    """What one process sends is what the other gets."""
+    assert _one() == Snapshot.from_json(json.loads(json.dumps(_one().to_json())))
+
+
+def test_processes_add_up() -> None:
+    """Counts, levels, buckets and sums; of none it is nothing."""
+    both = snapshot.add_up([_one(), Snapshot({}, {}), _one()])
+    assert 4 == both.counts["requests", "2xx"]
+    assert 6 == both.levels["connections_open", ""]
+    assert 2 == both.durations[-1]
+    assert 198.006 == both.total_s
+    assert Snapshot({}, {}) == snapshot.add_up([])
+
+
+def test_what_has_ended_holds_nothing() -> None:
+    """Counters never go back; connections of a dead process are closed."""
+    assert _one()._replace(levels={}) == snapshot.gone(_one())
