@@ -190,6 +190,8 @@ def _bounds(settings: Settings) -> Bounds:
         head_s=times.head_s,
         body_idle_s=times.body_idle_s,
         keep_alive_s=times.keep_alive_s,
+        half_closed_s=times.half_closed_s,
+        min_bytes_per_s=times.min_rate_bytes,
         head_bytes=caps.head_bytes,
         fields=caps.fields,
         connections=caps.connections,
@@ -199,7 +201,7 @@ def _bounds(settings: Settings) -> Bounds:
 def _sweep_s(settings: Settings) -> float:
     """A tenth of the shortest time-out: no deadline is met later than that."""
     times = settings.server.timeouts
-    shortest = min(times.head_s, times.body_idle_s, times.keep_alive_s)
+    shortest = min(times.head_s, times.body_idle_s, times.keep_alive_s, times.half_closed_s)
     for upstream in settings.upstreams.values():
         shortest = min(shortest, upstream.timeouts.response_s, upstream.timeouts.idle_s)
     return min(_LONGEST_SWEEP_S, max(_SHORTEST_SWEEP_S, shortest / 10))

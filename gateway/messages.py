@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from multidict import CIMultiDictProxy
 
@@ -18,6 +18,15 @@ IPNetwork = IPv4Network | IPv6Network
 
 RawFields = Sequence[tuple[bytes, bytes]]
 """Field lines as received: name and value, in order, case kept, repeated ones apart."""
+
+
+Memo = dict[object, Any]
+"""
+What was derived from the fields of a head, by what derived it.
+
+A client that repeats its fields has one memo for all its requests, so only what follows from the
+fields alone may be kept in it: how a credential reads, never whether it is valid.
+"""
 
 
 class Caller(NamedTuple):
@@ -43,6 +52,8 @@ class RequestHead(NamedTuple):
     """The other end of the socket: a proxy in front, or the client."""
     request_id: str
     """Made by us: an id taken from a client would let it forge log lines."""
+    memo: Memo | None = None
+    """None where the fields are not expected again."""
 
 
 class Target(NamedTuple):

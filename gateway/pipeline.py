@@ -15,7 +15,7 @@ from gateway.access import refuse_cross_site
 from gateway.client_ip import ClientIp, caller, client_address, is_trusted
 from gateway.destination import Destinations
 from gateway.errors import RateLimited, SessionEnded, Unauthenticated
-from gateway.identity.credentials import DidToken, SessionCookie, credential
+from gateway.identity.credentials import DidToken, SessionCookie, remembered_credential
 from gateway.messages import (
     Auth,
     Caller,
@@ -89,7 +89,7 @@ class Pipeline:
         if route.auth is Auth.NONE:
             return None
         try:
-            match credential(head.headers, self.cookie_name):
+            match remembered_credential(head, self.cookie_name):
                 case None:
                     pass
                 case DidToken(text=token):

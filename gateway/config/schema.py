@@ -78,6 +78,10 @@ class ServerTimeouts(Section):
     """For the next part of a body."""
     keep_alive_s: Duration = Field(75.0, alias="keep_alive")
     """For the next request on an idle connection."""
+    half_closed_s: Duration = Field(5.0, alias="half_closed")
+    """For the answer to begin once the client has closed its sending side: it may have left."""
+    min_rate_bytes: Size = Field(128, alias="min_rate")
+    """What a body must move in a second, on the whole, beyond `body_idle`."""
     drain_s: Duration = Field(30.0, alias="drain")
     """For requests under way when the gateway is told to stop."""
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from multidict import CIMultiDictProxy, istr
 
 from gateway.errors import AmbiguousCredentials, InvalidToken, SessionEnded
+from gateway.messages import RequestHead
 
 _AUTHORIZATION = istr("Authorization")
 _COOKIE = istr("Cookie")
@@ -42,6 +43,17 @@ class DidToken(NamedTuple):
 
 
 Credential = SessionCookie | DidToken
+
+
+def remembered_credential(head: RequestHead, cookie_name: str) -> Credential | None:
+    """Like `credential`, read once for fields that are repeated."""
+    memo = head.memo
+    if memo is None:
+        return credential(head.headers, cookie_name)
+    if cookie_name not in memo:
+        memo[cookie_name] = credential(head.headers, cookie_name)
+    known: Credential | None = memo[cookie_name]
+    return known
 
 
 def credential(headers: CIMultiDictProxy[str], cookie_name: str) -> Credential | None:

@@ -7,6 +7,7 @@ in the middle makes the client see a broken message, never a clean end.
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable
 from contextlib import suppress
 from http import HTTPStatus
@@ -19,7 +20,7 @@ from gateway.errors import (
     InternalError,
     Refusal,
 )
-from gateway.messages import Outbound
+from gateway.messages import Memo, Outbound
 from gateway.proxy.attempts import carry
 from gateway.proxy.framing import (
     LAST_CHUNK,
@@ -31,13 +32,16 @@ from gateway.proxy.framing import (
 from gateway.proxy.http1 import RawResponseMessage, StreamReader
 from gateway.proxy.parting import ClientGone
 from gateway.proxy.plane import Site
-from gateway.proxy.upstream import UpstreamConnection
+from gateway.proxy.upstream import AnswerHead, UpstreamConnection
 from gateway.proxy.upstreams import Server
 
 _log = logging.getLogger(__name__)
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
 _SWITCHING_PROTOCOLS = 101
+_CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9112 section 4: tab alone may pass
+_WITHOUT_A_USUAL_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+"""An app may leave their body unread, and read it as the next request (CL.0)."""
 
 
 class Client(Protocol):
@@ -122,12 +126,20 @@ class Exchange:
             if self._sent_body:
                 upstream.expect_within(self._timeouts.response_s)
             else:
+                if self.outbound.method in _WITHOUT_A_USUAL_BODY:
+                    upstream.spoil()
                 pump = asyncio.create_task(self._pump(upstream))
-            message, body = await answer
-            framing = self._begin_answer(message, body)
+            head = await answer
+            if not self._sent_body:
+                upstream.spoil()  # whether the app will take the rest for a body, who knows
+            framing = self._begin_answer(head)
             if framing is not None:
-                await self._stream(upstream, framing, body)
-            return message.code
+                await self._stream(upstream, framing, head.body)
+        except Refusal:
+            upstream.spoil()
+            raise
+        else:
+            return head.message.code
         finally:
             try:
                 if pump is not None and not pump.done():
@@ -181,12 +193,15 @@ class Exchange:
         """
         if self._client.version < (1, 1) or self._client.writing_paused:
             return
-        fields = self._fields(message)
         with suppress(ClientGone):
-            self._client.write(_status_line(message) + fields + b"\r\n")
+            self._client.write(self._status_and_fields(message) + b"\r\n")
 
-    def _begin_answer(self, message: RawResponseMessage, body: StreamReader) -> Framing | None:
+    def _begin_answer(self, answer: AnswerHead) -> Framing | None:
         """Send the head, and the body if all of it is there; else how the body is to be framed."""
+        message, _, whole, memo = answer
+        if whole is not None and memo is not None and self._sent_body:
+            self._client.begin_answer(message.code, self._known_head(message, memo), whole)
+            return None
         if message.code == _SWITCHING_PROTOCOLS:
             raise BadUpstreamAnswer("101 without an upgrade")
         client = self._client
@@ -197,11 +212,11 @@ class Exchange:
             client.version,
             is_chunked=message.chunked,
         )
-        head = _status_line(message) + self._fields(message) + framing.field
+        head = self._status_and_fields(message) + framing.field
         if framing.kind is Kind.CLOSE or not self._sent_body:
             client.close_after_answer()
-        if body.is_eof():
-            client.begin_answer(message.code, head, _whole_body(framing, body))
+        if whole is not None:
+            client.begin_answer(message.code, head, _framed(framing, whole))
             return None
         client.begin_answer(message.code, head, b"")
         return framing
@@ -223,6 +238,19 @@ class Exchange:
         if is_chunked:
             client.write(LAST_CHUNK)
 
+    def _known_head(self, message: RawResponseMessage, memo: Memo) -> bytes:
+        """The head of an answer with a length, made once where apps repeat it."""
+        key = self._answer_fields, self.outbound.route.is_internal
+        head: bytes | None = memo.get(key)
+        if head is None:
+            length = message.headers["Content-Length"].encode("ascii")
+            head = self._status_and_fields(message) + b"Content-Length: %b\r\n" % length
+            memo[key] = head
+        return head
+
+    def _status_and_fields(self, message: RawResponseMessage) -> bytes:
+        return _status_line(message) + self._fields(message)
+
     def _fields(self, message: RawResponseMessage) -> bytes:
         return self._answer_fields.rewrite(
             message.raw_headers,
@@ -243,13 +271,12 @@ def _status_line(message: RawResponseMessage) -> bytes:
     if usual is not None:
         return usual
     line = f"HTTP/1.1 {message.code} {message.reason}".encode("utf-8", "surrogateescape")
-    if b"\r" in line or b"\n" in line or b"\0" in line:
+    if _CONTROLS.search(line):
         raise BadUpstreamAnswer("control character in the reason phrase")
     return line + b"\r\n"
 
 
-def _whole_body(framing: Framing, body: StreamReader) -> bytes:
-    data = body.read_nowait()
+def _framed(framing: Framing, data: bytes) -> bytes:
     if framing.kind is Kind.CHUNKED:
         return encode_chunk(data) + LAST_CHUNK if data else LAST_CHUNK
     return data

@@ -30,7 +30,7 @@ class Framing(NamedTuple):
 
 _CHUNKED = Framing(Kind.CHUNKED, b"Transfer-Encoding: chunked\r\n")
 _CLOSE = Framing(Kind.CLOSE)
-_NONE = Framing(Kind.NONE)
+NO_BODY = Framing(Kind.NONE)
 
 
 def request_framing(
@@ -52,7 +52,7 @@ def request_framing(
         return _CHUNKED
     length = headers.get("Content-Length")
     if length is None:
-        return _NONE
+        return NO_BODY
     if not (length.isascii() and length.isdecimal()):
         raise BadRequest("Content-Length is no number")
     digits = length.lstrip("0") or "0"
@@ -81,7 +81,7 @@ def answer_framing(
     """
     length = headers.get("Content-Length")
     if status == _NO_CONTENT:
-        return _NONE
+        return NO_BODY
     if method == "HEAD" or status == _NOT_MODIFIED:
         return Framing(Kind.NONE, _length_field(length))
     coding = headers.get("Transfer-Encoding")

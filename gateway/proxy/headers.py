@@ -154,6 +154,8 @@ class RequestFields:
         self._reserved = frozenset(map(fold, {*names, *DEFAULT_IDENTITY_NAMES})) | _OURS
         self._fates = _Fates(self._judge)
         self._users: dict[int, tuple[User, bytes]] = {}
+        self._with_credentials, self._without_credentials = object(), object()
+        """Under which a memo keeps what these settings make of its fields."""
         self._hop_block = lru_cache(maxsize=4096)(_serialise_hop)
 
     def rewrite(
@@ -166,14 +168,30 @@ class RequestFields:
     ) -> bytes:
         """The field lines for the app, each with its CRLF; framing is not among them."""
         host = head.headers.get("Host") or self._public_host
-        lines = self._strip(head, route)
-        ours = self._hop_block(host, client.text, scheme) + head.request_id.encode("ascii") + _CRLF
+        parts = [
+            self._kept_lines(head, route),
+            self._hop_block(host, client.text, scheme),
+            head.request_id.encode("ascii"),
+            _CRLF,
+        ]
         if identity is not None:
-            ours += self._identity_block(identity.user)
+            parts.append(self._identity_block(identity.user))
             if route.is_internal:
-                ours += internal_identity(identity)
-        lines.append(ours)
-        return _CRLF.join(lines)
+                parts.append(internal_identity(identity))
+        return b"".join(parts)
+
+    def _kept_lines(self, head: RequestHead, route: Route) -> bytes:
+        """The lines that pass, each with its CRLF; made once for fields that are repeated."""
+        key = self._with_credentials if route.forward_credentials else self._without_credentials
+        memo = head.memo
+        if memo is not None and (known := memo.get(key)) is not None:
+            return bytes(known)
+        lines = self._strip(head, route)
+        lines.append(b"")
+        kept = _CRLF.join(lines)
+        if memo is not None:
+            memo[key] = kept
+        return kept
 
     def _strip(self, head: RequestHead, route: Route) -> list[bytes]:
         headers = head.headers

@@ -3,16 +3,17 @@ The one room that knows aiohttp's parsers.
 
 The parser classes are not documented API, so all use of them stands here, the version is pinned to
 the minor, and ``tests/contract/test_http1.py`` holds the behaviour that we rely on. They are llhttp
-in C: strict on requests, lenient on answers, so answers are re-serialised and never copied raw.
+in C. Nothing is ever copied raw from one side to the other: what was parsed is serialised anew.
 """
 
 import asyncio
+import importlib
 
 from aiohttp import http_parser
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.http_parser import RawRequestMessage, RawResponseMessage
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from gateway.errors import BadRequest, HeadTooLarge, Refusal, StartError
 
@@ -41,11 +42,15 @@ class HttpProtocol(BaseProtocol):
             super().resume_reading(resume_parser)
 
 
+NOTHING: StreamReader = EMPTY_PAYLOAD
+"""The body of a message that has none: the parser gives this very object."""
+
 RequestParser = http_parser.HttpRequestParser
 ResponseParser = http_parser.HttpResponseParser
 
 __all__ = [
     "BODY_BUFFER_BYTES",
+    "NOTHING",
     "HttpProcessingError",
     "HttpProtocol",
     "RawRequestMessage",
@@ -68,6 +73,21 @@ def require_c_parsers() -> None:
     """
     if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
         raise StartError("aiohttp lacks its C extension; its Python parser is not safe in front")
+    _read_answers_strictly()
+
+
+def _read_answers_strictly() -> None:
+    """
+    Hold answers to the grammar that requests are held to.
+
+    aiohttp reads answers leniently (bare LF, obs-fold, spaces after a chunk size, control
+    characters) unless Python runs in development mode; its C module looks at this name each time
+    that it makes a parser. Raises `StartError`.
+    """
+    extension = vars(importlib.import_module("aiohttp._http_parser"))
+    if "DEBUG" not in extension:
+        raise StartError("aiohttp's parser cannot be told to read answers strictly")
+    extension["DEBUG"] = True
 
 
 def request_parser(

@@ -24,6 +24,8 @@ class Bounds(NamedTuple):
     head_s: float = 10.0
     body_idle_s: float = 30.0
     keep_alive_s: float = 75.0
+    half_closed_s: float = 5.0
+    min_bytes_per_s: int = 128
     head_bytes: int = 16 * 1024
     fields: int = 100
     connections: int = 10_000

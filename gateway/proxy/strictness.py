@@ -12,6 +12,7 @@ from gateway.proxy.http1 import RawRequestMessage
 from gateway.proxy.plane import Bounds
 
 _VERSIONS = ((1, 1), (1, 0))
+_JUDGED = ("Content-Length", "Transfer-Encoding", "Expect", "Upgrade")
 _FIELD_OVERHEAD = 4  # ": " and CRLF
 
 
@@ -30,6 +31,16 @@ def judge(message: RawRequestMessage, max_body_bytes: int) -> Framing:
     if headers.get("Expect", "100-continue").lower() != "100-continue":
         raise ExpectationFailed("not 100-continue")
     return request_framing(headers, version, max_body_bytes)
+
+
+def is_plain(message: RawRequestMessage) -> bool:
+    """Whether there is nothing in a request without a body that `judge` would look at."""
+    return (
+        message.version == _VERSIONS[0]
+        and not message.should_close
+        and not message.upgrade
+        and not any(name in message.headers for name in _JUDGED)
+    )
 
 
 def oversize(message: RawRequestMessage, bounds: Bounds, *, may_be_long: bool) -> Refusal | None:

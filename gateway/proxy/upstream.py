@@ -11,8 +11,10 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from gateway.messages import Memo
 from gateway.proxy.deadlines import Deadlines
 from gateway.proxy.http1 import (
+    NOTHING,
     HttpProcessingError,
     HttpProtocol,
     RawResponseMessage,
@@ -34,6 +36,29 @@ class AnswerHead(NamedTuple):
 
     message: RawResponseMessage
     body: StreamReader
+    whole: bytes | None = None
+    """The body, where all of it came with the head; ``body`` is empty then."""
+    memo: Memo | None = None
+    """For what is derived from the head; None where it is not expected again."""
+
+
+_HEAD_END = b"\r\n\r\n"
+_MAX_REMEMBERED_BYTES = 4096
+_WITHOUT_BODY = (204, 304)
+
+
+class _LastAnswer(NamedTuple):
+    """
+    The head that came last, where it told the length of a body that came with it.
+
+    Most apps answer most requests with the same head but for the Date, which changes once a second.
+    The parser has judged these very bytes before, in the same place.
+    """
+
+    head: bytes
+    length: int
+    message: RawResponseMessage
+    memo: Memo
 
 
 class UpstreamConnection(HttpProtocol):
@@ -45,6 +70,8 @@ class UpstreamConnection(HttpProtocol):
         "_deadline_s",
         "_deadlines",
         "_interim",
+        "_is_at_head",
+        "_last",
         "_on_lost",
         "_outbox",
         "_spoilt",
@@ -73,6 +100,9 @@ class UpstreamConnection(HttpProtocol):
         """For the app's next word."""
         self._taking_deadline_s = inf
         """For the app to take what was written."""
+        self._is_at_head = False
+        """Whether the next byte is the first of an answer."""
+        self._last: _LastAnswer | None = None
         self.final_seen = False
         """Whether the final answer has begun; 1xx do not count."""
         self._spoilt = False
@@ -93,6 +123,7 @@ class UpstreamConnection(HttpProtocol):
             self._spoilt = True  # the parser is for this answer alone
         self._interim = interim
         self.final_seen = self.has_answered = False
+        self._is_at_head = method != "HEAD"  # what answers HEAD says a length and has no body
         self._answer = answer = self._loop.create_future()
         if self.transport is not None:
             self._outbox.write_soon(self.transport, request)
@@ -165,17 +196,52 @@ class UpstreamConnection(HttpProtocol):
             if data:  # nobody asked: never let it become somebody's answer
                 self.abort()
             return
+        is_at_head, self._is_at_head = self._is_at_head, False
+        if is_at_head and self._recall(self._answer, data):
+            return
         try:
             messages, upgraded, _ = self._parser.feed_data(data)
         except HttpProcessingError as error:
             self.fail(BadUpstreamAnswer(type(error).__name__))
             return
+        memo = self._learn(data, *messages[0]) if is_at_head and len(messages) == 1 else None
         for message, body in messages:
-            self._take(message, body)
+            self._take(message, body, memo)
         if upgraded:
             self.fail(BadUpstreamAnswer("upgrade that nobody asked for"))
 
-    def _take(self, message: RawResponseMessage, body: StreamReader) -> None:
+    def _recall(self, answer: asyncio.Future[AnswerHead], data: bytes) -> bool:
+        """Take a read that is a whole answer whose head is the one before; whether it was."""
+        last = self._last
+        if last is None or answer.done():
+            return False
+        head, length, message, memo = last
+        if len(data) != len(head) + length or not data.startswith(head):
+            return False
+        self.has_answered = self.final_seen = True
+        self._deadline_s = inf
+        answer.set_result(AnswerHead(message, NOTHING, data[len(head) :], memo))
+        return True
+
+    def _learn(self, data: bytes, message: RawResponseMessage, body: StreamReader) -> Memo | None:
+        end = data.find(_HEAD_END) + len(_HEAD_END)
+        length = len(data) - end
+        if (
+            end > _MAX_REMEMBERED_BYTES
+            or message.headers.get("Content-Length") != str(length)
+            or message.code < _FIRST_FINAL_STATUS
+            or message.code in _WITHOUT_BODY
+            or message.should_close
+            or not body.is_eof()
+        ):
+            return None
+        memo: Memo = {}
+        self._last = _LastAnswer(data[:end], length, message, memo)
+        return memo
+
+    def _take(
+        self, message: RawResponseMessage, body: StreamReader, memo: Memo | None = None
+    ) -> None:
         answer = self._answer
         if answer is None or answer.done() or self.final_seen:
             self._spoilt = True  # a second final answer to one request
@@ -188,7 +254,8 @@ class UpstreamConnection(HttpProtocol):
         self._spoilt = self._spoilt or message.should_close
         self._body = body
         self._deadline_s = inf
-        answer.set_result(AnswerHead(message, body))
+        whole = body.read_nowait() if body.is_eof() else None
+        answer.set_result(AnswerHead(message, body, whole, memo))
 
     def _pass_on(self, interim: RawResponseMessage) -> None:
         try:
@@ -224,6 +291,10 @@ class UpstreamConnection(HttpProtocol):
         if now_s >= min(self._deadline_s, self._taking_deadline_s):
             self._deadline_s = self._taking_deadline_s = inf
             self.fail(UpstreamTimeout("idle body" if self.final_seen else "no answer"))
+
+    def spoil(self) -> None:
+        """Serve no other exchange after this one."""
+        self._spoilt = True
 
     def abort(self) -> None:
         """Close at once."""

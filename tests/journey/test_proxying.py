@@ -14,7 +14,11 @@ from tests.fakes.world import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CONFIG_CHANGES = {"max": "{body: 1MiB, head_bytes: 4KiB, fields: 20}", "connections": "2"}
+CONFIG_CHANGES = {
+    "max": "{body: 1MiB, head_bytes: 4KiB, fields: 20}",
+    "connections": "2",
+    "timeouts": "{half_closed: 300ms}",
+}
 
 GET = b"GET /public/x HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -340,6 +344,9 @@ async def test_a_broken_answer_to_http_1_0_is_a_reset(around: World) -> None:
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nextra", id="bytes-too-many"),
         pytest.param(b"nonsense\r\n\r\n", id="no-http"),
         pytest.param(b"HTTP/1.1 200 O\rK\r\nContent-Length: 0\r\n\r\n", id="bare-cr-in-reason"),
+        pytest.param(b"HTTP/1.1 200 O\x01K\r\nContent-Length: 0\r\n\r\n", id="control-in-reason"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nA: \x01\r\nContent-Length: 0\r\n\r\n", id="control"),
+        pytest.param(b"HTTP/1.1 200 OK\nContent-Length: 0\n\n", id="bare-lf"),
         pytest.param(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
             id="upgrade-that-nobody-asked-for",
@@ -390,6 +397,106 @@ async def test_a_client_that_leaves(around: World) -> None:
         await client.send(GET.replace(b"/x", b"/hang"))
         await around.app.arrived.wait()
     await asyncio.wait_for(around.app.lost.wait(), 5)
+
+
+async def test_heads_that_repeat(around: World) -> None:
+    """On one connection, and in any order, each request is read as if it were the first."""
+    fields = b" HTTP/1.1\r\nHost: x\r\nX-A: b\r\n"
+    requests = [
+        b"GET /public/1" + fields + b"\r\n",
+        b"GET /public/2" + fields + b"\r\n",
+        b"POST /public/3" + fields + b"Content-Length: 3\r\n\r\nabc",
+        b"GET /public/4" + fields + b"\r\n",
+        b"HEAD /public/5" + fields + b"\r\n",
+        b"GET /public/6" + fields + b"\r\nGET /public/7" + fields + b"\r\n",
+        b"GET /public/8" + fields + b"X-C: d\r\n\r\n",
+        b"DELETE /public/9" + fields + b"X-C: d\r\n\r\n",
+    ]
+    around.app.answer("/public/5", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+    async with connected(around.port) as client:
+        for request in requests:
+            await client.send(request)
+            for _ in range(request.count(b"HTTP/1.1")):
+                method = request.partition(b" ")[0].decode()
+                answer = await client.answer(method)
+                assert (200, b"" if method == "HEAD" else b"hello") == (answer.status, answer.body)
+
+    assert [f"/public/{number}" for number in range(1, 10)] == [
+        seen.target for seen in around.app.seen
+    ]
+    assert [["b"]] * 9 == [seen.values("X-A") for seen in around.app.seen]
+    assert [b"", b"", b"abc"] == [seen.body for seen in around.app.seen[:3]]
+    ids = [seen.values("X-Request-Id")[0] for seen in around.app.seen]
+    assert len(set(ids)) == 9
+
+
+async def test_a_repeated_head_cut_in_two(around: World) -> None:
+    """Parts of a head are put together, whatever came before on the connection."""
+    async with connected(around.port) as client:
+        for cut in (0, 5, 20, len(GET) - 2):
+            await client.send(GET[:cut])
+            await asyncio.sleep(0.02)
+            await client.send(GET[cut:])
+            assert 200 == (await client.answer()).status
+
+
+async def test_answers_that_repeat_their_head(around: World) -> None:
+    """Each answer has its own body; one that is cut in two is put together."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
+    bodies = iter([b"abc", b"def", b"ghi", b"jkl", b"mno"])
+
+    async def answer(_: Seen, writer: asyncio.StreamWriter) -> None:
+        body = next(bodies)
+        writer.write(head + body[:1] if body == b"ghi" else head + body)
+        if body == b"ghi":
+            await writer.drain()
+            await asyncio.sleep(0.02)
+            writer.write(body[1:])
+
+    around.app.answers["/public/x"] = answer
+    async with connected(around.port) as client:
+        for expected in (b"abc", b"def", b"ghi", b"jkl", b"mno"):
+            await client.send(GET)
+            assert expected == (await client.answer()).body
+
+
+async def test_a_get_with_a_body_spoils_the_connection_to_the_app(around: World) -> None:
+    """An app that leaves it unread would read it as the next request."""
+    await around.get("/public/x")
+    before = around.app.connections
+    await fetch(around.port, "GET", "/public/x", body=b"GET /evil HTTP/1.1\r\nHost: x\r\n\r\n")
+    await around.app.lost.wait()
+    await around.get("/public/y")
+    assert before + 1 == around.app.connections
+    assert ["/public/x", "/public/x", "/public/y"] == [seen.target for seen in around.app.seen]
+
+
+async def test_a_client_that_is_done_sending(around: World) -> None:
+    """It has closed its sending side alone: what it asked for is still answered, all of it."""
+    asked = GET + GET.replace(b"/x", b"/slow")
+    answered = asyncio.Event()
+
+    async def slow(_: Seen, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst")
+        await answered.wait()
+        writer.write(b"-last")
+        await asyncio.sleep(0)
+
+    around.app.streams["/public/slow"] = slow
+    async with connected(around.port) as client:
+        await client.send(asked)
+        client.writer.write_eof()
+        assert b"hello" == (await client.answer()).body
+        await client.reader.readuntil(b"first")
+        answered.set()
+        assert b"-last" == await client.reader.read()
+
+
+async def test_a_client_that_says_nothing_more_is_not_waited_for(around: World) -> None:
+    """An end without a request is the end of the connection."""
+    async with connected(around.port) as client:
+        client.writer.write_eof()
+        assert await client.is_closed()
 
 
 async def test_a_connection_that_the_app_closed_meanwhile(around: World) -> None:

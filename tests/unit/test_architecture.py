@@ -24,6 +24,7 @@ LINES = {
         identity.bounded identity.circuit identity.foreign
         proxy.headers proxy.framing proxy.answers proxy.head_meter
         proxy.balance proxy.restraint
+        proxy.pace proxy.repeats
         config.*
     """,
     "2 ports": "ports",
@@ -37,7 +38,7 @@ LINES = {
         proxy.http1 proxy.outbox proxy.listen
         proxy.deadlines proxy.tasks proxy.upstream proxy.pool proxy.plane proxy.exchange
         proxy.upstreams proxy.attempts
-        proxy.strictness proxy.parting proxy.downstream
+        proxy.client_writer proxy.strictness proxy.parting proxy.downstream
         pages.* telemetry.* admin.*
     """,
     "5 composition": "app generation wiring reload serve demo sample_app cli __main__",

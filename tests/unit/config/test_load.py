@@ -121,6 +121,8 @@ session: {keys: [0123456789abcdef0123456789abcdef]}
         "head_s": "10s",
         "body_idle_s": "30s",
         "keep_alive_s": "75s",
+        "half_closed_s": "5s",
+        "min_rate_bytes": "128B",
         "drain_s": "30s",
     }
     assert server.max.body_bytes == 1 << 30
