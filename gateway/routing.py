@@ -49,10 +49,9 @@ class RouteTable:
     def _candidates(self, path: str) -> Iterator[_Bucket]:
         """The buckets that cover ``path``, most specific first."""
         prefix = path.removesuffix("/")
-        bucket = self._exact.get(path)
-        if bucket is None and path != prefix:
-            bucket = self._exact.get(prefix)
-        if bucket:
+        if bucket := self._exact.get(path):
+            yield bucket
+        if path != prefix and (bucket := self._exact.get(prefix)):
             yield bucket
         if prefix.count("/") > self._deepest:  # 8000 segments would cost 19 ms otherwise
             prefix = "/".join(prefix.split("/", self._deepest + 1)[:-1])

@@ -202,7 +202,11 @@ def by_hand(routes: list[Route], host: str, path: str, method: str) -> str | Non
 
     def fits(route: Route) -> bool:
         return (
-            (covers(route.path[:-2]) if route.path.endswith("/*") else route.path == path)
+            (
+                covers(route.path[:-2])
+                if route.path.endswith("/*")
+                else path in (route.path, route.path + "/")
+            )
             and route.host in (None, host)
             and (route.methods is None or method in route.methods)
         )
