@@ -10,9 +10,9 @@ DECIDING := $(subst $(empty) $(empty),$(comma),$(addprefix gateway/, \
 	messages.py errors.py ports.py problems.py target.py client_ip.py routing.py destination.py \
 	access.py pipeline.py ratelimit/policy.py sessions/session.py sessions/cookie.py \
 	sessions/seal.py sessions/cache.py identity/credentials.py identity/did_token.py \
-	identity/metadata.py identity/circuit.py identity/bounded.py identity/foreign.py proxy/headers.py \
+	identity/metadata.py identity/circuit.py identity/bounded.py identity/foreign.py proxy/headers.py proxy/hop.py \
 	telemetry/tally.py telemetry/snapshot.py \
-	proxy/framing.py proxy/answers.py proxy/head_meter.py proxy/pace.py proxy/repeats.py store/breaker.py config/*.py))
+	proxy/framing.py proxy/answers.py proxy/head_meter.py proxy/proxy_protocol.py proxy/occupancy.py proxy/pace.py proxy/repeats.py store/breaker.py config/*.py))
 
 .PHONY: demo test lint bench clean
 

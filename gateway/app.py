@@ -6,11 +6,12 @@ Here is what a process opens once; what follows from the config is in `gateway.g
 
 import asyncio
 import contextlib
+import os
 import secrets
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -26,6 +27,7 @@ from gateway.identity.development import DEVELOPMENT_AUDIENCE, DevelopmentMagic
 from gateway.identity.magic import MAGIC_API_URL, MagicApi, SignatureChecker, require_coincurve
 from gateway.ports import Store
 from gateway.proxy import listen
+from gateway.proxy.activation import take
 from gateway.proxy.deadlines import Deadlines
 from gateway.proxy.downstream import ClientConnection
 from gateway.proxy.http1 import require_c_parsers
@@ -50,8 +52,8 @@ _RETIRE_S = 0.1
 class Gateway:
     """A gateway that is serving."""
 
-    ports: tuple[int, ...] = ()
-    """The TCP ports that it listens on, each once, in the order of ``server.listen``."""
+    places: tuple[str, ...] = ()
+    """TCP ports and unix sockets that it listens on, each once, as in ``server.listen``."""
     admin_port: int | None = None
 
     def __init__(
@@ -156,15 +158,17 @@ async def running(
         process = Process(shared, store, magic, LocalLimiter(), secrets.token_bytes(32))
         log = await stack.enter_async_context(_access_log(log_fd, shared.tally))
         gateway = await _first(settings, process, log)
+        listening: list[socket.socket] = []
+        stack.callback(close_all, listening)
         stack.push_async_callback(gateway.aclose)
         private = listener.listening(settings.admin, gateway)
         gateway.admin_port = await stack.enter_async_context(private)
         stack.push_async_callback(gateway.drain)  # while it still says that it is not ready
         plane = gateway.plane
-        listening = bind_all(settings) if sockets is None else sockets
+        listening += bind_all(settings) if sockets is None else sockets
         for sock in listening:
             plane.closes(await listen.serve(loop, sock, lambda: ClientConnection(plane)))
-        gateway.ports = tuple(dict.fromkeys(map(listen.port_of, listening)))
+        gateway.places = tuple(dict.fromkeys(map(listen.name_of, listening)))
         yield gateway
 
 
@@ -178,15 +182,25 @@ async def _first(settings: Settings, process: Process, log: AccessLog) -> Gatewa
 
 
 def bind_all(settings: Settings, *, reuse_port: bool = False) -> tuple[socket.socket, ...]:
-    """The listening sockets of all that ``server.listen`` names. Raises `StartError`."""
+    """
+    The listening sockets of all that ``server.listen`` names.
+
+    To be closed by `close_all`. Raises `StartError`.
+    """
+    passed = take(os.environ, os.getpid())
     with ExitStack() as undo:
-        sockets = [
-            undo.enter_context(sock)
-            for address in settings.server.listen
-            for sock in listen.bind(address, reuse_port=reuse_port)
-        ]
+        sockets: list[socket.socket] = []
+        undo.callback(close_all, sockets)
+        for place in settings.server.listen:
+            sockets += listen.bind(place, passed=passed, reuse_port=reuse_port)
         undo.pop_all()
     return tuple(sockets)
+
+
+def close_all(sockets: Iterable[socket.socket]) -> None:
+    """Close what `bind_all` has opened."""
+    for sock in sockets:
+        listen.close(sock)
 
 
 # --- the store ---------------------------------------------------------------------------------

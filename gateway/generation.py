@@ -28,6 +28,7 @@ from gateway.pages.session import SessionPages
 from gateway.pipeline import Pipeline
 from gateway.ports import Sessions, Store
 from gateway.proxy.headers import AnswerFields, IdentityNames, RequestFields
+from gateway.proxy.hop import ForwardedAs
 from gateway.proxy.plane import Bounds, Site
 from gateway.proxy.upstreams import Upstream
 from gateway.ratelimit.local import LocalLimiter
@@ -159,7 +160,12 @@ def _pipeline(
         limiter=limiter,
         tokens=tokens,
         sessions=sessions,
-        fields=RequestFields(_identity_names(settings), settings.session.cookie, public_host),
+        fields=RequestFields(
+            _identity_names(settings),
+            settings.session.cookie,
+            public_host,
+            ForwardedAs(server.forwarded),
+        ),
         cookie_name=settings.session.cookie,
         public_origin=server.public_url,
         client_ip=ClientIp(server.client_ip),
@@ -181,6 +187,7 @@ def _site(settings: Settings, upstreams: dict[str, Upstream], pipeline: Pipeline
         upstreams,
         AnswerFields(settings.session.cookie),
         settings.server.max.body_bytes,
+        settings.server.trusted_proxies,
     )
 
 
@@ -195,6 +202,7 @@ def _bounds(settings: Settings) -> Bounds:
         head_bytes=caps.head_bytes,
         fields=caps.fields,
         connections=caps.connections,
+        connections_per_client=caps.connections_per_client,
     )
 
 

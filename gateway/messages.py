@@ -30,12 +30,14 @@ fields alone may be kept in it: how a credential reads, never whether it is vali
 
 
 class Caller(NamedTuple):
-    """An address with its two spellings, made once for each connection."""
+    """Somebody at an address, whose spellings are made once for each connection."""
 
     address: IPAddress
     text: str
     limit_key: str
     """Under which its use is counted; see `gateway.client_ip.caller`."""
+    scheme: str = ""
+    """``https`` where it speaks TLS to us, or a proxy's header before all bytes says so."""
 
 
 class RequestHead(NamedTuple):

@@ -8,11 +8,19 @@ says no by raising a `Refusal`. Only the head is looked at; bodies are streamed 
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from gateway.access import refuse_cross_site
-from gateway.client_ip import ClientIp, caller, client_address, is_trusted
+from gateway.client_ip import (
+    ClientIp,
+    Vouched,
+    caller,
+    client_address,
+    forwarded_client,
+    is_trusted,
+    said_scheme,
+)
 from gateway.destination import Destinations
 from gateway.errors import RateLimited, SessionEnded, Unauthenticated
 from gateway.identity.credentials import DidToken, SessionCookie, remembered_credential
@@ -45,6 +53,10 @@ class Pipeline:
     public_origin: str
     client_ip: ClientIp
     trusted_proxies: tuple[IPNetwork, ...]
+    _public_scheme: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_public_scheme", self.public_origin.partition(":")[0])
 
     async def admit(self, head: RequestHead, journey: Journey) -> Outbound:
         """
@@ -66,17 +78,31 @@ class Pipeline:
         return Outbound(route, head.method, target, fields, identity, client)
 
     def _client(self, head: RequestHead) -> Caller:
-        if self.client_ip is ClientIp.PEER:
-            return head.peer
-        forwarded_for = head.headers.getall("X-Forwarded-For", ())
-        return caller(client_address(head.peer.address, forwarded_for, self.trusted_proxies))
+        if self.client_ip is ClientIp.X_FORWARDED_FOR:
+            said = head.headers.getall("X-Forwarded-For", ())
+            return caller(client_address(head.peer.address, said, self.trusted_proxies))
+        if self.client_ip is ClientIp.FORWARDED:
+            return caller(self._vouched(head).address)
+        return head.peer  # also with the PROXY protocol, which was read before any request
 
     def _scheme(self, head: RequestHead) -> str:
-        """``https`` only where a proxy of ours in front says so; we listen in the clear."""
-        if self.trusted_proxies and is_trusted(head.peer.address, self.trusted_proxies):
-            said = head.headers.getall("X-Forwarded-Proto", ())
-            return "https" if said == ["https"] else "http"
-        return "http"
+        """What the client used: as our proxy in front says, else as we see, else as is public."""
+        said = self._said_scheme(head) if self.trusted_proxies else ""
+        return said or head.peer.scheme or self._public_scheme
+
+    def _said_scheme(self, head: RequestHead) -> str:
+        """In the field that the client's address is read from: others may be the client's own."""
+        if self.client_ip is ClientIp.FORWARDED:
+            return self._vouched(head).scheme
+        if self.client_ip is ClientIp.PROXY_PROTOCOL:
+            return ""
+        if is_trusted(head.peer.address, self.trusted_proxies):
+            return said_scheme(head.headers.getall("X-Forwarded-Proto", ()))
+        return ""
+
+    def _vouched(self, head: RequestHead) -> Vouched:
+        said = head.headers.getall("Forwarded", ())
+        return forwarded_client(head.peer.address, said, self.trusted_proxies)
 
     async def _spend(self, route: Route, client: Caller) -> None:
         """Before anything expensive: guessing must cost the guesser, not us."""

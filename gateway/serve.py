@@ -78,4 +78,4 @@ def _settle_memory() -> None:
 
 def announce(gateway: Gateway) -> None:
     """Say in the log where it listens."""
-    _log.info("listening on port %s", ", ".join(map(str, gateway.ports)))
+    _log.info("listening on port %s", ", ".join(gateway.places))

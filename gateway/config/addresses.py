@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import PlainSerializer, SecretStr, WithJsonSchema
 
+from gateway.client_ip import UNIX, UNIX_PEERS
 from gateway.config.texts import HIDDEN
 from gateway.config.units import of_text
 from gateway.messages import IPNetwork
@@ -75,8 +76,6 @@ def listen(text: str) -> Address:
 
     Raises `ValueError`.
     """
-    if text.startswith("unix:"):
-        raise ValueError("unix: is not supported yet")
     try:
         return _address(text, None)
     except ValueError:
@@ -133,7 +132,13 @@ def server_text(address: Address) -> str:
 
 
 def network(text: str) -> IPNetwork:
-    """A CIDR network; not all of the internet. Raises `ValueError`."""
+    """
+    A CIDR network, not all of the internet; or ``unix:``, whoever is behind a unix socket.
+
+    Raises `ValueError`.
+    """
+    if text == UNIX:
+        return UNIX_PEERS
     try:
         wide = ip_network(text, strict=False)
     except ValueError:
@@ -143,6 +148,11 @@ def network(text: str) -> IPNetwork:
     if ip_address(text.partition("/")[0]) != wide.network_address:
         raise ValueError(f"has bits set beyond its /{wide.prefixlen}")
     return wide
+
+
+def network_text(wide: IPNetwork) -> str:
+    """The inverse of `network`."""
+    return UNIX if wide == UNIX_PEERS else str(wide)
 
 
 def is_loopback(name: str) -> bool:
@@ -222,10 +232,10 @@ ServerAddress = Annotated[
 Network = Annotated[
     IPNetwork,
     of_text(network),
-    PlainSerializer(str),
-    WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8"]}),
+    PlainSerializer(network_text),
+    WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8", "unix:"]}),
 ]
-"""A network in CIDR notation."""
+"""A network in CIDR notation, or all unix sockets."""
 
 HostField = Annotated[str, of_text(host_field), WithJsonSchema({"type": "string"})]
 """A host as it stands in ``Host``, without port."""

@@ -8,7 +8,7 @@ in.
 
 from collections.abc import Callable, Iterator
 
-from gateway.config import addresses
+from gateway.config import addresses, places
 from gateway.config.draft import Draft
 from gateway.config.names import needs_https
 from gateway.config.paths import is_under, prefix
@@ -17,15 +17,15 @@ from gateway.config.schema import IdentityHeaders
 
 Check = Callable[[Draft], Iterator[Problem]]
 
+_VOUCHED = ("x-forwarded-for", "forwarded", "proxy-protocol")
 _LOOPBACK = "development mode is for this machine alone: "
 
 
 def forwarding_header_is_vouched_for(draft: Draft) -> Iterator[Problem]:
     """A header that anyone can write says nothing until a trusted proxy has appended to it."""
-    if draft.text("server", "client_ip") == "x-forwarded-for" and draft.at(
-        "server", "trusted_proxies"
-    ) in (None, []):
-        yield Problem(("server", "client_ip"), "x-forwarded-for needs server.trusted_proxies")
+    source = draft.text("server", "client_ip")
+    if source in _VOUCHED and draft.at("server", "trusted_proxies") in (None, []):
+        yield Problem(("server", "client_ip"), f"{source} needs server.trusted_proxies")
 
 
 def development_stays_on_loopback(draft: Draft) -> Iterator[Problem]:
@@ -34,9 +34,9 @@ def development_stays_on_loopback(draft: Draft) -> Iterator[Problem]:
         return
     for place, _ in enumerate(draft.items("server", "listen")):
         at = ("server", "listen", place)
-        address = draft.parsed(addresses.listen, *at)
-        if address and not addresses.is_loopback(address.host):
-            yield Problem(at, f"{_LOOPBACK}listen on 127.0.0.1, [::1] or localhost")
+        where = draft.parsed(places.place, *at)
+        if where and not places.is_private(where):
+            yield Problem(at, f"{_LOOPBACK}listen on 127.0.0.1, [::1], localhost or unix:/path")
     url = draft.parsed(addresses.origin, "server", "public_url")
     if url and not addresses.is_loopback_http(url):
         yield Problem(("server", "public_url"), f"{_LOOPBACK}expected http://localhost:port")

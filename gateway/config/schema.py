@@ -31,6 +31,7 @@ from gateway.config.addresses import (
 from gateway.config.draft import Draft, with_defaults
 from gateway.config.names import CookieName, HeaderName, KeyPrefix, Method, Name
 from gateway.config.paths import Prefix, RoutePath
+from gateway.config.places import ListenPlace
 from gateway.config.texts import OptionalSecret, OptionalText, SealKey
 from gateway.config.units import Count, Duration, Flag, Lifetime, RateText, Size, of_text
 from gateway.messages import Auth
@@ -91,6 +92,8 @@ class ServerCaps(Section):
 
     connections: Count = 10_000
     """Connections at one time; one more is answered 503 and closed."""
+    connections_per_client: Count = 1000
+    """Connections of one address (of IPv6, one /64) at one time; trusted proxies are exempt."""
     head_bytes: Size = 16 << 10
     """Request line and header fields together."""
     fields: Count = 100
@@ -102,8 +105,8 @@ class ServerCaps(Section):
 class ServerSettings(Section):
     """The side that faces the clients."""
 
-    listen: Annotated[tuple[Listen, ...], SOME] = (Address("0.0.0.0", 8080),)  # noqa: S104 - a server
-    """Addresses to listen on; 127.0.0.1:8080 by default in development mode."""
+    listen: Annotated[tuple[ListenPlace, ...], SOME] = (Address("0.0.0.0", 8080),)  # noqa: S104 - a server
+    """host:port, unix:/path, fd:N or systemd[:NAME]; 127.0.0.1:8080 in development mode."""
     public_url: Origin
     """The origin that browsers see: decides Secure cookies, redirects and the allowed Origin."""
     workers: Annotated[int, of_text(not_yet.one_worker)] = 1
@@ -113,9 +116,12 @@ class ServerSettings(Section):
     trusted_proxies: tuple[Network, ...] = ()
     """Networks of proxies in front, whose forwarding header is believed; never all of the net."""
     client_ip: Annotated[
-        Literal["peer", "x-forwarded-for"], not_yet.refuse("forwarded", "proxy-protocol")
+        Literal["peer", "x-forwarded-for", "forwarded", "proxy-protocol"],
+        not_yet.refuse("proxy-protocol"),
     ] = "peer"
-    """Where the client's address is read: the socket, or a header of a trusted proxy."""
+    """Where the client's address is read: the socket, or a trusted proxy's field or header."""
+    forwarded: Literal["both", "x-forwarded", "forwarded"] = "both"
+    """How apps are told where a request came from: X-Forwarded-*, Forwarded (RFC 7239), or both."""
     timeouts: ServerTimeouts = ServerTimeouts()
     """How long a client may take."""
     max: ServerCaps = ServerCaps()

@@ -14,7 +14,6 @@ from time import perf_counter
 
 from multidict import CIMultiDictProxy
 
-from gateway.client_ip import caller, parse_address
 from gateway.errors import (
     BadRequest,
     HeadTooLarge,
@@ -25,6 +24,7 @@ from gateway.errors import (
 )
 from gateway.messages import Journey, Memo, RawFields, RequestHead
 from gateway.proxy.client_writer import ClientWriter
+from gateway.proxy.entrance import Entrance, peer_of
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.framing import NO_BODY
 from gateway.proxy.head_meter import HeadMeter
@@ -81,6 +81,7 @@ class ClientConnection(ClientWriter):
 
     __slots__ = (
         "_body",
+        "_entrance",
         "_is_deaf",
         "_is_half_closed",
         "_is_serving",
@@ -95,8 +96,9 @@ class ClientConnection(ClientWriter):
         "site",
     )
 
-    def __init__(self, plane: DataPlane) -> None:
+    def __init__(self, plane: DataPlane, entrance: Entrance | None = None) -> None:
         super().__init__(plane)
+        self._entrance = entrance
         self._parser: RequestParser = request_parser(self, plane.loop, plane.bounds.head_bytes)
         self._queue: deque[_Arrived | Refusal] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -117,11 +119,11 @@ class ClientConnection(ClientWriter):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        peername = transport.get_extra_info("peername")
-        if not peername:  # reset before we accepted it: nobody is there to be served or logged
+        peer = self._entrance.leave() if self._entrance else peer_of(transport)
+        if peer is None:  # reset before we accepted it: nobody is there to be served or logged
             self.abort()
             return
-        self.peer = caller(parse_address(peername[0].partition("%")[0]))
+        self.peer = peer
         if not self._plane.admit_connection(self):
             self._refuse(Overloaded(), None)
             self._shut()

@@ -8,7 +8,7 @@ writes a line, on every route, public ones included.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -18,6 +18,7 @@ from multidict import CIMultiDictProxy
 from gateway.errors import BadUpstreamAnswer
 from gateway.identity.credentials import without_cookie
 from gateway.messages import Caller, Identity, RawFields, RequestHead, Route, User
+from gateway.proxy.hop import ForwardedAs, hop_block
 
 HOP_BY_HOP = frozenset(
     {
@@ -146,7 +147,13 @@ class IdentityNames(NamedTuple):
 class RequestFields:
     """Rewrites the field lines of requests; made once for each config."""
 
-    def __init__(self, names: IdentityNames, cookie_name: str, public_host: str) -> None:
+    def __init__(
+        self,
+        names: IdentityNames,
+        cookie_name: str,
+        public_host: str,
+        forwarded: ForwardedAs = ForwardedAs.BOTH,
+    ) -> None:
         self._names = names
         self._cookie_name = cookie_name.encode("ascii")
         self._cookie_pair = cookie_name + "="
@@ -156,7 +163,7 @@ class RequestFields:
         self._users: dict[int, tuple[User, bytes]] = {}
         self._with_credentials, self._without_credentials = object(), object()
         """Under which a memo keeps what these settings make of its fields."""
-        self._hop_block = lru_cache(maxsize=4096)(_serialise_hop)
+        self._hop_block = lru_cache(maxsize=4096)(partial(hop_block, forwarded))
 
     def rewrite(
         self,
@@ -255,18 +262,6 @@ class RequestFields:
             for name, value in zip(self._names, values, strict=True)
             if value
         )
-
-
-def _serialise_hop(host: str, client: str, scheme: str) -> bytes:
-    """What is the same for all requests of a client; ends where the request's id belongs."""
-    return (
-        f"Host: {host}\r\n"
-        "Via: 1.1 gateway\r\n"
-        f"X-Forwarded-For: {client}\r\n"
-        f"X-Forwarded-Proto: {scheme}\r\n"
-        f"X-Forwarded-Host: {host}\r\n"
-        "X-Request-Id: "
-    ).encode("latin-1")
 
 
 _REQUEST_SPECIAL: Mapping[str, _Fate] = {

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from email.utils import formatdate
 from typing import NamedTuple, Protocol
 
-from gateway.messages import Journey, RequestHead
+from gateway.messages import Caller, IPNetwork, Journey, RequestHead
 from gateway.pipeline import Admit
 from gateway.ports import Clock
 from gateway.proxy.deadlines import Deadlines, HasDeadline
 from gateway.proxy.headers import AnswerFields
 from gateway.proxy.listen import Server
+from gateway.proxy.occupancy import Occupancy
 from gateway.proxy.outbox import Outbox
 from gateway.proxy.upstreams import Upstream
 from gateway.telemetry.tally import Tally
@@ -29,6 +30,7 @@ class Bounds(NamedTuple):
     head_bytes: int = 16 * 1024
     fields: int = 100
     connections: int = 10_000
+    connections_per_client: int = 1000
 
 
 class Site(NamedTuple):
@@ -38,6 +40,7 @@ class Site(NamedTuple):
     upstreams: Mapping[str, Upstream]
     answer_fields: AnswerFields
     max_body_bytes: int
+    trusted_proxies: tuple[IPNetwork, ...]
 
 
 class LogRequest(Protocol):
@@ -57,6 +60,7 @@ class LogRequest(Protocol):
 class Connection(HasDeadline, Protocol):
     """A client's connection, as far as the plane deals with it."""
 
+    peer: Caller
     site: Site | None
     """What judges the exchange that is under way, if one is."""
 
@@ -91,6 +95,7 @@ class DataPlane:
         self._deadlines = deadlines
         self._clock = clock
         self._connections: set[Connection] = set()
+        self._occupancy = Occupancy()
         self._servers: list[Server] = []
         self._all_gone = asyncio.Event()
         self._id_prefix = secrets.token_hex(4)
@@ -135,15 +140,24 @@ class DataPlane:
 
     def admit_connection(self, connection: Connection) -> bool:
         """Whether there is room for one more."""
-        has_room = len(self._connections) < self.bounds.connections
+        has_room = self.take_place(connection)
         self.tally.add("connections", "accepted" if has_room else "refused")
+        return has_room
+
+    def take_place(self, connection: Connection) -> bool:
+        """Like `admit_connection`, for what is no client's connection yet."""
+        bounds, trusted = self.bounds, self.site.trusted_proxies
+        has_room = len(self._connections) < bounds.connections
         self._connections.add(connection)
         self._deadlines.watch(connection)
-        return has_room
+        may_have_it = self._occupancy.enter(connection.peer, bounds.connections_per_client, trusted)
+        return has_room and may_have_it
 
     def forget_connection(self, connection: Connection) -> None:
         """It is closed."""
-        self._connections.discard(connection)
+        if connection in self._connections:
+            self._connections.remove(connection)
+            self._occupancy.leave(connection.peer)
         self._deadlines.forget(connection)
         if not self._connections:
             self._all_gone.set()

@@ -22,7 +22,8 @@ LINES = {
         sessions.session sessions.cookie sessions.seal sessions.cache
         identity.credentials identity.did_token identity.metadata
         identity.bounded identity.circuit identity.foreign
-        proxy.headers proxy.framing proxy.answers proxy.head_meter
+        proxy.headers proxy.hop proxy.framing proxy.answers proxy.head_meter
+        proxy.proxy_protocol proxy.occupancy
         proxy.balance proxy.restraint
         proxy.pace proxy.repeats
         config.*
@@ -35,7 +36,7 @@ LINES = {
         identity.single_flight identity.minting identity.development
         identity.magic identity.directory identity.verifier
         store.*
-        proxy.http1 proxy.outbox proxy.listen
+        proxy.http1 proxy.outbox proxy.listen proxy.activation proxy.entrance
         proxy.deadlines proxy.tasks proxy.upstream proxy.pool proxy.plane proxy.exchange
         proxy.upstreams proxy.attempts
         proxy.client_writer proxy.strictness proxy.parting proxy.downstream

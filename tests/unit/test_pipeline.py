@@ -495,22 +495,61 @@ async def test_the_client_is_who_the_config_says(
     [
         pytest.param(True, PROXY, ["https"], "https", id="our-proxy-says-https"),
         pytest.param(True, PROXY, ["http"], "http", id="our-proxy-says-http"),
-        pytest.param(True, PROXY, [], "http", id="our-proxy-says-nothing"),
-        pytest.param(True, PROXY, ["https", "https"], "http", id="it-is-said-twice"),
-        pytest.param(True, PROXY, ["https,http"], "http", id="a-list-is-said"),
-        pytest.param(True, PROXY, ["javascript"], "http", id="another-scheme-is-said"),
-        pytest.param(True, CLIENT, ["https"], "http", id="a-stranger-says-https"),
-        pytest.param(False, PROXY, ["https"], "http", id="nobody-is-trusted"),
+        pytest.param(True, PROXY, [], "https", id="our-proxy-says-nothing"),
+        pytest.param(True, PROXY, ["http", "http"], "https", id="it-is-said-twice"),
+        pytest.param(True, PROXY, ["http,https"], "https", id="a-list-is-said"),
+        pytest.param(True, PROXY, ["javascript"], "https", id="another-scheme-is-said"),
+        pytest.param(True, CLIENT, ["http"], "https", id="a-stranger-says-http"),
+        pytest.param(False, PROXY, ["http"], "https", id="nobody-is-trusted"),
     ],
 )
 async def test_the_scheme_is_what_our_own_proxy_says(
     trusts_proxies: bool, peer: str, said: list[str], expected: str
 ) -> None:
-    """An app that builds links from it must not believe a client (CVE-2026-33495)."""
+    """
+    Where none says anything, it is public_url's.
+
+    An app that builds links from it must not believe a client (CVE-2026-33495).
+    """
     pipeline = house(trusts_proxies=trusts_proxies).pipeline
     fields = [("X-Forwarded-Proto", scheme) for scheme in said]
     outbound = await admitted(request_head(*fields, target="/public/", peer=peer), pipeline)
     assert [expected] == told(outbound, "X-Forwarded-Proto")
+
+
+@pytest.mark.parametrize(
+    ("client_ip", "fields", "client", "scheme"),
+    [
+        pytest.param("peer", ["f", "x"], PROXY, "http", id="the-address-is-the-peers"),
+        pytest.param("x-forwarded-for", ["f", "x"], "192.0.2.1", "http", id="x-forwarded"),
+        pytest.param("forwarded", ["f", "x"], "192.0.2.2", "https", id="forwarded"),
+        pytest.param("x-forwarded-for", ["f"], PROXY, "https", id="only-the-other-one"),
+        pytest.param("forwarded", ["x"], PROXY, "https", id="only-the-other-ones"),
+        pytest.param("proxy-protocol", ["f", "x"], PROXY, "https", id="said-before-the-request"),
+    ],
+)
+async def test_only_the_field_that_our_proxies_write_is_believed(
+    client_ip: str, fields: list[str], client: str, scheme: str
+) -> None:
+    """What they do not write they may pass on as it came: it is the client's."""
+    sent = {
+        "f": [("Forwarded", "for=192.0.2.2;proto=https")],
+        "x": [("X-Forwarded-For", "192.0.2.1"), ("X-Forwarded-Proto", "http")],
+    }
+    pipeline = house(trusts_proxies=True, client_ip=ClientIp(client_ip)).pipeline
+    lines = [line for name in fields for line in sent[name]]
+    outbound = await admitted(request_head(*lines, target="/public/", peer=PROXY), pipeline)
+    assert [client] == told(outbound, "X-Forwarded-For")
+    assert [scheme] == told(outbound, "X-Forwarded-Proto")
+
+
+async def test_a_connection_over_tls_to_us_is_https() -> None:
+    """Whatever public_url says."""
+    pipeline = replace(house().pipeline, public_origin="http://app.example.com")
+    head = request_head(target="/public/")
+    over_tls = head._replace(peer=head.peer._replace(scheme="https"))
+    assert ["http"] == told(await admitted(head, pipeline), "X-Forwarded-Proto")
+    assert ["https"] == told(await admitted(over_tls, pipeline), "X-Forwarded-Proto")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """Hosts, listen addresses, origins, networks, the URL of the store."""
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.client_ip import UNIX_PEER
 from gateway.config import addresses
 from gateway.config.addresses import Address
 
@@ -50,12 +51,6 @@ def test_no_listen_address(text: str) -> None:
     """What could be misread is no listen address."""
     with pytest.raises(ValueError, match="expected host:port such as"):
         addresses.listen(text)
-
-
-def test_unix_sockets_are_for_later() -> None:
-    """A unix socket is understood, and refused."""
-    with pytest.raises(ValueError, match="unix: is not supported yet"):
-        addresses.listen("unix:/run/gateway.sock")
 
 
 @pytest.mark.parametrize(
@@ -160,6 +155,16 @@ def test_host_field(text: str, expected: str) -> None:
 def test_network(text: str) -> None:
     """A network is a CIDR; an address alone is a network of one."""
     assert ip_network(text) == addresses.network(text)
+    assert addresses.network(text) == addresses.network(
+        addresses.network_text(addresses.network(text))
+    )
+
+
+def test_unix_sockets_are_a_network() -> None:
+    """Nobody who has an address belongs to it."""
+    assert "unix:" == addresses.network_text(addresses.network("unix:"))
+    assert UNIX_PEER in addresses.network("unix:")
+    assert ip_address("::1") not in addresses.network("unix:")
 
 
 @pytest.mark.parametrize(

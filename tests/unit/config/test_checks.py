@@ -23,12 +23,17 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
         ),
         pytest.param(
             "server: {public_url: 'https://a', client_ip: forwarded}",
-            ["1: server.client_ip: forwarded is not supported yet"],
+            ["1: server.client_ip: forwarded needs server.trusted_proxies"],
             id="a-way-to-tell-the-client-that-is-for-later",
         ),
         pytest.param(
             "server: {public_url: 'https://a', client_ip: guess}",
-            ["1: server.client_ip: expected 'peer' or 'x-forwarded-for'"],
+            [
+                (
+                    "1: server.client_ip: expected 'peer', 'x-forwarded-for', 'forwarded' or"
+                    " 'proxy-protocol'"
+                )
+            ],
             id="no-way-to-tell-the-client",
         ),
         pytest.param(
@@ -49,12 +54,23 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
             id="development-listens-on-loopback-by-default",
         ),
         pytest.param(
+            f"{DEVELOPMENT}server: {{listen: ['unix:/run/x.sock', 'systemd'],"
+            " public_url: 'http://localhost'}",
+            [
+                (
+                    "3: server.listen[1]: development mode is for this machine alone: listen on"
+                    " 127.0.0.1, [::1], localhost or unix:/path"
+                )
+            ],
+            id="development-on-a-socket-that-may-be-anywhere",
+        ),
+        pytest.param(
             f"{DEVELOPMENT}server: {{listen: ['127.0.0.1:1', '0.0.0.0:1'],"
             " public_url: 'https://localhost'}",
             [
                 (
                     "3: server.listen[1]: development mode is for this machine alone: listen on"
-                    " 127.0.0.1, [::1] or localhost"
+                    " 127.0.0.1, [::1], localhost or unix:/path"
                 ),
                 (
                     "3: server.public_url: development mode is for this machine alone: expected"

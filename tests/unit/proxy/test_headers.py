@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.client_ip import caller
+from gateway.client_ip import UNIX_PEER, caller
 from gateway.errors import BadUpstreamAnswer
 from gateway.messages import Auth, Identity, Route, User
 from gateway.proxy import headers as module
@@ -27,6 +27,7 @@ from gateway.proxy.headers import (
     nominated_fields,
     serialise,
 )
+from gateway.proxy.hop import ForwardedAs
 from tests.fakes.heads import REQUEST_ID, multidict, raw, request_head
 from tests.fakes.ports import ISSUER, SESSION_IDENTITY, TOKEN_IDENTITY
 
@@ -46,6 +47,7 @@ ALICE = replace(TOKEN_IDENTITY, user=User(ISSUER, "alice@example.com", "0xab", "
 WRITTEN: Fields = [
     ("Host", HOST),
     ("Via", "1.1 gateway"),
+    ("Forwarded", f'for=203.0.113.9;host="{HOST}";proto=https'),
     ("X-Forwarded-For", "203.0.113.9"),
     ("X-Forwarded-Proto", "https"),
     ("X-Forwarded-Host", HOST),
@@ -91,6 +93,57 @@ def kept(*fields: tuple[str, str], route: Route = PUBLIC) -> Fields:
 def test_every_app_is_told_where_a_request_came_from() -> None:
     """Host, Via, the address, scheme and host of the client, and the id of the log line."""
     assert WRITTEN == forwarded()
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "expected"),
+    [
+        (ForwardedAs.BOTH, WRITTEN),
+        (ForwardedAs.FORWARDED, [line for line in WRITTEN if not line[0].startswith("X-F")]),
+        (ForwardedAs.X_FORWARDED, [line for line in WRITTEN if line[0] != "Forwarded"]),
+    ],
+)
+def test_it_is_told_in_the_words_that_the_config_chooses(
+    forwarded: ForwardedAs, expected: Fields
+) -> None:
+    """X-Forwarded fields, the one of RFC 7239, or both; never what the client sent as such."""
+    rewriter = RequestFields(IdentityNames(), COOKIE, HOST, forwarded)
+    lies = request_head(("Forwarded", "for=6.6.6.6"), ("X-Forwarded-For", "6.6.6.6"), host=HOST)
+    assert expected == lines(rewriter.rewrite(lies, PUBLIC, CLIENT, "https", None))
+
+
+@pytest.mark.parametrize(
+    ("client", "host", "expected"),
+    [
+        pytest.param("192.0.2.1", "a.b", 'for=192.0.2.1;host="a.b";proto=http', id="ipv4"),
+        pytest.param(
+            "2001:db8::1", "[::1]:80", 'for="[2001:db8::1]";host="[::1]:80";proto=http', id="ipv6"
+        ),
+        pytest.param("2001:db8::", "a", 'for="[2001:db8::]";host="a";proto=http', id="ipv6-end"),
+        pytest.param("192.0.2.1", 'a"b', r'for=192.0.2.1;host="a\"b";proto=http', id="a-quote"),
+        pytest.param(
+            "192.0.2.1",
+            'x\\";for="6.6.6.6',
+            r'for=192.0.2.1;host="x\\\";for=\"6.6.6.6";proto=http',
+            id="injection",
+        ),
+    ],
+)
+def test_forwarded_is_quoted(client: str, host: str, expected: str) -> None:
+    """A Host that would end its quotes stays inside them (GHSA-4jgr-pg2m-m988)."""
+    rewriter = RequestFields(IdentityNames(), COOKIE, HOST)
+    block = rewriter.rewrite(
+        request_head(host=host), PUBLIC, caller(ip_address(client)), "http", None
+    )
+    assert expected == dict(lines(block))["Forwarded"]
+
+
+def test_behind_a_unix_socket_there_is_no_address() -> None:
+    """The app is told that it is unknown, in both ways."""
+    rewriter = RequestFields(IdentityNames(), COOKIE, HOST)
+    said = dict(lines(rewriter.rewrite(request_head(), PUBLIC, caller(UNIX_PEER), "http", None)))
+    assert "unknown" == said["X-Forwarded-For"]
+    assert said["Forwarded"].startswith("for=unknown;")
 
 
 def test_the_app_is_told_who_is_asking() -> None:

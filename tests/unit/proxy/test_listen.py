@@ -1,15 +1,20 @@
 """Where clients come in: what is bound, and what is served."""
 
 import asyncio
+import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
 
 from gateway.config.addresses import Address
+from gateway.config.places import Activation, Descriptor, UnixPath
 from gateway.errors import StartError
-from gateway.proxy.listen import bind, port_of, serve
+from gateway.proxy.activation import Passed
+from gateway.proxy.listen import bind, close, name_of, port_of, serve
 
 
 @pytest.fixture
@@ -68,3 +73,117 @@ def test_a_place_that_is_not_ours_cannot_be_bound() -> None:
     """The address is named in the message."""
     with pytest.raises(StartError, match=r"cannot listen on 192\.0\.2\.1:80"):
         bind(Address("192.0.2.1", 80))
+
+
+# --- unix sockets ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> UnixPath:
+    """Where a unix socket may be."""
+    return UnixPath(str(tmp_path / "gateway.sock"))
+
+
+def mode_of(place: UnixPath) -> int:
+    """Who may do what with a file."""
+    return stat.S_IMODE(Path(place.path).stat().st_mode)
+
+
+async def test_a_unix_socket_is_for_its_owner_and_group(place: UnixPath, stack: ExitStack) -> None:
+    """Whoever else is on the machine does not reach it; its file goes with it."""
+    (sock,) = bind(place)
+    assert 0o660 == mode_of(place)
+    assert f"unix:{place.path}" == name_of(sock)
+    client = stack.enter_context(socket.socket(socket.AF_UNIX))
+    client.connect(place.path)
+    with closing(await serve(asyncio.get_running_loop(), sock, Greeter)):
+        assert b"hello" == await asyncio.to_thread(client.recv, 100)
+    close(sock)
+    assert [] == list(Path(place.path).parent.iterdir())
+
+
+def test_what_a_dead_gateway_left_behind_is_replaced(place: UnixPath, stack: ExitStack) -> None:
+    """Nobody answers there."""
+    bind(place)[0].close()
+    (second,) = bind(place)
+    stack.enter_context(second)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(place.path)
+
+
+@pytest.mark.parametrize("backlog", [0, 10])
+def test_a_socket_that_answers_is_left_alone(
+    place: UnixPath, stack: ExitStack, backlog: int
+) -> None:
+    """Also one that is too busy to take us."""
+    busy = stack.enter_context(socket.socket(socket.AF_UNIX))
+    busy.bind(place.path)
+    busy.listen(backlog)
+    for _ in range(2 - bool(backlog)):
+        waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+        waiting.setblocking(False)
+        waiting.connect_ex(place.path)
+    with pytest.raises(StartError, match="somebody listens there"):
+        bind(place)
+
+
+def test_a_file_is_no_socket(place: UnixPath) -> None:
+    """What stands there is somebody's."""
+    Path(place.path).write_text("mine")
+    with pytest.raises(StartError, match="something else than a socket"):
+        bind(place)
+    assert "mine" == Path(place.path).read_text()
+
+
+def test_the_file_of_a_successor_is_left_alone(place: UnixPath, stack: ExitStack) -> None:
+    """A gateway that ends late does not cut off the one that has taken its place."""
+    (first,) = bind(place)
+    first.close()
+    (second,) = bind(place)
+    stack.enter_context(second)
+    close(first)
+    assert Path(place.path).exists()
+
+
+def test_what_others_share_stays(place: UnixPath, stack: ExitStack) -> None:
+    """As long as a process accepts there, the file is needed; and who did not make it leaves it."""
+    (sock,) = bind(place)
+    shared = stack.enter_context(sock.dup())
+    close(sock)
+    assert Path(place.path).exists()
+    close(shared)
+    assert Path(place.path).exists()
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    """The path is named in the message."""
+    with pytest.raises(StartError, match=r"cannot listen on unix:/.*No such file"):
+        bind(UnixPath(str(tmp_path / "nowhere" / "x.sock")))
+
+
+# --- sockets of others -------------------------------------------------------------------------
+
+
+def test_sockets_are_passed_on_by_name_or_by_number() -> None:
+    """``systemd`` is all of them."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as two,
+    ):
+        numbers = [os.dup(one.fileno()), os.dup(two.fileno()), os.dup(one.fileno())]
+        passed = [Passed(numbers[0], "a"), Passed(numbers[1], "b")]
+        (by_name,) = bind(Activation("b"), passed=passed)
+        assert two.getsockname() == by_name.getsockname()
+        (by_number,) = bind(Descriptor(numbers[2]))
+        assert one.getsockname() == by_number.getsockname()
+        passed[1] = Passed(by_name.detach(), "b")
+        every = bind(Activation(""), passed=passed)
+        assert [one.getsockname(), two.getsockname()] == [sock.getsockname() for sock in every]
+        for sock in (by_number, *every):
+            close(sock)
+
+
+def test_a_socket_that_was_not_passed_on() -> None:
+    """The gateway does not start without what it was to listen on."""
+    with pytest.raises(StartError, match="systemd:http: no such socket was passed on"):
+        bind(Activation("http"), passed=[Passed(3, "other")])

@@ -1,0 +1,32 @@
+"""Who is at the other end of a connection, as far as can be seen from here."""
+
+import asyncio
+import socket
+from typing import Protocol
+
+from gateway.client_ip import UNIX_PEER, caller, parse_address
+from gateway.messages import Caller
+
+_UNIX_CALLER = caller(UNIX_PEER)
+
+
+class Entrance(Protocol):
+    """What a connection went through before its first request: see `gateway.proxy.arrivals`."""
+
+    def leave(self) -> Caller:
+        """The connection takes its own place now; who is at its other end."""
+
+
+def peer_of(transport: asyncio.BaseTransport) -> Caller | None:
+    """The other end; None where it is gone: reset before it was accepted."""
+    sock = transport.get_extra_info("socket")
+    return peer_at(sock.family, transport.get_extra_info("peername"))
+
+
+def peer_at(family: int, name: object) -> Caller | None:
+    """Who has the socket address ``name``; None where that is no address."""
+    if family == socket.AF_UNIX:
+        return _UNIX_CALLER
+    if not isinstance(name, tuple):
+        return None
+    return caller(parse_address(name[0].partition("%")[0]))
