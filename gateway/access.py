@@ -11,7 +11,12 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 section 9.2.1;
 
 
 def refuse_cross_site(
-    method: str, headers: Headers, identity: Identity, public_origin: str
+    method: str,
+    headers: Headers,
+    identity: Identity,
+    public_origin: str,
+    *,
+    is_upgrade: bool = False,
 ) -> None:
     """
     Refuse a state-changing request that a page of another site made with our cookie.
@@ -20,10 +25,15 @@ def refuse_cross_site(
     section 7) or ``Sec-Fetch-Site`` (W3C Fetch Metadata). One of them must be there, and whatever
     is there must speak of us. A bearer token is never sent by a browser on its own.
 
+    An upgrade counts as state-changing, whatever its method: browsers let any page open a
+    WebSocket to any site, and always say in ``Origin`` which one did (RFC 6455 section 10.2).
+
     Raises `CrossSite`.
     """
-    if identity.method is not AuthMethod.SESSION or method in _SAFE_METHODS:
+    if identity.method is not AuthMethod.SESSION or (method in _SAFE_METHODS and not is_upgrade):
         return
+    if is_upgrade and "Origin" not in headers:
+        raise CrossSite("upgrade without Origin")
     if "Origin" not in headers and "Sec-Fetch-Site" not in headers:
         raise CrossSite("neither Origin nor Sec-Fetch-Site")
     refuse_foreign_page(headers, public_origin)

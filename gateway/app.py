@@ -11,8 +11,9 @@ import secrets
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -33,7 +34,9 @@ from gateway.proxy.downstream import ClientConnection
 from gateway.proxy.http1 import require_c_parsers
 from gateway.proxy.outbox import Outbox
 from gateway.proxy.plane import DataPlane, Site
+from gateway.proxy.tunnels import Tunnels
 from gateway.ratelimit.local import LocalLimiter
+from gateway.sessions import redis as sessions
 from gateway.store.connect import connect
 from gateway.store.embedded import EmbeddedServer
 from gateway.store.redis import RedisStore
@@ -155,7 +158,10 @@ async def running(
         deadlines = Deadlines(loop, _FIRST_SWEEP_S)
         stack.callback(deadlines.close)
         shared = Shared(loop, deadlines, Outbox(loop), Tally())
-        process = Process(shared, store, magic, LocalLimiter(), secrets.token_bytes(32))
+        tunnels = Tunnels(loop, time.time, shared.tally)
+        process = Process(shared, store, magic, LocalLimiter(), secrets.token_bytes(32), tunnels)
+        watching = tunnels.watch(partial(sessions.ended, store))
+        await stack.enter_async_context(_background(watching))
         log = await stack.enter_async_context(_access_log(log_fd, shared.tally))
         gateway = await _first(settings, process, log)
         listening: list[socket.socket] = []
@@ -176,7 +182,8 @@ async def _first(settings: Settings, process: Process, log: AccessLog) -> Gatewa
     stack = AsyncExitStack()
     first = await stack.enter_async_context(generation.opened(settings, process))
     loop, deadlines, outbox, tally = process.shared
-    plane = DataPlane(loop, first.site, first.bounds, deadlines, outbox, log, time.time, tally)
+    common = deadlines, outbox, log, time.time, tally, process.tunnels
+    plane = DataPlane(loop, first.site, first.bounds, *common)
     deadlines.period_s = first.sweep_s
     return Gateway(process, plane, log, first, stack)
 
@@ -201,6 +208,18 @@ def close_all(sockets: Iterable[socket.socket]) -> None:
     """Close what `bind_all` has opened."""
     for sock in sockets:
         listen.close(sock)
+
+
+@asynccontextmanager
+async def _background(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+    """Work that goes on beside the rest, until the end."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 # --- the store ---------------------------------------------------------------------------------
@@ -267,11 +286,8 @@ async def _access_log(fd: int, tally: Tally) -> AsyncIterator[AccessLog]:
             await asyncio.sleep(_LOG_FLUSH_S)
             log.flush()
 
-    task = asyncio.create_task(flush_now_and_then())
     try:
-        yield log
+        async with _background(flush_now_and_then()):
+            yield log
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
         log.flush()

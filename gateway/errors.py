@@ -90,6 +90,10 @@ class UnsupportedUpgrade(Refusal):
     """The connection was to become something that the gateway does not tunnel."""
 
 
+class WrongWebSocketVersion(Refusal):
+    """A WebSocket handshake of a version other than 13."""
+
+
 class ExpectationFailed(Refusal):
     """``Expect`` asks for something other than ``100-continue``."""
 
@@ -215,6 +219,7 @@ ANSWERS: dict[type[Refusal], Answer] = {
     UnsupportedMethod:    Answer(_S.NOT_IMPLEMENTED, "unsupported_method", "Method not supported", "RFC 9110 §15.6.2"),
     UnsupportedCoding:    Answer(_S.NOT_IMPLEMENTED, "unsupported_coding", "Transfer coding not supported", "RFC 9112 §6.1"),
     UnsupportedUpgrade:   Answer(_S.NOT_IMPLEMENTED, "unsupported_upgrade", "Upgrade not supported", "RFC 9110 §7.8"),
+    WrongWebSocketVersion: Answer(_S.UPGRADE_REQUIRED, "wrong_websocket_version", "WebSocket version not supported", "RFC 6455 §4.4"),
     ExpectationFailed:    Answer(_S.EXPECTATION_FAILED, "expectation_failed", "Expectation not supported", "RFC 9110 §15.5.18"),
     NoRoute:              Answer(_S.NOT_FOUND, "no_route", "Nothing here", "RFC 9110 §15.5.5"),
     MethodNotAllowed:     Answer(_S.METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed here", "RFC 9110 §15.5.6"),

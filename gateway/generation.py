@@ -30,6 +30,7 @@ from gateway.ports import Sessions, Store
 from gateway.proxy.headers import AnswerFields, IdentityNames, RequestFields
 from gateway.proxy.hop import ForwardedAs
 from gateway.proxy.plane import Bounds, Site
+from gateway.proxy.tunnels import Tunnels
 from gateway.proxy.upstreams import Upstream
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.redis import RedisLimiter
@@ -60,6 +61,7 @@ class Process(NamedTuple):
     local: LocalLimiter
     made_up_key: bytes
     """Seals where the config names no key: development mode."""
+    tunnels: Tunnels
 
 
 class Generation(NamedTuple):
@@ -79,6 +81,7 @@ async def opened(settings: Settings, process: Process) -> AsyncIterator[Generati
         keys = _server_keys(settings) or (process.made_up_key,)
         lifetime_cap_s = settings.session.lifetime_s
         sessions = RedisSessions(process.store, Sealer(keys), lifetime_cap_s=lifetime_cap_s)
+        sessions.on_end = process.tunnels.end_session
         directory = CachedDirectory(
             process.magic.source, process.store, metadata_ttl_s=settings.identity.metadata_ttl_s
         )

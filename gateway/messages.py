@@ -56,6 +56,8 @@ class RequestHead(NamedTuple):
     """Made by us: an id taken from a client would let it forge log lines."""
     memo: Memo | None = None
     """None where the fields are not expected again."""
+    upgrade: str = ""
+    """The protocol that the connection is asked to become, in lower case; empty for none."""
 
 
 class Target(NamedTuple):
@@ -164,6 +166,8 @@ class Route:
     """Whether the app may see ``Authorization: Bearer`` and the session cookie."""
     keep_encoded_slashes: bool = False
     timeouts: UpstreamTimeouts = _USUAL_TIMEOUTS
+    upgrades: frozenset[str] = frozenset()
+    """Protocols that a connection may become, in lower case."""
     is_internal: bool = False
     """Whether it leads to the gateway's own pages, which may see whose request it is."""
 
@@ -206,3 +210,6 @@ class Journey:
     reason: str = ""
     request_id: str = ""
     """Where there is no `RequestHead` to hold it."""
+    tunnel: str = ""
+    """Why the tunnel that it became has ended; empty where it became none."""
+    tunnel_bytes_in: int = 0

@@ -22,7 +22,7 @@ from gateway.client_ip import (
     said_scheme,
 )
 from gateway.destination import Destinations
-from gateway.errors import RateLimited, SessionEnded, Unauthenticated
+from gateway.errors import RateLimited, SessionEnded, Unauthenticated, UnsupportedUpgrade
 from gateway.identity.credentials import DidToken, SessionCookie, remembered_credential
 from gateway.messages import (
     Auth,
@@ -70,10 +70,15 @@ class Pipeline:
         host, target, route = self.destinations.find(head)
         journey.host, journey.path, journey.route = host, target.path, route.name
         await self._spend(route, client)
+        if head.upgrade and head.upgrade not in route.upgrades:
+            raise UnsupportedUpgrade("the route does not list it")
         identity = await self._authenticate(head, route)
         if identity is not None:
             journey.issuer, journey.auth_method = identity.user.issuer, identity.method
-            refuse_cross_site(head.method, head.headers, identity, self.public_origin)
+            is_upgrade = head.upgrade != ""
+            refuse_cross_site(
+                head.method, head.headers, identity, self.public_origin, is_upgrade=is_upgrade
+            )
         fields = self.fields.rewrite(head, route, client, self._scheme(head), identity)
         return Outbound(route, head.method, target, fields, identity, client)
 

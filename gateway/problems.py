@@ -4,10 +4,22 @@ from math import ceil
 
 import orjson
 
-from gateway.errors import ANSWERS, InvalidToken, RateLimited, Refusal, Unavailable
+from gateway.errors import (
+    ANSWERS,
+    InvalidToken,
+    RateLimited,
+    Refusal,
+    Unavailable,
+    WrongWebSocketVersion,
+)
 from gateway.messages import LimitState, Reply
 
 _UNAUTHORIZED = 401
+_WEBSOCKET_VERSION = (
+    ("Sec-WebSocket-Version", "13"),  # RFC 6455 section 4.4
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),  # RFC 9110 section 15.5.22
+)
 
 
 def problem(refusal: Refusal, request_id: str) -> tuple[str, Reply]:
@@ -42,6 +54,8 @@ def _fields(refusal: Refusal, status: int) -> tuple[tuple[str, str], ...]:
         case InvalidToken():
             # RFC 6750 section 3: an error is named only where a token was sent.
             fields += (("WWW-Authenticate", 'Bearer error="invalid_token"'),)
+        case WrongWebSocketVersion():
+            fields += _WEBSOCKET_VERSION
         case _ if status == _UNAUTHORIZED:
             fields += (("WWW-Authenticate", "Bearer"),)  # RFC 9110 section 15.5.2 demands one
     return fields

@@ -37,6 +37,7 @@ def _route(entry: RouteSettings, limits: dict[str, Limit], settings: Settings) -
         forward_credentials=entry.forward_credentials,
         keep_encoded_slashes=entry.encoded_slashes == "keep",
         timeouts=UpstreamTimeouts(**dict(settings.upstreams[entry.upstream].timeouts)),
+        upgrades=frozenset(entry.upgrades),
     )
 
 

@@ -94,6 +94,24 @@ def method(text: str) -> str:
     return text
 
 
+# RFC 9110 section 7.8: a name, and perhaps a version.
+_UPGRADE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}(/[A-Za-z0-9.+_-]{1,16})?")
+_HTTP_ITSELF = frozenset({"h2c", "h2", "h3", "http", "tls"})
+
+
+def upgrade(text: str) -> str:
+    """
+    A protocol that a connection may become, in lower case. Raises `ValueError`.
+
+    HTTP in another form would carry requests that nobody looks at (CVE-2026-88008).
+    """
+    if not _UPGRADE.fullmatch(text):
+        raise ValueError("expected an upgrade token, such as websocket")
+    if text.lower().partition("/")[0] in _HTTP_ITSELF:
+        raise ValueError("h2c, HTTP and TLS would carry requests past the gateway")
+    return text.lower()
+
+
 Name = Annotated[
     str, of_text(name), WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"})
 ]
@@ -118,3 +136,10 @@ Method = Annotated[
     str, of_text(method), WithJsonSchema({"type": "string", "pattern": f"^{_METHOD.pattern}$"})
 ]
 """A request method."""
+
+UpgradeToken = Annotated[
+    str,
+    of_text(upgrade),
+    WithJsonSchema({"type": "string", "pattern": f"^{_UPGRADE.pattern}$"}),
+]
+"""A protocol that a connection may become."""

@@ -29,7 +29,7 @@ from gateway.config.addresses import (
     ServerAddress,
 )
 from gateway.config.draft import Draft, with_defaults
-from gateway.config.names import CookieName, HeaderName, KeyPrefix, Method, Name
+from gateway.config.names import CookieName, HeaderName, KeyPrefix, Method, Name, UpgradeToken
 from gateway.config.paths import Prefix, RoutePath
 from gateway.config.places import ListenPlace
 from gateway.config.texts import OptionalSecret, OptionalText, SealKey
@@ -268,6 +268,8 @@ class RouteSettings(Section):
     """Whether the app may see `Authorization: Bearer` and the session cookie."""
     encoded_slashes: Literal["refuse", "keep"] = "refuse"
     """What happens to a path with %2F or %5C in it."""
+    upgrades: Annotated[tuple[UpgradeToken, ...], GIVEN] = ("websocket",)
+    """Protocols that a connection may become; [] for none."""
 
 
 class Settings(Section):

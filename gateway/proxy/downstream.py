@@ -44,6 +44,8 @@ from gateway.proxy.plane import DataPlane, Site
 from gateway.proxy.repeats import LastHead, ends_with_its_head
 from gateway.proxy.strictness import is_plain, judge, oversize
 from gateway.proxy.tasks import start
+from gateway.proxy.tunnel import serve_upgrade
+from gateway.proxy.upgrade import early_bytes
 
 _log = logging.getLogger(__name__)
 
@@ -92,6 +94,7 @@ class ClientConnection(ClientWriter):
         "_read_deadline_s",
         "_reading_pace",
         "_task",
+        "early",
         "peer",
         "site",
     )
@@ -113,6 +116,7 @@ class ClientConnection(ClientWriter):
         self._is_half_closed = False
         self._read_deadline_s = inf
         self._reading_pace: Pace | None = None
+        self.early: bytes | None = None
         self.site: Site | None = None
 
     # --- events of the socket ------------------------------------------------------------------
@@ -145,13 +149,14 @@ class ClientConnection(ClientWriter):
         body = self._body
         was_in_body = not body.is_eof()
         try:
-            messages, upgraded, _ = self._parser.feed_data(data)
+            messages, upgraded, tail = self._parser.feed_data(data)
         except HttpProcessingError as error:
             self._reject(refusal_for(error))
             return
-        if upgraded:
-            self._is_deaf = True
         if messages:
+            if messages[-1][0].upgrade:
+                is_alone = len(messages) == 1 and not was_in_body
+                self._hold_back(data, tail if upgraded else None, is_alone=is_alone)
             self._take(messages, data)
             return
         self._last_head.is_between = False
@@ -159,6 +164,15 @@ class ClientConnection(ClientWriter):
             return
         if self._meter.exceeds(len(data)):
             self._reject(HeadTooLarge("head, trailers or chunk extensions grew over the limit"))
+
+    def _hold_back(self, data: bytes, tail: bytes | None, *, is_alone: bool) -> None:
+        """What follows a request to upgrade is no request: leave it for the tunnel, unread."""
+        self._is_deaf = True
+        self._pause_reading_for_buffer()
+        is_first = self._meter.pending_bytes == 0
+        self.early = (
+            tail if tail is not None else early_bytes(data, is_first=is_first, is_alone=is_alone)
+        )
 
     def eof_received(self) -> bool:
         """
@@ -265,7 +279,7 @@ class ClientConnection(ClientWriter):
                         self._parser.message_consumed()
                 if self._paused and not self._close_after:
                     await self.drain()  # else whoever asks and does not read fills the memory
-                if self._buffer_paused:
+                if self._buffer_paused and not self._is_deaf:
                     self._refill()
         except ClientGone:
             return
@@ -303,8 +317,11 @@ class ClientConnection(ClientWriter):
         try:
             self.site = site = plane.site  # a reload swaps it: one request is judged by one
             framing = NO_BODY if message is None else judge(message, site.max_body_bytes)
-            outbound = await site.admit(head, journey)
-            await Exchange(self, outbound, framing, body, site).run()
+            if message is not None and message.upgrade:
+                await serve_upgrade(self, plane, site, head, body, journey)
+            else:
+                outbound = await site.admit(head, journey)
+                await Exchange(self, outbound, framing, body, site).run()
         except Refusal as refusal:
             self._refuse(refusal, journey)
         except (asyncio.CancelledError, ClientGone) as error:
@@ -345,6 +362,10 @@ class ClientConnection(ClientWriter):
             self._read_deadline_s = inf
         self._reading_pace.moved(len(data), loop.time() - since_s)
         return data
+
+    def take_back(self, *, has_ended: bool) -> None:
+        """The tunnel is over; ``has_ended``: and the client sends nothing more."""
+        self._is_deaf = not has_ended
 
     # --- ends ----------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ in the middle makes the client see a broken message, never a clean end.
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from http import HTTPStatus
 from math import inf
@@ -70,6 +70,18 @@ class Client(Protocol):
         """This answer is the connection's last."""
 
 
+Switch = Callable[[UpstreamConnection, RawResponseMessage, bytes, float], Awaitable[None]]
+"""
+What becomes of a 101, with its head (without this hop's fields) and the app's idle time-out in
+seconds. Stays as long as the connections are something else.
+"""
+
+
+async def refuse_switch(*_: object) -> None:
+    """Nobody asked for it. Raises `BadUpstreamAnswer`."""
+    raise BadUpstreamAnswer("101 without an upgrade")
+
+
 class Exchange:
     """Carries one admitted request to the app and the answer back."""
 
@@ -80,6 +92,7 @@ class Exchange:
         "_framing",
         "_max_body_bytes",
         "_sent_body",
+        "_switch",
         "_timeouts",
         "_upstream",
         "may_repeat",
@@ -93,8 +106,10 @@ class Exchange:
         framing: Framing,
         body: StreamReader,
         site: Site,
+        switch: Switch = refuse_switch,
     ) -> None:
         self._client = client
+        self._switch = switch
         self.outbound = outbound
         self._framing = framing
         self._body = body
@@ -132,8 +147,9 @@ class Exchange:
             head = await answer
             if not self._sent_body:
                 upstream.spoil()  # whether the app will take the rest for a body, who knows
-            framing = self._begin_answer(head)
-            if framing is not None:
+            if head.message.code == _SWITCHING_PROTOCOLS:
+                await self._become(upstream, server, head.message)
+            elif (framing := self._begin_answer(head)) is not None:
                 await self._stream(upstream, framing, head.body)
         except Refusal:
             upstream.spoil()
@@ -202,8 +218,6 @@ class Exchange:
         if whole is not None and memo is not None and self._sent_body:
             self._client.begin_answer(message.code, self._known_head(message, memo), whole)
             return None
-        if message.code == _SWITCHING_PROTOCOLS:
-            raise BadUpstreamAnswer("101 without an upgrade")
         client = self._client
         framing = answer_framing(
             message.headers,
@@ -220,6 +234,14 @@ class Exchange:
             return None
         client.begin_answer(message.code, head, b"")
         return framing
+
+    async def _become(
+        self, upstream: UpstreamConnection, server: Server, message: RawResponseMessage
+    ) -> None:
+        """Something that is not HTTP, if that was asked; said now, as it may last for hours."""
+        self._upstream.answered(server, message.code)
+        head = self._status_and_fields(message)
+        await self._switch(upstream, message, head, self._timeouts.idle_s)
 
     async def _stream(
         self, upstream: UpstreamConnection, framing: Framing, body: StreamReader

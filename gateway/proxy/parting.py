@@ -28,7 +28,12 @@ def cut(transport: asyncio.Transport, version: Version) -> None:
     """
     if version >= (1, 1):
         transport.close()
-        return
+    else:
+        reset(transport)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Break a connection off, so that nobody takes it for a clean end."""
     sock = transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     transport.abort()

@@ -15,6 +15,7 @@ from gateway.proxy.headers import AnswerFields
 from gateway.proxy.listen import Server
 from gateway.proxy.occupancy import Occupancy
 from gateway.proxy.outbox import Outbox
+from gateway.proxy.tunnels import Tunnels
 from gateway.proxy.upstreams import Upstream
 from gateway.telemetry.tally import Tally
 
@@ -84,6 +85,7 @@ class DataPlane:
         log: LogRequest,
         clock: Clock,
         tally: Tally,
+        tunnels: Tunnels,
     ) -> None:
         self.loop = loop
         self.site = site
@@ -91,6 +93,7 @@ class DataPlane:
         self.log = log
         self.outbox = outbox
         self.tally = tally
+        self.tunnels = tunnels
         self.is_draining = False
         self._deadlines = deadlines
         self._clock = clock
@@ -119,6 +122,7 @@ class DataPlane:
             connection.finish_soon()
         if self._connections:
             self._all_gone.clear()
+            closing = self.loop.create_task(self.tunnels.drain(within_s))
             try:
                 async with asyncio.timeout(within_s):
                     await self._all_gone.wait()
@@ -126,6 +130,8 @@ class DataPlane:
                 for connection in tuple(self._connections):
                     connection.abort()
                 await self._all_gone.wait()
+            finally:
+                closing.cancel()
 
     def is_using(self, site: Site) -> bool:
         """Whether an exchange that began on ``site`` is under way."""

@@ -4,7 +4,6 @@ from gateway.errors import (
     ExpectationFailed,
     HeadTooLarge,
     Refusal,
-    UnsupportedUpgrade,
     UnsupportedVersion,
 )
 from gateway.proxy.framing import Framing, request_framing
@@ -21,13 +20,11 @@ def judge(message: RawRequestMessage, max_body_bytes: int) -> Framing:
     The framing of a request that can be forwarded.
 
     Raises `UnsupportedVersion` (HTTP/0.9 comes out of the parser as a request),
-    `UnsupportedUpgrade`, `ExpectationFailed`, and what `request_framing` raises.
+    `ExpectationFailed`, and what `request_framing` raises.
     """
     headers, version = message.headers, message.version
     if version not in _VERSIONS:
         raise UnsupportedVersion(str(version))
-    if message.upgrade:
-        raise UnsupportedUpgrade(message.method)
     if headers.get("Expect", "100-continue").lower() != "100-continue":
         raise ExpectationFailed("not 100-continue")
     return request_framing(headers, version, max_body_bytes)

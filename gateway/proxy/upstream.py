@@ -79,6 +79,7 @@ class UpstreamConnection(HttpProtocol):
         "final_seen",
         "has_answered",
         "idle_since_s",
+        "tail",
     )
 
     def __init__(
@@ -108,6 +109,8 @@ class UpstreamConnection(HttpProtocol):
         self._spoilt = False
         self.has_answered = False
         self.idle_since_s = 0.0
+        self.tail = b""
+        """What came after a 101: no HTTP any more."""
 
     # --- one exchange --------------------------------------------------------------------------
 
@@ -200,15 +203,16 @@ class UpstreamConnection(HttpProtocol):
         if is_at_head and self._recall(self._answer, data):
             return
         try:
-            messages, upgraded, _ = self._parser.feed_data(data)
+            messages, upgraded, tail = self._parser.feed_data(data)
         except HttpProcessingError as error:
             self.fail(BadUpstreamAnswer(type(error).__name__))
             return
         memo = self._learn(data, *messages[0]) if is_at_head and len(messages) == 1 else None
         for message, body in messages:
             self._take(message, body, memo)
-        if upgraded:
-            self.fail(BadUpstreamAnswer("upgrade that nobody asked for"))
+        if upgraded:  # whether anybody asked for it, who waits for the answer knows
+            self._spoilt, self.tail = True, tail
+            self._pause_transport_reading()
 
     def _recall(self, answer: asyncio.Future[AnswerHead], data: bytes) -> bool:
         """Take a read that is a whole answer whose head is the one before; whether it was."""

@@ -2,7 +2,8 @@
 
 import secrets
 import time
-from collections.abc import Callable
+from asyncio import gather
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -46,6 +47,8 @@ class RedisSessions:
         self._lifetime_cap_s = lifetime_cap_s
         self._token_bytes = token_bytes
         self._cache = SessionCache() if cache is None else cache
+        self.on_end: Callable[[str], object] | None = None
+        """Told the key of each session that is ended here, before the store is."""
         self._forgotten = 0
         """How often something was forgotten: what was looked up meanwhile may be just that."""
 
@@ -115,6 +118,8 @@ class RedisSessions:
         Here twice: a look-up may have come before this in the store and be answered after it.
         """
         self.forget(session_key)
+        if self.on_end is not None:
+            self.on_end(session_key)
         try:
             await self._store.delete(session_key)
         finally:
@@ -124,6 +129,18 @@ class RedisSessions:
         """Ask the store the next time, whatever a look-up that is under way will find."""
         self._forgotten += 1
         self._cache.drop(session_key)
+
+
+async def ended(store: Store, session_keys: Sequence[str]) -> frozenset[str]:
+    """
+    Those of the sessions that the store has no more, whatever was seen of them before.
+
+    While it does not answer, none of them is.
+    """
+    records = await gather(*map(store.get, session_keys), return_exceptions=True)
+    return frozenset(
+        key for key, record in zip(session_keys, records, strict=True) if record is None
+    )
 
 
 _: type[Sessions] = RedisSessions

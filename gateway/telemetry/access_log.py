@@ -53,25 +53,25 @@ class AccessLog:
         if len(self._buffer) > _MAX_KEPT_BYTES:
             self.dropped += 1
             return
-        self._buffer += orjson.dumps(
-            {
-                "time": int(self._clock() * 1000) / 1000,
-                "id": head.request_id if head else journey.request_id,
-                "client": journey.client,
-                "method": head.method if head else "",
-                "host": journey.host,
-                "path": journey.path or _refused_path(head),
-                "route": journey.route,
-                "status": status,
-                "bytes": bytes_out,
-                "ms": int(duration_s * 1_000_000) / 1000,
-                "issuer": journey.issuer,
-                "auth": journey.auth_method,
-                "refusal": journey.refusal,
-                "reason": journey.reason,
-            },
-            option=orjson.OPT_APPEND_NEWLINE,
-        )
+        line = {
+            "time": int(self._clock() * 1000) / 1000,
+            "id": head.request_id if head else journey.request_id,
+            "client": journey.client,
+            "method": head.method if head else "",
+            "host": journey.host,
+            "path": journey.path or _refused_path(head),
+            "route": journey.route,
+            "status": status,
+            "bytes": bytes_out,
+            "ms": int(duration_s * 1_000_000) / 1000,
+            "issuer": journey.issuer,
+            "auth": journey.auth_method,
+            "refusal": journey.refusal,
+            "reason": journey.reason,
+        }
+        if journey.tunnel:
+            line |= {"tunnel": journey.tunnel, "bytes_in": journey.tunnel_bytes_in}
+        self._buffer += orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
         if len(self._buffer) > _FLUSH_BYTES:
             self.flush()
 

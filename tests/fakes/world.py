@@ -37,7 +37,9 @@ upstreams:
     servers: ["http://127.0.0.1:{app}"]
     timeouts: {app_timeouts}
     connections: {connections}
+{more_upstreams}
 routes:
+{more_routes}
   - {{name: public, match: {{path: "/public/*"}}, auth: none, upstream: app}}
   - {{name: optional, match: {{path: "/optional/*"}}, auth: optional, upstream: app}}
   - {{name: tight, match: {{path: "/tight/*"}}, auth: none, limits: [tight], upstream: app}}
@@ -59,6 +61,8 @@ DEFAULTS = {
     "max": "{}",
     "app_timeouts": "{}",
     "connections": "64",
+    "more_upstreams": "",
+    "more_routes": "",
 }
 
 

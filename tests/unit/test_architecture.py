@@ -23,7 +23,7 @@ LINES = {
         identity.credentials identity.did_token identity.metadata
         identity.bounded identity.circuit identity.foreign
         proxy.headers proxy.hop proxy.framing proxy.answers proxy.head_meter
-        proxy.proxy_protocol proxy.occupancy
+        proxy.proxy_protocol proxy.occupancy proxy.upgrade proxy.websocket
         proxy.balance proxy.restraint
         proxy.pace proxy.repeats
         config.*
@@ -38,7 +38,7 @@ LINES = {
         store.*
         proxy.http1 proxy.outbox proxy.listen proxy.activation proxy.entrance
         proxy.deadlines proxy.tasks proxy.upstream proxy.pool proxy.plane proxy.exchange
-        proxy.upstreams proxy.attempts
+        proxy.upstreams proxy.attempts proxy.tunnel proxy.tunnels
         proxy.client_writer proxy.strictness proxy.parting proxy.downstream
         pages.* telemetry.* admin.*
     """,

@@ -21,6 +21,7 @@ from gateway.errors import (
     StoreUnavailable,
     Unauthenticated,
     UnsupportedMethod,
+    UnsupportedUpgrade,
 )
 from gateway.messages import Auth, Identity, Journey, Limit, Outbound, RequestHead, Route
 from gateway.pipeline import Pipeline
@@ -577,6 +578,57 @@ async def test_no_query_chooses_the_route(query: str) -> None:
     """A policy is never steered by parameters."""
     with pytest.raises(Unauthenticated):
         await admitted(request_head(target=f"/admin?{query}"))
+
+
+# --- upgrades -------------------------------------------------------------------------------------
+
+WITH_SOCKETS = replace(PRIVATE, upgrades=frozenset({"websocket"}))
+PUBLIC_SOCKETS = replace(PUBLIC, upgrades=frozenset({"websocket", "chat/2"}))
+
+
+def upgrade(*fields: tuple[str, str], to: str = "websocket", target: str = "/") -> RequestHead:
+    """A request whose connection is to become another."""
+    return request_head(*fields, target=target)._replace(upgrade=to)
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        pytest.param(upgrade(BEARER), "did-token", id="with-a-token"),
+        pytest.param(
+            upgrade(SESSION, ("Origin", f"https://{HOST}")), "session", id="from-our-own-page"
+        ),
+        pytest.param(upgrade(), "Unauthenticated", id="without-credential"),
+        pytest.param(upgrade(SESSION), "CrossSite", id="from-no-page"),
+        pytest.param(
+            upgrade(SESSION, ("Sec-Fetch-Site", "same-origin")), "CrossSite", id="metadata-alone"
+        ),
+        pytest.param(
+            upgrade(SESSION, ("Origin", "https://evil.example")), "CrossSite", id="another-site"
+        ),
+        pytest.param(
+            upgrade(BEARER, ("Origin", "https://evil.example")), "did-token", id="no-cookie"
+        ),
+        pytest.param(upgrade(BEARER, to="chat/2"), "UnsupportedUpgrade", id="not-on-this-route"),
+        pytest.param(upgrade(to="chat/2", target="/public/"), "nobody", id="on-that-route"),
+        pytest.param(upgrade(to="h2c", target="/public/"), "UnsupportedUpgrade", id="h2c"),
+    ],
+)
+async def test_an_upgrade_needs_what_a_change_needs(head: RequestHead, expected: str) -> None:
+    """The same proof, and a page of ours behind a cookie: browsers let any page open sockets."""
+    assert expected == await outcome(head, house(WITH_SOCKETS, PUBLIC_SOCKETS).pipeline)
+
+
+async def test_an_upgrade_spends_limits() -> None:
+    """Like any request, and before it is looked at."""
+    with pytest.raises(RateLimited):
+        await admitted(upgrade(BEARER), house(WITH_SOCKETS, used_up="first").pipeline)
+
+
+async def test_routes_list_no_upgrade_unless_told() -> None:
+    """Nor do the gateway's own pages."""
+    with pytest.raises(UnsupportedUpgrade):
+        await admitted(upgrade(BEARER))
 
 
 # --- what the log will say ------------------------------------------------------------------------

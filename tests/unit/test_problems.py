@@ -16,6 +16,7 @@ from gateway.errors import (
     StoreUnavailable,
     Unauthenticated,
     Unavailable,
+    WrongWebSocketVersion,
 )
 from gateway.messages import Limit, LimitState, Reply
 from gateway.problems import problem, rate_limit_fields
@@ -152,3 +153,14 @@ def test_a_429_tells_where_the_caller_stands() -> None:
     """The answer to a used-up limit carries all fields about it."""
     _, reply = problem(RateLimited(state()), "req-1")
     assert set(rate_limit_fields(state())) <= set(reply.fields)
+
+
+def test_an_old_websocket_is_told_which_version_there_is() -> None:
+    """RFC 6455 section 4.4, and RFC 9110 section 15.5.22 for a 426."""
+    _, reply = problem(WrongWebSocketVersion(), "req-1")
+    fields = dict(reply.fields)
+    assert ("13", "websocket", "Upgrade") == (
+        fields["Sec-WebSocket-Version"],
+        fields["Upgrade"],
+        fields["Connection"],
+    )

@@ -30,6 +30,7 @@ routes:
     upstream: app
     forward_credentials: true
     encoded_slashes: keep
+    upgrades: [WebSocket, chat/2]
   - {name: rest, match: {path: "/*"}, upstream: app}
 """
     )
@@ -44,8 +45,9 @@ routes:
             limits=(SLOW, DEFAULT),
             forward_credentials=True,
             keep_encoded_slashes=True,
+            upgrades=frozenset({"websocket", "chat/2"}),
         ),
-        Route("rest", "/*", "app", limits=(DEFAULT,)),
+        Route("rest", "/*", "app", limits=(DEFAULT,), upgrades=frozenset({"websocket"})),
     )
 
 

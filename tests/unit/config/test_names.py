@@ -46,6 +46,9 @@ def test_names(parse: Callable[[str], str], text: str) -> None:
         pytest.param(names.key_prefix, "{a}", id="a-hash-tag-around-all-keys"),
         pytest.param(names.method, "get", id="methods-are-case-sensitive"),
         pytest.param(names.method, "", id="no-method"),
+        pytest.param(names.upgrade, "", id="no-protocol"),
+        pytest.param(names.upgrade, "a, b", id="two-protocols"),
+        pytest.param(names.upgrade, "a/1/2", id="two-versions"),
     ],
 )
 def test_no_names(parse: Callable[[str], str], text: str) -> None:
@@ -62,6 +65,22 @@ def test_reserved_headers(text: str) -> None:
     """A field that means something else to a hop or to the app never carries an identity."""
     with pytest.raises(ValueError, match="has another meaning"):
         names.header_name(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("websocket", "websocket"), ("WebSocket", "websocket"), ("Chat/2.0", "chat/2.0")],
+)
+def test_upgrades(text: str, expected: str) -> None:
+    """Tokens have no case (RFC 9110 section 7.8)."""
+    assert expected == names.upgrade(text)
+
+
+@pytest.mark.parametrize("text", ["h2c", "H2C", "HTTP/2.0", "TLS/1.2", "h2", "h3", "http"])
+def test_upgrades_to_http_itself(text: str) -> None:
+    """Requests inside of it would pass by the gateway unseen (CVE-2026-88008)."""
+    with pytest.raises(ValueError, match="past the gateway"):
+        names.upgrade(text)
 
 
 @pytest.mark.parametrize("text", ["CONNECT", "TRACE"])

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.errors import SessionEnded, StoreUnavailable, TokenAlreadyUsed
 from gateway.messages import AuthMethod, Identity, User
-from gateway.sessions.redis import RedisSessions
+from gateway.sessions.redis import RedisSessions, ended
 from gateway.sessions.seal import NONCE_BYTES, Sealer, key_name
 from tests.fakes.memory import FakeClock
 from tests.fakes.store import FakeStore
@@ -289,3 +289,42 @@ async def test_an_end_that_did_not_reach_the_store_says_so(
 
     with pytest.raises(StoreUnavailable):
         await sessions.end(str(identity.session_key))
+
+
+# --- ended ----------------------------------------------------------------------------------------
+
+
+async def test_what_the_store_has_no_more_has_ended(
+    sessions: RedisSessions, store: FakeStore, proven: Identity
+) -> None:
+    """Whatever was looked up a moment ago."""
+    living, _ = await sessions.create(proven)
+    cookie, _ = await sessions.create(replace(proven, token_id="tid2"))
+    await sessions.find(cookie)
+    del store.values[key_name(cookie)]
+
+    gone = await ended(store, [key_name(living), key_name(cookie), "session:unknown"])
+
+    assert {key_name(cookie), "session:unknown"} == gone
+    assert not await ended(store, [])
+
+
+async def test_nothing_has_ended_because_the_store_is_away(store: FakeStore) -> None:
+    """Unknown is not absent."""
+    store.is_down = True
+    assert not await ended(store, ["session:unknown"])
+
+
+async def test_an_end_is_told_to_who_wants_to_know(
+    sessions: RedisSessions, store: FakeStore, proven: Identity
+) -> None:
+    """Even where the store does not hear of it: the wish is known."""
+    _, identity = await sessions.create(proven)
+    told: list[str] = []
+    sessions.on_end = told.append
+    store.is_down = True
+
+    with pytest.raises(StoreUnavailable):
+        await sessions.end(str(identity.session_key))
+
+    assert [identity.session_key] == told

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import orjson
 import pytest
@@ -26,7 +27,7 @@ def _clock() -> float:
     return 1_700_000_000.1234
 
 
-def _note(log: AccessLog, head: RequestHead | None = None, **known: str) -> None:
+def _note(log: AccessLog, head: RequestHead | None = None, **known: Any) -> None:
     log(head, Journey(**known), 200, 42, 0.0012345)
 
 
@@ -95,3 +96,15 @@ def test_a_reader_that_is_gone_stops_nothing() -> None:
     _note(log)
     log.flush()
     os.close(write_end)
+
+
+def test_the_line_of_a_tunnel_says_more(pipe: tuple[int, int]) -> None:
+    """Why it ended, and how much went either way; other lines do not mention it."""
+    log = AccessLog(pipe[1], _clock, Tally())
+    _note(log, request_head(), tunnel="idle", tunnel_bytes_in=7)
+    _note(log, request_head())
+    log.flush()
+
+    tunnel, other = map(orjson.loads, os.read(pipe[0], 10_000).splitlines())
+    assert ("idle", 7, 42) == (tunnel["tunnel"], tunnel["bytes_in"], tunnel["bytes"])
+    assert not {"tunnel", "bytes_in"} & set(other)

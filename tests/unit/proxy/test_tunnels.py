@@ -1,0 +1,162 @@
+"""Which tunnels end when, and what is counted."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from gateway.proxy.tunnels import CLOSED, DRAINED, EXPIRED, IDLE, REVOKED, Ending, Tunnels
+from gateway.telemetry.tally import Tally
+from tests.fakes.memory import FakeClock
+
+NOW_MS = 1_800_000_000_000
+
+
+@dataclass(eq=False)
+class FakeTunnel:
+    """Writes down how it was ended, and when it was looked at."""
+
+    session_key: str | None = None
+    expires_at_ms: int | None = None
+    endings: list[Ending] = field(default_factory=list)
+    looks: int = 0
+
+    def look(self, _: float) -> None:
+        self.looks += 1
+
+    def end(self, ending: Ending) -> None:
+        self.endings.append(ending)
+
+
+class SomeEnded:
+    """Knows that these sessions are no more; writes down what it is asked."""
+
+    def __init__(self, *gone: str) -> None:
+        self.diary: list[Sequence[str]] = []
+        self.gone = frozenset(gone)
+        self.is_broken = False
+
+    async def __call__(self, session_keys: Sequence[str]) -> frozenset[str]:
+        self.diary.append(session_keys)
+        if self.is_broken:
+            raise RuntimeError
+        return self.gone & frozenset(session_keys)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """At `NOW_MS`."""
+    return FakeClock()
+
+
+@pytest.fixture
+def tally() -> Tally:
+    """Of the registry."""
+    return Tally()
+
+
+@pytest.fixture
+async def tunnels(clock: FakeClock, tally: Tally) -> Tunnels:
+    """A registry."""
+    return Tunnels(asyncio.get_running_loop(), clock, tally)
+
+
+async def test_all_are_counted(tunnels: Tunnels, tally: Tally) -> None:
+    """Once when they open, once when they end, by why."""
+    opened = [FakeTunnel("session:1"), FakeTunnel("session:1"), FakeTunnel()]
+    for tunnel in opened:
+        tunnels.add(tunnel)
+    for tunnel, ending in zip(opened, (CLOSED, IDLE, CLOSED), strict=True):
+        tunnels.forget(tunnel, ending)
+
+    expected = {("tunnels", ""): 3, ("tunnels_ended", "closed"): 2, ("tunnels_ended", "idle"): 1}
+    assert expected == tally.counts
+    assert 0 == len(tunnels)
+
+
+async def test_a_session_takes_its_tunnels_along(tunnels: Tunnels) -> None:
+    """All of them, and nobody else's."""
+    mine, mine_too, other = FakeTunnel("session:1"), FakeTunnel("session:1"), FakeTunnel("other")
+    for tunnel in (mine, mine_too, other):
+        tunnels.add(tunnel)
+
+    tunnels.end_session("session:1")
+    tunnels.end_session("session:unknown")
+
+    assert [[REVOKED], [REVOKED], []] == [t.endings for t in (mine, mine_too, other)]
+
+
+async def test_the_store_is_asked_for_each_session_once(tunnels: Tunnels) -> None:
+    """In one question for them all; who is gone there is ended here."""
+    gone, gone_too, living = FakeTunnel("session:1"), FakeTunnel("session:1"), FakeTunnel("s:2")
+    for tunnel in (gone, gone_too, living, FakeTunnel()):
+        tunnels.add(tunnel)
+    sessions = SomeEnded("session:1")
+
+    await tunnels.look(sessions)
+
+    assert [("session:1", "s:2")] == sessions.diary
+    assert [[REVOKED], [REVOKED], []] == [t.endings for t in (gone, gone_too, living)]
+
+
+async def test_thousands_of_sessions_are_asked_for_in_parts(tunnels: Tunnels) -> None:
+    """No answer is so long that others wait for it."""
+    for number in range(1200):
+        tunnels.add(FakeTunnel(f"session:{number}"))
+    sessions = SomeEnded()
+
+    await tunnels.look(sessions)
+
+    assert [500, 500, 200] == [len(asked) for asked in sessions.diary]
+
+
+async def test_a_tunnel_ends_with_what_proved_its_owner(tunnels: Tunnels, clock: FakeClock) -> None:
+    """Not before, and not much later; one that needed no proof goes on."""
+    bearer, anonymous = FakeTunnel(expires_at_ms=NOW_MS + 1000), FakeTunnel()
+    tunnels.add(bearer)
+    tunnels.add(anonymous)
+
+    await tunnels.look(SomeEnded())
+    assert ([], 1) == (bearer.endings, bearer.looks)
+
+    clock.now_s += 1
+    await tunnels.look(SomeEnded())
+    assert ([EXPIRED], []) == (bearer.endings, anonymous.endings)
+
+
+async def test_watching_survives_a_fault(tunnels: Tunnels, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever went wrong, the next look is not left out."""
+    monkeypatch.setattr("gateway.proxy.tunnels._PERIOD_S", 0.001)
+    sessions = SomeEnded("session:1")
+    sessions.is_broken = True
+    tunnel = FakeTunnel("session:1")
+    tunnels.add(tunnel)
+    watching = asyncio.create_task(tunnels.watch(sessions))
+    async with asyncio.timeout(5):
+        while not sessions.diary:
+            await asyncio.sleep(0)
+        sessions.is_broken = False
+        while not tunnel.endings:
+            await asyncio.sleep(0)
+    watching.cancel()
+    assert [REVOKED] == tunnel.endings[:1]
+
+
+async def test_draining_ends_them_one_by_one(tunnels: Tunnels) -> None:
+    """The first at once, the last in time; one that opens meanwhile is ended too."""
+    opened = [FakeTunnel() for _ in range(4)]
+    for tunnel in opened:
+        tunnels.add(tunnel)
+    draining = asyncio.create_task(tunnels.drain(0.2))
+    await asyncio.sleep(0)
+    assert [1, 0, 0, 0] == [len(tunnel.endings) for tunnel in sorted(opened, key=_is_open)]
+
+    late = FakeTunnel()
+    tunnels.add(late)
+    await draining
+    assert all(tunnel.endings == [DRAINED] for tunnel in (*opened, late))
+
+
+def _is_open(tunnel: FakeTunnel) -> bool:
+    return not tunnel.endings
