@@ -29,7 +29,7 @@ lint: $(VENV)/.dev       ## ruff and mypy --strict
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev      ## measure CPU per request against the naive gateway
+bench: $(VENV)/.dev      ## measure CPU, memory and latency against the budgets
 	$(BIN)/python -m benchmarks
 
 $(VENV)/.run: pyproject.toml

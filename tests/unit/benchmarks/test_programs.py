@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -15,7 +17,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.build import CannotRun, build
+from benchmarks.build import CannotRun, NotHere, build, build_load_with_tls
+from benchmarks.callers import MARK
+from benchmarks.certificate import write_certificate
 from benchmarks.servers import free_port, running
 
 pytestmark = pytest.mark.skipif(
@@ -60,12 +64,18 @@ def read_answers(connection: socket.socket, count: int) -> bytes:
     return bytes(data[:size])
 
 
-async def loaded(programs: Path, port: int, status: int = 200) -> dict[str, Any]:
+async def loaded(
+    program: Path,
+    port: int,
+    status: int = 200,
+    *,
+    options: tuple[str, ...] = (),
+    path: str = "/",
+    fields: tuple[str, ...] = ("X-A: b",),
+) -> dict[str, Any]:
     """What the load generator reports of two connections in a short window."""
-    arguments = [*map(str, (port, 2, 0.05, 0.2, status)), "/", "X-A: b"]
-    process = await asyncio.create_subprocess_exec(
-        programs / "load", *arguments, stdout=subprocess.PIPE
-    )
+    arguments = [*options, *map(str, (port, 2, 0.05, 0.2, status)), path, *fields]
+    process = await asyncio.create_subprocess_exec(program, *arguments, stdout=subprocess.PIPE)
     output, _ = await process.communicate()
     first, second = output.decode().splitlines()
     assert first == "measuring"
@@ -74,13 +84,21 @@ async def loaded(programs: Path, port: int, status: int = 200) -> dict[str, Any]
 
 
 @asynccontextmanager
-async def answering(*parts: bytes) -> AsyncIterator[int]:
-    """The port of a server that answers every request with ``parts``, sent one by one."""
+async def answering(
+    *parts: bytes, heads: list[bytes] | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """
+    The port of a server that answers every request with ``parts``, sent one by one.
+
+    The heads of the requests go to ``heads``.
+    """
     served: list[asyncio.Task[None]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while await reader.readuntil(b"\r\n\r\n"):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                if heads is not None:
+                    heads.append(head)
                 for part in parts:
                     writer.write(part)
                     await asyncio.sleep(0.001)
@@ -90,7 +108,7 @@ async def answering(*parts: bytes) -> AsyncIterator[int]:
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         served.append(asyncio.get_running_loop().create_task(serve(reader, writer)))
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
     async with server:
         yield server.sockets[0].getsockname()[1]
     for task in served:
@@ -135,6 +153,43 @@ def test_more_pipelined_requests_than_the_socket_holds(client: socket.socket) ->
     sender.join()
 
 
+def test_bytes(client: socket.socket) -> None:
+    """The path may ask for as many bytes as it likes."""
+    client.sendall(b"GET /bytes/1000000 HTTP/1.1\r\nHost: a\r\n\r\n" + REQUEST)
+    data = bytearray()
+    while not data.endswith(b'World!"}'):
+        data += client.recv(65536)
+    head, _, rest = bytes(data).partition(b"\r\n\r\n")
+    assert b"Content-Length: 1000000\r\n" in head
+    assert rest.startswith(b"x" * 1_000_000 + b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize("cut", [0, 1, 50_000, 100_000])
+def test_a_body_is_dropped(client: socket.socket, cut: int) -> None:
+    """A request with a body gets one answer, after all of it; the next request is the next."""
+    head, body = b"POST / HTTP/1.1\r\ncontent-length: 100000\r\n\r\n", b"\r\n\r\n" * 25_000
+    client.sendall(head + body[:cut])
+    client.sendall(body[cut:] + REQUEST)
+    read_answers(client, 2)
+
+
+@pytest.mark.parametrize("cut", range(1, 2 + 4 + 5))
+def test_echo(client: socket.socket, cut: int) -> None:
+    """After an upgrade, frames come back without their mask, however they were cut."""
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n")
+    answer = client.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 101 ")
+    assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in answer
+    frame = bytes.fromhex("8185 37fa213d 7f9f4d5158")  # "Hello", RFC 6455 section 5.7
+    client.sendall(frame + frame[:cut])
+    client.sendall(frame[cut:])
+    got = b""
+    while len(got) < 14:
+        got += client.recv(65536)
+    assert got == b"\x81\x05Hello" * 2
+
+
 def test_stop(programs: Path) -> None:
     """SIGTERM is how it ends, so it is no failure."""
     number = free_port()
@@ -154,7 +209,7 @@ def test_stop(programs: Path) -> None:
 
 async def test_load(programs: Path, port: int) -> None:
     """Against an app that is well, nothing fails, and latencies are in order."""
-    counted = await loaded(programs, port)
+    counted = await loaded(programs / "load", port)
     assert counted["requests"] > 100
     assert (counted["errors"], counted["unexpected"]) == (0, 0)
     assert 0 < counted["p50_us"] <= counted["p99_us"] <= counted["max_us"]
@@ -163,7 +218,7 @@ async def test_load(programs: Path, port: int) -> None:
 
 async def test_unexpected_status(programs: Path, port: int) -> None:
     """A gateway that refuses everybody is fast; it must not count."""
-    counted = await loaded(programs, port, status=401)
+    counted = await loaded(programs / "load", port, status=401)
     assert counted["unexpected"] == counted["requests"] > 0
 
 
@@ -177,9 +232,74 @@ async def test_answer_in_parts(programs: Path) -> None:
         b"x" * 100_000,
     )
     async with answering(*parts) as port:
-        counted = await loaded(programs, port)
+        counted = await loaded(programs / "load", port)
     assert counted["requests"] > 2
     assert (counted["errors"], counted["unexpected"]) == (0, 0)
+
+
+async def test_marks(programs: Path) -> None:
+    """No two requests are the same where they are marked, and all are where they are not."""
+    heads: list[bytes] = []
+    async with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", heads=heads) as port:
+        counted = await loaded(
+            programs / "load", port, path=f"/{MARK}?a=b", fields=("X-A: b", f"X-Trace: {MARK}")
+        )
+    assert counted["unexpected"] == 0
+    pattern = re.compile(
+        rb"GET /([0-9a-f]{16})\?a=b HTTP/1\.1\r\nHost: \S+\r\n"
+        rb"X-A: b\r\nX-Trace: ([0-9a-f]{16})\r\n\r\n"
+    )
+    numbers = [number for head in heads for number in pattern.fullmatch(head).groups()]  # type: ignore[union-attr] # None is what fails
+    assert len(set(numbers)) == len(numbers) > 10
+
+
+@pytest.mark.parametrize("size", [10, 100_000, 10_000_000])
+async def test_bodies_up(programs: Path, port: int, size: int) -> None:
+    """A body is sent whole, also one that the socket does not take at once."""
+    counted = await loaded(programs / "load", port, options=("-b", str(size)))
+    assert (counted["errors"], counted["unexpected"]) == (0, 0)
+    assert counted["body_bytes"] == counted["requests"] * (size + 27) > 0
+
+
+async def test_bodies_down(programs: Path, port: int) -> None:
+    """The bytes of answers are counted."""
+    counted = await loaded(programs / "load", port, path="/bytes/100000")
+    assert (counted["errors"], counted["unexpected"]) == (0, 0)
+    assert counted["body_bytes"] == counted["requests"] * 100_000 > 0
+
+
+async def test_new_connections(programs: Path, port: int) -> None:
+    """A connection that is closed after its answer is no error."""
+    counted = await loaded(programs / "load", port, options=("-n",))
+    assert counted["requests"] > 10
+    assert (counted["errors"], counted["unexpected"]) == (0, 0)
+
+
+async def test_messages(programs: Path, port: int) -> None:
+    """Against an app that echoes, every message comes back as it was."""
+    options, fields = ("-w", "32"), ("Upgrade: websocket",)
+    counted = await loaded(programs / "load", port, 101, options=options, fields=fields)
+    assert counted["requests"] > 100
+    assert (counted["errors"], counted["unexpected"]) == (0, 0)
+
+
+async def test_tls(tmp_path: Path) -> None:
+    """Over TLS it is the same, on one connection or on many."""
+    try:
+        program = build_load_with_tls(tmp_path)
+    except NotHere as why:
+        pytest.skip(str(why))
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    write_certificate(certificate, key)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000
+    async with answering(answer, tls=context) as port:
+        kept = await loaded(program, port, options=("-t",))
+        new = await loaded(program, port, options=("-t", "-n"))
+    for counted in (kept, new):
+        assert counted["requests"] > 2
+        assert (counted["errors"], counted["unexpected"]) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +314,7 @@ async def test_answer_in_parts(programs: Path) -> None:
 async def test_broken_answers_are_errors(programs: Path, answer: bytes) -> None:
     """What is no answer is counted as none, and the load goes on."""
     async with answering(answer) as port:
-        counted = await loaded(programs, port)
+        counted = await loaded(programs / "load", port)
     assert counted["requests"] == 0
     assert counted["errors"] > 2
 

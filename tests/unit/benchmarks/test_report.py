@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from benchmarks import report
-from benchmarks.report import Measurement
+from benchmarks import bars, report, rows
+from benchmarks.bars import Results
+from benchmarks.once import SINGLES
+from benchmarks.rows import Measurement
 from benchmarks.scenarios import SCENARIOS
 
 
@@ -19,6 +21,7 @@ def window(scenario: str = "session", **changes: Any) -> Measurement:
         "seconds": 2.0,
         "errors": 0,
         "unexpected": 0,
+        "body_bytes": 1_080_000,
         "p50_us": 1000,
         "p99_us": 2000,
         "max_us": 3000,
@@ -39,8 +42,21 @@ def a_run(**changes: Any) -> list[Measurement]:
     ]
 
 
-def verdicts(measurements: list[Measurement]) -> list[bool | None]:
-    return [bar.passed for bar in report.bars(report.summarise(measurements))]
+def results(measurements: list[Measurement], **figures: float) -> Results:
+    return Results(rows.summarise(measurements), figures)
+
+
+def verdicts(measurements: list[Measurement], **figures: float) -> dict[str, bool]:
+    """Of the bars for which enough was measured, by the first words of what they demand."""
+    judged = bars.bars(results(measurements, **figures))
+    return {bar.demand: bar.passed for bar in judged if bar.passed is not None}
+
+
+SESSION = "a session costs at most 45 µs of CPU"
+NAIVE = "it is served at least 4 × as fast as by the naive gateway"
+REFUSED = "a 401 costs less than a forwarded request"
+FAILED = "every request is answered as it should be"
+ALL = (SESSION, NAIVE, REFUSED, FAILED)
 
 
 def shown(table: object) -> str:
@@ -62,14 +78,14 @@ def test_no_requests_cost_nothing_that_could_be_told() -> None:
     """A window without answers divides by nothing, and is never the best."""
     dead = window(requests=0)
     assert dead.cpu_us is None
-    row = report.summarise([dead, window()])["session"]
+    row = rows.summarise([dead, window()])["session"]
     assert row.best.requests > 0
     assert row.spread is None
 
 
 def test_cheapest_window_counts() -> None:
     """Noise only ever adds, so the least CPU time is the truest; the spread tells of the rest."""
-    row = report.summarise([window(cpu_s=2.0), window(cpu_s=1.6), window(cpu_s=1.8)])["session"]
+    row = rows.summarise([window(cpu_s=2.0), window(cpu_s=1.6), window(cpu_s=1.8)])["session"]
     assert row.best.cpu_s == 1.6
     assert row.spread == pytest.approx(0.25)
 
@@ -77,116 +93,189 @@ def test_cheapest_window_counts() -> None:
 def test_fastest_window_counts_where_no_cpu_is_judged() -> None:
     """The app itself has no CPU figure: there, and with one connection, time on the wall counts."""
     windows = [window("direct", cpu_s=None, requests=count) for count in (10, 30, 20)]
-    assert report.summarise(windows)["direct"].best.requests == 30
+    assert rows.summarise(windows)["direct"].best.requests == 30
     alone = [
         window("session-1", requests=10, cpu_s=0.1),
         window("session-1", requests=20, cpu_s=1.0),
     ]
-    assert report.summarise(alone)["session-1"].best.requests == 20
+    assert rows.summarise(alone)["session-1"].best.requests == 20
 
 
 def test_disturbed_windows_come_last() -> None:
     """A window in which others used the core is taken only where there is no other."""
     disturbed = window(cpu_s=1.0, others_s=0.2)
-    assert report.summarise([disturbed, window()])["session"].best.cpu_s == 1.6
-    alone = report.summarise([disturbed])
+    assert rows.summarise([disturbed, window()])["session"].best.cpu_s == 1.6
+    alone = rows.summarise([disturbed])
     assert alone["session"].best is disturbed
-    assert any("NOT TO BE RELIED ON" in line for line in report.notes(alone))
+    assert any("NOT TO BE RELIED ON" in line for line in report.notes(Results(alone, {})))
 
 
 def test_rows_are_in_order() -> None:
     """However scenarios were interleaved, the report has one order."""
-    names = list(report.summarise([window("session-1"), window("session"), window("relay")]))
+    names = list(rows.summarise([window("session-1"), window("session"), window("relay")]))
     assert names == ["relay", "session", "session-1"]
 
 
 def test_every_scenario_has_a_title() -> None:
     """A scenario without a title would be measured and never shown."""
-    assert [scenario.name for scenario in SCENARIOS] == list(report.TITLES)
+    assert [scenario.name for scenario in SCENARIOS] == list(rows.ENTRIES)
+    assert not {scenario.name for scenario in SCENARIOS} & {single.name for single in SINGLES}
 
 
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    ("changes", "missed"),
     [
-        pytest.param({}, [True, True, True, True], id="all is well"),
-        pytest.param({"cpu_s": 1.9}, [False, True, True, True], id="too dear"),
-        pytest.param({"cpu_s": 1.8}, [True, True, True, True], id="just cheap enough"),
-        pytest.param(
-            {"requests": 30_000, "cpu_s": 1.2}, [True, False, True, True], id="not four times"
-        ),
-        pytest.param({"cpu_s": 0.7}, [True, True, False, True], id="dearer to refuse"),
-        pytest.param({"errors": 1}, [True, True, True, False], id="a broken connection"),
-        pytest.param({"unexpected": 1}, [True, True, True, False], id="a wrong status"),
+        pytest.param({}, set(), id="all is well"),
+        pytest.param({"cpu_s": 3.7}, {SESSION}, id="too dear"),
+        pytest.param({"cpu_s": 3.6}, set(), id="just cheap enough"),
+        pytest.param({"requests": 30_000, "cpu_s": 1.2}, {NAIVE}, id="not four times"),
+        pytest.param({"cpu_s": 0.7}, {REFUSED}, id="dearer to refuse"),
+        pytest.param({"errors": 1}, {FAILED}, id="a broken connection"),
+        pytest.param({"unexpected": 1}, {FAILED}, id="a wrong status"),
     ],
 )
-def test_bars(changes: dict[str, Any], expected: list[bool]) -> None:
+def test_bars(changes: dict[str, Any], missed: set[str]) -> None:
     """Each bar is missed by what it is there for, and by nothing else."""
     measurements = a_run(**changes)
-    assert verdicts(measurements) == expected
-    assert report.has_failed(report.summarise(measurements)) is not all(expected)
+    assert verdicts(measurements) == {demand: demand not in missed for demand in ALL}
+    assert bars.has_failed(results(measurements)) is bool(missed)
+
+
+def test_budgets_are_scaled_by_the_yard_stick() -> None:
+    """Where a relay costs twice as much, so may a session."""
+    twice = [window("relay", cpu_s=0.92), window("session", cpu_s=3.5)]
+    assert verdicts(twice)[SESSION]
+    assert not verdicts(twice[1:])[SESSION]
+
+
+@pytest.mark.parametrize(
+    ("figures", "passed"),
+    [
+        pytest.param({"idle_kib": 8.0}, True, id="connections just small enough"),
+        pytest.param({"idle_kib": 8.1}, False, id="connections too large"),
+        pytest.param({"idle_mib": 151.0}, False, id="all of them too large"),
+        pytest.param({"grown_down_mib": 9.0}, False, id="a download that is collected"),
+        pytest.param({"grown_up_mib": -1.0}, True, id="an upload that is not"),
+        pytest.param({"routing_10_ns": 9.0, "routing_10000_ns": 18.0}, True, id="routes"),
+        pytest.param({"routing_10_ns": 9.0, "routing_10000_ns": 19.0}, False, id="dear routes"),
+        pytest.param({"start_s": 2.1}, False, id="a slow start"),
+        pytest.param({"start_10000_s": 1.9}, True, id="a fast start with many routes"),
+    ],
+)
+def test_budgets_of_what_is_measured_once(figures: dict[str, float], passed: bool) -> None:
+    """Each figure has a bar."""
+    (found,) = (is_met for name, is_met in verdicts([], **figures).items() if name != FAILED)
+    assert found is passed
 
 
 def test_a_failure_in_any_window_counts() -> None:
     """Choosing the best window must not hide that another went wrong."""
-    assert verdicts([*a_run(), window(cpu_s=1.9, unexpected=3)])[-1] is False
+    assert not verdicts([*a_run(), window(cpu_s=1.9, unexpected=3)])[FAILED]
 
 
 def test_what_was_not_measured_is_not_judged() -> None:
     """With --only, the bars that need more are left open, and none of them fails the run."""
-    rows = report.summarise([window("bearer")])
-    assert [bar.passed for bar in report.bars(rows)] == [None, None, None, True]
-    assert not report.has_failed(rows)
-    assert report.verdict(report.bars(rows)[0]).startswith("not measured: ")
-    assert report.notes(rows) == []
+    measured = results([window("bearer")])
+    assert verdicts([window("bearer")]) == {FAILED: True}
+    assert not bars.has_failed(measured)
+    assert bars.verdict(bars.bars(measured)[0]).startswith("not measured: ")
+    assert report.notes(measured) == []
 
 
 def test_yard_stick() -> None:
     """A relay twice as dear as where the budgets were written halves what is read off here."""
-    rows = report.summarise(a_run())
-    assert report.machine_factor(rows) == pytest.approx(2.0)
-    assert "factor 2.00" in report.notes(rows)[0]
-    assert "20.0 µs on the budgets' machine" in report.bars(rows)[0].found
+    measured = results(a_run())
+    assert bars.machine_factor(measured.rows) == pytest.approx(2.0)
+    assert "factor 2.00" in report.notes(measured)[0]
+    assert "on the budgets' machine 20 µs" in bars.bars(measured)[0].found
+
+
+def test_what_is_remembered() -> None:
+    """How much the memory for whole heads saves is told, as the load repeats itself."""
+    measured = results([window(), window("varied", cpu_s=2.4)])
+    assert "a factor of 1.50" in report.notes(measured)[0]
 
 
 def test_added_latency() -> None:
     """What the gateway adds is what a request takes longer than without it."""
-    rows = report.summarise(
+    found = rows.summarise(
         [window("direct-1", cpu_s=None, p50_us=20), window("session-1", p50_us=170)]
     )
-    assert report.added_latency_us(rows, "session-1") == 150
-    assert "0.15 ms" in report.notes(rows)[0]
-    assert report.added_latency_us(rows, "naive-1") is None
+    assert rows.added_latency_us(found, "session-1") == 150
+    assert bars.added_ms(found, "session-1") == 0.15
+    assert rows.added_latency_us(found, "naive-1") is None
+
+
+def table(measurements: list[Measurement], head: str) -> str:
+    """The one table with that head."""
+    all_tables = map(shown, report.tables(results(measurements)))
+    (found,) = (text for text in all_tables if f"| {head} " in text)
+    return found
+
+
+def cells(text: str, title: str) -> list[str]:
+    """Those of the one line with that title, after it."""
+    (line,) = (line for line in text.splitlines() if title in line)
+    return [cell.strip() for cell in line.strip("| ").split("|")][1:]
 
 
 def test_throughput_table() -> None:
     """Many connections and one do not stand in the same table."""
-    table = shown(report.throughput_table(report.summarise([*a_run(), window("session-1")])))
-    assert table.count("Gateway, session cookie") == 1
-    [line] = [line for line in table.splitlines() if "session cookie" in line]
-    cells = [cell.strip() for cell in line.strip("| ").split("|")]
-    assert cells[1:] == ["40.0", "20,000", "1.00", "2.00", "4.0", "80%", "50", "0%"]
+    text = table([*a_run(), window("session-1")], "one core, small GET")
+    expected = ["40.0", "20,000", "1.00", "2.00", "4.0", "80%", "50", "0%"]
+    assert cells(text, "session cookie") == expected
+
+
+def test_bodies_table() -> None:
+    """Bodies are compared with those of the same size and way."""
+    windows = [
+        window("get-1m-naive", requests=1000, body_bytes=1_000_000_000),
+        window("get-1m-session", requests=2000, body_bytes=2_000_000_000),
+        window("get-10k-naive"),
+    ]
+    text = table(windows, "one core, bodies")
+    expected = ["800", "1,000", "1,000", "2.0", "80%", "50", "0%"]
+    assert cells(text, "1 MiB down, Gateway") == expected
+
+
+def test_messages_table() -> None:
+    """Messages are no requests: they are not compared with those of the naive gateway."""
+    text = table([window("ws"), window("naive")], "one core, WebSocket echo of 32 bytes")
+    assert cells(text, "Gateway") == ["40.0", "20,000", "1.00", "2.00", "80%", "50", "0%"]
 
 
 def test_latency_table() -> None:
     """The app itself is what the others are compared with: to it, nothing is added."""
     windows = [window("direct-1", cpu_s=None, p50_us=20), window("session-1", p50_us=170)]
-    table = shown(report.latency_table(report.summarise([*windows, window()])))
-    rows = [line for line in table.splitlines() if "app itself" in line or "Gateway" in line]
-    added = [line.split("|")[3].strip() for line in rows]
-    assert added == ["–", "150"]
+    text = table([*windows, window()], "one core, small GET, one connection")
+    assert cells(text, "app itself")[:2] == ["20", "–"]
+    assert cells(text, "Gateway")[:2] == ["170", "150"]
+
+
+def test_figures_table() -> None:
+    """What is measured once stands in a table of its own, if it was measured."""
+    text = shown(report.figures_table(results([], idle_kib=4.567)))
+    assert cells(text, "idle keep-alive") == ["4.57"]
+    assert "GiB" not in text
+
+
+def test_every_figure_has_a_title() -> None:
+    """A figure without a title would be judged and never shown."""
+    text = shown(report.figures_table(results([], **dict.fromkeys(bars.FIGURES, 1.0))))
+    assert len([line for line in text.splitlines() if line.endswith("| 1 |")]) == len(bars.FIGURES)
 
 
 def test_failures_stand_in_the_row() -> None:
     """A figure that was got by wrong answers does not look like the others."""
-    table = shown(report.throughput_table(report.summarise([window(errors=2, unexpected=3)])))
-    assert "(5 failed!)" in table
+    assert "(5 failed!)" in table([window(errors=2, unexpected=3)], "one core, small GET")
 
 
 def test_json() -> None:
     """Programs get every window, not the best alone, in numbers that JSON has."""
     windows = [*a_run(), window(requests=0)]
-    written = json.dumps(report.as_json(windows, {"cores": 2}), allow_nan=False)
-    read = json.loads(written)
+    made = report.as_json(windows, {"idle_kib": 4.5}, {"cores": 2})
+    read = json.loads(json.dumps(made, allow_nan=False))
     assert len(read["windows"]) == len(windows)
     assert read["best"]["session"]["cpu_us"] == pytest.approx(40.0)
+    assert read["figures"] == {"idle_kib": 4.5}
     assert read["machine"] == {"cores": 2, "relay_factor": pytest.approx(2.0)}

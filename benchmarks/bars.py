@@ -1,0 +1,173 @@
+"""
+What the figures are judged by: the budgets of the design, and what must hold between rows. Pure.
+
+Absolute budgets in time were written on one machine. Here they are scaled by what a blind relay
+costs here more than there; without the relay's row, they are taken as they stand.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from benchmarks.rows import Rows, added_latency_us, cpu_us, per_second, ratio
+
+REFERENCE_RELAY_US = 11.5
+"""CPU µs a request of a blind relay on the machine for which the budgets were written."""
+
+
+class Results(NamedTuple):
+    """All that was measured."""
+
+    rows: Rows
+    figures: Mapping[str, float]
+    """What is measured once, by name; see `FIGURES`."""
+
+
+FIGURES = {
+    "idle_kib": "memory of an idle keep-alive connection, KiB",
+    "idle_mib": "memory of the whole process with 10 000 of them, MiB",
+    "grown_down_mib": "memory that 1 GiB down adds, MiB",
+    "grown_up_mib": "memory that 1 GiB up adds, MiB",
+    "start_s": "start to ready, s",
+    "start_10000_s": "start to ready with 10 000 routes, s",
+    "routing_10_ns": "to route a request, 10 routes, ns",
+    "routing_10000_ns": "to route a request, 10 000 routes, ns",
+}
+"""What each of the single figures is."""
+
+
+class Bar(NamedTuple):
+    """Something that must be so."""
+
+    demand: str
+    found: str
+    passed: bool | None
+    """None where what it takes was not measured."""
+
+
+def bars(results: Results) -> tuple[Bar, ...]:
+    """What the report is judged by."""
+    return (
+        *_budgets_of_requests(results.rows),
+        *_budgets_of_figures(results),
+        *_orders(results.rows),
+        _nothing_failed(results.rows),
+    )
+
+
+def _budgets_of_requests(rows: Rows) -> tuple[Bar, ...]:
+    factor, naive = machine_factor(rows), per_second(rows, "naive")
+    hot, strict = added_ms(rows, "session-1"), added_ms(rows, "strict-1")
+    return (
+        _scaled("a session costs at most {} of CPU", cpu_us(rows, "session"), 45, "µs", factor),
+        _at_least(
+            "it is served at least {} as fast as by the naive gateway",
+            ratio(per_second(rows, "session"), naive),
+            4,
+        ),
+        _at_least(
+            "so it is with every head different, at least {}",
+            ratio(per_second(rows, "varied"), naive),
+            4,
+        ),
+        _scaled("it adds at most {} to a request, p50, one connection", hot, 0.15, "ms", factor),
+        _scaled("so does a strict limit, at most {}", strict, 0.3, "ms", factor),
+    )
+
+
+def _budgets_of_figures(results: Results) -> tuple[Bar, ...]:
+    figures, factor = results.figures, machine_factor(results.rows)
+    routing = ratio(figures.get("routing_10000_ns"), figures.get("routing_10_ns"))
+    start = "start to ready takes at most {}"
+    return (
+        _at_most("an idle connection takes at most {}", figures.get("idle_kib"), 8, "KiB"),
+        _at_most("10 000 of them take at most {} in all", figures.get("idle_mib"), 150, "MiB"),
+        _at_most("1 GiB down adds at most {}", figures.get("grown_down_mib"), 8, "MiB"),
+        _at_most("1 GiB up adds at most {}", figures.get("grown_up_mib"), 8, "MiB"),
+        _at_most("10 000 routes cost at most {} what 10 cost", routing, 2, "×"),
+        _scaled(start, figures.get("start_s"), 2, "s", factor),
+        _scaled(f"{start} with 10 000 routes", figures.get("start_10000_s"), 2, "s", factor),
+    )
+
+
+def _orders(rows: Rows) -> tuple[Bar, ...]:
+    """What must cost less than what; no budget has figures for these."""
+    session = cpu_us(rows, "session")
+    bodies = [
+        _at_least(
+            f"{size} {way} are no slower than through the naive gateway: {{}} as fast",
+            ratio(
+                per_second(rows, f"{name}-{short}-session"),
+                per_second(rows, f"{name}-{short}-naive"),
+            ),
+            1,
+        )
+        for short, size in (("10k", "10 KiB"), ("1m", "1 MiB"))
+        for name, way in (("get", "down"), ("post", "up"))
+    ]
+    return (
+        _less("a 401 costs less than a forwarded request", cpu_us(rows, "refused"), session),
+        _less("a 429 costs less than a forwarded request", cpu_us(rows, "limited"), session),
+        _less("a message costs less than a request", cpu_us(rows, "ws"), session),
+        *bodies,
+        _at_most(
+            "TLS costs at most {} a plain request", ratio(cpu_us(rows, "tls"), session), 2, "×"
+        ),
+        _at_least(
+            "two workers serve at least {} what one serves, load and app on the same two cores",
+            ratio(per_second(rows, "workers-2"), per_second(rows, "workers-1")),
+            1.2,
+        ),
+    )
+
+
+def _nothing_failed(rows: Rows) -> Bar:
+    failed = sum(row.failed for row in rows.values())
+    return Bar("every request is answered as it should be", f"{failed} were not", failed == 0)
+
+
+def _at_most(demand: str, found: float | None, limit: float, unit: str) -> Bar:
+    passed = None if found is None else found <= limit
+    return Bar(demand.format(f"{limit:g} {unit}"), f"{_number(found)} {unit}", passed)
+
+
+def _at_least(demand: str, found: float | None, limit: float) -> Bar:
+    passed = None if found is None else found >= limit
+    return Bar(demand.format(f"{limit:g} ×"), f"{_number(found)} ×", passed)
+
+
+def _less(demand: str, found: float | None, limit: float | None) -> Bar:
+    passed = None if found is None or limit is None else found < limit
+    return Bar(demand, f"{_number(found)} µs against {_number(limit)} µs", passed)
+
+
+def _scaled(demand: str, found: float | None, limit: float, unit: str, factor: float | None) -> Bar:
+    there = ratio(found, factor or 1)
+    bar = _at_most(demand, there, limit, unit)
+    if factor is None or found is None:
+        return bar
+    return bar._replace(found=f"{_number(found)} {unit} here; on the budgets' machine {bar.found}")
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def machine_factor(rows: Rows) -> float | None:
+    """How much more a relay costs here than where the budgets were written."""
+    return ratio(cpu_us(rows, "relay"), REFERENCE_RELAY_US)
+
+
+def added_ms(rows: Rows, name: str) -> float | None:
+    """What `added_latency_us` tells, in ms."""
+    return ratio(added_latency_us(rows, name), 1000)
+
+
+def verdict(bar: Bar) -> str:
+    """``bar`` as a line of text."""
+    word = {True: "pass", False: "FAIL", None: "not measured"}[bar.passed]
+    return f"{word}: {bar.demand}" + ("" if bar.passed is None else f" ({bar.found})")
+
+
+def has_failed(results: Results) -> bool:
+    """Whether any bar that was measured was missed."""
+    return any(bar.passed is False for bar in bars(results))

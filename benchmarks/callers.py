@@ -1,0 +1,199 @@
+"""What is asked of whom: people whom the gateways know, and one whom they do not."""
+
+import secrets
+import ssl
+from collections.abc import Sequence
+from functools import cached_property
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from typing import NamedTuple
+
+from benchmarks.build import CannotRun, NotHere
+from benchmarks.configs import PLAIN, Variant, path_of_route
+from benchmarks.servers import Rig, Server
+
+PATH = "/api/items?page=1"
+MARK = "################"
+"""The load generator puts another number here in each request."""
+MESSAGE_BYTES = 32
+
+_UPGRADE = (
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",  # RFC 6455 section 1.3; the app knows its answer
+)
+_TIMEOUT_S = 5.0
+_LIFETIME_S = 86_400
+"""Of the DID tokens: longer than any run."""
+
+
+class Request(NamedTuple):
+    """What each connection asks, over and over."""
+
+    server: Server
+    status: int = 200
+    fields: tuple[str, ...] = ()
+    is_judged: bool = True
+    """Whether it is the CPU time of ``server`` that matters."""
+    path: str = PATH
+    options: tuple[str, ...] = ()
+    """Of the load generator."""
+    is_loose: bool = False
+    """Whether load and server run on whatever core is free."""
+
+
+class Callers:
+    """Makes requests; starts what they need. Each may raise `NotHere`."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self._cookies: dict[int, str] = {}
+
+    def direct(self) -> Request:
+        return Request(self._rig.upstream, is_judged=False)
+
+    def relay(self) -> Request:
+        return Request(self._rig.relay)
+
+    def naive(self) -> Request:
+        return Request(self._rig.naive, fields=(self._naive_cookie,))
+
+    def session(self, variant: Variant = PLAIN) -> Request:
+        server = self._rig.gateway(variant)
+        return Request(server, fields=(self._cookie(server),))
+
+    def varied(self) -> Request:
+        """Nothing that is remembered of a whole head is of use."""
+        fields = (f"Referer: http://localhost/{MARK}", f"X-Trace-Id: {MARK}")
+        session = self.session()
+        return session._replace(path=f"/api/items/{MARK}?page=1", fields=session.fields + fields)
+
+    def bearer(self) -> Request:
+        return Request(self._rig.gateway(), fields=(f"Authorization: Bearer {self._token}",))
+
+    def refused(self) -> Request:
+        return Request(self._rig.gateway(), status=401)
+
+    def limited(self) -> Request:
+        """After the one request that the limit allows."""
+        request = self.session()._replace(path="/limited/x", status=429)
+        get(request)
+        return request
+
+    def strict(self) -> Request:
+        return self.session()._replace(path="/strict/x")
+
+    def body(self, way: str, size: int, side: str) -> Request:
+        """``size`` bytes, ``way`` being get or post."""
+        sides = {"direct": self.direct, "naive": self.naive, "session": self.session}
+        request: Request = sides[side]()
+        if way == "get":
+            return request._replace(path=f"/bytes/{size}")
+        # Who sends a session's cookie with a POST says from which page.
+        origin = f"Origin: {request.server.origin}"
+        return request._replace(fields=(*request.fields, origin), options=("-b", str(size)))
+
+    def echo_direct(self) -> Request:
+        return _echo(self.direct())
+
+    def echo_relay(self) -> Request:
+        return _echo(self.relay())
+
+    def echo(self) -> Request:
+        """Through the gateway, as a browser would: with the cookie, and the origin of its page."""
+        session = self.session()
+        request = _echo(session, f"Origin: {session.server.origin}")
+        if (status := get(request).status) != request.status:
+            raise NotHere(f"the gateway answered an upgrade to websocket with {status}")
+        return request
+
+    def tls(self) -> Request:
+        return _with_options(self.session(Variant("tls", has_tls=True)), "-t")
+
+    def new(self) -> Request:
+        return _with_options(self.session(), "-n")
+
+    def tls_new(self) -> Request:
+        return _with_options(self.tls(), "-n")
+
+    def routes(self, number: int) -> Request:
+        """The last of ``number`` routes, on another path each time."""
+        request = self.session(Variant("routes", routes=number))
+        return request._replace(path=f"{path_of_route(number - 1)}/{MARK}")
+
+    def workers(self, number: int) -> Request:
+        variant = Variant("workers", workers=number, is_pinned=False)
+        return self.session(variant)._replace(is_loose=True)
+
+    @cached_property
+    def _naive_cookie(self) -> str:
+        """As long as the gateway's own."""
+        cookie = secrets.token_urlsafe(32)
+        self._rig.sign_in_naive(cookie, f"did:ethr:0x{secrets.token_hex(20)}")
+        return f"Cookie: session={cookie}"
+
+    @cached_property
+    def _token(self) -> str:
+        return mint(self._rig.gateway(), "grace@example.com")
+
+    def _cookie(self, server: Server) -> str:
+        if server.port not in self._cookies:
+            self._cookies[server.port] = sign_in(server, mint(server, "ada@example.com"))
+        return f"Cookie: {self._cookies[server.port]}"
+
+
+def _echo(request: Request, *fields: str) -> Request:
+    options = ("-w", str(MESSAGE_BYTES))
+    all_fields = (*request.fields, *_UPGRADE, *fields)
+    return request._replace(path="/ws", status=101, fields=all_fields, options=options)
+
+
+def _with_options(request: Request, *options: str) -> Request:
+    return request._replace(options=request.options + options)
+
+
+def mint(server: Server, email: str) -> str:
+    """A DID token of a gateway in development mode."""
+    path = f"/_gateway/development/token?email={email}&lifetime_s={_LIFETIME_S}"
+    return _post(server, path, (), 200)[0].strip()
+
+
+def sign_in(server: Server, token: str) -> str:
+    """The cookie, ``name=value``, that the gateway gives for ``token``."""
+    _, set_cookie = _post(server, "/_gateway/session", (f"Authorization: Bearer {token}",), 201)
+    return set_cookie.partition(";")[0]
+
+
+def get(request: Request) -> HTTPResponse:
+    """Ask once."""
+    client = _client(request.server)
+    try:
+        return _ask(client, "GET", request.path, request.fields)
+    finally:
+        client.close()
+
+
+def _post(server: Server, path: str, fields: Sequence[str], expected: int) -> tuple[str, str]:
+    """The answer's body and its ``Set-Cookie``."""
+    client = _client(server)
+    try:
+        answer = _ask(client, "POST", path, fields)
+        body = answer.read().decode()
+    finally:
+        client.close()
+    if answer.status != expected:
+        raise CannotRun(f"POST {path} was answered {answer.status}: {body}")
+    return body, answer.getheader("Set-Cookie", "")
+
+
+def _client(server: Server) -> HTTPConnection:
+    if not server.has_tls:
+        return HTTPConnection("127.0.0.1", server.port, timeout=_TIMEOUT_S)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return HTTPSConnection("127.0.0.1", server.port, timeout=_TIMEOUT_S, context=context)
+
+
+def _ask(client: HTTPConnection, method: str, path: str, fields: Sequence[str]) -> HTTPResponse:
+    client.request(method, path, headers=dict(line.split(": ", 1) for line in fields))
+    return client.getresponse()

@@ -1,0 +1,34 @@
+"""The configs that the gateways of a run are given."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.configs import PLAIN, Places, Variant, gateway_config, path_of_route
+from gateway.config.compile import routes
+from gateway.config.load import parse
+from gateway.routing import RouteTable
+
+PLACES = Places(8080, 9090, 3000, Path("/store"), Path("/certificate"), Path("/key"))
+
+
+@pytest.mark.parametrize("variant", [PLAIN, Variant(routes=10), Variant(is_pinned=False)])
+def test_they_can_be_used(variant: Variant) -> None:
+    """The gateway takes them, and has the routes that were asked for."""
+    settings = parse(gateway_config(PLACES, variant), "f", {}, str)
+    assert len(settings.routes) == 3 + variant.routes
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        pytest.param("/api/items", "app", id="everything-else"),
+        pytest.param("/strict/x", "strict", id="strict"),
+        pytest.param("/limited/x", "limited", id="limited"),
+        pytest.param(path_of_route(9), "s9", id="the-last-of-many"),
+    ],
+)
+def test_paths_lead_to_their_routes(path: str, expected: str) -> None:
+    """A scenario measures what it says."""
+    settings = parse(gateway_config(PLACES, Variant(routes=10)), "f", {}, str)
+    assert RouteTable(routes(settings)).match("127.0.0.1", path, "GET").name == expected
