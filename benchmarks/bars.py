@@ -94,7 +94,7 @@ def _orders(rows: Rows) -> tuple[Bar, ...]:
     session = cpu_us(rows, "session")
     bodies = [
         _at_least(
-            f"{size} {way} are no slower than through the naive gateway: {{}} as fast",
+            f"{size} {way} go at least {{}} as fast as through the naive gateway",
             ratio(
                 per_second(rows, f"{name}-{short}-session"),
                 per_second(rows, f"{name}-{short}-naive"),
