@@ -42,7 +42,7 @@ from gateway.proxy.pace import Pace
 from gateway.proxy.parting import ClientGone
 from gateway.proxy.plane import DataPlane, Site
 from gateway.proxy.repeats import LastHead, ends_with_its_head
-from gateway.proxy.strictness import is_plain, judge, oversize
+from gateway.proxy.strictness import fault, is_plain, judge, keeps_alive, oversize
 from gateway.proxy.tasks import start
 from gateway.proxy.tunnel import serve_upgrade
 from gateway.proxy.upgrade import early_bytes
@@ -159,9 +159,12 @@ class ClientConnection(ClientWriter):
                 self._hold_back(data, tail if upgraded else None, is_alone=is_alone)
             self._take(messages, data)
             return
-        self._last_head.is_between = False
+        last_head = self._last_head
         if was_in_body and self._meter.body_went_on(body):
+            last_head.begun = None
             return
+        if last_head.begun is not None:
+            last_head.begun += data
         if self._meter.exceeds(len(data)):
             self._reject(HeadTooLarge("head, trailers or chunk extensions grew over the limit"))
 
@@ -218,6 +221,10 @@ class ClientConnection(ClientWriter):
     # --- from the parser to the task -----------------------------------------------------------
 
     def _take(self, messages: list[_Parsed], data: bytes) -> None:
+        last_head = self._last_head
+        if (refusal := fault(messages, last_head.begun, data)) is not None:
+            self._reject(refusal)
+            return
         self._body = body = messages[-1][1]
         may_be_long = self._meter.complete(len(data), body.total_bytes)
         for message, stream in messages:
@@ -226,7 +233,8 @@ class ClientConnection(ClientWriter):
             head = self._head(message.method, message.path, message.version, *fields)
             too_much = oversize(message, self._plane.bounds, may_be_long=may_be_long)
             self._queue.append(too_much or (head, message, stream))
-        self._last_head.is_between = body is NOTHING and ends_with_its_head(data)
+        is_between = body is NOTHING and ends_with_its_head(data)
+        last_head.begun = b"" if is_between else None
         if len(self._queue) >= _MAX_QUEUED:
             self._pause_reading_for_buffer()
         if not self._is_serving:
@@ -345,7 +353,7 @@ class ClientConnection(ClientWriter):
         self.status = self.bytes_out = 0
         self._pace = self._reading_pace = None
         self._method = head.method
-        self._keeps_alive = message is None or not message.should_close
+        self._keeps_alive = message is None or keeps_alive(message)
 
     async def read_body(self, body: StreamReader) -> bytes:
         """The next part of the body; empty at its end. Raises `RequestTimeout`, `BadRequest`."""

@@ -30,11 +30,15 @@ class Fields(NamedTuple):
 class LastHead:
     """The field lines that came last on a connection from a client."""
 
-    __slots__ = ("_block", "_fields", "is_between")
+    __slots__ = ("_block", "_fields", "begun")
 
     def __init__(self) -> None:
-        self.is_between = True
-        """Whether the next byte is known to be the first of a head."""
+        self.begun: bytes | None = b""
+        """
+        What has come of a head that is not complete; empty where the next byte is its first.
+
+        None where only the parser knows, as it does not say where in a read a message ends.
+        """
         self._block = b""
         self._fields: Fields | None = None
 
@@ -44,7 +48,7 @@ class LastHead:
 
         None where it is not a whole head, or does not repeat the field lines of the one before.
         """
-        if self._fields is None or not self.is_between:
+        if self._fields is None or self.begun != b"":
             return None
         line = _LINE.match(data)
         if line is None or data[line.end() :] != self._block:
@@ -59,7 +63,7 @@ class LastHead:
 
         The memo is for what is derived from the fields; None where they are not kept.
         """
-        line = _LINE.match(data) if self.is_between else None
+        line = _LINE.match(data) if self.begun == b"" else None
         if line is None or len(data) > _MAX_BYTES or data.find(_END) != len(data) - len(_END):
             return None
         self._block = data[line.end() :]

@@ -1,13 +1,14 @@
 """What aiohttp's parser lets pass and the gateway does not."""
 
 from gateway.errors import (
+    BadRequest,
     ExpectationFailed,
     HeadTooLarge,
     Refusal,
     UnsupportedVersion,
 )
 from gateway.proxy.framing import Framing, request_framing
-from gateway.proxy.http1 import RawRequestMessage
+from gateway.proxy.http1 import RawRequestMessage, StreamReader
 from gateway.proxy.plane import Bounds
 
 _VERSIONS = ((1, 1), (1, 0))
@@ -30,6 +31,32 @@ def judge(message: RawRequestMessage, max_body_bytes: int) -> Framing:
     return request_framing(headers, version, max_body_bytes)
 
 
+def has_strict_line(message: RawRequestMessage, data: bytes, *, is_first: bool) -> bool:
+    """
+    Whether the request line stands in ``data`` in its one form (RFC 9112 section 3).
+
+    The parser skips spaces, lets control characters precede the line, and hides the protocol's
+    name: ``RTSP/1.0`` comes out as HTTP/1.0. One empty line may precede (section 2.2). What
+    ``is_first`` begins with ``data``.
+    """
+    if message.version not in _VERSIONS:
+        return True  # refused as that, by `judge`
+    major, minor = message.version
+    text = f"{message.method} {message.path} HTTP/{major}.{minor}\r\n"
+    line = text.encode("utf-8", "surrogateescape")
+    if is_first:
+        return data.startswith((line, b"\r\n" + line))
+    return b"\r\n" + line in data
+
+
+def keeps_alive(message: RawRequestMessage) -> bool:
+    """Whether the client wants the connection kept; ``close`` wins (RFC 9112 section 9.3)."""
+    if message.should_close or message.version >= _VERSIONS[0]:
+        return not message.should_close
+    options = ",".join(message.headers.getall("Connection", ())).lower().split(",")
+    return "close" not in map(str.strip, options)
+
+
 def is_plain(message: RawRequestMessage) -> bool:
     """Whether there is nothing in a request without a body that `judge` would look at."""
     return (
@@ -38,6 +65,21 @@ def is_plain(message: RawRequestMessage) -> bool:
         and not message.upgrade
         and not any(name in message.headers for name in _JUDGED)
     )
+
+
+def fault(
+    messages: list[tuple[RawRequestMessage, StreamReader]], begun: bytes | None, data: bytes
+) -> Refusal | None:
+    """Why the lines of requests that a read completed are none, where that can be told."""
+    if begun is None:
+        return None
+    whole = begun + data
+    if all(
+        has_strict_line(message, whole, is_first=place == 0)
+        for place, (message, _) in enumerate(messages)
+    ):
+        return None
+    return BadRequest("request line")
 
 
 def oversize(message: RawRequestMessage, bounds: Bounds, *, may_be_long: bool) -> Refusal | None:

@@ -430,6 +430,35 @@ async def test_heads_that_repeat(around: World) -> None:
     assert len(set(ids)) == 9
 
 
+@pytest.mark.parametrize("cut", [1, 5, 6, 20])
+async def test_a_line_that_comes_in_parts(around: World, cut: int) -> None:
+    """What is no request line is none in whatever parts it comes."""
+    raw = GET.replace(b"GET ", b"GET  ")
+    async with connected(around.port) as client:
+        await client.send(raw[:cut])
+        await asyncio.sleep(0.02)
+        await client.send(raw[cut:])
+        assert 400 == (await client.answer()).status
+        assert await client.is_closed()
+    assert not around.app.seen
+
+
+async def test_an_empty_line_before_a_request(around: World) -> None:
+    """One is skipped, as old clients send it after a body (RFC 9112 section 2.2)."""
+    async with connected(around.port) as client:
+        for _ in range(2):
+            await client.send(b"\r\n" + GET)
+            assert 200 == (await client.answer()).status
+
+
+async def test_close_wins(around: World) -> None:
+    """HTTP/1.0 asks for keep-alive in vain where it asks for close too."""
+    async with connected(around.port) as client:
+        await client.send(b"GET /public/x HTTP/1.0\r\nConnection: close, keep-alive\r\n\r\n")
+        assert 200 == (await client.answer()).status
+        assert await client.is_closed()
+
+
 async def test_a_repeated_head_cut_in_two(around: World) -> None:
     """Parts of a head are put together, whatever came before on the connection."""
     async with connected(around.port) as client:
@@ -614,6 +643,12 @@ async def test_a_head_that_never_ends(around: World) -> None:
             id="chunked-in-1.0",
         ),
         pytest.param(b"GET /public/x HTTP/1.1\nHost: x\n\n", 400, "bad_request", id="bare-lf"),
+        pytest.param(b"GET  " + GET[4:], 400, "bad_request", id="two-spaces"),
+        pytest.param(GET.replace(b"x H", b"x  H", 1), 400, "bad_request", id="two-spaces-later"),
+        pytest.param(b"\n" + GET, 400, "bad_request", id="bare-lf-before"),
+        pytest.param(b"\r\r\n" + GET, 400, "bad_request", id="bare-cr-before"),
+        pytest.param(GET.replace(b"HTTP/1.1", b"RTSP/1.0"), 400, "bad_request", id="rtsp"),
+        pytest.param(GET.replace(b"HTTP/1.1", b"ICE/1.0"), 400, "bad_request", id="ice"),
         pytest.param(b"GET /public/x\r\n\r\n", 505, "unsupported_version", id="http-0.9"),
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "bad_request", id="http-2-preface"),
         pytest.param(

@@ -99,7 +99,7 @@ def test_what_must_be_judged_anew_is_not_kept(loop: asyncio.AbstractEventLoop, h
 def test_nothing_is_recalled_in_the_middle(loop: asyncio.AbstractEventLoop) -> None:
     """While the parser may hold a part of a head, or of a body, all is its own."""
     last, _ = learnt(HEAD, loop)
-    last.is_between = False
+    last.begun = None
     assert last.recall(HEAD) is None
     assert last.learn(HEAD, *parsed_fields(loop)) is None
 
