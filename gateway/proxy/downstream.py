@@ -7,27 +7,22 @@ task; pipelined ones wait in the parser's bounded queue.
 
 import asyncio
 import logging
-from collections import deque
 from enum import Enum, auto
 from math import inf
 from time import perf_counter
 
-from multidict import CIMultiDictProxy
-
 from gateway.errors import (
     BadRequest,
-    HeadTooLarge,
     InternalError,
     Overloaded,
     Refusal,
     RequestTimeout,
 )
-from gateway.messages import Journey, Memo, RawFields, RequestHead
+from gateway.messages import Journey, RequestHead
 from gateway.proxy.client_writer import ClientWriter
 from gateway.proxy.entrance import Entrance, peer_of
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.framing import NO_BODY
-from gateway.proxy.head_meter import HeadMeter
 from gateway.proxy.http1 import (
     MAX_PIPELINED,
     NOTHING,
@@ -38,28 +33,22 @@ from gateway.proxy.http1 import (
     refusal_for,
     request_parser,
 )
+from gateway.proxy.inbox import Arrived, Inbox, Parsed
 from gateway.proxy.pace import Pace
 from gateway.proxy.parting import ClientGone
 from gateway.proxy.plane import DataPlane, Site
-from gateway.proxy.repeats import LastHead, ends_with_its_head
-from gateway.proxy.strictness import fault, is_plain, judge, keeps_alive, oversize
+from gateway.proxy.strictness import judge, keeps_alive
 from gateway.proxy.tasks import start
 from gateway.proxy.tunnel import serve_upgrade
 from gateway.proxy.upgrade import early_bytes
 
 _log = logging.getLogger(__name__)
 
-_Parsed = tuple[RawRequestMessage, StreamReader]
-
-_Arrived = tuple[RequestHead, RawRequestMessage | None, StreamReader]
-"""
-A request that waits for its turn, how it was parsed, and its body.
-
-What was not parsed anew has no body and nothing that would have to be judged.
-"""
-
 _LINGER_S = 2.0
 """How long a client that is still sending may read our answer before the connection goes."""
+
+_HIBERNATE_S = 2.0
+"""After which an idle connection gives up its parser and what it remembers: some 4 KiB."""
 
 _MAX_QUEUED = MAX_PIPELINED - 1  # one more is being served
 
@@ -84,11 +73,10 @@ class ClientConnection(ClientWriter):
     __slots__ = (
         "_body",
         "_entrance",
+        "_inbox",
         "_is_deaf",
         "_is_half_closed",
         "_is_serving",
-        "_last_head",
-        "_meter",
         "_phase",
         "_queue",
         "_read_deadline_s",
@@ -102,14 +90,13 @@ class ClientConnection(ClientWriter):
     def __init__(self, plane: DataPlane, entrance: Entrance | None = None) -> None:
         super().__init__(plane)
         self._entrance = entrance
-        self._parser: RequestParser = request_parser(self, plane.loop, plane.bounds.head_bytes)
-        self._queue: deque[_Arrived | Refusal] = deque()
+        self._parser: RequestParser | None = None  # made when there is something to parse
+        self._queue: list[Arrived | Refusal] = []  # of 16 at most; a deque takes 600 bytes
         self._task: asyncio.Task[None] | None = None
         self._is_serving = False
         self._body: StreamReader = NOTHING
         """Of the request that was parsed last."""
-        self._meter = HeadMeter(plane.bounds.head_bytes)
-        self._last_head = LastHead()
+        self._inbox = Inbox(plane.bounds, plane.next_request_id)
         self._phase = _Phase.HEAD
         self._is_deaf = False
         """Nothing more is parsed: after a breach of the grammar, where messages end is a guess."""
@@ -138,18 +125,18 @@ class ClientConnection(ClientWriter):
         if self._is_deaf:
             return
         if self._phase is _Phase.IDLE and data:
-            if (recalled := self._last_head.recall(data)) is not None:
-                method, target, fields = recalled
+            if (arrived := self._inbox.recall(data, self.peer)) is not None:
                 self._body = NOTHING
-                self._queue.append((self._head(method, target, (1, 1), *fields), None, NOTHING))
+                self._queue.append(arrived)
                 self._begin()
                 return
             self._phase = _Phase.HEAD
             self._read_deadline_s = self._plane.loop.time() + self._plane.bounds.head_s
         body = self._body
         was_in_body = not body.is_eof()
+        parser = self._parser or self._new_parser()
         try:
-            messages, upgraded, tail = self._parser.feed_data(data)
+            messages, upgraded, tail = parser.feed_data(data)
         except HttpProcessingError as error:
             self._reject(refusal_for(error))
             return
@@ -159,20 +146,15 @@ class ClientConnection(ClientWriter):
                 self._hold_back(data, tail if upgraded else None, is_alone=is_alone)
             self._take(messages, data)
             return
-        last_head = self._last_head
-        if was_in_body and self._meter.body_went_on(body):
-            last_head.begun = None
-            return
-        if last_head.begun is not None:
-            last_head.begun += data
-        if self._meter.exceeds(len(data)):
-            self._reject(HeadTooLarge("head, trailers or chunk extensions grew over the limit"))
+        refusal = self._inbox.go_on(data, body, was_in_body=was_in_body)
+        if refusal is not None:
+            self._reject(refusal)
 
     def _hold_back(self, data: bytes, tail: bytes | None, *, is_alone: bool) -> None:
         """What follows a request to upgrade is no request: leave it for the tunnel, unread."""
         self._is_deaf = True
         self._pause_reading_for_buffer()
-        is_first = self._meter.pending_bytes == 0
+        is_first = self._inbox.pending_bytes == 0
         self.early = (
             tail if tail is not None else early_bytes(data, is_first=is_first, is_alone=is_alone)
         )
@@ -206,6 +188,19 @@ class ClientConnection(ClientWriter):
             self._read_deadline_s = inf
             self._expire()
         self._check_writing(now_s)
+        if self._phase is _Phase.IDLE and self._parser is not None:
+            self._hibernate(now_s)
+
+    def _new_parser(self) -> RequestParser:
+        plane = self._plane
+        self._parser = parser = request_parser(self, plane.loop, plane.bounds.head_bytes)
+        return parser
+
+    def _hibernate(self, now_s: float) -> None:
+        """Keep nothing of a connection that has been idle for a moment but the connection."""
+        idle_s = now_s - (self._read_deadline_s - self._plane.bounds.keep_alive_s)
+        if idle_s >= _HIBERNATE_S and self._inbox.hibernate():
+            self._parser = None
 
     def _expire(self) -> None:
         if self._phase is _Phase.SERVING:
@@ -213,51 +208,23 @@ class ClientConnection(ClientWriter):
                 self._body.set_exception(RequestTimeout("idle body"))
             elif not self.has_answered:
                 self.abort()
-        elif self._phase is _Phase.HEAD and self._meter.pending_bytes:
+        elif self._phase is _Phase.HEAD and self._inbox.pending_bytes:
             self._reject(RequestTimeout("slow head"))
         elif self.transport is not None:
             self.transport.abort() if self._phase is _Phase.LINGERING else self._close()
 
     # --- from the parser to the task -----------------------------------------------------------
 
-    def _take(self, messages: list[_Parsed], data: bytes) -> None:
-        last_head = self._last_head
-        if (refusal := fault(messages, last_head.begun, data)) is not None:
-            self._reject(refusal)
-            return
-        self._body = body = messages[-1][1]
-        may_be_long = self._meter.complete(len(data), body.total_bytes)
-        for message, stream in messages:
-            memo = self._learn(data, message) if len(messages) == 1 else None
-            fields = message.headers, message.raw_headers, memo
-            head = self._head(message.method, message.path, message.version, *fields)
-            too_much = oversize(message, self._plane.bounds, may_be_long=may_be_long)
-            self._queue.append(too_much or (head, message, stream))
-        is_between = body is NOTHING and ends_with_its_head(data)
-        last_head.begun = b"" if is_between else None
+    def _take(self, messages: list[Parsed], data: bytes) -> None:
+        self._body = messages[-1][1]
+        arrivals = self._inbox.arrivals(messages, data, self.peer)
+        if isinstance(arrivals[0], Refusal):
+            self._is_deaf = True
+        self._queue += arrivals
         if len(self._queue) >= _MAX_QUEUED:
             self._pause_reading_for_buffer()
         if not self._is_serving:
             self._begin()
-
-    def _learn(self, data: bytes, message: RawRequestMessage) -> Memo | None:
-        if self._body is NOTHING and is_plain(message):
-            return self._last_head.learn(data, message.headers, message.raw_headers)
-        return None
-
-    def _head(
-        self,
-        method: str,
-        target: str,
-        version: tuple[int, int],
-        headers: CIMultiDictProxy[str],
-        raw_fields: RawFields,
-        memo: Memo | None,
-    ) -> RequestHead:
-        request_id = self._plane.next_request_id()
-        return RequestHead(
-            method, target, version, headers, raw_fields, self.peer, request_id, memo
-        )
 
     def _reject(self, refusal: Refusal) -> None:
         """Answer bytes that are no request, after the requests before them; then close."""
@@ -278,12 +245,12 @@ class ClientConnection(ClientWriter):
     async def _serve(self) -> None:
         try:
             while self._queue and self.transport is not None and not self._close_after:
-                entry = self._queue.popleft()
+                entry = self._queue.pop(0)
                 if isinstance(entry, Refusal):
                     self._answer_unparsed(entry)
                 else:
                     await self._serve_one(*entry)
-                    if entry[1] is not None:
+                    if entry[1] is not None and self._parser is not None:
                         self._parser.message_consumed()
                 if self._paused and not self._close_after:
                     await self.drain()  # else whoever asks and does not read fills the memory
@@ -309,7 +276,7 @@ class ClientConnection(ClientWriter):
             self._shut()
             return
         bounds = self._plane.bounds
-        is_in_head = self._meter.pending_bytes > 0
+        is_in_head = self._inbox.pending_bytes > 0
         self._phase = _Phase.HEAD if is_in_head else _Phase.IDLE
         wait_s = bounds.head_s if is_in_head else bounds.keep_alive_s
         self._read_deadline_s = self._plane.loop.time() + wait_s

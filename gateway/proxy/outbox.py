@@ -7,7 +7,6 @@ CPU a request (64 connections, measured side by side on one machine).
 """
 
 import asyncio
-from contextlib import suppress
 
 
 class Outbox:
@@ -34,5 +33,7 @@ class Outbox:
         due, self._due = self._due, []
         for transport, data in due:
             if not transport.is_closing():
-                with suppress(RuntimeError):  # uvloop's word for one that closed just now
+                try:  # noqa: SIM105 - a context manager costs 0.3 µs, twice a request
                     transport.write(data)
+                except RuntimeError:
+                    pass  # uvloop's word for one that closed just now

@@ -50,11 +50,17 @@ def has_strict_line(message: RawRequestMessage, data: bytes, *, is_first: bool) 
 
 
 def keeps_alive(message: RawRequestMessage) -> bool:
-    """Whether the client wants the connection kept; ``close`` wins (RFC 9112 section 9.3)."""
+    """
+    Whether the client wants the connection kept (RFC 9112 section 9.3).
+
+    In HTTP/1.0 it has to say so, in Connection alone, and ``close`` wins; the parser also looks at
+    Proxy-Connection.
+    """
     if message.should_close or message.version >= _VERSIONS[0]:
         return not message.should_close
-    options = ",".join(message.headers.getall("Connection", ())).lower().split(",")
-    return "close" not in map(str.strip, options)
+    listed = ",".join(message.headers.getall("Connection", ())).lower().split(",")
+    options = {option.strip() for option in listed}
+    return "keep-alive" in options and "close" not in options
 
 
 def is_plain(message: RawRequestMessage) -> bool:
