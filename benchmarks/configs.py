@@ -35,7 +35,7 @@ server:
   listen: ["127.0.0.1:{places.port}"]
   public_url: {scheme}://127.0.0.1:{places.port}
   workers: {variant.workers}
-  max: {{connections: 20000}}
+  max: {{connections: 20000, connections_per_client: 20000}}
 {tls}\
 admin: {{listen: "127.0.0.1:{places.admin_port}"}}
 redis:
