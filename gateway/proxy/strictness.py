@@ -26,7 +26,9 @@ def judge(message: RawRequestMessage, max_body_bytes: int) -> Framing:
     headers, version = message.headers, message.version
     if version not in _VERSIONS:
         raise UnsupportedVersion(str(version))
-    if headers.get("Expect", "100-continue").lower() != "100-continue":
+    if "Expect" in headers and any(
+        expected.lower() != "100-continue" for expected in headers.getall("Expect")
+    ):
         raise ExpectationFailed("not 100-continue")
     return request_framing(headers, version, max_body_bytes)
 

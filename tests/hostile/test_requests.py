@@ -1,0 +1,144 @@
+"""Every hostile request, over a real socket, to a real gateway with a real app behind it."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.fakes.http import RawClient, connected
+from tests.fakes.upstream import Seen
+from tests.fakes.world import World, world
+from tests.hostile.requests import (
+    BODY_BYTES,
+    CASES,
+    FIELDS,
+    HEAD_BYTES,
+    IDLE_S,
+    Case,
+    Saw,
+    Verdict,
+    as_saw,
+)
+
+asynchronous = pytest.mark.asyncio(loop_scope="module")
+
+PAUSE_S = 0.05
+CLOSING_S = 3
+PROBE = b"GET /public/probe HTTP/1.1\r\nHost: x\r\n\r\n"
+
+FAULTS: dict[str, str] = {
+    **dict.fromkeys(
+        ("two-spaces-before-the-target", "two-spaces-after-the-target"),
+        "llhttp takes any number of spaces (RFC 9112 section 3 wants one)",
+    ),
+    **dict.fromkeys(
+        ("version-RTSP/1.0", "source-of-icecast", "describe-of-rtsp"),
+        "llhttp speaks two protocols more, and aiohttp does not say which it was",
+    ),
+    **dict.fromkeys(
+        ("bare-lf-first", "bare-cr-first", "cr-cr-lf-first"),
+        "llhttp skips any CR and LF before the request line",
+    ),
+    **dict.fromkeys(
+        ("request-behind-close", "request-behind-1.0"),
+        "what follows a last request in the same read spoils it too",
+    ),
+    "close-wins-in-1.0": "keep-alive wins in HTTP/1.0",
+    "proxy-connection-is-nothing-in-1.0": "llhttp takes it for Connection",
+    "extension-that-is-long": "what comes in one read with its chunk is not measured",
+    "extension-without-a-first-name": "llhttp takes an extension without a name",
+    **dict.fromkeys(
+        ("trailer-any", "trailer-host", "trailer-connection-close"),
+        "aiohttp's parser puts the last trailer into the next message",
+    ),
+}
+"""Cases that do not pass yet, and why; each must go as soon as it does."""
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def small_world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """A world with little patience and little room."""
+    async with world(
+        tmp_path_factory.mktemp("hostile"),
+        timeouts=f"{{head: {IDLE_S}s, body_idle: {IDLE_S}s}}",
+        max=f"{{body: {BODY_BYTES}, head_bytes: {HEAD_BYTES}, fields: {FIELDS}}}",
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def around(small_world: World) -> World:
+    """The world, as new."""
+    small_world.forget()
+    return small_world
+
+
+def _marked(cases: list[Case]) -> list[object]:
+    return [
+        pytest.param(
+            case,
+            id=case.id,
+            marks=[pytest.mark.xfail(reason=FAULTS[case.id])] if case.id in FAULTS else [],
+        )
+        for case in cases
+    ]
+
+
+def test_table() -> None:
+    """The table is long, no case of it hides another, and every fault is somebody's."""
+    assert len(CASES) >= 150
+    assert [name for name, times in Counter(case.id for case in CASES).items() if times > 1] == []
+    assert {case.id for case in CASES} >= FAULTS.keys()
+
+
+@asynchronous
+@pytest.mark.parametrize("case", _marked(CASES))
+async def test_verdict(case: Case, around: World) -> None:
+    """It is answered as the table says, and the app saw what the table says, and no more."""
+    async with connected(around.port) as client:
+        for number, part in enumerate(case.parts):
+            if number:
+                await asyncio.sleep(PAUSE_S)  # the pause is the attack
+            await client.send(part)
+        await _judge(case, client, around)
+
+
+@asynchronous
+@pytest.mark.parametrize("case", _marked([case for case in CASES if not case.is_one_read]))
+async def test_verdict_on_single_octets(case: Case, around: World) -> None:
+    """However its bytes are cut up, it is the same request."""
+    async with connected(around.port) as client:
+        for octet in b"".join(case.parts):
+            client.writer.write(bytes([octet]))
+            await asyncio.sleep(0)
+        await _judge(case, client, around)
+
+
+async def _judge(case: Case, client: RawClient, around: World) -> None:
+    assert list(case.answers) == [await _verdict(client) for _ in case.answers]
+    seen = case.seen
+    if case.closes:
+        assert await asyncio.wait_for(client.is_closed(), CLOSING_S)
+    else:  # both sides agree on where the next request begins
+        assert Verdict() == await _verdict(await client.send(PROBE))
+        seen = (*seen, Saw(target="/public/probe"))
+    for request in around.app.seen:
+        _hold_invariants(request)
+    assert list(seen) == [as_saw(request) for request in around.app.seen]
+
+
+async def _verdict(client: RawClient) -> Verdict:
+    answer = await client.answer()
+    is_problem = answer.values("Content-Type") == ["application/problem+json"]
+    return Verdict(answer.status, answer.code if is_problem else "")
+
+
+def _hold_invariants(request: Seen) -> None:
+    """What holds for every request that leaves the gateway."""
+    names = [name.lower().replace("_", "-") for name, _ in request.headers]
+    framing = [name for name in names if name in {"content-length", "transfer-encoding"}]
+    assert 1 == names.count("host")
+    assert len(framing) <= 1
+    assert not any(name.startswith("x-user-") for name in names)
