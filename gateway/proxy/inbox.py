@@ -31,7 +31,7 @@ class Inbox:
         self._bounds = bounds
         self._next_id = next_id
         self._meter = HeadMeter(bounds.head_bytes)
-        self._last_head = LastHead()
+        self._last_head = LastHead(bounds.head_bytes)
 
     @property
     def pending_bytes(self) -> int:

@@ -30,9 +30,11 @@ class Fields(NamedTuple):
 class LastHead:
     """The field lines that came last on a connection from a client."""
 
-    __slots__ = ("_block", "_fields", "begun")
+    __slots__ = ("_block", "_fields", "_max_bytes", "begun")
 
-    def __init__(self) -> None:
+    def __init__(self, head_bytes: int) -> None:
+        """No head of more than ``head_bytes`` passes here: only the parser refuses it."""
+        self._max_bytes = min(head_bytes, _MAX_BYTES)
         self.begun: bytes | None = b""
         """
         What has come of a head that is not complete; empty where the next byte is its first.
@@ -48,7 +50,7 @@ class LastHead:
 
         None where it is not a whole head, or does not repeat the field lines of the one before.
         """
-        if self._fields is None or self.begun != b"":
+        if self._fields is None or self.begun != b"" or len(data) > self._max_bytes:
             return None
         line = _LINE.match(data)
         if line is None or data[line.end() :] != self._block:
@@ -64,7 +66,7 @@ class LastHead:
         The memo is for what is derived from the fields; None where they are not kept.
         """
         line = _LINE.match(data) if self.begun == b"" else None
-        if line is None or len(data) > _MAX_BYTES or data.find(_END) != len(data) - len(_END):
+        if line is None or len(data) > self._max_bytes or data.find(_END) != len(data) - len(_END):
             return None
         self._block = data[line.end() :]
         self._fields = Fields(headers, raw_fields, {})

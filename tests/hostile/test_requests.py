@@ -116,6 +116,22 @@ async def test_verdict_on_single_octets(case: Case, around: World) -> None:
         await _judge(case, client, around)
 
 
+@asynchronous
+@pytest.mark.parametrize("case", _marked(CASES))
+async def test_verdict_behind_a_request(case: Case, around: World) -> None:
+    """What a connection remembers of its last request makes the next one no better."""
+    async with connected(around.port) as client:
+        for probe in range(2):
+            await client.send(PROBE.replace(b"probe", b"%d" % probe))
+            assert Verdict() == await _verdict(client)
+        around.forget()
+        for number, part in enumerate(case.parts):
+            if number:
+                await asyncio.sleep(PAUSE_S)
+            await client.send(part)
+        await _judge(case, client, around)
+
+
 async def _judge(case: Case, client: RawClient, around: World) -> None:
     assert list(case.answers) == [await _verdict(client) for _ in case.answers]
     seen = case.seen

@@ -15,6 +15,7 @@ from gateway.proxy.strictness import is_plain
 
 FIELDS = b"Host: x\r\nAccept: */*\r\n\r\n"
 HEAD = b"GET /a HTTP/1.1\r\n" + FIELDS
+HEAD_BYTES = 1000
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def parsed(data: bytes, loop: asyncio.AbstractEventLoop) -> RawRequestMessage | 
 
 def learnt(data: bytes, loop: asyncio.AbstractEventLoop) -> tuple[LastHead, Memo | None]:
     """What a connection remembers after ``data``, its first read."""
-    last, message = LastHead(), parsed(data, loop)
+    last, message = LastHead(HEAD_BYTES), parsed(data, loop)
     if message is None or not is_plain(message):
         return last, None
     return last, last.learn(data, message.headers, message.raw_headers)
@@ -71,6 +72,7 @@ def test_the_same_fields_are_recalled(loop: asyncio.AbstractEventLoop) -> None:
         pytest.param(HEAD.replace(b" /a", b"  /a"), id="two-spaces"),
         pytest.param(HEAD.replace(b"HTTP", b"RTSP"), id="another-protocol"),
         pytest.param(b"\r\n" + HEAD, id="an-empty-line-before"),
+        pytest.param(HEAD.replace(b"/a", b"/" + b"a" * HEAD_BYTES), id="too-long"),
     ],
 )
 def test_all_else_is_left_to_the_parser(loop: asyncio.AbstractEventLoop, data: bytes) -> None:
