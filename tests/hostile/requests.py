@@ -413,7 +413,7 @@ REQUEST_LINES: Final = [
     refused("nul-first", b"\x00" + GET),
     refused("space-first", b" " + GET),
     passes("one-empty-line-first", b"\r\n" + GET, Saw()),
-    passes("two-empty-lines-first", b"\r\n\r\n" + GET, Saw()),
+    refused("two-empty-lines-first", b"\r\n\r\n" + GET),
     refused("bare-lf-first", b"\n" + GET),
     refused("bare-cr-first", b"\r" + GET),
     refused("cr-cr-lf-first", b"\r\r\n" + GET),
