@@ -6,7 +6,13 @@ from typing import NamedTuple
 from gateway.errors import BadHost, BadTarget, UnsupportedMethod
 from gateway.messages import RequestHead, Route, Target
 from gateway.routing import RouteTable
-from gateway.target import canonical_target, other_readings, parse_authority, split_absolute
+from gateway.target import (
+    canonical_target,
+    moved,
+    other_readings,
+    parse_authority,
+    split_absolute,
+)
 
 _REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})  # tunnels past us; echoes credentials back
 _HTTP_1_1 = (1, 1)
@@ -17,12 +23,14 @@ _LONGEST_REMEMBERED = 512
 
 
 class Destination(NamedTuple):
-    """What was matched; the target is serialised upstream as it stands here."""
+    """What was matched, and what becomes of it."""
 
     host: str
     """As routes know it. HTTP/1.0 may name none: then it is ours, here as upstream."""
     target: Target
     route: Route
+    forwarded: Target
+    """Serialised upstream as it stands here: the target, unless the route replaces a prefix."""
 
 
 class Destinations:
@@ -54,7 +62,11 @@ class Destinations:
         if authority is not None and authority != host:
             raise BadHost("the target's authority differs from Host")
         target = canonical_target(origin_form)
-        return Destination(host.host, target, self._route(host.host, target, method))
+        route = self._route(host.host, target, method)
+        forwarded = target
+        if route.prefix or route.new_prefix:
+            forwarded = moved(target, route.prefix, route.new_prefix)
+        return Destination(host.host, target, route, forwarded)
 
     def _route(self, host: str, target: Target, method: str) -> Route:
         route = self._routes.match(host, target.path, method)

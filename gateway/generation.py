@@ -215,4 +215,7 @@ def _sweep_s(settings: Settings) -> float:
     shortest = min(times.head_s, times.body_idle_s, times.keep_alive_s, times.half_closed_s)
     for upstream in settings.upstreams.values():
         shortest = min(shortest, upstream.timeouts.response_s, upstream.timeouts.idle_s)
+    for route in settings.routes:
+        named = route.timeouts
+        shortest = min(shortest, named.response_s or shortest, named.idle_s or shortest)
     return min(_LONGEST_SWEEP_S, max(_SHORTEST_SWEEP_S, shortest / 10))

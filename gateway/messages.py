@@ -146,6 +146,16 @@ class UpstreamTimeouts(NamedTuple):
     """Between two parts of a body, in either direction."""
 
 
+class Balance(StrEnum):
+    """How requests are spread over the servers of an upstream."""
+
+    ROUND_ROBIN = "round-robin"
+    LEAST_CONNECTIONS = "least-connections"
+    """Whoever has the fewest requests under way."""
+    BY_ISSUER = "by-issuer"
+    """The same server for the same caller, for as long as that server is there."""
+
+
 _USUAL_TIMEOUTS = UpstreamTimeouts()
 
 
@@ -168,6 +178,13 @@ class Route:
     timeouts: UpstreamTimeouts = _USUAL_TIMEOUTS
     upgrades: frozenset[str] = frozenset()
     """Protocols that a connection may become, in lower case."""
+    prefix: str = ""
+    """The start of all paths that it covers, which is replaced by ``new_prefix`` upstream."""
+    new_prefix: str = ""
+    hidden_prefix: str = ""
+    """What the app is told that it does not see of the path."""
+    rewrites_host: bool = False
+    """Whether ``Host`` names the server, not what the client asked for."""
     is_internal: bool = False
     """Whether it leads to the gateway's own pages, which may see whose request it is."""
 

@@ -67,7 +67,7 @@ class Pipeline:
         """
         client = self._client(head)
         journey.client = client.text
-        host, target, route = self.destinations.find(head)
+        host, target, route, forwarded = self.destinations.find(head)
         journey.host, journey.path, journey.route = host, target.path, route.name
         await self._spend(route, client)
         if head.upgrade and head.upgrade not in route.upgrades:
@@ -80,7 +80,7 @@ class Pipeline:
                 head.method, head.headers, identity, self.public_origin, is_upgrade=is_upgrade
             )
         fields = self.fields.rewrite(head, route, client, self._scheme(head), identity)
-        return Outbound(route, head.method, target, fields, identity, client)
+        return Outbound(route, head.method, forwarded, fields, identity, client)
 
     def _client(self, head: RequestHead) -> Caller:
         if self.client_ip is ClientIp.X_FORWARDED_FOR:

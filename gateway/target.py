@@ -93,6 +93,25 @@ def _refuse_broken_utf8(path: str) -> None:
         raise BadTarget("escapes are not UTF-8") from None
 
 
+def moved(target: Target, prefix: str, new_prefix: str) -> Target:
+    """
+    ``target`` with ``new_prefix`` in place of ``prefix``, neither of which ends in a slash.
+
+    The prefix is cut at a slash alone, and what comes out must be as canonical as what went in: a
+    path that is cut first and cleaned later is another one than was judged (CVE-2026-48020).
+    Raises `BadTarget` where it is not.
+    """
+    rest = target.path.removeprefix(prefix)
+    if not target.path.startswith(prefix) or (rest and not rest.startswith("/")):
+        raise BadTarget("the route's prefix is not there to be replaced")
+    path = new_prefix + rest or "/"
+    new = Target(path, path + target.wire[len(target.path) :], target.has_encoded_slash)
+    if canonical_target(new.wire) != new:
+        raise BadTarget("not canonical without the route's prefix")
+    other_readings(path)
+    return new
+
+
 def other_readings(path: str) -> tuple[str, ...]:
     """
     Paths that a common app makes of the canonical ``path``, where they differ from it.

@@ -1,15 +1,18 @@
 """From settings to the apps behind the gateway."""
 
 import asyncio
-from collections.abc import Callable
 from typing import NamedTuple
 
+from gateway.config.addresses import Server as Address
 from gateway.config.schema import Settings, UpstreamSettings
+from gateway.proxy.balance import Policy
+from gateway.proxy.connect import ClientTls, Resolver, TlsFiles, to_tcp, to_unix
 from gateway.proxy.deadlines import Deadlines
+from gateway.proxy.health import HealthCheck
 from gateway.proxy.outbox import Outbox
 from gateway.proxy.pool import Connect, UpstreamPool
-from gateway.proxy.upstream import UpstreamConnection
-from gateway.proxy.upstreams import Rules, Upstream
+from gateway.proxy.restraint import CircuitBreaker
+from gateway.proxy.upstreams import Rules, Server, Upstream
 from gateway.telemetry.tally import Tally
 
 _PAGES_CONNECTIONS = 64
@@ -25,32 +28,72 @@ class Shared(NamedTuple):
 
 
 def upstreams(settings: Settings, shared: Shared) -> dict[str, Upstream]:
-    """The upstreams of ``settings``, by name; to be started and closed by whoever asked."""
+    """
+    The upstreams of ``settings``, by name; to be started and closed by whoever asked.
+
+    Raises `StartError` where a certificate cannot be used.
+    """
     return {name: _upstream(name, entry, shared) for name, entry in settings.upstreams.items()}
 
 
 def pages(name: str, connect: Connect, shared: Shared) -> Upstream:
     """The gateway's own pages, as one more upstream."""
-    pool = _pool(connect, shared, _PAGES_CONNECTIONS)
-    return Upstream(name, [(name, pool)], Rules(), shared.loop, shared.tally.add)
+    server = Server.of(name, "localhost", connect, _pool(connect, shared, _PAGES_CONNECTIONS))
+    return Upstream(name, [server], Rules(retries=0), shared.loop, shared.tally.add)
 
 
 def _upstream(name: str, entry: UpstreamSettings, shared: Shared) -> Upstream:
-    pools = [
-        (str(server), _pool(_connector(shared.loop, *server), shared, entry.connections))
-        for server in entry.servers
-    ]
-    return Upstream(name, pools, Rules(), shared.loop, shared.tally.add)
+    resolver = Resolver(shared.loop)
+    is_tls = any(address.scheme == "https" for address in entry.servers)
+    tls = ClientTls(_tls_files(entry)) if is_tls else None
+    servers = []
+    for address in entry.servers:
+        connect = _connector(address, entry, shared.loop, resolver, tls)
+        pool = _pool(connect, shared, entry.connections)
+        servers.append(Server.of(str(address), address.authority, connect, pool))
+    return Upstream(name, servers, _rules(entry), shared.loop, shared.tally.add)
+
+
+def _rules(entry: UpstreamSettings) -> Rules:
+    ejection, health, circuit = entry.ejection, entry.health, entry.circuit_breaker
+    policy = Policy(
+        ejection.failures, ejection.pause_s, ejection.longest_s, slow_start_s=entry.slow_start_s
+    )
+    check = None
+    if health is not None:
+        check = HealthCheck(health.path, health.interval_s, health.timeout_s)
+        policy = policy._replace(
+            healthy_after=health.healthy_after, unhealthy_after=health.unhealthy_after
+        )
+    return Rules(
+        entry.balance,
+        policy,
+        entry.retries,
+        entry.max_in_flight,
+        CircuitBreaker(circuit.failures, circuit.pause_s) if circuit is not None else None,
+        check,
+    )
+
+
+def _tls_files(entry: UpstreamSettings) -> TlsFiles:
+    tls = entry.tls
+    return TlsFiles(tls.ca, tls.certificate, tls.key, tls.verify)
+
+
+def _connector(
+    address: Address,
+    entry: UpstreamSettings,
+    loop: asyncio.AbstractEventLoop,
+    resolver: Resolver,
+    tls: ClientTls | None,
+) -> Connect:
+    if address.scheme == "unix":
+        return to_unix(loop, address.path)
+    if address.scheme == "http":
+        tls = None
+    return to_tcp(loop, resolver, address.host, address.port, tls, entry.tls.server_name)
 
 
 def _pool(connect: Connect, shared: Shared, connections: int) -> UpstreamPool:
     loop, deadlines, outbox, _ = shared
     return UpstreamPool(loop, connect, deadlines, outbox, connections)
-
-
-def _connector(loop: asyncio.AbstractEventLoop, host: str, port: int) -> Connect:
-    async def connect_to(make: Callable[[], UpstreamConnection]) -> UpstreamConnection:
-        _, protocol = await loop.create_connection(make, host, port)
-        return protocol
-
-    return connect_to

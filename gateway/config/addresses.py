@@ -24,6 +24,7 @@ _NUMBER_LAST = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
 _AUTHORITY = re.compile(r"(\[[^][]*\]|[^][:]*)(?::([0-9]{1,5}))?")
 _ORIGIN = re.compile(r"(https?)://([^/]*)/?", re.IGNORECASE)
 _HIGHEST_PORT = 65535
+_LONGEST_SOCKET_PATH = 107  # bytes, in Linux's struct sockaddr_un
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -35,6 +36,32 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"{bracketed(self.host)}:{self.port}"
+
+
+class Server(NamedTuple):
+    """Where an app listens."""
+
+    scheme: str
+    """``http``, ``https`` or ``unix``."""
+    host: str
+    """As in `Address`; empty for a unix socket, as are port and path for the others."""
+    port: int
+    path: str = ""
+    """Of a unix socket."""
+
+    def __str__(self) -> str:
+        if self.scheme == "unix":
+            return f"unix:{self.path}"
+        return f"{self.scheme}://{Address(self.host, self.port)}"
+
+    @property
+    def authority(self) -> str:
+        """As in ``Host`` (RFC 9110 section 7.2); a unix socket has no name of its own."""
+        if self.scheme == "unix":
+            return "localhost"
+        if self.port == _DEFAULT_PORTS[self.scheme]:
+            return bracketed(self.host)
+        return str(Address(self.host, self.port))
 
 
 def bracketed(name: str) -> str:
@@ -115,20 +142,25 @@ def optional_origin(text: str) -> str | None:
     return origin(text) if text else None
 
 
-def server(text: str) -> Address:
-    """Where an app listens, from ``http://host:port``. Raises `ValueError`."""
-    if text.startswith(("https:", "unix:")):
-        raise ValueError(f"{text.partition(':')[0]}: is not supported yet")
+def server(text: str) -> Server:
+    """Where an app listens: ``http://host:port``, ``https://host`` or ``unix:/path``."""
     try:
-        _, address = _origin(text)
+        if text.startswith("unix:"):
+            return Server("unix", "", 0, _socket_path(text.removeprefix("unix:")))
+        scheme, address = _origin(text)
     except ValueError:
-        raise ValueError("expected http://host:port such as http://127.0.0.1:3000") from None
-    return address
+        raise ValueError(
+            "expected http://host:port, https://host:port or unix:/path/of/socket"
+        ) from None
+    return Server(scheme, *address)
 
 
-def server_text(address: Address) -> str:
-    """The inverse of `server`."""
-    return f"http://{address}"
+def _socket_path(path: str) -> str:
+    if not path.startswith("/") or not path.isprintable():
+        raise ValueError
+    if len(path.encode()) > _LONGEST_SOCKET_PATH:
+        raise ValueError
+    return path
 
 
 def network(text: str) -> IPNetwork:
@@ -222,10 +254,15 @@ OptionalOrigin = Annotated[
 """An origin, or nothing."""
 
 ServerAddress = Annotated[
-    Address,
+    Server,
     of_text(server),
-    PlainSerializer(server_text),
-    WithJsonSchema({"type": "string", "examples": ["http://127.0.0.1:3000"]}),
+    PlainSerializer(str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "examples": ["http://127.0.0.1:3000", "https://app.internal", "unix:/run/app.sock"],
+        }
+    ),
 ]
 """Where an app listens."""
 
@@ -236,6 +273,9 @@ Network = Annotated[
     WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8", "unix:"]}),
 ]
 """A network in CIDR notation, or all unix sockets."""
+
+Host = Annotated[str, of_text(host), WithJsonSchema({"type": "string"})]
+"""A DNS name or an IP address."""
 
 HostField = Annotated[str, of_text(host_field), WithJsonSchema({"type": "string"})]
 """A host as it stands in ``Host``, without port."""

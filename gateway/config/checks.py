@@ -120,6 +120,42 @@ def routes_are_limited_by_limits(draft: Draft) -> Iterator[Problem]:
         yield from _repeated(((place, draft.text(*place)) for place in places), "same limit as")
 
 
+def routes_replace_what_they_match(draft: Draft) -> Iterator[Problem]:
+    """A prefix is replaced on every path of a route or on none, and in one way."""
+    for at in _routes(draft):
+        stripped = draft.text(*at, "strip_prefix")
+        if stripped and draft.at(*at, "rewrite") is not None:
+            yield Problem((*at, "strip_prefix"), "has no place beside rewrite")
+        path = draft.text(*at, "match", "path")
+        if stripped and path and not is_under(path, stripped):
+            yield Problem((*at, "strip_prefix"), "is not the beginning of match.path")
+
+
+def servers_differ(draft: Draft) -> Iterator[Problem]:
+    """A server that is named twice would get twice its share."""
+    for at in _upstreams(draft):
+        yield from _repeated(
+            (
+                ((*at, "servers", place), draft.parsed(addresses.server, *at, "servers", place))
+                for place, _ in enumerate(draft.items(*at, "servers"))
+            ),
+            "same server as",
+        )
+
+
+def tls_is_complete(draft: Draft) -> Iterator[Problem]:
+    """A certificate is nothing without its key; and TLS files without TLS protect nothing."""
+    for at in _upstreams(draft):
+        tls = draft.mapping(*at, "tls")
+        servers = [
+            draft.text(*at, "servers", place) for place, _ in enumerate(draft.items(*at, "servers"))
+        ]
+        if tls and servers and not any(server.lower().startswith("https:") for server in servers):
+            yield Problem((*at, "tls"), "needs a server at https://")
+        if draft.text(*at, "tls", "key") and not draft.text(*at, "tls", "certificate"):
+            yield Problem((*at, "tls", "key"), "needs a certificate beside it")
+
+
 def routes_leave_our_pages_alone(draft: Draft) -> Iterator[Problem]:
     """A route at the gateway's prefix could pose as its login page."""
     pages = draft.parsed(prefix, "server", "prefix") or "/_gateway"
@@ -130,6 +166,10 @@ def routes_leave_our_pages_alone(draft: Draft) -> Iterator[Problem]:
 
 def _routes(draft: Draft) -> Iterator[Path]:
     return (("routes", place) for place, _ in enumerate(draft.items("routes")))
+
+
+def _upstreams(draft: Draft) -> Iterator[Path]:
+    return (("upstreams", name) for name in draft.mapping("upstreams"))
 
 
 def _repeated(entries: Iterator[tuple[Path, object]], message: str) -> Iterator[Problem]:
@@ -155,6 +195,9 @@ CHECKS: tuple[Check, ...] = (
     routes_lead_somewhere,
     routes_are_limited_by_limits,
     routes_leave_our_pages_alone,
+    routes_replace_what_they_match,
+    servers_differ,
+    tls_is_complete,
 )
 
 

@@ -1,6 +1,6 @@
 """Settings to the routes that the journey knows."""
 
-from gateway.config.schema import LimitSettings, RouteSettings, Settings
+from gateway.config.schema import LimitSettings, RouteSettings, Settings, UpstreamSettings
 from gateway.messages import Limit, Route, UpstreamTimeouts
 
 _DEFAULT = "default"
@@ -9,7 +9,9 @@ _DEFAULT = "default"
 def routes(settings: Settings) -> tuple[Route, ...]:
     """The routes of the file, in its order; the gateway's own pages are not among them."""
     limits = {name: limit(name, entry) for name, entry in settings.limits.items()}
-    return tuple(_route(entry, limits, settings) for entry in settings.routes)
+    return tuple(
+        _route(entry, limits, settings.upstreams[entry.upstream]) for entry in settings.routes
+    )
 
 
 def limit(name: str, entry: LimitSettings) -> Limit:
@@ -22,7 +24,7 @@ def limit(name: str, entry: LimitSettings) -> Limit:
     )
 
 
-def _route(entry: RouteSettings, limits: dict[str, Limit], settings: Settings) -> Route:
+def _route(entry: RouteSettings, limits: dict[str, Limit], upstream: UpstreamSettings) -> Route:
     named = entry.limits
     if named is None:
         named = (_DEFAULT,) if _DEFAULT in limits else ()
@@ -36,9 +38,26 @@ def _route(entry: RouteSettings, limits: dict[str, Limit], settings: Settings) -
         limits=tuple(limits[name] for name in named),
         forward_credentials=entry.forward_credentials,
         keep_encoded_slashes=entry.encoded_slashes == "keep",
-        timeouts=UpstreamTimeouts(**dict(settings.upstreams[entry.upstream].timeouts)),
+        timeouts=_timeouts(entry, upstream),
         upgrades=frozenset(entry.upgrades),
+        prefix=_prefix(entry),
+        new_prefix=entry.rewrite or "",
+        hidden_prefix=entry.strip_prefix or "",
+        rewrites_host=upstream.host == "rewrite",
     )
+
+
+def _prefix(entry: RouteSettings) -> str:
+    """What is replaced of the paths of a route; empty for nothing."""
+    if entry.rewrite is not None:
+        return entry.match.path.removesuffix("/*").removesuffix("/")
+    return entry.strip_prefix or ""
+
+
+def _timeouts(route: RouteSettings, upstream: UpstreamSettings) -> UpstreamTimeouts:
+    """Those of the route, and for the rest those of its upstream."""
+    named = {key: value for key, value in route.timeouts if value is not None}
+    return UpstreamTimeouts(**{**dict(upstream.timeouts), **named})
 
 
 def _with_head(methods: frozenset[str] | None) -> frozenset[str] | None:

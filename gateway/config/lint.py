@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from gateway.config.addresses import is_loopback, is_loopback_http
+from gateway.config.paths import is_under
 from gateway.config.schema import RouteSettings, Settings
 from gateway.messages import Auth
 
@@ -61,12 +62,66 @@ def _admin_for_everybody(settings: Settings) -> Found:
         yield "admin.listen", "not on loopback: see that only your own machines can reach it"
 
 
+def _private_by_another_path(settings: Settings) -> Found:
+    """What an app sees as one path may be public and private here, under two names."""
+    for key, public in _routes(settings):
+        if public.auth is not Auth.NONE or (public.strip_prefix, public.rewrite) == (None, None):
+            continue
+        for private in settings.routes:
+            if private.upstream != public.upstream or private.auth is Auth.NONE:
+                continue
+            if _overlap(_path_upstream(public), _path_upstream(private)):
+                yield key, f"its paths may be to the app what {private.name} protects"
+                break
+
+
+def _path_upstream(route: RouteSettings) -> str:
+    """The path of ``route`` as its app sees it, in the same notation."""
+    path, end = route.match.path.removesuffix("/*"), "/*" * route.match.path.endswith("/*")
+    if route.rewrite is not None:
+        return route.rewrite + end or "/"
+    return path.removeprefix(route.strip_prefix or "") + end or "/"
+
+
+def _overlap(one: str, other: str) -> bool:
+    return _covers(one, other) or _covers(other, one)
+
+
+def _covers(wide: str, path: str) -> bool:
+    if wide.endswith("/*"):
+        return is_under(path, wide.removesuffix("/*"))
+    return wide.removesuffix("/") == path.removesuffix("/*").removesuffix("/")
+
+
+def _unverified_tls(settings: Settings) -> Found:
+    for name, upstream in settings.upstreams.items():
+        if not upstream.tls.verify:
+            yield f"upstreams.{name}.tls.verify", "whoever stands between reads and writes along"
+
+
+def _mixed_tls(settings: Settings) -> Found:
+    for name, upstream in settings.upstreams.items():
+        schemes = {server.scheme for server in upstream.servers}
+        if {"http", "https"} <= schemes:
+            yield f"upstreams.{name}.servers", "some over https, some not: which one is luck"
+
+
+def _checks_without_choice(settings: Settings) -> Found:
+    for name, upstream in settings.upstreams.items():
+        if upstream.health is not None and len(upstream.servers) == 1:
+            yield f"upstreams.{name}.health", "a single server gets all requests, ill or not"
+
+
 LINTS: tuple[tuple[str, Callable[[Settings], Found]], ...] = (
     ("public-with-credentials", _public_with_credentials),
     ("checked-without-limit", _checked_without_limit),
     ("public-by-default", _public_by_default),
     ("secrets-in-the-clear", _secrets_in_the_clear),
     ("admin-for-everybody", _admin_for_everybody),
+    ("private-by-another-path", _private_by_another_path),
+    ("unverified-tls", _unverified_tls),
+    ("mixed-tls", _mixed_tls),
+    ("checks-without-choice", _checks_without_choice),
 )
 
 

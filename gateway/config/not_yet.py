@@ -5,13 +5,9 @@ Such a key is told apart from a slip of the pen, and refused: to go on without, 
 open what was meant to be closed.
 """
 
-from typing import TypeVar
-
 from pydantic import BeforeValidator
 
 from gateway.config.problems import Path
-
-T = TypeVar("T")
 
 KEYS = frozenset(
     {
@@ -25,9 +21,6 @@ KEYS = frozenset(
         "routes.*.deny",
         "server.tls",
         "session.idle",
-        "upstreams.*.balance",
-        "upstreams.*.health",
-        "upstreams.*.retries",
     }
 )
 """The star stands for the name of an entry or its place in a list."""
@@ -51,15 +44,6 @@ def one_worker(text: str) -> int:
     if text == "auto" or (text.isdecimal() and text.strip("0")):
         raise ValueError("more than one worker is not supported yet")
     raise ValueError("expected 1")
-
-
-def one_server(servers: tuple[T, ...]) -> tuple[T, ...]:
-    """Exactly one server for each upstream, for now. Raises `ValueError`."""
-    if len(servers) > 1:
-        raise ValueError("more than one server is not supported yet")
-    if not servers:
-        raise ValueError("expected one server")
-    return servers
 
 
 def refuse(*values: str) -> BeforeValidator:

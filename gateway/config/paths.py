@@ -42,6 +42,11 @@ def prefix(text: str) -> str:
     return text
 
 
+def path_start(text: str) -> str:
+    """What a path may begin with: like `prefix`, and empty for ``/``. Raises `ValueError`."""
+    return prefix(text) if text != "/" else ""
+
+
 def is_under(route: str, pages: str) -> bool:
     """Whether all that ``route`` matches belongs to the pages at the prefix ``pages``."""
     return f"{route.removesuffix('/*')}/".startswith(f"{pages}/")
@@ -56,3 +61,9 @@ RoutePath = Annotated[
 
 Prefix = Annotated[str, of_text(prefix), WithJsonSchema({"type": "string", "pattern": "^/."})]
 """A path without slash at its end."""
+
+Path = Annotated[str, of_text(path), WithJsonSchema({"type": "string", "pattern": "^/"})]
+"""One path."""
+
+PathStart = Annotated[str, of_text(path_start), WithJsonSchema({"type": "string", "pattern": "^/"})]
+"""A path without slash at its end; empty for ``/``."""

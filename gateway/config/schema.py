@@ -20,6 +20,7 @@ from pydantic import (
 from gateway.config import not_yet
 from gateway.config.addresses import (
     Address,
+    Host,
     HostField,
     Listen,
     Network,
@@ -30,11 +31,11 @@ from gateway.config.addresses import (
 )
 from gateway.config.draft import Draft, with_defaults
 from gateway.config.names import CookieName, HeaderName, KeyPrefix, Method, Name, UpgradeToken
-from gateway.config.paths import Prefix, RoutePath
+from gateway.config.paths import Path, PathStart, Prefix, RoutePath
 from gateway.config.places import ListenPlace
 from gateway.config.texts import OptionalSecret, OptionalText, SealKey
-from gateway.config.units import Count, Duration, Flag, Lifetime, RateText, Size, of_text
-from gateway.messages import Auth
+from gateway.config.units import Count, Duration, Few, Flag, Lifetime, RateText, Size, of_text
+from gateway.messages import Auth, Balance
 
 V = TypeVar("V")
 
@@ -229,15 +230,94 @@ class UpstreamTimeouts(Section):
     """Between two parts of an answer, or of a tunnel."""
 
 
+class HealthSettings(Section):
+    """How servers are asked whether they are well."""
+
+    path: Path
+    """What is asked for with GET; an answer from 200 to 399 is a good one."""
+    interval_s: Duration = Field(5.0, alias="interval")
+    """From one check of a server to the next."""
+    timeout_s: Duration = Field(2.0, alias="timeout")
+    """For a whole check."""
+    healthy_after: Count = 2
+    """Good answers in a row after which a server gets requests again."""
+    unhealthy_after: Count = 3
+    """Bad or missing ones after which it gets none."""
+
+
+class EjectionSettings(Section):
+    """When a server that fails gets no requests for a while; never more than half of them."""
+
+    failures: Count = 5
+    """Requests in a row without an answer, or answered 502, 503 or 504."""
+    pause_s: Duration = Field(10.0, alias="pause")
+    """For how long; doubled each time it fails again soon after."""
+    longest_s: Duration = Field(300.0, alias="longest")
+    """The longest pause."""
+
+
+class CircuitSettings(Section):
+    """When all requests are answered 503 at once, so that an app that is down can come up."""
+
+    failures: Count = 20
+    """Requests in a row without an answer, or answered 502, 503 or 504."""
+    pause_s: Duration = Field(1.0, alias="pause")
+    """For how long; then one request may try, and one in each pause after."""
+
+
+class UpstreamTlsSettings(Section):
+    """How `https://` servers are recognised, and what they are shown."""
+
+    ca: OptionalText = ""
+    """A file with the certificates that are trusted; the system's when empty."""
+    server_name: Annotated[Host | None, GIVEN] = None
+    """The name that the certificate must bear; the server's host when absent."""
+    certificate: OptionalText = ""
+    """A file with our own certificate and its chain, for servers that ask for one."""
+    key: OptionalText = ""
+    """A file with its key."""
+    verify: Flag = True
+    """false: believe any certificate, and whoever stands between."""
+
+
 class UpstreamSettings(Section):
     """An app behind the gateway."""
 
-    servers: Annotated[tuple[ServerAddress, ...], AfterValidator(not_yet.one_server)]
-    """Where it listens: one http://host:port."""
+    servers: Annotated[tuple[ServerAddress, ...], SOME]
+    """Where it listens: http://host:port, https://host:port or unix:/path; one or several."""
+    balance: Balance = Balance.ROUND_ROBIN
+    """Who is next: round-robin, least-connections, or by-issuer (the same for one caller)."""
+    health: Annotated[HealthSettings | None, GIVEN] = None
+    """Checks of each server; none when absent."""
+    ejection: EjectionSettings = EjectionSettings()
+    """When a server that fails is left alone."""
+    slow_start_s: Duration = Field(10.0, alias="slow_start")
+    """Until a server that came back has its full share of the requests."""
+    circuit_breaker: Annotated[CircuitSettings | None, GIVEN] = None
+    """When the whole app is left alone; never when absent."""
+    retries: Few = 1
+    """How often a request is sent once more; only where that is safe, and a fifth at most."""
     timeouts: UpstreamTimeouts = UpstreamTimeouts()
     """How long it may take."""
     connections: Count = 256
-    """Connections to it at one time."""
+    """Connections to each server at one time."""
+    max_in_flight: Annotated[Count | None, GIVEN] = None
+    """Requests under way at one time; one more is answered 503. No bound when absent."""
+    tls: UpstreamTlsSettings = UpstreamTlsSettings()
+    """For https:// servers."""
+    host: Literal["keep", "rewrite"] = "keep"
+    """`Host` as the app sees it: the client's, or the server's own name."""
+
+
+class RouteTimeouts(Section):
+    """How long the app may take on one route; what is absent is as for its upstream."""
+
+    connect_s: Annotated[Duration | None, GIVEN] = Field(None, alias="connect")
+    """To accept a connection."""
+    response_s: Annotated[Duration | None, GIVEN] = Field(None, alias="response")
+    """To begin its answer."""
+    idle_s: Annotated[Duration | None, GIVEN] = Field(None, alias="idle")
+    """Between two parts of an answer, or of a tunnel."""
 
 
 class RouteMatch(Section):
@@ -270,6 +350,12 @@ class RouteSettings(Section):
     """What happens to a path with %2F or %5C in it."""
     upgrades: Annotated[tuple[UpgradeToken, ...], GIVEN] = ("websocket",)
     """Protocols that a connection may become; [] for none."""
+    strip_prefix: Annotated[Prefix | None, GIVEN] = None
+    """What is cut off the path: with /api, /api/users is /users to the app."""
+    rewrite: Annotated[PathStart | None, GIVEN] = None
+    """What takes the place of the path that the route names: with /v2, /api/users is /v2/users."""
+    timeouts: RouteTimeouts = RouteTimeouts()
+    """How long the app may take here."""
 
 
 class Settings(Section):

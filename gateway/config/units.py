@@ -33,6 +33,7 @@ _RATE = re.compile(r"([0-9]{1,9})/([0-9]{1,4})?(second|minute|hour|day)s?")
 _WINDOW_S = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
 
 _COUNT = re.compile(r"[0-9]{1,9}")
+_MOST_FEW = 10
 
 
 def duration_s(text: str) -> float:
@@ -88,6 +89,14 @@ def count(text: str) -> int:
     number = int(text) if _COUNT.fullmatch(text) else 0
     if not number:
         raise ValueError("expected a whole number from 1 to 999999999")
+    return number
+
+
+def few(text: str) -> int:
+    """A whole number from 0 to 10. Raises `ValueError`."""
+    number = int(text) if _COUNT.fullmatch(text) else _MOST_FEW + 1
+    if number > _MOST_FEW:
+        raise ValueError(f"expected a whole number from 0 to {_MOST_FEW}")
     return number
 
 
@@ -156,6 +165,11 @@ RateText = Annotated[
 
 Count = Annotated[int, of_text(count), WithJsonSchema({"type": "integer", "minimum": 1})]
 """A whole number from 1 up."""
+
+Few = Annotated[
+    int, of_text(few), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": _MOST_FEW})
+]
+"""A small number, or none."""
 
 Flag = Annotated[bool, PlainValidator(flag), WithJsonSchema({"type": "boolean"})]
 """True or false."""

@@ -5,27 +5,19 @@ Times are seconds of a clock that does not go back.
 """
 
 from collections.abc import Sequence
-from enum import Enum, StrEnum, auto
+from enum import Enum, auto
 from functools import lru_cache
 from hashlib import blake2b
 from math import inf
 from typing import NamedTuple
+
+from gateway.messages import Balance
 
 _LEAST_SHARE = 0.1
 """Of a server that has just come back: enough to prove itself, little enough to fail cheaply."""
 
 _REMEMBERED_CALLERS = 4096
 _FRACTIONS = 1 << 64
-
-
-class Balance(StrEnum):
-    """How requests are spread over the servers of an upstream."""
-
-    ROUND_ROBIN = "round-robin"
-    LEAST_CONNECTIONS = "least-connections"
-    """Whoever has the fewest requests under way."""
-    BY_ISSUER = "by-issuer"
-    """The same server for the same caller, for as long as that server is there."""
 
 
 class Policy(NamedTuple):
@@ -160,8 +152,8 @@ class Member:
 class Group:
     """The servers of one upstream."""
 
-    def __init__(self, names: Sequence[str], balance: Balance, policy: Policy) -> None:
-        self.members = tuple(map(Member, names))
+    def __init__(self, members: Sequence[Member], balance: Balance, policy: Policy) -> None:
+        self.members = tuple(members)
         self._balance = balance
         self._policy = policy
         self._has_trouble = False

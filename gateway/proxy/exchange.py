@@ -137,7 +137,7 @@ class Exchange:
         """Send the request and stream the answer; see `gateway.proxy.attempts.Work`."""
         pump: asyncio.Task[None] | None = None
         try:
-            answer = upstream.ask(self._head(), self.outbound.method, self._interim)
+            answer = upstream.ask(self._head(server), self.outbound.method, self._interim)
             if self._sent_body:
                 upstream.expect_within(self._timeouts.response_s)
             else:
@@ -166,9 +166,11 @@ class Exchange:
                     upstream.abort()
                 server.pool.give_back(upstream)
 
-    def _head(self) -> bytes:
+    def _head(self, server: Server) -> bytes:
         outbound = self.outbound
         line = f"{outbound.method} {outbound.target.wire} HTTP/1.1\r\n".encode("ascii")
+        if outbound.route.rewrites_host:
+            line += server.host_line
         return b"".join((line, outbound.fields, self._framing.field, b"\r\n"))
 
     # --- the request's body --------------------------------------------------------------------

@@ -177,7 +177,7 @@ class RequestFields:
         host = head.headers.get("Host") or self._public_host
         parts = [
             self._kept_lines(head, route),
-            self._hop_block(host, client.text, scheme),
+            self._hop_block(host, client.text, scheme, route.hidden_prefix, route.rewrites_host),
             head.request_id.encode("ascii"),
             _CRLF,
         ]

@@ -15,9 +15,23 @@ class ForwardedAs(StrEnum):
     """Forwarded (RFC 7239)."""
 
 
-def hop_block(forwarded: ForwardedAs, host: str, client: str, scheme: str) -> bytes:
-    """Field lines, serialised; they end where the request's id belongs."""
-    lines = [f"Host: {host}", "Via: 1.1 gateway"]
+def hop_block(
+    forwarded: ForwardedAs,
+    host: str,
+    client: str,
+    scheme: str,
+    hidden_prefix: str,
+    rewrites_host: bool,
+) -> bytes:
+    """
+    Field lines, serialised; they end where the request's id belongs.
+
+    ``hidden_prefix`` is what the app does not see of the path. Where Host is rewritten, who knows
+    the server adds it.
+    """
+    lines = ["Via: 1.1 gateway"] if rewrites_host else [f"Host: {host}", "Via: 1.1 gateway"]
+    if hidden_prefix:
+        lines.append(f"X-Forwarded-Prefix: {hidden_prefix}")
     if client == UNIX:
         client = "unknown"  # RFC 7239 section 6.2
     if forwarded is not ForwardedAs.X_FORWARDED:

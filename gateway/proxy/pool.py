@@ -75,7 +75,7 @@ class UpstreamPool:
         await self._reserve(within_s)
         try:
             async with asyncio.timeout(within_s):
-                connection = await self._connect(self._make)
+                connection = await self._connect(self.make)
         except TimeoutError as error:
             self._unreserve()
             raise UpstreamTimeout("connect") from error
@@ -116,7 +116,8 @@ class UpstreamPool:
         for connection in tuple(self._open):
             connection.abort()
 
-    def _make(self) -> UpstreamConnection:
+    def make(self) -> UpstreamConnection:
+        """A connection to be; the pool counts it once it was handed out."""
         return UpstreamConnection(self._loop, self._deadlines, self._outbox, self._lost)
 
     def _lost(self, connection: UpstreamConnection) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gateway.errors import UpstreamBusy, UpstreamDown
-from gateway.messages import Outbound
-from gateway.proxy.balance import Balance, Group, Member, Policy
-from gateway.proxy.pool import UpstreamPool
+from gateway.messages import Balance, Outbound
+from gateway.proxy.balance import Group, Member, Policy
+from gateway.proxy.health import HealthCheck, Subject, watch
+from gateway.proxy.pool import Connect, UpstreamPool
 from gateway.proxy.restraint import CircuitBreaker, RetryBudget
 
 _log = logging.getLogger(__name__)
@@ -22,6 +23,15 @@ class Server(NamedTuple):
 
     member: Member
     pool: UpstreamPool
+    connect: Connect
+    authority: str
+    host_line: bytes
+    """``Host`` as the server itself would have it."""
+
+    @classmethod
+    def of(cls, name: str, authority: str, connect: Connect, pool: UpstreamPool) -> "Server":
+        """A server that is called ``name`` in logs."""
+        return cls(Member(name), pool, connect, authority, f"Host: {authority}\r\n".encode())
 
 
 class Rules(NamedTuple):
@@ -32,6 +42,7 @@ class Rules(NamedTuple):
     retries: int = 1
     max_in_flight: int | None = None
     circuit: CircuitBreaker | None = None
+    health: HealthCheck | None = None
 
 
 class Upstream:
@@ -40,18 +51,15 @@ class Upstream:
     def __init__(
         self,
         name: str,
-        pools: Sequence[tuple[str, UpstreamPool]],
+        servers: Sequence[Server],
         rules: Rules,
         loop: asyncio.AbstractEventLoop,
         count: Callable[[str, str], None],
     ) -> None:
         self.name = name
         self.retries = rules.retries
-        self._group = Group([name for name, _ in pools], rules.balance, rules.policy)
-        self.servers = tuple(
-            Server(member, pool)
-            for member, (_, pool) in zip(self._group.members, pools, strict=True)
-        )
+        self.servers = tuple(servers)
+        self._group = Group([server.member for server in servers], rules.balance, rules.policy)
         self._by_member = {server.member: server for server in self.servers}
         self._only = self.servers[0] if len(self.servers) == 1 else None
         self._is_by_caller = rules.balance is Balance.BY_ISSUER
@@ -62,8 +70,10 @@ class Upstream:
         """Whether it matters how requests end; see `answered`."""
         self._budget = RetryBudget()
         self._requests = 0
+        self._health = rules.health if self._only is None else None
         self._loop = loop
         self._count = count
+        self._tasks: list[asyncio.Task[None]] = []
 
     # --- which server --------------------------------------------------------------------------
 
@@ -123,16 +133,35 @@ class Upstream:
 
     def start(self) -> None:
         """Begin what goes on beside the requests."""
+        if self._health is not None:
+            self._tasks = [
+                self._loop.create_task(self._watch(self._health, server)) for server in self.servers
+            ]
+
+    async def _watch(self, check: HealthCheck, server: Server) -> None:
+        def tell(is_well: bool) -> None:
+            if self._group.checked(server.member, self._loop.time(), is_well=is_well):
+                word = "well again" if is_well else "ill"
+                _log.warning("upstream %s: %s is %s", self.name, server.member.name, word)
+
+        await watch(check, Subject(server.authority, server.connect, server.pool.make), tell)
 
     def retire(self) -> None:
         """No more requests will come; those under way finish."""
+        self._stop()
         for server in self.servers:
             server.pool.retire()
 
     async def aclose(self) -> None:
         """Close every connection at once."""
+        self._stop()
         for server in self.servers:
             server.pool.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
 
 
 def _key(outbound: Outbound) -> str:

@@ -1,8 +1,10 @@
 """An app behind the gateway that writes down every byte it is sent, and answers as it is told."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import h11
@@ -35,7 +37,10 @@ class Upstream:
     ``streams`` maps paths to handlers that get the connection itself as soon as the head is there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, socket: Path | None = None, tls: ssl.SSLContext | None = None) -> None:
+        """On a unix ``socket`` instead, or with ``tls``."""
+        self._socket = socket
+        self._tls = tls
         self.seen: list[Seen] = []
         self.raw = b""
         """All bytes ever received."""
@@ -63,8 +68,11 @@ class Upstream:
 
     async def start(self, port: int = 0) -> None:
         """Listen; on the port of before, if it was stopped."""
+        if self._socket is not None:
+            self._server = await asyncio.start_unix_server(self._accept, self._socket)
+            return
         self._server = await asyncio.start_server(
-            self._accept, "127.0.0.1", port or self.port, reuse_address=True
+            self._accept, "127.0.0.1", port or self.port, reuse_address=True, ssl=self._tls
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -160,9 +168,11 @@ async def _greet(_: Seen, writer: asyncio.StreamWriter) -> None:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Upstream]:
+async def serving(
+    *, socket: Path | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Upstream]:
     """A running `Upstream`."""
-    upstream = Upstream()
+    upstream = Upstream(socket=socket, tls=tls)
     await upstream.start()
     try:
         yield upstream

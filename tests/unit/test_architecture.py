@@ -39,6 +39,7 @@ LINES = {
         proxy.http1 proxy.outbox proxy.listen proxy.activation proxy.entrance
         proxy.deadlines proxy.tasks proxy.upstream proxy.pool proxy.plane proxy.exchange
         proxy.upstreams proxy.attempts proxy.tunnel proxy.tunnels
+        proxy.connect proxy.health
         proxy.client_writer proxy.strictness proxy.inbox proxy.parting proxy.downstream
         pages.* telemetry.* admin.*
     """,

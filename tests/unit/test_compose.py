@@ -96,7 +96,7 @@ def test_the_config_names_the_services(settings: Settings) -> None:
     assert "live" == settings.magic.mode
     assert [("0.0.0.0", 8080)] == [tuple(address) for address in settings.server.listen]
     assert "redis://redis:6379/0" == settings.redis.url.get_secret_value()
-    assert [("app", 3000)] == [tuple(server) for server in settings.upstreams["app"].servers]
+    assert ["http://app:3000"] == [str(server) for server in settings.upstreams["app"].servers]
 
 
 def test_the_health_check_asks_the_private_listener(settings: Settings) -> None:

@@ -122,6 +122,15 @@ async def test_an_admitted_request_carries_all_that_goes_upstream() -> None:
     assert [CLIENT] == told(outbound, "X-Forwarded-For")
 
 
+async def test_a_path_may_be_another_upstream() -> None:
+    """It is matched, limited and logged as the client wrote it."""
+    moved = replace(PUBLIC, path="/api/*", prefix="/api", new_prefix="/v2", hidden_prefix="/api")
+    journey = Journey()
+    outbound = await house(moved).pipeline.admit(request_head(target="/api/x?y"), journey)
+    assert ("/v2/x?y", "/api/x") == (outbound.target.wire, journey.path)
+    assert ["/api"] == told(outbound, "X-Forwarded-Prefix")
+
+
 # --- the order of the stages ----------------------------------------------------------------------
 
 

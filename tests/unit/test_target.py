@@ -11,6 +11,7 @@ from gateway.errors import BadHost, BadTarget
 from gateway.target import (
     Authority,
     canonical_target,
+    moved,
     other_readings,
     parse_authority,
     split_absolute,
@@ -412,3 +413,64 @@ def test_any_host_is_read_or_refused(text: str) -> None:
 def test_escaped_reserved_characters_are_read_decoded(path: str, expected: str) -> None:
     """Apps decode them, so a route for the plain spelling must not be passed by."""
     assert expected in other_readings(path)
+
+
+# --- another prefix upstream -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "prefix", "new_prefix", "expected"),
+    [
+        pytest.param("/api/users", "/api", "", "/users", id="cut-off"),
+        pytest.param("/api", "/api", "", "/", id="nothing-is-left"),
+        pytest.param("/api/", "/api", "", "/", id="a-slash-is-left"),
+        pytest.param("/api?x=/api", "/api", "", "/?x=/api", id="the-query-stays"),
+        pytest.param("/api/api/x", "/api", "", "/api/x", id="cut-off-once"),
+        pytest.param("/api/users", "/api", "/v2", "/v2/users", id="replaced"),
+        pytest.param("/api", "/api", "/v2", "/v2", id="replaced-as-a-whole"),
+        pytest.param("/users?a", "", "/v2", "/v2/users?a", id="put-in-front"),
+        pytest.param("/", "", "/v2", "/v2/", id="put-in-front-of-the-root"),
+        pytest.param("/api/a%2Fb", "/api", "", "/a%2Fb", id="an-encoded-slash-stays-one"),
+        pytest.param("/apis/users", "/api", "", REFUSED, id="not-at-a-slash"),
+        pytest.param("/other", "/api", "", REFUSED, id="not-there"),
+        pytest.param("/", "", "/a/..", REFUSED, id="dots-in-the-new-one"),
+        pytest.param("/", "", "/%61", REFUSED, id="a-new-one-that-is-not-canonical"),
+    ],
+)
+def test_a_prefix_is_replaced(raw: str, prefix: str, new_prefix: str, expected: str | None) -> None:
+    """At a slash, once, and what comes out is canonical or refused."""
+    target = canonical_target(raw)
+    if expected is REFUSED:
+        with pytest.raises(BadTarget):
+            moved(target, prefix, new_prefix)
+    else:
+        assert canonical_target(expected) == moved(target, prefix, new_prefix)
+        assert expected == moved(target, prefix, new_prefix).wire
+
+
+@given(TEXT, st.integers(0, 4), st.sampled_from(["", "/v2", "/v2/x;y", "/%2F"]))
+@example("/api/..%2Fadmin", 1, "")
+@example("/api/%2Fevil.example", 1, "")
+@example("/api/;/admin", 1, "")
+def test_replacing_a_prefix_opens_nothing(raw: str, segments: int, new_prefix: str) -> None:
+    """
+    Whatever was canonical is canonical still, or is refused; no reading of it begins with ``//``.
+
+    Cut first and cleaned later, ``/api/..;/admin`` became ``/admin`` (CVE-2026-48020).
+    """
+    try:
+        target = canonical_target(raw)
+        other_readings(target.path)
+    except BadTarget:
+        return
+    prefix = "/".join(target.path.split("/")[: segments + 1]).removesuffix("/")
+    try:
+        new = moved(target, prefix, new_prefix)
+    except BadTarget:
+        return
+    assert new == canonical_target(new.wire)
+    assert new.path == (new_prefix + target.path[len(prefix) :] or "/")
+    assert new.wire[len(new.path) :] == target.wire[len(target.path) :]
+    for reading in (new.path, *other_readings(new.path)):
+        assert not reading.startswith("//")
+        assert not {".", ".."} & set(reading.split("/"))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.client_ip import UNIX_PEER
 from gateway.config import addresses
-from gateway.config.addresses import Address
+from gateway.config.addresses import Address, Server
 
 
 @pytest.mark.parametrize(
@@ -103,28 +103,54 @@ def test_optional_origin(text: str, expected: str | None) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        pytest.param("http://127.0.0.1:3000", Address("127.0.0.1", 3000), id="host-and-port"),
-        pytest.param("http://app", Address("app", 80), id="the-port-of-http"),
-        pytest.param("http://[::1]:3000/", Address("::1", 3000), id="ipv6-and-a-slash"),
+        pytest.param("http://127.0.0.1:3000", Server("http", "127.0.0.1", 3000), id="host-port"),
+        pytest.param("http://app", Server("http", "app", 80), id="the-port-of-http"),
+        pytest.param("HTTP://App:080", Server("http", "app", 80), id="another-spelling"),
+        pytest.param("http://[::1]:3000/", Server("http", "::1", 3000), id="ipv6-and-a-slash"),
+        pytest.param("https://app", Server("https", "app", 443), id="the-port-of-https"),
+        pytest.param("unix:/run/a.sock", Server("unix", "", 0, "/run/a.sock"), id="unix"),
     ],
 )
-def test_server(text: str, expected: Address) -> None:
-    """An app is found at a host and a port."""
+def test_server(text: str, expected: Server) -> None:
+    """An app is found at a host and a port, or at a socket."""
     assert expected == addresses.server(text)
+    assert expected == addresses.server(str(expected))
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "expected"),
     [
-        pytest.param("https://app:443", "https: is not supported yet", id="tls"),
-        pytest.param("unix:/run/app.sock", "unix: is not supported yet", id="a-unix-socket"),
-        pytest.param("app:3000", "expected http://host:port", id="no-scheme"),
-        pytest.param("http://app:3000/api", "expected http://host:port", id="a-path"),
+        ("http://app:3000", "app:3000"),
+        ("http://app:80", "app"),
+        ("https://app:443", "app"),
+        ("https://app:80", "app:80"),
+        ("http://[::1]", "[::1]"),
+        ("http://[::1]:81", "[::1]:81"),
+        ("unix:/run/app.sock", "localhost"),
     ],
 )
-def test_no_server(text: str, message: str) -> None:
-    """What this version cannot reach is told apart from what nobody can."""
-    with pytest.raises(ValueError, match=message):
+def test_authority(text: str, expected: str) -> None:
+    """What Host says to a server that is asked under its own name."""
+    assert expected == addresses.server(text).authority
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("app:3000", id="no-scheme"),
+        pytest.param("ftp://app", id="another-scheme"),
+        pytest.param("http://app:3000/api", id="a-path"),
+        pytest.param("https://user@app", id="userinfo"),
+        pytest.param("http://app:0", id="any-port"),
+        pytest.param("unix:", id="no-socket"),
+        pytest.param("unix:run/app.sock", id="a-relative-socket"),
+        pytest.param("unix:/run/app\0.sock", id="a-control-character"),
+        pytest.param(f"unix:/{'a' * 107}", id="a-path-that-is-too-long"),
+    ],
+)
+def test_no_server(text: str) -> None:
+    """What cannot be reached is refused by saying what can."""
+    with pytest.raises(ValueError, match="expected http://host:port, https://host:port or unix:/"):
         addresses.server(text)
 
 
@@ -139,7 +165,8 @@ def test_addresses_are_read_as_they_are_written(host: str, port: int) -> None:
     """Writing and reading gives the same address."""
     address = Address(host, port)
     assert address == addresses.listen(str(address))
-    assert address == addresses.server(addresses.server_text(address))
+    server = Server("http", *address)
+    assert server == addresses.server(str(server))
     assert addresses.origin(f"http://{address}") == addresses.origin(
         addresses.origin(f"http://{address}")
     )

@@ -169,6 +169,52 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
             ["3: routes[0].match.path: lies under server.prefix, the gateway's own"],
             id="a-route-over-our-own-pages",
         ),
+        pytest.param(
+            f"routes: [{{name: a, {ROUTE}, strip_prefix: /a, rewrite: /b}}]",
+            ["1: routes[0].strip_prefix: has no place beside rewrite"],
+            id="a-prefix-that-is-replaced-in-two-ways",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /ab/*}, upstream: app, strip_prefix: /a}]",
+            ["1: routes[0].strip_prefix: is not the beginning of match.path"],
+            id="a-prefix-that-is-not-there",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /*}, upstream: app, strip_prefix: /a}]",
+            ["1: routes[0].strip_prefix: is not the beginning of match.path"],
+            id="a-prefix-that-is-not-always-there",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /a/b}, upstream: app, strip_prefix: /a},"
+            " {name: b, match: {path: /b/*}, upstream: app, strip_prefix: /b},"
+            " {name: c, match: {path: /c/*}, upstream: app, rewrite: /}]",
+            [],
+            id="prefixes-that-are-there",
+        ),
+        pytest.param(
+            "upstreams: {app: {servers: ['http://a', 'http://A:80', 'http://b', 7, 'http://b/x']}}",
+            [
+                *(
+                    f"1: upstreams.app.servers[{place}]: expected http://host:port,"
+                    " https://host:port or unix:/path/of/socket"
+                    for place in (3, 4)
+                ),
+                "1: upstreams.app.servers[1]: same server as upstreams.app.servers[0]",
+            ],
+            id="a-server-in-two-spellings",
+        ),
+        pytest.param(
+            "upstreams: {app: {servers: ['http://a'], tls: {server_name: b}},"
+            " b: {servers: ['http://b'], tls: {}}}",
+            ["1: upstreams.app.tls: needs a server at https://"],
+            id="tls-without-tls",
+        ),
+        pytest.param(
+            "upstreams: {app: {servers: ['HTTPS://a'], tls: {key: k}},"
+            " b: {servers: ['https://b'], tls: {certificate: c, key: k}}}",
+            ["1: upstreams.app.tls.key: needs a certificate beside it"],
+            id="a-key-without-certificate",
+        ),
     ],
 )
 def test_checks(complaints: Complain, text: str, expected: list[str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config.compile import routes
 from gateway.config.schema import Settings
-from gateway.messages import Auth, Limit, Route
+from gateway.messages import Auth, Limit, Route, UpstreamTimeouts
 
 Read = Callable[..., Settings]
 
@@ -65,3 +65,53 @@ def test_limits(read: Read, limits: str, named: str, expected: tuple[Limit, ...]
     text = f"{limits}routes: [{{name: a, match: {{path: /a}}, upstream: app{named}}}]"
     (route,) = routes(read(text))
     assert expected == route.limits
+
+
+def _only(read: Read, route: str, upstream: str = "") -> Route:
+    """The one route of a config with an upstream of these keys."""
+    text = f"upstreams: {{app: {{servers: ['http://a']{upstream}}}}}\n"
+    (made,) = routes(read(f"{text}routes: [{{name: a, upstream: app, {route}}}]"))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("upstream", "route", "expected"),
+    [
+        pytest.param("", "", (2, 30, 300), id="the-usual"),
+        pytest.param("{connect: 1s, idle: 9s}", "", (1, 30, 9), id="the-upstreams"),
+        pytest.param("{connect: 1s}", "{response: 5m}", (1, 300, 300), id="the-routes-before-them"),
+        pytest.param("{idle: 1s}", "{connect: 7s, response: 8s, idle: 9s}", (7, 8, 9), id="all"),
+    ],
+)
+def test_timeouts(read: Read, upstream: str, route: str, expected: tuple[float, ...]) -> None:
+    """A route's own time-outs come before those of its upstream."""
+    made = _only(
+        read,
+        f"match: {{path: /a}}, timeouts: {route or '{}'}",
+        f", timeouts: {upstream or '{}'}",
+    )
+    assert UpstreamTimeouts(*expected) == made.timeouts
+
+
+@pytest.mark.parametrize(
+    ("route", "expected"),
+    [
+        pytest.param("match: {path: /a/*}", ("", "", ""), id="as-it-is"),
+        pytest.param("match: {path: /a/b/*}, strip_prefix: /a", ("/a", "", "/a"), id="stripped"),
+        pytest.param("match: {path: /a/*}, rewrite: /b/c", ("/a", "/b/c", ""), id="replaced"),
+        pytest.param("match: {path: /a/*}, rewrite: /", ("/a", "", ""), id="replaced-by-nothing"),
+        pytest.param("match: {path: /a}, rewrite: /b", ("/a", "/b", ""), id="one-path-for-another"),
+        pytest.param("match: {path: /a/}, rewrite: /b", ("/a", "/b", ""), id="a-slash-at-its-end"),
+        pytest.param("match: {path: /*}, rewrite: /b", ("", "/b", ""), id="all-below-another"),
+    ],
+)
+def test_prefixes(read: Read, route: str, expected: tuple[str, str, str]) -> None:
+    """What is replaced, by what, and what the app is told."""
+    made = _only(read, route)
+    assert expected == (made.prefix, made.new_prefix, made.hidden_prefix)
+
+
+@pytest.mark.parametrize(("keys", "expected"), [("", False), (", host: rewrite", True)])
+def test_host(read: Read, keys: str, expected: bool) -> None:
+    """An upstream says whose name it is asked under."""
+    assert expected is _only(read, "match: {path: /a}", keys).rewrites_host

@@ -62,6 +62,67 @@ Read = Callable[..., Settings]
             id="the-private-listener-on-every-address",
         ),
         pytest.param("admin: null", [], id="no-private-listener"),
+        pytest.param(
+            "upstreams: {app: {servers: ['https://a'], tls: {verify: false}}}",
+            [("unverified-tls", "upstreams.app.tls.verify")],
+            id="a-server-that-anybody-may-be",
+        ),
+        pytest.param(
+            "upstreams: {app: {servers: ['https://a', 'http://b']}}",
+            [("mixed-tls", "upstreams.app.servers")],
+            id="one-server-in-the-clear",
+        ),
+        pytest.param(
+            "upstreams: {app: {servers: ['https://a', 'unix:/b']}}", [], id="one-on-this-machine"
+        ),
+        pytest.param(
+            "upstreams: {app: {servers: ['http://a'], health: {path: /x}}}",
+            [("checks-without-choice", "upstreams.app.health")],
+            id="nobody-else-to-ask",
+        ),
+        pytest.param(
+            "upstreams: {app: {servers: ['http://a', 'http://b'], health: {path: /x}}}",
+            [],
+            id="somebody-else-to-ask",
+        ),
+        *(
+            pytest.param(
+                f"routes: [{{name: a, match: {{path: {public}}}, auth: none, upstream: app, {how}}}"
+                ", {name: b, match: {path: /admin/*}, upstream: app}]",
+                [("private-by-another-path", "routes[0] (a)")] * found,
+                id=f"{public}-{how}",
+            )
+            for public, how, found in (
+                ("/pub/*", "strip_prefix: /pub", 1),
+                ("/pub/admin/x", "strip_prefix: /pub", 1),
+                ("/pub/*", "rewrite: /admin/x", 1),
+                ("/pub/*", "rewrite: /admin", 1),
+                ("/pub/*", "rewrite: /", 1),
+                ("/pub", "rewrite: /", 0),
+                ("/pub/*", "rewrite: /other", 0),
+                ("/pub/*", "rewrite: /administrator", 0),
+                ("/pub/assets/*", "strip_prefix: /pub", 0),
+            )
+        ),
+        pytest.param(
+            "upstreams: {app: {servers: ['http://a']}, other: {servers: ['http://b']}}\n"
+            "routes: [{name: a, match: {path: /p/*}, upstream: app, auth: none, rewrite: /},"
+            " {name: b, match: {path: /admin/*}, upstream: other}]",
+            [],
+            id="another-app",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /p/*}, upstream: app, rewrite: /},"
+            " {name: b, match: {path: /admin/*}, upstream: app}]",
+            [],
+            id="rewritten-but-not-public",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /p/*}, upstream: app, auth: none, rewrite: /x},"
+            " {name: b, match: {path: /b/*}, upstream: app, rewrite: /x/y}]",
+            [("private-by-another-path", "routes[0] (a)")],
+            id="both-rewritten",
+        ),
     ],
 )
 def test_lint(read: Read, text: str, expected: list[tuple[str, str]]) -> None:

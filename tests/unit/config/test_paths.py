@@ -60,6 +60,19 @@ def test_no_route_path(text: str, message: str) -> None:
         paths.route_path(text)
 
 
+@pytest.mark.parametrize(("text", "expected"), [("/", ""), ("/v2", "/v2"), ("/a/b", "/a/b")])
+def test_path_start(text: str, expected: str) -> None:
+    """What a path begins with ends in no slash: the rest begins with one."""
+    assert expected == paths.path_start(text)
+
+
+@pytest.mark.parametrize("text", ["", "v2", "/v2/", "//", "/a/../b", "/a?b", "/*"])
+def test_no_path_start(text: str) -> None:
+    """Nothing is put in front of a path that would make it another than it looks."""
+    with pytest.raises(ValueError, match=r"expected a path|no request can have"):
+        paths.path_start(text)
+
+
 @given(st.text(alphabet="/.%;*?#aA2eEfF5cC3\\ ", max_size=12).map(lambda tail: f"/{tail}"))
 def test_every_exact_path_is_canonical(text: str) -> None:
     """A path is refused, or it is the one that requests for it are matched by."""

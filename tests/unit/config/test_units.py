@@ -132,6 +132,19 @@ def test_flag(value: object, expected: bool) -> None:
     assert units.flag(value) is expected
 
 
+@pytest.mark.parametrize(("text", "expected"), [("0", 0), ("1", 1), ("10", 10)])
+def test_few(text: str, expected: int) -> None:
+    """None is a number too."""
+    assert expected == units.few(text)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "11", "1.0", "1e1", "many", "9999999999"])
+def test_not_few(text: str) -> None:
+    """Retries are few, or they are the problem."""
+    with pytest.raises(ValueError, match="expected a whole number from 0 to 10"):
+        units.few(text)
+
+
 @pytest.mark.parametrize("value", [1, 0, "yes", "no", "on", "True", "", None, [True]])
 def test_no_flag(value: object) -> None:
     """Nothing else is true or false: a switch that is misread is a hole."""

@@ -55,6 +55,9 @@ WRITTEN: Fields = [
 ]
 """What every app is told, whoever asks."""
 
+MOVED = replace(PUBLIC, prefix="/api", hidden_prefix="/api")
+NAMED = replace(PUBLIC, rewrites_host=True)
+
 PUNCTUATION = "!#$%&'*+-.^_`|~"
 """What a field name may hold beside letters and digits (RFC 9110 section 5.6.2)."""
 
@@ -551,3 +554,18 @@ def test_lines_of_many_people_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) 
     assert len(fields._users) <= 3
     assert first == [fields._identity_block(user) for user in people]
     assert fields._identity_block(people[-1]) is fields._identity_block(people[-1])
+
+
+def test_an_app_is_told_what_was_cut_off() -> None:
+    """By us alone: what a client says about it is dropped."""
+    seen = forwarded(("X-Forwarded-Prefix", "/evil"), ("X_Forwarded_Prefix", "/e"), route=MOVED)
+    assert [("X-Forwarded-Prefix", "/api")] == [
+        (name, value) for name, value in seen if fold(name) == "x-forwarded-prefix"
+    ]
+
+
+def test_a_server_is_asked_under_its_own_name() -> None:
+    """Its name is added when it is chosen; what the client asked for is told beside it."""
+    seen = forwarded(route=NAMED)
+    assert "Host" not in dict(seen)
+    assert HOST == dict(seen)["X-Forwarded-Host"]

@@ -1,0 +1,214 @@
+"""How a connection to a server is made: TCP, TLS or a unix socket."""
+
+import asyncio
+import logging
+import os
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from aiohappyeyeballs import AddrInfoType, start_connection
+
+from gateway.errors import StartError
+from gateway.proxy.pool import Connect
+from gateway.proxy.upstream import UpstreamConnection
+
+_log = logging.getLogger(__name__)
+
+_NEXT_ADDRESS_S = 0.25
+"""Until the next address is tried beside the one that has not answered (RFC 8305 section 5)."""
+
+Make = Callable[[], UpstreamConnection]
+LookUp = Callable[[str, int], Awaitable[Sequence[AddrInfoType]]]
+"""All addresses of a name. Raises `OSError`."""
+
+
+class _Known(NamedTuple):
+    addresses: Sequence[AddrInfoType]
+    until_s: float
+
+
+class Resolver:
+    """
+    Addresses of names, asked for again every ``ttl_s``, so that new connections follow the DNS.
+
+    A resolver that fails, or is slow, changes nothing: the last answer holds.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        look_up: LookUp | None = None,
+        ttl_s: float = 5.0,
+        patience_s: float = 0.5,
+    ) -> None:
+        self._loop = loop
+        self._look_up = look_up or self._ask_system
+        self._ttl_s = ttl_s
+        self._patience_s = patience_s
+        self._known: dict[tuple[str, int], _Known] = {}
+        self._asking: dict[tuple[str, int], asyncio.Task[Sequence[AddrInfoType]]] = {}
+        self._turn = 0
+
+    async def addresses(self, host: str, port: int) -> list[AddrInfoType]:
+        """
+        The addresses of ``host``, those of one family in another order each time.
+
+        Raises `OSError` for a name that was never found.
+        """
+        found = await self.current(host, port)
+        self._turn += 1
+        families = dict.fromkeys(entry[0] for entry in found)
+        by_family = [[entry for entry in found if entry[0] == family] for family in families]
+        return [
+            entry
+            for group in by_family
+            for entry in (*group[self._turn % len(group) :], *group[: self._turn % len(group)])
+        ]
+
+    async def current(self, host: str, port: int) -> Sequence[AddrInfoType]:
+        """The addresses of ``host``, as the resolver gives them. Raises `OSError`."""
+        key = host, port
+        known = self._known.get(key)
+        if known is not None and self._loop.time() < known.until_s:
+            return known.addresses
+        if key not in self._asking:
+            self._asking[key] = self._loop.create_task(self._ask(key))
+        asking = asyncio.shield(self._asking[key])
+        if known is None:
+            return await asking
+        with suppress(OSError, TimeoutError):
+            return await asyncio.wait_for(asking, self._patience_s)
+        return known.addresses
+
+    async def _ask(self, key: tuple[str, int]) -> Sequence[AddrInfoType]:
+        try:
+            found = await self._look_up(*key)
+        except OSError:
+            known = self._known.get(key)
+            if known is None:
+                raise
+            found = known.addresses
+        finally:
+            del self._asking[key]
+        self._known[key] = _Known(found, self._loop.time() + self._ttl_s)
+        return found
+
+    async def _ask_system(self, host: str, port: int) -> Sequence[AddrInfoType]:
+        return await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+    def close(self) -> None:
+        """Ask no more."""
+        for task in self._asking.values():
+            task.cancel()
+
+
+class TlsFiles(NamedTuple):
+    """What TLS to a server is made with; empty for none."""
+
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    verify: bool = True
+
+
+class ClientTls:
+    """The TLS context for one upstream, made anew for new connections when its files change."""
+
+    def __init__(self, files: TlsFiles) -> None:
+        """Raises `StartError` where a file cannot be used: without its CA nobody is believed."""
+        self._files = files
+        try:
+            self._stamps = self._stamp()
+            self._context = self._load()
+        except (OSError, ValueError) as error:
+            raise StartError(f"TLS to an upstream: {_why(error, files)}") from error
+
+    def context(self) -> ssl.SSLContext:
+        """The context of now. Files that cannot be used change nothing."""
+        try:
+            stamps = self._stamp()
+            if stamps != self._stamps:
+                self._stamps = stamps
+                self._context = self._load()
+        except (OSError, ValueError) as error:
+            _log.warning("TLS files kept as they were: %s", _why(error, self._files))
+        return self._context
+
+    def _stamp(self) -> list[tuple[int, int, int]]:
+        paths = filter(None, self._files[:3])
+        return [(st.st_mtime_ns, st.st_ino, st.st_size) for st in map(os.stat, paths)]
+
+    def _load(self) -> ssl.SSLContext:
+        ca, certificate, key, verify = self._files
+        context = ssl.create_default_context(cafile=ca or None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        if certificate:
+            context.load_cert_chain(certificate, key or None)
+        if not verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+def _why(error: Exception, files: TlsFiles) -> str:
+    """The library does not say which file it could not read."""
+    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+    return f"{reason} ({', '.join(filter(None, files[:3]))})"
+
+
+def to_unix(loop: asyncio.AbstractEventLoop, path: str) -> Connect:
+    """Connects to the socket at ``path``."""
+
+    async def connect(make: Make) -> UpstreamConnection:
+        _, protocol = await loop.create_unix_connection(make, path)
+        return protocol
+
+    return connect
+
+
+def to_tcp(
+    loop: asyncio.AbstractEventLoop,
+    resolver: Resolver,
+    host: str,
+    port: int,
+    tls: ClientTls | None = None,
+    server_name: str | None = None,
+) -> Connect:
+    """Connects to ``host``; with ``tls``, to whom proves to be ``server_name``."""
+    expected = (server_name or host) if tls is not None else None
+
+    async def connect_to_address(make: Make) -> UpstreamConnection:
+        context = None if tls is None else tls.context()
+        _, protocol = await loop.create_connection(
+            make, host, port, ssl=context, server_hostname=expected
+        )
+        return protocol
+
+    async def connect_to_name(make: Make) -> UpstreamConnection:
+        context = None if tls is None else tls.context()
+        sock = await start_connection(
+            await resolver.addresses(host, port),
+            happy_eyeballs_delay=_NEXT_ADDRESS_S,
+            interleave=1,
+            loop=loop,
+        )
+        _, protocol = await loop.create_connection(
+            make, sock=sock, ssl=context, server_hostname=expected
+        )
+        return protocol
+
+    return connect_to_address if is_address(host) else connect_to_name
+
+
+def is_address(host: str) -> bool:
+    """Whether ``host`` needs no resolver."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
