@@ -52,3 +52,25 @@ except (RecursionError, ValueError):
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=25
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "alive\n", "")
+
+
+def test_keystores_are_left_out() -> None:
+    """
+    What nobody needs is not imported, and whoever does need it gets the real one.
+
+    In a process of its own, as the import happens only once.
+    """
+    program = """
+import sys
+import gateway.identity.magic, gateway.identity.minting
+assert not [name for name in sys.modules if name.startswith(("eth_keyfile", "py_ecc"))]
+try:
+    gateway.identity.minting.Account.encrypt(bytes(32), "password")
+except NotImplementedError:
+    import eth_keyfile
+    print(eth_keyfile.create_keyfile_json.__name__)
+"""
+    ended = subprocess.run(  # noqa: PLW1510 - the assertion shows what went wrong
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=25
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "create_keyfile_json\n", "")
