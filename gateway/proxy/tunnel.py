@@ -194,7 +194,7 @@ class _End(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.writing_paused = False
-        if not self.tunnel.is_ending:
+        if not (self.tunnel.is_ending or self.other.has_ended):
             self.other.transport.resume_reading()
 
     def eof_received(self) -> bool:

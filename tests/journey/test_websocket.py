@@ -9,12 +9,11 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.asyncio.server import Server
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from tests.fakes.http import fetch
-from tests.fakes.sockets import echoing, port_of
+from tests.fakes.sockets import echoing
 from tests.fakes.world import World, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -35,18 +34,18 @@ ROUTES = """
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def echo() -> AsyncIterator[Server]:
+async def echo() -> AsyncIterator[int]:
     """The app."""
-    async with echoing() as server:
-        yield server
+    async with echoing() as port:
+        yield port
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def around(tmp_path_factory: pytest.TempPathFactory, echo: Server) -> AsyncIterator[World]:
+async def around(tmp_path_factory: pytest.TempPathFactory, echo: int) -> AsyncIterator[World]:
     """A gateway before it."""
     async with world(
         tmp_path_factory.mktemp("gateway"),
-        more_upstreams=UPSTREAMS.format(port=port_of(echo)),
+        more_upstreams=UPSTREAMS.format(port=echo),
         more_routes=ROUTES,
     ) as running:
         yield running
