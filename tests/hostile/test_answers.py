@@ -1,0 +1,139 @@
+"""Every hostile answer, from a real app through a real gateway to a client with its own parser."""
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.fakes.http import connected
+from tests.fakes.upstream import Seen
+from tests.fakes.world import World, world
+from tests.hostile.answers import CASES, Case
+
+asynchronous = pytest.mark.asyncio(loop_scope="module")
+
+LONG_BYTES = 5000
+
+FAULTS: dict[str, str] = {
+    **dict.fromkeys(("line-status-99", "line-status-0"), "a status below 100 is passed on"),
+    **dict.fromkeys(
+        ("line-http-2.0", "line-http-0.9", "line-rtsp"), "the version of an answer is not looked at"
+    ),
+    "line-bare-lf-first": "llhttp skips any CR and LF before the status line",
+    "coding-in-1.0": "chunks in HTTP/1.0 are taken",
+    "trailers": "aiohttp's parser puts the last trailer into the next message",
+}
+"""Cases that do not pass yet, and why; each must go as soon as it does."""
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def small_world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """A world whose gateway has little patience with its app."""
+    async with world(
+        tmp_path_factory.mktemp("hostile"),
+        app_timeouts="{connect: 1s, response: 1s, idle: 1s}",
+        connections="8",
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def around(small_world: World) -> World:
+    """The world, as new."""
+    small_world.forget()
+    return small_world
+
+
+def _marked() -> list[object]:
+    return [
+        pytest.param(
+            case,
+            id=case.id,
+            marks=[pytest.mark.xfail(reason=FAULTS[case.id])] if case.id in FAULTS else [],
+        )
+        for case in CASES
+    ]
+
+
+def test_table() -> None:
+    """The table is long, no case of it hides another, and every fault is somebody's."""
+    assert len(CASES) >= 40
+    assert [name for name, times in Counter(case.id for case in CASES).items() if times > 1] == []
+    assert {case.id for case in CASES} >= FAULTS.keys()
+
+
+@asynchronous
+@pytest.mark.parametrize("case", _marked())
+async def test_verdict(case: Case, around: World) -> None:
+    """The client sees what the table says, and the next one sees nothing of it."""
+    around.app.answer("/public/a", case.raw, then_close=case.then_close)
+    await _judge(case, around)
+
+
+@asynchronous
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.id)
+        for case in CASES
+        if len(case.raw) < LONG_BYTES and case.id not in FAULTS
+    ],
+)
+async def test_in_single_octets(case: Case, around: World) -> None:
+    """
+    However its bytes are cut up, a good answer is the same.
+
+    A bad one may have begun when it goes wrong; then it breaks off. The next is untouched anyway.
+    """
+
+    async def trickle(_: Seen, writer: asyncio.StreamWriter) -> None:
+        for octet in case.raw:
+            writer.write(bytes([octet]))
+            await asyncio.sleep(0)
+        if case.then_close:
+            writer.close()
+
+    around.app.answers["/public/a"] = trickle
+    if not case.code:
+        await _judge(case, around)
+        return
+    async with connected(around.port) as client:
+        await client.send(_request(case))
+        await client.reader.read(1)
+    await _next_is_untouched(around)
+
+
+async def _judge(case: Case, around: World) -> None:
+    async with connected(around.port) as client:
+        await client.send(_request(case))
+        answer = await client.answer(case.method)
+        assert (case.status, case.is_complete) == (answer.status, answer.is_complete)
+        if not case.code:
+            assert case.body == answer.body
+        elif case.method != "HEAD":
+            assert case.code == answer.code
+        if case.is_complete and not case.code:
+            sent = [field for field in answer.headers if field[0] != "X-Request-Id"]
+            assert list(case.fields) == sent
+            assert case.reason is None or case.reason == answer.reason
+    await _next_is_untouched(around)
+
+
+def _request(case: Case) -> bytes:
+    return f"{case.method} /public/a HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+
+
+async def _next_is_untouched(around: World) -> None:
+    """Two more get their own answers, which no connection has seen before."""
+    for _ in range(2):
+        nonce = secrets.token_hex(8)
+        length = "Content-Length: 16\r\n"
+        around.app.answer(
+            "/public/next", f"HTTP/1.1 200 OK\r\n{length}X-T: {nonce}\r\n\r\n{nonce}".encode()
+        )
+        answer = await around.get("/public/next")
+        assert (200, nonce.encode(), True) == (answer.status, answer.body, answer.is_complete)
+        assert [("X-T", nonce), ("Content-Length", "16")] == answer.headers[:-1]
