@@ -20,7 +20,7 @@ from gateway.routing import RouteTable
 
 IDLE = 10_000
 _SPARE_DESCRIPTORS = 500
-_SETTLE_S = 1.5
+_SETTLE_S = 3.0
 _MIB = 1 << 20
 _STARTS = 3
 _BIG_BYTES = 1 << 30

@@ -1,5 +1,7 @@
 """Settings to the routes that the journey knows."""
 
+from typing import NamedTuple
+
 from gateway.config.schema import LimitSettings, RouteSettings, Settings, UpstreamSettings
 from gateway.messages import Limit, Route, UpstreamTimeouts
 
@@ -9,9 +11,19 @@ _DEFAULT = "default"
 def routes(settings: Settings) -> tuple[Route, ...]:
     """The routes of the file, in its order; the gateway's own pages are not among them."""
     limits = {name: limit(name, entry) for name, entry in settings.limits.items()}
-    return tuple(
-        _route(entry, limits, settings.upstreams[entry.upstream]) for entry in settings.routes
-    )
+    apps = {name: _app(entry) for name, entry in settings.upstreams.items()}
+    return tuple(_route(entry, limits, apps[entry.upstream]) for entry in settings.routes)
+
+
+class _App(NamedTuple):
+    """What routes take over from their upstream."""
+
+    timeouts: UpstreamTimeouts
+    rewrites_host: bool
+
+
+def _app(entry: UpstreamSettings) -> _App:
+    return _App(UpstreamTimeouts(**dict(entry.timeouts)), entry.host == "rewrite")
 
 
 def limit(name: str, entry: LimitSettings) -> Limit:
@@ -24,7 +36,7 @@ def limit(name: str, entry: LimitSettings) -> Limit:
     )
 
 
-def _route(entry: RouteSettings, limits: dict[str, Limit], upstream: UpstreamSettings) -> Route:
+def _route(entry: RouteSettings, limits: dict[str, Limit], app: _App) -> Route:
     named = entry.limits
     if named is None:
         named = (_DEFAULT,) if _DEFAULT in limits else ()
@@ -38,12 +50,12 @@ def _route(entry: RouteSettings, limits: dict[str, Limit], upstream: UpstreamSet
         limits=tuple(limits[name] for name in named),
         forward_credentials=entry.forward_credentials,
         keep_encoded_slashes=entry.encoded_slashes == "keep",
-        timeouts=_timeouts(entry, upstream),
+        timeouts=_timeouts(entry, app.timeouts),
         upgrades=frozenset(entry.upgrades),
         prefix=_prefix(entry),
         new_prefix=entry.rewrite or "",
         hidden_prefix=entry.strip_prefix or "",
-        rewrites_host=upstream.host == "rewrite",
+        rewrites_host=app.rewrites_host,
     )
 
 
@@ -54,10 +66,12 @@ def _prefix(entry: RouteSettings) -> str:
     return entry.strip_prefix or ""
 
 
-def _timeouts(route: RouteSettings, upstream: UpstreamSettings) -> UpstreamTimeouts:
+def _timeouts(route: RouteSettings, upstream: UpstreamTimeouts) -> UpstreamTimeouts:
     """Those of the route, and for the rest those of its upstream."""
-    named = {key: value for key, value in route.timeouts if value is not None}
-    return UpstreamTimeouts(**{**dict(upstream.timeouts), **named})
+    given = route.timeouts.model_fields_set
+    if not given:
+        return upstream
+    return upstream._replace(**{name: getattr(route.timeouts, name) for name in given})
 
 
 def _with_head(methods: frozenset[str] | None) -> frozenset[str] | None:
