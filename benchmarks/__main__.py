@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
-    names = [one.name for one in (*SCENARIOS, *SINGLES)]
+    names = [one.name for one in SCENARIOS] + [one.name for one in SINGLES]
     parser.add_argument("--seconds", type=float, default=2.0, help="of each window (default: 2)")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of windows (default: 3)")
     parser.add_argument("--connections", type=int, default=64, help="at one time (default: 64)")
