@@ -1,12 +1,13 @@
 """From settings to the apps behind the gateway."""
 
 import asyncio
+from functools import partial
 from typing import NamedTuple
 
 from gateway.config.addresses import Server as Address
 from gateway.config.schema import Settings, UpstreamSettings
 from gateway.proxy.balance import Policy
-from gateway.proxy.connect import ClientTls, Resolver, TlsFiles, to_tcp, to_unix
+from gateway.proxy.connect import ClientTls, Resolver, TlsFiles, is_address, to_tcp, to_unix
 from gateway.proxy.deadlines import Deadlines
 from gateway.proxy.health import HealthCheck
 from gateway.proxy.outbox import Outbox
@@ -50,7 +51,10 @@ def _upstream(name: str, entry: UpstreamSettings, shared: Shared) -> Upstream:
     for address in entry.servers:
         connect = _connector(address, entry, shared.loop, resolver, tls)
         pool = _pool(connect, shared, entry.connections)
-        servers.append(Server.of(str(address), address.authority, connect, pool))
+        look_up = None
+        if address.host and not is_address(address.host):
+            look_up = partial(resolver.current, address.host, address.port)
+        servers.append(Server.of(str(address), address.authority, connect, pool, look_up))
     return Upstream(name, servers, _rules(entry), shared.loop, shared.tally.add)
 
 

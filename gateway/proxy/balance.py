@@ -56,11 +56,14 @@ class Member:
         "_was_checked",
         "credit",
         "in_flight",
+        "is_doubted",
         "name",
     )
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.is_doubted = False
+        """Whether `answered` has something to change."""
         self.in_flight = 0
         """Requests under way; counted by whoever sends them."""
         self.credit = 0.0
@@ -103,6 +106,7 @@ class Member:
         """A request to it failed; whether it is ejected for that."""
         if self._state is _State.EJECTED:
             return False
+        self.is_doubted = True
         self._failures += 1
         is_enough = self._state is _State.ON_TRIAL or self._failures >= policy.eject_after
         if is_enough and may_eject:
@@ -123,6 +127,7 @@ class Member:
         if self._state is _State.EJECTED:
             return
         self._failures = 0
+        self.is_doubted = False
         if self._state is _State.ON_TRIAL:
             self._state = _State.WELL
             if now_s < self._until_s:  # it was asked as the last resort, and is back
@@ -158,7 +163,7 @@ class Group:
         self._policy = policy
         self._has_trouble = False
         """Whether some server is out, or on its way back: else nobody needs to look."""
-        self._turn = 0
+        self._turn = -1
         self._ranking = lru_cache(maxsize=_REMEMBERED_CALLERS)(self._rank)
 
     def choose(self, caller: str, now_s: float, tried: Sequence[Member] = ()) -> Member:
@@ -168,6 +173,9 @@ class Group:
         One that is out is asked where all that are in were ``tried``; one that was tried, where all
         were. With all servers out, all are in: it may be our own network that failed.
         """
+        if not self._has_trouble and not tried and self._balance is Balance.ROUND_ROBIN:
+            self._turn = (self._turn + 1) % len(self.members)
+            return self.members[self._turn]
         candidates = self._candidates(now_s, tried)
         if self._balance is Balance.BY_ISSUER:
             chosen = self._of(caller, candidates, now_s)

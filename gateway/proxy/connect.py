@@ -76,12 +76,13 @@ class Resolver:
         if known is not None and self._loop.time() < known.until_s:
             return known.addresses
         if key not in self._asking:
-            self._asking[key] = self._loop.create_task(self._ask(key))
-        asking = asyncio.shield(self._asking[key])
+            self._asking[key] = asking = self._loop.create_task(self._ask(key))
+            asking.add_done_callback(_look_at)
+        answer = asyncio.shield(self._asking[key])
         if known is None:
-            return await asking
+            return await answer
         with suppress(OSError, TimeoutError):
-            return await asyncio.wait_for(asking, self._patience_s)
+            return await asyncio.wait_for(answer, self._patience_s)
         return known.addresses
 
     async def _ask(self, key: tuple[str, int]) -> Sequence[AddrInfoType]:
@@ -100,10 +101,27 @@ class Resolver:
     async def _ask_system(self, host: str, port: int) -> Sequence[AddrInfoType]:
         return await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
-    def close(self) -> None:
-        """Ask no more."""
-        for task in self._asking.values():
-            task.cancel()
+
+class Departures:
+    """Which addresses a name has lost for good: some names have more than they tell at a time."""
+
+    def __init__(self, after_s: float) -> None:
+        self._after_s = after_s
+        self._seen_s: dict[str, float] = {}
+
+    def gone(self, found: Sequence[AddrInfoType], now_s: float) -> frozenset[str]:
+        """The addresses that have not been ``found`` for so long; each is told once."""
+        self._seen_s.update((str(entry[4][0]), now_s) for entry in found)
+        gone = [name for name, at_s in self._seen_s.items() if now_s - at_s >= self._after_s]
+        for name in gone:
+            del self._seen_s[name]
+        return frozenset(gone)
+
+
+def _look_at(task: asyncio.Task[Sequence[AddrInfoType]]) -> None:
+    """Whoever asked may have left: then nobody else hears of a failure."""
+    if not task.cancelled():
+        task.exception()
 
 
 class TlsFiles(NamedTuple):

@@ -7,7 +7,7 @@ is left in the pipe would be the next caller's answer (CVE-2026-71324).
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from contextlib import suppress
 
 from gateway.errors import UpstreamBusy, UpstreamTimeout, UpstreamUnreachable
@@ -110,6 +110,14 @@ class UpstreamPool:
     def usage(self) -> tuple[int, int]:
         """How many connections wait for a request, and how many carry one."""
         return len(self._idle), len(self._open) - len(self._idle)
+
+    def part_from(self, addresses: Container[str]) -> None:
+        """Use connections to these ``addresses`` no more; those in use finish."""
+        for connection in tuple(self._open):
+            transport = connection.transport
+            peer = transport.get_extra_info("peername") if transport is not None else None
+            if peer and peer[0] in addresses:
+                connection.abort() if connection in self._idle else connection.spoil()
 
     def close(self) -> None:
         """Close every connection."""

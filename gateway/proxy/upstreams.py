@@ -2,17 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
+
+from aiohappyeyeballs import AddrInfoType
 
 from gateway.errors import UpstreamBusy, UpstreamDown
 from gateway.messages import Balance, Outbound
 from gateway.proxy.balance import Group, Member, Policy
+from gateway.proxy.connect import Departures
 from gateway.proxy.health import HealthCheck, Subject, watch
 from gateway.proxy.pool import Connect, UpstreamPool
 from gateway.proxy.restraint import CircuitBreaker, RetryBudget
 
 _log = logging.getLogger(__name__)
+
+LookUp = Callable[[], Awaitable[Sequence[AddrInfoType]]]
+"""All addresses of one server. Raises `OSError`."""
 
 _GATEWAY_FAILURES = frozenset({502, 503, 504})
 """Answers by which an app, or a proxy before it, says that it cannot serve (RFC 9110, 15.6)."""
@@ -27,11 +34,21 @@ class Server(NamedTuple):
     authority: str
     host_line: bytes
     """``Host`` as the server itself would have it."""
+    look_up: LookUp | None
+    """Its addresses; None where they are its name."""
 
     @classmethod
-    def of(cls, name: str, authority: str, connect: Connect, pool: UpstreamPool) -> "Server":
+    def of(
+        cls,
+        name: str,
+        authority: str,
+        connect: Connect,
+        pool: UpstreamPool,
+        look_up: LookUp | None = None,
+    ) -> "Server":
         """A server that is called ``name`` in logs."""
-        return cls(Member(name), pool, connect, authority, f"Host: {authority}\r\n".encode())
+        host_line = f"Host: {authority}\r\n".encode()
+        return cls(Member(name), pool, connect, authority, host_line, look_up)
 
 
 class Rules(NamedTuple):
@@ -43,6 +60,8 @@ class Rules(NamedTuple):
     max_in_flight: int | None = None
     circuit: CircuitBreaker | None = None
     health: HealthCheck | None = None
+    dns_s: tuple[float, float] = (10.0, 30.0)
+    """How often names are looked up while nobody connects; until an address is gone for good."""
 
 
 class Upstream:
@@ -71,6 +90,7 @@ class Upstream:
         self._budget = RetryBudget()
         self._requests = 0
         self._health = rules.health if self._only is None else None
+        self._dns_s = rules.dns_s
         self._loop = loop
         self._count = count
         self._tasks: list[asyncio.Task[None]] = []
@@ -116,7 +136,8 @@ class Upstream:
         if status in _GATEWAY_FAILURES:
             self.failed(server)
             return
-        server.member.answered(self._loop.time())
+        if server.member.is_doubted:
+            server.member.answered(self._loop.time())
         if self._circuit is not None:
             self._circuit.answered()
 
@@ -133,10 +154,11 @@ class Upstream:
 
     def start(self) -> None:
         """Begin what goes on beside the requests."""
-        if self._health is not None:
-            self._tasks = [
-                self._loop.create_task(self._watch(self._health, server)) for server in self.servers
-            ]
+        for server in self.servers:
+            if self._health is not None:
+                self._tasks.append(self._loop.create_task(self._watch(self._health, server)))
+            if server.look_up is not None:
+                self._tasks.append(self._loop.create_task(self._follow(server, server.look_up)))
 
     async def _watch(self, check: HealthCheck, server: Server) -> None:
         def tell(is_well: bool) -> None:
@@ -145,6 +167,16 @@ class Upstream:
                 _log.warning("upstream %s: %s is %s", self.name, server.member.name, word)
 
         await watch(check, Subject(server.authority, server.connect, server.pool.make), tell)
+
+    async def _follow(self, server: Server, look_up: LookUp) -> None:
+        """Let go of connections to addresses that the server's name has lost."""
+        every_s, after_s = self._dns_s
+        departures = Departures(after_s)
+        while True:
+            with suppress(OSError):
+                found = await look_up()
+                server.pool.part_from(departures.gone(found, self._loop.time()))
+            await asyncio.sleep(every_s)
 
     def retire(self) -> None:
         """No more requests will come; those under way finish."""

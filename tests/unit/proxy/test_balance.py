@@ -251,7 +251,7 @@ def test_one_that_is_well_again_comes_back_slowly() -> None:
     for is_well in (False, True, True):
         servers.checked(servers.members[0], 0, is_well=is_well)
     assert 18 == pytest.approx(chosen(servers, 0, 200).count("a"), abs=2)
-    assert 100 == chosen(servers, 11, 200).count("a")
+    assert 100 == pytest.approx(chosen(servers, 11, 200).count("a"), abs=2)
 
 
 def test_where_all_are_ill_all_are_asked() -> None:
