@@ -11,12 +11,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 section 9.2.1;
 
 
 def refuse_cross_site(
-    method: str,
-    headers: Headers,
-    identity: Identity,
-    public_origin: str,
-    *,
-    is_upgrade: bool = False,
+    method: str, headers: Headers, identity: Identity, public_origin: str
 ) -> None:
     """
     Refuse a state-changing request that a page of another site made with our cookie.
@@ -25,18 +20,26 @@ def refuse_cross_site(
     section 7) or ``Sec-Fetch-Site`` (W3C Fetch Metadata). One of them must be there, and whatever
     is there must speak of us. A bearer token is never sent by a browser on its own.
 
-    An upgrade counts as state-changing, whatever its method: browsers let any page open a
-    WebSocket to any site, and always say in ``Origin`` which one did (RFC 6455 section 10.2).
-
     Raises `CrossSite`.
     """
-    if identity.method is not AuthMethod.SESSION or (method in _SAFE_METHODS and not is_upgrade):
+    if identity.method is not AuthMethod.SESSION or method in _SAFE_METHODS:
         return
-    if is_upgrade and "Origin" not in headers:
-        raise CrossSite("upgrade without Origin")
     if "Origin" not in headers and "Sec-Fetch-Site" not in headers:
         raise CrossSite("neither Origin nor Sec-Fetch-Site")
     refuse_foreign_page(headers, public_origin)
+
+
+def refuse_foreign_upgrade(headers: Headers, identity: Identity, public_origin: str) -> None:
+    """
+    Refuse a WebSocket that a page of another site opens with our cookie.
+
+    Browsers let any page open one to any site, with GET and with the cookie, and always say in
+    ``Origin`` which page did (RFC 6455 section 10.2). What else they say differs between them.
+
+    Raises `CrossSite`.
+    """
+    if identity.method is AuthMethod.SESSION and headers.getall("Origin", ()) != [public_origin]:
+        raise CrossSite("upgrade, and Origin is not ours")
 
 
 def refuse_foreign_page(headers: Headers, public_origin: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from gateway.access import refuse_cross_site
+from gateway.access import refuse_cross_site, refuse_foreign_upgrade
 from gateway.client_ip import (
     ClientIp,
     Vouched,
@@ -75,10 +75,10 @@ class Pipeline:
         identity = await self._authenticate(head, route)
         if identity is not None:
             journey.issuer, journey.auth_method = identity.user.issuer, identity.method
-            is_upgrade = head.upgrade != ""
-            refuse_cross_site(
-                head.method, head.headers, identity, self.public_origin, is_upgrade=is_upgrade
-            )
+            if head.upgrade:
+                refuse_foreign_upgrade(head.headers, identity, self.public_origin)
+            else:
+                refuse_cross_site(head.method, head.headers, identity, self.public_origin)
         fields = self.fields.rewrite(head, route, client, self._scheme(head), identity)
         return Outbound(route, head.method, forwarded, fields, identity, client)
 

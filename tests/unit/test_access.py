@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.access import refuse_cross_site
+from gateway.access import refuse_cross_site, refuse_foreign_upgrade
 from gateway.errors import CrossSite
 from tests.fakes.heads import multidict
 from tests.fakes.ports import SESSION_IDENTITY, TOKEN_IDENTITY
@@ -101,3 +101,30 @@ def test_a_bearer_token_is_never_sent_unasked(method: str) -> None:
     """No browser adds a bearer token on its own, so nothing needs to be said about the page."""
     assert is_allowed(method, ("Origin", "https://evil.example"), by_cookie=False)
     assert is_allowed(method, by_cookie=False)
+
+
+@pytest.mark.parametrize(
+    ("origins", "by_cookie", "expected"),
+    [
+        pytest.param([PUBLIC], True, True, id="our-own-page"),
+        pytest.param([], True, False, id="no-page"),
+        pytest.param(["https://evil.example"], True, False, id="another-site"),
+        pytest.param(["null"], True, False, id="a-sandboxed-page"),
+        pytest.param([PUBLIC, PUBLIC], True, False, id="said-twice"),
+        pytest.param([f"{PUBLIC}:443"], True, False, id="a-port-browsers-leave-out"),
+        pytest.param(["https://evil.example"], False, True, id="a-token-is-sent-on-purpose"),
+        pytest.param([], False, True, id="a-program-with-a-token"),
+    ],
+)
+def test_an_upgrade_with_a_cookie_comes_from_our_page(
+    origins: list[str], by_cookie: bool, expected: bool
+) -> None:
+    """Any page may open a WebSocket to us; its browser says in Origin which page it is."""
+    headers = multidict(*(("Origin", origin) for origin in origins))
+    identity = SESSION_IDENTITY if by_cookie else TOKEN_IDENTITY
+    try:
+        refuse_foreign_upgrade(headers, identity, PUBLIC)
+    except CrossSite:
+        assert not expected
+    else:
+        assert expected
