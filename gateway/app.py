@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from gateway import generation
@@ -50,6 +51,26 @@ _LOG_FLUSH_S = 0.1
 _FIRST_SWEEP_S = 0.02
 _RETIRE_S = 0.1
 """How often an old generation is looked at: is it still used?"""
+
+
+class Given(NamedTuple):
+    """What a process is handed by its supervisor, and makes for itself where there is none."""
+
+    seed: bytes
+    """Of the users of development mode."""
+    made_up_key: bytes
+    """Seals where the config names no key."""
+    sockets: Sequence[socket.socket] | None = None
+    """Listening already, see `bind_all`; without them the addresses of the config are bound."""
+    store_url: str | None = None
+    """Of an embedded server that runs already."""
+    client_id: str | None = None
+    """What Magic said that it is."""
+
+
+def alone() -> Given:
+    """What a process without supervisor has."""
+    return Given(secrets.token_bytes(32), secrets.token_bytes(32))
 
 
 class Gateway:
@@ -127,8 +148,9 @@ class Gateway:
         return snapshot.of(self._process.shared.tally, dropped, levels)
 
     async def drain(self) -> None:
-        """Stop accepting, and let what is under way finish in time."""
-        await self.plane.drain(self._current.settings.server.timeouts.drain_s)
+        """Stop accepting, and let what is under way finish in time; see `DataPlane.drain`."""
+        times = self._current.settings.server.timeouts
+        await self.plane.drain(times.drain_s, times.drain_delay_s or 0.0)
 
     async def aclose(self) -> None:
         """Close all generations."""
@@ -140,26 +162,26 @@ class Gateway:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, log_fd: int, sockets: Sequence[socket.socket] | None = None
+    settings: Settings, log_fd: int, given: Given | None = None
 ) -> AsyncIterator[Gateway]:
     """
     A gateway that serves until the context ends; then it drains.
 
-    ``log_fd`` takes the access log. ``sockets`` are listening already, see `bind_all`; without them
-    the gateway binds what ``server.listen`` names. Raises `StartError`, or `NotReached` where Magic
-    has to be asked for the client id.
+    ``log_fd`` takes the access log. Raises `StartError`, or `NotReached` where Magic has to be
+    asked for the client id.
     """
     require_c_parsers()
     require_coincurve()
+    given = given or alone()
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(_store(settings))
-        magic = await stack.enter_async_context(_magic(settings))
+        store = await stack.enter_async_context(_store(settings, given.store_url))
+        magic = await stack.enter_async_context(_magic(settings, given))
         deadlines = Deadlines(loop, _FIRST_SWEEP_S)
         stack.callback(deadlines.close)
         shared = Shared(loop, deadlines, Outbox(loop), Tally())
         tunnels = Tunnels(loop, time.time, shared.tally)
-        process = Process(shared, store, magic, LocalLimiter(), secrets.token_bytes(32), tunnels)
+        process = Process(shared, store, magic, LocalLimiter(), given.made_up_key, tunnels)
         watching = tunnels.watch(partial(sessions.ended, store))
         await stack.enter_async_context(_background(watching))
         log = await stack.enter_async_context(_access_log(log_fd, shared.tally))
@@ -171,7 +193,7 @@ async def running(
         gateway.admin_port = await stack.enter_async_context(private)
         stack.push_async_callback(gateway.drain)  # while it still says that it is not ready
         plane = gateway.plane
-        listening += bind_all(settings) if sockets is None else sockets
+        listening += bind_all(settings) if given.sockets is None else given.sockets
         for sock in listening:
             plane.closes(await listen.serve(loop, sock, lambda: ClientConnection(plane)))
         gateway.places = tuple(dict.fromkeys(map(listen.name_of, listening)))
@@ -226,19 +248,31 @@ async def _background(work: Coroutine[object, object, None]) -> AsyncIterator[No
 
 
 @asynccontextmanager
-async def _store(settings: Settings) -> AsyncIterator[Store]:
-    """The store; for ``embedded://`` together with its server."""
-    url = settings.redis.url.get_secret_value()
+async def _store(settings: Settings, embedded_url: str | None) -> AsyncIterator[Store]:
+    """The store; for ``embedded://`` together with its server, unless that runs already."""
     async with AsyncExitStack() as stack:
-        if url.startswith("embedded://"):
-            server = EmbeddedServer(_embedded_directory(url))
-            await server.start()
-            stack.push_async_callback(server.stop)
-            url = server.url
+        if embedded_url is None:
+            embedded_url = await stack.enter_async_context(embedded(settings))
+        url = embedded_url or settings.redis.url.get_secret_value()
         timeout_s = settings.redis.timeout_s
         store = RedisStore(connect(url, timeout_s), settings.redis.prefix, timeout_s)
         stack.push_async_callback(store.aclose)
         yield store
+
+
+@asynccontextmanager
+async def embedded(settings: Settings) -> AsyncIterator[str | None]:
+    """The URL of a server that runs until the context ends, where the config asks for one."""
+    url = settings.redis.url.get_secret_value()
+    if not url.startswith("embedded://"):
+        yield None
+        return
+    server = EmbeddedServer(_embedded_directory(url))
+    await server.start()
+    try:
+        yield server.url
+    finally:
+        await server.stop()
 
 
 def _embedded_directory(url: str) -> Path | None:
@@ -250,21 +284,36 @@ def _embedded_directory(url: str) -> Path | None:
 
 
 @asynccontextmanager
-async def _magic(settings: Settings) -> AsyncIterator[Magic]:
+async def _magic(settings: Settings, given: Given) -> AsyncIterator[Magic]:
     """Magic itself, or in development mode the one that is made up."""
     if settings.magic.mode == "development":
-        made_up = DevelopmentMagic(secrets.token_bytes(32))
+        made_up = DevelopmentMagic(given.seed)
         checker = SignatureChecker("development", DEVELOPMENT_AUDIENCE)
         yield Magic(made_up, checker, DEVELOPMENT_AUDIENCE, made_up)
         return
-    secret_key = settings.magic.secret_key
-    if secret_key is None:
-        raise StartError("magic.secret_key is missing")
-    key = secret_key.get_secret_value()
-    api_url = settings.magic.api_url or MAGIC_API_URL
-    async with MagicApi(key, api_url, deadline_s=settings.magic.timeout_s) as api:
-        client_id = settings.magic.client_id or await _ask_client_id(api)
+    key = _secret_key(settings)
+    async with _api(settings) as api:
+        client_id = settings.magic.client_id or given.client_id or await _ask_client_id(api)
         yield Magic(api, SignatureChecker(key, client_id), client_id, None)
+
+
+async def client_id(settings: Settings) -> str | None:
+    """The client id that Magic has to be asked for, if it has to be. Raises `NotReached`."""
+    if settings.magic.mode == "development" or settings.magic.client_id:
+        return None
+    async with _api(settings) as api:
+        return await _ask_client_id(api)
+
+
+def _api(settings: Settings) -> MagicApi:
+    api_url = settings.magic.api_url or MAGIC_API_URL
+    return MagicApi(_secret_key(settings), api_url, deadline_s=settings.magic.timeout_s)
+
+
+def _secret_key(settings: Settings) -> str:
+    if settings.magic.secret_key is None:
+        raise StartError("magic.secret_key is missing")
+    return settings.magic.secret_key.get_secret_value()
 
 
 async def _ask_client_id(api: MagicApi) -> str:

@@ -5,6 +5,7 @@ Exit status: 0 yes, 1 the answer is no or the gateway cannot run here, 2 wrong u
 needed server was not reached.
 """
 
+import asyncio
 import gc
 import os
 import sys
@@ -28,6 +29,7 @@ from gateway.config.schema import Settings
 from gateway.config.source import ConfigFile
 from gateway.demo import demo as run_demo
 from gateway.errors import ConfigError, NotReached, StartError
+from gateway.supervisor import supervise, workers_of
 from gateway.telemetry import logs
 
 EXIT_NO, EXIT_CONFIG, EXIT_NOT_REACHED = 1, 2, 3
@@ -63,12 +65,15 @@ def run(path: Path) -> None:
     gc.freeze()  # what was imported is no garbage: with 10 000 routes, 0.2 s less to look through
     file = ConfigFile(path, os.environ)
     try:
-        settings, _ = file.load()
+        settings, config = file.load()
     except ConfigError as error:
         _fail_config(error)
     logs.set_up()
     try:
-        serve.run(serve.serve(settings, serve.announce, file))
+        if workers_of(settings) > 1:
+            asyncio.run(supervise(settings, config, file))
+        else:
+            serve.run(serve.serve(settings, serve.announce, file))
     except StartError as error:
         _fail(str(error), EXIT_NOT_REACHED if isinstance(error, NotReached) else EXIT_NO)
 

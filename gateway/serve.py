@@ -5,7 +5,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -27,6 +27,30 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     uvloop.run(work)
 
 
+class Stop:
+    """The first of some signals asks to drain, the second to end at once."""
+
+    def __init__(self, *signals: signal.Signals) -> None:
+        self._asked = asyncio.Event()
+        self._hurry: Callable[[], None] | None = None
+        for number in signals:
+            asyncio.get_running_loop().add_signal_handler(number, self.now)
+
+    def now(self) -> None:
+        """As a signal does."""
+        if self._asked.is_set() and self._hurry is not None:
+            self._hurry()
+        self._asked.set()
+
+    def then(self, hurry: Callable[[], None]) -> None:
+        """What the second signal does."""
+        self._hurry = hurry
+
+    async def wait(self) -> None:
+        """Until the first."""
+        await self._asked.wait()
+
+
 async def serve(
     settings: Settings, ready: Callable[[Gateway], None], file: ConfigFile | None = None
 ) -> None:
@@ -36,15 +60,13 @@ async def serve(
     ``ready`` is called once, when connections are accepted. ``file`` is where the settings are
     from: it is read again at SIGHUP and when it changes. Raises what `running` raises.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = Stop(signal.SIGTERM, signal.SIGINT)
     if file is not None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it would end a gateway that is starting
     async with running(settings, sys.stdout.fileno()) as gateway:
+        stop.then(gateway.plane.hurry)
         async with _reloading(file, gateway):
-            _settle_memory()
+            settle_memory()
             ready(gateway)
             await stop.wait()
         _log.info("draining")
@@ -64,7 +86,7 @@ async def _reloading(file: ConfigFile | None, gateway: Gateway) -> AsyncIterator
         yield
 
 
-def _settle_memory() -> None:
+def settle_memory() -> None:
     """
     Leave what start-up made out of garbage collection.
 
@@ -78,4 +100,11 @@ def _settle_memory() -> None:
 
 def announce(gateway: Gateway) -> None:
     """Say in the log where it listens."""
-    _log.info("listening on port %s", ", ".join(gateway.places))
+    announce_places(gateway.places, gateway.admin_port)
+
+
+def announce_places(places: Iterable[str], admin_port: int | None) -> None:
+    """Say in the log where it listens."""
+    if admin_port is not None:
+        _log.info("private listener on port %d", admin_port)
+    _log.info("listening on port %s", ", ".join(places))

@@ -37,15 +37,6 @@ def _matches(pattern: list[str], path: Path) -> bool:
     )
 
 
-def one_worker(text: str) -> int:
-    """The number of processes, which is 1 for now. Raises `ValueError`."""
-    if text == "1":
-        return 1
-    if text == "auto" or (text.isdecimal() and text.strip("0")):
-        raise ValueError("more than one worker is not supported yet")
-    raise ValueError("expected 1")
-
-
 def refuse(*values: str) -> BeforeValidator:
     """Refuse ``values``, and lists, by saying that their time has not come."""
 

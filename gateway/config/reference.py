@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from gateway.config.schema import Section, Settings
+from gateway.config.schema import Settings
+from gateway.config.section import Section
 
 _PLACEHOLDER = {"type": "string", "pattern": r"\$\{"}
 _NOTES = {"default", "description", "examples", "title"}

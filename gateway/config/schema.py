@@ -6,16 +6,9 @@ What spans several places is judged in `gateway.config.checks`; `gateway.config.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, model_validator
 
 from gateway.config import not_yet
 from gateway.config.addresses import (
@@ -33,42 +26,19 @@ from gateway.config.draft import Draft, with_defaults
 from gateway.config.names import CookieName, HeaderName, KeyPrefix, Method, Name, UpgradeToken
 from gateway.config.paths import Path, PathStart, Prefix, RoutePath
 from gateway.config.places import ListenPlace
+from gateway.config.section import GIVEN, SOME, Section
 from gateway.config.texts import OptionalSecret, OptionalText, SealKey
-from gateway.config.units import Count, Duration, Few, Flag, Lifetime, RateText, Size, of_text
+from gateway.config.units import (
+    Count,
+    Duration,
+    Few,
+    Flag,
+    Lifetime,
+    RateText,
+    Size,
+    Workers,
+)
 from gateway.messages import Auth, Balance
-
-V = TypeVar("V")
-
-
-def _some(values: V) -> V:
-    if not values:
-        raise ValueError("expected at least one entry")
-    return values
-
-
-def _given(value: object) -> object:
-    # An empty `methods:` could be meant as none or as any: on a public route that matters.
-    if value is None:
-        raise ValueError("expected a value; leave the key out for the default")
-    return value
-
-
-SOME = AfterValidator(_some)
-GIVEN = BeforeValidator(_given)
-
-
-class Section(BaseModel):
-    """A mapping of the file. A key that it does not know is an error."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty(cls, data: object) -> object:
-        """A section of which all is commented out is there, and has its defaults."""
-        return {} if data is None else data
 
 
 class ServerTimeouts(Section):
@@ -86,6 +56,8 @@ class ServerTimeouts(Section):
     """What a body must move in a second, on the whole, beyond `body_idle`."""
     drain_s: Duration = Field(30.0, alias="drain")
     """For requests under way when the gateway is told to stop."""
+    drain_delay_s: Annotated[Duration | None, GIVEN] = Field(None, alias="drain_delay")
+    """Before it stops accepting, while it is no longer ready: for balancers to notice; or none."""
 
 
 class ServerCaps(Section):
@@ -110,8 +82,8 @@ class ServerSettings(Section):
     """host:port, unix:/path, fd:N or systemd[:NAME]; 127.0.0.1:8080 in development mode."""
     public_url: Origin
     """The origin that browsers see: decides Secure cookies, redirects and the allowed Origin."""
-    workers: Annotated[int, of_text(not_yet.one_worker)] = 1
-    """Processes."""
+    workers: Workers = 1
+    """Processes that share the addresses: a number, or auto for one for each core."""
     prefix: Prefix = "/_gateway"
     """Where the gateway's own pages are; no route may shadow it."""
     trusted_proxies: tuple[Network, ...] = ()

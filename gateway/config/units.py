@@ -34,6 +34,7 @@ _WINDOW_S = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
 
 _COUNT = re.compile(r"[0-9]{1,9}")
 _MOST_FEW = 10
+_MOST_WORKERS = 256
 
 
 def duration_s(text: str) -> float:
@@ -98,6 +99,21 @@ def few(text: str) -> int:
     if number > _MOST_FEW:
         raise ValueError(f"expected a whole number from 0 to {_MOST_FEW}")
     return number
+
+
+def workers(text: str) -> int | None:
+    """A number of processes, or None for ``auto``: one for each core. Raises `ValueError`."""
+    if text == "auto":
+        return None
+    number = int(text) if _COUNT.fullmatch(text) else 0
+    if not 0 < number <= _MOST_WORKERS:
+        raise ValueError(f"expected auto, or a whole number from 1 to {_MOST_WORKERS}")
+    return number
+
+
+def workers_text(number: int | None) -> str | int:
+    """The inverse of `workers`."""
+    return "auto" if number is None else number
 
 
 def flag(value: object) -> bool:
@@ -170,6 +186,14 @@ Few = Annotated[
     int, of_text(few), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": _MOST_FEW})
 ]
 """A small number, or none."""
+
+Workers = Annotated[
+    int | None,
+    of_text(workers),
+    PlainSerializer(workers_text),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["auto", 4]}),
+]
+"""A number of processes; None for one for each core."""
 
 Flag = Annotated[bool, PlainValidator(flag), WithJsonSchema({"type": "boolean"})]
 """True or false."""

@@ -71,6 +71,30 @@ def _bind_tcp(address: Address, *, reuse_port: bool) -> tuple[socket.socket, ...
     return tuple(sockets)
 
 
+def twin(sock: socket.socket) -> socket.socket:
+    """
+    Another listening socket at the same address, for another process. Raises `OSError`.
+
+    Only where connections can be shared out (SO_REUSEPORT): else it is the same socket once more,
+    and whoever accepts first gets a connection.
+    """
+    if not is_shared_out(sock):
+        return sock.dup()
+    return again(sock.family, sock.getsockname())
+
+
+def again(family: int, name: tuple[str, int]) -> socket.socket:
+    """A listening socket at an address that others listen at, too. Raises `OSError`."""
+    return _bound(socket.AddressFamily(family), name[:2], reuse_port=True)
+
+
+def is_shared_out(sock: socket.socket) -> bool:
+    """Whether the kernel shares connections out among the sockets at this one's address."""
+    if sock.family == socket.AF_UNIX:
+        return False
+    return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))
+
+
 def _places(address: Address) -> Iterator[tuple[socket.AddressFamily, str]]:
     found = socket.getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

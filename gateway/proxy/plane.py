@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from email.utils import formatdate
 from typing import NamedTuple, Protocol
 
@@ -101,6 +102,7 @@ class DataPlane:
         self._occupancy = Occupancy()
         self._servers: list[Server] = []
         self._all_gone = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._id_prefix = secrets.token_hex(4)
         self._ids = itertools.count(1)
         self._date = (0, b"")
@@ -109,13 +111,18 @@ class DataPlane:
         """Draining closes ``server``."""
         self._servers.append(server)
 
-    async def drain(self, within_s: float) -> None:
+    async def drain(self, within_s: float, delay_s: float = 0.0) -> None:
         """
         Stop: accept nothing, close what is idle, let requests under way finish.
 
-        After ``within_s`` seconds the rest is cut off.
+        After ``within_s`` seconds the rest is cut off. For ``delay_s`` before that all goes on, but
+        each answer is its connection's last, and whoever asks is told that this one is not ready.
         """
         self.is_draining = True
+        if delay_s:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(delay_s):
+                    await self._hurry.wait()
         for server in self._servers:
             server.close()
         for connection in tuple(self._connections):
@@ -123,15 +130,21 @@ class DataPlane:
         if self._connections:
             self._all_gone.clear()
             closing = self.loop.create_task(self.tunnels.drain(within_s))
-            try:
-                async with asyncio.timeout(within_s):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0 if self._hurry.is_set() else within_s):
                     await self._all_gone.wait()
-            except TimeoutError:
-                for connection in tuple(self._connections):
-                    connection.abort()
-                await self._all_gone.wait()
-            finally:
-                closing.cancel()
+            closing.cancel()
+            self._cut_off()
+            await self._all_gone.wait()
+
+    def hurry(self) -> None:
+        """End a drain at once, now or as soon as it begins."""
+        self._hurry.set()
+        self._cut_off()
+
+    def _cut_off(self) -> None:
+        for connection in tuple(self._connections):
+            connection.abort()
 
     def is_using(self, site: Site) -> bool:
         """Whether an exchange that began on ``site`` is under way."""

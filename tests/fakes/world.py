@@ -20,6 +20,7 @@ CONFIG = """
 server:
   listen: ["127.0.0.1:0"]
   public_url: http://localhost
+  workers: {workers}
   client_ip: {client_ip}
   trusted_proxies: {trusted_proxies}
   timeouts: {timeouts}
@@ -53,8 +54,12 @@ routes:
   - {{name: rest, match: {{path: "/*"}}, upstream: app}}
 """
 
+ADMIN = '{listen: "127.0.0.1:0"}'
+"""A private listener, where one is wanted."""
+
 DEFAULTS = {
     "admin": "null",
+    "workers": "1",
     "client_ip": "peer",
     "trusted_proxies": "[]",
     "timeouts": "{}",

@@ -22,6 +22,7 @@ LINES = {
         sessions.session sessions.cookie sessions.seal sessions.cache
         identity.credentials identity.did_token identity.metadata
         identity.bounded identity.circuit identity.foreign
+        backoff cores
         proxy.headers proxy.hop proxy.framing proxy.answers proxy.head_meter
         proxy.proxy_protocol proxy.occupancy proxy.upgrade proxy.websocket
         proxy.balance proxy.restraint
@@ -41,9 +42,11 @@ LINES = {
         proxy.upstreams proxy.attempts proxy.tunnel proxy.tunnels
         proxy.connect proxy.health
         proxy.client_writer proxy.strictness proxy.inbox proxy.parting proxy.downstream
-        pages.* telemetry.* admin.*
+        pages.* telemetry.* admin.* channel
     """,
-    "5 composition": "app generation wiring reload serve demo sample_app cli __main__",
+    "5 composition": """
+        app generation wiring reload serve worker supervisor demo sample_app cli __main__
+    """,
 }
 """Top to bottom: a line may use itself and the lines above it, never one below."""
 

@@ -266,13 +266,13 @@ def test_cookie_default(read: Read, text: str, expected: str) -> None:
         ),
         pytest.param(
             "server: {public_url: 'https://a', workers: 0}",
-            "1: server.workers: expected 1",
+            "1: server.workers: expected auto, or a whole number from 1 to 256",
             id="no-workers",
         ),
         pytest.param(
-            "server: {public_url: 'https://a', workers: 4}",
-            "1: server.workers: more than one worker is not supported yet",
-            id="four-workers",
+            "server: {public_url: 'https://a', workers: many}",
+            "1: server.workers: expected auto, or a whole number from 1 to 256",
+            id="many-workers",
         ),
         pytest.param(
             "server: {public_url: 'https://a', max: {fields: true}}",

@@ -88,7 +88,6 @@ def test_whole_design_is_known(complaints: Complain) -> None:
     """A config of a later version is refused for what is not there yet, and for that alone."""
     env = {**LIVE, "MAGIC_PUBLISHABLE_KEY": "pk_live_1", "HOOK_SECRET": "hush"}
     assert complaints(DESIGN, env) == [
-        "gateway.yaml:4: server.workers: more than one worker is not supported yet",
         "gateway.yaml:8: server.tls is not supported yet",
         "gateway.yaml:25: session.idle is not supported yet",
         "gateway.yaml:28: identity.headers.roles is not supported yet",
@@ -120,6 +119,7 @@ session: {keys: [0123456789abcdef0123456789abcdef]}
         "half_closed_s": "5s",
         "min_rate_bytes": "128B",
         "drain_s": "30s",
+        "drain_delay_s": None,
     }
     assert server.max.body_bytes == 1 << 30
     assert settings.admin is not None

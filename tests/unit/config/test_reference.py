@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from gateway.config.reference import schema
-from gateway.config.schema import Section, Settings
+from gateway.config.schema import Settings
+from gateway.config.section import Section
 
 
 def test_defaults_are_written_with_their_units() -> None:

@@ -1,0 +1,345 @@
+"""
+Several processes that share the addresses: started, watched, told of a new config, and ended.
+
+The supervisor serves no request. It holds what all workers have in common: the listening sockets,
+one of each address for each worker, so that connections that wait for a dead worker are served by
+the one that takes its place; the embedded store; what development mode makes up; the private
+listener, where all figures are added up.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Iterable
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from gateway import app
+from gateway.admin import listener
+from gateway.admin.app import State
+from gateway.backoff import Backoff
+from gateway.channel import Caller, Channel, PeerGone
+from gateway.config.addresses import Address
+from gateway.config.changes import needs_restart
+from gateway.config.schema import Settings
+from gateway.config.source import ConfigFile
+from gateway.config.source import Snapshot as ConfigSnapshot
+from gateway.cores import cores
+from gateway.errors import NotReached, StartError
+from gateway.proxy import listen
+from gateway.reload import reloading
+from gateway.serve import Stop, announce_places
+from gateway.telemetry import snapshot
+from gateway.telemetry.snapshot import Snapshot
+from gateway.telemetry.tally import Tally
+from gateway.worker import Orders
+
+_START_S = 30.0
+_ANSWER_S = 2.0
+_RELOAD_S = 30.0
+_GRACE_S = 5.0
+"""What a worker may take to end, beyond the time to drain."""
+_HOLD_S = 1.0
+"""For so long a dead worker's connections wait for the next one; then they go to the others."""
+
+_log = logging.getLogger("gateway")
+
+
+class Worker:
+    """One worker's place: its sockets, and the process that serves them now, if any."""
+
+    def __init__(self, number: int, sockets: Iterable[socket.socket]) -> None:
+        self.number = number
+        self.sockets = list(sockets)
+        self._away: dict[int, tuple[int, tuple[str, int]]] = {}
+        """Addresses where the others serve meanwhile, by the place of their socket."""
+        self.process: asyncio.subprocess.Process | None = None
+        self.caller: Caller | None = None
+        """Of a worker that serves."""
+        self.last = snapshot.EMPTY
+        """Its figures when they were asked for last."""
+
+    async def ask(self, what: str, within_s: float, **more: object) -> dict[str, Any]:
+        """Raises `PeerGone`."""
+        if self.caller is None:
+            raise PeerGone(f"worker {self.number} is down")
+        return await self.caller.ask(what, within_s, **more)
+
+    async def start(self, orders: Orders) -> "asyncio.Task[None]":
+        """
+        Return when it serves, with what waits for its end. Raises `StartError`.
+
+        A session of its own keeps a terminal's Ctrl-C from it: the supervisor passes it on.
+        """
+        ours, theirs = socket.socketpair()
+        orders = orders._replace(descriptors=tuple(sock.fileno() for sock in self.sockets))
+        with theirs:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "gateway.worker", str(theirs.fileno())),
+                pass_fds=(theirs.fileno(), *orders.descriptors),
+                start_new_session=True,
+            )
+        channel = await Channel.over(ours)
+        channel.send(orders.to_json())
+        try:
+            async with asyncio.timeout(_START_S):
+                said = await channel.receive()
+        except TimeoutError:
+            said = None
+        if said is None or "failed" in said:
+            self.signal(signal.SIGKILL)
+            await self.process.wait()
+            await channel.aclose()
+            raise _failed(said)
+        _log.info("worker %d is process %d", self.number, self.process.pid)
+        self.caller = Caller(channel)
+        return asyncio.create_task(self._until_end(self.caller, channel))
+
+    async def _until_end(self, caller: Caller, channel: Channel) -> None:
+        await caller.listen()
+        if self.process is not None:
+            await self.process.wait()
+        self.caller = None
+        await channel.aclose()
+
+    def step_aside(self) -> None:
+        """Let the kernel give new connections to the others; those that wait here are reset."""
+        for place, sock in enumerate(self.sockets):
+            if place not in self._away and listen.is_shared_out(sock):
+                self._away[place] = (sock.family, sock.getsockname())
+                sock.close()
+
+    def step_in(self) -> None:
+        """Undo `step_aside`. Raises `OSError`."""
+        for place, (family, name) in tuple(self._away.items()):
+            self.sockets[place] = listen.again(family, name)
+            del self._away[place]
+
+    def close(self) -> None:
+        """Take no part any more."""
+        app.close_all(self.sockets)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, if there is a process."""
+        if self.process is not None and self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                self.process.send_signal(number)
+
+
+def _failed(said: dict[str, Any] | None) -> StartError:
+    if said is None:
+        return StartError("a worker did not start")
+    kind = NotReached if said["not_reached"] else StartError
+    return kind(said["failed"])
+
+
+class Supervisor:
+    """All workers, and what they share."""
+
+    def __init__(
+        self, settings: Settings, config: ConfigSnapshot, orders: Orders, workers: list[Worker]
+    ) -> None:
+        self._settings = settings
+        self._orders = orders
+        self._config = config
+        self._workers = workers
+        self._tally = Tally()
+        self._gone: list[Snapshot] = []
+        """What workers that have ended had counted."""
+        self._is_draining = False
+        self._keepers: list[asyncio.Task[None]] = []
+
+    @property
+    def count(self) -> Tally:
+        """What the supervisor itself has seen."""
+        return self._tally
+
+    # --- workers -------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Return when all serve. Raises `StartError`."""
+        starts = (worker.start(self._orders) for worker in self._workers)
+        ends = await asyncio.gather(*starts)
+        for worker, end in zip(self._workers, ends, strict=True):
+            self._keepers.append(asyncio.create_task(self._keep(worker, end)))
+
+    async def _keep(self, worker: Worker, end: "Awaitable[None] | None") -> None:
+        """Whenever the worker ends, start another in its place."""
+        backoff = Backoff()
+        while True:
+            began_s = time.monotonic()
+            if end is not None:
+                await asyncio.shield(end)  # it also takes the answers that come during a drain
+            end = await self._next(worker, backoff.after(time.monotonic() - began_s))
+
+    async def _next(self, worker: Worker, wait_s: float) -> "Awaitable[None] | None":
+        status = worker.process.returncode if worker.process else None
+        _log.error(
+            "worker %d ended with status %s; another starts in %.1f s",
+            worker.number,
+            status,
+            wait_s,
+        )
+        self._gone = [snapshot.add_up([*self._gone, snapshot.gone(worker.last)])]
+        worker.last = snapshot.EMPTY
+        self._tally.add("worker_restarts")
+        if wait_s > _HOLD_S:
+            worker.step_aside()
+        await asyncio.sleep(wait_s)
+        try:
+            worker.step_in()
+            return await worker.start(self._orders)
+        except (StartError, OSError) as error:
+            _log.error("worker %d: %s", worker.number, error)
+            return None
+
+    async def drain(self) -> None:
+        """End all workers: SIGTERM, and SIGKILL to those that take longer than they may."""
+        self._is_draining = True
+        times = self._settings.server.timeouts
+        within_s = times.drain_s + (times.drain_delay_s or 0.0) + _GRACE_S
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        self.signal(signal.SIGTERM)
+        for worker in self._workers:
+            worker.close()
+        _, late = await asyncio.wait(
+            [asyncio.create_task(_end(worker)) for worker in self._workers], timeout=within_s
+        )
+        if late:
+            self.signal(signal.SIGKILL)
+            await asyncio.wait(late)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it to all workers."""
+        for worker in self._workers:
+            worker.signal(number)
+
+    # --- a new config --------------------------------------------------------------------------
+
+    async def reload(self, settings: Settings, config: ConfigSnapshot) -> None:
+        """All workers or none: raises `StartError`, and then all use the old config."""
+        if fixed := needs_restart(self._settings, settings):
+            raise StartError(f"{', '.join(fixed)}: needs a restart")
+        told: list[Worker] = []
+        for worker in self._workers:
+            try:
+                answer = await worker.ask("reload", _RELOAD_S, config=config._asdict())
+            except PeerGone:
+                continue  # the one that takes its place starts with what is in use by then
+            told.append(worker)
+            if "failed" in answer:
+                for other in told:
+                    with suppress(PeerGone):
+                        await other.ask("reload", _RELOAD_S, config=self._config._asdict())
+                raise StartError(answer["failed"])
+        self._settings, self._config = settings, config
+        self._orders = self._orders._replace(config=config)
+
+    # --- for the private listener --------------------------------------------------------------
+
+    async def state(self) -> State:
+        """See `gateway.admin.app.Source`."""
+        answers = await asyncio.gather(
+            *(worker.ask("state", _ANSWER_S) for worker in self._workers), return_exceptions=True
+        )
+        states = [State(**answer) for answer in answers if isinstance(answer, dict)]
+        is_ready = not self._is_draining and any(state.is_ready for state in states)
+        status = "draining" if self._is_draining else "ok" if is_ready else "down"
+        stores = {state.store for state in states}
+        return State(is_ready, status, "ok" if "ok" in stores else "unavailable")
+
+    async def snapshot(self) -> Snapshot:
+        """See `gateway.admin.app.Source`."""
+        await asyncio.gather(*map(_refresh, self._workers))
+        up = sum(worker.caller is not None for worker in self._workers)
+        levels = Counter({("workers", "up"): up, ("workers", "down"): len(self._workers) - up})
+        own = snapshot.of(self._tally, {}, levels)
+        return snapshot.add_up([own, *self._gone, *(worker.last for worker in self._workers)])
+
+
+async def _refresh(worker: Worker) -> None:
+    with suppress(PeerGone):
+        worker.last = Snapshot.from_json(await worker.ask("snapshot", _ANSWER_S))
+
+
+async def _end(worker: Worker) -> None:
+    if worker.process is not None:
+        await worker.process.wait()
+
+
+async def supervise(settings: Settings, config: ConfigSnapshot, file: ConfigFile) -> None:
+    """
+    Serve with several workers until SIGTERM or SIGINT, then drain.
+
+    Raises `StartError`, or `NotReached` where Magic has to be asked for the client id.
+    """
+    stop = Stop(signal.SIGTERM, signal.SIGINT)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it would end a gateway that is starting
+    async with AsyncExitStack() as stack:
+        workers = _places(settings, workers_of(settings))
+        for worker in workers:
+            stack.callback(worker.close)
+        store_url = await stack.enter_async_context(app.embedded(settings))
+        alone = app.alone()
+        orders = Orders(
+            config,
+            len(workers),
+            alone.seed,
+            alone.made_up_key,
+            store_url,
+            await app.client_id(settings),
+            (),
+        )
+        supervisor = Supervisor(settings, config, orders, workers)
+        private = listener.listening(settings.admin, supervisor)
+        admin_port = await stack.enter_async_context(private)
+        stack.push_async_callback(supervisor.drain)
+        stop.then(lambda: supervisor.signal(signal.SIGKILL))
+        await supervisor.start()
+
+        async def reload() -> None:
+            await supervisor.reload(*file.load())
+
+        async with reloading(file, reload, supervisor.count.add):
+            names = dict.fromkeys(map(listen.name_of, workers[0].sockets))
+            announce_places(names, admin_port)
+            await stop.wait()
+        _log.info("draining")
+
+
+def workers_of(settings: Settings) -> int:
+    """How many processes there are to be; ``auto``: one for each core that we may use."""
+    return settings.server.workers or cores(len(os.sched_getaffinity(0)), _cpu_max())
+
+
+def _cpu_max() -> str:
+    try:
+        return Path("/sys/fs/cgroup/cpu.max").read_text()
+    except OSError:
+        return ""
+
+
+def _places(settings: Settings, count: int) -> list[Worker]:
+    """
+    The workers' places, with sockets.
+
+    TCP ports are bound alone first: a gateway that was started twice would otherwise take half of
+    the other's connections, and nobody would notice.
+    """
+    for place in settings.server.listen:
+        if isinstance(place, Address):
+            app.close_all(listen.bind(place))
+    first = app.bind_all(settings, reuse_port=True)
+    try:
+        others = [[listen.twin(sock) for sock in first] for _ in range(count - 1)]
+    except OSError as error:
+        raise StartError(f"cannot listen once more: {error.strerror}") from error
+    return [Worker(number, sockets) for number, sockets in enumerate([first, *others], 1)]

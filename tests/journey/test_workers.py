@@ -1,0 +1,263 @@
+"""Several processes that share a port."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.fakes.http import connected, fetch
+from tests.fakes.load import load
+from tests.fakes.metrics import figures
+from tests.fakes.process import GatewayProcess, gateway
+from tests.fakes.upstream import Seen
+from tests.fakes.world import ADMIN, World, world
+
+EXTRA = '  - {{name: extra, match: {{path: "{path}"}}, auth: none, upstream: app}}\n'
+
+DEVELOPMENT = """
+server: {listen: ["127.0.0.1:0"], public_url: "http://localhost", workers: 2}
+admin: null
+redis: {url: "embedded://"}
+magic: {mode: development}
+upstreams: {app: {servers: ["http://127.0.0.1:9"]}}
+routes: [{name: app, match: {path: "/*"}, upstream: app}]
+"""
+
+TIMEOUT_S = 20
+
+
+async def _until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(TIMEOUT_S):
+        while not is_so():
+            await asyncio.sleep(0.02)
+
+
+async def _answer(around: World, path: str, status: int) -> None:
+    """Wait until ten answers in a row have ``status``: from all workers, that is."""
+    count = 0
+    async with asyncio.timeout(TIMEOUT_S):
+        while count < 10:
+            is_so = (await around.get(path)).status == status
+            count = count + 1 if is_so else 0
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return True
+    return state == "Z"
+
+
+def _below(pid: int) -> list[int]:
+    """The processes that ``pid`` has started."""
+    started = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [int(child) for children in started for child in children]
+
+
+def _used_s(pid: int) -> int:
+    """CPU time in clock ticks."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+async def test_figures_add_up(tmp_path: Path) -> None:
+    """Both workers serve, and the private listener shows what they did together."""
+    async with world(tmp_path, workers="2", admin=ADMIN) as around:
+        assert 2 == len(around.gateway.workers())
+        before = [_used_s(pid) for pid in around.gateway.workers().values()]
+        async with load(around.port, "/public/x", clients=32) as made:
+            await made.more(1000)
+        after = [_used_s(pid) for pid in around.gateway.workers().values()]
+        assert all(used > was for used, was in zip(after, before, strict=True))
+
+        found = await figures(around.gateway.admin_port)
+        assert made.answers[200] == found['gateway_requests_total{status="2xx"}']
+        assert 2 == found['gateway_workers{state="up"}']
+        assert 200 == (await fetch(around.gateway.admin_port, "GET", "/healthz")).status
+        ready = await fetch(around.gateway.admin_port, "GET", "/readyz")
+        assert (200, {"status": "ok", "store": "ok"}) == (ready.status, ready.json())
+
+
+async def test_what_one_worker_knows_all_know(tmp_path: Path) -> None:
+    """A session that was made by one is good for the other, and a token is used once in all."""
+    async with world(tmp_path, workers="2") as around:
+        cookie = await around.sign_in()
+        answers = [await around.get("/me", cookie) for _ in range(12)]
+        assert {200} == {answer.status for answer in answers}
+        bearer = around.bearer()
+        uses = [await fetch(around.port, "POST", "/_gateway/session", bearer) for _ in range(6)]
+        assert [201, 409, 409, 409, 409, 409] == [answer.status for answer in uses]
+
+
+async def test_development_mode(tmp_path: Path) -> None:
+    """Users that one worker made up are known to the other; so are sessions."""
+    async with gateway(DEVELOPMENT, tmp_path) as running:
+        for number in range(6):
+            page = f"/_gateway/development/token?email=user{number}@example.com"
+            token = (await fetch(running.port, "POST", page)).body.decode().strip()
+            bearer = f"Authorization: Bearer {token}"
+            assert 201 == (await fetch(running.port, "POST", "/_gateway/session", bearer)).status
+            assert 200 == (await fetch(running.port, "GET", "/_gateway/session", bearer)).status
+
+
+async def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
+    """Only what it was serving fails; connections that wait for it are served by the next one."""
+    async with world(tmp_path, workers="2", admin=ADMIN) as around:
+        victim = around.gateway.workers()[1]
+        async with load(around.port, "/public/x") as made:
+            await made.more(200)
+            os.kill(victim, signal.SIGKILL)
+            await _until(lambda: around.gateway.workers()[1] != victim)
+            broken = len(made.broken)
+            assert 0 < broken <= 16
+            await made.more(1000)
+        assert broken == len(made.broken)
+        assert {200} == set(made.answers)
+        found = await figures(around.gateway.admin_port)
+        assert (1, 2) == (
+            found["gateway_worker_restarts_total"],
+            found['gateway_workers{state="up"}'],
+        )
+
+
+async def test_no_request_fails_on_reload(tmp_path: Path) -> None:
+    """All workers take the new config, under load; a bad one is taken by none."""
+    async with world(tmp_path, workers="2") as around:
+        text = around.gateway.config.read_text()
+        async with load(around.port, "/public/x") as made:
+            for number in range(5):
+                around.gateway.config.write_text(text + EXTRA.format(path=f"/extra-{number}"))
+                around.gateway.process.send_signal(signal.SIGHUP)
+                await _answer(around, f"/extra-{number}", 200)
+            around.gateway.config.write_text(text.replace("admin: null", "admin: {}"))
+            around.gateway.process.send_signal(signal.SIGHUP)
+            await around.gateway.said("config not reloaded: admin: needs a restart")
+            await _answer(around, "/extra-4", 200)
+        assert [] == made.broken
+        assert {200} == set(made.answers)
+
+
+async def test_a_replacement_has_the_config_in_use(tmp_path: Path) -> None:
+    """Not the one of the start, nor a bad one that stands in the file by now."""
+    async with world(tmp_path, workers="2") as around:
+        text = around.gateway.config.read_text()
+        around.gateway.config.write_text(text + EXTRA.format(path="/extra"))
+        await _answer(around, "/extra", 200)
+        around.gateway.config.write_text("nonsense")
+        old = dict(around.gateway.workers())
+        for pid in old.values():
+            os.kill(pid, signal.SIGKILL)
+        await _until(lambda: not set(old.values()) & set(around.gateway.workers().values()))
+        await _answer(around, "/extra", 200)
+
+
+async def test_a_worker_that_cannot_start(tmp_path: Path) -> None:
+    """The others serve all, as soon as it is clear that it is not back at once."""
+    async with world(tmp_path, workers="2") as around:
+        killed: set[int] = set()
+        async with asyncio.timeout(60):
+            while not any("another starts in 1.6 s" in said for said in around.gateway.messages):
+                victim = around.gateway.workers()[1]
+                if victim not in killed:
+                    os.kill(victim, signal.SIGKILL)
+                    killed.add(victim)
+                await asyncio.sleep(0.02)
+        answers = [await around.get("/public/x") for _ in range(20)]
+        assert {200} == {answer.status for answer in answers}
+
+
+# --- the end -----------------------------------------------------------------------------------
+
+
+async def _stream_slowly(around: World, go_on: asyncio.Event) -> None:
+    async def slow(_: Seen, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nbut")
+        await go_on.wait()
+        writer.write(b"ter")
+        await writer.drain()
+
+    around.app.streams["/public/slow"] = slow
+
+
+async def test_sigterm_lets_streams_finish(tmp_path: Path) -> None:
+    """While it drains it is not ready, accepts nothing, and ends with status 0 after the last."""
+    go_on = asyncio.Event()
+    async with world(tmp_path, workers="2", admin=ADMIN) as around:
+        await _stream_slowly(around, go_on)
+        async with connected(around.port) as client:
+            await client.send(b"GET /public/slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await client.reader.readuntil(b"but")
+            around.gateway.process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(TIMEOUT_S):
+                while (await fetch(around.gateway.admin_port, "GET", "/readyz")).status != 503:
+                    await asyncio.sleep(0.01)
+            async with asyncio.timeout(TIMEOUT_S):
+                while await _accepts(around):
+                    await asyncio.sleep(0.01)
+            go_on.set()
+            assert b"ter" == await client.reader.readexactly(3)
+        assert 0 == await asyncio.wait_for(around.gateway.process.wait(), TIMEOUT_S)
+
+
+async def _accepts(around: World) -> bool:
+    try:
+        async with connected(around.port):
+            return True
+    except ConnectionError:
+        return False
+
+
+async def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:
+    """Whoever cannot wait says so twice."""
+    for workers in ("1", "2"):
+        folder = tmp_path / workers
+        folder.mkdir()
+        async with world(folder, workers=workers) as around:
+            await _stream_slowly(around, asyncio.Event())
+            async with connected(around.port) as client:
+                await client.send(b"GET /public/slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                await client.reader.readuntil(b"but")
+                around.gateway.process.send_signal(signal.SIGTERM)
+                await around.gateway.said("draining")
+                around.gateway.process.send_signal(signal.SIGTERM)
+                assert 0 == await asyncio.wait_for(around.gateway.process.wait(), 5)
+
+
+async def test_drain_delay(tmp_path: Path) -> None:
+    """For that long all goes on, but each answer is its connection's last."""
+    for workers in ("1", "2"):
+        folder = tmp_path / workers
+        folder.mkdir()
+        changes = {
+            "workers": workers,
+            "admin": ADMIN,
+            "timeouts": "{drain_delay: 2s}",
+        }
+        async with world(folder, **changes) as around:
+            around.gateway.process.send_signal(signal.SIGTERM)
+            await around.gateway.said("draining")
+            async with asyncio.timeout(TIMEOUT_S):
+                while (await fetch(around.gateway.admin_port, "GET", "/readyz")).status != 503:
+                    await asyncio.sleep(0.01)
+            answer = await around.get("/public/x")
+            assert (200, "close") == (answer.status, answer.value("Connection"))
+
+
+async def _everything_ends(running: GatewayProcess) -> None:
+    pids = [*running.workers().values(), *_below(running.process.pid)]
+    assert pids
+    running.process.kill()
+    await running.process.wait()
+    await _until(lambda: all(map(_is_gone, pids)))
+
+
+async def test_nothing_outlives_the_supervisor(tmp_path: Path) -> None:
+    """Workers and the embedded store end when it is killed, and so does the store of one alone."""
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        folder.mkdir()
+        text = DEVELOPMENT.replace("workers: 2", f"workers: {workers}")
+        async with gateway(text, folder) as running:
+            await _everything_ends(running)
