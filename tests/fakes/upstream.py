@@ -51,6 +51,8 @@ class Upstream:
         """Set when the gateway closes a connection."""
         self.arrived = asyncio.Event()
         """Set when a request's head has arrived."""
+        self.faults: list[str] = []
+        """What was no HTTP, other than a request that breaks off."""
         self.port = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -91,8 +93,11 @@ class Upstream:
         self.connections += 1
         try:
             await self._serve(_Wire(self, reader), reader, writer)
-        except (ConnectionError, h11.RemoteProtocolError):
+        except ConnectionError:
             pass
+        except h11.RemoteProtocolError as error:
+            if not reader.at_eof():
+                self.faults.append(str(error))
         finally:
             self._tasks.discard(task)
             self.lost.set()
@@ -162,8 +167,8 @@ class _Wire:
         return event
 
 
-async def _greet(_: Seen, writer: asyncio.StreamWriter) -> None:
-    writer.write(HELLO)
+async def _greet(seen: Seen, writer: asyncio.StreamWriter) -> None:
+    writer.write(HELLO[: HELLO.index(b"hello")] if seen.method == "HEAD" else HELLO)
     await writer.drain()
 
 
