@@ -93,7 +93,7 @@ class Upstream:
         self.connections += 1
         try:
             await self._serve(_Wire(self, reader), reader, writer)
-        except ConnectionError:
+        except (ConnectionError, asyncio.CancelledError):  # streams of 3.11 shout at the latter
             pass
         except h11.RemoteProtocolError as error:
             if not reader.at_eof():

@@ -1,0 +1,85 @@
+"""
+Debian's slowhttptest in its four modes: meanwhile, everybody else is served.
+
+SLOW_S is how long each mode lasts.
+"""
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.fakes.servers import eventually
+from tests.fakes.world import World, world
+
+SLOW_S = int(os.environ.get("SLOW_S", "15"))
+CONNECTIONS = 300
+MAX_PROBE_S = 2.0
+BIG = 1 << 20
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(SLOW_S * 2 + 60),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+MODES = {
+    "slow-heads": ["-H", "-i", "1"],
+    "slow-bodies": ["-B", "-i", "1", "-s", "8192", "-t", "POST"],
+    "ranges": ["-R", "-a", "10", "-b", "3000"],
+    "slow-reading": ["-X", "-w", "10", "-y", "20", "-n", "1", "-z", "32", "-k", "3"],
+}
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def around(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """A gateway with little patience, and an app with a large page."""
+    if shutil.which("slowhttptest") is None:
+        pytest.skip("no slowhttptest on PATH (Debian: apt-get install slowhttptest)")
+    async with world(
+        tmp_path_factory.mktemp("slow"),
+        timeouts="{head: 3s, body_idle: 3s, keep_alive: 3s}",
+        max="{connections: 2000}",
+    ) as running:
+        page = b"x" * BIG
+        running.app.answer(
+            "/public/big", b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BIG + page
+        )
+        yield running
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_others_are_served(mode: str, around: World) -> None:
+    """Every request of another client succeeds, and the slow ones are gone in the end."""
+    await around.get("/public/x")
+    before = around.gateway.descriptors()
+    attack = await asyncio.create_subprocess_exec(
+        "slowhttptest",
+        *MODES[mode],
+        *("-c", str(CONNECTIONS), "-r", "200", "-l", str(SLOW_S), "-p", "3"),
+        *("-u", f"http://127.0.0.1:{around.port}/public/big"),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    probes: list[float] = []
+    try:
+        while attack.returncode is None and len(probes) < SLOW_S * 20:
+            started_s = time.monotonic()
+            assert 200 == (await around.get("/public/x")).status
+            probes.append(time.monotonic() - started_s)
+            await asyncio.sleep(0.1)
+    finally:
+        if attack.returncode is None:
+            attack.terminate()
+        await attack.wait()
+    print(f"{mode}: {len(probes)} probes, slowest {max(probes) * 1000:.0f} ms")  # noqa: T201
+    assert max(probes) < MAX_PROBE_S
+    await eventually(lambda: _has_let_go(around, before), within_s=20)
+
+
+async def _has_let_go(around: World, before: int) -> bool:
+    return around.gateway.descriptors() <= before + 2
