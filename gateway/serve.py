@@ -79,7 +79,7 @@ async def _reloading(file: ConfigFile | None, gateway: Gateway) -> AsyncIterator
         return
 
     async def reload() -> None:
-        settings, _ = file.load()
+        settings, _ = await asyncio.to_thread(file.load)  # many routes take half a second
         await gateway.reload(settings)
 
     async with reloading(file, reload, gateway.plane.tally.add):

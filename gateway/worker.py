@@ -8,6 +8,7 @@ the worker like SIGTERM: nobody would look after it.
 """
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -93,7 +94,8 @@ async def _answer(message: Message, gateway: Gateway, workers: int) -> Message:
         case _:
             config = ConfigSnapshot(**message["config"])
             try:
-                await gateway.reload(share(config.settings(os.environ), workers))
+                settings = await asyncio.to_thread(config.settings, os.environ)
+                await gateway.reload(share(settings, workers))
             except GatewayError as error:
                 return {"failed": str(error)}
             return {}
@@ -101,6 +103,7 @@ async def _answer(message: Message, gateway: Gateway, workers: int) -> Message:
 
 def main() -> None:
     """Work until told to stop."""
+    gc.freeze()  # as in `gateway.cli`
     logs.set_up()
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the supervisor's business
