@@ -140,6 +140,7 @@ class Gateway:
         """See `gateway.admin.app.Source`."""
         levels = Counter({("connections_open", ""): self.plane.open_connections})
         for name, upstream in self._current.site.upstreams.items():
+            levels["upstream_servers_out", name] = upstream.servers_out()
             for server in upstream.servers:
                 idle, in_use = server.pool.usage()
                 levels["upstream_idle", name] += idle

@@ -6,6 +6,7 @@ is left in the pipe would be the next caller's answer (CVE-2026-71324).
 """
 
 import asyncio
+import errno
 from collections import deque
 from collections.abc import Awaitable, Callable, Container
 from contextlib import suppress
@@ -17,6 +18,11 @@ from gateway.proxy.upstream import UpstreamConnection
 
 Connect = Callable[[Callable[[], UpstreamConnection]], Awaitable[UpstreamConnection]]
 """Opens one connection whose protocol the argument makes. Raises OSError."""
+
+_OUR_OWN_WANT = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
+)
+"""No descriptor, memory or port left here: not the server's fault."""
 
 _IDLE_S = 60.0
 _FRESH_S = 1.0
@@ -81,6 +87,8 @@ class UpstreamPool:
             raise UpstreamTimeout("connect") from error
         except OSError as error:
             self._unreserve()
+            if error.errno in _OUR_OWN_WANT:
+                raise UpstreamBusy(f"connect: {error.strerror}") from error
             raise UpstreamUnreachable(type(error).__name__) from error
         except BaseException:
             self._unreserve()

@@ -150,6 +150,11 @@ class Upstream:
             self._count("upstream_ejections", self.name)
             _log.warning("upstream %s: %s failed too often", self.name, server.member.name)
 
+    def servers_out(self) -> int:
+        """How many servers are left alone: ejected, or found ill."""
+        now_s = self._loop.time()
+        return sum(not member.is_usable(now_s) for member in self._group.members)
+
     # --- its life ------------------------------------------------------------------------------
 
     def start(self) -> None:

@@ -31,6 +31,7 @@ LEVELS = (
     Figure("connections_open", "", "Connections from clients that are open"),
     Figure("upstream_busy", "upstream", "Connections to an upstream that carry an exchange"),
     Figure("upstream_idle", "upstream", "Connections to an upstream that wait for a request"),
+    Figure("upstream_servers_out", "upstream", "Servers left alone, counted by each process"),
     Figure("workers", "state", "Worker processes, by what they do: up or down"),
 )
 """All that goes up and down."""

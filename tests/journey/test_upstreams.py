@@ -236,6 +236,7 @@ async def test_one_server_is_killed_under_load_and_comes_back(house: House) -> N
     assert 0 < least < most / 3
     counted = await figures(house.admin)
     assert counted['gateway_upstream_ejections_total{upstream="killed"}'] >= 1
+    assert 0 == counted['gateway_upstream_servers_out{upstream="killed"}']
     assert counted['gateway_upstream_retries_total{upstream="killed"}'] >= 1
 
 
@@ -282,6 +283,7 @@ async def test_a_server_that_is_ill_gets_nothing(house: House) -> None:
     await is_second_asked(expected=True)
     second.streams["/healthz"] = hang
     await is_second_asked(expected=False)
+    assert 1 == (await figures(house.admin))['gateway_upstream_servers_out{upstream="ill"}']
     first.streams["/healthz"] = hang  # all ill: then all are asked
     await is_second_asked(expected=True)
     first.streams.clear()
@@ -603,6 +605,34 @@ async def test_a_server_that_does_not(secure: Secure, name: str) -> None:
     answer = await secure.get(name)
     assert (502, "upstream_unreachable") == (answer.status, answer.code)
     assert [] == secure.servers[name].seen
+
+
+async def test_a_tunnel_over_tls(secure: Secure) -> None:
+    """A WebSocket to a server that speaks TLS: bytes both ways, many at a time, until its end."""
+    secure.servers["by-name"].streams["/ws"] = _echo_after_101
+    block = bytes(range(256)) * 4096
+    async with connected(secure.front.port) as client:
+        await client.send(
+            b"GET /by-name/ws HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n"
+            b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        assert 101 == await client.interim()
+        client.writer.write(block)
+        async with asyncio.timeout(10):
+            assert block == await client.reader.readexactly(len(block))
+
+
+async def _echo_after_101(
+    _: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    writer.write(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+    )
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
 
 
 async def test_an_authority_that_is_replaced(secure: Secure) -> None:

@@ -1,6 +1,7 @@
 """How servers are found and reached."""
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
@@ -12,7 +13,7 @@ from typing import Self
 import pytest
 from aiohappyeyeballs import AddrInfoType
 
-from gateway.errors import StartError
+from gateway.errors import Refusal, StartError, UpstreamBusy, UpstreamUnreachable
 from gateway.messages import Balance, Outbound, Route, Target
 from gateway.proxy.balance import Policy
 from gateway.proxy.connect import ClientTls, Departures, Resolver, TlsFiles, is_address, to_tcp
@@ -232,6 +233,29 @@ async def test_no_address_answers() -> None:
     resolver = Resolver(loop, Dns("127.0.0.3", "127.0.0.2", port=port).look_up)
     with pytest.raises(OSError, match=r"Connect call failed|refused"):
         await to_tcp(loop, resolver, "app", port)(lambda: pytest.fail("no connection"))
+
+
+@pytest.mark.parametrize(
+    ("error", "refusal"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), UpstreamUnreachable),
+        (FileNotFoundError(errno.ENOENT, "No such file"), UpstreamUnreachable),
+        (ssl.SSLCertVerificationError("not trusted"), UpstreamUnreachable),
+        (socket.gaierror(-2, "Name or service not known"), UpstreamUnreachable),
+        (OSError(errno.EMFILE, "Too many open files"), UpstreamBusy),
+        (OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"), UpstreamBusy),
+    ],
+)
+async def test_whose_fault_it_is(error: OSError, refusal: type[Refusal]) -> None:
+    """What is wanting here does not make a server look ill; and room is given back."""
+
+    async def connect(_: object) -> UpstreamConnection:
+        raise error
+
+    async with pooled(connect) as pool:
+        for _ in range(20):
+            with pytest.raises(refusal):
+                await pool.open(0.01)
 
 
 async def test_connections_follow_the_name() -> None:
