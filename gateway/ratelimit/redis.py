@@ -50,7 +50,7 @@ class Charge:
 
 @dataclass(slots=True)
 class Headroom:
-    """What the last reply said of a caller that was far from its limit."""
+    """What the last reply said of a caller that was far from its limit, or over it."""
 
     limit: Limit
     room: int
@@ -73,6 +73,9 @@ class RedisLimiter:
     up to half the rate each. Limits under `LEAST_RATE`, and those that are ``closed`` without the
     store, always wait.
 
+    A caller that is over its limit is refused by what was learnt last, too: counts do not fall
+    before ``retry_after_s``. So a flood of one caller asks the store ten times a second.
+
     Windows are the store's: keys are named by its clock, whose distance from ours is learnt from
     every reply.
     """
@@ -93,12 +96,15 @@ class RedisLimiter:
     async def spend(self, limit: Limit, caller: str) -> LimitState:
         key = (id(limit), caller)  # charge and headroom hold the limit, so its id stays its own
         known = self._headroom.get(key)
-        if known is not None and known.room > 0 and self._clock() < known.until_s:
-            known.room -= 1
-            self._charge_of(key, limit, caller).ahead += 1
-            if self._run is None and self._timer is None:
-                self._start_soon()
-            return known.state
+        if known is not None and self._clock() < known.until_s:
+            if not known.state.allowed:
+                return known.state
+            if known.room > 0:
+                known.room -= 1
+                self._charge_of(key, limit, caller).ahead += 1
+                if self._run is None and self._timer is None:
+                    self._start_soon()
+                return known.state
         answer: Future[LimitState] = asyncio.get_running_loop().create_future()
         self._charge_of(key, limit, caller).answers.append(answer)
         self._is_urgent = True
@@ -184,18 +190,24 @@ class RedisLimiter:
             return False
         waiting, heard = len(charge.answers), max(0, allowed - charge.ahead)
         _tell(charge.answers, states(charge.limit, current, previous, heard, waiting, now_ms))
-        self._learn(charge, states(charge.limit, current, previous, 1, 1, now_ms)[0])
+        last = states(charge.limit, current, previous, 1, 1, now_ms)[0]
+        if last.remaining:
+            self._learn(charge, last, FRESH_S)
+        else:
+            refused = states(charge.limit, current, previous, 0, 1, now_ms)[0]
+            self._learn(charge, refused, min(FRESH_S, refused.retry_after_s))
         return True
 
-    def _learn(self, charge: Charge, state: LimitState) -> None:
+    def _learn(self, charge: Charge, state: LimitState, fresh_s: float) -> None:
         limit = charge.limit
         room = state.remaining - limit.rate // 2
-        if room <= 0 or limit.rate < LEAST_RATE or limit.on_store_failure == "closed":
+        must_ask = room <= 0 or limit.rate < LEAST_RATE or limit.on_store_failure == "closed"
+        if must_ask and state.allowed:
             self._headroom.pop((id(limit), charge.caller), None)
             return
         if len(self._headroom) >= MAX_CALLERS:
             self._headroom.clear()
-        fresh = Headroom(limit, room, self._clock() + FRESH_S, state)
+        fresh = Headroom(limit, room, self._clock() + fresh_s, state)
         self._headroom[id(limit), charge.caller] = fresh
         if (due := self._due.get((id(limit), charge.caller))) is not None:
             fresh.room -= due.asked  # they came while the script ran

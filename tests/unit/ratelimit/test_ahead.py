@@ -22,13 +22,14 @@ class Server:
     def __init__(self) -> None:
         self.count = 0
         self.runs: list[int] = []
+        self.now_ms = 1_000_000
 
     def spend(self, _: Sequence[str], args: Sequence[str | int | bytes]) -> list[int]:
         rate, _length, asked, _window = (int(arg) for arg in args)
         allowed = max(0, min(asked, rate - self.count))
         self.count += allowed
         self.runs.append(asked)
-        return [1_000_000, allowed, self.count, 0]
+        return [self.now_ms, allowed, self.count, 0]
 
 
 class House:
@@ -152,3 +153,29 @@ async def test_one_gateway_never_lets_more_pass(charges_now: list[bool], rate: i
     await house.limiter.aclose()
 
     assert min(rate, len(charges_now)) == passed == house.server.count
+
+
+async def test_whoever_is_over_its_limit_is_refused_without_asking(house: House) -> None:
+    """A flood costs the store one run for each moment; nothing of it is charged."""
+    strict = Limit("strict", rate=2, window_s=60)
+    assert [True, True] + [False] * 50 == [await house.spend(strict) for _ in range(52)]
+    assert [1, 1] == house.server.runs
+
+    house.clock.now_s += FRESH_S
+
+    assert [False] * 50 == [await house.spend(strict) for _ in range(50)]
+    assert [1, 1, 1] == house.server.runs
+
+
+async def test_a_refusal_is_forgotten_when_the_limit_opens(house: House) -> None:
+    """Nobody is refused for longer than was said."""
+    house.server.now_ms = 1_019_980  # the window of 60 s ends in 20 ms
+    strict = Limit("strict", rate=2, window_s=60)
+    assert [True, True, False] == [await house.spend(strict) for _ in range(3)]
+    refused = await house.limiter.spend(strict, "a")
+    assert refused.retry_after_s == 0.021 < FRESH_S
+
+    house.clock.now_s += refused.retry_after_s
+    house.server.count = 0
+
+    assert await house.spend(strict)
