@@ -31,6 +31,11 @@ class _Known(NamedTuple):
     until_s: float
 
 
+class _Asking(NamedTuple):
+    task: asyncio.Task[Sequence[AddrInfoType]]
+    patience_ends_s: float
+
+
 class Resolver:
     """
     Addresses of names, asked for again every ``ttl_s``, so that new connections follow the DNS.
@@ -50,7 +55,7 @@ class Resolver:
         self._ttl_s = ttl_s
         self._patience_s = patience_s
         self._known: dict[tuple[str, int], _Known] = {}
-        self._asking: dict[tuple[str, int], asyncio.Task[Sequence[AddrInfoType]]] = {}
+        self._asking: dict[tuple[str, int], _Asking] = {}
         self._turn = 0
 
     async def addresses(self, host: str, port: int) -> list[AddrInfoType]:
@@ -76,13 +81,15 @@ class Resolver:
         if known is not None and self._loop.time() < known.until_s:
             return known.addresses
         if key not in self._asking:
-            self._asking[key] = asking = self._loop.create_task(self._ask(key))
-            asking.add_done_callback(_look_at)
-        answer = asyncio.shield(self._asking[key])
+            task = self._loop.create_task(self._ask(key))
+            task.add_done_callback(_look_at)
+            self._asking[key] = _Asking(task, self._loop.time() + self._patience_s)
+        asking = self._asking[key]
         if known is None:
-            return await answer
-        with suppress(OSError, TimeoutError):
-            return await asyncio.wait_for(answer, self._patience_s)
+            return await asyncio.shield(asking.task)
+        with suppress(OSError, TimeoutError):  # who comes later does not wait for as long again
+            async with asyncio.timeout_at(asking.patience_ends_s):
+                return await asyncio.shield(asking.task)
         return known.addresses
 
     async def _ask(self, key: tuple[str, int]) -> Sequence[AddrInfoType]:

@@ -105,7 +105,24 @@ async def test_while_the_resolver_fails_the_last_answer_holds() -> None:
     dns.fails = False
     dns.names = ["192.0.2.2"]
     dns.waits.set()
-    assert ["192.0.2.2"] == names(await resolver.addresses("app", 80))
+    async with asyncio.timeout(5):
+        while names(await resolver.addresses("app", 80)) != ["192.0.2.2"]:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_resolver_that_hangs_is_waited_for_once() -> None:
+    """Not by each connection anew: they would all be slow for as long as it hangs."""
+    loop = asyncio.get_running_loop()
+    dns = Dns("192.0.2.1")
+    resolver = Resolver(loop, dns.look_up, ttl_s=0, patience_s=0.2)
+    await resolver.addresses("app", 80)
+    dns.waits = asyncio.Event()
+    began_s = loop.time()
+    for _ in range(20):
+        assert ["192.0.2.1"] == names(await resolver.addresses("app", 80))
+    assert 0.2 <= loop.time() - began_s < 2
+    assert 2 == dns.asked
+    dns.waits.set()
 
 
 async def test_who_leaves_takes_nobody_along() -> None:
