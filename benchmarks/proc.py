@@ -37,19 +37,10 @@ def core_ticks(stat: str, core: int) -> int:
 
 def resident_bytes(status: str) -> int:
     """``VmRSS`` of ``/proc/PID/status``; 0 for a process that has no memory left."""
-    return _kibibytes(status, "VmRSS") * 1024
-
-
-def proportional_bytes(rollup: str) -> int:
-    """``Pss`` of ``/proc/PID/smaps_rollup``: pages shared by n processes count as an n-th."""
-    return _kibibytes(rollup, "Pss") * 1024
-
-
-def _kibibytes(text: str, wanted: str) -> int:
-    for line in text.splitlines():
+    for line in status.splitlines():
         name, _, value = line.partition(":")
-        if name == wanted:
-            return int(value.split()[0])
+        if name == "VmRSS":
+            return int(value.split()[0]) * 1024
     return 0
 
 
@@ -76,11 +67,6 @@ def core_s(core: int) -> float:
 def rss_bytes(pid: int) -> int:
     """The memory that ``pid`` and its descendants hold; what they share counts for each."""
     return sum(resident_bytes(_read(member, "status")) for member in family(pid))
-
-
-def pss_bytes(pid: int) -> int:
-    """The same; what they share counts once."""
-    return sum(proportional_bytes(_read(member, "smaps_rollup")) for member in family(pid))
 
 
 def _read(pid: int, name: str) -> str:

@@ -41,18 +41,12 @@ def test_a_dead_process_holds_nothing() -> None:
     assert proc.resident_bytes("Name:\tx\nState:\tZ (zombie)\n") == 0
 
 
-def test_proportional_bytes() -> None:
-    """Pss is one line of several that begin alike."""
-    assert proc.proportional_bytes("Rss: 9 kB\nPss:   3 kB\nPss_Dirty: 1 kB\n") == 3 * 1024
-
-
 def test_this_process() -> None:
     """The running kernel writes what is parsed here."""
     pid = os.getpid()
     assert proc.cpu_s(pid) > 0
     assert proc.rss_bytes(pid) > 1024 * 1024
     assert proc.core_s(min(os.sched_getaffinity(0))) > 0
-    assert 0 < proc.pss_bytes(pid) <= proc.rss_bytes(pid)
 
 
 def test_a_family() -> None:
