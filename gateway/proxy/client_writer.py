@@ -52,6 +52,7 @@ class ClientWriter(HttpProtocol):
         "_close_after",
         "_drain_left_bytes",
         "_drain_since_s",
+        "_is_deaf",
         "_keeps_alive",
         "_method",
         "_pace",
@@ -68,6 +69,8 @@ class ClientWriter(HttpProtocol):
         super().__init__(plane.loop)
         self._plane = plane
         self._close_after = False
+        self._is_deaf = False
+        """Nothing more is parsed: after a breach of the grammar, where messages end is a guess."""
         self._keeps_alive = True
         self._request_id = ""
         self._method = ""
@@ -120,7 +123,7 @@ class ClientWriter(HttpProtocol):
             self._close(is_broken=True)
             return
         if isinstance(refusal, _LAST_ANSWERS):
-            self._close_after = True
+            self._close_after = self._is_deaf = True
         if self._is_client_sending():
             self._close_after = True
         head, body = serialise_reply(reply, self._plane.http_date())

@@ -74,7 +74,6 @@ class ClientConnection(ClientWriter):
         "_body",
         "_entrance",
         "_inbox",
-        "_is_deaf",
         "_is_half_closed",
         "_is_serving",
         "_phase",
@@ -98,8 +97,6 @@ class ClientConnection(ClientWriter):
         """Of the request that was parsed last."""
         self._inbox = Inbox(plane.bounds, plane.next_request_id)
         self._phase = _Phase.HEAD
-        self._is_deaf = False
-        """Nothing more is parsed: after a breach of the grammar, where messages end is a guess."""
         self._is_half_closed = False
         self._read_deadline_s = inf
         self._reading_pace: Pace | None = None
@@ -147,6 +144,8 @@ class ClientConnection(ClientWriter):
             self._take(messages, data)
             return
         refusal = self._inbox.go_on(data, body, was_in_body=was_in_body)
+        if self._inbox.is_closed:
+            self._is_deaf = True
         if refusal is not None:
             self._reject(refusal)
 
@@ -218,12 +217,12 @@ class ClientConnection(ClientWriter):
     def _take(self, messages: list[Parsed], data: bytes) -> None:
         self._body = messages[-1][1]
         arrivals = self._inbox.arrivals(messages, data, self.peer)
-        if isinstance(arrivals[0], Refusal):
+        if self._inbox.is_closed or isinstance(arrivals[0], Refusal):
             self._is_deaf = True
         self._queue += arrivals
         if len(self._queue) >= _MAX_QUEUED:
             self._pause_reading_for_buffer()
-        if not self._is_serving:
+        if self._queue and not self._is_serving:
             self._begin()
 
     def _reject(self, refusal: Refusal) -> None:
@@ -272,7 +271,8 @@ class ClientConnection(ClientWriter):
         """Wait for the next request, or end."""
         if self.transport is None:
             return
-        if self._close_after or self._is_half_closed or self._plane.is_draining:
+        is_last = self._close_after or self._is_half_closed or self._is_deaf
+        if is_last or self._plane.is_draining:
             self._shut()
             return
         bounds = self._plane.bounds

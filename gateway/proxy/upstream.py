@@ -69,6 +69,7 @@ class UpstreamConnection(HttpProtocol):
         "_body",
         "_deadline_s",
         "_deadlines",
+        "_had_chunks",
         "_interim",
         "_is_at_head",
         "_last",
@@ -103,6 +104,7 @@ class UpstreamConnection(HttpProtocol):
         """For the app to take what was written."""
         self._is_at_head = False
         """Whether the next byte is the first of an answer."""
+        self._had_chunks = False
         self._last: _LastAnswer | None = None
         self.final_seen = False
         """Whether the final answer has begun; 1xx do not count."""
@@ -177,6 +179,9 @@ class UpstreamConnection(HttpProtocol):
         answer = self._answer
         if answer is not None and not (answer.cancel() or answer.cancelled()):
             answer.exception()  # looked at, so that the loop does not complain
+        if clean and self._had_chunks:
+            # aiohttp's parser (3.14.5) would make the last trailer a field of the next answer.
+            self._parser, self._had_chunks = response_parser(self, self._loop), False
         self._answer = self._body = self._interim = None
         self._deadline_s = inf
         return clean
@@ -257,6 +262,7 @@ class UpstreamConnection(HttpProtocol):
         self.final_seen = True
         self._spoilt = self._spoilt or message.should_close
         self._body = body
+        self._had_chunks = message.chunked
         self._deadline_s = inf
         whole = body.read_nowait() if body.is_eof() else None
         answer.set_result(AnswerHead(message, body, whole, memo))

@@ -144,3 +144,14 @@ def test_interim_answers_are_messages_of_their_own(answers: ResponseParser) -> N
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
     messages, _, _ = answers.feed_data(early + ANSWER + b"Content-Length: 0\r\n\r\n")
     assert [103, 200] == [message.code for message, _ in messages]
+
+
+def test_a_trailer_becomes_a_field_of_the_next_message(requests: RequestParser) -> None:
+    """
+    A fault of aiohttp's, and the reason for `Inbox.is_closed` and for new parsers of answers.
+
+    When this fails it was mended, and both can go.
+    """
+    requests.feed_data(CHUNKED + b"0\r\nX-Late: 1\r\n\r\n")
+    ((message, _),) = requests.feed_data(REQUEST + b"\r\n")[0]
+    assert (b"X-Late", b"1") == message.raw_headers[0]

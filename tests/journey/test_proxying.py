@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from contextlib import suppress
 
 import h11
 import pytest
@@ -59,11 +60,11 @@ async def test_a_body_with_a_length(around: World) -> None:
 
 
 async def test_a_chunked_body(around: World) -> None:
-    """It arrives whole, still chunked; extensions and trailers end at the gateway."""
+    """It arrives whole, still chunked; extensions end at the gateway."""
     async with connected(around.port) as client:
         await client.send(
             b"POST /public/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-            b"3;a=b\r\nabc\r\n2\r\nde\r\n0\r\nX-User-Issuer: forged\r\n\r\n"
+            b"3;a=forged\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
         )
         assert 200 == (await client.answer()).status
         await client.send(GET)
@@ -397,6 +398,53 @@ async def test_a_client_that_leaves(around: World) -> None:
         await client.send(GET.replace(b"/x", b"/hang"))
         await around.app.arrived.wait()
     await asyncio.wait_for(around.app.lost.wait(), 5)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+async def test_a_trailer_is_no_field_of_the_next_request(around: World, parts: int) -> None:
+    """Trailers are the last that is read on a connection: the parser would keep one for later."""
+    chunked = (
+        b"POST /public/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"3\r\nabc\r\n0\r\nAuthorization: Basic evil\r\n\r\n"
+    )
+    async with connected(around.port) as client:
+        await client.send(chunked if parts == 2 else chunked + GET)
+        assert 200 == (await client.answer()).status
+        with suppress(ConnectionError):
+            await client.send(GET)
+        assert await client.is_closed()
+
+    assert [b"abc"] == [seen.body for seen in around.app.seen]
+    assert b"evil" not in around.app.raw
+
+
+@pytest.mark.parametrize("cut", [1, 3, 4, 6])
+async def test_chunked_requests_keep_the_connection(around: World, cut: int) -> None:
+    """In whatever parts the end of the body comes."""
+    head = b"POST /public/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with connected(around.port) as client:
+        for body in (b"", b"3\r\nabc\r\n"):
+            chunked = head + body + b"0\r\n\r\n"
+            await client.send(chunked[:-cut])
+            await asyncio.sleep(0.02)
+            await client.send(chunked[-cut:])
+            assert 200 == (await client.answer()).status
+
+
+async def test_a_trailer_is_no_field_of_the_next_answer(around: World) -> None:
+    """What an app sends last to one caller is not what the next one reads first."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    around.app.answer("/public/trailer", head + b"3\r\nabc\r\n0\r\nSet-Cookie: a=b\r\n\r\n")
+    before = around.app.connections
+    async with connected(around.port) as client:
+        for _ in range(2):
+            await client.send(GET.replace(b"/x", b"/trailer"))
+            answer = await client.answer()
+            assert b"abc" == answer.body
+            assert not answer.values("Set-Cookie")
+            await client.send(GET)
+            assert not (await client.answer()).values("Set-Cookie")
+    assert around.app.connections - before <= 1
 
 
 async def test_heads_that_repeat(around: World) -> None:
