@@ -12,7 +12,7 @@ DECIDING := $(subst $(empty) $(empty),$(comma),$(addprefix gateway/, \
 	sessions/seal.py sessions/cache.py identity/credentials.py identity/did_token.py \
 	identity/metadata.py identity/circuit.py identity/bounded.py identity/foreign.py proxy/headers.py proxy/hop.py \
 	telemetry/tally.py telemetry/snapshot.py proxy/upgrade.py proxy/websocket.py \
-	proxy/framing.py proxy/balance.py proxy/restraint.py proxy/answers.py proxy/head_meter.py proxy/proxy_protocol.py proxy/occupancy.py proxy/pace.py proxy/repeats.py store/breaker.py config/*.py))
+	proxy/framing.py proxy/balance.py proxy/restraint.py proxy/answers.py proxy/chunks.py proxy/cutter.py proxy/proxy_protocol.py proxy/occupancy.py proxy/pace.py proxy/repeats.py store/breaker.py config/*.py))
 
 .PHONY: demo test soak lint bench clean
 

@@ -19,28 +19,21 @@ from gateway.errors import (
     RequestTimeout,
 )
 from gateway.messages import Journey, RequestHead
-from gateway.proxy.client_writer import ClientWriter
+from gateway.proxy.client_reader import MAX_QUEUED, ClientReader
 from gateway.proxy.entrance import Entrance, peer_of
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.framing import NO_BODY
 from gateway.proxy.http1 import (
-    MAX_PIPELINED,
     NOTHING,
-    HttpProcessingError,
     RawRequestMessage,
-    RequestParser,
     StreamReader,
-    refusal_for,
-    request_parser,
 )
-from gateway.proxy.inbox import Arrived, Inbox, Parsed
 from gateway.proxy.pace import Pace
 from gateway.proxy.parting import ClientGone
 from gateway.proxy.plane import DataPlane, Site
 from gateway.proxy.strictness import judge, keeps_alive
 from gateway.proxy.tasks import start
 from gateway.proxy.tunnel import serve_upgrade
-from gateway.proxy.upgrade import early_bytes
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +43,6 @@ _LINGER_S = 2.0
 _HIBERNATE_S = 2.0
 """After which an idle connection gives up its parser and what it remembers: some 4 KiB."""
 
-_MAX_QUEUED = MAX_PIPELINED - 1  # one more is being served
 
 _CLIENT_GONE = 499
 """nginx's status for a client that left before the answer; for the log alone."""
@@ -67,40 +59,27 @@ class _Phase(Enum):
     """Nothing but the client's end: the last answer is sent, what still comes is dropped."""
 
 
-class ClientConnection(ClientWriter):
+class ClientConnection(ClientReader):
     """Speaks HTTP/1 with one client: the reading half, and what becomes of each request."""
 
     __slots__ = (
-        "_body",
         "_entrance",
-        "_inbox",
         "_is_half_closed",
-        "_is_serving",
         "_phase",
-        "_queue",
         "_read_deadline_s",
         "_reading_pace",
         "_task",
-        "early",
-        "peer",
         "site",
     )
 
     def __init__(self, plane: DataPlane, entrance: Entrance | None = None) -> None:
         super().__init__(plane)
         self._entrance = entrance
-        self._parser: RequestParser | None = None  # made when there is something to parse
-        self._queue: list[Arrived | Refusal] = []  # of 16 at most; a deque takes 600 bytes
         self._task: asyncio.Task[None] | None = None
-        self._is_serving = False
-        self._body: StreamReader = NOTHING
-        """Of the request that was parsed last."""
-        self._inbox = Inbox(plane.bounds, plane.next_request_id)
         self._phase = _Phase.HEAD
         self._is_half_closed = False
         self._read_deadline_s = inf
         self._reading_pace: Pace | None = None
-        self.early: bytes | None = None
         self.site: Site | None = None
 
     # --- events of the socket ------------------------------------------------------------------
@@ -119,7 +98,7 @@ class ClientConnection(ClientWriter):
         self._read_deadline_s = self._plane.loop.time() + self._plane.bounds.head_s
 
     def data_received(self, data: bytes) -> None:
-        if self._is_deaf:
+        if self._is_deaf or self._inbox.is_closed:
             return
         if self._phase is _Phase.IDLE and data:
             if (arrived := self._inbox.recall(data, self.peer)) is not None:
@@ -127,36 +106,14 @@ class ClientConnection(ClientWriter):
                 self._queue.append(arrived)
                 self._begin()
                 return
-            self._phase = _Phase.HEAD
-            self._read_deadline_s = self._plane.loop.time() + self._plane.bounds.head_s
-        body = self._body
-        was_in_body = not body.is_eof()
-        parser = self._parser or self._new_parser()
-        try:
-            messages, upgraded, tail = parser.feed_data(data)
-        except HttpProcessingError as error:
-            self._reject(refusal_for(error))
-            return
-        if messages:
-            if messages[-1][0].upgrade:
-                is_alone = len(messages) == 1 and not was_in_body
-                self._hold_back(data, tail if upgraded else None, is_alone=is_alone)
-            self._take(messages, data)
-            return
-        refusal = self._inbox.go_on(data, body, was_in_body=was_in_body)
-        if self._inbox.is_closed:
-            self._is_deaf = True
-        if refusal is not None:
-            self._reject(refusal)
+            self._expect_head()
+        self._read(data)
+        if self._phase is _Phase.IDLE and not self._inbox.cutter.is_between:
+            self._expect_head()  # an eager task has answered all that came before it
 
-    def _hold_back(self, data: bytes, tail: bytes | None, *, is_alone: bool) -> None:
-        """What follows a request to upgrade is no request: leave it for the tunnel, unread."""
-        self._is_deaf = True
-        self._pause_reading_for_buffer()
-        is_first = self._inbox.pending_bytes == 0
-        self.early = (
-            tail if tail is not None else early_bytes(data, is_first=is_first, is_alone=is_alone)
-        )
+    def _expect_head(self) -> None:
+        self._phase = _Phase.HEAD
+        self._read_deadline_s = self._plane.loop.time() + self._plane.bounds.head_s
 
     def eof_received(self) -> bool:
         """
@@ -190,15 +147,11 @@ class ClientConnection(ClientWriter):
         if self._phase is _Phase.IDLE and self._parser is not None:
             self._hibernate(now_s)
 
-    def _new_parser(self) -> RequestParser:
-        plane = self._plane
-        self._parser = parser = request_parser(self, plane.loop, plane.bounds.head_bytes)
-        return parser
-
     def _hibernate(self, now_s: float) -> None:
         """Keep nothing of a connection that has been idle for a moment but the connection."""
         idle_s = now_s - (self._read_deadline_s - self._plane.bounds.keep_alive_s)
-        if idle_s >= _HIBERNATE_S and self._inbox.hibernate():
+        if idle_s >= _HIBERNATE_S and self._inbox.cutter.is_between:
+            self._inbox.forget()
             self._parser = None
 
     def _expire(self) -> None:
@@ -207,33 +160,12 @@ class ClientConnection(ClientWriter):
                 self._body.set_exception(RequestTimeout("idle body"))
             elif not self.has_answered:
                 self.abort()
-        elif self._phase is _Phase.HEAD and self._inbox.pending_bytes:
+        elif self._phase is _Phase.HEAD and not self._inbox.cutter.is_between:
             self._reject(RequestTimeout("slow head"))
         elif self.transport is not None:
             self.transport.abort() if self._phase is _Phase.LINGERING else self._close()
 
     # --- from the parser to the task -----------------------------------------------------------
-
-    def _take(self, messages: list[Parsed], data: bytes) -> None:
-        self._body = messages[-1][1]
-        arrivals = self._inbox.arrivals(messages, data, self.peer)
-        if self._inbox.is_closed or isinstance(arrivals[0], Refusal):
-            self._is_deaf = True
-        self._queue += arrivals
-        if len(self._queue) >= _MAX_QUEUED:
-            self._pause_reading_for_buffer()
-        if self._queue and not self._is_serving:
-            self._begin()
-
-    def _reject(self, refusal: Refusal) -> None:
-        """Answer bytes that are no request, after the requests before them; then close."""
-        self._is_deaf = True
-        if not self._body.is_eof():
-            self._body.set_exception(refusal)  # the breach is in a body that is being forwarded
-            return
-        self._queue.append(refusal)
-        if not self._is_serving:
-            self._begin()
 
     def _begin(self) -> None:
         self._phase, self._is_serving = _Phase.SERVING, True  # before an eager task begins
@@ -249,8 +181,6 @@ class ClientConnection(ClientWriter):
                     self._answer_unparsed(entry)
                 else:
                     await self._serve_one(*entry)
-                    if entry[1] is not None and self._parser is not None:
-                        self._parser.message_consumed()
                 if self._paused and not self._close_after:
                     await self.drain()  # else whoever asks and does not read fills the memory
                 if self._buffer_paused and not self._is_deaf:
@@ -264,7 +194,7 @@ class ClientConnection(ClientWriter):
     def _refill(self) -> None:
         """Take what the parser held back while the queue was full."""
         self.data_received(b"")
-        if len(self._queue) < _MAX_QUEUED:
+        if len(self._queue) < MAX_QUEUED:
             self._resume_reading_for_buffer()
 
     def _rest(self) -> None:
@@ -276,7 +206,7 @@ class ClientConnection(ClientWriter):
             self._shut()
             return
         bounds = self._plane.bounds
-        is_in_head = self._inbox.pending_bytes > 0
+        is_in_head = not self._inbox.cutter.is_between
         self._phase = _Phase.HEAD if is_in_head else _Phase.IDLE
         wait_s = bounds.head_s if is_in_head else bounds.keep_alive_s
         self._read_deadline_s = self._plane.loop.time() + wait_s

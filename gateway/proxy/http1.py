@@ -20,9 +20,6 @@ from gateway.errors import BadRequest, HeadTooLarge, Refusal, StartError
 BODY_BUFFER_BYTES = 64 * 1024
 """How much of a body waits for the slower side: reading stops at twice this."""
 
-MAX_PIPELINED = 16
-"""Requests parsed ahead of the one that is being answered; the parser stops there."""
-
 _MAX_ANSWER_FIELD_BYTES = 64 * 1024
 _MAX_ANSWER_FIELDS = 1000
 
@@ -102,7 +99,6 @@ def request_parser(
         max_field_size=head_bytes,
         max_headers=head_bytes,  # never binding: fields are counted where the answer is 431
         auto_decompress=False,
-        max_msg_queue_size=MAX_PIPELINED,
     )
 
 

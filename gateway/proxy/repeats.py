@@ -14,7 +14,6 @@ from multidict import CIMultiDictProxy
 from gateway.messages import Memo, RawFields
 
 _LINE = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[!-\"$-~]*) HTTP/1\.1\r\n")
-_END = b"\r\n\r\n"
 _MAX_BYTES = 4096
 """Of a head that is remembered: what one connection may keep in memory."""
 
@@ -30,17 +29,11 @@ class Fields(NamedTuple):
 class LastHead:
     """The field lines that came last on a connection from a client."""
 
-    __slots__ = ("_block", "_fields", "_max_bytes", "begun")
+    __slots__ = ("_block", "_fields", "_max_bytes")
 
     def __init__(self, head_bytes: int) -> None:
         """No head of more than ``head_bytes`` passes here: only the parser refuses it."""
         self._max_bytes = min(head_bytes, _MAX_BYTES)
-        self.begun: bytes | None = b""
-        """
-        What has come of a head that is not complete; empty where the next byte is its first.
-
-        None where only the parser knows, as it does not say where in a read a message ends.
-        """
         self._block = b""
         self._fields: Fields | None = None
 
@@ -50,7 +43,7 @@ class LastHead:
 
         None where it is not a whole head, or does not repeat the field lines of the one before.
         """
-        if self._fields is None or self.begun != b"" or len(data) > self._max_bytes:
+        if self._fields is None or len(data) > self._max_bytes:
             return None
         line = _LINE.match(data)
         if line is None or data[line.end() :] != self._block:
@@ -58,29 +51,20 @@ class LastHead:
         return line[1].decode("ascii"), line[2].decode("ascii"), self._fields
 
     def learn(
-        self, data: bytes, headers: CIMultiDictProxy[str], raw_fields: RawFields
+        self, head: bytes, headers: CIMultiDictProxy[str], raw_fields: RawFields
     ) -> Memo | None:
         """
-        Keep what was parsed from a read, if it began and ended with the head.
+        Keep what was parsed from a head without a body.
 
         The memo is for what is derived from the fields; None where they are not kept.
         """
-        line = _LINE.match(data) if self.begun == b"" else None
-        if line is None or len(data) > self._max_bytes or data.find(_END) != len(data) - len(_END):
+        line = _LINE.match(head)
+        if line is None or len(head) > self._max_bytes:
             return None
-        self._block = data[line.end() :]
+        self._block = head[line.end() :]
         self._fields = Fields(headers, raw_fields, {})
         return self._fields.memo
 
     def forget(self) -> None:
         """Free the memory."""
         self._block, self._fields = b"", None
-
-
-def ends_with_its_head(data: bytes) -> bool:
-    """
-    Whether the only head that ends in a read ends where the read does.
-
-    If the parser found a request without a body in it, the next byte begins another.
-    """
-    return data.find(_END) == len(data) - len(_END)

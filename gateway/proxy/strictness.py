@@ -1,19 +1,14 @@
 """What aiohttp's parser lets pass and the gateway does not."""
 
 from gateway.errors import (
-    BadRequest,
     ExpectationFailed,
-    HeadTooLarge,
-    Refusal,
     UnsupportedVersion,
 )
 from gateway.proxy.framing import Framing, request_framing
-from gateway.proxy.http1 import RawRequestMessage, StreamReader
-from gateway.proxy.plane import Bounds
+from gateway.proxy.http1 import RawRequestMessage
 
 _VERSIONS = ((1, 1), (1, 0))
 _JUDGED = ("Content-Length", "Transfer-Encoding", "Expect", "Upgrade")
-_FIELD_OVERHEAD = 4  # ": " and CRLF
 
 
 def judge(message: RawRequestMessage, max_body_bytes: int) -> Framing:
@@ -33,22 +28,19 @@ def judge(message: RawRequestMessage, max_body_bytes: int) -> Framing:
     return request_framing(headers, version, max_body_bytes)
 
 
-def has_strict_line(message: RawRequestMessage, data: bytes, *, is_first: bool) -> bool:
+def has_strict_line(message: RawRequestMessage, head: bytes) -> bool:
     """
-    Whether the request line stands in ``data`` in its one form (RFC 9112 section 3).
+    Whether ``head`` begins with its request line in its one form (RFC 9112 section 3).
 
     The parser skips spaces, lets control characters precede the line, and hides the protocol's
-    name: ``RTSP/1.0`` comes out as HTTP/1.0. One empty line may precede (section 2.2). What
-    ``is_first`` begins with ``data``.
+    name: ``RTSP/1.0`` comes out as HTTP/1.0. One empty line may precede (section 2.2).
     """
     if message.version not in _VERSIONS:
         return True  # refused as that, by `judge`
     major, minor = message.version
     text = f"{message.method} {message.path} HTTP/{major}.{minor}\r\n"
     line = text.encode("utf-8", "surrogateescape")
-    if is_first:
-        return data.startswith((line, b"\r\n" + line))
-    return b"\r\n" + line in data
+    return head.startswith((line, b"\r\n" + line))
 
 
 def keeps_alive(message: RawRequestMessage) -> bool:
@@ -73,29 +65,3 @@ def is_plain(message: RawRequestMessage) -> bool:
         and not message.upgrade
         and not any(name in message.headers for name in _JUDGED)
     )
-
-
-def fault(
-    messages: list[tuple[RawRequestMessage, StreamReader]], begun: bytes | None, data: bytes
-) -> Refusal | None:
-    """Why the lines of requests that a read completed are none, where that can be told."""
-    if begun is None:
-        return None
-    whole = begun + data
-    if all(
-        has_strict_line(message, whole, is_first=place == 0)
-        for place, (message, _) in enumerate(messages)
-    ):
-        return None
-    return BadRequest("request line")
-
-
-def oversize(message: RawRequestMessage, bounds: Bounds, *, may_be_long: bool) -> Refusal | None:
-    """Why a head is too much, if it is; it is only measured where it ``may_be_long``."""
-    if len(message.raw_headers) > bounds.fields:
-        return HeadTooLarge("too many fields")
-    if may_be_long:
-        fields = sum(len(n) + len(v) + _FIELD_OVERHEAD for n, v in message.raw_headers)
-        if fields + len(message.path) > bounds.head_bytes:
-            return HeadTooLarge("head is too long")
-    return None

@@ -9,7 +9,7 @@ counts the frames of a WebSocket towards the client, to put in a Close where one
 import asyncio
 from typing import NamedTuple, Protocol, cast
 
-from gateway.errors import BadRequest, UpstreamUnreachable
+from gateway.errors import UpstreamUnreachable
 from gateway.messages import Identity, Journey, RequestHead
 from gateway.proxy.exchange import Client, Exchange
 from gateway.proxy.framing import Framing, Kind
@@ -47,8 +47,8 @@ class Owner(Protocol):
 class TunnelClient(Client, Owner, Protocol):
     """What a tunnel needs of the client's connection."""
 
-    early: bytes | None
-    """What came right after the request; None where that is not known for certain."""
+    early: bytes
+    """What came right after the request."""
     status: int
     bytes_out: int
 
@@ -72,8 +72,6 @@ async def serve_upgrade(
     """
     client.close_after_answer()
     asked = asked_upgrade(head.method, head.version, head.headers)
-    if client.early is None:
-        raise BadRequest("bytes after a request to upgrade")
     outbound = await site.admit(head._replace(upgrade=asked.name), journey)
     framing = Framing(Kind.NONE, asked.fields)
     switch = _Switch(

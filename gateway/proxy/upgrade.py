@@ -23,8 +23,6 @@ _PROTOCOL = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(/[!#$%&'*+.^_`|~0-9A-Za-z-]
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 octets (RFC 6455 section 4.1)
 _HTTP_1_1 = (1, 1)
 _FRAMING = ("Content-Length", "Transfer-Encoding")
-_LINE_END = b"\r\n"
-_HEAD_END = b"\r\n\r\n"
 
 
 class Upgrade(NamedTuple):
@@ -102,21 +100,3 @@ def _only(headers: Headers, name: str) -> str | None:
 
 def _options(lines: Iterable[str]) -> set[str]:
     return {option.strip().lower() for line in lines for option in line.split(",")}
-
-
-def early_bytes(data: bytes, *, is_first: bool, is_alone: bool) -> bytes | None:
-    """
-    What follows the head of a request to upgrade in the read that completed it.
-
-    For protocols whose rest the parser does not hand out: it does so for WebSocket alone. There is
-    no body. ``is_first``: the head began with this read; ``is_alone``: no other request ended in
-    it. None where it cannot be told for certain where the head ends.
-    """
-    if not is_alone or not data:
-        return None
-    if is_first:
-        data = data.lstrip(_LINE_END)  # empty lines before a request (RFC 9112 section 2.2)
-    elif data[:1] in _LINE_END:  # the end itself may be split between two reads
-        return b"" if not data.strip(_LINE_END) else None
-    _, end, rest = data.partition(_HEAD_END)
-    return rest if end else None

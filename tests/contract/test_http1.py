@@ -148,7 +148,7 @@ def test_interim_answers_are_messages_of_their_own(answers: ResponseParser) -> N
 
 def test_a_trailer_becomes_a_field_of_the_next_message(requests: RequestParser) -> None:
     """
-    A fault of aiohttp's, and the reason for `Inbox.is_closed` and for new parsers of answers.
+    A fault of aiohttp's, and the reason for new parsers after chunked bodies on both sides.
 
     When this fails it was mended, and both can go.
     """

@@ -29,14 +29,6 @@ CLOSING_S = 3
 PROBE = b"GET /public/probe HTTP/1.1\r\nHost: x\r\n\r\n"
 
 FAULTS: dict[str, str] = {
-    **dict.fromkeys(
-        ("request-behind-close", "request-behind-1.0"),
-        "what follows a last request in the same read spoils it too",
-    ),
-    **dict.fromkeys(
-        ("trailer-any", "trailer-host", "trailer-connection-close"),
-        "aiohttp's parser puts the last trailer into the next message",
-    ),
     "extension-that-is-long": "what comes in one read with its chunk is not measured",
     "extension-without-a-first-name": "llhttp takes an extension without a name",
 }

@@ -23,7 +23,8 @@ LINES = {
         identity.credentials identity.did_token identity.metadata
         identity.bounded identity.circuit identity.foreign
         backoff cores
-        proxy.headers proxy.hop proxy.framing proxy.answers proxy.head_meter
+        proxy.headers proxy.hop proxy.framing proxy.answers
+        proxy.chunks proxy.cutter
         proxy.proxy_protocol proxy.occupancy proxy.upgrade proxy.websocket
         proxy.balance proxy.restraint
         proxy.pace proxy.repeats
@@ -41,7 +42,8 @@ LINES = {
         proxy.deadlines proxy.tasks proxy.upstream proxy.pool proxy.plane proxy.exchange
         proxy.upstreams proxy.attempts proxy.tunnel proxy.tunnels
         proxy.connect proxy.health
-        proxy.client_writer proxy.strictness proxy.inbox proxy.parting proxy.downstream
+        proxy.strictness proxy.inbox proxy.parting
+        proxy.client_writer proxy.client_reader proxy.downstream
         pages.* telemetry.* admin.* channel
     """,
     "5 composition": """

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.messages import Memo
 from gateway.proxy.http1 import NOTHING, HttpProcessingError, RawRequestMessage, request_parser
-from gateway.proxy.repeats import LastHead, ends_with_its_head
+from gateway.proxy.repeats import LastHead
 from gateway.proxy.strictness import is_plain
 
 FIELDS = b"Host: x\r\nAccept: */*\r\n\r\n"
@@ -98,34 +98,11 @@ def test_what_must_be_judged_anew_is_not_kept(loop: asyncio.AbstractEventLoop, h
     assert last.recall(head) is None
 
 
-def test_nothing_is_recalled_in_the_middle(loop: asyncio.AbstractEventLoop) -> None:
-    """While the parser may hold a part of a head, or of a body, all is its own."""
-    last, _ = learnt(HEAD, loop)
-    last.begun = None
-    assert last.recall(HEAD) is None
-    assert last.learn(HEAD, *parsed_fields(loop)) is None
-
-
 def test_what_was_forgotten_is_parsed(loop: asyncio.AbstractEventLoop) -> None:
     """An idle connection keeps nothing."""
     last, _ = learnt(HEAD, loop)
     last.forget()
     assert last.recall(HEAD) is None
-
-
-def parsed_fields(loop: asyncio.AbstractEventLoop):  # type: ignore[no-untyped-def] # noqa: ANN201 - what learn takes
-    """The fields of `HEAD`."""
-    message = parsed(HEAD, loop)
-    assert message is not None
-    return message.headers, message.raw_headers
-
-
-@pytest.mark.parametrize(
-    ("data", "ends"), [(HEAD, True), (HEAD + HEAD, False), (HEAD + b"G", False), (b"", False)]
-)
-def test_where_a_read_ends(data: bytes, *, ends: bool) -> None:
-    """A read ends with its head where its first empty line is its end."""
-    assert ends_with_its_head(data) is ends
 
 
 PIECES = st.sampled_from(

@@ -1,8 +1,6 @@
 """What both sides must say before a connection becomes another one."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gateway.errors import (
     BadRequest,
@@ -11,7 +9,7 @@ from gateway.errors import (
     UnsupportedUpgrade,
     WrongWebSocketVersion,
 )
-from gateway.proxy.upgrade import Upgrade, asked_upgrade, early_bytes, judge_switch
+from gateway.proxy.upgrade import Upgrade, asked_upgrade, judge_switch
 from tests.fakes.heads import multidict
 
 KEY = ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
@@ -146,31 +144,3 @@ def test_a_101_that_answers_something_else(
     """An app, or a cache before it, that has not read the request is not believed."""
     with pytest.raises(BadUpstreamAnswer):
         judge_switch(WEBSOCKET, version, multidict(*fields))
-
-
-@pytest.mark.parametrize(
-    ("data", "is_first", "is_alone", "expected"),
-    [
-        pytest.param(HEAD, True, True, b"", id="head-alone"),
-        pytest.param(HEAD + b"early", True, True, b"early", id="early"),
-        pytest.param(HEAD + HEAD, True, True, HEAD, id="early-that-looks-like-a-request"),
-        pytest.param(b"\r\n\r\n" + HEAD + b"early", True, True, b"early", id="empty-lines-first"),
-        pytest.param(b"ade: chat\r\n\r\nearly", False, True, b"early", id="rest-of-a-head"),
-        pytest.param(b"\n", False, True, b"", id="last-byte"),
-        pytest.param(b"\r\n\r\n", False, True, b"", id="last-bytes"),
-        pytest.param(b"\r\nearly\r\n\r\n", False, True, None, id="end-split-between-reads"),
-        pytest.param(HEAD, True, False, None, id="after-another-request"),
-        pytest.param(b"", True, True, None, id="held-back-by-the-parser"),
-        pytest.param(b"e\r\n", False, True, None, id="no-end-in-sight"),
-    ],
-)
-def test_early_bytes(data: bytes, is_first: bool, is_alone: bool, expected: bytes | None) -> None:
-    """What follows the head is found, or the request is refused: never lost, never a request."""
-    assert expected == early_bytes(data, is_first=is_first, is_alone=is_alone)
-
-
-@given(early=st.binary(max_size=20), cut=st.integers(0, len(HEAD) - 1))
-def test_early_bytes_are_never_mistaken(early: bytes, cut: int) -> None:
-    """Wherever the head was cut: exactly what follows it, or it cannot be told."""
-    found = early_bytes((HEAD + early)[cut:], is_first=cut == 0, is_alone=True)
-    assert found in (None, early) or not early.strip(b"\r\n")

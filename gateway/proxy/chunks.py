@@ -1,0 +1,56 @@
+"""Where a chunked body ends (RFC 9112 section 7.1)."""
+
+_CRLF_BYTES = 2
+
+
+class ChunkScanner:
+    """
+    Finds the end of a chunked body without looking at what is in it.
+
+    It judges nothing: the parser reads the same bytes and refuses what is malformed.
+    """
+
+    __slots__ = ("_is_in_trailers", "_line", "_skip_bytes", "overhead_bytes")
+
+    def __init__(self) -> None:
+        self._line = b""
+        self._skip_bytes = 0
+        self._is_in_trailers = False
+        self.overhead_bytes = 0
+        """Of the line, or the trailers, that we are in: no data, and it could go on for ever."""
+
+    def end(self, data: bytes) -> int | None:
+        """How much of ``data`` belongs to the body, if it ends in it; else all of it does."""
+        at, size = 0, len(data)
+        while at < size:
+            if self._skip_bytes:
+                step = min(self._skip_bytes, size - at)
+                self._skip_bytes -= step
+                at += step
+                continue
+            line_end = data.find(b"\n", at) + 1 or size
+            self._line += data[at:line_end]
+            self.overhead_bytes += line_end - at
+            at = line_end
+            if self._line.endswith(b"\n") and self._is_last(self._line):
+                return at
+        return None
+
+    def _is_last(self, line: bytes) -> bool:
+        """Take a whole line; whether it ends the body."""
+        self._line = b""
+        if self._is_in_trailers:
+            return line == b"\r\n"
+        size = _size(line)
+        self._is_in_trailers = size == 0
+        self._skip_bytes = size + _CRLF_BYTES if size else 0
+        self.overhead_bytes = 0
+        return False
+
+
+def _size(line: bytes) -> int:
+    """0 for what is no number: the parser refuses it."""
+    try:
+        return int(line.partition(b";")[0], 16)
+    except ValueError:
+        return 0
