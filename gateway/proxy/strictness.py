@@ -1,13 +1,14 @@
-"""What aiohttp's parser lets pass and the gateway does not."""
+"""What aiohttp's parsers let pass and the gateway does not."""
 
 from gateway.errors import (
     ExpectationFailed,
     UnsupportedVersion,
 )
 from gateway.proxy.framing import Framing, request_framing
-from gateway.proxy.http1 import RawRequestMessage
+from gateway.proxy.http1 import RawRequestMessage, RawResponseMessage
 
 _VERSIONS = ((1, 1), (1, 0))
+_LEAST_STATUS = 100  # RFC 9110 section 15
 _JUDGED = ("Content-Length", "Transfer-Encoding", "Expect", "Upgrade")
 
 
@@ -65,3 +66,14 @@ def is_plain(message: RawRequestMessage) -> bool:
         and not message.upgrade
         and not any(name in message.headers for name in _JUDGED)
     )
+
+
+def answer_fault(message: RawResponseMessage) -> str | None:
+    """What is wrong with the head of an app's answer, where the parser lets it pass."""
+    if message.version not in _VERSIONS:
+        return "version"
+    if message.code < _LEAST_STATUS:
+        return "status"
+    if message.chunked and message.version < _VERSIONS[0]:
+        return "chunked in HTTP/1.0"  # RFC 9112 section 6.1: its end may be a guess
+    return None

@@ -23,6 +23,7 @@ from gateway.proxy.http1 import (
     response_parser,
 )
 from gateway.proxy.outbox import Outbox
+from gateway.proxy.strictness import answer_fault
 
 _FIRST_FINAL_STATUS = 200
 _SWITCHING_PROTOCOLS = 101
@@ -43,6 +44,7 @@ class AnswerHead(NamedTuple):
 
 
 _HEAD_END = b"\r\n\r\n"
+_PROTOCOL = b"HTTP/1."
 _MAX_REMEMBERED_BYTES = 4096
 _WITHOUT_BODY = (204, 304)
 
@@ -128,7 +130,7 @@ class UpstreamConnection(HttpProtocol):
             self._spoilt = True  # the parser is for this answer alone
         self._interim = interim
         self.final_seen = self.has_answered = False
-        self._is_at_head = method != "HEAD"  # what answers HEAD says a length and has no body
+        self._is_at_head = True
         self._answer = answer = self._loop.create_future()
         if self.transport is not None:
             self._outbox.write_soon(self.transport, request)
@@ -205,8 +207,12 @@ class UpstreamConnection(HttpProtocol):
                 self.abort()
             return
         is_at_head, self._is_at_head = self._is_at_head, False
-        if is_at_head and self._recall(self._answer, data):
-            return
+        if is_at_head:
+            if self._recall(self._answer, data):
+                return
+            if not data.startswith(_PROTOCOL[: len(data)]):  # the parser skips, and hides its name
+                self.fail(BadUpstreamAnswer("not HTTP/1"))
+                return
         try:
             messages, upgraded, tail = self._parser.feed_data(data)
         except HttpProcessingError as error:
@@ -222,7 +228,7 @@ class UpstreamConnection(HttpProtocol):
     def _recall(self, answer: asyncio.Future[AnswerHead], data: bytes) -> bool:
         """Take a read that is a whole answer whose head is the one before; whether it was."""
         last = self._last
-        if last is None or answer.done():
+        if last is None or self._spoilt or answer.done():
             return False
         head, length, message, memo = last
         if len(data) != len(head) + length or not data.startswith(head):
@@ -236,7 +242,8 @@ class UpstreamConnection(HttpProtocol):
         end = data.find(_HEAD_END) + len(_HEAD_END)
         length = len(data) - end
         if (
-            end > _MAX_REMEMBERED_BYTES
+            self._spoilt
+            or end > _MAX_REMEMBERED_BYTES
             or message.headers.get("Content-Length") != str(length)
             or message.code < _FIRST_FINAL_STATUS
             or message.code in _WITHOUT_BODY
@@ -256,6 +263,9 @@ class UpstreamConnection(HttpProtocol):
             self._spoilt = True  # a second final answer to one request
             return
         self.has_answered = True
+        if (reason := answer_fault(message)) is not None:
+            self.fail(BadUpstreamAnswer(reason))
+            return
         if message.code < _FIRST_FINAL_STATUS and message.code != _SWITCHING_PROTOCOLS:
             self._pass_on(message)
             return

@@ -17,17 +17,6 @@ asynchronous = pytest.mark.asyncio(loop_scope="module")
 
 LONG_BYTES = 5000
 
-FAULTS: dict[str, str] = {
-    **dict.fromkeys(("line-status-99", "line-status-0"), "a status below 100 is passed on"),
-    **dict.fromkeys(
-        ("line-http-2.0", "line-http-0.9", "line-rtsp"), "the version of an answer is not looked at"
-    ),
-    "line-bare-lf-first": "llhttp skips any CR and LF before the status line",
-    "coding-in-1.0": "chunks in HTTP/1.0 are taken",
-    "trailers": "aiohttp's parser puts the last trailer into the next message",
-}
-"""Cases that do not pass yet, and why; each must go as soon as it does."""
-
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def small_world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
@@ -47,26 +36,14 @@ def around(small_world: World) -> World:
     return small_world
 
 
-def _marked() -> list[object]:
-    return [
-        pytest.param(
-            case,
-            id=case.id,
-            marks=[pytest.mark.xfail(reason=FAULTS[case.id])] if case.id in FAULTS else [],
-        )
-        for case in CASES
-    ]
-
-
 def test_table() -> None:
-    """The table is long, no case of it hides another, and every fault is somebody's."""
+    """The table is long, and no case of it hides another."""
     assert len(CASES) >= 40
     assert [name for name, times in Counter(case.id for case in CASES).items() if times > 1] == []
-    assert {case.id for case in CASES} >= FAULTS.keys()
 
 
 @asynchronous
-@pytest.mark.parametrize("case", _marked())
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 async def test_verdict(case: Case, around: World) -> None:
     """The client sees what the table says, and the next one sees nothing of it."""
     around.app.answer("/public/a", case.raw, then_close=case.then_close)
@@ -76,11 +53,7 @@ async def test_verdict(case: Case, around: World) -> None:
 @asynchronous
 @pytest.mark.parametrize(
     "case",
-    [
-        pytest.param(case, id=case.id)
-        for case in CASES
-        if len(case.raw) < LONG_BYTES and case.id not in FAULTS
-    ],
+    [pytest.param(case, id=case.id) for case in CASES if len(case.raw) < LONG_BYTES],
 )
 async def test_in_single_octets(case: Case, around: World) -> None:
     """
