@@ -139,6 +139,7 @@ class Gateway:
     async def snapshot(self) -> Snapshot:
         """See `gateway.admin.app.Source`."""
         levels = Counter({("connections_open", ""): self.plane.open_connections})
+        levels["tunnels_open", ""] = len(self._process.tunnels)
         for name, upstream in self._current.site.upstreams.items():
             levels["upstream_servers_out", name] = upstream.servers_out()
             for server in upstream.servers:

@@ -153,6 +153,7 @@ class Supervisor:
         self._gone: list[Snapshot] = []
         """What workers that have ended had counted."""
         self._is_draining = False
+        self._reloading = asyncio.Lock()
         self._keepers: list[asyncio.Task[None]] = []
 
     @property
@@ -194,10 +195,19 @@ class Supervisor:
         await asyncio.sleep(wait_s)
         try:
             worker.step_in()
-            return await worker.start(self._orders)
+            return await self._start_again(worker)
         except (StartError, OSError) as error:
             _log.error("worker %d: %s", worker.number, error)
             return None
+
+    async def _start_again(self, worker: Worker) -> Awaitable[None]:
+        orders = self._orders
+        end = await worker.start(orders)
+        async with self._reloading:  # one that came meanwhile has passed this worker by
+            if self._config is not orders.config:
+                with suppress(PeerGone):
+                    await worker.ask("reload", _RELOAD_S, config=self._config._asdict())
+        return end
 
     async def drain(self) -> None:
         """End all workers: SIGTERM, and SIGKILL to those that take longer than they may."""
@@ -228,6 +238,12 @@ class Supervisor:
         """All workers or none: raises `StartError`, and then all use the old config."""
         if fixed := needs_restart(self._settings, settings):
             raise StartError(f"{', '.join(fixed)}: needs a restart")
+        async with self._reloading:
+            await self._tell(config)
+            self._settings, self._config = settings, config
+            self._orders = self._orders._replace(config=config)
+
+    async def _tell(self, config: ConfigSnapshot) -> None:
         told: list[Worker] = []
         for worker in self._workers:
             try:
@@ -240,8 +256,6 @@ class Supervisor:
                     with suppress(PeerGone):
                         await other.ask("reload", _RELOAD_S, config=self._config._asdict())
                 raise StartError(answer["failed"])
-        self._settings, self._config = settings, config
-        self._orders = self._orders._replace(config=config)
 
     # --- for the private listener --------------------------------------------------------------
 
@@ -306,7 +320,7 @@ async def supervise(settings: Settings, config: ConfigSnapshot, file: ConfigFile
         await supervisor.start()
 
         async def reload() -> None:
-            await supervisor.reload(*file.load())
+            await supervisor.reload(*await asyncio.to_thread(file.load))
 
         async with reloading(file, reload, supervisor.count.add):
             names = dict.fromkeys(map(listen.name_of, workers[0].sockets))

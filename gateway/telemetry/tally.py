@@ -29,6 +29,7 @@ FIGURES = (
 
 LEVELS = (
     Figure("connections_open", "", "Connections from clients that are open"),
+    Figure("tunnels_open", "", "Tunnels that are open"),
     Figure("upstream_busy", "upstream", "Connections to an upstream that carry an exchange"),
     Figure("upstream_idle", "upstream", "Connections to an upstream that wait for a request"),
     Figure("upstream_servers_out", "upstream", "Servers left alone, counted by each process"),

@@ -120,3 +120,27 @@ async def test_sessions_live_on(tmp_path: Path) -> None:
             around.gateway.process.send_signal(signal.SIGHUP)
             await around.gateway.said("config reloaded")
         assert 200 == (await fetch(around.port, "GET", "/me", cookie)).status
+
+
+async def test_a_tunnel_stays(tmp_path: Path) -> None:
+    """It was opened under the old config, and ends when its peers want it to."""
+    routes = (
+        '\n  - {name: chat, match: {path: "/chat"}, auth: none, upgrades: [chat], upstream: app}'
+    )
+
+    async def echo(_: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 101 Chat\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n")
+        while data := await reader.read(100):
+            writer.write(data)
+
+    async with world(tmp_path, more_routes=routes) as around, connected(around.port) as client:
+        around.app.streams["/chat"] = echo
+        await client.send(
+            b"GET /chat HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n"
+        )
+        await client.reader.readuntil(b"\r\n\r\n")
+        _config(around).write_text(_config(around).read_text().replace(routes, ""))
+        around.gateway.process.send_signal(signal.SIGHUP)
+        await _becomes(around, "/chat", 401)
+        await client.send(b"still here")
+        assert b"still here" == await client.reader.readexactly(10)

@@ -6,8 +6,10 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.fakes.http import connected, fetch
-from tests.fakes.load import load
+from tests.fakes.load import CLIENTS, load
 from tests.fakes.metrics import figures
 from tests.fakes.process import GatewayProcess, gateway
 from tests.fakes.upstream import Seen
@@ -25,6 +27,10 @@ routes: [{name: app, match: {path: "/*"}, upstream: app}]
 """
 
 TIMEOUT_S = 20
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CONFIG_CHANGES = {"workers": "2", "admin": ADMIN}
 
 
 async def _until(is_so: Callable[[], bool]) -> None:
@@ -62,33 +68,94 @@ def _used_s(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-async def test_figures_add_up(tmp_path: Path) -> None:
+async def test_figures_add_up(around: World) -> None:
     """Both workers serve, and the private listener shows what they did together."""
-    async with world(tmp_path, workers="2", admin=ADMIN) as around:
-        assert 2 == len(around.gateway.workers())
-        before = [_used_s(pid) for pid in around.gateway.workers().values()]
-        async with load(around.port, "/public/x", clients=32) as made:
-            await made.more(1000)
-        after = [_used_s(pid) for pid in around.gateway.workers().values()]
-        assert all(used > was for used, was in zip(after, before, strict=True))
+    assert 2 == len(around.gateway.workers())
+    before = [_used_s(pid) for pid in around.gateway.workers().values()]
+    was = (await figures(around.gateway.admin_port)).get('gateway_requests_total{status="2xx"}', 0)
+    async with load(around.port, "/public/x", clients=32) as made:
+        await made.more(1000)
+    after = [_used_s(pid) for pid in around.gateway.workers().values()]
+    assert all(used > had for used, had in zip(after, before, strict=True))
 
-        found = await figures(around.gateway.admin_port)
-        assert made.answers[200] == found['gateway_requests_total{status="2xx"}']
-        assert 2 == found['gateway_workers{state="up"}']
-        assert 200 == (await fetch(around.gateway.admin_port, "GET", "/healthz")).status
-        ready = await fetch(around.gateway.admin_port, "GET", "/readyz")
-        assert (200, {"status": "ok", "store": "ok"}) == (ready.status, ready.json())
+    found = await figures(around.gateway.admin_port)
+    assert was + made.answers[200] == found['gateway_requests_total{status="2xx"}']
+    assert 2 == found['gateway_workers{state="up"}']
+    assert 200 == (await fetch(around.gateway.admin_port, "GET", "/healthz")).status
+    ready = await fetch(around.gateway.admin_port, "GET", "/readyz")
+    assert (200, {"status": "ok", "store": "ok"}) == (ready.status, ready.json())
 
 
-async def test_what_one_worker_knows_all_know(tmp_path: Path) -> None:
+async def test_what_one_worker_knows_all_know(around: World) -> None:
     """A session that was made by one is good for the other, and a token is used once in all."""
-    async with world(tmp_path, workers="2") as around:
-        cookie = await around.sign_in()
-        answers = [await around.get("/me", cookie) for _ in range(12)]
-        assert {200} == {answer.status for answer in answers}
-        bearer = around.bearer()
-        uses = [await fetch(around.port, "POST", "/_gateway/session", bearer) for _ in range(6)]
-        assert [201, 409, 409, 409, 409, 409] == [answer.status for answer in uses]
+    cookie = await around.sign_in()
+    answers = [await around.get("/me", cookie) for _ in range(12)]
+    assert {200} == {answer.status for answer in answers}
+    bearer = around.bearer()
+    uses = [await fetch(around.port, "POST", "/_gateway/session", bearer) for _ in range(6)]
+    assert [201, 409, 409, 409, 409, 409] == [answer.status for answer in uses]
+
+
+async def test_no_request_fails_on_reload(around: World) -> None:
+    """All workers take the new config, under load; a bad one is taken by none."""
+    text = around.gateway.config.read_text()
+    async with load(around.port, "/public/x") as made:
+        for number in range(5):
+            around.gateway.config.write_text(text + EXTRA.format(path=f"/extra-{number}"))
+            around.gateway.process.send_signal(signal.SIGHUP)
+            await _answer(around, f"/extra-{number}", 200)
+        around.gateway.config.write_text(text.replace("workers: 2", "workers: 3"))
+        around.gateway.process.send_signal(signal.SIGHUP)
+        await around.gateway.said("config not reloaded: server.workers: needs a restart")
+        await _answer(around, "/extra-4", 200)
+        around.gateway.config.write_text(text)
+    assert [] == made.broken
+    assert {200} == set(made.answers)
+
+
+async def test_a_killed_worker_is_replaced(around: World) -> None:
+    """Only what it was serving fails; connections that wait for it are served by the next one."""
+    victim = around.gateway.workers()[1]
+    restarts = (await figures(around.gateway.admin_port))["gateway_worker_restarts_total"]
+    async with load(around.port, "/public/x") as made:
+        await made.more(200)
+        os.kill(victim, signal.SIGKILL)
+        await _until(lambda: around.gateway.workers()[1] != victim)
+        broken = len(made.broken)
+        assert 0 < broken <= CLIENTS
+        await made.more(1000)
+    assert broken == len(made.broken)
+    assert {200} == set(made.answers)
+    found = await figures(around.gateway.admin_port)
+    assert restarts + 1 == found["gateway_worker_restarts_total"]
+    assert 2 == found['gateway_workers{state="up"}']
+
+
+async def test_a_replacement_has_the_config_in_use(around: World) -> None:
+    """Not the one of the start, nor a bad one that stands in the file by now."""
+    text = around.gateway.config.read_text()
+    around.gateway.config.write_text(text + EXTRA.format(path="/extra"))
+    await _answer(around, "/extra", 200)
+    around.gateway.config.write_text("nonsense")
+    old = set(around.gateway.workers().values())
+    for pid in old:
+        os.kill(pid, signal.SIGKILL)
+    await _until(lambda: not old & set(around.gateway.workers().values()))
+    await _answer(around, "/extra", 200)
+
+
+async def test_a_worker_that_cannot_start(around: World) -> None:
+    """The others serve all, as soon as it is clear that it is not back at once."""
+    killed: set[int] = set()
+    async with asyncio.timeout(60):
+        while not any("another starts in 1.6 s" in said for said in around.gateway.messages):
+            victim = around.gateway.workers()[1]
+            if victim not in killed:
+                os.kill(victim, signal.SIGKILL)
+                killed.add(victim)
+            await asyncio.sleep(0.02)
+    answers = [await around.get("/public/x") for _ in range(20)]
+    assert {200} == {answer.status for answer in answers}
 
 
 async def test_development_mode(tmp_path: Path) -> None:
@@ -100,72 +167,6 @@ async def test_development_mode(tmp_path: Path) -> None:
             bearer = f"Authorization: Bearer {token}"
             assert 201 == (await fetch(running.port, "POST", "/_gateway/session", bearer)).status
             assert 200 == (await fetch(running.port, "GET", "/_gateway/session", bearer)).status
-
-
-async def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
-    """Only what it was serving fails; connections that wait for it are served by the next one."""
-    async with world(tmp_path, workers="2", admin=ADMIN) as around:
-        victim = around.gateway.workers()[1]
-        async with load(around.port, "/public/x") as made:
-            await made.more(200)
-            os.kill(victim, signal.SIGKILL)
-            await _until(lambda: around.gateway.workers()[1] != victim)
-            broken = len(made.broken)
-            assert 0 < broken <= 16
-            await made.more(1000)
-        assert broken == len(made.broken)
-        assert {200} == set(made.answers)
-        found = await figures(around.gateway.admin_port)
-        assert (1, 2) == (
-            found["gateway_worker_restarts_total"],
-            found['gateway_workers{state="up"}'],
-        )
-
-
-async def test_no_request_fails_on_reload(tmp_path: Path) -> None:
-    """All workers take the new config, under load; a bad one is taken by none."""
-    async with world(tmp_path, workers="2") as around:
-        text = around.gateway.config.read_text()
-        async with load(around.port, "/public/x") as made:
-            for number in range(5):
-                around.gateway.config.write_text(text + EXTRA.format(path=f"/extra-{number}"))
-                around.gateway.process.send_signal(signal.SIGHUP)
-                await _answer(around, f"/extra-{number}", 200)
-            around.gateway.config.write_text(text.replace("admin: null", "admin: {}"))
-            around.gateway.process.send_signal(signal.SIGHUP)
-            await around.gateway.said("config not reloaded: admin: needs a restart")
-            await _answer(around, "/extra-4", 200)
-        assert [] == made.broken
-        assert {200} == set(made.answers)
-
-
-async def test_a_replacement_has_the_config_in_use(tmp_path: Path) -> None:
-    """Not the one of the start, nor a bad one that stands in the file by now."""
-    async with world(tmp_path, workers="2") as around:
-        text = around.gateway.config.read_text()
-        around.gateway.config.write_text(text + EXTRA.format(path="/extra"))
-        await _answer(around, "/extra", 200)
-        around.gateway.config.write_text("nonsense")
-        old = dict(around.gateway.workers())
-        for pid in old.values():
-            os.kill(pid, signal.SIGKILL)
-        await _until(lambda: not set(old.values()) & set(around.gateway.workers().values()))
-        await _answer(around, "/extra", 200)
-
-
-async def test_a_worker_that_cannot_start(tmp_path: Path) -> None:
-    """The others serve all, as soon as it is clear that it is not back at once."""
-    async with world(tmp_path, workers="2") as around:
-        killed: set[int] = set()
-        async with asyncio.timeout(60):
-            while not any("another starts in 1.6 s" in said for said in around.gateway.messages):
-                victim = around.gateway.workers()[1]
-                if victim not in killed:
-                    os.kill(victim, signal.SIGKILL)
-                    killed.add(victim)
-                await asyncio.sleep(0.02)
-        answers = [await around.get("/public/x") for _ in range(20)]
-        assert {200} == {answer.status for answer in answers}
 
 
 # --- the end -----------------------------------------------------------------------------------

@@ -177,6 +177,20 @@ def test_lifetimes_are_read_as_they_are_written(length_s: float | None) -> None:
     assert length_s == units.lifetime_s(units.lifetime_text(length_s))
 
 
+@pytest.mark.parametrize(("text", "expected"), [("auto", None), ("1", 1), ("256", 256)])
+def test_workers(text: str, expected: int | None) -> None:
+    """A number of processes, or as many as there are cores; written as it is read."""
+    assert expected == units.workers(text)
+    assert text == str(units.workers_text(expected))
+
+
+@pytest.mark.parametrize("text", ["0", "257", "-1", "many", "", "1e2"])
+def test_no_workers(text: str) -> None:
+    """None at all, and thousands, are slips of the pen."""
+    with pytest.raises(ValueError, match=r"^expected auto, or a whole number from 1 to 256$"):
+        units.workers(text)
+
+
 @given(st.integers(1, 10**9 - 1))
 def test_counts_are_read_as_they_are_written(number: int) -> None:
     """Writing and reading gives the same count."""

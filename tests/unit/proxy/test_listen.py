@@ -14,7 +14,7 @@ from gateway.config.addresses import Address
 from gateway.config.places import Activation, Descriptor, UnixPath
 from gateway.errors import StartError
 from gateway.proxy.activation import Passed
-from gateway.proxy.listen import bind, close, name_of, port_of, serve
+from gateway.proxy.listen import again, bind, close, name_of, port_of, serve, twin
 
 
 @pytest.fixture
@@ -67,6 +67,38 @@ def test_a_port_is_shared_only_where_that_is_asked(stack: ExitStack) -> None:
     stack.enter_context(second)
     with pytest.raises(StartError, match=r"cannot listen on 127.0.0.1:\d+: Address already in use"):
         bind(address)
+
+
+def test_connections_are_shared_out_among_twins(stack: ExitStack) -> None:
+    """What waits at one of them stays there, and goes to whoever holds that one."""
+    (one,) = bind(Address("127.0.0.1", 0), reuse_port=True)
+    address = stack.enter_context(one).getsockname()
+    other = stack.enter_context(twin(one))
+    for _ in range(64):
+        stack.enter_context(socket.create_connection(address))
+    waiting = [_accepted(stack, sock) for sock in (one, other)]
+    assert 64 == sum(waiting)
+    assert all(waiting)
+    other.close()
+    stack.enter_context(again(one.family, address))
+
+
+def _accepted(stack: ExitStack, sock: socket.socket) -> int:
+    for number in range(100):
+        try:
+            stack.enter_context(sock.accept()[0])
+        except BlockingIOError:
+            return number
+    return 100
+
+
+def test_what_cannot_be_bound_twice_is_shared(place: UnixPath, stack: ExitStack) -> None:
+    """Whoever accepts first gets a connection."""
+    for sock in (*bind(place), *bind(Address("127.0.0.1", 0))):
+        stack.callback(close, sock)
+        other = stack.enter_context(twin(sock))
+        assert sock.getsockname() == other.getsockname()
+        assert sock.fileno() != other.fileno()
 
 
 def test_a_place_that_is_not_ours_cannot_be_bound() -> None:

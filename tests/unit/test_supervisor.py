@@ -1,0 +1,108 @@
+"""One config for all workers."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.channel import PeerGone
+from gateway.config.load import parse
+from gateway.config.schema import Settings
+from gateway.config.source import Snapshot
+from gateway.errors import StartError
+from gateway.supervisor import Supervisor, Worker
+from gateway.worker import Orders
+
+CONFIG = """
+server: {{public_url: http://localhost, workers: {workers}}}
+redis: {{url: 'embedded://'}}
+magic: {{mode: development}}
+limits: {{default: {{rate: {rate}/minute}}}}
+"""
+
+
+def _snapshot(rate: int = 1, workers: int = 2) -> Snapshot:
+    return Snapshot("gateway.yaml", CONFIG.format(workers=workers, rate=rate), {})
+
+
+def _settings(config: Snapshot) -> Settings:
+    return config.settings({})
+
+
+class Obedient(Worker):
+    """A worker without a process, that takes every config but one; or is down."""
+
+    def __init__(self, number: int, refuses: int = 0, *, is_down: bool = False) -> None:
+        super().__init__(number, ())
+        self.refused = _snapshot(refuses).text
+        self.is_down = is_down
+        self.config = _snapshot().text
+        self.starts: list[Orders] = []
+        self.go_on = asyncio.Event()
+
+    async def ask(self, what: str, within_s: float, **more: object) -> dict[str, Any]:
+        assert (what, within_s > 0) == ("reload", True)
+        if self.is_down:
+            raise PeerGone(what)
+        config = more["config"]
+        assert isinstance(config, dict)
+        if config["text"] == self.refused:
+            return {"failed": "no"}
+        self.config = config["text"]
+        return {}
+
+    async def start(self, orders: Orders) -> "asyncio.Task[None]":
+        self.starts.append(orders)
+        self.config = orders.config.text
+        await self.go_on.wait()
+        self.is_down = False
+        return asyncio.create_task(asyncio.sleep(0))
+
+
+def _supervisor(*workers: Worker) -> Supervisor:
+    old = _snapshot()
+    orders = Orders(old, 2, b"seed", b"key", None, None, ())
+    return Supervisor(_settings(old), old, orders, list(workers))
+
+
+async def _reload(supervisor: Supervisor, config: Snapshot) -> None:
+    await supervisor.reload(_settings(config), config)
+
+
+async def test_all_workers_or_none() -> None:
+    """Where one refuses a config, those before it go back to the old one."""
+    one, other, last = Obedient(1), Obedient(2, refuses=3), Obedient(3)
+    supervisor = _supervisor(one, other, last)
+    await _reload(supervisor, _snapshot(2))
+    with pytest.raises(StartError, match="no"):
+        await _reload(supervisor, _snapshot(3))
+    assert {_snapshot(2).text} == {worker.config for worker in (one, other, last)}
+
+
+async def test_what_needs_a_restart() -> None:
+    """No worker hears of it."""
+    worker = Obedient(1)
+    with pytest.raises(StartError, match=r"^server\.workers: needs a restart$"):
+        await _reload(_supervisor(worker), _snapshot(2, workers=3))
+    assert _snapshot().text == worker.config
+
+
+async def test_a_worker_that_was_starting_hears_of_a_reload() -> None:
+    """It began on the old config, and nobody could tell it."""
+    up, down = Obedient(1), Obedient(2, is_down=True)
+    supervisor = _supervisor(up, down)
+    starting = asyncio.create_task(supervisor._start_again(down))
+    while not down.starts:
+        await asyncio.sleep(0)
+    await _reload(supervisor, _snapshot(2))
+    assert [_snapshot(2).text, _snapshot().text] == [up.config, down.config]
+    down.go_on.set()
+    await starting
+    assert [_snapshot(2).text, _snapshot(2).text] == [up.config, down.config]
+
+
+def test_orders_travel_as_json() -> None:
+    """What a worker is started with is what it reads."""
+    orders = Orders(_snapshot(), 2, b"\0seed", b"\xffkey", "unix:///x", "did:x", (3, 4))
+    assert orders == Orders.from_json(orders.to_json())
+    assert parse(_snapshot().text, "f", {}, lambda path: path) == _settings(orders.config)
