@@ -28,6 +28,7 @@ from gateway.config.reference import schema as json_schema
 from gateway.config.schema import Settings
 from gateway.config.source import ConfigFile
 from gateway.demo import demo as run_demo
+from gateway.descriptors import make_room
 from gateway.errors import ConfigError, NotReached, StartError
 from gateway.supervisor import supervise, workers_of
 from gateway.telemetry import logs
@@ -69,6 +70,7 @@ def run(path: Path) -> None:
     except ConfigError as error:
         _fail_config(error)
     logs.set_up()
+    make_room(settings)
     try:
         if workers_of(settings) > 1:
             asyncio.run(supervise(settings, config, file))

@@ -47,7 +47,8 @@ LINES = {
         pages.* telemetry.* admin.* channel
     """,
     "5 composition": """
-        app generation wiring reload serve worker supervisor demo sample_app cli __main__
+        app descriptors generation wiring reload serve worker supervisor
+        demo sample_app cli __main__
     """,
 }
 """Top to bottom: a line may use itself and the lines above it, never one below."""
