@@ -178,7 +178,7 @@ class UpstreamDown(Unavailable):
 
 
 class Overloaded(Unavailable):
-    """There are ``server.max.connections`` already."""
+    """There are ``server.max.connections`` or ``server.max.tunnels`` already."""
 
 
 class UpstreamUnreachable(Refusal):

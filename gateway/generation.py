@@ -206,6 +206,7 @@ def _bounds(settings: Settings) -> Bounds:
         fields=caps.fields,
         connections=caps.connections,
         connections_per_client=caps.connections_per_client,
+        tunnels=caps.tunnels,
     )
 
 

@@ -230,3 +230,5 @@ class Journey:
     tunnel: str = ""
     """Why the tunnel that it became has ended; empty where it became none."""
     tunnel_bytes_in: int = 0
+    tunnel_s: float = 0.0
+    """How long it was open: no part of how long the request took."""

@@ -67,6 +67,8 @@ class ServerCaps(Section):
     """Connections at one time; one more is answered 503 and closed."""
     connections_per_client: Count = 1000
     """Connections of one address (of IPv6, one /64) at one time; trusted proxies are exempt."""
+    tunnels: Count = 10_000
+    """WebSockets and other tunnels at one time; one more is answered 503."""
     head_bytes: Size = 16 << 10
     """Request line and header fields together."""
     fields: Count = 100

@@ -240,8 +240,9 @@ class Exchange:
     async def _become(
         self, upstream: UpstreamConnection, server: Server, message: RawResponseMessage
     ) -> None:
-        """Something that is not HTTP, if that was asked; said now, as it may last for hours."""
+        """Something that is not HTTP, if that was asked; it may last for hours."""
         self._upstream.answered(server, message.code)
+        server.pool.let_go(upstream)
         head = self._status_and_fields(message)
         await self._switch(upstream, message, head, self._timeouts.idle_s)
 

@@ -33,6 +33,7 @@ class Bounds(NamedTuple):
     fields: int = 100
     connections: int = 10_000
     connections_per_client: int = 1000
+    tunnels: int = 10_000
 
 
 class Site(NamedTuple):

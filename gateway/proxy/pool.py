@@ -109,6 +109,11 @@ class UpstreamPool:
         else:
             connection.abort()
 
+    def let_go(self, connection: UpstreamConnection) -> None:
+        """It carries no requests any more: the room that it took is another's."""
+        self._open.discard(connection)
+        self._unreserve()
+
     def retire(self) -> None:
         """Keep no connection that is idle, now or later; those in use finish."""
         self._keeps = False

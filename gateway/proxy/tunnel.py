@@ -7,9 +7,10 @@ counts the frames of a WebSocket towards the client, to put in a Close where one
 """
 
 import asyncio
+from time import perf_counter
 from typing import NamedTuple, Protocol, cast
 
-from gateway.errors import UpstreamUnreachable
+from gateway.errors import Overloaded, UpstreamUnreachable
 from gateway.messages import Identity, Journey, RequestHead
 from gateway.proxy.exchange import Client, Exchange
 from gateway.proxy.framing import Framing, Kind
@@ -73,6 +74,8 @@ async def serve_upgrade(
     client.close_after_answer()
     asked = asked_upgrade(head.method, head.version, head.headers)
     outbound = await site.admit(head._replace(upgrade=asked.name), journey)
+    if len(plane.tunnels) >= plane.bounds.tunnels:
+        raise Overloaded("server.max.tunnels")
     framing = Framing(Kind.NONE, asked.fields)
     switch = _Switch(
         client, client.early, plane, asked, outbound.identity, journey, head.request_id
@@ -113,6 +116,7 @@ class _Switch(NamedTuple):
         request_id = f"X-Request-Id: {self.request_id}\r\n\r\n".encode("ascii")
         client.write(head + self.asked.fields + request_id)
         plane.tunnels.add(tunnel)
+        begun_s = perf_counter()
         try:
             await tunnel.run(self.early, upstream.tail)
         finally:
@@ -120,6 +124,7 @@ class _Switch(NamedTuple):
             client.bytes_out += tunnel.bytes_out
             self.journey.tunnel = tunnel.ending.reason
             self.journey.tunnel_bytes_in = tunnel.bytes_in
+            self.journey.tunnel_s = perf_counter() - begun_s
 
 
 class _End(asyncio.Protocol):

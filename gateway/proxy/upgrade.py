@@ -29,7 +29,7 @@ class Upgrade(NamedTuple):
     """What a client asks its connection to become."""
 
     token: str
-    """As the client spells it: one protocol, with its version if it has one."""
+    """One protocol, with its version if it has one; as the client spells it, but for WebSocket."""
     accept: str = ""
     """What ``Sec-WebSocket-Accept`` must answer; empty for all but WebSocket."""
 
@@ -60,7 +60,7 @@ def asked_upgrade(method: str, version: tuple[int, int], headers: Headers) -> Up
         raise UnsupportedUpgrade("not exactly one protocol")
     if token.lower() != WEBSOCKET:
         return Upgrade(token)
-    return Upgrade(token, accept_for(_websocket_key(headers)))
+    return Upgrade(WEBSOCKET, accept_for(_websocket_key(headers)))
 
 
 def _websocket_key(headers: Headers) -> str:

@@ -49,6 +49,8 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worl
         more_routes=ROUTES,
         app_timeouts="{response: 5s, idle: 5s}",
         timeouts="{drain: 1s}",
+        connections="2",
+        max="{tunnels: 5}",
     ) as running:
         yield running
 
@@ -524,3 +526,30 @@ async def test_a_slow_reader_costs_no_memory(around: World) -> None:
     for _, writer in clients:
         writer.transport.abort()
     assert sent < 64 << 20
+
+
+async def test_tunnels_leave_room_for_requests(around: World) -> None:
+    """However many are open, the connections for requests are not theirs; one too many is 503."""
+    around.app.streams["/chat/x"] = says(NOW_CHAT)
+    clients = [await asyncio.open_connection("127.0.0.1", around.port) for _ in range(5)]
+    for reader, writer in clients:
+        writer.write(request("/chat/x", *TO_CHAT))
+        async with asyncio.timeout(5):
+            assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+
+    answers = await asyncio.gather(*(around.get("/public/x") for _ in range(8)))
+    assert {200} == {answer.status for answer in answers}
+    one_more = await around.get("/chat/x", *TO_CHAT)
+    assert (503, "overloaded") == (one_more.status, one_more.code)
+
+    for _, writer in clients:
+        writer.transport.abort()
+    async with asyncio.timeout(5):
+        while (await _first_line(around, "/chat/x", *TO_CHAT)) != b"HTTP/1.1 101 Chat away\r\n":
+            await asyncio.sleep(0.05)
+
+
+async def _first_line(around: World, path: str, *fields: str) -> bytes:
+    async with connected(around.port) as client:
+        await client.send(request(path, *fields))
+        return await client.reader.readline()

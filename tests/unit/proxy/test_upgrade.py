@@ -25,7 +25,7 @@ def test_a_websocket_is_asked_for() -> None:
     """The token in any case; the key decides what the answer must be."""
     asked = asked_upgrade("GET", (1, 1), multidict(("Upgrade", "WebSocket"), KEY, VERSION))
     assert ("websocket", ACCEPT) == (asked.name, asked.accept)
-    assert b"Connection: Upgrade\r\nUpgrade: WebSocket\r\n" == asked.fields
+    assert b"Connection: Upgrade\r\nUpgrade: websocket\r\n" == asked.fields
 
 
 def test_another_protocol_is_asked_for() -> None:

@@ -108,3 +108,11 @@ def test_the_line_of_a_tunnel_says_more(pipe: tuple[int, int]) -> None:
     tunnel, other = map(orjson.loads, os.read(pipe[0], 10_000).splitlines())
     assert ("idle", 7, 42) == (tunnel["tunnel"], tunnel["bytes_in"], tunnel["bytes"])
     assert not {"tunnel", "bytes_in"} & set(other)
+
+
+def test_how_long_a_tunnel_is_open_says_nothing_of_requests(pipe: tuple[int, int]) -> None:
+    """Only the time to its beginning is counted among the durations."""
+    tally = Tally()
+    log = AccessLog(pipe[1], _clock, tally)
+    log(request_head(), Journey(tunnel="closed", tunnel_s=7200.0), 101, 42, 7200.25)
+    assert 0.25 == pytest.approx(tally.total_s)
