@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from gateway import generation
+from gateway import generation, wiring
 from gateway.admin import listener
 from gateway.admin.app import State
 from gateway.config.changes import needs_restart
@@ -28,9 +28,10 @@ from gateway.generation import Generation, Magic, Process
 from gateway.identity.development import DEVELOPMENT_AUDIENCE, DevelopmentMagic
 from gateway.identity.magic import MAGIC_API_URL, MagicApi, SignatureChecker, require_coincurve
 from gateway.ports import Store
-from gateway.proxy import listen
+from gateway.proxy import listen, tls
 from gateway.proxy.activation import take
 from gateway.proxy.deadlines import Deadlines
+from gateway.proxy.doors import Doors
 from gateway.proxy.downstream import ClientConnection
 from gateway.proxy.http1 import require_c_parsers
 from gateway.proxy.outbox import Outbox
@@ -95,8 +96,20 @@ class Gateway:
         self._current = current
         self._stack = stack
         """Closes the current generation."""
+        self._doors = Doors(plane, lambda entrance: ClientConnection(plane, entrance))
         self._retiring: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
+
+    async def listen(self, sockets: Sequence[socket.socket]) -> None:
+        """Let clients in by ``sockets``. Raises `StartError`."""
+        self.plane.closes(self._doors)
+        self._doors.sockets = sockets
+        await self._doors.open(wiring.manner(self._current.settings, None))
+        self.places = tuple(dict.fromkeys(map(listen.name_of, sockets)))
+
+    async def look_after_files(self) -> None:
+        """Read the files of TLS again when they change, without end."""
+        await tls.watch(self._doors.tls)
 
     async def reload(self, settings: Settings) -> None:
         """
@@ -108,8 +121,11 @@ class Gateway:
         async with self._reloading:
             if fixed := needs_restart(self._current.settings, settings):
                 raise StartError(f"{', '.join(fixed)}: needs a restart")
-            stack = AsyncExitStack()
-            new = await stack.enter_async_context(generation.opened(settings, self._process))
+            manner = wiring.manner(settings, self._doors.manner)
+            async with AsyncExitStack() as opening:
+                new = await opening.enter_async_context(generation.opened(settings, self._process))
+                await self._doors.open(manner)
+                stack = opening.pop_all()
             self.plane.site, self.plane.bounds = new.site, new.bounds
             self._process.shared.deadlines.period_s = new.sweep_s
             retire = asyncio.create_task(self._retire(self._current.site, self._stack))
@@ -194,11 +210,9 @@ async def running(
         private = listener.listening(settings.admin, gateway)
         gateway.admin_port = await stack.enter_async_context(private)
         stack.push_async_callback(gateway.drain)  # while it still says that it is not ready
-        plane = gateway.plane
         listening += bind_all(settings) if given.sockets is None else given.sockets
-        for sock in listening:
-            plane.closes(await listen.serve(loop, sock, lambda: ClientConnection(plane)))
-        gateway.places = tuple(dict.fromkeys(map(listen.name_of, listening)))
+        await gateway.listen(listening)
+        await stack.enter_async_context(_background(gateway.look_after_files()))
         yield gateway
 
 

@@ -107,4 +107,4 @@ def announce_places(places: Iterable[str], admin_port: int | None) -> None:
     """Say in the log where it listens."""
     if admin_port is not None:
         _log.info("private listener on port %d", admin_port)
-    _log.info("listening on port %s", ", ".join(places))
+    _log.info("listening on %s", ", ".join(places))

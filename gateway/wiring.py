@@ -1,11 +1,13 @@
-"""From settings to the apps behind the gateway."""
+"""From settings to the clients in front of the gateway, and to the apps behind it."""
 
 import asyncio
 from functools import partial
 from typing import NamedTuple
 
+from gateway.client_ip import ClientIp
 from gateway.config.addresses import Server as Address
-from gateway.config.schema import Settings, UpstreamSettings
+from gateway.config.schema import Settings, TlsSettings, UpstreamSettings
+from gateway.proxy.arrivals import Manner
 from gateway.proxy.balance import Policy
 from gateway.proxy.connect import ClientTls, Resolver, TlsFiles, is_address, to_tcp, to_unix
 from gateway.proxy.deadlines import Deadlines
@@ -13,6 +15,7 @@ from gateway.proxy.health import HealthCheck
 from gateway.proxy.outbox import Outbox
 from gateway.proxy.pool import Connect, UpstreamPool
 from gateway.proxy.restraint import CircuitBreaker
+from gateway.proxy.tls import Pair, ServerFiles, ServerTls
 from gateway.proxy.upstreams import Rules, Server, Upstream
 from gateway.telemetry.tally import Tally
 
@@ -26,6 +29,28 @@ class Shared(NamedTuple):
     deadlines: Deadlines
     outbox: Outbox
     tally: Tally
+
+
+def manner(settings: Settings, before: Manner | None) -> Manner:
+    """How clients come in. Raises `StartError` where a file of TLS cannot be used."""
+    files = _server_files(settings.server.tls)
+    tls = before.tls if before else None
+    if files is None:
+        tls = None
+    elif tls is None or tls.files != files:
+        tls = ServerTls(files)
+    else:
+        tls.look()
+    return Manner(tls, says_who=ClientIp(settings.server.client_ip) is ClientIp.PROXY_PROTOCOL)
+
+
+def _server_files(tls: TlsSettings | None) -> ServerFiles | None:
+    if tls is None:
+        return None
+    pairs = [Pair(entry.certificate, entry.key) for entry in tls.certificates]
+    if tls.certificate is not None and tls.key is not None:
+        pairs.insert(0, Pair(tls.certificate, tls.key))
+    return ServerFiles(tuple(pairs), tls.client_ca)
 
 
 def upstreams(settings: Settings, shared: Shared) -> dict[str, Upstream]:

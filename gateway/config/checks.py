@@ -42,6 +42,18 @@ def development_stays_on_loopback(draft: Draft) -> Iterator[Problem]:
         yield Problem(("server", "public_url"), f"{_LOOPBACK}expected http://localhost:port")
 
 
+def tls_has_a_certificate(draft: Draft) -> Iterator[Problem]:
+    """Half a pair is a slip; none at all would mean to go on in the clear."""
+    at = ("server", "tls")
+    if draft.at(*at) is None:
+        return
+    given = [key for key in ("certificate", "key") if draft.at(*at, key) is not None]
+    if len(given) == 1:
+        yield Problem((*at, given[0]), "certificate and key are needed together")
+    if not given and not draft.items(*at, "certificates"):
+        yield Problem(at, "expected certificate and key, or certificates")
+
+
 def cookie_suits_scheme(draft: Draft) -> Iterator[Problem]:
     """A browser drops, without a word, a cookie whose prefix asks for https."""
     url = draft.parsed(addresses.origin, "server", "public_url") or ""
@@ -187,6 +199,7 @@ def _list(known: dict[str, object]) -> str:
 CHECKS: tuple[Check, ...] = (
     forwarding_header_is_vouched_for,
     development_stays_on_loopback,
+    tls_has_a_certificate,
     cookie_suits_scheme,
     secrets_suit_mode,
     identity_headers_differ,

@@ -1,10 +1,15 @@
 """What is allowed, and probably not meant."""
 
+import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
+from gateway.client_ip import UNIX_PEERS
 from gateway.config.addresses import is_loopback, is_loopback_http
 from gateway.config.paths import is_under
+from gateway.config.places import UnixPath
 from gateway.config.schema import RouteSettings, Settings
 from gateway.messages import Auth
 
@@ -112,6 +117,33 @@ def _checks_without_choice(settings: Settings) -> Found:
             yield f"upstreams.{name}.health", "a single server gets all requests, ill or not"
 
 
+def _key_for_everybody(settings: Settings) -> Found:
+    tls = settings.server.tls
+    if tls is None:
+        return
+    keys = [("server.tls.key", tls.key)] if tls.key else []
+    keys += [(f"server.tls.certificates[{n}]", c.key) for n, c in enumerate(tls.certificates)]
+    for key, path in keys:
+        with suppress(OSError):  # files of another machine are judged there
+            if Path(path).stat().st_mode & stat.S_IROTH:
+                yield key, "everybody on this machine can read the private key"
+
+
+def _tls_without_https(settings: Settings) -> Found:
+    if settings.server.tls and settings.server.public_url.startswith("http:"):
+        yield "server.public_url", "http, though the gateway speaks TLS"
+
+
+def _unix_peers_untrusted(settings: Settings) -> Found:
+    server = settings.server
+    listens = any(isinstance(place, UnixPath) for place in server.listen)
+    if listens and UNIX_PEERS not in server.trusted_proxies:
+        yield (
+            "server.trusted_proxies",
+            "without unix: all who come through a unix socket are one client",
+        )
+
+
 LINTS: tuple[tuple[str, Callable[[Settings], Found]], ...] = (
     ("public-with-credentials", _public_with_credentials),
     ("checked-without-limit", _checked_without_limit),
@@ -122,6 +154,9 @@ LINTS: tuple[tuple[str, Callable[[Settings], Found]], ...] = (
     ("unverified-tls", _unverified_tls),
     ("mixed-tls", _mixed_tls),
     ("checks-without-choice", _checks_without_choice),
+    ("key-for-everybody", _key_for_everybody),
+    ("tls-without-https", _tls_without_https),
+    ("unix-peers-untrusted", _unix_peers_untrusted),
 )
 
 

@@ -19,7 +19,6 @@ KEYS = frozenset(
         "redis.token",
         "routes.*.allow",
         "routes.*.deny",
-        "server.tls",
         "session.idle",
     }
 )

@@ -27,7 +27,7 @@ from gateway.config.names import CookieName, HeaderName, KeyPrefix, Method, Name
 from gateway.config.paths import Path, PathStart, Prefix, RoutePath
 from gateway.config.places import ListenPlace
 from gateway.config.section import GIVEN, SOME, Section
-from gateway.config.texts import OptionalSecret, OptionalText, SealKey
+from gateway.config.texts import FilePath, OptionalSecret, OptionalText, SealKey
 from gateway.config.units import (
     Count,
     Duration,
@@ -77,11 +77,35 @@ class ServerCaps(Section):
     """The body of one request."""
 
 
+class CertificateSettings(Section):
+    """A certificate; its names say for which hosts it is."""
+
+    certificate: FilePath
+    """A PEM file: the certificate, then those that lead to the root."""
+    key: FilePath
+    """A PEM file with its private key, without a password."""
+
+
+class TlsSettings(Section):
+    """TLS 1.2 and 1.3 on all of `listen`. The files are read again when they change."""
+
+    certificate: Annotated[FilePath | None, GIVEN] = None
+    """A PEM file: the certificate, then those that lead to the root."""
+    key: Annotated[FilePath | None, GIVEN] = None
+    """A PEM file with its private key, without a password."""
+    client_ca: Annotated[FilePath | None, GIVEN] = None
+    """A PEM file of CAs: every client must show a certificate of theirs; none is asked without."""
+    certificates: tuple[CertificateSettings, ...] = ()
+    """More of them, chosen by the host that a client names; the first of all is the default."""
+
+
 class ServerSettings(Section):
     """The side that faces the clients."""
 
     listen: Annotated[tuple[ListenPlace, ...], SOME] = (Address("0.0.0.0", 8080),)  # noqa: S104 - a server
     """host:port, unix:/path, fd:N or systemd[:NAME]; 127.0.0.1:8080 in development mode."""
+    tls: Annotated[TlsSettings | None, GIVEN] = None
+    """Certificates; without them the gateway speaks plain HTTP."""
     public_url: Origin
     """The origin that browsers see: decides Secure cookies, redirects and the allowed Origin."""
     workers: Workers = 1
@@ -90,10 +114,7 @@ class ServerSettings(Section):
     """Where the gateway's own pages are; no route may shadow it."""
     trusted_proxies: tuple[Network, ...] = ()
     """Networks of proxies in front, whose forwarding header is believed; never all of the net."""
-    client_ip: Annotated[
-        Literal["peer", "x-forwarded-for", "forwarded", "proxy-protocol"],
-        not_yet.refuse("proxy-protocol"),
-    ] = "peer"
+    client_ip: Literal["peer", "x-forwarded-for", "forwarded", "proxy-protocol"] = "peer"
     """Where the client's address is read: the socket, or a trusted proxy's field or header."""
     forwarded: Literal["both", "x-forwarded", "forwarded"] = "both"
     """How apps are told where a request came from: X-Forwarded-*, Forwarded (RFC 7239), or both."""

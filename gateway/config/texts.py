@@ -28,8 +28,18 @@ def seal_key(written: str) -> SecretStr:
     return SecretStr(text(written))
 
 
+def file_path(written: str) -> str:
+    """Where a file is. Raises `ValueError`."""
+    if not written:  # what an unset variable gives must not switch anything off
+        raise ValueError("expected the path of a file")
+    return text(written)
+
+
 HIDDEN = PlainSerializer(str, when_used="unless-none")
 """A secret writes itself as stars."""
+
+FilePath = Annotated[str, of_text(file_path), WithJsonSchema({"type": "string", "minLength": 1})]
+"""The path of a file; relative ones count from where the gateway was started."""
 
 OptionalText = Annotated[str, of_text(text, null=""), WithJsonSchema({"type": ["string", "null"]})]
 """Text; empty where the key has no value."""

@@ -287,11 +287,12 @@ class ClientConnection(ClientReader):
         Close after the last answer; where the client is still sending, let it read first.
 
         Closing with unread bytes in the socket resets the connection, and the reset overtakes the
-        answer (RFC 9112 section 9.6).
+        answer (RFC 9112 section 9.6). TLS, which has no half-closed connections here, sees to that
+        by itself: it reads until the client has said goodbye too.
         """
         if self.transport is None or self.transport.is_closing():
             return
-        if not self._is_client_sending():
+        if not self._is_client_sending() or not self.transport.can_write_eof():
             self._close()
             return
         self._is_deaf, self._phase = True, _Phase.LINGERING

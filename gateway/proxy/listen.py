@@ -128,10 +128,10 @@ def port_of(sock: socket.socket) -> int:
 
 
 def name_of(sock: socket.socket) -> str:
-    """Where a listening socket can be found: a TCP port, or ``unix:/path``."""
+    """Where a listening socket can be found: ``port 8080``, or ``unix:/path``."""
     if sock.family == socket.AF_UNIX:
         return f"unix:{sock.getsockname()}"
-    return str(port_of(sock))
+    return f"port {port_of(sock)}"
 
 
 # --- unix --------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ class Figure(NamedTuple):
 FIGURES = (
     Figure("requests", "status", "Requests answered, by status class"),
     Figure("refusals", "code", "Requests refused, by the code of the problem document"),
-    Figure("connections", "outcome", "Connections from clients, accepted or refused"),
+    Figure("connections", "outcome", "Connections, accepted, refused, or failed on their way in"),
     Figure("tunnels", "", "Tunnels opened"),
     Figure("tunnels_ended", "reason", "Tunnels ended, by why"),
     Figure("upstream_retries", "upstream", "Requests sent once more"),

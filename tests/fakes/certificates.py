@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from gateway.proxy.tls import Pair
+
 
 class Authority:
     """Signs certificates; all its files are in one folder."""
@@ -38,22 +40,24 @@ class Authority:
         )
         self.file.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))
 
-    def issue(self, name: str, file: str = "") -> tuple[Path, Path]:
-        """A certificate for ``name``, a host or an address, and its key."""
+    def issue(self, *names: str, file: str = "") -> Pair:
+        """
+        A certificate for ``names``, hosts or addresses, and its key.
+
+        Files of the same name are replaced.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
-        try:
-            subject: x509.GeneralName = x509.IPAddress(ip_address(name))
-        except ValueError:
-            subject = x509.DNSName(name)
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         authority_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = (
-            self._builder(_name(name), key)
-            .add_extension(x509.SubjectAlternativeName([subject]), critical=False)
+            self._builder(_name(file or names[0]), key)
             .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
             .add_extension(authority_key, critical=False)
         )
-        base = self._folder / (file or name)
+        if names:
+            subjects = x509.SubjectAlternativeName(map(_general_name, names))
+            builder = builder.add_extension(subjects, critical=False)
+        base = self._folder / (file or names[0])
         certificate, key_file = Path(f"{base}.crt"), Path(f"{base}.key")
         certificate.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))
         key_file.write_bytes(
@@ -63,7 +67,8 @@ class Authority:
                 serialization.NoEncryption(),
             )
         )
-        return certificate, key_file
+        key_file.chmod(0o600)
+        return Pair(str(certificate), str(key_file))
 
     def server(self, name: str, *, asks_clients: bool = False) -> ssl.SSLContext:
         """What a server that is called ``name`` uses; whether clients must show a certificate."""
@@ -93,6 +98,24 @@ class Authority:
 
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def serial_of(der: bytes | None) -> int:
+    """Which certificate a peer has shown."""
+    assert der is not None
+    return x509.load_der_x509_certificate(der).serial_number
+
+
+def serial_in(path: str) -> int:
+    """Which certificate a file holds."""
+    return x509.load_pem_x509_certificate(Path(path).read_bytes()).serial_number
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

@@ -1,6 +1,7 @@
 """A client that sends the bytes it is told and reads answers with a parser of its own (h11)."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Self
@@ -110,20 +111,35 @@ class RawClient:
 
 
 @asynccontextmanager
-async def connected(port: int) -> AsyncIterator[RawClient]:
-    """A connection to a loopback port."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def connected(
+    port: int, tls: ssl.SSLContext | None = None, host: str = "localhost", source: str = "127.0.0.1"
+) -> AsyncIterator[RawClient]:
+    """A connection to a loopback port; over ``tls`` one that asks for ``host``."""
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1",
+        port,
+        local_addr=(source, 0),
+        ssl=tls,
+        server_hostname=host if tls else None,
+    )
     try:
         yield RawClient(reader, writer)
     finally:
         writer.transport.abort()
 
 
-async def fetch(port: int, method: str, path: str, *fields: str, body: bytes = b"") -> Answer:
+async def fetch(
+    port: int,
+    method: str,
+    path: str,
+    *fields: str,
+    body: bytes = b"",
+    tls: ssl.SSLContext | None = None,
+) -> Answer:
     """One request on a connection of its own; ``fields`` are whole field lines."""
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *fields]
     if body:
         lines.append(f"Content-Length: {len(body)}")
-    async with connected(port) as client:
+    async with connected(port, tls) as client:
         await client.send("\r\n".join([*lines, "", ""]).encode("utf-8", "surrogatepass") + body)
         return await client.answer(method)

@@ -1,6 +1,7 @@
 """Clients that keep asking while something is done to the gateway."""
 
 import asyncio
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,29 +30,33 @@ class Load:
 
 
 @asynccontextmanager
-async def load(port: int, path: str, clients: int = CLIENTS) -> AsyncIterator[Load]:
+async def load(
+    port: int, path: str, clients: int = CLIENTS, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Load]:
     """Clients that ask for ``path`` until the context ends, each on connections that it keeps."""
     made = Load()
     async with asyncio.TaskGroup() as group:
         for _ in range(clients):
-            group.create_task(_ask(made, port, path))
+            group.create_task(_ask(made, port, path, tls))
         try:
             yield made
         finally:
             made.is_over = True
 
 
-async def _ask(made: Load, port: int, path: str) -> None:
+async def _ask(made: Load, port: int, path: str, tls: ssl.SSLContext | None) -> None:
     while not made.is_over:
         try:
-            await _ask_on_one_connection(made, port, path)
+            await _ask_on_one_connection(made, port, path, tls)
         except (AssertionError, OSError, TimeoutError, h11.RemoteProtocolError) as error:
             made.broken.append(repr(error))
             await asyncio.sleep(0.01)
 
 
-async def _ask_on_one_connection(made: Load, port: int, path: str) -> None:
-    async with connected(port) as client:
+async def _ask_on_one_connection(
+    made: Load, port: int, path: str, tls: ssl.SSLContext | None
+) -> None:
+    async with connected(port, tls) as client:
         while not made.is_over:
             await client.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             answer = await client.answer()

@@ -60,8 +60,9 @@ class GatewayProcess:
                 message = self._note(line)
                 if message.startswith("private listener on port "):
                     self.admin_port = int(message.rpartition(" ")[2])
-                if message.startswith("listening on port "):
-                    self.port = int(message.removeprefix("listening on port "))
+                if message.startswith("listening on "):
+                    ports = re.findall(r"port ([0-9]+)", message)
+                    self.port = int(ports[0]) if ports else 0
                     return
         raise AssertionError(f"the gateway did not start: {lines}")
 
@@ -93,12 +94,19 @@ class GatewayProcess:
 
 
 @asynccontextmanager
-async def gateway(config: str, folder: Path) -> AsyncIterator[GatewayProcess]:
-    """A gateway that runs ``config``, a YAML text; its files go to ``folder``."""
+async def gateway(
+    config: str, folder: Path, launcher: tuple[str, ...] = ()
+) -> AsyncIterator[GatewayProcess]:
+    """
+    A gateway that runs ``config``, a YAML text; its files go to ``folder``.
+
+    ``launcher`` is a command that starts it, with the gateway's own command as its last arguments.
+    """
     path, log = folder / "gateway.yaml", folder / "access.log"
     path.write_text(config)
     with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
+            *launcher,
             *(sys.executable, "-m", "gateway", "run", "--config", str(path)),
             stdout=out,
             stderr=asyncio.subprocess.PIPE,

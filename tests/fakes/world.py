@@ -18,7 +18,8 @@ SESSION_KEY = "a sealing key for tests, long enough to be one"
 
 CONFIG = """
 server:
-  listen: ["127.0.0.1:0"]
+  listen: {listen}
+{more_server}
   public_url: http://localhost
   workers: {workers}
   client_ip: {client_ip}
@@ -58,6 +59,8 @@ ADMIN = '{listen: "127.0.0.1:0"}'
 """A private listener, where one is wanted."""
 
 DEFAULTS = {
+    "listen": '["127.0.0.1:0"]',
+    "more_server": "",
     "admin": "null",
     "workers": "1",
     "client_ip": "peer",
@@ -112,8 +115,12 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, **changes: str) -> AsyncIterator[World]:
-    """A world; ``changes`` are parts of its config, see `DEFAULTS`."""
+async def world(folder: Path, *launcher: str, **changes: str) -> AsyncIterator[World]:
+    """
+    A world; ``changes`` are parts of its config, see `DEFAULTS`.
+
+    ``launcher`` is a command that starts the gateway, see `gateway`.
+    """
     magic = FakeMagic()
     with servers.valkey() as store:
         async with upstream.serving() as app, magic.serving() as magic_url:
@@ -125,5 +132,5 @@ async def world(folder: Path, **changes: str) -> AsyncIterator[World]:
                 app=app.port,
                 **{**DEFAULTS, **changes},
             )
-            async with gateway(config, folder) as running:
+            async with gateway(config, folder, launcher) as running:
                 yield World(running, app, store, magic)

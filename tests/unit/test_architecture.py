@@ -39,6 +39,7 @@ LINES = {
         identity.magic identity.directory identity.verifier
         store.*
         proxy.http1 proxy.outbox proxy.listen proxy.activation proxy.entrance
+        proxy.arrivals proxy.doors proxy.tls
         proxy.deadlines proxy.tasks proxy.upstream proxy.pool proxy.plane proxy.exchange
         proxy.upstreams proxy.attempts proxy.tunnel proxy.tunnels
         proxy.connect proxy.health

@@ -105,6 +105,42 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
             id="a-mode-that-there-is-not-demands-nothing",
         ),
         pytest.param(
+            "server: {public_url: 'https://a', tls: {certificate: /a.crt, key: /a.key}}",
+            [],
+            id="tls",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', tls: {certificates:"
+            " [{certificate: /a.crt, key: /a.key}]}}",
+            [],
+            id="tls-with-a-list-alone",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', tls: {certificate: /a.crt}}",
+            ["1: server.tls.certificate: certificate and key are needed together"],
+            id="half-a-pair",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', tls: {client_ca: /a.crt}}",
+            ["1: server.tls: expected certificate and key, or certificates"],
+            id="tls-without-a-certificate",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', tls: {certificate: /a, key: /b, client_ca: ''}}",
+            ["1: server.tls.client_ca: expected the path of a file"],
+            id="an-unset-variable-does-not-switch-verification-off",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', tls: {certificate: /a, key: /b, client_ca: }}",
+            ["1: server.tls.client_ca: expected a value; leave the key out for the default"],
+            id="nor-does-a-key-without-value",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', tls: }",
+            ["1: server.tls: expected a value; leave the key out for the default"],
+            id="nor-is-tls-switched-off",
+        ),
+        pytest.param(
             "server: {public_url: 'http://a'}\n"
             "session: {cookie: __Host-s, keys: [0123456789abcdef0123456789abcdef]}",
             ["2: session.cookie: a name with this prefix needs an https public_url"],

@@ -1,6 +1,7 @@
 """Warnings."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -123,11 +124,41 @@ Read = Callable[..., Settings]
             [("private-by-another-path", "routes[0] (a)")],
             id="both-rewritten",
         ),
+        pytest.param(
+            "server: {public_url: 'http://localhost', tls: {certificate: /a.crt, key: /a.key}}\n"
+            "magic: {mode: development}",
+            [("tls-without-https", "server.public_url")],
+            id="tls-and-links-without-it",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', listen: ['unix:/run/x.sock']}",
+            [("unix-peers-untrusted", "server.trusted_proxies")],
+            id="a-unix-socket-behind-which-all-are-one",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', listen: ['unix:/run/x.sock'],"
+            " trusted_proxies: ['unix:']}",
+            [],
+            id="a-unix-socket-behind-which-a-proxy-is-trusted",
+        ),
     ],
 )
 def test_lint(read: Read, text: str, expected: list[tuple[str, str]]) -> None:
     """What is allowed and probably not meant is found, and nothing else."""
     assert expected == [(finding.code, finding.key) for finding in lint(read(text))]
+
+
+@pytest.mark.parametrize(("mode", "found"), [(0o600, 0), (0o640, 0), (0o644, 1)])
+def test_a_private_key_that_everybody_can_read(
+    read: Read, tmp_path: Path, mode: int, found: int
+) -> None:
+    """A key in a file of mode 0644 is everybody's on the machine."""
+    key = tmp_path / "tls.key"
+    key.write_text("secret")
+    key.chmod(mode)
+    tls = f"{{certificate: /a, key: {key}, certificates: [{{certificate: /a, key: {key}}}]}}"
+    findings = lint(read(f"server: {{public_url: 'https://a', tls: {tls}}}"))
+    assert ["key-for-everybody"] * 2 * found == [finding.code for finding in findings]
 
 
 def test_findings_are_sentences(read: Read) -> None:

@@ -1,6 +1,7 @@
 """The JSON schema, and the reference config beside it."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,5 +95,6 @@ def test_the_reference_config_shows_every_key(config_dir: Path) -> None:
     """Whoever reads config/gateway.yaml has seen all there is."""
     made = Settings.model_json_schema()
     definitions = made["$defs"] | {"Settings": {**made, "$defs": {}}}
-    file = yaml.safe_load((config_dir / "gateway.yaml").read_text())
+    text = (config_dir / "gateway.yaml").read_text()
+    file = yaml.safe_load(re.sub(r"(?m)^  # ", "  ", text))  # parts that need files of their own
     assert set(_keys(made, made["$defs"])) == set(_written(file, "Settings", definitions))

@@ -1,0 +1,51 @@
+"""All sockets that a process listens on, and how clients come in by them."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+
+from gateway.proxy.arrivals import Arrivals, Manner
+from gateway.proxy.entrance import Entrance
+from gateway.proxy.listen import Server, serve
+from gateway.proxy.plane import DataPlane
+from gateway.proxy.tls import ServerTls
+
+
+class Doors:
+    """Serves listening sockets; how may change while it does."""
+
+    def __init__(
+        self,
+        plane: DataPlane,
+        make: Callable[[Entrance | None], asyncio.BaseProtocol],
+    ) -> None:
+        self._plane = plane
+        self.sockets: Sequence[socket.socket] = ()
+        self._make = make
+        self._servers: list[Server] = []
+        self.manner: Manner | None = None
+
+    async def open(self, manner: Manner) -> None:
+        """Let clients in by ``manner`` from now on; those who are in stay."""
+        if manner == self.manner:
+            return
+        servers = [await self._serve(sock.dup(), manner) for sock in self.sockets]
+        old, self._servers = self._servers, servers
+        self.manner = manner
+        for server in old:
+            server.close()
+
+    def tls(self) -> ServerTls | None:
+        """What is in use."""
+        return self.manner.tls if self.manner else None
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        for door in (*self._servers, *self.sockets):
+            door.close()
+
+    async def _serve(self, sock: socket.socket, manner: Manner) -> Server:
+        if manner == Manner():
+            # The loop accepts faster by itself, and bears a lack of descriptors as well.
+            return await serve(self._plane.loop, sock, lambda: self._make(None))
+        return Arrivals(self._plane, sock, manner, self._make)

@@ -1,0 +1,261 @@
+"""TLS with clients: which one, with whom, and what happens when its files change."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import h11
+import pytest
+import pytest_asyncio
+
+from gateway.proxy.tls import Pair
+from tests.fakes.certificates import Authority, serial_in, serial_of
+from tests.fakes.http import connected, fetch
+from tests.fakes.load import load
+from tests.fakes.world import World, world
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+GET = b"GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def trusting(authority: Authority, own: Pair | None = None) -> ssl.SSLContext:
+    """A client that believes ``authority``, and shows its ``own`` certificate."""
+    context = ssl.create_default_context(cafile=authority.file)
+    if own:
+        context.load_cert_chain(*own)
+    return context
+
+
+async def curl(*arguments: str) -> tuple[int, str]:
+    """What curl makes of it: exit status and output."""
+    process = await asyncio.create_subprocess_exec(
+        "curl", "--silent", "--show-error", "--max-time", "10", *arguments,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()
+
+
+async def serial_at(port: int, authority: Authority, host: str = "localhost") -> int:
+    """Which certificate a new client sees."""
+    async with connected(port, trusting(authority), host) as client:
+        shown = client.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        return serial_of(shown)
+
+
+def write(path: str, text: str) -> None:
+    """Spoil a file."""
+    Path(path).write_text(text)
+
+
+class House:
+    """A world with TLS, and who issued its certificates."""
+
+    def __init__(self, folder: Path) -> None:
+        self.authority = Authority(folder, "ca")
+        self.pair = self.authority.issue("localhost", file="server")
+        self.second = self.authority.issue("b.example", "*.c.example", file="second")
+
+    @property
+    def config(self) -> str:
+        """The lines of ``server``."""
+        return (
+            f"  tls:\n    certificate: {self.pair.certificate}\n    key: {self.pair.key}\n"
+            f"    certificates: [{{certificate: {self.second.certificate},"
+            f" key: {self.second.key}}}]\n"
+        )
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared_house(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[tuple[House, World]]:
+    """One gateway for the tests that change nothing."""
+    house = House(tmp_path_factory.mktemp("certificates"))
+    folder = tmp_path_factory.mktemp("gateway")
+    timeouts = "{head: 500ms, keep_alive: 2s}"
+    async with world(folder, more_server=house.config, timeouts=timeouts) as around:
+        yield house, around
+
+
+@pytest.fixture
+def around(shared_house: tuple[House, World]) -> World:
+    """The world, as new."""
+    shared_house[1].forget()
+    return shared_house[1]
+
+
+@pytest.fixture
+def house(shared_house: tuple[House, World]) -> House:
+    """Its certificates."""
+    return shared_house[0]
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+async def test_curl_gets_through(around: World, house: House, version: str) -> None:
+    """With a certificate that is checked; the app is told that it was https."""
+    url = f"https://localhost:{around.port}/public/x"
+    versions = (f"--tlsv{version}", "--tls-max", version)
+    status, said = await curl("--cacert", str(house.authority.file), "--http1.1", *versions, url)
+    assert (0, "hello") == (status, said)
+    assert ["https"] == around.app.seen[0].values("X-Forwarded-Proto")
+    assert "proto=https" in around.app.seen[0].values("Forwarded")[0]
+
+
+async def test_curl_may_not_be_old(around: World, house: House) -> None:
+    """TLS 1.1 ends in the handshake."""
+    url = f"https://localhost:{around.port}/public/x"
+    old = ("--tls-max", "1.1", "--tlsv1.0", "--ciphers", "DEFAULT@SECLEVEL=0")
+    status, said = await curl("--cacert", str(house.authority.file), *old, url)
+    assert 35 == status, said
+    assert [] == around.app.seen
+
+
+async def test_a_host_gets_its_certificate(around: World, house: House) -> None:
+    """The others get the first one."""
+    first, second = serial_in(house.pair.certificate), serial_in(house.second.certificate)
+    assert first == await serial_at(around.port, house.authority)
+    assert second == await serial_at(around.port, house.authority, "b.example")
+    assert second == await serial_at(around.port, house.authority, "x.c.example")
+
+
+async def test_plain_http_gets_no_answer(around: World) -> None:
+    """The connection is closed, and others go on."""
+    async with connected(around.port) as client:
+        await client.send(GET)
+        assert await client.is_closed()
+    assert [] == around.app.seen
+
+
+async def test_who_says_nothing_is_closed(around: World, house: House) -> None:
+    """A handshake has the time of a head; so has the head after it."""
+    async with connected(around.port) as client:
+        await client.send(b"\x16\x03\x01")
+        assert await client.is_closed()
+    async with connected(around.port, trusting(house.authority)) as client:
+        assert await client.is_closed()
+
+
+async def test_a_connection_is_kept(around: World, house: House) -> None:
+    """Requests follow each other, also pipelined; large bodies go both ways."""
+    body = bytes(range(256)) * 4096
+    around.app.answer(
+        "/public/large", b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    )
+    async with connected(around.port, trusting(house.authority)) as client:
+        await client.send(GET + GET)
+        assert [200, 200] == [(await client.answer()).status for _ in range(2)]
+        await client.send(
+            b"POST /public/large HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+            % len(body)
+            + body
+        )
+        assert body == (await client.answer()).body
+    assert body == around.app.seen[-1].body
+
+
+async def test_a_refusal_is_read_by_who_is_still_sending(around: World, house: House) -> None:
+    """The gateway listens on until the client has read why."""
+    async with connected(around.port, trusting(house.authority)) as client:
+        await client.send(b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n\r\n")
+        await client.send(b"x" * 100_000)
+        assert 401 == (await client.answer()).status
+
+
+# --- files that change ----------------------------------------------------------------------------
+
+
+async def test_a_certificate_is_replaced_under_load(tmp_path: Path) -> None:
+    """No request fails; connections go on, and new ones see the new certificate."""
+    house = House(tmp_path)
+    context = trusting(house.authority)
+    async with (
+        world(tmp_path, more_server=house.config) as around,
+        connected(around.port, context) as old,
+        load(around.port, "/public/x", clients=4, tls=context) as made,
+        load(around.port, "/public/close", clients=2, tls=context) as closing,
+    ):
+        around.app.answer(
+            "/public/close",
+            b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        )
+        for _ in range(3):
+            house.authority.issue("localhost", file="server")
+            async with asyncio.timeout(10):
+                while serial_in(house.pair.certificate) != await serial_at(
+                    around.port, house.authority
+                ):
+                    await asyncio.sleep(0.05)
+            await made.more(10)
+        assert 200 == (await (await old.send(GET)).answer()).status
+    for load_made in (made, closing):
+        assert [] == load_made.broken
+        assert {200} == set(load_made.answers)
+
+
+async def test_a_bad_file_changes_nothing(tmp_path: Path) -> None:
+    """It is reported; the certificate in use goes on, also through a reload of the config."""
+    house = House(tmp_path)
+    serial = serial_in(house.pair.certificate)
+    async with world(tmp_path, more_server=house.config) as around:
+        write(house.pair.certificate, "junk")
+        await around.gateway.said("TLS goes on with the old files")
+        assert serial == await serial_at(around.port, house.authority)
+        config = around.gateway.config
+        config.write_text(config.read_text() + "\n# touched\n")
+        await around.gateway.said("config reloaded")
+        assert serial == await serial_at(around.port, house.authority)
+
+
+async def test_tls_is_switched_on_by_a_reload(tmp_path: Path) -> None:
+    """And off again; a config whose files cannot be used changes nothing."""
+    house = House(tmp_path)
+    async with world(tmp_path) as around:
+        config = around.gateway.config
+        plain = config.read_text()
+        url = "  public_url"
+        config.write_text(plain.replace(url, house.config + url).replace("server.crt", "none.crt"))
+        await around.gateway.said("config not reloaded")
+        assert 200 == (await around.get("/public/x")).status
+        async with connected(around.port) as old:
+            config.write_text(plain.replace(url, house.config + url))
+            await around.gateway.said("config reloaded")
+            assert serial_in(house.pair.certificate) == await serial_at(
+                around.port, house.authority
+            )
+            assert 200 == (await (await old.send(GET)).answer()).status
+        around.gateway.messages.clear()
+        config.write_text(plain)
+        await around.gateway.said("config reloaded")
+        assert 200 == (await around.get("/public/x")).status
+
+
+# --- clients' certificates ------------------------------------------------------------------------
+
+
+async def test_clients_show_certificates(tmp_path: Path) -> None:
+    """Who has none, or one of somebody else's, gets nowhere; an empty CA file opens nothing."""
+    house = House(tmp_path)
+    clients = Authority(tmp_path, "clients")
+    friend = clients.issue(file="alice")
+    stranger = Authority(tmp_path, "strangers").issue(file="mallory")
+    config = house.config + f"    client_ca: {clients.file}\n"
+
+    async def status(port: int, own: Pair | None) -> int:
+        context = trusting(house.authority, own)
+        try:
+            return (await fetch(port, "GET", "/public/x", tls=context)).status
+        except (
+            OSError,
+            h11.RemoteProtocolError,
+        ):  # TLS 1.3 tells the client after its own handshake
+            return 0
+
+    async with world(tmp_path, more_server=config) as around:
+        assert [200, 0, 0] == [await status(around.port, own) for own in (friend, None, stranger)]
+        write(str(clients.file), "")
+        await around.gateway.said("TLS goes on with the old files")
+        assert [200, 0, 0] == [await status(around.port, own) for own in (friend, None, stranger)]
+        assert 2 == len(around.app.seen)
