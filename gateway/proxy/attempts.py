@@ -68,6 +68,7 @@ async def carry(work: Work, upstream: Upstream) -> None:
             tries = tries or _Tries(work, upstream)
             again = tries.after(server, connection, refusal, was_kept=kept is not None)
             if again is None:
+                upstream.say_where(server, refusal)
                 raise
             server = again
         else:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from aiohappyeyeballs import AddrInfoType
 
-from gateway.errors import UpstreamBusy, UpstreamDown
+from gateway.errors import Refusal, UpstreamBusy, UpstreamDown
 from gateway.messages import Balance, Outbound
 from gateway.proxy.balance import Group, Member, Policy
 from gateway.proxy.connect import Departures
@@ -149,6 +149,11 @@ class Upstream:
         if self._group.failed(server.member, now_s):
             self._count("upstream_ejections", self.name)
             _log.warning("upstream %s: %s failed too often", self.name, server.member.name)
+
+    def say_where(self, server: Server, refusal: Refusal) -> None:
+        """Say in the log which of several servers a request ended at."""
+        if self._only is None:
+            refusal.reason = f"{refusal.reason} ({server.member.name})"
 
     def servers_out(self) -> int:
         """How many servers are left alone: ejected, or found ill."""

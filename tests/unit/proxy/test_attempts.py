@@ -169,6 +169,15 @@ async def test_no_connection(refusal: Refusal, may_repeat: bool) -> None:
     assert [] == work.sent
 
 
+async def test_the_log_says_which_server_it_was() -> None:
+    """The last one; where there is one alone, the name of the upstream is enough."""
+    for count, expected in ((2, "closed (b)"), (1, "closed")):
+        first, second = UpstreamUnreachable("closed"), UpstreamUnreachable("closed")
+        with pytest.raises(UpstreamUnreachable) as ended:
+            await carry(Work(first, second), upstream(count))
+        assert expected == ended.value.reason
+
+
 async def test_each_server_is_tried_before_one_is_tried_again() -> None:
     """Up to the number of retries; then the last failure is the answer."""
     work = Work(LOST, LOST, LOST, LOST, LOST)
