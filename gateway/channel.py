@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -58,8 +58,10 @@ class Channel:
 class Caller:
     """Asks over a channel and matches answers to questions by number."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, heard: Callable[[], None]) -> None:
+        """``heard`` is called for what the other one says without being asked."""
         self._channel = channel
+        self._heard = heard
         self._numbers = itertools.count()
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._is_over = False
@@ -83,7 +85,11 @@ class Caller:
     async def listen(self) -> None:
         """Take answers until the other process ends."""
         while (message := await self._channel.receive()) is not None:
-            answer = self._waiting.get(message.pop("number"))
+            number = message.pop("number")
+            if number is None:
+                self._heard()
+                continue
+            answer = self._waiting.get(number)
             if answer is not None and not answer.done():
                 answer.set_result(message)
         self._is_over = True

@@ -98,7 +98,7 @@ class Worker:
             await channel.aclose()
             raise _failed(said)
         _log.info("worker %d is process %d", self.number, self.process.pid)
-        self.caller = Caller(channel)
+        self.caller = Caller(channel, self._leaves)
         return asyncio.create_task(self._until_end(self.caller, channel))
 
     async def _until_end(self, caller: Caller, channel: Channel) -> None:
@@ -108,10 +108,16 @@ class Worker:
         self.caller = None
         await channel.aclose()
 
+    def _leaves(self) -> None:
+        """Somebody told it to end: while it drains, nothing may wait for it."""
+        _log.info("worker %d ends", self.number)
+        self.step_aside()
+
     def step_aside(self) -> None:
         """Let the kernel give new connections to the others; those that wait here are reset."""
         for place, sock in enumerate(self.sockets):
-            if place not in self._away and listen.is_shared_out(sock):
+            is_open = sock.fileno() >= 0  # during a drain of all, they are closed
+            if is_open and listen.is_shared_out(sock):
                 self._away[place] = (sock.family, sock.getsockname())
                 sock.close()
 

@@ -23,6 +23,9 @@ from gateway.config.source import Snapshot as ConfigSnapshot
 from gateway.errors import GatewayError, NotReached
 from gateway.telemetry import logs
 
+LEAVING: Message = {"number": None}
+"""What a worker says when it drains: it accepts no more connections."""
+
 
 class Orders(NamedTuple):
     """What a worker is started with."""
@@ -55,7 +58,12 @@ class Orders(NamedTuple):
 
 
 async def work(descriptor: int) -> None:
-    """Serve until SIGTERM, or until the supervisor is gone."""
+    """
+    Serve until SIGTERM, or until the supervisor is gone.
+
+    A second signal does nothing: systemd sends one to all processes, and the supervisor passes its
+    own on. It kills those that are to end at once.
+    """
     channel = await Channel.over(socket.socket(fileno=descriptor))
     stop = serve.Stop(signal.SIGTERM)
     said = await channel.receive()
@@ -65,11 +73,11 @@ async def work(descriptor: int) -> None:
     settings = share(orders.config.settings(os.environ), orders.workers)
     try:
         async with running(settings, sys.stdout.fileno(), orders.given()) as gateway:
-            stop.then(gateway.plane.hurry)
             serve.settle_memory()
             channel.send({"places": gateway.places})
             obey = asyncio.create_task(_obey(channel, gateway, orders.workers, stop))
             await stop.wait()
+            channel.send(LEAVING)
         obey.cancel()
     except GatewayError as error:
         channel.send({"failed": str(error), "not_reached": isinstance(error, NotReached)})

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,29 @@ async def test_development_mode(tmp_path: Path) -> None:
             assert 200 == (await fetch(running.port, "GET", "/_gateway/session", bearer)).status
 
 
+async def test_a_worker_that_is_told_to_end(around: World) -> None:
+    """While it lets a stream finish, others serve all that come; then it is replaced."""
+    go_on = asyncio.Event()
+    await _stream_slowly(around, go_on)
+    old = around.gateway.workers()
+    async with AsyncExitStack() as stack:
+        streams = [await stack.enter_async_context(connected(around.port)) for _ in range(16)]
+        for client in streams:  # so many that the first worker has one
+            await client.send(b"GET /public/slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await client.reader.readuntil(b"but")
+        os.kill(old[1], signal.SIGTERM)
+        await around.gateway.said("worker 1 ends")
+        answers = [await around.get("/public/x") for _ in range(20)]
+        assert {200} == {answer.status for answer in answers}
+        assert old == around.gateway.workers()
+
+        go_on.set()
+        for client in streams:
+            assert b"ter" == await client.reader.readexactly(3)
+    await _until(lambda: around.gateway.workers()[1] != old[1])
+    await _answer(around, "/public/x", 200)
+
+
 # --- the end -----------------------------------------------------------------------------------
 
 
@@ -183,7 +207,11 @@ async def _stream_slowly(around: World, go_on: asyncio.Event) -> None:
 
 
 async def test_sigterm_lets_streams_finish(tmp_path: Path) -> None:
-    """While it drains it is not ready, accepts nothing, and ends with status 0 after the last."""
+    """
+    While it drains it is not ready, accepts nothing, and ends with status 0 after the last.
+
+    The workers get the signal, too, as from systemd, which sends it to every process.
+    """
     go_on = asyncio.Event()
     async with world(tmp_path, workers="2", admin=ADMIN) as around:
         await _stream_slowly(around, go_on)
@@ -191,6 +219,8 @@ async def test_sigterm_lets_streams_finish(tmp_path: Path) -> None:
             await client.send(b"GET /public/slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
             await client.reader.readuntil(b"but")
             around.gateway.process.send_signal(signal.SIGTERM)
+            for pid in around.gateway.workers().values():
+                os.kill(pid, signal.SIGTERM)
             async with asyncio.timeout(TIMEOUT_S):
                 while (await fetch(around.gateway.admin_port, "GET", "/readyz")).status != 503:
                     await asyncio.sleep(0.01)

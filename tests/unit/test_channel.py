@@ -28,15 +28,19 @@ async def test_messages_of_any_size() -> None:
 async def test_answers_find_their_questions() -> None:
     """Also when they come in another order, and when nobody waits for them any more."""
     one, other = await _both()
-    caller = Caller(one)
+    heard: list[str] = []
+    caller = Caller(one, lambda: heard.append("something"))
     listening = asyncio.create_task(caller.listen())
     with pytest.raises(PeerGone, match="no answer"):
         await caller.ask("a", 0.001)
     asked = [asyncio.create_task(caller.ask(what, 5)) for what in ("b", "c")]
     questions = [await other.receive() or {} for _ in range(3)]
+    other.send({"number": None})
     for question in reversed(questions):
         other.send({"number": question["number"], "said": question["what"]})
     assert [{"said": "b"}, {"said": "c"}] == await asyncio.gather(*asked)
+
+    assert ["something"] == heard
 
     last = asyncio.create_task(caller.ask("d", 5))
     await other.receive()
