@@ -105,8 +105,8 @@ class Measurement:
 
     @property
     def cpu_us(self) -> float | None:
-        """CPU time of the server for each request."""
-        if self.cpu_s is None or not self.requests:
+        """CPU time of the server for each request; None also where the kernel counted no tick."""
+        if not self.cpu_s or not self.requests:
             return None
         return self.cpu_s / self.requests * 1e6
 

@@ -83,6 +83,12 @@ def test_no_requests_cost_nothing_that_could_be_told() -> None:
     assert row.spread is None
 
 
+def test_less_than_a_tick_is_no_cost() -> None:
+    """The kernel counts CPU time in hundredths of a second: in a short window it may count none."""
+    row = rows.summarise([window(cpu_s=0.0, requests=3), window()])["session"]
+    assert row.best.cpu_s == 1.6
+
+
 def test_cheapest_window_counts() -> None:
     """Noise only ever adds, so the least CPU time is the truest; the spread tells of the rest."""
     row = rows.summarise([window(cpu_s=2.0), window(cpu_s=1.6), window(cpu_s=1.8)])["session"]
