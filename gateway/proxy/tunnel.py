@@ -207,7 +207,7 @@ class _End(asyncio.Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.is_lost, self.error = True, exc
-        self.tunnel.close()
+        self.tunnel.lost(self)
 
 
 class _FramedEnd(_End):
@@ -323,6 +323,14 @@ class Tunnel:
             other.transport.write_eof()
         else:
             self._app.transport.close()  # both ends: when all is taken, it is over
+
+    def lost(self, end: _End) -> None:
+        """One connection is gone; where that was a clean end, the app still gets what was said."""
+        app = self._app
+        if end is self._client and end.error is None and app.transport.get_write_buffer_size():
+            app.transport.close()  # TLS has no half-closed connections; see `half_closed`
+        else:
+            self.close()
 
     def close(self) -> None:
         """Now."""
