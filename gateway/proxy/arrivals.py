@@ -10,6 +10,7 @@ import errno
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from math import inf
 from typing import NamedTuple
@@ -34,6 +35,12 @@ _FAREWELL_S = 2.0
 """How long a client may take to end TLS too; until then what it still sends is dropped."""
 
 _COMPLAIN_EVERY_S = 60.0
+
+_HANDSHAKE = b"\x16"
+"""The first byte of every ClientHello (RFC 8446 section 5.1)."""
+
+_READ_BYTES = 1 << 16
+_NOT_PLAIN = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 _NOTHING_THERE = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR}
 _GONE = {
@@ -157,7 +164,7 @@ class Arrival:
                 size = header.size_bytes - len(self._read) if header else len(data)
                 self._read += self._sock.recv(size)
         except BlockingIOError:
-            self._wait_for_more()
+            self._wait(self._read_header)
         except ValueError:
             self._arrivals.complain("closed: no PROXY header came from %s", self.peer.text)
             self._end("failed")
@@ -168,10 +175,10 @@ class Arrival:
             self._be(header)
             self._enter()
 
-    def _wait_for_more(self) -> None:
+    def _wait(self, then: Callable[[], None]) -> None:
         if not self._is_reading:
             self._is_reading = True
-            self._plane.loop.add_reader(self._sock, self._read_header)
+            self._plane.loop.add_reader(self._sock, then)
 
     def _stop_reading(self) -> None:
         if self._is_reading:
@@ -188,9 +195,37 @@ class Arrival:
     # --- the handshake -------------------------------------------------------------------------
 
     def _enter(self) -> None:
-        if not self._has_room and self._arrivals.manner.tls is not None:
+        if self._arrivals.manner.tls is None:
+            self._begin_client()
+        elif self._has_room:
+            self._await_hello()
+        else:
             self._end("refused")  # a handshake costs more than it is worth to say 503
+
+    def _await_hello(self) -> None:
+        """Begin with TLS when the client does: until then it costs a tenth of the memory."""
+        try:
+            first = self._sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            self._wait(self._await_hello)
             return
+        except OSError:
+            first = b""
+        self._stop_reading()
+        if first == _HANDSHAKE:
+            self._begin_client()
+        else:
+            if first.isalpha():
+                self._answer_plain_http()
+            self._end("failed")
+
+    def _answer_plain_http(self) -> None:
+        """Say something to a browser that was told http:// and this port."""
+        with suppress(OSError):
+            self._sock.recv(_READ_BYTES)  # what is left unread would reset the connection
+            self._sock.send(_NOT_PLAIN)
+
+    def _begin_client(self) -> None:
         self._task = self._plane.loop.create_task(self._hand_over())
         self._task.add_done_callback(self._handed_over)
 

@@ -61,11 +61,15 @@ async def is_refused(client: RawClient) -> bool:
 # --- unix sockets ---------------------------------------------------------------------------------
 
 
-async def over(path: Path, *fields: str) -> str:
-    """What curl gets through a unix socket."""
+async def over(
+    path: Path, *fields: str, url: str = "http://localhost/public/x", ca: str = ""
+) -> str:
+    """What curl gets through a unix socket; over TLS if the ``url`` says so."""
     arguments = [part for field in fields for part in ("--header", field)]
+    if ca:
+        arguments += ["--cacert", ca]
     process = await asyncio.create_subprocess_exec(
-        "curl", "--silent", "--unix-socket", str(path), *arguments, "http://localhost/public/x",
+        "curl", "--silent", "--unix-socket", str(path), *arguments, url,
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     output, _ = await process.communicate()
@@ -114,6 +118,26 @@ async def test_a_proxy_behind_a_unix_socket(tmp_path: Path) -> None:
         assert ["127.0.0.1"] == seen_client(around)
         writer.close()
         assert b"" == await reader.read()
+
+
+async def test_several_processes_share_what_cannot_be_bound_twice(tmp_path: Path) -> None:
+    """A unix socket and TLS with two workers; the file goes when the last one has gone."""
+    authority = Authority(tmp_path, "ca")
+    pair = authority.issue("localhost", file="server")
+    path = tmp_path / "gateway.sock"
+    async with world(
+        tmp_path,
+        listen=f'["127.0.0.1:0", "unix:{path}"]',
+        more_server=tls(pair),
+        workers="2",
+    ) as around:
+        context = trusting(authority)
+        for _ in range(4):
+            assert 200 == (await fetch(around.port, "GET", "/public/x", tls=context)).status
+        url = "https://localhost/public/x"
+        for _ in range(4):
+            assert "hello" == await over(path, url=url, ca=str(authority.file))
+    assert not is_there(path)
 
 
 # --- the PROXY protocol ---------------------------------------------------------------------------

@@ -8,11 +8,15 @@ from pathlib import Path
 import h11
 import pytest
 import pytest_asyncio
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Origin
 
 from gateway.proxy.tls import Pair
 from tests.fakes.certificates import Authority, serial_in, serial_of
 from tests.fakes.http import connected, fetch
 from tests.fakes.load import load
+from tests.fakes.sockets import echoing
 from tests.fakes.world import World, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -121,19 +125,24 @@ async def test_a_host_gets_its_certificate(around: World, house: House) -> None:
     assert second == await serial_at(around.port, house.authority, "x.c.example")
 
 
-async def test_plain_http_gets_no_answer(around: World) -> None:
-    """The connection is closed, and others go on."""
+async def test_plain_http_is_refused(around: World) -> None:
+    """It is told so; whatever else is no handshake is closed without a word."""
     async with connected(around.port) as client:
         await client.send(GET)
+        assert 400 == (await client.answer()).status
+        assert await client.is_closed()
+    async with connected(around.port) as client:
+        await client.send(b"\x80")
         assert await client.is_closed()
     assert [] == around.app.seen
 
 
 async def test_who_says_nothing_is_closed(around: World, house: House) -> None:
     """A handshake has the time of a head; so has the head after it."""
-    async with connected(around.port) as client:
-        await client.send(b"\x16\x03\x01")
-        assert await client.is_closed()
+    for said in (b"", b"\x16", b"\x16\x03\x01"):
+        async with connected(around.port) as client:
+            await client.send(said)
+            assert await client.is_closed()
     async with connected(around.port, trusting(house.authority)) as client:
         assert await client.is_closed()
 
@@ -162,6 +171,47 @@ async def test_a_refusal_is_read_by_who_is_still_sending(around: World, house: H
         await client.send(b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n\r\n")
         await client.send(b"x" * 100_000)
         assert 401 == (await client.answer()).status
+
+
+ECHO = """
+  echo: {{servers: ["http://127.0.0.1:{port}"]}}
+"""
+ECHO_ROUTE = '  - {name: socket, match: {path: "/socket/*"}, upstream: echo}\n'
+
+
+async def test_a_websocket_over_tls(tmp_path: Path) -> None:
+    """Large messages pass both ways, and signing out closes it with a code that the page reads."""
+    house = House(tmp_path)
+    context = trusting(house.authority)
+    async with (
+        echoing() as port,
+        world(
+            tmp_path,
+            more_server=house.config,
+            more_upstreams=ECHO.format(port=port),
+            more_routes=ECHO_ROUTE,
+        ) as around,
+    ):
+        token = around.bearer()
+        signed_in = await fetch(around.port, "POST", "/_gateway/session", token, tls=context)
+        cookie = "Cookie: " + signed_in.value("Set-Cookie").partition(";")[0]
+        async with connect(
+            f"wss://localhost:{around.port}/socket/x",
+            ssl=context,
+            origin=Origin("http://localhost"),
+            additional_headers={"Cookie": cookie.removeprefix("Cookie: ")},
+            max_size=None,
+        ) as socket:
+            for message in ("hello", b"x" * 3_000_000):
+                await socket.send(message)
+                assert message == await socket.recv()
+            out = ("Origin: http://localhost", cookie)
+            gone = await fetch(around.port, "DELETE", "/_gateway/session", *out, tls=context)
+            assert 204 == gone.status
+            with pytest.raises(ConnectionClosed) as closed:
+                await asyncio.wait_for(socket.recv(), 5)
+            assert closed.value.rcvd is not None
+            assert 1008 == closed.value.rcvd.code
 
 
 # --- files that change ----------------------------------------------------------------------------
