@@ -1,6 +1,9 @@
 """Where a chunked body ends (RFC 9112 section 7.1)."""
 
+import re
+
 _CRLF_BYTES = 2
+_SIZE = re.compile(rb"[0-9A-Fa-f]+")  # Python also reads -6, +6, 0x6 and 1_0: none is a chunk-size
 
 
 class ChunkScanner:
@@ -50,7 +53,5 @@ class ChunkScanner:
 
 def _size(line: bytes) -> int:
     """0 for what is no number: the parser refuses it."""
-    try:
-        return int(line.partition(b";")[0], 16)
-    except ValueError:
-        return 0
+    digits = _SIZE.match(line)
+    return int(digits[0], 16) if digits is not None else 0

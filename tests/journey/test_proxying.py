@@ -733,6 +733,12 @@ async def test_a_head_that_never_ends(around: World) -> None:
             "bad_request",
             id="chunk-size",
         ),
+        pytest.param(
+            b"POST /public/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-6\r\nx",
+            400,
+            "bad_request",
+            id="chunk-size-below-zero",
+        ),
     ],
 )
 async def test_refused_by_grammar(around: World, raw: bytes, status: int, code: str) -> None:

@@ -37,10 +37,18 @@ def test_the_end_is_found(
     assert taken == len(body)
 
 
-@pytest.mark.parametrize("size", [b"x", b"", b"-1"])
+@pytest.mark.parametrize("size", [b"x", b"", b"-1", b"-6", b"-8", b" 5", b"--6", b"-0"])
 def test_what_is_no_size(size: bytes) -> None:
-    """It is left to the parser, which refuses it; the scanner does not fail."""
+    """It is left to the parser, which refuses it; the scanner does not fail, nor look for ever."""
     assert ChunkScanner().end(size + b"\r\nabc") is None
+
+
+@given(st.text("0126afAF-+_x \t;\r\n", max_size=40))
+def test_whatever_comes_is_looked_at_once(text: str) -> None:
+    """The scanner goes forward only: a size that is below zero must not lead it back."""
+    data = text.encode()
+    end = ChunkScanner().end(data)
+    assert end is None or 0 < end <= len(data)
 
 
 def test_overhead_is_counted() -> None:
