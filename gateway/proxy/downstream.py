@@ -122,14 +122,17 @@ class ClientConnection(ClientReader):
         Whether it also left, only writing to it can tell: so for an answer that has not begun it
         is given ``half_closed_s``. TLS has no half-closed connections here.
         """
-        is_done = self._body.is_eof() and not self._is_deaf
-        if self.transport is None or self.transport.get_extra_info("ssl_object") is not None:
-            return False
-        if not (self._is_serving and is_done):
-            return False
-        self._is_half_closed = True
-        self._read_deadline_s = self._plane.loop.time() + self._plane.bounds.half_closed_s
-        return True
+        transport = self.transport
+        if transport is None or transport.get_extra_info("ssl_object") is not None:
+            may_stay = False
+        else:
+            may_stay = self._is_serving and self._body.is_eof()
+        if may_stay:
+            self._is_half_closed = True
+            self._read_deadline_s = self._plane.loop.time() + self._plane.bounds.half_closed_s
+        else:
+            self._plane.outbox.flush()  # the transport closes now, and with it what is only due
+        return may_stay
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._plane.forget_connection(self)
@@ -275,7 +278,7 @@ class ClientConnection(ClientReader):
     # --- ends ----------------------------------------------------------------------------------
 
     def _is_client_sending(self) -> bool:
-        return self._is_deaf or not self._body.is_eof()
+        return not self._is_half_closed and (self._is_deaf or not self._body.is_eof())
 
     def finish_soon(self) -> None:
         """Drain: close now if idle, else after the answer that is under way."""

@@ -566,6 +566,27 @@ async def test_a_client_that_is_done_sending(around: World) -> None:
         assert b"-last" == await client.reader.read()
 
 
+@pytest.mark.parametrize(
+    ("asked", "statuses"),
+    [
+        pytest.param(GET, [200], id="forwarded"),
+        pytest.param(GET.replace(b"/public", b"/private"), [401], id="refused"),
+        pytest.param(b"no request\r\n\r\n", [400], id="malformed"),
+        pytest.param(GET + b"no request\r\n\r\n", [200, 400], id="malformed-behind"),
+    ],
+)
+async def test_an_end_right_behind_what_was_asked(
+    around: World, asked: bytes, statuses: list[int]
+) -> None:
+    """However fast an answer is, the client's end never overtakes it."""
+    for _ in range(20):
+        async with connected(around.port) as client:
+            client.writer.write(asked)
+            client.writer.write_eof()
+            assert statuses == [(await client.answer()).status for _ in statuses]
+            assert await client.is_closed()
+
+
 async def test_a_client_that_says_nothing_more_is_not_waited_for(around: World) -> None:
     """An end without a request is the end of the connection."""
     async with connected(around.port) as client:
