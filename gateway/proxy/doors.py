@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from gateway.proxy.arrivals import Arrivals, Manner
 from gateway.proxy.entrance import Entrance
@@ -29,11 +29,17 @@ class Doors:
         """Let clients in by ``manner`` from now on; those who are in stay."""
         if manner == self.manner:
             return
-        servers = [await self._serve(sock.dup(), manner) for sock in self.sockets]
+        servers: list[Server] = []
+        try:
+            for sock in self.sockets:
+                server = await self._serve(sock.dup(), manner)
+                servers.append(server)
+        except OSError:
+            _close(servers)
+            raise
         old, self._servers = self._servers, servers
         self.manner = manner
-        for server in old:
-            server.close()
+        _close(old)
 
     def tls(self) -> ServerTls | None:
         """What is in use."""
@@ -41,11 +47,15 @@ class Doors:
 
     def close(self) -> None:
         """Let nobody in any more."""
-        for door in (*self._servers, *self.sockets):
-            door.close()
+        _close((*self._servers, *self.sockets))
 
     async def _serve(self, sock: socket.socket, manner: Manner) -> Server:
         if manner == Manner():
             # The loop accepts faster by itself, and bears a lack of descriptors as well.
             return await serve(self._plane.loop, sock, lambda: self._make(None))
         return Arrivals(self._plane, sock, manner, self._make)
+
+
+def _close(doors: Iterable[Server]) -> None:
+    for door in doors:
+        door.close()

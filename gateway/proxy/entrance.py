@@ -31,7 +31,7 @@ def peer_at(family: int, name: object) -> Caller | None:
     """Who has the socket address ``name``; None where that is no address."""
     if family == socket.AF_UNIX:
         return _UNIX_CALLER
-    if not isinstance(name, tuple):
+    if not name or not isinstance(name, tuple):
         return None
     return _caller_at(name[0])
 
