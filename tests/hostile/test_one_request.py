@@ -7,6 +7,7 @@ gateway's own access log. HOSTILE_EXAMPLES says how many are tried.
 """
 
 import asyncio
+import itertools
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -48,8 +49,32 @@ TOKENS = [
 
 LONG_BYTES = 1000
 SHORT = [raw for case in CASES if len(raw := b"".join(case.parts)) < LONG_BYTES]
-requests = st.sampled_from([GET, SECOND, POST, CHUNKS, TRAILER, HIDDEN, OLD, PRIVATE]) | (
-    st.sampled_from(SHORT)
+CHUNKED_HEAD = CHUNKS[: CHUNKS.index(b"\r\n\r\n") + 4]
+
+
+def _chunked(chunks: list[tuple[bytes, bytes, bytes]], end: bytes) -> bytes:
+    lines = (b"%x%b\r\n%b%b" % (len(data), extra, data, rest) for data, extra, rest in chunks)
+    return CHUNKED_HEAD + b"".join(lines) + end
+
+
+chunked = st.builds(
+    _chunked,
+    st.lists(
+        st.tuples(
+            st.sampled_from([b"a", b"hello", b"\r\n", b"0\r\n\r\n", LAST + GET, SECOND]),
+            st.sampled_from([b"", b"", b"", b";a", b';a="b"', b";", b" ", b'";\n"', b"g", b"\r"]),
+            st.sampled_from([b"\r\n"] * 6 + [b"\n", b"\r", b"", b"XX", b"\r\n\r\n"]),
+        ),
+        max_size=4,
+    ),
+    st.sampled_from(
+        [LAST] * 3 + [b"00\r\n\r\n", b"-0\r\n\r\n", b"0;a\r\nX: y\r\n\r\n", b"0\r\n\n", b""]
+    ),
+)
+requests = (
+    st.sampled_from([GET, SECOND, POST, CHUNKS, TRAILER, HIDDEN, OLD, PRIVATE])
+    | chunked
+    | st.sampled_from(SHORT)
 )
 
 
@@ -73,6 +98,9 @@ changes = st.builds(
     st.sampled_from([0, 0, 0, 1, 2, 5]),
     st.sampled_from(TOKENS) | st.just(b"") | st.binary(max_size=3),
 )
+
+
+cuts = st.lists(st.floats(0, 1), max_size=3)
 
 
 class Running:
@@ -103,9 +131,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     database=None,
 )
-@given(st.lists(requests, min_size=1, max_size=3), st.lists(changes, max_size=4), st.floats(0, 1))
+@given(st.lists(requests, min_size=1, max_size=3), st.lists(changes, max_size=4), cuts)
 def test_one_request(
-    running: Running, parts: list[bytes], mutations: list[Change], cut: float
+    running: Running, parts: list[bytes], mutations: list[Change], cut: list[float]
 ) -> None:
     """What the app sees is a part of what a second parser reads in the input, in order."""
     raw = b"".join(parts)
@@ -113,7 +141,7 @@ def test_one_request(
         raw = change.of(raw)
     app = running.world.app
     before = len(app.seen)
-    mark = running.runner.run(_exchange(running.world, raw, int(cut * len(raw))))
+    mark = running.runner.run(_exchange(running.world, raw, [int(at * len(raw)) for at in cut]))
     assert [] == app.faults
     readings = iter(_readings(raw))
     for seen in (one for one in app.seen[before:] if _id(one) > mark):
@@ -127,9 +155,9 @@ def _id(seen: Seen) -> str:
     return seen.values("X-Request-Id")[0]
 
 
-async def _exchange(around: World, raw: bytes, cut: int) -> str:
+async def _exchange(around: World, raw: bytes, cuts: list[int]) -> str:
     """
-    Send all of it in two parts, and wait until the gateway has had enough.
+    Send all of it in parts, and wait until the gateway has had enough.
 
     Ids are given in order: those up to the one that comes back belong to earlier examples, whose
     clients may have left before the app saw all that they had asked for.
@@ -138,9 +166,9 @@ async def _exchange(around: World, raw: bytes, cut: int) -> str:
     async with asyncio.timeout(WITHIN_S):
         reader, writer = await asyncio.open_connection("127.0.0.1", around.port)
         try:
-            writer.write(raw[:cut])
-            await asyncio.sleep(0)
-            writer.write(raw[cut:])
+            for start, end in itertools.pairwise([0, *sorted(cuts), len(raw)]):
+                writer.write(raw[start:end])
+                await asyncio.sleep(0)
             writer.write_eof()
             while await reader.read(65536):
                 pass
