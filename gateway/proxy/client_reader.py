@@ -63,13 +63,22 @@ class ClientReader(ClientWriter):
         data, self._held = self._held + data, b""
         inbox = self._inbox
         while data or not inbox.cutter.is_in_head:
-            data = self._read_head(data) if inbox.cutter.is_in_head else self._read_body(data)
-            if not data or self._is_deaf or inbox.is_closed:
-                return
-            if len(self._queue) >= MAX_QUEUED:
+            if self._is_ahead():
                 self._held = data
                 self._pause_reading_for_buffer()
                 return
+            data = self._read_head(data) if inbox.cutter.is_in_head else self._read_body(data)
+            if not data or self._is_deaf or inbox.is_closed:
+                return
+
+    def _is_ahead(self) -> bool:
+        """
+        Whether as much waits as may: requests, or the body of one that another stands before.
+
+        Bodies would wait 128 KiB each.
+        """
+        waiting = len(self._queue)
+        return waiting >= MAX_QUEUED or (waiting > 1 and not self._inbox.cutter.is_in_head)
 
     def _read_head(self, data: bytes) -> bytes:
         """Take what belongs to the head that is under way; the rest."""

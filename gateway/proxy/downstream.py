@@ -19,7 +19,7 @@ from gateway.errors import (
     RequestTimeout,
 )
 from gateway.messages import Journey, RequestHead
-from gateway.proxy.client_reader import MAX_QUEUED, ClientReader
+from gateway.proxy.client_reader import ClientReader
 from gateway.proxy.entrance import Entrance, peer_of
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.framing import NO_BODY
@@ -195,9 +195,9 @@ class ClientConnection(ClientReader):
         self._rest()
 
     def _refill(self) -> None:
-        """Take what the parser held back while the queue was full."""
+        """Take what was held back while too much waited."""
         self.data_received(b"")
-        if len(self._queue) < MAX_QUEUED:
+        if not self._is_ahead():
             self._resume_reading_for_buffer()
 
     def _rest(self) -> None:
@@ -278,7 +278,9 @@ class ClientConnection(ClientReader):
     # --- ends ----------------------------------------------------------------------------------
 
     def _is_client_sending(self) -> bool:
-        return not self._is_half_closed and (self._is_deaf or not self._body.is_eof())
+        """A body that is not complete is that of the last request: of none that another follows."""
+        is_body_coming = not self._queue and not self._body.is_eof()
+        return not self._is_half_closed and (self._is_deaf or is_body_coming)
 
     def finish_soon(self) -> None:
         """Drain: close now if idle, else after the answer that is under way."""
@@ -295,7 +297,8 @@ class ClientConnection(ClientReader):
         """
         if self.transport is None or self.transport.is_closing():
             return
-        if not self._is_client_sending() or not self.transport.can_write_eof():
+        is_more_to_come = self._is_deaf or not self._body.is_eof() or self._buffer_paused
+        if self._is_half_closed or not is_more_to_come or not self.transport.can_write_eof():
             self._close()
             return
         self._is_deaf, self._phase = True, _Phase.LINGERING
