@@ -13,8 +13,10 @@ from gateway.identity.credentials import (
     DidToken,
     SessionCookie,
     credential,
+    remembered_credential,
     without_cookie,
 )
+from tests.fakes.heads import request_head
 
 NAME = "__Host-session"
 S1, S2 = "a" * 43, "b" * 43
@@ -224,3 +226,22 @@ def test_anything(fields: list[tuple[str, str]]) -> None:
     except (AmbiguousCredentials, InvalidToken, SessionEnded):
         return
     assert found is None or isinstance(found, SessionCookie | DidToken)
+
+
+def test_repeated_fields_are_read_once() -> None:
+    """What a memo holds is read from the fields alone, for each name that a cookie may have."""
+    head = request_head(("Cookie", f"{NAME}={S1}; other={S2}"))
+    again = head._replace(memo={})
+    assert SessionCookie(S1) == remembered_credential(head, NAME)
+    first = remembered_credential(again, NAME)
+    assert first == SessionCookie(S1)
+    assert first is remembered_credential(again, NAME)
+    assert SessionCookie(S2) == remembered_credential(again, "other")
+
+
+def test_refused_fields_are_refused_again() -> None:
+    """A refusal is not remembered as nobody."""
+    head = request_head(("Cookie", f"{NAME}={S1}; {NAME}={S2}"))._replace(memo={})
+    for _ in range(2):
+        with pytest.raises(AmbiguousCredentials):
+            remembered_credential(head, NAME)

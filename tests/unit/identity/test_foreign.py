@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from gateway.identity.foreign import foreign_imports
+from gateway.identity.foreign import _Unused, foreign_imports
 
 
 def test_recursion_limit_is_put_back_after_a_failure() -> None:
@@ -74,3 +74,9 @@ except NotImplementedError:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=25
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "create_keyfile_json\n", "")
+
+
+def test_what_stands_for_keystores_cannot_be_made() -> None:
+    """Whoever uses it after all is told at once."""
+    with pytest.raises(NotImplementedError):
+        _Unused("keyfile")

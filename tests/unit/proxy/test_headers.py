@@ -569,3 +569,21 @@ def test_a_server_is_asked_under_its_own_name() -> None:
     seen = forwarded(route=NAMED)
     assert "Host" not in dict(seen)
     assert HOST == dict(seen)["X-Forwarded-Host"]
+
+
+def test_repeated_fields_are_stripped_once_for_each_kind_of_route_and_config() -> None:
+    """A memo never carries what one route may see to another, nor from one config to the next."""
+    head = request_head(("Authorization", "Bearer x"), ("X-A", "b"))._replace(memo={})
+    seeing = Route("raw", "/raw/*", "app", auth=Auth.NONE, forward_credentials=True)
+    hiding_a = IdentityNames(issuer="X-A")
+    for names, route, expected in 2 * [
+        (IdentityNames(), PUBLIC, [("X-A", "b")]),
+        (IdentityNames(), seeing, [("Authorization", "Bearer x"), ("X-A", "b")]),
+        (hiding_a, PUBLIC, []),
+    ]:
+        rewriter = REWRITERS.setdefault(names, RequestFields(names, COOKIE, HOST))
+        found = lines(rewriter.rewrite(head, route, CLIENT, "https", None))
+        assert expected == [line for line in found if line not in WRITTEN]
+
+
+REWRITERS: dict[IdentityNames, RequestFields] = {}
