@@ -217,12 +217,13 @@ async def test_a_websocket_over_tls(tmp_path: Path) -> None:
 # --- files that change ----------------------------------------------------------------------------
 
 
-async def test_a_certificate_is_replaced_under_load(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_certificate_is_replaced_under_load(tmp_path: Path, workers: str) -> None:
     """No request fails; connections go on, and new ones see the new certificate."""
     house = House(tmp_path)
     context = trusting(house.authority)
     async with (
-        world(tmp_path, more_server=house.config) as around,
+        world(tmp_path, more_server=house.config, workers=workers) as around,
         connected(around.port, context) as old,
         load(around.port, "/public/x", clients=4, tls=context) as made,
         load(around.port, "/public/close", clients=2, tls=context) as closing,
