@@ -113,10 +113,11 @@ async def gateway(
             env={name: value for name, value in os.environ.items() if name != "REDIS_URL"},
         )
     running = GatewayProcess(process, path, log)
+    reading: asyncio.Task[None] | None = None
     try:
         await running.wait_until_listening()
-        drain = asyncio.create_task(running.read_on())
+        reading = asyncio.create_task(running.read_on())
         yield running
     finally:
         await running.stop()
-    await drain
+        await (running.read_on() if reading is None else reading)

@@ -49,6 +49,14 @@ async def _answer(around: World, path: str, status: int) -> None:
             count = count + 1 if is_so else 0
 
 
+async def _all_up(around: World) -> dict[int, int]:
+    """The processes of the workers, when all of them serve."""
+    async with asyncio.timeout(TIMEOUT_S):
+        while (await figures(around.gateway.admin_port))['gateway_workers{state="up"}'] != 2:
+            await asyncio.sleep(0.02)
+    return around.gateway.workers()
+
+
 def _is_gone(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -116,7 +124,7 @@ async def test_no_request_fails_on_reload(around: World) -> None:
 
 async def test_a_killed_worker_is_replaced(around: World) -> None:
     """Only what it was serving fails; connections that wait for it are served by the next one."""
-    victim = around.gateway.workers()[1]
+    victim = (await _all_up(around))[1]
     restarts = (await figures(around.gateway.admin_port))["gateway_worker_restarts_total"]
     async with load(around.port, "/public/x") as made:
         await made.more(200)
@@ -138,7 +146,7 @@ async def test_a_replacement_has_the_config_in_use(around: World) -> None:
     around.gateway.config.write_text(text + EXTRA.format(path="/extra"))
     await _answer(around, "/extra", 200)
     around.gateway.config.write_text("nonsense")
-    old = set(around.gateway.workers().values())
+    old = set((await _all_up(around)).values())
     for pid in old:
         os.kill(pid, signal.SIGKILL)
     await _until(lambda: not old & set(around.gateway.workers().values()))
@@ -147,6 +155,7 @@ async def test_a_replacement_has_the_config_in_use(around: World) -> None:
 
 async def test_a_worker_that_cannot_start(around: World) -> None:
     """The others serve all, as soon as it is clear that it is not back at once."""
+    await _all_up(around)
     killed: set[int] = set()
     async with asyncio.timeout(60):
         while not any("another starts in 1.6 s" in said for said in around.gateway.messages):
@@ -174,7 +183,7 @@ async def test_a_worker_that_is_told_to_end(around: World) -> None:
     """While it lets a stream finish, others serve all that come; then it is replaced."""
     go_on = asyncio.Event()
     await _stream_slowly(around, go_on)
-    old = around.gateway.workers()
+    old = await _all_up(around)
     async with AsyncExitStack() as stack:
         streams = [await stack.enter_async_context(connected(around.port)) for _ in range(16)]
         for client in streams:  # so many that the first worker has one
