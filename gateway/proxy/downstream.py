@@ -257,6 +257,8 @@ class ClientConnection(ClientReader):
 
     async def read_body(self, body: StreamReader) -> bytes:
         """The next part of the body; empty at its end. Raises `RequestTimeout`, `BadRequest`."""
+        if body.is_eof():
+            return body.read_nowait()  # and a deadline that the client's end has set stays
         loop, bounds = self._plane.loop, self._plane.bounds
         if self._reading_pace is None:
             self._reading_pace = Pace(bounds.body_idle_s, bounds.min_bytes_per_s)
@@ -267,7 +269,8 @@ class ClientConnection(ClientReader):
         except RuntimeError as error:  # aiohttp's word for a connection that is gone
             raise BadRequest("the client left in the middle of the body") from error
         finally:
-            self._read_deadline_s = inf
+            if not self._is_half_closed:
+                self._read_deadline_s = inf
         self._reading_pace.moved(len(data), loop.time() - since_s)
         return data
 

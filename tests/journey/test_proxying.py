@@ -566,6 +566,26 @@ async def test_a_client_that_is_done_sending(around: World) -> None:
         assert b"-last" == await client.reader.read()
 
 
+@pytest.mark.parametrize("body", [b"", b"x" * 10, b"x" * 200_000], ids=len)
+async def test_a_client_that_is_done_sending_is_not_waited_for_long(
+    around: World, body: bytes
+) -> None:
+    """An answer must begin in time, whatever was sent with the request."""
+    over = asyncio.Event()
+
+    async def silent(_: Seen, reader: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+        await reader.read(-1)
+        over.set()
+
+    around.app.streams["/public/silent"] = silent
+    head = b"POST /public/silent HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with connected(around.port) as client:
+        client.writer.write(head + body)
+        client.writer.write_eof()
+        async with asyncio.timeout(5):
+            await over.wait()
+
+
 @pytest.mark.parametrize(
     ("asked", "statuses"),
     [
