@@ -54,14 +54,17 @@ class LastHead:
         self, head: bytes, headers: CIMultiDictProxy[str], raw_fields: RawFields
     ) -> Memo | None:
         """
-        Keep what was parsed from a head without a body.
+        Keep what was parsed from a head without a body, once it has repeated the one before.
 
         The memo is for what is derived from the fields; None where they are not kept.
         """
         line = _LINE.match(head)
         if line is None or len(head) > self._max_bytes:
             return None
-        self._block = head[line.end() :]
+        block = head[line.end() :]
+        if block != self._block:  # it may never come again
+            self._block, self._fields = block, None
+            return None
         self._fields = Fields(headers, raw_fields, {})
         return self._fields.memo
 

@@ -38,11 +38,13 @@ def parsed(data: bytes, loop: asyncio.AbstractEventLoop) -> RawRequestMessage | 
 
 
 def learnt(data: bytes, loop: asyncio.AbstractEventLoop) -> tuple[LastHead, Memo | None]:
-    """What a connection remembers after ``data``, its first read."""
+    """What a connection remembers after ``data`` has come twice."""
     last, message = LastHead(HEAD_BYTES), parsed(data, loop)
     if message is None or not is_plain(message):
         return last, None
-    return last, last.learn(data, message.headers, message.raw_headers)
+    fields = message.headers, message.raw_headers
+    assert last.learn(data, *fields) is None
+    return last, last.learn(data, *fields)
 
 
 def test_the_same_fields_are_recalled(loop: asyncio.AbstractEventLoop) -> None:
@@ -96,6 +98,14 @@ def test_what_must_be_judged_anew_is_not_kept(loop: asyncio.AbstractEventLoop, h
     last, memo = learnt(head, loop)
     assert memo is None
     assert last.recall(head) is None
+
+
+def test_what_comes_once_is_not_kept(loop: asyncio.AbstractEventLoop) -> None:
+    """A head is remembered when it has repeated the one before: most that differ never do."""
+    last, message = LastHead(HEAD_BYTES), parsed(HEAD, loop)
+    assert message is not None
+    assert last.learn(HEAD, message.headers, message.raw_headers) is None
+    assert last.recall(HEAD) is None
 
 
 def test_what_was_forgotten_is_parsed(loop: asyncio.AbstractEventLoop) -> None:
