@@ -13,14 +13,18 @@ class ChunkScanner:
     It judges nothing: the parser reads the same bytes and refuses what is malformed.
     """
 
-    __slots__ = ("_is_in_trailers", "_line", "_skip_bytes", "overhead_bytes")
+    __slots__ = ("_is_in_trailers", "_line", "_longest_bytes", "_run_bytes", "_skip_bytes")
 
     def __init__(self) -> None:
         self._line = b""
         self._skip_bytes = 0
         self._is_in_trailers = False
-        self.overhead_bytes = 0
-        """Of the line, or the trailers, that we are in: no data, and it could go on for ever."""
+        self._run_bytes = self._longest_bytes = 0
+
+    @property
+    def overhead_bytes(self) -> int:
+        """Of the longest line, or the trailers: no data, and they could go on for ever."""
+        return max(self._longest_bytes, self._run_bytes)
 
     def end(self, data: bytes) -> int | None:
         """How much of ``data`` belongs to the body, if it ends in it; else all of it does."""
@@ -33,7 +37,7 @@ class ChunkScanner:
                 continue
             line_end = data.find(b"\n", at) + 1 or size
             self._line += data[at:line_end]
-            self.overhead_bytes += line_end - at
+            self._run_bytes += line_end - at
             at = line_end
             if self._line.endswith(b"\n") and self._is_last(self._line):
                 return at
@@ -47,7 +51,8 @@ class ChunkScanner:
         size = _size(line)
         self._is_in_trailers = size == 0
         self._skip_bytes = size + _CRLF_BYTES if size else 0
-        self.overhead_bytes = 0
+        self._longest_bytes = self.overhead_bytes
+        self._run_bytes = 0
         return False
 
 

@@ -116,11 +116,13 @@ class ClientReader(ClientWriter):
         elif (end := inbox.cutter.body_end(data)) is not None:
             self._is_body_read = True
             data, rest = data[:end], data[end:]
+        if (refusal := inbox.too_much()) is not None:
+            self._reject(refusal)
+            return b""
         if not self._parse(data):
             return b""
         if not self._body.is_eof():
             self._held = rest
-            self._check(inbox.too_much())
             return b""
         if inbox.cutter.has_chunks:
             self._parser = None  # it would make a trailer a field of the next message

@@ -52,11 +52,11 @@ def test_whatever_comes_is_looked_at_once(text: str) -> None:
 
 
 def test_overhead_is_counted() -> None:
-    """What is neither data nor its size counts, until data comes."""
+    """What is neither data nor its size counts: the longest of it."""
     scanner = ChunkScanner()
     scanner.end(b"1;" + b"x" * 100)
     assert scanner.overhead_bytes == 102
-    scanner.end(b"\r\na\r\n")
-    assert scanner.overhead_bytes == 0
-    scanner.end(b"0\r\n" + b"A: b\r\n" * 10)
-    assert scanner.overhead_bytes == 60
+    scanner.end(b"\r\na\r\n1\r\nb\r\n")
+    assert scanner.overhead_bytes == 104
+    scanner.end(b"0\r\n" + b"A: b\r\n" * 20)
+    assert scanner.overhead_bytes == 120
