@@ -115,6 +115,7 @@ class ClientWriter(HttpProtocol):
     # --- answers of our own --------------------------------------------------------------------
 
     def _refuse(self, refusal: Refusal, journey: Journey | None) -> None:
+        self._request_id = self._request_id or self._plane.next_request_id()
         code, reply = problem(refusal, self._request_id)
         if journey is not None:
             journey.refusal, journey.reason = code, refusal.reason

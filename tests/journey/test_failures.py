@@ -186,6 +186,7 @@ async def test_too_many_connections(around: World) -> None:
         async with connected(around.port) as one_too_many:
             answer = await one_too_many.answer()
             assert (503, "overloaded") == (answer.status, answer.code)
+            assert answer.value("X-Request-Id") == answer.json()["request_id"] != ""
         await clients[0].send(b"GET /public/x HTTP/1.1\r\nHost: x\r\n\r\n")
         assert 200 == (await clients[0].answer()).status
     finally:
