@@ -29,7 +29,7 @@ from gateway.proxy.http1 import (
     StreamReader,
 )
 from gateway.proxy.pace import Pace
-from gateway.proxy.parting import ClientGone
+from gateway.proxy.parting import ClientGone, untaken_bytes
 from gateway.proxy.plane import DataPlane, Site
 from gateway.proxy.strictness import judge, keeps_alive
 from gateway.proxy.tasks import start
@@ -38,7 +38,7 @@ from gateway.proxy.tunnel import serve_upgrade
 _log = logging.getLogger(__name__)
 
 _LINGER_S = 2.0
-"""How long a client that is still sending may read our answer before the connection goes."""
+"""How long a client that is still sending may read our answer; longer while it does."""
 
 _HIBERNATE_S = 2.0
 """After which an idle connection gives up its parser and what it remembers: some 4 KiB."""
@@ -69,6 +69,7 @@ class ClientConnection(ClientReader):
         "_read_deadline_s",
         "_reading_pace",
         "_task",
+        "_untaken_bytes",
         "site",
     )
 
@@ -80,6 +81,7 @@ class ClientConnection(ClientReader):
         self._is_half_closed = False
         self._read_deadline_s = inf
         self._reading_pace: Pace | None = None
+        self._untaken_bytes = 0
         self.site: Site | None = None
 
     # --- events of the socket ------------------------------------------------------------------
@@ -165,8 +167,10 @@ class ClientConnection(ClientReader):
                 self.abort()
         elif self._phase is _Phase.HEAD and not self._inbox.cutter.is_between:
             self._reject(RequestTimeout("slow head"))
-        elif self.transport is not None:
-            self.transport.abort() if self._phase is _Phase.LINGERING else self._close()
+        elif self._phase is _Phase.LINGERING:
+            self._linger_on()
+        else:
+            self._close()
 
     # --- from the parser to the task -----------------------------------------------------------
 
@@ -305,7 +309,21 @@ class ClientConnection(ClientReader):
             self._close()
             return
         self._is_deaf, self._phase = True, _Phase.LINGERING
-        self._read_deadline_s = self._plane.loop.time() + _LINGER_S
         self._resume_transport_reading()
         self._plane.outbox.flush()
         self.transport.write_eof()
+        self._untaken_bytes = untaken_bytes(self.transport)
+        self._read_deadline_s = self._plane.loop.time() + _LINGER_S
+
+    def _linger_on(self) -> None:
+        """As long as the client takes what was sent, fast enough; then the connection goes."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        left = untaken_bytes(transport)
+        taken = self._untaken_bytes - left
+        if not left or taken < _LINGER_S * self._plane.bounds.min_bytes_per_s:
+            transport.abort()
+            return
+        self._untaken_bytes = left
+        self._read_deadline_s = self._plane.loop.time() + _LINGER_S

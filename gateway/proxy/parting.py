@@ -1,8 +1,11 @@
 """How a connection is ended so that the client understands it."""
 
 import asyncio
+import fcntl
 import socket
 import struct
+import sys
+import termios
 
 Version = tuple[int, int]
 """Of HTTP."""
@@ -37,3 +40,16 @@ def reset(transport: asyncio.Transport) -> None:
     sock = transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     transport.abort()
+
+
+def untaken_bytes(transport: asyncio.Transport) -> int:
+    """What the peer has not taken yet, as far as the kernel tells: here and in its buffers."""
+    waiting = transport.get_write_buffer_size()
+    sock = transport.get_extra_info("socket")
+    return waiting + _in_kernel(sock.fileno()) if sys.platform == "linux" else waiting
+
+
+def _in_kernel(descriptor: int) -> int:
+    """SIOCOUTQ, of tcp(7) and unix(7); it has the number of TIOCOUTQ."""
+    answer = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(answer, sys.byteorder, signed=True)

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from contextlib import suppress
 
 import h11
 import pytest
@@ -307,6 +308,32 @@ async def test_an_answer_before_the_body_is_complete(around: World) -> None:
         answer = await client.answer()
         assert (413, b"no", "close") == (answer.status, answer.body, answer.value("Connection"))
         assert await client.is_closed()
+
+
+async def test_an_early_answer_is_taken_slowly(around: World) -> None:
+    """A client that goes on sending gets all of an answer, also when that takes a while."""
+    size = 1_500_000
+
+    async def early(_: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"y" * size)
+        await reader.read(-1)
+
+    around.app.streams["/public/early"] = early
+    loop = asyncio.get_running_loop()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        client.connect(("127.0.0.1", around.port))
+        client.setblocking(False)
+        client.send(b"POST /public/early HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+        received, until_s = 0, loop.time() + 3
+        while data := await asyncio.wait_for(loop.sock_recv(client, 16384), 5):
+            received += len(data)
+            if loop.time() < until_s:
+                await asyncio.sleep(0.05)
+                with suppress(ConnectionError):
+                    client.send(b"x")
+
+    assert size < received
 
 
 @pytest.mark.parametrize(
