@@ -280,7 +280,7 @@ class ClientConnection(ClientReader):
 
     def take_back(self, *, has_ended: bool) -> None:
         """The tunnel is over; ``has_ended``: and the client sends nothing more."""
-        self._is_deaf = not has_ended
+        self._is_deaf, self._is_half_closed = not has_ended, has_ended
 
     # --- ends ----------------------------------------------------------------------------------
 

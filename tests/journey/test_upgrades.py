@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.fakes.http import RawClient, connected, fetch
+from tests.fakes.servers import eventually
 from tests.fakes.upstream import Seen
 from tests.fakes.world import World, world
 
@@ -354,15 +355,21 @@ async def test_an_upgrade_after_requests_on_the_same_connection(around: World) -
 
 
 async def test_each_side_may_stop_sending_first(around: World) -> None:
-    """Half-close: the other is told, and what it still says arrives."""
+    """Half-close: the other is told, and what it still says arrives; then nothing is kept."""
     around.app.streams["/chat/x"] = says(NOW_CHAT)
     async with connected(around.port) as client:
         await client.send(request("/chat/x", *TO_CHAT) + b"hello")
+        held = around.gateway.descriptors()
         answer = await head(client)
         assert b"X-Room: 7\r\n" in answer
         assert b"Connection: Upgrade\r\nUpgrade: Chat/2\r\n" in answer
         client.writer.write_eof()
         assert b"hello|end" == await rest(client)
+
+        async def is_closed() -> bool:
+            return around.gateway.descriptors() <= held - 2
+
+        await eventually(is_closed, within_s=1)
 
 
 async def test_the_app_may_stop_sending_first(around: World) -> None:
