@@ -95,7 +95,7 @@ class ClientConnection(ClientReader):
         self.peer = peer
         if not self._plane.admit_connection(self):
             self._refuse(Overloaded(), None)
-            self._shut()
+            self._close()  # at once: lingering, they would hold the descriptors that are short
             return
         self._read_deadline_s = self._plane.loop.time() + self._plane.bounds.head_s
 

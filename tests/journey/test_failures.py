@@ -194,6 +194,19 @@ async def test_too_many_connections(around: World) -> None:
             await connection.__aexit__(None, None, None)
 
 
+async def test_a_flood_of_connections_holds_no_descriptors(around: World) -> None:
+    """Those over the cap are told so and gone; the gateway does not wait for their end."""
+    await asyncio.sleep(1.2)  # what earlier tests left open is closed by the time-outs
+    before = around.gateway.descriptors()
+    flood = [await asyncio.open_connection("127.0.0.1", around.port) for _ in range(200)]
+    try:
+        await asyncio.gather(*(reader.read() for reader, _ in flood[60:]))
+        assert around.gateway.descriptors() - before <= 60
+    finally:
+        for _, writer in flood:
+            writer.transport.abort()
+
+
 # --- the store ---------------------------------------------------------------------------------
 
 
