@@ -9,6 +9,7 @@ the worker like SIGTERM: nobody would look after it.
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import socket
@@ -22,6 +23,8 @@ from gateway.config.share import share
 from gateway.config.source import Snapshot as ConfigSnapshot
 from gateway.errors import GatewayError, NotReached
 from gateway.telemetry import logs
+
+_log = logging.getLogger("gateway")
 
 LEAVING: Message = {"number": None}
 """What a worker says when it drains: it accepts no more connections."""
@@ -106,6 +109,9 @@ async def _answer(message: Message, gateway: Gateway, workers: int) -> Message:
                 await gateway.reload(share(settings, workers))
             except GatewayError as error:
                 return {"failed": str(error)}
+            except Exception as error:  # noqa: BLE001 (such as no descriptor left: the old config still serves)
+                _log.exception("config not reloaded")
+                return {"failed": type(error).__name__}
             return {}
 
 
