@@ -85,7 +85,7 @@ class Caller:
     async def listen(self) -> None:
         """Take answers until the other process ends."""
         while (message := await self._channel.receive()) is not None:
-            number = message.pop("number")
+            number = message.pop("number", None)
             if number is None:
                 self._heard()
                 continue

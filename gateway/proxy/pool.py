@@ -111,8 +111,7 @@ class UpstreamPool:
 
     def let_go(self, connection: UpstreamConnection) -> None:
         """It carries no requests any more: the room that it took is another's."""
-        self._open.discard(connection)
-        self._unreserve()
+        self._lost(connection)
 
     def retire(self) -> None:
         """Keep no connection that is idle, now or later; those in use finish."""

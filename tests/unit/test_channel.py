@@ -51,3 +51,16 @@ async def test_answers_find_their_questions() -> None:
     with pytest.raises(PeerGone):
         await caller.ask("e", 5)
     await one.aclose()
+
+
+async def test_an_unnumbered_message_does_not_end_the_listening() -> None:
+    """A worker that fails as it ends says so to nobody in particular: its end is heard after it."""
+    one, other = await _both()
+    heard: list[str] = []
+    caller = Caller(one, lambda: heard.append("something"))
+    listening = asyncio.create_task(caller.listen())
+    other.send({"failed": "as it ended", "not_reached": False})
+    await other.aclose()
+    await listening
+    assert ["something"] == heard
+    await one.aclose()

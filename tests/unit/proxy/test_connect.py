@@ -25,6 +25,9 @@ from gateway.proxy.upstreams import Rules, Server, Upstream
 from tests.fakes.certificates import Authority
 from tests.fakes.heads import request_head
 
+MOST = 8
+"""Connections of a pool here."""
+
 
 def addresses(*names: str, port: int = 80) -> list[AddrInfoType]:
     """What the system says about these addresses."""
@@ -215,7 +218,7 @@ async def pooled(connect: Connect) -> AsyncIterator[UpstreamPool]:
     """A pool of connections by ``connect``."""
     loop = asyncio.get_running_loop()
     deadlines = Deadlines(loop, 1)
-    pool = UpstreamPool(loop, connect, deadlines, Outbox(loop), 8)
+    pool = UpstreamPool(loop, connect, deadlines, Outbox(loop), MOST)
     try:
         yield pool
     finally:
@@ -272,6 +275,24 @@ async def test_whose_fault_it_is(error: OSError, refusal: type[Refusal]) -> None
     async with pooled(connect) as pool:
         for _ in range(20):
             with pytest.raises(refusal):
+                await pool.open(0.01)
+
+
+async def test_room_is_given_back_once() -> None:
+    """A connection that is lost as it becomes a tunnel gives its room to one other, not to two."""
+    loop = asyncio.get_running_loop()
+    async with Site("127.0.0.1") as site:
+        connect = to_tcp(loop, Resolver(loop), "127.0.0.1", site.port)
+        async with pooled(connect) as pool:
+            becoming = await pool.open(2)
+            assert 200 == await asked(becoming)
+            becoming.abort()
+            while becoming.transport is not None:
+                await asyncio.sleep(0)
+            pool.let_go(becoming)
+            for _ in range(MOST):
+                assert 200 == await asked(await pool.open(2))
+            with pytest.raises(UpstreamBusy):
                 await pool.open(0.01)
 
 
