@@ -30,6 +30,7 @@ from gateway.identity.magic import MAGIC_API_URL, MagicApi, SignatureChecker, re
 from gateway.ports import Store
 from gateway.proxy import listen, tls
 from gateway.proxy.activation import take
+from gateway.proxy.connect import Resolver
 from gateway.proxy.deadlines import Deadlines
 from gateway.proxy.doors import Doors
 from gateway.proxy.downstream import ClientConnection
@@ -197,7 +198,7 @@ async def running(
         magic = await stack.enter_async_context(_magic(settings, given))
         deadlines = Deadlines(loop, _FIRST_SWEEP_S)
         stack.callback(deadlines.close)
-        shared = Shared(loop, deadlines, Outbox(loop), Tally())
+        shared = Shared(loop, deadlines, Outbox(loop), Tally(), Resolver(loop))
         tunnels = Tunnels(loop, time.time, shared.tally)
         process = Process(shared, store, magic, LocalLimiter(), given.made_up_key, tunnels)
         watching = tunnels.watch(partial(sessions.ended, store))
@@ -219,7 +220,7 @@ async def running(
 async def _first(settings: Settings, process: Process, log: AccessLog) -> Gateway:
     stack = AsyncExitStack()
     first = await stack.enter_async_context(generation.opened(settings, process))
-    loop, deadlines, outbox, tally = process.shared
+    loop, deadlines, outbox, tally, _ = process.shared
     common = deadlines, outbox, log, time.time, tally, process.tunnels
     plane = DataPlane(loop, first.site, first.bounds, *common)
     deadlines.period_s = first.sweep_s

@@ -29,6 +29,8 @@ class Shared(NamedTuple):
     deadlines: Deadlines
     outbox: Outbox
     tally: Tally
+    resolver: Resolver
+    """Its last answers outlast a config: a reload while DNS is down changes nothing."""
 
 
 def manner(settings: Settings, before: Manner | None) -> Manner:
@@ -69,16 +71,15 @@ def pages(name: str, connect: Connect, shared: Shared) -> Upstream:
 
 
 def _upstream(name: str, entry: UpstreamSettings, shared: Shared) -> Upstream:
-    resolver = Resolver(shared.loop)
     is_tls = any(address.scheme == "https" for address in entry.servers)
     tls = ClientTls(_tls_files(entry)) if is_tls else None
     servers = []
     for address in entry.servers:
-        connect = _connector(address, entry, shared.loop, resolver, tls)
+        connect = _connector(address, entry, shared, tls)
         pool = _pool(connect, shared, entry.connections)
         look_up = None
         if address.host and not is_address(address.host):
-            look_up = partial(resolver.current, address.host, address.port)
+            look_up = partial(shared.resolver.current, address.host, address.port)
         servers.append(Server.of(str(address), address.authority, connect, pool, look_up))
     return Upstream(name, servers, _rules(entry), shared.loop, shared.tally.add)
 
@@ -112,17 +113,17 @@ def _tls_files(entry: UpstreamSettings) -> TlsFiles:
 def _connector(
     address: Address,
     entry: UpstreamSettings,
-    loop: asyncio.AbstractEventLoop,
-    resolver: Resolver,
+    shared: Shared,
     tls: ClientTls | None,
 ) -> Connect:
     if address.scheme == "unix":
-        return to_unix(loop, address.path)
+        return to_unix(shared.loop, address.path)
     if address.scheme == "http":
         tls = None
-    return to_tcp(loop, resolver, address.host, address.port, tls, entry.tls.server_name)
+    return to_tcp(
+        shared.loop, shared.resolver, address.host, address.port, tls, entry.tls.server_name
+    )
 
 
 def _pool(connect: Connect, shared: Shared, connections: int) -> UpstreamPool:
-    loop, deadlines, outbox, _ = shared
-    return UpstreamPool(loop, connect, deadlines, outbox, connections)
+    return UpstreamPool(shared.loop, connect, shared.deadlines, shared.outbox, connections)
