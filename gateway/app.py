@@ -51,6 +51,8 @@ from gateway.wiring import Shared
 
 _LOG_FLUSH_S = 0.1
 _FIRST_SWEEP_S = 0.02
+_PING_S = 0.4
+"""For the store to say that it is there; many that ask whether we are ready wait for a second."""
 _RETIRE_S = 0.1
 """How often an old generation is looked at: is it still used?"""
 
@@ -146,8 +148,9 @@ class Gateway:
         """See `gateway.admin.app.Source`."""
         draining = self.plane.is_draining
         try:
-            await self._process.store.ping()
-        except StoreUnavailable:
+            async with asyncio.timeout(_PING_S):
+                await self._process.store.ping()
+        except (StoreUnavailable, TimeoutError):
             store = "unavailable"
         else:
             store = "ok"

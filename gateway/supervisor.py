@@ -41,6 +41,8 @@ from gateway.telemetry.tally import Tally
 from gateway.worker import Orders
 
 _START_S = 30.0
+_STATE_S = 0.8
+"""Many that ask whether we are ready wait for a second: one worker must not use it up."""
 _ANSWER_S = 2.0
 _RELOAD_S = 30.0
 _GRACE_S = 5.0
@@ -268,7 +270,7 @@ class Supervisor:
     async def state(self) -> State:
         """See `gateway.admin.app.Source`."""
         answers = await asyncio.gather(
-            *(worker.ask("state", _ANSWER_S) for worker in self._workers), return_exceptions=True
+            *(worker.ask("state", _STATE_S) for worker in self._workers), return_exceptions=True
         )
         states = [State(**answer) for answer in answers if isinstance(answer, dict)]
         is_ready = not self._is_draining and any(state.is_ready for state in states)

@@ -27,7 +27,7 @@ server:
   timeouts: {timeouts}
   max: {max}
 admin: {admin}
-redis: {{url: "{redis}", timeout: 250ms}}
+redis: {{url: "{redis}", timeout: {redis_timeout}}}
 magic: {{mode: live, secret_key: {secret_key}, api_url: "{magic}", timeout: 1s}}
 session: {{keys: ["{session_key}"]}}
 identity: {{max_token_lifetime: 1d}}
@@ -63,6 +63,7 @@ DEFAULTS = {
     "more_server": "",
     "admin": "null",
     "workers": "1",
+    "redis_timeout": "250ms",
     "client_ip": "peer",
     "trusted_proxies": "[]",
     "timeouts": "{}",

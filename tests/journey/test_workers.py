@@ -301,3 +301,25 @@ async def test_nothing_outlives_the_supervisor(tmp_path: Path) -> None:
         text = DEVELOPMENT.replace("workers: 2", f"workers: {workers}")
         async with gateway(text, folder) as running:
             await _everything_ends(running)
+
+
+async def test_whoever_asks_whether_it_is_ready_does_not_wait(tmp_path: Path) -> None:
+    """Neither for a store nor for a worker that hangs: orchestrators give up after a second."""
+    async with world(tmp_path, workers="2", admin=ADMIN, redis_timeout="10s") as around:
+
+        async def ready() -> object:
+            async with asyncio.timeout(1):
+                answer = await fetch(around.gateway.admin_port, "GET", "/readyz")
+            return answer.status, answer.json()
+
+        around.store.pause()
+        try:
+            assert (200, {"status": "ok", "store": "unavailable"}) == await ready()
+        finally:
+            around.store.resume()
+        hanging = around.gateway.workers()[1]
+        os.kill(hanging, signal.SIGSTOP)
+        try:
+            assert (200, {"status": "ok", "store": "ok"}) == await ready()
+        finally:
+            os.kill(hanging, signal.SIGCONT)
