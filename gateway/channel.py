@@ -20,6 +20,10 @@ class PeerGone(GatewayError):
     """The other process ended, or does not answer."""
 
 
+class NoAnswer(PeerGone):
+    """It has not ended, as far as we know."""
+
+
 class Channel:
     """One end. Its end of file says that the other process has ended, however it ended."""
 
@@ -67,7 +71,7 @@ class Caller:
         self._is_over = False
 
     async def ask(self, what: str, within_s: float, **more: object) -> Message:
-        """The answer to ``what``. Raises `PeerGone`."""
+        """The answer to ``what``. Raises `PeerGone` or `NoAnswer`."""
         if self._is_over:
             raise PeerGone(what)
         number = next(self._numbers)
@@ -78,7 +82,7 @@ class Caller:
             async with asyncio.timeout(within_s):
                 return await answer
         except TimeoutError:
-            raise PeerGone(f"{what}: no answer") from None
+            raise NoAnswer(f"{what}: no answer") from None
         finally:
             del self._waiting[number]
 

@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from gateway import app
 from gateway.admin import listener
 from gateway.admin.app import State
 from gateway.backoff import Backoff
-from gateway.channel import Caller, Channel, PeerGone
+from gateway.channel import Caller, Channel, NoAnswer, PeerGone
 from gateway.config.addresses import Address
 from gateway.config.changes import needs_restart
 from gateway.config.schema import Settings
@@ -213,8 +213,7 @@ class Supervisor:
         end = await worker.start(orders)
         async with self._reloading:  # one that came meanwhile has passed this worker by
             if self._config is not orders.config:
-                with suppress(PeerGone):
-                    await worker.ask("reload", _RELOAD_S, config=self._config._asdict())
+                await _hand(worker, self._config)
         return end
 
     async def drain(self) -> None:
@@ -254,15 +253,11 @@ class Supervisor:
     async def _tell(self, config: ConfigSnapshot) -> None:
         told: list[Worker] = []
         for worker in self._workers:
-            try:
-                answer = await worker.ask("reload", _RELOAD_S, config=config._asdict())
-            except PeerGone:
-                continue  # the one that takes its place starts with what is in use by then
+            answer = await _hand(worker, config)
             told.append(worker)
             if "failed" in answer:
                 for other in told:
-                    with suppress(PeerGone):
-                        await other.ask("reload", _RELOAD_S, config=self._config._asdict())
+                    await _hand(other, self._config)
                 raise StartError(answer["failed"])
 
     # --- for the private listener --------------------------------------------------------------
@@ -285,6 +280,23 @@ class Supervisor:
         levels = Counter({("workers", "up"): up, ("workers", "down"): len(self._workers) - up})
         own = snapshot.of(self._tally, {}, levels)
         return snapshot.add_up([own, *self._gone, *(worker.last for worker in self._workers)])
+
+
+async def _hand(worker: Worker, config: ConfigSnapshot) -> Mapping[str, Any]:
+    """
+    What ``worker`` says to ``config``.
+
+    Nothing if it is down: the one that takes its place starts with what is in use by then. One that
+    does not answer is made to go: else it could come to itself and serve by what was revoked.
+    """
+    try:
+        return await worker.ask("reload", _RELOAD_S, config=config._asdict())
+    except NoAnswer:
+        _log.error("worker %d does not answer, and is killed", worker.number)
+        worker.signal(signal.SIGKILL)
+    except PeerGone:
+        pass
+    return {}
 
 
 async def _refresh(worker: Worker) -> None:

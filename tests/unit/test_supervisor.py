@@ -1,11 +1,12 @@
 """One config for all workers."""
 
 import asyncio
+import signal
 from typing import Any
 
 import pytest
 
-from gateway.channel import PeerGone
+from gateway.channel import NoAnswer, PeerGone
 from gateway.config.load import parse
 from gateway.config.schema import Settings
 from gateway.config.source import Snapshot
@@ -77,6 +78,23 @@ async def test_all_workers_or_none() -> None:
     with pytest.raises(StartError, match="no"):
         await _reload(supervisor, _snapshot(3))
     assert {_snapshot(2).text} == {worker.config for worker in (one, other, last)}
+
+
+async def test_a_worker_that_hangs_does_not_keep_the_old_config() -> None:
+    """It is killed, so that its successor takes the new one; the others take it at once."""
+
+    class Hanging(Obedient):
+        signals: tuple[signal.Signals, ...] = ()
+
+        async def ask(self, what: str, within_s: float, **more: object) -> dict[str, Any]:
+            raise NoAnswer(f"{what} within {within_s}: {more}")
+
+        def signal(self, number: signal.Signals) -> None:
+            self.signals += (number,)
+
+    hanging, up, down = Hanging(1), Obedient(2), Obedient(3, is_down=True)
+    await _reload(_supervisor(hanging, up, down), _snapshot(2))
+    assert ((signal.SIGKILL,), _snapshot(2).text) == (hanging.signals, up.config)
 
 
 async def test_what_needs_a_restart() -> None:
