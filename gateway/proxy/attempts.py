@@ -18,6 +18,7 @@ from gateway.messages import Outbound
 from gateway.proxy.upstream import UpstreamConnection
 from gateway.proxy.upstreams import Server, Upstream
 
+_SWITCHING_PROTOCOLS = 101
 _FAILURES = UpstreamUnreachable | UpstreamTimeout | BadUpstreamAnswer
 
 
@@ -62,7 +63,7 @@ async def carry(work: Work, upstream: Upstream) -> None:
             if connection is None:
                 connection = await server.pool.open(work.outbound.route.timeouts.connect_s)
             status = await work.over(connection, server)
-            if upstream.is_watching:
+            if upstream.is_watching and status != _SWITCHING_PROTOCOLS:  # told when it began
                 upstream.answered(server, status)
         except Refusal as refusal:
             tries = tries or _Tries(work, upstream)

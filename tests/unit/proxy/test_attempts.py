@@ -237,3 +237,15 @@ async def test_answers_that_say_that_the_server_cannot_serve(status: int, asked:
         await carry(work, app)
         sent += work.sent
     assert asked == "".join(sent)
+
+
+async def test_a_tunnel_that_ends_says_nothing_about_its_server() -> None:
+    """It was opened long ago, and many end at once when their server fails."""
+    app = upstream()
+    for server in app.servers:
+        app.failed(server)
+    await carry(Work(101), app)
+    assert [True, True] == [server.member.is_doubted for server in app.servers]
+    for _ in app.servers:
+        await carry(Work(200), app)
+    assert [False, False] == [server.member.is_doubted for server in app.servers]
