@@ -230,7 +230,9 @@ class ClientConnection(ClientReader):
             self.site = site = plane.site  # a reload swaps it: one request is judged by one
             framing = NO_BODY if message is None else judge(message, site.max_body_bytes)
             if message is not None and message.upgrade:
-                await serve_upgrade(self, plane, site, head, body, journey)
+                upgrading = serve_upgrade(self, plane, site, head, body, journey)
+                del site  # a tunnel may outlast many: none is kept for its sake
+                await upgrading
             else:
                 outbound = await site.admit(head, journey)
                 await Exchange(self, outbound, framing, body, site).run()

@@ -50,6 +50,8 @@ class TunnelClient(Client, Owner, Protocol):
 
     early: bytes
     """What came right after the request."""
+    site: Site | None
+    """What judges the request; a tunnel needs none, and may outlast many."""
     status: int
     bytes_out: int
 
@@ -80,7 +82,9 @@ async def serve_upgrade(
     switch = _Switch(
         client, client.early, plane, asked, outbound.identity, journey, head.request_id
     )
-    await Exchange(client, outbound, framing, body, site, switch.tunnel).run()
+    exchange = Exchange(client, outbound, framing, body, site, switch.tunnel)
+    del site
+    await exchange.run()
 
 
 class _Switch(NamedTuple):
@@ -113,6 +117,7 @@ class _Switch(NamedTuple):
             self.identity,
         )
         client.status, client.has_answered = message.code, True
+        client.site = None
         request_id = f"X-Request-Id: {self.request_id}\r\n\r\n".encode("ascii")
         client.write(head + self.asked.fields + request_id)
         plane.tunnels.add(tunnel)

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -122,25 +123,46 @@ async def test_sessions_live_on(tmp_path: Path) -> None:
         assert 200 == (await fetch(around.port, "GET", "/me", cookie)).status
 
 
+CHAT = '\n  - {name: chat, match: {path: "/chat"}, auth: none, upgrades: [chat], upstream: app}'
+TO_CHAT = b"GET /chat HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n"
+
+
+async def _echo(_: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 101 Chat\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n")
+    while data := await reader.read(100):
+        writer.write(data)
+
+
 async def test_a_tunnel_stays(tmp_path: Path) -> None:
     """It was opened under the old config, and ends when its peers want it to."""
-    routes = (
-        '\n  - {name: chat, match: {path: "/chat"}, auth: none, upgrades: [chat], upstream: app}'
-    )
-
-    async def echo(_: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 101 Chat\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n")
-        while data := await reader.read(100):
-            writer.write(data)
-
-    async with world(tmp_path, more_routes=routes) as around, connected(around.port) as client:
-        around.app.streams["/chat"] = echo
-        await client.send(
-            b"GET /chat HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n"
-        )
+    async with world(tmp_path, more_routes=CHAT) as around, connected(around.port) as client:
+        around.app.streams["/chat"] = _echo
+        await client.send(TO_CHAT)
         await client.reader.readuntil(b"\r\n\r\n")
-        _config(around).write_text(_config(around).read_text().replace(routes, ""))
+        _config(around).write_text(_config(around).read_text().replace(CHAT, ""))
         around.gateway.process.send_signal(signal.SIGHUP)
         await _becomes(around, "/chat", 401)
         await client.send(b"still here")
         assert b"still here" == await client.reader.readexactly(10)
+
+
+async def test_a_tunnel_keeps_no_config(tmp_path: Path) -> None:
+    """It may last for days: what it was opened under is gone after a reload."""
+    routes = "".join(
+        f'\n  - {{name: r{number}, match: {{path: "/{number}/*"}}, upstream: app}}'
+        for number in range(2000)
+    )
+    async with AsyncExitStack() as stack:
+        around = await stack.enter_async_context(world(tmp_path, more_routes=CHAT + routes))
+        around.app.streams["/chat"] = _echo
+        before = around.gateway.resident_bytes()
+        for reloads in range(1, 16):
+            client = await stack.enter_async_context(connected(around.port))
+            await client.send(TO_CHAT)
+            await client.reader.readuntil(b"\r\n\r\n")
+            around.gateway.process.send_signal(signal.SIGHUP)
+            async with asyncio.timeout(20):
+                while around.gateway.messages.count("config reloaded") < reloads:
+                    await asyncio.sleep(0.01)
+        grown = around.gateway.resident_bytes() - before
+        assert grown < 40 << 20  # 65 MiB with all of them
