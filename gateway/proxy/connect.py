@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
@@ -56,7 +57,7 @@ class Resolver:
         self._patience_s = patience_s
         self._known: dict[tuple[str, int], _Known] = {}
         self._asking: dict[tuple[str, int], _Asking] = {}
-        self._turn = 0
+        self._turns: Counter[tuple[str, int]] = Counter()
 
     async def addresses(self, host: str, port: int) -> list[AddrInfoType]:
         """
@@ -65,13 +66,14 @@ class Resolver:
         Raises `OSError` for a name that was never found.
         """
         found = await self.current(host, port)
-        self._turn += 1
+        self._turns[host, port] += 1
+        turn = self._turns[host, port]
         families = dict.fromkeys(entry[0] for entry in found)
         by_family = [[entry for entry in found if entry[0] == family] for family in families]
         return [
             entry
             for group in by_family
-            for entry in (*group[self._turn % len(group) :], *group[: self._turn % len(group)])
+            for entry in (*group[turn % len(group) :], *group[: turn % len(group)])
         ]
 
     async def current(self, host: str, port: int) -> Sequence[AddrInfoType]:

@@ -233,6 +233,14 @@ async def asked(connection: UpstreamConnection) -> int:
     return int(answer.message.code)
 
 
+async def test_each_name_has_its_own_turn() -> None:
+    """Connections to one name are spread over its addresses, whatever is asked in between."""
+    dns = Dns("192.0.2.1", "192.0.2.2")
+    resolver = Resolver(asyncio.get_running_loop(), dns.look_up)
+    first = [names(await resolver.addresses(name, 80))[0] for name in ("a", "b") * 2]
+    assert {"192.0.2.1", "192.0.2.2"} == set(first[0::2]) == set(first[1::2])
+
+
 async def test_the_next_address_is_tried() -> None:
     """One that refuses, and one that does not answer, hold nobody up (RFC 8305)."""
     loop = asyncio.get_running_loop()
