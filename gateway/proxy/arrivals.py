@@ -19,6 +19,7 @@ from gateway.client_ip import caller, is_trusted
 from gateway.messages import Caller
 from gateway.proxy import proxy_protocol
 from gateway.proxy.entrance import Entrance, peer_at
+from gateway.proxy.parting import FAREWELL_S
 from gateway.proxy.plane import DataPlane, Site
 from gateway.proxy.proxy_protocol import ProxyHeader
 from gateway.proxy.tls import ServerTls
@@ -30,9 +31,6 @@ _AT_ONCE = 64
 
 _PAUSE_S = 0.2
 """How long nothing is accepted when the process has no descriptor left."""
-
-_FAREWELL_S = 2.0
-"""How long a client may take to end TLS too; until then what it still sends is dropped."""
 
 _COMPLAIN_EVERY_S = 60.0
 
@@ -240,7 +238,7 @@ class Arrival:
             self._sock,
             ssl=manner.tls.context,
             ssl_handshake_timeout=self._plane.bounds.head_s,
-            ssl_shutdown_timeout=_FAREWELL_S,
+            ssl_shutdown_timeout=max(FAREWELL_S, self._plane.bounds.body_idle_s),
         )
 
     def _handed_over(self, task: asyncio.Task[None]) -> None:

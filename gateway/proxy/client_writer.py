@@ -23,7 +23,7 @@ from gateway.problems import problem
 from gateway.proxy.answers import serialise_reply
 from gateway.proxy.http1 import HttpProtocol
 from gateway.proxy.pace import Pace
-from gateway.proxy.parting import ClientGone, cut, finish
+from gateway.proxy.parting import FAREWELL_S, ClientGone, cut, finish, untaken_bytes
 from gateway.proxy.plane import DataPlane
 
 _LAST_ANSWERS = (
@@ -179,6 +179,9 @@ class ClientWriter(HttpProtocol):
         """Cut off a client that took nothing for too long, or too little on the whole."""
         if now_s < self._write_deadline_s or self._pace is None:
             return
+        if self._is_leaving_tls() and self.transport and untaken_bytes(self.transport):
+            self._write_deadline_s = now_s + FAREWELL_S  # in the end TLS has a time-out of its own
+            return
         if self._note_taken(now_s) > 0 and (patience_s := self._pace.patience_s()) > 0:
             self._write_deadline_s = now_s + patience_s
         else:
@@ -198,3 +201,10 @@ class ClientWriter(HttpProtocol):
             self._expect_taking()
             how = cut if is_broken else finish
             how(self.transport, self.version)
+            if self._is_leaving_tls():
+                self._write_deadline_s = self._plane.loop.time() + FAREWELL_S
+
+    def _is_leaving_tls(self) -> bool:
+        """Whether the client's word is awaited: TLS ends when both have said so."""
+        transport = self.transport
+        return transport is not None and transport.is_closing() and not transport.can_write_eof()

@@ -12,6 +12,9 @@ Version = tuple[int, int]
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
+FAREWELL_S = 2.0
+"""How long a client that has taken all may take to end TLS too; what it still sends is dropped."""
+
 
 class ClientGone(Exception):
     """The client closed the connection while we were writing to it."""
@@ -51,5 +54,8 @@ def untaken_bytes(transport: asyncio.Transport) -> int:
 
 def _in_kernel(descriptor: int) -> int:
     """SIOCOUTQ, of tcp(7) and unix(7); it has the number of TIOCOUTQ."""
-    answer = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4))
+    try:
+        answer = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4))
+    except OSError:  # closed, and its protocol will hear of it in a moment
+        return 0
     return int.from_bytes(answer, sys.byteorder, signed=True)

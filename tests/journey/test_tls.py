@@ -1,7 +1,9 @@
 """TLS with clients: which one, with whom, and what happens when its files change."""
 
 import asyncio
+import socket
 import ssl
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -22,6 +24,9 @@ from tests.fakes.world import World, world
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GET = b"GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LAST = b"\r\nConnection: close\r\n\r\n"
+KERNEL_TAKES = int(Path("/proc/sys/net/ipv4/tcp_wmem").read_text().split()[2])
+"""Of what one connection sends, while its peer does not read."""
 
 
 def trusting(authority: Authority, own: Pair | None = None) -> ssl.SSLContext:
@@ -171,6 +176,25 @@ async def test_a_refusal_is_read_by_who_is_still_sending(around: World, house: H
         await client.send(b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n\r\n")
         await client.send(b"x" * 100_000)
         assert 401 == (await client.answer()).status
+
+
+async def test_the_last_answer_is_taken_slowly(around: World, house: House) -> None:
+    """A client that does not read for a while gets all of the answer that ends its connection."""
+    size = KERNEL_TAKES + 400_000  # the rest waits in the gateway
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"y" * size
+    around.app.answer("/public/large", answer)
+
+    def download() -> int:
+        context = trusting(house.authority)
+        with socket.socket() as plain:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+            plain.connect(("127.0.0.1", around.port))
+            with context.wrap_socket(plain, server_hostname="localhost") as client:
+                client.sendall(GET.replace(b"/x", b"/large").replace(b"\r\n\r\n", LAST))
+                time.sleep(3.5)
+                return sum(iter(lambda: len(client.recv(1 << 16)), 0))
+
+    assert size < await asyncio.to_thread(download)
 
 
 ECHO = """
