@@ -93,7 +93,7 @@ def _from(
     source, _ = (family(end.decode()) for end in ends)
     if any(int(port) > _HIGHEST_PORT for port in ports):
         raise ValueError("no such port")
-    return ProxyHeader(fold(source), is_tls=False, size_bytes=size)
+    return ProxyHeader(_somebody(source), is_tls=False, size_bytes=size)
 
 
 # --- version 2: binary -------------------------------------------------------------------------
@@ -124,10 +124,17 @@ def _read_v2(data: bytes) -> ProxyHeader | None:
 
 def _source(family: int, body: bytes) -> IPAddress | None:
     if family == _TCP4:
-        return ip_address(body[:4])
+        return _somebody(ip_address(body[:4]))
     if family == _TCP6:
-        return fold(ip_address(body[:16]))
+        return _somebody(ip_address(body[:16]))
     return None
+
+
+def _somebody(address: IPAddress) -> IPAddress:
+    address = fold(address)
+    if address.is_unspecified:  # else it would pass for `client_ip.UNIX_PEER`, who may be trusted
+        raise ValueError("nobody has the unspecified address")
+    return address
 
 
 def _says_tls(tlvs: bytes) -> bool:
