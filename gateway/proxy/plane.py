@@ -144,6 +144,7 @@ class DataPlane:
         self._cut_off()
 
     def _cut_off(self) -> None:
+        self.tunnels.end_all()  # one whose client is gone waits for its app to take all
         for connection in tuple(self._connections):
             connection.abort()
 

@@ -76,8 +76,7 @@ async def serve_upgrade(
     client.close_after_answer()
     asked = asked_upgrade(head.method, head.version, head.headers)
     outbound = await site.admit(head._replace(upgrade=asked.name), journey)
-    if len(plane.tunnels) >= plane.bounds.tunnels:
-        raise Overloaded("server.max.tunnels")
+    _refuse_too_many(plane)
     framing = Framing(Kind.NONE, asked.fields)
     switch = _Switch(
         client, client.early, plane, asked, outbound.identity, journey, head.request_id
@@ -85,6 +84,11 @@ async def serve_upgrade(
     exchange = Exchange(client, outbound, framing, body, site, switch.tunnel)
     del site
     await exchange.run()
+
+
+def _refuse_too_many(plane: DataPlane) -> None:
+    if len(plane.tunnels) >= plane.bounds.tunnels:
+        raise Overloaded("server.max.tunnels")
 
 
 class _Switch(NamedTuple):
@@ -108,6 +112,7 @@ class _Switch(NamedTuple):
             raise ClientGone
         if upstream.transport is None:
             raise UpstreamUnreachable("closed after its 101")
+        _refuse_too_many(plane)  # others may have come first while the app thought
         is_websocket = bool(self.asked.accept)
         tunnel = Tunnel(
             _End(client, client.transport),

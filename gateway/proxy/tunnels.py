@@ -114,6 +114,11 @@ class Tunnels:
             for key in await ended(keys):
                 self.end_session(key)
 
+    def end_all(self) -> None:
+        """End all, now."""
+        for tunnel in tuple(self._open):
+            tunnel.end(DRAINED)
+
     async def drain(self, within_s: float) -> None:
         """End all, one after the other, so that clients do not all come back at one time."""
         self._is_draining = True

@@ -1,10 +1,13 @@
 """Upgrades, byte for byte: what both sides send, and what neither may make of it."""
 
 import asyncio
+import signal
 import socket
 import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -554,6 +557,60 @@ async def test_tunnels_leave_room_for_requests(around: World) -> None:
     async with asyncio.timeout(5):
         while (await _first_line(around, "/chat/x", *TO_CHAT)) != b"HTTP/1.1 101 Chat away\r\n":
             await asyncio.sleep(0.05)
+
+
+async def test_no_more_tunnels_than_may_be_however_they_come(around: World) -> None:
+    """Those whose apps think at the same time are counted when these have thought."""
+    think = asyncio.Event()
+
+    async def slow(_: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await think.wait()
+        writer.write(NOW_CHAT)
+        await reader.read(1)
+
+    around.app.streams["/chat/x"] = says(NOW_CHAT)
+    around.app.streams["/chat/slow"] = slow
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connected(around.port)) for _ in range(6)]
+        for client in clients[:4]:
+            await client.send(request("/chat/x", *TO_CHAT))
+            assert b" 101 " in await head(client)
+        for client in clients[4:]:
+            around.app.arrived.clear()
+            await client.send(request("/chat/slow", *TO_CHAT))
+            await asyncio.wait_for(around.app.arrived.wait(), 5)
+        think.set()
+        heads = sorted([await head(client) for client in clients[4:]])
+    assert [b"HTTP/1.1 101", b"HTTP/1.1 503"] == [each[:12] for each in heads]
+
+
+async def test_told_twice_it_ends_at_once(tmp_path: Path) -> None:
+    """Also where clients are gone, and apps do not take what they have said."""
+
+    async def stuck(_: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(NOW_CHAT)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a read transport
+        await reader.read(-1)
+
+    async with world(tmp_path, more_routes=ROUTES, timeouts="{drain: 60s}") as around:
+        around.app.streams["/chat/x"] = stuck
+        async with AsyncExitStack() as stack:
+            for _ in range(3):
+                client = await stack.enter_async_context(connected(around.port))
+                client.writer.write(request("/chat/x", *TO_CHAT))
+                assert b" 101 " in await head(client)
+                client.writer.write(b"z" * (16 << 20))
+                async with asyncio.timeout(5):
+                    while (left := client.writer.transport.get_write_buffer_size()) > 15 << 20:
+                        await asyncio.sleep(0.05)
+                assert left
+            process = around.gateway.process
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(10):
+                while [line for line in around.gateway.log_lines() if "tunnel" in line] == []:
+                    await asyncio.sleep(0.05)
+                process.send_signal(signal.SIGTERM)
+                await process.wait()
 
 
 async def _first_line(around: World, path: str, *fields: str) -> bytes:

@@ -158,5 +158,14 @@ async def test_draining_ends_them_one_by_one(tunnels: Tunnels) -> None:
     assert all(tunnel.endings == [DRAINED] for tunnel in (*opened, late))
 
 
+async def test_all_can_be_ended_at_once(tunnels: Tunnels) -> None:
+    """Where there is no time to drain."""
+    opened = [FakeTunnel("session:1"), FakeTunnel()]
+    for tunnel in opened:
+        tunnels.add(tunnel)
+    tunnels.end_all()
+    assert [[DRAINED], [DRAINED]] == [tunnel.endings for tunnel in opened]
+
+
 def _is_open(tunnel: FakeTunnel) -> bool:
     return not tunnel.endings
