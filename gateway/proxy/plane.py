@@ -129,13 +129,18 @@ class DataPlane:
         for connection in tuple(self._connections):
             connection.finish_soon()
         if self._connections:
-            self._all_gone.clear()
             closing = self.loop.create_task(self.tunnels.drain(within_s))
             with suppress(TimeoutError):
                 async with asyncio.timeout(0 if self._hurry.is_set() else within_s):
-                    await self._all_gone.wait()
+                    await self._emptied()
             closing.cancel()
             self._cut_off()
+            await self._emptied()
+
+    async def _emptied(self) -> None:
+        """For a moment nobody may be here: one who comes in gives up a place and takes one."""
+        while self._connections:
+            self._all_gone.clear()
             await self._all_gone.wait()
 
     def hurry(self) -> None:

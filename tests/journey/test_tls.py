@@ -1,6 +1,7 @@
 """TLS with clients: which one, with whom, and what happens when its files change."""
 
 import asyncio
+import signal
 import socket
 import ssl
 import time
@@ -334,3 +335,28 @@ async def test_clients_show_certificates(tmp_path: Path) -> None:
         await around.gateway.said("TLS goes on with the old files")
         assert [200, 0, 0] == [await status(around.port, own) for own in (friend, None, stranger)]
         assert 2 == len(around.app.seen)
+
+
+async def test_who_is_on_the_way_in_is_served_before_the_end(tmp_path: Path) -> None:
+    """A client that has connected and not shaken hands yet has its request answered in a drain."""
+    house = House(tmp_path)
+    async with world(tmp_path, more_server=house.config) as around:
+        async with connected(around.port) as client:
+            assert serial_in(house.pair.certificate) == await serial_at(
+                around.port, house.authority
+            )  # so it was accepted, too
+            around.gateway.process.send_signal(signal.SIGTERM)
+            while await _is_accepting(around.port):
+                await asyncio.sleep(0.02)
+            await client.writer.start_tls(trusting(house.authority), server_hostname="localhost")
+            await client.send(GET)
+            assert 200 == (await client.answer()).status
+        assert 0 == await asyncio.wait_for(around.gateway.process.wait(), 10)
+
+
+async def _is_accepting(port: int) -> bool:
+    try:
+        async with connected(port):
+            return True
+    except ConnectionRefusedError:
+        return False
