@@ -14,6 +14,7 @@ import uvloop
 from gateway.app import Gateway, running
 from gateway.config.schema import Settings
 from gateway.config.source import ConfigFile
+from gateway.proxy import tls
 from gateway.reload import reloading
 
 _GC_THRESHOLD = 10_000
@@ -24,6 +25,7 @@ _log = logging.getLogger("gateway")
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run ``work`` on uvloop: half the cost of asyncio's own loop for what a proxy does."""
+    sys.unraisablehook = tls.pass_over_names
     uvloop.run(work)
 
 

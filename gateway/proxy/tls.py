@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import ssl
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -140,6 +141,18 @@ def _choose_by_name(first: ssl.SSLContext, by_name: Mapping[str, ssl.SSLContext]
             connection.context = found
 
     first.sni_callback = choose
+
+
+def pass_over_names(unraisable: "sys.UnraisableHookArgs") -> None:
+    """
+    A `sys.unraisablehook` that says nothing of host names that are no ASCII.
+
+    Python refuses the handshake by itself, and would show a traceback in our log: anybody could
+    fill it.
+    """
+    is_name = isinstance(unraisable.object, bytes)
+    if not (is_name and isinstance(unraisable.exc_value, UnicodeDecodeError)):
+        sys.__unraisablehook__(unraisable)
 
 
 def find(by_name: Mapping[str, ssl.SSLContext], name: str) -> ssl.SSLContext | None:

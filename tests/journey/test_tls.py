@@ -131,6 +131,22 @@ async def test_a_host_gets_its_certificate(around: World, house: House) -> None:
     assert second == await serial_at(around.port, house.authority, "x.c.example")
 
 
+async def test_a_host_that_is_no_name_leaves_no_trace(around: World, house: House) -> None:
+    """Its handshake is refused, and nobody fills the log with it."""
+    said, hello = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client_side = trusting(house.authority).wrap_bio(said, hello, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        client_side.do_handshake()
+    around.gateway.messages.clear()
+    async with connected(around.port) as client:
+        await client.send(hello.read().replace(b"localhost", b"l\xffcalhost"))
+        assert await client.is_closed()
+    first = serial_in(house.pair.certificate)
+    assert first == await serial_at(around.port, house.authority)
+    await asyncio.sleep(0.2)  # what it says comes through a pipe
+    assert [] == around.gateway.messages
+
+
 async def test_plain_http_is_refused(around: World) -> None:
     """It is told so; whatever else is no handshake is closed without a word."""
     async with connected(around.port) as client:
