@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha1
+from math import inf
 from typing import Any
 
 from hiredis import pack_command
@@ -19,6 +20,9 @@ from gateway.store.breaker import Breaker
 
 IN_FLIGHT = 2
 """Batches under way at a time: what comes meanwhile gathers, so that load makes batches longer."""
+
+_FRESH_S = 1.0
+"""For so long after a good reply a connection is not looked at before it is used again."""
 
 
 class RedisStore:
@@ -42,7 +46,8 @@ class RedisStore:
     ) -> None:
         self._client = client
         self._pool = client.connection_pool
-        self._idle: list[Connection] = []
+        self._idle: list[tuple[Connection, float]] = []
+        """With the loop's time at which all went well on it last."""
         self._prefix = prefix
         self._timeout_s = timeout_s
         self._clock = clock
@@ -186,18 +191,26 @@ class RedisStore:
 
         A connection on which either was broken off is closed, so that no reply is left there for
         whoever comes next; ``ensure_connection`` opens it again, and also replaces one that the
-        server has closed or that has something unread.
+        server has closed or that has something unread. It takes two turns of the loop, so that a
+        connection on which all went well a moment ago is used as it is.
         """
-        connection = self._idle.pop() if self._idle else await self._connection()
+        if self._idle:
+            connection, used_at_s = self._idle.pop()
+        else:
+            connection, used_at_s = await self._connection(), -inf
+        loop, now_s = asyncio.get_running_loop(), -inf
         try:
-            await self._pool.ensure_connection(connection)
+            if loop.time() - used_at_s > _FRESH_S:
+                await self._pool.ensure_connection(connection)
             await connection.send_packed_command(b"".join(map(_packed, commands)))
-            return [await _reply(connection) for _ in commands]
+            replies = [await _reply(connection) for _ in commands]
+            now_s = loop.time()
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
         finally:
-            self._idle.append(connection)
+            self._idle.append((connection, now_s))
+        return replies
 
     async def _connection(self) -> Connection:
         connection: Connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]

@@ -35,6 +35,32 @@ async def test_heads_of_a_turn_leave_together() -> None:
     assert ([b"1"], [b"2"]) == (first.written, second.written)
 
 
+async def test_a_lone_head_does_not_wait_for_others() -> None:
+    """Where one was alone, the next is written at once; now and then one waits again."""
+    outbox, wire = Outbox(asyncio.get_running_loop()), Wire()
+    outbox.write_soon(wire, b"first")
+    await asyncio.sleep(0)
+    outbox.write_soon(wire, b"second")
+    assert [b"first", b"second"] == wire.written
+
+    for _ in range(100):
+        outbox.write_soon(wire, b"x")
+    assert 100 > len(wire.written)
+    await asyncio.sleep(0)
+    assert 102 == len(wire.written)
+
+
+async def test_heads_of_a_crowd_wait_for_each_other() -> None:
+    """Where several were due together, the next ones wait, too."""
+    outbox, wire = Outbox(asyncio.get_running_loop()), Wire()
+    for _ in range(2):
+        outbox.write_soon(wire, b"1")
+        outbox.write_soon(wire, b"2")
+        before = len(wire.written)
+        await asyncio.sleep(0)
+        assert before + 2 == len(wire.written)
+
+
 async def test_a_body_follows_its_head() -> None:
     """What is written at once comes after what was due."""
     outbox, wire = Outbox(asyncio.get_running_loop()), Wire()
