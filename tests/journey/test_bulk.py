@@ -20,6 +20,7 @@ ALLOWED_GROWTH = 8 << 20
 
 
 async def _download(_: Seen, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.transport.set_write_buffer_limits(0)  # drain until all is sent: the rest would be lost
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE)
     for _number in range(SIZE // len(BLOCK)):
         writer.write(BLOCK)
@@ -51,7 +52,9 @@ async def test_download(warm: World) -> None:
         await client.send(b"GET /public/down HTTP/1.1\r\nHost: x\r\n\r\n")
         await client.reader.readuntil(b"\r\n\r\n")
         while received < SIZE:
-            received += len(await client.reader.read(1 << 20))
+            part = await client.reader.read(1 << 20)
+            assert part, f"cut off after {received} bytes"
+            received += len(part)
             highest = max(highest, warm.gateway.resident_bytes())
 
     assert SIZE == received
