@@ -170,9 +170,11 @@ static void shut(struct connection *connection) {
 
 /* --- requests ---------------------------------------------------------------------------------- */
 
-/* Put another number in the place of each mark: xorshift64*. */
+/* Put another number in the place of each mark, and others in each run: xorshift64*. */
 static void renumber(void) {
-    static uint64_t state = 88172645463325252u;
+    static uint64_t state;
+    if (state == 0)
+        state = 88172645463325252u ^ (uint64_t)now_ns();
     char digits[sizeof MARK];
     for (char **mark = marks; *mark != NULL; mark++) {
         state ^= state >> 12;

@@ -72,14 +72,25 @@ async def loaded(
     options: tuple[str, ...] = (),
     path: str = "/",
     fields: tuple[str, ...] = ("X-A: b",),
+    enough: int = 3,
 ) -> dict[str, Any]:
-    """What the load generator reports of two connections in a short window."""
-    arguments = [*options, *map(str, (port, 2, 0.05, 0.2, status)), path, *fields]
-    process = await asyncio.create_subprocess_exec(program, *arguments, stdout=subprocess.PIPE)
-    output, _ = await process.communicate()
-    first, second = output.decode().splitlines()
-    assert first == "measuring"
-    counted: dict[str, Any] = json.loads(second)
+    """
+    What the load generator reports of two connections in a short window.
+
+    On a machine that stands still for a moment, a window in which fewer than ``enough`` requests
+    were answered or failed says nothing: then a longer one is tried.
+    """
+    counted: dict[str, Any] = {"requests": 0, "errors": 0}
+    window_s = 0.1
+    while counted["requests"] + counted["errors"] < enough:
+        window_s *= 2
+        arguments = [*options, *map(str, (port, 2, 0.05, window_s, status)), path, *fields]
+        process = await asyncio.create_subprocess_exec(program, *arguments, stdout=subprocess.PIPE)
+        output, _ = await process.communicate()
+        first, second = output.decode().splitlines()
+        assert first == "measuring"
+        counted = json.loads(second)
+        assert counted["seconds"] >= window_s
     return counted
 
 
@@ -209,11 +220,9 @@ def test_stop(programs: Path) -> None:
 
 async def test_load(programs: Path, port: int) -> None:
     """Against an app that is well, nothing fails, and latencies are in order."""
-    counted = await loaded(programs / "load", port)
-    assert counted["requests"] > 100
+    counted = await loaded(programs / "load", port, enough=100)
     assert (counted["errors"], counted["unexpected"]) == (0, 0)
     assert 0 < counted["p50_us"] <= counted["p99_us"] <= counted["max_us"]
-    assert counted["seconds"] == pytest.approx(0.2, abs=0.1)
 
 
 async def test_unexpected_status(programs: Path, port: int) -> None:
@@ -233,7 +242,6 @@ async def test_answer_in_parts(programs: Path) -> None:
     )
     async with answering(*parts) as port:
         counted = await loaded(programs / "load", port)
-    assert counted["requests"] > 2
     assert (counted["errors"], counted["unexpected"]) == (0, 0)
 
 
@@ -242,7 +250,11 @@ async def test_marks(programs: Path) -> None:
     heads: list[bytes] = []
     async with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", heads=heads) as port:
         counted = await loaded(
-            programs / "load", port, path=f"/{MARK}?a=b", fields=("X-A: b", f"X-Trace: {MARK}")
+            programs / "load",
+            port,
+            path=f"/{MARK}?a=b",
+            fields=("X-A: b", f"X-Trace: {MARK}"),
+            enough=10,
         )
     assert counted["unexpected"] == 0
     pattern = re.compile(
@@ -250,7 +262,7 @@ async def test_marks(programs: Path) -> None:
         rb"X-A: b\r\nX-Trace: ([0-9a-f]{16})\r\n\r\n"
     )
     numbers = [number for head in heads for number in pattern.fullmatch(head).groups()]  # type: ignore[union-attr] # None is what fails
-    assert len(set(numbers)) == len(numbers) > 10
+    assert len(set(numbers)) == len(numbers) >= 2 * 10
 
 
 @pytest.mark.parametrize("size", [10, 100_000, 10_000_000])
@@ -270,16 +282,14 @@ async def test_bodies_down(programs: Path, port: int) -> None:
 
 async def test_new_connections(programs: Path, port: int) -> None:
     """A connection that is closed after its answer is no error."""
-    counted = await loaded(programs / "load", port, options=("-n",))
-    assert counted["requests"] > 10
+    counted = await loaded(programs / "load", port, options=("-n",), enough=10)
     assert (counted["errors"], counted["unexpected"]) == (0, 0)
 
 
 async def test_messages(programs: Path, port: int) -> None:
     """Against an app that echoes, every message comes back as it was."""
     options, fields = ("-w", "32"), ("Upgrade: websocket",)
-    counted = await loaded(programs / "load", port, 101, options=options, fields=fields)
-    assert counted["requests"] > 100
+    counted = await loaded(programs / "load", port, 101, options=options, fields=fields, enough=100)
     assert (counted["errors"], counted["unexpected"]) == (0, 0)
 
 
@@ -298,7 +308,6 @@ async def test_tls(tmp_path: Path) -> None:
         kept = await loaded(program, port, options=("-t",))
         new = await loaded(program, port, options=("-t", "-n"))
     for counted in (kept, new):
-        assert counted["requests"] > 2
         assert (counted["errors"], counted["unexpected"]) == (0, 0)
 
 
@@ -316,7 +325,7 @@ async def test_broken_answers_are_errors(programs: Path, answer: bytes) -> None:
     async with answering(answer) as port:
         counted = await loaded(programs / "load", port)
     assert counted["requests"] == 0
-    assert counted["errors"] > 2
+    assert counted["errors"] > 0
 
 
 # --- build -------------------------------------------------------------------------------------
