@@ -6,9 +6,7 @@ from typing import NamedTuple
 
 from gateway.config.load import load_text, parse, read_file
 from gateway.config.schema import Settings
-
-Stamp = tuple[int, int, int, int] | None
-"""Tells one version of a file from another; None where there is no file."""
+from gateway.stamps import Stamp, stamp_if_there
 
 
 class Snapshot(NamedTuple):
@@ -36,9 +34,9 @@ class ConfigFile:
     def __init__(self, path: Path, env: Mapping[str, str]) -> None:
         self._path = path
         self._env = env
-        self._read: dict[str, Stamp] = {}
+        self._read: dict[str, Stamp | None] = {}
         """What was read last, and how it looked just before."""
-        self._seen: dict[str, Stamp] = {}
+        self._seen: dict[str, Stamp | None] = {}
 
     def load(self) -> tuple[Settings, Snapshot]:
         """What it says now. Raises `ConfigError`."""
@@ -60,7 +58,7 @@ class ConfigFile:
 
         So a file that is still being written is not read yet.
         """
-        seen, self._seen = self._seen, {path: _stamp(path) for path in self._read}
+        seen, self._seen = self._seen, {path: stamp_if_there(path) for path in self._read}
         return self._seen not in (self._read, {}) and self._seen == seen
 
     def _noted(self, path: str) -> str:
@@ -68,12 +66,4 @@ class ConfigFile:
         return read_file(path)
 
     def _stamp(self, path: str) -> None:
-        self._read.setdefault(path, _stamp(path))
-
-
-def _stamp(path: str) -> Stamp:
-    try:
-        found = Path(path).stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+        self._read.setdefault(path, stamp_if_there(path))

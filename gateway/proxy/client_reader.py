@@ -1,9 +1,9 @@
 """The reading half of a client's connection: from bytes to requests that wait for their turn."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from gateway.errors import BadRequest, Refusal
-from gateway.messages import Caller
 from gateway.proxy.client_writer import ClientWriter
 from gateway.proxy.http1 import (
     NOTHING,
@@ -21,10 +21,8 @@ MAX_QUEUED = 15
 """Requests that wait for the one that is being served; then reading stops."""
 
 
-class ClientReader(ClientWriter):
+class ClientReader(ClientWriter, ABC):
     """Feeds the parser with one part of one message at a time, and queues what comes out."""
-
-    peer: Caller
 
     __slots__ = (
         "_body",
@@ -35,7 +33,6 @@ class ClientReader(ClientWriter):
         "_parsed",
         "_queue",
         "early",
-        "peer",
     )
 
     def __init__(self, plane: DataPlane) -> None:
@@ -54,9 +51,9 @@ class ClientReader(ClientWriter):
         self.early = b""
         """What came behind a request to upgrade: it is for the tunnel."""
 
+    @abstractmethod
     def _begin(self) -> None:
         """Serve what is queued."""
-        raise NotImplementedError
 
     def _read(self, data: bytes) -> None:
         """Queue the requests that ``data`` completes; what may not be read yet is held."""
@@ -84,8 +81,11 @@ class ClientReader(ClientWriter):
         """Take what belongs to the head that is under way; the rest."""
         end = self._inbox.cutter.head_end(data)
         if end is None:
-            if self._parse(data):
-                self._check(BadRequest("head") if self._parsed else self._inbox.too_much())
+            if not self._parse(data):
+                return b""
+            refusal = BadRequest("head") if self._parsed else self._inbox.too_much()
+            if refusal is not None:
+                self._reject(refusal)
             return b""
         part, rest = data[:end], data[end:]
         if not self._parse(part):
@@ -144,10 +144,6 @@ class ClientReader(ClientWriter):
         """What follows is no request: leave it for the tunnel, unread."""
         self.early, self._is_deaf = rest, True
         self._pause_reading_for_buffer()
-
-    def _check(self, refusal: Refusal | None) -> None:
-        if refusal is not None:
-            self._reject(refusal)
 
     def _new_parser(self) -> RequestParser:
         plane = self._plane

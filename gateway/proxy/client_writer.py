@@ -61,6 +61,7 @@ class ClientWriter(HttpProtocol):
         "_write_deadline_s",
         "bytes_out",
         "has_answered",
+        "peer",
         "status",
         "version",
     )

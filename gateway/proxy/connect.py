@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import socket
 import ssl
 from collections import Counter
@@ -16,6 +15,7 @@ from aiohappyeyeballs import AddrInfoType, start_connection
 from gateway.errors import StartError
 from gateway.proxy.pool import Connect
 from gateway.proxy.upstream import UpstreamConnection
+from gateway.stamps import Stamp, stamp
 
 _log = logging.getLogger(__name__)
 
@@ -165,9 +165,8 @@ class ClientTls:
             _log.warning("TLS files kept as they were: %s", _why(error, self._files))
         return self._context
 
-    def _stamp(self) -> list[tuple[int, int, int]]:
-        paths = filter(None, self._files[:3])
-        return [(st.st_mtime_ns, st.st_ino, st.st_size) for st in map(os.stat, paths)]
+    def _stamp(self) -> list[Stamp]:
+        return [stamp(path) for path in filter(None, self._files[:3])]
 
     def _load(self) -> ssl.SSLContext:
         ca, certificate, key, verify = self._files

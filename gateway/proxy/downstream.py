@@ -1,8 +1,8 @@
 """
-The reading half of a client's connection: requests in, answered in order.
+One connection from a client: its requests are served in order, and it ends when it should.
 
 An idle connection holds no task. Requests that have arrived are served one after the other by one
-task; pipelined ones wait in the parser's bounded queue.
+task. How bytes become requests is told in `client_reader`, how answers leave in `client_writer`.
 """
 
 import asyncio
@@ -43,7 +43,6 @@ _LINGER_S = 2.0
 _HIBERNATE_S = 2.0
 """After which an idle connection gives up its parser and what it remembers: some 4 KiB."""
 
-
 _CLIENT_GONE = 499
 """nginx's status for a client that left before the answer; for the log alone."""
 
@@ -60,7 +59,7 @@ class _Phase(Enum):
 
 
 class ClientConnection(ClientReader):
-    """Speaks HTTP/1 with one client: the reading half, and what becomes of each request."""
+    """Speaks HTTP/1 with one client: what becomes of each request, and of the connection."""
 
     __slots__ = (
         "_entrance",

@@ -20,7 +20,7 @@ from gateway.errors import (
     InternalError,
     Refusal,
 )
-from gateway.messages import Memo, Outbound
+from gateway.messages import Outbound
 from gateway.proxy.attempts import carry
 from gateway.proxy.framing import (
     LAST_CHUNK,
@@ -217,10 +217,11 @@ class Exchange:
     def _begin_answer(self, answer: AnswerHead) -> Framing | None:
         """Send the head, and the body if all of it is there; else how the body is to be framed."""
         message, _, whole, memo = answer
-        if whole is not None and memo is not None and self._sent_body:
-            self._client.begin_answer(message.code, self._known_head(message, memo), whole)
-            return None
         client = self._client
+        key = self._answer_fields, self.outbound.route.is_internal
+        if memo is not None and whole is not None and self._sent_body and key in memo:
+            client.begin_answer(message.code, memo[key], whole)
+            return None
         framing = answer_framing(
             message.headers,
             message.code,
@@ -229,6 +230,8 @@ class Exchange:
             is_chunked=message.chunked,
         )
         head = self._status_and_fields(message) + framing.field
+        if memo is not None:
+            memo[key] = head  # it has a length and a body, so it is the same for every client
         if framing.kind is Kind.CLOSE or not self._sent_body:
             client.close_after_answer()
         if whole is not None:
@@ -263,25 +266,13 @@ class Exchange:
         if is_chunked:
             client.write(LAST_CHUNK)
 
-    def _known_head(self, message: RawResponseMessage, memo: Memo) -> bytes:
-        """The head of an answer with a length, made once where apps repeat it."""
-        key = self._answer_fields, self.outbound.route.is_internal
-        head: bytes | None = memo.get(key)
-        if head is None:
-            length = message.headers["Content-Length"].encode("ascii")
-            head = self._status_and_fields(message) + b"Content-Length: %b\r\n" % length
-            memo[key] = head
-        return head
-
     def _status_and_fields(self, message: RawResponseMessage) -> bytes:
-        return _status_line(message) + self._fields(message)
-
-    def _fields(self, message: RawResponseMessage) -> bytes:
-        return self._answer_fields.rewrite(
+        fields = self._answer_fields.rewrite(
             message.raw_headers,
             message.headers,
             may_set_session=self.outbound.route.is_internal,
         )
+        return _status_line(message) + fields
 
 
 _USUAL_STATUS_LINES = {

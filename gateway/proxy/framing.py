@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from typing import NamedTuple
 
+from multidict import CIMultiDictProxy
+
 from gateway.errors import BadRequest, BadUpstreamAnswer, BodyTooLarge, UnsupportedCoding
 
 _NO_CONTENT, _NOT_MODIFIED = 204, 304
@@ -102,3 +104,12 @@ def encode_chunk(data: bytes) -> bytes:
 
 
 LAST_CHUNK = b"0\r\n\r\n"
+
+
+def connection_options(headers: CIMultiDictProxy[str]) -> set[str]:
+    """What ``Connection`` says, in lower case (RFC 9110 section 7.6.1)."""
+    return {
+        option.strip().lower()
+        for line in headers.getall("Connection", ())
+        for option in line.split(",")
+    }

@@ -59,7 +59,9 @@ class Inbox:
             return HeadTooLarge("too long, or too many fields")
         if not has_strict_line(message, raw):
             return BadRequest("request line")
-        memo = self._learn(raw, message) if body is NOTHING and is_plain(message) else None
+        memo = None
+        if body is NOTHING and is_plain(message):
+            memo = self._last_head.learn(raw, message.headers, message.raw_headers)
         return self._head(message, peer, memo), message, body
 
     def end_body(self) -> None:
@@ -77,9 +79,6 @@ class Inbox:
     def forget(self) -> None:
         """Free what is kept of the last head."""
         self._last_head.forget()
-
-    def _learn(self, head: bytes, message: RawRequestMessage) -> Memo | None:
-        return self._last_head.learn(head, message.headers, message.raw_headers)
 
     def _head(self, message: RawRequestMessage, peer: Caller, memo: Memo | None) -> RequestHead:
         return RequestHead(

@@ -4,7 +4,7 @@ from gateway.errors import (
     ExpectationFailed,
     UnsupportedVersion,
 )
-from gateway.proxy.framing import Framing, request_framing
+from gateway.proxy.framing import Framing, connection_options, request_framing
 from gateway.proxy.http1 import RawRequestMessage, RawResponseMessage
 
 _VERSIONS = ((1, 1), (1, 0))
@@ -53,8 +53,7 @@ def keeps_alive(message: RawRequestMessage) -> bool:
     """
     if message.should_close or message.version >= _VERSIONS[0]:
         return not message.should_close
-    listed = ",".join(message.headers.getall("Connection", ())).lower().split(",")
-    options = {option.strip() for option in listed}
+    options = connection_options(message.headers)
     return "keep-alive" in options and "close" not in options
 
 

@@ -8,7 +8,6 @@ file (CVE-2026-54762, CVE-2026-27586).
 
 import asyncio
 import logging
-import os
 import ssl
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +17,7 @@ from typing import NamedTuple
 from cryptography import x509
 
 from gateway.errors import StartError
+from gateway.stamps import Stamp, stamp_if_there
 
 _LOOK_S = 1.0
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -176,15 +176,7 @@ def _names(certificate: str) -> Iterable[str]:
 # --- changes -----------------------------------------------------------------------------------
 
 
-def _stamp(files: ServerFiles) -> list[tuple[int, ...]]:
+def _stamp(files: ServerFiles) -> list[Stamp | None]:
     """What differs when a file, or a link on the way to it, was replaced or written."""
     paths = [path for pair in files.pairs for path in pair]
-    return [_stamp_of(path) for path in (*paths, *filter(None, [files.client_ca]))]
-
-
-def _stamp_of(path: str) -> tuple[int, ...]:
-    try:
-        found = os.stat(path)  # noqa: PTH116 - as short as it gets
-    except OSError:
-        return ()
-    return found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev
+    return [stamp_if_there(path) for path in (*paths, *filter(None, [files.client_ca]))]

@@ -6,12 +6,12 @@ other for requests are how requests are smuggled (CVE-2026-69243).
 """
 
 import re
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from multidict import CIMultiDictProxy
 
 from gateway.errors import BadRequest, BadUpstreamAnswer, UnsupportedUpgrade, WrongWebSocketVersion
+from gateway.proxy.framing import connection_options
 from gateway.proxy.websocket import accept_for
 
 Headers = CIMultiDictProxy[str]
@@ -86,7 +86,7 @@ def judge_switch(asked: Upgrade, version: tuple[int, int], headers: Headers) -> 
     said = _only(headers, "Upgrade")
     if said is None or said.lower() != asked.name:
         raise BadUpstreamAnswer("101 to another protocol")
-    if "upgrade" not in _options(headers.getall("Connection", ())):
+    if "upgrade" not in connection_options(headers):
         raise BadUpstreamAnswer("101 without Connection: upgrade")
     if asked.accept and _only(headers, "Sec-WebSocket-Accept") != asked.accept:
         raise BadUpstreamAnswer("wrong Sec-WebSocket-Accept")
@@ -96,7 +96,3 @@ def _only(headers: Headers, name: str) -> str | None:
     """The value of a field that is there once."""
     values = headers.getall(name, ())
     return values[0] if len(values) == 1 else None
-
-
-def _options(lines: Iterable[str]) -> set[str]:
-    return {option.strip().lower() for line in lines for option in line.split(",")}

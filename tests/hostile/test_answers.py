@@ -3,37 +3,23 @@
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from tests.fakes.http import connected
 from tests.fakes.upstream import Seen
-from tests.fakes.world import World, world
+from tests.fakes.world import World
 from tests.hostile.answers import CASES, Case
 
 asynchronous = pytest.mark.asyncio(loop_scope="module")
 
+CONFIG_CHANGES = {
+    "app_timeouts": "{connect: 1s, response: 1s, idle: 1s}",
+    "connections": "8",
+}
+"""The gateway has little patience with its app."""
+
 LONG_BYTES = 5000
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def small_world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """A world whose gateway has little patience with its app."""
-    async with world(
-        tmp_path_factory.mktemp("hostile"),
-        app_timeouts="{connect: 1s, response: 1s, idle: 1s}",
-        connections="8",
-    ) as running:
-        yield running
-
-
-@pytest.fixture
-def around(small_world: World) -> World:
-    """The world, as new."""
-    small_world.forget()
-    return small_world
 
 
 def test_table() -> None:

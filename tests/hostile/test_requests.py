@@ -2,14 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from tests.fakes.http import RawClient, connected
 from tests.fakes.upstream import Seen
-from tests.fakes.world import World, world
+from tests.fakes.world import World
 from tests.hostile.requests import (
     BODY_BYTES,
     CASES,
@@ -24,6 +22,12 @@ from tests.hostile.requests import (
 
 asynchronous = pytest.mark.asyncio(loop_scope="module")
 
+CONFIG_CHANGES = {
+    "timeouts": f"{{head: {IDLE_S}s, body_idle: {IDLE_S}s}}",
+    "max": f"{{body: {BODY_BYTES}, head_bytes: {HEAD_BYTES}, fields: {FIELDS}}}",
+}
+"""The gateway has little patience and little room."""
+
 PAUSE_S = 0.05
 CLOSING_S = 3
 PROBE = b"GET /public/probe HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -32,24 +36,6 @@ FAULTS: dict[str, str] = {
     "extension-without-a-first-name": "llhttp takes an extension without a name",
 }
 """Cases that do not pass yet, and why; each must go as soon as it does."""
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def small_world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """A world with little patience and little room."""
-    async with world(
-        tmp_path_factory.mktemp("hostile"),
-        timeouts=f"{{head: {IDLE_S}s, body_idle: {IDLE_S}s}}",
-        max=f"{{body: {BODY_BYTES}, head_bytes: {HEAD_BYTES}, fields: {FIELDS}}}",
-    ) as running:
-        yield running
-
-
-@pytest.fixture
-def around(small_world: World) -> World:
-    """The world, as new."""
-    small_world.forget()
-    return small_world
 
 
 def _marked(cases: list[Case]) -> list[object]:

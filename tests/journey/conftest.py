@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from tests.fakes.sockets import echoing
 from tests.fakes.world import World, world
 
 
@@ -23,3 +24,10 @@ def around(shared_world: World) -> World:
     """The module's world, as new."""
     shared_world.forget()
     return shared_world
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def echo() -> AsyncIterator[int]:
+    """The port of an app that sends WebSocket messages back."""
+    async with echoing() as port:
+        yield port

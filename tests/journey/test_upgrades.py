@@ -5,13 +5,12 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tests.fakes.http import RawClient, connected, fetch
 from tests.fakes.servers import eventually
@@ -24,6 +23,14 @@ ROUTES = """
   - {name: chat, match: {path: "/chat/*"}, auth: none, upgrades: [chat/2], upstream: app}
   - {name: private-chat, match: {path: "/private-chat/*"}, upgrades: [chat/2], upstream: app}
 """
+
+CONFIG_CHANGES = {
+    "more_routes": ROUTES,
+    "app_timeouts": "{response: 5s, idle: 5s}",
+    "timeouts": "{drain: 1s}",
+    "connections": "2",
+    "max": "{tunnels: 5}",
+}
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -43,27 +50,6 @@ NOW_CHAT = b"HTTP/1.1 101 Chat away\r\nUpgrade: chat/2\r\nConnection: upgrade\r\
 SMUGGLED = b"GET /public/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 Handler = Callable[[Seen, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """A world for all tests here."""
-    async with world(
-        tmp_path_factory.mktemp("gateway"),
-        more_routes=ROUTES,
-        app_timeouts="{response: 5s, idle: 5s}",
-        timeouts="{drain: 1s}",
-        connections="2",
-        max="{tunnels: 5}",
-    ) as running:
-        yield running
-
-
-@pytest.fixture
-def around(shared: World) -> World:
-    """The world, as new."""
-    shared.forget()
-    return shared
 
 
 def request(path: str, *fields: str, line: str = "GET {} HTTP/1.1") -> bytes:

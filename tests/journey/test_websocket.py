@@ -13,7 +13,6 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from tests.fakes.http import fetch
-from tests.fakes.sockets import echoing
 from tests.fakes.world import World, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -31,13 +30,6 @@ ROUTES = """
   - {name: tight-socket, match: {path: "/tight-socket/*"}, limits: [tight], upstream: echo}
   - {name: no-socket, match: {path: "/none/*"}, auth: none, upgrades: [], upstream: echo}
 """
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def echo() -> AsyncIterator[int]:
-    """The app."""
-    async with echoing() as port:
-        yield port
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

@@ -16,7 +16,6 @@ import pytest_asyncio
 from websockets.frames import Frame, Opcode
 
 from gateway.proxy.websocket import Frames
-from tests.fakes.sockets import echoing
 from tests.fakes.world import World, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -186,13 +185,6 @@ CASES: dict[str, Script] = {
         (BYE,), DEFLATE.format(""), early=frame(TEXT, deflated(b"early"), rsv=4)
     ),
 }
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def echo() -> AsyncIterator[int]:
-    """The app."""
-    async with echoing() as port:
-        yield port
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

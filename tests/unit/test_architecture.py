@@ -22,7 +22,7 @@ LINES = {
         sessions.session sessions.cookie sessions.seal sessions.cache
         identity.credentials identity.did_token identity.metadata
         identity.bounded identity.circuit identity.foreign
-        backoff cores
+        backoff cores stamps
         proxy.headers proxy.hop proxy.framing proxy.answers
         proxy.chunks proxy.cutter
         proxy.proxy_protocol proxy.occupancy proxy.upgrade proxy.websocket
