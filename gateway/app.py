@@ -40,6 +40,7 @@ from gateway.proxy.plane import DataPlane, Site
 from gateway.proxy.tunnels import Tunnels
 from gateway.ratelimit.local import LocalLimiter
 from gateway.sessions import redis as sessions
+from gateway.store.bus import StoreBus
 from gateway.store.connect import connect
 from gateway.store.embedded import EmbeddedServer
 from gateway.store.redis import RedisStore
@@ -203,7 +204,8 @@ async def running(
         stack.callback(deadlines.close)
         shared = Shared(loop, deadlines, Outbox(loop), Tally(), Resolver(loop))
         tunnels = Tunnels(loop, time.time, shared.tally)
-        process = Process(shared, store, magic, LocalLimiter(), given.made_up_key, tunnels)
+        bus = StoreBus(store)
+        process = Process(shared, store, magic, LocalLimiter(), given.made_up_key, tunnels, bus)
         watching = tunnels.watch(partial(sessions.ended, store))
         await stack.enter_async_context(_background(watching))
         log = await stack.enter_async_context(_access_log(log_fd, shared.tally))

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from gateway import wiring
+from gateway.authentication import Authentication
 from gateway.client_ip import ClientIp
 from gateway.config import compile as compiled
 from gateway.config.schema import Settings
@@ -21,12 +22,13 @@ from gateway.identity.development import DevelopmentMagic
 from gateway.identity.directory import CachedDirectory, Source
 from gateway.identity.magic import SignatureChecker
 from gateway.identity.verifier import DidTokenVerifier
+from gateway.invalidation import Subject
 from gateway.pages.app import PagesServer, make_app
 from gateway.pages.development import DevelopmentPages
 from gateway.pages.routes import PAGES, page_routes
 from gateway.pages.session import SessionPages
 from gateway.pipeline import Pipeline
-from gateway.ports import Sessions, Store
+from gateway.ports import Bus, Sessions, Store
 from gateway.proxy.headers import AnswerFields, IdentityNames, RequestFields
 from gateway.proxy.hop import ForwardedAs
 from gateway.proxy.plane import Bounds, Site
@@ -62,6 +64,7 @@ class Process(NamedTuple):
     made_up_key: bytes
     """Seals where the config names no key: development mode."""
     tunnels: Tunnels
+    bus: Bus
 
 
 class Generation(NamedTuple):
@@ -82,10 +85,12 @@ async def opened(settings: Settings, process: Process) -> AsyncIterator[Generati
         lifetime_cap_s = settings.session.lifetime_s
         sessions = RedisSessions(process.store, Sealer(keys), lifetime_cap_s=lifetime_cap_s)
         sessions.on_end = process.tunnels.end_session
+        stack.callback(process.bus.on(Subject.SESSION, sessions.forget))
         directory = CachedDirectory(
             process.magic.source, process.store, metadata_ttl_s=settings.identity.metadata_ttl_s
         )
         stack.push_async_callback(directory.aclose)
+        stack.callback(process.bus.on(Subject.USER, directory.forget))
         tokens = _verifier(settings, process, directory, keys[0])
         pages = await stack.enter_async_context(_pages(settings, sessions, process, directory))
         limiter = RedisLimiter(process.store, process.local)
@@ -161,15 +166,13 @@ def _pipeline(
     return Pipeline(
         destinations=Destinations(table, public_host),
         limiter=limiter,
-        tokens=tokens,
-        sessions=sessions,
+        authentication=Authentication(tokens, sessions, settings.session.cookie),
         fields=RequestFields(
             _identity_names(settings),
             settings.session.cookie,
             public_host,
             ForwardedAs(server.forwarded),
         ),
-        cookie_name=settings.session.cookie,
         public_origin=server.public_url,
         client_ip=ClientIp(server.client_ip),
         trusted_proxies=server.trusted_proxies,

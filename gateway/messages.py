@@ -83,6 +83,9 @@ class AuthMethod(StrEnum):
 
     SESSION = "session"
     DID_TOKEN = "did-token"
+    API_KEY = "api-key"
+    JWT = "jwt"
+    CLIENT_CERTIFICATE = "client-certificate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,12 @@ class Identity:
     """Unix time in milliseconds at which the proof ends."""
     session_key: str | None = None
     """The session's key in the store; None where no session was used."""
+    proven_at_ms: int = 0
+    """Unix time in milliseconds at which the proof was made: revocation ends all that is older."""
+    roles: tuple[str, ...] = ()
+    """As authorisation found them, sorted; empty before it."""
+    scopes: tuple[str, ...] = ()
+    """What a program's credential is good for, sorted."""
 
 
 @dataclass(frozen=True, slots=True)

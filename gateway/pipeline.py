@@ -9,9 +9,9 @@ says no by raising a `Refusal`. Only the head is looked at; bodies are streamed 
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import assert_never
 
 from gateway.access import refuse_cross_site, refuse_foreign_upgrade
+from gateway.authentication import Authentication
 from gateway.client_ip import (
     ClientIp,
     Vouched,
@@ -22,22 +22,21 @@ from gateway.client_ip import (
     said_scheme,
 )
 from gateway.destination import Destinations
-from gateway.errors import RateLimited, SessionEnded, Unauthenticated, UnsupportedUpgrade
-from gateway.identity.credentials import DidToken, SessionCookie, remembered_credential
+from gateway.errors import RateLimited, UnsupportedUpgrade
 from gateway.messages import (
-    Auth,
     Caller,
-    Identity,
     IPNetwork,
     Journey,
     Outbound,
+    Reply,
     RequestHead,
     Route,
 )
-from gateway.ports import Limiter, Sessions, TokenVerifier
+from gateway.ports import Limiter
 from gateway.proxy.headers import RequestFields
 
-Admit = Callable[[RequestHead, Journey], Awaitable[Outbound]]
+Admit = Callable[[RequestHead, Journey], Awaitable[Outbound | Reply]]
+"""What goes upstream, or an answer where the decision itself is all that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +45,8 @@ class Pipeline:
 
     destinations: Destinations
     limiter: Limiter
-    tokens: TokenVerifier
-    sessions: Sessions
+    authentication: Authentication
     fields: RequestFields
-    cookie_name: str
     public_origin: str
     client_ip: ClientIp
     trusted_proxies: tuple[IPNetwork, ...]
@@ -58,7 +55,7 @@ class Pipeline:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_public_scheme", self.public_origin.partition(":")[0])
 
-    async def admit(self, head: RequestHead, journey: Journey) -> Outbound:
+    async def admit(self, head: RequestHead, journey: Journey) -> Outbound | Reply:
         """
         What to send upstream for ``head``.
 
@@ -72,7 +69,7 @@ class Pipeline:
         await self._spend(route, client)
         if head.upgrade and head.upgrade not in route.upgrades:
             raise UnsupportedUpgrade("the route does not list it")
-        identity = await self._authenticate(head, route)
+        identity = await self.authentication.prove(head, route)
         if identity is not None:
             journey.issuer, journey.auth_method = identity.user.issuer, identity.method
             if head.upgrade:
@@ -115,25 +112,3 @@ class Pipeline:
             state = await self.limiter.spend(limit, client.limit_key)
             if not state.allowed:
                 raise RateLimited(state)
-
-    async def _authenticate(self, head: RequestHead, route: Route) -> Identity | None:
-        if route.auth is Auth.NONE:
-            return None
-        try:
-            match remembered_credential(head, self.cookie_name):
-                case None:
-                    pass
-                case DidToken(text=token):
-                    return await self.tokens.verify(token)
-                case SessionCookie(value=cookie):
-                    return await self.sessions.find(cookie)
-                case never:
-                    assert_never(never)
-        except SessionEnded:
-            # A browser keeps sending a dead cookie: where signing in is optional, it means nobody.
-            if route.auth is Auth.REQUIRED:
-                raise
-            return None
-        if route.auth is Auth.REQUIRED:
-            raise Unauthenticated("no credential")
-        return None

@@ -4,9 +4,10 @@ The doors to the world, as protocols: what the journey may ask for; who answers 
 Each has one contract suite in ``tests/contract``, run over every implementation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from gateway.invalidation import Subject
 from gateway.messages import Identity, Limit, LimitState, User
 
 
@@ -41,6 +42,9 @@ class Store(Protocol):
         self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]
     ) -> object:
         """Run a script; every key that it touches is in ``keys``."""
+
+    async def publish(self, channel: str, message: bytes) -> None:
+        """Tell whoever listens to ``channel``; it gets the prefix too."""
 
     async def ping(self) -> None:
         """Return if the store answers."""
@@ -98,6 +102,16 @@ class Sessions(Protocol):
 
     async def end(self, session_key: str) -> None:
         """Forget the session, here and in the store. Raises `StoreUnavailable`."""
+
+
+class Bus(Protocol):
+    """Tells all gateways what their memories must forget; see `gateway.invalidation`."""
+
+    async def publish(self, subject: Subject, name: str) -> None:
+        """Tell all of them, this one first. A store that is down is passed over."""
+
+    def on(self, subject: Subject, forget: Callable[[str], object]) -> Callable[[], None]:
+        """Call ``forget`` with each name that is told, until what is returned is called."""
 
 
 class Clock(Protocol):

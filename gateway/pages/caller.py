@@ -26,4 +26,7 @@ def caller(request: web.Request) -> Identity | None:
         token_id=fields["token_id"],
         expires_at_ms=fields["expires_at_ms"],
         session_key=fields["session_key"],
+        proven_at_ms=fields["proven_at_ms"],
+        roles=tuple(fields["roles"]),
+        scopes=tuple(fields["scopes"]),
     )

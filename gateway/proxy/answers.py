@@ -14,4 +14,6 @@ def serialise_reply(reply: Reply, http_date: bytes) -> tuple[bytes, bytes]:
     """Head (without the empty line) and body of ``reply``."""
     fields = serialise(reply.fields)
     length = b"Content-Length: %d\r\n" % len(reply.body)
+    if reply.status == HTTPStatus.NO_CONTENT:
+        length = b""  # RFC 9110 section 8.6
     return b"".join((_STATUS_LINES[reply.status], http_date, length, fields)), reply.body

@@ -18,7 +18,7 @@ from gateway.errors import (
     UnsupportedUpgrade,
     UnsupportedVersion,
 )
-from gateway.messages import Caller, Journey
+from gateway.messages import Caller, Journey, Reply
 from gateway.problems import problem
 from gateway.proxy.answers import serialise_reply
 from gateway.proxy.http1 import HttpProtocol
@@ -128,6 +128,15 @@ class ClientWriter(HttpProtocol):
             self._close_after = self._is_deaf = True
         if self._is_client_sending():
             self._close_after = True
+        self._send(reply)
+
+    def answer(self, reply: Reply) -> None:
+        """Send an answer that no app was asked for."""
+        if self._is_client_sending():
+            self._close_after = True
+        self._send(reply)
+
+    def _send(self, reply: Reply) -> None:
         head, body = serialise_reply(reply, self._plane.http_date())
         self.begin_answer(reply.status, head, b"" if self._method == "HEAD" else body)
 

@@ -18,7 +18,7 @@ from gateway.errors import (
     Refusal,
     RequestTimeout,
 )
-from gateway.messages import Journey, RequestHead
+from gateway.messages import Journey, Reply, RequestHead
 from gateway.proxy.client_reader import ClientReader
 from gateway.proxy.entrance import Entrance, peer_of
 from gateway.proxy.exchange import Exchange
@@ -233,8 +233,11 @@ class ClientConnection(ClientReader):
                 del site  # a tunnel may outlast many: none is kept for its sake
                 await upgrading
             else:
-                outbound = await site.admit(head, journey)
-                await Exchange(self, outbound, framing, body, site).run()
+                admitted = await site.admit(head, journey)
+                if isinstance(admitted, Reply):
+                    self.answer(admitted)
+                else:
+                    await Exchange(self, admitted, framing, body, site).run()
         except Refusal as refusal:
             self._refuse(refusal, journey)
         except (asyncio.CancelledError, ClientGone) as error:

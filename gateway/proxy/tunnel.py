@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import NamedTuple, Protocol, cast
 
 from gateway.errors import Overloaded, UpstreamUnreachable
-from gateway.messages import Identity, Journey, RequestHead
+from gateway.messages import Identity, Journey, Reply, RequestHead
 from gateway.proxy.exchange import Client, Exchange
 from gateway.proxy.framing import Framing, Kind
 from gateway.proxy.http1 import RawResponseMessage, StreamReader
@@ -55,6 +55,9 @@ class TunnelClient(Client, Owner, Protocol):
     status: int
     bytes_out: int
 
+    def answer(self, reply: Reply) -> None:
+        """Send an answer that no app was asked for."""
+
     def take_back(self, *, has_ended: bool) -> None:
         """The tunnel is over; ``has_ended``: and the client sends nothing more."""
 
@@ -76,6 +79,9 @@ async def serve_upgrade(
     client.close_after_answer()
     asked = asked_upgrade(head.method, head.version, head.headers)
     outbound = await site.admit(head._replace(upgrade=asked.name), journey)
+    if isinstance(outbound, Reply):
+        client.answer(outbound)
+        return
     _refuse_too_many(plane)
     framing = Framing(Kind.NONE, asked.fields)
     switch = _Switch(

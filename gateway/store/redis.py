@@ -92,6 +92,9 @@ class RedisStore:
             "EVALSHA", _digest(script.source), len(keys), *names, *words, script=script
         )
 
+    async def publish(self, channel: str, message: bytes) -> None:
+        await self._call("PUBLISH", self._name(channel), message)
+
     async def ping(self) -> None:
         await self._call("PING")
 

@@ -25,6 +25,7 @@ class MemoryStore:
         self.values: dict[str, tuple[bytes, int]] = {}
         """Value and end, in Unix milliseconds."""
         self.calls: list[tuple[str, str]] = []
+        self.published: list[tuple[str, bytes]] = []
         self.is_down = False
         self.refuses_writes = False
         self.delays_answers = False
@@ -58,6 +59,10 @@ class MemoryStore:
         self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]
     ) -> object:
         raise NotImplementedError
+
+    async def publish(self, channel: str, message: bytes) -> None:
+        self._called("publish", channel)
+        self.published.append((channel, message))
 
     async def ping(self) -> None:
         self._called("ping", "")

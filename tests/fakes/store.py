@@ -61,6 +61,10 @@ class FakeStore:
         await self.gate.wait()
         return reply
 
+    async def publish(self, channel: str, message: bytes) -> None:
+        self._hear("publish", f"{channel} {message.decode()}")
+        await self.gate.wait()
+
     async def ping(self) -> None:
         self._hear("ping", "")
         await self.gate.wait()

@@ -15,7 +15,7 @@ import gateway
 ROOT = Path(gateway.__file__).parent
 
 LINES = {
-    "0 vocabulary": "messages errors",
+    "0 vocabulary": "messages errors invalidation",
     "1 decisions": """
         target client_ip routing destination access problems
         ratelimit.policy
@@ -31,7 +31,7 @@ LINES = {
         config.*
     """,
     "2 ports": "ports",
-    "3 journey": "pipeline",
+    "3 journey": "pipeline authentication",
     "4 adapters": """
         ratelimit.local ratelimit.redis
         sessions.redis
@@ -49,7 +49,7 @@ LINES = {
     """,
     "5 composition": """
         app descriptors generation wiring reload serve worker supervisor
-        demo sample_app cli __main__
+        demo sample_app cli commands.* __main__
     """,
 }
 """Top to bottom: a line may use itself and the lines above it, never one below."""

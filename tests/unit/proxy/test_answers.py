@@ -13,9 +13,15 @@ DATE = b"Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
 
 def test_a_reply_is_serialised_line_by_line() -> None:
     """Status line, date, length, fields in their order; whoever sends it ends the head."""
-    reply = Reply(204, (("A", "1"), ("B", "2")), b"")
-    expected = b"HTTP/1.1 204 No Content\r\n" + DATE + b"Content-Length: 0\r\nA: 1\r\nB: 2\r\n"
+    reply = Reply(200, (("A", "1"), ("B", "2")), b"")
+    expected = b"HTTP/1.1 200 OK\r\n" + DATE + b"Content-Length: 0\r\nA: 1\r\nB: 2\r\n"
     assert (expected, b"") == serialise_reply(reply, DATE)
+
+
+def test_a_reply_without_content_has_no_length() -> None:
+    """RFC 9110 section 8.6 forbids it with 204."""
+    expected = b"HTTP/1.1 204 No Content\r\n" + DATE
+    assert (expected, b"") == serialise_reply(Reply(204, (), b""), DATE)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ANSWERS if kind.__init__ is Refusal.__init__])

@@ -1,0 +1,112 @@
+"""What commands share: the config option, the store, and how they end."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import click
+import orjson
+
+from gateway.config.load import load
+from gateway.config.schema import Settings
+from gateway.errors import ConfigError, NotReached, StartError, StoreUnavailable
+from gateway.ports import Store
+from gateway.store.connect import connect
+from gateway.store.embedded import SOCKET_NAME
+from gateway.store.redis import RedisStore
+
+EXIT_NO, EXIT_CONFIG, EXIT_NOT_REACHED = 1, 2, 3
+
+DEFAULT_CONFIG = "config/gateway.yaml"
+
+F = TypeVar("F", bound=Callable[..., object])
+T = TypeVar("T")
+
+
+def config_option(command: F) -> F:
+    """``--config``, as ``path``."""
+    return click.option(
+        "--config",
+        "path",
+        type=click.Path(path_type=Path, dir_okay=False),
+        envvar="GATEWAY_CONFIG",
+        default=DEFAULT_CONFIG,
+        show_default=True,
+        help="The config file; also $GATEWAY_CONFIG.",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """``--json``, as ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="For programs.")(command)
+
+
+def settings_in(path: Path) -> Settings:
+    """The config; where it cannot be used, the command ends."""
+    try:
+        return load(path, os.environ)
+    except ConfigError as error:
+        fail_config(error)
+
+
+@asynccontextmanager
+async def store_of(settings: Settings) -> AsyncIterator[Store]:
+    """
+    The store that the gateways with this config use; it must be running.
+
+    Raises `StartError` for a store in a gateway's memory, which nobody else can reach.
+    """
+    store = RedisStore(
+        connect(_store_url(settings), settings.redis.timeout_s),
+        settings.redis.prefix,
+        settings.redis.timeout_s,
+    )
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+def _store_url(settings: Settings) -> str:
+    url = settings.redis.url.get_secret_value()
+    if not url.startswith("embedded://"):
+        return url
+    directory = unquote(urlsplit(url).path)
+    if not directory:
+        raise StartError("redis.url: an embedded:// store without a directory is the gateway's own")
+    return f"unix://{Path(directory) / SOCKET_NAME}"
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` returns; where it fails as it may, the command ends with a clear word."""
+    try:
+        return asyncio.run(work)
+    except StoreUnavailable as error:
+        fail(f"the store was not reached: {error.reason}", EXIT_NOT_REACHED)
+    except NotReached as error:
+        fail(str(error), EXIT_NOT_REACHED)
+    except StartError as error:
+        fail(str(error), EXIT_NO)
+
+
+def fail_config(error: ConfigError) -> NoReturn:
+    """End with what is wrong in the config."""
+    for problem in error.problems:
+        click.echo(problem, err=True)
+    sys.exit(EXIT_CONFIG)
+
+
+def fail(message: str, status: int) -> NoReturn:
+    """End with ``message``."""
+    click.echo(f"gateway: {message}", err=True)
+    sys.exit(status)
+
+
+def print_json(value: object) -> None:
+    """``value`` for programs."""
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
