@@ -149,7 +149,13 @@ class DidTokenVerifier:
 
 
 def _identity(user: User, claim: Claim) -> Identity:
-    return Identity(user, AuthMethod.DID_TOKEN, claim.token_id, claim.expires_at_s * 1000)
+    return Identity(
+        user,
+        AuthMethod.DID_TOKEN,
+        claim.token_id,
+        claim.expires_at_s * 1000,
+        proven_at_ms=claim.issued_at_s * 1000,
+    )
 
 
 _: type[TokenVerifier] = DidTokenVerifier

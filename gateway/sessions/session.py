@@ -7,8 +7,8 @@ import orjson
 
 from gateway.messages import AuthMethod, Identity, User
 
-VERSION = 1
-"""Of the record's form. A gateway reads only its own: an unknown one is signed in anew."""
+VERSION = 2
+"""Of the record's form. A later one than this is not read: who has it signs in anew."""
 
 TEXT = (str,)
 TEXT_OR_NULL = (str, type(None))
@@ -23,8 +23,12 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "token_id": TEXT,
     "expires_at_ms": WHOLE,
     "created_at_ms": WHOLE,
+    "proven_at_ms": WHOLE,
 }
 """The record: a JSON object with exactly these members, of exactly these types."""
+
+FIELDS_OF_VERSION_1 = {name: types for name, types in FIELDS.items() if name != "proven_at_ms"}
+"""Read as proven at the beginning of time: any revocation is later than all that was made so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ def encode(session: Session) -> bytes:
             "token_id": identity.token_id,
             "expires_at_ms": identity.expires_at_ms,
             "created_at_ms": session.created_at_ms,
+            "proven_at_ms": identity.proven_at_ms,
         }
     )
 
@@ -63,17 +68,22 @@ def decode(record: bytes, session_key: str) -> Session:
         token_id=members["token_id"],
         expires_at_ms=members["expires_at_ms"],
         session_key=session_key,
+        proven_at_ms=members.get("proven_at_ms", 0),
     )
     return Session(identity, members["created_at_ms"])
 
 
 def _check(members: Any) -> None:
-    if type(members) is not dict or members.keys() != FIELDS.keys():
+    if type(members) is not dict:
+        raise ValueError("session record is no object")
+    version = members.get("version")
+    fields = FIELDS_OF_VERSION_1 if version == 1 else FIELDS
+    if members.keys() != fields.keys():
         raise ValueError("session record has other members")
-    for name, types in FIELDS.items():
+    for name, types in fields.items():
         if type(members[name]) not in types:  # not isinstance: True is no time
             raise ValueError(f"session record has a wrong {name}")
-    if members["version"] != VERSION:
+    if version not in (1, VERSION):
         raise ValueError("session record is of another version")
 
 

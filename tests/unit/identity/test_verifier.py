@@ -89,6 +89,7 @@ async def test_identity(gateways: Gateways, clock: FakeClock) -> None:
         token_id="0b6ff1d3-6c5a-4d6f-8f3e-0d2f8a3f6b1e",
         expires_at_ms=(int(clock()) + 900) * 1000,
         session_key=None,
+        proven_at_ms=int(clock()) * 1000,
     )
 
 

@@ -1,5 +1,7 @@
 """The session record, and when a session ends."""
 
+from dataclasses import replace
+
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -30,6 +32,7 @@ identities = st.builds(
     token_id=texts,
     expires_at_ms=times_ms,
     session_key=st.just(KEY),
+    proven_at_ms=times_ms,
 )
 
 ADA = Identity(
@@ -37,6 +40,7 @@ ADA = Identity(
     AuthMethod.DID_TOKEN,
     token_id="tid",
     expires_at_ms=1_000_000,
+    proven_at_ms=100_000,
 )
 
 
@@ -55,6 +59,14 @@ def test_who_comes_back_was_proven_by_a_session() -> None:
     assert ADA.user == back.user
 
 
+def test_a_session_of_the_first_version_lives_on_until_anything_of_its_issuer_is_revoked() -> None:
+    """An upgrade signs nobody out; and when its proof was made was not written down."""
+    back = decode(_altered(version=1, proven_at_ms="gone"), KEY)
+
+    assert Session(replace(back.identity, proven_at_ms=100_000), 7) == decode(_altered(), KEY)
+    assert 0 == back.identity.proven_at_ms
+
+
 def _altered(**changes: object) -> bytes:
     members = orjson.loads(encode(Session(ADA, 7))) | changes
     return orjson.dumps({name: value for name, value in members.items() if value != "gone"})
@@ -71,8 +83,12 @@ def _altered(**changes: object) -> bytes:
         pytest.param(b"{}", id="no-members"),
         pytest.param(_altered(email="gone"), id="a-member-short"),
         pytest.param(_altered(admin=True), id="a-member-more"),
-        pytest.param(_altered(version=2), id="another-version"),
+        pytest.param(_altered(version=3), id="another-version"),
         pytest.param(_altered(version=True), id="a-version-that-equals-one"),
+        pytest.param(_altered(version=True, proven_at_ms="gone"), id="the-same-with-its-members"),
+        pytest.param(_altered(version=1), id="a-member-of-a-later-version"),
+        pytest.param(_altered(proven_at_ms="gone"), id="a-member-of-this-version-short"),
+        pytest.param(_altered(proven_at_ms=None), id="proven-at-no-time"),
         pytest.param(_altered(issuer=None), id="nobody"),
         pytest.param(_altered(issuer=["did:ethr:0x0"]), id="a-list-of-issuers"),
         pytest.param(_altered(email=7), id="a-number-for-an-address"),
