@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from gateway.config import compile as compiled
 from gateway.config.schema import Settings
 from gateway.destination import Destinations
 from gateway.identity.development import DevelopmentMagic
+from gateway.identity.did_token import Rules
 from gateway.identity.directory import CachedDirectory, Source
 from gateway.identity.magic import SignatureChecker
 from gateway.identity.verifier import DidTokenVerifier
@@ -118,9 +120,13 @@ def _verifier(
         process.magic.checker.check,
         directory,
         process.store,
-        audience=process.magic.client_id,
-        max_lifetime_s=settings.identity.max_token_lifetime_s,
+        rules=Rules(
+            process.magic.client_id,
+            settings.identity.max_token_lifetime_s,
+            settings.identity.clock_skew_s,
+        ),
         server_key=server_key,
+        on_early=partial(process.shared.tally.add, "tokens_early"),
     )
 
 

@@ -134,6 +134,14 @@ def _tls_without_https(settings: Settings) -> Found:
         yield "server.public_url", "http, though the gateway speaks TLS"
 
 
+_LARGE_SKEW_S = 3600.0
+
+
+def _clocks_apart(settings: Settings) -> Found:
+    if settings.identity.clock_skew_s > _LARGE_SKEW_S:
+        yield "identity.clock_skew", "clocks that are an hour apart are ill: set them by NTP"
+
+
 def _unix_peers_untrusted(settings: Settings) -> Found:
     server = settings.server
     listens = any(isinstance(place, UnixPath) for place in server.listen)
@@ -156,6 +164,7 @@ LINTS: tuple[tuple[str, Callable[[Settings], Found]], ...] = (
     ("checks-without-choice", _checks_without_choice),
     ("key-for-everybody", _key_for_everybody),
     ("tls-without-https", _tls_without_https),
+    ("clocks-apart", _clocks_apart),
     ("unix-peers-untrusted", _unix_peers_untrusted),
 )
 

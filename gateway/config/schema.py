@@ -195,6 +195,8 @@ class IdentitySettings(Section):
     """How long Magic's answer about a user is believed."""
     max_token_lifetime_s: Duration = Field(7 * 86_400.0, alias="max_token_lifetime")
     """The longest time from `iat` to `ext` in a DID token; Magic's own sessions last 7 days."""
+    clock_skew_s: Duration = Field(300.0, alias="clock_skew")
+    """By how much `iat` and `nbf` of a DID token may lie ahead of our clock."""
 
 
 class LimitSettings(Section):

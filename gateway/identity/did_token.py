@@ -13,6 +13,7 @@ a user after that.
 import binascii
 import re
 from enum import StrEnum
+from hashlib import sha256
 from typing import NamedTuple
 
 import orjson
@@ -22,11 +23,14 @@ from gateway.errors import ExpiredToken, InvalidToken
 MAX_TOKEN_CHARS = 4096
 """A real one has about 750."""
 
-CLOCK_SKEW_S = 300
-"""How far ahead Magic's clock may be: the grace that magic-admin gives to ``nbf``."""
+CLOCK_SKEW_S = 300.0
+"""By how much Magic's clock may be ahead, if the config does not say: magic-admin's grace."""
 
 _MAX_BRACKETS = 64
 """Real tokens hold two. Bounds the depth before any parser that recurses is asked."""
+
+_CHECKS_VERSION = 2
+"""Of what this module makes of a token. A higher one lets older verdicts be forgotten."""
 
 _MAX_INSTANT_S = 2**53  # what JSON writers agree on (RFC 8259 section 6)
 _HALF_ORDER = "7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0"
@@ -62,6 +66,26 @@ class Fault(StrEnum):
     ISSUED_LATER = "iat is in the future"
 
 
+class Rules(NamedTuple):
+    """What the config says of tokens: all of it that can change a verdict."""
+
+    audience: str
+    """The client id that tokens must name."""
+    max_lifetime_s: float
+    clock_skew_s: float = CLOCK_SKEW_S
+    """By how much ``iat`` and ``nbf`` may lie ahead; ``ext`` has no grace: an end is an end."""
+
+    def epoch(self) -> bytes:
+        """
+        32 bytes that differ between any two rules, and between versions of the checks.
+
+        What is remembered of a token is remembered under these, so that no verdict outlives the
+        config, or the code, that it was found by.
+        """
+        # JSON of a list: no two lists have one spelling, wherever their parts begin and end.
+        return sha256(orjson.dumps(["token rules", _CHECKS_VERSION, *self])).digest()
+
+
 class Claim(NamedTuple):
     """What a token says about itself. Times are Unix times in seconds."""
 
@@ -73,21 +97,21 @@ class Claim(NamedTuple):
     audience: str
 
 
-def inspect(token: str, audience: str, now_s: float, max_lifetime_s: float) -> Claim:
+def inspect(token: str, rules: Rules, now_s: float) -> Claim:
     """
     What ``token`` says, once all that is cheap to check has been checked.
 
     Raises `ExpiredToken` or `InvalidToken`, with a `Fault` as reason, and nothing else.
     """
     claim = _claim(_signed_text(_decoded(token)))
-    said = _shaped(claim, audience)
-    if said.expires_at_s - said.issued_at_s > max_lifetime_s:
+    said = _shaped(claim, rules.audience)
+    if said.expires_at_s - said.issued_at_s > rules.max_lifetime_s:
         raise InvalidToken(Fault.LIVES_TOO_LONG)
     if said.expires_at_s <= now_s:
         raise ExpiredToken(Fault.EXPIRED)
-    if _instant(claim, "nbf") > now_s + CLOCK_SKEW_S:
+    if _instant(claim, "nbf") > now_s + rules.clock_skew_s:
         raise InvalidToken(Fault.NOT_YET_VALID)
-    if said.issued_at_s > now_s + CLOCK_SKEW_S:
+    if said.issued_at_s > now_s + rules.clock_skew_s:
         raise InvalidToken(Fault.ISSUED_LATER)
     return said
 

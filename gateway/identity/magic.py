@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import ceil
 from typing import Final, NamedTuple, Self
 from urllib.parse import urlencode
 
@@ -21,6 +22,7 @@ from yarl import URL
 from gateway import __version__
 from gateway.errors import ExpiredToken, InvalidToken, MagicUnavailable, StartError
 from gateway.identity.circuit import Circuit
+from gateway.identity.did_token import CLOCK_SKEW_S
 from gateway.identity.foreign import foreign_imports
 from gateway.identity.metadata import readable
 from gateway.messages import User
@@ -63,8 +65,14 @@ class SignatureChecker:
         magic = magic_admin.Magic(api_secret_key=secret_key, client_id=client_id, retries=0)
         self._validate = magic.Token.validate
 
-    def check(self, token: str) -> None:
-        """Return if magic-admin accepts ``token``; else raise `ExpiredToken` or `InvalidToken`."""
+    def check(self, token: str, clock_skew_s: float = CLOCK_SKEW_S) -> None:
+        """
+        Return if magic-admin accepts ``token``; else raise `ExpiredToken` or `InvalidToken`.
+
+        Its grace for ``nbf`` is a global, too, so it is set anew each time: two configs may be in
+        use while one takes the place of the other. It counts in whole seconds.
+        """
+        magic_admin.did_token_nbf_grace_period_s = ceil(clock_skew_s)
         try:
             self._validate(token)
         except DIDTokenExpired:

@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.errors import ExpiredToken, InvalidToken, StoreUnavailable
 from gateway.identity.bounded import Bounded
-from gateway.identity.did_token import Claim, inspect
+from gateway.identity.did_token import Claim, Rules, inspect
 from gateway.messages import AuthMethod, Identity, User
 from gateway.ports import Clock, Directory, Store, TokenVerifier
 
@@ -41,29 +41,37 @@ class DidTokenVerifier:
     """
     Cheapest first: own memory, the token's shape, the store's verdict, signature, directory.
 
-    A verdict in the store is sealed with a key of the gateway's, for its key name and audience: who
-    can write to the store can make gateways check a signature again, and nothing else. The local
-    memory belongs to one verifier and so to one audience. Refused tokens, which cost an attacker
-    nothing, have a memory of their own, so that a flood of them pushes out no proven one.
+    A token is remembered under a hash of it and of the rules that it was judged by (their
+    `Rules.epoch`): after a change of the config, or beside a gateway for another app on the same
+    store, no verdict is found. In the store it is also sealed with a key of the gateway's, for its
+    key name: who can write there can make gateways check a signature again, and nothing else.
+    Refused tokens, which cost an attacker nothing, have a memory of their own, so that a flood of
+    them pushes out no proven one.
     """
 
     def __init__(
         self,
-        check_signature: Callable[[str], None],
+        check_signature: Callable[[str, float], None],
         directory: Directory,
         store: Store,
         *,
-        audience: str,
-        max_lifetime_s: float,
+        rules: Rules,
         server_key: bytes,
         capacity: int = 10_000,
         clock: Clock = time.time,
+        on_early: Callable[[], object] = lambda: None,
     ) -> None:
+        """
+        Have signatures checked by ``check_signature``, which is told the clock skew too.
+
+        ``on_early`` is called for each new token whose ``iat`` lies ahead of our clock.
+        """
         self._check_signature = check_signature
         self._directory = directory
         self._store = store
-        self._audience = audience
-        self._max_lifetime_s = max_lifetime_s
+        self._rules = rules
+        self._epoch = rules.epoch()
+        self._on_early = on_early
         self._sealing_key = hmac.digest(server_key, b"gateway: verdicts on tokens", "sha256")
         self._clock = clock
         self._proven: Bounded[bytes, _Proven] = Bounded(capacity)
@@ -76,7 +84,8 @@ class DidTokenVerifier:
         Raises `InvalidToken`, `ExpiredToken`, `StoreUnavailable` or `MagicUnavailable`.
         """
         now_s = self._clock()
-        digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
+        # The epoch has a fixed length, so this is the hash of no other epoch and token.
+        digest = sha256(self._epoch + token.encode("utf-8", "surrogatepass")).digest()
         proven = self._proven.get(digest)
         if proven is None or now_s >= proven.until_s:
             proven = await self._prove(token, digest, now_s)
@@ -91,7 +100,7 @@ class DidTokenVerifier:
         return proven.identity
 
     async def _prove(self, token: str, digest: bytes, now_s: float) -> _Proven:
-        claim = inspect(token, self._audience, now_s, self._max_lifetime_s)
+        claim = inspect(token, self._rules, now_s)
         refused_until_s = self._refused_until_s.get(digest)
         if refused_until_s is not None and now_s < refused_until_s:
             raise InvalidToken("signature was refused before")
@@ -114,7 +123,7 @@ class DidTokenVerifier:
         if remembered is not None and self._clock() < remembered.until_s:
             return
         try:
-            self._check_signature(token)
+            self._check_signature(token, self._rules.clock_skew_s)
         except ExpiredToken:
             raise
         except InvalidToken:
@@ -123,6 +132,8 @@ class DidTokenVerifier:
             await self._keep(key, _Verdict.BAD, until_s)
             raise
         self._proven.put(digest, proven)
+        if proven.claim.issued_at_s > self._clock():
+            self._on_early()
 
     async def _stored(self, key: str) -> _Verdict | None:
         """The store's verdict; None if it has none, is down, or was written to by a stranger."""
@@ -143,8 +154,8 @@ class DidTokenVerifier:
             await self._store.set(key, seal, expires_at_ms=int(until_s * 1000))
 
     def _seal(self, verdict: _Verdict, key: str) -> bytes:
-        """HMAC over the verdict and all that it is about; only the last part may hold a NUL."""
-        about = b"\0".join((verdict.value, key.encode(), self._audience.encode()))
+        """HMAC over the verdict and what it is about; the key's name says token and rules."""
+        about = b"\0".join((verdict.value, key.encode()))
         return hmac.digest(self._sealing_key, about, "sha256")
 
 

@@ -22,6 +22,7 @@ FIGURES = (
     Figure("upstream_retries", "upstream", "Requests sent once more"),
     Figure("upstream_ejections", "upstream", "Servers taken out because they failed"),
     Figure("reloads", "outcome", "Config reloads, applied or refused"),
+    Figure("tokens_early", "", "New DID tokens whose iat lay ahead of our clock, as far as it may"),
     Figure("access_log_dropped", "", "Lines of the access log that its reader was too slow for"),
     Figure("worker_restarts", "", "Workers started again because they had ended"),
 )

@@ -9,13 +9,14 @@ import importlib.metadata
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from gateway.errors import InvalidToken
-from gateway.identity.did_token import CLOCK_SKEW_S, inspect
+from gateway.identity.did_token import CLOCK_SKEW_S, Rules, inspect
 from gateway.identity.foreign import foreign_imports
 from gateway.identity.magic import MAGIC_API_URL, MagicApi, SignatureChecker
 from gateway.identity.minting import signer
@@ -29,6 +30,7 @@ with foreign_imports():
     from magic_admin.resources.base import ResourceComponent
 
 NOW_S = float(int(time.time()))
+RULES = Rules(AUDIENCE, MAX_LIFETIME_S)
 
 
 @pytest.fixture
@@ -77,6 +79,25 @@ def test_refusals(token: str, error: type[Exception], magic: magic_admin.Magic) 
         magic.Token.validate(token)
 
 
+@pytest.mark.parametrize("skew_s", [1.0, 2.5, 300.0])
+@pytest.mark.parametrize("beyond_s", [-1, 0, 1])
+def test_it_agrees_on_the_clock_skew(
+    skew_s: float, beyond_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With our skew as its grace, what we let pass for nbf is never refused by it afterwards."""
+    nbf_s = int(NOW_S) + 600
+    token = signed(NOW_S, nbf=nbf_s, ext=nbf_s + 900)
+    now_s = nbf_s - skew_s - beyond_s
+    monkeypatch.setattr("magic_admin.resources.token.epoch_time_now", lambda: int(now_s))
+    checker = SignatureChecker(SECRET_KEY, AUDIENCE)
+    refused = nullcontext() if beyond_s <= 0 else pytest.raises(InvalidToken)
+    with refused:
+        inspect(token, RULES._replace(clock_skew_s=skew_s), now_s)
+    with refused:
+        checker.check(token, skew_s)
+    magic_admin.did_token_nbf_grace_period_s = CLOCK_SKEW_S
+
+
 def test_anybody_is_accepted_is_still_so(magic: magic_admin.Magic) -> None:
     """A fresh key that Magic has never seen signs for itself: so the directory is asked."""
     magic.Token.validate(minted(NOW_S, by=signer(b"\x07" * 32)))
@@ -100,7 +121,7 @@ def test_odd_claims_are_accepted_is_still_so(
     token = signed(NOW_S, **changes)
     magic.Token.validate(token)
     with pytest.raises(InvalidToken):
-        inspect(token, AUDIENCE, NOW_S, MAX_LIFETIME_S)
+        inspect(token, RULES, NOW_S)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +139,7 @@ def test_many_spellings_is_still_so(token: str, magic: magic_admin.Magic) -> Non
     """One signature fits many texts, so only one of them is let in."""
     magic.Token.validate(token)
     with pytest.raises(InvalidToken):
-        inspect(token, AUDIENCE, NOW_S, MAX_LIFETIME_S)
+        inspect(token, RULES, NOW_S)
 
 
 def escapes(case: Case, magic: magic_admin.Magic) -> bool:

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from gateway.errors import InvalidToken
-from gateway.identity.did_token import Fault, inspect
+from gateway.identity.did_token import Fault, Rules, inspect
 from gateway.identity.magic import SignatureChecker
 from gateway.identity.verifier import DidTokenVerifier
 from tests.fakes.memory import FakeClock, KnowsEverybody, MemoryStore
@@ -17,6 +17,8 @@ from tests.hostile.tokens import CASES, MAX_LIFETIME_S, Case
 NOW_S = float(int(time.time()))
 """The real time: magic-admin reads the clock by itself."""
 
+RULES = Rules(AUDIENCE, MAX_LIFETIME_S)
+
 
 class Counting:
     """A real signature checker that counts how often it is asked."""
@@ -25,9 +27,9 @@ class Counting:
         self.checks = 0
         self._checker = SignatureChecker("sk_test", AUDIENCE)
 
-    def check(self, token: str) -> None:
+    def check(self, token: str, clock_skew_s: float) -> None:
         self.checks += 1
-        self._checker.check(token)
+        self._checker.check(token, clock_skew_s)
 
 
 @pytest.fixture
@@ -47,8 +49,7 @@ def verifier(signatures: Counting, directory: KnowsEverybody) -> DidTokenVerifie
         signatures.check,
         directory,
         MemoryStore(clock),
-        audience=AUDIENCE,
-        max_lifetime_s=MAX_LIFETIME_S,
+        rules=RULES,
         server_key=b"k" * 32,
         clock=clock,
     )
@@ -78,7 +79,7 @@ def test_inspect(case: Case) -> None:
     """What can be told without cryptography is, with a reason from the closed list."""
     token = case.forge(NOW_S, AUDIENCE, ALICE)
     with pytest.raises(InvalidToken) as refused:
-        inspect(token, AUDIENCE, NOW_S, MAX_LIFETIME_S)
+        inspect(token, RULES, NOW_S)
     assert case.refusal is refused.type
     assert Fault(refused.value.reason) in Fault
 
@@ -86,7 +87,7 @@ def test_inspect(case: Case) -> None:
 @pytest.mark.parametrize("case", [case for case in CASES if case.needs_signature], ids=every)
 def test_inspect_leaves_signatures_alone(case: Case) -> None:
     """A case that is said to need the signature check is not caught before it."""
-    inspect(case.forge(NOW_S, AUDIENCE, ALICE), AUDIENCE, NOW_S, MAX_LIFETIME_S)
+    inspect(case.forge(NOW_S, AUDIENCE, ALICE), RULES, NOW_S)
 
 
 @pytest.mark.parametrize("case", CASES, ids=every)

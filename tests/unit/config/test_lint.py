@@ -131,6 +131,12 @@ Read = Callable[..., Settings]
             id="tls-and-links-without-it",
         ),
         pytest.param(
+            "identity: {clock_skew: 2h}",
+            [("clocks-apart", "identity.clock_skew")],
+            id="clocks-that-are-hours-apart",
+        ),
+        pytest.param("identity: {clock_skew: 1h}", [], id="clocks-that-are-not"),
+        pytest.param(
             "server: {public_url: 'https://a', listen: ['unix:/run/x.sock']}",
             [("unix-peers-untrusted", "server.trusted_proxies")],
             id="a-unix-socket-behind-which-all-are-one",

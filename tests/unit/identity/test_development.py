@@ -1,14 +1,14 @@
 """Development mode."""
 
 from gateway.identity.development import DEVELOPMENT_AUDIENCE, DevelopmentMagic
-from gateway.identity.did_token import inspect
+from gateway.identity.did_token import Rules, inspect
 from gateway.messages import User
 
 NOW_S = 1_800_000_000.0
 
 
 def issuer_of(token: str) -> str:
-    return inspect(token, DEVELOPMENT_AUDIENCE, NOW_S, 900).issuer
+    return inspect(token, Rules(DEVELOPMENT_AUDIENCE, 900), NOW_S).issuer
 
 
 async def test_minted_for_are_users() -> None:

@@ -8,17 +8,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.errors import ExpiredToken, InvalidToken
-from gateway.identity.did_token import MAX_TOKEN_CHARS, Claim, Fault, inspect
+from gateway.identity.did_token import MAX_TOKEN_CHARS, Claim, Fault, Rules, inspect
 from gateway.identity.minting import encode
 from tests.fakes.tokens import ALICE, AUDIENCE, claim, compact, packed, signed
 
 NOW_S = 1_800_000_000.0
 DAY_S = 86_400.0
+RULES = Rules(AUDIENCE, DAY_S)
 PROOF = "0x" + "1" * 128 + "1b"
 
 
-def seen(token: str, now_s: float = NOW_S, max_lifetime_s: float = DAY_S) -> Claim:
-    return inspect(token, AUDIENCE, now_s, max_lifetime_s)
+def seen(token: str, now_s: float = NOW_S, rules: Rules = RULES) -> Claim:
+    return inspect(token, rules, now_s)
 
 
 def test_claim() -> None:
@@ -61,6 +62,55 @@ def test_times(after_s: float, fault: Fault | None) -> None:
         seen(token, NOW_S + after_s)
     assert fault == refused.value.reason
     assert (fault is Fault.EXPIRED) == isinstance(refused.value, ExpiredToken)
+
+
+@pytest.mark.parametrize("skew_s", [1.0, 300.0, 2.5])
+@pytest.mark.parametrize("name", ["iat", "nbf"])
+@pytest.mark.parametrize(
+    ("beyond_s", "passes"),
+    [
+        pytest.param(-1.0, True, id="a-second-within"),
+        pytest.param(0.0, True, id="at-the-edge"),
+        pytest.param(1.0, False, id="a-second-beyond"),
+    ],
+)
+def test_clock_skew(skew_s: float, name: str, beyond_s: float, *, passes: bool) -> None:
+    """Each of the two times may lie ahead by what is configured, and by no second more."""
+    times: dict[str, object] = {name: int(NOW_S) + 600, "ext": int(NOW_S) + 9000}
+    token = signed(NOW_S, ALICE, **times)
+    now_s = NOW_S + 600 - skew_s - beyond_s
+    rules = RULES._replace(clock_skew_s=skew_s)
+    if passes:
+        assert ALICE.issuer == seen(token, now_s, rules).issuer
+        return
+    with pytest.raises(InvalidToken) as refused:
+        seen(token, now_s, rules)
+    assert refused.value.reason in {Fault.NOT_YET_VALID, Fault.ISSUED_LATER}
+
+
+@pytest.mark.parametrize("skew_s", [1.0, 300.0, 3600.0])
+def test_an_end_is_an_end(skew_s: float) -> None:
+    """However far clocks may be apart, no token lives for a second longer than it says."""
+    rules = RULES._replace(clock_skew_s=skew_s)
+    assert ALICE.issuer == seen(signed(NOW_S), NOW_S + 899, rules).issuer
+    with pytest.raises(ExpiredToken):
+        seen(signed(NOW_S), NOW_S + 900, rules)
+
+
+def test_epochs() -> None:
+    """Any other rules have another epoch, wherever their parts begin and end."""
+    rules = [
+        RULES,
+        RULES._replace(audience=AUDIENCE + "1"),
+        RULES._replace(max_lifetime_s=1.0),
+        RULES._replace(clock_skew_s=1.0),
+        Rules(f'{AUDIENCE}",1', DAY_S),
+        Rules("", 11.0, 1.0),
+        Rules("", 1.0, 11.0),
+    ]
+    assert len({each.epoch() for each in rules}) == len(rules)
+    assert {len(each.epoch()) for each in rules} == {32}
+    assert RULES.epoch() == Rules(AUDIENCE, DAY_S).epoch()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import time
 
-from gateway.identity.did_token import inspect
+from gateway.identity.did_token import Rules, inspect
 from gateway.identity.magic import SignatureChecker
 from gateway.identity.minting import mint, signer
 from tests.fakes.tokens import ALICE, AUDIENCE, BOB
@@ -12,14 +12,16 @@ def test_minted_tokens_are_good() -> None:
     """A minted token passes every check that needs no directory."""
     now_s = time.time()
     token = mint(ALICE, AUDIENCE, now_s, 60)
-    claim = inspect(token, AUDIENCE, now_s, 60)
+    claim = inspect(token, Rules(AUDIENCE, 60), now_s)
     assert (ALICE.issuer, int(now_s) + 60) == (claim.issuer, claim.expires_at_s)
     SignatureChecker("sk_test", AUDIENCE).check(token)
 
 
 def test_each_token_has_its_own_id() -> None:
     """Two tokens of one moment can be told apart."""
-    claims = [inspect(mint(ALICE, AUDIENCE, 1.8e9, 60), AUDIENCE, 1.8e9, 60) for _ in range(2)]
+    claims = [
+        inspect(mint(ALICE, AUDIENCE, 1.8e9, 60), Rules(AUDIENCE, 60), 1.8e9) for _ in range(2)
+    ]
     assert claims[0].token_id != claims[1].token_id
 
 

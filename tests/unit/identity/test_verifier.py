@@ -2,16 +2,19 @@
 
 import asyncio
 from contextlib import nullcontext
+from functools import partial
 
 import pytest
 
 from gateway.errors import ExpiredToken, InvalidToken, MagicUnavailable, StoreUnavailable
+from gateway.identity.did_token import Rules
 from gateway.identity.verifier import BAD_FOR_S, GOOD_FOR_S, DidTokenVerifier
 from gateway.messages import AuthMethod, Identity, User
 from tests.fakes.memory import FakeClock, KnowsEverybody, MemoryStore
 from tests.fakes.tokens import ALICE, AUDIENCE, BOB, signed
 
 SERVER_KEY = b"k" * 32
+RULES = Rules(AUDIENCE, 86_400)
 
 
 class Checker:
@@ -20,9 +23,12 @@ class Checker:
     def __init__(self) -> None:
         self.refusal: InvalidToken | None = None
         self.checked = 0
+        self.skew_s = 0.0
+        """As it was told last."""
 
-    def __call__(self, _token: str) -> None:
+    def __call__(self, _token: str, clock_skew_s: float) -> None:
         self.checked += 1
+        self.skew_s = clock_skew_s
         if self.refusal is not None:
             raise self.refusal
 
@@ -57,19 +63,21 @@ class Gateways:
     ) -> None:
         self._clock, self._store = clock, store
         self._checker, self._directory = checker, directory
+        self.early: list[None] = []
+        """One for each token that came early."""
 
     def another(
-        self, *, audience: str = AUDIENCE, server_key: bytes = SERVER_KEY, capacity: int = 100
+        self, *, rules: Rules = RULES, server_key: bytes = SERVER_KEY, capacity: int = 100
     ) -> DidTokenVerifier:
         return DidTokenVerifier(
             self._checker,
             self._directory,
             self._store,
-            audience=audience,
-            max_lifetime_s=86_400,
+            rules=rules,
             server_key=server_key,
             capacity=capacity,
             clock=self._clock,
+            on_early=partial(self.early.append, None),
         )
 
 
@@ -188,22 +196,66 @@ async def test_expiry_found_by_the_check_is_not_remembered(
     assert store.values == {}
 
 
-@pytest.mark.parametrize(
-    "maker",
-    [
-        pytest.param({"server_key": b"x" * 32}, id="of-another-server-key"),
-        pytest.param({"audience": "did:magic:another"}, id="for-another-audience"),
-    ],
-)
+OTHER_RULES = [
+    pytest.param(RULES._replace(audience="did:magic:another"), id="another-audience"),
+    pytest.param(RULES._replace(max_lifetime_s=3600), id="another-ceiling"),
+    pytest.param(RULES._replace(clock_skew_s=10), id="another-skew"),
+]
+
+
 async def test_verdicts_of_strangers_are_ignored(
-    maker: dict[str, str | bytes], gateways: Gateways, clock: FakeClock, checker: Checker
+    gateways: Gateways, clock: FakeClock, checker: Checker
 ) -> None:
-    """A verdict that was not sealed with our key for our audience leads to a check."""
-    verifier = gateways.another(**maker)  # type: ignore[arg-type]  # of two kinds, see above
-    await verifier.verify(signed(clock(), aud=maker.get("audience", AUDIENCE)))
+    """A verdict that was not sealed with our key leads to a check."""
+    await gateways.another(server_key=b"x" * 32).verify(signed(clock()))
     checker.refusal = InvalidToken("no")
     with pytest.raises(InvalidToken, match="no"):
         await gateways.another().verify(signed(clock()))
+
+
+@pytest.mark.parametrize("rules", OTHER_RULES)
+@pytest.mark.parametrize("is_good", [True, False])
+async def test_verdicts_by_other_rules_are_not_found(
+    rules: Rules, *, is_good: bool, gateways: Gateways, clock: FakeClock, checker: Checker
+) -> None:
+    """A config that judges otherwise judges anew, good tokens and bad ones, here and elsewhere."""
+    token = signed(clock(), aud=rules.audience)
+    ours = signed(clock())
+    checker.refusal = None if is_good else InvalidToken("no")
+    for verifier, sent in ((gateways.another(), ours), (gateways.another(rules=rules), token)):
+        with nullcontext() if is_good else pytest.raises(InvalidToken, match="no"):
+            await verifier.verify(sent)
+    assert checker.checked == 2
+
+
+async def test_a_verdict_under_the_key_of_other_rules(
+    gateways: Gateways, clock: FakeClock, store: MemoryStore, checker: Checker
+) -> None:
+    """Moved to where it would be looked for, it is not believed either."""
+    await gateways.another(rules=RULES._replace(clock_skew_s=10)).verify(signed(clock()))
+    [moved] = store.values.values()
+    store.values = _Everywhere(moved)
+    checker.refusal = InvalidToken("no")
+    with pytest.raises(InvalidToken, match="no"):
+        await gateways.another().verify(signed(clock()))
+
+
+async def test_the_check_is_told_the_skew(
+    gateways: Gateways, clock: FakeClock, checker: Checker
+) -> None:
+    """magic-admin gives the same grace as the checks before it."""
+    await gateways.another(rules=RULES._replace(clock_skew_s=17)).verify(signed(clock()))
+    assert checker.skew_s == 17
+
+
+async def test_early_tokens_are_counted(gateways: Gateways, clock: FakeClock) -> None:
+    """Once for each token whose iat lies ahead: the operator learns that clocks differ."""
+    verifier = gateways.another()
+    await verifier.verify(signed(clock()))
+    assert gateways.early == []
+    for _ in range(2):
+        await verifier.verify(signed(clock(), iat=int(clock()) + 2))
+    assert gateways.early == [None]
 
 
 async def test_planted_verdicts_are_ignored(
@@ -251,8 +303,7 @@ async def test_unknown_issuer(clock: FakeClock, store: MemoryStore, checker: Che
         checker,
         Nobody(),
         store,
-        audience=AUDIENCE,
-        max_lifetime_s=900,
+        rules=RULES,
         server_key=SERVER_KEY,
         clock=clock,
     )
@@ -269,8 +320,7 @@ async def test_directory_out_of_reach(
         checker,
         Nobody(error()),
         store,
-        audience=AUDIENCE,
-        max_lifetime_s=900,
+        rules=RULES,
         server_key=SERVER_KEY,
         clock=clock,
     )
