@@ -5,29 +5,26 @@ Here is what a process opens once; what follows from the config is in `gateway.g
 """
 
 import asyncio
-import contextlib
 import os
 import secrets
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
 
-from gateway import generation, wiring
+from gateway import generation, stores, wiring
 from gateway.admin import listener
 from gateway.admin.app import State
+from gateway.background import background
 from gateway.config.changes import needs_restart
 from gateway.config.schema import Settings
 from gateway.errors import GatewayError, NotReached, StartError, StoreUnavailable
 from gateway.generation import Generation, Magic, Process
 from gateway.identity.development import DEVELOPMENT_AUDIENCE, DevelopmentMagic
 from gateway.identity.magic import MAGIC_API_URL, MagicApi, SignatureChecker, require_coincurve
-from gateway.ports import Store
 from gateway.proxy import listen, tls
 from gateway.proxy.activation import take
 from gateway.proxy.connect import Resolver
@@ -41,9 +38,6 @@ from gateway.proxy.tunnels import Tunnels
 from gateway.ratelimit.local import LocalLimiter
 from gateway.sessions import redis as sessions
 from gateway.store.bus import StoreBus
-from gateway.store.connect import connect
-from gateway.store.embedded import EmbeddedServer
-from gateway.store.redis import RedisStore
 from gateway.telemetry import snapshot
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.snapshot import Snapshot
@@ -198,18 +192,20 @@ async def running(
     given = given or alone()
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(_store(settings, given.store_url))
+        url = await stack.enter_async_context(stores.store_url(settings, given.store_url))
+        store = await stack.enter_async_context(stores.store_at(url, settings))
         magic = await stack.enter_async_context(_magic(settings, given))
         deadlines = Deadlines(loop, _FIRST_SWEEP_S)
         stack.callback(deadlines.close)
         shared = Shared(loop, deadlines, Outbox(loop), Tally(), Resolver(loop))
         tunnels = Tunnels(loop, time.time, shared.tally)
-        bus = StoreBus(store)
+        bus = StoreBus(store, shared.tally.add)
         process = Process(shared, store, magic, LocalLimiter(), given.made_up_key, tunnels, bus)
         watching = tunnels.watch(partial(sessions.ended, store))
-        await stack.enter_async_context(_background(watching))
+        await stack.enter_async_context(background(watching))
         log = await stack.enter_async_context(_access_log(log_fd, shared.tally))
         gateway = await _first(settings, process, log)
+        await stack.enter_async_context(stores.hearing(url, settings, bus))
         listening: list[socket.socket] = []
         stack.callback(close_all, listening)
         stack.push_async_callback(gateway.aclose)
@@ -218,7 +214,7 @@ async def running(
         stack.push_async_callback(gateway.drain)  # while it still says that it is not ready
         listening += bind_all(settings) if given.sockets is None else given.sockets
         await gateway.listen(listening)
-        await stack.enter_async_context(_background(gateway.look_after_files()))
+        await stack.enter_async_context(background(gateway.look_after_files()))
         yield gateway
 
 
@@ -252,54 +248,6 @@ def close_all(sockets: Iterable[socket.socket]) -> None:
     """Close what `bind_all` has opened."""
     for sock in sockets:
         listen.close(sock)
-
-
-@asynccontextmanager
-async def _background(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
-    """Work that goes on beside the rest, until the end."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-# --- the store ---------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def _store(settings: Settings, embedded_url: str | None) -> AsyncIterator[Store]:
-    """The store; for ``embedded://`` together with its server, unless that runs already."""
-    async with AsyncExitStack() as stack:
-        if embedded_url is None:
-            embedded_url = await stack.enter_async_context(embedded(settings))
-        url = embedded_url or settings.redis.url.get_secret_value()
-        timeout_s = settings.redis.timeout_s
-        store = RedisStore(connect(url, timeout_s), settings.redis.prefix, timeout_s)
-        stack.push_async_callback(store.aclose)
-        yield store
-
-
-@asynccontextmanager
-async def embedded(settings: Settings) -> AsyncIterator[str | None]:
-    """The URL of a server that runs until the context ends, where the config asks for one."""
-    url = settings.redis.url.get_secret_value()
-    if not url.startswith("embedded://"):
-        yield None
-        return
-    server = EmbeddedServer(_embedded_directory(url))
-    await server.start()
-    try:
-        yield server.url
-    finally:
-        await server.stop()
-
-
-def _embedded_directory(url: str) -> Path | None:
-    path = unquote(urlsplit(url).path)
-    return Path(path) if path else None
 
 
 # --- Magic -------------------------------------------------------------------------------------
@@ -358,7 +306,7 @@ async def _access_log(fd: int, tally: Tally) -> AsyncIterator[AccessLog]:
             log.flush()
 
     try:
-        async with _background(flush_now_and_then()):
+        async with background(flush_now_and_then()):
             yield log
     finally:
         log.flush()

@@ -1,19 +1,27 @@
-"""How long a worker that ended waits before it is started again."""
+"""How long to wait before something that ended is started again."""
 
 FIRST_S = 0.1
 LONGEST_S = 10.0
 SETTLED_S = 60.0
-"""A worker that has lived so long starts anew: what ended it was no fault of the start."""
+"""What has lived so long starts anew: what ended it was no fault of the start."""
 
 
 class Backoff:
-    """Twice as long each time, up to `LONGEST_S`."""
+    """Twice as long each time, up to ``longest_s``. The defaults are those of workers."""
 
-    def __init__(self) -> None:
-        self._next_s = FIRST_S
+    def __init__(
+        self,
+        first_s: float = FIRST_S,
+        longest_s: float = LONGEST_S,
+        settled_s: float = SETTLED_S,
+    ) -> None:
+        self._first_s = first_s
+        self._longest_s = longest_s
+        self._settled_s = settled_s
+        self._next_s = first_s
 
     def after(self, lived_s: float) -> float:
         """The wait in seconds after a life of ``lived_s``."""
-        wait_s = FIRST_S if lived_s >= SETTLED_S else self._next_s
-        self._next_s = min(wait_s * 2, LONGEST_S)
+        wait_s = self._first_s if lived_s >= self._settled_s else self._next_s
+        self._next_s = min(wait_s * 2, self._longest_s)
         return wait_s

@@ -85,9 +85,12 @@ async def opened(settings: Settings, process: Process) -> AsyncIterator[Generati
     async with AsyncExitStack() as stack:
         keys = _server_keys(settings) or (process.made_up_key,)
         lifetime_cap_s = settings.session.lifetime_s
-        sessions = RedisSessions(process.store, Sealer(keys), lifetime_cap_s=lifetime_cap_s)
+        sessions = RedisSessions(
+            process.store, Sealer(keys), lifetime_cap_s=lifetime_cap_s, bus=process.bus
+        )
         sessions.on_end = process.tunnels.end_session
         stack.callback(process.bus.on(Subject.SESSION, sessions.forget))
+        stack.callback(process.bus.on_missed(sessions.forget_all))
         directory = CachedDirectory(
             process.magic.source, process.store, metadata_ttl_s=settings.identity.metadata_ttl_s
         )

@@ -113,6 +113,13 @@ class Bus(Protocol):
     def on(self, subject: Subject, forget: Callable[[str], object]) -> Callable[[], None]:
         """Call ``forget`` with each name that is told, until what is returned is called."""
 
+    def on_missed(self, forget_all: Callable[[], object]) -> Callable[[], None]:
+        """
+        Call ``forget_all`` whenever messages may have been missed, until what is returned is.
+
+        That is so when this process begins to hear the others, for the first time or again.
+        """
+
 
 class Clock(Protocol):
     """Unix time in seconds; ``time.time`` is one."""

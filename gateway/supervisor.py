@@ -20,7 +20,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from gateway import app
+from gateway import app, stores
 from gateway.admin import listener
 from gateway.admin.app import State
 from gateway.backoff import Backoff
@@ -321,7 +321,7 @@ async def supervise(settings: Settings, config: ConfigSnapshot, file: ConfigFile
         workers = _places(settings, workers_of(settings))
         for worker in workers:
             stack.callback(worker.close)
-        store_url = await stack.enter_async_context(app.embedded(settings))
+        store_url = await stack.enter_async_context(stores.embedded(settings))
         alone = app.alone()
         orders = Orders(
             config,

@@ -54,3 +54,7 @@ class SessionCache:
         cookie = self._cookies.pop(session_key, None)
         if cookie is not None:
             del self._seen[cookie]
+
+    def drop_all(self) -> None:
+        self._seen.clear()
+        self._cookies.clear()

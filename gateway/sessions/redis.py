@@ -8,8 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from gateway.errors import SessionEnded, StoreUnavailable, TokenAlreadyUsed
+from gateway.invalidation import Subject
 from gateway.messages import AuthMethod, Identity
-from gateway.ports import Clock, Sessions, Store
+from gateway.ports import Bus, Clock, Sessions, Store
 from gateway.sessions.cache import SessionCache
 from gateway.sessions.seal import (
     NONCE_BYTES,
@@ -40,6 +41,7 @@ class RedisSessions:
         lifetime_cap_s: float | None = None,
         token_bytes: Callable[[int], bytes] = secrets.token_bytes,
         cache: SessionCache | None = None,
+        bus: Bus | None = None,
     ) -> None:
         self._store = store
         self._sealer = sealer
@@ -47,6 +49,7 @@ class RedisSessions:
         self._lifetime_cap_s = lifetime_cap_s
         self._token_bytes = token_bytes
         self._cache = SessionCache() if cache is None else cache
+        self._bus = bus
         self.on_end: Callable[[str], object] | None = None
         """Told the key of each session that is ended here, before the store is."""
         self._forgotten = 0
@@ -113,9 +116,10 @@ class RedisSessions:
 
     async def end(self, session_key: str) -> None:
         """
-        Forget the session, here and in the store. Raises `StoreUnavailable`.
+        Forget the session, here and in the store, and tell all gateways. Raises `StoreUnavailable`.
 
-        Here twice: a look-up may have come before this in the store and be answered after it.
+        Here twice: a look-up may have come before this in the store and be answered after it. The
+        others are told last: they ask the store, which must not have it any more.
         """
         self.forget(session_key)
         if self.on_end is not None:
@@ -124,11 +128,18 @@ class RedisSessions:
             await self._store.delete(session_key)
         finally:
             self.forget(session_key)
+        if self._bus is not None:
+            await self._bus.publish(Subject.SESSION, session_key)
 
     def forget(self, session_key: str) -> None:
         """Ask the store the next time, whatever a look-up that is under way will find."""
         self._forgotten += 1
         self._cache.drop(session_key)
+
+    def forget_all(self) -> None:
+        """Ask the store about every session the next time."""
+        self._forgotten += 1
+        self._cache.drop_all()
 
 
 async def ended(store: Store, session_keys: Sequence[str]) -> frozenset[str]:

@@ -1,22 +1,35 @@
 """The port `Bus`: within this process at once, and to all others by the store's pub/sub."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 
 from gateway.errors import StoreUnavailable
-from gateway.invalidation import CHANNEL, Subject, encode
+from gateway.invalidation import CHANNEL, Subject, decode, encode
 from gateway.ports import Bus, Store
 
 Forget = Callable[[str], object]
+ForgetAll = Callable[[], object]
+Count = Callable[[str, str], object]
+
+_log = logging.getLogger(__name__)
 
 
 class StoreBus:
-    """Publishes through ``store``."""
+    """
+    Publishes through ``store``; what others publish is handed to `heard` by a `Subscriber`.
 
-    def __init__(self, store: Store) -> None:
+    Whoever can publish can make gateways forget, and so ask the store once more, and nothing else:
+    no message says what is so.
+    """
+
+    def __init__(self, store: Store, count: Count = lambda _name, _label: None) -> None:
+        """``count`` is told of ``bus_messages`` by subject, and of ``bus_subscriptions``."""
         self._store = store
+        self._count = count
         self._listening: defaultdict[Subject, list[Forget]] = defaultdict(list)
+        self._wary: list[ForgetAll] = []
 
     async def publish(self, subject: Subject, name: str) -> None:
         self.tell(subject, name)
@@ -27,10 +40,35 @@ class StoreBus:
         self._listening[subject].append(forget)
         return lambda: self._listening[subject].remove(forget)
 
+    def on_missed(self, forget_all: ForgetAll) -> Callable[[], None]:
+        self._wary.append(forget_all)
+        return lambda: self._wary.remove(forget_all)
+
     def tell(self, subject: Subject, name: str) -> None:
         """Tell those who listen here."""
         for forget in tuple(self._listening[subject]):
-            forget(name)
+            try:
+                forget(name)
+            except Exception:  # noqa: BLE001 (one that fails keeps no other from hearing)
+                _log.exception("a memory could not forget")
+
+    # --- what comes from the store -------------------------------------------------------------
+
+    def heard(self, message: bytes) -> None:
+        """Tell those who listen here what somebody has published."""
+        told = decode(message)
+        self._count("bus_messages", told[0] if told else "unreadable")
+        if told is not None:
+            self.tell(*told)
+
+    def subscribed(self) -> None:
+        """From here on all is heard; what was published until now was perhaps missed."""
+        self._count("bus_subscriptions", "")
+        for forget_all in tuple(self._wary):
+            try:
+                forget_all()
+            except Exception:  # noqa: BLE001 (as above)
+                _log.exception("a memory could not forget")
 
 
 _: type[Bus] = StoreBus

@@ -21,6 +21,8 @@ FIGURES = (
     Figure("tunnels_ended", "reason", "Tunnels ended, by why"),
     Figure("upstream_retries", "upstream", "Requests sent once more"),
     Figure("upstream_ejections", "upstream", "Servers taken out because they failed"),
+    Figure("bus_messages", "subject", "Messages heard of what to forget, by kind"),
+    Figure("bus_subscriptions", "", "Times that hearing these messages began, or began again"),
     Figure("reloads", "outcome", "Config reloads, applied or refused"),
     Figure("tokens_early", "", "New DID tokens whose iat lay ahead of our clock, as far as it may"),
     Figure("access_log_dropped", "", "Lines of the access log that its reader was too slow for"),

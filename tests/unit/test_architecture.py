@@ -45,10 +45,10 @@ LINES = {
         proxy.connect proxy.health
         proxy.strictness proxy.inbox proxy.parting
         proxy.client_writer proxy.client_reader proxy.downstream
-        pages.* telemetry.* admin.* channel
+        pages.* telemetry.* admin.* channel background
     """,
     "5 composition": """
-        app descriptors generation wiring reload serve worker supervisor
+        app stores descriptors generation wiring reload serve worker supervisor
         demo sample_app cli commands.* __main__
     """,
 }

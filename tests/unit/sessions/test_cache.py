@@ -62,3 +62,13 @@ def test_a_session_can_be_forgotten() -> None:
     cache.drop("session:never-seen")
 
     assert cache.get("cookie", NOW_S) is None
+
+
+def test_all_can_be_forgotten() -> None:
+    """Where it is not known which sessions have ended."""
+    cache = SessionCache()
+    cache.put("cookie", identity("a"), NOW_S)
+
+    cache.drop_all()
+
+    assert cache.get("cookie", NOW_S) is None

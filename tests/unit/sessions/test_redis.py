@@ -9,6 +9,7 @@ from gateway.errors import SessionEnded, StoreUnavailable, TokenAlreadyUsed
 from gateway.messages import AuthMethod, Identity, User
 from gateway.sessions.redis import RedisSessions, ended
 from gateway.sessions.seal import NONCE_BYTES, Sealer, key_name
+from gateway.store.bus import StoreBus
 from tests.fakes.memory import FakeClock
 from tests.fakes.store import FakeStore
 
@@ -328,3 +329,50 @@ async def test_an_end_is_told_to_who_wants_to_know(
         await sessions.end(str(identity.session_key))
 
     assert [identity.session_key] == told
+
+
+# --- other gateways -----------------------------------------------------------------------------
+
+
+async def test_all_gateways_are_told_of_an_end_after_it_has_happened(
+    store: FakeStore, clock: FakeClock, proven: Identity
+) -> None:
+    """Who is told asks the store: told before, it could still find the session there."""
+    sessions = RedisSessions(store, Sealer([KEY]), clock, bus=StoreBus(store))
+    cookie, _ = await sessions.create(proven)
+    store.asked.clear()
+
+    await sessions.end(key_name(cookie))
+
+    assert [
+        ("delete", key_name(cookie)),
+        ("publish", f"invalidate session {key_name(cookie)}"),
+    ] == store.asked
+
+
+async def test_nobody_is_told_of_an_end_that_did_not_happen(
+    store: FakeStore, clock: FakeClock, proven: Identity
+) -> None:
+    """The store could not be reached: the caller is told so."""
+    sessions = RedisSessions(store, Sealer([KEY]), clock, bus=StoreBus(store))
+    cookie, _ = await sessions.create(proven)
+    store.is_down = True
+
+    with pytest.raises(StoreUnavailable):
+        await sessions.end(key_name(cookie))
+
+    assert "publish" not in [command for command, _ in store.asked]
+
+
+async def test_what_may_have_been_missed_is_asked_for(
+    sessions: RedisSessions, store: FakeStore, proven: Identity
+) -> None:
+    """A look-up that began before is not believed either."""
+    cookie, _ = await sessions.create(proven)
+    await sessions.find(cookie)
+    await store.delete(key_name(cookie))
+
+    sessions.forget_all()
+
+    with pytest.raises(SessionEnded):
+        await sessions.find(cookie)

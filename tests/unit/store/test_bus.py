@@ -36,3 +36,15 @@ async def test_who_has_left_hears_nothing() -> None:
     leave()
     await bus.publish(Subject.SESSION, "a")
     assert [] == heard
+
+
+async def test_memories_are_told_when_messages_may_have_been_missed() -> None:
+    """Until they leave; one that fails keeps no other from hearing."""
+    told = list[str]()
+    bus = StoreBus(MemoryStore(FakeClock()))
+    bus.on_missed(lambda: 1 / 0)
+    leave = bus.on_missed(lambda: told.append("all"))
+    bus.subscribed()
+    leave()
+    bus.subscribed()
+    assert ["all"] == told

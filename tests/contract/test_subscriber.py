@@ -1,0 +1,181 @@
+"""That what is published in one process is heard in the others, over every store."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from redis.asyncio import Redis
+
+from gateway.background import background
+from gateway.invalidation import Subject
+from gateway.store.bus import StoreBus
+from gateway.store.connect import connect
+from gateway.store.redis import RedisStore
+from gateway.store.subscriber import Subscriber
+from tests.fakes.servers import RealServer, eventually
+
+SOON_S = 5.0
+
+
+class Listener:
+    """A process that writes down what it hears."""
+
+    def __init__(self, store: RedisStore) -> None:
+        self.bus = StoreBus(store, self.count)
+        self.names: list[str] = []
+        self.begun = 0
+        self.counts: list[str] = []
+        self.bus.on(Subject.SESSION, self.names.append)
+        self.bus.on_missed(self._begin)
+
+    def count(self, name: str, label: str) -> None:
+        self.counts.append(f"{name} {label}".rstrip())
+
+    def _begin(self) -> None:
+        self.begun += 1
+
+    async def has_begun(self, times: int = 1) -> None:
+        """Wait until it has heard so often that it is subscribed."""
+
+        async def is_so() -> bool:
+            return self.begun >= times
+
+        await eventually(is_so, within_s=SOON_S)
+
+    async def has_heard(self, *names: str) -> None:
+        async def is_so() -> bool:
+            return self.names == list(names)
+
+        await eventually(is_so, within_s=SOON_S)
+
+
+@asynccontextmanager
+async def listening(
+    client: Redis, store: RedisStore, silence_s: float = 5.0
+) -> AsyncIterator[Listener]:
+    """One that listens to the channel with the prefix of ``store``."""
+    listener = Listener(store)
+    bus = listener.bus
+    subscriber = Subscriber(client, "gw:invalidate", bus.heard, bus.subscribed, silence_s)
+    async with background(subscriber.run()):
+        yield listener
+
+
+async def test_others_hear_what_is_published(client: Redis, store: RedisStore) -> None:
+    """All of it, in order, those who have nothing to do with the publisher's memory too."""
+    async with listening(client, store) as listener:
+        await listener.has_begun()
+        other = StoreBus(store)
+        for name in ("session:a", "session:b"):
+            await other.publish(Subject.SESSION, name)
+        await other.publish(Subject.USER, "did:ethr:0x1")
+
+        await listener.has_heard("session:a", "session:b")
+
+
+async def test_what_nobody_can_read_is_passed_over(client: Redis, store: RedisStore) -> None:
+    """Of a later version, or a stranger's: it is counted, and what comes after it is heard."""
+    async with listening(client, store) as listener:
+        await listener.has_begun()
+        for message in (b"", b"\xff", b"session", b"session ", b"sudo session:a"):
+            await client.publish("gw:invalidate", message)
+        await StoreBus(store).publish(Subject.SESSION, "session:a")
+
+        await listener.has_heard("session:a")
+    assert 5 == listener.counts.count("bus_messages unreadable")
+    assert 1 == listener.counts.count("bus_messages session")
+
+
+async def test_other_channels_are_not_heard(client: Redis, store: RedisStore) -> None:
+    """Gateways with another prefix have memories of their own."""
+    async with listening(client, store) as listener:
+        await listener.has_begun()
+        await client.publish("invalidate", b"session session:theirs")
+        await StoreBus(store).publish(Subject.SESSION, "session:ours")
+
+        await listener.has_heard("session:ours")
+
+
+async def test_many_messages_do_not_hold_up_the_loop(
+    real_client: Redis, real_store: RedisStore
+) -> None:
+    """Others have their turns while a flood is read."""
+    async with listening(real_client, real_store) as listener:
+        await listener.has_begun()
+        pipe = real_client.pipeline(transaction=False)
+        for number in range(5000):
+            pipe.publish("gw:invalidate", b"session session:%d" % number)
+        turns = 0
+        sending = asyncio.ensure_future(pipe.execute())
+        async with asyncio.timeout(SOON_S):
+            while len(listener.names) < 5000:
+                await asyncio.sleep(0)
+                turns += 1
+        await sending
+    assert turns > 5000 / 64
+
+
+async def test_a_memory_that_fails_keeps_no_other_from_hearing(
+    client: Redis, store: RedisStore
+) -> None:
+    """Nor does it end the hearing."""
+    async with listening(client, store) as listener:
+        listener.bus.on(Subject.USER, lambda _: 1 / 0)
+        heard: list[str] = []
+        listener.bus.on(Subject.USER, heard.append)
+        await listener.has_begun()
+        await StoreBus(store).publish(Subject.USER, "did:ethr:0x1")
+        await StoreBus(store).publish(Subject.SESSION, "session:a")
+
+        await listener.has_heard("session:a")
+    assert ["did:ethr:0x1"] == heard
+
+
+# --- a connection that breaks --------------------------------------------------------------------
+
+
+async def test_a_connection_that_is_cut_is_made_again(
+    real_client: Redis, real_store: RedisStore
+) -> None:
+    """All memories are told, as what was published meanwhile was not heard."""
+    async with listening(real_client, real_store) as listener:
+        await listener.has_begun()
+        await real_client.client_kill_filter(_type="pubsub")
+        await listener.has_begun(2)
+        await StoreBus(real_store).publish(Subject.SESSION, "session:after")
+
+        await listener.has_heard("session:after")
+
+
+async def test_a_server_that_comes_back_is_heard_again(mortal_server: RealServer) -> None:
+    """However long it was away; nothing raises out of the wait."""
+    client = connect(mortal_server.url, 0.5)
+    store = RedisStore(connect(mortal_server.url, 0.5), "gw:", 0.5)
+    mortal_server.kill()
+    async with listening(client, store) as listener:
+        await asyncio.sleep(0.3)
+        assert 0 == listener.begun
+        mortal_server.start()
+        await listener.has_begun()
+        mortal_server.restart()
+        await listener.has_begun(2)
+    await store.aclose()
+    await client.aclose()
+
+
+async def test_a_connection_that_is_dead_and_looks_idle_is_found_out(
+    mortal_server: RealServer,
+) -> None:
+    """A router that forgot it sends no word: whoever is silent is asked, and left if still so."""
+    client = connect(mortal_server.url, 0.2)
+    store = RedisStore(connect(mortal_server.url, 0.2), "gw:", 0.2)
+    async with listening(client, store, silence_s=0.1) as listener:
+        await listener.has_begun()
+        await asyncio.sleep(0.5)
+        assert 1 == listener.begun  # it answers when it is asked
+        mortal_server.pause()
+        await asyncio.sleep(0.4)
+        mortal_server.resume()
+        await listener.has_begun(2)
+    await store.aclose()
+    await client.aclose()
