@@ -35,6 +35,8 @@ class Refusal(GatewayError):
     """A request that goes no further. Abstract: raise one of its kinds."""
 
     reason: str
+    login_url: str = ""
+    """Where to sign in, told to programs beside a 401; empty where there is no such page."""
 
     def __init__(self, reason: str = "") -> None:
         if type(self) not in ANSWERS:
@@ -122,6 +124,14 @@ class RateLimited(Refusal):
 
 class Unauthenticated(Refusal):
     """The route wants a proven identity and the request carries no credential."""
+
+
+class SignInFirst(Refusal):
+    """Like `unauthenticated` or `session_ended`, for a person who navigates: the login page."""
+
+    def __init__(self, reason: str = "", location: str = "/") -> None:
+        super().__init__(reason)
+        self.location = location
 
 
 class InvalidToken(Refusal):
@@ -225,6 +235,7 @@ ANSWERS: dict[type[Refusal], Answer] = {
     MethodNotAllowed:     Answer(_S.METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed here", "RFC 9110 §15.5.6"),
     RateLimited:          Answer(_S.TOO_MANY_REQUESTS, "rate_limited", "Too many requests", "RFC 6585 §4"),
     Unauthenticated:      Answer(_S.UNAUTHORIZED, "unauthenticated", "Sign in first", "RFC 9110 §15.5.2"),
+    SignInFirst:          Answer(_S.FOUND, "sign_in_first", "Sign in first", "RFC 9110 §15.4.3"),
     InvalidToken:         Answer(_S.UNAUTHORIZED, "invalid_token", "The token is not valid", "RFC 6750 §3.1"),
     ExpiredToken:         Answer(_S.UNAUTHORIZED, "expired_token", "The token has expired", "RFC 6750 §3.1"),
     SessionEnded:         Answer(_S.UNAUTHORIZED, "session_ended", "The session has ended", "RFC 9110 §15.5.2"),

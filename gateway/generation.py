@@ -185,6 +185,7 @@ def _pipeline(
         public_origin=server.public_url,
         client_ip=ClientIp(server.client_ip),
         trusted_proxies=server.trusted_proxies,
+        login=compiled.login_page(settings),
     )
 
 

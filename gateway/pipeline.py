@@ -22,7 +22,8 @@ from gateway.client_ip import (
     said_scheme,
 )
 from gateway.destination import Destinations
-from gateway.errors import RateLimited, UnsupportedUpgrade
+from gateway.errors import RateLimited, Refusal, UnsupportedUpgrade
+from gateway.login import LoginPage
 from gateway.messages import (
     Caller,
     IPNetwork,
@@ -50,6 +51,8 @@ class Pipeline:
     public_origin: str
     client_ip: ClientIp
     trusted_proxies: tuple[IPNetwork, ...]
+    login: LoginPage | None = None
+    """None where there is no login page: whoever is nobody is answered 401."""
     _public_scheme: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,7 +72,12 @@ class Pipeline:
         await self._spend(route, client)
         if head.upgrade and head.upgrade not in route.upgrades:
             raise UnsupportedUpgrade("the route does not list it")
-        identity = await self.authentication.prove(head, route)
+        try:
+            identity = await self.authentication.prove(head, route)
+        except Refusal as refusal:
+            if self.login is None:
+                raise
+            raise self.login.instead_of(refusal, head, route, target) from None
         if identity is not None:
             journey.issuer, journey.auth_method = identity.user.issuer, identity.method
             if head.upgrade:

@@ -9,12 +9,15 @@ from gateway.errors import (
     InvalidToken,
     RateLimited,
     Refusal,
+    SignInFirst,
     Unavailable,
     WrongWebSocketVersion,
 )
 from gateway.messages import LimitState, Reply
 
 _UNAUTHORIZED = 401
+_DECIDED_BY = "Accept, Authorization, Cookie, Sec-Fetch-Mode, X-Requested-With"
+"""Whether somebody without a session is led to the login page; see `gateway.login`."""
 _WEBSOCKET_VERSION = (
     ("Sec-WebSocket-Version", "13"),  # RFC 6455 section 4.4
     ("Connection", "Upgrade"),
@@ -29,16 +32,17 @@ def problem(refusal: Refusal, request_id: str) -> tuple[str, Reply]:
     ``code`` is stable and made for programs; ``request_id`` leads to the log line that says why.
     """
     answer = ANSWERS[type(refusal)]
-    body = orjson.dumps(
-        {
-            "type": "about:blank",
-            "title": answer.title,
-            "status": answer.status.value,
-            "code": answer.code,
-            "request_id": request_id,
-        }
-    )
-    return answer.code, Reply(answer.status.value, _fields(refusal, answer.status.value), body)
+    document = {
+        "type": "about:blank",
+        "title": answer.title,
+        "status": answer.status.value,
+        "code": answer.code,
+        "request_id": request_id,
+    }
+    if refusal.login_url:
+        document["login_url"] = refusal.login_url
+    fields = _fields(refusal, answer.status.value)
+    return answer.code, Reply(answer.status.value, fields, orjson.dumps(document))
 
 
 def _fields(refusal: Refusal, status: int) -> tuple[tuple[str, str], ...]:
@@ -51,6 +55,8 @@ def _fields(refusal: Refusal, status: int) -> tuple[tuple[str, str], ...]:
             fields += rate_limit_fields(state)
         case Unavailable(retry_after_s=seconds):
             fields += (("Retry-After", str(ceil(seconds))),)  # RFC 9110 section 10.2.3
+        case SignInFirst(location=location):
+            fields += (("Location", location), ("Vary", _DECIDED_BY))
         case InvalidToken():
             # RFC 6750 section 3: an error is named only where a token was sent.
             fields += (("WWW-Authenticate", 'Bearer error="invalid_token"'),)
@@ -58,6 +64,8 @@ def _fields(refusal: Refusal, status: int) -> tuple[tuple[str, str], ...]:
             fields += _WEBSOCKET_VERSION
         case _ if status == _UNAUTHORIZED:
             fields += (("WWW-Authenticate", "Bearer"),)  # RFC 9110 section 15.5.2 demands one
+    if refusal.login_url:
+        fields += (("Vary", _DECIDED_BY),)
     return fields
 
 

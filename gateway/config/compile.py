@@ -1,9 +1,11 @@
-"""Settings to the routes that the journey knows."""
+"""Settings to what the journey knows: routes, limits, the login page."""
 
 from typing import NamedTuple
 
 from gateway.config.schema import LimitSettings, RouteSettings, Settings, UpstreamSettings
+from gateway.login import LoginPage
 from gateway.messages import Limit, Route, UpstreamTimeouts
+from gateway.return_to import ReturnTo
 
 _DEFAULT = "default"
 
@@ -13,6 +15,20 @@ def routes(settings: Settings) -> tuple[Route, ...]:
     limits = {name: limit(name, entry) for name, entry in settings.limits.items()}
     apps = {name: _app(entry) for name, entry in settings.upstreams.items()}
     return tuple(_route(entry, limits, apps[entry.upstream]) for entry in settings.routes)
+
+
+def login_page(settings: Settings) -> LoginPage | None:
+    """The page that people are sent to; None where there is none that could work."""
+    magic, server = settings.magic, settings.server
+    if not settings.login.enabled or not (magic.publishable_key or magic.mode == "development"):
+        return None
+    return LoginPage(server.public_url, server.prefix, return_to(settings))
+
+
+def return_to(settings: Settings) -> ReturnTo:
+    """Where people may be led once they have signed in."""
+    server = settings.server
+    return ReturnTo(server.public_url, server.prefix, settings.login.return_to_hosts)
 
 
 class _App(NamedTuple):

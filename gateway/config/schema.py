@@ -23,6 +23,7 @@ from gateway.config.addresses import (
     ServerAddress,
 )
 from gateway.config.draft import Draft, with_defaults
+from gateway.config.login import LoginSettings
 from gateway.config.names import CookieName, HeaderName, KeyPrefix, Method, Name, UpgradeToken
 from gateway.config.paths import Path, PathStart, Prefix, RoutePath
 from gateway.config.places import ListenPlace
@@ -373,6 +374,8 @@ class Settings(Section):
     """Who stays signed in, and for how long."""
     identity: IdentitySettings = IdentitySettings()
     """What is known of a caller, and what the app is told."""
+    login: LoginSettings = LoginSettings()
+    """Where people sign in."""
     limits: Mapping[Name, LimitSettings] = {}
     """Rate limits by name; `default` is for every route that names none."""
     upstreams: Mapping[Name, UpstreamSettings] = {}

@@ -28,7 +28,9 @@ server:
   max: {max}
 admin: {admin}
 redis: {{url: "{redis}", timeout: {redis_timeout}}}
-magic: {{mode: live, secret_key: {secret_key}, api_url: "{magic}", timeout: 1s}}
+magic:
+  {{mode: live, secret_key: {secret_key}, publishable_key: {publishable_key}, api_url: "{magic}",
+    timeout: 1s}}
 session: {{keys: ["{session_key}"]}}
 identity: {{max_token_lifetime: 1d}}
 limits:
@@ -63,6 +65,7 @@ DEFAULTS = {
     "more_server": "",
     "admin": "null",
     "workers": "1",
+    "publishable_key": "",
     "redis_timeout": "250ms",
     "client_ip": "peer",
     "trusted_proxies": "[]",

@@ -19,14 +19,17 @@ from gateway.errors import (
     NoRoute,
     RateLimited,
     Refusal,
+    SignInFirst,
     StoreUnavailable,
     Unauthenticated,
     UnsupportedMethod,
     UnsupportedUpgrade,
 )
+from gateway.login import LoginPage
 from gateway.messages import Auth, Identity, Journey, Limit, Outbound, Reply, RequestHead, Route
 from gateway.pipeline import Pipeline
 from gateway.proxy.headers import IdentityNames, RequestFields
+from gateway.return_to import ReturnTo
 from gateway.routing import RouteTable
 from tests.fakes.heads import request_head
 from tests.fakes.ports import (
@@ -322,6 +325,19 @@ async def test_an_app_reads_an_issuer_only_if_there_is_one(
         return
     assert [ISSUER] * (outbound.identity is not None) == told(outbound, "X-User-Issuer")
     assert b"evil" not in outbound.fields
+
+
+async def test_who_navigates_is_led_to_the_login_page() -> None:
+    """A person gets a page, a program gets a 401, and where there is no page both do."""
+    login = LoginPage(f"https://{HOST}", "/_gateway", ReturnTo(f"https://{HOST}", "/_gateway"))
+    without, _ = house(PRIVATE)
+    pipeline = replace(without, login=login)
+    navigating = ("Sec-Fetch-Mode", "navigate")
+    with pytest.raises(SignInFirst) as refusal:
+        await admitted(request_head(navigating, target="/x?y"), pipeline)
+    assert "/_gateway/login?return_to=/x%3Fy" == refusal.value.location
+    assert "Unauthenticated" == await outcome(request_head(), pipeline)
+    assert "Unauthenticated" == await outcome(request_head(navigating), without)
 
 
 # --- may they -------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from gateway.errors import (
     RateLimited,
     Refusal,
     SessionEnded,
+    SignInFirst,
     StoreUnavailable,
     Unauthenticated,
     Unavailable,
@@ -153,6 +154,24 @@ def test_a_429_tells_where_the_caller_stands() -> None:
     """The answer to a used-up limit carries all fields about it."""
     _, reply = problem(RateLimited(state()), "req-1")
     assert set(rate_limit_fields(state())) <= set(reply.fields)
+
+
+def test_who_navigates_is_led_to_the_login_page() -> None:
+    """A redirect that no cache keeps, and that depends on what it was decided by."""
+    _, reply = problem(SignInFirst("because", "/_gateway/login?return_to=/x"), "req-1")
+    fields = dict(reply.fields)
+    assert (302, "/_gateway/login?return_to=/x") == (reply.status, fields["Location"])
+    assert {"Accept", "Sec-Fetch-Mode"} <= set(fields["Vary"].split(", "))
+
+
+def test_who_fetches_is_told_of_the_login_page() -> None:
+    """In the document, as a script could do nothing with a redirect to a page."""
+    refusal = SessionEnded("because")
+    refusal.login_url = "https://app.example.com/_gateway/login"
+    _, reply = problem(refusal, "req-1")
+    assert refusal.login_url == body(reply)["login_url"]
+    assert (401, False) == (reply.status, "Location" in dict(reply.fields))
+    assert {"Accept", "Sec-Fetch-Mode"} <= set(dict(reply.fields)["Vary"].split(", "))
 
 
 def test_an_old_websocket_is_told_which_version_there_is() -> None:

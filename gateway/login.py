@@ -1,0 +1,63 @@
+"""Who is sent to the login page: people who navigate, never programs that fetch."""
+
+from http import HTTPStatus
+from urllib.parse import quote
+
+from gateway.errors import ANSWERS, Refusal, SignInFirst
+from gateway.messages import RequestHead, Route, Target
+from gateway.return_to import ReturnTo
+
+_PAGES = frozenset({"text/html", "application/xhtml+xml"})
+
+
+class LoginPage:
+    """The login page of one config, for those who would be answered 401."""
+
+    def __init__(self, public_origin: str, prefix: str, return_to: ReturnTo) -> None:
+        self._path = f"{prefix}/login"
+        self._url = public_origin + self._path
+        self._return_to = return_to
+
+    def instead_of(
+        self, refusal: Refusal, head: RequestHead, route: Route, target: Target
+    ) -> Refusal:
+        """
+        What to refuse ``head`` with where nobody was proven and ``refusal`` says why.
+
+        A person who navigates gets `SignInFirst`, which leads back to ``target`` in the end. A
+        script could do nothing with a page of another kind: it hears where the login page is.
+        """
+        if ANSWERS[type(refusal)].status is not HTTPStatus.UNAUTHORIZED:
+            return refusal
+        back = self._return_to.checked(target.wire)
+        if is_navigation(head) and not (route.is_internal and back == "/"):
+            code = ANSWERS[type(refusal)].code
+            reason = f"{code}: {refusal.reason}" if refusal.reason else code
+            return SignInFirst(reason, f"{self._path}?return_to={quote(back)}")
+        refusal.login_url = self._url
+        return refusal
+
+
+def is_navigation(head: RequestHead) -> bool:
+    """
+    Whether a person waits for a page.
+
+    Browsers say so in ``Sec-Fetch-Mode`` (W3C Fetch Metadata); older ones ask for HTML first, and
+    so did scripts that named themselves in ``X-Requested-With``. Whoever sends a bearer token is a
+    program.
+    """
+    if head.method not in ("GET", "HEAD") or head.upgrade:
+        return False
+    if any(_is_bearer(field) for field in head.headers.getall("Authorization", ())):
+        return False
+    modes = head.headers.getall("Sec-Fetch-Mode", None)
+    if modes is not None:
+        return modes == ["navigate"]
+    if "X-Requested-With" in head.headers:
+        return False
+    first = head.headers.get("Accept", "").partition(",")[0].partition(";")[0]
+    return first.strip().lower() in _PAGES
+
+
+def _is_bearer(authorization: str) -> bool:
+    return authorization.lstrip()[:6].lower() == "bearer"

@@ -1,0 +1,56 @@
+"""The settings of the login pages, and what becomes of them."""
+
+from collections.abc import Callable
+
+import pytest
+
+from gateway.config.compile import login_page, return_to
+from gateway.config.schema import Settings
+
+Read = Callable[..., Settings]
+Complain = Callable[..., list[str]]
+
+LIVE = "magic: {secret_key: sk_live_1234567890, publishable_key: pk_live_1}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(LIVE, True, id="live"),
+        pytest.param(LIVE + "login: {enabled: false}", False, id="switched-off"),
+        pytest.param("magic: {secret_key: sk_live_1234567890}", False, id="no-publishable-key"),
+        pytest.param(
+            "server: {public_url: 'http://localhost:8080'}\nmagic: {mode: development}",
+            True,
+            id="development",
+        ),
+    ],
+)
+def test_a_login_page_that_can_work(read: Read, text: str, expected: bool) -> None:
+    """Nobody is sent to a page that could not sign them in."""
+    assert expected == (login_page(read(text)) is not None)
+
+
+@pytest.mark.parametrize(
+    ("written", "place", "expected"),
+    [
+        pytest.param("Shop.Example.com", "https://shop.example.com/x", True, id="lower-case"),
+        pytest.param("'a.example:8443'", "https://a.example:8443/x", True, id="a-port"),
+        pytest.param("'a.example:443'", "https://a.example/x", True, id="the-usual-port"),
+        pytest.param("a.example", "https://b.example/x", False, id="another"),
+        pytest.param("a.example", "http://a.example/x", False, id="another-scheme"),
+    ],
+)
+def test_listed_hosts(read: Read, written: str, place: str, expected: bool) -> None:
+    """They are spelled as browsers spell them, whoever wrote the file."""
+    settings = read(f"login: {{return_to_hosts: [{written}]}}")
+    assert expected == (return_to(settings).checked(place) == place)
+
+
+@pytest.mark.parametrize(
+    "written", ["'*.example.com'", "'https://a.example'", "a.example/x", "a@b", "'a:b'", "''"]
+)
+def test_what_is_no_host(complaints: Complain, written: str) -> None:
+    """A pattern, a URL or a path would be a promise that is not kept."""
+    (problem,) = complaints(f"login: {{return_to_hosts: [{written}]}}")
+    assert "expected a host such as shop.example.com" in problem
