@@ -64,6 +64,10 @@ class AmbiguousCredentials(Refusal):
     """Two credentials of one kind: whoever picks one of them picks for an attacker."""
 
 
+class ConflictingCredentials(Refusal):
+    """Two credentials that are both good, of different people or programs."""
+
+
 class RequestTimeout(Refusal):
     """The client took too long to send the head or the next part of the body."""
 
@@ -140,6 +144,10 @@ class InvalidToken(Refusal):
 
 class ExpiredToken(InvalidToken):
     """The bearer token did prove somebody, but its time is over."""
+
+
+class CredentialNotAccepted(Refusal):
+    """A credential of a kind that the route does not take, see `accept`; it was not looked at."""
 
 
 class TokenAlreadyUsed(Refusal):
@@ -222,6 +230,7 @@ ANSWERS: dict[type[Refusal], Answer] = {
     BadTarget:            Answer(_S.BAD_REQUEST, "bad_target", "Malformed or ambiguous request target", "RFC 9112 §3.2"),
     BadHost:              Answer(_S.BAD_REQUEST, "bad_host", "Missing or wrong Host", "RFC 9112 §3.2"),
     AmbiguousCredentials: Answer(_S.BAD_REQUEST, "ambiguous_credentials", "More than one credential of a kind", "RFC 6750 §2"),
+    ConflictingCredentials: Answer(_S.BAD_REQUEST, "conflicting_credentials", "Credentials of different people", "RFC 9110 §15.5.1"),
     RequestTimeout:       Answer(_S.REQUEST_TIMEOUT, "request_timeout", "The request took too long to arrive", "RFC 9110 §15.5.9"),
     BodyTooLarge:         Answer(_S.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body is too large", "RFC 9110 §15.5.14"),
     HeadTooLarge:         Answer(_S.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "The header section is too large", "RFC 6585 §5"),
@@ -239,6 +248,7 @@ ANSWERS: dict[type[Refusal], Answer] = {
     InvalidToken:         Answer(_S.UNAUTHORIZED, "invalid_token", "The token is not valid", "RFC 6750 §3.1"),
     ExpiredToken:         Answer(_S.UNAUTHORIZED, "expired_token", "The token has expired", "RFC 6750 §3.1"),
     SessionEnded:         Answer(_S.UNAUTHORIZED, "session_ended", "The session has ended", "RFC 9110 §15.5.2"),
+    CredentialNotAccepted: Answer(_S.UNAUTHORIZED, "credential_not_accepted", "Not with this kind of credential", "RFC 9110 §15.5.2"),
     TokenAlreadyUsed:     Answer(_S.CONFLICT, "token_already_used", "The token was exchanged before", "RFC 9110 §15.5.10"),
     CrossSite:            Answer(_S.FORBIDDEN, "cross_site", "Cross-site request refused", "RFC 9110 §15.5.4"),
     MustBeBearer:         Answer(_S.FORBIDDEN, "must_be_bearer", "Only a DID token can be exchanged", "RFC 9110 §15.5.4"),

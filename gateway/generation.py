@@ -19,12 +19,15 @@ from gateway.client_ip import ClientIp
 from gateway.config import compile as compiled
 from gateway.config.schema import Settings
 from gateway.destination import Destinations
+from gateway.failures import USUAL, Failures
+from gateway.identity.credentials import CredentialReader
 from gateway.identity.development import DevelopmentMagic
 from gateway.identity.did_token import Rules
 from gateway.identity.directory import CachedDirectory, Source
 from gateway.identity.magic import SignatureChecker
 from gateway.identity.verifier import DidTokenVerifier
 from gateway.invalidation import Subject
+from gateway.messages import AuthMethod
 from gateway.pages.app import PagesServer, make_app
 from gateway.pages.development import DevelopmentPages
 from gateway.pages.routes import PAGES, page_routes
@@ -168,6 +171,7 @@ def _pipeline(
 ) -> Pipeline:
     routes = compiled.routes(settings)
     default = settings.limits.get("default")
+    failed = settings.limits.get(USUAL.name)
     page_limits = (compiled.limit("default", default),) if default is not None else ()
     server = settings.server
     public_host = urlsplit(server.public_url).netloc
@@ -175,7 +179,12 @@ def _pipeline(
     return Pipeline(
         destinations=Destinations(table, public_host),
         limiter=limiter,
-        authentication=Authentication(tokens, sessions, settings.session.cookie),
+        authentication=Authentication(
+            CredentialReader(settings.session.cookie),
+            sessions,
+            {AuthMethod.DID_TOKEN: tokens},
+            Failures(limiter, time.time, compiled.limit(USUAL.name, failed) if failed else USUAL),
+        ),
         fields=RequestFields(
             _identity_names(settings),
             settings.session.cookie,

@@ -166,6 +166,8 @@ class Balance(StrEnum):
 
 
 _USUAL_TIMEOUTS = UpstreamTimeouts()
+PEOPLE = frozenset({AuthMethod.SESSION, AuthMethod.DID_TOKEN})
+"""How people prove who they are; programs get in only where a route says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,8 @@ class Route:
     """An exact path, or a prefix that ends in ``/*``."""
     upstream: str
     auth: Auth = Auth.REQUIRED
+    accept: frozenset[AuthMethod] = PEOPLE
+    """The kinds of credentials that it takes."""
     host: str | None = None
     """Lower case, without port; None for any host."""
     methods: frozenset[str] | None = None
@@ -194,6 +198,8 @@ class Route:
     """What the app is told that it does not see of the path."""
     rewrites_host: bool = False
     """Whether ``Host`` names the server, not what the client asked for."""
+    is_sign_in: bool = False
+    """Whether a session is made here: the one that the cookie names has no say beside a token."""
     is_internal: bool = False
     """Whether it leads to the gateway's own pages, which may see whose request it is."""
 

@@ -73,7 +73,7 @@ class Pipeline:
         if head.upgrade and head.upgrade not in route.upgrades:
             raise UnsupportedUpgrade("the route does not list it")
         try:
-            identity = await self.authentication.prove(head, route)
+            identity = await self.authentication.prove(head, route, client)
         except Refusal as refusal:
             if self.login is None:
                 raise

@@ -66,7 +66,7 @@ class Limiter(Protocol):
 
 
 class TokenVerifier(Protocol):
-    """Proves whose a DID token is."""
+    """Proves whose a DID token is; or an API key, or a JWT: each kind has its own."""
 
     async def verify(self, token: str) -> Identity:
         """
@@ -74,6 +74,9 @@ class TokenVerifier(Protocol):
 
         Raises `InvalidToken`, `ExpiredToken`, `StoreUnavailable` or `MagicUnavailable`.
         """
+
+    def knows(self, token: str) -> bool:
+        """Whether it has proven somebody here, not long ago: then it is no guess."""
 
 
 class Directory(Protocol):

@@ -61,6 +61,7 @@ def _route(entry: RouteSettings, limits: dict[str, Limit], app: _App) -> Route:
         path=entry.match.path,
         upstream=entry.upstream,
         auth=entry.auth,
+        accept=frozenset(entry.accept),
         host=entry.match.host,
         methods=_with_head(entry.match.methods),
         limits=tuple(limits[name] for name in named),

@@ -37,7 +37,7 @@ RESERVED_HEADERS = frozenset(
         # the caller's own credentials
         "authorization", "cookie",
         # what the gateway writes with another meaning
-        "forwarded", "via", "x-request-id",
+        "forwarded", "via", "x-auth-method", "x-request-id",
     }
 )  # fmt: skip
 """

@@ -39,7 +39,7 @@ from gateway.config.units import (
     Size,
     Workers,
 )
-from gateway.messages import Auth, Balance
+from gateway.messages import Auth, AuthMethod, Balance
 
 
 class ServerTimeouts(Section):
@@ -338,6 +338,8 @@ class RouteSettings(Section):
     """Which requests it is for."""
     auth: Auth = Auth.REQUIRED
     """required, optional, or none for a public route."""
+    accept: Annotated[tuple[AuthMethod, ...], SOME] = (AuthMethod.SESSION, AuthMethod.DID_TOKEN)
+    """Kinds of credentials: session, did-token, api-key, jwt, client-certificate."""
     limits: Annotated[tuple[Name, ...] | None, GIVEN] = None
     """Names of limits; the one named default when absent; [] for none."""
     upstream: Name

@@ -1,5 +1,5 @@
 """
-Which credential a request carries: a session cookie, a DID token, or none that is ours.
+Which credentials a request carries: session cookie, DID token, API key, JWT, or none that is ours.
 
 Nothing is proven here. What could be read in two ways is refused, never resolved.
 """
@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from multidict import CIMultiDictProxy, istr
 
-from gateway.errors import AmbiguousCredentials, InvalidToken, SessionEnded
-from gateway.messages import RequestHead
+from gateway.errors import AmbiguousCredentials, InvalidToken
+from gateway.messages import PEOPLE, AuthMethod, RequestHead
 
 _AUTHORIZATION = istr("Authorization")
 _COOKIE = istr("Cookie")
@@ -23,55 +23,101 @@ _TOKEN68 = (string.ascii_letters + string.digits + "-._~+/").encode()
 _SESSION_VALUE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _OWS = " \t"  # RFC 9110 section 5.6.3
 
+API_KEY_START = "gwk_"
+"""Of every API key: programs that look for leaked secrets find them by it."""
 
-class SessionCookie(NamedTuple):
-    """The value of our session cookie: 1 to 128 characters of base64url."""
-
-    value: str
-
-    def __repr__(self) -> str:
-        return "SessionCookie(…)"  # tracebacks must not hold it
+_DOTS_OF_A_JWT = 2  # RFC 7515 section 7.1
 
 
-class DidToken(NamedTuple):
-    """What stood after ``Bearer``: token68 (RFC 9110 section 11.2), not yet decoded."""
+class Credential(NamedTuple):
+    """Something that may prove who is asking, not yet decoded."""
 
+    method: AuthMethod
     text: str
+    """Of a session: the cookie's value, empty where it cannot be one of ours; else a token68."""
 
     def __repr__(self) -> str:
-        return "DidToken(…)"  # tracebacks must not hold it
+        return f"Credential({self.method}, …)"  # tracebacks must not hold it
 
 
-Credential = SessionCookie | DidToken
-
-
-def remembered_credential(head: RequestHead, cookie_name: str) -> Credential | None:
-    """Like `credential`, read once for fields that are repeated."""
-    memo = head.memo
-    if memo is None:
-        return credential(head.headers, cookie_name)
-    if cookie_name not in memo:
-        memo[cookie_name] = credential(head.headers, cookie_name)
-    known: Credential | None = memo[cookie_name]
-    return known
-
-
-def credential(headers: CIMultiDictProxy[str], cookie_name: str) -> Credential | None:
+class CredentialReader:
     """
-    The credential to judge the request by; a bearer token goes before the cookie.
+    Finds the credentials in a request's fields; made once for each config.
 
-    Raises `AmbiguousCredentials` for two of a kind, `InvalidToken` for ``Bearer`` without a token
-    and `SessionEnded` for a cookie that cannot be one of ours.
+    First come those that somebody has put there, then the cookie, which browsers send by
+    themselves. A bearer token is of the kind that its shape tells: API keys begin with a word of
+    their own, JWTs have two dots, which no DID token can have. A kind that the config does not know
+    is not looked for: such a token is a malformed DID token.
     """
-    fields = headers.getall(_AUTHORIZATION, None)
-    if fields is not None:
-        token = _bearer(fields)
-        if token is not None:
-            return token
-    cookies = headers.getall(_COOKIE, None)
-    if cookies is None:
-        return None
-    return _session_cookie(cookies, cookie_name)
+
+    def __init__(
+        self, cookie_name: str, kinds: frozenset[AuthMethod] = PEOPLE, api_key_header: str = ""
+    ) -> None:
+        """``api_key_header`` is the field that may hold an API key; none where it is empty."""
+        self._cookie_name = cookie_name
+        self._has_api_keys = AuthMethod.API_KEY in kinds
+        self._has_jwts = AuthMethod.JWT in kinds
+        self._api_key_header = istr(api_key_header)
+
+    def remembered(self, head: RequestHead) -> tuple[Credential, ...]:
+        """Like `read`, read once for fields that are repeated."""
+        memo = head.memo
+        if memo is None:
+            return self.read(head.headers)
+        known: tuple[Credential, ...] | None = memo.get(self)
+        if known is None:
+            known = memo[self] = self.read(head.headers)
+        return known
+
+    def read(self, headers: CIMultiDictProxy[str]) -> tuple[Credential, ...]:
+        """
+        What to judge the request by; at most one of each kind.
+
+        Raises `AmbiguousCredentials` for two of a kind, and `InvalidToken` for ``Bearer`` without a
+        token.
+        """
+        found: tuple[Credential, ...] = ()
+        fields = headers.getall(_AUTHORIZATION, None)
+        if fields is not None:
+            found = self._bearer(fields)
+        if self._api_key_header:
+            found = self._with_api_key(found, headers)
+        cookies = headers.getall(_COOKIE, None)
+        if cookies is not None:
+            found += _session_cookie(cookies, self._cookie_name)
+        return found
+
+    def _bearer(self, fields: list[str]) -> tuple[Credential, ...]:
+        if len(fields) > 1:
+            raise AmbiguousCredentials("several Authorization fields")
+        scheme = _BEARER.match(fields[0])
+        if scheme is None:
+            return ()  # Basic and the like are between the client and the app
+        rest = fields[0][scheme.end() :]
+        token = rest.lstrip(" ")
+        if token == rest or not _is_token68(token):
+            raise InvalidToken("Bearer without a token68")
+        return (Credential(self._kind_of(token), token),)
+
+    def _kind_of(self, token: str) -> AuthMethod:
+        if self._has_api_keys and token.startswith(API_KEY_START):
+            return AuthMethod.API_KEY
+        if self._has_jwts and token.count(".") == _DOTS_OF_A_JWT:
+            return AuthMethod.JWT
+        return AuthMethod.DID_TOKEN
+
+    def _with_api_key(
+        self, found: tuple[Credential, ...], headers: CIMultiDictProxy[str]
+    ) -> tuple[Credential, ...]:
+        values = headers.getall(self._api_key_header, ())
+        if not values:
+            return found
+        given = {value.strip(_OWS) for value in values}
+        given.update(text for method, text in found if method is AuthMethod.API_KEY)
+        if len(given) > 1:
+            raise AmbiguousCredentials("several API keys")
+        others = tuple(sent for sent in found if sent.method is not AuthMethod.API_KEY)
+        return (*others, Credential(AuthMethod.API_KEY, given.pop()))
 
 
 def without_cookie(cookie_field: str | bytes, name: str | bytes) -> bytes | None:
@@ -91,42 +137,28 @@ def without_cookie(cookie_field: str | bytes, name: str | bytes) -> bytes | None
     return rest if rest.strip(b" \t;") else None
 
 
-def _bearer(fields: list[str]) -> DidToken | None:
-    if len(fields) > 1:
-        raise AmbiguousCredentials("several Authorization fields")
-    scheme = _BEARER.match(fields[0])
-    if scheme is None:
-        return None  # Basic and the like are between the client and the app
-    rest = fields[0][scheme.end() :]
-    token = rest.lstrip(" ")
-    if token == rest or not _is_token68(token):
-        raise InvalidToken("Bearer without a token68")
-    return DidToken(token)
-
-
 def _is_token68(text: str) -> bool:
     """RFC 9110 section 11.2. Deleting what may occur is five times as fast as matching it."""
     body = text.rstrip("=")
     return body != "" and body.isascii() and not body.encode().translate(None, _TOKEN68)
 
 
-def _session_cookie(fields: list[str], name: str) -> SessionCookie | None:
+def _session_cookie(fields: list[str], name: str) -> tuple[Credential, ...]:
     prefix = name + "="
     if len(fields) == 1 and fields[0].startswith(prefix) and ";" not in fields[0]:
-        return _checked(fields[0][len(prefix) :])  # the usual case: nothing but our cookie
+        return _session(fields[0][len(prefix) :])  # the usual case: nothing but our cookie
     found = [value for field in fields if name in field for value in _pairs(name).findall(field)]
     if not found:
-        return None
+        return ()
     values = {value.strip(_OWS) for value in found}
     if len(values) > 1:
         raise AmbiguousCredentials("several session cookies")
-    return _checked(values.pop())
+    return _session(values.pop())
 
 
-def _checked(value: str) -> SessionCookie:
-    if _SESSION_VALUE.fullmatch(value) is None:
-        raise SessionEnded("malformed cookie")
-    return SessionCookie(value)
+def _session(value: str) -> tuple[Credential, ...]:
+    known = value if _SESSION_VALUE.fullmatch(value) else ""
+    return (Credential(AuthMethod.SESSION, known),)
 
 
 @lru_cache(maxsize=8)

@@ -84,8 +84,7 @@ class DidTokenVerifier:
         Raises `InvalidToken`, `ExpiredToken`, `StoreUnavailable` or `MagicUnavailable`.
         """
         now_s = self._clock()
-        # The epoch has a fixed length, so this is the hash of no other epoch and token.
-        digest = sha256(self._epoch + token.encode("utf-8", "surrogatepass")).digest()
+        digest = self._digest(token)
         proven = self._proven.get(digest)
         if proven is None or now_s >= proven.until_s:
             proven = await self._prove(token, digest, now_s)
@@ -98,6 +97,19 @@ class DidTokenVerifier:
         if proven.identity is None or proven.identity.user is not user:
             proven.identity = _identity(user, proven.claim)
         return proven.identity
+
+    def knows(self, token: str) -> bool:
+        """Whether somebody whom Magic knows was proven by it; not that it was just well signed."""
+        proven = self._proven.get(self._digest(token))
+        return (
+            proven is not None
+            and proven.identity is not None
+            and self._clock() < proven.claim.expires_at_s
+        )
+
+    def _digest(self, token: str) -> bytes:
+        # The epoch has a fixed length, so this is the hash of no other epoch and token.
+        return sha256(self._epoch + token.encode("utf-8", "surrogatepass")).digest()
 
     async def _prove(self, token: str, digest: bytes, now_s: float) -> _Proven:
         claim = inspect(token, self._rules, now_s)

@@ -1,6 +1,8 @@
 """The routes that lead to the gateway's own pages: ordinary ones, more specific than any other."""
 
-from gateway.messages import Auth, Limit, Route
+from dataclasses import replace
+
+from gateway.messages import Auth, AuthMethod, Limit, Route
 
 PAGES = "gateway pages"
 """The upstream of the pages; no name in a config can hold a space."""
@@ -11,6 +13,7 @@ def page_routes(prefix: str, limits: tuple[Limit, ...]) -> tuple[Route, ...]:
     All requests under ``prefix``.
 
     Whoever signs in or asks who they are must be somebody; to sign out it is enough to have been.
+    Programs may ask who they are, and no more.
     """
 
     def route(name: str, path: str, auth: Auth, *methods: str) -> Route:
@@ -24,9 +27,10 @@ def page_routes(prefix: str, limits: tuple[Limit, ...]) -> tuple[Route, ...]:
             is_internal=True,
         )
 
+    who_am_i = route("who-am-i", "/session", Auth.REQUIRED, "GET", "HEAD")
     return (
-        route("sign-in", "/session", Auth.REQUIRED, "POST"),
-        route("who-am-i", "/session", Auth.REQUIRED, "GET", "HEAD"),
+        replace(route("sign-in", "/session", Auth.REQUIRED, "POST"), is_sign_in=True),
+        replace(who_am_i, accept=frozenset(AuthMethod)),
         route("sign-out", "/session", Auth.OPTIONAL, "DELETE"),
         route("sign-out", "/logout", Auth.OPTIONAL, "POST"),
         route("pages", "/*", Auth.NONE),

@@ -17,7 +17,7 @@ from multidict import CIMultiDictProxy
 
 from gateway.errors import BadUpstreamAnswer
 from gateway.identity.credentials import without_cookie
-from gateway.messages import Caller, Identity, RawFields, RequestHead, Route, User
+from gateway.messages import Caller, Identity, RawFields, RequestHead, Route
 from gateway.proxy.hop import ForwardedAs, hop_block
 
 HOP_BY_HOP = frozenset(
@@ -41,8 +41,10 @@ DEFAULT_IDENTITY_NAMES = frozenset(
 )
 """Stripped even where the config renames them: an app may read them out of habit."""
 
+AUTH_METHOD = "X-Auth-Method"
+"""Tells the app how its caller was proven: the word of an `AuthMethod`."""
 INTERNAL_IDENTITY = "X-Gateway-Identity"
-_OURS = frozenset({"forwarded", "x-real-ip", "x-request-id", "x-auth-method"})
+_OURS = frozenset({"forwarded", "x-real-ip", "x-request-id", AUTH_METHOD.lower()})
 _OUR_PREFIXES = ("x-forwarded-", "x-gateway-")
 _ADDRESSES = frozenset(
     {
@@ -160,7 +162,7 @@ class RequestFields:
         self._public_host = public_host
         self._reserved = frozenset(map(fold, {*names, *DEFAULT_IDENTITY_NAMES})) | _OURS
         self._fates = _Fates(self._judge)
-        self._users: dict[int, tuple[User, bytes]] = {}
+        self._blocks: dict[int, tuple[Identity, bytes]] = {}
         self._with_credentials, self._without_credentials = object(), object()
         """Under which a memo keeps what these settings make of its fields."""
         self._hop_block = lru_cache(maxsize=4096)(partial(hop_block, forwarded))
@@ -182,7 +184,7 @@ class RequestFields:
             _CRLF,
         ]
         if identity is not None:
-            parts.append(self._identity_block(identity.user))
+            parts.append(self._identity_block(identity))
             if route.is_internal:
                 parts.append(internal_identity(identity))
         return b"".join(parts)
@@ -246,22 +248,25 @@ class RequestFields:
             return _Fate.DROP
         return _REQUEST_SPECIAL.get(name.lower(), _Fate.KEEP)
 
-    def _identity_block(self, user: User) -> bytes:
-        """The lines of `_serialise_user`, made once for each object: hashing one costs more."""
-        known = self._users.get(id(user))
-        if known is None or known[0] is not user:
-            if len(self._users) >= _MAX_USERS:
-                self._users.clear()
-            known = self._users[id(user)] = user, self._serialise_user(user)  # its id stays its own
+    def _identity_block(self, identity: Identity) -> bytes:
+        """The lines of `_serialise`, made once for each object: hashing one costs more."""
+        known = self._blocks.get(id(identity))
+        if known is None or known[0] is not identity:
+            if len(self._blocks) >= _MAX_USERS:
+                self._blocks.clear()
+            # What is kept here keeps its id.
+            known = self._blocks[id(identity)] = identity, self._serialise(identity)
         return known[1]
 
-    def _serialise_user(self, user: User) -> bytes:
+    def _serialise(self, identity: Identity) -> bytes:
+        user = identity.user
         values = (user.issuer, user.email, user.public_address, user.phone)
-        return b"".join(
-            f"{name}: {encode_value(value)}\r\n".encode("ascii")
+        lines = [
+            f"{name}: {encode_value(value)}\r\n"
             for name, value in zip(self._names, values, strict=True)
             if value
-        )
+        ]
+        return "".join([*lines, f"{AUTH_METHOD}: {identity.method}\r\n"]).encode("ascii")
 
 
 _REQUEST_SPECIAL: Mapping[str, _Fate] = {

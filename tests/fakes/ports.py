@@ -45,11 +45,16 @@ class KnownTokens:
 
     def __init__(self, diary: Diary, known: Mapping[str, Identity | Refusal]) -> None:
         self.diary = diary
+        self.familiar: set[str] = set()
+        """Those that have proven somebody before."""
         self._known = known
 
     async def verify(self, token: str) -> Identity:
         self.diary.append(f"verify {token}")
         return _found(self._known.get(token, InvalidToken("unknown")))
+
+    def knows(self, token: str) -> bool:
+        return token in self.familiar
 
 
 class KnownSessions:

@@ -31,7 +31,7 @@ LINES = {
         config.*
     """,
     "2 ports": "ports",
-    "3 journey": "pipeline authentication",
+    "3 journey": "pipeline authentication failures",
     "4 adapters": """
         ratelimit.local ratelimit.redis
         sessions.redis

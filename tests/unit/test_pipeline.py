@@ -25,8 +25,20 @@ from gateway.errors import (
     UnsupportedMethod,
     UnsupportedUpgrade,
 )
+from gateway.failures import Failures
+from gateway.identity.credentials import CredentialReader
 from gateway.login import LoginPage
-from gateway.messages import Auth, Identity, Journey, Limit, Outbound, Reply, RequestHead, Route
+from gateway.messages import (
+    Auth,
+    AuthMethod,
+    Identity,
+    Journey,
+    Limit,
+    Outbound,
+    Reply,
+    RequestHead,
+    Route,
+)
 from gateway.pipeline import Pipeline
 from gateway.proxy.headers import IdentityNames, RequestFields
 from gateway.return_to import ReturnTo
@@ -87,7 +99,10 @@ def house(
         destinations=Destinations(RouteTable(routes or (PRIVATE, OPTIONAL, PUBLIC, KEEPING)), HOST),
         limiter=RecordingLimiter(diary, {used_up}),
         authentication=Authentication(
-            KnownTokens(diary, TOKENS), KnownSessions(diary, SESSIONS), COOKIE
+            CredentialReader(COOKIE),
+            KnownSessions(diary, SESSIONS),
+            {AuthMethod.DID_TOKEN: KnownTokens(diary, TOKENS)},
+            Failures(RecordingLimiter(diary), lambda: 1_800_000_000.0),
         ),
         fields=RequestFields(IdentityNames(), COOKIE, HOST),
         public_origin=f"https://{HOST}",
@@ -209,80 +224,6 @@ async def test_a_household_shares_its_limit() -> None:
 # --- who it is ------------------------------------------------------------------------------------
 
 _DEAD = ("Cookie", f"{COOKIE}=dead")
-_FORGED = ("Authorization", "Bearer forged")
-_BASIC = ("Authorization", "Basic YTpi")
-
-
-@pytest.mark.parametrize(
-    ("target", "fields", "expected", "asked"),
-    [
-        pytest.param("/", [], "Unauthenticated", [], id="required-nothing-sent"),
-        pytest.param("/", [SESSION], "session", ["find good"], id="required-cookie"),
-        pytest.param("/", [BEARER], "did-token", ["verify good"], id="required-token"),
-        pytest.param(
-            "/", [SESSION, BEARER], "did-token", ["verify good"], id="required-the-token-goes-first"
-        ),
-        pytest.param(
-            "/", [SESSION, _FORGED], "InvalidToken", ["verify forged"], id="required-no-second-try"
-        ),
-        pytest.param("/", [_DEAD], "SessionEnded", ["find dead"], id="required-dead-cookie"),
-        pytest.param("/", [_BASIC], "Unauthenticated", [], id="required-basic-is-not-ours"),
-        pytest.param(
-            "/", [_BASIC, SESSION], "session", ["find good"], id="required-cookie-beside-basic"
-        ),
-        pytest.param(
-            "/", [("Cookie", f"{COOKIE}=no session")], "SessionEnded", [], id="required-junk-cookie"
-        ),
-        pytest.param(
-            "/",
-            [SESSION, ("Cookie", f"{COOKIE}=other")],
-            "AmbiguousCredentials",
-            [],
-            id="required-two-cookies",
-        ),
-        pytest.param(
-            "/", [BEARER, BEARER], "AmbiguousCredentials", [], id="required-token-sent-twice"
-        ),
-        pytest.param("/optional/", [], "nobody", [], id="optional-nothing-sent"),
-        pytest.param("/optional/", [SESSION], "session", ["find good"], id="optional-cookie"),
-        pytest.param("/optional/", [BEARER], "did-token", ["verify good"], id="optional-token"),
-        pytest.param(
-            "/optional/", [SESSION, BEARER], "did-token", ["verify good"], id="optional-both"
-        ),
-        pytest.param("/optional/", [_DEAD], "nobody", ["find dead"], id="optional-dead-cookie"),
-        pytest.param(
-            "/optional/", [_FORGED], "InvalidToken", ["verify forged"], id="optional-forged-token"
-        ),
-        pytest.param(
-            "/optional/",
-            [SESSION, ("Cookie", f"{COOKIE}=other")],
-            "AmbiguousCredentials",
-            [],
-            id="optional-two-cookies",
-        ),
-        pytest.param("/optional/", [_BASIC], "nobody", [], id="optional-basic-is-not-ours"),
-        pytest.param("/public/", [], "nobody", [], id="public-nothing-sent"),
-        pytest.param("/public/", [SESSION], "nobody", [], id="public-cookie-is-not-looked-at"),
-        pytest.param("/public/", [BEARER], "nobody", [], id="public-token-is-not-looked-at"),
-        pytest.param("/public/", [SESSION, BEARER], "nobody", [], id="public-both"),
-        pytest.param("/public/", [_FORGED, _DEAD], "nobody", [], id="public-neither-is-good"),
-        pytest.param("/public/", [BEARER, BEARER], "nobody", [], id="public-token-sent-twice"),
-    ],
-)
-async def test_a_credential_is_proven_where_the_route_asks(
-    target: str, fields: list[tuple[str, str]], expected: str, asked: list[str]
-) -> None:
-    """Required, optional or not at all; the token before the cookie, and one of them alone."""
-    pipeline, diary = house(replace(PRIVATE, limits=()), OPTIONAL, PUBLIC)
-    assert expected == await outcome(request_head(*fields, target=target), pipeline)
-    assert asked == diary
-
-
-async def test_a_malformed_cookie_means_nobody_where_signing_in_is_optional() -> None:
-    """A browser keeps sending it; like a dead one, it must not lock its owner out."""
-    cookie = ("Cookie", f"{COOKIE}=no session")
-    outbound = await admitted(request_head(cookie, target="/optional/"))
-    assert outbound.identity is None
 
 
 @pytest.mark.parametrize("target", ["/", "/optional/"])

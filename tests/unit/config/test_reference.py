@@ -84,7 +84,7 @@ def _written(value: Any, model: str, definitions: dict[str, Any]) -> Iterator[st
 
 def _entries(part: Any, definition: dict[str, Any]) -> list[dict[str, Any]]:
     if isinstance(part, list):
-        return part
+        return [entry for entry in part if isinstance(entry, dict)]
     if not isinstance(part, dict):
         return []
     is_section = part.keys() <= definition.get("properties", {}).keys()

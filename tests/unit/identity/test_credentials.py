@@ -1,61 +1,49 @@
 """Which credential a request carries."""
 
-from typing import assert_never
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.errors import AmbiguousCredentials, InvalidToken, Refusal, SessionEnded
-from gateway.identity.credentials import (
-    Credential,
-    DidToken,
-    SessionCookie,
-    credential,
-    remembered_credential,
-    without_cookie,
-)
+from gateway.errors import AmbiguousCredentials, InvalidToken, Refusal
+from gateway.identity.credentials import Credential, CredentialReader, without_cookie
+from gateway.messages import AuthMethod
 from tests.fakes.heads import request_head
 
 NAME = "__Host-session"
 S1, S2 = "a" * 43, "b" * 43
 
 
-def carried(*fields: tuple[str, str]) -> Credential | None:
-    return credential(CIMultiDictProxy(CIMultiDict(fields)), NAME)
+READER = CredentialReader(NAME)
+ALL_KINDS = CredentialReader(NAME, frozenset(AuthMethod), "X-API-Key")
 
 
-def described(found: Credential | None) -> str:
-    match found:
-        case SessionCookie(value):
-            return f"cookie {value}"
-        case DidToken(text):
-            return f"token {text}"
-        case None:
-            return "none"
-        case _:
-            assert_never(found)
+def carried(*fields: tuple[str, str], reader: CredentialReader = READER) -> str:
+    """What ``reader`` finds, in its order."""
+    found = reader.read(CIMultiDictProxy(CIMultiDict(fields)))
+    return " & ".join(f"{method} {text}" for method, text in found) or "none"
 
 
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
         pytest.param([], "none", id="nothing"),
-        pytest.param([("Authorization", "Bearer abc=")], "token abc=", id="bearer"),
-        pytest.param([("authorization", "bEARER abc")], "token abc", id="any-case"),
-        pytest.param([("Authorization", "Bearer   abc")], "token abc", id="more-spaces"),
-        pytest.param([("Authorization", "Bearer a-._~+/9==")], "token a-._~+/9==", id="token68"),
+        pytest.param([("Authorization", "Bearer abc=")], "did-token abc=", id="bearer"),
+        pytest.param([("authorization", "bEARER abc")], "did-token abc", id="any-case"),
+        pytest.param([("Authorization", "Bearer   abc")], "did-token abc", id="more-spaces"),
+        pytest.param(
+            [("Authorization", "Bearer a-._~+/9==")], "did-token a-._~+/9==", id="token68"
+        ),
         pytest.param([("Authorization", "Basic abc=")], "none", id="basic"),
         pytest.param([("Authorization", "")], "none", id="empty-authorization"),
         pytest.param([("Authorization", "Bearerish abc")], "none", id="longer-scheme"),
         pytest.param([("Authorization", "Bearer-x abc")], "none", id="scheme-with-hyphen"),
-        pytest.param([("Cookie", f"{NAME}={S1}")], f"cookie {S1}", id="cookie"),
-        pytest.param([("Cookie", f"a=1; {NAME}={S1}; b=2")], f"cookie {S1}", id="among-others"),
-        pytest.param([("Cookie", f"a=1;{NAME}={S1};b=2")], f"cookie {S1}", id="without-spaces"),
-        pytest.param([("Cookie", f"a=1; \t{NAME} = {S1} ")], f"cookie {S1}", id="more-space"),
-        pytest.param([("Cookie", "a=1"), ("Cookie", f"{NAME}={S1}")], f"cookie {S1}", id="fields"),
-        pytest.param([("Cookie", f"{NAME}={S1}; {NAME}={S1}")], f"cookie {S1}", id="same-twice"),
+        pytest.param([("Cookie", f"{NAME}={S1}")], f"session {S1}", id="cookie"),
+        pytest.param([("Cookie", f"a=1; {NAME}={S1}; b=2")], f"session {S1}", id="among-others"),
+        pytest.param([("Cookie", f"a=1;{NAME}={S1};b=2")], f"session {S1}", id="without-spaces"),
+        pytest.param([("Cookie", f"a=1; \t{NAME} = {S1} ")], f"session {S1}", id="more-space"),
+        pytest.param([("Cookie", "a=1"), ("Cookie", f"{NAME}={S1}")], f"session {S1}", id="fields"),
+        pytest.param([("Cookie", f"{NAME}={S1}; {NAME}={S1}")], f"session {S1}", id="same-twice"),
         pytest.param([("Cookie", "a=1; b=2")], "none", id="other-cookies"),
         pytest.param([("Cookie", f"{NAME.lower()}={S1}")], "none", id="names-have-case"),
         pytest.param([("Cookie", f"x{NAME}={S1}; {NAME}x={S1}")], "none", id="longer-names"),
@@ -63,24 +51,88 @@ def described(found: Credential | None) -> str:
         pytest.param([("Cookie", NAME)], "none", id="no-pair"),
         pytest.param(
             [("Authorization", "Bearer abc"), ("Cookie", f"{NAME}={S1}")],
-            "token abc",
+            f"did-token abc & session {S1}",
             id="bearer-before-cookie",
         ),
         pytest.param(
             [("Authorization", "Basic abc"), ("Cookie", f"{NAME}={S1}")],
-            f"cookie {S1}",
+            f"session {S1}",
             id="cookie-beside-basic",
-        ),
-        pytest.param(
-            [("Authorization", "Bearer abc"), ("Cookie", f"{NAME}=b; {NAME}=a")],
-            "token abc",
-            id="cookies-do-not-matter-beside-bearer",
         ),
     ],
 )
 def test_credential(fields: list[tuple[str, str]], expected: str) -> None:
     """A bearer token goes first, then our cookie; what is not ours is left alone."""
-    assert expected == described(carried(*fields))
+    assert expected == carried(*fields)
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        pytest.param(f"{NAME}=", id="empty-cookie"),
+        pytest.param(f'{NAME}="{S1}"', id="quoted-cookie"),
+        pytest.param(f"{NAME}={'a' * 129}", id="long-cookie"),
+        pytest.param(f"{NAME}={'a' * 5000}", id="huge-cookie"),
+        pytest.param(f"{NAME}=a.b", id="other-alphabet"),
+        pytest.param(f"{NAME}=a\n", id="newline"),
+        pytest.param(f"{NAME}=１", id="fullwidth-cookie"),
+        pytest.param(f"{NAME}=\udcff", id="undecodable-cookie"),
+    ],
+)
+def test_a_cookie_that_cannot_be_ours(cookie: str) -> None:
+    """It is there, and names no session."""
+    assert "session " == carried(("Cookie", cookie))
+
+
+DID, KEY, JWT = "WyIweCIsInt9Il0=", "gwk_a_b_c", "e30.e30.c2ln"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param([("Authorization", f"Bearer {DID}")], f"did-token {DID}", id="did-token"),
+        pytest.param([("Authorization", f"Bearer {KEY}")], f"api-key {KEY}", id="api-key"),
+        pytest.param([("Authorization", f"Bearer {JWT}")], f"jwt {JWT}", id="jwt"),
+        pytest.param([("Authorization", "Bearer a.b")], "did-token a.b", id="one-dot"),
+        pytest.param([("Authorization", "Bearer a.b.c.d")], "did-token a.b.c.d", id="three-dots"),
+        pytest.param([("X-API-Key", f" {KEY}\t")], f"api-key {KEY}", id="header"),
+        pytest.param([("X-API-Key", "")], "api-key ", id="empty-header"),
+        pytest.param([("X-API-Key", "other")], "api-key other", id="header-of-another-kind"),
+        pytest.param(
+            [("X-API-Key", KEY), ("Authorization", f"Bearer {KEY}")],
+            f"api-key {KEY}",
+            id="the-same-key-twice",
+        ),
+        pytest.param(
+            [("X-API-Key", KEY), ("Authorization", f"Bearer {JWT}"), ("Cookie", f"{NAME}={S1}")],
+            f"jwt {JWT} & api-key {KEY} & session {S1}",
+            id="three-kinds",
+        ),
+    ],
+)
+def test_kinds_are_told_apart_by_their_shape(fields: list[tuple[str, str]], expected: str) -> None:
+    """Before any of them is looked at; a key also has a field of its own."""
+    assert expected == carried(*fields, reader=ALL_KINDS)
+
+
+@pytest.mark.parametrize("token", [KEY, JWT])
+def test_kinds_that_the_config_does_not_know(token: str) -> None:
+    """Are malformed DID tokens, and another field is the app's."""
+    fields = ("Authorization", f"Bearer {token}"), ("X-API-Key", KEY)
+    assert f"did-token {token}" == carried(*fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param([("X-API-Key", KEY), ("X-API-Key", KEY + "d")], id="two-fields"),
+        pytest.param([("X-API-Key", KEY), ("Authorization", f"Bearer {KEY}d")], id="two-places"),
+    ],
+)
+def test_two_api_keys(fields: list[tuple[str, str]]) -> None:
+    """Nobody picks one of them."""
+    with pytest.raises(AmbiguousCredentials, match="API keys"):
+        carried(*fields, reader=ALL_KINDS)
 
 
 @pytest.mark.parametrize(
@@ -118,14 +170,6 @@ def test_credential(fields: list[tuple[str, str]], expected: str) -> None:
         pytest.param([("Authorization", "Bearer ä")], InvalidToken, id="non-ascii"),
         pytest.param([("Authorization", "Bearer \udce4")], InvalidToken, id="undecodable"),
         pytest.param([("Authorization", "Bearer ａ")], InvalidToken, id="fullwidth"),
-        pytest.param([("Cookie", f"{NAME}=")], SessionEnded, id="empty-cookie"),
-        pytest.param([("Cookie", f'{NAME}="{S1}"')], SessionEnded, id="quoted-cookie"),
-        pytest.param([("Cookie", f"{NAME}={'a' * 129}")], SessionEnded, id="long-cookie"),
-        pytest.param([("Cookie", f"{NAME}={'a' * 5000}")], SessionEnded, id="huge-cookie"),
-        pytest.param([("Cookie", f"{NAME}=a.b")], SessionEnded, id="other-alphabet"),
-        pytest.param([("Cookie", f"{NAME}=a\n")], SessionEnded, id="newline"),
-        pytest.param([("Cookie", f"{NAME}=１")], SessionEnded, id="fullwidth-cookie"),
-        pytest.param([("Cookie", f"{NAME}=\udcff")], SessionEnded, id="undecodable-cookie"),
     ],
 )
 def test_refused(fields: list[tuple[str, str]], refusal: type[Refusal]) -> None:
@@ -137,7 +181,7 @@ def test_refused(fields: list[tuple[str, str]], refusal: type[Refusal]) -> None:
 
 def test_secrets_are_not_shown() -> None:
     """A credential in a traceback or a log line does not give itself away."""
-    assert S1 not in repr(SessionCookie(S1)) + repr(DidToken(S1))
+    assert S1 not in repr(Credential(AuthMethod.SESSION, S1))
 
 
 @pytest.mark.parametrize(
@@ -215,28 +259,30 @@ def test_what_was_cut_cannot_be_read(field: str) -> None:
     """Reading and cutting agree on which pairs are ours."""
     rest = without_cookie(field, "s")
     left = (rest or b"").decode("utf-8", "surrogateescape")
-    assert credential(CIMultiDictProxy(CIMultiDict({"Cookie": left})), "s") is None
+    assert () == CredentialReader("s").read(CIMultiDictProxy(CIMultiDict({"Cookie": left})))
 
 
-@given(st.lists(st.tuples(st.sampled_from(["Authorization", "Cookie"]), st.text())))
+@given(st.lists(st.tuples(st.sampled_from(["Authorization", "Cookie", "X-API-Key"]), st.text())))
 def test_anything(fields: list[tuple[str, str]]) -> None:
-    """No field makes anything happen but a credential, none, or one of three refusals."""
+    """No field makes anything happen but credentials, one of a kind, or one of two refusals."""
     try:
-        found = credential(CIMultiDictProxy(CIMultiDict(fields)), "s")
-    except (AmbiguousCredentials, InvalidToken, SessionEnded):
+        found = ALL_KINDS.read(CIMultiDictProxy(CIMultiDict(fields)))
+    except (AmbiguousCredentials, InvalidToken):
         return
-    assert found is None or isinstance(found, SessionCookie | DidToken)
+    assert len(found) == len({method for method, _ in found})
 
 
 def test_repeated_fields_are_read_once() -> None:
-    """What a memo holds is read from the fields alone, for each name that a cookie may have."""
+    """What a memo holds is read from the fields alone, for each config anew."""
     head = request_head(("Cookie", f"{NAME}={S1}; other={S2}"))
     again = head._replace(memo={})
-    assert SessionCookie(S1) == remembered_credential(head, NAME)
-    first = remembered_credential(again, NAME)
-    assert first == SessionCookie(S1)
-    assert first is remembered_credential(again, NAME)
-    assert SessionCookie(S2) == remembered_credential(again, "other")
+    session = (Credential(AuthMethod.SESSION, S1),)
+    assert session == READER.remembered(head)
+    first = READER.remembered(again)
+    assert first == session
+    assert first is READER.remembered(again)
+    other = CredentialReader("other")
+    assert (Credential(AuthMethod.SESSION, S2),) == other.remembered(again)
 
 
 def test_refused_fields_are_refused_again() -> None:
@@ -244,4 +290,4 @@ def test_refused_fields_are_refused_again() -> None:
     head = request_head(("Cookie", f"{NAME}={S1}; {NAME}={S2}"))._replace(memo={})
     for _ in range(2):
         with pytest.raises(AmbiguousCredentials):
-            remembered_credential(head, NAME)
+            READER.remembered(head)

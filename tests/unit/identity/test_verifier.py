@@ -357,3 +357,30 @@ async def test_text_that_no_header_could_hold(gateways: Gateways) -> None:
     """Not even text that has no bytes brings the verifier down."""
     with pytest.raises(InvalidToken):
         await gateways.another().verify("\ud800")
+
+
+async def test_a_token_is_known_once_it_has_proven_somebody(
+    gateways: Gateways, clock: FakeClock
+) -> None:
+    """Until it ends, also when its verdict is to be asked for again."""
+    verifier, token = gateways.another(), signed(clock())
+    assert not verifier.knows(token)
+    await verifier.verify(token)
+    assert verifier.knows(token)
+    clock.now_s += GOOD_FOR_S + 1
+    assert verifier.knows(token)
+    clock.now_s += 900
+    assert not verifier.knows(token)
+
+
+async def test_a_strangers_token_is_not_known(
+    clock: FakeClock, store: MemoryStore, checker: Checker
+) -> None:
+    """Anybody can sign one well."""
+    verifier = DidTokenVerifier(
+        checker, Nobody(), store, rules=RULES, server_key=SERVER_KEY, clock=clock
+    )
+    token = signed(clock())
+    with pytest.raises(InvalidToken):
+        await verifier.verify(token)
+    assert not verifier.knows(token)

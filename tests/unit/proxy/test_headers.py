@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.client_ip import UNIX_PEER, caller
 from gateway.errors import BadUpstreamAnswer
-from gateway.messages import Auth, Identity, Route, User
+from gateway.messages import Auth, AuthMethod, Identity, Route, User
 from gateway.proxy import headers as module
 from gateway.proxy.headers import (
     DEFAULT_IDENTITY_NAMES,
@@ -157,6 +157,7 @@ def test_the_app_is_told_who_is_asking() -> None:
         ("X-User-Email", "alice@example.com"),
         ("X-User-Public-Address", "0xab"),
         ("X-User-Phone", "+15550100"),
+        ("X-Auth-Method", "did-token"),
     ]
     assert expected == forwarded(route=PROTECTED, identity=ALICE)
 
@@ -164,14 +165,24 @@ def test_the_app_is_told_who_is_asking() -> None:
 def test_what_magic_does_not_know_is_left_out() -> None:
     """A claim that is absent or empty makes no field."""
     identity = replace(ALICE, user=User(ISSUER, email=None, phone=""))
-    assert [*WRITTEN, ("X-User-Issuer", ISSUER)] == forwarded(identity=identity)
+    expected = [*WRITTEN, ("X-User-Issuer", ISSUER), ("X-Auth-Method", "did-token")]
+    assert expected == forwarded(identity=identity)
+
+
+@pytest.mark.parametrize("method", list(AuthMethod))
+def test_the_app_is_told_how_its_caller_was_proven(method: AuthMethod) -> None:
+    """By a word of a closed list; of nobody it is told nothing, whatever the client says."""
+    said = ("X-Auth-Method", "evil")
+    seen = forwarded(said, route=PROTECTED, identity=replace(ALICE, method=method))
+    assert [method.value] == [value for name, value in seen if name == "X-Auth-Method"]
+    assert "X-Auth-Method" not in dict(forwarded(said))
 
 
 def test_identity_fields_are_called_what_the_config_says() -> None:
     """An app that reads other names is told under those."""
     names = IdentityNames("Remote-User", "Remote-Email", "Remote-Address", "Remote-Phone")
     seen = forwarded(route=PROTECTED, identity=ALICE, names=names)
-    assert [name for name, _ in seen[len(WRITTEN) :]] == list(names)
+    assert [name for name, _ in seen[len(WRITTEN) :]] == [*names, "X-Auth-Method"]
 
 
 def test_http_1_0_without_host_is_for_the_public_host() -> None:
@@ -256,7 +267,7 @@ def test_a_claim_that_is_absent_is_not_the_clients_to_fill_in() -> None:
     """Where Magic knows no phone, the app sees none (CVE-2026-30851)."""
     identity = replace(ALICE, user=User(ISSUER))
     seen = forwarded(("X-User-Phone", "+1"), ("X-User-Email", "boss@x"), identity=identity)
-    assert [*WRITTEN, ("X-User-Issuer", ISSUER)] == seen
+    assert [*WRITTEN, ("X-User-Issuer", ISSUER), ("X-Auth-Method", "did-token")] == seen
 
 
 @pytest.mark.parametrize("name", sorted(HOP_BY_HOP | {"content-length"}))
@@ -397,7 +408,7 @@ def test_whatever_comes_in_the_app_reads_one_identity(sent: Fields, email: str) 
     request = app.next_event()
     assert isinstance(request, h11.Request)
     read = [(fold(name.decode("latin-1")), value) for name, value in request.headers]
-    assert len(read) <= len(sent) + len(WRITTEN) + len(IdentityNames())
+    assert len(read) <= len(sent) + len(WRITTEN) + len(IdentityNames()) + 1
     for name, value in [*WRITTEN, ("X-User-Issuer", ISSUER)]:
         if name != "Via":  # a list: those of proxies before us may stay
             assert [value.encode()] == [told for key, told in read if key == name.lower()]
@@ -548,11 +559,11 @@ def test_lines_of_many_people_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) 
     """What is remembered of people is bounded, and whoever comes again has the same lines."""
     monkeypatch.setattr(module, "_MAX_USERS", 3)
     fields = RequestFields(IdentityNames(), COOKIE, "localhost")
-    people = [User(f"did:ethr:0x{number}") for number in range(10)]
-    first = [fields._identity_block(user) for user in people]
+    people = [replace(ALICE, user=User(f"did:ethr:0x{number}")) for number in range(10)]
+    first = [fields._identity_block(identity) for identity in people]
 
-    assert len(fields._users) <= 3
-    assert first == [fields._identity_block(user) for user in people]
+    assert len(fields._blocks) <= 3
+    assert first == [fields._identity_block(identity) for identity in people]
     assert fields._identity_block(people[-1]) is fields._identity_block(people[-1])
 
 

@@ -1,0 +1,293 @@
+"""Who is asking? Every pair of credential states, and what comes of it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import pytest
+
+from gateway.authentication import Authentication
+from gateway.errors import (
+    ExpiredToken,
+    MagicUnavailable,
+    RateLimited,
+    Refusal,
+    SessionEnded,
+    StoreUnavailable,
+)
+from gateway.failures import Failures
+from gateway.identity.credentials import CredentialReader
+from gateway.messages import Auth, AuthMethod, Identity, Limit, RequestHead, Route, User
+from gateway.ratelimit.local import LocalLimiter
+from tests.fakes.heads import request_head
+from tests.fakes.ports import (
+    SESSION_IDENTITY,
+    TOKEN_IDENTITY,
+    Diary,
+    KnownSessions,
+    KnownTokens,
+)
+
+COOKIE = "__Host-session"
+NOW_S = 1_800_000_000.0
+BOB = User("did:ethr:0x" + "cd" * 20)
+
+REQUIRED = Route("required", "/*", "app", accept=frozenset(AuthMethod))
+OPTIONAL = replace(REQUIRED, name="optional", auth=Auth.OPTIONAL)
+PUBLIC = replace(REQUIRED, name="public", auth=Auth.NONE)
+SIGN_IN = replace(REQUIRED, name="sign-in", is_sign_in=True)
+PEOPLE_ONLY = Route("people", "/*", "app")
+PROGRAMS_ONLY = replace(REQUIRED, accept=frozenset({AuthMethod.API_KEY}))
+
+TOKENS: Mapping[str, Identity | Refusal] = {
+    "good": TOKEN_IDENTITY,
+    "bobs": replace(TOKEN_IDENTITY, user=BOB),
+    "expired": ExpiredToken("over"),
+    "unknown": StoreUnavailable("slow"),
+    "magic": MagicUnavailable("slow"),
+}
+SESSIONS: Mapping[str, Identity | Refusal] = {
+    "good": SESSION_IDENTITY,
+    "bobs": replace(SESSION_IDENTITY, user=BOB),
+    "expired": SessionEnded("expired"),
+    "unknown": StoreUnavailable("slow"),
+}
+
+
+class House(NamedTuple):
+    """The stage, and what the ports behind it were asked."""
+
+    stage: Authentication
+    diary: Diary
+    tokens: KnownTokens
+
+
+def house(limit: Limit | None = None) -> House:
+    """A stage that knows the tokens and sessions above."""
+    diary: Diary = []
+    tokens = KnownTokens(diary, TOKENS)
+    clock = lambda: NOW_S  # noqa: E731 - a clock that stands still
+    failures = Failures(LocalLimiter(clock), clock, limit or Limit("failures", 1000, 60))
+    stage = Authentication(
+        CredentialReader(COOKIE),
+        KnownSessions(diary, SESSIONS),
+        {AuthMethod.DID_TOKEN: tokens},
+        failures,
+    )
+    return House(stage, diary, tokens)
+
+
+def bearer(text: str) -> tuple[str, str]:
+    return "Authorization", f"Bearer {text}"
+
+
+def cookie(text: str) -> tuple[str, str]:
+    return "Cookie", f"{COOKIE}={text}"
+
+
+async def outcome(stage: Authentication, head: RequestHead, route: Route = REQUIRED) -> str:
+    """The refusal's name, or how who was proven."""
+    try:
+        identity = await stage.prove(head, route, head.peer)
+    except Refusal as refusal:
+        return type(refusal).__name__
+    if identity is None:
+        return "nobody"
+    return f"{identity.method}{' of bob' if identity.user == BOB else ''}"
+
+
+# --- pairs -------------------------------------------------------------------------------------
+
+# A cookie's states stand over the columns, a bearer token's before the rows. `·` is as the first
+# column has it: a token that is refused is refused whatever stands beside it.
+PAIRS = """
+          | missing         | good        | bobs           | expired      | malformed    | unknown
+missing   | Unauthenticated | session     | session of bob | SessionEnded | SessionEnded | StoreUnavailable
+good      | did-token       | did-token   | Conflicting    | did-token    | did-token    | StoreUnavailable
+bobs      | did-token of bob | Conflicting | did-token of bob | did-token of bob | did-token of bob | StoreUnavailable
+expired   | ExpiredToken    | ·           | ·              | ·            | ·            | ·
+malformed | InvalidToken    | ·           | ·              | ·            | ·            | ·
+forged    | InvalidToken    | ·           | ·              | ·            | ·            | ·
+unknown   | StoreUnavailable | ·          | ·              | ·            | ·            | ·
+magic     | MagicUnavailable | ·          | ·              | ·            | ·            | ·
+"""  # noqa: E501 - a table reads best as a table
+
+MALFORMED = "not one"
+NOBODY_INSTEAD = {"Unauthenticated", "SessionEnded"}
+"""What becomes of these where signing in is optional."""
+
+
+def pairs() -> Iterator[tuple[str, str, str]]:
+    """The states of token and cookie, and what comes of them."""
+    head, *rows = [
+        [cell.strip() for cell in line.split("|")] for line in PAIRS.strip("\n").splitlines()
+    ]
+    for token, *outcomes in rows:
+        for session, expected in zip(head[1:], outcomes, strict=True):
+            said = outcomes[0] if expected == "·" else expected
+            yield token, session, "ConflictingCredentials" if said == "Conflicting" else said
+
+
+def sent(token: str, session: str) -> RequestHead:
+    """A request with a token and a cookie in these states."""
+    fields = []
+    if token != "missing":
+        fields.append(bearer(MALFORMED if token == "malformed" else token))
+    if session != "missing":
+        fields.append(cookie(MALFORMED if session == "malformed" else session))
+    return request_head(*fields)
+
+
+@pytest.mark.parametrize(("token", "session", "expected"), list(pairs()))
+async def test_every_pair_where_somebody_must_be(token: str, session: str, expected: str) -> None:
+    """What is refused is refused as what it is; what is good must name one person."""
+    assert expected == await outcome(house().stage, sent(token, session))
+
+
+@pytest.mark.parametrize(("token", "session", "expected"), list(pairs()))
+async def test_every_pair_where_nobody_need_be(token: str, session: str, expected: str) -> None:
+    """A dead cookie means nobody; a token that is refused is refused all the same."""
+    said = "nobody" if expected in NOBODY_INSTEAD else expected
+    assert said == await outcome(house().stage, sent(token, session), OPTIONAL)
+
+
+@pytest.mark.parametrize(("token", "session", "_"), list(pairs()))
+async def test_every_pair_on_a_public_route(token: str, session: str, _: str) -> None:
+    """Nothing is looked at."""
+    stage, diary, _tokens = house()
+    assert "nobody" == await outcome(stage, sent(token, session), PUBLIC)
+    assert [] == diary
+
+
+@pytest.mark.parametrize(("token", "session", "expected"), list(pairs()))
+async def test_every_pair_where_a_session_is_made(token: str, session: str, expected: str) -> None:
+    """A token makes a new session, whoever the old one belongs to: that is how people change."""
+    alone = next(said for other, none, said in pairs() if (other, none) == (token, "missing"))
+    said = expected if token == "missing" else alone
+    assert said == await outcome(house().stage, sent(token, session), SIGN_IN)
+
+
+# --- one at a time -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([cookie("good")], ["find good"], id="cookie"),
+        pytest.param([bearer("good")], ["verify good"], id="token"),
+        pytest.param(
+            [cookie("good"), bearer("good")], ["verify good", "find good"], id="both-are-looked-at"
+        ),
+        pytest.param(
+            [cookie("good"), bearer("forged")], ["verify forged"], id="a-refused-token-is-the-end"
+        ),
+        pytest.param([("Authorization", "Basic YTpi")], [], id="basic-is-not-ours"),
+        pytest.param(
+            [cookie("good"), ("Authorization", "Basic YTpi")], ["find good"], id="beside-basic"
+        ),
+        pytest.param([cookie("good"), cookie("other")], [], id="two-cookies"),
+        pytest.param([bearer("good"), bearer("good")], [], id="two-tokens"),
+    ],
+)
+async def test_who_is_asked(fields: list[tuple[str, str]], asked: list[str]) -> None:
+    """Each credential once, the one that was sent on purpose first."""
+    stage, diary, _ = house()
+    await outcome(stage, request_head(*fields))
+    assert asked == diary
+
+
+@pytest.mark.parametrize("route", [REQUIRED, OPTIONAL, SIGN_IN])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param([cookie("good"), cookie("bobs")], id="two-cookies"),
+        pytest.param([cookie("good"), cookie("bobs"), bearer("good")], id="beside-a-token"),
+        pytest.param([bearer("good"), bearer("bobs")], id="two-tokens"),
+    ],
+)
+async def test_two_of_a_kind(fields: list[tuple[str, str]], route: Route) -> None:
+    """Nobody picks one of them."""
+    assert "AmbiguousCredentials" == await outcome(house().stage, request_head(*fields), route)
+
+
+# --- what a route takes ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param([bearer("good")], "CredentialNotAccepted", id="token"),
+        pytest.param([bearer("forged")], "CredentialNotAccepted", id="nobody-looks-at-it"),
+        pytest.param([cookie("good")], "Unauthenticated", id="browsers-send-cookies-unasked"),
+        pytest.param([cookie("unknown")], "Unauthenticated", id="it-is-not-even-looked-up"),
+        pytest.param([cookie("good"), bearer("good")], "CredentialNotAccepted", id="both"),
+    ],
+)
+@pytest.mark.parametrize("auth", [Auth.REQUIRED, Auth.OPTIONAL])
+async def test_a_kind_that_a_route_does_not_take(
+    fields: list[tuple[str, str]], expected: str, auth: Auth
+) -> None:
+    """What was sent on purpose is refused; a cookie is passed over."""
+    stage, diary, _ = house()
+    said = "nobody" if (expected, auth) == ("Unauthenticated", Auth.OPTIONAL) else expected
+    assert said == await outcome(stage, request_head(*fields), replace(PROGRAMS_ONLY, auth=auth))
+    assert [] == diary
+
+
+@pytest.mark.parametrize("field", [cookie("good"), bearer("good")])
+async def test_a_route_takes_people_unless_it_says_otherwise(field: tuple[str, str]) -> None:
+    """Sessions and DID tokens."""
+    assert "nobody" != await outcome(house().stage, request_head(field), PEOPLE_ONLY)
+
+
+# --- failures ----------------------------------------------------------------------------------
+
+TWO = Limit("failures", 2, 60)
+FORGED = request_head(bearer("forged"))
+
+
+async def test_failures_run_out() -> None:
+    """After two of two nothing is looked at any more, good or bad."""
+    stage, diary, _ = house(TWO)
+    said = [await outcome(stage, FORGED) for _ in range(3)]
+    assert ["InvalidToken", "InvalidToken", "RateLimited"] == said
+    assert ["verify forged", "verify forged"] == diary
+    assert "RateLimited" == await outcome(stage, request_head(bearer("good")))
+    assert ["verify forged", "verify forged"] == diary
+
+
+async def test_who_was_proven_before_goes_on() -> None:
+    """Somebody behind the same address is not locked out by another's failures."""
+    stage, _, tokens = house(TWO)
+    tokens.familiar.add("good")
+    for _ in range(3):
+        await outcome(stage, FORGED)
+    assert "did-token" == await outcome(stage, request_head(bearer("good")))
+    assert "session" == await outcome(stage, request_head(cookie("good")))
+
+
+async def test_what_is_no_token_at_all_is_a_failure_too() -> None:
+    """Whoever sends one is told so as often as the bucket allows."""
+    stage, _, _ = house(TWO)
+    said = [await outcome(stage, request_head(bearer(MALFORMED))) for _ in range(3)]
+    assert ["InvalidToken", "InvalidToken", "RateLimited"] == said
+
+
+@pytest.mark.parametrize("fields", [[cookie("expired")], [bearer("expired")], [bearer("magic")]])
+async def test_what_is_no_failure(fields: list[tuple[str, str]]) -> None:
+    """Dead cookies, expired tokens, and what we cannot tell: honest clients send them."""
+    stage, _, _ = house(TWO)
+    for _ in range(5):
+        assert "RateLimited" != await outcome(stage, request_head(*fields))
+
+
+async def test_a_client_over_the_limit_is_told_when_to_come_back() -> None:
+    """As with every other limit."""
+    stage, _, _ = house(TWO)
+    for _ in range(2):
+        await outcome(stage, FORGED)
+    with pytest.raises(RateLimited) as refusal:
+        await stage.prove(FORGED, REQUIRED, FORGED.peer)
+    assert 0 < refusal.value.state.retry_after_s <= 2 * TWO.window_s
+    assert not refusal.value.state.allowed
