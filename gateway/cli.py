@@ -137,5 +137,7 @@ def _show_routes(settings: Settings) -> None:
     for route in settings.routes:
         methods = ", ".join(sorted(route.match.methods)) if route.match.methods else "any"
         host = route.match.host or "any"
-        table.add_row(route.name, host, route.match.path, methods, route.auth.value, route.upstream)
+        table.add_row(
+            route.name, host, route.match.path, methods, route.auth.value, route.upstream or ""
+        )
     Console().print(table)

@@ -115,6 +115,14 @@ class MethodNotAllowed(Refusal):
     """One of the gateway's own pages does not know the method."""
 
 
+class UntrustedPeer(Refusal):
+    """A check was asked for by somebody who is none of ``server.trusted_proxies``."""
+
+
+class BadOriginal(Refusal):
+    """A check that does not say which request it is about, or says it in two ways."""
+
+
 class RateLimited(Refusal):
     """A limit is used up; ``state`` says which, and when to come back."""
 
@@ -242,6 +250,8 @@ ANSWERS: dict[type[Refusal], Answer] = {
     ExpectationFailed:    Answer(_S.EXPECTATION_FAILED, "expectation_failed", "Expectation not supported", "RFC 9110 §15.5.18"),
     NoRoute:              Answer(_S.NOT_FOUND, "no_route", "Nothing here", "RFC 9110 §15.5.5"),
     MethodNotAllowed:     Answer(_S.METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed here", "RFC 9110 §15.5.6"),
+    UntrustedPeer:        Answer(_S.FORBIDDEN, "untrusted_peer", "Only proxies of ours may ask for checks", "RFC 9110 §15.5.4"),
+    BadOriginal:          Answer(_S.BAD_REQUEST, "bad_original", "Unclear which request the check is about", "RFC 9110 §15.5.1"),
     RateLimited:          Answer(_S.TOO_MANY_REQUESTS, "rate_limited", "Too many requests", "RFC 6585 §4"),
     Unauthenticated:      Answer(_S.UNAUTHORIZED, "unauthenticated", "Sign in first", "RFC 9110 §15.5.2"),
     SignInFirst:          Answer(_S.FOUND, "sign_in_first", "Sign in first", "RFC 9110 §15.4.3"),

@@ -178,6 +178,7 @@ class Route:
     path: str
     """An exact path, or a prefix that ends in ``/*``."""
     upstream: str
+    """Empty where nothing is forwarded: decided on for a proxy in front alone."""
     auth: Auth = Auth.REQUIRED
     accept: frozenset[AuthMethod] = PEOPLE
     """The kinds of credentials that it takes."""
@@ -242,6 +243,8 @@ class Journey:
     reason: str = ""
     request_id: str = ""
     """Where there is no `RequestHead` to hold it."""
+    checked: str = ""
+    """The method of the request that a proxy in front asked about; empty for all but checks."""
     tunnel: str = ""
     """Why the tunnel that it became has ended; empty where it became none."""
     tunnel_bytes_in: int = 0

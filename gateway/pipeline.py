@@ -22,7 +22,8 @@ from gateway.client_ip import (
     said_scheme,
 )
 from gateway.destination import Destinations
-from gateway.errors import RateLimited, Refusal, UnsupportedUpgrade
+from gateway.errors import NoRoute, RateLimited, Refusal, UnsupportedUpgrade, UntrustedPeer
+from gateway.forward_auth import allowed, original
 from gateway.login import LoginPage
 from gateway.messages import (
     Caller,
@@ -58,9 +59,11 @@ class Pipeline:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_public_scheme", self.public_origin.partition(":")[0])
 
-    async def admit(self, head: RequestHead, journey: Journey) -> Outbound | Reply:
+    async def admit(
+        self, head: RequestHead, journey: Journey, *, is_check: bool = False
+    ) -> Outbound | Reply:
         """
-        What to send upstream for ``head``.
+        What to send upstream for ``head``; if ``is_check``, what a proxy that does so is told.
 
         Raises the `Refusal` of the first stage that says no. ``journey`` is filled in on the way,
         for the access log.
@@ -69,6 +72,10 @@ class Pipeline:
         journey.client = client.text
         host, target, route, forwarded = self.destinations.find(head)
         journey.host, journey.path, journey.route = host, target.path, route.name
+        if not route.upstream and not is_check:
+            return await self._check(head, route, journey)
+        if is_check and route.is_internal:
+            raise NoRoute("the gateway's own pages are behind no other proxy")
         await self._spend(route, client)
         if head.upgrade and head.upgrade not in route.upgrades:
             raise UnsupportedUpgrade("the route does not list it")
@@ -84,8 +91,24 @@ class Pipeline:
                 refuse_foreign_upgrade(head.headers, identity, self.public_origin)
             else:
                 refuse_cross_site(head.method, head.headers, identity, self.public_origin)
+        if is_check:
+            return allowed(self.fields.identity_names, self.fields.identity_lines(identity))
         fields = self.fields.rewrite(head, route, client, self._scheme(head), identity)
         return Outbound(route, head.method, forwarded, fields, identity, client)
+
+    async def _check(self, head: RequestHead, route: Route, journey: Journey) -> Outbound | Reply:
+        """
+        Decide on the request that a proxy in front asks about, as on one that came to us.
+
+        Raises `UntrustedPeer` for everybody else, whose word on it is worth nothing.
+        """
+        if not route.is_internal:
+            raise NoRoute("the route has no upstream")
+        if not is_trusted(head.peer.address, self.trusted_proxies):
+            raise UntrustedPeer
+        asked = original(head, route.path.removesuffix("/*"))
+        journey.checked = asked.method
+        return await self.admit(asked, journey, is_check=True)
 
     def _client(self, head: RequestHead) -> Caller:
         if self.client_ip is ClientIp.X_FORWARDED_FOR:

@@ -18,6 +18,7 @@ from gateway.config.schema import IdentityHeaders
 Check = Callable[[Draft], Iterator[Problem]]
 
 _VOUCHED = ("x-forwarded-for", "forwarded", "proxy-protocol")
+_OF_AN_UPSTREAM = ("forward_credentials", "strip_prefix", "rewrite", "timeouts")
 _LOOPBACK = "development mode is for this machine alone: "
 
 
@@ -120,6 +121,18 @@ def routes_lead_somewhere(draft: Draft) -> Iterator[Problem]:
             yield Problem((*at, "upstream"), f"no such upstream; there is {_list(known)}")
 
 
+def routes_without_upstream_are_asked_about(draft: Draft) -> Iterator[Problem]:
+    """Without a proxy that may ask, such a route is a slip; and it forwards nothing."""
+    for at in _routes(draft):
+        if draft.at(*at, "upstream") is not None:
+            continue
+        if draft.at("server", "trusted_proxies") in (None, []):
+            yield Problem((*at, "upstream"), "required, unless server.trusted_proxies may ask")
+        for key in _OF_AN_UPSTREAM:
+            if draft.at(*at, key) is not None:
+                yield Problem((*at, key), "needs an upstream")
+
+
 def routes_are_limited_by_limits(draft: Draft) -> Iterator[Problem]:
     """A route names limits that there are, each once."""
     known = draft.mapping("limits")
@@ -206,6 +219,7 @@ CHECKS: tuple[Check, ...] = (
     route_names_differ,
     routes_differ,
     routes_lead_somewhere,
+    routes_without_upstream_are_asked_about,
     routes_are_limited_by_limits,
     routes_leave_our_pages_alone,
     routes_replace_what_they_match,

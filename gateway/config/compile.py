@@ -14,7 +14,10 @@ def routes(settings: Settings) -> tuple[Route, ...]:
     """The routes of the file, in its order; the gateway's own pages are not among them."""
     limits = {name: limit(name, entry) for name, entry in settings.limits.items()}
     apps = {name: _app(entry) for name, entry in settings.upstreams.items()}
-    return tuple(_route(entry, limits, apps[entry.upstream]) for entry in settings.routes)
+    return tuple(
+        _route(entry, limits, apps[entry.upstream] if entry.upstream else _NO_APP)
+        for entry in settings.routes
+    )
 
 
 def login_page(settings: Settings) -> LoginPage | None:
@@ -38,6 +41,9 @@ class _App(NamedTuple):
     rewrites_host: bool
 
 
+_NO_APP = _App(UpstreamTimeouts(), rewrites_host=False)
+
+
 def _app(entry: UpstreamSettings) -> _App:
     return _App(UpstreamTimeouts(**dict(entry.timeouts)), entry.host == "rewrite")
 
@@ -59,7 +65,7 @@ def _route(entry: RouteSettings, limits: dict[str, Limit], app: _App) -> Route:
     return Route(
         name=entry.name,
         path=entry.match.path,
-        upstream=entry.upstream,
+        upstream=entry.upstream or "",
         auth=entry.auth,
         accept=frozenset(entry.accept),
         host=entry.match.host,

@@ -342,8 +342,8 @@ class RouteSettings(Section):
     """Kinds of credentials: session, did-token, api-key, jwt, client-certificate."""
     limits: Annotated[tuple[Name, ...] | None, GIVEN] = None
     """Names of limits; the one named default when absent; [] for none."""
-    upstream: Name
-    """The name of an upstream."""
+    upstream: Annotated[Name | None, GIVEN] = None
+    """The name of an upstream; without one, the route is for checks of a proxy in front alone."""
     forward_credentials: Flag = False
     """Whether the app may see `Authorization: Bearer` and the session cookie."""
     encoded_slashes: Literal["refuse", "keep"] = "refuse"

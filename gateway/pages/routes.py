@@ -34,4 +34,12 @@ def page_routes(prefix: str, limits: tuple[Limit, ...]) -> tuple[Route, ...]:
         route("sign-out", "/session", Auth.OPTIONAL, "DELETE"),
         route("sign-out", "/logout", Auth.OPTIONAL, "POST"),
         route("pages", "/*", Auth.NONE),
+        Route(  # its limits are those of the request that is asked about
+            "gateway-verify",
+            f"{prefix}/verify/*",
+            upstream="",
+            auth=Auth.NONE,
+            keep_encoded_slashes=True,  # they are judged by the route that they lead to
+            is_internal=True,
+        ),
     )

@@ -157,6 +157,8 @@ class RequestFields:
         forwarded: ForwardedAs = ForwardedAs.BOTH,
     ) -> None:
         self._names = names
+        self.identity_names = (*names, AUTH_METHOD)
+        """All that may be among `identity_lines`."""
         self._cookie_name = cookie_name.encode("ascii")
         self._cookie_pair = cookie_name + "="
         self._public_host = public_host
@@ -247,6 +249,10 @@ class RequestFields:
         if folded in HOP_BY_HOP or folded == "content-length":
             return _Fate.DROP
         return _REQUEST_SPECIAL.get(name.lower(), _Fate.KEEP)
+
+    def identity_lines(self, identity: Identity | None) -> bytes:
+        """What an app is told of who is asking; nothing where nobody was proven."""
+        return self._identity_block(identity) if identity is not None else b""
 
     def _identity_block(self, identity: Identity) -> bytes:
         """The lines of `_serialise`, made once for each object: hashing one costs more."""

@@ -69,6 +69,8 @@ class AccessLog:
             "refusal": journey.refusal,
             "reason": journey.reason,
         }
+        if journey.checked:
+            line["verify"] = journey.checked
         if journey.tunnel:
             line |= {"tunnel": journey.tunnel, "bytes_in": journey.tunnel_bytes_in}
         self._buffer += orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)

@@ -17,7 +17,7 @@ ROOT = Path(gateway.__file__).parent
 LINES = {
     "0 vocabulary": "messages errors invalidation",
     "1 decisions": """
-        target client_ip routing destination access problems return_to login
+        target client_ip routing destination access problems return_to login forward_auth
         ratelimit.policy
         sessions.session sessions.cookie sessions.seal sessions.cache
         identity.credentials identity.did_token identity.metadata

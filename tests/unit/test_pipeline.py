@@ -39,6 +39,7 @@ from gateway.messages import (
     RequestHead,
     Route,
 )
+from gateway.pages.routes import page_routes
 from gateway.pipeline import Pipeline
 from gateway.proxy.headers import IdentityNames, RequestFields
 from gateway.return_to import ReturnTo
@@ -604,6 +605,114 @@ async def test_routes_list_no_upgrade_unless_told() -> None:
     """Nor do the gateway's own pages."""
     with pytest.raises(UnsupportedUpgrade):
         await admitted(upgrade(BEARER))
+
+
+# --- what a proxy in front asks -------------------------------------------------------------------
+
+PAGES = tuple(page_routes("/_gateway", ()))
+ASKED_ABOUT = replace(PRIVATE, name="asked-about", path="/asked/*", upstream="")
+ABOUT = {"method": "GET", "uri": "/private?x", "host": HOST}
+
+
+def check(*fields: tuple[str, str], peer: str = PROXY, **about: str) -> RequestHead:
+    """What nginx asks of us; ``about`` which request."""
+    said = {**ABOUT, **about}
+    return request_head(
+        ("X-Original-Method", said["method"]),
+        ("X-Original-URI", said["uri"]),
+        ("X-Original-Host", said["host"]),
+        *fields,
+        target="/_gateway/verify",
+        host="gateway.internal",
+        peer=peer,
+    )
+
+
+def asked() -> Pipeline:
+    """A gateway that a proxy in front asks."""
+    routes = (*PAGES, WITH_SOCKETS, OPTIONAL, PUBLIC, KEEPING, ASKED_ABOUT)
+    return house(*routes, trusts_proxies=True).pipeline
+
+
+async def verdict(head: RequestHead) -> str:
+    """The name of the refusal, or whose request it is said to be."""
+    try:
+        reply = await asked().admit(head, Journey())
+    except Refusal as refusal:
+        return type(refusal).__name__
+    assert isinstance(reply, Reply)
+    assert 200 == reply.status
+    return dict(reply.fields)["X-User-Email"] or "nobody"
+
+
+SOCKET = ("Sec-WebSocket-Key", "x")
+ALICE = "alice@example.com"
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        pytest.param(check(BEARER), ALICE, id="token"),
+        pytest.param(check(SESSION), ALICE, id="session"),
+        pytest.param(check(), "Unauthenticated", id="no-credential"),
+        pytest.param(check(uri="/public/x"), "nobody", id="public"),
+        pytest.param(check(BEARER, uri="/public/x"), "nobody", id="public-asks-nobody"),
+        pytest.param(check(uri="/optional/x"), "nobody", id="optional"),
+        pytest.param(check(BEARER, uri="/asked/x"), ALICE, id="route-without-upstream"),
+        pytest.param(check(BEARER, peer=CLIENT), "UntrustedPeer", id="a-client"),
+        pytest.param(check(SESSION, method="POST"), "CrossSite", id="post-from-nowhere"),
+        pytest.param(
+            check(SESSION, ("Origin", f"https://{HOST}"), method="POST"), ALICE, id="post"
+        ),
+        pytest.param(check(SESSION, SOCKET), "CrossSite", id="socket-from-nowhere"),
+        pytest.param(check(SESSION, SOCKET, ("Origin", f"https://{HOST}")), ALICE, id="socket"),
+        pytest.param(check(BEARER, ("Upgrade", "h2c")), "UnsupportedUpgrade", id="h2c"),
+        pytest.param(check(method="CONNECT"), "UnsupportedMethod", id="connect"),
+        pytest.param(check(uri="/public/../private"), "BadTarget", id="dots"),
+        pytest.param(check(uri="/public/%2e%2e/private"), "BadTarget", id="escaped-dots"),
+        pytest.param(check(uri="/public/..;/private"), "BadTarget", id="dots-with-parameters"),
+        pytest.param(check(uri="//public/x"), "BadTarget", id="empty-segment"),
+        pytest.param(check(uri="/public%2fx"), "BadTarget", id="encoded-slash"),
+        pytest.param(check(uri="/keep/a%2Fb"), "nobody", id="encoded-slash-kept"),
+        pytest.param(check(uri="/public/x#y"), "BadTarget", id="fragment"),
+        pytest.param(check(uri="/public/x\x7f"), "BadTarget", id="control"),
+        pytest.param(check(uri="public"), "BadTarget", id="no-slash"),
+        pytest.param(check(uri="*", method="OPTIONS"), "BadTarget", id="asterisk"),
+        pytest.param(check(uri=f"http://{HOST}/public/x"), "nobody", id="absolute-form"),
+        pytest.param(check(uri="http://evil/public/x"), "BadHost", id="another-authority"),
+        pytest.param(check(host=""), "BadHost", id="empty-host"),
+        pytest.param(check(host="a, b"), "BadHost", id="two-hosts"),
+        pytest.param(check(uri="/_gateway/login"), "NoRoute", id="our-own-page"),
+        pytest.param(check(uri="/_gateway/verify"), "NoRoute", id="a-check-of-checks"),
+        pytest.param(check(("X-Forwarded-Uri", "/public/x")), "BadOriginal", id="two-accounts"),
+    ],
+)
+async def test_a_check_is_decided_like_the_request(head: RequestHead, expected: str) -> None:
+    """By its own method, target, Host and credentials, and never by those of the check."""
+    assert expected == await verdict(head)
+
+
+async def test_a_check_spends_the_limits_of_the_request() -> None:
+    """Of the client, as the proxy names it."""
+    pipeline, diary = house(
+        *PAGES, PRIVATE, client_ip=ClientIp.X_FORWARDED_FOR, trusts_proxies=True
+    )
+    await pipeline.admit(check(BEARER, ("X-Forwarded-For", CLIENT)), Journey())
+    assert [f"limit first of {CLIENT}", "verify good"] == diary
+
+
+async def test_a_check_is_logged_as_the_request() -> None:
+    """With its route and path, and marked."""
+    journey = Journey()
+    await asked().admit(check(BEARER), journey)
+    expected = Journey(PROXY, HOST, "private", "/private", ISSUER, "did-token", checked="GET")
+    assert expected == journey
+
+
+async def test_a_route_without_upstream_leads_nowhere() -> None:
+    """It is there to be asked about."""
+    with pytest.raises(NoRoute):
+        await asked().admit(request_head(BEARER, target="/asked/x"), Journey())
 
 
 # --- what the log will say ------------------------------------------------------------------------

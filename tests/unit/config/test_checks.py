@@ -190,6 +190,26 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
             id="a-route-to-nowhere",
         ),
         pytest.param(
+            "routes: [{name: a, match: {path: /a}}]",
+            ["1: routes[0].upstream: required, unless server.trusted_proxies may ask"],
+            id="a-route-that-nobody-may-ask-about",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', trusted_proxies: [10.0.0.0/8]}\n"
+            "routes: [{name: a, match: {path: /a}}]",
+            [],
+            id="a-route-that-a-proxy-asks-about",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', trusted_proxies: [10.0.0.0/8]}\n"
+            "routes: [{name: a, match: {path: /a}, rewrite: /b, timeouts: {idle: 1s}}]",
+            [
+                "2: routes[0].rewrite: needs an upstream",
+                "2: routes[0].timeouts: needs an upstream",
+            ],
+            id="what-is-forwarded-nowhere-cannot-be-rewritten",
+        ),
+        pytest.param(
             f"routes:\n- {{name: a, {ROUTE}, limits: [default, default, strict]}}",
             [
                 "2: routes[0].limits[2]: no such limit; there is default",

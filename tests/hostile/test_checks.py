@@ -1,0 +1,184 @@
+"""What a proxy in front may ask, to a real gateway: no more gets through than by asking for it."""
+
+import asyncio
+
+import pytest
+
+from tests.fakes.http import Answer, connected
+from tests.fakes.world import World
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CONFIG_CHANGES = {
+    "trusted_proxies": '["127.0.0.1"]',
+    "client_ip": "x-forwarded-for",
+    "more_routes": '  - {name: asked, match: {host: asked.example, path: "/*"}, auth: none}',
+}
+"""Whoever comes from 127.0.0.1 may ask; other addresses of loopback are clients."""
+
+VERIFY = "/_gateway/verify"
+
+
+async def ask(around: World, target: str, *fields: str, method: str = "GET") -> Answer:
+    """One request with these field lines after Host."""
+    return await sent(around, f"{method} {target} HTTP/1.1", "Host: localhost", *fields)
+
+
+async def sent(around: World, *lines: str, source: str = "127.0.0.1") -> Answer:
+    """A head of these lines, from an address of loopback."""
+    async with connected(around.port, source=source) as client:
+        await client.send("\r\n".join([*lines, "", ""]).encode("utf-8", "surrogatepass"))
+        return await client.answer(lines[0].partition(" ")[0])
+
+
+def verdict(answer: Answer) -> tuple[int, str]:
+    """Status, and code where it is a refusal."""
+    is_problem = answer.values("Content-Type") == ["application/problem+json"]
+    return answer.status, answer.code if is_problem else ""
+
+
+def nginx(uri: str, method: str = "GET", host: str = "localhost") -> list[str]:
+    """As nginx asks."""
+    return [f"X-Original-Method: {method}", f"X-Original-URI: {uri}", f"X-Original-Host: {host}"]
+
+
+def traefik(uri: str, method: str = "GET", host: str = "localhost") -> list[str]:
+    """As Traefik and Caddy ask."""
+    return [f"X-Forwarded-Method: {method}", f"X-Forwarded-Uri: {uri}", f"X-Forwarded-Host: {host}"]
+
+
+TARGETS = (
+    *(
+        "/",
+        "/private",
+        "/private?x=1",
+        "/private/",
+        "/public",
+        "/public/x",
+        "/publicx",
+        "/PUBLIC/x",
+    ),
+    *("/public/../private", "/public/./x", "/public/..", "/private/..;/public/x", "/public/..;x/"),
+    *("/public/%2e%2e/private", "/public/%2E%2e/private", "/public/%252e%252e/private", "/%2e/x"),
+    *("//public/x", "/public//x", "/public/x//", "/public\\..\\private", "/public%5c..%5cprivate"),
+    *("/public%2fx", "/public%2F..%2Fprivate", "/slashes/a%2Fb", "/slashes/a%5Cb", "/slashes/%2e"),
+    *("/public/x#y", "/public/x#/../private", "/private#/public/x", "/public/%23", "/%70ublic/x"),
+    *("/public;x/y", "/public/;/x", "/;/public/x", "/public%3Bx", "/%70rivate", "/public/x;y=z"),
+    *("/public/%00", "/public/%0d%0a", "/public/%zz", "/public/%", "/public/%c0%ae%c0%ae/x"),
+    *("/public/\u00e9", "/public/%C3%A9", "/public/%40x", "/%40public/x", "/public/x?a#b"),
+    *("http://localhost/public/x", "http://localhost/private", "http://evil/public/x", "*", "x"),
+    *("https://localhost/public/x", "ftp://localhost/public/x", "http://a@localhost/public/x"),
+    *("", "/public/x y", "?", "/public/x?../../private", "/optional/x", "/raw/x", "/_gateway/x"),
+    "/public/" + "a" * 9000,
+)
+
+
+@pytest.mark.parametrize("words", [nginx, traefik], ids=["x-original", "x-forwarded"])
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target[:40])
+async def test_a_check_says_what_the_request_would_hear(
+    target: str, words: object, around: World
+) -> None:
+    """The verdict of a check is that on the request; what no parser takes, no check lets pass."""
+    assert callable(words)
+    direct, check = await asyncio.gather(ask(around, target), ask(around, VERIFY, *words(target)))
+    if direct.status == 200:
+        assert (200, "") == verdict(check)
+    else:
+        assert check.status >= 400
+    if direct.status not in (200, 400):
+        assert verdict(direct) == verdict(check)
+
+
+@pytest.mark.parametrize("target", [t for t in TARGETS if t.startswith("/")], ids=lambda t: t[:40])
+async def test_a_check_by_path_says_it_too(target: str, around: World) -> None:
+    """Envoy puts the target behind the place of checks: nothing in it climbs out."""
+    direct, check = await asyncio.gather(ask(around, target), ask(around, VERIFY + target))
+    assert (direct.status == 200) == (check.status == 200)
+    assert check.status in (200, direct.status, 400, 404)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param([], (400, "bad_original"), id="nothing"),
+        pytest.param(nginx("/public/x")[1:], (400, "bad_original"), id="no-method"),
+        pytest.param(nginx("/public/x")[:2], (400, "bad_original"), id="no-host"),
+        pytest.param(
+            [*nginx("/private"), *traefik("/public/x")], (400, "bad_original"), id="two-that-differ"
+        ),
+        pytest.param(
+            [*traefik("/private"), "X-Original-URI: /public/x"],
+            (400, "bad_original"),
+            id="a-client-that-adds-one",
+        ),
+        pytest.param(
+            [*traefik("/private"), "X-Forwarded-Uri: /public/x"], (400, "bad_original"), id="twice"
+        ),
+        pytest.param(
+            [*traefik("/private"), "X-Original-URL: http://localhost/public/x"],
+            (401, "unauthenticated"),
+            id="a-field-that-is-nobodys",
+        ),
+        pytest.param(
+            [*traefik("/private"), "X_Forwarded_Uri: /public/x", "X-Forwarded_Uri: /public/x"],
+            (401, "unauthenticated"),
+            id="underscores",
+        ),
+        pytest.param(
+            [*traefik("/private"), "X-Rewrite-URL: /public/x", "X-HTTP-Method-Override: GET"],
+            (401, "unauthenticated"),
+            id="overrides",
+        ),
+        pytest.param(nginx("/public/x", "get"), (400, "bad_original"), id="method-in-lower-case"),
+        pytest.param(nginx("/public/x", "G T"), (400, "bad_original"), id="no-method-at-all"),
+        pytest.param(nginx("/public/x", "CONNECT"), (501, "unsupported_method"), id="connect"),
+        pytest.param(nginx("/public/x", "TRACE"), (501, "unsupported_method"), id="trace"),
+        pytest.param(nginx("/public/x", host=""), (400, "bad_host"), id="empty-host"),
+        pytest.param(nginx("/x", host="asked.example"), (200, ""), id="a-route-for-checks-alone"),
+        pytest.param(
+            nginx("/x", host="asked.example, localhost"), (400, "bad_host"), id="two-hosts"
+        ),
+        pytest.param(nginx("/x", host="asked.example@localhost"), (400, "bad_host"), id="userinfo"),
+        pytest.param(nginx("/x", host="asked.example.evil"), (401, "unauthenticated"), id="suffix"),
+        pytest.param(nginx("/x", host="ASKED.example.:80"), (200, ""), id="the-same-host"),
+        pytest.param(nginx("/_gateway/session"), (404, "no_route"), id="our-own-page"),
+        pytest.param(nginx("/_gateway/login"), (404, "no_route"), id="our-own-public-page"),
+        pytest.param(nginx(VERIFY), (404, "no_route"), id="itself"),
+    ],
+)
+async def test_no_account_but_a_clear_one(
+    fields: list[str], expected: tuple[int, str], around: World
+) -> None:
+    """What is missing, repeated or contradicted is refused: there is nothing to fall back to."""
+    assert expected == verdict(await ask(around, VERIFY, *fields))
+    assert [] == around.app.seen
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [[], nginx("/public/x"), traefik("/public/x"), ["X-Forwarded-For: 127.0.0.1"]],
+    ids=["nothing", "x-original", "x-forwarded", "as-if-forwarded"],
+)
+async def test_clients_may_not_ask(fields: list[str], around: World) -> None:
+    """Whoever is no proxy of ours is told nothing, with a credential neither, whatever it says."""
+    lines = (f"GET {VERIFY} HTTP/1.1", "Host: localhost", around.bearer(), *fields)
+    answer = await sent(around, *lines, source="127.0.0.2")
+    assert (403, "untrusted_peer") == verdict(answer)
+    assert [] == answer.values("X-User-Issuer")
+
+
+async def test_a_route_for_checks_alone_is_nowhere(around: World) -> None:
+    """Asked for as such, there is no app to answer."""
+    answer = await sent(around, "GET /x HTTP/1.1", "Host: asked.example")
+    assert (404, "no_route") == verdict(answer)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/%2e%2e/session", "/../session", "/..%2fsession", "/..;/session", "/%2e%2e%2fsession", ";/x"],
+)
+async def test_no_path_climbs_out_of_the_check(target: str, around: World) -> None:
+    """A target behind the place of checks reaches none of our other pages."""
+    answer = await ask(around, VERIFY + target, around.bearer())
+    assert answer.status in (400, 404)
+    assert b"did:" not in answer.body

@@ -1,0 +1,111 @@
+"""A proxy in front asks whether a request may pass, and is told whose it is."""
+
+import asyncio
+
+import pytest
+
+from tests.fakes.http import Answer, connected, fetch
+from tests.fakes.tokens import ALICE
+from tests.fakes.world import World
+from tests.hostile.test_checks import VERIFY, nginx, traefik
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CONFIG_CHANGES = {"trusted_proxies": '["127.0.0.1"]', "client_ip": "x-forwarded-for"}
+ORIGIN = "Origin: http://localhost"
+
+
+async def check(around: World, uri: str, *fields: str, method: str = "GET") -> Answer:
+    """What nginx hears."""
+    return await around.get(VERIFY, *nginx(uri, method), *fields)
+
+
+async def test_whoever_is_proven_passes(around: World) -> None:
+    """With the fields that the app would get, those without a value too, and no app is asked."""
+    for credential in (around.bearer(), await around.sign_in()):
+        answer = await check(around, "/private", credential)
+        assert (200, b"") == (answer.status, answer.body)
+        assert ALICE.issuer == answer.value("X-User-Issuer")
+        assert "alice@example.com" == answer.value("X-User-Email")
+        assert "" == answer.value("X-User-Phone")
+        assert "no-store" == answer.value("Cache-Control")
+        assert 1 == len(answer.values("X-Request-Id"))
+        assert [] == answer.values("Set-Cookie")
+    assert [] == around.app.seen
+
+
+async def test_nobody_passes_where_nobody_need_be(around: World) -> None:
+    """And is said to be nobody: every field is there, and empty."""
+    answer = await check(around, "/public/x", around.bearer())
+    assert (200, "") == (answer.status, answer.value("X-User-Issuer"))
+
+
+async def test_refusals(around: World) -> None:
+    """Of the same kinds, with the same fields, as the request itself would get."""
+    nobody = await check(around, "/private")
+    assert (401, "Bearer") == (nobody.status, nobody.value("WWW-Authenticate"))
+    cookie = await around.sign_in()
+    foreign = await check(around, "/x", cookie, "Origin: http://evil.example", method="POST")
+    assert (403, "cross_site") == (foreign.status, foreign.code)
+    assert 200 == (await check(around, "/x", cookie, ORIGIN, method="POST")).status
+    statuses = [(await check(around, "/tight/x", "X-Forwarded-For: 203.0.113.7")) for _ in range(6)]
+    assert [200] * 5 + [429] == [answer.status for answer in statuses]
+    assert 1 <= int(statuses[-1].value("Retry-After")) <= 60
+    other = await check(around, "/tight/x", "X-Forwarded-For: 203.0.113.8")
+    assert 200 == other.status
+
+
+async def test_a_signed_out_session_does_not_pass(around: World) -> None:
+    """Sessions are asked after as ever."""
+    cookie = await around.sign_in()
+    await fetch(around.port, "POST", "/_gateway/logout", cookie, ORIGIN)
+    answer = await check(around, "/private", cookie)
+    assert (401, "session_ended") == (answer.status, answer.code)
+
+
+async def test_checks_of_websockets(around: World) -> None:
+    """Also where the proxy leaves the upgrade in: it is no switch, and pages must be ours."""
+    cookie = await around.sign_in()
+    handshake = ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13")
+    upgrade = ("Connection: Upgrade", "Upgrade: websocket", *handshake)
+    for fields in (handshake, upgrade):
+        answer = await around.get(VERIFY, *traefik("/private"), cookie, ORIGIN, *fields)
+        assert 200 == answer.status
+        evil = "Origin: http://evil.example"
+        answer = await around.get(VERIFY, *traefik("/private"), cookie, evil, *fields)
+        assert (403, "cross_site") == (answer.status, answer.code)
+
+
+async def test_the_target_may_stand_in_the_check(around: World) -> None:
+    """With the method and Host of the check itself."""
+    answer = await around.get(f"{VERIFY}/private?x=1", around.bearer())
+    assert ALICE.issuer == answer.value("X-User-Issuer")
+    cookie = await around.sign_in()
+    answer = await fetch(around.port, "POST", f"{VERIFY}/private", cookie)
+    assert (403, "cross_site") == (answer.status, answer.code)
+
+
+async def test_one_connection_carries_many_checks(around: World) -> None:
+    """Of different callers: what one was told is not said of the next."""
+    lines = "\r\n".join([f"GET {VERIFY} HTTP/1.1", "Host: a", *nginx("/optional/x"), ""])
+    async with connected(around.port) as client:
+        for fields, issuer in (
+            (around.bearer() + "\r\n", ALICE.issuer),
+            ("", ""),
+            (around.bearer() + "\r\n", ALICE.issuer),
+        ):
+            await client.send(f"{lines}{fields}\r\n".encode())
+            answer = await client.answer()
+            assert (200, issuer) == (answer.status, answer.value("X-User-Issuer"))
+
+
+async def test_the_log_tells_checks_apart(around: World) -> None:
+    """The line is about the request that was asked about."""
+    answer = await check(around, "/public/marked", method="PUT")
+    assert 200 == answer.status
+    lines: list[dict[str, object]] = []
+    async with asyncio.timeout(10):
+        while not lines:
+            await asyncio.sleep(0.02)
+            lines = [one for one in around.gateway.log_lines() if one["path"] == "/public/marked"]
+    assert ("PUT", "public", 200) == (lines[0]["verify"], lines[0]["route"], lines[0]["status"])
