@@ -146,6 +146,10 @@ class SignInFirst(Refusal):
         self.location = location
 
 
+class SignInByProxy(SignInFirst):
+    """Like `sign_in_first`, for nginx, whose checks know no redirect: `Location` says where to."""
+
+
 class InvalidToken(Refusal):
     """The bearer token does not prove anybody."""
 
@@ -255,6 +259,7 @@ ANSWERS: dict[type[Refusal], Answer] = {
     RateLimited:          Answer(_S.TOO_MANY_REQUESTS, "rate_limited", "Too many requests", "RFC 6585 §4"),
     Unauthenticated:      Answer(_S.UNAUTHORIZED, "unauthenticated", "Sign in first", "RFC 9110 §15.5.2"),
     SignInFirst:          Answer(_S.FOUND, "sign_in_first", "Sign in first", "RFC 9110 §15.4.3"),
+    SignInByProxy:        Answer(_S.UNAUTHORIZED, "sign_in_by_proxy", "Sign in first", "RFC 9110 §15.5.2"),
     InvalidToken:         Answer(_S.UNAUTHORIZED, "invalid_token", "The token is not valid", "RFC 6750 §3.1"),
     ExpiredToken:         Answer(_S.UNAUTHORIZED, "expired_token", "The token has expired", "RFC 6750 §3.1"),
     SessionEnded:         Answer(_S.UNAUTHORIZED, "session_ended", "The session has ended", "RFC 9110 §15.5.2"),

@@ -27,11 +27,8 @@ class _Account(NamedTuple):
     host: str | None
 
 
-_CONVENTIONS = (
-    _Account("X-Original-Method", "X-Original-URI", "X-Original-Host"),  # nginx, HAProxy
-    _Account("X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host"),  # Traefik, Caddy
-)
-_FIELDS = tuple(name for names in _CONVENTIONS for name in names if name)
+_X_ORIGINAL = ("X-Original-Method", "X-Original-URI", "X-Original-Host")  # nginx, HAProxy
+_X_FORWARDED = ("X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host")  # Traefik, Caddy
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
 _HANDSHAKE = ("Sec-WebSocket-Key", "Sec-WebSocket-Version")
 
@@ -56,7 +53,7 @@ def original(head: RequestHead, place: str) -> RequestHead:
     if not _METHOD.fullmatch(method):
         raise BadOriginal("no method")
     headers = CIMultiDict(head.headers)
-    for name in _FIELDS:
+    for name in (*_X_ORIGINAL, *_X_FORWARDED):
         headers.popall(name, None)
     headers["Host"] = host
     return head._replace(
@@ -70,8 +67,8 @@ def original(head: RequestHead, place: str) -> RequestHead:
 
 
 def _in_fields(headers: Headers) -> Iterator[_Account]:
-    for names in _CONVENTIONS:
-        yield _Account(*(_only(headers, name) for name in names if name))
+    for names in (_X_ORIGINAL, _X_FORWARDED):
+        yield _Account(*(_only(headers, name) for name in names))
 
 
 def _in_the_check(head: RequestHead, place: str) -> Iterator[_Account]:
@@ -98,6 +95,11 @@ def _upgrade(headers: Headers) -> str:
     if any(name in headers for name in _HANDSHAKE):
         return "websocket"
     return ",".join(headers.getall("Upgrade", ())).lower()
+
+
+def takes_redirect(head: RequestHead) -> bool:
+    """Whether whoever asks leads the client to where the answer says; nginx answers it 500."""
+    return not any(name in head.headers for name in _X_ORIGINAL)
 
 
 def allowed(names: Iterable[str], lines: bytes) -> Reply:

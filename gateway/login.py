@@ -16,24 +16,34 @@ class LoginPage:
     def __init__(self, public_origin: str, prefix: str, return_to: ReturnTo) -> None:
         self._path = f"{prefix}/login"
         self._url = public_origin + self._path
+        self._scheme = public_origin.partition("//")[0]
         self._return_to = return_to
 
     def instead_of(
-        self, refusal: Refusal, head: RequestHead, route: Route, target: Target
+        self,
+        refusal: Refusal,
+        head: RequestHead,
+        route: Route,
+        target: Target,
+        *,
+        is_check: bool = False,
     ) -> Refusal:
         """
         What to refuse ``head`` with where nobody was proven and ``refusal`` says why.
 
         A person who navigates gets `SignInFirst`, which leads back to ``target`` in the end. A
         script could do nothing with a page of another kind: it hears where the login page is.
+        With ``is_check`` it is a proxy in front that leads there, maybe from another host.
         """
         if ANSWERS[type(refusal)].status is not HTTPStatus.UNAUTHORIZED:
             return refusal
-        back = self._return_to.checked(target.wire)
+        at = f"{self._scheme}//{head.headers.get('Host')}" if is_check else ""
+        back = self._return_to.checked(at + target.wire)
         if is_navigation(head) and not (route.is_internal and back == "/"):
             code = ANSWERS[type(refusal)].code
             reason = f"{code}: {refusal.reason}" if refusal.reason else code
-            return SignInFirst(reason, f"{self._path}?return_to={quote(back)}")
+            page = self._url if is_check else self._path
+            return SignInFirst(reason, f"{page}?return_to={quote(back)}")
         refusal.login_url = self._url
         return refusal
 

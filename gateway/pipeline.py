@@ -22,8 +22,16 @@ from gateway.client_ip import (
     said_scheme,
 )
 from gateway.destination import Destinations
-from gateway.errors import NoRoute, RateLimited, Refusal, UnsupportedUpgrade, UntrustedPeer
-from gateway.forward_auth import allowed, original
+from gateway.errors import (
+    NoRoute,
+    RateLimited,
+    Refusal,
+    SignInByProxy,
+    SignInFirst,
+    UnsupportedUpgrade,
+    UntrustedPeer,
+)
+from gateway.forward_auth import allowed, original, takes_redirect
 from gateway.login import LoginPage
 from gateway.messages import (
     Caller,
@@ -84,7 +92,8 @@ class Pipeline:
         except Refusal as refusal:
             if self.login is None:
                 raise
-            raise self.login.instead_of(refusal, head, route, target) from None
+            instead = self.login.instead_of(refusal, head, route, target, is_check=is_check)
+            raise instead from None
         if identity is not None:
             journey.issuer, journey.auth_method = identity.user.issuer, identity.method
             if head.upgrade:
@@ -108,7 +117,12 @@ class Pipeline:
             raise UntrustedPeer
         asked = original(head, route.path.removesuffix("/*"))
         journey.checked = asked.method
-        return await self.admit(asked, journey, is_check=True)
+        try:
+            return await self.admit(asked, journey, is_check=True)
+        except SignInFirst as refusal:
+            if takes_redirect(head):
+                raise
+            raise SignInByProxy(refusal.reason, refusal.location) from None
 
     def _client(self, head: RequestHead) -> Caller:
         if self.client_ip is ClientIp.X_FORWARDED_FOR:

@@ -57,6 +57,8 @@ def _fields(refusal: Refusal, status: int) -> tuple[tuple[str, str], ...]:
             fields += (("Retry-After", str(ceil(seconds))),)  # RFC 9110 section 10.2.3
         case SignInFirst(location=location):
             fields += (("Location", location), ("Vary", _DECIDED_BY))
+            if status == _UNAUTHORIZED:
+                fields += (("WWW-Authenticate", "Bearer"),)
         case InvalidToken():
             # RFC 6750 section 3: an error is named only where a token was sent.
             fields += (("WWW-Authenticate", 'Bearer error="invalid_token"'),)

@@ -85,6 +85,23 @@ def test_a_person_is_led_to_the_login_page(target: str, location: str, refusal: 
     assert f"{ANSWERS[type(refusal)].code}: {refusal.reason}" == instead.reason
 
 
+@pytest.mark.parametrize(
+    ("host", "back"),
+    [
+        pytest.param(OURS.partition("//")[2], "/x%3Fy", id="our-own"),
+        pytest.param("wiki.example.com", "https%3A//wiki.example.com/x%3Fy", id="a-listed-one"),
+        pytest.param("evil.example.com", "/", id="any-other"),
+    ],
+)
+def test_a_proxy_leads_there_from_its_own_host(host: str, back: str) -> None:
+    """The page is at our public URL; the way back is to a host that is listed, or home."""
+    page = LoginPage(OURS, "/_gateway", ReturnTo(OURS, "/_gateway", ["wiki.example.com"]))
+    head, target = request_head(NAVIGATES, host=host), canonical_target("/x?y")
+    instead = page.instead_of(Unauthenticated(), head, PRIVATE, target, is_check=True)
+    assert isinstance(instead, SignInFirst)
+    assert f"{OURS}/_gateway/login?return_to={back}" == instead.location
+
+
 def test_no_reason_is_no_reason() -> None:
     """The log names the kind of refusal all the same."""
     target = canonical_target("/")

@@ -19,6 +19,7 @@ from gateway.errors import (
     NoRoute,
     RateLimited,
     Refusal,
+    SignInByProxy,
     SignInFirst,
     StoreUnavailable,
     Unauthenticated,
@@ -690,6 +691,24 @@ ALICE = "alice@example.com"
 async def test_a_check_is_decided_like_the_request(head: RequestHead, expected: str) -> None:
     """By its own method, target, Host and credentials, and never by those of the check."""
     assert expected == await verdict(head)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"), [("Original", SignInByProxy), ("Forwarded", SignInFirst)]
+)
+async def test_a_check_leads_to_the_login_page(words: str, kind: type[SignInFirst]) -> None:
+    """By a redirect, or where the proxy passes none on, by a 401 that says where to."""
+    login = LoginPage(f"https://{HOST}", "/_gateway", ReturnTo(f"https://{HOST}", "/_gateway"))
+    said = [
+        (name.replace("Original", words), value)
+        for name, value in check(("Sec-Fetch-Mode", "navigate")).headers.items()
+        if name != "Host"
+    ]
+    head = request_head(*said, target="/_gateway/verify", peer=PROXY)
+    with pytest.raises(SignInFirst) as refusal:
+        await replace(asked(), login=login).admit(head, Journey())
+    assert kind is type(refusal.value)
+    assert f"https://{HOST}/_gateway/login?return_to=/private%3Fx" == refusal.value.location
 
 
 async def test_a_check_spends_the_limits_of_the_request() -> None:

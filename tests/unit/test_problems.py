@@ -13,6 +13,7 @@ from gateway.errors import (
     RateLimited,
     Refusal,
     SessionEnded,
+    SignInByProxy,
     SignInFirst,
     StoreUnavailable,
     Unauthenticated,
@@ -162,6 +163,14 @@ def test_who_navigates_is_led_to_the_login_page() -> None:
     fields = dict(reply.fields)
     assert (302, "/_gateway/login?return_to=/x") == (reply.status, fields["Location"])
     assert {"Accept", "Sec-Fetch-Mode"} <= set(fields["Vary"].split(", "))
+
+
+def test_a_proxy_that_passes_no_redirect_on_is_told_where_to() -> None:
+    """By a 401 that is one in all respects."""
+    _, reply = problem(SignInByProxy("because", "https://a/_gateway/login?return_to=/x"), "req-1")
+    fields = dict(reply.fields)
+    assert (401, "Bearer") == (reply.status, fields["WWW-Authenticate"])
+    assert "https://a/_gateway/login?return_to=/x" == fields["Location"]
 
 
 def test_who_fetches_is_told_of_the_login_page() -> None:
