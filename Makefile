@@ -14,7 +14,7 @@ DECIDING := $(subst $(empty) $(empty),$(comma),$(addprefix gateway/, \
 	telemetry/tally.py telemetry/snapshot.py proxy/upgrade.py proxy/websocket.py \
 	proxy/framing.py proxy/balance.py proxy/restraint.py proxy/answers.py proxy/chunks.py proxy/cutter.py proxy/proxy_protocol.py proxy/occupancy.py proxy/pace.py proxy/repeats.py store/breaker.py config/*.py))
 
-.PHONY: demo test soak lint bench clean
+.PHONY: demo test soak browser lint bench sdk clean
 
 demo: $(VENV)/.run       ## set up and run the demo
 	$(BIN)/gateway demo
@@ -27,6 +27,9 @@ test: $(VENV)/.dev       ## set up and run the tests, with coverage
 soak: $(VENV)/.dev       ## minutes of peers that leave, die and dawdle; SOAK_S and SLOW_S say how long
 	$(BIN)/python -m pytest -m slow -s tests/soak
 
+browser: $(VENV)/.dev    ## the login pages in Chromium, which has to be there
+	$(BIN)/python -m pytest -m browser tests/browser
+
 lint: $(VENV)/.dev       ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -34,6 +37,9 @@ lint: $(VENV)/.dev       ## ruff and mypy --strict
 
 bench: $(VENV)/.dev      ## measure CPU, memory and latency against the budgets
 	$(BIN)/python -m benchmarks
+
+sdk:                     ## fetch the latest magic-sdk from npm, and record which one it is
+	$(PYTHON) tools/fetch_sdk.py
 
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.12 …"; exit 2; }

@@ -30,6 +30,7 @@ from gateway.invalidation import Subject
 from gateway.messages import AuthMethod
 from gateway.pages.app import PagesServer, make_app
 from gateway.pages.development import DevelopmentPages
+from gateway.pages.login import LoginPages
 from gateway.pages.routes import PAGES, page_routes
 from gateway.pages.session import SessionPages
 from gateway.pipeline import Pipeline
@@ -151,6 +152,7 @@ async def _pages(
             process.magic.development, directory.learn, public_url, time.time
         )
         routes += development.routes(prefix)
+    routes += LoginPages(settings, compiled.return_to(settings).only).routes(prefix)
     server = PagesServer(make_app(routes))
     await server.start()
     try:

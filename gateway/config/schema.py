@@ -159,6 +159,8 @@ class MagicSettings(Section):
     """The client id, which tokens must name; asked from Magic at start when empty."""
     api_url: OptionalOrigin = None
     """Where Magic's admin API is; the SDK's own when empty."""
+    endpoint: Origin = "https://auth.magic.link"
+    """Where Magic's part of the login page is: its frame comes from here."""
     timeout_s: Duration = Field(5.0, alias="timeout")
     """For one answer of Magic's."""
 

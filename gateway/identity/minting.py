@@ -41,8 +41,14 @@ def signer(key: bytes) -> Signer:
     return Signer(Account.from_key(key))
 
 
-def mint(by: Signer, audience: str, now_s: float, lifetime_s: float) -> str:
-    """A token for ``audience`` from ``now_s`` on, with a new token id; Magic's default is 900 s."""
+def mint(
+    by: Signer, audience: str, now_s: float, lifetime_s: float, attachment: str = "none"
+) -> str:
+    """
+    A token for ``audience`` from ``now_s`` on, with a new token id; Magic's default is 900 s.
+
+    ``attachment`` is what the token is bound to: it holds its signature, not the text.
+    """
     issued_at_s = int(now_s)
     claim = {
         "iat": issued_at_s,
@@ -52,7 +58,7 @@ def mint(by: Signer, audience: str, now_s: float, lifetime_s: float) -> str:
         "aud": audience,
         "nbf": issued_at_s,
         "tid": str(uuid.uuid4()),
-        "add": by.sign("none"),
+        "add": by.sign(attachment),
     }
     text = json.dumps(claim, separators=(",", ":"))
     return encode(by.sign(text), text)

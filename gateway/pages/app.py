@@ -42,7 +42,7 @@ async def _answer_refusals(request: web.Request, handler: Handler) -> web.Stream
         response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
     except web.HTTPBadRequest:
         return _problem(request, BadRequest())
-    response.headers["Cache-Control"] = "no-store"
+    response.headers.setdefault("Cache-Control", "no-store")
     return response
 
 

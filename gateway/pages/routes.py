@@ -14,9 +14,12 @@ def page_routes(prefix: str, limits: tuple[Limit, ...]) -> tuple[Route, ...]:
 
     Whoever signs in or asks who they are must be somebody; to sign out it is enough to have been.
     Programs may ask who they are, and no more.
+    The files of the pages are not counted: a page is made of several, and they lie in memory.
     """
 
-    def route(name: str, path: str, auth: Auth, *methods: str) -> Route:
+    def route(
+        name: str, path: str, auth: Auth, *methods: str, limits: tuple[Limit, ...] = limits
+    ) -> Route:
         return Route(
             name=f"gateway-{name}",
             path=prefix + path,
@@ -33,6 +36,9 @@ def page_routes(prefix: str, limits: tuple[Limit, ...]) -> tuple[Route, ...]:
         replace(who_am_i, accept=frozenset(AuthMethod)),
         route("sign-out", "/session", Auth.OPTIONAL, "DELETE"),
         route("sign-out", "/logout", Auth.OPTIONAL, "POST"),
+        route("login", "/login", Auth.OPTIONAL, "GET", "HEAD"),
+        route("account", "/account", Auth.REQUIRED, "GET", "HEAD"),
+        route("files", "/static/*", Auth.NONE, limits=()),
         route("pages", "/*", Auth.NONE),
         Route(  # its limits are those of the request that is asked about
             "gateway-verify",

@@ -63,6 +63,8 @@ class SessionPages:
         if identity is not None and identity.session_key is not None:
             await self._sessions.end(identity.session_key)
         response = web.Response(status=204)
+        if request.headers.get("Sec-Fetch-Mode") == "navigate":  # a form: people want to see a page
+            response = web.Response(status=303, headers={"Location": "login"})
         response.headers.add("Set-Cookie", self._cookie.clear())
         return response
 

@@ -21,6 +21,11 @@ def minted(now_s: float, by: Signer = ALICE, lifetime_s: float = 900) -> str:
     return mint(by, AUDIENCE, now_s, lifetime_s)
 
 
+def attached(now_s: float, by: Signer, attachment: str, lifetime_s: float = 900) -> str:
+    """What Magic would hand to ``by`` for a page that binds it to ``attachment``."""
+    return mint(by, AUDIENCE, now_s, lifetime_s, attachment)
+
+
 def claim(now_s: float, by: Signer = ALICE, **changes: object) -> dict[str, object]:
     """The claim of a token, with ``changes``; its token id is always the same."""
     issued_at_s = int(now_s)

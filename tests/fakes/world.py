@@ -30,9 +30,10 @@ admin: {admin}
 redis: {{url: "{redis}", timeout: {redis_timeout}}}
 magic:
   {{mode: live, secret_key: {secret_key}, publishable_key: {publishable_key}, api_url: "{magic}",
-    timeout: 1s}}
-session: {{keys: ["{session_key}"]}}
+    timeout: 1s{more_magic}}}
+session: {{keys: ["{session_key}"]{more_session}}}
 identity: {{max_token_lifetime: 1d}}
+login: {login}
 limits:
   default: {{rate: 1000000/minute}}
   tight: {{rate: 5/minute}}
@@ -73,6 +74,9 @@ DEFAULTS = {
     "max": "{}",
     "app_timeouts": "{}",
     "connections": "64",
+    "more_magic": "",
+    "more_session": "",
+    "login": "{}",
     "more_upstreams": "",
     "more_routes": "",
 }

@@ -54,3 +54,34 @@ def test_what_is_no_host(complaints: Complain, written: str) -> None:
     """A pattern, a URL or a path would be a promise that is not kept."""
     (problem,) = complaints(f"login: {{return_to_hosts: [{written}]}}")
     assert "expected a host such as shop.example.com" in problem
+
+
+def test_how_it_looks(read: Read) -> None:
+    """Colours, methods, language and words are the operator's."""
+    login = read(
+        "login: {name: Acme, lang: pt-BR, methods: [sms], accent: '#ABCDEF', texts: {title: Olá}}"
+    ).login
+    assert ("Acme", "pt-BR", ("sms",), "#abcdef") == (
+        login.name,
+        login.lang,
+        login.methods,
+        login.accent,
+    )
+    assert {"title": "Olá"} == login.texts
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        pytest.param("accent: blue", "expected a colour", id="a-name-of-a-colour"),
+        pytest.param("lang: 'en\"'", "expected a language tag", id="no-language"),
+        pytest.param("methods: []", "at least one", id="no-method"),
+        pytest.param("methods: [sms, sms]", "each method once", id="a-method-twice"),
+        pytest.param("texts: {titel: x}", "expected one of title", id="a-text-that-is-not-there"),
+    ],
+)
+def test_what_cannot_be_shown(complaints: Complain, text: str, complaint: str) -> None:
+    """A slip of the pen is found at the start, not by those who sign in."""
+    found = complaints(f"login: {{{text}}}")
+    assert 1 == len(found)
+    assert complaint in found[0]

@@ -1,0 +1,100 @@
+"""What of the pages follows from the config: colours, logo, texts, and what their scripts know."""
+
+from collections.abc import Mapping
+from math import inf
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import orjson
+
+from gateway.config.colours import text_on
+from gateway.config.schema import Settings
+from gateway.config.wording import TEXTS
+from gateway.errors import StartError
+
+_LARGEST_LOGO_BYTES = 256 << 10
+_KINDS = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"))
+
+
+def name(settings: Settings) -> str:
+    """What one signs in to."""
+    return settings.login.name or urlsplit(settings.server.public_url).netloc
+
+
+def texts(settings: Settings) -> dict[str, str]:
+    """All that the pages say, by key; the name is filled in."""
+    said = {**TEXTS, **settings.login.texts}
+    return {key: text.replace("{name}", name(settings)) for key, text in said.items()}
+
+
+def lifespan_s(settings: Settings) -> int:
+    """How long the DID token is to live that the pages ask Magic for."""
+    return int(
+        min(
+            settings.login.lifespan_s,
+            settings.session.lifetime_s or inf,
+            settings.identity.max_token_lifetime_s,
+        )
+    )
+
+
+def made_files(settings: Settings) -> dict[str, bytes]:
+    """
+    The files that are made for this config, by name.
+
+    Raises `StartError` where the logo cannot be used.
+    """
+    return {
+        "theme.css": _theme(settings.login.accent, settings.login.accent_dark).encode(),
+        "config.js": _config_module(settings),
+        **logo(settings.login.logo),
+    }
+
+
+def logo(path: str) -> Mapping[str, bytes]:
+    """The logo's file by the name that says what it is; none for an empty ``path``."""
+    if not path:
+        return {}
+    try:
+        body = Path(path).read_bytes()
+    except OSError as error:
+        raise StartError(f"login.logo: {path}: {error.strerror}") from None
+    kind = _kind(body)
+    if not kind or len(body) > _LARGEST_LOGO_BYTES:
+        raise StartError(f"login.logo: {path}: expected SVG, PNG, WebP or JPEG, up to 256 KiB")
+    return {f"logo.{kind}": body}
+
+
+def _kind(body: bytes) -> str:
+    """By its first bytes: names lie."""
+    for start, kind in _KINDS:
+        if body.startswith(start):
+            return kind
+    if body[:4] == b"RIFF" and body[8:12] == b"WEBP":
+        return "webp"
+    return "svg" if b"<svg" in body[:1024] else ""
+
+
+def _theme(accent: str, accent_dark: str) -> str:
+    return (
+        f":root {{ --accent: {accent}; --on-accent: {text_on(accent)}; }}\n"
+        "@media (prefers-color-scheme: dark) {\n"
+        f"  :root {{ --accent: {accent_dark}; --on-accent: {text_on(accent_dark)}; }}\n"
+        "}\n"
+    )
+
+
+def _config_module(settings: Settings) -> bytes:
+    known = {
+        "prefix": settings.server.prefix,
+        "publicUrl": settings.server.public_url,
+        "publishableKey": settings.magic.publishable_key,
+        "endpoint": settings.magic.endpoint,
+        "isDevelopment": settings.magic.mode == "development",
+        "lifespanS": lifespan_s(settings),
+        "lang": settings.login.lang,
+    }
+    return (
+        b"/** What the scripts know of the config. */\nexport const settings = %b;\n"
+        b"/** What the pages say, by key. */\nexport const texts = %b;\n"
+    ) % (orjson.dumps(known), orjson.dumps(texts(settings)))

@@ -1,0 +1,80 @@
+/** What the pages ask the gateway. */
+
+import { settings } from "./config.js";
+
+/** Something that did not work, in words that people are told: `key` names the text. */
+export class Failure extends Error {
+  /**
+   * @param {string} key of the text
+   * @param {number} waitS seconds after which it may work; 0 where that is not known
+   */
+  constructor(key, waitS = 0) {
+    super(key);
+    this.key = key;
+    this.waitS = waitS;
+  }
+}
+
+const BY_STATUS = { 401: "refused", 403: "not_allowed", 409: "refused", 503: "unavailable" };
+
+/** @param {Response} answer */
+function failure(answer) {
+  const waitS = Number(answer.headers.get("Retry-After")) || 0;
+  if (answer.status === 429) return new Failure("throttled", waitS || 60);
+  return new Failure(BY_STATUS[answer.status] ?? "failed", waitS);
+}
+
+/**
+ * @param {string} method
+ * @param {string} path below the gateway's prefix
+ * @returns {Promise<Response>} whatever its status
+ */
+export async function ask(method, path, { headers = {}, json } = {}) {
+  const body = json && JSON.stringify(json);
+  const fields = { Accept: "application/json", ...headers };
+  if (body) fields["Content-Type"] = "application/json";
+  try {
+    const init = { method, headers: fields, body, credentials: "same-origin", cache: "no-store" };
+    return await fetch(settings.prefix + path, init);
+  } catch {
+    throw new Failure("gateway_unreachable");
+  }
+}
+
+/**
+ * Ask to be let try: many tries cost the one who tries.
+ *
+ * @param {Record<string, string>} who `email` or `phone`
+ * @returns {Promise<string>} a nonce for the token to bear; empty where the gateway wants none
+ */
+export async function attempt(who) {
+  const answer = await ask("POST", "/login/attempt", { json: who });
+  if (answer.ok) return (await answer.json()).nonce ?? "";
+  if (answer.status === 404 || answer.status === 405) return "";
+  throw failure(answer);
+}
+
+/** Exchange a DID token for a session; the browser keeps its cookie, no script sees it. */
+export async function exchange(token, nonce) {
+  const answer = await ask("POST", "/session", {
+    headers: { Authorization: `Bearer ${token}` },
+    json: nonce ? { nonce } : undefined,
+  });
+  if (!answer.ok) throw failure(answer);
+  return answer.json();
+}
+
+/** @returns {Promise<{email: string | null, expires_at: string} | null>} null for nobody */
+export async function whoAmI() {
+  const answer = await ask("GET", "/session");
+  if (answer.status === 401) return null;
+  if (!answer.ok) throw failure(answer);
+  return answer.json();
+}
+
+/** @returns {Promise<any>} the JSON of a page of ours, or a `Failure` */
+export async function fetched(method, path) {
+  const answer = await ask(method, path);
+  if (!answer.ok) throw failure(answer);
+  return answer.status === 204 ? null : answer.json();
+}
