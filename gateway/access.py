@@ -1,9 +1,10 @@
-"""May this caller use this route? For now: may a page of another site use somebody's cookie?"""
+"""May a page of another site use somebody's cookie?"""
 
 from multidict import CIMultiDictProxy
 
 from gateway.errors import CrossSite
 from gateway.messages import AuthMethod, Identity
+from gateway.reasons import Reason
 
 Headers = CIMultiDictProxy[str]
 
@@ -25,7 +26,7 @@ def refuse_cross_site(
     if identity.method is not AuthMethod.SESSION or method in _SAFE_METHODS:
         return
     if "Origin" not in headers and "Sec-Fetch-Site" not in headers:
-        raise CrossSite("neither Origin nor Sec-Fetch-Site")
+        raise CrossSite(Reason.ORIGIN_MISSING)
     refuse_foreign_page(headers, public_origin)
 
 
@@ -39,7 +40,7 @@ def refuse_foreign_upgrade(headers: Headers, identity: Identity, public_origin: 
     Raises `CrossSite`.
     """
     if identity.method is AuthMethod.SESSION and headers.getall("Origin", ()) != [public_origin]:
-        raise CrossSite("upgrade, and Origin is not ours")
+        raise CrossSite(Reason.UPGRADE_FOREIGN)
 
 
 def refuse_foreign_page(headers: Headers, public_origin: str) -> None:
@@ -49,6 +50,6 @@ def refuse_foreign_page(headers: Headers, public_origin: str) -> None:
     Raises `CrossSite`.
     """
     if any(origin != public_origin for origin in headers.getall("Origin", ())):
-        raise CrossSite("Origin is another site")
+        raise CrossSite(Reason.ORIGIN_FOREIGN)
     if any(site != "same-origin" for site in headers.getall("Sec-Fetch-Site", ())):
-        raise CrossSite("Sec-Fetch-Site is not same-origin")
+        raise CrossSite(Reason.SITE_FOREIGN)

@@ -2,13 +2,14 @@
 Every way in which the gateway says no, and the one table that turns it into an answer.
 
 A stage refuses by raising a `Refusal`. Its class decides the answer (`ANSWERS`); its ``reason`` is
-for the operator's log alone, holds nothing secret, and never reaches the client.
+for the operator's log, holds nothing secret, and never reaches the client, but for `Forbidden`'s.
 """
 
 from http import HTTPStatus
 from typing import NamedTuple
 
 from gateway.messages import LimitState
+from gateway.reasons import Reason
 
 
 class GatewayError(Exception):
@@ -174,6 +175,13 @@ class CrossSite(Refusal):
     """A cookie came with a state-changing request that was not made by a page of ours."""
 
 
+class Forbidden(Refusal):
+    """The caller is known, and may not do this here; ``reason`` in the document says what lacks."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+
+
 class MustBeBearer(Refusal):
     """Only a DID token can be exchanged for a session."""
 
@@ -266,6 +274,7 @@ ANSWERS: dict[type[Refusal], Answer] = {
     CredentialNotAccepted: Answer(_S.UNAUTHORIZED, "credential_not_accepted", "Not with this kind of credential", "RFC 9110 §15.5.2"),
     TokenAlreadyUsed:     Answer(_S.CONFLICT, "token_already_used", "The token was exchanged before", "RFC 9110 §15.5.10"),
     CrossSite:            Answer(_S.FORBIDDEN, "cross_site", "Cross-site request refused", "RFC 9110 §15.5.4"),
+    Forbidden:            Answer(_S.FORBIDDEN, "forbidden", "Not allowed", "RFC 9110 §15.5.4"),
     MustBeBearer:         Answer(_S.FORBIDDEN, "must_be_bearer", "Only a DID token can be exchanged", "RFC 9110 §15.5.4"),
     StoreUnavailable:     Answer(_S.SERVICE_UNAVAILABLE, "store_unavailable", "Sign-in state cannot be checked right now", "RFC 9110 §15.6.4"),
     MagicUnavailable:     Answer(_S.SERVICE_UNAVAILABLE, "magic_unavailable", "Sign-in cannot be checked right now", "RFC 9110 §15.6.4"),

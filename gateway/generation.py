@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from gateway import wiring
 from gateway.authentication import Authentication
+from gateway.authorisation import Authorisation
 from gateway.client_ip import ClientIp
 from gateway.config import compile as compiled
 from gateway.config.schema import Settings
@@ -25,6 +26,7 @@ from gateway.identity.development import DevelopmentMagic
 from gateway.identity.did_token import Rules
 from gateway.identity.directory import CachedDirectory, Source
 from gateway.identity.magic import SignatureChecker
+from gateway.identity.role_store import StoredRoles
 from gateway.identity.verifier import DidTokenVerifier
 from gateway.invalidation import Subject
 from gateway.messages import AuthMethod
@@ -106,10 +108,12 @@ async def opened(settings: Settings, process: Process) -> AsyncIterator[Generati
         stack.push_async_callback(limiter.aclose)
         upstreams = wiring.upstreams(settings, process.shared)
         upstreams[PAGES] = wiring.pages(PAGES, pages.connect, process.shared)
+        authorisation = _authorisation(settings, process, stack)
         for upstream in upstreams.values():
             upstream.start()
             stack.push_async_callback(upstream.aclose)
-        site = _site(settings, upstreams, _pipeline(settings, limiter, tokens, sessions))
+        pipeline = _pipeline(settings, limiter, tokens, sessions, authorisation)
+        site = _site(settings, upstreams, pipeline)
         yield Generation(settings, site, _bounds(settings), _sweep_s(settings))
 
 
@@ -168,8 +172,21 @@ def _is_https(settings: Settings) -> bool:
 # --- the journey -------------------------------------------------------------------------------
 
 
+def _authorisation(settings: Settings, process: Process, stack: AsyncExitStack) -> Authorisation:
+    roles = None
+    if settings.identity.roles_from_store:
+        roles = StoredRoles(process.store)
+        stack.push_async_callback(roles.aclose)
+        stack.callback(process.bus.on(Subject.ROLES, roles.forget))
+    return Authorisation(compiled.grants(settings), roles)
+
+
 def _pipeline(
-    settings: Settings, limiter: RedisLimiter, tokens: DidTokenVerifier, sessions: Sessions
+    settings: Settings,
+    limiter: RedisLimiter,
+    tokens: DidTokenVerifier,
+    sessions: Sessions,
+    authorisation: Authorisation,
 ) -> Pipeline:
     routes = compiled.routes(settings)
     default = settings.limits.get("default")
@@ -187,6 +204,7 @@ def _pipeline(
             {AuthMethod.DID_TOKEN: tokens},
             Failures(limiter, time.time, compiled.limit(USUAL.name, failed) if failed else USUAL),
         ),
+        authorisation=authorisation,
         fields=RequestFields(
             _identity_names(settings),
             settings.session.cookie,
@@ -202,7 +220,7 @@ def _pipeline(
 
 def _identity_names(settings: Settings) -> IdentityNames:
     names = settings.identity.headers
-    return IdentityNames(names.issuer, names.email, names.public_address, names.phone)
+    return IdentityNames(names.issuer, names.email, names.public_address, names.phone, names.roles)
 
 
 # --- the data plane ----------------------------------------------------------------------------

@@ -145,6 +145,44 @@ class LimitState(NamedTuple):
     """Seconds until one more request would be allowed; 0 while it already would."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """
+    One entry of ``allow`` or ``deny``, or of ``identity.roles``; see `gateway.permission`.
+
+    What is empty asks for nothing. Texts are folded as they are compared.
+    """
+
+    issuers: frozenset[str] = frozenset()
+    emails: frozenset[str] = frozenset()
+    """Whole addresses, or ``*@`` and a domain."""
+    domains: frozenset[str] = frozenset()
+    """Domains, or ``*.`` and one for all below it."""
+    addresses: frozenset[str] = frozenset()
+    """Public addresses that Magic knows, in lower case."""
+    wallets: frozenset[str] = frozenset()
+    """Addresses whose key has signed: those in ``did:ethr:0x…``, in lower case."""
+    auth_methods: frozenset[AuthMethod] = frozenset()
+    roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    networks: tuple[IPNetwork, ...] = ()
+    methods: frozenset[str] = frozenset()
+
+    @property
+    def is_about_callers(self) -> bool:
+        """Whether it asks for anything that nobody has who is not proven."""
+        named = self.issuers or self.emails or self.domains or self.addresses or self.wallets
+        return bool(named or self.auth_methods or self.roles or self.scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One entry of ``identity.roles``: whom the rule is about has the role."""
+
+    role: str
+    rule: Rule
+
+
 class UpstreamTimeouts(NamedTuple):
     """How long an app may take. All in seconds."""
 
@@ -201,6 +239,10 @@ class Route:
     """Whether ``Host`` names the server, not what the client asked for."""
     is_sign_in: bool = False
     """Whether a session is made here: the one that the cookie names has no say beside a token."""
+    allow: tuple[Rule, ...] = ()
+    """Where there are any, one of them must hold."""
+    deny: tuple[Rule, ...] = ()
+    """None of them may hold."""
     is_internal: bool = False
     """Whether it leads to the gateway's own pages, which may see whose request it is."""
 

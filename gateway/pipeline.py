@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from gateway.access import refuse_cross_site, refuse_foreign_upgrade
 from gateway.authentication import Authentication
+from gateway.authorisation import Authorisation
 from gateway.client_ip import (
     ClientIp,
     Vouched,
@@ -35,6 +36,7 @@ from gateway.forward_auth import allowed, original, takes_redirect
 from gateway.login import LoginPage
 from gateway.messages import (
     Caller,
+    Identity,
     IPNetwork,
     Journey,
     Outbound,
@@ -56,6 +58,7 @@ class Pipeline:
     destinations: Destinations
     limiter: Limiter
     authentication: Authentication
+    authorisation: Authorisation
     fields: RequestFields
     public_origin: str
     client_ip: ClientIp
@@ -88,22 +91,33 @@ class Pipeline:
         if head.upgrade and head.upgrade not in route.upgrades:
             raise UnsupportedUpgrade("the route does not list it")
         try:
-            identity = await self.authentication.prove(head, route, client)
+            identity = await self._somebody(head, route, client, journey)
         except Refusal as refusal:
             if self.login is None:
                 raise
             instead = self.login.instead_of(refusal, head, route, target, is_check=is_check)
             raise instead from None
+        if is_check:
+            return allowed(self.fields.identity_names, self.fields.identity_lines(identity))
+        fields = self.fields.rewrite(head, route, client, self._scheme(head), identity)
+        return Outbound(route, head.method, forwarded, fields, identity, client)
+
+    async def _somebody(
+        self, head: RequestHead, route: Route, client: Caller, journey: Journey
+    ) -> Identity | None:
+        """Who is asking, and may: proven, from a page of ours, and by the rules of the route."""
+        identity = await self.authentication.prove(head, route, client)
         if identity is not None:
             journey.issuer, journey.auth_method = identity.user.issuer, identity.method
             if head.upgrade:
                 refuse_foreign_upgrade(head.headers, identity, self.public_origin)
             else:
                 refuse_cross_site(head.method, head.headers, identity, self.public_origin)
-        if is_check:
-            return allowed(self.fields.identity_names, self.fields.identity_lines(identity))
-        fields = self.fields.rewrite(head, route, client, self._scheme(head), identity)
-        return Outbound(route, head.method, forwarded, fields, identity, client)
+            if self.authorisation.gives_roles:
+                identity = await self.authorisation.with_roles(identity, route)
+        if route.allow or route.deny:
+            self.authorisation.enforce(route, identity, client, head.method)
+        return identity
 
     async def _check(self, head: RequestHead, route: Route, journey: Journey) -> Outbound | Reply:
         """

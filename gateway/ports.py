@@ -107,6 +107,17 @@ class Sessions(Protocol):
         """Forget the session, here and in the store. Raises `StoreUnavailable`."""
 
 
+class RoleStore(Protocol):
+    """Knows what roles apps have given."""
+
+    async def roles(self, issuer: str) -> tuple[str, ...]:
+        """
+        The roles of ``issuer``, sorted.
+
+        Raises `StoreUnavailable` where that cannot be told.
+        """
+
+
 class Bus(Protocol):
     """Tells all gateways what their memories must forget; see `gateway.invalidation`."""
 

@@ -6,6 +6,7 @@ import orjson
 
 from gateway.errors import (
     ANSWERS,
+    Forbidden,
     InvalidToken,
     RateLimited,
     Refusal,
@@ -27,12 +28,12 @@ _WEBSOCKET_VERSION = (
 
 def problem(refusal: Refusal, request_id: str) -> tuple[str, Reply]:
     """
-    The code of ``refusal`` and its answer, which says which kind it was, never why.
+    The code of ``refusal`` and its answer, which says which kind it was; why, for `Forbidden`.
 
     ``code`` is stable and made for programs; ``request_id`` leads to the log line that says why.
     """
     answer = ANSWERS[type(refusal)]
-    document = {
+    document: dict[str, object] = {
         "type": "about:blank",
         "title": answer.title,
         "status": answer.status.value,
@@ -41,6 +42,8 @@ def problem(refusal: Refusal, request_id: str) -> tuple[str, Reply]:
     }
     if refusal.login_url:
         document["login_url"] = refusal.login_url
+    if isinstance(refusal, Forbidden):
+        document["reason"] = refusal.reason
     fields = _fields(refusal, answer.status.value)
     return answer.code, Reply(answer.status.value, fields, orjson.dumps(document))
 

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 
 from gateway.config import addresses, places
 from gateway.config.draft import Draft
+from gateway.config.identity import IdentityHeaders
 from gateway.config.names import needs_https
 from gateway.config.paths import is_under, prefix
 from gateway.config.problems import Path, Problem, Unreadable, dotted
-from gateway.config.schema import IdentityHeaders
 
 Check = Callable[[Draft], Iterator[Problem]]
 
+_OF_REQUESTS = {"networks", "methods"}
 _VOUCHED = ("x-forwarded-for", "forwarded", "proxy-protocol")
 _OF_AN_UPSTREAM = ("forward_credentials", "strip_prefix", "rewrite", "timeouts")
 _LOOPBACK = "development mode is for this machine alone: "
@@ -156,6 +157,26 @@ def routes_replace_what_they_match(draft: Draft) -> Iterator[Problem]:
             yield Problem((*at, "strip_prefix"), "is not the beginning of match.path")
 
 
+def rules_have_somebody_to_judge(draft: Draft) -> Iterator[Problem]:
+    """Nobody is known on a public route: who is to be let in there cannot be told."""
+    for at in _routes(draft):
+        if draft.text(*at, "auth") != "none":
+            continue
+        if draft.at(*at, "allow") is not None:
+            yield Problem((*at, "allow"), "has no place on a public route")
+        for place, rule in _rules(draft, (*at, "deny")):
+            if stray := sorted(rule.keys() - _OF_REQUESTS):
+                yield Problem((*place, stray[0]), "nobody is known on a public route")
+
+
+def _rules(draft: Draft, at: Path) -> Iterator[tuple[Path, dict[str, object]]]:
+    """The rules at ``at``: one, or a list of them."""
+    if draft.mapping(*at):
+        yield at, draft.mapping(*at)
+    for place, _ in enumerate(draft.items(*at)):
+        yield (*at, place), draft.mapping(*at, place)
+
+
 def servers_differ(draft: Draft) -> Iterator[Problem]:
     """A server that is named twice would get twice its share."""
     for at in _upstreams(draft):
@@ -223,6 +244,7 @@ CHECKS: tuple[Check, ...] = (
     routes_are_limited_by_limits,
     routes_leave_our_pages_alone,
     routes_replace_what_they_match,
+    rules_have_somebody_to_judge,
     servers_differ,
     tls_is_complete,
 )

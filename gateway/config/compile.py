@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
+from gateway.config.rules import Who
 from gateway.config.schema import LimitSettings, RouteSettings, Settings, UpstreamSettings
 from gateway.login import LoginPage
-from gateway.messages import Limit, Route, UpstreamTimeouts
+from gateway.messages import Grant, Limit, Route, Rule, UpstreamTimeouts
 from gateway.return_to import ReturnTo
 
 _DEFAULT = "default"
@@ -69,7 +70,7 @@ def _route(entry: RouteSettings, limits: dict[str, Limit], app: _App) -> Route:
         auth=entry.auth,
         accept=frozenset(entry.accept),
         host=entry.match.host,
-        methods=_with_head(entry.match.methods),
+        methods=entry.match.methods and with_head(entry.match.methods),
         limits=tuple(limits[name] for name in named),
         forward_credentials=entry.forward_credentials,
         keep_encoded_slashes=entry.encoded_slashes == "keep",
@@ -79,7 +80,21 @@ def _route(entry: RouteSettings, limits: dict[str, Limit], app: _App) -> Route:
         new_prefix=entry.rewrite or "",
         hidden_prefix=entry.strip_prefix or "",
         rewrites_host=app.rewrites_host,
+        allow=tuple(map(_rule, entry.allow or ())),
+        deny=tuple(map(_rule, entry.deny or ())),
     )
+
+
+def grants(settings: Settings) -> tuple[Grant, ...]:
+    """Who has which role."""
+    return tuple(Grant(entry.role, _rule(entry)) for entry in settings.identity.roles)
+
+
+def _rule(entry: Who) -> Rule:
+    said = {name: value for name, value in dict(entry).items() if value and name != "role"}
+    if "methods" in said:
+        said["methods"] = with_head(said["methods"])
+    return Rule(**said)
 
 
 def _prefix(entry: RouteSettings) -> str:
@@ -97,6 +112,6 @@ def _timeouts(route: RouteSettings, upstream: UpstreamTimeouts) -> UpstreamTimeo
     return upstream._replace(**{name: getattr(route.timeouts, name) for name in given})
 
 
-def _with_head(methods: frozenset[str] | None) -> frozenset[str] | None:
+def with_head(methods: frozenset[str]) -> frozenset[str]:
     """HEAD asks for what GET would answer (RFC 9110 section 9.3.2), so it needs the same rights."""
-    return methods | {"HEAD"} if methods and "GET" in methods else methods
+    return methods | {"HEAD"} if "GET" in methods else methods

@@ -75,7 +75,7 @@ def _below(node: Mapping[str, Any], step: str | int) -> Mapping[str, Any]:
 
 
 def _resolved(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
-    if "anyOf" in node:  # or null
+    while "anyOf" in node:  # or null, or one of a list
         node = node["anyOf"][0]
     if "$ref" in node:
         node = definitions[node["$ref"].rpartition("/")[2]]

@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 from gateway.client_ip import UNIX_PEERS
 from gateway.config.addresses import is_loopback, is_loopback_http
+from gateway.config.compile import with_head
 from gateway.config.paths import is_under
 from gateway.config.places import UnixPath
+from gateway.config.rules import RuleSettings
 from gateway.config.schema import RouteSettings, Settings
 from gateway.messages import Auth
+from gateway.permission import is_in_one_of
 
 
 class Finding(NamedTuple):
@@ -152,6 +155,54 @@ def _unix_peers_untrusted(settings: Settings) -> Found:
         )
 
 
+def _rules(settings: Settings) -> Iterator[tuple[str, RouteSettings, RuleSettings]]:
+    for key, route in _routes(settings):
+        for name, rules in (("allow", route.allow), ("deny", route.deny)):
+            for place, rule in enumerate(rules or ()):
+                yield f"{key}.{name}[{place}]", route, rule
+
+
+def _rules_that_never_hold(settings: Settings) -> Found:
+    for key, route, rule in _rules(settings):
+        methods = route.match.methods
+        if rule.methods and methods and not with_head(rule.methods) & with_head(methods):
+            yield key, "never holds: the route is for none of its methods"
+        if rule.emails and rule.domains and not _some_mail(rule.emails, rule.domains):
+            yield key, "never holds: none of its emails is of its domains"
+        if rule.issuers and rule.wallets and not _some_wallet(rule.issuers, rule.wallets):
+            yield key, "never holds: none of its issuers is one of its wallets"
+
+
+def _some_mail(emails: frozenset[str], domains: frozenset[str]) -> bool:
+    return any(is_in_one_of(domains, mail.partition("@")[2]) for mail in emails)
+
+
+def _some_wallet(issuers: frozenset[str], wallets: frozenset[str]) -> bool:
+    return any(issuer.rpartition(":")[2] in wallets for issuer in issuers)
+
+
+def _roles_that_nobody_gives(settings: Settings) -> Found:
+    if settings.identity.roles_from_store:
+        return
+    known = {entry.role for entry in settings.identity.roles}
+    for key, _, rule in _rules(settings):
+        for role in sorted((rule.roles or frozenset()) - known):
+            yield key, f"nobody has the role {role}: identity.roles does not give it"
+
+
+def _denied_alone(settings: Settings) -> Found:
+    for key, route in _routes(settings):
+        if route.deny and not route.allow and route.auth is not Auth.NONE:
+            yield key, "deny without allow: whoever is not named may pass"
+
+
+def _rules_by_address_of_proxies(settings: Settings) -> Found:
+    if settings.server.client_ip == "peer" and settings.server.trusted_proxies:
+        for key, _, rule in _rules(settings):
+            if rule.networks:
+                yield key, "client_ip is peer: behind a proxy all clients have its address"
+
+
 LINTS: tuple[tuple[str, Callable[[Settings], Found]], ...] = (
     ("public-with-credentials", _public_with_credentials),
     ("checked-without-limit", _checked_without_limit),
@@ -165,6 +216,10 @@ LINTS: tuple[tuple[str, Callable[[Settings], Found]], ...] = (
     ("key-for-everybody", _key_for_everybody),
     ("tls-without-https", _tls_without_https),
     ("clocks-apart", _clocks_apart),
+    ("rule-never-holds", _rules_that_never_hold),
+    ("role-nobody-has", _roles_that_nobody_gives),
+    ("denied-alone", _denied_alone),
+    ("networks-of-proxies", _rules_by_address_of_proxies),
     ("unix-peers-untrusted", _unix_peers_untrusted),
 )
 

@@ -1,8 +1,8 @@
 """
 What a config of a later version may say, and this one cannot do.
 
-Such a key is told apart from a slip of the pen, and refused: to go on without, say, `allow` would
-open what was meant to be closed.
+Such a key is told apart from a slip of the pen, and refused: to go on without, say, `burst` would
+do another thing than was meant.
 """
 
 from pydantic import BeforeValidator
@@ -13,12 +13,8 @@ KEYS = frozenset(
     {
         "hooks",
         "identity.assertion",
-        "identity.headers.roles",
-        "identity.roles",
         "limits.*.burst",
         "redis.token",
-        "routes.*.allow",
-        "routes.*.deny",
         "session.idle",
     }
 )

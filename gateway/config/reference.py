@@ -1,5 +1,6 @@
 """The config file's schema as JSON Schema (2020-12), for editors and for ``gateway schema``."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from gateway.config.schema import Settings
@@ -12,7 +13,7 @@ _NOTES = {"default", "description", "examples", "title"}
 def schema() -> dict[str, Any]:
     """The JSON schema of a file as it is written: YAML keys, defaults with their units."""
     made = Settings.model_json_schema(by_alias=True)
-    for model in Section.__subclasses__():
+    for model in sections():
         part = made if model is Settings else made["$defs"][model.__name__]
         written = model.model_construct().model_dump(mode="json", by_alias=True)
         part["properties"] = {
@@ -23,6 +24,13 @@ def schema() -> dict[str, Any]:
         **made,
         "title": "Gateway configuration",
     }
+
+
+def sections(base: type[Section] = Section) -> Iterator[type[Section]]:
+    """All models that stand in the schema: those that are only inherited from do not."""
+    for model in base.__subclasses__():
+        inheriting = tuple(sections(model))
+        yield from inheriting or (model,)
 
 
 def _property(node: dict[str, Any], default: object) -> dict[str, Any]:

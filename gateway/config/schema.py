@@ -23,10 +23,12 @@ from gateway.config.addresses import (
     ServerAddress,
 )
 from gateway.config.draft import Draft, with_defaults
+from gateway.config.identity import IdentitySettings
 from gateway.config.login import LoginSettings
-from gateway.config.names import CookieName, HeaderName, KeyPrefix, Method, Name, UpgradeToken
+from gateway.config.names import CookieName, KeyPrefix, Method, Name, UpgradeToken
 from gateway.config.paths import Path, PathStart, Prefix, RoutePath
 from gateway.config.places import ListenPlace
+from gateway.config.rules import Rules
 from gateway.config.section import GIVEN, SOME, Section
 from gateway.config.texts import FilePath, OptionalSecret, OptionalText, SealKey
 from gateway.config.units import (
@@ -176,32 +178,6 @@ class SessionSettings(Section):
     """Random keys of 32 bytes or more; the first seals, all open. Required in live mode."""
 
 
-class IdentityHeaders(Section):
-    """The header fields that tell the app whose request it is."""
-
-    issuer: HeaderName = "X-User-Issuer"
-    """The DID."""
-    email: HeaderName = "X-User-Email"
-    """The e-mail address, where Magic knows one."""
-    public_address: HeaderName = "X-User-Public-Address"
-    """The wallet's address."""
-    phone: HeaderName = "X-User-Phone"
-    """The phone number, where Magic knows one."""
-
-
-class IdentitySettings(Section):
-    """What is known of a caller, and what the app is told."""
-
-    headers: IdentityHeaders = IdentityHeaders()
-    """Names of the header fields that carry the identity."""
-    metadata_ttl_s: Duration = Field(3600.0, alias="metadata_ttl")
-    """How long Magic's answer about a user is believed."""
-    max_token_lifetime_s: Duration = Field(7 * 86_400.0, alias="max_token_lifetime")
-    """The longest time from `iat` to `ext` in a DID token; Magic's own sessions last 7 days."""
-    clock_skew_s: Duration = Field(300.0, alias="clock_skew")
-    """By how much `iat` and `nbf` of a DID token may lie ahead of our clock."""
-
-
 class LimitSettings(Section):
     """A rate limit."""
 
@@ -342,6 +318,10 @@ class RouteSettings(Section):
     """required, optional, or none for a public route."""
     accept: Annotated[tuple[AuthMethod, ...], SOME] = (AuthMethod.SESSION, AuthMethod.DID_TOKEN)
     """Kinds of credentials: session, did-token, api-key, jwt, client-certificate."""
+    allow: Annotated[Rules | None, GIVEN] = None
+    """Who may, of those who are proven; any one rule is enough. All of them when absent."""
+    deny: Annotated[Rules | None, GIVEN] = None
+    """Who may not; goes before `allow`."""
     limits: Annotated[tuple[Name, ...] | None, GIVEN] = None
     """Names of limits; the one named default when absent; [] for none."""
     upstream: Annotated[Name | None, GIVEN] = None

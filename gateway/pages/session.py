@@ -83,6 +83,7 @@ def _described(identity: Identity, status: int) -> web.Response:
         "email": user.email,
         "public_address": user.public_address,
         "phone": user.phone,
+        "roles": identity.roles,
         "expires_at": _rfc3339(identity.expires_at_ms),
     }
     return web.Response(

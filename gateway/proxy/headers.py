@@ -144,6 +144,7 @@ class IdentityNames(NamedTuple):
     email: str = "X-User-Email"
     public_address: str = "X-User-Public-Address"
     phone: str = "X-User-Phone"
+    roles: str = "X-User-Roles"
 
 
 class RequestFields:
@@ -266,7 +267,8 @@ class RequestFields:
 
     def _serialise(self, identity: Identity) -> bytes:
         user = identity.user
-        values = (user.issuer, user.email, user.public_address, user.phone)
+        roles = ",".join(identity.roles)
+        values = (user.issuer, user.email, user.public_address, user.phone, roles)
         lines = [
             f"{name}: {encode_value(value)}\r\n"
             for name, value in zip(self._names, values, strict=True)

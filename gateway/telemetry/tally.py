@@ -4,6 +4,8 @@ from bisect import bisect_left
 from collections import Counter
 from typing import NamedTuple
 
+from gateway.reasons import Reason
+
 
 class Figure(NamedTuple):
     """One line of the table: what is counted, and what its label says (empty for none)."""
@@ -16,6 +18,7 @@ class Figure(NamedTuple):
 FIGURES = (
     Figure("requests", "status", "Requests answered, by status class"),
     Figure("refusals", "code", "Requests refused, by the code of the problem document"),
+    Figure("refusal_reasons", "reason", "Requests refused, by the reason, where it has a word"),
     Figure("connections", "outcome", "Connections, accepted, refused, or failed on their way in"),
     Figure("tunnels", "", "Tunnels opened"),
     Figure("tunnels_ended", "reason", "Tunnels ended, by why"),
@@ -62,10 +65,12 @@ class Tally:
         """One more."""
         self.counts[name, label] += 1
 
-    def request(self, status: int, refusal: str, duration_s: float) -> None:
+    def request(self, status: int, refusal: str, duration_s: float, reason: str = "") -> None:
         """One more request; 0.3 µs."""
         self.by_class[status // 100] += 1
         if refusal:
             self.counts["refusals", refusal] += 1
+            if isinstance(reason, Reason):  # other reasons are free text: no label
+                self.counts["refusal_reasons", reason.value] += 1
         self.durations[bisect_left(BUCKETS_S, duration_s)] += 1
         self.total_s += duration_s

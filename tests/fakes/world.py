@@ -32,7 +32,7 @@ magic:
   {{mode: live, secret_key: {secret_key}, publishable_key: {publishable_key}, api_url: "{magic}",
     timeout: 1s{more_magic}}}
 session: {{keys: ["{session_key}"]{more_session}}}
-identity: {{max_token_lifetime: 1d}}
+identity: {{max_token_lifetime: 1d{more_identity}}}
 login: {login}
 limits:
   default: {{rate: 1000000/minute}}
@@ -77,6 +77,7 @@ DEFAULTS = {
     "more_magic": "",
     "more_session": "",
     "login": "{}",
+    "more_identity": "",
     "more_upstreams": "",
     "more_routes": "",
 }

@@ -15,12 +15,13 @@ import gateway
 ROOT = Path(gateway.__file__).parent
 
 LINES = {
-    "0 vocabulary": "messages errors invalidation",
+    "0 vocabulary": "messages errors invalidation reasons",
     "1 decisions": """
-        target client_ip routing destination access problems return_to login forward_auth
+        target client_ip routing destination access permission problems return_to login forward_auth
         ratelimit.policy
         sessions.session sessions.cookie sessions.seal sessions.cache
         identity.credentials identity.did_token identity.metadata
+        identity.roles
         identity.bounded identity.circuit identity.foreign
         backoff cores stamps
         proxy.headers proxy.hop proxy.framing proxy.answers
@@ -31,12 +32,13 @@ LINES = {
         config.*
     """,
     "2 ports": "ports",
-    "3 journey": "pipeline authentication failures",
+    "3 journey": "pipeline authentication authorisation failures",
     "4 adapters": """
         ratelimit.local ratelimit.redis
         sessions.redis
         identity.single_flight identity.minting identity.development
         identity.magic identity.directory identity.verifier
+        identity.role_store
         store.*
         proxy.http1 proxy.outbox proxy.listen proxy.activation proxy.entrance
         proxy.arrivals proxy.doors proxy.tls

@@ -3,8 +3,8 @@ What the documentation says is so.
 
     python -m tests.unit.test_docs
 
-prints the tables of docs/errors.md and docs/operating.md, for when a refusal or a figure was added
-or changed.
+prints the tables of docs/errors.md, docs/reasons.md and docs/operating.md, for when a refusal, a
+reason or a figure was added or changed.
 """
 
 import re
@@ -19,6 +19,7 @@ from gateway.config.changes import NEEDS_RESTART
 from gateway.config.load import parse
 from gateway.errors import ANSWERS
 from gateway.proxy import headers
+from gateway.reasons import MEANINGS, Reason
 from gateway.telemetry.tally import DURATION, FIGURES, LEVELS
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +51,14 @@ def errors_table() -> str:
         meaning = " ".join((kind.__doc__ or "").split()).replace("``", "`")
         cells = (f"`{answer.code}`", answer.status.value, answer.title, meaning, answer.source)
         lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def reasons_table() -> str:
+    """The table of all reasons, from the one table in `gateway.reasons`."""
+    lines = ["| reason | with the code | told to the client | what it means |", "|---|---|---|---|"]
+    for reason, (code, is_told, text) in MEANINGS.items():
+        lines.append(f"| `{reason}` | `{code}` | {'yes' if is_told else 'no'} | {text} |")
     return "\n".join(lines) + "\n"
 
 
@@ -94,6 +103,14 @@ def test_the_page_of_errors_is_the_table() -> None:
     page = (DOCS / "errors.md").read_text()
     assert errors_table() in page
     assert len(ANSWERS) == len(re.findall(r"^\| `", page, re.MULTILINE))
+
+
+def test_the_page_of_reasons_is_the_table() -> None:
+    """Each word that a log, a metric or an answer may hold is explained, and no other."""
+    page = (DOCS / "reasons.md").read_text()
+    assert reasons_table() in page
+    assert len(Reason) == len(MEANINGS) == len(re.findall(r"^\| `", page, re.MULTILINE))
+    assert {meaning.code for meaning in MEANINGS.values()} <= {a.code for a in ANSWERS.values()}
 
 
 def test_the_page_of_operating_has_the_table_of_figures() -> None:
@@ -160,4 +177,5 @@ def test_the_page_of_headers_names_every_field() -> None:
 
 if __name__ == "__main__":
     click.echo(errors_table())
+    click.echo(reasons_table())
     click.echo(metrics_table(), nl=False)

@@ -9,12 +9,14 @@ from typing import NamedTuple
 import pytest
 
 from gateway.authentication import Authentication
+from gateway.authorisation import Authorisation
 from gateway.client_ip import ClientIp
 from gateway.destination import Destinations
 from gateway.errors import (
     BadHost,
     BadTarget,
     CrossSite,
+    Forbidden,
     MagicUnavailable,
     NoRoute,
     RateLimited,
@@ -32,6 +34,7 @@ from gateway.login import LoginPage
 from gateway.messages import (
     Auth,
     AuthMethod,
+    Grant,
     Identity,
     Journey,
     Limit,
@@ -39,9 +42,11 @@ from gateway.messages import (
     Reply,
     RequestHead,
     Route,
+    Rule,
 )
 from gateway.pages.routes import page_routes
 from gateway.pipeline import Pipeline
+from gateway.ports import RoleStore
 from gateway.proxy.headers import IdentityNames, RequestFields
 from gateway.return_to import ReturnTo
 from gateway.routing import RouteTable
@@ -94,6 +99,8 @@ def house(
     used_up: str = "",
     client_ip: ClientIp = ClientIp.PEER,
     trusts_proxies: bool = False,
+    grants: tuple[Grant, ...] = (),
+    roles: RoleStore | None = None,
 ) -> House:
     """A gateway with ``routes``; a limit called ``used_up`` is."""
     diary: Diary = []
@@ -106,6 +113,7 @@ def house(
             {AuthMethod.DID_TOKEN: KnownTokens(diary, TOKENS)},
             Failures(RecordingLimiter(diary), lambda: 1_800_000_000.0),
         ),
+        authorisation=Authorisation(grants, roles),
         fields=RequestFields(IdentityNames(), COOKIE, HOST),
         public_origin=f"https://{HOST}",
         client_ip=client_ip,
@@ -776,3 +784,24 @@ async def test_the_journey_tells_how_far_a_request_came(
     with suppress(Refusal):
         await house().pipeline.admit(head, journey)
     assert expected == journey
+
+
+# --- who may --------------------------------------------------------------------------------------
+
+ADMINS = replace(PRIVATE, allow=(Rule(roles=frozenset({"admin"})),))
+ADMIN = Grant("admin", Rule(emails=frozenset({"alice@example.com"})))
+
+
+async def test_what_somebody_may_follows_from_their_roles() -> None:
+    """Roles are found out first, then the rules are asked; the app is told the roles."""
+    with pytest.raises(Forbidden):
+        await admitted(request_head(BEARER), house(ADMINS).pipeline)
+    outbound = await admitted(request_head(BEARER), house(ADMINS, grants=(ADMIN,)).pipeline)
+    assert outbound.identity is not None
+    assert (("admin",), ["admin"]) == (outbound.identity.roles, told(outbound, "X-User-Roles"))
+
+
+async def test_a_page_of_another_site_learns_nothing_of_rights() -> None:
+    """What it may not send at all is refused as such, whoever it would be sent for."""
+    asked = request_head(SESSION, ("Origin", "https://evil.example"), method="POST")
+    assert "CrossSite" == await outcome(asked, house(ADMINS).pipeline)

@@ -43,6 +43,81 @@ Read = Callable[..., Settings]
             id="a-public-path-below-a-protected-one",
         ),
         pytest.param(
+            "routes: [{name: a, match: {path: /a, methods: [GET]}, upstream: app,"
+            " allow: {methods: [POST]}}]",
+            [("rule-never-holds", "routes[0] (a).allow[0]")],
+            id="a-rule-for-methods-that-the-route-is-not-for",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /a, methods: [GET]}, upstream: app,"
+            " allow: {methods: [HEAD]}}]",
+            [],
+            id="a-route-for-get-is-for-head",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /a}, upstream: app, allow: [{emails: [a@b.org]},"
+            " {emails: [a@b.org], domains: [c.org, '*.b.org']}]}]",
+            [("rule-never-holds", "routes[0] (a).allow[1]")],
+            id="an-email-of-another-domain",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /a}, upstream: app,"
+            " allow: {emails: [a@x.b.org], domains: ['*.b.org']}}]",
+            [],
+            id="an-email-of-the-domain",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /a}, upstream: app, allow: {"
+            f"issuers: ['did:ethr:0x{'ab' * 20}'], wallets: ['0x{'ac' * 20}']}}}}]",
+            [("rule-never-holds", "routes[0] (a).allow[0]")],
+            id="an-issuer-with-another-wallet",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /a}, upstream: app, allow: {"
+            f"issuers: ['did:ethr:0x{'ab' * 20}'], wallets: ['0x{'ab' * 20}']}}}}]",
+            [],
+            id="an-issuer-with-its-wallet",
+        ),
+        pytest.param(
+            "identity: {roles: [{role: staff, emails: [a@b.org]}]}\n"
+            "routes: [{name: a, match: {path: /a}, upstream: app, allow: {roles: [staff, boss]},"
+            " deny: {roles: [banned]}}]",
+            [
+                ("role-nobody-has", "routes[0] (a).allow[0]"),
+                ("role-nobody-has", "routes[0] (a).deny[0]"),
+            ],
+            id="roles-that-the-config-does-not-give",
+        ),
+        pytest.param(
+            "identity: {roles_from_store: true}\n"
+            "routes: [{name: a, match: {path: /a}, upstream: app, allow: {roles: [staff]}}]",
+            [],
+            id="roles-that-the-store-may-give",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /a}, upstream: app, deny: {emails: [a@b.org]}}]",
+            [("denied-alone", "routes[0] (a)")],
+            id="deny-without-allow",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /a}, upstream: app, auth: none, limits: [],"
+            " deny: {networks: [10.0.0.0/8]}}]",
+            [],
+            id="networks-kept-from-a-public-route",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', trusted_proxies: [10.0.0.0/8]}\n"
+            "routes: [{name: a, match: {path: /a}, upstream: app, allow: {networks: [1.0.0.0/8]}}]",
+            [("networks-of-proxies", "routes[0] (a).allow[0]")],
+            id="networks-behind-a-proxy",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', trusted_proxies: [10.0.0.0/8]}\n"
+            "routes: [{name: a, match: {path: /a}, upstream: app, allow: {methods: [GET]}}]",
+            [],
+            id="no-networks-behind-a-proxy",
+        ),
+        pytest.param(
             "server: {public_url: 'http://app.example.com'}",
             [("secrets-in-the-clear", "server.public_url")],
             id="live-over-http",

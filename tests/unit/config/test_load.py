@@ -89,15 +89,13 @@ def test_whole_design_is_known(complaints: Complain) -> None:
     env = {**LIVE, "MAGIC_PUBLISHABLE_KEY": "pk_live_1", "HOOK_SECRET": "hush"}
     assert complaints(DESIGN, env) == [
         "gateway.yaml:25: session.idle is not supported yet",
-        "gateway.yaml:28: identity.headers.roles is not supported yet",
         "gateway.yaml:30: identity.assertion is not supported yet",
-        "gateway.yaml:31: identity.roles is not supported yet",
+        "gateway.yaml:31: identity.roles[1].issuers[0]: expected 0x and 40 hex digits",
         "gateway.yaml:34: limits.login.per: a list is not supported yet",
         "gateway.yaml:35: limits.api.per: issuer is not supported yet",
         "gateway.yaml:35: limits.api.algorithm: token-bucket is not supported yet",
         "gateway.yaml:35: limits.api.burst is not supported yet",
         "gateway.yaml:36: hooks is not supported yet",
-        "gateway.yaml:51: routes[1].allow is not supported yet",
     ]
 
 

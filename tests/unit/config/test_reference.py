@@ -83,6 +83,8 @@ def _written(value: Any, model: str, definitions: dict[str, Any]) -> Iterator[st
 
 
 def _entries(part: Any, definition: dict[str, Any]) -> list[dict[str, Any]]:
+    if "properties" not in definition:
+        return []  # a word of a list
     if isinstance(part, list):
         return [entry for entry in part if isinstance(entry, dict)]
     if not isinstance(part, dict):

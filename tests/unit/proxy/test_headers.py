@@ -180,8 +180,8 @@ def test_the_app_is_told_how_its_caller_was_proven(method: AuthMethod) -> None:
 
 def test_identity_fields_are_called_what_the_config_says() -> None:
     """An app that reads other names is told under those."""
-    names = IdentityNames("Remote-User", "Remote-Email", "Remote-Address", "Remote-Phone")
-    seen = forwarded(route=PROTECTED, identity=ALICE, names=names)
+    names = IdentityNames("Remote-User", "Remote-Email", "Remote-Address", "Remote-Phone", "R")
+    seen = forwarded(route=PROTECTED, identity=replace(ALICE, roles=("admin",)), names=names)
     assert [name for name, _ in seen[len(WRITTEN) :]] == [*names, "X-Auth-Method"]
 
 

@@ -1,0 +1,173 @@
+"""Who may do what: real gateway, real store, real sockets."""
+
+import asyncio
+import time
+from hashlib import sha256
+
+import pytest
+from redis.asyncio import Redis
+
+from gateway.identity.minting import Signer, signer
+from tests.fakes import metrics
+from tests.fakes.http import Answer, fetch
+from tests.fakes.tokens import ALICE, BOB
+from tests.fakes.world import ADMIN, World
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+OBEYED_S = 1.5
+"""A second, and what a busy machine adds."""
+
+CONFIG_CHANGES = {
+    "admin": ADMIN,
+    "trusted_proxies": "[127.0.0.0/8]",
+    "client_ip": "x-forwarded-for",
+    "more_identity": (
+        f', roles_from_store: true, roles: [{{role: staff, issuers: ["{ALICE.issuer}"]}}]'
+    ),
+    "more_routes": """
+  - {name: staff, match: {path: "/staff/*"}, upstream: app, allow: {roles: [staff]}}
+  - {name: beta, match: {path: "/beta/*"}, upstream: app, allow: {roles: [beta]}}
+  - {name: unbanned, match: {path: "/unbanned/*"}, upstream: app, deny: {roles: [banned]}}
+  - {name: mail, match: {path: "/mail/*"}, upstream: app, allow: {emails: ["*@example.com"]},
+     deny: {emails: ["Mallory@Example.com"]}}
+  - {name: office, match: {path: "/office/*"}, upstream: app, allow: {networks: [10.0.0.0/8]}}
+  - {name: maybe, match: {path: "/maybe/*"}, auth: optional, upstream: app,
+     allow: {domains: [example.com]}}
+  - {name: readers, match: {path: "/read/*"}, upstream: app, allow: {methods: [GET]}}
+""",
+}
+
+
+def named(around: World, email: str, by: Signer = BOB) -> str:
+    """The field line of a token of somebody with this email, whom the gateway has not met."""
+    line = around.bearer(by)
+    around.magic.add_user(by.issuer, email)
+    return line
+
+
+def somebody(name: str) -> Signer:
+    """Somebody new for each name: what is known of people is remembered."""
+    return signer(sha256(name.encode()).digest())
+
+
+def outcome(answer: Answer) -> tuple[int, str]:
+    """Status and reason."""
+    return answer.status, "" if answer.status == 200 else str(answer.json().get("reason", ""))
+
+
+async def test_a_role_of_the_config(around: World) -> None:
+    """Who has it gets in, and the app reads it; who has not is told what kind of thing lacks."""
+    bob = named(around, "bob@example.com")
+    assert (403, "role_missing") == outcome(await around.get("/staff/x", bob))
+    assert [] == around.app.seen
+    assert (200, "") == outcome(await around.get("/staff/x", around.bearer()))
+    assert ["staff"] == around.app.seen[-1].values("X-User-Roles")
+
+
+async def test_a_refusal_is_written_down(around: World) -> None:
+    """Code and reason in the log, who it was, and a figure."""
+    answer = await around.get("/staff/x", named(around, "bob@example.com"))
+    assert "forbidden" == answer.code
+    async with asyncio.timeout(5):
+        while not (lines := [x for x in around.gateway.log_lines() if x["status"] == 403]):
+            await asyncio.sleep(0.02)
+    line = lines[-1]
+    assert ("forbidden", "role_missing") == (line["refusal"], line["reason"])
+    assert BOB.issuer == line["issuer"]
+    figures = await metrics.figures(around.gateway.admin_port)
+    assert 1 <= figures['gateway_refusal_reasons_total{reason="role_missing"}']
+
+
+async def test_roles_in_redis_are_obeyed_within_a_second(around: World) -> None:
+    """An app gives a role and takes it away; the header, the page and the route follow."""
+    cookie = await around.sign_in()
+    redis = Redis.from_url(around.store.url)
+    try:
+        for record, status, roles in (
+            (b'["beta","admin"]', 200, ["admin,beta,staff"]),
+            (b"[]", 403, ["staff"]),
+            (b"beta", 200, ["beta,staff"]),
+        ):
+            await redis.set(f"roles:{ALICE.issuer}", record)
+            since_s = time.monotonic()
+            while (await around.get("/beta/x", cookie)).status != status:
+                assert time.monotonic() - since_s < OBEYED_S
+                await asyncio.sleep(0.02)
+            await around.get("/read/x", cookie)
+            assert roles == around.app.seen[-1].values("X-User-Roles")
+            said = await around.get("/_gateway/session", cookie)
+            assert roles[0].split(",") == said.json()["roles"]
+    finally:
+        await redis.delete(f"roles:{ALICE.issuer}")
+        await redis.aclose()
+
+
+async def test_unknown_roles_are_no_roles_and_not_all(around: World) -> None:
+    """A record that nobody can read: 503 where roles count, and silence about them elsewhere."""
+    cookie = await around.sign_in(BOB)
+    redis = Redis.from_url(around.store.url)
+    try:
+        await redis.set(f"roles:{BOB.issuer}", b'{"beta": true}')
+        await asyncio.sleep(1.1)  # what was read before is over
+        for path in ("/beta/x", "/staff/x", "/unbanned/x"):
+            assert (503, "store_unavailable") == (
+                (answer := await around.get(path, cookie)).status,
+                answer.code,
+            )
+        assert 200 == (await around.get("/read/x", cookie)).status
+        assert [] == around.app.seen[-1].values("X-User-Roles")
+    finally:
+        await redis.delete(f"roles:{BOB.issuer}")
+        await redis.aclose()
+
+
+@pytest.mark.parametrize("forged", ["X-User-Roles: admin", "x_user.roles: staff"])
+async def test_roles_cannot_be_brought_along(around: World, forged: str) -> None:
+    """They are dropped on the way in, where the caller has none of their own too."""
+    bob = named(around, "bob@example.com")
+    assert 403 == (await around.get("/staff/x", bob, forged)).status
+    assert 200 == (await around.get("/read/x", bob, forged)).status
+    assert b"roles" not in around.app.raw.lower()
+
+
+@pytest.mark.parametrize(
+    ("email", "expected"),
+    [
+        ("alice@EXAMPLE.com", (200, "")),
+        ("mallory@example.com", (403, "denied")),
+        ("MALLORY@example.com", (403, "denied")),
+        ("eve@notexample.com", (403, "not_listed")),
+        ("eve@example.com.evil.org", (403, "not_listed")),
+        ("eve@evil.org@example.com", (403, "denied")),
+    ],
+)
+async def test_emails(around: World, email: str, expected: tuple[int, str]) -> None:
+    """Everybody of a domain but one, and nobody who only looks like it."""
+    by = somebody(email)
+    assert expected == outcome(await around.get("/mail/x", named(around, email, by)))
+
+
+async def test_networks(around: World) -> None:
+    """The client's address counts, as the trusted proxy tells it, not as the client does."""
+    line = around.bearer()
+    office, cafe = "X-Forwarded-For: 10.1.2.3", "X-Forwarded-For: 10.1.2.3, 203.0.113.9"
+    assert (200, "") == outcome(await around.get("/office/x", line, office))
+    assert (403, "network_not_allowed") == outcome(await around.get("/office/x", line, cafe))
+
+
+async def test_methods(around: World) -> None:
+    """HEAD is let in with GET, and POST is not."""
+    line = around.bearer()
+    assert 200 == (await fetch(around.port, "HEAD", "/read/x", line)).status
+    answer = await fetch(around.port, "POST", "/read/x", line)
+    assert (403, "method_not_allowed") == outcome(answer)
+
+
+async def test_where_signing_in_is_optional(around: World) -> None:
+    """Nobody is asked to sign in; somebody else is refused; who is meant gets in."""
+    nobody = await around.get("/maybe/x")
+    assert (401, "unauthenticated") == (nobody.status, nobody.code)
+    other = named(around, "eve@evil.org", somebody("maybe"))
+    assert (403, "not_listed") == outcome(await around.get("/maybe/x", other))
+    assert (200, "") == outcome(await around.get("/maybe/x", around.bearer()))
