@@ -186,6 +186,14 @@ class MustBeBearer(Refusal):
     """Only a DID token can be exchanged for a session."""
 
 
+class NonceRequired(Refusal):
+    """The exchange asks for the nonce of an attempt (`POST /login/attempt`), and there is none."""
+
+
+class NonceRefused(Refusal):
+    """The nonce is used, too old, another browser's or address's, or the token not bound to it."""
+
+
 # --- what we depend on -------------------------------------------------------------------------
 
 
@@ -276,6 +284,8 @@ ANSWERS: dict[type[Refusal], Answer] = {
     CrossSite:            Answer(_S.FORBIDDEN, "cross_site", "Cross-site request refused", "RFC 9110 §15.5.4"),
     Forbidden:            Answer(_S.FORBIDDEN, "forbidden", "Not allowed", "RFC 9110 §15.5.4"),
     MustBeBearer:         Answer(_S.FORBIDDEN, "must_be_bearer", "Only a DID token can be exchanged", "RFC 9110 §15.5.4"),
+    NonceRequired:        Answer(_S.FORBIDDEN, "nonce_required", "Ask for an attempt first", "RFC 9110 §15.5.4"),
+    NonceRefused:         Answer(_S.FORBIDDEN, "nonce_refused", "The attempt does not count", "RFC 9110 §15.5.4"),
     StoreUnavailable:     Answer(_S.SERVICE_UNAVAILABLE, "store_unavailable", "Sign-in state cannot be checked right now", "RFC 9110 §15.6.4"),
     MagicUnavailable:     Answer(_S.SERVICE_UNAVAILABLE, "magic_unavailable", "Sign-in cannot be checked right now", "RFC 9110 §15.6.4"),
     UpstreamBusy:         Answer(_S.SERVICE_UNAVAILABLE, "upstream_busy", "The application is busy", "RFC 9110 §15.6.4"),

@@ -14,6 +14,8 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from gateway import wiring
+from gateway.attempts.contact import ContactHasher
+from gateway.attempts.redis import Attempts
 from gateway.authentication import Authentication
 from gateway.authorisation import Authorisation
 from gateway.client_ip import ClientIp
@@ -31,6 +33,7 @@ from gateway.identity.verifier import DidTokenVerifier
 from gateway.invalidation import Subject
 from gateway.messages import AuthMethod
 from gateway.pages.app import PagesServer, make_app
+from gateway.pages.attempt import AttemptPages
 from gateway.pages.development import DevelopmentPages
 from gateway.pages.login import LoginPages
 from gateway.pages.routes import PAGES, page_routes
@@ -103,9 +106,12 @@ async def opened(settings: Settings, process: Process) -> AsyncIterator[Generati
         stack.push_async_callback(directory.aclose)
         stack.callback(process.bus.on(Subject.USER, directory.forget))
         tokens = _verifier(settings, process, directory, keys[0])
-        pages = await stack.enter_async_context(_pages(settings, sessions, process, directory))
         limiter = RedisLimiter(process.store, process.local)
         stack.push_async_callback(limiter.aclose)
+        attempts = _attempts(settings, process, limiter, keys)
+        pages = await stack.enter_async_context(
+            _pages(settings, sessions, process, directory, attempts)
+        )
         upstreams = wiring.upstreams(settings, process.shared)
         upstreams[PAGES] = wiring.pages(PAGES, pages.connect, process.shared)
         authorisation = _authorisation(settings, process, stack)
@@ -146,11 +152,16 @@ def _verifier(
 
 @asynccontextmanager
 async def _pages(
-    settings: Settings, sessions: Sessions, process: Process, directory: CachedDirectory
+    settings: Settings,
+    sessions: Sessions,
+    process: Process,
+    directory: CachedDirectory,
+    attempts: AttemptPages,
 ) -> AsyncIterator[PagesServer]:
     prefix, public_url = settings.server.prefix, settings.server.public_url
     cookie = Cookie(settings.session.cookie, secure=_is_https(settings))
-    routes = SessionPages(sessions, cookie, public_url, time.time).routes(prefix)
+    routes = SessionPages(sessions, cookie, attempts, public_url, time.time).routes(prefix)
+    routes += attempts.routes(prefix)
     if process.magic.development is not None:
         development = DevelopmentPages(
             process.magic.development, directory.learn, public_url, time.time
@@ -163,6 +174,20 @@ async def _pages(
         yield server
     finally:
         await server.stop()
+
+
+def _attempts(
+    settings: Settings, process: Process, limiter: RedisLimiter, keys: tuple[bytes, ...]
+) -> AttemptPages:
+    hasher = ContactHasher(keys)
+    return AttemptPages(
+        Attempts(process.store, hasher),
+        hasher,
+        limiter,
+        compiled.login_limits(settings),
+        settings.server,
+        is_required=settings.session.require_attempt,
+    )
 
 
 def _is_https(settings: Settings) -> bool:

@@ -146,6 +146,26 @@ def routes_are_limited_by_limits(draft: Draft) -> Iterator[Problem]:
         yield from _repeated(((place, draft.text(*place)) for place in places), "same limit as")
 
 
+def emails_are_counted_at_login(draft: Draft) -> Iterator[Problem]:
+    """Only an attempt to sign in names an email before anybody is proven."""
+    for name in draft.mapping("limits"):
+        at = ("limits", name)
+        parts = [draft.text(*at, "per"), *map(str, draft.items(*at, "per"))]
+        if "email" in parts and name != "login":
+            yield Problem((*at, "per"), "only the limit named login can count by email")
+        if draft.at(*at, "ip_rate") is not None and not {"ip", "email"} <= set(parts):
+            yield Problem((*at, "ip_rate"), "has no place without per: [ip, email]")
+        if "email" in parts and name == "login":
+            yield from _routes_limited_by_email(draft)
+
+
+def _routes_limited_by_email(draft: Draft) -> Iterator[Problem]:
+    for at in _routes(draft):
+        for place, name in enumerate(draft.items(*at, "limits")):
+            if name == "login":
+                yield Problem((*at, "limits", place), "counts by email, which no route knows")
+
+
 def routes_replace_what_they_match(draft: Draft) -> Iterator[Problem]:
     """A prefix is replaced on every path of a route or on none, and in one way."""
     for at in _routes(draft):
@@ -242,6 +262,7 @@ CHECKS: tuple[Check, ...] = (
     routes_lead_somewhere,
     routes_without_upstream_are_asked_about,
     routes_are_limited_by_limits,
+    emails_are_counted_at_login,
     routes_leave_our_pages_alone,
     routes_replace_what_they_match,
     rules_have_somebody_to_judge,

@@ -1,14 +1,28 @@
 """Settings to what the journey knows: routes, limits, the login page."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
+from gateway.config.limits import LimitSettings
 from gateway.config.rules import Who
-from gateway.config.schema import LimitSettings, RouteSettings, Settings, UpstreamSettings
+from gateway.config.schema import RouteSettings, Settings, UpstreamSettings
 from gateway.login import LoginPage
 from gateway.messages import Grant, Limit, Route, Rule, UpstreamTimeouts
 from gateway.return_to import ReturnTo
 
 _DEFAULT = "default"
+_LOGIN = "login"
+_USUAL_LOGIN = LimitSettings.model_validate({"rate": "5/15minutes", "per": ["ip", "email"]})
+_IPS_SHARE = 10
+"""How many times as often an address may try as one email: people share addresses, not emails."""
+
+
+class LoginLimits(NamedTuple):
+    """What attempts to sign in are charged to; None where that is not counted."""
+
+    ip: Limit | None
+    contact: Limit | None
+    """For an email address or a phone number."""
 
 
 def routes(settings: Settings) -> tuple[Route, ...]:
@@ -57,6 +71,19 @@ def limit(name: str, entry: LimitSettings) -> Limit:
         window_s=entry.rate.window_s,
         on_store_failure=entry.on_store_failure,
     )
+
+
+def login_limits(settings: Settings) -> LoginLimits:
+    """The limit named ``login``, which there always is."""
+    entry = settings.limits.get(_LOGIN, _USUAL_LOGIN)
+    contact = limit(_LOGIN, entry)
+    if "email" not in entry.per:
+        return LoginLimits(contact, None)
+    if "ip" not in entry.per:
+        return LoginLimits(None, contact)
+    shared = entry.ip_rate or entry.rate._replace(requests=entry.rate.requests * _IPS_SHARE)
+    ip = replace(contact, rate=shared.requests, window_s=shared.window_s)
+    return LoginLimits(ip, contact)
 
 
 def _route(entry: RouteSettings, limits: dict[str, Limit], app: _App) -> Route:

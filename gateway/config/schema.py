@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from gateway.config import not_yet
 from gateway.config.addresses import (
     Address,
     Host,
@@ -24,6 +23,7 @@ from gateway.config.addresses import (
 )
 from gateway.config.draft import Draft, with_defaults
 from gateway.config.identity import IdentitySettings
+from gateway.config.limits import LimitSettings
 from gateway.config.login import LoginSettings
 from gateway.config.names import CookieName, KeyPrefix, Method, Name, UpgradeToken
 from gateway.config.paths import Path, PathStart, Prefix, RoutePath
@@ -37,7 +37,6 @@ from gateway.config.units import (
     Few,
     Flag,
     Lifetime,
-    RateText,
     Size,
     Workers,
 )
@@ -176,23 +175,8 @@ class SessionSettings(Section):
     """`token`: as long as the DID token; or a duration that caps that."""
     keys: tuple[SealKey, ...] = ()
     """Random keys of 32 bytes or more; the first seals, all open. Required in live mode."""
-
-
-class LimitSettings(Section):
-    """A rate limit."""
-
-    rate: RateText
-    """Requests in a window: 50/second, 300/minute, 5/15minutes."""
-    per: Annotated[Literal["ip"], not_yet.refuse("issuer", "email")] = "ip"
-    """Whose requests are counted together."""
-    algorithm: Annotated[
-        Literal["sliding-window"], not_yet.refuse("token-bucket", "fixed-window", "gcra")
-    ] = "sliding-window"
-    """How they are counted."""
-    mode: Annotated[Literal["enforce"], not_yet.refuse("observe", "shadow", "dry-run")] = "enforce"
-    """What happens to a request too many: it is refused."""
-    on_store_failure: Literal["open", "closed", "local"] = "local"
-    """Without the store: let pass, refuse, or count in this process."""
+    require_attempt: Flag = False
+    """Whether only who has asked at {prefix}/login/attempt may exchange a token for a session."""
 
 
 class UpstreamTimeouts(Section):

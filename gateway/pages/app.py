@@ -11,6 +11,8 @@ from gateway.errors import BadRequest, MethodNotAllowed, NoRoute, Refusal
 from gateway.problems import problem
 from gateway.proxy.upstream import UpstreamConnection
 
+_log = logging.getLogger(__name__)
+
 _NEVER_BINDING = 1 << 24
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -47,7 +49,10 @@ async def _answer_refusals(request: web.Request, handler: Handler) -> web.Stream
 
 
 def _problem(request: web.Request, refusal: Refusal) -> web.Response:
-    _, reply = problem(refusal, request.headers.get("X-Request-Id", ""))
+    request_id = request.headers.get("X-Request-Id", "")
+    code, reply = problem(refusal, request_id)
+    if refusal.reason:  # the access log's line, which has the same id, cannot know it
+        _log.info("request %s was refused: %s: %s", request_id, code, refusal.reason)
     return web.Response(status=reply.status, headers=dict(reply.fields), body=reply.body)
 
 

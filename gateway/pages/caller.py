@@ -7,6 +7,12 @@ from aiohttp import web
 
 from gateway.messages import AuthMethod, Identity, User
 from gateway.proxy.headers import INTERNAL_IDENTITY
+from gateway.proxy.internal import INTERNAL_CLIENT
+
+
+def address(request: web.Request) -> str:
+    """The client's address, as the journey has read it."""
+    return request.headers.get(INTERNAL_CLIENT, "")
 
 
 def caller(request: web.Request) -> Identity | None:

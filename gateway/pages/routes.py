@@ -31,14 +31,16 @@ def page_routes(prefix: str, limits: tuple[Limit, ...]) -> tuple[Route, ...]:
         )
 
     who_am_i = route("who-am-i", "/session", Auth.REQUIRED, "GET", "HEAD")
+    sign_in = route("sign-in", "/session", Auth.REQUIRED, "POST")
     return (
-        replace(route("sign-in", "/session", Auth.REQUIRED, "POST"), is_sign_in=True),
+        replace(sign_in, is_sign_in=True, forward_credentials=True),  # it reads the attachment
         replace(who_am_i, accept=frozenset(AuthMethod)),
         route("sign-out", "/session", Auth.OPTIONAL, "DELETE"),
         route("sign-out", "/logout", Auth.OPTIONAL, "POST"),
         route("login", "/login", Auth.OPTIONAL, "GET", "HEAD"),
         route("account", "/account", Auth.REQUIRED, "GET", "HEAD"),
         route("files", "/static/*", Auth.NONE, limits=()),
+        route("attempt", "/login/attempt", Auth.NONE, "POST"),
         route("pages", "/*", Auth.NONE),
         Route(  # its limits are those of the request that is asked about
             "gateway-verify",

@@ -9,6 +9,7 @@ from aiohttp import web
 from gateway.access import refuse_foreign_page
 from gateway.errors import AmbiguousCredentials, MustBeBearer, Unauthenticated
 from gateway.messages import AuthMethod, Identity
+from gateway.pages.attempt import AttemptPages
 from gateway.pages.caller import caller
 from gateway.ports import Clock, Sessions
 from gateway.sessions.cookie import Cookie
@@ -18,9 +19,15 @@ class SessionPages:
     """``POST``, ``GET`` and ``DELETE /session``, and ``POST /logout`` for forms."""
 
     def __init__(
-        self, sessions: Sessions, cookie: Cookie, public_origin: str, clock: Clock
+        self,
+        sessions: Sessions,
+        cookie: Cookie,
+        attempts: AttemptPages,
+        public_origin: str,
+        clock: Clock,
     ) -> None:
         self._sessions = sessions
+        self._attempts = attempts
         self._cookie = cookie
         self._public_origin = public_origin
         self._clock = clock
@@ -39,6 +46,7 @@ class SessionPages:
         proven = _proven(request)
         if proven.method is not AuthMethod.DID_TOKEN:
             raise MustBeBearer("a session cannot be exchanged for another")
+        await self._attempts.settle(request, proven)
         secret, identity = await self._sessions.create(proven)
         left_s = identity.expires_at_ms // 1000 - int(self._clock())
         response = _described(identity, status=201)

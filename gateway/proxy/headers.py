@@ -19,6 +19,7 @@ from gateway.errors import BadUpstreamAnswer
 from gateway.identity.credentials import without_cookie
 from gateway.messages import Caller, Identity, RawFields, RequestHead, Route
 from gateway.proxy.hop import ForwardedAs, hop_block
+from gateway.proxy.internal import internal_fields
 
 HOP_BY_HOP = frozenset(
     {
@@ -190,6 +191,8 @@ class RequestFields:
             parts.append(self._identity_block(identity))
             if route.is_internal:
                 parts.append(internal_identity(identity))
+        if route.is_internal:
+            parts.append(internal_fields(client))
         return b"".join(parts)
 
     def _kept_lines(self, head: RequestHead, route: Route) -> bytes:

@@ -19,12 +19,13 @@ LINES = {
     "1 decisions": """
         target client_ip routing destination access permission problems return_to login forward_auth
         ratelimit.policy
+        attempts.contact
         sessions.session sessions.cookie sessions.seal sessions.cache
         identity.credentials identity.did_token identity.metadata
         identity.roles
         identity.bounded identity.circuit identity.foreign
         backoff cores stamps
-        proxy.headers proxy.hop proxy.framing proxy.answers
+        proxy.headers proxy.hop proxy.internal proxy.framing proxy.answers
         proxy.chunks proxy.cutter
         proxy.proxy_protocol proxy.occupancy proxy.upgrade proxy.websocket
         proxy.balance proxy.restraint
@@ -35,8 +36,8 @@ LINES = {
     "3 journey": "pipeline authentication authorisation failures",
     "4 adapters": """
         ratelimit.local ratelimit.redis
-        sessions.redis
-        identity.single_flight identity.minting identity.development
+        sessions.redis attempts.redis
+        identity.single_flight identity.minting identity.attachment identity.development
         identity.magic identity.directory identity.verifier
         identity.role_store
         store.*

@@ -91,7 +91,6 @@ def test_whole_design_is_known(complaints: Complain) -> None:
         "gateway.yaml:25: session.idle is not supported yet",
         "gateway.yaml:30: identity.assertion is not supported yet",
         "gateway.yaml:31: identity.roles[1].issuers[0]: expected 0x and 40 hex digits",
-        "gateway.yaml:34: limits.login.per: a list is not supported yet",
         "gateway.yaml:35: limits.api.per: issuer is not supported yet",
         "gateway.yaml:35: limits.api.algorithm: token-bucket is not supported yet",
         "gateway.yaml:35: limits.api.burst is not supported yet",

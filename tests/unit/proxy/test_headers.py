@@ -55,6 +55,9 @@ WRITTEN: Fields = [
 ]
 """What every app is told, whoever asks."""
 
+FROM = ("X-Gateway-Client", "203.0.113.9")
+"""What the gateway's own pages are told, whoever asks."""
+
 MOVED = replace(PUBLIC, prefix="/api", hidden_prefix="/api")
 NAMED = replace(PUBLIC, rewrites_host=True)
 
@@ -201,8 +204,8 @@ def test_only_the_gateways_own_pages_learn_which_session_it_is() -> None:
     """An app is told who it is; the pages also how that was proven."""
     to_app = forwarded(route=PROTECTED, identity=SESSION_IDENTITY)
     to_pages = forwarded(route=PAGES, identity=SESSION_IDENTITY)
-    assert to_app == to_pages[:-1]
-    name, value = to_pages[-1]
+    assert [*to_app, FROM] == [*to_pages[:-2], to_pages[-1]]
+    name, value = to_pages[-2]
     assert INTERNAL_IDENTITY == name
     told = orjson.loads(unquote(value))
     assert "session:1" == told["session_key"]
@@ -212,7 +215,7 @@ def test_only_the_gateways_own_pages_learn_which_session_it_is() -> None:
 def test_the_pages_learn_of_nobody_where_there_is_nobody() -> None:
     """Without a proven identity no line says so, whatever the client wrote."""
     forged = lines(internal_identity(SESSION_IDENTITY))
-    assert WRITTEN == forwarded(*forged, route=PAGES)
+    assert [*WRITTEN, FROM] == forwarded(*forged, route=PAGES)
 
 
 # --- requests: what the gateway strips ------------------------------------------------------------
@@ -228,6 +231,7 @@ _OURS = [
     "X-Forwarded-Anything",
     "X-Gateway-Identity",
     "X-Gateway-Assertion",
+    "X-Gateway-Client",
     "X-Request-Id",
     "X-Auth-Method",
     "X-Real-IP",
@@ -250,7 +254,8 @@ def test_no_spelling_of_our_names_reaches_an_app(mark: str, route: Route) -> Non
         for alias in (name.replace("-", mark), name.replace("-", mark, 1))
         for cased in (alias, alias.lower(), alias.upper(), alias.swapcase())
     ]
-    assert WRITTEN == forwarded(*((alias, "evil") for alias in aliases), route=route)
+    expected = [*WRITTEN, FROM] if route.is_internal else WRITTEN
+    assert expected == forwarded(*((alias, "evil") for alias in aliases), route=route)
 
 
 @pytest.mark.parametrize("mark", PUNCTUATION)

@@ -1,0 +1,1 @@
+"""Attempts to sign in: counted for each address and each email, and proven to have been made."""

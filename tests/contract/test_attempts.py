@@ -1,0 +1,149 @@
+"""Nonces of attempts to sign in, over fakeredis, Valkey and Redis."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from gateway.attempts.contact import Contact, ContactHasher
+from gateway.attempts.redis import LIFETIME_S, Attempts
+from gateway.errors import NonceRefused
+from gateway.messages import User
+from gateway.store.redis import RedisStore
+
+ADA = Contact("email", "ada@example.com")
+USER = User("did:ethr:0xAd", email="Ada@example.com")
+HASHER = ContactHasher((b"k" * 32,))
+
+
+async def only_key(client: Redis) -> Any:
+    """The one key in the store, as bytes."""
+    [key] = await client.keys("*")
+    return key
+
+
+@pytest.fixture
+def attempts(store: RedisStore) -> Attempts:
+    return Attempts(store, HASHER)
+
+
+async def test_a_nonce_is_good_once(attempts: Attempts, client: Redis) -> None:
+    """Of twenty exchanges at a time one succeeds, and nothing is left in the store."""
+    nonce, browser = await attempts.begin(ADA, "")
+    outcomes = await asyncio.gather(
+        *(attempts.take(nonce, browser, USER) for _ in range(20)), return_exceptions=True
+    )
+    assert 1 == outcomes.count(None)
+    assert 19 == sum(isinstance(outcome, NonceRefused) for outcome in outcomes)
+    assert [] == await client.keys("*")
+
+
+async def test_a_nonce_is_the_browsers_that_asked(attempts: Attempts) -> None:
+    """Whoever saw the nonce alone can neither use it nor use it up."""
+    nonce, browser = await attempts.begin(ADA, "")
+    _, other = await attempts.begin(ADA, "")
+    for stranger in (other, "", "x" * 43, browser[:-1], browser + "A"):
+        with pytest.raises(NonceRefused):
+            await attempts.take(nonce, stranger, USER)
+    await attempts.take(nonce, browser, USER)
+
+
+async def test_a_browser_has_one_secret_for_all_its_tabs(attempts: Attempts) -> None:
+    """A second attempt does not spoil the first."""
+    first, browser = await attempts.begin(ADA, "")
+    second, same = await attempts.begin(ADA, browser)
+    assert browser == same
+    assert first != second
+    await attempts.take(first, browser, USER)
+    await attempts.take(second, browser, USER)
+
+
+@pytest.mark.parametrize("planted", ["x", "x" * 44, "x" * 42 + "=", "\u00e9" * 43])
+async def test_a_secret_that_nobody_made_is_replaced(attempts: Attempts, planted: str) -> None:
+    """A cookie that cannot be ours is not gone on with."""
+    _, browser = await attempts.begin(ADA, planted)
+    assert planted != browser
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "user"),
+    [
+        pytest.param(Contact("email", "bob@example.com"), USER, id="another-email"),
+        pytest.param(Contact("phone", "+14155550100"), USER, id="a-phone-of-nobody"),
+        pytest.param(ADA, User("i", phone="+14155550100"), id="an-email-of-nobody"),
+        pytest.param(Contact("phone", "ada@example.com"), USER, id="another-kind"),
+    ],
+)
+async def test_a_nonce_is_for_the_address_that_was_asked_for(
+    attempts: Attempts, asked_for: Contact, user: User
+) -> None:
+    """To be throttled for one address and to sign in with another leads nowhere."""
+    nonce, browser = await attempts.begin(asked_for, "")
+    with pytest.raises(NonceRefused, match="another address"):
+        await attempts.take(nonce, browser, user)
+    with pytest.raises(NonceRefused, match="used"):
+        await attempts.take(nonce, browser, USER)
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "user"),
+    [
+        pytest.param(ADA, USER, id="email"),
+        pytest.param(Contact("phone", "+14155550100"), User("i", phone="+14155550100"), id="phone"),
+        pytest.param(
+            Contact("phone", "+14155550100"), User("i", "a@b.c", phone="+14155550100"), id="both"
+        ),
+        pytest.param(ADA, User("i"), id="somebody-without-an-address"),
+    ],
+)
+async def test_addresses_that_fit(attempts: Attempts, asked_for: Contact, user: User) -> None:
+    """Any that Magic knows of the user; any at all, where it knows none."""
+    nonce, browser = await attempts.begin(asked_for, "")
+    await attempts.take(nonce, browser, user)
+
+
+@pytest.mark.parametrize("made_up", ["", "x", "A" * 43, "A" * 10_000, "\u00e9" * 43, "a\r\nDEL x"])
+async def test_made_up_nonces(attempts: Attempts, made_up: str) -> None:
+    """Nobody guesses 256 bits, and what cannot be a nonce is not looked up."""
+    _, browser = await attempts.begin(ADA, "")
+    with pytest.raises(NonceRefused):
+        await attempts.take(made_up, browser, USER)
+
+
+async def test_a_nonce_ends(store: RedisStore, client: Redis) -> None:
+    """By the store's clock, after as long as a link of Magic's."""
+    attempts = Attempts(store, HASHER)
+    nonce, browser = await attempts.begin(ADA, "")
+    key = await only_key(client)
+    ends_s = await client.pexpiretime(key) / 1000
+    assert abs(ends_s - time.time() - LIFETIME_S) < 5
+    await client.pexpire(key, 1)
+    async with asyncio.timeout(5):
+        while await client.exists(key):
+            await asyncio.sleep(0.005)
+    with pytest.raises(NonceRefused):
+        await attempts.take(nonce, browser, USER)
+
+
+async def test_the_store_learns_nothing(attempts: Attempts, client: Redis) -> None:
+    """Neither the address, nor the nonce, nor the browser's secret."""
+    nonce, browser = await attempts.begin(ADA, "")
+    key = await only_key(client)
+    record: Any = await client.get(key)
+    seen = key + record
+    for secret in (nonce, browser, "ada", "example"):
+        assert secret.encode() not in seen
+    assert key.startswith(b"gw:login-nonce:")
+
+
+async def test_what_was_planted_in_the_store_is_no_nonce(attempts: Attempts, client: Redis) -> None:
+    """A record that is too short, or of another kind, lets nobody in."""
+    nonce, browser = await attempts.begin(ADA, "")
+    key = await only_key(client)
+    whole: Any = await client.get(key)
+    for planted in (b"", whole[:32], whole[:63], whole[32:]):
+        await client.set(key, planted)
+        with pytest.raises(NonceRefused):
+            await attempts.take(nonce, browser, USER)

@@ -1,0 +1,104 @@
+"""What the login pages count by."""
+
+from collections.abc import Callable
+
+import pytest
+
+from gateway.config.compile import login_limits
+from gateway.config.schema import Settings
+from gateway.messages import Limit
+
+Read = Callable[..., Settings]
+Complain = Callable[..., list[str]]
+
+
+def login(rate: int, window_s: int, on_store_failure: str = "local") -> Limit:
+    """One of the two."""
+    return Limit("login", rate, window_s, on_store_failure)
+
+
+@pytest.mark.parametrize(
+    ("written", "ip", "contact"),
+    [
+        pytest.param("", login(50, 900), login(5, 900), id="not-written"),
+        pytest.param(
+            "{rate: 3/hour, per: [ip, email]}", login(30, 3600), login(3, 3600), id="both"
+        ),
+        pytest.param(
+            "{rate: 3/hour, per: [email, ip], ip_rate: 7/minute, on_store_failure: closed}",
+            login(7, 60, "closed"),
+            login(3, 3600, "closed"),
+            id="a-rate-of-its-own",
+        ),
+        pytest.param("{rate: 3/hour, per: email}", None, login(3, 3600), id="email"),
+        pytest.param("{rate: 3/hour, per: [email]}", None, login(3, 3600), id="email-in-a-list"),
+        pytest.param("{rate: 3/hour, per: ip}", login(3, 3600), None, id="ip"),
+        pytest.param("{rate: 3/hour}", login(3, 3600), None, id="says-nothing"),
+    ],
+)
+def test_what_attempts_are_charged_to(
+    read: Read, written: str, ip: Limit | None, contact: Limit | None
+) -> None:
+    """Each in a count of its own; an address may try ten times as often as an email."""
+    assert (ip, contact) == login_limits(read(f"limits: {{login: {written}}}" if written else ""))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        pytest.param(
+            "limits: {a: {rate: 1/hour, per: email}}",
+            "limits.a.per: only the limit named login can count by email",
+            id="another-limit",
+        ),
+        pytest.param(
+            "limits: {default: {rate: 1/hour, per: [ip, email]}}",
+            "limits.default.per: only the limit named login can count by email",
+            id="the-default",
+        ),
+        pytest.param(
+            "limits: {login: {rate: 1/hour, per: email}}\n"
+            "routes: [{name: a, match: {path: /a}, upstream: app, limits: [login]}]",
+            "routes[0].limits[0]: counts by email, which no route knows",
+            id="a-route",
+        ),
+        pytest.param(
+            "limits: {login: {rate: 1/hour, per: email, ip_rate: 1/hour}}",
+            "limits.login.ip_rate: has no place without per: [ip, email]",
+            id="a-rate-for-nothing",
+        ),
+        pytest.param(
+            "limits: {a: {rate: 1/hour, per: issuer}}",
+            "limits.a.per: issuer is not supported yet",
+            id="issuer",
+        ),
+        pytest.param(
+            "limits: {login: {rate: 1/hour, per: [ip, issuer]}}",
+            "limits.login.per[1]: expected 'ip' or 'email'",
+            id="issuer-in-a-list",
+        ),
+        pytest.param(
+            "limits: {login: {rate: 1/hour, per: [ip, ip]}}",
+            "limits.login.per: expected each once",
+            id="twice",
+        ),
+        pytest.param(
+            "limits: {login: {rate: 1/hour, per: []}}",
+            "limits.login.per: expected ip, email or both",
+            id="nothing",
+        ),
+    ],
+)
+def test_what_cannot_be_counted_by(complaints: Complain, text: str, complaint: str) -> None:
+    """A limit that would count nothing, or everything together, is no config."""
+    (problem,) = complaints(text)
+    assert problem.endswith(complaint)
+
+
+def test_a_route_may_share_a_login_limit_by_address(read: Read) -> None:
+    """It is a limit like any other then."""
+    settings = read(
+        "limits: {login: {rate: 3/hour}}\n"
+        "routes: [{name: a, match: {path: /a}, upstream: app, limits: [login]}]"
+    )
+    assert ("ip",) == settings.limits["login"].per
