@@ -171,6 +171,10 @@ class SessionEnded(Refusal):
     """The session cookie names no living session."""
 
 
+class NoSession(Refusal):
+    """The caller has no living session of that id."""
+
+
 class CrossSite(Refusal):
     """A cookie came with a state-changing request that was not made by a page of ours."""
 
@@ -280,6 +284,7 @@ ANSWERS: dict[type[Refusal], Answer] = {
     ExpiredToken:         Answer(_S.UNAUTHORIZED, "expired_token", "The token has expired", "RFC 6750 §3.1"),
     SessionEnded:         Answer(_S.UNAUTHORIZED, "session_ended", "The session has ended", "RFC 9110 §15.5.2"),
     CredentialNotAccepted: Answer(_S.UNAUTHORIZED, "credential_not_accepted", "Not with this kind of credential", "RFC 9110 §15.5.2"),
+    NoSession:            Answer(_S.NOT_FOUND, "no_session", "No such session of yours", "RFC 9110 §15.5.5"),
     TokenAlreadyUsed:     Answer(_S.CONFLICT, "token_already_used", "The token was exchanged before", "RFC 9110 §15.5.10"),
     CrossSite:            Answer(_S.FORBIDDEN, "cross_site", "Cross-site request refused", "RFC 9110 §15.5.4"),
     Forbidden:            Answer(_S.FORBIDDEN, "forbidden", "Not allowed", "RFC 9110 §15.5.4"),

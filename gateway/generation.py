@@ -6,7 +6,7 @@ the last exchange on it is done. What outlives a config is in `Process`.
 """
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -38,6 +38,7 @@ from gateway.pages.development import DevelopmentPages
 from gateway.pages.login import LoginPages
 from gateway.pages.routes import PAGES, page_routes
 from gateway.pages.session import SessionPages
+from gateway.pages.sessions import OwnSessionsPages
 from gateway.pipeline import Pipeline
 from gateway.ports import Bus, Sessions, Store
 from gateway.proxy.headers import AnswerFields, IdentityNames, RequestFields
@@ -48,9 +49,11 @@ from gateway.proxy.upstreams import Upstream
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.redis import RedisLimiter
 from gateway.routing import RouteTable
+from gateway.sessions.cache import FRESH_S, SessionCache
 from gateway.sessions.cookie import Cookie
 from gateway.sessions.redis import RedisSessions
 from gateway.sessions.seal import Sealer
+from gateway.sessions.use import STEPS
 
 _LONGEST_SWEEP_S, _SHORTEST_SWEEP_S = 1.0, 0.02
 
@@ -93,11 +96,8 @@ async def opened(settings: Settings, process: Process) -> AsyncIterator[Generati
     """A generation; what it opened is closed at the end of the context."""
     async with AsyncExitStack() as stack:
         keys = _server_keys(settings) or (process.made_up_key,)
-        lifetime_cap_s = settings.session.lifetime_s
-        sessions = RedisSessions(
-            process.store, Sealer(keys), lifetime_cap_s=lifetime_cap_s, bus=process.bus
-        )
-        sessions.on_end = process.tunnels.end_session
+        sessions = _sessions(settings, process, keys)
+        stack.push_async_callback(sessions.aclose)
         stack.callback(process.bus.on(Subject.SESSION, sessions.forget))
         stack.callback(process.bus.on_missed(sessions.forget_all))
         directory = CachedDirectory(
@@ -128,6 +128,20 @@ async def opened(settings: Settings, process: Process) -> AsyncIterator[Generati
 
 def _server_keys(settings: Settings) -> tuple[bytes, ...]:
     return tuple(key.get_secret_value().encode() for key in settings.session.keys)
+
+
+def _sessions(settings: Settings, process: Process, keys: Sequence[bytes]) -> RedisSessions:
+    idle_s = settings.session.idle_s
+    sessions = RedisSessions(
+        process.store,
+        Sealer(keys),
+        lifetime_cap_s=settings.session.lifetime_s,
+        cache=SessionCache(FRESH_S if idle_s is None else min(FRESH_S, idle_s / STEPS)),
+        bus=process.bus,
+        idle_s=idle_s,
+    )
+    sessions.on_end = process.tunnels.end_session
+    return sessions
 
 
 def _verifier(
@@ -162,6 +176,7 @@ async def _pages(
     cookie = Cookie(settings.session.cookie, secure=_is_https(settings))
     routes = SessionPages(sessions, cookie, attempts, public_url, time.time).routes(prefix)
     routes += attempts.routes(prefix)
+    routes += OwnSessionsPages(sessions, cookie, public_url, time.time).routes(prefix)
     if process.magic.development is not None:
         development = DevelopmentPages(
             process.magic.development, directory.learn, public_url, time.time

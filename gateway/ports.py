@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from gateway.invalidation import Subject
 from gateway.messages import Identity, Limit, LimitState, User
+from gateway.sessions.listing import NO_BROWSER, Browser, Listed
 
 
 class Script(NamedTuple):
@@ -93,18 +94,31 @@ class Directory(Protocol):
 class Sessions(Protocol):
     """Keeps who is signed in."""
 
-    async def create(self, identity: Identity) -> tuple[str, Identity]:
+    async def create(
+        self, identity: Identity, browser: Browser = NO_BROWSER
+    ) -> tuple[str, Identity]:
         """
         Exchange what a DID token proved for a session: the cookie's value, and its identity.
 
-        Raises `TokenAlreadyUsed` or `StoreUnavailable`.
+        ``browser`` is for its owner to know it by. Raises `TokenAlreadyUsed` or
+        `StoreUnavailable`.
         """
 
     async def find(self, cookie: str) -> Identity:
         """Whose session it is. Raises `SessionEnded` or `StoreUnavailable`."""
 
-    async def end(self, session_key: str) -> None:
-        """Forget the session, here and in the store. Raises `StoreUnavailable`."""
+    async def listed(self, issuer: str) -> list[Listed]:
+        """The sessions of ``issuer``, the newest first. Raises `StoreUnavailable`."""
+
+    async def end(self, session_key: str, issuer: str | None = None) -> None:
+        """
+        Forget the session, on all gateways and in the store, where ``issuer`` has it listed.
+
+        Raises `StoreUnavailable`.
+        """
+
+    async def end_all(self, issuer: str) -> int:
+        """End all sessions of ``issuer``; how many there were. Raises `StoreUnavailable`."""
 
 
 class RoleStore(Protocol):

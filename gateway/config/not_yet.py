@@ -15,7 +15,6 @@ KEYS = frozenset(
         "identity.assertion",
         "limits.*.burst",
         "redis.token",
-        "session.idle",
     }
 )
 """The star stands for the name of an entry or its place in a list."""

@@ -173,6 +173,8 @@ class SessionSettings(Section):
     """The cookie's name; plain `session` by default where public_url is http."""
     lifetime_s: Lifetime = Field(None, alias="lifetime")
     """`token`: as long as the DID token; or a duration that caps that."""
+    idle_s: Annotated[Duration | None, GIVEN] = Field(None, alias="idle")
+    """Without use, a session ends after so long, or up to a tenth less; never when absent."""
     keys: tuple[SealKey, ...] = ()
     """Random keys of 32 bytes or more; the first seals, all open. Required in live mode."""
     require_attempt: Flag = False

@@ -120,6 +120,13 @@ class CredentialReader:
         return (*others, Credential(AuthMethod.API_KEY, given.pop()))
 
 
+def presented(headers: CIMultiDictProxy[str], cookie_name: str) -> list[str]:
+    """The values of all session cookies of a request, each once; nobody chooses between them."""
+    fields = headers.getall(_COOKIE, ())
+    found = (value for field in fields for value in _pairs(cookie_name).findall(field))
+    return list(dict.fromkeys(value.strip(_OWS) for value in found))
+
+
 def without_cookie(cookie_field: str | bytes, name: str | bytes) -> bytes | None:
     """
     A Cookie field value with our own pairs cut out; None when nothing is left of it.

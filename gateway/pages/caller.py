@@ -1,4 +1,4 @@
-"""Whose request a page is answering: decided by the journey, read here."""
+"""Whose request a page is answering, and from where: decided by the journey, read here."""
 
 from urllib.parse import unquote
 
@@ -7,7 +7,7 @@ from aiohttp import web
 
 from gateway.messages import AuthMethod, Identity, User
 from gateway.proxy.headers import INTERNAL_IDENTITY
-from gateway.proxy.internal import INTERNAL_CLIENT
+from gateway.proxy.internal import INTERNAL_CLIENT, INTERNAL_REPLACED
 
 
 def address(request: web.Request) -> str:
@@ -15,12 +15,16 @@ def address(request: web.Request) -> str:
     return request.headers.get(INTERNAL_CLIENT, "")
 
 
+def replaced(request: web.Request) -> list[str]:
+    """The keys of the sessions whose cookies came along with a request to sign in."""
+    return request.headers.get(INTERNAL_REPLACED, "").split()
+
+
 def caller(request: web.Request) -> Identity | None:
     """
     Whom the journey has proven, or None.
 
-    The header can be believed: the gateway strips it from every request before it writes its own,
-    and nothing but the gateway reaches these pages.
+    The header can be believed, see `gateway.proxy.internal`.
     """
     text = request.headers.get(INTERNAL_IDENTITY)
     if text is None:

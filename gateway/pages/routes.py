@@ -41,6 +41,8 @@ def page_routes(prefix: str, limits: tuple[Limit, ...]) -> tuple[Route, ...]:
         route("account", "/account", Auth.REQUIRED, "GET", "HEAD"),
         route("files", "/static/*", Auth.NONE, limits=()),
         route("attempt", "/login/attempt", Auth.NONE, "POST"),
+        route("sessions", "/sessions", Auth.REQUIRED, "GET", "HEAD"),
+        route("end-session", "/sessions/*", Auth.REQUIRED, "DELETE"),
         route("pages", "/*", Auth.NONE),
         Route(  # its limits are those of the request that is asked about
             "gateway-verify",

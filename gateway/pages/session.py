@@ -1,18 +1,27 @@
 """Signing in with a DID token, asking who one is, signing out."""
 
-from datetime import UTC, datetime
+from contextlib import suppress
 from typing import Any
 
 import orjson
 from aiohttp import web
 
 from gateway.access import refuse_foreign_page
-from gateway.errors import AmbiguousCredentials, MustBeBearer, Unauthenticated
+from gateway.errors import (
+    AmbiguousCredentials,
+    BadRequest,
+    MustBeBearer,
+    StoreUnavailable,
+    Unauthenticated,
+)
 from gateway.messages import AuthMethod, Identity
 from gateway.pages.attempt import AttemptPages
-from gateway.pages.caller import caller
+from gateway.pages.caller import address, caller, replaced
 from gateway.ports import Clock, Sessions
 from gateway.sessions.cookie import Cookie
+from gateway.sessions.device import device_name
+from gateway.sessions.listing import Browser
+from gateway.times import rfc3339
 
 
 class SessionPages:
@@ -42,12 +51,22 @@ class SessionPages:
         ]
 
     async def exchange(self, request: web.Request) -> web.Response:
-        """A DID token for a session that ends when the token would have."""
+        """
+        A DID token for a session that ends when the token would have.
+
+        What the browser had before is ended, whosever it was: a session that somebody else has
+        planted, or copied, is not gone on with, and none is left over that nobody has a cookie of.
+        """
+        refuse_foreign_page(request.headers, self._public_origin)
         proven = _proven(request)
         if proven.method is not AuthMethod.DID_TOKEN:
             raise MustBeBearer("a session cannot be exchanged for another")
         await self._attempts.settle(request, proven)
-        secret, identity = await self._sessions.create(proven)
+        browser = Browser(device_name(request.headers.get("User-Agent", "")), address(request))
+        secret, identity = await self._sessions.create(proven, browser)
+        for session_key in replaced(request):
+            with suppress(StoreUnavailable):  # the browser forgets its cookie in any case
+                await self._sessions.end(session_key, proven.user.issuer)
         left_s = identity.expires_at_ms // 1000 - int(self._clock())
         response = _described(identity, status=201)
         response.headers.add("Set-Cookie", self._cookie.set(secret, max(0, left_s)))
@@ -62,19 +81,31 @@ class SessionPages:
         Forget the session. Says the same where there was none: the wish is fulfilled.
 
         A page of another site cannot have the cookie cleared either, and a token beside the cookie
-        is refused: the token would be looked at, and the session would live on.
+        is refused: the token would be looked at, and the session would live on. With
+        ``?everywhere=true`` all sessions of the person end.
         """
         refuse_foreign_page(request.headers, self._public_origin)
+        is_everywhere = _flag(request, "everywhere")
         identity = caller(request)
         if identity is not None and identity.session_key is None:
             raise AmbiguousCredentials("signing out is for cookies")
         if identity is not None and identity.session_key is not None:
-            await self._sessions.end(identity.session_key)
+            issuer = identity.user.issuer
+            await self._sessions.end(identity.session_key, issuer)
+            if is_everywhere:
+                await self._sessions.end_all(issuer)
         response = web.Response(status=204)
         if request.headers.get("Sec-Fetch-Mode") == "navigate":  # a form: people want to see a page
             response = web.Response(status=303, headers={"Location": "login"})
         response.headers.add("Set-Cookie", self._cookie.clear())
         return response
+
+
+def _flag(request: web.Request, name: str) -> bool:
+    said = request.query.getall(name, ["false"])
+    if said not in (["true"], ["false"]):
+        raise BadRequest(name)
+    return said == ["true"]
 
 
 def _proven(request: web.Request) -> Identity:
@@ -92,13 +123,8 @@ def _described(identity: Identity, status: int) -> web.Response:
         "public_address": user.public_address,
         "phone": user.phone,
         "roles": identity.roles,
-        "expires_at": _rfc3339(identity.expires_at_ms),
+        "expires_at": rfc3339(identity.expires_at_ms),
     }
     return web.Response(
         status=status, body=orjson.dumps(described), content_type="application/json"
     )
-
-
-def _rfc3339(at_ms: int) -> str:
-    at = datetime.fromtimestamp(at_ms / 1000, tz=UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

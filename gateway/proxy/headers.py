@@ -192,7 +192,8 @@ class RequestFields:
             if route.is_internal:
                 parts.append(internal_identity(identity))
         if route.is_internal:
-            parts.append(internal_fields(client))
+            cookie_name = self._cookie_pair[:-1]
+            parts.append(internal_fields(route, client, head.headers, cookie_name))
         return b"".join(parts)
 
     def _kept_lines(self, head: RequestHead, route: Route) -> bytes:

@@ -3,7 +3,7 @@
 import secrets
 import time
 from asyncio import gather
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -12,6 +12,8 @@ from gateway.invalidation import Subject
 from gateway.messages import AuthMethod, Identity
 from gateway.ports import Bus, Clock, Sessions, Store
 from gateway.sessions.cache import SessionCache
+from gateway.sessions.index import SessionIndex
+from gateway.sessions.listing import NO_BROWSER, Browser, Entry, Listed, SignIn, listed
 from gateway.sessions.seal import (
     NONCE_BYTES,
     SECRET_BYTES,
@@ -22,6 +24,13 @@ from gateway.sessions.seal import (
     secret_from,
 )
 from gateway.sessions.session import Session, decode, encode, expiry_ms
+from gateway.sessions.use import Uses
+
+MAX_OF_ISSUER = 100
+"""Sessions of one person at a time: one more ends the oldest."""
+
+SETTLED_S = 60
+"""A session that is on the list for less may not be in the store yet."""
 
 
 class RedisSessions:
@@ -42,20 +51,28 @@ class RedisSessions:
         token_bytes: Callable[[int], bytes] = secrets.token_bytes,
         cache: SessionCache | None = None,
         bus: Bus | None = None,
+        *,
+        idle_s: float | None = None,
     ) -> None:
+        """``idle_s``: after how long without use a session ends; None: it need not be used."""
         self._store = store
         self._sealer = sealer
         self._clock = clock
         self._lifetime_cap_s = lifetime_cap_s
+        self._idle_s = idle_s
         self._token_bytes = token_bytes
         self._cache = SessionCache() if cache is None else cache
         self._bus = bus
         self.on_end: Callable[[str], object] | None = None
         """Told the key of each session that is ended here, before the store is."""
+        self._index = SessionIndex(store, sealer, token_bytes)
+        self._uses = None if idle_s is None else Uses(store, self._index, clock, idle_s)
         self._forgotten = 0
         """How often something was forgotten: what was looked up meanwhile may be just that."""
 
-    async def create(self, identity: Identity) -> tuple[str, Identity]:
+    async def create(
+        self, identity: Identity, browser: Browser = NO_BROWSER
+    ) -> tuple[str, Identity]:
         """
         Exchange what a DID token proved for a session: the cookie's value, and its identity.
 
@@ -70,17 +87,32 @@ class RedisSessions:
             expires_at_ms=expiry_ms(identity, self._lifetime_cap_s, now_ms),
             session_key=key_name(secret),
         )
-        await self._keep(secret, Session(known, now_ms))
+        _, count = await gather(
+            self._keep(secret, Session(known, now_ms)), self._enlist(known, SignIn(browser, now_ms))
+        )
         if not await self._mark_used(identity):
             with suppress(StoreUnavailable):  # it ends by itself, and nobody has the cookie
-                await self._store.delete(key_name(secret))
+                await self._remove(key_name(secret), identity.user.issuer)
             raise TokenAlreadyUsed
+        if count > MAX_OF_ISSUER:
+            with suppress(StoreUnavailable):
+                await self._end_oldest(identity.user.issuer)
         return secret, known
 
     async def _keep(self, secret: str, session: Session) -> None:
         sealed = self._sealer.seal(secret, encode(session), self._token_bytes(NONCE_BYTES))
         ends_ms = session.identity.expires_at_ms
+        if self._idle_s is not None:
+            ends_ms = min(ends_ms, session.created_at_ms + round(self._idle_s * 1000))
         await self._store.set(key_name(secret), sealed, expires_at_ms=ends_ms)
+
+    async def _enlist(self, identity: Identity, sign_in: SignIn) -> int:
+        key, ends_ms = str(identity.session_key), identity.expires_at_ms
+        return await self._index.add(identity.user.issuer, key, ends_ms, sign_in)
+
+    async def _end_oldest(self, issuer: str) -> None:
+        living = await self._living(issuer)
+        await gather(*(self.end(old.session_key, issuer) for old in living[MAX_OF_ISSUER:]))
 
     async def _mark_used(self, identity: Identity) -> bool:
         """Whether it was not before. A token is named by issuer and ``tid``: its text has many."""
@@ -104,6 +136,8 @@ class RedisSessions:
             raise SessionEnded("expired")
         if forgotten == self._forgotten:
             self._cache.put(cookie, identity, now_s)
+        if self._uses is not None:
+            self._uses.note(identity)
         return identity
 
     def _open(self, cookie: str, sealed: bytes) -> Identity:
@@ -114,22 +148,55 @@ class RedisSessions:
         except ValueError as error:
             raise SessionEnded("record cannot be read") from error
 
-    async def end(self, session_key: str) -> None:
+    async def end(self, session_key: str, issuer: str | None = None) -> None:
         """
         Forget the session, here and in the store, and tell all gateways. Raises `StoreUnavailable`.
 
-        Here twice: a look-up may have come before this in the store and be answered after it. The
-        others are told last: they ask the store, which must not have it any more.
+        It is taken off the list of ``issuer`` too. Here it is forgotten twice: a look-up may have
+        come before this in the store and be answered after it. The others are told last: they ask
+        the store, which must not have it any more.
         """
         self.forget(session_key)
         if self.on_end is not None:
             self.on_end(session_key)
         try:
-            await self._store.delete(session_key)
+            await self._remove(session_key, issuer)
         finally:
             self.forget(session_key)
         if self._bus is not None:
             await self._bus.publish(Subject.SESSION, session_key)
+
+    async def _remove(self, session_key: str, issuer: str | None) -> None:
+        removing: list[Awaitable[object]] = [self._store.delete(session_key)]
+        if issuer is not None:
+            removing.append(self._index.remove(issuer, [session_key]))
+        await gather(*removing)
+
+    async def end_all(self, issuer: str) -> int:
+        """End all sessions of ``issuer``; how many there were. Raises `StoreUnavailable`."""
+        living = await self._living(issuer)
+        await gather(*(self.end(entry.session_key, issuer) for entry in living))
+        return len(living)
+
+    async def listed(self, issuer: str) -> list[Listed]:
+        """The living sessions of ``issuer``, the newest first. Raises `StoreUnavailable`."""
+        is_used = self._uses is not None
+        return [listed(entry, is_used=is_used) for entry in await self._living(issuer)]
+
+    async def _living(self, issuer: str) -> list[Entry]:
+        """What is on the list and in the store; what is only on the list is taken off it."""
+        entries = await self._index.entries(issuer)
+        gone = await ended(self._store, [entry.session_key for entry in entries])
+        settled_ms = (self._clock() - SETTLED_S) * 1000
+        await self._index.remove(
+            issuer,
+            [
+                entry.session_key
+                for entry in entries
+                if entry.session_key in gone and entry.seen_at_ms < settled_ms
+            ],
+        )
+        return [entry for entry in entries if entry.session_key not in gone]
 
     def forget(self, session_key: str) -> None:
         """Ask the store the next time, whatever a look-up that is under way will find."""
@@ -140,6 +207,11 @@ class RedisSessions:
         """Ask the store about every session the next time."""
         self._forgotten += 1
         self._cache.drop_all()
+
+    async def aclose(self) -> None:
+        """Wait for what is being written behind the requests' backs."""
+        if self._uses is not None:
+            await self._uses.aclose()
 
 
 async def ended(store: Store, session_keys: Sequence[str]) -> frozenset[str]:

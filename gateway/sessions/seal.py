@@ -5,6 +5,8 @@ The cookie is a random secret. The session's key in the store is a hash of it, a
 encrypted under a key derived from the cookie *and* a key of the server, and bound to its own name.
 So a stolen store opens nothing, a stolen server key opens nothing without the cookies, and a record
 that was put, or answered, under another name does not open.
+
+What is listed of a session, for whoever has lost its cookie, is sealed with the server's key alone.
 """
 
 import re
@@ -37,6 +39,8 @@ FORM = b"\x01"
 FOR_NAME = b"gateway session name\0"
 FOR_SEAL = b"gateway session seal\0"
 FOR_KEY_ID = b"gateway server key id\0"
+FOR_PUBLIC_ID = b"gateway session public id\0"
+FOR_ENTRY = b"gateway session entry\0"
 
 
 class SealBroken(ValueError):
@@ -69,6 +73,11 @@ def key_name(secret: str) -> str:
     return f"session:{sha256(FOR_NAME + secret.encode()).hexdigest()}"
 
 
+def public_id(session_key: str) -> str:
+    """The name by which people and logs know a session: it leads to neither cookie nor key."""
+    return sha256(FOR_PUBLIC_ID + session_key.encode()).hexdigest()[:32]
+
+
 class Sealer:
     """Seals records with the first of its keys, and opens what any of them has sealed."""
 
@@ -85,19 +94,33 @@ class Sealer:
 
     def seal(self, secret: str, record: bytes, nonce: bytes) -> bytes:
         """``record`` for the store; ``nonce`` is `NONCE_BYTES` random bytes, used once."""
-        head = FORM + self._sealing_id
-        cipher = _cipher(secret, self._keys[self._sealing_id])
-        return head + nonce + cipher.encrypt(nonce, record, head + key_name(secret).encode())
+        return self._seal(FOR_SEAL, secret, key_name(secret), record, nonce)
 
     def open(self, secret: str, sealed: bytes) -> bytes:
         """The record that was sealed for ``secret``. Raises `SealBroken`."""
+        return self._open(FOR_SEAL, secret, key_name(secret), sealed)
+
+    def seal_entry(self, place: str, record: bytes, nonce: bytes) -> bytes:
+        """``record`` for ``place`` alone, to be opened without a secret; ``nonce`` as above."""
+        return self._seal(FOR_ENTRY, "", place, record, nonce)
+
+    def open_entry(self, place: str, sealed: bytes) -> bytes:
+        """The record that was sealed for ``place``. Raises `SealBroken`."""
+        return self._open(FOR_ENTRY, "", place, sealed)
+
+    def _seal(self, use: bytes, secret: str, place: str, record: bytes, nonce: bytes) -> bytes:
+        head = FORM + self._sealing_id
+        cipher = _cipher(use, secret, self._keys[self._sealing_id])
+        return head + nonce + cipher.encrypt(nonce, record, head + place.encode())
+
+    def _open(self, use: bytes, secret: str, place: str, sealed: bytes) -> bytes:
         form, key_id, nonce, ciphertext = _parts(sealed)
         server_key = self._keys.get(key_id)
         if form != FORM or server_key is None:
             raise SealBroken("sealed in another form, or with a key that is not ours any more")
-        cipher = _cipher(secret, server_key)
+        cipher = _cipher(use, secret, server_key)
         try:
-            return cipher.decrypt(nonce, ciphertext, form + key_id + key_name(secret).encode())
+            return cipher.decrypt(nonce, ciphertext, form + key_id + place.encode())
         except InvalidTag:
             raise SealBroken("altered, or sealed for another cookie") from None
 
@@ -119,6 +142,6 @@ def _key_id(server_key: bytes) -> bytes:
     return sha256(FOR_KEY_ID + server_key).digest()[:KEY_ID_BYTES]
 
 
-def _cipher(secret: str, server_key: bytes) -> ChaCha20Poly1305:
-    derived = HKDF(SHA256(), length=32, salt=server_key, info=FOR_SEAL).derive(secret.encode())
+def _cipher(use: bytes, secret: str, server_key: bytes) -> ChaCha20Poly1305:
+    derived = HKDF(SHA256(), length=32, salt=server_key, info=use).derive(secret.encode())
     return ChaCha20Poly1305(derived)

@@ -9,10 +9,14 @@ from redis.asyncio import Redis
 
 from gateway.errors import SessionEnded, StoreUnavailable, TokenAlreadyUsed
 from gateway.messages import AuthMethod, Identity, User
-from gateway.sessions.redis import RedisSessions
+from gateway.sessions.index import SessionIndex
+from gateway.sessions.listing import Browser
+from gateway.sessions.redis import MAX_OF_ISSUER, SETTLED_S, RedisSessions
 from gateway.sessions.seal import Sealer, key_name
+from gateway.sessions.use import Uses
 from gateway.store.connect import connect
 from gateway.store.redis import RedisStore
+from tests.fakes.memory import FakeClock
 from tests.fakes.servers import RealServer, eventually
 
 SEALER = Sealer([b"k" * 32])
@@ -51,17 +55,19 @@ async def test_a_token_can_be_exchanged_once_by_all_gateways_together(
     )
 
     assert 19 == [type(outcome) for outcome in outcomes].count(TokenAlreadyUsed)
-    assert 2 == len(await client.keys())
+    assert 3 == len(await client.keys())
+    assert 1 == await client.hlen("gw:sessions-of:did:ethr:0xAd")
 
 
-async def test_the_store_forgets_both_when_the_token_ends(
+async def test_the_store_forgets_all_of_it_when_the_token_ends(
     sessions: RedisSessions, client: Redis
 ) -> None:
     """To the millisecond, by itself."""
     token = proven()
     cookie, _ = await sessions.create(token)
 
-    keys = [f"gw:{key_name(cookie)}", "gw:seen:did:ethr:0xAd:tid"]
+    names = (key_name(cookie), "seen:did:ethr:0xAd:tid", "sessions-of:did:ethr:0xAd")
+    keys = [f"gw:{name}" for name in names]
     assert {key.encode() for key in keys} == set(await client.keys())
     assert {token.expires_at_ms} == {await client.pexpiretime(key) for key in keys}
 
@@ -142,3 +148,178 @@ async def test_nobody_is_signed_out_because_the_server_is_away(mortal_server: Re
 
     await eventually(is_found, within_s=5)
     await store.aclose()
+
+
+# --- the list of somebody's sessions ------------------------------------------------------------
+
+ISSUER = "did:ethr:0xAd"
+LIST = f"gw:sessions-of:{ISSUER}"
+FIREFOX = Browser("Firefox on Linux", "203.0.113.9")
+
+
+async def test_sessions_are_listed_for_their_owner(store: RedisStore) -> None:
+    """By any gateway, without a cookie: where and when each began, and until when it may last."""
+    clock = FakeClock(time.time())
+    before_ms = int(clock.now_s * 1000)
+    sessions = RedisSessions(store, SEALER, clock)
+    _, first = await sessions.create(proven(token_id="1"), FIREFOX)
+    clock.now_s += 1
+    await sessions.create(proven(token_id="2"), Browser("curl", "2001:db8::1"))
+    await sessions.create(replace(proven(token_id="3"), user=User("did:ethr:0xB0")))
+
+    newest, oldest = await RedisSessions(store, SEALER).listed(ISSUER)
+
+    assert (FIREFOX, Browser("curl", "2001:db8::1")) == (oldest.browser, newest.browser)
+    assert (first.session_key, first.expires_at_ms) == (oldest.session_key, oldest.expires_at_ms)
+    assert (before_ms, before_ms + 1000) == (oldest.created_at_ms, newest.created_at_ms)
+    assert oldest.id != newest.id
+
+
+async def test_the_store_knows_little_of_what_is_listed(
+    sessions: RedisSessions, client: Redis
+) -> None:
+    """Neither address nor browser, and who writes there can show nothing to anybody."""
+    await sessions.create(proven(), FIREFOX)
+    (entry,) = (await client.hgetall(LIST)).values()
+    assert b"203.0.113.9" not in entry
+    assert b"Firefox" not in entry
+
+    forged = b"%d 0 <script>" % (time.time() * 1000 + 60_000)
+    await client.hset(LIST, mapping={"session:forged": forged, "rubbish": b"<script>"})
+    await client.set("gw:session:forged", b"x")
+
+    assert [Browser(), FIREFOX] == sorted(shown.browser for shown in await sessions.listed(ISSUER))
+
+
+async def test_a_session_that_ended_is_listed_no_more(
+    sessions: RedisSessions, client: Redis
+) -> None:
+    """Whether it was ended, or its record is gone for whatever reason."""
+    _, ended = await sessions.create(proven(token_id="1"))
+    _, gone = await sessions.create(proven(token_id="2"))
+    await sessions.end(str(ended.session_key), ISSUER)
+    assert 1 == await client.hlen(LIST)
+    await client.delete(f"gw:{gone.session_key}")
+
+    assert [] == await sessions.listed(ISSUER)
+
+
+async def test_what_is_only_on_the_list_is_taken_off_it(store: RedisStore, client: Redis) -> None:
+    """But not while it may still be on its way into the store."""
+    _, gone = await RedisSessions(store, SEALER).create(proven())
+    await client.delete(f"gw:{gone.session_key}")
+    left = []
+    for later_s in (SETTLED_S - 5, SETTLED_S + 5):
+        later = RedisSessions(store, SEALER, lambda s=later_s: time.time() + s)
+        assert [] == await later.listed(ISSUER)
+        left.append(await client.hlen(LIST))
+
+    assert [1, 0] == left
+
+
+async def test_the_list_forgets_what_has_expired(sessions: RedisSessions, client: Redis) -> None:
+    """At the next login; and all of it goes with the last session."""
+    await sessions.create(proven(seconds=0.05, token_id="1"))
+    last = proven(token_id="2")
+    await asyncio.sleep(0.06)
+    await sessions.create(last)
+
+    assert 1 == await client.hlen(LIST)
+    await sessions.create(proven(seconds=60, token_id="3"))
+    assert last.expires_at_ms == await client.pexpiretime(LIST)
+
+
+async def test_one_session_too_many_ends_the_oldest(sessions: RedisSessions, client: Redis) -> None:
+    """A list cannot grow without end, and what is not on it cannot live."""
+    clock = FakeClock(time.time())
+    sessions = RedisSessions(sessions._store, SEALER, clock)
+    made = []
+    for number in range(MAX_OF_ISSUER + 2):
+        clock.now_s += 0.001
+        made.append(await sessions.create(proven(token_id=str(number))))
+
+    assert MAX_OF_ISSUER == await client.hlen(LIST) == len(await sessions.listed(ISSUER))
+    for cookie, _ in made[:2]:
+        with pytest.raises(SessionEnded):
+            await sessions.find(cookie)
+    assert made[2][1] == await sessions.find(made[2][0])
+
+
+async def test_all_sessions_of_a_person_end_together(
+    sessions: RedisSessions, client: Redis
+) -> None:
+    """Without their cookies; nobody else is signed out."""
+    made = [await sessions.create(proven(token_id=str(number))) for number in range(3)]
+    other, _ = await sessions.create(replace(proven(), user=User("did:ethr:0xB0")))
+
+    assert 3 == await sessions.end_all(ISSUER)
+
+    for cookie, _ in made:
+        with pytest.raises(SessionEnded):
+            await sessions.find(cookie)
+    assert not await client.exists(LIST)
+    assert "did:ethr:0xB0" == (await sessions.find(other)).user.issuer
+    assert 0 == await sessions.end_all(ISSUER)
+
+
+async def test_a_used_token_ends_no_session(sessions: RedisSessions) -> None:
+    """Who repeats a token as often as they like pushes nothing off the list."""
+    token = proven(token_id="0")
+    cookie, identity = await sessions.create(token)
+    for number in range(1, MAX_OF_ISSUER):
+        await sessions.create(proven(token_id=str(number)))
+    for _ in range(5):
+        with pytest.raises(TokenAlreadyUsed):
+            await sessions.create(token)
+
+    assert MAX_OF_ISSUER == len(await sessions.listed(ISSUER))
+    assert identity == await sessions.find(cookie)
+
+
+# --- idle ---------------------------------------------------------------------------------------
+
+
+async def test_a_session_that_is_not_used_is_forgotten(store: RedisStore, client: Redis) -> None:
+    """By the store itself, after the idle time or when the token ends, whichever is first."""
+    sessions = RedisSessions(store, SEALER, idle_s=60)
+    _, long = await sessions.create(proven(token_id="1"))
+    _, short = await sessions.create(proven(seconds=30, token_id="2"))
+
+    assert 59_000 < await client.pttl(f"gw:{long.session_key}") <= 60_000
+    assert short.expires_at_ms == await client.pexpiretime(f"gw:{short.session_key}")
+
+
+async def test_use_puts_off_the_end(store: RedisStore, client: Redis) -> None:
+    """Never beyond that of the token, and not at every use; when it was is on the list."""
+    cookie, identity = await RedisSessions(store, SEALER, idle_s=60).create(proven())
+    key = f"gw:{identity.session_key}"
+    for left_ms, expected_ms in ((58_000, 58_000), (50_000, 60_000), (900_000, 60_000)):
+        await client.pexpire(key, left_ms)
+        sessions = RedisSessions(store, SEALER, idle_s=60)
+        await sessions.find(cookie)
+        await sessions.aclose()
+        assert expected_ms - 1_000 < await client.pttl(key) <= expected_ms
+
+    (shown,) = await RedisSessions(store, SEALER, idle_s=60).listed(ISSUER)
+    assert shown.created_at_ms
+    assert shown.created_at_ms < (shown.seen_at_ms or 0) <= time.time() * 1000
+
+    await client.pexpire(key, 1_000)
+    patient = RedisSessions(store, SEALER, idle_s=86_400)
+    await patient.find(cookie)
+    await patient.aclose()
+    assert abs(identity.expires_at_ms - await client.pexpiretime(key)) <= 2
+
+
+async def test_use_brings_no_session_back(store: RedisStore, client: Redis) -> None:
+    """One that was ended while it was looked up stays ended."""
+    sessions = RedisSessions(store, SEALER, idle_s=60)
+    _, identity = await sessions.create(proven())
+    await sessions.end(str(identity.session_key), ISSUER)
+    seen = set(await client.keys())
+
+    uses = Uses(store, SessionIndex(store, SEALER), time.time, idle_s=60)
+    uses.note(identity)
+    await uses.aclose()
+
+    assert seen == set(await client.keys())

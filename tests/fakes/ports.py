@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from gateway.errors import InvalidToken, Refusal, SessionEnded
 from gateway.messages import AuthMethod, Identity, Limit, LimitState, User
 from gateway.ports import Limiter, Sessions, TokenVerifier
+from gateway.sessions.listing import NO_BROWSER, Browser, Listed
 
 ISSUER = "did:ethr:0x" + "ab" * 20
 
@@ -64,16 +65,26 @@ class KnownSessions:
         self.diary = diary
         self._known = known
 
-    async def create(self, identity: Identity) -> tuple[str, Identity]:
-        self.diary.append(f"create a session of {identity.user.issuer}")
+    async def create(
+        self, identity: Identity, browser: Browser = NO_BROWSER
+    ) -> tuple[str, Identity]:
+        self.diary.append(f"create a session of {identity.user.issuer} {browser.device}".rstrip())
         return "new", identity
 
     async def find(self, cookie: str) -> Identity:
         self.diary.append(f"find {cookie}")
         return _found(self._known.get(cookie, SessionEnded("unknown")))
 
-    async def end(self, session_key: str) -> None:
-        self.diary.append(f"end {session_key}")
+    async def listed(self, issuer: str) -> list[Listed]:
+        self.diary.append(f"list the sessions of {issuer}")
+        return []
+
+    async def end(self, session_key: str, issuer: str | None = None) -> None:
+        self.diary.append(" of ".join(filter(None, (f"end {session_key}", issuer))))
+
+    async def end_all(self, issuer: str) -> int:
+        self.diary.append(f"end all sessions of {issuer}")
+        return 0
 
 
 def _found(known: Identity | Refusal) -> Identity:

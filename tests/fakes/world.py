@@ -31,7 +31,7 @@ redis: {{url: "{redis}", timeout: {redis_timeout}}}
 magic:
   {{mode: live, secret_key: {secret_key}, publishable_key: {publishable_key}, api_url: "{magic}",
     timeout: 1s{more_magic}}}
-session: {{keys: ["{session_key}"]{more_session}}}
+session: {{keys: [{session_keys}]{more_session}}}
 identity: {{max_token_lifetime: 1d{more_identity}}}
 login: {login}
 limits:
@@ -67,6 +67,7 @@ DEFAULTS = {
     "admin": "null",
     "workers": "1",
     "publishable_key": "",
+    "session_keys": f'"{SESSION_KEY}"',
     "redis_timeout": "250ms",
     "client_ip": "peer",
     "trusted_proxies": "[]",
@@ -106,9 +107,10 @@ class World:
         self.magic.add_user(by.issuer, "alice@example.com")
         return f"Authorization: Bearer {minted(time.time(), by, lifetime_s)}"
 
-    async def sign_in(self, by: Signer = ALICE, lifetime_s: float = 900) -> str:
-        """The field line of a new session's cookie."""
-        answer = await fetch(self.port, "POST", "/_gateway/session", self.bearer(by, lifetime_s))
+    async def sign_in(self, by: Signer = ALICE, lifetime_s: float = 900, *fields: str) -> str:
+        """The field line of a new session's cookie; ``fields`` are sent along."""
+        bearer = self.bearer(by, lifetime_s)
+        answer = await fetch(self.port, "POST", "/_gateway/session", bearer, *fields)
         assert answer.status == 201, answer
         return "Cookie: " + answer.value("Set-Cookie").partition(";")[0]
 
@@ -137,7 +139,6 @@ async def world(folder: Path, *launcher: str, **changes: str) -> AsyncIterator[W
                 redis=store.url,
                 magic=magic_url,
                 secret_key=SECRET_KEY,
-                session_key=SESSION_KEY,
                 app=app.port,
                 **{**DEFAULTS, **changes},
             )

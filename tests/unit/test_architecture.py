@@ -21,10 +21,11 @@ LINES = {
         ratelimit.policy
         attempts.contact
         sessions.session sessions.cookie sessions.seal sessions.cache
+        sessions.device sessions.listing
         identity.credentials identity.did_token identity.metadata
         identity.roles
         identity.bounded identity.circuit identity.foreign
-        backoff cores stamps
+        backoff cores stamps times
         proxy.headers proxy.hop proxy.internal proxy.framing proxy.answers
         proxy.chunks proxy.cutter
         proxy.proxy_protocol proxy.occupancy proxy.upgrade proxy.websocket
@@ -36,7 +37,7 @@ LINES = {
     "3 journey": "pipeline authentication authorisation failures",
     "4 adapters": """
         ratelimit.local ratelimit.redis
-        sessions.redis attempts.redis
+        sessions.redis sessions.index sessions.use attempts.redis
         identity.single_flight identity.minting identity.attachment identity.development
         identity.magic identity.directory identity.verifier
         identity.role_store

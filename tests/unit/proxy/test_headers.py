@@ -232,6 +232,7 @@ _OURS = [
     "X-Gateway-Identity",
     "X-Gateway-Assertion",
     "X-Gateway-Client",
+    "X-Gateway-Replaced",
     "X-Request-Id",
     "X-Auth-Method",
     "X-Real-IP",

@@ -11,6 +11,7 @@ from gateway.sessions.redis import RedisSessions, ended
 from gateway.sessions.seal import NONCE_BYTES, Sealer, key_name
 from gateway.store.bus import StoreBus
 from tests.fakes.memory import FakeClock
+from tests.fakes.session_scripts import SessionScripts
 from tests.fakes.store import FakeStore
 
 KEY = b"k" * 32
@@ -24,7 +25,9 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def store(clock: FakeClock) -> FakeStore:
-    return FakeStore(clock)
+    made = FakeStore(clock)
+    SessionScripts(made)
+    return made
 
 
 @pytest.fixture

@@ -1,0 +1,22 @@
+-- Times are Unix times in milliseconds.
+--
+-- Puts a session on its issuer's list, and takes off those whose time is over.
+--   KEYS  the list: a hash, by session, of "<end> <last seen> <sealed>"
+--   ARGV  the session, its end, when it was last seen, what is sealed
+-- The reply is how many sessions are on the list.
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local last = tonumber(ARGV[2])
+local entries = redis.call('HGETALL', KEYS[1])
+for i = 1, #entries, 2 do
+  local ends = tonumber(string.match(entries[i + 1], '^%d+')) or 0
+  if ends <= now then
+    redis.call('HDEL', KEYS[1], entries[i])
+  elseif ends > last then
+    last = ends
+  end
+end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. ARGV[4])
+redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', last))
+return redis.call('HLEN', KEYS[1])

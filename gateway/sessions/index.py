@@ -1,0 +1,76 @@
+"""Each issuer's list of sessions, in the store, so that they can be ended without their cookies."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib.resources import files
+from typing import Final
+
+from gateway.ports import Script, Store
+from gateway.sessions.listing import Entry, SignIn, parse, seal
+from gateway.sessions.seal import NONCE_BYTES, Sealer
+
+
+def _script(name: str) -> Script:
+    return Script(name, files("gateway.sessions").joinpath(f"{name}.lua").read_text("utf-8"))
+
+
+ENLIST: Final = _script("enlist")
+LISTED: Final = _script("listed")
+SEEN: Final = _script("seen")
+UNLIST: Final = _script("unlist")
+
+
+class SessionIndex:
+    """
+    The keys ``sessions-of:{issuer}``: which sessions there are, and until when.
+
+    It says what may be there: whether a session lives, its own record says. Every method raises
+    `StoreUnavailable`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        sealer: Sealer,
+        token_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._token_bytes = token_bytes
+
+    async def add(self, issuer: str, session_key: str, ends_at_ms: int, sign_in: SignIn) -> int:
+        """Put the session on the list; how many are on it then, expired ones not among them."""
+        nonce = self._token_bytes(NONCE_BYTES)
+        sealed = seal(self._sealer, issuer, session_key, sign_in, nonce)
+        args = session_key, ends_at_ms, sign_in.created_at_ms, sealed
+        count = await self._store.run(ENLIST, [_name(issuer)], args)
+        return count if isinstance(count, int) else 0
+
+    async def seen(self, issuer: str, session_key: str, at_ms: int) -> None:
+        """The session was used at that Unix time, in milliseconds."""
+        await self._store.run(SEEN, [_name(issuer)], [session_key, at_ms])
+
+    async def remove(self, issuer: str, session_keys: Sequence[str]) -> None:
+        """Take the sessions off the list."""
+        if session_keys:
+            await self._store.run(UNLIST, [_name(issuer)], session_keys)
+
+    async def entries(self, issuer: str) -> list[Entry]:
+        """All that is on the list, and can be read; the last to sign in comes first."""
+        reply = await self._store.run(LISTED, [_name(issuer)], [])
+        words = reply if isinstance(reply, list) else []
+        found = []
+        for session_key, entry in zip(words[::2], words[1::2], strict=True):
+            with suppress(ValueError):  # somebody else's writing
+                found.append(parse(self._sealer, issuer, session_key.decode(), entry))
+        return sorted(found, key=_age, reverse=True)
+
+
+def _age(entry: Entry) -> tuple[int, str]:
+    """What cannot be opened counts as the oldest."""
+    return entry.sign_in.created_at_ms if entry.sign_in else 0, entry.session_key
+
+
+def _name(issuer: str) -> str:
+    return f"sessions-of:{issuer}"

@@ -1,0 +1,104 @@
+"""
+What is kept of a session for the person whose it is, beside the session itself.
+
+It is sealed with a key of the server's alone, so that it can be shown without the cookie: a stolen
+store tells nothing of it, and whoever can write there can put nothing into anybody's list.
+"""
+
+import re
+from typing import NamedTuple
+
+import orjson
+
+from gateway.sessions.seal import SealBroken, Sealer, public_id
+
+_DIGITS = re.compile(rb"[0-9]{1,15}")
+"""Milliseconds until the year 33658."""
+
+
+class Browser(NamedTuple):
+    """Where somebody signed in."""
+
+    device: str = ""
+    """See `gateway.sessions.device`."""
+    address: str = ""
+    """The client's IP address: where in the world that is, the gateway does not know."""
+
+
+class SignIn(NamedTuple):
+    """How a session began. Time is Unix time in milliseconds."""
+
+    browser: Browser
+    created_at_ms: int
+
+
+class Entry(NamedTuple):
+    """A session on its issuer's list. Times are Unix times in milliseconds."""
+
+    session_key: str
+    ends_at_ms: int
+    """At the latest."""
+    seen_at_ms: int
+    sign_in: SignIn | None
+    """None where what is sealed does not open: by a key that is gone, or altered."""
+
+
+class Listed(NamedTuple):
+    """A session as its owner is shown it. Times are Unix times in milliseconds."""
+
+    id: str
+    session_key: str
+    """Not to be shown."""
+    browser: Browser
+    created_at_ms: int | None
+    """None, and no browser: what was sealed does not open."""
+    seen_at_ms: int | None
+    """None where that is not written down."""
+    expires_at_ms: int
+
+
+NO_BROWSER = Browser()
+
+
+def listed(entry: Entry, *, is_used: bool) -> Listed:
+    """What to show of ``entry``; ``is_used`` says whether use is written down."""
+    return Listed(
+        id=public_id(entry.session_key),
+        session_key=entry.session_key,
+        browser=entry.sign_in.browser if entry.sign_in else NO_BROWSER,
+        created_at_ms=entry.sign_in.created_at_ms if entry.sign_in else None,
+        seen_at_ms=entry.seen_at_ms if is_used else None,
+        expires_at_ms=entry.ends_at_ms,
+    )
+
+
+def seal(sealer: Sealer, issuer: str, session_key: str, sign_in: SignIn, nonce: bytes) -> bytes:
+    """``sign_in`` for the list of ``issuer``, at ``session_key`` and nowhere else."""
+    record = orjson.dumps([sign_in.created_at_ms, *sign_in.browser])
+    return sealer.seal_entry(_place(issuer, session_key), record, nonce)
+
+
+def parse(sealer: Sealer, issuer: str, session_key: str, entry: bytes) -> Entry:
+    """An entry as it is on the list of ``issuer``. Raises ValueError for what is none."""
+    ends, seen, sealed = entry.split(b" ", 2)
+    try:
+        sign_in = _sign_in(sealer.open_entry(_place(issuer, session_key), sealed))
+    except SealBroken:
+        sign_in = None
+    return Entry(session_key, _instant_ms(ends), _instant_ms(seen), sign_in)
+
+
+def _sign_in(record: bytes) -> SignIn:
+    created_at_ms, device, address = orjson.loads(record)
+    return SignIn(Browser(device, address), created_at_ms)
+
+
+def _instant_ms(digits: bytes) -> int:
+    if not _DIGITS.fullmatch(digits):
+        raise ValueError("not a time")
+    return int(digits)
+
+
+def _place(issuer: str, session_key: str) -> str:
+    """Neither holds a NUL, so that no two places are one."""
+    return f"{issuer}\0{session_key}"

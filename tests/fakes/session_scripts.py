@@ -1,0 +1,57 @@
+"""What the scripts of sessions do, on a `FakeStore`."""
+
+from collections.abc import Sequence
+
+from tests.fakes.store import FakeStore, Word
+
+
+class SessionScripts:
+    """Gives ``store`` the scripts; ``lists`` holds the issuers' lists by their key."""
+
+    def __init__(self, store: FakeStore) -> None:
+        self.lists: dict[str, dict[str, bytes]] = {}
+        self._store = store
+        scripts = (self.enlist, self.listed, self.unlist, self.seen, self.keep)
+        store.scripts.update({script.__name__: script for script in scripts})
+
+    def enlist(self, keys: Sequence[str], args: Sequence[Word]) -> int:
+        entries = self.lists.setdefault(keys[0], {})
+        for session, entry in tuple(entries.items()):
+            if int(entry.split(b" ")[0]) <= self._now_ms():
+                del entries[session]
+        name, ends, seen, sealed = args
+        assert isinstance(sealed, bytes)
+        entries[str(name)] = b"%d %d %b" % (int(ends), int(seen), sealed)
+        return len(entries)
+
+    def listed(self, keys: Sequence[str], _: Sequence[Word]) -> list[bytes]:
+        entries = self.lists.get(keys[0], {})
+        return [word for name, entry in entries.items() for word in (name.encode(), entry)]
+
+    def unlist(self, keys: Sequence[str], args: Sequence[Word]) -> int:
+        entries = self.lists.get(keys[0], {})
+        return len([entries.pop(str(session)) for session in args if session in entries])
+
+    def seen(self, keys: Sequence[str], args: Sequence[Word]) -> int:
+        entries, (session, at_ms) = self.lists.get(keys[0], {}), args
+        if session not in entries:
+            return 0
+        ends, _, sealed = entries[str(session)].split(b" ", 2)
+        entries[str(session)] = b"%b %d %b" % (ends, int(at_ms), sealed)
+        return 1
+
+    def keep(self, keys: Sequence[str], args: Sequence[Word]) -> int:
+        idle, last, step = map(int, args)
+        value, ends_ms = self._store.values.get(keys[0], (b"", 0))
+        now_ms = self._now_ms()
+        if ends_ms <= now_ms:
+            return step
+        wanted_ms = min(now_ms + idle, last)
+        change_ms, least_ms = abs(wanted_ms - ends_ms), min(step, ends_ms - now_ms)
+        if change_ms < least_ms:
+            return least_ms - change_ms
+        self._store.values[keys[0]] = value, wanted_ms
+        return 0
+
+    def _now_ms(self) -> int:
+        return int(self._store.clock() * 1000)

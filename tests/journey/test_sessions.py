@@ -1,0 +1,400 @@
+"""Sessions from the first login to the last logout: real gateway, real store, real sockets."""
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from gateway.identity.minting import Signer, signer
+from gateway.sessions.listing import parse
+from gateway.sessions.seal import SealBroken, Sealer, key_name
+from tests.fakes.http import Answer, fetch
+from tests.fakes.tokens import ALICE, BOB
+from tests.fakes.world import SESSION_KEY, World, world
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+OURS = "Origin: http://localhost"
+FIREFOX = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"
+CURL = "User-Agent: curl/8.5.0"
+
+
+def _somebody(number: int) -> Signer:
+    """Somebody new."""
+    return signer(bytes([11, number]) * 16)
+
+
+async def _status(around: World, cookie: str) -> int:
+    return (await around.get("/private", cookie)).status
+
+
+async def _listed(around: World, *fields: str) -> list[dict[str, Any]]:
+    answer = await around.get("/_gateway/sessions", *fields)
+    assert 200 == answer.status, answer
+    assert "no-store" == answer.value("Cache-Control")
+    sessions: list[dict[str, Any]] = answer.json()["sessions"]
+    return sessions
+
+
+async def _end(around: World, session_id: str, *fields: str) -> Answer:
+    return await fetch(around.port, "DELETE", f"/_gateway/sessions/{session_id}", *fields)
+
+
+def _secret(cookie: str) -> str:
+    return cookie.partition("=")[2]
+
+
+# --- one's own sessions -------------------------------------------------------------------------
+
+
+async def test_a_person_sees_where_they_are_signed_in(around: World) -> None:
+    """By words that they know: the browser, the address, the times; and which one this is."""
+    ada = _somebody(1)
+    laptop = await around.sign_in(ada, 900, FIREFOX)
+    await around.sign_in(ada, 600, CURL)
+    await around.sign_in(BOB)
+
+    program, browser = await _listed(around, laptop)
+
+    assert {"id", "device", "ip", "created_at", "last_seen_at", "expires_at", "current"} == {
+        *browser
+    }
+    assert ("Firefox on Linux", "127.0.0.1", True) == _shown(browser)
+    assert ("curl", "127.0.0.1", False) == _shown(program)
+    assert browser["created_at"] <= program["created_at"] < program["expires_at"]
+    assert program["expires_at"] < browser["expires_at"]
+    assert program["last_seen_at"] is None
+    assert browser["created_at"] <= browser["last_seen_at"]
+
+
+def _shown(session: dict[str, Any]) -> tuple[str, str, bool]:
+    return session["device"], session["ip"], session["current"]
+
+
+async def test_a_token_sees_them_too(around: World) -> None:
+    """It names the person; none of them is the current one."""
+    ada = _somebody(2)
+    await around.sign_in(ada)
+
+    assert [False] == [shown["current"] for shown in await _listed(around, around.bearer(ada))]
+
+
+async def test_nothing_that_is_shown_opens_anything(around: World) -> None:
+    """Neither the cookie nor its place in the store is on the page."""
+    cookie = await around.sign_in(_somebody(3))
+    body = (await around.get("/_gateway/sessions", cookie)).body.decode()
+
+    assert _secret(cookie) not in body
+    assert key_name(_secret(cookie)).partition(":")[2] not in body
+
+
+async def test_nobody_sees_nothing(around: World) -> None:
+    """Without a session there is no list."""
+    answer = await around.get("/_gateway/sessions")
+    assert (401, "unauthenticated") == (answer.status, answer.code)
+
+
+async def test_a_person_ends_another_session_of_theirs(around: World) -> None:
+    """It is over at once; this one goes on."""
+    ada = _somebody(4)
+    here, there = await around.sign_in(ada), await around.sign_in(ada)
+    (other,) = [shown for shown in await _listed(around, here) if not shown["current"]]
+
+    answer = await _end(around, other["id"], here, OURS)
+
+    assert (204, []) == (answer.status, answer.values("Set-Cookie"))
+    assert [200, 401] == [await _status(around, cookie) for cookie in (here, there)]
+    assert [True] == [shown["current"] for shown in await _listed(around, here)]
+    again = await _end(around, other["id"], here, OURS)
+    assert (404, "no_session") == (again.status, again.code)
+
+
+async def test_a_person_ends_the_session_that_they_are_in(around: World) -> None:
+    """The cookie goes with it."""
+    cookie = await around.sign_in(_somebody(5))
+    (shown,) = await _listed(around, cookie)
+
+    answer = await _end(around, shown["id"], cookie, OURS)
+
+    assert 204 == answer.status
+    assert "Max-Age=0" in answer.value("Set-Cookie")
+    assert 401 == await _status(around, cookie)
+
+
+async def test_nobody_ends_the_session_of_another(around: World) -> None:
+    """Whoever knows its id; and that it exists is not told."""
+    ada, eve = _somebody(6), _somebody(7)
+    theirs, hers = await around.sign_in(ada), await around.sign_in(eve)
+    (shown,) = await _listed(around, theirs)
+
+    refused = [
+        await _end(around, shown["id"], hers, OURS),
+        await _end(around, "0" * 32, hers, OURS),
+        await _end(around, "%3Cscript%3E", hers, OURS),
+    ]
+
+    assert [(404, "no_session")] * 3 == [(answer.status, answer.code) for answer in refused]
+    assert 200 == await _status(around, theirs)
+
+
+@pytest.mark.parametrize("fields", [[], ["Origin: https://evil.example"]], ids=["silent", "evil"])
+async def test_a_page_of_another_site_ends_nothing(around: World, fields: list[str]) -> None:
+    """By this door neither."""
+    cookie = await around.sign_in(_somebody(8))
+    shown = (await _listed(around, cookie))[0]
+
+    answer = await _end(around, shown["id"], cookie, *fields)
+
+    assert (403, "cross_site") == (answer.status, answer.code)
+    assert 200 == await _status(around, cookie)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/_gateway/logout?everywhere=true"),
+        ("DELETE", "/_gateway/session?everywhere=true"),
+    ],
+)
+async def test_signing_out_everywhere(around: World, method: str, path: str) -> None:
+    """All sessions of this person end, and nobody else's."""
+    ada = _somebody(9)
+    cookies = [await around.sign_in(ada) for _ in range(3)]
+    other = await around.sign_in(_somebody(10))
+
+    answer = await fetch(around.port, method, path, cookies[0], OURS)
+
+    assert 204 == answer.status
+    assert "Max-Age=0" in answer.value("Set-Cookie")
+    assert [401] * 3 == [await _status(around, cookie) for cookie in cookies]
+    assert 200 == await _status(around, other)
+    assert [] == await _listed(around, around.bearer(ada))
+
+
+async def test_signing_out_here_leaves_the_others(around: World) -> None:
+    """``everywhere`` is asked for, in so many words."""
+    ada = _somebody(11)
+    here, there = await around.sign_in(ada), await around.sign_in(ada)
+    path = "/_gateway/session?everywhere="
+
+    odd = await fetch(around.port, "DELETE", path + "maybe", here, OURS)
+    assert (400, "bad_request") == (odd.status, odd.code)
+    assert 200 == await _status(around, here)
+    assert 204 == (await fetch(around.port, "DELETE", path + "false", here, OURS)).status
+
+    assert [401, 200] == [await _status(around, cookie) for cookie in (here, there)]
+
+
+# --- a new id at every login --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("next_number", [12, 13], ids=["the-same-person", "another-person"])
+async def test_a_login_replaces_what_the_browser_had(around: World, next_number: int) -> None:
+    """A new id takes the place of the old one, which opens nothing any more, whosever it was."""
+    old = await around.sign_in(_somebody(12))
+
+    new = await around.sign_in(_somebody(next_number), 900, old)
+
+    assert _secret(old) != _secret(new)
+    assert [401, 200] == [await _status(around, cookie) for cookie in (old, new)]
+    (shown,) = await _listed(around, new)
+    assert shown["current"]
+
+
+async def test_a_planted_id_is_not_gone_on_with(around: World) -> None:
+    """Who makes a browser send a cookie of their choice learns nothing of what comes after."""
+    planted = "Cookie: session=" + "a" * 43
+
+    cookie = await around.sign_in(_somebody(14), 900, planted)
+
+    assert [401, 200] == [await _status(around, field) for field in (planted, cookie)]
+
+
+async def test_an_exchange_that_fails_replaces_nothing(around: World) -> None:
+    """A token that was used signs nobody out."""
+    ada = _somebody(15)
+    bearer = around.bearer(ada)
+    first = await fetch(around.port, "POST", "/_gateway/session", bearer)
+    cookie = "Cookie: " + first.value("Set-Cookie").partition(";")[0]
+
+    again = await fetch(around.port, "POST", "/_gateway/session", bearer, cookie)
+
+    assert 409 == again.status
+    assert 200 == await _status(around, cookie)
+
+
+async def test_a_page_of_another_site_signs_nobody_in(around: World) -> None:
+    """Or its owner would read what somebody does in their account (login CSRF)."""
+    answer = await fetch(
+        around.port, "POST", "/_gateway/session", around.bearer(), "Origin: https://evil.example"
+    )
+    assert (403, "cross_site") == (answer.status, answer.code)
+
+
+# --- ends ---------------------------------------------------------------------------------------
+
+
+async def _until(around: World, cookie: str, status: int) -> None:
+    async with asyncio.timeout(10):
+        while await _status(around, cookie) != status:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_session_ends_when_it_is_not_used(tmp_path: Path) -> None:
+    """While the one beside it, which is used, goes on beyond that; nobody has to clean up."""
+    async with world(tmp_path, more_session=", idle: 2s") as around:
+        unused, used = await around.sign_in(ALICE), await around.sign_in(ALICE)
+        begun_s = time.monotonic()
+        with redis.Redis.from_url(around.store.url) as store:
+            async with asyncio.timeout(10):
+                while store.exists(key_name(_secret(unused))):
+                    assert 200 == await _status(around, used)
+                    await asyncio.sleep(0.02)
+            assert 1.5 < time.monotonic() - begun_s
+
+            assert [401, 200] == [await _status(around, cookie) for cookie in (unused, used)]
+            (shown,) = await _listed(around, used)
+            assert shown["created_at"] < shown["last_seen_at"]
+            assert 1 == store.exists(f"sessions-of:{ALICE.issuer}")
+
+
+async def test_a_session_ends_when_the_config_says(tmp_path: Path) -> None:
+    """However long the token lives, and however much it is used."""
+    async with world(tmp_path, more_session=", lifetime: 1s, idle: 30m") as around:
+        cookie = await around.sign_in()
+        assert 200 == await _status(around, cookie)
+        await _until(around, cookie, 401)
+
+
+# --- sealing keys -------------------------------------------------------------------------------
+
+NEW_KEY = "another sealing key for tests, long enough too"
+
+
+async def _reload_with(around: World, keys: str) -> None:
+    """Wait until the gateway serves by ``keys``."""
+    config = around.gateway.config
+    before = len([line for line in around.gateway.messages if line.startswith("config reloaded")])
+    text = config.read_text().split("session: {keys: [")
+    config.write_text(f"{text[0]}session: {{keys: [{keys}]{text[1][text[1].index(']') + 1 :]}")
+    around.gateway.process.send_signal(signal.SIGHUP)
+    async with asyncio.timeout(10):
+        while before == len(
+            [line for line in around.gateway.messages if line.startswith("config reloaded")]
+        ):
+            await asyncio.sleep(0.01)
+
+
+async def test_sealing_keys_change_and_nobody_is_signed_out(tmp_path: Path) -> None:
+    """A new key seals beside the old one; without the old one only what that has sealed ends."""
+    async with world(tmp_path) as around:
+        old = await around.sign_in()
+        await _reload_with(around, f'"{NEW_KEY}", "{SESSION_KEY}"')
+        assert 200 == await _status(around, old)
+        new = await around.sign_in()
+        assert 2 == len(await _listed(around, new))
+
+        await _reload_with(around, f'"{NEW_KEY}"')
+
+        assert [401, 200] == [await _status(around, cookie) for cookie in (old, new)]
+        assert [True] == [shown["current"] for shown in await _listed(around, new)]
+
+
+# --- what is stolen -----------------------------------------------------------------------------
+
+
+def _dump(store: redis.Redis) -> dict[str, Any]:
+    """All that a thief of the store has, by key: strings, and the fields of hashes."""
+    found = {}
+    raw: Any
+    for raw in store.scan_iter():
+        key, held = raw.decode(), store.type(raw)
+        fields: Any = store.hgetall(key) if held == b"hash" else {}
+        for field, value in fields.items():
+            found[f"{key} {field.decode()}"] = value
+        if held == b"string":
+            found[key] = store.get(key)
+    return found
+
+
+async def test_a_stolen_store_opens_no_session_even_with_the_servers_keys(tmp_path: Path) -> None:
+    """No cookie is in it, and no record opens by anything that is."""
+    async with world(tmp_path) as around:
+        cookies = [await around.sign_in(ALICE), await around.sign_in(BOB)]
+        with redis.Redis.from_url(around.store.url) as store:
+            dump = _dump(store)
+            raw = b"".join(store.dump(key) or b"" for key in store.scan_iter())
+        records = {key: value for key, value in dump.items() if key.startswith("session:")}
+        assert 2 == len(records)
+        for cookie in cookies:
+            secret = _secret(cookie)
+            assert secret.encode() not in raw
+            assert not any(secret in key for key in dump)
+
+        sealer = Sealer([SESSION_KEY.encode()])
+        words = [word for key in dump for word in (key, *key.replace(" ", ":").split(":"))]
+        for key, sealed in records.items():
+            for guess in words:
+                with pytest.raises(SealBroken):
+                    sealer.open(guess, sealed)
+            with pytest.raises(SealBroken):
+                sealer.open_entry(key, sealed)
+        for guess in words:
+            answer = await around.get("/private", f"Cookie: session={guess.replace(' ', '')}")
+            assert 401 == answer.status, guess
+
+        assert {key_name(_secret(cookie)) for cookie in cookies} == set(records)
+
+
+async def test_what_the_servers_keys_do_open(tmp_path: Path) -> None:
+    """Where people signed in from, and nothing that would let anybody in."""
+    async with world(tmp_path) as around:
+        await around.sign_in(ALICE, 900, FIREFOX)
+        with redis.Redis.from_url(around.store.url) as store:
+            ((key, entry),) = store.hgetall(f"sessions-of:{ALICE.issuer}").items()
+
+        known = parse(Sealer([SESSION_KEY.encode()]), ALICE.issuer, key.decode(), entry).sign_in
+        unknown = parse(Sealer([NEW_KEY.encode()]), ALICE.issuer, key.decode(), entry).sign_in
+
+        assert unknown is None
+        assert known is not None
+        assert ("Firefox on Linux", "127.0.0.1") == known.browser
+
+
+async def test_a_cookie_without_the_store_is_nothing(tmp_path: Path) -> None:
+    """It is a random number: the same gateway with an empty store knows nobody by it."""
+    async with world(tmp_path) as around:
+        cookie = await around.sign_in()
+        assert 200 == await _status(around, cookie)
+        around.store.restart()
+
+        await _until(around, cookie, 401)
+        answer = await around.get("/private", cookie)
+        assert "session_ended" == answer.code
+
+
+# --- odd cookies --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cookie", "statuses"),
+    [
+        pytest.param("session=", {401}, id="empty"),
+        pytest.param("session=" + "a" * 5_000, {401}, id="long"),
+        pytest.param("session=" + "a" * 20_000, {431}, id="longer-than-a-head"),
+        pytest.param("session=\u00e9\u00e9", {401}, id="not-ascii"),
+        pytest.param("; ".join(f"session_{i}=x" for i in range(800)), {401}, id="many-others"),
+        pytest.param("session" * 100, {401}, id="no-pair"),
+    ],
+)
+async def test_odd_cookies_sign_in_nobody(around: World, cookie: str, statuses: set[int]) -> None:
+    """And who sends them can sign in nevertheless, unless the head itself is too long."""
+    field = f"Cookie: {cookie}"
+    assert await _status(around, field) in statuses
+    if statuses == {401}:
+        new = await around.sign_in(_somebody(20), 900, field)
+        assert 200 == await _status(around, new)
