@@ -25,6 +25,8 @@ from gateway.errors import GatewayError, NotReached, StartError, StoreUnavailabl
 from gateway.generation import Generation, Magic, Process
 from gateway.identity.development import DEVELOPMENT_AUDIENCE, DevelopmentMagic
 from gateway.identity.magic import MAGIC_API_URL, MagicApi, SignatureChecker, require_coincurve
+from gateway.invalidation import Subject
+from gateway.ports import Bus, Store
 from gateway.proxy import listen, tls
 from gateway.proxy.activation import take
 from gateway.proxy.connect import Resolver
@@ -34,9 +36,10 @@ from gateway.proxy.downstream import ClientConnection
 from gateway.proxy.http1 import require_c_parsers
 from gateway.proxy.outbox import Outbox
 from gateway.proxy.plane import DataPlane, Site
-from gateway.proxy.tunnels import Tunnels
+from gateway.proxy.tunnels import Truth, Tunnels
 from gateway.ratelimit.local import LocalLimiter
 from gateway.sessions import redis as sessions
+from gateway.sessions import revocations
 from gateway.store.bus import StoreBus
 from gateway.telemetry import snapshot
 from gateway.telemetry.access_log import AccessLog
@@ -201,8 +204,7 @@ async def running(
         tunnels = Tunnels(loop, time.time, shared.tally)
         bus = StoreBus(store, shared.tally.add)
         process = Process(shared, store, magic, LocalLimiter(), given.made_up_key, tunnels, bus)
-        watching = tunnels.watch(partial(sessions.ended, store))
-        await stack.enter_async_context(background(watching))
+        await stack.enter_async_context(_looking_after(tunnels, store, bus))
         log = await stack.enter_async_context(_access_log(log_fd, shared.tally))
         gateway = await _first(settings, process, log)
         await stack.enter_async_context(stores.hearing(url, settings, bus))
@@ -216,6 +218,18 @@ async def running(
         await gateway.listen(listening)
         await stack.enter_async_context(background(gateway.look_after_files()))
         yield gateway
+
+
+@asynccontextmanager
+async def _looking_after(tunnels: Tunnels, store: Store, bus: Bus) -> AsyncIterator[None]:
+    """End tunnels whose proof is void: at once where the bus says so, soon where it does not."""
+    truth = Truth(partial(sessions.ended, store), partial(revocations.epochs_ms, store))
+    with ExitStack() as stack:
+        stack.callback(bus.on(Subject.SESSION, tunnels.doubt_session))
+        stack.callback(bus.on(Subject.REVOKED, tunnels.doubt_issuer))
+        stack.callback(bus.on_missed(tunnels.doubt_all))
+        async with background(tunnels.watch(truth)), background(tunnels.settle(truth)):
+            yield
 
 
 async def _first(settings: Settings, process: Process, log: AccessLog) -> Gateway:

@@ -163,6 +163,10 @@ class CredentialNotAccepted(Refusal):
     """A credential of a kind that the route does not take, see `accept`; it was not looked at."""
 
 
+class RevokedToken(InvalidToken):
+    """The token was made before all that its owner had proven was revoked."""
+
+
 class TokenAlreadyUsed(Refusal):
     """The DID token was exchanged for a session before."""
 
@@ -173,6 +177,10 @@ class SessionEnded(Refusal):
 
 class NoSession(Refusal):
     """The caller has no living session of that id."""
+
+
+class RevokedSession(SessionEnded):
+    """The session was proven before all that its owner had proven was revoked."""
 
 
 class CrossSite(Refusal):
@@ -282,9 +290,11 @@ ANSWERS: dict[type[Refusal], Answer] = {
     SignInByProxy:        Answer(_S.UNAUTHORIZED, "sign_in_by_proxy", "Sign in first", "RFC 9110 §15.5.2"),
     InvalidToken:         Answer(_S.UNAUTHORIZED, "invalid_token", "The token is not valid", "RFC 6750 §3.1"),
     ExpiredToken:         Answer(_S.UNAUTHORIZED, "expired_token", "The token has expired", "RFC 6750 §3.1"),
+    RevokedToken:         Answer(_S.UNAUTHORIZED, "revoked_token", "The token was revoked", "RFC 6750 §3.1"),
     SessionEnded:         Answer(_S.UNAUTHORIZED, "session_ended", "The session has ended", "RFC 9110 §15.5.2"),
     CredentialNotAccepted: Answer(_S.UNAUTHORIZED, "credential_not_accepted", "Not with this kind of credential", "RFC 9110 §15.5.2"),
     NoSession:            Answer(_S.NOT_FOUND, "no_session", "No such session of yours", "RFC 9110 §15.5.5"),
+    RevokedSession:       Answer(_S.UNAUTHORIZED, "revoked_session", "The session was revoked", "RFC 9110 §15.5.2"),
     TokenAlreadyUsed:     Answer(_S.CONFLICT, "token_already_used", "The token was exchanged before", "RFC 9110 §15.5.10"),
     CrossSite:            Answer(_S.FORBIDDEN, "cross_site", "Cross-site request refused", "RFC 9110 §15.5.4"),
     Forbidden:            Answer(_S.FORBIDDEN, "forbidden", "Not allowed", "RFC 9110 §15.5.4"),

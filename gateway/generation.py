@@ -40,7 +40,7 @@ from gateway.pages.routes import PAGES, page_routes
 from gateway.pages.session import SessionPages
 from gateway.pages.sessions import OwnSessionsPages
 from gateway.pipeline import Pipeline
-from gateway.ports import Bus, Sessions, Store
+from gateway.ports import Bus, Revocations, Sessions, Store
 from gateway.proxy.headers import AnswerFields, IdentityNames, RequestFields
 from gateway.proxy.hop import ForwardedAs
 from gateway.proxy.plane import Bounds, Site
@@ -48,10 +48,12 @@ from gateway.proxy.tunnels import Tunnels
 from gateway.proxy.upstreams import Upstream
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.redis import RedisLimiter
+from gateway.revocation import KEPT_BEYOND_S
 from gateway.routing import RouteTable
 from gateway.sessions.cache import FRESH_S, SessionCache
 from gateway.sessions.cookie import Cookie
 from gateway.sessions.redis import RedisSessions
+from gateway.sessions.revocations import StoreRevocations
 from gateway.sessions.seal import Sealer
 from gateway.sessions.use import STEPS
 
@@ -96,16 +98,20 @@ async def opened(settings: Settings, process: Process) -> AsyncIterator[Generati
     """A generation; what it opened is closed at the end of the context."""
     async with AsyncExitStack() as stack:
         keys = _server_keys(settings) or (process.made_up_key,)
-        sessions = _sessions(settings, process, keys)
+        revocations = _revocations(settings, process)
+        stack.callback(process.bus.on(Subject.REVOKED, revocations.forget))
+        stack.callback(process.bus.on_missed(revocations.forget_all))
+        sessions = _sessions(settings, process, keys, revocations)
         stack.push_async_callback(sessions.aclose)
         stack.callback(process.bus.on(Subject.SESSION, sessions.forget))
+        stack.callback(process.bus.on(Subject.REVOKED, sessions.forget_issuer))
         stack.callback(process.bus.on_missed(sessions.forget_all))
         directory = CachedDirectory(
             process.magic.source, process.store, metadata_ttl_s=settings.identity.metadata_ttl_s
         )
         stack.push_async_callback(directory.aclose)
         stack.callback(process.bus.on(Subject.USER, directory.forget))
-        tokens = _verifier(settings, process, directory, keys[0])
+        tokens = _verifier(settings, process, directory, keys[0], revocations)
         limiter = RedisLimiter(process.store, process.local)
         stack.push_async_callback(limiter.aclose)
         attempts = _attempts(settings, process, limiter, keys)
@@ -130,22 +136,48 @@ def _server_keys(settings: Settings) -> tuple[bytes, ...]:
     return tuple(key.get_secret_value().encode() for key in settings.session.keys)
 
 
-def _sessions(settings: Settings, process: Process, keys: Sequence[bytes]) -> RedisSessions:
-    idle_s = settings.session.idle_s
+def _revocations(settings: Settings, process: Process) -> StoreRevocations:
+    identity, tally = settings.identity, process.shared.tally
+    return StoreRevocations(
+        process.store,
+        process.bus,
+        kept_s=identity.max_token_lifetime_s + KEPT_BEYOND_S,
+        grace_s=settings.session.grace_s,
+        count=tally.add,
+    )
+
+
+def _sessions(
+    settings: Settings, process: Process, keys: Sequence[bytes], revocations: Revocations
+) -> RedisSessions:
     sessions = RedisSessions(
         process.store,
         Sealer(keys),
         lifetime_cap_s=settings.session.lifetime_s,
-        cache=SessionCache(FRESH_S if idle_s is None else min(FRESH_S, idle_s / STEPS)),
+        cache=_cache(settings),
         bus=process.bus,
-        idle_s=idle_s,
+        revocations=revocations,
+        on_grace=partial(process.shared.tally.add, "grace_uses"),
+        idle_s=settings.session.idle_s,
     )
     sessions.on_end = process.tunnels.end_session
     return sessions
 
 
+def _cache(settings: Settings) -> SessionCache:
+    """Nothing is remembered for so long that it could have ended because it was not used."""
+    grace_s, idle_s = settings.session.grace_s, settings.session.idle_s
+    if idle_s is None:
+        return SessionCache(grace_s=grace_s)
+    return SessionCache(min(FRESH_S, idle_s / STEPS), grace_s=min(grace_s, idle_s))
+
+
 def _verifier(
-    settings: Settings, process: Process, directory: CachedDirectory, server_key: bytes
+    settings: Settings,
+    process: Process,
+    directory: CachedDirectory,
+    server_key: bytes,
+    revocations: Revocations,
 ) -> DidTokenVerifier:
     return DidTokenVerifier(
         process.magic.checker.check,
@@ -158,6 +190,7 @@ def _verifier(
         ),
         server_key=server_key,
         on_early=partial(process.shared.tally.add, "tokens_early"),
+        revocations=revocations,
     )
 
 

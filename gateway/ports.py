@@ -73,7 +73,8 @@ class TokenVerifier(Protocol):
         """
         The identity that ``token`` proves.
 
-        Raises `InvalidToken`, `ExpiredToken`, `StoreUnavailable` or `MagicUnavailable`.
+        Raises `InvalidToken`, `ExpiredToken`, `RevokedToken`, `StoreUnavailable` or
+        `MagicUnavailable`.
         """
 
     def knows(self, token: str) -> bool:
@@ -105,7 +106,7 @@ class Sessions(Protocol):
         """
 
     async def find(self, cookie: str) -> Identity:
-        """Whose session it is. Raises `SessionEnded` or `StoreUnavailable`."""
+        """Whose session it is. Raises `SessionEnded`, `RevokedSession` or `StoreUnavailable`."""
 
     async def listed(self, issuer: str) -> list[Listed]:
         """The sessions of ``issuer``, the newest first. Raises `StoreUnavailable`."""
@@ -129,6 +130,29 @@ class RoleStore(Protocol):
         The roles of ``issuer``, sorted.
 
         Raises `StoreUnavailable` where that cannot be told.
+        """
+
+
+class Revocations(Protocol):
+    """
+    Knows since when what an issuer has proven is void.
+
+    `gateway.revocation.is_revoked` judges by ``Identity.proven_at_ms``. An epoch is kept for as
+    long as DID tokens may live: a credential that lives longer needs an end of its own.
+    """
+
+    async def epoch_ms(self, issuer: str) -> int | None:
+        """
+        Unix time in milliseconds up to which all of it is; None where nothing is.
+
+        Raises `StoreUnavailable` where that is not known.
+        """
+
+    async def revoke(self, issuer: str) -> int:
+        """
+        Make void all that ``issuer`` has proven by now, on all gateways; the new epoch.
+
+        Raises `StoreUnavailable`.
         """
 
 

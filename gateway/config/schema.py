@@ -37,6 +37,7 @@ from gateway.config.units import (
     Few,
     Flag,
     Lifetime,
+    Pause,
     Size,
     Workers,
 )
@@ -175,6 +176,8 @@ class SessionSettings(Section):
     """`token`: as long as the DID token; or a duration that caps that."""
     idle_s: Annotated[Duration | None, GIVEN] = Field(None, alias="idle")
     """Without use, a session ends after so long, or up to a tenth less; never when absent."""
+    grace_s: Pause = Field(30.0, alias="grace")
+    """How long sessions that were used a moment ago go on while Redis does not answer; or 0."""
     keys: tuple[SealKey, ...] = ()
     """Random keys of 32 bytes or more; the first seals, all open. Required in live mode."""
     require_attempt: Flag = False

@@ -53,6 +53,16 @@ def duration_text(length_s: float) -> str:
     return f"{length_ms // _DURATION_MS[unit]}{unit}"
 
 
+def pause_s(text: str) -> float:
+    """As `duration_s`; 0 is 0. Raises `ValueError`."""
+    return 0.0 if text in ("0", "0s") else duration_s(text)
+
+
+def pause_text(length_s: float) -> str:
+    """The inverse of `pause_s`."""
+    return duration_text(length_s) if length_s else "0s"
+
+
 def size_bytes(text: str) -> int:
     """Bytes in ``512``, ``16KiB`` or ``1GiB``; never zero. Raises `ValueError`."""
     match = _SIZE.fullmatch(text)
@@ -160,6 +170,14 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$", "examples": ["10s"]}),
 ]
 """A duration, in seconds."""
+
+Pause = Annotated[
+    float,
+    of_text(pause_s),
+    PlainSerializer(pause_text),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["30s", 0]}),
+]
+"""A duration in seconds, or 0 for none."""
 
 Size = Annotated[
     int,

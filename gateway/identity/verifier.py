@@ -9,11 +9,12 @@ from enum import Enum
 from hashlib import sha256
 from typing import Final
 
-from gateway.errors import ExpiredToken, InvalidToken, StoreUnavailable
+from gateway.errors import ExpiredToken, InvalidToken, RevokedToken, StoreUnavailable
 from gateway.identity.bounded import Bounded
 from gateway.identity.did_token import Claim, Rules, inspect
 from gateway.messages import AuthMethod, Identity, User
-from gateway.ports import Clock, Directory, Store, TokenVerifier
+from gateway.ports import Clock, Directory, Revocations, Store, TokenVerifier
+from gateway.revocation import is_revoked
 
 GOOD_FOR_S: Final = 300.0
 """How long this process trusts its own good verdict; never beyond the token's end."""
@@ -31,6 +32,12 @@ class _Verdict(Enum):
 class _Proven:
     claim: Claim
     until_s: float
+    at_ms: int
+    """
+    When the proof was made, in Unix time: its ``iat``, unless that lies ahead.
+
+    It was made before it was seen, whatever a clock that is fast says: a revocation ends it.
+    """
     is_kept: bool = False
     """Whether the store has the verdict."""
     identity: Identity | None = None
@@ -60,6 +67,7 @@ class DidTokenVerifier:
         capacity: int = 10_000,
         clock: Clock = time.time,
         on_early: Callable[[], object] = lambda: None,
+        revocations: Revocations | None = None,
     ) -> None:
         """
         Have signatures checked by ``check_signature``, which is told the clock skew too.
@@ -72,6 +80,7 @@ class DidTokenVerifier:
         self._rules = rules
         self._epoch = rules.epoch()
         self._on_early = on_early
+        self._revocations = revocations
         self._sealing_key = hmac.digest(server_key, b"gateway: verdicts on tokens", "sha256")
         self._clock = clock
         self._proven: Bounded[bytes, _Proven] = Bounded(capacity)
@@ -81,7 +90,8 @@ class DidTokenVerifier:
         """
         The identity that ``token`` proves.
 
-        Raises `InvalidToken`, `ExpiredToken`, `StoreUnavailable` or `MagicUnavailable`.
+        Raises `InvalidToken`, `ExpiredToken`, `RevokedToken`, `StoreUnavailable` or
+        `MagicUnavailable`.
         """
         now_s = self._clock()
         digest = self._digest(token)
@@ -91,11 +101,15 @@ class DidTokenVerifier:
         user = await self._directory.user(proven.claim.issuer)
         if user is None:
             raise InvalidToken("unknown issuer")
+        if self._revocations is not None:
+            epoch_ms = await self._revocations.epoch_ms(proven.claim.issuer)
+            if is_revoked(proven.at_ms, epoch_ms):
+                raise RevokedToken
         if not proven.is_kept:  # not before: strangers must not fill the store with verdicts
             proven.is_kept = True
             await self._keep(f"token:{digest.hex()}", _Verdict.GOOD, proven.claim.expires_at_s)
         if proven.identity is None or proven.identity.user is not user:
-            proven.identity = _identity(user, proven.claim)
+            proven.identity = _identity(user, proven)
         return proven.identity
 
     def knows(self, token: str) -> bool:
@@ -117,7 +131,8 @@ class DidTokenVerifier:
         if refused_until_s is not None and now_s < refused_until_s:
             raise InvalidToken("signature was refused before")
         key = f"token:{digest.hex()}"
-        proven = _Proven(claim, min(claim.expires_at_s, now_s + GOOD_FOR_S))
+        at_ms = int(min(claim.issued_at_s, now_s) * 1000)
+        proven = _Proven(claim, min(claim.expires_at_s, now_s + GOOD_FOR_S), at_ms)
         verdict = await self._stored(key)
         if verdict is _Verdict.BAD:
             self._refused_until_s.put(digest, now_s + BAD_FOR_S)
@@ -171,13 +186,13 @@ class DidTokenVerifier:
         return hmac.digest(self._sealing_key, about, "sha256")
 
 
-def _identity(user: User, claim: Claim) -> Identity:
+def _identity(user: User, proven: _Proven) -> Identity:
     return Identity(
         user,
         AuthMethod.DID_TOKEN,
-        claim.token_id,
-        claim.expires_at_s * 1000,
-        proven_at_ms=claim.issued_at_s * 1000,
+        proven.claim.token_id,
+        proven.claim.expires_at_s * 1000,
+        proven_at_ms=proven.at_ms,
     )
 
 

@@ -267,6 +267,8 @@ class Tunnel:
         self._timer: asyncio.TimerHandle | None = None
         self.session_key = identity.session_key if identity else None
         self.expires_at_ms = identity.expires_at_ms if identity else None
+        self.issuer = identity.user.issuer if identity else None
+        self.proven_at_ms = identity.proven_at_ms if identity else 0
         self.ending = CLOSED
         self.is_ending = False
         """Whether nothing new is passed on any more."""

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple, Protocol
 
 from gateway.ports import Clock
+from gateway.revocation import is_revoked
 from gateway.telemetry.tally import Tally
 
 _log = logging.getLogger(__name__)
@@ -14,13 +16,18 @@ _log = logging.getLogger(__name__)
 _PERIOD_S = 0.4
 """How often tunnels are looked at: with a slow store's time-out, still within a second."""
 _AT_ONCE = 500
-"""Sessions that the store is asked for together."""
+"""Sessions, or issuers, that the store is asked for together."""
 _STAGGERED_OVER = 0.8
 """Of the time to drain: the last tunnels need some of it to end."""
 
 
-EndedSessions = Callable[[Sequence[str]], Awaitable[Iterable[str]]]
-"""Those of the sessions, by key, that are no more; what cannot be told is not among them."""
+class Truth(NamedTuple):
+    """Who knows what is over; what cannot be told is not among the answers."""
+
+    ended: Callable[[Sequence[str]], Awaitable[Iterable[str]]]
+    """Those of the sessions, by key, that are no more."""
+    epochs_ms: Callable[[Sequence[str]], Awaitable[Mapping[str, int]]]
+    """Of those of the issuers that were revoked: up to when; see `gateway.revocation`."""
 
 
 class Ending(NamedTuple):
@@ -46,6 +53,10 @@ class OpenTunnel(Protocol):
     """None where no session opened it."""
     expires_at_ms: int | None
     """Unix time; None where nobody had to prove who they are."""
+    issuer: str | None
+    """Likewise."""
+    proven_at_ms: int
+    """Unix time at which they proved it."""
 
     def look(self, loop_now_s: float) -> None:
         """End if nothing has moved for too long."""
@@ -62,7 +73,11 @@ class Tunnels:
         self._clock = clock
         self._tally = tally
         self._open: set[OpenTunnel] = set()
-        self._by_session: dict[str, set[OpenTunnel]] = {}
+        self._by_session: defaultdict[str, set[OpenTunnel]] = defaultdict(set)
+        self._by_issuer: defaultdict[str, set[OpenTunnel]] = defaultdict(set)
+        self._doubted: set[str] = set()
+        self._doubted_issuers: set[str] = set()
+        self._in_doubt = asyncio.Event()
         self._is_draining = False
 
     def __len__(self) -> int:
@@ -73,7 +88,9 @@ class Tunnels:
         self._tally.add("tunnels")
         self._open.add(tunnel)
         if tunnel.session_key is not None:
-            self._by_session.setdefault(tunnel.session_key, set()).add(tunnel)
+            self._by_session[tunnel.session_key].add(tunnel)
+        if tunnel.issuer is not None:
+            self._by_issuer[tunnel.issuer].add(tunnel)
         if self._is_draining:
             self._loop.call_soon(tunnel.end, DRAINED)
 
@@ -81,38 +98,80 @@ class Tunnels:
         """It is over."""
         self._tally.add("tunnels_ended", ending.reason)
         self._open.discard(tunnel)
-        if tunnel.session_key is not None:
-            of_session = self._by_session[tunnel.session_key]
-            of_session.discard(tunnel)
-            if not of_session:
-                del self._by_session[tunnel.session_key]
+        _discard(self._by_session, tunnel.session_key, tunnel)
+        _discard(self._by_issuer, tunnel.issuer, tunnel)
 
     def end_session(self, session_key: str) -> None:
         """The session is over: end what it has opened."""
         for tunnel in tuple(self._by_session.get(session_key, ())):
             tunnel.end(REVOKED)
 
-    async def watch(self, ended: EndedSessions) -> None:
+    def end_issuer(self, issuer: str, epoch_ms: int) -> None:
+        """All that the issuer has proven up to then is void: end what it has opened."""
+        for tunnel in tuple(self._by_issuer.get(issuer, ())):
+            if is_revoked(tunnel.proven_at_ms, epoch_ms):
+                tunnel.end(REVOKED)
+
+    # --- what others say is over ---------------------------------------------------------------
+
+    def doubt_session(self, session_key: str) -> None:
+        """Ask soon whether it has ended: whoever says so may not be one of us."""
+        if session_key in self._by_session:
+            self._doubted.add(session_key)
+            self._in_doubt.set()
+
+    def doubt_issuer(self, issuer: str) -> None:
+        """Ask soon whether it was revoked."""
+        if issuer in self._by_issuer:
+            self._doubted_issuers.add(issuer)
+            self._in_doubt.set()
+
+    def doubt_all(self) -> None:
+        """Ask soon about all."""
+        self._doubted.update(self._by_session)
+        self._doubted_issuers.update(self._by_issuer)
+        self._in_doubt.set()
+
+    async def settle(self, truth: Truth) -> None:
+        """Ask about what is in doubt as soon as it is, for ever; many doubts at a time are one."""
+        while True:
+            await self._in_doubt.wait()
+            self._in_doubt.clear()
+            sessions, self._doubted = self._doubted, set()
+            issuers, self._doubted_issuers = self._doubted_issuers, set()
+            try:
+                await self._ask(truth, sessions, issuers)
+            except Exception:  # noqa: BLE001 (whatever it was, the next look asks again)
+                _log.exception("asking about tunnels failed")
+
+    async def watch(self, truth: Truth, period_s: float = _PERIOD_S) -> None:
         """Look at all tunnels now and then, for ever."""
         while True:
-            await asyncio.sleep(_PERIOD_S)
+            await asyncio.sleep(period_s)
             try:
-                await self.look(ended)
+                await self.look(truth)
             except Exception:  # noqa: BLE001 (whatever it was, expired tunnels must still end)
                 _log.exception("looking at tunnels failed")
 
-    async def look(self, ended: EndedSessions) -> None:
-        """End what is idle or expired, and what belongs to sessions that are no more."""
+    async def look(self, truth: Truth) -> None:
+        """End what is idle or expired, and what was opened by a proof that is void by now."""
         loop_now_s, now_ms = self._loop.time(), self._clock() * 1000
         for tunnel in tuple(self._open):
             if tunnel.expires_at_ms is not None and now_ms >= tunnel.expires_at_ms:
                 tunnel.end(EXPIRED)
             else:
                 tunnel.look(loop_now_s)
-        asked = iter(tuple(self._by_session))
-        while keys := tuple(islice(asked, _AT_ONCE)):
-            for key in await ended(keys):
+        await self._ask(truth, self._by_session, self._by_issuer)
+
+    async def _ask(self, truth: Truth, sessions: Iterable[str], issuers: Iterable[str]) -> None:
+        for keys in _batches(sessions):
+            for key in await truth.ended(keys):
                 self.end_session(key)
+        for names in _batches(issuers):
+            for issuer, epoch_ms in (await truth.epochs_ms(names)).items():
+                self.end_issuer(issuer, epoch_ms)
+
+    # --- the end of all ------------------------------------------------------------------------
 
     def end_all(self) -> None:
         """End all, now."""
@@ -126,3 +185,19 @@ class Tunnels:
         for tunnel in waiting:
             tunnel.end(DRAINED)
             await asyncio.sleep(within_s * _STAGGERED_OVER / len(waiting))
+
+
+def _discard(
+    tunnels: defaultdict[str, set[OpenTunnel]], name: str | None, tunnel: OpenTunnel
+) -> None:
+    if name is None:
+        return
+    tunnels[name].discard(tunnel)
+    if not tunnels[name]:
+        del tunnels[name]
+
+
+def _batches(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    left = iter(tuple(names))
+    while batch := tuple(islice(left, _AT_ONCE)):
+        yield batch

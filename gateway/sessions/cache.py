@@ -10,6 +10,8 @@ FRESH_S = 1.0
 
 MAX_SESSIONS = 10_000
 
+_NEVER_S = float("-inf")
+
 
 class Seen(NamedTuple):
     """A session, and the stretch of Unix time, in seconds, in which it need not be asked for."""
@@ -23,15 +25,25 @@ class SessionCache:
     """
     The sessions used most recently, by cookie.
 
-    None outlives its session's end. A clock that was set back makes it ask again, not go on.
+    Those that are not fresh any more are kept for `recall`, for ``grace_s`` from when they were
+    looked up. None outlives its session's end. A clock that was set back makes it ask again, not
+    go on.
     """
 
-    def __init__(self, fresh_s: float = FRESH_S, max_sessions: int = MAX_SESSIONS) -> None:
+    def __init__(
+        self,
+        fresh_s: float = FRESH_S,
+        max_sessions: int = MAX_SESSIONS,
+        grace_s: float = 0.0,
+    ) -> None:
         self._fresh_s = fresh_s
+        self._grace_s = grace_s
         self._max_sessions = max_sessions
         self._seen: OrderedDict[str, Seen] = OrderedDict()
         self._cookies: dict[str, str] = {}
         """By session key: its cookie."""
+        self._of_issuer: dict[str, set[str]] = {}
+        """By issuer: the cookies."""
 
     def get(self, cookie: str, now_s: float) -> Identity | None:
         seen = self._seen.get(cookie)
@@ -40,21 +52,51 @@ class SessionCache:
         self._seen.move_to_end(cookie)
         return seen[0]
 
+    def recall(self, cookie: str, now_s: float) -> Identity | None:
+        """What was known, for while the store cannot be asked."""
+        seen = self._seen.get(cookie)
+        if seen is None or not 0 <= now_s - seen.from_s < self._grace_s:
+            return None
+        is_over = now_s * 1000 >= seen.identity.expires_at_ms
+        return None if is_over else seen.identity
+
+    def issuer_of(self, cookie: str) -> str | None:
+        """Whose session it was when it was looked up last, however long ago."""
+        seen = self._seen.get(cookie)
+        return seen.identity.user.issuer if seen is not None else None
+
     def put(self, cookie: str, identity: Identity, now_s: float) -> None:
         """Keep ``identity``, which has a session key."""
         until_s = min(now_s + self._fresh_s, identity.expires_at_ms / 1000)
         self._seen[cookie] = Seen(identity, now_s, until_s)
         self._seen.move_to_end(cookie)
         self._cookies[str(identity.session_key)] = cookie
+        self._of_issuer.setdefault(identity.user.issuer, set()).add(cookie)
         if len(self._seen) > self._max_sessions:
-            _, oldest = self._seen.popitem(last=False)
-            del self._cookies[str(oldest.identity.session_key)]
+            self._drop(next(iter(self._seen)))
 
     def drop(self, session_key: str) -> None:
-        cookie = self._cookies.pop(session_key, None)
+        cookie = self._cookies.get(session_key)
         if cookie is not None:
-            del self._seen[cookie]
+            self._drop(cookie)
 
-    def drop_all(self) -> None:
-        self._seen.clear()
-        self._cookies.clear()
+    def drop_cookie(self, cookie: str) -> None:
+        if cookie in self._seen:
+            self._drop(cookie)
+
+    def drop_issuer(self, issuer: str) -> None:
+        for cookie in tuple(self._of_issuer.get(issuer, ())):
+            self._drop(cookie)
+
+    def stale_all(self) -> None:
+        """Nothing is fresh any more."""
+        for cookie, seen in self._seen.items():
+            self._seen[cookie] = seen._replace(until_s=_NEVER_S)
+
+    def _drop(self, cookie: str) -> None:
+        identity = self._seen.pop(cookie).identity
+        del self._cookies[str(identity.session_key)]
+        of_issuer = self._of_issuer[identity.user.issuer]
+        of_issuer.discard(cookie)
+        if not of_issuer:
+            del self._of_issuer[identity.user.issuer]

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from gateway.errors import SessionEnded, StoreUnavailable, TokenAlreadyUsed
+from gateway.errors import RevokedSession, SessionEnded, StoreUnavailable, TokenAlreadyUsed
 from gateway.invalidation import Subject
 from gateway.messages import AuthMethod, Identity
-from gateway.ports import Bus, Clock, Sessions, Store
+from gateway.ports import Bus, Clock, Revocations, Sessions, Store
+from gateway.revocation import is_revoked
 from gateway.sessions.cache import SessionCache
 from gateway.sessions.index import SessionIndex
 from gateway.sessions.listing import NO_BROWSER, Browser, Entry, Listed, SignIn, listed
@@ -39,7 +40,9 @@ class RedisSessions:
 
     A session that was looked up is trusted for as long as ``cache`` keeps it (a second by
     default), so one that was ended by another gateway may go on here for that long; `forget`
-    shortens it. What is not known because the store does not answer is never taken for ended.
+    shortens it. What is not known because the store does not answer is never taken for ended: whom
+    ``cache`` remembers goes on for its grace, unless their session was ended here, or they were
+    revoked.
     """
 
     def __init__(
@@ -51,10 +54,16 @@ class RedisSessions:
         token_bytes: Callable[[int], bytes] = secrets.token_bytes,
         cache: SessionCache | None = None,
         bus: Bus | None = None,
+        revocations: Revocations | None = None,
+        on_grace: Callable[[], object] = lambda: None,
         *,
         idle_s: float | None = None,
     ) -> None:
-        """``idle_s``: after how long without use a session ends; None: it need not be used."""
+        """
+        ``on_grace`` is called for each request that is let in by what was known before.
+
+        ``idle_s``: after how long without use a session ends; None: it need not be used.
+        """
         self._store = store
         self._sealer = sealer
         self._clock = clock
@@ -63,6 +72,8 @@ class RedisSessions:
         self._token_bytes = token_bytes
         self._cache = SessionCache() if cache is None else cache
         self._bus = bus
+        self._revocations = revocations
+        self._on_grace = on_grace
         self.on_end: Callable[[str], object] | None = None
         """Told the key of each session that is ended here, before the store is."""
         self._index = SessionIndex(store, sealer, token_bytes)
@@ -121,24 +132,52 @@ class RedisSessions:
 
     async def find(self, cookie: str) -> Identity:
         now_s = self._clock()
-        return self._cache.get(cookie, now_s) or await self._look_up(cookie)
+        return self._cache.get(cookie, now_s) or await self._found(cookie)
+
+    async def _found(self, cookie: str) -> Identity:
+        """As the store says; where it says nothing, as it said a moment ago."""
+        try:
+            return await self._look_up(cookie)
+        except SessionEnded:
+            self._cache.drop_cookie(cookie)
+            raise
+        except StoreUnavailable:
+            known = self._cache.recall(cookie, self._clock())
+            if known is None:
+                raise
+            self._on_grace()
+            return known
 
     async def _look_up(self, cookie: str) -> Identity:
         if not is_secret(cookie):
             raise SessionEnded("no cookie of ours")
         forgotten = self._forgotten
-        sealed = await self._store.get(key_name(cookie))
+        issuer = self._cache.issuer_of(cookie)
+        sealed, epoch_ms = await self._asked(key_name(cookie), issuer)
         if sealed is None:
             raise SessionEnded("no such session")
         identity = self._open(cookie, sealed)
         now_s = self._clock()
         if now_s * 1000 >= identity.expires_at_ms:
             raise SessionEnded("expired")
+        if identity.user.issuer != issuer:
+            epoch_ms = await self._epoch_ms(identity.user.issuer)
+        if is_revoked(identity.proven_at_ms, epoch_ms):
+            raise RevokedSession
         if forgotten == self._forgotten:
             self._cache.put(cookie, identity, now_s)
         if self._uses is not None:
             self._uses.note(identity)
         return identity
+
+    async def _asked(self, key: str, issuer: str | None) -> tuple[bytes | None, int | None]:
+        """The sealed session and, where it is known whose it was, the epoch: one round trip."""
+        if issuer is None:
+            return await self._store.get(key), None
+        return await gather(self._store.get(key), self._epoch_ms(issuer))
+
+    async def _epoch_ms(self, issuer: str) -> int | None:
+        return await self._revocations.epoch_ms(issuer) if self._revocations else None
 
     def _open(self, cookie: str, sealed: bytes) -> Identity:
         try:
@@ -203,10 +242,15 @@ class RedisSessions:
         self._forgotten += 1
         self._cache.drop(session_key)
 
-    def forget_all(self) -> None:
-        """Ask the store about every session the next time."""
+    def forget_issuer(self, issuer: str) -> None:
+        """Ask the store about all sessions of ``issuer`` the next time."""
         self._forgotten += 1
-        self._cache.drop_all()
+        self._cache.drop_issuer(issuer)
+
+    def forget_all(self) -> None:
+        """Ask the store about every session the next time; without it, what was known holds on."""
+        self._forgotten += 1
+        self._cache.stale_all()
 
     async def aclose(self) -> None:
         """Wait for what is being written behind the requests' backs."""

@@ -26,6 +26,8 @@ FIGURES = (
     Figure("upstream_ejections", "upstream", "Servers taken out because they failed"),
     Figure("bus_messages", "subject", "Messages heard of what to forget, by kind"),
     Figure("bus_subscriptions", "", "Times that hearing these messages began, or began again"),
+    Figure("revocations", "", "Issuers revoked here"),
+    Figure("grace_uses", "", "Requests let in by a session known before the store went away"),
     Figure("reloads", "outcome", "Config reloads, applied or refused"),
     Figure("tokens_early", "", "New DID tokens whose iat lay ahead of our clock, as far as it may"),
     Figure("access_log_dropped", "", "Lines of the access log that its reader was too slow for"),

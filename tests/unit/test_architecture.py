@@ -18,6 +18,7 @@ LINES = {
     "0 vocabulary": "messages errors invalidation reasons",
     "1 decisions": """
         target client_ip routing destination access permission problems return_to login forward_auth
+        revocation
         ratelimit.policy
         attempts.contact
         sessions.session sessions.cookie sessions.seal sessions.cache
@@ -37,7 +38,7 @@ LINES = {
     "3 journey": "pipeline authentication authorisation failures",
     "4 adapters": """
         ratelimit.local ratelimit.redis
-        sessions.redis sessions.index sessions.use attempts.redis
+        sessions.redis sessions.index sessions.use sessions.revocations attempts.redis
         identity.single_flight identity.minting identity.attachment identity.development
         identity.magic identity.directory identity.verifier
         identity.role_store

@@ -6,10 +6,17 @@ from functools import partial
 
 import pytest
 
-from gateway.errors import ExpiredToken, InvalidToken, MagicUnavailable, StoreUnavailable
+from gateway.errors import (
+    ExpiredToken,
+    InvalidToken,
+    MagicUnavailable,
+    RevokedToken,
+    StoreUnavailable,
+)
 from gateway.identity.did_token import Rules
 from gateway.identity.verifier import BAD_FOR_S, GOOD_FOR_S, DidTokenVerifier
 from gateway.messages import AuthMethod, Identity, User
+from gateway.ports import Revocations
 from tests.fakes.memory import FakeClock, KnowsEverybody, MemoryStore
 from tests.fakes.tokens import ALICE, AUDIENCE, BOB, signed
 
@@ -67,7 +74,12 @@ class Gateways:
         """One for each token that came early."""
 
     def another(
-        self, *, rules: Rules = RULES, server_key: bytes = SERVER_KEY, capacity: int = 100
+        self,
+        *,
+        rules: Rules = RULES,
+        server_key: bytes = SERVER_KEY,
+        capacity: int = 100,
+        revocations: Revocations | None = None,
     ) -> DidTokenVerifier:
         return DidTokenVerifier(
             self._checker,
@@ -78,6 +90,7 @@ class Gateways:
             capacity=capacity,
             clock=self._clock,
             on_early=partial(self.early.append, None),
+            revocations=revocations,
         )
 
 
@@ -384,3 +397,64 @@ async def test_a_strangers_token_is_not_known(
     with pytest.raises(InvalidToken):
         await verifier.verify(token)
     assert not verifier.knows(token)
+
+
+# --- revoked ------------------------------------------------------------------------------------
+
+
+class Epoch:
+    """The port `Revocations`, with one epoch for everybody."""
+
+    def __init__(self) -> None:
+        self.now_ms: int | None = None
+        self.is_unknown = False
+
+    async def epoch_ms(self, issuer: str) -> int | None:  # noqa: ARG002 - as the port has it
+        if self.is_unknown:
+            raise StoreUnavailable
+        return self.now_ms
+
+    async def revoke(self, issuer: str) -> int:
+        raise NotImplementedError
+
+
+async def test_a_token_from_before_a_revocation_is_refused(
+    gateways: Gateways, clock: FakeClock
+) -> None:
+    """Though it was accepted a moment ago; one of the next second is accepted."""
+    epoch = Epoch()
+    verifier = gateways.another(revocations=epoch)
+    token = signed(clock.now_s)
+    assert int(clock.now_s * 1000) == (await verifier.verify(token)).proven_at_ms
+
+    epoch.now_ms = int(clock.now_s * 1000) + 400
+    with pytest.raises(RevokedToken):
+        await verifier.verify(token)
+    clock.now_s += 1
+    assert (await verifier.verify(signed(clock.now_s))).proven_at_ms > epoch.now_ms
+
+
+async def test_a_token_of_a_clock_that_is_fast_is_no_exception(
+    gateways: Gateways, clock: FakeClock
+) -> None:
+    """It was made before it was seen, whatever its iat says."""
+    epoch = Epoch()
+    verifier = gateways.another(revocations=epoch)
+    token = signed(clock.now_s, iat=int(clock.now_s) + 60)
+    assert int(clock.now_s * 1000) == (await verifier.verify(token)).proven_at_ms
+
+    epoch.now_ms = int(clock.now_s * 1000)
+    clock.now_s += 2
+    with pytest.raises(RevokedToken):
+        await verifier.verify(token)
+
+
+async def test_a_token_is_not_let_in_while_nobody_knows_whether_it_was_revoked(
+    gateways: Gateways, clock: FakeClock
+) -> None:
+    """Unknown is not the same as not revoked."""
+    epoch = Epoch()
+    verifier = gateways.another(revocations=epoch)
+    epoch.is_unknown = True
+    with pytest.raises(StoreUnavailable):
+        await verifier.verify(signed(clock.now_s))

@@ -294,9 +294,10 @@ async def test_a_tunnel_whose_task_ends(is_cancelled: bool) -> None:
     """Both connections are given back, whatever ended it."""
     identity = replace(SESSION_IDENTITY, session_key="session:7")
     ends = await opened(is_websocket=True, identity=identity)
-    assert ("session:7", SESSION_IDENTITY.expires_at_ms) == (
+    assert ("session:7", SESSION_IDENTITY.expires_at_ms, SESSION_IDENTITY.user.issuer) == (
         ends.tunnel.session_key,
         ends.tunnel.expires_at_ms,
+        ends.tunnel.issuer,
     )
     if is_cancelled:
         ends.running.cancel()

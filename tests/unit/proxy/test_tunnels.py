@@ -1,12 +1,12 @@
 """Which tunnels end when, and what is counted."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
-from gateway.proxy.tunnels import CLOSED, DRAINED, EXPIRED, IDLE, REVOKED, Ending, Tunnels
+from gateway.proxy.tunnels import CLOSED, DRAINED, EXPIRED, IDLE, REVOKED, Ending, Truth, Tunnels
 from gateway.telemetry.tally import Tally
 from tests.fakes.memory import FakeClock
 
@@ -19,6 +19,8 @@ class FakeTunnel:
 
     session_key: str | None = None
     expires_at_ms: int | None = None
+    issuer: str | None = None
+    proven_at_ms: int = NOW_MS
     endings: list[Ending] = field(default_factory=list)
     looks: int = 0
 
@@ -35,13 +37,24 @@ class SomeEnded:
     def __init__(self, *gone: str) -> None:
         self.diary: list[Sequence[str]] = []
         self.gone = frozenset(gone)
+        self.revoked: dict[str, int] = {}
+        self.asked_issuers: list[Sequence[str]] = []
         self.is_broken = False
 
-    async def __call__(self, session_keys: Sequence[str]) -> frozenset[str]:
+    @property
+    def truth(self) -> Truth:
+        """It, as the registry asks it."""
+        return Truth(self._ended, self._epochs_ms)
+
+    async def _ended(self, session_keys: Sequence[str]) -> frozenset[str]:
         self.diary.append(session_keys)
         if self.is_broken:
             raise RuntimeError
         return self.gone & frozenset(session_keys)
+
+    async def _epochs_ms(self, issuers: Sequence[str]) -> Mapping[str, int]:
+        self.asked_issuers.append(issuers)
+        return {issuer: epoch for issuer, epoch in self.revoked.items() if issuer in issuers}
 
 
 @pytest.fixture
@@ -94,7 +107,7 @@ async def test_the_store_is_asked_for_each_session_once(tunnels: Tunnels) -> Non
         tunnels.add(tunnel)
     sessions = SomeEnded("session:1")
 
-    await tunnels.look(sessions)
+    await tunnels.look(sessions.truth)
 
     assert [("session:1", "s:2")] == sessions.diary
     assert [[REVOKED], [REVOKED], []] == [t.endings for t in (gone, gone_too, living)]
@@ -106,7 +119,7 @@ async def test_thousands_of_sessions_are_asked_for_in_parts(tunnels: Tunnels) ->
         tunnels.add(FakeTunnel(f"session:{number}"))
     sessions = SomeEnded()
 
-    await tunnels.look(sessions)
+    await tunnels.look(sessions.truth)
 
     assert [500, 500, 200] == [len(asked) for asked in sessions.diary]
 
@@ -117,22 +130,21 @@ async def test_a_tunnel_ends_with_what_proved_its_owner(tunnels: Tunnels, clock:
     tunnels.add(bearer)
     tunnels.add(anonymous)
 
-    await tunnels.look(SomeEnded())
+    await tunnels.look(SomeEnded().truth)
     assert ([], 1) == (bearer.endings, bearer.looks)
 
     clock.now_s += 1
-    await tunnels.look(SomeEnded())
+    await tunnels.look(SomeEnded().truth)
     assert ([EXPIRED], []) == (bearer.endings, anonymous.endings)
 
 
-async def test_watching_survives_a_fault(tunnels: Tunnels, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_watching_survives_a_fault(tunnels: Tunnels) -> None:
     """Whatever went wrong, the next look is not left out."""
-    monkeypatch.setattr("gateway.proxy.tunnels._PERIOD_S", 0.001)
     sessions = SomeEnded("session:1")
     sessions.is_broken = True
     tunnel = FakeTunnel("session:1")
     tunnels.add(tunnel)
-    watching = asyncio.create_task(tunnels.watch(sessions))
+    watching = asyncio.create_task(tunnels.watch(sessions.truth, 0.001))
     async with asyncio.timeout(5):
         while not sessions.diary:
             await asyncio.sleep(0)
@@ -141,6 +153,110 @@ async def test_watching_survives_a_fault(tunnels: Tunnels, monkeypatch: pytest.M
             await asyncio.sleep(0)
     watching.cancel()
     assert [REVOKED] == tunnel.endings[:1]
+
+
+# --- what others say is over --------------------------------------------------------------------
+
+
+@pytest.fixture
+async def sessions(tunnels: Tunnels) -> AsyncIterator[SomeEnded]:
+    """Who is asked what is in doubt; nobody looks now and then."""
+    sessions = SomeEnded()
+    settling = asyncio.create_task(tunnels.settle(sessions.truth))
+    yield sessions
+    settling.cancel()
+
+
+async def _turns() -> None:
+    """Let all that can happen happen."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_session_that_is_said_to_have_ended_is_asked_for(
+    tunnels: Tunnels, sessions: SomeEnded
+) -> None:
+    """At once. Whoever says so may be anybody, so it ends only where it is so."""
+    mine, other = FakeTunnel("session:1"), FakeTunnel("session:2")
+    tunnels.add(mine)
+    tunnels.add(other)
+    sessions.gone = frozenset({"session:1"})
+
+    for key in ("session:1", "session:2", "session:1", "session:of-nobody-here"):
+        tunnels.doubt_session(key)
+    await _turns()
+
+    assert [{"session:1", "session:2"}] == [set(asked) for asked in sessions.diary]
+    assert [[REVOKED], []] == [mine.endings, other.endings]
+
+
+async def test_an_issuer_that_is_said_to_be_revoked_is_asked_for(
+    tunnels: Tunnels, sessions: SomeEnded
+) -> None:
+    """All that was proven by then ends, by whatever credential; what came after goes on."""
+    old, new, other = (
+        FakeTunnel("session:1", issuer="ada"),
+        FakeTunnel(issuer="ada", proven_at_ms=NOW_MS + 1),
+        FakeTunnel("session:2", issuer="bob"),
+    )
+    for tunnel in (old, new, other):
+        tunnels.add(tunnel)
+    sessions.revoked = {"ada": NOW_MS, "bob": NOW_MS}
+
+    tunnels.doubt_issuer("ada")
+    tunnels.doubt_issuer("nobody here")
+    await _turns()
+
+    assert [("ada",)] == sessions.asked_issuers
+    assert [[REVOKED], [], []] == [tunnel.endings for tunnel in (old, new, other)]
+
+
+async def test_where_messages_were_missed_all_are_asked_for(
+    tunnels: Tunnels, sessions: SomeEnded
+) -> None:
+    """Sessions and issuers; once each."""
+    tunnels.add(FakeTunnel("session:1", issuer="ada"))
+    tunnels.add(FakeTunnel(issuer="bob"))
+
+    tunnels.doubt_all()
+    await _turns()
+
+    assert [("session:1",)] == sessions.diary
+    assert {"ada", "bob"} == set(sessions.asked_issuers[0])
+
+
+async def test_a_doubt_that_nobody_could_settle_does_not_end_the_settling(
+    tunnels: Tunnels, sessions: SomeEnded
+) -> None:
+    """The next one is asked about."""
+    tunnel = FakeTunnel("session:1")
+    tunnels.add(tunnel)
+    sessions.gone, sessions.is_broken = frozenset({"session:1"}), True
+    tunnels.doubt_session("session:1")
+    await _turns()
+    assert [] == tunnel.endings
+
+    sessions.is_broken = False
+    tunnels.doubt_session("session:1")
+    await _turns()
+    assert [REVOKED] == tunnel.endings
+
+
+async def test_revoked_issuers_are_found_without_a_word(tunnels: Tunnels) -> None:
+    """By looking: a message may be lost."""
+    old = FakeTunnel(issuer="ada")
+    tunnels.add(old)
+    sessions = SomeEnded()
+    sessions.revoked = {"ada": NOW_MS}
+
+    await tunnels.look(sessions.truth)
+    assert [REVOKED] == old.endings
+    tunnels.forget(old, REVOKED)
+    await tunnels.look(sessions.truth)
+    assert 1 == len(sessions.asked_issuers)
+
+
+# --- the end of all -----------------------------------------------------------------------------
 
 
 async def test_draining_ends_them_one_by_one(tunnels: Tunnels) -> None:

@@ -1,5 +1,7 @@
 """How long a session is trusted without asking."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.messages import AuthMethod, Identity, User
@@ -64,11 +66,74 @@ def test_a_session_can_be_forgotten() -> None:
     assert cache.get("cookie", NOW_S) is None
 
 
-def test_all_can_be_forgotten() -> None:
-    """Where it is not known which sessions have ended."""
+def test_all_can_be_doubted() -> None:
+    """Where it is not known which sessions have ended: what was known may still be recalled."""
+    cache = SessionCache(grace_s=30)
+    cache.put("cookie", identity("a"), NOW_S)
+
+    cache.stale_all()
+
+    assert cache.get("cookie", NOW_S) is None
+    assert cache.recall("cookie", NOW_S) == identity("a")
+
+
+@pytest.mark.parametrize(
+    ("after_s", "is_known"),
+    [
+        pytest.param(0, True, id="at-once"),
+        pytest.param(29.999, True, id="within-the-grace"),
+        pytest.param(30, False, id="after-it"),
+        pytest.param(-1, False, id="a-clock-that-was-set-back"),
+    ],
+)
+def test_what_was_known_is_recalled_for_the_grace(after_s: float, is_known: bool) -> None:
+    """From when it was looked up, not from when it was last used."""
+    cache = SessionCache(grace_s=30)
+    cache.put("cookie", identity("a"), NOW_S)
+    cache.get("cookie", NOW_S + 0.5)
+
+    assert is_known == (cache.recall("cookie", NOW_S + after_s) is not None)
+    assert cache.recall("another", NOW_S) is None
+
+
+def test_nothing_is_recalled_past_the_sessions_end() -> None:
+    """However long the grace is."""
+    cache = SessionCache(grace_s=30)
+    cache.put("cookie", identity("a", ends_s=NOW_S + 5), NOW_S)
+
+    assert cache.recall("cookie", NOW_S + 4.999)
+    assert cache.recall("cookie", NOW_S + 5) is None
+
+
+def test_without_grace_nothing_is_recalled() -> None:
+    """It can be switched off."""
     cache = SessionCache()
     cache.put("cookie", identity("a"), NOW_S)
 
-    cache.drop_all()
+    assert cache.recall("cookie", NOW_S) is None
 
-    assert cache.get("cookie", NOW_S) is None
+
+def test_all_sessions_of_one_issuer_can_be_forgotten() -> None:
+    """Here and for the grace; nobody else's."""
+    cache = SessionCache(grace_s=30)
+    cache.put("one", identity("a"), NOW_S)
+    cache.put("two", replace(identity("a"), session_key="session:a2"), NOW_S)
+    cache.put("other", identity("b"), NOW_S)
+
+    cache.drop_issuer("did:ethr:a")
+    cache.drop_issuer("did:ethr:nobody")
+
+    known = [cache.recall(cookie, NOW_S) is not None for cookie in ("one", "two", "other")]
+    assert [False, False, True] == known
+    assert ["did:ethr:b"] == list(cache._of_issuer)
+
+
+def test_whose_a_session_was_is_known_for_longer_than_it_is_fresh() -> None:
+    """So that session and epoch can be asked for together."""
+    cache = SessionCache()
+    cache.put("cookie", identity("a"), NOW_S)
+
+    assert "did:ethr:a" == cache.issuer_of("cookie")
+    cache.drop_cookie("cookie")
+    cache.drop_cookie("cookie")
+    assert cache.issuer_of("cookie") is None

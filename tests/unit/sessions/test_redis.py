@@ -2,11 +2,13 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from gateway.errors import SessionEnded, StoreUnavailable, TokenAlreadyUsed
+from gateway.errors import RevokedSession, SessionEnded, StoreUnavailable, TokenAlreadyUsed
 from gateway.messages import AuthMethod, Identity, User
+from gateway.sessions.cache import SessionCache
 from gateway.sessions.redis import RedisSessions, ended
 from gateway.sessions.seal import NONCE_BYTES, Sealer, key_name
 from gateway.store.bus import StoreBus
@@ -379,3 +381,191 @@ async def test_what_may_have_been_missed_is_asked_for(
 
     with pytest.raises(SessionEnded):
         await sessions.find(cookie)
+
+
+# --- revoked ------------------------------------------------------------------------------------
+
+
+class Epochs:
+    """The port `Revocations`, as it is told; fails while the store is down, unless ``knows``."""
+
+    def __init__(self, store: FakeStore) -> None:
+        self.epoch: int | None = None
+        self.asked: list[str] = []
+        self.knows = False
+        self._store = store
+
+    async def epoch_ms(self, issuer: str) -> int | None:
+        self.asked.append(issuer)
+        if self._store.is_down and not self.knows:
+            raise StoreUnavailable
+        return self.epoch
+
+    async def revoke(self, issuer: str) -> int:
+        raise NotImplementedError
+
+
+GRACE_S = 30.0
+
+
+@pytest.fixture
+def epochs(store: FakeStore) -> Epochs:
+    return Epochs(store)
+
+
+@pytest.fixture
+def graces() -> list[None]:
+    """One for each request that was let in by what was known before."""
+    return []
+
+
+@pytest.fixture
+def careful(
+    store: FakeStore, clock: FakeClock, epochs: Epochs, graces: list[None]
+) -> RedisSessions:
+    """Sessions that can be revoked, and that go on without the store for a while."""
+    return RedisSessions(
+        store,
+        Sealer([KEY]),
+        clock,
+        cache=SessionCache(grace_s=GRACE_S),
+        revocations=epochs,
+        on_grace=partial(graces.append, None),
+    )
+
+
+async def test_what_was_proven_before_a_revocation_is_refused(
+    careful: RedisSessions, epochs: Epochs, proven: Identity, clock: FakeClock
+) -> None:
+    """By the time of the proof: a stolen token that is exchanged afterwards makes no session."""
+    made_ms = int(clock.now_s * 1000)
+    cookie, identity = await careful.create(replace(proven, proven_at_ms=made_ms))
+    epochs.epoch = made_ms - 1
+    assert identity == await careful.find(cookie)
+    clock.now_s += 1
+    epochs.epoch = made_ms
+
+    with pytest.raises(RevokedSession):
+        await careful.find(cookie)
+
+
+async def test_whose_session_it_is_is_asked_once(
+    careful: RedisSessions, epochs: Epochs, proven: Identity, clock: FakeClock, store: FakeStore
+) -> None:
+    """For each look-up one question about the epoch, together with the session where it can be."""
+    cookie, _ = await careful.create(proven)
+    for seconds in range(3):
+        await careful.find(cookie)
+        assert [proven.user.issuer] * (seconds + 1) == epochs.asked
+        clock.now_s += 1
+
+
+async def test_a_revoked_session_is_refused_at_once_by_those_who_hear(
+    careful: RedisSessions, epochs: Epochs, proven: Identity
+) -> None:
+    """Without waiting for the second in which it would be trusted."""
+    cookie, _ = await careful.create(proven)
+    await careful.find(cookie)
+    epochs.epoch = 1 << 53
+    careful.forget_issuer(proven.user.issuer)
+
+    with pytest.raises(RevokedSession):
+        await careful.find(cookie)
+
+
+# --- grace --------------------------------------------------------------------------------------
+
+
+async def test_without_the_store_known_sessions_go_on(
+    careful: RedisSessions,
+    store: FakeStore,
+    proven: Identity,
+    clock: FakeClock,
+    graces: list[None],
+) -> None:
+    """For the grace, counted from the last good look-up; then nobody knows, which is no end."""
+    cookie, identity = await careful.create(proven)
+    await careful.find(cookie)
+    store.is_down = True
+    clock.now_s += GRACE_S - 0.001
+    assert identity == await careful.find(cookie)
+    assert 1 == len(graces)
+
+    clock.now_s += 0.001
+    with pytest.raises(StoreUnavailable):
+        await careful.find(cookie)
+
+
+async def test_without_the_store_nobody_else_is_let_in(
+    careful: RedisSessions, store: FakeStore, proven: Identity
+) -> None:
+    """Neither who was never seen here nor who signs in now."""
+    cookie, _ = await careful.create(proven)
+    store.is_down = True
+    for found in (careful.find(cookie), careful.create(replace(proven, token_id="other"))):
+        with pytest.raises(StoreUnavailable):
+            await found
+
+
+@pytest.mark.parametrize("how", ["ended", "ended-elsewhere", "revoked"])
+async def test_whose_end_was_heard_has_no_grace(
+    careful: RedisSessions, store: FakeStore, proven: Identity, how: str
+) -> None:
+    """Though the store could not be told, or asked."""
+    cookie, identity = await careful.create(proven)
+    await careful.find(cookie)
+    store.is_down = True
+    match how:
+        case "ended":
+            with pytest.raises(StoreUnavailable):
+                await careful.end(str(identity.session_key))
+        case "ended-elsewhere":
+            careful.forget(str(identity.session_key))
+        case _:
+            careful.forget_issuer(proven.user.issuer)
+
+    with pytest.raises(StoreUnavailable):
+        await careful.find(cookie)
+
+
+async def test_a_session_that_was_found_to_have_ended_has_no_grace(
+    careful: RedisSessions, store: FakeStore, proven: Identity, clock: FakeClock
+) -> None:
+    """The store was away only after it had said so."""
+    cookie, identity = await careful.create(proven)
+    await careful.find(cookie)
+    await store.delete(str(identity.session_key))
+    clock.now_s += 1
+    with pytest.raises(SessionEnded):
+        await careful.find(cookie)
+    store.is_down = True
+
+    with pytest.raises(StoreUnavailable):
+        await careful.find(cookie)
+
+
+async def test_a_grace_ends_with_the_session(
+    careful: RedisSessions, store: FakeStore, proven: Identity, clock: FakeClock
+) -> None:
+    """It is never longer than the session itself."""
+    ends_ms = int(clock.now_s * 1000) + 5000
+    cookie, identity = await careful.create(replace(proven, expires_at_ms=ends_ms))
+    await careful.find(cookie)
+    store.is_down = True
+    clock.now_s += 4.999
+    assert identity == await careful.find(cookie)
+    clock.now_s += 0.001
+    with pytest.raises(StoreUnavailable):
+        await careful.find(cookie)
+
+
+async def test_a_session_without_its_epoch_is_not_let_in(
+    careful: RedisSessions, store: FakeStore, epochs: Epochs, proven: Identity
+) -> None:
+    """The store may answer one question and not the next."""
+    cookie, _ = await careful.create(proven)
+    epochs._store = FakeStore(FakeClock())
+    epochs._store.is_down = True
+
+    with pytest.raises(StoreUnavailable):
+        await careful.find(cookie)
