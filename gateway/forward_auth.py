@@ -74,7 +74,7 @@ def _in_fields(headers: Headers) -> Iterator[_Account]:
 def _in_the_check(head: RequestHead, place: str) -> Iterator[_Account]:
     if head.target.startswith(f"{place}/"):
         yield _Account(head.method, head.target[len(place) :], _only(head.headers, "Host"))
-    elif head.target != place:
+    elif head.target.partition("?")[0] != place:  # Caddy leaves the query of the request there
         raise BadOriginal("neither the place of checks nor a target behind it")
 
 

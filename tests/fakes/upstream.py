@@ -68,6 +68,11 @@ class Upstream:
 
         self.answers[path] = write
 
+    def forget(self) -> None:
+        """All that it has seen."""
+        self.seen.clear()
+        self.raw = b""
+
     async def start(self, port: int = 0) -> None:
         """Listen; on the port of before, if it was stopped."""
         if self._socket is not None:

@@ -32,6 +32,8 @@ EXAMPLES = sorted(
     if path.is_file()
 )
 
+FRONTS = sorted(path for path in (ROOT / "examples/forward-auth").glob("*/*"))
+
 ENV = {
     "APP_URL": "http://127.0.0.1:3000",
     "MAGIC_SECRET_KEY": "sk_live_1234567890",
@@ -145,6 +147,13 @@ def test_configs_that_are_shipped_load(path: Path) -> None:
 def test_the_page_of_apps_shows_the_examples(path: Path) -> None:
     """The apps on the page are the files that are tested, word for word."""
     shown = [text for _, text in _FENCED.findall((DOCS / "apps.md").read_text())]
+    assert path.read_text() in shown
+
+
+@pytest.mark.parametrize("path", FRONTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_page_of_forward_auth_shows_the_configs(path: Path) -> None:
+    """What is copied from the page is what is run against the real proxies."""
+    shown = [text for _, text in _FENCED.findall((DOCS / "forward-auth.md").read_text())]
     assert path.read_text() in shown
 
 

@@ -1,0 +1,126 @@
+"""Proxies that others wrote, with the very configs of ``examples/forward-auth``, on free ports."""
+
+import asyncio
+import os
+import shutil
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, STDOUT
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.fakes.http import fetch
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "forward-auth"
+START_S = 20.0
+STOP_S = 10.0
+POLL_S = 0.02
+
+
+class Kind(NamedTuple):
+    """How a proxy is started; its config is in the working directory."""
+
+    command: tuple[str, ...]
+
+
+KINDS = {
+    "nginx": Kind(
+        (
+            *("nginx", "-p", ".", "-c", "nginx.conf", "-e", "stderr"),
+            *("-g", "daemon off; master_process off; pid nginx.pid;"),
+        )
+    ),
+    "caddy": Kind(("caddy", "run", "--config", "Caddyfile")),
+    "traefik": Kind(("traefik", "--configFile=traefik.yaml")),
+    "envoy": Kind(
+        ("envoy", "-c", "envoy.yaml", "--disable-hot-restart", "--concurrency", "1", "-l", "error")
+    ),
+    "haproxy": Kind(("haproxy", "-db", "-f", "haproxy.cfg")),
+}
+
+_NGINX_TEMPORARY = "".join(
+    f"{kind}_temp_path {kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+)
+
+
+class Front(NamedTuple):
+    """A running proxy."""
+
+    name: str
+    port: int
+    log: Path
+
+
+@asynccontextmanager
+async def front(
+    name: str, gateway: int, app: int, folder: Path, nobody: Collection[int] = (401,)
+) -> AsyncIterator[Front]:
+    """
+    The proxy ``name`` in front of these ports; skips where it is not installed.
+
+    It is ready when it answers with a status in ``nobody`` to who is nobody.
+    """
+    program, *arguments = KINDS[name].command
+    path = shutil.which(program, path=_search_path())
+    if path is None:
+        pytest.skip(f"no {program} installed")
+    port = _free_port()
+    for source in (EXAMPLES / name).iterdir():
+        text = source.read_text()
+        text = text.replace("127.0.0.1:8080", f"127.0.0.1:{gateway}")
+        text = text.replace("127.0.0.1:3000", f"127.0.0.1:{app}")
+        for place, known in (("8080", gateway), ("3000", app), ("8000", port)):
+            text = text.replace(f"port_value: {place}", f"port_value: {known}")
+        text = text.replace(":8000", f":{port}").replace("listen 8000", f"listen {port}")
+        (folder / source.name).write_text(text.replace("http {", "http {" + _NGINX_TEMPORARY, 1))
+    log = folder / "front.log"
+    with log.open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            path,
+            *arguments,
+            cwd=folder,
+            stdin=DEVNULL,
+            stdout=out,
+            stderr=STDOUT,
+            env={**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder)},
+        )
+    try:
+        await _ready(process, Front(name, port, log), nobody)
+        yield Front(name, port, log)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            try:
+                async with asyncio.timeout(STOP_S):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+def _search_path() -> str:
+    beside_python = str(Path(sys.executable).parent)
+    return os.pathsep.join([beside_python, os.environ.get("PATH", ""), "/usr/sbin"])
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+async def _ready(
+    process: asyncio.subprocess.Process, front: Front, nobody: Collection[int]
+) -> None:
+    """Traefik listens before it knows its routes, Envoy before it knows its clusters."""
+    async with asyncio.timeout(START_S):
+        while True:
+            assert process.returncode is None, front.log.read_text()
+            with suppress(ConnectionRefusedError):
+                if (await fetch(front.port, "GET", "/private")).status in nobody:
+                    return
+            await asyncio.sleep(POLL_S)
