@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from gateway.errors import (
     ConflictingCredentials,
     CredentialNotAccepted,
+    InvalidApiKey,
     InvalidToken,
     SessionEnded,
     Unauthenticated,
@@ -26,7 +27,7 @@ from gateway.messages import Auth, AuthMethod, Caller, Identity, RequestHead, Ro
 from gateway.ports import Sessions, TokenVerifier
 
 _SESSION = AuthMethod.SESSION
-REFUSED = (InvalidToken,)
+REFUSED = (InvalidToken, InvalidApiKey)
 """What is charged to the client: a credential that proves nobody."""
 
 

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway import __version__, serve
+from gateway.commands.api_keys import api_keys
 from gateway.commands.common import (
     EXIT_CONFIG,
     EXIT_NO,
@@ -130,6 +131,9 @@ def mint(email: str, url: str, lifetime_s: int) -> None:
         fail(f"{url} answered {error.code}: is it in development mode?", EXIT_NO)
     except (URLError, TimeoutError) as error:
         fail(f"{url} was not reached: {getattr(error, 'reason', error)}", EXIT_NOT_REACHED)
+
+
+main.add_command(api_keys)
 
 
 def _show_routes(settings: Settings) -> None:

@@ -167,6 +167,18 @@ class RevokedToken(InvalidToken):
     """The token was made before all that its owner had proven was revoked."""
 
 
+class InvalidApiKey(Refusal):
+    """The API key is none of ours."""
+
+
+class ExpiredApiKey(Refusal):
+    """The API key was good, but its time is over."""
+
+
+class RevokedApiKey(Refusal):
+    """The API key was good until it was revoked."""
+
+
 class TokenAlreadyUsed(Refusal):
     """The DID token was exchanged for a session before."""
 
@@ -295,6 +307,9 @@ ANSWERS: dict[type[Refusal], Answer] = {
     CredentialNotAccepted: Answer(_S.UNAUTHORIZED, "credential_not_accepted", "Not with this kind of credential", "RFC 9110 §15.5.2"),
     NoSession:            Answer(_S.NOT_FOUND, "no_session", "No such session of yours", "RFC 9110 §15.5.5"),
     RevokedSession:       Answer(_S.UNAUTHORIZED, "revoked_session", "The session was revoked", "RFC 9110 §15.5.2"),
+    InvalidApiKey:        Answer(_S.UNAUTHORIZED, "invalid_api_key", "The API key is not valid", "RFC 9110 §15.5.2"),
+    ExpiredApiKey:        Answer(_S.UNAUTHORIZED, "expired_api_key", "The API key has expired", "RFC 9110 §15.5.2"),
+    RevokedApiKey:        Answer(_S.UNAUTHORIZED, "revoked_api_key", "The API key was revoked", "RFC 9110 §15.5.2"),
     TokenAlreadyUsed:     Answer(_S.CONFLICT, "token_already_used", "The token was exchanged before", "RFC 9110 §15.5.10"),
     CrossSite:            Answer(_S.FORBIDDEN, "cross_site", "Cross-site request refused", "RFC 9110 §15.5.4"),
     Forbidden:            Answer(_S.FORBIDDEN, "forbidden", "Not allowed", "RFC 9110 §15.5.4"),

@@ -12,7 +12,7 @@ themselves, looking one up costs no more than counting it would, and 256 bits ca
 
 from dataclasses import dataclass, field
 
-from gateway.errors import ExpiredToken, RateLimited, Refusal
+from gateway.errors import ExpiredToken, RateLimited, Refusal, RevokedToken
 from gateway.identity.bounded import Bounded
 from gateway.messages import Caller, Limit, LimitState
 from gateway.ports import Clock, Limiter
@@ -52,9 +52,9 @@ class Failures:
         Charge ``client`` for what was refused; raise `RateLimited` where it has nothing left.
 
         Expired tokens are free: that they are is seen before anything that costs, and an honest
-        client sends one now and then.
+        client sends one now and then. So are revoked ones, which were good.
         """
-        if isinstance(refusal, ExpiredToken):
+        if isinstance(refusal, ExpiredToken | RevokedToken):
             return
         state = await self.limiter.spend(self.limit, client.limit_key)
         if not state.remaining:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from gateway import wiring
+from gateway import ways, wiring
 from gateway.attempts.contact import ContactHasher
 from gateway.attempts.redis import Attempts
 from gateway.authentication import Authentication
@@ -22,8 +22,6 @@ from gateway.client_ip import ClientIp
 from gateway.config import compile as compiled
 from gateway.config.schema import Settings
 from gateway.destination import Destinations
-from gateway.failures import USUAL, Failures
-from gateway.identity.credentials import CredentialReader
 from gateway.identity.development import DevelopmentMagic
 from gateway.identity.did_token import Rules
 from gateway.identity.directory import CachedDirectory, Source
@@ -31,7 +29,6 @@ from gateway.identity.magic import SignatureChecker
 from gateway.identity.role_store import StoredRoles
 from gateway.identity.verifier import DidTokenVerifier
 from gateway.invalidation import Subject
-from gateway.messages import AuthMethod
 from gateway.pages.app import PagesServer, make_app
 from gateway.pages.attempt import AttemptPages
 from gateway.pages.development import DevelopmentPages
@@ -124,7 +121,9 @@ async def opened(settings: Settings, process: Process) -> AsyncIterator[Generati
         for upstream in upstreams.values():
             upstream.start()
             stack.push_async_callback(upstream.aclose)
-        pipeline = _pipeline(settings, limiter, tokens, sessions, authorisation)
+        around = ways.Around(process.store, process.bus, limiter, sessions, tokens, directory, keys)
+        authentication = await ways.authentication(settings, around, stack)
+        pipeline = _pipeline(settings, limiter, authentication, authorisation)
         site = _site(settings, upstreams, pipeline)
         yield Generation(settings, site, _bounds(settings), _sweep_s(settings))
 
@@ -257,13 +256,11 @@ def _authorisation(settings: Settings, process: Process, stack: AsyncExitStack) 
 def _pipeline(
     settings: Settings,
     limiter: RedisLimiter,
-    tokens: DidTokenVerifier,
-    sessions: Sessions,
+    authentication: Authentication,
     authorisation: Authorisation,
 ) -> Pipeline:
     routes = compiled.routes(settings)
     default = settings.limits.get("default")
-    failed = settings.limits.get(USUAL.name)
     page_limits = (compiled.limit("default", default),) if default is not None else ()
     server = settings.server
     public_host = urlsplit(server.public_url).netloc
@@ -271,18 +268,14 @@ def _pipeline(
     return Pipeline(
         destinations=Destinations(table, public_host),
         limiter=limiter,
-        authentication=Authentication(
-            CredentialReader(settings.session.cookie),
-            sessions,
-            {AuthMethod.DID_TOKEN: tokens},
-            Failures(limiter, time.time, compiled.limit(USUAL.name, failed) if failed else USUAL),
-        ),
+        authentication=authentication,
         authorisation=authorisation,
         fields=RequestFields(
             _identity_names(settings),
             settings.session.cookie,
             public_host,
             ForwardedAs(server.forwarded),
+            ways.api_key_header(settings),
         ),
         public_origin=server.public_url,
         client_ip=ClientIp(server.client_ip),

@@ -89,6 +89,31 @@ def identity_headers_differ(draft: Draft) -> Iterator[Problem]:
     yield from _repeated(names, "same header as")
 
 
+def credentials_have_a_header_of_their_own(draft: Draft) -> Iterator[Problem]:
+    """A field that a client fills in cannot be one that the gateway does."""
+    at = ("credentials", "api_keys", "header")
+    header = draft.text(*at).lower()
+    names = {**IdentityHeaders().model_dump(), **draft.mapping("identity", "headers")}
+    taken = {name.lower() for name in names.values() if isinstance(name, str)}
+    if header and header in taken:
+        yield Problem(at, "is an identity header")
+
+
+_CONFIGURED_AT = {
+    "api-key": ("credentials", "api_keys"),
+}
+
+
+def routes_accept_what_there_is(draft: Draft) -> Iterator[Problem]:
+    """A way in that is not configured lets nobody in: its author thought it would."""
+    for at in _routes(draft):
+        for place, _ in enumerate(draft.items(*at, "accept")):
+            kind = (*at, "accept", place)
+            needed = _CONFIGURED_AT.get(draft.text(*kind))
+            if needed is not None and draft.at(*needed) in (None, []):
+                yield Problem(kind, f"needs {dotted(needed)}")
+
+
 def route_names_differ(draft: Draft) -> Iterator[Problem]:
     """A log line names one route."""
     yield from _repeated(
@@ -257,6 +282,8 @@ CHECKS: tuple[Check, ...] = (
     cookie_suits_scheme,
     secrets_suit_mode,
     identity_headers_differ,
+    credentials_have_a_header_of_their_own,
+    routes_accept_what_there_is,
     route_names_differ,
     routes_differ,
     routes_lead_somewhere,

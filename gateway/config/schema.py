@@ -21,6 +21,7 @@ from gateway.config.addresses import (
     RedisUrl,
     ServerAddress,
 )
+from gateway.config.credentials import CredentialSettings
 from gateway.config.draft import Draft, with_defaults
 from gateway.config.identity import IdentitySettings
 from gateway.config.limits import LimitSettings
@@ -349,6 +350,8 @@ class Settings(Section):
     """What is known of a caller, and what the app is told."""
     login: LoginSettings = LoginSettings()
     """Where people sign in."""
+    credentials: CredentialSettings = CredentialSettings()
+    """More ways in, for programs."""
     limits: Mapping[Name, LimitSettings] = {}
     """Rate limits by name; `default` is for every route that names none."""
     upstreams: Mapping[Name, UpstreamSettings] = {}

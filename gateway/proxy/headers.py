@@ -102,6 +102,7 @@ class _Fate(Enum):
     COOKIE = auto()
     SET_COOKIE = auto()
     AUTHORIZATION = auto()
+    API_KEY = auto()
 
 
 class _Fates(dict[bytes, _Fate]):
@@ -157,8 +158,10 @@ class RequestFields:
         cookie_name: str,
         public_host: str,
         forwarded: ForwardedAs = ForwardedAs.BOTH,
+        api_key_header: str = "",
     ) -> None:
         self._names = names
+        self._api_key_header = fold(api_key_header)
         self.identity_names = (*names, AUTH_METHOD)
         """All that may be among `identity_lines`."""
         self._cookie_name = cookie_name.encode("ascii")
@@ -242,6 +245,8 @@ class RequestFields:
             return None if scheme == b"bearer" and not route.forward_credentials else value
         if fate is _Fate.COOKIE:
             return value if route.forward_credentials else without_cookie(value, self._cookie_name)
+        if fate is _Fate.API_KEY and route.forward_credentials:
+            return value
         return None  # dropped; or Host, which is written by us from the value that was matched
 
     def _judge(self, raw_name: bytes) -> _Fate:
@@ -253,6 +258,8 @@ class RequestFields:
             return _Fate.DROP
         if folded in HOP_BY_HOP or folded == "content-length":
             return _Fate.DROP
+        if folded == self._api_key_header:
+            return _Fate.API_KEY
         return _REQUEST_SPECIAL.get(name.lower(), _Fate.KEEP)
 
     def identity_lines(self, identity: Identity | None) -> bytes:

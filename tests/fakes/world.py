@@ -34,8 +34,10 @@ magic:
 session: {{keys: [{session_keys}]{more_session}}}
 identity: {{max_token_lifetime: 1d{more_identity}}}
 login: {login}
+{more}
 limits:
   default: {{rate: 1000000/minute}}
+  failures: {{rate: {failures}}}
   tight: {{rate: 5/minute}}
 upstreams:
   app:
@@ -63,6 +65,8 @@ ADMIN = '{listen: "127.0.0.1:0"}'
 
 DEFAULTS = {
     "listen": '["127.0.0.1:0"]',
+    "more": "",
+    "failures": "1000000/minute",
     "more_server": "",
     "admin": "null",
     "workers": "1",

@@ -23,7 +23,7 @@ LINES = {
         attempts.contact
         sessions.session sessions.cookie sessions.seal sessions.cache
         sessions.device sessions.listing
-        identity.credentials identity.did_token identity.metadata
+        identity.credentials identity.did_token identity.metadata identity.api_key
         identity.roles
         identity.bounded identity.circuit identity.foreign
         backoff cores stamps times
@@ -40,7 +40,7 @@ LINES = {
         ratelimit.local ratelimit.redis
         sessions.redis sessions.index sessions.use sessions.revocations attempts.redis
         identity.single_flight identity.minting identity.attachment identity.development
-        identity.magic identity.directory identity.verifier
+        identity.magic identity.directory identity.verifier identity.api_keys
         identity.role_store
         store.*
         proxy.http1 proxy.outbox proxy.listen proxy.activation proxy.entrance
@@ -53,7 +53,7 @@ LINES = {
         pages.* telemetry.* admin.* channel background
     """,
     "5 composition": """
-        app stores descriptors generation wiring reload serve worker supervisor
+        app stores descriptors generation ways wiring reload serve worker supervisor
         demo sample_app cli commands.* __main__
     """,
 }

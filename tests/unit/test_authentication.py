@@ -8,10 +8,13 @@ import pytest
 
 from gateway.authentication import Authentication
 from gateway.errors import (
+    ExpiredApiKey,
     ExpiredToken,
+    InvalidApiKey,
     MagicUnavailable,
     RateLimited,
     Refusal,
+    RevokedApiKey,
     SessionEnded,
     StoreUnavailable,
 )
@@ -46,6 +49,20 @@ TOKENS: Mapping[str, Identity | Refusal] = {
     "unknown": StoreUnavailable("slow"),
     "magic": MagicUnavailable("slow"),
 }
+JWTS: Mapping[str, Identity | Refusal] = {
+    f"{name}.a.b": replace(known, method=AuthMethod.JWT) if isinstance(known, Identity) else known
+    for name, known in TOKENS.items()
+}
+API_KEYS: Mapping[str, Identity | Refusal] = {
+    "gwk_good": replace(TOKEN_IDENTITY, method=AuthMethod.API_KEY),
+    "gwk_bobs": replace(TOKEN_IDENTITY, method=AuthMethod.API_KEY, user=BOB),
+    "gwk_expired": ExpiredApiKey("over"),
+    "gwk_revoked": RevokedApiKey("over"),
+    "gwk_forged": InvalidApiKey("no such key"),
+    "gwk_": InvalidApiKey("malformed"),
+    "not one": InvalidApiKey("malformed"),
+    "gwk_unknown": StoreUnavailable("slow"),
+}
 SESSIONS: Mapping[str, Identity | Refusal] = {
     "good": SESSION_IDENTITY,
     "bobs": replace(SESSION_IDENTITY, user=BOB),
@@ -69,9 +86,13 @@ def house(limit: Limit | None = None) -> House:
     clock = lambda: NOW_S  # noqa: E731 - a clock that stands still
     failures = Failures(LocalLimiter(clock), clock, limit or Limit("failures", 1000, 60))
     stage = Authentication(
-        CredentialReader(COOKIE),
+        CredentialReader(COOKIE, frozenset(AuthMethod), "X-API-Key"),
         KnownSessions(diary, SESSIONS),
-        {AuthMethod.DID_TOKEN: tokens},
+        {
+            AuthMethod.DID_TOKEN: tokens,
+            AuthMethod.JWT: KnownTokens(diary, JWTS),
+            AuthMethod.API_KEY: KnownTokens(diary, API_KEYS),
+        },
         failures,
     )
     return House(stage, diary, tokens)
@@ -98,73 +119,139 @@ async def outcome(stage: Authentication, head: RequestHead, route: Route = REQUI
 
 # --- pairs -------------------------------------------------------------------------------------
 
-# A cookie's states stand over the columns, a bearer token's before the rows. `·` is as the first
-# column has it: a token that is refused is refused whatever stands beside it.
-PAIRS = """
-          | missing         | good        | bobs           | expired      | malformed    | unknown
-missing   | Unauthenticated | session     | session of bob | SessionEnded | SessionEnded | StoreUnavailable
-good      | did-token       | did-token   | Conflicting    | did-token    | did-token    | StoreUnavailable
+# The states of one credential stand before the rows, those of the other over the columns. `·` is
+# as the first column has it: what was sent on purpose and is refused, is refused whatever stands
+# beside it. A kind's own name, and those of its refusals, stand in for it: `did-token` for `jwt`.
+
+BESIDE_A_COOKIE = """
+          | missing        | good        | bobs           | expired        | malformed      | unknown
+missing   | Unauthenticated | session    | session of bob | SessionEnded   | SessionEnded   | StoreUnavailable
+good      | did-token      | did-token   | Conflicting    | did-token      | did-token      | StoreUnavailable
 bobs      | did-token of bob | Conflicting | did-token of bob | did-token of bob | did-token of bob | StoreUnavailable
-expired   | ExpiredToken    | ·           | ·              | ·            | ·            | ·
-malformed | InvalidToken    | ·           | ·              | ·            | ·            | ·
-forged    | InvalidToken    | ·           | ·              | ·            | ·            | ·
-unknown   | StoreUnavailable | ·          | ·              | ·            | ·            | ·
-magic     | MagicUnavailable | ·          | ·              | ·            | ·            | ·
+expired   | ExpiredToken   | ·           | ·              | ·              | ·              | ·
+malformed | InvalidToken   | ·           | ·              | ·              | ·              | ·
+forged    | InvalidToken   | ·           | ·              | ·              | ·              | ·
+unknown   | StoreUnavailable | ·         | ·              | ·              | ·              | ·
+magic     | MagicUnavailable | ·         | ·              | ·              | ·              | ·
+"""  # noqa: E501 - a table reads best as a table
+
+KEY_BESIDE_A_COOKIE = """
+          | missing        | good        | bobs           | expired        | malformed      | unknown
+good      | api-key        | api-key     | Conflicting    | api-key        | api-key        | StoreUnavailable
+bobs      | api-key of bob | Conflicting | api-key of bob | api-key of bob | api-key of bob | StoreUnavailable
+expired   | ExpiredApiKey  | ·           | ·              | ·              | ·              | ·
+revoked   | RevokedApiKey  | ·           | ·              | ·              | ·              | ·
+malformed | InvalidApiKey  | ·           | ·              | ·              | ·              | ·
+forged    | InvalidApiKey  | ·           | ·              | ·              | ·              | ·
+unknown   | StoreUnavailable | ·         | ·              | ·              | ·              | ·
+"""  # noqa: E501 - a table reads best as a table
+
+TOKEN_BESIDE_A_KEY = """
+          | good        | bobs             | expired       | revoked       | malformed     | forged        | unknown
+good      | did-token   | Conflicting      | ExpiredApiKey | RevokedApiKey | InvalidApiKey | InvalidApiKey | StoreUnavailable
+bobs      | Conflicting | did-token of bob | ExpiredApiKey | RevokedApiKey | InvalidApiKey | InvalidApiKey | StoreUnavailable
+expired   | ExpiredToken | ·               | ·             | ·             | ·             | ·             | ·
+malformed | InvalidToken | ·               | ·             | ·             | ·             | ·             | ·
+forged    | InvalidToken | ·               | ·             | ·             | ·             | ·             | ·
+unknown   | StoreUnavailable | ·           | ·             | ·             | ·             | ·             | ·
+magic     | MagicUnavailable | ·           | ·             | ·             | ·             | ·             | ·
 """  # noqa: E501 - a table reads best as a table
 
 MALFORMED = "not one"
 NOBODY_INSTEAD = {"Unauthenticated", "SessionEnded"}
 """What becomes of these where signing in is optional."""
 
+Field = tuple[str, str]
 
-def pairs() -> Iterator[tuple[str, str, str]]:
-    """The states of token and cookie, and what comes of them."""
-    head, *rows = [
-        [cell.strip() for cell in line.split("|")] for line in PAIRS.strip("\n").splitlines()
+
+class Pair(NamedTuple):
+    """Two credentials in some states, and what comes of them."""
+
+    rows: str
+    row: str
+    columns: str
+    column: str
+    expected: str
+    alone: str
+    """What comes of the one before the row."""
+
+    @property
+    def head(self) -> RequestHead:
+        fields = (field(self.rows, self.row), field(self.columns, self.column))
+        return request_head(*(line for line in fields if line is not None))
+
+
+def field(kind: str, state: str) -> Field | None:
+    """The line of a credential of ``kind``; None where it is missing."""
+    if state == "missing":
+        return None
+    match kind:
+        case "cookie":
+            return cookie(MALFORMED if state == "malformed" else state)
+        case "key":
+            return "X-API-Key", MALFORMED if state == "malformed" else f"gwk_{state}"
+        case "bearer key":
+            return bearer("gwk_" if state == "malformed" else f"gwk_{state}")
+        case "jwt":
+            return bearer(MALFORMED if state == "malformed" else f"{state}.a.b")
+    return bearer(MALFORMED if state == "malformed" else state)
+
+
+def read(table: str, rows: str, columns: str) -> Iterator[Pair]:
+    """The pairs of a table."""
+    head, *lines = [
+        [cell.strip() for cell in line.split("|")] for line in table.strip("\n").splitlines()
     ]
-    for token, *outcomes in rows:
-        for session, expected in zip(head[1:], outcomes, strict=True):
-            said = outcomes[0] if expected == "·" else expected
-            yield token, session, "ConflictingCredentials" if said == "Conflicting" else said
+    for row, *outcomes in lines:
+        for column, cell in zip(head[1:], outcomes, strict=True):
+            said = outcomes[0] if cell == "·" else cell
+            if rows == "jwt":
+                said = said.replace("did-token", "jwt")
+                outcomes[0] = outcomes[0].replace("did-token", "jwt")
+            said = "ConflictingCredentials" if said == "Conflicting" else said
+            yield Pair(rows, row, columns, column, said, outcomes[0])
 
 
-def sent(token: str, session: str) -> RequestHead:
-    """A request with a token and a cookie in these states."""
-    fields = []
-    if token != "missing":
-        fields.append(bearer(MALFORMED if token == "malformed" else token))
-    if session != "missing":
-        fields.append(cookie(MALFORMED if session == "malformed" else session))
-    return request_head(*fields)
+PAIRS = [
+    *read(BESIDE_A_COOKIE, "did-token", "cookie"),
+    *read(BESIDE_A_COOKIE, "jwt", "cookie"),
+    *read(KEY_BESIDE_A_COOKIE, "key", "cookie"),
+    *read(KEY_BESIDE_A_COOKIE, "bearer key", "cookie"),
+    *read(TOKEN_BESIDE_A_KEY, "did-token", "key"),
+    *read(TOKEN_BESIDE_A_KEY, "jwt", "key"),
+]
+
+each_pair = pytest.mark.parametrize(
+    "pair", PAIRS, ids=lambda pair: f"{pair.row}-{pair.rows}-{pair.column}-{pair.columns}"
+)
 
 
-@pytest.mark.parametrize(("token", "session", "expected"), list(pairs()))
-async def test_every_pair_where_somebody_must_be(token: str, session: str, expected: str) -> None:
+@each_pair
+async def test_every_pair_where_somebody_must_be(pair: Pair) -> None:
     """What is refused is refused as what it is; what is good must name one person."""
-    assert expected == await outcome(house().stage, sent(token, session))
+    assert pair.expected == await outcome(house().stage, pair.head)
 
 
-@pytest.mark.parametrize(("token", "session", "expected"), list(pairs()))
-async def test_every_pair_where_nobody_need_be(token: str, session: str, expected: str) -> None:
-    """A dead cookie means nobody; a token that is refused is refused all the same."""
-    said = "nobody" if expected in NOBODY_INSTEAD else expected
-    assert said == await outcome(house().stage, sent(token, session), OPTIONAL)
+@each_pair
+async def test_every_pair_where_nobody_need_be(pair: Pair) -> None:
+    """A dead cookie means nobody; what was sent on purpose is refused all the same."""
+    said = "nobody" if pair.expected in NOBODY_INSTEAD else pair.expected
+    assert said == await outcome(house().stage, pair.head, OPTIONAL)
 
 
-@pytest.mark.parametrize(("token", "session", "_"), list(pairs()))
-async def test_every_pair_on_a_public_route(token: str, session: str, _: str) -> None:
+@each_pair
+async def test_every_pair_on_a_public_route(pair: Pair) -> None:
     """Nothing is looked at."""
     stage, diary, _tokens = house()
-    assert "nobody" == await outcome(stage, sent(token, session), PUBLIC)
+    assert "nobody" == await outcome(stage, pair.head, PUBLIC)
     assert [] == diary
 
 
-@pytest.mark.parametrize(("token", "session", "expected"), list(pairs()))
-async def test_every_pair_where_a_session_is_made(token: str, session: str, expected: str) -> None:
+@pytest.mark.parametrize("pair", [pair for pair in PAIRS if pair.columns == "cookie"])
+async def test_every_pair_where_a_session_is_made(pair: Pair) -> None:
     """A token makes a new session, whoever the old one belongs to: that is how people change."""
-    alone = next(said for other, none, said in pairs() if (other, none) == (token, "missing"))
-    said = expected if token == "missing" else alone
-    assert said == await outcome(house().stage, sent(token, session), SIGN_IN)
+    said = pair.expected if pair.row == "missing" else pair.alone
+    assert said == await outcome(house().stage, pair.head, SIGN_IN)
 
 
 # --- one at a time -----------------------------------------------------------------------------

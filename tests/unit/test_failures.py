@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 
 from gateway.client_ip import caller
-from gateway.errors import ExpiredToken, InvalidToken, RateLimited
+from gateway.errors import ExpiredToken, InvalidToken, RateLimited, Refusal, RevokedToken
 from gateway.failures import USUAL, Failures
 from gateway.messages import Limit
 from gateway.ratelimit.local import LocalLimiter
@@ -55,11 +55,12 @@ async def test_others_are_not_charged() -> None:
     failures.gate(OTHER)
 
 
-async def test_an_expired_token_is_free() -> None:
+@pytest.mark.parametrize("refusal", [ExpiredToken(), RevokedToken()])
+async def test_what_was_good_is_free(refusal: Refusal) -> None:
     """Honest clients send one now and then."""
     failures = bucket(Clock())
     for _ in range(10):
-        await failures.charge(CLIENT, ExpiredToken())
+        await failures.charge(CLIENT, refusal)
     failures.gate(CLIENT)
 
 

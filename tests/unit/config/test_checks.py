@@ -17,6 +17,40 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
     ("text", "expected"),
     [
         pytest.param(
+            f"upstreams: {{app: {{servers: ['http://a:1']}}}}\n"
+            f"routes: [{{name: a, accept: [session, api-key], {ROUTE}}}]",
+            ["2: routes[0].accept[1]: needs credentials.api_keys"],
+            id="a-way-in-that-is-closed",
+        ),
+        pytest.param(
+            "credentials: {api_keys: {}}\n"
+            f"upstreams: {{app: {{servers: ['http://a:1']}}}}\n"
+            f"routes: [{{name: a, accept: [api-key], {ROUTE}}}]",
+            [],
+            id="a-way-in-that-is-open",
+        ),
+        pytest.param(
+            f"upstreams: {{app: {{servers: ['http://a:1']}}}}\n"
+            f"routes: [{{name: a, accept: [], {ROUTE}}}]",
+            ["2: routes[0].accept: expected at least one entry"],
+            id="no-way-in",
+        ),
+        pytest.param(
+            "credentials: {api_keys: {header: x-user-email}}",
+            ["1: credentials.api_keys.header: is an identity header"],
+            id="a-field-that-clients-and-we-fill-in",
+        ),
+        pytest.param(
+            "credentials: {api_keys: {header: Authorization}}",
+            [
+                (
+                    "1: credentials.api_keys.header: this header has another meaning: choose one of"
+                    " your own, such as X-User-…"
+                )
+            ],
+            id="a-field-with-another-meaning",
+        ),
+        pytest.param(
             "server: {public_url: 'https://a', client_ip: x-forwarded-for}",
             ["1: server.client_ip: x-forwarded-for needs server.trusted_proxies"],
             id="a-header-that-nobody-vouches-for",

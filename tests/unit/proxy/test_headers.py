@@ -360,6 +360,18 @@ def test_an_app_gets_the_credentials_where_the_config_says_so() -> None:
     assert sent == kept(*sent, route=TRUSTING)
 
 
+@pytest.mark.parametrize("name", ["X-API-Key", "x-api-key", "X_Api_Key"])
+@pytest.mark.parametrize("configured", ["X-API-Key", ""])
+def test_an_api_key_is_for_the_gateway(name: str, configured: str) -> None:
+    """Where it is; else the field is the app's own."""
+    rewriter = RequestFields(IdentityNames(), COOKIE, HOST, api_key_header=configured)
+    for route in (PROTECTED, TRUSTING):
+        head = request_head((name, "gwk_secret"))
+        seen = lines(rewriter.rewrite(head, route, CLIENT, "https", None))
+        is_kept = route is TRUSTING or not configured
+        assert is_kept == ((name, "gwk_secret") in seen)
+
+
 def test_all_other_fields_are_the_apps() -> None:
     """Order, case and repetition stay, and so do octets that are no UTF-8."""
     sent = [
