@@ -8,7 +8,7 @@ from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from typing import NamedTuple
 
 from benchmarks.build import CannotRun, NotHere
-from benchmarks.configs import PLAIN, Variant, path_of_route
+from benchmarks.configs import ASKED, PLAIN, Variant, path_of_route
 from benchmarks.servers import Rig, Server
 
 PATH = "/api/items?page=1"
@@ -73,6 +73,16 @@ class Callers:
 
     def refused(self) -> Request:
         return Request(self._rig.gateway(), status=401)
+
+    def verify(self) -> Request:
+        """As nginx asks, about another path each time."""
+        session = self.session(ASKED)
+        fields = (
+            "X-Original-Method: GET",
+            f"X-Original-URI: /api/items/{MARK}?page=1",
+            "X-Original-Host: 127.0.0.1",
+        )
+        return session._replace(path="/_gateway/verify", fields=session.fields + fields)
 
     def limited(self) -> Request:
         """After the one request that the limit allows."""

@@ -14,9 +14,12 @@ class Variant(NamedTuple):
     is_pinned: bool = True
     """Whether it has a core for itself."""
     has_tls: bool = False
+    is_asked: bool = False
+    """Whether another proxy forwards, and asks."""
 
 
 PLAIN = Variant()
+ASKED = Variant("asked", is_asked=True)
 
 
 class Places(NamedTuple):
@@ -35,6 +38,7 @@ server:
   listen: ["127.0.0.1:{places.port}"]
   public_url: {scheme}://127.0.0.1:{places.port}
   workers: {variant.workers}
+  trusted_proxies: {trusted}
   max: {{connections: 20000, connections_per_client: 20000}}
 {tls}\
 admin: {{listen: "127.0.0.1:{places.admin_port}"}}
@@ -70,6 +74,7 @@ def gateway_config(places: Places, variant: Variant) -> str:
         places=places,
         variant=variant,
         scheme="http",
+        trusted="[127.0.0.1]" if variant.is_asked else "[]",
         tls=f"  tls: {files}\n" if variant.has_tls else "",
     )
     return text + "".join(map(_route, range(variant.routes)))

@@ -7,7 +7,8 @@ on as one. Who may say it, the journey has judged before.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -30,6 +31,8 @@ class _Account(NamedTuple):
 _X_ORIGINAL = ("X-Original-Method", "X-Original-URI", "X-Original-Host")  # nginx, HAProxy
 _X_FORWARDED = ("X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host")  # Traefik, Caddy
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
+_REMEMBERED = 4096
+"""Answers, one for each caller: some 4 MiB at the most."""
 _HANDSHAKE = ("Sec-WebSocket-Key", "Sec-WebSocket-Version")
 
 
@@ -102,7 +105,8 @@ def takes_redirect(head: RequestHead) -> bool:
     return not any(name in head.headers for name in _X_ORIGINAL)
 
 
-def allowed(names: Iterable[str], lines: bytes) -> Reply:
+@lru_cache(maxsize=_REMEMBERED)
+def allowed(names: tuple[str, ...], lines: bytes) -> Reply:
     """
     The answer that lets a request pass: ``lines`` are what an app would be told of the identity.
 

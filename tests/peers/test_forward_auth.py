@@ -48,6 +48,9 @@ async def shared(
         "trusted_proxies": '["127.0.0.1"]',
         "client_ip": "x-forwarded-for",
         "publishable_key": "pk_live_1",
+        "more_routes": """
+  - {name: admin, match: {path: "/admin/*"}, allow: {roles: [admin]}, upstream: app}
+  - {name: alice, match: {path: "/alice/*"}, allow: {emails: [alice@example.com]}}""",
     }
     async with world(tmp_path_factory.mktemp("gateway"), **changes) as around:
         folder = tmp_path_factory.mktemp("front")
@@ -158,6 +161,15 @@ async def test_another_site_is_refused(fronted: Fronted) -> None:
     assert [] == fronted.around.app.seen
     answer = await fronted.ask("/private", cookie, ORIGIN, method="POST", body=b"x")
     assert 200 == answer.status
+
+
+async def test_rules_hold(fronted: Fronted) -> None:
+    """Who may not use a route is told 403; a route without upstream is asked about like any."""
+    bearer = fronted.around.bearer()
+    assert 403 == (await fronted.ask("/admin/x", bearer)).status
+    assert 401 == (await fronted.ask("/alice/x")).status
+    assert [] == fronted.around.app.seen
+    assert 200 == (await fronted.ask("/alice/x", bearer)).status
 
 
 async def test_limits_hold(fronted: Fronted) -> None:
