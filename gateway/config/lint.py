@@ -203,6 +203,12 @@ def _rules_by_address_of_proxies(settings: Settings) -> Found:
                 yield key, "client_ip is peer: behind a proxy all clients have its address"
 
 
+def _asked_as_one_client(settings: Settings) -> Found:
+    is_asked = any(route.upstream is None for route in settings.routes)
+    if is_asked and settings.server.client_ip in ("peer", "proxy-protocol"):
+        yield "server.client_ip", "whoever is asked about counts as the proxy that asks: one client"
+
+
 LINTS: tuple[tuple[str, Callable[[Settings], Found]], ...] = (
     ("public-with-credentials", _public_with_credentials),
     ("checked-without-limit", _checked_without_limit),
@@ -221,6 +227,7 @@ LINTS: tuple[tuple[str, Callable[[Settings], Found]], ...] = (
     ("denied-alone", _denied_alone),
     ("networks-of-proxies", _rules_by_address_of_proxies),
     ("unix-peers-untrusted", _unix_peers_untrusted),
+    ("asked-as-one-client", _asked_as_one_client),
 )
 
 

@@ -14,11 +14,12 @@ from gateway.forward_auth import original
 from tests.fakes import upstream
 from tests.fakes.fronts import KINDS, Front, front
 from tests.fakes.heads import request_head
-from tests.fakes.http import Answer, fetch
+from tests.fakes.http import Answer, connected, fetch
 from tests.fakes.sockets import echoing
 from tests.fakes.tokens import ALICE
 from tests.fakes.world import World, world
 from tests.hostile.test_checks import TARGETS, VERIFY
+from tests.peers.test_http import run
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -129,6 +130,42 @@ async def test_naming_the_identity_away(fronted: Fronted) -> None:
     (seen,) = fronted.around.app.seen
     assert 200 == answer.status
     assert [ALICE.issuer] == seen.values("X-User-Issuer")
+
+
+async def test_http_2(fronted: Fronted) -> None:
+    """Targets and cookies of HTTP/2 are asked about as those of HTTP/1.1 are."""
+    if fronted.front.name == "nginx":
+        pytest.skip("the example listens for HTTP/1.1 alone; HTTP/2 wants TLS there")
+    cookie = await fronted.around.sign_in()
+    url = f"http://localhost:{fronted.front.port}"
+    for path, fields, expected in (
+        ("/private?x=1", (cookie,), "200"),
+        ("/private?x=1", (), "401"),
+        ("/public/x", (), "200"),
+        ("/public/..;/private", (), "400"),
+    ):
+        said = await run(
+            "curl",
+            *("-sS", "--max-time", "10", "--http2-prior-knowledge", "--path-as-is"),
+            *("-o", "/dev/null", "-w", "%{http_version} %{http_code}"),
+            *(word for field in fields for word in ("-H", field)),
+            url + path,
+        )
+        assert f"2 {expected}".encode() == said
+    assert ["/private?x=1", "/public/x"] == [seen.target for seen in fronted.around.app.seen]
+
+
+async def test_forged_trailers(fronted: Fronted) -> None:
+    """Dropped by all but HAProxy, as the page says."""
+    async with connected(fronted.front.port) as client:
+        await client.send(
+            b"POST /public/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+            b"Trailer: X-User-Issuer\r\n\r\n2\r\nok\r\n0\r\nX-User-Issuer: forged\r\n\r\n"
+        )
+        assert 200 == (await client.answer("POST")).status
+    (seen,) = fronted.around.app.seen
+    assert seen.values("X-User-Issuer") in ([], [""])
+    assert (fronted.front.name == "haproxy") == (b"forged" in fronted.around.app.raw)
 
 
 # --- who does not ------------------------------------------------------------------------------

@@ -222,6 +222,19 @@ Read = Callable[..., Settings]
             [],
             id="a-unix-socket-behind-which-a-proxy-is-trusted",
         ),
+        pytest.param(
+            "server: {public_url: 'https://a', trusted_proxies: [10.0.0.1]}\n"
+            "routes: [{name: a, match: {path: /a}, auth: none}]",
+            [("asked-as-one-client", "server.client_ip")],
+            id="a-proxy-that-asks-without-saying-for-whom",
+        ),
+        pytest.param(
+            "server: {public_url: 'https://a', trusted_proxies: [10.0.0.1],"
+            " client_ip: x-forwarded-for}\n"
+            "routes: [{name: a, match: {path: /a}, auth: none}]",
+            [],
+            id="a-proxy-that-says-for-whom-it-asks",
+        ),
     ],
 )
 def test_lint(read: Read, text: str, expected: list[tuple[str, str]]) -> None:
