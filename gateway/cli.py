@@ -30,6 +30,7 @@ from gateway.commands.common import (
     json_option,
     print_json,
 )
+from gateway.commands.sessions import sessions
 from gateway.config.lint import lint
 from gateway.config.load import load
 from gateway.config.reference import schema as json_schema
@@ -48,6 +49,9 @@ _MINT_TIMEOUT_S = 10
 @click.version_option(__version__, prog_name="gateway")
 def main() -> None:
     """Let in only people whom Magic Link has proven."""
+
+
+main.add_command(sessions)
 
 
 @main.command()

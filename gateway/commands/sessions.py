@@ -1,0 +1,118 @@
+"""``gateway sessions``: who is signed in where, and to end it."""
+
+import secrets
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from gateway.commands.common import (
+    EXIT_NO,
+    config_option,
+    fail,
+    json_option,
+    print_json,
+    run,
+    settings_in,
+    store_of,
+)
+from gateway.config.schema import Settings
+from gateway.ports import Store
+from gateway.sessions.listing import Listed
+from gateway.sessions.redis import RedisSessions
+from gateway.sessions.seal import SERVER_KEY_BYTES, Sealer
+from gateway.store.bus import StoreBus
+from gateway.times import rfc3339
+
+
+@click.group()
+def sessions() -> None:
+    """Sessions: who is signed in, and where."""
+
+
+@sessions.command("list")
+@click.argument("issuer")
+@config_option
+@json_option
+def list_(issuer: str, path: Path, *, as_json: bool) -> None:
+    """
+    Show the sessions of ISSUER (did:ethr:0x…), the newest first.
+
+    Exit status 1: there are none.
+    """
+    settings = settings_in(path)
+    found = run(_listed(settings, issuer))
+    if as_json:
+        print_json([_described(session) for session in found])
+    elif found:
+        _show(found)
+    if not found:
+        fail(f"{issuer} has no sessions", EXIT_NO)
+
+
+@sessions.command()
+@click.argument("issuer")
+@click.option("--id", "session_id", help="This session alone; `gateway sessions list` names it.")
+@config_option
+@json_option
+def revoke(issuer: str, session_id: str | None, path: Path, *, as_json: bool) -> None:
+    """
+    End the sessions of ISSUER (did:ethr:0x…) on all gateways, tunnels included.
+
+    Exit status 1: there was none to end.
+    """
+    ended = run(_revoked(settings_in(path), issuer, session_id))
+    if as_json:
+        print_json({"issuer": issuer, "ended": ended})
+    elif ended:
+        click.echo(f"{ended} ended")
+    if not ended:
+        fail(
+            f"{issuer} has no such session" if session_id else f"{issuer} has no sessions", EXIT_NO
+        )
+
+
+async def _listed(settings: Settings, issuer: str) -> list[Listed]:
+    async with store_of(settings) as store:
+        return await _sessions(settings, store).listed(issuer)
+
+
+async def _revoked(settings: Settings, issuer: str, session_id: str | None) -> int:
+    async with store_of(settings) as store:
+        of_all = _sessions(settings, store)
+        if session_id is None:
+            return await of_all.end_all(issuer)
+        chosen = [found for found in await of_all.listed(issuer) if found.id == session_id]
+        for session in chosen:
+            await of_all.end(session.session_key, issuer)
+        return len(chosen)
+
+
+def _sessions(settings: Settings, store: Store) -> RedisSessions:
+    """Without a key in the config (development mode) what is sealed stays so."""
+    keys = [key.get_secret_value().encode() for key in settings.session.keys]
+    sealer = Sealer(keys or [secrets.token_bytes(SERVER_KEY_BYTES)])
+    return RedisSessions(store, sealer, bus=StoreBus(store), idle_s=settings.session.idle_s)
+
+
+def _described(session: Listed) -> dict[str, str | None]:
+    return {
+        "id": session.id,
+        "device": session.browser.device or None,
+        "ip": session.browser.address or None,
+        "created_at": _time(session.created_at_ms),
+        "last_seen_at": _time(session.seen_at_ms),
+        "expires_at": _time(session.expires_at_ms),
+    }
+
+
+def _show(found: list[Listed]) -> None:
+    table = Table("id", "device", "ip", "created", "last seen", "ends")
+    for session in found:
+        table.add_row(*(value or "?" for value in _described(session).values()))
+    Console().print(table)
+
+
+def _time(at_ms: int | None) -> str | None:
+    return None if at_ms is None else rfc3339(at_ms)

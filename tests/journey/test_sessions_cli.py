@@ -1,0 +1,140 @@
+"""``gateway sessions``, beside a running gateway."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli import main
+from gateway.identity.minting import Signer, signer
+from tests.fakes.world import World, world
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FIREFOX = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"
+
+
+def _somebody(number: int) -> Signer:
+    """Somebody new."""
+    return signer(bytes([13, number]) * 16)
+
+
+async def _gateway(around: World, *words: str) -> Result:
+    """What the command says."""
+    return await _run(*words, "--config", str(around.gateway.config))
+
+
+async def _run(*words: str) -> Result:
+    """In a thread, as it has an event loop of its own."""
+    return await asyncio.to_thread(CliRunner().invoke, main, ["sessions", *words])
+
+
+async def _status(around: World, cookie: str) -> int:
+    return (await around.get("/private", cookie)).status
+
+
+async def _becomes(around: World, cookie: str, status: int) -> None:
+    async with asyncio.timeout(10):
+        while await _status(around, cookie) != status:
+            await asyncio.sleep(0.01)
+
+
+async def test_the_operator_sees_where_somebody_is_signed_in(around: World) -> None:
+    """As a table, or for programs."""
+    ada = _somebody(1)
+    await around.sign_in(ada, 900, FIREFOX)
+
+    shown = await _gateway(around, "list", ada.issuer)
+    listed = json.loads((await _gateway(around, "list", ada.issuer, "--json")).output)
+
+    assert 0 == shown.exit_code
+    assert "127.0.0.1" in shown.output
+    (session,) = listed
+    assert ("Firefox on Linux", "127.0.0.1", None) == (
+        session["device"],
+        session["ip"],
+        session["last_seen_at"],
+    )
+    assert session["created_at"] < session["expires_at"]
+    assert {"id", "device", "ip", "created_at", "last_seen_at", "expires_at"} == set(session)
+
+
+async def test_the_operator_ends_all_sessions_of_somebody(around: World) -> None:
+    """The gateway obeys at once, and nobody else is signed out."""
+    ada = _somebody(2)
+    cookies = [await around.sign_in(ada) for _ in range(2)]
+    other = await around.sign_in(_somebody(3))
+    assert [200, 200] == [await _status(around, cookie) for cookie in cookies]
+
+    ended = await _gateway(around, "revoke", ada.issuer, "--json")
+
+    assert (0, 2) == (ended.exit_code, json.loads(ended.output)["ended"])
+    for cookie in cookies:
+        await _becomes(around, cookie, 401)
+    assert 200 == await _status(around, other)
+
+
+async def test_the_operator_ends_one_session(around: World) -> None:
+    """By the id that the list names; the others go on."""
+    ada = _somebody(4)
+    first = await around.sign_in(ada)
+    (session,) = json.loads((await _gateway(around, "list", ada.issuer, "--json")).output)
+    second = await around.sign_in(ada)
+
+    ended = await _gateway(around, "revoke", ada.issuer, "--id", session["id"])
+
+    assert (0, "1 ended\n") == (ended.exit_code, ended.output)
+    await _becomes(around, first, 401)
+    assert 200 == await _status(around, second)
+
+
+@pytest.mark.parametrize(
+    "words", [["list"], ["revoke", "--id", "0" * 32]], ids=["list", "revoke-one"]
+)
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["for-people", "for-programs"])
+async def test_where_there_is_none_the_answer_is_no(
+    around: World, words: list[str], form: list[str]
+) -> None:
+    """Exit status 1; programs get their JSON nevertheless."""
+    answer = await _gateway(around, words[0], _somebody(5).issuer, *words[1:], *form)
+
+    assert 1 == answer.exit_code
+    assert "no" in answer.stderr
+    if form:
+        json.loads(answer.stdout)
+
+
+async def test_what_cannot_be_opened_is_listed_and_ended_all_the_same(
+    around: World, tmp_path: Path
+) -> None:
+    """An operator who has not got the key still sees that there is a session."""
+    ada = _somebody(6)
+    cookie = await around.sign_in(ada)
+    config = tmp_path / "gateway.yaml"
+    text = around.gateway.config.read_text()
+    config.write_text(text.replace("a sealing key", "another sealing key"))
+
+    listed = await _run("list", ada.issuer, "--json", "--config", str(config))
+    ended = await _run("revoke", ada.issuer, "--config", str(config))
+
+    (session,) = json.loads(listed.output)
+    assert (None, None, None) == (session["device"], session["ip"], session["created_at"])
+    assert 0 == ended.exit_code
+    await _becomes(around, cookie, 401)
+
+
+async def test_a_store_that_is_away(tmp_path: Path) -> None:
+    """Exit status 3: nothing is known, and nothing was ended."""
+    async with world(tmp_path) as around:
+        around.store.kill()
+        for words in (("list",), ("revoke",)):
+            answer = await _gateway(around, *words, _somebody(7).issuer)
+            assert (3, True) == (answer.exit_code, "not reached" in answer.stderr)
+
+
+async def test_wrong_usage(around: World) -> None:
+    """Exit status 2."""
+    assert 2 == (await _gateway(around, "list")).exit_code
+    assert 2 == (await _gateway(around, "revoke", "x", "--forever")).exit_code
