@@ -64,6 +64,13 @@ class BadHost(Refusal):
 class AmbiguousCredentials(Refusal):
     """Two credentials of one kind: whoever picks one of them picks for an attacker."""
 
+    clears: tuple[str, ...] = ()
+    """Set-Cookie values that rid a browser of cookies that others have set in our name."""
+
+    def __init__(self, reason: str = "", *, is_cookie: bool = False) -> None:
+        super().__init__(reason)
+        self.is_cookie = is_cookie
+
 
 class ConflictingCredentials(Refusal):
     """Two credentials that are both good, of different people or programs."""

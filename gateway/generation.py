@@ -205,7 +205,7 @@ async def _pages(
     attempts: AttemptPages,
 ) -> AsyncIterator[PagesServer]:
     prefix, public_url = settings.server.prefix, settings.server.public_url
-    cookie = Cookie(settings.session.cookie, secure=_is_https(settings))
+    cookie = _cookie(settings)
     routes = SessionPages(sessions, cookie, attempts, public_url, time.time).routes(prefix)
     routes += attempts.routes(prefix)
     routes += OwnSessionsPages(sessions, cookie, public_url, time.time).routes(prefix)
@@ -237,8 +237,9 @@ def _attempts(
     )
 
 
-def _is_https(settings: Settings) -> bool:
-    return settings.server.public_url.startswith("https:")
+def _cookie(settings: Settings) -> Cookie:
+    is_https = settings.server.public_url.startswith("https:")
+    return Cookie(settings.session.cookie, secure=is_https)
 
 
 # --- the journey -------------------------------------------------------------------------------
@@ -280,6 +281,7 @@ def _pipeline(
         public_origin=server.public_url,
         client_ip=ClientIp(server.client_ip),
         trusted_proxies=server.trusted_proxies,
+        cookie=_cookie(settings),
         login=compiled.login_page(settings),
     )
 

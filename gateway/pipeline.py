@@ -24,6 +24,7 @@ from gateway.client_ip import (
 )
 from gateway.destination import Destinations
 from gateway.errors import (
+    AmbiguousCredentials,
     NoRoute,
     RateLimited,
     Refusal,
@@ -46,6 +47,7 @@ from gateway.messages import (
 )
 from gateway.ports import Limiter
 from gateway.proxy.headers import RequestFields
+from gateway.sessions.cookie import Cookie
 
 Admit = Callable[[RequestHead, Journey], Awaitable[Outbound | Reply]]
 """What goes upstream, or an answer where the decision itself is all that was asked for."""
@@ -63,6 +65,7 @@ class Pipeline:
     public_origin: str
     client_ip: ClientIp
     trusted_proxies: tuple[IPNetwork, ...]
+    cookie: Cookie
     login: LoginPage | None = None
     """None where there is no login page: whoever is nobody is answered 401."""
     _public_scheme: str = field(init=False)
@@ -93,6 +96,9 @@ class Pipeline:
         try:
             identity = await self._somebody(head, route, client, journey)
         except Refusal as refusal:
+            if isinstance(refusal, AmbiguousCredentials) and refusal.is_cookie:
+                path = head.target.partition("?")[0]
+                refusal.clears = self.cookie.clear_strangers(host, path)
             if self.login is None:
                 raise
             instead = self.login.instead_of(refusal, head, route, target, is_check=is_check)

@@ -6,6 +6,7 @@ import orjson
 
 from gateway.errors import (
     ANSWERS,
+    AmbiguousCredentials,
     Forbidden,
     InvalidToken,
     RateLimited,
@@ -56,6 +57,8 @@ def _fields(refusal: Refusal, status: int) -> tuple[tuple[str, str], ...]:
     match refusal:
         case RateLimited(state=state):
             fields += rate_limit_fields(state)
+        case AmbiguousCredentials(clears=clears):
+            fields += tuple(("Set-Cookie", value) for value in clears)
         case Unavailable(retry_after_s=seconds):
             fields += (("Retry-After", str(ceil(seconds))),)  # RFC 9110 section 10.2.3
         case SignInFirst(location=location):

@@ -159,7 +159,7 @@ def _session_cookie(fields: list[str], name: str) -> tuple[Credential, ...]:
         return ()
     values = {value.strip(_OWS) for value in found}
     if len(values) > 1:
-        raise AmbiguousCredentials("several session cookies")
+        raise AmbiguousCredentials("several session cookies", is_cookie=True)
     return _session(values.pop())
 
 

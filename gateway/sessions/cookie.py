@@ -1,6 +1,8 @@
 """The session cookie, as a Set-Cookie value (RFC 6265)."""
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """RFC 9110 section 5.6.2, which RFC 6265 section 4.1.1 asks of a name."""
@@ -10,6 +12,16 @@ OCTETS = re.compile(r"[!#-+\--:<-\[\]-~]*")
 
 SECURE_PREFIXES = ("__host-", "__secure-")
 """Browsers drop a cookie of such a name unless it is Secure (RFC 6265bis section 4.1.3)."""
+
+
+_PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._~%!$&'()*+,=:@-]*")
+"""Of a URL, as browsers send it (RFC 3986 section 3.3): nothing that would end an attribute."""
+
+_NAMES = re.compile(r"(?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*")
+"""A host's name; the last label of an address begins with a digit, or has a colon in it."""
+
+_MAX_STRANGERS = 32
+"""Lines of an answer: some 3 KiB, which proxies in front still take."""
 
 
 class Cookie:
@@ -42,3 +54,48 @@ class Cookie:
     def clear(self) -> str:
         """Forget the cookie."""
         return self.set("", 0)
+
+    def clear_strangers(self, host: str, path: str) -> tuple[str, ...]:
+        """
+        Forget all cookies of our name that came to ``path`` on ``host``, but for our own.
+
+        A sibling host, or a script, has set them for a domain or a path of their choice. Which one
+        it was browsers do not say; but they send a cookie only to paths below its own, on hosts
+        below its domain (RFC 6265 section 5.4), so it is one of these. Ours has no Domain and the
+        path ``/``. The likeliest come first; more than a few dozen are not tried.
+        """
+        if self.name.lower().startswith("__host-"):
+            return ()  # there is no other
+        places = (
+            (domain, below)
+            for below in _paths_above(path)
+            for domain in ("", *_domains_above(host))
+            if domain or below != "/"
+        )
+        return tuple(
+            self.set("", 0).replace("; Path=/", f"; Path={below}", 1)
+            + (f"; Domain={domain}" if domain else "")
+            for domain, below in islice(places, _MAX_STRANGERS)
+        )
+
+
+def _paths_above(path: str) -> Iterator[str]:
+    """All that match ``path``, with and without a slash at the end, the shortest first."""
+    yield "/"
+    if not _PLAIN_PATH.fullmatch(path):
+        return
+    for at, character in enumerate(path):
+        if character == "/" and at:
+            yield path[:at]
+            yield path[: at + 1]
+    if not path.endswith("/"):
+        yield path
+
+
+def _domains_above(host: str) -> Iterator[str]:
+    """``host`` and what it belongs to; an address belongs to nothing, and no site to a TLD."""
+    if not _NAMES.fullmatch(host):
+        return
+    yield host
+    while "." in (host := host.partition(".")[2]):
+        yield host

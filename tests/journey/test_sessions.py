@@ -12,7 +12,7 @@ import redis
 from gateway.identity.minting import Signer, signer
 from gateway.sessions.listing import parse
 from gateway.sessions.seal import SealBroken, Sealer, key_name
-from tests.fakes.http import Answer, fetch
+from tests.fakes.http import Answer, connected, fetch
 from tests.fakes.tokens import ALICE, BOB
 from tests.fakes.world import SESSION_KEY, World, world
 
@@ -398,3 +398,83 @@ async def test_odd_cookies_sign_in_nobody(around: World, cookie: str, statuses: 
     if statuses == {401}:
         new = await around.sign_in(_somebody(20), 900, field)
         assert 200 == await _status(around, new)
+
+
+# --- cookies that others have set in our name ---------------------------------------------------
+
+
+class Browser:
+    """A cookie jar that follows RFC 6265 as far as it matters here: domains, paths, expiry."""
+
+    def __init__(self, around: World, host: str) -> None:
+        self._around = around
+        self._host = host
+        self.jar: dict[tuple[str, bool, str], str] = {}
+        """By domain, whether it is for this host alone, and path."""
+
+    def take(self, set_cookie: str) -> None:
+        pair, *attributes = set_cookie.split("; ")
+        given = dict(attribute.partition("=")[::2] for attribute in attributes)
+        domain = given.get("Domain", "")
+        key = domain or self._host, not domain, given.get("Path", "/")
+        value = pair.partition("=")[2]
+        if given.get("Max-Age") == "0":
+            self.jar.pop(key, None)
+        else:
+            self.jar[key] = value
+
+    async def ask(self, method: str, path: str, *fields: str) -> Answer:
+        sent = [f"session={value}" for key, value in self.jar.items() if self._matches(key, path)]
+        cookies = [f"Cookie: {'; '.join(sent)}"] if sent else []
+        request = f"{method} {path} HTTP/1.1", f"Host: {self._host}", *cookies, *fields
+        async with connected(self._around.port) as client:
+            await client.send("\r\n".join([*request, "", ""]).encode())
+            answer = await client.answer(method)
+        for value in answer.values("Set-Cookie"):
+            self.take(value)
+        return answer
+
+    def _matches(self, key: tuple[str, bool, str], path: str) -> bool:
+        domain, is_host_only, below = key
+        is_ours = self._host == domain or (not is_host_only and self._host.endswith(f".{domain}"))
+        folder = below if below.endswith("/") else below + "/"
+        return is_ours and (path == below or path.startswith(folder))
+
+
+@pytest.mark.parametrize(
+    "tossed",
+    [
+        pytest.param("Path=/; Domain=example.com", id="by-a-sibling-host"),
+        pytest.param("Path=/private; Domain=example.com", id="for-a-path-only"),
+        pytest.param("Path=/private/; Domain=app.example.com", id="for-all-below-a-path"),
+        pytest.param("Path=/private", id="by-a-script-of-the-host"),
+    ],
+)
+async def test_a_browser_gets_rid_of_a_tossed_cookie(around: World, tossed: str) -> None:
+    """The first request is refused, whoever the cookie is of; the next is the person's again."""
+    evil = _secret(await around.sign_in(BOB))
+    browser = Browser(around, "app.example.com")
+    answer = await browser.ask("POST", "/_gateway/session", around.bearer())
+    assert (201, 1) == (answer.status, len(browser.jar))
+    own = dict(browser.jar)
+    browser.take(f"session={evil}; {tossed}")
+
+    refused = await browser.ask("GET", "/private/x")
+    assert (400, "ambiguous_credentials") == (refused.status, refused.code)
+
+    assert own == browser.jar
+    assert 200 == (await browser.ask("GET", "/private/x")).status
+    assert [ALICE.issuer] == around.app.seen[-1].values("X-User-Issuer")
+
+
+async def test_a_browser_that_has_only_tossed_cookies_can_sign_in(around: World) -> None:
+    """Even where there are two, and none of them is its own."""
+    browser = Browser(around, "app.example.com")
+    browser.take("session=" + "a" * 43 + "; Path=/; Domain=example.com")
+    browser.take("session=" + "b" * 43 + "; Path=/_gateway; Domain=app.example.com")
+    assert 400 == (await browser.ask("POST", "/_gateway/session", around.bearer())).status
+
+    answer = await browser.ask("POST", "/_gateway/session", around.bearer())
+
+    assert (201, 1) == (answer.status, len(browser.jar))
+    assert 200 == (await browser.ask("GET", "/private/x")).status

@@ -13,6 +13,7 @@ from gateway.authorisation import Authorisation
 from gateway.client_ip import ClientIp
 from gateway.destination import Destinations
 from gateway.errors import (
+    AmbiguousCredentials,
     BadHost,
     BadTarget,
     CrossSite,
@@ -47,9 +48,11 @@ from gateway.messages import (
 from gateway.pages.routes import page_routes
 from gateway.pipeline import Pipeline
 from gateway.ports import RoleStore
+from gateway.problems import problem
 from gateway.proxy.headers import IdentityNames, RequestFields
 from gateway.return_to import ReturnTo
 from gateway.routing import RouteTable
+from gateway.sessions.cookie import Cookie
 from tests.fakes.heads import request_head
 from tests.fakes.ports import (
     ISSUER,
@@ -118,6 +121,7 @@ def house(
         public_origin=f"https://{HOST}",
         client_ip=client_ip,
         trusted_proxies=OURS if trusts_proxies else (),
+        cookie=Cookie("__Secure-session", secure=True),
     )
     return House(pipeline, diary)
 
@@ -805,3 +809,27 @@ async def test_a_page_of_another_site_learns_nothing_of_rights() -> None:
     """What it may not send at all is refused as such, whoever it would be sent for."""
     asked = request_head(SESSION, ("Origin", "https://evil.example"), method="POST")
     assert "CrossSite" == await outcome(asked, house(ADMINS).pipeline)
+
+
+# --- cookies that others have set in our name ---------------------------------------------------
+
+
+async def test_two_cookies_are_refused_and_the_strangers_are_cleared() -> None:
+    """So that a browser gets out of it: its next request carries our own cookie alone."""
+    cookies = ("Cookie", f"{COOKIE}=good; {COOKIE}=evil")
+    with pytest.raises(AmbiguousCredentials) as refused:
+        await house().pipeline.admit(request_head(cookies, target="/a?b=/c"), Journey())
+
+    _, reply = problem(refused.value, "id")
+    cleared = [value for name, value in reply.fields if name == "Set-Cookie"]
+    assert list(Cookie("__Secure-session", secure=True).clear_strangers(HOST, "/a")) == cleared
+    assert cleared
+
+
+async def test_two_tokens_clear_no_cookie() -> None:
+    """Browsers do not send them on their own."""
+    tokens = [("Authorization", "Bearer a"), ("Authorization", "Bearer b")]
+    with pytest.raises(AmbiguousCredentials) as refused:
+        await house().pipeline.admit(request_head(*tokens), Journey())
+
+    assert () == refused.value.clears

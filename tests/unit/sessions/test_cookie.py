@@ -79,3 +79,70 @@ def test_others_read_what_was_written(name: str, value: str, max_age_s: int) -> 
     )
     assert morsel["secure"]
     assert morsel["httponly"]
+
+
+# --- cookies that others have set in our name ---------------------------------------------------
+
+
+def cleared(host: str, path: str, name: str = "session") -> set[tuple[str, str]]:
+    """Domain, empty for none, and path of what is forgotten."""
+    found = set()
+    for value in Cookie(name, secure=False).clear_strangers(host, path):
+        (morsel,) = SimpleCookie(value).values()
+        assert (name, "", "0") == (morsel.key, morsel.value, morsel["max-age"])
+        found.add((morsel["domain"], morsel["path"]))
+    return found
+
+
+def test_all_cookies_of_our_name_that_came_are_cleared_but_for_our_own() -> None:
+    """Whichever domain and path they were set for; ours has no domain and the path /."""
+    assert {
+        (domain, path)
+        for domain in ("", "a.b.example", "b.example")
+        for path in ("/", "/x", "/x/", "/x/y")
+    } - {("", "/")} == cleared("a.b.example", "/x/y")
+
+
+@pytest.mark.parametrize(
+    ("host", "domains"),
+    [
+        ("localhost", {"", "localhost"}),
+        ("example.com", {"", "example.com"}),
+        ("127.0.0.1", {""}),
+        ("[::1]", {""}),
+        ("a;b", {""}),
+        ("", {""}),
+    ],
+)
+def test_domains_are_the_hosts_own(host: str, domains: set[str]) -> None:
+    """An address belongs to no other name, and nobody owns a whole TLD."""
+    assert domains == {domain for domain, _ in cleared(host, "/x")}
+
+
+@pytest.mark.parametrize("path", ["*", "http://a/b", "/a;Domain=evil", "/a b", "/\u00e9", "/\r\n"])
+def test_a_path_that_would_end_an_attribute_is_not_written(path: str) -> None:
+    """What came as a target is the client's own writing."""
+    assert {"/"} == {below for _, below in cleared("a.example", path)}
+
+
+def test_a_name_that_others_cannot_set_has_no_strangers() -> None:
+    """Browsers keep ``__Host-`` for the host."""
+    assert () == Cookie("__Host-session", secure=True).clear_strangers("a.example", "/x")
+
+
+labels = st.text("ab", min_size=1, max_size=2)
+
+
+@patient
+@given(st.lists(labels, max_size=12), st.lists(labels, max_size=40), st.booleans())
+def test_an_answer_stays_short(names: list[str], segments: list[str], ends_in_slash: bool) -> None:
+    """However deep host and path are, and what is likeliest is among it."""
+    path = "/" + "/".join(segments) + ("/" if segments and ends_in_slash else "")
+    host = ".".join([*names, "b", "example"])
+    lines = Cookie("session", secure=True).clear_strangers(host, path)
+
+    assert len(lines) <= 32
+    assert ("b.example", "/") in cleared(host, path) or len(names) > 12
+    for value in lines:
+        assert value.startswith("session=; Max-Age=0; Path=/")
+        assert "; Secure" in value
