@@ -113,7 +113,7 @@ async def opened(settings: Settings, process: Process) -> AsyncIterator[Generati
         stack.push_async_callback(limiter.aclose)
         attempts = _attempts(settings, process, limiter, keys)
         pages = await stack.enter_async_context(
-            _pages(settings, sessions, process, directory, attempts)
+            _pages(settings, sessions, process, directory, attempts, revocations)
         )
         upstreams = wiring.upstreams(settings, process.shared)
         upstreams[PAGES] = wiring.pages(PAGES, pages.connect, process.shared)
@@ -203,10 +203,13 @@ async def _pages(
     process: Process,
     directory: CachedDirectory,
     attempts: AttemptPages,
+    revocations: Revocations,
 ) -> AsyncIterator[PagesServer]:
     prefix, public_url = settings.server.prefix, settings.server.public_url
     cookie = _cookie(settings)
-    routes = SessionPages(sessions, cookie, attempts, public_url, time.time).routes(prefix)
+    routes = SessionPages(sessions, cookie, attempts, public_url, time.time, revocations).routes(
+        prefix
+    )
     routes += attempts.routes(prefix)
     routes += OwnSessionsPages(sessions, cookie, public_url, time.time).routes(prefix)
     if process.magic.development is not None:

@@ -19,8 +19,10 @@ from gateway.commands.common import (
 )
 from gateway.config.schema import Settings
 from gateway.ports import Store
+from gateway.revocation import KEPT_BEYOND_S
 from gateway.sessions.listing import Listed
 from gateway.sessions.redis import RedisSessions
+from gateway.sessions.revocations import StoreRevocations
 from gateway.sessions.seal import SERVER_KEY_BYTES, Sealer
 from gateway.store.bus import StoreBus
 from gateway.times import rfc3339
@@ -58,19 +60,22 @@ def list_(issuer: str, path: Path, *, as_json: bool) -> None:
 @json_option
 def revoke(issuer: str, session_id: str | None, path: Path, *, as_json: bool) -> None:
     """
-    End the sessions of ISSUER (did:ethr:0x…) on all gateways, tunnels included.
+    Make void all that ISSUER (did:ethr:0x…) has proven: sessions, tokens and tunnels, everywhere.
 
-    Exit status 1: there was none to end.
+    Exit status 1: with --id, there is no such session.
     """
-    ended = run(_revoked(settings_in(path), issuer, session_id))
+    settings = settings_in(path)
+    if session_id is None:
+        epoch_ms, ended = run(_revoked(settings, issuer))
+        said: dict[str, object] = {"revoked_at": rfc3339(epoch_ms)}
+    else:
+        said, ended = {}, run(_ended(settings, issuer, session_id))
     if as_json:
-        print_json({"issuer": issuer, "ended": ended})
-    elif ended:
-        click.echo(f"{ended} ended")
-    if not ended:
-        fail(
-            f"{issuer} has no such session" if session_id else f"{issuer} has no sessions", EXIT_NO
-        )
+        print_json({"issuer": issuer, **said, "sessions_ended": ended})
+    elif said or ended:
+        click.echo(f"{issuer}: {ended} sessions ended")
+    if not said and not ended:
+        fail(f"{issuer} has no such session", EXIT_NO)
 
 
 async def _listed(settings: Settings, issuer: str) -> list[Listed]:
@@ -78,11 +83,18 @@ async def _listed(settings: Settings, issuer: str) -> list[Listed]:
         return await _sessions(settings, store).listed(issuer)
 
 
-async def _revoked(settings: Settings, issuer: str, session_id: str | None) -> int:
+async def _revoked(settings: Settings, issuer: str) -> tuple[int, int]:
+    """The epoch, and how many sessions were ended."""
+    async with store_of(settings) as store:
+        kept_s = settings.identity.max_token_lifetime_s + KEPT_BEYOND_S
+        revocations = StoreRevocations(store, StoreBus(store), kept_s=kept_s)
+        epoch_ms = await revocations.revoke(issuer)
+        return epoch_ms, await _sessions(settings, store).end_all(issuer)
+
+
+async def _ended(settings: Settings, issuer: str, session_id: str) -> int:
     async with store_of(settings) as store:
         of_all = _sessions(settings, store)
-        if session_id is None:
-            return await of_all.end_all(issuer)
         chosen = [found for found in await of_all.listed(issuer) if found.id == session_id]
         for session in chosen:
             await of_all.end(session.session_key, issuer)

@@ -17,7 +17,7 @@ from gateway.errors import (
 from gateway.messages import AuthMethod, Identity
 from gateway.pages.attempt import AttemptPages
 from gateway.pages.caller import address, caller, replaced
-from gateway.ports import Clock, Sessions
+from gateway.ports import Clock, Revocations, Sessions
 from gateway.sessions.cookie import Cookie
 from gateway.sessions.device import device_name
 from gateway.sessions.listing import Browser
@@ -34,8 +34,10 @@ class SessionPages:
         attempts: AttemptPages,
         public_origin: str,
         clock: Clock,
+        revocations: Revocations,
     ) -> None:
         self._sessions = sessions
+        self._revocations = revocations
         self._attempts = attempts
         self._cookie = cookie
         self._public_origin = public_origin
@@ -82,7 +84,8 @@ class SessionPages:
 
         A page of another site cannot have the cookie cleared either, and a token beside the cookie
         is refused: the token would be looked at, and the session would live on. With
-        ``?everywhere=true`` all sessions of the person end.
+        ``?everywhere=true`` all that the person has proven is void, on all gateways; for that it
+        must be known who they are.
         """
         refuse_foreign_page(request.headers, self._public_origin)
         is_everywhere = _flag(request, "everywhere")
@@ -91,12 +94,15 @@ class SessionPages:
             raise AmbiguousCredentials("signing out is for cookies")
         if identity is not None and identity.session_key is not None:
             issuer = identity.user.issuer
-            await self._sessions.end(identity.session_key, issuer)
             if is_everywhere:
+                await self._revocations.revoke(issuer)  # which decides; the rest tidies up
                 await self._sessions.end_all(issuer)
+            await self._sessions.end(identity.session_key, issuer)
         response = web.Response(status=204)
         if request.headers.get("Sec-Fetch-Mode") == "navigate":  # a form: people want to see a page
             response = web.Response(status=303, headers={"Location": "login"})
+        elif is_everywhere and identity is None:
+            raise Unauthenticated("nobody to sign out everywhere")
         response.headers.add("Set-Cookie", self._cookie.clear())
         return response
 

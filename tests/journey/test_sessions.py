@@ -161,8 +161,9 @@ async def test_a_page_of_another_site_ends_nothing(around: World, fields: list[s
     ],
 )
 async def test_signing_out_everywhere(around: World, method: str, path: str) -> None:
-    """All sessions of this person end, and nobody else's."""
+    """All sessions of this person end, their tokens are void, and nobody else is signed out."""
     ada = _somebody(9)
+    bearer = around.bearer(ada)
     cookies = [await around.sign_in(ada) for _ in range(3)]
     other = await around.sign_in(_somebody(10))
 
@@ -172,7 +173,23 @@ async def test_signing_out_everywhere(around: World, method: str, path: str) -> 
     assert "Max-Age=0" in answer.value("Set-Cookie")
     assert [401] * 3 == [await _status(around, cookie) for cookie in cookies]
     assert 200 == await _status(around, other)
-    assert [] == await _listed(around, around.bearer(ada))
+    assert 401 == (await around.get("/private", bearer)).status
+    async with asyncio.timeout(10):  # what is proven in this very second is void too
+        while (again := await around.get("/_gateway/sessions", around.bearer(ada))).status != 200:
+            await asyncio.sleep(0.05)
+    assert [] == again.json()["sessions"]
+
+
+async def test_nobody_is_told_to_be_signed_out_everywhere_who_is_not(around: World) -> None:
+    """Whose sessions to end is not known without one; to be signed out here it need not be."""
+    dead = "Cookie: session=" + "a" * 43
+    path = "/_gateway/logout"
+
+    everywhere = await fetch(around.port, "POST", path + "?everywhere=true", dead, OURS)
+    here = await fetch(around.port, "POST", path, dead, OURS)
+
+    assert (401, "unauthenticated") == (everywhere.status, everywhere.code)
+    assert 204 == here.status
 
 
 async def test_signing_out_here_leaves_the_others(around: World) -> None:

@@ -62,18 +62,28 @@ async def test_the_operator_sees_where_somebody_is_signed_in(around: World) -> N
 
 
 async def test_the_operator_ends_all_sessions_of_somebody(around: World) -> None:
-    """The gateway obeys at once, and nobody else is signed out."""
+    """The gateway obeys at once, tokens are void too, and nobody else is signed out."""
     ada = _somebody(2)
+    bearer = around.bearer(ada)
     cookies = [await around.sign_in(ada) for _ in range(2)]
     other = await around.sign_in(_somebody(3))
     assert [200, 200] == [await _status(around, cookie) for cookie in cookies]
 
     ended = await _gateway(around, "revoke", ada.issuer, "--json")
 
-    assert (0, 2) == (ended.exit_code, json.loads(ended.output)["ended"])
+    said = json.loads(ended.output)
+    assert (0, ada.issuer, 2) == (ended.exit_code, said["issuer"], said["sessions_ended"])
+    assert said["revoked_at"].endswith("Z")
     for cookie in cookies:
         await _becomes(around, cookie, 401)
+    await _becomes(around, bearer, 401)
     assert 200 == await _status(around, other)
+
+
+async def test_what_nobody_has_heard_of_can_be_revoked(around: World) -> None:
+    """There may be tokens."""
+    ended = await _gateway(around, "revoke", _somebody(8).issuer)
+    assert (0, f"{_somebody(8).issuer}: 0 sessions ended\n") == (ended.exit_code, ended.output)
 
 
 async def test_the_operator_ends_one_session(around: World) -> None:
@@ -85,7 +95,7 @@ async def test_the_operator_ends_one_session(around: World) -> None:
 
     ended = await _gateway(around, "revoke", ada.issuer, "--id", session["id"])
 
-    assert (0, "1 ended\n") == (ended.exit_code, ended.output)
+    assert (0, f"{ada.issuer}: 1 sessions ended\n") == (ended.exit_code, ended.output)
     await _becomes(around, first, 401)
     assert 200 == await _status(around, second)
 
