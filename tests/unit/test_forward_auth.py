@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import BadOriginal
 from gateway.forward_auth import allowed, original
+from gateway.messages import Caller, RequestHead
 from tests.fakes.heads import request_head
 
 PLACE = "/_gateway/verify"
@@ -104,6 +105,18 @@ def test_what_belongs_to_the_client_stays() -> None:
         asked.memo,
     )
     assert kept == tuple(field for field in asked.headers.items() if field in kept)
+
+
+def test_nothing_else_is_known_of_a_request() -> None:
+    """
+    What is of the connection is the proxy's, not the client's: whatever is added here, such as a
+    certificate, must not prove the proxy to be whoever it asks about.
+    """
+    assert {
+        *("method", "target", "version", "headers", "raw_fields"),
+        *("peer", "request_id", "memo", "upgrade"),
+    } == set(RequestHead._fields)
+    assert {"address", "text", "limit_key", "scheme"} == set(Caller._fields)
 
 
 @pytest.mark.parametrize(

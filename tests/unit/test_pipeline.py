@@ -7,6 +7,8 @@ from ipaddress import ip_network
 from typing import NamedTuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.authentication import Authentication
 from gateway.authorisation import Authorisation
@@ -658,6 +660,7 @@ async def verdict(head: RequestHead) -> str:
     return dict(reply.fields)["X-User-Email"] or "nobody"
 
 
+_PIECES = ("..", ".", ";", "%2e", "%2F", "%5c", "%00", "%252e", "\\", "#", "?", "*", "@", " ", "é")
 SOCKET = ("Sec-WebSocket-Key", "x")
 ALICE = "alice@example.com"
 
@@ -703,6 +706,27 @@ ALICE = "alice@example.com"
 async def test_a_check_is_decided_like_the_request(head: RequestHead, expected: str) -> None:
     """By its own method, target, Host and credentials, and never by those of the check."""
     assert expected == await verdict(head)
+
+
+@given(
+    st.lists(st.sampled_from(["/", "public", "private", "optional", "asked", *_PIECES])).map(
+        "".join
+    ),
+    st.sampled_from(["GET", "POST", "OPTIONS", "TRACE"]),
+    st.lists(
+        st.sampled_from([BEARER, SESSION, SOCKET, ("Origin", f"https://{HOST}")]), unique=True
+    ),
+)
+async def test_no_check_lets_through_what_is_refused(
+    target: str, method: str, fields: list[tuple[str, str]]
+) -> None:
+    """Nor the other way round: whatever is asked about, both ways end alike."""
+    routes = (*PAGES, WITH_SOCKETS, OPTIONAL, PUBLIC, KEEPING, replace(ASKED_ABOUT, upstream="app"))
+    upgrade = "websocket" if SOCKET in fields else ""
+    head = request_head(*fields, target=target, method=method)._replace(upgrade=upgrade)
+    expected = await outcome(head, house(*routes).pipeline)
+    found = await verdict(check(*fields, uri=target, method=method))
+    assert found == {"did-token": ALICE, "session": ALICE}.get(expected, expected)
 
 
 @pytest.mark.parametrize(
