@@ -24,6 +24,7 @@ from gateway.config.schema import Settings
 from gateway.errors import GatewayError, NotReached, StartError, StoreUnavailable
 from gateway.generation import Generation, Magic, Process
 from gateway.identity.development import DEVELOPMENT_AUDIENCE, DevelopmentMagic
+from gateway.identity.farewells import Farewells
 from gateway.identity.magic import MAGIC_API_URL, MagicApi, SignatureChecker, require_coincurve
 from gateway.invalidation import Subject
 from gateway.ports import Bus, Store
@@ -40,6 +41,7 @@ from gateway.proxy.tunnels import Truth, Tunnels
 from gateway.ratelimit.local import LocalLimiter
 from gateway.sessions import redis as sessions
 from gateway.sessions import revocations
+from gateway.sessions.revoking import Revoked
 from gateway.store.bus import StoreBus
 from gateway.telemetry import snapshot
 from gateway.telemetry.access_log import AccessLog
@@ -167,6 +169,10 @@ class Gateway:
         dropped = {("access_log_dropped", ""): self._log.dropped}
         return snapshot.of(self._process.shared.tally, dropped, levels)
 
+    async def revoke(self, issuer: str) -> Revoked:
+        """See `gateway.admin.api.Deeds`."""
+        return await self._current.revoker.revoke(issuer)
+
     async def drain(self) -> None:
         """Stop accepting, and let what is under way finish in time; see `DataPlane.drain`."""
         times = self._current.settings.server.timeouts
@@ -203,7 +209,10 @@ async def running(
         shared = Shared(loop, deadlines, Outbox(loop), Tally(), Resolver(loop))
         tunnels = Tunnels(loop, time.time, shared.tally)
         bus = StoreBus(store, shared.tally.add)
-        process = Process(shared, store, magic, LocalLimiter(), given.made_up_key, tunnels, bus)
+        farewells = await stack.enter_async_context(_farewells(settings, shared.tally))
+        process = Process(
+            shared, store, magic, LocalLimiter(), given.made_up_key, tunnels, bus, farewells
+        )
         await stack.enter_async_context(_looking_after(tunnels, store, bus))
         log = await stack.enter_async_context(_access_log(log_fd, shared.tally))
         gateway = await _first(settings, process, log)
@@ -211,7 +220,7 @@ async def running(
         listening: list[socket.socket] = []
         stack.callback(close_all, listening)
         stack.push_async_callback(gateway.aclose)
-        private = listener.listening(settings.admin, gateway)
+        private = listener.listening(settings.admin, gateway, gateway)
         gateway.admin_port = await stack.enter_async_context(private)
         stack.push_async_callback(gateway.drain)  # while it still says that it is not ready
         listening += bind_all(settings) if given.sockets is None else given.sockets
@@ -279,6 +288,22 @@ async def _magic(settings: Settings, given: Given) -> AsyncIterator[Magic]:
     async with _api(settings) as api:
         client_id = settings.magic.client_id or given.client_id or await _ask_client_id(api)
         yield Magic(api, SignatureChecker(key, client_id), client_id, None)
+
+
+@asynccontextmanager
+async def _farewells(settings: Settings, tally: Tally) -> AsyncIterator[Farewells | None]:
+    """
+    Who signs people out at Magic; None in development mode.
+
+    By a client of its own: that Magic cannot be told of an end must not keep anybody from coming.
+    """
+    if settings.magic.mode == "development":
+        yield None
+        return
+    async with _api(settings) as api:
+        farewells = Farewells(api.log_out, tally.add)
+        yield farewells
+        await farewells.aclose()
 
 
 async def client_id(settings: Settings) -> str | None:

@@ -6,7 +6,7 @@ the last exchange on it is done. What outlives a config is in `Process`.
 """
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +25,7 @@ from gateway.destination import Destinations
 from gateway.identity.development import DevelopmentMagic
 from gateway.identity.did_token import Rules
 from gateway.identity.directory import CachedDirectory, Source
+from gateway.identity.farewells import Farewells
 from gateway.identity.magic import SignatureChecker
 from gateway.identity.role_store import StoredRoles
 from gateway.identity.verifier import DidTokenVerifier
@@ -51,6 +52,7 @@ from gateway.sessions.cache import FRESH_S, SessionCache
 from gateway.sessions.cookie import Cookie
 from gateway.sessions.redis import RedisSessions
 from gateway.sessions.revocations import StoreRevocations
+from gateway.sessions.revoking import Revoker
 from gateway.sessions.seal import Sealer
 from gateway.sessions.use import STEPS
 
@@ -78,6 +80,8 @@ class Process(NamedTuple):
     """Seals where the config names no key: development mode."""
     tunnels: Tunnels
     bus: Bus
+    farewells: Farewells | None
+    """None where there is no Magic to say goodbye to."""
 
 
 class Generation(NamedTuple):
@@ -88,6 +92,7 @@ class Generation(NamedTuple):
     bounds: Bounds
     sweep_s: float
     """How often deadlines are looked at."""
+    revoker: Revoker
 
 
 @asynccontextmanager
@@ -125,7 +130,8 @@ async def opened(settings: Settings, process: Process) -> AsyncIterator[Generati
         authentication = await ways.authentication(settings, around, stack)
         pipeline = _pipeline(settings, limiter, authentication, authorisation)
         site = _site(settings, upstreams, pipeline)
-        yield Generation(settings, site, _bounds(settings), _sweep_s(settings))
+        revoker = Revoker(revocations, sessions, _farewell(settings, process))
+        yield Generation(settings, site, _bounds(settings), _sweep_s(settings), revoker)
 
 
 # --- who asks ----------------------------------------------------------------------------------
@@ -161,6 +167,13 @@ def _sessions(
     )
     sessions.on_end = process.tunnels.end_session
     return sessions
+
+
+def _farewell(settings: Settings, process: Process) -> Callable[[str], object]:
+    """Told who signs out."""
+    if process.farewells is None or not settings.session.logout_magic:
+        return lambda _issuer: None
+    return process.farewells.say
 
 
 def _cache(settings: Settings) -> SessionCache:
@@ -207,9 +220,9 @@ async def _pages(
 ) -> AsyncIterator[PagesServer]:
     prefix, public_url = settings.server.prefix, settings.server.public_url
     cookie = _cookie(settings)
-    routes = SessionPages(sessions, cookie, attempts, public_url, time.time, revocations).routes(
-        prefix
-    )
+    farewell = _farewell(settings, process)
+    own = SessionPages(sessions, cookie, attempts, public_url, time.time, revocations, farewell)
+    routes = own.routes(prefix)
     routes += attempts.routes(prefix)
     routes += OwnSessionsPages(sessions, cookie, public_url, time.time).routes(prefix)
     if process.magic.development is not None:

@@ -31,10 +31,11 @@ from gateway.config.schema import Settings
 from gateway.config.source import ConfigFile
 from gateway.config.source import Snapshot as ConfigSnapshot
 from gateway.cores import cores
-from gateway.errors import NotReached, StartError
+from gateway.errors import NotReached, StartError, StoreUnavailable
 from gateway.proxy import listen
 from gateway.reload import reloading
 from gateway.serve import Stop, announce_places
+from gateway.sessions.revoking import Revoked
 from gateway.telemetry import snapshot
 from gateway.telemetry.snapshot import Snapshot
 from gateway.telemetry.tally import Tally
@@ -273,6 +274,24 @@ class Supervisor:
         stores = {state.store for state in states}
         return State(is_ready, status, "ok" if "ok" in stores else "unavailable")
 
+    async def revoke(self, issuer: str) -> Revoked:
+        """
+        See `gateway.admin.api.Deeds`; any worker can do it, and the others hear of it.
+
+        One that ended, or does not answer, may have done it: twice does no harm.
+        """
+        for worker in self._workers:
+            try:
+                answer = await worker.ask("revoke", _ANSWER_S, issuer=issuer)
+            except PeerGone:
+                continue
+            if "wrong" in answer:
+                raise ValueError(answer["wrong"])
+            if "failed" in answer:
+                raise StoreUnavailable(answer["failed"])
+            return Revoked(**answer)
+        raise StoreUnavailable("no worker serves")
+
     async def snapshot(self) -> Snapshot:
         """See `gateway.admin.app.Source`."""
         await asyncio.gather(*map(_refresh, self._workers))
@@ -333,7 +352,7 @@ async def supervise(settings: Settings, config: ConfigSnapshot, file: ConfigFile
             (),
         )
         supervisor = Supervisor(settings, config, orders, workers)
-        private = listener.listening(settings.admin, supervisor)
+        private = listener.listening(settings.admin, supervisor, supervisor)
         admin_port = await stack.enter_async_context(private)
         stack.push_async_callback(supervisor.drain)
         stop.then(lambda: supervisor.signal(signal.SIGKILL))

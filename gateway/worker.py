@@ -21,7 +21,7 @@ from gateway.app import Gateway, Given, running
 from gateway.channel import Channel, Message
 from gateway.config.share import share
 from gateway.config.source import Snapshot as ConfigSnapshot
-from gateway.errors import GatewayError, NotReached
+from gateway.errors import GatewayError, NotReached, StoreUnavailable
 from gateway.telemetry import logs
 
 _log = logging.getLogger("gateway")
@@ -102,6 +102,8 @@ async def _answer(message: Message, gateway: Gateway, workers: int) -> Message:
             return (await gateway.state())._asdict()
         case "snapshot":
             return (await gateway.snapshot()).to_json()
+        case "revoke":
+            return await _revoke(gateway, message["issuer"])
         case _:
             config = ConfigSnapshot(**message["config"])
             try:
@@ -113,6 +115,15 @@ async def _answer(message: Message, gateway: Gateway, workers: int) -> Message:
                 _log.exception("config not reloaded")
                 return {"failed": type(error).__name__}
             return {}
+
+
+async def _revoke(gateway: Gateway, issuer: str) -> Message:
+    try:
+        return (await gateway.revoke(issuer))._asdict()
+    except ValueError as error:
+        return {"wrong": str(error)}
+    except StoreUnavailable as error:
+        return {"failed": error.reason}
 
 
 def main() -> None:

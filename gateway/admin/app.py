@@ -7,6 +7,8 @@ from aiohttp import web
 from gateway.telemetry import metrics
 from gateway.telemetry.snapshot import Snapshot
 
+_MAX_BODY_BYTES = 4096
+
 
 class State(NamedTuple):
     """How a gateway is."""
@@ -37,7 +39,7 @@ class AdminPages:
 
     def app(self) -> web.Application:
         """The app of the private listener."""
-        app = web.Application()
+        app = web.Application(client_max_size=_MAX_BODY_BYTES)
         app.add_routes(
             [
                 web.get("/healthz", self.health),

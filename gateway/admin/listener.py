@@ -5,19 +5,25 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from gateway.admin.api import Api, Deeds
 from gateway.admin.app import AdminPages, Source
 from gateway.config.schema import AdminSettings
 from gateway.errors import StartError
 
 
 @asynccontextmanager
-async def listening(settings: AdminSettings | None, source: Source) -> AsyncIterator[int | None]:
+async def listening(
+    settings: AdminSettings | None, source: Source, deeds: Deeds
+) -> AsyncIterator[int | None]:
     """The port of the private listener, if there is to be one. Raises `StartError`."""
     if settings is None:
         yield None
         return
     host, port = settings.listen
-    runner = web.AppRunner(AdminPages(source).app(), access_log=None)
+    known_hosts = frozenset({"localhost", host, *settings.hosts})
+    app = AdminPages(source).app()
+    app.add_routes(Api(deeds, known_hosts).routes())
+    runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
         try:

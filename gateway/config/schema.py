@@ -129,10 +129,12 @@ class ServerSettings(Section):
 
 
 class AdminSettings(Section):
-    """The private listener: health and metrics."""
+    """The private listener: health, metrics and the operators' API."""
 
     listen: Listen = Address("127.0.0.1", 9090)
     """The address; it must not be reachable from outside."""
+    hosts: tuple[Host, ...] = ()
+    """Names by which its API may be asked, beside localhost and IP addresses."""
 
 
 class RedisSettings(Section):
@@ -179,6 +181,8 @@ class SessionSettings(Section):
     """Without use, a session ends after so long, or up to a tenth less; never when absent."""
     grace_s: Pause = Field(30.0, alias="grace")
     """How long sessions that were used a moment ago go on while Redis does not answer; or 0."""
+    logout_magic: Flag = True
+    """Whether who signs out here, or is revoked, is signed out at Magic too, on all devices."""
     keys: tuple[SealKey, ...] = ()
     """Random keys of 32 bytes or more; the first seals, all open. Required in live mode."""
     require_attempt: Flag = False

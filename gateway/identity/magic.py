@@ -37,6 +37,7 @@ with foreign_imports():
 MAGIC_API_URL: Final[str] = base_url
 MAX_BODY_BYTES: Final = 64 * 1024
 _OK: Final = 200
+_JSON: Final = {"Content-Type": "application/json"}
 _KEY: Final = re.compile(r"[!-~]+")
 _MAX_RETRY_AFTER_DIGITS: Final = 6
 
@@ -150,7 +151,17 @@ class MagicApi:
         answer = await self._get(f"/v1/admin/user?{query}")
         return _user(_record(answer), issuer) if answer.status == _OK else None
 
+    async def log_out(self, issuer: str) -> None:
+        """End the sessions that ``issuer`` has with Magic itself. Raises `MagicUnavailable`."""
+        body = orjson.dumps({"issuer": issuer})
+        answer = await self._ask("POST", "/v1/admin/user/logout", body)
+        if answer.status != _OK:
+            raise MagicUnavailable(f"status {answer.status}")
+
     async def _get(self, path: str) -> _Answer:
+        return await self._ask("GET", path)
+
+    async def _ask(self, method: str, path: str, body: bytes | None = None) -> _Answer:
         """A 200 or a 4xx that is about the question; everything else is `MagicUnavailable`."""
         open_for_s = self._circuit.open_for_s(self._clock())
         if open_for_s > 0:
@@ -158,7 +169,7 @@ class MagicApi:
         with self._counted():
             try:
                 async with asyncio.timeout(self._deadline_s), self._turns:
-                    answer = await self._call(path)
+                    answer = await self._call(method, path, body)
             except TimeoutError:
                 raise self._failed("no answer in time") from None
             except (ClientError, OSError, ValueError) as error:  # UnicodeError is a ValueError
@@ -166,11 +177,14 @@ class MagicApi:
         self._circuit.succeeded()
         return answer
 
-    async def _call(self, path: str) -> _Answer:
+    async def _call(self, method: str, path: str, body: bytes | None) -> _Answer:
         if self._session is None or self._session.closed:
             raise MagicUnavailable("not open")
         url = URL(self._api_url + path, encoded=True)
-        async with self._session.get(url, headers=self._fields, allow_redirects=False) as response:
+        fields = self._fields if body is None else {**self._fields, **_JSON}
+        async with self._session.request(
+            method, url, headers=fields, data=body, allow_redirects=False
+        ) as response:
             refusal = self._refusal(response)
             if refusal is not None:
                 raise refusal

@@ -1,5 +1,6 @@
 """Signing in with a DID token, asking who one is, signing out."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -35,13 +36,16 @@ class SessionPages:
         public_origin: str,
         clock: Clock,
         revocations: Revocations,
+        farewell: Callable[[str], object] = lambda _issuer: None,
     ) -> None:
+        """``farewell`` is told who signs out; it waits for nothing."""
         self._sessions = sessions
         self._revocations = revocations
         self._attempts = attempts
         self._cookie = cookie
         self._public_origin = public_origin
         self._clock = clock
+        self._farewell = farewell
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
         """The pages under ``prefix``."""
@@ -98,6 +102,7 @@ class SessionPages:
                 await self._revocations.revoke(issuer)  # which decides; the rest tidies up
                 await self._sessions.end_all(issuer)
             await self._sessions.end(identity.session_key, issuer)
+            self._farewell(issuer)
         response = web.Response(status=204)
         if request.headers.get("Sec-Fetch-Mode") == "navigate":  # a form: people want to see a page
             response = web.Response(status=303, headers={"Location": "login"})

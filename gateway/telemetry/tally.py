@@ -27,6 +27,7 @@ FIGURES = (
     Figure("bus_messages", "subject", "Messages heard of what to forget, by kind"),
     Figure("bus_subscriptions", "", "Times that hearing these messages began, or began again"),
     Figure("revocations", "", "Issuers revoked here"),
+    Figure("magic_logouts", "outcome", "Signed out at Magic too: ok, failed or dropped"),
     Figure("grace_uses", "", "Requests let in by a session known before the store went away"),
     Figure("reloads", "outcome", "Config reloads, applied or refused"),
     Figure("tokens_early", "", "New DID tokens whose iat lay ahead of our clock, as far as it may"),

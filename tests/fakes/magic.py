@@ -62,6 +62,8 @@ class FakeMagic:
         self.client_id = client_id
         self.users: dict[str, dict[str, object]] = {}
         self.calls: list[Call] = []
+        self.logouts: list[object] = []
+        """The bodies of the requests to end sessions, as far as they are JSON."""
         self.mood = Mood.WELL
         self.retry_after: str | None = "7"
         self.asked = asyncio.Event()
@@ -89,6 +91,7 @@ class FakeMagic:
         app = web.Application()
         app.router.add_get("/v1/admin/client", self._answering(self._client))
         app.router.add_get("/v1/admin/user", self._answering(self._user))
+        app.router.add_post("/v1/admin/user/logout", self._answering(self._logout))
         return app
 
     @asynccontextmanager
@@ -105,6 +108,8 @@ class FakeMagic:
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def answer(request: web.Request) -> web.StreamResponse:
             self.calls.append(Call(request.method, request.raw_path, dict(request.headers)))
+            if request.method == "POST":
+                self.logouts.append(await request.json())
             self.asked.set()
             if self.mood is Mood.HANG:
                 await self._released.wait()
@@ -122,6 +127,9 @@ class FakeMagic:
     def _user(self, request: web.Request) -> web.Response:
         user = self.users.get(request.query["issuer"])
         return _error(404) if user is None else web.json_response(user)
+
+    def _logout(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "ok", "data": {}})
 
     def _misbehaved(self, request: web.Request) -> web.Response | None:
         """The answer of the mood; None where that is the regular one."""

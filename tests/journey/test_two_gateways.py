@@ -18,6 +18,7 @@ from gateway.store.bus import StoreBus
 from gateway.store.connect import connect as connect_store
 from gateway.store.redis import RedisStore
 from tests.fakes.http import Answer, fetch
+from tests.fakes.magic import Mood
 from tests.fakes.metrics import figures
 from tests.fakes.process import GatewayProcess, gateway
 from tests.fakes.sockets import echoing
@@ -239,6 +240,55 @@ async def test_a_word_that_was_missed_is_found_without(pair: Pair) -> None:
     took_s = await asyncio.gather(closed(socket), refused(pair, cookie, "revoked_session"))
     assert max(took_s) < 3
     await asyncio.sleep(2)
+
+
+async def test_an_operator_revokes_by_the_private_listener(pair: Pair) -> None:
+    """However the address is typed; Magic is told too."""
+    await next_second()
+    by = signer(b"whom an operator revokes".ljust(32))
+    cookie = await pair.around.sign_in(by)
+    assert 200 == (await pair.get(cookie)).status
+
+    body = f'{{"issuer": "{by.issuer.lower()}"}}'.encode()
+    page = "POST", "/api/revocations", "Content-Type: application/json"
+    answer = await fetch(pair.around.gateway.admin_port, *page, body=body)
+
+    assert (200, by.issuer, 1) == (
+        answer.status,
+        answer.json()["issuer"],
+        answer.json()["sessions_ended"],
+    )
+    assert await refused(pair, cookie, "session_ended") < AT_ONCE_S
+    async with asyncio.timeout(SOON_S):
+        while {"issuer": by.issuer} not in pair.around.magic.logouts:
+            await asyncio.sleep(0.01)
+
+
+async def test_no_page_revokes_by_the_private_listener(pair: Pair) -> None:
+    """Nor does one whose own name leads there; and what is no issuer is not silently nobody."""
+    page = "POST", "/api/revocations", "Content-Type: application/json"
+    port, body = pair.around.gateway.admin_port, b'{"issuer": "did:ethr:0x1"}'
+    answer = await fetch(port, *page, "Origin: http://localhost", body=body)
+    assert (403, "forbidden") == (answer.status, answer.code)
+    answer = await fetch(port, *page, body=body)
+    assert (400, "bad_request") == (answer.status, answer.code)
+
+
+async def test_who_signs_out_is_signed_out_at_magic(pair: Pair) -> None:
+    """Behind the request's back: a Magic that does not answer holds nobody up."""
+    pair.around.magic.logouts.clear()
+    cookie = await pair.around.sign_in(BOB)
+    pair.around.magic.mood = Mood.HANG
+    try:
+        began_s = time.perf_counter()
+        await pair.sign_out(cookie)
+        assert time.perf_counter() - began_s < AT_ONCE_S
+        async with asyncio.timeout(SOON_S):
+            while {"issuer": BOB.issuer} not in pair.around.magic.logouts:
+                await asyncio.sleep(0.01)
+    finally:
+        pair.around.magic.mood = Mood.WELL
+        pair.around.magic.release()
 
 
 async def test_it_takes_less_than_a_tenth_of_a_second(pair: Pair) -> None:

@@ -26,6 +26,7 @@ LINES = {
         identity.credentials identity.did_token identity.metadata identity.api_key
         identity.roles
         identity.bounded identity.circuit identity.foreign
+        admin.guard
         backoff cores stamps times
         proxy.headers proxy.hop proxy.internal proxy.framing proxy.answers
         proxy.chunks proxy.cutter
@@ -38,9 +39,11 @@ LINES = {
     "3 journey": "pipeline authentication authorisation failures",
     "4 adapters": """
         ratelimit.local ratelimit.redis
-        sessions.redis sessions.index sessions.use sessions.revocations attempts.redis
+        sessions.redis sessions.index sessions.use sessions.revocations
+        sessions.revoking attempts.redis
         identity.single_flight identity.minting identity.attachment identity.development
         identity.magic identity.directory identity.verifier identity.api_keys
+        identity.issuers identity.farewells
         identity.role_store
         store.*
         proxy.http1 proxy.outbox proxy.listen proxy.activation proxy.entrance
@@ -50,7 +53,7 @@ LINES = {
         proxy.connect proxy.health
         proxy.strictness proxy.inbox proxy.parting
         proxy.client_writer proxy.client_reader proxy.downstream
-        pages.* telemetry.* admin.* channel background
+        pages.* telemetry.* admin.app admin.api admin.listener channel background
     """,
     "5 composition": """
         app stores descriptors generation ways wiring reload serve worker supervisor

@@ -10,7 +10,8 @@ from gateway.channel import NoAnswer, PeerGone
 from gateway.config.load import parse
 from gateway.config.schema import Settings
 from gateway.config.source import Snapshot
-from gateway.errors import StartError
+from gateway.errors import StartError, StoreUnavailable
+from gateway.sessions.revoking import Revoked
 from gateway.supervisor import Supervisor, Worker
 from gateway.worker import Orders
 
@@ -124,3 +125,43 @@ def test_orders_travel_as_json() -> None:
     orders = Orders(_snapshot(), 2, b"\0seed", b"\xffkey", "unix:///x", "did:x", (3, 4))
     assert orders == Orders.from_json(orders.to_json())
     assert parse(_snapshot().text, "f", {}, lambda path: path) == _settings(orders.config)
+
+
+class Revoking(Worker):
+    """A worker that answers as it is told, or is down."""
+
+    def __init__(self, answer: dict[str, Any] | None) -> None:
+        super().__init__(1, ())
+        self._answer = answer
+
+    async def ask(self, what: str, within_s: float, **more: object) -> dict[str, Any]:
+        assert (what, more) == ("revoke", {"issuer": "ada"})
+        assert within_s > 0
+        if self._answer is None:
+            raise PeerGone(what)
+        return self._answer
+
+
+DONE = {"issuer": "ada", "epoch_ms": 5, "sessions": 2}
+
+
+async def test_any_worker_revokes_for_all() -> None:
+    """The first that is there; those who are down are passed over."""
+    supervisor = _supervisor(Revoking(None), Revoking(DONE), Revoking({"failed": "not asked"}))
+    assert Revoked("ada", 5, 2) == await supervisor.revoke("ada")
+
+
+@pytest.mark.parametrize(
+    ("answers", "error"),
+    [
+        ([None, None], StoreUnavailable),
+        ([{"failed": "down"}, DONE], StoreUnavailable),
+        ([{"wrong": "mistyped"}, DONE], ValueError),
+    ],
+)
+async def test_a_revocation_that_was_not_done_is_no_success(
+    answers: list[dict[str, Any] | None], error: type[Exception]
+) -> None:
+    """The store is everybody's, and so is what can be typed wrong: no other worker is asked."""
+    with pytest.raises(error):
+        await _supervisor(*map(Revoking, answers)).revoke("ada")

@@ -3,8 +3,12 @@
 import errno
 from typing import cast
 
+import pytest
+
 from gateway.app import Gateway
 from gateway.config.schema import Settings
+from gateway.errors import StoreUnavailable
+from gateway.sessions.revoking import Revoked
 from gateway.worker import _answer
 
 CONFIG = """
@@ -27,3 +31,32 @@ async def test_a_reload_that_fails_in_an_unforeseen_way_is_refused() -> None:
     config = {"name": "gateway.yaml", "text": CONFIG, "files": {}}
     message = {"number": 1, "what": "reload", "config": config}
     assert {"failed": "OSError"} == await _answer(message, cast("Gateway", Unable()), 2)
+
+
+class Revoking:
+    """A gateway that revokes, or does not."""
+
+    def __init__(self, outcome: Revoked | Exception) -> None:
+        self._outcome = outcome
+
+    async def revoke(self, _: str) -> Revoked:
+        """What it was made with."""
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
+
+
+@pytest.mark.parametrize(
+    ("outcome", "answer"),
+    [
+        (Revoked("ada", 5, 2), {"issuer": "ada", "epoch_ms": 5, "sessions": 2}),
+        (ValueError("mistyped"), {"wrong": "mistyped"}),
+        (StoreUnavailable("down"), {"failed": "down"}),
+    ],
+)
+async def test_a_revocation_is_done_for_the_supervisor(
+    outcome: Revoked | Exception, answer: dict[str, object]
+) -> None:
+    """It has no store of its own."""
+    message = {"number": 1, "what": "revoke", "issuer": "ada"}
+    assert answer == await _answer(message, cast("Gateway", Revoking(outcome)), 2)

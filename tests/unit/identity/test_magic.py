@@ -66,6 +66,25 @@ async def test_wire_format(api: MagicApi, fake: FakeMagic) -> None:
     assert fake.calls[0].headers["User-Agent"].startswith("magic-gateway/")
 
 
+async def test_a_sign_out_is_told(api: MagicApi, fake: FakeMagic) -> None:
+    """In magic-admin's wire format."""
+    await api.log_out(ALICE.issuer)
+    assert [("POST", "/v1/admin/user/logout")] == [
+        (call.method, call.path_and_query) for call in fake.calls
+    ]
+    assert fake.calls[0].headers["X-Magic-Secret-Key"] == SECRET_KEY
+    assert fake.calls[0].headers["Content-Type"] == "application/json"
+    assert [{"issuer": ALICE.issuer}] == fake.logouts
+
+
+@pytest.mark.parametrize("mood", [Mood.NOT_FOUND, Mood.BROKEN, Mood.TOO_MANY, Mood.HANG_UP])
+async def test_a_sign_out_that_was_not_heard(api: MagicApi, fake: FakeMagic, mood: Mood) -> None:
+    """Whatever it answers that is no yes."""
+    fake.mood = mood
+    with pytest.raises(MagicUnavailable):
+        await api.log_out(ALICE.issuer)
+
+
 async def test_user_without_an_email(api: MagicApi, fake: FakeMagic) -> None:
     """Who signed in by phone has no email, and is a user."""
     fake.add_user(BOB.issuer, None, public_address=None)

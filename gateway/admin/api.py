@@ -1,0 +1,81 @@
+"""The API of the private listener: ``/api/…``, JSON in and out."""
+
+from typing import Any, Protocol
+
+import orjson
+from aiohttp import web
+
+from gateway.admin.guard import is_json, refusal
+from gateway.errors import Refusal, StoreUnavailable
+from gateway.problems import problem
+from gateway.sessions.revoking import Revoked
+from gateway.times import rfc3339
+
+
+class Deeds(Protocol):
+    """Who does what the API is asked for: the process itself, or one of several."""
+
+    async def revoke(self, issuer: str) -> Revoked:
+        """Make void all that ``issuer`` has proven. Raises ValueError or `StoreUnavailable`."""
+
+
+class Api:
+    """``POST /api/revocations`` with ``{"issuer": …}``."""
+
+    def __init__(self, deeds: Deeds, known_hosts: frozenset[str]) -> None:
+        self._deeds = deeds
+        self._known_hosts = known_hosts
+
+    def routes(self) -> list[web.RouteDef]:
+        """All of them."""
+        return [web.post("/api/revocations", self.revoke)]
+
+    async def revoke(self, request: web.Request) -> web.Response:
+        """200 with what became of it; 503 where the store did not take it: then nothing did."""
+        said = refusal(request.headers, self._known_hosts)
+        if said is not None:
+            return _problem(403, "forbidden", said)
+        if not is_json(request.headers.get("Content-Type", "")):
+            return _problem(415, "not_json", "Content-Type is not application/json")
+        try:
+            revoked = await self._deeds.revoke(_issuer(await request.read()))
+        except ValueError as error:
+            return _problem(400, "bad_request", str(error))
+        except StoreUnavailable as error:
+            return _refused(error)
+        return _json(
+            200,
+            {
+                "issuer": revoked.issuer,
+                "revoked_at": rfc3339(revoked.epoch_ms),
+                "sessions_ended": revoked.sessions,
+            },
+        )
+
+
+def _issuer(body: bytes) -> str:
+    try:
+        match orjson.loads(body):
+            case {"issuer": str(issuer), **more} if not more:
+                return issuer
+    except orjson.JSONDecodeError:
+        pass
+    raise ValueError('expected {"issuer": "did:ethr:0x…"}')
+
+
+def _problem(status: int, code: str, detail: str) -> web.Response:
+    return _json(
+        status,
+        {"type": "about:blank", "status": status, "code": code, "detail": detail},
+        "application/problem+json",
+    )
+
+
+def _refused(error: Refusal) -> web.Response:
+    _, reply = problem(error, "")
+    return web.Response(status=reply.status, headers=dict(reply.fields), body=reply.body)
+
+
+def _json(status: int, value: dict[str, Any], kind: str = "application/json") -> web.Response:
+    fields = {"Content-Type": kind, "Cache-Control": "no-store"}
+    return web.Response(status=status, body=orjson.dumps(value), headers=fields)

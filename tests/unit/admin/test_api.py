@@ -1,0 +1,104 @@
+"""The operators' API, asked over a socket."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from gateway.admin.api import Api
+from gateway.errors import StoreUnavailable
+from gateway.sessions.revoking import Revoked
+
+ISSUER = "did:ethr:0xAd"
+
+Client = TestClient[web.Request, web.Application]
+
+
+class Deeds:
+    """Writes down who was to be revoked, and fails as it is told."""
+
+    def __init__(self) -> None:
+        self.revoked: list[str] = []
+        self.error: Exception | None = None
+
+    async def revoke(self, issuer: str) -> Revoked:
+        if self.error is not None:
+            raise self.error
+        self.revoked.append(issuer)
+        return Revoked(issuer, 1_800_000_000_400, 3)
+
+
+@pytest.fixture
+def deeds() -> Deeds:
+    return Deeds()
+
+
+@pytest.fixture
+async def client(deeds: Deeds) -> AsyncIterator[Client]:
+    app = web.Application()
+    app.add_routes(Api(deeds, frozenset({"localhost"})).routes())
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+async def asked(client: Client, **changes: Any) -> tuple[int, dict[str, Any]]:
+    """Status and document."""
+    options: dict[str, Any] = {"json": {"issuer": ISSUER}, **changes}
+    async with client.post("/api/revocations", **options) as answer:
+        assert answer.headers["Cache-Control"] == "no-store"
+        return answer.status, await answer.json(content_type=None)
+
+
+async def test_an_issuer_is_revoked(client: Client, deeds: Deeds) -> None:
+    """The answer says since when, and how many sessions that was."""
+    expected = {
+        "issuer": ISSUER,
+        "revoked_at": "2027-01-15T08:00:00.400Z",
+        "sessions_ended": 3,
+    }
+    assert (200, expected) == await asked(client)
+    assert [ISSUER] == deeds.revoked
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        pytest.param({"headers": {"Origin": "http://x"}}, 403, "forbidden", id="a-page"),
+        pytest.param({"headers": {"Host": "evil.example"}}, 403, "forbidden", id="rebound"),
+        pytest.param({"json": None, "data": b"{}"}, 415, "not_json", id="no-json"),
+        pytest.param({"json": ["x"]}, 400, "bad_request", id="no-object"),
+        pytest.param({"json": {"issuer": 5}}, 400, "bad_request", id="no-text"),
+        pytest.param({"json": {"issuer": ISSUER, "x": 1}}, 400, "bad_request", id="too-much"),
+        pytest.param(
+            {"json": None, "data": b"{", "headers": {"Content-Type": "application/json"}},
+            400,
+            "bad_request",
+            id="broken",
+        ),
+    ],
+)
+async def test_what_is_not_right_revokes_nobody(
+    client: Client, deeds: Deeds, changes: dict[str, Any], status: int, code: str
+) -> None:
+    """And is told why: whoever may ask at all is an operator."""
+    found = await asked(client, **changes)
+    assert (status, code) == (found[0], found[1]["code"])
+    assert [] == deeds.revoked
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        pytest.param(ValueError("mistyped"), 400, "bad_request", id="no-issuer"),
+        pytest.param(StoreUnavailable("down"), 503, "store_unavailable", id="no-store"),
+    ],
+)
+async def test_what_failed_is_no_success(
+    client: Client, deeds: Deeds, error: Exception, status: int, code: str
+) -> None:
+    """Nobody was revoked."""
+    deeds.error = error
+    found = await asked(client)
+    assert (status, code) == (found[0], found[1]["code"])
