@@ -58,8 +58,9 @@ core.register_action("gateway_check", {"http-req"}, function(txn)
     return refuse(txn, status, answer.headers, answer.body or "")
   end
   for _, name in ipairs(TOLD) do
+    txn.http:req_del_header(name)
     for _, value in ipairs(all(answer.headers[name])) do
-      if value ~= "" then txn.http:req_set_header(name, value) end
+      if value ~= "" then txn.http:req_add_header(name, value) end
     end
   end
 end)
