@@ -30,6 +30,7 @@ from gateway.commands.common import (
     json_option,
     print_json,
 )
+from gateway.commands.keys import keys
 from gateway.commands.sessions import sessions
 from gateway.config.lint import lint
 from gateway.config.load import load
@@ -52,6 +53,7 @@ def main() -> None:
 
 
 main.add_command(sessions)
+main.add_command(keys)
 
 
 @main.command()

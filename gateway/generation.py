@@ -13,7 +13,8 @@ from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from gateway import ways, wiring
+from gateway import signing, ways, wiring
+from gateway.assertions import Assertions
 from gateway.attempts.contact import ContactHasher
 from gateway.attempts.redis import Attempts
 from gateway.authentication import Authentication
@@ -22,6 +23,7 @@ from gateway.client_ip import ClientIp
 from gateway.config import compile as compiled
 from gateway.config.schema import Settings
 from gateway.destination import Destinations
+from gateway.identity.assertion import SigningKey
 from gateway.identity.development import DevelopmentMagic
 from gateway.identity.did_token import Rules
 from gateway.identity.directory import CachedDirectory, Source
@@ -33,6 +35,7 @@ from gateway.invalidation import Subject
 from gateway.pages.app import PagesServer, make_app
 from gateway.pages.attempt import AttemptPages
 from gateway.pages.development import DevelopmentPages
+from gateway.pages.keys import KeyPages
 from gateway.pages.login import LoginPages
 from gateway.pages.routes import PAGES, page_routes
 from gateway.pages.session import SessionPages
@@ -114,21 +117,23 @@ async def opened(settings: Settings, process: Process) -> AsyncIterator[Generati
         stack.push_async_callback(directory.aclose)
         stack.callback(process.bus.on(Subject.USER, directory.forget))
         tokens = _verifier(settings, process, directory, keys[0], revocations)
+        signing_keys = signing.signing_keys(settings, process.made_up_key)
         limiter = RedisLimiter(process.store, process.local)
         stack.push_async_callback(limiter.aclose)
         attempts = _attempts(settings, process, limiter, keys)
         pages = await stack.enter_async_context(
-            _pages(settings, sessions, process, directory, attempts, revocations)
+            _pages(settings, sessions, process, directory, attempts, revocations, signing_keys)
         )
         upstreams = wiring.upstreams(settings, process.shared)
         upstreams[PAGES] = wiring.pages(PAGES, pages.connect, process.shared)
         authorisation = _authorisation(settings, process, stack)
+        assertions = signing.assertions(settings, signing_keys)
         for upstream in upstreams.values():
             upstream.start()
             stack.push_async_callback(upstream.aclose)
         around = ways.Around(process.store, process.bus, limiter, sessions, tokens, directory, keys)
         authentication = await ways.authentication(settings, around, stack)
-        pipeline = _pipeline(settings, limiter, authentication, authorisation)
+        pipeline = _pipeline(settings, limiter, authentication, authorisation, assertions)
         site = _site(settings, upstreams, pipeline)
         revoker = Revoker(revocations, sessions, _farewell(settings, process))
         yield Generation(settings, site, _bounds(settings), _sweep_s(settings), revoker)
@@ -217,6 +222,7 @@ async def _pages(
     directory: CachedDirectory,
     attempts: AttemptPages,
     revocations: Revocations,
+    signing_keys: tuple[SigningKey, ...],
 ) -> AsyncIterator[PagesServer]:
     prefix, public_url = settings.server.prefix, settings.server.public_url
     cookie = _cookie(settings)
@@ -231,6 +237,8 @@ async def _pages(
         )
         routes += development.routes(prefix)
     routes += LoginPages(settings, compiled.return_to(settings).only).routes(prefix)
+    if signing_keys:
+        routes += KeyPages(signing_keys).routes(prefix)
     server = PagesServer(make_app(routes))
     await server.start()
     try:
@@ -267,6 +275,7 @@ def _authorisation(settings: Settings, process: Process, stack: AsyncExitStack) 
         roles = StoredRoles(process.store)
         stack.push_async_callback(roles.aclose)
         stack.callback(process.bus.on(Subject.ROLES, roles.forget))
+        stack.callback(process.bus.on_missed(roles.forget_all))
     return Authorisation(compiled.grants(settings), roles)
 
 
@@ -275,6 +284,7 @@ def _pipeline(
     limiter: RedisLimiter,
     authentication: Authentication,
     authorisation: Authorisation,
+    assertions: Assertions | None,
 ) -> Pipeline:
     routes = compiled.routes(settings)
     default = settings.limits.get("default")
@@ -293,12 +303,14 @@ def _pipeline(
             public_host,
             ForwardedAs(server.forwarded),
             ways.api_key_header(settings),
+            more_names=(assertions.header,) if assertions is not None else (),
         ),
         public_origin=server.public_url,
         client_ip=ClientIp(server.client_ip),
         trusted_proxies=server.trusted_proxies,
         cookie=_cookie(settings),
         login=compiled.login_page(settings),
+        assertions=assertions,
     )
 
 

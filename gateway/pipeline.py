@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from gateway.access import refuse_cross_site, refuse_foreign_upgrade
+from gateway.assertions import Assertions
 from gateway.authentication import Authentication
 from gateway.authorisation import Authorisation
 from gateway.client_ip import (
@@ -68,6 +69,8 @@ class Pipeline:
     cookie: Cookie
     login: LoginPage | None = None
     """None where there is no login page: whoever is nobody is answered 401."""
+    assertions: Assertions | None = None
+    """None where the config asks for none."""
     _public_scheme: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -103,10 +106,14 @@ class Pipeline:
                 raise
             instead = self.login.instead_of(refusal, head, route, target, is_check=is_check)
             raise instead from None
+        asserted = b""
+        if self.assertions is not None and identity is not None:
+            asserted = self.assertions.line(identity, route, head, forwarded)
         if is_check:
-            return allowed(self.fields.identity_names, self.fields.identity_lines(identity))
+            lines = self.fields.identity_lines(identity) + asserted
+            return allowed(self.fields.identity_names, lines)
         fields = self.fields.rewrite(head, route, client, self._scheme(head), identity)
-        return Outbound(route, head.method, forwarded, fields, identity, client)
+        return Outbound(route, head.method, forwarded, fields + asserted, identity, client)
 
     async def _somebody(
         self, head: RequestHead, route: Route, client: Caller, journey: Journey

@@ -6,7 +6,7 @@ hides none in another. No message shows a value of the draft; keys are shown, th
 in.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from gateway.config import addresses, places
 from gateway.config.draft import Draft
@@ -17,6 +17,7 @@ from gateway.config.problems import Path, Problem, Unreadable, dotted
 
 Check = Callable[[Draft], Iterator[Problem]]
 
+_ASSERTION_HEADER = ("identity", "assertion", "header")
 _OF_REQUESTS = {"networks", "methods"}
 _VOUCHED = ("x-forwarded-for", "forwarded", "proxy-protocol")
 _OF_AN_UPSTREAM = ("forward_credentials", "strip_prefix", "rewrite", "timeouts")
@@ -76,16 +77,20 @@ def secrets_suit_mode(draft: Draft) -> Iterator[Problem]:
                 yield Problem(("magic", "secret_key"), "required in live mode")
             if draft.at("session", "keys") in (None, []):
                 yield Problem(("session", "keys"), "required in live mode")
+            at = ("identity", "assertion")
+            if draft.at(*at) is not None and draft.at(*at, "keys") in (None, []):
+                yield Problem((*at, "keys"), "required in live mode")
 
 
 def identity_headers_differ(draft: Draft) -> Iterator[Problem]:
     """Two identity headers of one folded name would be one field to the app."""
     written = {**IdentityHeaders().model_dump(), **draft.mapping("identity", "headers")}
-    names = (
+    names = [
         (("identity", "headers", key), name.lower())
         for key, name in written.items()
         if isinstance(name, str)
-    )
+    ]
+    names.append((_ASSERTION_HEADER, draft.text(*_ASSERTION_HEADER).lower()))
     yield from _repeated(names, "same header as")
 
 
@@ -263,7 +268,7 @@ def _upstreams(draft: Draft) -> Iterator[Path]:
     return (("upstreams", name) for name in draft.mapping("upstreams"))
 
 
-def _repeated(entries: Iterator[tuple[Path, object]], message: str) -> Iterator[Problem]:
+def _repeated(entries: Iterable[tuple[Path, object]], message: str) -> Iterator[Problem]:
     """A problem for each entry whose value came before; empty values are no values."""
     first: dict[object, Path] = {}
     for path, value in entries:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from gateway.config.assertion import AssertionSettings
 from gateway.config.names import HeaderName
 from gateway.config.rules import RoleSettings
 from gateway.config.section import GIVEN, Section
@@ -34,6 +35,8 @@ class IdentitySettings(Section):
     """Who has which role."""
     roles_from_store: Flag = False
     """Whether `roles:{issuer}` gives roles too: who can write to the store can then give any."""
+    assertion: Annotated[AssertionSettings | None, GIVEN] = None
+    """A signed JWT that tells the app whose request it is; none when absent."""
     metadata_ttl_s: Duration = Field(3600.0, alias="metadata_ttl")
     """How long Magic's answer about a user is believed."""
     max_token_lifetime_s: Duration = Field(7 * 86_400.0, alias="max_token_lifetime")

@@ -12,7 +12,6 @@ from gateway.config.problems import Path
 KEYS = frozenset(
     {
         "hooks",
-        "identity.assertion",
         "limits.*.burst",
         "redis.token",
     }

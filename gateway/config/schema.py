@@ -275,6 +275,8 @@ class UpstreamSettings(Section):
     """Requests under way at one time; one more is answered 503. No bound when absent."""
     tls: UpstreamTlsSettings = UpstreamTlsSettings()
     """For https:// servers."""
+    audience: OptionalText = ""
+    """What it is called in assertions (`aud`); its name when empty."""
     host: Literal["keep", "rewrite"] = "keep"
     """`Host` as the app sees it: the client's, or the server's own name."""
 

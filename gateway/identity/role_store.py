@@ -34,6 +34,7 @@ class StoredRoles:
         self._store = store
         self._fresh_s = fresh_s
         self._clock = clock
+        self._capacity = capacity
         self._known: Bounded[str, _Known] = Bounded(capacity)
         self._lookups: SingleFlight[tuple[str, int], tuple[str, ...]] = SingleFlight()
         self._forgotten = 0
@@ -52,6 +53,11 @@ class StoredRoles:
         """Ask the store the next time, whatever a look-up that is under way will find."""
         self._forgotten += 1
         self._known.forget(issuer)
+
+    def forget_all(self) -> None:
+        """Ask the store about everybody: something was said that nobody here has heard."""
+        self._forgotten += 1
+        self._known = Bounded(self._capacity)
 
     async def aclose(self) -> None:
         """Give up look-ups that are under way."""

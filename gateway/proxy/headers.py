@@ -159,15 +159,19 @@ class RequestFields:
         public_host: str,
         forwarded: ForwardedAs = ForwardedAs.BOTH,
         api_key_header: str = "",
+        more_names: tuple[str, ...] = (),
     ) -> None:
+        """``more_names`` are those of fields that others write about the identity."""
         self._names = names
         self._api_key_header = fold(api_key_header)
-        self.identity_names = (*names, AUTH_METHOD)
+        self.identity_names = (*names, AUTH_METHOD, *more_names)
         """All that may be among `identity_lines`."""
         self._cookie_name = cookie_name.encode("ascii")
         self._cookie_pair = cookie_name + "="
         self._public_host = public_host
-        self._reserved = frozenset(map(fold, {*names, *DEFAULT_IDENTITY_NAMES})) | _OURS
+        self._reserved = _OURS | {
+            fold(name) for name in (*names, *more_names, *DEFAULT_IDENTITY_NAMES)
+        }
         self._fates = _Fates(self._judge)
         self._blocks: dict[int, tuple[Identity, bytes]] = {}
         self._with_credentials, self._without_credentials = object(), object()

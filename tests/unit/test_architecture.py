@@ -24,7 +24,7 @@ LINES = {
         sessions.session sessions.cookie sessions.seal sessions.cache
         sessions.device sessions.listing
         identity.credentials identity.did_token identity.metadata identity.api_key
-        identity.roles
+        identity.roles identity.assertion
         identity.bounded identity.circuit identity.foreign
         admin.guard
         backoff cores stamps times
@@ -36,7 +36,7 @@ LINES = {
         config.*
     """,
     "2 ports": "ports",
-    "3 journey": "pipeline authentication authorisation failures",
+    "3 journey": "pipeline authentication authorisation assertions failures",
     "4 adapters": """
         ratelimit.local ratelimit.redis
         sessions.redis sessions.index sessions.use sessions.revocations
@@ -56,7 +56,7 @@ LINES = {
         pages.* telemetry.* admin.app admin.api admin.listener channel background
     """,
     "5 composition": """
-        app stores descriptors generation ways wiring reload serve worker supervisor
+        app stores descriptors generation ways wiring signing reload serve worker supervisor
         demo sample_app cli commands.* __main__
     """,
 }

@@ -21,6 +21,7 @@ from gateway.errors import ANSWERS
 from gateway.proxy import headers
 from gateway.reasons import MEANINGS, Reason
 from gateway.telemetry.tally import DURATION, FIGURES, LEVELS
+from tests.fakes.keys import PEM
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -97,6 +98,8 @@ def commands(group: click.Group, prefix: str = "gateway") -> Iterator[str]:
 
 def in_a_file(path: str) -> str:
     """Stands for every ``${file:…}``."""
+    if path.endswith(".pem"):
+        return PEM
     return f"a made-up secret in {path}, long enough to be a key"
 
 

@@ -88,7 +88,7 @@ def test_whole_design_is_known(complaints: Complain) -> None:
     """A config of a later version is refused for what is not there yet, and for that alone."""
     env = {**LIVE, "MAGIC_PUBLISHABLE_KEY": "pk_live_1", "HOOK_SECRET": "hush"}
     assert complaints(DESIGN, env) == [
-        "gateway.yaml:30: identity.assertion is not supported yet",
+        "gateway.yaml:30: identity.assertion.keys: required in live mode",
         "gateway.yaml:31: identity.roles[1].issuers[0]: expected 0x and 40 hex digits",
         "gateway.yaml:35: limits.api.per: issuer is not supported yet",
         "gateway.yaml:35: limits.api.algorithm: token-bucket is not supported yet",

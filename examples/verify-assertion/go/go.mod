@@ -1,0 +1,3 @@
+module verify-assertion
+
+go 1.19
