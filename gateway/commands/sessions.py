@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from gateway.commands.common import (
     EXIT_NO,
@@ -26,6 +26,8 @@ from gateway.sessions.revocations import StoreRevocations
 from gateway.sessions.seal import SERVER_KEY_BYTES, Sealer
 from gateway.store.bus import StoreBus
 from gateway.times import rfc3339
+
+_COLUMNS = ("device", "ip", "created", "last seen", "ends")
 
 
 @click.group()
@@ -120,7 +122,8 @@ def _described(session: Listed) -> dict[str, str | None]:
 
 
 def _show(found: list[Listed]) -> None:
-    table = Table("id", "device", "ip", "created", "last seen", "ends")
+    told = (Column(name, overflow="fold") for name in _COLUMNS)
+    table = Table(Column("id", min_width=32, no_wrap=True), *told)
     for session in found:
         table.add_row(*(value or "?" for value in _described(session).values()))
     Console().print(table)

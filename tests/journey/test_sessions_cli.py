@@ -52,6 +52,7 @@ async def test_the_operator_sees_where_somebody_is_signed_in(around: World) -> N
     assert 0 == shown.exit_code
     assert "127.0.0.1" in shown.output
     (session,) = listed
+    assert session["id"] in shown.output, "whole, however narrow the terminal"
     assert ("Firefox on Linux", "127.0.0.1", None) == (
         session["device"],
         session["ip"],
