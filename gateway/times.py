@@ -1,9 +1,14 @@
 """Times as answers write them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+LAST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999, after which RFC 3339 has no word."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def rfc3339(at_ms: int) -> str:
-    """A Unix time in milliseconds, as RFC 3339 has it."""
-    at = datetime.fromtimestamp(at_ms / 1000, tz=UTC)
+    """A Unix time in milliseconds, from 0 to `LAST_MS`, as RFC 3339 has it."""
+    at = _EPOCH + timedelta(milliseconds=at_ms)
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -4,8 +4,6 @@ import secrets
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Column, Table
 
 from gateway.commands.common import (
     EXIT_NO,
@@ -18,16 +16,16 @@ from gateway.commands.common import (
     store_of,
 )
 from gateway.config.schema import Settings
+from gateway.identity.issuers import canonical
 from gateway.ports import Store
 from gateway.revocation import KEPT_BEYOND_S
 from gateway.sessions.listing import Listed
 from gateway.sessions.redis import RedisSessions
 from gateway.sessions.revocations import StoreRevocations
+from gateway.sessions.revoking import Revoked, Revoker
 from gateway.sessions.seal import SERVER_KEY_BYTES, Sealer
 from gateway.store.bus import StoreBus
 from gateway.times import rfc3339
-
-_COLUMNS = ("device", "ip", "created", "last seen", "ends")
 
 
 @click.group()
@@ -35,8 +33,20 @@ def sessions() -> None:
     """Sessions: who is signed in, and where."""
 
 
+class Issuer(click.ParamType[str]):
+    """A DID, however it was typed; its checksum tells slips of the pen."""
+
+    name = "issuer"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return canonical(value)
+        except ValueError as error:
+            self.fail(f"{value}: {error}", param, ctx)
+
+
 @sessions.command("list")
-@click.argument("issuer")
+@click.argument("issuer", type=Issuer())
 @config_option
 @json_option
 def list_(issuer: str, path: Path, *, as_json: bool) -> None:
@@ -49,14 +59,15 @@ def list_(issuer: str, path: Path, *, as_json: bool) -> None:
     found = run(_listed(settings, issuer))
     if as_json:
         print_json([_described(session) for session in found])
-    elif found:
-        _show(found)
+    else:
+        for session in found:
+            _show(session)
     if not found:
         fail(f"{issuer} has no sessions", EXIT_NO)
 
 
 @sessions.command()
-@click.argument("issuer")
+@click.argument("issuer", type=Issuer())
 @click.option("--id", "session_id", help="This session alone; `gateway sessions list` names it.")
 @config_option
 @json_option
@@ -64,12 +75,15 @@ def revoke(issuer: str, session_id: str | None, path: Path, *, as_json: bool) ->
     """
     Make void all that ISSUER (did:ethr:0x…) has proven: sessions, tokens and tunnels, everywhere.
 
+    With Magic itself they stay signed in: the private listener's API ends that too.
+
     Exit status 1: with --id, there is no such session.
     """
     settings = settings_in(path)
     if session_id is None:
-        epoch_ms, ended = run(_revoked(settings, issuer))
-        said: dict[str, object] = {"revoked_at": rfc3339(epoch_ms)}
+        revoked = run(_revoked(settings, issuer))
+        said = {"revoked_at": rfc3339(revoked.epoch_ms)}
+        ended = revoked.sessions
     else:
         said, ended = {}, run(_ended(settings, issuer, session_id))
     if as_json:
@@ -85,13 +99,12 @@ async def _listed(settings: Settings, issuer: str) -> list[Listed]:
         return await _sessions(settings, store).listed(issuer)
 
 
-async def _revoked(settings: Settings, issuer: str) -> tuple[int, int]:
-    """The epoch, and how many sessions were ended."""
+async def _revoked(settings: Settings, issuer: str) -> Revoked:
     async with store_of(settings) as store:
         kept_s = settings.identity.max_token_lifetime_s + KEPT_BEYOND_S
         revocations = StoreRevocations(store, StoreBus(store), kept_s=kept_s)
-        epoch_ms = await revocations.revoke(issuer)
-        return epoch_ms, await _sessions(settings, store).end_all(issuer)
+        revoker = Revoker(revocations, _sessions(settings, store), lambda _issuer: None)
+        return await revoker.revoke(issuer)
 
 
 async def _ended(settings: Settings, issuer: str, session_id: str) -> int:
@@ -121,12 +134,12 @@ def _described(session: Listed) -> dict[str, str | None]:
     }
 
 
-def _show(found: list[Listed]) -> None:
-    told = (Column(name, overflow="fold") for name in _COLUMNS)
-    table = Table(Column("id", min_width=32, no_wrap=True), *told)
-    for session in found:
-        table.add_row(*(value or "?" for value in _described(session).values()))
-    Console().print(table)
+def _show(session: Listed) -> None:
+    """In lines, which no terminal is too narrow for."""
+    told = {name: value or "?" for name, value in _described(session).items()}
+    click.echo(f"{told['id']}  {told['device']}, {told['ip']}")
+    since, seen, until = told["created_at"], told["last_seen_at"], told["expires_at"]
+    click.echo(f"    since {since}, last seen {seen}, until {until}")
 
 
 def _time(at_ms: int | None) -> str | None:

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import orjson
 
 from gateway.sessions.seal import SealBroken, Sealer, public_id
+from gateway.times import LAST_MS
 
 _DIGITS = re.compile(rb"[0-9]{1,15}")
-"""Milliseconds until the year 33658."""
 
 
 class Browser(NamedTuple):
@@ -94,7 +94,7 @@ def _sign_in(record: bytes) -> SignIn:
 
 
 def _instant_ms(digits: bytes) -> int:
-    if not _DIGITS.fullmatch(digits):
+    if not _DIGITS.fullmatch(digits) or int(digits) > LAST_MS:
         raise ValueError("not a time")
     return int(digits)
 

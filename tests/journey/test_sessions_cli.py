@@ -42,7 +42,7 @@ async def _becomes(around: World, cookie: str, status: int) -> None:
 
 
 async def test_the_operator_sees_where_somebody_is_signed_in(around: World) -> None:
-    """As a table, or for programs."""
+    """In lines, or for programs."""
     ada = _somebody(1)
     await around.sign_in(ada, 900, FIREFOX)
 
@@ -50,9 +50,10 @@ async def test_the_operator_sees_where_somebody_is_signed_in(around: World) -> N
     listed = json.loads((await _gateway(around, "list", ada.issuer, "--json")).output)
 
     assert 0 == shown.exit_code
-    assert "127.0.0.1" in shown.output
+    assert "Firefox on Linux, 127.0.0.1\n    since 2" in shown.output
+    assert "last seen ?" in shown.output
     (session,) = listed
-    assert session["id"] in shown.output, "whole, however narrow the terminal"
+    assert session["id"] in shown.output
     assert ("Firefox on Linux", "127.0.0.1", None) == (
         session["device"],
         session["ip"],
@@ -146,6 +147,11 @@ async def test_a_store_that_is_away(tmp_path: Path) -> None:
 
 
 async def test_wrong_usage(around: World) -> None:
-    """Exit status 2."""
+    """Exit status 2; so is an issuer that was mistyped."""
+    ada = _somebody(9).issuer
+    for name in (ada[:-1], ada[:11] + ada[11:].swapcase(), "a b", ""):
+        for command in ("list", "revoke"):
+            assert 2 == (await _gateway(around, command, name)).exit_code, name
+    assert 1 == (await _gateway(around, "list", ada.lower())).exit_code
     assert 2 == (await _gateway(around, "list")).exit_code
     assert 2 == (await _gateway(around, "revoke", "x", "--forever")).exit_code

@@ -54,7 +54,17 @@ def test_what_was_not_sealed_for_this_place_says_nothing(
 
 
 @pytest.mark.parametrize(
-    "entry", [b"", b"9", b"9 7", b"x 7 y", b"9 -7 y", b"9 \xb2 y", b"9" * 16 + b" 7 y"]
+    "entry",
+    [
+        b"",
+        b"9",
+        b"9 7",
+        b"x 7 y",
+        b"9 -7 y",
+        b"9 \xb2 y",
+        b"253402300800000 7 y",
+        b"9" * 16 + b" 7 y",
+    ],
 )
 def test_anything_else_is_no_entry(entry: bytes) -> None:
     """Whoever can write to the store can show nothing to anybody."""
