@@ -12,18 +12,25 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 section 9.2.1;
 
 
 def refuse_cross_site(
-    method: str, headers: Headers, identity: Identity, public_origin: str
+    method: str,
+    headers: Headers,
+    identity: Identity,
+    public_origin: str,
+    listed: frozenset[str] = frozenset(),
 ) -> None:
     """
     Refuse a state-changing request that a page of another site made with our cookie.
 
     Browsers send the cookie whoever wrote the form, and say who did in ``Origin`` (RFC 6454
     section 7) or ``Sec-Fetch-Site`` (W3C Fetch Metadata). One of them must be there, and whatever
-    is there must speak of us. A bearer token is never sent by a browser on its own.
+    is there must speak of us, or of an origin that is ``listed``: whose pages the route trusts with
+    it (CORS with credentials). A bearer token is never sent by a browser on its own.
 
     Raises `CrossSite`.
     """
     if identity.method is not AuthMethod.SESSION or method in _SAFE_METHODS:
+        return
+    if listed and len(headers.getall("Origin", ())) == 1 and headers["Origin"] in listed:
         return
     if "Origin" not in headers and "Sec-Fetch-Site" not in headers:
         raise CrossSite(Reason.ORIGIN_MISSING)

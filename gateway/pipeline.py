@@ -8,7 +8,7 @@ says no by raising a `Refusal`. Only the head is looked at; bodies are streamed 
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.access import refuse_cross_site, refuse_foreign_upgrade
 from gateway.assertions import Assertions
@@ -23,7 +23,8 @@ from gateway.client_ip import (
     is_trusted,
     said_scheme,
 )
-from gateway.destination import Destinations
+from gateway.cors import answer_fields, asked_method, preflight_answer, replaces_cors
+from gateway.destination import Destination, Destinations
 from gateway.errors import (
     AmbiguousCredentials,
     NoRoute,
@@ -31,12 +32,14 @@ from gateway.errors import (
     Refusal,
     SignInByProxy,
     SignInFirst,
+    UnsupportedMethod,
     UnsupportedUpgrade,
     UntrustedPeer,
 )
 from gateway.forward_auth import allowed, original, takes_redirect
 from gateway.login import LoginPage
 from gateway.messages import (
+    Auth,
     Caller,
     Identity,
     IPNetwork,
@@ -47,8 +50,10 @@ from gateway.messages import (
     Route,
 )
 from gateway.ports import Limiter
-from gateway.proxy.headers import RequestFields
+from gateway.proxy.headers import RequestFields, serialise
 from gateway.sessions.cookie import Cookie
+
+_NONE_LISTED: frozenset[str] = frozenset()
 
 Admit = Callable[[RequestHead, Journey], Awaitable[Outbound | Reply]]
 """What goes upstream, or an answer where the decision itself is all that was asked for."""
@@ -87,25 +92,23 @@ class Pipeline:
         """
         client = self._client(head)
         journey.client = client.text
-        host, target, route, forwarded = self.destinations.find(head)
+        preflighted = None
+        if head.method == "OPTIONS" and not is_check:
+            preflighted = self._preflighted(head)
+        found = preflighted or self.destinations.find(head)
+        host, target, route, forwarded = found
         journey.host, journey.path, journey.route = host, target.path, route.name
+        if route.cors is not None:
+            journey.fields = answer_fields(route.cors, head.headers)
         if not route.upstream and not is_check:
             return await self._check(head, route, journey)
-        if is_check and route.is_internal:
-            raise NoRoute("the gateway's own pages are behind no other proxy")
-        await self._spend(route, client)
-        if head.upgrade and head.upgrade not in route.upgrades:
-            raise UnsupportedUpgrade("the route does not list it")
+        await self._let_in(head, route, client, is_check=is_check)
+        if preflighted is not None:
+            return self._preflight(head, preflighted, client)
         try:
             identity = await self._somebody(head, route, client, journey)
         except Refusal as refusal:
-            if isinstance(refusal, AmbiguousCredentials) and refusal.is_cookie:
-                path = head.target.partition("?")[0]
-                refusal.clears = self.cookie.clear_strangers(host, path)
-            if self.login is None:
-                raise
-            instead = self.login.instead_of(refusal, head, route, target, is_check=is_check)
-            raise instead from None
+            raise self._instead(refusal, head, found, is_check=is_check) from None
         asserted = b""
         if self.assertions is not None and identity is not None:
             asserted = self.assertions.line(identity, route, head, forwarded)
@@ -113,7 +116,41 @@ class Pipeline:
             lines = self.fields.identity_lines(identity) + asserted
             return allowed(self.fields.identity_names, lines)
         fields = self.fields.rewrite(head, route, client, self._scheme(head), identity)
-        return Outbound(route, head.method, forwarded, fields + asserted, identity, client)
+        cors = serialise(journey.fields) if journey.fields and replaces_cors(route) else b""
+        return Outbound(route, head.method, forwarded, fields + asserted, identity, client, cors)
+
+    def _instead(
+        self, refusal: Refusal, head: RequestHead, found: Destination, *, is_check: bool
+    ) -> Refusal:
+        """``refusal`` with what helps against it, or the login page in its place."""
+        if isinstance(refusal, AmbiguousCredentials) and refusal.is_cookie:
+            path = head.target.partition("?")[0]
+            refusal.clears = self.cookie.clear_strangers(found.host, path)
+        if self.login is None:
+            return refusal
+        return self.login.instead_of(refusal, head, found.route, found.target, is_check=is_check)
+
+    def _preflighted(self, head: RequestHead) -> Destination | None:
+        """Where the request leads that a preflight asks about; None where ``head`` is no such."""
+        asked = asked_method(head)
+        if asked is None:
+            return None
+        try:
+            found = self.destinations.find(head._replace(method=asked))
+        except (NoRoute, UnsupportedMethod):
+            return None
+        return found if found.route.cors is not None else None
+
+    def _preflight(self, head: RequestHead, found: Destination, client: Caller) -> Outbound | Reply:
+        """The answer to a preflight, or what goes to the app, which learns of nobody by it."""
+        cors = found.route.cors
+        if cors is not None and not cors.passes_preflights:
+            return preflight_answer(cors, head.headers)
+        route = replace(found.route, auth=Auth.NONE, allow=(), forward_credentials=False)
+        if route.deny:
+            self.authorisation.enforce(route, None, client, head.method)
+        fields = self.fields.rewrite(head, route, client, self._scheme(head), None)
+        return Outbound(route, head.method, found.forwarded, fields, None, client)
 
     async def _somebody(
         self, head: RequestHead, route: Route, client: Caller, journey: Journey
@@ -125,7 +162,8 @@ class Pipeline:
             if head.upgrade:
                 refuse_foreign_upgrade(head.headers, identity, self.public_origin)
             else:
-                refuse_cross_site(head.method, head.headers, identity, self.public_origin)
+                listed = route.cors.credentialed if route.cors is not None else _NONE_LISTED
+                refuse_cross_site(head.method, head.headers, identity, self.public_origin, listed)
             if self.authorisation.gives_roles:
                 identity = await self.authorisation.with_roles(identity, route)
         if route.allow or route.deny:
@@ -178,9 +216,15 @@ class Pipeline:
         said = head.headers.getall("Forwarded", ())
         return forwarded_client(head.peer.address, said, self.trusted_proxies)
 
-    async def _spend(self, route: Route, client: Caller) -> None:
+    async def _let_in(
+        self, head: RequestHead, route: Route, client: Caller, *, is_check: bool
+    ) -> None:
         """Before anything expensive: guessing must cost the guesser, not us."""
+        if is_check and route.is_internal:
+            raise NoRoute("the gateway's own pages are behind no other proxy")
         for limit in route.limits:
             state = await self.limiter.spend(limit, client.limit_key)
             if not state.allowed:
                 raise RateLimited(state)
+        if head.upgrade and head.upgrade not in route.upgrades:
+            raise UnsupportedUpgrade("the route does not list it")

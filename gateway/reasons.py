@@ -26,6 +26,7 @@ class Reason(StrEnum):
     ORIGIN_FOREIGN = "origin_foreign"
     SITE_FOREIGN = "site_foreign"
     UPGRADE_FOREIGN = "upgrade_foreign"
+    PREFLIGHT_FOREIGN = "preflight_foreign"
 
 
 class Meaning(NamedTuple):
@@ -53,5 +54,6 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.ORIGIN_FOREIGN: Meaning("cross_site", False, "`Origin` is another site than `server.public_url`."),
     Reason.SITE_FOREIGN: Meaning("cross_site", False, "`Sec-Fetch-Site` is not `same-origin`."),
     Reason.UPGRADE_FOREIGN: Meaning("cross_site", False, "A WebSocket with a session cookie whose `Origin` is not `server.public_url`."),
+    Reason.PREFLIGHT_FOREIGN: Meaning("cross_site", False, "A CORS preflight of an origin that the route does not list."),
 }  # fmt: skip
 """A test holds that every reason stands in it, once."""

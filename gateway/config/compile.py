@@ -6,11 +6,13 @@ from typing import NamedTuple
 from gateway.config.limits import LimitSettings
 from gateway.config.rules import Who
 from gateway.config.schema import RouteSettings, Settings, UpstreamSettings
+from gateway.cors import policy
 from gateway.login import LoginPage
-from gateway.messages import Grant, Limit, Route, Rule, UpstreamTimeouts
+from gateway.messages import Cors, Grant, Limit, Route, Rule, UpstreamTimeouts
 from gateway.return_to import ReturnTo
 
 _DEFAULT = "default"
+_USUAL_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _LOGIN = "login"
 _USUAL_LOGIN = LimitSettings.model_validate({"rate": "5/15minutes", "per": ["ip", "email"]})
 _IPS_SHARE = 10
@@ -109,6 +111,23 @@ def _route(entry: RouteSettings, limits: dict[str, Limit], app: _App) -> Route:
         rewrites_host=app.rewrites_host,
         allow=tuple(map(_rule, entry.allow or ())),
         deny=tuple(map(_rule, entry.deny or ())),
+        cors=_cors(entry),
+    )
+
+
+def _cors(entry: RouteSettings) -> Cors | None:
+    said = entry.cors
+    if said is None:
+        return None
+    methods = said.methods or entry.match.methods
+    return policy(
+        said.origins,
+        methods=with_head(methods) if methods else _USUAL_METHODS,
+        headers=said.headers,
+        expose=said.expose,
+        credentials=said.credentials,
+        max_age_s=said.max_age_s,
+        passes_preflights=said.preflight == "pass",
     )
 
 

@@ -21,6 +21,7 @@ from gateway.config.addresses import (
     RedisUrl,
     ServerAddress,
 )
+from gateway.config.cors import CorsSettings
 from gateway.config.credentials import CredentialSettings
 from gateway.config.draft import Draft, with_defaults
 from gateway.config.identity import IdentitySettings
@@ -334,6 +335,8 @@ class RouteSettings(Section):
     """What takes the place of the path that the route names: with /v2, /api/users is /v2/users."""
     timeouts: RouteTimeouts = RouteTimeouts()
     """How long the app may take here."""
+    cors: Annotated[CorsSettings | None, GIVEN] = None
+    """Which pages of other origins may use it; preflights are requests like any when absent."""
 
 
 class Settings(Section):

@@ -120,6 +120,7 @@ class ClientWriter(HttpProtocol):
         code, reply = problem(refusal, self._request_id)
         if journey is not None:
             journey.refusal, journey.reason = code, refusal.reason
+            reply = reply._replace(fields=reply.fields + journey.fields)
         if self.has_answered:
             self._close_after = True
             self._close(is_broken=True)

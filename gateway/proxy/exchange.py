@@ -14,6 +14,7 @@ from http import HTTPStatus
 from math import inf
 from typing import Protocol
 
+from gateway.cors import replaced
 from gateway.errors import (
     BadUpstreamAnswer,
     BodyTooLarge,
@@ -218,7 +219,7 @@ class Exchange:
         """Send the head, and the body if all of it is there; else how the body is to be framed."""
         message, _, whole, memo = answer
         client = self._client
-        key = self._answer_fields, self.outbound.route.is_internal
+        key = self._answer_fields, self.outbound.route.is_internal, self.outbound.cors
         if memo is not None and whole is not None and self._sent_body and key in memo:
             client.begin_answer(message.code, memo[key], whole)
             return None
@@ -272,6 +273,8 @@ class Exchange:
             message.headers,
             may_set_session=self.outbound.route.is_internal,
         )
+        if cors := self.outbound.cors:
+            fields = replaced(fields, cors)
         return _status_line(message) + fields
 
 

@@ -128,3 +128,30 @@ def test_an_upgrade_with_a_cookie_comes_from_our_page(
         assert not expected
     else:
         assert expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param([("Origin", "https://shop.example.com")], True, id="listed"),
+        pytest.param(
+            [("Origin", "https://shop.example.com"), ("Sec-Fetch-Site", "cross-site")],
+            True,
+            id="whatever-else-the-browser-says",
+        ),
+        pytest.param([("Origin", PUBLIC)], True, id="ours"),
+        pytest.param([("Origin", "https://evil.example")], False, id="a-stranger"),
+        pytest.param([("Origin", "https://shop.example.com")] * 2, False, id="said-twice"),
+        pytest.param([("Sec-Fetch-Site", "cross-site")], False, id="no-origin"),
+        pytest.param([], False, id="nothing"),
+    ],
+)
+def test_pages_that_a_route_lists(fields: list[tuple[str, str]], expected: bool) -> None:
+    """CORS with credentials is trust in what these pages do with the session."""
+    listed = frozenset({"https://shop.example.com"})
+    try:
+        refuse_cross_site("POST", multidict(*fields), SESSION_IDENTITY, PUBLIC, listed)
+    except CrossSite:
+        assert not expected
+    else:
+        assert expected

@@ -17,7 +17,8 @@ ROOT = Path(gateway.__file__).parent
 LINES = {
     "0 vocabulary": "messages errors invalidation reasons",
     "1 decisions": """
-        target client_ip routing destination access permission problems return_to login forward_auth
+        target client_ip routing destination access permission problems return_to login
+        cors forward_auth
         revocation
         ratelimit.policy
         attempts.contact

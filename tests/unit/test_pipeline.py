@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_network
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.authentication import Authentication
 from gateway.authorisation import Authorisation
 from gateway.client_ip import ClientIp
+from gateway.cors import policy
 from gateway.destination import Destinations
 from gateway.errors import (
     AmbiguousCredentials,
@@ -857,3 +858,103 @@ async def test_two_tokens_clear_no_cookie() -> None:
         await house().pipeline.admit(request_head(*tokens), Journey())
 
     assert () == refused.value.clears
+
+
+# --- pages of other origins -----------------------------------------------------------------------
+
+SHOP = "https://shop.example.com"
+PREFLIGHT = (("Origin", SHOP), ("Access-Control-Request-Method", "POST"))
+
+
+def shared(*, passes: bool = False, **about: Any) -> Route:
+    """A route that the shop's pages may use."""
+    cors = policy(
+        [SHOP],
+        methods=["POST"],
+        headers=["Authorization"],
+        expose=[],
+        credentials=True,
+        max_age_s=60,
+        passes_preflights=passes,
+    )
+    return Route("shared", "/shared", "app", methods=frozenset({"POST"}), cors=cors, **about)
+
+
+async def test_a_preflight_is_answered_without_asking_anybody() -> None:
+    """It is found by the method that it asks about, and charged like any request."""
+    pipeline, diary = house(shared(limits=(FIRST,)), PRIVATE)
+    head = request_head(*PREFLIGHT, method="OPTIONS", target="/shared")
+    journey = Journey()
+    reply = await pipeline.admit(head, journey)
+    assert isinstance(reply, Reply)
+    assert (204, "shared") == (reply.status, journey.route)
+    assert [f"limit first of {CLIENT}"] == diary
+
+
+async def test_a_preflight_that_is_passed_on_is_nobodys() -> None:
+    """The app sees no credentials and no identity, even where it may see both."""
+    pipeline, diary = house(shared(passes=True, forward_credentials=True), PRIVATE)
+    head = request_head(*PREFLIGHT, method="OPTIONS", target="/shared")
+    outbound = await admitted(head, pipeline)
+    assert ("OPTIONS", None, b"") == (outbound.method, outbound.identity, outbound.cors)
+    assert (Auth.NONE, False) == (outbound.route.auth, outbound.route.forward_credentials)
+    assert [] == diary
+
+
+async def test_a_denied_network_gets_no_preflight_through() -> None:
+    """What a route denies to an address, it denies whatever is asked."""
+    denied = Rule(networks=(ip_network(f"{CLIENT}/32"),))
+    pipeline, _ = house(shared(passes=True, deny=(denied,)), PRIVATE)
+    with pytest.raises(Forbidden):
+        await admitted(request_head(*PREFLIGHT, method="OPTIONS", target="/shared"), pipeline)
+
+
+@pytest.mark.parametrize(
+    ("target", "asked"),
+    [
+        pytest.param("/other", "POST", id="a-route-without-cors"),
+        pytest.param("/shared", "PUT", id="another-route-for-that-method"),
+        pytest.param("/shared", "TRACE", id="a-method-that-is-never-served"),
+    ],
+)
+async def test_other_preflights_are_requests_like_any(target: str, asked: str) -> None:
+    """They need what such a request needs."""
+    fields = ("Origin", SHOP), ("Access-Control-Request-Method", asked)
+    pipeline, _ = house(shared(), PRIVATE)
+    head = request_head(*fields, method="OPTIONS", target=target)
+    assert "Unauthenticated" == await outcome(head, pipeline)
+
+
+async def test_a_preflight_to_nowhere() -> None:
+    """Where nothing matches, nothing is answered."""
+    pipeline, _ = house(shared())
+    head = request_head(*PREFLIGHT, method="OPTIONS", target="/nowhere")
+    with pytest.raises(NoRoute):
+        await admitted(head, pipeline)
+
+
+async def test_a_check_is_never_a_preflight() -> None:
+    """A proxy in front forwards what it asked about: the exemption would let OPTIONS through."""
+    pipeline, _ = house(shared(), PRIVATE, *PAGES, trusts_proxies=True)
+    about = check(*PREFLIGHT, method="OPTIONS", uri="/shared")
+    with pytest.raises(Unauthenticated):
+        await pipeline.admit(about, Journey())
+
+
+async def test_an_answer_bears_the_policy_of_its_route() -> None:
+    """In the journey for refusals, and in what goes upstream for the app's answer."""
+    head = request_head(BEARER, ("Origin", SHOP), method="POST", target="/shared")
+    for passes, expected in ((False, True), (True, False)):
+        journey = Journey()
+        pipeline, _ = house(shared(passes=passes))
+        outbound = only_outbound(await pipeline.admit(head, journey))
+        assert ("Access-Control-Allow-Origin", SHOP) in journey.fields
+        assert expected == (b"Access-Control-Allow-Origin: " + SHOP.encode() in outbound.cors)
+
+
+async def test_a_listed_page_acts_with_the_session() -> None:
+    """On the route that lists it."""
+    pipeline, _ = house(shared(), PRIVATE)
+    head = request_head(SESSION, ("Origin", SHOP), method="POST", target="/shared")
+    assert "session" == await outcome(head, pipeline)
+    assert "CrossSite" == await outcome(head._replace(target="/other"), pipeline)
