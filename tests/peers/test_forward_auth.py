@@ -15,10 +15,12 @@ from tests.fakes import upstream
 from tests.fakes.fronts import KINDS, Front, front
 from tests.fakes.heads import request_head
 from tests.fakes.http import Answer, connected, fetch
+from tests.fakes.keys import PEM
 from tests.fakes.sockets import echoing
 from tests.fakes.tokens import ALICE
 from tests.fakes.world import World, world
 from tests.hostile.test_checks import TARGETS, VERIFY
+from tests.journey.test_assertion import verified, written
 from tests.peers.test_http import run
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -49,6 +51,10 @@ async def shared(
         "trusted_proxies": '["127.0.0.1"]',
         "client_ip": "x-forwarded-for",
         "publishable_key": "pk_live_1",
+        "more_identity": (
+            f', roles: [{{role: staff, issuers: ["{ALICE.issuer}"]}}],'
+            f" assertion: {{keys: [{written(PEM)}], bind: request}}"
+        ),
         "more_routes": """
   - {name: admin, match: {path: "/admin/*"}, allow: {roles: [admin]}, upstream: app}
   - {name: alice, match: {path: "/alice/*"}, allow: {emails: [alice@example.com]}}""",
@@ -84,9 +90,19 @@ async def test_whoever_is_proven_passes(fronted: Fronted) -> None:
         assert [ALICE.issuer] == seen.values("X-User-Issuer")
         assert ["alice@example.com"] == seen.values("X-User-Email")
         assert [method] == seen.values("X-Auth-Method")
+        assert ["staff"] == seen.values("X-User-Roles")
         assert seen.values("X-User-Phone") in ([], [""])
         (request_id,) = seen.values("X-Request-Id")
         assert request_id != ""
+
+
+async def test_the_app_can_verify_it(fronted: Fronted) -> None:
+    """By an assertion about the very request that it gets."""
+    await fronted.ask("/private/a?x=1", fronted.around.bearer(), method="POST", body=b"x")
+    (seen,) = fronted.around.app.seen
+    (token,) = seen.values("X-Gateway-Assertion")
+    said = await verified(fronted.around, token)
+    assert (ALICE.issuer, "POST", "/private/a") == (said["sub"], said["htm"], said["path"])
 
 
 async def test_nobody_passes_where_nobody_need_be(fronted: Fronted) -> None:
