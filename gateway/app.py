@@ -285,7 +285,7 @@ async def _magic(settings: Settings, given: Given) -> AsyncIterator[Magic]:
         yield Magic(made_up, checker, DEVELOPMENT_AUDIENCE, made_up)
         return
     key = _secret_key(settings)
-    async with _api(settings) as api:
+    async with magic_api(settings) as api:
         client_id = settings.magic.client_id or given.client_id or await _ask_client_id(api)
         yield Magic(api, SignatureChecker(key, client_id), client_id, None)
 
@@ -300,7 +300,7 @@ async def _farewells(settings: Settings, tally: Tally) -> AsyncIterator[Farewell
     if settings.magic.mode == "development":
         yield None
         return
-    async with _api(settings) as api:
+    async with magic_api(settings) as api:
         farewells = Farewells(api.log_out, tally.add)
         yield farewells
         await farewells.aclose()
@@ -310,11 +310,12 @@ async def client_id(settings: Settings) -> str | None:
     """The client id that Magic has to be asked for, if it has to be. Raises `NotReached`."""
     if settings.magic.mode == "development" or settings.magic.client_id:
         return None
-    async with _api(settings) as api:
+    async with magic_api(settings) as api:
         return await _ask_client_id(api)
 
 
-def _api(settings: Settings) -> MagicApi:
+def magic_api(settings: Settings) -> MagicApi:
+    """A client of Magic's, to be opened. Raises `StartError`."""
     api_url = settings.magic.api_url or MAGIC_API_URL
     return MagicApi(_secret_key(settings), api_url, deadline_s=settings.magic.timeout_s)
 

@@ -15,6 +15,7 @@ import orjson
 from gateway.config.load import load
 from gateway.config.schema import Settings
 from gateway.errors import ConfigError, NotReached, StartError, StoreUnavailable
+from gateway.identity.issuers import canonical
 from gateway.ports import Store
 from gateway.store.connect import connect
 from gateway.store.embedded import SOCKET_NAME
@@ -44,6 +45,20 @@ def config_option(command: F) -> F:
 def json_option(command: F) -> F:
     """``--json``, as ``as_json``."""
     return click.option("--json", "as_json", is_flag=True, help="For programs.")(command)
+
+
+class Issuer(click.ParamType[str]):
+    """An issuer, however it was typed; its checksum tells slips of the pen."""
+
+    name = "issuer"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        try:
+            return canonical(str(value))
+        except ValueError as error:
+            self.fail(f"{value}: {error}", param, ctx)
 
 
 def settings_in(path: Path) -> Settings:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import click
 
+from gateway.app import magic_api
 from gateway.commands.common import (
     EXIT_NO,
+    Issuer,
     config_option,
     fail,
     json_option,
@@ -16,7 +18,7 @@ from gateway.commands.common import (
     store_of,
 )
 from gateway.config.schema import Settings
-from gateway.identity.issuers import canonical
+from gateway.errors import MagicUnavailable
 from gateway.ports import Store
 from gateway.revocation import KEPT_BEYOND_S
 from gateway.sessions.listing import Listed
@@ -31,18 +33,6 @@ from gateway.times import rfc3339
 @click.group()
 def sessions() -> None:
     """Sessions: who is signed in, and where."""
-
-
-class Issuer(click.ParamType[str]):
-    """A DID, however it was typed; its checksum tells slips of the pen."""
-
-    name = "issuer"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            return canonical(value)
-        except ValueError as error:
-            self.fail(f"{value}: {error}", param, ctx)
 
 
 @sessions.command("list")
@@ -75,23 +65,33 @@ def revoke(issuer: str, session_id: str | None, path: Path, *, as_json: bool) ->
     """
     Make void all that ISSUER (did:ethr:0x…) has proven: sessions, tokens and tunnels, everywhere.
 
-    With Magic itself they stay signed in: the private listener's API ends that too.
-
     Exit status 1: with --id, there is no such session.
     """
     settings = settings_in(path)
-    if session_id is None:
-        revoked = run(_revoked(settings, issuer))
-        said = {"revoked_at": rfc3339(revoked.epoch_ms)}
-        ended = revoked.sessions
-    else:
-        said, ended = {}, run(_ended(settings, issuer, session_id))
+    if session_id is not None:
+        ended = run(_ended(settings, issuer, session_id))
+        if as_json:
+            print_json({"issuer": issuer, "sessions_ended": ended})
+        elif ended:
+            click.echo(f"{issuer}: {ended} sessions ended")
+        if not ended:
+            fail(f"{issuer} has no such session", EXIT_NO)
+        return
+    done, is_told = run(_revoked(settings, issuer))
     if as_json:
-        print_json({"issuer": issuer, **said, "sessions_ended": ended})
-    elif said or ended:
-        click.echo(f"{issuer}: {ended} sessions ended")
-    if not said and not ended:
-        fail(f"{issuer} has no such session", EXIT_NO)
+        revoked_at = rfc3339(done.epoch_ms)
+        print_json(
+            {
+                "issuer": issuer,
+                "revoked_at": revoked_at,
+                "sessions_ended": done.sessions,
+                "magic_signed_out": is_told,
+            }
+        )
+        return
+    click.echo(f"{issuer}: {done.sessions} sessions ended")
+    if is_told is False:
+        click.echo("gateway: Magic was not reached: sessions there may go on", err=True)
 
 
 async def _listed(settings: Settings, issuer: str) -> list[Listed]:
@@ -99,12 +99,21 @@ async def _listed(settings: Settings, issuer: str) -> list[Listed]:
         return await _sessions(settings, store).listed(issuer)
 
 
-async def _revoked(settings: Settings, issuer: str) -> Revoked:
+async def _revoked(settings: Settings, issuer: str) -> tuple[Revoked, bool | None]:
+    """What was done, and whether Magic has heard of it; None where it is not to."""
     async with store_of(settings) as store:
         kept_s = settings.identity.max_token_lifetime_s + KEPT_BEYOND_S
         revocations = StoreRevocations(store, StoreBus(store), kept_s=kept_s)
         revoker = Revoker(revocations, _sessions(settings, store), lambda _issuer: None)
-        return await revoker.revoke(issuer)
+        done = await revoker.revoke(issuer)
+    if settings.magic.mode == "development" or not settings.session.logout_magic:
+        return done, None
+    try:
+        async with magic_api(settings) as api:
+            await api.log_out(issuer)
+    except MagicUnavailable:
+        return done, False
+    return done, True
 
 
 async def _ended(settings: Settings, issuer: str, session_id: str) -> int:

@@ -38,7 +38,7 @@ class Revoker:
         """Raises ValueError where it is no issuer, and `StoreUnavailable`."""
         name = canonical(issuer)
         epoch_ms = await self._revocations.revoke(name)
-        _log.warning("revoked: %s", name)
+        _log.info("revoked: %s", name)
         self._farewell(name)
         sessions = 0
         with suppress(StoreUnavailable):

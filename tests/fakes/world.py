@@ -127,6 +127,7 @@ class World:
         self.app.arrived.clear()
         self.app.raw = b""
         self.magic.calls.clear()
+        self.magic.logouts.clear()
 
 
 @asynccontextmanager

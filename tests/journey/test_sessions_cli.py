@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import main
 from gateway.identity.minting import Signer, signer
+from tests.fakes.magic import Mood
 from tests.fakes.world import World, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -76,6 +77,8 @@ async def test_the_operator_ends_all_sessions_of_somebody(around: World) -> None
     said = json.loads(ended.output)
     assert (0, ada.issuer, 2) == (ended.exit_code, said["issuer"], said["sessions_ended"])
     assert said["revoked_at"].endswith("Z")
+    assert said["magic_signed_out"] is True
+    assert [{"issuer": ada.issuer}] == around.magic.logouts
     for cookie in cookies:
         await _becomes(around, cookie, 401)
     await _becomes(around, bearer, 401)
@@ -86,6 +89,31 @@ async def test_what_nobody_has_heard_of_can_be_revoked(around: World) -> None:
     """There may be tokens."""
     ended = await _gateway(around, "revoke", _somebody(8).issuer)
     assert (0, f"{_somebody(8).issuer}: 0 sessions ended\n") == (ended.exit_code, ended.output)
+
+
+async def test_an_issuer_may_be_typed_in_one_case_and_not_wrongly(around: World) -> None:
+    """To say that somebody was revoked who was not would be worse than to say nothing."""
+    ada = _somebody(9)
+    cookie = await around.sign_in(ada)
+    wrong = await _gateway(around, "revoke", ada.issuer[:-1])
+    assert (2, 200) == (wrong.exit_code, await _status(around, cookie))
+
+    ended = await _gateway(around, "revoke", ada.issuer.lower())
+    assert (0, f"{ada.issuer}: 1 sessions ended\n") == (ended.exit_code, ended.output)
+
+
+async def test_a_magic_that_does_not_hear_of_it_is_told_of(around: World) -> None:
+    """What was revoked here stays so."""
+    ada = _somebody(10)
+    around.magic.mood = Mood.BROKEN
+    try:
+        ended = await _gateway(around, "revoke", ada.issuer)
+        said = json.loads((await _gateway(around, "revoke", ada.issuer, "--json")).output)
+    finally:
+        around.magic.mood = Mood.WELL
+    assert 0 == ended.exit_code
+    assert "Magic was not reached" in ended.stderr
+    assert said["magic_signed_out"] is False
 
 
 async def test_the_operator_ends_one_session(around: World) -> None:
