@@ -15,6 +15,12 @@ _log = logging.getLogger(__name__)
 
 _PERIOD_S = 0.4
 """How often tunnels are looked at: with a slow store's time-out, still within a second."""
+_LOOKS_AT_ISSUERS = 5
+"""
+At every so manieth look issuers are asked for, too: two seconds, where no message came.
+
+For 10 000 tunnels that takes 80 ms of CPU, and revoking ends the sessions as well.
+"""
 _AT_ONCE = 500
 """Sessions, or issuers, that the store is asked for together."""
 _STAGGERED_OVER = 0.8
@@ -78,6 +84,7 @@ class Tunnels:
         self._doubted: set[str] = set()
         self._doubted_issuers: set[str] = set()
         self._in_doubt = asyncio.Event()
+        self._looks = 0
         self._is_draining = False
 
     def __len__(self) -> int:
@@ -161,7 +168,9 @@ class Tunnels:
                 tunnel.end(EXPIRED)
             else:
                 tunnel.look(loop_now_s)
-        await self._ask(truth, self._by_session, self._by_issuer)
+        issuers = () if self._looks % _LOOKS_AT_ISSUERS else self._by_issuer
+        self._looks += 1
+        await self._ask(truth, self._by_session, issuers)
 
     async def _ask(self, truth: Truth, sessions: Iterable[str], issuers: Iterable[str]) -> None:
         for keys in _batches(sessions):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.identity.minting import signer
 from tests.fakes.http import connected, fetch
 from tests.fakes.load import CLIENTS, load
 from tests.fakes.metrics import figures
@@ -40,12 +41,12 @@ async def _until(is_so: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def _answer(around: World, path: str, status: int) -> None:
+async def _answers(around: World, path: str, status: int, *fields: str) -> None:
     """Wait until ten answers in a row have ``status``: from all workers, that is."""
     count = 0
     async with asyncio.timeout(TIMEOUT_S):
         while count < 10:
-            is_so = (await around.get(path)).status == status
+            is_so = (await around.get(path, *fields)).status == status
             count = count + 1 if is_so else 0
 
 
@@ -105,6 +106,27 @@ async def test_what_one_worker_knows_all_know(around: World) -> None:
     assert [201, 409, 409, 409, 409, 409] == [answer.status for answer in uses]
 
 
+async def test_all_workers_obey_a_revocation(around: World) -> None:
+    """The supervisor, who listens to operators, has one of them do it."""
+    by = signer(b"whom all workers know".ljust(32))
+    cookie, bearer = await around.sign_in(by), around.bearer(by)
+    for field in (cookie, bearer):
+        assert {200} == {(await around.get("/me", field)).status for _ in range(12)}
+
+    body = f'{{"issuer": "{by.issuer}"}}'.encode()
+    answer = await fetch(
+        around.gateway.admin_port,
+        "POST",
+        "/api/revocations",
+        "Content-Type: application/json",
+        body=body,
+    )
+
+    assert (200, 1) == (answer.status, answer.json()["sessions_ended"])
+    for field in (cookie, bearer):
+        await _answers(around, "/me", 401, field)
+
+
 async def test_no_request_fails_on_reload(around: World) -> None:
     """All workers take the new config, under load; a bad one is taken by none."""
     text = around.gateway.config.read_text()
@@ -112,11 +134,11 @@ async def test_no_request_fails_on_reload(around: World) -> None:
         for number in range(5):
             around.gateway.config.write_text(text + EXTRA.format(path=f"/extra-{number}"))
             around.gateway.process.send_signal(signal.SIGHUP)
-            await _answer(around, f"/extra-{number}", 200)
+            await _answers(around, f"/extra-{number}", 200)
         around.gateway.config.write_text(text.replace("workers: 2", "workers: 3"))
         around.gateway.process.send_signal(signal.SIGHUP)
         await around.gateway.said("config not reloaded: server.workers: needs a restart")
-        await _answer(around, "/extra-4", 200)
+        await _answers(around, "/extra-4", 200)
         around.gateway.config.write_text(text)
     assert [] == made.broken
     assert {200} == set(made.answers)
@@ -144,13 +166,13 @@ async def test_a_replacement_has_the_config_in_use(around: World) -> None:
     """Not the one of the start, nor a bad one that stands in the file by now."""
     text = around.gateway.config.read_text()
     around.gateway.config.write_text(text + EXTRA.format(path="/extra"))
-    await _answer(around, "/extra", 200)
+    await _answers(around, "/extra", 200)
     around.gateway.config.write_text("nonsense")
     old = set((await _all_up(around)).values())
     for pid in old:
         os.kill(pid, signal.SIGKILL)
     await _until(lambda: not old & set(around.gateway.workers().values()))
-    await _answer(around, "/extra", 200)
+    await _answers(around, "/extra", 200)
 
 
 async def test_a_worker_that_cannot_start(around: World) -> None:
@@ -199,7 +221,7 @@ async def test_a_worker_that_is_told_to_end(around: World) -> None:
         for client in streams:
             assert b"ter" == await client.reader.readexactly(3)
     await _until(lambda: around.gateway.workers()[1] != old[1])
-    await _answer(around, "/public/x", 200)
+    await _answers(around, "/public/x", 200)
 
 
 # --- the end -----------------------------------------------------------------------------------
