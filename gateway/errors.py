@@ -246,6 +246,10 @@ class MagicUnavailable(Unavailable):
     """Magic did not answer in time and nobody here knows the issuer yet."""
 
 
+class KeysUnavailable(Unavailable):
+    """The keys of a JWT's issuer could not be fetched yet, or not for a day."""
+
+
 class UpstreamBusy(Unavailable):
     """All connections to the upstream are taken, or as many requests under way as may be."""
 
@@ -325,6 +329,7 @@ ANSWERS: dict[type[Refusal], Answer] = {
     NonceRefused:         Answer(_S.FORBIDDEN, "nonce_refused", "The attempt does not count", "RFC 9110 §15.5.4"),
     StoreUnavailable:     Answer(_S.SERVICE_UNAVAILABLE, "store_unavailable", "Sign-in state cannot be checked right now", "RFC 9110 §15.6.4"),
     MagicUnavailable:     Answer(_S.SERVICE_UNAVAILABLE, "magic_unavailable", "Sign-in cannot be checked right now", "RFC 9110 §15.6.4"),
+    KeysUnavailable:      Answer(_S.SERVICE_UNAVAILABLE, "keys_unavailable", "The token cannot be checked right now", "RFC 9110 §15.6.4"),
     UpstreamBusy:         Answer(_S.SERVICE_UNAVAILABLE, "upstream_busy", "The application is busy", "RFC 9110 §15.6.4"),
     UpstreamDown:         Answer(_S.SERVICE_UNAVAILABLE, "upstream_down", "The application is down", "RFC 9110 §15.6.4"),
     Overloaded:           Answer(_S.SERVICE_UNAVAILABLE, "overloaded", "Too many connections", "RFC 9110 §15.6.4"),

@@ -131,8 +131,10 @@ async def opened(settings: Settings, process: Process) -> AsyncIterator[Generati
         for upstream in upstreams.values():
             upstream.start()
             stack.push_async_callback(upstream.aclose)
-        around = ways.Around(process.store, process.bus, limiter, sessions, tokens, directory, keys)
-        authentication = await ways.authentication(settings, around, stack)
+        around = ways.Around(
+            process.store, process.bus, limiter, sessions, tokens, directory, revocations, keys
+        )
+        authentication = ways.authentication(settings, around, stack)
         pipeline = _pipeline(settings, limiter, authentication, authorisation, assertions)
         site = _site(settings, upstreams, pipeline)
         revoker = Revoker(revocations, sessions, _farewell(settings, process))

@@ -6,14 +6,18 @@ from typing import NamedTuple
 
 from gateway.authentication import Authentication
 from gateway.config import compile as compiled
+from gateway.config.credentials import JwtIssuerSettings
 from gateway.config.schema import Settings
 from gateway.failures import USUAL, Failures
 from gateway.identity.api_key import KeySealer
 from gateway.identity.api_keys import ApiKeyVerifier, StoredKeys
 from gateway.identity.credentials import CredentialReader
+from gateway.identity.jwks import Fetch, KeySource, at_url, in_file
+from gateway.identity.jwt import Issuer
+from gateway.identity.jwts import JwtVerifier, Trusted
 from gateway.invalidation import Subject
 from gateway.messages import PEOPLE, AuthMethod
-from gateway.ports import Bus, Directory, Limiter, Sessions, Store, TokenVerifier
+from gateway.ports import Bus, Directory, Limiter, Revocations, Sessions, Store, TokenVerifier
 
 
 class Around(NamedTuple):
@@ -25,16 +29,17 @@ class Around(NamedTuple):
     sessions: Sessions
     tokens: TokenVerifier
     directory: Directory
+    revocations: Revocations
     server_keys: tuple[bytes, ...]
 
 
-async def authentication(
-    settings: Settings, around: Around, stack: AsyncExitStack
-) -> Authentication:
+def authentication(settings: Settings, around: Around, stack: AsyncExitStack) -> Authentication:
     """The stage of the journey; ``stack`` closes what it opens."""
     verifiers: dict[AuthMethod, TokenVerifier] = {AuthMethod.DID_TOKEN: around.tokens}
     if settings.credentials.api_keys is not None:
         verifiers[AuthMethod.API_KEY] = _api_keys(around, stack)
+    if settings.credentials.jwt:
+        verifiers[AuthMethod.JWT] = _jwts(settings, around, stack)
     failed = settings.limits.get(USUAL.name)
     limit = compiled.limit(USUAL.name, failed) if failed is not None else USUAL
     return Authentication(
@@ -59,3 +64,30 @@ def _api_keys(around: Around, stack: AsyncExitStack) -> ApiKeyVerifier:
     stack.callback(around.bus.on(Subject.API_KEY, verifier.forget))
     stack.callback(around.bus.on_missed(verifier.forget_all))
     return verifier
+
+
+def _jwts(settings: Settings, around: Around, stack: AsyncExitStack) -> JwtVerifier:
+    trusted = [
+        Trusted(
+            Issuer(
+                name=entry.issuer,
+                audience=entry.audience,
+                algorithms=frozenset(entry.algorithms),
+                prefix=entry.subject_prefix,
+                clock_skew_s=entry.clock_skew_s,
+                max_lifetime_s=settings.identity.max_token_lifetime_s,
+                email_claim=entry.claims.email,
+                roles_claim=entry.claims.roles,
+                scopes_claim=entry.claims.scopes,
+            ),
+            KeySource(entry.issuer, _fetch(entry)),
+        )
+        for entry in settings.credentials.jwt
+    ]
+    verifier = JwtVerifier(trusted, around.revocations)
+    stack.push_async_callback(verifier.aclose)
+    return verifier
+
+
+def _fetch(entry: JwtIssuerSettings) -> Fetch:
+    return at_url(entry.jwks_url) if entry.jwks_url is not None else in_file(str(entry.jwks_file))

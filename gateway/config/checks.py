@@ -104,8 +104,23 @@ def credentials_have_a_header_of_their_own(draft: Draft) -> Iterator[Problem]:
         yield Problem(at, "is an identity header")
 
 
+def jwt_issuers_are_told_apart(draft: Draft) -> Iterator[Problem]:
+    """Each has its name, a name for its people, and keys from one place."""
+    issuers = [("credentials", "jwt", n) for n, _ in enumerate(draft.items("credentials", "jwt"))]
+    yield from _repeated(
+        (((*at, "issuer"), draft.text(*at, "issuer")) for at in issuers), "same issuer as"
+    )
+    names = ((at, draft.text(*at, "subject_prefix") or draft.text(*at, "issuer")) for at in issuers)
+    yield from _repeated(names, "same name for people as")
+    for at in issuers:
+        given = [key for key in ("jwks_url", "jwks_file") if draft.at(*at, key) is not None]
+        if len(given) != 1:
+            yield Problem(at, "expected either jwks_url or jwks_file")
+
+
 _CONFIGURED_AT = {
     "api-key": ("credentials", "api_keys"),
+    "jwt": ("credentials", "jwt"),
 }
 
 
@@ -289,6 +304,7 @@ CHECKS: tuple[Check, ...] = (
     identity_headers_differ,
     credentials_have_a_header_of_their_own,
     routes_accept_what_there_is,
+    jwt_issuers_are_told_apart,
     route_names_differ,
     routes_differ,
     routes_lead_somewhere,

@@ -24,7 +24,7 @@ LINES = {
         attempts.contact
         sessions.session sessions.cookie sessions.seal sessions.cache
         sessions.device sessions.listing
-        identity.credentials identity.did_token identity.metadata identity.api_key
+        identity.credentials identity.did_token identity.metadata identity.api_key identity.jwt
         identity.roles identity.assertion
         identity.bounded identity.circuit identity.foreign
         admin.guard
@@ -44,6 +44,7 @@ LINES = {
         sessions.revoking attempts.redis
         identity.single_flight identity.minting identity.attachment identity.development
         identity.magic identity.directory identity.verifier identity.api_keys
+        identity.jwks identity.jwts
         identity.issuers identity.farewells
         identity.role_store
         store.*

@@ -36,6 +36,36 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
             id="no-way-in",
         ),
         pytest.param(
+            "credentials: {jwt: [{issuer: a, audience: b, jwks_file: c},"
+            " {issuer: d, audience: b, jwks_url: 'https://e/f'}]}",
+            [],
+            id="two-issuers",
+        ),
+        pytest.param(
+            "credentials: {jwt: [{issuer: a, audience: b, jwks_file: c},"
+            " {issuer: a, audience: b, jwks_file: c}]}",
+            [
+                "1: credentials.jwt[1].issuer: same issuer as credentials.jwt[0].issuer",
+                "1: credentials.jwt[1]: same name for people as credentials.jwt[0]",
+            ],
+            id="one-issuer-twice",
+        ),
+        pytest.param(
+            "credentials: {jwt: [{issuer: a, audience: b, jwks_file: c},"
+            " {issuer: d, audience: b, jwks_file: c, subject_prefix: a}]}",
+            ["1: credentials.jwt[1]: same name for people as credentials.jwt[0]"],
+            id="two-issuers-whose-people-have-one-name",
+        ),
+        pytest.param(
+            "credentials: {jwt: [{issuer: a, audience: b},"
+            " {issuer: d, audience: b, jwks_file: c, jwks_url: 'https://e/f'}]}",
+            [
+                "1: credentials.jwt[0]: expected either jwks_url or jwks_file",
+                "1: credentials.jwt[1]: expected either jwks_url or jwks_file",
+            ],
+            id="keys-from-nowhere-or-two-places",
+        ),
+        pytest.param(
             "credentials: {api_keys: {header: x-user-email}}",
             ["1: credentials.api_keys.header: is an identity header"],
             id="a-field-that-clients-and-we-fill-in",
