@@ -19,6 +19,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "forward-auth"
 START_S = 20.0
 STOP_S = 10.0
 POLL_S = 0.02
+TRIES = 3
 
 
 class Kind(NamedTuple):
@@ -68,38 +69,55 @@ async def front(
     path = shutil.which(program, path=_search_path())
     if path is None:
         pytest.skip(f"no {program} installed")
-    port = _free_port()
-    for source in (EXAMPLES / name).iterdir():
+    log = folder / "front.log"
+    for _ in range(TRIES):
+        running = Front(name, _free_port(), log)
+        _write_config(running, gateway, app, folder)
+        process = await _started([path, *arguments], folder, log)
+        try:
+            if await _is_ready(process, running, nobody):
+                yield running
+                return
+        finally:
+            await _end(process)
+    pytest.fail(log.read_text())
+
+
+def _write_config(running: Front, gateway: int, app: int, folder: Path) -> None:
+    ports = (("8080", gateway), ("3000", app), ("8000", running.port))
+    for source in (EXAMPLES / running.name).iterdir():
         text = source.read_text()
         text = text.replace("127.0.0.1:8080", f"127.0.0.1:{gateway}")
         text = text.replace("127.0.0.1:3000", f"127.0.0.1:{app}")
-        for place, known in (("8080", gateway), ("3000", app), ("8000", port)):
+        for place, known in ports:
             text = text.replace(f"port_value: {place}", f"port_value: {known}")
-        text = text.replace(":8000", f":{port}").replace("listen 8000", f"listen {port}")
+        text = text.replace(":8000", f":{running.port}")
+        text = text.replace("listen 8000", f"listen {running.port}")
         (folder / source.name).write_text(text.replace("http {", "http {" + _NGINX_TEMPORARY, 1))
-    log = folder / "front.log"
+
+
+async def _started(command: list[str], folder: Path, log: Path) -> asyncio.subprocess.Process:
     with log.open("wb") as out:
-        process = await asyncio.create_subprocess_exec(
-            path,
-            *arguments,
+        return await asyncio.create_subprocess_exec(
+            *command,
             cwd=folder,
             stdin=DEVNULL,
             stdout=out,
             stderr=STDOUT,
             env={**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder)},
         )
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
     try:
-        await _ready(process, Front(name, port, log), nobody)
-        yield Front(name, port, log)
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            try:
-                async with asyncio.timeout(STOP_S):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+        async with asyncio.timeout(STOP_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 def _search_path() -> str:
@@ -113,14 +131,18 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-async def _ready(
-    process: asyncio.subprocess.Process, front: Front, nobody: Collection[int]
-) -> None:
-    """Traefik listens before it knows its routes, Envoy before it knows its clusters."""
+async def _is_ready(
+    process: asyncio.subprocess.Process, running: Front, nobody: Collection[int]
+) -> bool:
+    """
+    Wait until it answers; False where it has ended, because somebody else took its port.
+
+    Traefik listens before it knows its routes, Envoy before it knows its clusters.
+    """
     async with asyncio.timeout(START_S):
-        while True:
-            assert process.returncode is None, front.log.read_text()
+        while process.returncode is None:
             with suppress(ConnectionRefusedError):
-                if (await fetch(front.port, "GET", "/private")).status in nobody:
-                    return
+                if (await fetch(running.port, "GET", "/private")).status in nobody:
+                    return True
             await asyncio.sleep(POLL_S)
+    return False
