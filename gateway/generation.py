@@ -247,6 +247,7 @@ async def _pages(
         yield server
     finally:
         await server.stop()
+        await own.aclose()
 
 
 def _attempts(

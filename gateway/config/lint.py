@@ -145,6 +145,25 @@ def _clocks_apart(settings: Settings) -> Found:
         yield "identity.clock_skew", "clocks that are an hour apart are ill: set them by NTP"
 
 
+_SHORT_IDLE_S = 60.0
+
+
+def _idle_to_no_effect(settings: Settings) -> Found:
+    idle_s, lifetime_s = settings.session.idle_s, settings.session.lifetime_s
+    if idle_s is None:
+        return
+    if idle_s < _SHORT_IDLE_S:
+        yield "session.idle", "who reads a page for a minute is signed out meanwhile"
+    if lifetime_s is not None and idle_s >= lifetime_s:
+        yield "session.idle", "never the first to end a session: session.lifetime is"
+
+
+def _foreign_session_cookies(settings: Settings) -> Found:
+    is_guarded = settings.session.cookie.lower().startswith("__host-")
+    if settings.server.public_url.startswith("https:") and not is_guarded:
+        yield "session.cookie", "without __Host- sibling hosts can set a second one, and lock out"
+
+
 def _unix_peers_untrusted(settings: Settings) -> Found:
     server = settings.server
     listens = any(isinstance(place, UnixPath) for place in server.listen)
@@ -222,6 +241,8 @@ LINTS: tuple[tuple[str, Callable[[Settings], Found]], ...] = (
     ("key-for-everybody", _key_for_everybody),
     ("tls-without-https", _tls_without_https),
     ("clocks-apart", _clocks_apart),
+    ("idle-to-no-effect", _idle_to_no_effect),
+    ("foreign-session-cookies", _foreign_session_cookies),
     ("rule-never-holds", _rules_that_never_hold),
     ("role-nobody-has", _roles_that_nobody_gives),
     ("denied-alone", _denied_alone),

@@ -22,6 +22,7 @@ from gateway.ports import Clock, Revocations, Sessions
 from gateway.sessions.cookie import Cookie
 from gateway.sessions.device import device_name
 from gateway.sessions.listing import Browser
+from gateway.sessions.parting import Partings
 from gateway.times import rfc3339
 
 
@@ -40,6 +41,7 @@ class SessionPages:
     ) -> None:
         """``farewell`` is told who signs out; it waits for nothing."""
         self._sessions = sessions
+        self._partings = Partings(sessions.end)
         self._revocations = revocations
         self._attempts = attempts
         self._cookie = cookie
@@ -56,14 +58,20 @@ class SessionPages:
             web.post(f"{prefix}/logout", self.log_out),
         ]
 
+    async def aclose(self) -> None:
+        """End the sessions that were to end in a moment."""
+        await self._partings.aclose()
+
     async def exchange(self, request: web.Request) -> web.Response:
         """
         A DID token for a session that ends when the token would have.
 
         What the browser had before is ended, whosever it was: a session that somebody else has
         planted, or copied, is not gone on with, and none is left over that nobody has a cookie of.
+        With ``?renewal=true`` that is done in a moment, after the requests that are under way.
         """
         refuse_foreign_page(request.headers, self._public_origin)
+        end = self._partings.end if _flag(request, "renewal") else self._sessions.end
         proven = _proven(request)
         if proven.method is not AuthMethod.DID_TOKEN:
             raise MustBeBearer("a session cannot be exchanged for another")
@@ -72,7 +80,7 @@ class SessionPages:
         secret, identity = await self._sessions.create(proven, browser)
         for session_key in replaced(request):
             with suppress(StoreUnavailable):  # the browser forgets its cookie in any case
-                await self._sessions.end(session_key, proven.user.issuer)
+                await end(session_key, proven.user.issuer)
         left_s = identity.expires_at_ms // 1000 - int(self._clock())
         response = _described(identity, status=201)
         response.headers.add("Set-Cookie", self._cookie.set(secret, max(0, left_s)))

@@ -16,7 +16,8 @@ KEEP: Final = Script("keep", files("gateway.sessions").joinpath("keep.lua").read
 STEPS: Final = 10
 """Use is written down at most every so manieth part of the idle time."""
 
-_MAX_REMEMBERED = 10_000
+_MAX_REMEMBERED = 100_000
+"""Some 15 MiB. Use of a session beyond these is told to the store at every look-up."""
 
 
 class Uses:

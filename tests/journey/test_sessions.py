@@ -222,6 +222,22 @@ async def test_a_login_replaces_what_the_browser_had(around: World, next_number:
     assert shown["current"]
 
 
+async def test_a_renewal_breaks_no_request_that_is_under_way(tmp_path: Path) -> None:
+    """The old id goes on for a moment, and not for longer than the gateway itself."""
+    async with world(tmp_path) as around:
+        old = await around.sign_in()
+        path = "/_gateway/session?renewal=true"
+        answer = await fetch(around.port, "POST", path, around.bearer(), old)
+        new = "Cookie: " + answer.value("Set-Cookie").partition(";")[0]
+
+        assert 201 == answer.status
+        assert [200, 200] == [await _status(around, cookie) for cookie in (old, new)]
+
+        with redis.Redis.from_url(around.store.url) as store:
+            await around.gateway.stop()
+            assert [key_name(_secret(new)).encode()] == list(store.scan_iter("session:*"))
+
+
 async def test_a_planted_id_is_not_gone_on_with(around: World) -> None:
     """Who makes a browser send a cookie of their choice learns nothing of what comes after."""
     planted = "Cookie: session=" + "a" * 43

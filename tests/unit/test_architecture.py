@@ -40,7 +40,7 @@ LINES = {
     "3 journey": "pipeline authentication authorisation assertions failures",
     "4 adapters": """
         ratelimit.local ratelimit.redis
-        sessions.redis sessions.index sessions.use sessions.revocations
+        sessions.redis sessions.index sessions.use sessions.parting sessions.revocations
         sessions.revoking attempts.redis
         identity.single_flight identity.minting identity.attachment identity.development
         identity.magic identity.directory identity.verifier identity.api_keys

@@ -54,9 +54,12 @@ export async function attempt(who) {
   throw failure(answer);
 }
 
-/** Exchange a DID token for a session; the browser keeps its cookie, no script sees it. */
-export async function exchange(token, nonce) {
-  const answer = await ask("POST", "/session", {
+/**
+ * Exchange a DID token for a session; the browser keeps its cookie, no script sees it. With
+ * `isRenewal` the session before is ended a moment later, for requests that are under way.
+ */
+export async function exchange(token, nonce, isRenewal = false) {
+  const answer = await ask("POST", isRenewal ? "/session?renewal=true" : "/session", {
     headers: { Authorization: `Bearer ${token}` },
     json: nonce ? { nonce } : undefined,
   });

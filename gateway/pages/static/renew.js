@@ -54,7 +54,7 @@ async function renewOnce() {
   if (!session) throw new Failure("session_over");
   if (Date.parse(session.expires_at) > expiresAt) return;
   const nonce = await attempt({ email: session.email ?? "" });
-  await exchange(await newToken(await magic(), nonce), nonce);
+  await exchange(await newToken(await magic(), nonce), nonce, true);
   expiresAt = Date.parse((await whoAmI())?.expires_at ?? 0);
   tell("gateway:session-renewed");
 }

@@ -212,6 +212,26 @@ Read = Callable[..., Settings]
         ),
         pytest.param("identity: {clock_skew: 1h}", [], id="clocks-that-are-not"),
         pytest.param(
+            "session: {keys: [0123456789abcdef0123456789abcdef], idle: 59s, lifetime: 59s}",
+            [("idle-to-no-effect", "session.idle")] * 2,
+            id="an-idle-time-of-no-use",
+        ),
+        pytest.param(
+            "session: {keys: [0123456789abcdef0123456789abcdef], idle: 30m, lifetime: 8h}",
+            [],
+            id="an-idle-time-of-use",
+        ),
+        pytest.param(
+            "session: {keys: [0123456789abcdef0123456789abcdef], idle: 30m}",
+            [],
+            id="an-idle-time-beside-the-tokens",
+        ),
+        pytest.param(
+            "session: {keys: [0123456789abcdef0123456789abcdef], cookie: __Secure-id}",
+            [("foreign-session-cookies", "session.cookie")],
+            id="a-cookie-that-siblings-can-set",
+        ),
+        pytest.param(
             "server: {public_url: 'https://a', listen: ['unix:/run/x.sock']}",
             [("unix-peers-untrusted", "server.trusted_proxies")],
             id="a-unix-socket-behind-which-all-are-one",
