@@ -107,6 +107,25 @@ def _unverified_tls(settings: Settings) -> Found:
             yield f"upstreams.{name}.tls.verify", "whoever stands between reads and writes along"
 
 
+def _cors_in_the_clear(settings: Settings) -> Found:
+    if settings.server.public_url.startswith("http:"):
+        return
+    for key, route in _routes(settings):
+        if route.cors is not None and route.cors.credentials:
+            for place, origin in enumerate(route.cors.origins):
+                if origin.startswith("http:") and not is_loopback_http(origin):
+                    where = f"{key}.cors.origins[{place}]"
+                    yield where, "whoever stands between can write that page, and act with sessions"
+
+
+def _login_without_count(settings: Settings) -> Found:
+    if not settings.session.require_attempt and "login" in settings.limits:
+        yield (
+            "session.require_attempt",
+            "false: who skips /login/attempt is not held to limits.login",
+        )
+
+
 def _mixed_tls(settings: Settings) -> Found:
     for name, upstream in settings.upstreams.items():
         schemes = {server.scheme for server in upstream.servers}
@@ -237,6 +256,8 @@ LINTS: tuple[tuple[str, Callable[[Settings], Found]], ...] = (
     ("private-by-another-path", _private_by_another_path),
     ("unverified-tls", _unverified_tls),
     ("mixed-tls", _mixed_tls),
+    ("cors-in-the-clear", _cors_in_the_clear),
+    ("login-limit-not-demanded", _login_without_count),
     ("checks-without-choice", _checks_without_choice),
     ("key-for-everybody", _key_for_everybody),
     ("tls-without-https", _tls_without_https),

@@ -275,3 +275,12 @@ async def test_a_forged_token_does_not_use_up_a_nonce(around: World) -> None:
     forged = bearer(around, nonce)[:-9] + "AAAAAAAA="
     assert 401 == (await exchange(around, nonce, cookie, forged)).status
     assert 201 == (await exchange(around, nonce, cookie, bearer(around, nonce))).status
+
+
+async def test_the_log_says_why(around: World) -> None:
+    """In a line with the request's id; the client hears the kind alone."""
+    nonce, cookie = await begun(around, "somebody-else@example.com")
+    answer = await exchange(around, nonce, cookie, bearer(around, nonce))
+    request_id = answer.json()["request_id"]
+    await around.gateway.said(f"request {request_id} was refused: nonce_refused: given for another")
+    assert "another" not in answer.body.decode()

@@ -128,6 +128,13 @@ async def test_the_login_page_never_leads_to_itself(around: World) -> None:
         assert [] == answer.values("Location"), path
 
 
+async def test_the_account_page_leads_to_the_login_page(around: World) -> None:
+    """The one page of ours to land on; a script is told where to sign in."""
+    answer = await around.get("/_gateway/account", NAVIGATES)
+    assert ["/_gateway/login?return_to=/_gateway/account"] == answer.values("Location")
+    assert 401 == (await around.get("/_gateway/account")).status
+
+
 async def test_public_pages_lead_nowhere(around: World) -> None:
     """Nor do optional ones: nobody may be there."""
     for path in ("/public/x", "/optional/x"):

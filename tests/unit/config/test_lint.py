@@ -22,6 +22,37 @@ Read = Callable[..., Settings]
             id="a-public-route-that-passes-credentials-on",
         ),
         pytest.param(
+            "routes: [{name: a, match: {path: /a}, upstream: app, cors: {credentials: true,"
+            " origins: ['https://b.example', 'http://b.example', 'http://localhost:5173']}}]",
+            [("cors-in-the-clear", "routes[0] (a).cors.origins[1]")],
+            id="a-page-in-the-clear-that-acts-with-sessions",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /a}, upstream: app,"
+            " cors: {origins: ['http://b.example']}}]",
+            [],
+            id="a-page-in-the-clear-that-only-reads",
+        ),
+        pytest.param(
+            "server: {public_url: 'http://localhost:8080', listen: ['127.0.0.1:8080']}\n"
+            "magic: {mode: development}\n"
+            "routes: [{name: a, match: {path: /a}, upstream: app,"
+            " cors: {origins: ['http://b.example'], credentials: true}}]",
+            [],
+            id="where-all-is-in-the-clear",
+        ),
+        pytest.param(
+            "limits: {default: {rate: 1/second}, login: {rate: 5/hour, per: email}}",
+            [("login-limit-not-demanded", "session.require_attempt")],
+            id="a-login-limit-that-can-be-skipped",
+        ),
+        pytest.param(
+            "limits: {default: {rate: 1/second}, login: {rate: 5/hour}}\n"
+            "session: {keys: [0123456789abcdef0123456789abcdef], require_attempt: true}",
+            [],
+            id="a-login-limit-that-cannot-be-skipped",
+        ),
+        pytest.param(
             "routes: [{name: a, match: {path: /a}, upstream: app, limits: []}]",
             [("checked-without-limit", "routes[0] (a)")],
             id="a-protected-route-whose-limits-were-taken-away",
