@@ -4,7 +4,7 @@ from multidict import CIMultiDictProxy
 
 from gateway.errors import CrossSite
 from gateway.messages import AuthMethod, Identity
-from gateway.reasons import Reason
+from gateway.reasons import Site
 
 Headers = CIMultiDictProxy[str]
 
@@ -33,7 +33,7 @@ def refuse_cross_site(
     if listed and len(headers.getall("Origin", ())) == 1 and headers["Origin"] in listed:
         return
     if "Origin" not in headers and "Sec-Fetch-Site" not in headers:
-        raise CrossSite(Reason.ORIGIN_MISSING)
+        raise CrossSite(Site.ORIGIN_MISSING)
     refuse_foreign_page(headers, public_origin)
 
 
@@ -47,7 +47,7 @@ def refuse_foreign_upgrade(headers: Headers, identity: Identity, public_origin: 
     Raises `CrossSite`.
     """
     if identity.method is AuthMethod.SESSION and headers.getall("Origin", ()) != [public_origin]:
-        raise CrossSite(Reason.UPGRADE_FOREIGN)
+        raise CrossSite(Site.UPGRADE_FOREIGN)
 
 
 def refuse_foreign_page(headers: Headers, public_origin: str) -> None:
@@ -57,6 +57,6 @@ def refuse_foreign_page(headers: Headers, public_origin: str) -> None:
     Raises `CrossSite`.
     """
     if any(origin != public_origin for origin in headers.getall("Origin", ())):
-        raise CrossSite(Reason.ORIGIN_FOREIGN)
+        raise CrossSite(Site.ORIGIN_FOREIGN)
     if any(site != "same-origin" for site in headers.getall("Sec-Fetch-Site", ())):
-        raise CrossSite(Reason.SITE_FOREIGN)
+        raise CrossSite(Site.SITE_FOREIGN)

@@ -25,6 +25,7 @@ from gateway.failures import Failures
 from gateway.identity.credentials import CredentialReader
 from gateway.messages import Auth, AuthMethod, Caller, Identity, RequestHead, Route
 from gateway.ports import Sessions, TokenVerifier
+from gateway.reasons import Nobody
 
 _SESSION = AuthMethod.SESSION
 REFUSED = (InvalidToken, InvalidApiKey)
@@ -78,7 +79,7 @@ class Authentication:
             elif proven.user.issuer != found.user.issuer:
                 raise ConflictingCredentials(f"{proven.method} and {found.method}")
         if proven is None and route.auth is Auth.REQUIRED:
-            raise ended or Unauthenticated("no credential")
+            raise ended or Unauthenticated(Nobody.NO_CREDENTIAL)
         return proven
 
     async def _verify(

@@ -13,7 +13,7 @@ from multidict import CIMultiDictProxy
 
 from gateway.errors import CrossSite
 from gateway.messages import Cors, FieldLines, Reply, RequestHead, Route
-from gateway.reasons import Reason
+from gateway.reasons import Site
 
 Headers = CIMultiDictProxy[str]
 
@@ -98,7 +98,7 @@ def preflight_answer(cors: Cors, headers: Headers) -> Reply:
     """
     granted = cors.preflights.get(headers["Origin"]) or cors.preflights.get(ANY)
     if granted is None:
-        raise CrossSite(Reason.PREFLIGHT_FOREIGN)
+        raise CrossSite(Site.PREFLIGHT_FOREIGN)
     return Reply(_NO_CONTENT, granted, b"")
 
 

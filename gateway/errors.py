@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from gateway.messages import LimitState
-from gateway.reasons import Reason
+from gateway.reasons import Rights
 
 
 class GatewayError(Exception):
@@ -209,7 +209,7 @@ class CrossSite(Refusal):
 class Forbidden(Refusal):
     """The caller is known, and may not do this here; ``reason`` in the document says what lacks."""
 
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: Rights) -> None:
         super().__init__(reason)
 
 

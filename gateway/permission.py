@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gateway.errors import Forbidden, Refusal, Unauthenticated
 from gateway.messages import Caller, Identity, Route, Rule, User
-from gateway.reasons import Reason
+from gateway.reasons import Nobody, Rights
 
 _MAX_KNOWN = 4096
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
@@ -80,7 +80,7 @@ class Permissions:
         if settled.passes:
             return
         if any(_is_from(rule, client, method) for rule in settled.deny):
-            raise Forbidden(Reason.DENIED)
+            raise Forbidden(Rights.DENIED)
         if route.allow and not any(_is_from(rule, client, method) for rule in settled.allow):
             raise _refusal(route.allow, identity, client, method)
 
@@ -113,7 +113,7 @@ def _is_for(rule: Rule, identity: Identity | None, *, doubtful: bool) -> bool:
     return not any(True for _ in _lacks(rule, identity, doubtful=doubtful))
 
 
-def _lacks(rule: Rule, identity: Identity | None, *, doubtful: bool) -> Iterator[Reason]:
+def _lacks(rule: Rule, identity: Identity | None, *, doubtful: bool) -> Iterator[Rights]:
     """
     What keeps ``rule`` from being about the caller.
 
@@ -122,16 +122,16 @@ def _lacks(rule: Rule, identity: Identity | None, *, doubtful: bool) -> Iterator
     """
     if identity is None:
         if rule.is_about_callers:
-            yield Reason.NOT_LISTED
+            yield Rights.NOT_LISTED
         return
     if not _is_named(rule, identity.user, doubtful=doubtful):
-        yield Reason.NOT_LISTED
+        yield Rights.NOT_LISTED
     if rule.auth_methods and identity.method not in rule.auth_methods:
-        yield Reason.CREDENTIAL_NOT_ALLOWED
+        yield Rights.CREDENTIAL_NOT_ALLOWED
     if rule.roles and rule.roles.isdisjoint(identity.roles):
-        yield Reason.ROLE_MISSING
+        yield Rights.ROLE_MISSING
     if rule.scopes and rule.scopes.isdisjoint(identity.scopes):
-        yield Reason.SCOPE_MISSING
+        yield Rights.SCOPE_MISSING
 
 
 def _is_named(rule: Rule, user: User, *, doubtful: bool) -> bool:
@@ -185,12 +185,12 @@ def _is_from(rule: Rule, client: Caller, method: str) -> bool:
     return not any(True for _ in _misfits(rule, client, method))
 
 
-def _misfits(rule: Rule, client: Caller, method: str) -> Iterator[Reason]:
+def _misfits(rule: Rule, client: Caller, method: str) -> Iterator[Rights]:
     """What keeps ``rule`` from being about the request."""
     if rule.networks and not any(client.address in network for network in rule.networks):
-        yield Reason.NETWORK_NOT_ALLOWED
+        yield Rights.NETWORK_NOT_ALLOWED
     if rule.methods and method not in rule.methods:
-        yield Reason.METHOD_NOT_ALLOWED
+        yield Rights.METHOD_NOT_ALLOWED
 
 
 def _refusal(
@@ -198,7 +198,7 @@ def _refusal(
 ) -> Refusal:
     """By the rule that came nearest; the first of those that came as near."""
     if identity is None and any(_is_from(rule, client, method) for rule in allow):
-        return Unauthenticated(Reason.SIGN_IN_TO_BE_JUDGED)
+        return Unauthenticated(Nobody.TO_BE_JUDGED)
     missing = (
         [*_misfits(rule, client, method), *_lacks(rule, identity, doubtful=False)] for rule in allow
     )

@@ -13,6 +13,7 @@ from multidict import CIMultiDictProxy, istr
 
 from gateway.errors import AmbiguousCredentials, InvalidToken
 from gateway.messages import PEOPLE, AuthMethod, RequestHead
+from gateway.reasons import Bearer, Credentials
 
 _AUTHORIZATION = istr("Authorization")
 _COOKIE = istr("Cookie")
@@ -89,14 +90,14 @@ class CredentialReader:
 
     def _bearer(self, fields: list[str]) -> tuple[Credential, ...]:
         if len(fields) > 1:
-            raise AmbiguousCredentials("several Authorization fields")
+            raise AmbiguousCredentials(Credentials.SEVERAL_AUTHORIZATIONS)
         scheme = _BEARER.match(fields[0])
         if scheme is None:
             return ()  # Basic and the like are between the client and the app
         rest = fields[0][scheme.end() :]
         token = rest.lstrip(" ")
         if token == rest or not _is_token68(token):
-            raise InvalidToken("Bearer without a token68")
+            raise InvalidToken(Bearer.MALFORMED)
         return (Credential(self._kind_of(token), token),)
 
     def _kind_of(self, token: str) -> AuthMethod:
@@ -115,7 +116,7 @@ class CredentialReader:
         given = {value.strip(_OWS) for value in values}
         given.update(text for method, text in found if method is AuthMethod.API_KEY)
         if len(given) > 1:
-            raise AmbiguousCredentials("several API keys")
+            raise AmbiguousCredentials(Credentials.SEVERAL_API_KEYS)
         others = tuple(sent for sent in found if sent.method is not AuthMethod.API_KEY)
         return (*others, Credential(AuthMethod.API_KEY, given.pop()))
 
@@ -159,7 +160,7 @@ def _session_cookie(fields: list[str], name: str) -> tuple[Credential, ...]:
         return ()
     values = {value.strip(_OWS) for value in found}
     if len(values) > 1:
-        raise AmbiguousCredentials("several session cookies", is_cookie=True)
+        raise AmbiguousCredentials(Credentials.SEVERAL_COOKIES, is_cookie=True)
     return _session(values.pop())
 
 

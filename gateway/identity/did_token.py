@@ -12,13 +12,13 @@ a user after that.
 
 import binascii
 import re
-from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple
 
 import orjson
 
 from gateway.errors import ExpiredToken, InvalidToken
+from gateway.reasons import Reason
 
 MAX_TOKEN_CHARS = 4096
 """A real one has about 750."""
@@ -44,26 +44,29 @@ _SPLIT = len('["0x",') + 130
 """Where the second string of the array begins, if no space comes before it."""
 
 
-class Fault(StrEnum):
-    """Why a token was refused: for the log. Never holds anything of the token itself."""
+class Fault(Reason):
+    """`invalid_token` or `expired_token`, of a DID token"""
 
-    TOO_LONG = "token too long"
-    NOT_BASE64 = "token is not canonical base64"
-    TOO_DEEP = "token nests too deep"
-    NOT_JSON = "token is not JSON"
-    NOT_A_PAIR = "token is not a pair of strings"
-    NOT_CANONICAL = "token is not spelled canonically"
-    BAD_PROOF = "proof is not a signature"
-    NOT_A_CLAIM = "claim is not an object"
-    BAD_ISSUER = "iss is not a did:ethr address"
-    BAD_INSTANT = "iat, nbf or ext is not a time"
-    BAD_ID = "tid is not printable text"
-    BAD_SUBJECT = "sub is not text"
-    OTHER_AUDIENCE = "aud is not this client"
-    LIVES_TOO_LONG = "token lives too long"
-    EXPIRED = "token has expired"
-    NOT_YET_VALID = "nbf is in the future"
-    ISSUED_LATER = "iat is in the future"
+    TOO_LONG = "token_too_long", "It has more than 4096 characters."
+    NOT_BASE64 = "token_not_base64", "It is not base64 in the one canonical spelling."
+    TOO_DEEP = "token_too_deep", "It has more brackets than any token."
+    NOT_JSON = "token_not_json", "It, or its claim, is not JSON."
+    NOT_A_PAIR = "token_not_a_pair", "It is not a proof and a claim."
+    NOT_CANONICAL = (
+        "token_not_canonical",
+        "It, or its claim, is not spelled as Magic does.",
+    )
+    BAD_PROOF = "token_bad_proof", "The proof is not a signature, or one of the malleable kind."
+    NOT_A_CLAIM = "token_not_a_claim", "The claim is not an object."
+    BAD_ISSUER = "token_bad_issuer", "`iss` is not a `did:ethr` address."
+    BAD_INSTANT = "token_bad_instant", "`iat`, `nbf` or `ext` is not a time."
+    BAD_ID = "token_bad_id", "`tid` is not printable text."
+    BAD_SUBJECT = "token_bad_subject", "`sub` is not text."
+    OTHER_AUDIENCE = "token_other_audience", "`aud` is another client than `magic.client_id`."
+    LIVES_TOO_LONG = "token_lives_too_long", "Longer than `identity.max_token_lifetime`."
+    EXPIRED = "token_expired", "`ext` is over."
+    NOT_YET_VALID = "token_not_yet_valid", "`nbf` is in the future, by more than clocks may differ."
+    ISSUED_LATER = "token_issued_later", "`iat` is in the future, by more than clocks may differ."
 
 
 class Rules(NamedTuple):

@@ -8,7 +8,7 @@ from gateway.identity.bounded import Bounded
 from gateway.identity.roles import decode_roles, key
 from gateway.identity.single_flight import SingleFlight
 from gateway.ports import Clock, RoleStore, Store
-from gateway.reasons import Reason
+from gateway.reasons import Roles
 
 
 class _Known(NamedTuple):
@@ -68,11 +68,11 @@ class StoredRoles:
         try:
             record = await self._store.get(key(issuer))
         except StoreUnavailable as error:
-            raise StoreUnavailable(Reason.ROLES_UNKNOWN, error.retry_after_s) from error
+            raise StoreUnavailable(Roles.UNKNOWN, error.retry_after_s) from error
         try:
             roles = decode_roles(record) if record is not None else ()
         except ValueError as error:
-            raise StoreUnavailable(Reason.ROLES_UNREADABLE) from error
+            raise StoreUnavailable(Roles.UNREADABLE) from error
         if forgotten == self._forgotten:
             self._known.put(issuer, _Known(roles, since_s))
         return roles

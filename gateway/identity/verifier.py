@@ -14,6 +14,7 @@ from gateway.identity.bounded import Bounded
 from gateway.identity.did_token import Claim, Rules, inspect
 from gateway.messages import AuthMethod, Identity, User
 from gateway.ports import Clock, Directory, Revocations, Store, TokenVerifier
+from gateway.reasons import Bearer
 from gateway.revocation import is_revoked
 
 GOOD_FOR_S: Final = 300.0
@@ -100,7 +101,7 @@ class DidTokenVerifier:
             proven = await self._prove(token, digest, now_s)
         user = await self._directory.user(proven.claim.issuer)
         if user is None:
-            raise InvalidToken("unknown issuer")
+            raise InvalidToken(Bearer.STRANGER)
         if self._revocations is not None:
             epoch_ms = await self._revocations.epoch_ms(proven.claim.issuer)
             if is_revoked(proven.at_ms, epoch_ms):
@@ -129,14 +130,14 @@ class DidTokenVerifier:
         claim = inspect(token, self._rules, now_s)
         refused_until_s = self._refused_until_s.get(digest)
         if refused_until_s is not None and now_s < refused_until_s:
-            raise InvalidToken("signature was refused before")
+            raise InvalidToken(Bearer.REFUSED_BEFORE)
         key = f"token:{digest.hex()}"
         at_ms = int(min(claim.issued_at_s, now_s) * 1000)
         proven = _Proven(claim, min(claim.expires_at_s, now_s + GOOD_FOR_S), at_ms)
         verdict = await self._stored(key)
         if verdict is _Verdict.BAD:
             self._refused_until_s.put(digest, now_s + BAD_FOR_S)
-            raise InvalidToken("signature was refused before")
+            raise InvalidToken(Bearer.REFUSED_BEFORE)
         if verdict is _Verdict.GOOD:
             proven.is_kept = True
             self._proven.put(digest, proven)

@@ -11,6 +11,7 @@ from gateway.errors import RevokedSession, SessionEnded, StoreUnavailable, Token
 from gateway.invalidation import Subject
 from gateway.messages import AuthMethod, Identity
 from gateway.ports import Bus, Clock, Revocations, Sessions, Store
+from gateway.reasons import Ended
 from gateway.revocation import is_revoked
 from gateway.sessions.cache import SessionCache
 from gateway.sessions.index import SessionIndex
@@ -150,16 +151,16 @@ class RedisSessions:
 
     async def _look_up(self, cookie: str) -> Identity:
         if not is_secret(cookie):
-            raise SessionEnded("no cookie of ours")
+            raise SessionEnded(Ended.COOKIE_MALFORMED)
         forgotten = self._forgotten
         issuer = self._cache.issuer_of(cookie)
         sealed, epoch_ms = await self._asked(key_name(cookie), issuer)
         if sealed is None:
-            raise SessionEnded("no such session")
+            raise SessionEnded(Ended.UNKNOWN)
         identity = self._open(cookie, sealed)
         now_s = self._clock()
         if now_s * 1000 >= identity.expires_at_ms:
-            raise SessionEnded("expired")
+            raise SessionEnded(Ended.EXPIRED)
         if identity.user.issuer != issuer:
             epoch_ms = await self._epoch_ms(identity.user.issuer)
         if is_revoked(identity.proven_at_ms, epoch_ms):
@@ -183,9 +184,9 @@ class RedisSessions:
         try:
             return decode(self._sealer.open(cookie, sealed), key_name(cookie)).identity
         except SealBroken as error:
-            raise SessionEnded(f"seal broken: {error}") from error
+            raise SessionEnded(Ended.SEAL_BROKEN) from error
         except ValueError as error:
-            raise SessionEnded("record cannot be read") from error
+            raise SessionEnded(Ended.UNREADABLE) from error
 
     async def end(self, session_key: str, issuer: str | None = None) -> None:
         """

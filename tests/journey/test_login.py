@@ -58,7 +58,7 @@ async def test_a_person_is_led_to_the_login_page(around: World, fields: list[str
     assert [] == around.app.seen
     line = await logged(around, "/private/a")
     assert ("sign_in_first", 302) == (line["refusal"], line["status"])
-    assert "unauthenticated: no credential" == line["reason"]
+    assert "unauthenticated: no_credential" == line["reason"]
 
 
 async def test_head_is_a_navigation_too(around: World) -> None:

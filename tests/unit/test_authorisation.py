@@ -6,11 +6,11 @@ from ipaddress import ip_address
 import pytest
 
 from gateway import authorisation as module
+from gateway import reasons
 from gateway.authorisation import Authorisation
 from gateway.client_ip import caller
 from gateway.errors import Forbidden, StoreUnavailable
 from gateway.messages import Grant, Route, Rule
-from gateway.reasons import Reason
 from tests.fakes.ports import ISSUER, SESSION_IDENTITY
 
 STAFF = Grant("staff", Rule(emails=frozenset({"*@example.com"})))
@@ -30,7 +30,7 @@ class Roles:
     async def roles(self, issuer: str) -> tuple[str, ...]:
         self.asked.append(issuer)
         if self.said is None:
-            raise StoreUnavailable(Reason.ROLES_UNKNOWN)
+            raise StoreUnavailable(reasons.Roles.UNKNOWN)
         return self.said
 
 

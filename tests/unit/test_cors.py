@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.cors import ANY, answer_fields, asked_method, policy, preflight_answer, replaced
 from gateway.errors import CrossSite
 from gateway.messages import Cors
-from gateway.reasons import Reason
+from gateway.reasons import Site
 from tests.fakes.heads import multidict, request_head
 
 SHOP = "https://shop.example.com"
@@ -124,7 +124,7 @@ def test_strangers(origin: str) -> None:
     cors = made(SHOP, credentials=True)
     headers = multidict(("Origin", origin), ASKS)
     assert (("Vary", "Origin"),) == answer_fields(cors, headers)
-    with pytest.raises(CrossSite, match=Reason.PREFLIGHT_FOREIGN):
+    with pytest.raises(CrossSite, match=Site.PREFLIGHT_FOREIGN):
         preflight_answer(cors, headers)
     assert origin not in cors.credentialed
 

@@ -19,7 +19,7 @@ from gateway.config.changes import NEEDS_RESTART
 from gateway.config.load import parse
 from gateway.errors import ANSWERS
 from gateway.proxy import headers
-from gateway.reasons import MEANINGS, Reason
+from gateway.reasons import Reason
 from gateway.telemetry.tally import DURATION, FIGURES, LEVELS
 from tests.fakes.keys import PEM
 
@@ -58,11 +58,16 @@ def errors_table() -> str:
 
 
 def reasons_table() -> str:
-    """The table of all reasons, from the one table in `gateway.reasons`."""
-    lines = ["| reason | with the code | told to the client | what it means |", "|---|---|---|---|"]
-    for reason, (code, is_told, text) in MEANINGS.items():
-        lines.append(f"| `{reason}` | `{code}` | {'yes' if is_told else 'no'} | {text} |")
+    """The table of all reasons, list by list."""
+    lines = ["| reason | with the code | what it means |", "|---|---|---|"]
+    for kind in reasons():
+        lines += [f"| `{reason}` | {kind.__doc__} | {reason.meaning} |" for reason in kind]
     return "\n".join(lines) + "\n"
+
+
+def reasons() -> list[type[Reason]]:
+    """All lists of reasons; importing the commands has imported them all."""
+    return sorted(Reason.__subclasses__(), key=lambda kind: (kind.__module__, kind.__doc__ or ""))
 
 
 def metrics_table() -> str:
@@ -114,8 +119,16 @@ def test_the_page_of_reasons_is_the_table() -> None:
     """Each word that a log, a metric or an answer may hold is explained, and no other."""
     page = (DOCS / "reasons.md").read_text()
     assert reasons_table() in page
-    assert len(Reason) == len(MEANINGS) == len(re.findall(r"^\| `", page, re.MULTILINE))
-    assert {meaning.code for meaning in MEANINGS.values()} <= {a.code for a in ANSWERS.values()}
+    words = [str(reason) for kind in reasons() for reason in kind]
+    assert len(set(words)) == len(words) == len(re.findall(r"^\| `", page, re.MULTILINE))
+    assert all(re.fullmatch(r"[a-z0-9_]+", word) for word in words)
+
+
+def test_lists_of_reasons_name_codes_that_there_are() -> None:
+    """A reader finds the answer that a reason goes with."""
+    codes = {answer.code for answer in ANSWERS.values()}
+    for kind in reasons():
+        assert set(re.findall(r"`([a-z_]+)`", (kind.__doc__ or "").partition(",")[0])) & codes
 
 
 def test_the_page_of_operating_has_the_table_of_figures() -> None:

@@ -13,7 +13,7 @@ from gateway.client_ip import caller
 from gateway.errors import Forbidden, Refusal, Unauthenticated
 from gateway.messages import AuthMethod, Identity, Route, Rule, User
 from gateway.permission import Mailbox, Permissions, holds_for, mailbox
-from gateway.reasons import Reason
+from gateway.reasons import Rights
 
 WALLET = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 ISSUER = f"did:ethr:{WALLET}"
@@ -297,4 +297,4 @@ def test_every_refusal_of_a_rule_has_a_word_of_the_list() -> None:
     """The reasons in answers are those in the documents."""
     with pytest.raises(Forbidden) as refused:
         Permissions().enforce(denying(rule(roles=["admin"])), ALICE, CLIENT, "GET")
-    assert refused.value.reason is Reason.DENIED
+    assert refused.value.reason is Rights.DENIED

@@ -131,7 +131,7 @@ def test_kinds_that_the_config_does_not_know(token: str) -> None:
 )
 def test_two_api_keys(fields: list[tuple[str, str]]) -> None:
     """Nobody picks one of them."""
-    with pytest.raises(AmbiguousCredentials, match="API keys"):
+    with pytest.raises(AmbiguousCredentials, match="several_api_keys"):
         carried(*fields, reader=ALL_KINDS)
 
 

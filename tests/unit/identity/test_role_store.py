@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.identity.role_store import StoredRoles
-from gateway.reasons import Reason
+from gateway.reasons import Roles
 from tests.fakes.memory import FakeClock
 from tests.fakes.store import FakeStore
 
@@ -105,7 +105,7 @@ async def test_a_store_that_is_down_leaves_roles_unknown() -> None:
     await house.roles.roles(ISSUER)
     house.clock.now_s += 2
     house.store.is_down = True
-    with pytest.raises(StoreUnavailable, match=Reason.ROLES_UNKNOWN):
+    with pytest.raises(StoreUnavailable, match=Roles.UNKNOWN):
         await house.roles.roles(ISSUER)
 
 
@@ -113,5 +113,5 @@ async def test_a_record_that_cannot_be_read_leaves_roles_unknown() -> None:
     """It is not taken for an empty one."""
     house = House()
     house.write(b"{}")
-    with pytest.raises(StoreUnavailable, match=Reason.ROLES_UNREADABLE):
+    with pytest.raises(StoreUnavailable, match=Roles.UNREADABLE):
         await house.roles.roles(ISSUER)

@@ -320,7 +320,7 @@ async def test_unknown_issuer(clock: FakeClock, store: MemoryStore, checker: Che
         server_key=SERVER_KEY,
         clock=clock,
     )
-    with pytest.raises(InvalidToken, match="unknown issuer"):
+    with pytest.raises(InvalidToken, match="issuer_unknown"):
         await verifier.verify(signed(clock()))
 
 

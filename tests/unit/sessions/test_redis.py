@@ -198,7 +198,7 @@ async def test_a_swapped_record_signs_in_nobody(
     yours, _ = await sessions.create(replace(proven, token_id="other"))
     store.values[key_name(mine)] = store.values[key_name(yours)]
 
-    with pytest.raises(SessionEnded, match="seal broken"):
+    with pytest.raises(SessionEnded, match="session_seal_broken"):
         await sessions.find(mine)
 
 
@@ -210,7 +210,7 @@ async def test_a_record_that_cannot_be_read_signs_in_nobody(
     sealed = Sealer([KEY]).seal(cookie, b"{}", bytes(NONCE_BYTES))
     store.values[key_name(cookie)] = sealed, proven.expires_at_ms
 
-    with pytest.raises(SessionEnded, match="cannot be read"):
+    with pytest.raises(SessionEnded, match="session_unreadable"):
         await sessions.find(cookie)
 
 
