@@ -7,12 +7,18 @@ before or after, is void too, and nothing that came before it slips through; a s
 from the next full second on.
 """
 
+from gateway.messages import AuthMethod
+
 KEPT_BEYOND_S = 86_400.0
 """
 An epoch is kept for as long as the longest-lived token, and for so much longer.
 
 For clocks that differ, and for gateways whose config allows a longer life.
 """
+
+
+BY_EPOCH = frozenset({AuthMethod.SESSION, AuthMethod.DID_TOKEN, AuthMethod.JWT})
+"""What it makes void. API keys and certificates live longer than an epoch is kept: see there."""
 
 
 def key_of(issuer: str) -> str:

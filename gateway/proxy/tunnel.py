@@ -21,6 +21,7 @@ from gateway.proxy.tunnels import CLOSED, IDLE, Ending
 from gateway.proxy.upgrade import Upgrade, asked_upgrade, judge_switch
 from gateway.proxy.upstream import UpstreamConnection
 from gateway.proxy.websocket import Frames, close_frame
+from gateway.revocation import BY_EPOCH
 
 _BOUNDARY_WAIT_S = 0.25
 """How long a frame that is under way may take to end before it is cut off."""
@@ -267,7 +268,8 @@ class Tunnel:
         self._timer: asyncio.TimerHandle | None = None
         self.session_key = identity.session_key if identity else None
         self.expires_at_ms = identity.expires_at_ms if identity else None
-        self.issuer = identity.user.issuer if identity else None
+        is_by_epoch = identity is not None and identity.method in BY_EPOCH
+        self.issuer = identity.user.issuer if identity and is_by_epoch else None
         self.proven_at_ms = identity.proven_at_ms if identity else 0
         self.ending = CLOSED
         self.is_ending = False

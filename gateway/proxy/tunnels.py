@@ -60,7 +60,7 @@ class OpenTunnel(Protocol):
     expires_at_ms: int | None
     """Unix time; None where nobody had to prove who they are."""
     issuer: str | None
-    """Likewise."""
+    """None where no epoch of theirs can end it, see `gateway.revocation.BY_EPOCH`."""
     proven_at_ms: int
     """Unix time at which they proved it."""
 
