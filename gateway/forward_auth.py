@@ -65,7 +65,7 @@ def original(head: RequestHead, place: str) -> RequestHead:
         version=(1, 1),
         headers=CIMultiDictProxy(headers),
         memo=None,  # it is one of other fields
-        upgrade=head.upgrade or _upgrade(head.headers),
+        upgrade=_upgrade(head.headers),
     )
 
 
@@ -95,9 +95,9 @@ def _upgrade(headers: Headers) -> str:
     Most drop ``Upgrade`` from it. Pages cannot write ``Sec-`` fields, and no browser opens a
     WebSocket without them, so a page of another site cannot hide one (RFC 6455 section 4.1).
     """
-    if any(name in headers for name in _HANDSHAKE):
-        return "websocket"
-    return ",".join(headers.getall("Upgrade", ())).lower()
+    if "Upgrade" in headers:
+        return ",".join(headers.getall("Upgrade")).lower()
+    return "websocket" if any(name in headers for name in _HANDSHAKE) else ""
 
 
 def takes_redirect(head: RequestHead) -> bool:

@@ -120,19 +120,19 @@ def test_nothing_else_is_known_of_a_request() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "upgrade", "expected"),
+    ("fields", "expected"),
     [
-        pytest.param((), "", "", id="none"),
-        pytest.param((("Sec-WebSocket-Key", "x"),), "", "websocket", id="key"),
-        pytest.param((("sec-websocket-version", "13"),), "", "websocket", id="version"),
-        pytest.param((("Upgrade", "H2C"),), "", "h2c", id="upgrade"),
-        pytest.param((("Upgrade", "a"), ("Upgrade", "b")), "", "a,b", id="two"),
-        pytest.param((("Upgrade", "spdy/3"),), "spdy/3", "spdy/3", id="of-the-check-itself"),
+        pytest.param((), "", id="none"),
+        pytest.param((("Sec-WebSocket-Key", "x"),), "websocket", id="key"),
+        pytest.param((("sec-websocket-version", "13"),), "websocket", id="version"),
+        pytest.param((("Upgrade", "H2C"),), "h2c", id="upgrade"),
+        pytest.param((("Upgrade", "a"), ("Upgrade", "b")), "a,b", id="two"),
+        pytest.param((("Upgrade", "a"), ("Sec-WebSocket-Key", "x")), "a", id="not-what-it-seems"),
     ],
 )
-def test_upgrades_are_seen(fields: Fields, upgrade: str, expected: str) -> None:
+def test_upgrades_are_seen(fields: Fields, expected: str) -> None:
     """Proxies drop Upgrade from checks; what a browser says of a WebSocket remains."""
-    head = request_head(*x_original(), *fields, target=PLACE)._replace(upgrade=upgrade)
+    head = request_head(*x_original(), *fields, target=PLACE)
     assert expected == original(head, PLACE).upgrade
 
 
