@@ -3,19 +3,26 @@
 import asyncio
 import json
 from typing import NamedTuple
+from urllib.parse import quote
 
 import pytest
 
 from tests.fakes.http import fetch
 from tests.fakes.tokens import ALICE, minted
 from tests.fakes.world import World
+from tests.hostile.redirects import PAYLOADS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CONFIG_CHANGES = {"publishable_key": "pk_live_1"}
+CONFIG_CHANGES = {
+    "publishable_key": "pk_live_1",
+    "login": "{return_to_hosts: [listed.example]}",
+}
 
 HTML = "Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"
 NAVIGATES = "Sec-Fetch-Mode: navigate"
+LONGEST_LINK = 8000
+"""In characters; a longer head is refused before anybody reads it."""
 ORIGIN = "Origin: http://localhost"
 
 
@@ -133,6 +140,37 @@ async def test_the_account_page_leads_to_the_login_page(around: World) -> None:
     answer = await around.get("/_gateway/account", NAVIGATES)
     assert ["/_gateway/login?return_to=/_gateway/account"] == answer.values("Location")
     assert 401 == (await around.get("/_gateway/account")).status
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["encoded-once", "encoded-twice"])
+async def test_no_trick_leads_astray(around: World, times: int) -> None:
+    """Whoever is signed in and follows a link with one of them lands on our own first page."""
+    cookie = await around.sign_in()
+    for payload in PAYLOADS:
+        written = payload
+        for _ in range(times):
+            written = quote(written, safe="", errors="surrogatepass")
+        if len(written) > LONGEST_LINK:
+            continue
+        answer = await around.get(f"/_gateway/login?return_to={written}", cookie)
+        assert (303, ["/"]) == (answer.status, answer.values("Location")), ascii(payload)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        pytest.param("return_to=/x%3Fa%3D1", "/x?a=1", id="a-deep-link"),
+        pytest.param("return_to=http://listed.example/x", "http://listed.example/x", id="listed"),
+        pytest.param("return_to=/x&return_to=/x", "/", id="twice"),
+        pytest.param("return_to=/x&return_to=//evil.example", "/", id="a-good-one-first"),
+        pytest.param("return_to=//evil.example;return_to=/x", "/", id="semicolon"),
+        pytest.param("return_to=", "/", id="empty"),
+    ],
+)
+async def test_where_it_leads(around: World, query: str, expected: str) -> None:
+    """One place of ours, with its query."""
+    answer = await around.get(f"/_gateway/login?{query}", await around.sign_in())
+    assert [expected] == answer.values("Location")
 
 
 async def test_public_pages_lead_nowhere(around: World) -> None:
