@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 import orjson
+from redis.exceptions import RedisError
 
 from gateway.config.load import load
 from gateway.config.schema import Settings
@@ -22,6 +23,8 @@ from gateway.store.embedded import SOCKET_NAME
 from gateway.store.redis import RedisStore
 
 EXIT_NO, EXIT_CONFIG, EXIT_NOT_REACHED = 1, 2, 3
+
+_SCANNED_AT_ONCE = 1000
 
 DEFAULT_CONFIG = "config/gateway.yaml"
 
@@ -85,6 +88,25 @@ async def store_of(settings: Settings) -> AsyncIterator[Store]:
         yield store
     finally:
         await store.aclose()
+
+
+async def keys_of(settings: Settings, start: str) -> AsyncIterator[str]:
+    """
+    All keys in the store that begin with ``start``, without the configured prefix.
+
+    Some may come twice. That asks for all there is, piece by piece: for operators, who can wait.
+    Raises `StoreUnavailable` or `StartError`.
+    """
+    client = connect(_store_url(settings), settings.redis.timeout_s)
+    prefix = settings.redis.prefix
+    pattern = f"{prefix}{start}*"  # neither may hold what a pattern would read
+    try:
+        async for key in client.scan_iter(match=pattern, count=_SCANNED_AT_ONCE):
+            yield key.decode().removeprefix(prefix)
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable(type(error).__name__) from error
+    finally:
+        await client.aclose()
 
 
 def _store_url(settings: Settings) -> str:

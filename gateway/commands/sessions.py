@@ -12,6 +12,7 @@ from gateway.commands.common import (
     config_option,
     fail,
     json_option,
+    keys_of,
     print_json,
     run,
     settings_in,
@@ -25,7 +26,7 @@ from gateway.sessions.listing import Listed
 from gateway.sessions.redis import RedisSessions
 from gateway.sessions.revocations import StoreRevocations
 from gateway.sessions.revoking import Revoked, Revoker
-from gateway.sessions.seal import SERVER_KEY_BYTES, Sealer
+from gateway.sessions.seal import SERVER_KEY_BYTES, SESSION, Sealer, public_id
 from gateway.store.bus import StoreBus
 from gateway.times import rfc3339
 
@@ -57,13 +58,15 @@ def list_(issuer: str, path: Path, *, as_json: bool) -> None:
 
 
 @sessions.command()
-@click.argument("issuer", type=Issuer())
-@click.option("--id", "session_id", help="This session alone; `gateway sessions list` names it.")
+@click.argument("issuer", type=Issuer(), required=False)
+@click.option("--id", "session_id", help="This session alone, as list, apps and pages name it.")
 @config_option
 @json_option
-def revoke(issuer: str, session_id: str | None, path: Path, *, as_json: bool) -> None:
+def revoke(issuer: str | None, session_id: str | None, path: Path, *, as_json: bool) -> None:
     """
     Make void all that ISSUER (did:ethr:0x…) has proven: sessions, tokens and tunnels, everywhere.
+
+    With --id one session alone, whose issuer need not be named.
 
     Exit status 1: with --id, there is no such session.
     """
@@ -73,10 +76,12 @@ def revoke(issuer: str, session_id: str | None, path: Path, *, as_json: bool) ->
         if as_json:
             print_json({"issuer": issuer, "sessions_ended": ended})
         elif ended:
-            click.echo(f"{issuer}: {ended} sessions ended")
+            click.echo(f"{ended} session ended")
         if not ended:
-            fail(f"{issuer} has no such session", EXIT_NO)
+            fail("there is no such session", EXIT_NO)
         return
+    if issuer is None:
+        raise click.UsageError("name an ISSUER, or a session with --id")
     done, is_told = run(_revoked(settings, issuer))
     if as_json:
         revoked_at = rfc3339(done.epoch_ms)
@@ -116,12 +121,16 @@ async def _revoked(settings: Settings, issuer: str) -> tuple[Revoked, bool | Non
     return done, True
 
 
-async def _ended(settings: Settings, issuer: str, session_id: str) -> int:
+async def _ended(settings: Settings, issuer: str | None, session_id: str) -> int:
     async with store_of(settings) as store:
         of_all = _sessions(settings, store)
-        chosen = [found for found in await of_all.listed(issuer) if found.id == session_id]
-        for session in chosen:
-            await of_all.end(session.session_key, issuer)
+        if issuer is None:
+            keys = {key async for key in keys_of(settings, SESSION)}
+        else:
+            keys = {found.session_key for found in await of_all.listed(issuer)}
+        chosen = [key for key in keys if public_id(key) == session_id]
+        for key in chosen:
+            await of_all.end(key, issuer)
         return len(chosen)
 
 

@@ -20,6 +20,9 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+SESSION = "session:"
+"""How the keys of all sessions begin."""
+
 SECRET_BYTES = 32
 """256 bits: OWASP asks for 64, and whoever guesses needs no second factor."""
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -70,7 +73,7 @@ def is_secret(cookie: str) -> bool:
 
 def key_name(secret: str) -> str:
     """The session's key in the store, which tells nothing of ``secret``."""
-    return f"session:{sha256(FOR_NAME + secret.encode()).hexdigest()}"
+    return f"{SESSION}{sha256(FOR_NAME + secret.encode()).hexdigest()}"
 
 
 def public_id(session_key: str) -> str:

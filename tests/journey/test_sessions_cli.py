@@ -125,9 +125,40 @@ async def test_the_operator_ends_one_session(around: World) -> None:
 
     ended = await _gateway(around, "revoke", ada.issuer, "--id", session["id"])
 
-    assert (0, f"{ada.issuer}: 1 sessions ended\n") == (ended.exit_code, ended.output)
+    assert (0, "1 session ended\n") == (ended.exit_code, ended.output)
     await _becomes(around, first, 401)
     assert 200 == await _status(around, second)
+
+
+async def test_the_operator_ends_a_session_of_whomever(around: World) -> None:
+    """A session's id is enough: apps are told it, and it is in their logs."""
+    ada = _somebody(20)
+    cookie, other = await around.sign_in(ada), await around.sign_in(_somebody(21))
+    (session,) = json.loads((await _gateway(around, "list", ada.issuer, "--json")).output)
+
+    ended = await _gateway(around, "revoke", "--id", session["id"], "--json")
+    again = await _gateway(around, "revoke", "--id", session["id"])
+
+    assert {"issuer": None, "sessions_ended": 1} == json.loads(ended.output)
+    await _becomes(around, cookie, 401)
+    assert 200 == await _status(around, other)
+    assert (1, "gateway: there is no such session\n") == (again.exit_code, again.stderr)
+    assert 1 == (await _gateway(around, "list", ada.issuer)).exit_code
+
+
+async def test_another_gateways_sessions_are_not_looked_at(around: World, tmp_path: Path) -> None:
+    """On one store with other gateways, each by its prefix."""
+    ada = _somebody(22)
+    cookie = await around.sign_in(ada)
+    (session,) = json.loads((await _gateway(around, "list", ada.issuer, "--json")).output)
+    config = tmp_path / "gateway.yaml"
+    text = around.gateway.config.read_text()
+    config.write_text(text.replace("redis: {", 'redis: {prefix: "other:", '))
+
+    ended = await _run("revoke", "--id", session["id"], "--config", str(config))
+
+    assert 1 == ended.exit_code
+    assert 200 == await _status(around, cookie)
 
 
 @pytest.mark.parametrize(
@@ -169,8 +200,9 @@ async def test_a_store_that_is_away(tmp_path: Path) -> None:
     """Exit status 3: nothing is known, and nothing was ended."""
     async with world(tmp_path) as around:
         around.store.kill()
-        for words in (("list",), ("revoke",)):
-            answer = await _gateway(around, *words, _somebody(7).issuer)
+        name = _somebody(7).issuer
+        for words in (("list", name), ("revoke", name), ("revoke", "--id", "0" * 32)):
+            answer = await _gateway(around, *words)
             assert (3, True) == (answer.exit_code, "not reached" in answer.stderr)
 
 
@@ -182,4 +214,5 @@ async def test_wrong_usage(around: World) -> None:
             assert 2 == (await _gateway(around, command, name)).exit_code, name
     assert 1 == (await _gateway(around, "list", ada.lower())).exit_code
     assert 2 == (await _gateway(around, "list")).exit_code
+    assert 2 == (await _gateway(around, "revoke")).exit_code
     assert 2 == (await _gateway(around, "revoke", "x", "--forever")).exit_code
