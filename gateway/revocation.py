@@ -7,7 +7,7 @@ before or after, is void too, and nothing that came before it slips through; a s
 from the next full second on.
 """
 
-from gateway.messages import AuthMethod
+from gateway.messages import AuthMethod, Identity
 
 KEPT_BEYOND_S = 86_400.0
 """
@@ -17,8 +17,25 @@ For clocks that differ, and for gateways whose config allows a longer life.
 """
 
 
-BY_EPOCH = frozenset({AuthMethod.SESSION, AuthMethod.DID_TOKEN, AuthMethod.JWT})
-"""What it makes void. API keys and certificates live longer than an epoch is kept: see there."""
+_OF_PEOPLE = frozenset({AuthMethod.SESSION, AuthMethod.DID_TOKEN, AuthMethod.JWT})
+
+
+def subject_of(identity: Identity) -> str | None:
+    """
+    In whose name an epoch makes void what proved ``identity``; None where none can.
+
+    An API key may live longer than its owner's epoch is kept, and is revoked in its own name.
+    """
+    if identity.method in _OF_PEOPLE:
+        return identity.user.issuer
+    if identity.method is AuthMethod.API_KEY:
+        return api_key_subject(identity.token_id)
+    return None
+
+
+def api_key_subject(key_id: str) -> str:
+    """The name of an API key; no issuer is called so."""
+    return f"api-key:{key_id}"
 
 
 def key_of(issuer: str) -> str:

@@ -30,6 +30,8 @@ from gateway.identity.api_keys import StoredKeys
 from gateway.identity.foreign import foreign_imports
 from gateway.invalidation import Subject
 from gateway.messages import Limit
+from gateway.revocation import KEPT_BEYOND_S, api_key_subject
+from gateway.sessions.revocations import StoreRevocations
 from gateway.store.bus import StoreBus
 
 T = TypeVar("T")
@@ -204,6 +206,9 @@ async def _revoked(
             if key is not None:
                 await keys.revoke(key)
                 await bus.publish(Subject.API_KEY, key.id)
+                left_s = max(0.0, key.expires_at_ms / 1000 - time.time())
+                tunnels = StoreRevocations(store, bus, kept_s=left_s + KEPT_BEYOND_S)
+                await tunnels.revoke(api_key_subject(key.id))
     return [n for n, key in found.items() if key], [n for n, key in found.items() if not key]
 
 

@@ -21,7 +21,7 @@ from gateway.proxy.tunnels import CLOSED, IDLE, Ending
 from gateway.proxy.upgrade import Upgrade, asked_upgrade, judge_switch
 from gateway.proxy.upstream import UpstreamConnection
 from gateway.proxy.websocket import Frames, close_frame
-from gateway.revocation import BY_EPOCH
+from gateway.revocation import subject_of
 
 _BOUNDARY_WAIT_S = 0.25
 """How long a frame that is under way may take to end before it is cut off."""
@@ -268,8 +268,7 @@ class Tunnel:
         self._timer: asyncio.TimerHandle | None = None
         self.session_key = identity.session_key if identity else None
         self.expires_at_ms = identity.expires_at_ms if identity else None
-        is_by_epoch = identity is not None and identity.method in BY_EPOCH
-        self.issuer = identity.user.issuer if identity and is_by_epoch else None
+        self.issuer = subject_of(identity) if identity else None
         self.proven_at_ms = identity.proven_at_ms if identity else 0
         self.ending = CLOSED
         self.is_ending = False

@@ -60,7 +60,7 @@ class OpenTunnel(Protocol):
     expires_at_ms: int | None
     """Unix time; None where nobody had to prove who they are."""
     issuer: str | None
-    """None where no epoch of theirs can end it, see `gateway.revocation.BY_EPOCH`."""
+    """Whose epoch ends it, if any; see `gateway.revocation.subject_of`."""
     proven_at_ms: int
     """Unix time at which they proved it."""
 

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect as connected
+from websockets.exceptions import ConnectionClosed
 
 from gateway.identity.api_key import KeySealer, limit_of
 from gateway.identity.api_keys import StoredKeys
@@ -14,6 +16,7 @@ from gateway.store.connect import connect
 from gateway.store.redis import RedisStore
 from tests.fakes.http import fetch
 from tests.fakes.process import gateway
+from tests.fakes.sockets import echoing
 from tests.fakes.tokens import ALICE, BOB
 from tests.fakes.world import SESSION_KEY, World, world
 
@@ -168,6 +171,28 @@ async def test_revoking(around: World, tmp_path: Path) -> None:
         for port in (around.port, second.port):
             answer = await fetch(port, "GET", "/api/x", field)
             assert (401, "revoked_api_key") == (answer.status, answer.code)
+
+
+async def test_revoking_ends_what_was_opened(tmp_path: Path) -> None:
+    """A WebSocket is closed; one of another key of the same owner goes on."""
+    routes = '  - {name: socket, match: {path: "/socket"}, accept: [api-key], upstream: echo}'
+    async with echoing() as port:
+        upstream = f'  echo: {{servers: ["http://127.0.0.1:{port}"]}}'
+        changes = {"more": CONFIG_CHANGES["more"], "more_routes": routes}
+        async with world(tmp_path, more_upstreams=upstream, **changes) as around:
+            keys = [await made(around) for _ in range(2)]
+            url = f"ws://127.0.0.1:{around.port}/socket"
+            one, other = [
+                await connected(url, additional_headers=[("X-API-Key", key)]) for key in keys
+            ]
+            await command(around.gateway.config, "revoke", keys[0][4:20])
+            with pytest.raises(ConnectionClosed) as caught:
+                await asyncio.wait_for(one.recv(), 10)
+            assert caught.value.rcvd is not None
+            assert 1008 == caught.value.rcvd.code
+            await other.send("still here")
+            assert "still here" == await other.recv()
+            await other.close()
 
 
 async def test_its_own_limit(around: World) -> None:

@@ -1,8 +1,12 @@
 """What is void after a revocation, and what is not."""
 
+from dataclasses import replace
+
 import pytest
 
-from gateway.revocation import is_revoked, key_of, read_epoch_ms
+from gateway.messages import AuthMethod
+from gateway.revocation import is_revoked, key_of, read_epoch_ms, subject_of
+from tests.fakes.ports import ISSUER, SESSION_IDENTITY
 
 EPOCH_MS = 1_800_000_000_400
 
@@ -54,3 +58,18 @@ def test_what_is_no_epoch_is_not_taken_for_none(record: bytes) -> None:
 def test_an_epoch_is_kept_under_its_issuer() -> None:
     """A name that is a contract: an operator may look it up."""
     assert "revoked:did:ethr:0x1" == key_of("did:ethr:0x1")
+
+
+@pytest.mark.parametrize(
+    ("method", "subject"),
+    [
+        (AuthMethod.SESSION, ISSUER),
+        (AuthMethod.DID_TOKEN, ISSUER),
+        (AuthMethod.JWT, ISSUER),
+        (AuthMethod.API_KEY, "api-key:tid-1"),
+        (AuthMethod.CLIENT_CERTIFICATE, None),
+    ],
+)
+def test_in_whose_name_a_proof_is_revoked(method: AuthMethod, subject: str | None) -> None:
+    """A program's key goes on where its owner is revoked, and ends by itself."""
+    assert subject == subject_of(replace(SESSION_IDENTITY, method=method))

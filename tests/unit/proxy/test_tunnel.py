@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gateway.messages import AuthMethod, Identity
+from gateway.messages import Identity
 from gateway.proxy.tunnel import Tunnel, _End, _FramedEnd
 from gateway.proxy.tunnels import CLOSED, DRAINED, IDLE, REVOKED
 from tests.fakes.ports import SESSION_IDENTITY
@@ -287,26 +287,6 @@ async def test_writing_to_what_closed_just_now(chat: Ends) -> None:
     chat.app.done.append("abort")
     chat.client.protocol.data_received(b"x")
     assert b"early" == chat.app.written
-
-
-@pytest.mark.parametrize(
-    ("method", "is_so"),
-    [
-        (AuthMethod.SESSION, True),
-        (AuthMethod.DID_TOKEN, True),
-        (AuthMethod.JWT, True),
-        (AuthMethod.API_KEY, False),
-        (AuthMethod.CLIENT_CERTIFICATE, False),
-    ],
-)
-async def test_what_lives_longer_than_an_epoch_does_not_end_by_it(
-    method: AuthMethod, is_so: bool
-) -> None:
-    """A program's key goes on where its owner is revoked, for requests and tunnels alike."""
-    ends = await opened(is_websocket=True, identity=replace(SESSION_IDENTITY, method=method))
-    assert is_so == (ends.tunnel.issuer is not None)
-    ends.tunnel.close()
-    await asyncio.wait([ends.running])
 
 
 @pytest.mark.parametrize("is_cancelled", [True, False])
