@@ -31,6 +31,7 @@ from gateway.commands.common import (
     print_json,
 )
 from gateway.commands.keys import keys
+from gateway.commands.roles import roles
 from gateway.commands.sessions import sessions
 from gateway.config.lint import lint
 from gateway.config.load import load
@@ -54,6 +55,7 @@ def main() -> None:
 
 main.add_command(sessions)
 main.add_command(keys)
+main.add_command(roles)
 
 
 @main.command()

@@ -12,7 +12,6 @@ import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
-from enum import StrEnum
 from hashlib import sha256
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -22,6 +21,7 @@ from gateway.identity.api_key import readable_scopes
 from gateway.identity.metadata import readable
 from gateway.identity.roles import MAX_ROLES, ROLE
 from gateway.messages import AuthMethod, Identity, User
+from gateway.reasons import Reason
 
 MAX_JWT_CHARS = 8192
 
@@ -48,26 +48,26 @@ _REFUSED_PARAMETERS = frozenset(
 _SAFE_IN_SUBJECT = ":@|"
 
 
-class Fault(StrEnum):
-    """Why a token was refused: for the log. Never holds anything of the token itself."""
+class Fault(Reason):
+    """`invalid_token` or `expired_token`, of a JWT"""
 
-    TOO_LONG = "JWT too long"
-    NOT_THREE_PARTS = "JWT is not three parts of base64url"
-    TOO_DEEP = "JWT nests too deep"
-    NOT_JSON = "JWT is not JSON, or a key is repeated"
-    NOT_AN_OBJECT = "JWT's header or payload is no object"
-    BAD_HEADER = "JWT's header has a member that is not allowed"
-    BAD_TYPE = "JWT is of another type"
-    BAD_KEY_ID = "kid is not printable text"
-    OTHER_ISSUER = "iss is none of those configured"
-    OTHER_ALGORITHM = "alg is not allowed for this issuer"
-    OTHER_AUDIENCE = "aud is not us"
-    BAD_INSTANT = "exp, iat or nbf is not a time"
-    BAD_SUBJECT = "sub is not printable text"
-    LIVES_TOO_LONG = "JWT lives too long"
-    EXPIRED = "JWT has expired"
-    NOT_YET_VALID = "nbf is in the future"
-    ISSUED_LATER = "iat is in the future"
+    TOO_LONG = "jwt_too_long", "It has more characters than a JWT may."
+    NOT_THREE_PARTS = "jwt_not_three_parts", "It is not three parts of base64url."
+    TOO_DEEP = "jwt_too_deep", "It nests too deep."
+    NOT_JSON = "jwt_not_json", "Header or payload is not JSON, or a key is repeated."
+    NOT_AN_OBJECT = "jwt_not_an_object", "Header or payload is no object."
+    BAD_HEADER = "jwt_bad_header", "The header has a member that is not allowed."
+    BAD_TYPE = "jwt_bad_type", "It is of another type."
+    BAD_KEY_ID = "jwt_bad_key_id", "`kid` is not printable text."
+    OTHER_ISSUER = "jwt_other_issuer", "`iss` is none of those configured."
+    OTHER_ALGORITHM = "jwt_other_algorithm", "`alg` is not allowed for this issuer."
+    OTHER_AUDIENCE = "jwt_other_audience", "`aud` is not us."
+    BAD_INSTANT = "jwt_bad_instant", "`exp`, `iat` or `nbf` is not a time."
+    BAD_SUBJECT = "jwt_bad_subject", "`sub` is not printable text."
+    LIVES_TOO_LONG = "jwt_lives_too_long", "Longer than its issuer's may."
+    EXPIRED = "jwt_expired", "`exp` is over."
+    NOT_YET_VALID = "jwt_not_yet_valid", "`nbf` is in the future."
+    ISSUED_LATER = "jwt_issued_later", "`iat` is in the future."
 
 
 class Issuer(NamedTuple):

@@ -68,6 +68,16 @@ async def test_what_is_told_to_be_forgotten_is() -> None:
     assert ("b",) == await house.roles.roles(ISSUER)
 
 
+async def test_whoever_may_have_missed_something_forgets_everybody() -> None:
+    """A gateway whose ear was closed for a while asks anew."""
+    house = House()
+    house.write(b"a")
+    await house.roles.roles(ISSUER)
+    house.write(b"b")
+    house.roles.forget_all()
+    assert ("b",) == await house.roles.roles(ISSUER)
+
+
 async def test_an_answer_that_is_on_its_way_is_not_kept() -> None:
     """It may be what was to be forgotten; who asks afterwards asks anew."""
     house = House()
