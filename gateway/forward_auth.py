@@ -15,7 +15,7 @@ from typing import NamedTuple
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.errors import BadOriginal
-from gateway.messages import Reply, RequestHead
+from gateway.messages import Caller, Reply, RequestHead
 
 Headers = CIMultiDictProxy[str]
 
@@ -55,7 +55,7 @@ def original(head: RequestHead, place: str) -> RequestHead:
     method, target, host = map(str, asked)
     if not _METHOD.fullmatch(method):
         raise BadOriginal("no method")
-    headers = CIMultiDict(head.headers)
+    headers, peer = CIMultiDict(head.headers), head.peer
     for name in (*_X_ORIGINAL, *_X_FORWARDED):
         headers.popall(name, None)
     headers["Host"] = host
@@ -63,6 +63,8 @@ def original(head: RequestHead, place: str) -> RequestHead:
         method=method,
         target=target,
         version=(1, 1),
+        # What else is known of the connection is about the proxy, such as a certificate.
+        peer=Caller(peer.address, peer.text, peer.limit_key, peer.scheme),
         headers=CIMultiDictProxy(headers),
         memo=None,  # it is one of other fields
         upgrade=_upgrade(head.headers),

@@ -1,5 +1,7 @@
 """Which request a proxy in front asks about: one reading, or none."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,16 +109,21 @@ def test_what_belongs_to_the_client_stays() -> None:
     assert kept == tuple(field for field in asked.headers.items() if field in kept)
 
 
+def test_nothing_of_the_connection_speaks_for_the_client() -> None:
+    """A certificate, say, is the proxy's: it must not prove everybody to be the proxy."""
+    head = request_head(*x_original(), target=PLACE)
+    known = {"address", "text", "limit_key", "scheme"}
+    others: dict[str, Any] = {name: object() for name in Caller._fields if name not in known}
+    asked = original(head._replace(peer=head.peer._replace(**others)), PLACE)
+    assert head.peer == asked.peer
+
+
 def test_nothing_else_is_known_of_a_request() -> None:
-    """
-    What is of the connection is the proxy's, not the client's: whatever is added here, such as a
-    certificate, must not prove the proxy to be whoever it asks about.
-    """
+    """Whatever is added here is the client's word, the proxy's or ours: `original` must say."""
     assert {
         *("method", "target", "version", "headers", "raw_fields"),
         *("peer", "request_id", "memo", "upgrade"),
     } == set(RequestHead._fields)
-    assert {"address", "text", "limit_key", "scheme"} == set(Caller._fields)
 
 
 @pytest.mark.parametrize(

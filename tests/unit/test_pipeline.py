@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_network
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.assertions import Assertions
 from gateway.authentication import Authentication
 from gateway.authorisation import Authorisation
 from gateway.client_ip import ClientIp
@@ -47,6 +48,7 @@ from gateway.messages import (
     RequestHead,
     Route,
     Rule,
+    Target,
 )
 from gateway.pages.routes import page_routes
 from gateway.pipeline import Pipeline
@@ -755,6 +757,24 @@ async def test_a_check_spends_the_limits_of_the_request() -> None:
     )
     await pipeline.admit(check(BEARER, ("X-Forwarded-For", CLIENT)), Journey())
     assert [f"limit first of {CLIENT}", "verify good"] == diary
+
+
+async def test_a_check_is_answered_with_the_assertion() -> None:
+    """About the request that is asked about, and for the app that it leads to."""
+
+    class Signing:
+        def line(
+            self, identity: Identity, route: Route, head: RequestHead, target: Target
+        ) -> bytes:
+            said = f"{identity.method} {route.name} {head.method} {target.wire}"
+            return f"X-Gateway-Assertion: {said}\r\n".encode()
+
+    pipeline = replace(asked(), assertions=cast("Assertions", Signing()))
+    reply = await pipeline.admit(check(BEARER, uri="/asked/x?y"), Journey())
+    assert isinstance(reply, Reply)
+    assert "did-token asked-about GET /asked/x?y" == dict(reply.fields)["X-Gateway-Assertion"]
+    outbound = await admitted(request_head(BEARER, target="/x"), pipeline)
+    assert ["did-token private GET /x"] == told(outbound, "X-Gateway-Assertion")
 
 
 async def test_a_check_is_logged_as_the_request() -> None:
