@@ -91,13 +91,19 @@ class Tunnels:
         return len(self._open)
 
     def add(self, tunnel: OpenTunnel) -> None:
-        """It is open."""
+        """
+        It is open.
+
+        What was said while the app was thinking about it, nobody here has heard: so it is asked.
+        """
         self._tally.add("tunnels")
         self._open.add(tunnel)
         if tunnel.session_key is not None:
             self._by_session[tunnel.session_key].add(tunnel)
+            self.doubt_session(tunnel.session_key)
         if tunnel.issuer is not None:
             self._by_issuer[tunnel.issuer].add(tunnel)
+            self.doubt_issuer(tunnel.issuer)
         if self._is_draining:
             self._loop.call_soon(tunnel.end, DRAINED)
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
@@ -89,4 +89,6 @@ class Subscriber:
                 await pubsub.subscribe(self._channel)
             yield pubsub
         finally:
-            await pubsub.aclose()  # type: ignore[no-untyped-call]
+            # Raised in place of a cancellation, whatever it was would keep `run` running.
+            with suppress(Exception):
+                await pubsub.aclose()  # type: ignore[no-untyped-call]

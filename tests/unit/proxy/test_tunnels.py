@@ -180,6 +180,8 @@ async def test_a_session_that_is_said_to_have_ended_is_asked_for(
     mine, other = FakeTunnel("session:1"), FakeTunnel("session:2")
     tunnels.add(mine)
     tunnels.add(other)
+    await _turns()
+    sessions.diary.clear()
     sessions.gone = frozenset({"session:1"})
 
     for key in ("session:1", "session:2", "session:1", "session:of-nobody-here"):
@@ -201,6 +203,8 @@ async def test_an_issuer_that_is_said_to_be_revoked_is_asked_for(
     )
     for tunnel in (old, new, other):
         tunnels.add(tunnel)
+    await _turns()
+    sessions.asked_issuers.clear()
     sessions.revoked = {"ada": NOW_MS, "bob": NOW_MS}
 
     tunnels.doubt_issuer("ada")
@@ -211,12 +215,28 @@ async def test_an_issuer_that_is_said_to_be_revoked_is_asked_for(
     assert [[REVOKED], [], []] == [tunnel.endings for tunnel in (old, new, other)]
 
 
+async def test_what_was_revoked_while_it_was_opened_ends(
+    tunnels: Tunnels, sessions: SomeEnded
+) -> None:
+    """The app takes its time to answer, and the word came before there was anything to end."""
+    sessions.gone, sessions.revoked = frozenset({"session:1"}), {"ada": NOW_MS}
+    by_session, by_token = FakeTunnel("session:1"), FakeTunnel(issuer="ada")
+    tunnels.add(by_session)
+    tunnels.add(by_token)
+    await _turns()
+
+    assert [[REVOKED], [REVOKED]] == [by_session.endings, by_token.endings]
+
+
 async def test_where_messages_were_missed_all_are_asked_for(
     tunnels: Tunnels, sessions: SomeEnded
 ) -> None:
     """Sessions and issuers; once each."""
     tunnels.add(FakeTunnel("session:1", issuer="ada"))
     tunnels.add(FakeTunnel(issuer="bob"))
+    await _turns()
+    sessions.diary.clear()
+    sessions.asked_issuers.clear()
 
     tunnels.doubt_all()
     await _turns()
