@@ -26,12 +26,12 @@ class Authorisation:
     grants: tuple[Grant, ...] = ()
     store: RoleStore | None = None
     permissions: Permissions = field(default_factory=Permissions)
+    gives_roles: bool = field(init=False)
+    """Whether there are any to be found out."""
     _known: dict[int, Known] = field(default_factory=dict)
 
-    @property
-    def gives_roles(self) -> bool:
-        """Whether there are any to be found out."""
-        return bool(self.grants) or self.store is not None
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gives_roles", bool(self.grants) or self.store is not None)
 
     async def with_roles(self, identity: Identity, route: Route) -> Identity:
         """

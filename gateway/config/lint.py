@@ -13,7 +13,7 @@ from gateway.config.paths import is_under
 from gateway.config.places import UnixPath
 from gateway.config.rules import RuleSettings
 from gateway.config.schema import RouteSettings, Settings
-from gateway.messages import Auth
+from gateway.messages import Auth, AuthMethod
 from gateway.permission import is_in_one_of
 
 
@@ -193,6 +193,10 @@ def _unix_peers_untrusted(settings: Settings) -> Found:
         )
 
 
+_PROGRAMS = frozenset({AuthMethod.API_KEY, AuthMethod.JWT})
+"""Credentials that may have scopes."""
+
+
 def _rules(settings: Settings) -> Iterator[tuple[str, RouteSettings, RuleSettings]]:
     for key, route in _routes(settings):
         for name, rules in (("allow", route.allow), ("deny", route.deny)):
@@ -205,6 +209,10 @@ def _rules_that_never_hold(settings: Settings) -> Found:
         methods = route.match.methods
         if rule.methods and methods and not with_head(rule.methods) & with_head(methods):
             yield key, "never holds: the route is for none of its methods"
+        if rule.auth_methods and rule.auth_methods.isdisjoint(route.accept):
+            yield key, "never holds: the route accepts none of its kinds of credentials"
+        if rule.scopes and _PROGRAMS.isdisjoint(rule.auth_methods or route.accept):
+            yield key, "never holds: only API keys and JWTs have scopes"
         if rule.emails and rule.domains and not _some_mail(rule.emails, rule.domains):
             yield key, "never holds: none of its emails is of its domains"
         if rule.issuers and rule.wallets and not _some_wallet(rule.issuers, rule.wallets):

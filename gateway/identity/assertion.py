@@ -111,6 +111,8 @@ def claims(
     }
     if identity.user.email is not None:
         said["email"] = identity.user.email
+    if identity.scopes:
+        said["scope"] = " ".join(identity.scopes)  # RFC 8693 section 4.2
     if identity.session_key is not None:
         said["sid"] = public_id(identity.session_key)
     return said

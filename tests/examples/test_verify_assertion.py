@@ -20,7 +20,7 @@ import pytest
 
 from gateway.identity.assertion import Asked, Signer, SigningKey, binding, claims, signing_key
 from tests.fakes.http import Answer, fetch
-from tests.fakes.keys import PEM, PEM_2, PEM_P256
+from tests.fakes.keys import PEM, PEM_2, PEM_P256, as_yaml
 from tests.fakes.ports import SESSION_IDENTITY
 from tests.fakes.process import GatewayProcess, gateway
 
@@ -46,7 +46,7 @@ routes:
 
 def config(port: int, *pems: str, bind: str = "identity") -> str:
     """A gateway in front of the example, with these keys."""
-    keys = ", ".join('"' + pem.replace("\n", "\\n") + '"' for pem in pems)
+    keys = ", ".join(map(as_yaml, pems))
     return CONFIG.format(issuer=ISSUER, port=port, keys=keys, bind=bind)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.identity.assertion import signing_key
 from tests.fakes.http import fetch
-from tests.fakes.keys import PEM, PEM_P256
+from tests.fakes.keys import PEM, PEM_P256, as_yaml
 from tests.fakes.tokens import ALICE
 from tests.fakes.world import World, world
 
@@ -18,15 +18,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 HEADER = "X-Gateway-Assertion"
 
 
-def written(pem: str) -> str:
-    """As it stands in YAML."""
-    return '"' + pem.replace("\n", "\\n") + '"'
-
-
 CONFIG_CHANGES = {
     "more_identity": (
         f', roles: [{{role: staff, issuers: ["{ALICE.issuer}"]}}],'
-        f" assertion: {{keys: [{written(PEM)}, {written(PEM_P256)}]}}"
+        f" assertion: {{keys: [{as_yaml(PEM)}, {as_yaml(PEM_P256)}]}}"
     ),
     "more_routes": """
   - {name: moved, match: {path: "/api/*"}, strip_prefix: /api, upstream: app}
@@ -104,7 +99,7 @@ async def test_bound_to_a_request_under_another_name(tmp_path: Path) -> None:
     changes = {
         **CONFIG_CHANGES,
         "more_identity": (
-            f", assertion: {{keys: [{written(PEM)}], bind: request, header: X-Vouched}}"
+            f", assertion: {{keys: [{as_yaml(PEM)}], bind: request, header: X-Vouched}}"
         ),
     }
     async with world(tmp_path, **changes) as around:

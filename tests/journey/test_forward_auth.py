@@ -2,16 +2,29 @@
 
 import asyncio
 
+import jwt
 import pytest
 
 from tests.fakes.http import Answer, connected, fetch
-from tests.fakes.tokens import ALICE
+from tests.fakes.keys import PEM, as_yaml
+from tests.fakes.tokens import ALICE, BOB
 from tests.fakes.world import World
 from tests.hostile.test_checks import VERIFY, nginx, traefik
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CONFIG_CHANGES = {"trusted_proxies": '["127.0.0.1"]', "client_ip": "x-forwarded-for"}
+CONFIG_CHANGES = {
+    "trusted_proxies": '["127.0.0.1"]',
+    "client_ip": "x-forwarded-for",
+    "more_identity": (
+        f', roles: [{{role: staff, issuers: ["{ALICE.issuer}"]}}],'
+        f" assertion: {{bind: request, keys: [{as_yaml(PEM)}]}}"
+    ),
+    "more_routes": """
+  - {name: staff, match: {path: "/staff/*"}, upstream: app, allow: {roles: [staff]}}
+  - {name: nothing, match: {path: "/staff/none/*"}, upstream: app, deny: {roles: [staff]}}
+""",
+}
 ORIGIN = "Origin: http://localhost"
 
 
@@ -109,3 +122,23 @@ async def test_the_log_tells_checks_apart(around: World) -> None:
             await asyncio.sleep(0.02)
             lines = [one for one in around.gateway.log_lines() if one["path"] == "/public/marked"]
     assert ("PUT", "public", 200) == (lines[0]["verify"], lines[0]["route"], lines[0]["status"])
+
+
+async def test_rules_hold_for_checks(around: World) -> None:
+    """Roles are found out, rules are asked, and the proxy is told the roles and why not."""
+    passed = await check(around, "/staff/x", around.bearer())
+    assert (200, "staff") == (passed.status, passed.value("X-User-Roles"))
+    refused = await check(around, "/staff/none/x", around.bearer())
+    assert (403, "denied") == (refused.status, refused.json()["reason"])
+    around.magic.add_user(BOB.issuer, "bob@example.com")
+    stranger = await check(around, "/staff/x", around.bearer(BOB))
+    assert (403, "role_missing") == (stranger.status, stranger.json()["reason"])
+
+
+async def test_the_proxy_is_given_what_the_app_can_verify(around: World) -> None:
+    """About the request that it asks about; and an empty field where nobody is proven."""
+    passed = await check(around, "/private?a=1", around.bearer(), method="POST")
+    said = jwt.decode(passed.value("X-Gateway-Assertion"), options={"verify_signature": False})
+    assert ("app", "POST", "/private") == (said["aud"], said["htm"], said["path"])
+    nobody = await check(around, "/public/x", around.bearer())
+    assert "" == nobody.value("X-Gateway-Assertion")

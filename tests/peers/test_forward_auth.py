@@ -15,12 +15,12 @@ from tests.fakes import upstream
 from tests.fakes.fronts import KINDS, Front, front
 from tests.fakes.heads import request_head
 from tests.fakes.http import Answer, connected, fetch
-from tests.fakes.keys import PEM
+from tests.fakes.keys import PEM, as_yaml
 from tests.fakes.sockets import echoing
 from tests.fakes.tokens import ALICE
 from tests.fakes.world import World, world
 from tests.hostile.test_checks import TARGETS, VERIFY
-from tests.journey.test_assertion import verified, written
+from tests.journey.test_assertion import verified
 from tests.peers.test_http import run
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -53,7 +53,7 @@ async def shared(
         "publishable_key": "pk_live_1",
         "more_identity": (
             f', roles: [{{role: staff, issuers: ["{ALICE.issuer}"]}}],'
-            f" assertion: {{keys: [{written(PEM)}], bind: request}}"
+            f" assertion: {{keys: [{as_yaml(PEM)}], bind: request}}"
         ),
         "more_routes": """
   - {name: admin, match: {path: "/admin/*"}, allow: {roles: [admin]}, upstream: app}

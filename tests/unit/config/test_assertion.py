@@ -7,7 +7,7 @@ import pytest
 from gateway.config.schema import Settings
 from gateway.identity.assertion import made_up_key, signing_key
 from gateway.signing import assertions, signing_keys
-from tests.fakes.keys import PEM, PEM_2
+from tests.fakes.keys import PEM, PEM_2, as_yaml
 
 Read = Callable[..., Settings]
 Complain = Callable[..., list[str]]
@@ -18,7 +18,7 @@ DEVELOPMENT = "magic: {mode: development}\nserver: {public_url: 'http://localhos
 
 def said(more: str, *pems: str) -> str:
     """An assertion with these keys."""
-    keys = ", ".join('"' + pem.replace("\n", "\\n") + '"' for pem in pems)
+    keys = ", ".join(map(as_yaml, pems))
     return f"identity: {{assertion: {{keys: [{keys}]{more}}}}}"
 
 

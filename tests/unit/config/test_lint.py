@@ -86,6 +86,23 @@ Read = Callable[..., Settings]
             id="a-route-for-get-is-for-head",
         ),
         pytest.param(
+            "routes: [{name: a, match: {path: /a}, upstream: app, allow: {auth_methods: [jwt]}}]",
+            [("rule-never-holds", "routes[0] (a).allow[0]")],
+            id="a-kind-of-credential-that-the-route-does-not-accept",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /a}, upstream: app, allow: {scopes: [read]}}]",
+            [("rule-never-holds", "routes[0] (a).allow[0]")],
+            id="scopes-of-people",
+        ),
+        pytest.param(
+            "credentials: {api_keys: {}}\n"
+            "routes: [{name: a, match: {path: /a}, upstream: app, accept: [session, api-key],"
+            " allow: [{scopes: [read]}, {auth_methods: [session]}]}]",
+            [],
+            id="scopes-of-programs",
+        ),
+        pytest.param(
             "routes: [{name: a, match: {path: /a}, upstream: app, allow: [{emails: [a@b.org]},"
             " {emails: [a@b.org], domains: [c.org, '*.b.org']}]}]",
             [("rule-never-holds", "routes[0] (a).allow[1]")],

@@ -111,7 +111,7 @@ def said_of(identity: object = SESSION_IDENTITY, **changes: object) -> dict[str,
 
 def test_claims() -> None:
     """Who, for whom, from when until when; the session by a name that leads to nothing."""
-    said = said_of(roles=("admin", "staff"))
+    said = said_of(roles=("admin", "staff"), scopes=("read", "write:all"))
     sid = said.pop("sid")
     assert said == {
         "iss": URL,
@@ -121,6 +121,7 @@ def test_claims() -> None:
         "exp": 1_800_000_060,
         "email": "alice@example.com",
         "roles": ("admin", "staff"),
+        "scope": "read write:all",
         "auth_method": AuthMethod.SESSION,
     }
     assert isinstance(sid, str)
@@ -130,7 +131,7 @@ def test_claims() -> None:
 def test_what_is_not_known_is_not_claimed() -> None:
     """No email, no session: no member."""
     said = said_of(replace(TOKEN_IDENTITY, user=User(ISSUER)))
-    assert not {"email", "sid"} & said.keys()
+    assert not {"email", "sid", "scope"} & said.keys()
     assert () == said["roles"]
 
 
