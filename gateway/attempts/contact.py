@@ -24,7 +24,7 @@ _DOMAIN: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.ASCII)
 
 
 class Contact(NamedTuple):
-    """In its one spelling. ``kind`` is ``email`` or ``phone``."""
+    """In its one spelling. ``kind`` is ``email``, ``phone`` or ``issuer``."""
 
     kind: str
     value: str
@@ -83,6 +83,33 @@ def known(user: User) -> list[Contact]:
         except BadRequest:
             continue
     return found
+
+
+def itself(user: User) -> Contact:
+    """Somebody who is signed in already, whatever Magic knows of them."""
+    return Contact("issuer", user.issuer.lower())
+
+
+class Attempt(NamedTuple):
+    """Whom somebody wants to sign in as, and under whom that is counted."""
+
+    contact: Contact
+    counted_as: Contact
+
+
+def attempt(document: Any, user: User | None) -> Attempt:
+    """
+    The attempt in a JSON document; ``user`` is who is signed in already.
+
+    Who renews a session is counted apart, so that nobody who uses up the tries for an email keeps
+    its owner from going on; and need name no address, as not everybody has one. Raises
+    `BadRequest`.
+    """
+    if user is not None and isinstance(document, dict) and not any(map(document.get, _READERS)):
+        return Attempt(itself(user), itself(user))
+    contact = named(document)
+    is_own = user is not None and contact in known(user)
+    return Attempt(contact, itself(user) if user is not None and is_own else contact)
 
 
 class ContactHasher:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Final, NamedTuple
 
-from gateway.attempts.contact import Contact, ContactHasher, known
+from gateway.attempts.contact import Contact, ContactHasher, itself, known
 from gateway.errors import NonceRefused
 from gateway.messages import User
 from gateway.ports import Clock, Script, Store
@@ -79,7 +79,8 @@ class Attempts:
         if not isinstance(record, bytes):
             raise NonceRefused("used, expired, unknown, or given to another browser")
         contacts = known(user)
-        if contacts and not self._hasher.is_one_of(record[_HASH_BYTES:], contacts):
+        own = [*contacts, itself(user)]
+        if contacts and not self._hasher.is_one_of(record[_HASH_BYTES:], own):
             raise NonceRefused("given for another address")
 
     def _secret(self) -> str:

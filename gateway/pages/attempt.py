@@ -7,7 +7,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from gateway.access import refuse_foreign_page
-from gateway.attempts.contact import ContactHasher, named
+from gateway.attempts.contact import ContactHasher, attempt
 from gateway.attempts.redis import LIFETIME_S, Attempts
 from gateway.client_ip import caller as caller_at
 from gateway.config.compile import LoginLimits
@@ -15,7 +15,7 @@ from gateway.config.schema import ServerSettings
 from gateway.errors import BadRequest, BodyTooLarge, NonceRefused, NonceRequired, RateLimited
 from gateway.identity.attachment import is_attached
 from gateway.messages import Identity, Limit
-from gateway.pages.caller import address
+from gateway.pages.caller import address, caller
 from gateway.ports import Limiter
 
 MAX_BODY_BYTES: Final = 4096
@@ -59,9 +59,11 @@ class AttemptPages:
         not even asked. A page of another site is refused before it could use up a visitor's tries.
         """
         refuse_foreign_page(request.headers, self._public_origin)
-        contact = named(await _document(request))
+        identity = caller(request)
+        user = None if identity is None else identity.user
+        contact, counted_as = attempt(await _document(request), user)
         await self._spend(self._limits.ip, _limit_key(address(request)))
-        await self._spend(self._limits.contact, self._hasher.limit_key(contact))
+        await self._spend(self._limits.contact, self._hasher.limit_key(counted_as))
         nonce, browser = await self._attempts.begin(contact, self._browser(request))
         body = orjson.dumps({"nonce": nonce, "expires_in_s": LIFETIME_S})
         response = web.Response(body=body, content_type="application/json")

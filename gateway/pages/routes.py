@@ -32,6 +32,7 @@ def page_routes(prefix: str, limits: tuple[Limit, ...]) -> tuple[Route, ...]:
 
     who_am_i = route("who-am-i", "/session", Auth.REQUIRED, "GET", "HEAD")
     sign_in = route("sign-in", "/session", Auth.REQUIRED, "POST")
+    attempt = route("attempt", "/login/attempt", Auth.OPTIONAL, "POST")
     return (
         replace(sign_in, is_sign_in=True, forward_credentials=True),  # it reads the attachment
         replace(who_am_i, accept=frozenset(AuthMethod)),
@@ -40,7 +41,7 @@ def page_routes(prefix: str, limits: tuple[Limit, ...]) -> tuple[Route, ...]:
         route("login", "/login", Auth.OPTIONAL, "GET", "HEAD"),
         route("account", "/account", Auth.REQUIRED, "GET", "HEAD"),
         route("files", "/static/*", Auth.NONE, limits=()),
-        route("attempt", "/login/attempt", Auth.NONE, "POST"),
+        replace(attempt, accept=frozenset({AuthMethod.SESSION})),
         route("sessions", "/sessions", Auth.REQUIRED, "GET", "HEAD"),
         route("end-session", "/sessions/*", Auth.REQUIRED, "DELETE"),
         route("pages", "/*", Auth.NONE),

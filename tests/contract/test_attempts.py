@@ -74,6 +74,7 @@ async def test_a_secret_that_nobody_made_is_replaced(attempts: Attempts, planted
         pytest.param(Contact("phone", "+14155550100"), USER, id="a-phone-of-nobody"),
         pytest.param(ADA, User("i", phone="+14155550100"), id="an-email-of-nobody"),
         pytest.param(Contact("phone", "ada@example.com"), USER, id="another-kind"),
+        pytest.param(Contact("issuer", "did:ethr:0xae"), USER, id="another-issuer"),
     ],
 )
 async def test_a_nonce_is_for_the_address_that_was_asked_for(
@@ -96,6 +97,7 @@ async def test_a_nonce_is_for_the_address_that_was_asked_for(
             Contact("phone", "+14155550100"), User("i", "a@b.c", phone="+14155550100"), id="both"
         ),
         pytest.param(ADA, User("i"), id="somebody-without-an-address"),
+        pytest.param(Contact("issuer", "did:ethr:0xad"), USER, id="somebody-who-renews"),
     ],
 )
 async def test_addresses_that_fit(attempts: Attempts, asked_for: Contact, user: User) -> None:
@@ -133,7 +135,7 @@ async def test_the_store_learns_nothing(attempts: Attempts, client: Redis) -> No
     key = await only_key(client)
     record: Any = await client.get(key)
     seen = key + record
-    for secret in (nonce, browser, "ada", "example"):
+    for secret in (nonce, browser, "ada@", "example"):
         assert secret.encode() not in seen
     assert key.startswith(b"gw:login-nonce:")
 

@@ -23,7 +23,7 @@ CONFIG_CHANGES = {
 
 JSON = "Content-Type: application/json"
 OURS = "Origin: http://localhost"
-EMAIL = "alice@example.com"
+EMAIL, BOBS_EMAIL = "alice@example.com", "bob@example.com"
 
 _addresses = iter(range(1, 250))
 
@@ -47,7 +47,7 @@ def cookie_of(answer: Answer) -> str:
 
 def bearer(world: World, attachment: str, by: Signer = ALICE, *, bound_by: Signer = ALICE) -> str:
     """A token of somebody whom Magic knows, bound to ``attachment``."""
-    world.magic.add_user(by.issuer, EMAIL)
+    world.magic.add_user(by.issuer, EMAIL if by is ALICE else BOBS_EMAIL)
     now_s = time.time()
     token = signed(now_s, by, add=bound_by.sign(attachment), tid=f"tid-{now_s}")
     return f"Authorization: Bearer {token}"
@@ -284,3 +284,41 @@ async def test_the_log_says_why(around: World) -> None:
     request_id = answer.json()["request_id"]
     await around.gateway.said(f"request {request_id} was refused: nonce_refused: given for another")
     assert "another" not in answer.body.decode()
+
+
+async def test_who_renews_is_not_kept_from_it(around: World) -> None:
+    """Whoever uses up the tries for an email ends no session of its owner's."""
+    nonce, cookie = await begun(around, BOBS_EMAIL)
+    answer = await exchange(around, nonce, cookie, bearer(around, nonce, BOB, bound_by=BOB))
+    session = answer.value("Set-Cookie").partition(";")[0]
+    both = f"{cookie}; {session}"
+    statuses = [
+        (await attempt(around, {"email": BOBS_EMAIL}, somewhere())).status for _ in range(5)
+    ]
+    assert [200] * 4 + [429] == statuses
+
+    renewing = await attempt(around, {"email": BOBS_EMAIL}, somewhere(), both, OURS)
+    assert 200 == renewing.status
+    nonce = renewing.json()["nonce"]
+    assert (
+        201
+        == (await exchange(around, nonce, both, bearer(around, nonce, BOB, bound_by=BOB))).status
+    )
+
+
+async def test_who_is_signed_in_need_name_nothing(around: World) -> None:
+    """Not everybody has an address; whoever is nobody must name one."""
+    nonce, cookie = await begun(around)
+    answer = await exchange(around, nonce, cookie, bearer(around, nonce))
+    both = f"{cookie}; {answer.value('Set-Cookie').partition(';')[0]}"
+    renewing = await attempt(around, {}, somewhere(), both, OURS)
+    nonce = renewing.json()["nonce"]
+    assert 201 == (await exchange(around, nonce, both, bearer(around, nonce))).status
+    assert 400 == (await attempt(around, {}, somewhere())).status
+
+
+async def test_a_token_is_no_part_of_an_attempt(around: World) -> None:
+    """None is checked there: that would cost before anything is counted."""
+    answer = await attempt(around, {"email": EMAIL}, somewhere(), bearer(around, "none"))
+    assert answer.status in {400, 401, 403}
+    assert [] == around.magic.calls

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.attempts.contact import Contact, ContactHasher, email, known, named, phone
+from gateway.attempts.contact import Contact, ContactHasher, attempt, email, known, named, phone
 from gateway.errors import BadRequest
 from gateway.messages import User
 
@@ -172,3 +172,40 @@ def test_a_new_key_knows_what_an_older_one_made() -> None:
     assert not ContactHasher((KEY,)).is_one_of(made, [ADA])
     assert not ContactHasher((KEY, OLDER)).is_one_of(made, [Contact("email", "b@c.d")])
     assert not ContactHasher((KEY, OLDER)).is_one_of(made, [])
+
+
+OWN = Contact("issuer", "did:ethr:0xad")
+
+
+@pytest.mark.parametrize(
+    ("document", "user", "expected"),
+    [
+        pytest.param({"email": "Ada@example.com"}, None, (ADA, ADA), id="nobody-yet"),
+        pytest.param(
+            {"email": "Ada@example.com"},
+            User("did:ethr:0xAd", email="ada@Example.com"),
+            (ADA, OWN),
+            id="who-renews-is-counted-apart",
+        ),
+        pytest.param(
+            {"email": "ada@example.com"},
+            User("did:ethr:0xAd", email="bob@example.com"),
+            (ADA, ADA),
+            id="who-becomes-another-is-not",
+        ),
+        pytest.param({}, User("did:ethr:0xAd"), (OWN, OWN), id="who-has-no-address"),
+        pytest.param({"phone": ""}, User("did:ethr:0xAd"), (OWN, OWN), id="or-names-an-empty-one"),
+    ],
+)
+def test_under_whom_an_attempt_is_counted(
+    document: object, user: User | None, expected: tuple[Contact, Contact]
+) -> None:
+    """The tries for an email cannot be used up to end its owner's session."""
+    assert expected == attempt(document, user)
+
+
+@pytest.mark.parametrize("document", [[], None, {"email": "x"}, {"email": 7}], ids=repr)
+def test_who_is_signed_in_may_not_write_anything_either(document: object) -> None:
+    """What is malformed stays malformed."""
+    with pytest.raises(BadRequest):
+        attempt(document, User("did:ethr:0xAd"))
