@@ -118,6 +118,9 @@ class Sessions(Protocol):
         Raises `StoreUnavailable`.
         """
 
+    async def unlist(self, session_key: str, issuer: str) -> None:
+        """Take the session off the list of ``issuer``; it goes on. Raises `StoreUnavailable`."""
+
     async def end_all(self, issuer: str) -> int:
         """End all sessions of ``issuer``; how many there were. Raises `StoreUnavailable`."""
 

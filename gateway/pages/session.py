@@ -41,7 +41,7 @@ class SessionPages:
     ) -> None:
         """``farewell`` is told who signs out; it waits for nothing."""
         self._sessions = sessions
-        self._partings = Partings(sessions.end)
+        self._partings = Partings(sessions)
         self._revocations = revocations
         self._attempts = attempts
         self._cookie = cookie

@@ -1,11 +1,11 @@
 """Sessions that were renewed: the old one goes on for a moment, for requests under way."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
 from gateway.errors import StoreUnavailable
+from gateway.ports import Sessions
 
 PARTING_S: Final = 10.0
 """Long enough for what a page had sent before its browser knew of the new cookie."""
@@ -16,30 +16,32 @@ _MAX_WAITING = 10_000
 class Partings:
     """Ends sessions a little later; all that are left, when this is closed."""
 
-    def __init__(
-        self, end: Callable[[str, str | None], Awaitable[None]], after_s: float = PARTING_S
-    ) -> None:
-        """``end`` may raise `StoreUnavailable`: then the session ends by itself."""
-        self._end = end
+    def __init__(self, sessions: Sessions, after_s: float = PARTING_S) -> None:
+        self._sessions = sessions
         self._after_s = after_s
         self._closing = asyncio.Event()
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
-    async def end(self, session_key: str, issuer: str | None) -> None:
-        """In a moment; at once where too many wait for theirs. Raises `StoreUnavailable`."""
+    async def end(self, session_key: str, issuer: str) -> None:
+        """
+        In a moment; at once where too many wait for theirs. Its owner is not shown it any more.
+
+        Raises `StoreUnavailable`.
+        """
         if len(self._waiting) >= _MAX_WAITING:
-            await self._end(session_key, issuer)
+            await self._sessions.end(session_key, issuer)
         elif session_key not in self._waiting:
             task = asyncio.create_task(self._later(session_key, issuer))
             self._waiting[session_key] = task
             task.add_done_callback(lambda _: self._waiting.pop(session_key))
+            await self._sessions.unlist(session_key, issuer)
 
-    async def _later(self, session_key: str, issuer: str | None) -> None:
+    async def _later(self, session_key: str, issuer: str) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._after_s):
                 await self._closing.wait()
-        with suppress(StoreUnavailable):
-            await self._end(session_key, issuer)
+        with suppress(StoreUnavailable):  # then it ends by itself
+            await self._sessions.end(session_key, issuer)
 
     async def aclose(self) -> None:
         """End now what is to be ended."""

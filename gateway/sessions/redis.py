@@ -212,6 +212,10 @@ class RedisSessions:
             removing.append(self._index.remove(issuer, [session_key]))
         await gather(*removing)
 
+    async def unlist(self, session_key: str, issuer: str) -> None:
+        """Take the session off the list of ``issuer``; it goes on. Raises `StoreUnavailable`."""
+        await self._index.remove(issuer, [session_key])
+
     async def end_all(self, issuer: str) -> int:
         """End all sessions of ``issuer``; how many there were. Raises `StoreUnavailable`."""
         living = await self._living(issuer)

@@ -81,6 +81,11 @@ class KnownSessions:
 
     async def end(self, session_key: str, issuer: str | None = None) -> None:
         self.diary.append(" of ".join(filter(None, (f"end {session_key}", issuer))))
+        if isinstance(refusal := self._known.get(session_key), Refusal):
+            raise refusal
+
+    async def unlist(self, session_key: str, issuer: str) -> None:
+        self.diary.append(f"take {session_key} off the list of {issuer}")
 
     async def end_all(self, issuer: str) -> int:
         self.diary.append(f"end all sessions of {issuer}")

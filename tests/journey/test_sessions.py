@@ -232,6 +232,7 @@ async def test_a_renewal_breaks_no_request_that_is_under_way(tmp_path: Path) -> 
 
         assert 201 == answer.status
         assert [200, 200] == [await _status(around, cookie) for cookie in (old, new)]
+        assert [True] == [shown["current"] for shown in await _listed(around, new)]
 
         with redis.Redis.from_url(around.store.url) as store:
             await around.gateway.stop()

@@ -8,70 +8,63 @@ import pytest
 from gateway.errors import StoreUnavailable
 from gateway.sessions import parting
 from gateway.sessions.parting import Partings
+from tests.fakes.ports import Diary, KnownSessions
 
 
-class Ends:
-    """What was ended, in order."""
-
-    def __init__(self) -> None:
-        self.ended: list[tuple[str, str | None]] = []
-        self.is_down = False
-
-    async def end(self, session_key: str, issuer: str | None) -> None:
-        if self.is_down:
-            raise StoreUnavailable
-        self.ended.append((session_key, issuer))
+@pytest.fixture
+def diary() -> Diary:
+    return []
 
 
-async def test_a_session_ends_a_moment_later() -> None:
-    """Once, however often it is asked for."""
-    ends = Ends()
-    partings = Partings(ends.end, after_s=0.05)
+@pytest.fixture
+def sessions(diary: Diary) -> KnownSessions:
+    return KnownSessions(diary, {"c": StoreUnavailable()})
+
+
+async def test_a_session_ends_a_moment_later(diary: Diary, sessions: KnownSessions) -> None:
+    """Once, however often it is asked for; its owner is not shown it meanwhile."""
+    partings = Partings(sessions, after_s=0.05)
     begun_s = time.monotonic()
     for _ in range(3):
-        await partings.end("session:a", "ada")
-    assert [] == ends.ended
+        await partings.end("a", "ada")
+    assert ["take a off the list of ada"] == diary
 
     async with asyncio.timeout(5):
-        while not ends.ended:
+        while len(diary) == 1:
             await asyncio.sleep(0.005)
 
     assert 0.04 < time.monotonic() - begun_s
     await partings.aclose()
-    assert [("session:a", "ada")] == ends.ended
+    assert ["take a off the list of ada", "end a of ada"] == diary
 
 
-async def test_none_is_left_over() -> None:
+async def test_none_is_left_over(diary: Diary, sessions: KnownSessions) -> None:
     """Who closes does not wait."""
-    ends = Ends()
-    partings = Partings(ends.end, after_s=3600)
-    await partings.end("session:a", "ada")
-    await partings.end("session:b", None)
+    partings = Partings(sessions, after_s=3600)
+    await partings.end("a", "ada")
+    await partings.end("b", "bob")
 
     await asyncio.wait_for(partings.aclose(), 5)
 
-    assert [("session:a", "ada"), ("session:b", None)] == ends.ended
+    assert ["end a of ada", "end b of bob"] == diary[2:]
 
 
-async def test_a_store_that_is_away_keeps_nobody_from_closing() -> None:
+async def test_a_store_that_is_away_keeps_nobody_from_closing(sessions: KnownSessions) -> None:
     """The session ends by itself."""
-    ends = Ends()
-    ends.is_down = True
-    partings = Partings(ends.end, after_s=0)
-    await partings.end("session:a", "ada")
+    partings = Partings(sessions, after_s=0)
+    await partings.end("c", "carol")
 
     await asyncio.wait_for(partings.aclose(), 5)
 
-    assert [] == ends.ended
 
-
-async def test_too_many_at_a_time_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_at_a_time_end_at_once(
+    diary: Diary, sessions: KnownSessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They must not fill the memory."""
     monkeypatch.setattr(parting, "_MAX_WAITING", 1)
-    ends = Ends()
-    partings = Partings(ends.end, after_s=3600)
-    await partings.end("session:a", "ada")
-    await partings.end("session:b", "bob")
+    partings = Partings(sessions, after_s=3600)
+    await partings.end("a", "ada")
+    await partings.end("b", "bob")
 
-    assert [("session:b", "bob")] == ends.ended
+    assert ["take a off the list of ada", "end b of bob"] == diary
     await partings.aclose()

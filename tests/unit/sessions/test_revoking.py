@@ -43,6 +43,9 @@ class World:
     async def end(self, session_key: str, issuer: str | None = None) -> None:
         raise NotImplementedError
 
+    async def unlist(self, session_key: str, issuer: str) -> None:
+        raise NotImplementedError
+
     async def end_all(self, issuer: str) -> int:
         self.note("end", issuer)
         return 2
