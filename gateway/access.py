@@ -8,6 +8,8 @@ from gateway.reasons import Site
 
 Headers = CIMultiDictProxy[str]
 
+_AMBIENT = frozenset({AuthMethod.SESSION, AuthMethod.CLIENT_CERTIFICATE})
+"""What browsers send by themselves."""
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 section 9.2.1; TRACE is refused
 
 
@@ -24,15 +26,18 @@ def refuse_cross_site(
     Browsers send the cookie whoever wrote the form, and say who did in ``Origin`` (RFC 6454
     section 7) or ``Sec-Fetch-Site`` (W3C Fetch Metadata). One of them must be there, and whatever
     is there must speak of us, or of an origin that is ``listed``: whose pages the route trusts with
-    it (CORS with credentials). A bearer token is never sent by a browser on its own.
+    it (CORS with credentials). A bearer token is never sent by a browser on its own. A certificate
+    is, but mostly it is a program's, which says nothing of pages: it need not be ours, only not
+    foreign.
 
     Raises `CrossSite`.
     """
-    if identity.method is not AuthMethod.SESSION or method in _SAFE_METHODS:
+    if identity.method not in _AMBIENT or method in _SAFE_METHODS:
         return
     if listed and len(headers.getall("Origin", ())) == 1 and headers["Origin"] in listed:
         return
-    if "Origin" not in headers and "Sec-Fetch-Site" not in headers:
+    says_nothing = "Origin" not in headers and "Sec-Fetch-Site" not in headers
+    if says_nothing and identity.method is AuthMethod.SESSION:
         raise CrossSite(Site.ORIGIN_MISSING)
     refuse_foreign_page(headers, public_origin)
 
@@ -46,7 +51,10 @@ def refuse_foreign_upgrade(headers: Headers, identity: Identity, public_origin: 
 
     Raises `CrossSite`.
     """
-    if identity.method is AuthMethod.SESSION and headers.getall("Origin", ()) != [public_origin]:
+    origins = headers.getall("Origin", [])
+    if identity.method is AuthMethod.CLIENT_CERTIFICATE and not origins:
+        return
+    if identity.method in _AMBIENT and origins != [public_origin]:
         raise CrossSite(Site.UPGRADE_FOREIGN)
 
 

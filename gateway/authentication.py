@@ -7,11 +7,12 @@ two picks for an attacker:
 
 - What somebody has put into the request (a bearer token, an API key) must be good, and of a kind
   that the route takes; else it is refused as what it is, whatever stands beside it.
-- A cookie is sent by browsers on their own: one that is dead means nobody.
+- A cookie is sent by browsers on their own: one that is dead means nobody. So is a certificate of
+  the connection, which counts where the config knows its name and the route takes such.
 - Those that are good must name one person or program. The one that was sent on purpose applies.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from gateway.errors import (
     ConflictingCredentials,
@@ -23,11 +24,15 @@ from gateway.errors import (
 )
 from gateway.failures import Failures
 from gateway.identity.credentials import CredentialReader
-from gateway.messages import Auth, AuthMethod, Caller, Identity, RequestHead, Route
+from gateway.messages import Auth, AuthMethod, Caller, Certificate, Identity, RequestHead, Route
 from gateway.ports import Sessions, TokenVerifier
 from gateway.reasons import Nobody
 
-_SESSION = AuthMethod.SESSION
+_SESSION, _CERTIFICATE = AuthMethod.SESSION, AuthMethod.CLIENT_CERTIFICATE
+
+Certified = Callable[[Certificate], Identity | None]
+"""Whom a certificate names now; None where that counts for nothing."""
+
 REFUSED = (InvalidToken, InvalidApiKey)
 """What is charged to the client: a credential that proves nobody."""
 
@@ -41,12 +46,14 @@ class Authentication:
         sessions: Sessions,
         verifiers: Mapping[AuthMethod, TokenVerifier],
         failures: Failures,
+        certified: Certified | None = None,
     ) -> None:
         """``verifiers`` has one for each kind that ``reader`` finds, but for sessions."""
         self._reader = reader
         self._sessions = sessions
         self._verifiers = verifiers
         self._failures = failures
+        self._certified = certified
 
     async def prove(self, head: RequestHead, route: Route, client: Caller) -> Identity | None:
         """
@@ -74,13 +81,31 @@ class Authentication:
                 except SessionEnded as error:
                     ended = error
                     continue
-            if proven is None:
-                proven = found
-            elif proven.user.issuer != found.user.issuer:
-                raise ConflictingCredentials(f"{proven.method} and {found.method}")
+            proven = agreed(proven, found)
+        if self._certified is not None:
+            proven = self._with_certificate(proven, self._certified, head, route, client)
         if proven is None and route.auth is Auth.REQUIRED:
             raise ended or Unauthenticated(Nobody.NO_CREDENTIAL)
         return proven
+
+    def _with_certificate(
+        self,
+        proven: Identity | None,
+        certified: Certified,
+        head: RequestHead,
+        route: Route,
+        client: Caller,
+    ) -> Identity | None:
+        """
+        Also by what the connection has shown.
+
+        That of a proxy in front says who the proxy is, not whose requests it hands on.
+        """
+        shown = head.peer.certificate
+        if shown is None or _CERTIFICATE not in route.accept or client.text != head.peer.text:
+            return proven
+        found = certified(shown)
+        return proven if found is None else agreed(proven, found)
 
     async def _verify(
         self, method: AuthMethod, text: str, route: Route, client: Caller
@@ -96,3 +121,12 @@ class Authentication:
         except REFUSED as refusal:
             await self._failures.charge(client, refusal)
             raise
+
+
+def agreed(proven: Identity | None, found: Identity) -> Identity:
+    """The first of two proofs, which must be of one person or program."""
+    if proven is None:
+        return found
+    if proven.user.issuer != found.user.issuer:
+        raise ConflictingCredentials(f"{proven.method} and {found.method}")
+    return proven

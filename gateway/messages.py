@@ -29,6 +29,17 @@ fields alone may be kept in it: how a credential reads, never whether it is vali
 """
 
 
+class Certificate(NamedTuple):
+    """What a client has shown that we trust, see `gateway.identity.certificate`."""
+
+    names: tuple[tuple[str, str], ...]
+    """Kind (``uri``, ``dns``, ``email``; ``cn`` where there are no others) and name."""
+    serial: str
+    begins_ms: int
+    """Unix times in milliseconds between which it is good."""
+    ends_ms: int
+
+
 class Caller(NamedTuple):
     """Somebody at an address, whose spellings are made once for each connection."""
 
@@ -38,6 +49,8 @@ class Caller(NamedTuple):
     """Under which its use is counted; see `gateway.client_ip.caller`."""
     scheme: str = ""
     """``https`` where it speaks TLS to us, or a proxy's header before all bytes says so."""
+    certificate: Certificate | None = None
+    """None where it has shown none."""
 
 
 class RequestHead(NamedTuple):

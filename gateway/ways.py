@@ -4,13 +4,14 @@ import time
 from contextlib import AsyncExitStack
 from typing import NamedTuple
 
-from gateway.authentication import Authentication
+from gateway.authentication import Authentication, Certified
 from gateway.config import compile as compiled
-from gateway.config.credentials import JwtIssuerSettings
+from gateway.config.credentials import CertificateNamesSettings, JwtIssuerSettings
 from gateway.config.schema import Settings
 from gateway.failures import USUAL, Failures
 from gateway.identity.api_key import KeySealer
 from gateway.identity.api_keys import ApiKeyVerifier, StoredKeys
+from gateway.identity.certificate import Certificates
 from gateway.identity.credentials import CredentialReader
 from gateway.identity.jwks import Fetch, KeySource, at_url, in_file
 from gateway.identity.jwt import Issuer
@@ -49,6 +50,7 @@ def authentication(settings: Settings, around: Around, stack: AsyncExitStack) ->
         around.sessions,
         verifiers,
         Failures(around.limiter, time.time, limit),
+        _certified(settings.credentials.client_certificates),
     )
 
 
@@ -91,3 +93,10 @@ def _jwts(settings: Settings, around: Around, stack: AsyncExitStack) -> JwtVerif
 
 def _fetch(entry: JwtIssuerSettings) -> Fetch:
     return at_url(entry.jwks_url) if entry.jwks_url is not None else in_file(str(entry.jwks_file))
+
+
+def _certified(settings: CertificateNamesSettings | None) -> Certified | None:
+    if settings is None:
+        return None
+    certificates = Certificates(settings.names, common_name=settings.common_name)
+    return lambda shown: certificates.identity(shown, time.time())

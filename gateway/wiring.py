@@ -52,7 +52,7 @@ def _server_files(tls: TlsSettings | None) -> ServerFiles | None:
     pairs = [Pair(entry.certificate, entry.key) for entry in tls.certificates]
     if tls.certificate is not None and tls.key is not None:
         pairs.insert(0, Pair(tls.certificate, tls.key))
-    return ServerFiles(tuple(pairs), tls.client_ca)
+    return ServerFiles(tuple(pairs), tls.client_ca, tls.client_auth == "optional")
 
 
 def upstreams(settings: Settings, shared: Shared) -> dict[str, Upstream]:

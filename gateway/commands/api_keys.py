@@ -27,7 +27,7 @@ from gateway.config.schema import Settings
 from gateway.identity import api_key
 from gateway.identity.api_key import ApiKey, KeySealer
 from gateway.identity.api_keys import StoredKeys
-from gateway.identity.foreign import foreign_imports
+from gateway.identity.issuers import canonical
 from gateway.invalidation import Subject
 from gateway.messages import Limit
 from gateway.revocation import KEPT_BEYOND_S, api_key_subject
@@ -61,21 +61,8 @@ class Parsed(click.ParamType[object]):
 
 
 def _owner(text: str) -> str:
-    """
-    The issuer that ``text`` names; a DID as its tokens will spell it (EIP-55).
-
-    Raises `ValueError`, also for mixed case that is no checksum: a letter is wrong then.
-    """
-    issuer = api_key.owner(text)
-    start, _, address = issuer.rpartition(":")
-    if start != "did:ethr":
-        return issuer
-    with foreign_imports():
-        from eth_utils.address import to_checksum_address  # noqa: PLC0415 - 0.3 s, not always paid
-    spelled = to_checksum_address(address)
-    if address not in (spelled, address.lower()):
-        raise ValueError("the checksum of the address is wrong (EIP-55)")
-    return f"{start}:{spelled}"
+    """The issuer that ``text`` names, as its tokens will spell it. Raises `ValueError`."""
+    return canonical(api_key.owner(text))
 
 
 @api_keys.command()

@@ -118,9 +118,17 @@ def jwt_issuers_are_told_apart(draft: Draft) -> Iterator[Problem]:
             yield Problem(at, "expected either jwks_url or jwks_file")
 
 
+def certificates_are_asked_for(draft: Draft) -> Iterator[Problem]:
+    """Names in certificates count only where somebody vouches for them."""
+    at = ("credentials", "client_certificates")
+    if draft.at(*at) is not None and draft.at("server", "tls", "client_ca") is None:
+        yield Problem(at, "needs server.tls.client_ca")
+
+
 _CONFIGURED_AT = {
     "api-key": ("credentials", "api_keys"),
     "jwt": ("credentials", "jwt"),
+    "client-certificate": ("credentials", "client_certificates"),
 }
 
 
@@ -305,6 +313,7 @@ CHECKS: tuple[Check, ...] = (
     credentials_have_a_header_of_their_own,
     routes_accept_what_there_is,
     jwt_issuers_are_told_apart,
+    certificates_are_asked_for,
     route_names_differ,
     routes_differ,
     routes_lead_somewhere,

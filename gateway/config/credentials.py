@@ -4,13 +4,14 @@ import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field, PlainSerializer, WithJsonSchema
 
 from gateway.config.addresses import is_loopback_http, origin
 from gateway.config.names import HeaderName
 from gateway.config.section import GIVEN, SOME, Section
 from gateway.config.texts import FilePath, OptionalText
-from gateway.config.units import Duration, of_text
+from gateway.config.units import Duration, Flag, of_text
+from gateway.identity.certificate import Pattern, pattern
 
 _NAME = re.compile(r"[!\"$-~]{1,256}", re.ASCII)
 _TAKEN = ("did:", "service:", "cert:")
@@ -57,6 +58,12 @@ KeysUrl = Annotated[
     of_text(keys_url),
     WithJsonSchema({"type": "string", "examples": ["https://id.example.com/jwks.json"]}),
 ]
+CertificatePattern = Annotated[
+    Pattern,
+    of_text(pattern),
+    PlainSerializer(lambda found: found.text),
+    WithJsonSchema({"type": "string", "examples": ["spiffe://example.org/*"]}),
+]
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
     "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
@@ -102,6 +109,15 @@ class JwtIssuerSettings(Section):
     """What is taken over from a token."""
 
 
+class CertificateNamesSettings(Section):
+    """Certificates of clients, which `server.tls.client_ca` vouches for."""
+
+    names: Annotated[tuple[CertificatePattern, ...], SOME]
+    """Names that count: spiffe://example.org/*, *.svc.example.com, *@example.com, or whole ones."""
+    common_name: Flag = False
+    """Whether a subject's common name counts as a DNS name, where there are no other names."""
+
+
 class CredentialSettings(Section):
     """Ways in that are closed unless they stand here; a route names those that it takes."""
 
@@ -109,3 +125,5 @@ class CredentialSettings(Section):
     """Keys for programs; `{}` is enough."""
     jwt: tuple[JwtIssuerSettings, ...] = ()
     """Issuers of JWTs that are believed."""
+    client_certificates: Annotated[CertificateNamesSettings | None, GIVEN] = None
+    """Certificates by which programs get in."""

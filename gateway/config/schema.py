@@ -100,6 +100,8 @@ class TlsSettings(Section):
     """A PEM file with its private key, without a password."""
     client_ca: Annotated[FilePath | None, GIVEN] = None
     """A PEM file of CAs: every client must show a certificate of theirs; none is asked without."""
+    client_auth: Literal["required", "optional"] = "required"
+    """optional: clients without a certificate are let in too; those with a bad one never."""
     certificates: tuple[CertificateSettings, ...] = ()
     """More of them, chosen by the host that a client names; the first of all is the default."""
 

@@ -20,7 +20,7 @@ from gateway.errors import (
 )
 from gateway.messages import Journey, Reply, RequestHead
 from gateway.proxy.client_reader import ClientReader
-from gateway.proxy.entrance import Entrance, peer_of
+from gateway.proxy.entrance import Entrance, peer_of, shown_certificate
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.framing import NO_BODY
 from gateway.proxy.http1 import (
@@ -91,7 +91,8 @@ class ClientConnection(ClientReader):
         if peer is None:  # reset before we accepted it: nobody is there to be served or logged
             self.abort()
             return
-        self.peer = peer
+        shown = shown_certificate(transport)
+        self.peer = peer if shown is None else peer._replace(certificate=shown)
         if not self._plane.admit_connection(self):
             self._refuse(Overloaded(), None)
             self._close()  # at once: lingering, they would hold the descriptors that are short

@@ -2,11 +2,13 @@
 
 import asyncio
 import socket
+import ssl
 from functools import lru_cache
 from typing import Protocol
 
 from gateway.client_ip import UNIX_PEER, caller, parse_address
-from gateway.messages import Caller
+from gateway.identity.certificate import read
+from gateway.messages import Caller, Certificate
 
 _UNIX_CALLER = caller(UNIX_PEER)
 
@@ -34,6 +36,15 @@ def peer_at(family: int, name: object) -> Caller | None:
     if not name or not isinstance(name, tuple):
         return None
     return _caller_at(name[0])
+
+
+def shown_certificate(transport: asyncio.BaseTransport) -> Certificate | None:
+    """What the client has shown; None without TLS, and where it was not asked or has none."""
+    connection = transport.get_extra_info("ssl_object")
+    if connection is None or connection.context.verify_mode is ssl.CERT_NONE:
+        return None
+    der = connection.getpeercert(binary_form=True)
+    return read(der) if der else None
 
 
 @lru_cache(_REMEMBERED)

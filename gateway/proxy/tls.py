@@ -40,6 +40,8 @@ class ServerFiles(NamedTuple):
     """The first one is for clients that name no host, or one that no other is for."""
     client_ca: str | None
     """Who vouches for clients; without it none is asked for a certificate."""
+    clients_may_do_without: bool = False
+    """Whether one that has no certificate is let in all the same; a bad one never is."""
 
 
 class ServerTls:
@@ -82,7 +84,7 @@ async def watch(current: Callable[[], ServerTls | None]) -> None:
 
 def server_context(files: ServerFiles) -> ssl.SSLContext:
     """A context for handshakes. Raises `StartError` that names the file at fault."""
-    contexts = [_context(pair, files.client_ca) for pair in files.pairs]
+    contexts = [_context(pair, files) for pair in files.pairs]
     first = contexts[0]
     if len(contexts) > 1:
         by_name: dict[str, ssl.SSLContext] = {}
@@ -93,7 +95,7 @@ def server_context(files: ServerFiles) -> ssl.SSLContext:
     return first
 
 
-def _context(pair: Pair, client_ca: str | None) -> ssl.SSLContext:
+def _context(pair: Pair, files: ServerFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
@@ -106,8 +108,10 @@ def _context(pair: Pair, client_ca: str | None) -> ssl.SSLContext:
         raise StartError(
             f"{pair.certificate}, {pair.key}: no certificate and key that fit: {_why(error)}"
         ) from error
-    if client_ca is not None:
-        _verify_clients(context, client_ca)
+    if files.client_ca is not None:
+        _verify_clients(context, files.client_ca)
+        if files.clients_may_do_without:
+            context.verify_mode = ssl.CERT_OPTIONAL
     return context
 
 

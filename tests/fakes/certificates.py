@@ -104,7 +104,10 @@ def _general_name(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ip_address(name))
     except ValueError:
-        return x509.DNSName(name)
+        pass
+    if "://" in name:
+        return x509.UniformResourceIdentifier(name)
+    return x509.RFC822Name(name) if "@" in name else x509.DNSName(name)
 
 
 def serial_of(der: bytes | None) -> int:
@@ -116,6 +119,12 @@ def serial_of(der: bytes | None) -> int:
 def serial_in(path: str) -> int:
     """Which certificate a file holds."""
     return x509.load_pem_x509_certificate(Path(path).read_bytes()).serial_number
+
+
+def der_in(path: str) -> bytes:
+    """The certificate in a file, as it is shown in a handshake."""
+    found = x509.load_pem_x509_certificate(Path(path).read_bytes())
+    return found.public_bytes(serialization.Encoding.DER)
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

@@ -1,9 +1,12 @@
 """A page of another site must not act with somebody's cookie."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.access import refuse_cross_site, refuse_foreign_upgrade
 from gateway.errors import CrossSite
+from gateway.messages import AuthMethod
 from tests.fakes.heads import multidict
 from tests.fakes.ports import SESSION_IDENTITY, TOKEN_IDENTITY
 
@@ -101,6 +104,30 @@ def test_a_bearer_token_is_never_sent_unasked(method: str) -> None:
     """No browser adds a bearer token on its own, so nothing needs to be said about the page."""
     assert is_allowed(method, ("Origin", "https://evil.example"), by_cookie=False)
     assert is_allowed(method, by_cookie=False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param([], True, id="a-program"),
+        pytest.param([("Origin", PUBLIC)], True, id="our-own-page"),
+        pytest.param([("Origin", "https://evil.example")], False, id="another-site"),
+        pytest.param([("Origin", "null")], False, id="a-sandboxed-page"),
+    ],
+)
+def test_a_certificate_is_sent_unasked_too(fields: list[tuple[str, str]], expected: bool) -> None:
+    """By browsers that have one; programs say nothing of pages."""
+    identity = replace(SESSION_IDENTITY, method=AuthMethod.CLIENT_CERTIFICATE, session_key=None)
+    refusals = 0
+    try:
+        refuse_cross_site("POST", multidict(*fields), identity, PUBLIC)
+    except CrossSite:
+        refusals += 1
+    try:
+        refuse_foreign_upgrade(multidict(*fields), identity, PUBLIC)
+    except CrossSite:
+        refusals += 1
+    assert refusals == (0 if expected else 2)
 
 
 @pytest.mark.parametrize(

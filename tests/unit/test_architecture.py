@@ -25,6 +25,7 @@ LINES = {
         sessions.session sessions.cookie sessions.seal sessions.cache
         sessions.device sessions.listing
         identity.credentials identity.did_token identity.metadata identity.api_key identity.jwt
+        identity.certificate
         identity.roles identity.assertion
         identity.bounded identity.circuit identity.foreign
         admin.guard

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import NamedTuple
 
 import pytest
 
 from gateway.authentication import Authentication
+from gateway.client_ip import caller
 from gateway.errors import (
     ExpiredApiKey,
     ExpiredToken,
@@ -17,10 +19,20 @@ from gateway.errors import (
     RevokedApiKey,
     SessionEnded,
     StoreUnavailable,
+    Unauthenticated,
 )
 from gateway.failures import Failures
 from gateway.identity.credentials import CredentialReader
-from gateway.messages import Auth, AuthMethod, Identity, Limit, RequestHead, Route, User
+from gateway.messages import (
+    Auth,
+    AuthMethod,
+    Certificate,
+    Identity,
+    Limit,
+    RequestHead,
+    Route,
+    User,
+)
 from gateway.ratelimit.local import LocalLimiter
 from tests.fakes.heads import request_head
 from tests.fakes.ports import (
@@ -94,6 +106,7 @@ def house(limit: Limit | None = None) -> House:
             AuthMethod.API_KEY: KnownTokens(diary, API_KEYS),
         },
         failures,
+        certified,
     )
     return House(stage, diary, tokens)
 
@@ -252,6 +265,70 @@ async def test_every_pair_where_a_session_is_made(pair: Pair) -> None:
     """A token makes a new session, whoever the old one belongs to: that is how people change."""
     said = pair.expected if pair.row == "missing" else pair.alone
     assert said == await outcome(house().stage, pair.head, SIGN_IN)
+
+
+# A certificate that names nobody is as none.
+BESIDE_A_CERTIFICATE = """
+          | alice              | bobs                      | stranger
+missing   | client-certificate | client-certificate of bob | Unauthenticated
+good      | session            | Conflicting               | session
+bobs      | Conflicting        | session of bob            | session of bob
+expired   | client-certificate | client-certificate of bob | SessionEnded
+malformed | client-certificate | client-certificate of bob | SessionEnded
+unknown   | StoreUnavailable   | StoreUnavailable          | StoreUnavailable
+"""
+TOKEN_BESIDE_A_CERTIFICATE = """
+          | alice            | bobs             | stranger
+good      | did-token        | Conflicting      | did-token
+bobs      | Conflicting      | did-token of bob | did-token of bob
+expired   | ExpiredToken     | ·                | ·
+malformed | InvalidToken     | ·                | ·
+forged    | InvalidToken     | ·                | ·
+unknown   | StoreUnavailable | ·                | ·
+magic     | MagicUnavailable | ·                | ·
+"""
+
+CERTIFIED = [
+    *read(BESIDE_A_CERTIFICATE, "cookie", "certificate"),
+    *read(TOKEN_BESIDE_A_CERTIFICATE, "did-token", "certificate"),
+    *read(TOKEN_BESIDE_A_CERTIFICATE, "jwt", "certificate"),
+]
+
+
+def certified(certificate: Certificate) -> Identity | None:
+    """Knows two of them."""
+    known = replace(TOKEN_IDENTITY, method=AuthMethod.CLIENT_CERTIFICATE)
+    return {"alice": known, "bobs": replace(known, user=BOB)}.get(certificate.serial)
+
+
+def shown(head: RequestHead, serial: str) -> RequestHead:
+    """The same over a connection with a certificate."""
+    certificate = Certificate((), serial, 0, 1)
+    return head._replace(peer=head.peer._replace(certificate=certificate))
+
+
+@pytest.mark.parametrize("pair", CERTIFIED)
+async def test_every_pair_with_a_certificate(pair: Pair) -> None:
+    """It is as a cookie, sent unasked, and goes last."""
+    line = field(pair.rows, pair.row)
+    head = shown(request_head(*([line] if line else [])), pair.column)
+    assert pair.expected == await outcome(house().stage, head)
+
+
+async def test_a_certificate_counts_where_a_route_takes_it() -> None:
+    """Elsewhere it only opens the connection."""
+    head = shown(request_head(), "alice")
+    assert "client-certificate" == await outcome(house().stage, head, OPTIONAL)
+    assert "Unauthenticated" == await outcome(house().stage, head, PEOPLE_ONLY)
+    assert "nobody" == await outcome(house().stage, head, PUBLIC)
+
+
+async def test_the_certificate_of_a_proxy_in_front() -> None:
+    """Says who the proxy is, not whose requests it hands on."""
+    head = shown(request_head(), "alice")
+    behind = caller(ip_address("198.51.100.7"))
+    with pytest.raises(Unauthenticated):
+        await house().stage.prove(head, REQUIRED, behind)
 
 
 # --- one at a time -----------------------------------------------------------------------------

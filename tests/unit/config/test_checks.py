@@ -66,6 +66,23 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
             id="keys-from-nowhere-or-two-places",
         ),
         pytest.param(
+            "credentials: {client_certificates: {names: [a.example]}}",
+            ["1: credentials.client_certificates: needs server.tls.client_ca"],
+            id="certificates-that-nobody-vouches-for",
+        ),
+        pytest.param(
+            "credentials: {client_certificates: {names: ['*']}}",
+            [
+                (
+                    "1: credentials.client_certificates.names[0]: expected a name in certificates:"
+                    " spiffe://example.org/*, *@example.com, *.svc.example.com, or one of them"
+                    " without a star"
+                ),
+                "1: credentials.client_certificates: needs server.tls.client_ca",
+            ],
+            id="certificates-of-everybody",
+        ),
+        pytest.param(
             "credentials: {api_keys: {header: x-user-email}}",
             ["1: credentials.api_keys.header: is an identity header"],
             id="a-field-that-clients-and-we-fill-in",

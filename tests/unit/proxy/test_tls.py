@@ -132,6 +132,19 @@ def test_clients_must_show_a_certificate(tmp_path: Path, authority: Authority, p
         assert not served(files, None, name)
 
 
+def test_clients_may_do_without_a_certificate(
+    tmp_path: Path, authority: Authority, pair: Pair
+) -> None:
+    """Where the config says so; one of somebody else's is refused all the same."""
+    stranger = Authority(tmp_path, "stranger").issue(file="mallory")
+    friend, second = authority.issue(file="alice"), authority.issue("b.example", file="b")
+    files = ServerFiles((pair, second), str(authority.file), clients_may_do_without=True)
+    for name in ("localhost", "b.example"):
+        assert served(files, friend, name)
+        assert not served(files, stranger, name)
+        assert served(files, None, name)
+
+
 @pytest.mark.parametrize(
     "content",
     [

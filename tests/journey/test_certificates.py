@@ -1,0 +1,125 @@
+"""Programs get in with certificates: real TLS, and curl as the client."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from gateway.proxy.tls import Pair
+from tests.fakes.certificates import Authority
+from tests.fakes.world import World, world
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(shutil.which("curl") is None, reason="curl is the client here"),
+]
+
+CREDENTIALS = """
+credentials:
+  client_certificates: {names: ["spiffe://a.example/*", "*.svc.example"]}
+"""
+ROUTES = """
+  - {name: api, match: {path: "/api/*"}, accept: [session, client-certificate], upstream: app}
+"""
+
+
+class House(NamedTuple):
+    """A gateway that asks for certificates, and who issues them."""
+
+    around: World
+    server: Authority
+    clients: Authority
+
+    async def curl(self, path: str, own: Pair | None, *more: str) -> tuple[int, dict[str, str]]:
+        """Status (0 where there was no answer) and problem document."""
+        arguments = ["--cacert", str(self.server.file), *more]
+        if own is not None:
+            arguments += ["--cert", own.certificate, "--key", own.key]
+        process = await asyncio.create_subprocess_exec(
+            "curl", "--silent", "--max-time", "10", "--write-out", "\\n%{http_code}", *arguments,
+            f"https://localhost:{self.around.port}{path}",
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        output, _ = await process.communicate()
+        body, _, status = output.decode().rpartition("\n")
+        return int(status), json.loads(body) if body.startswith("{") else {}
+
+
+@asynccontextmanager
+async def house(folder: Path, auth: str, **changes: str) -> AsyncIterator[House]:
+    server, clients = Authority(folder, "ca"), Authority(folder, "clients")
+    pair = server.issue("localhost", file="server")
+    tls = (
+        f"  tls: {{certificate: {pair.certificate}, key: {pair.key},"
+        f" client_ca: {clients.file}, client_auth: {auth}}}\n"
+    )
+    async with world(
+        folder, more=CREDENTIALS, more_routes=ROUTES, more_server=tls, **changes
+    ) as around:
+        yield House(around, server, clients)
+
+
+async def test_a_program_with_a_certificate(tmp_path: Path) -> None:
+    """The app is told its name; which of its names, the config says."""
+    async with house(tmp_path, "required") as here:
+        own = here.clients.issue("b.svc.example", "spiffe://a.example/reports", file="reports")
+        assert 200 == (await here.curl("/api/x", own))[0]
+        (seen,) = here.around.app.seen
+        assert ["cert:spiffe://a.example/reports"] == seen.values("X-User-Issuer")
+        assert ["client-certificate"] == seen.values("X-Auth-Method")
+
+
+async def test_names_that_do_not_count(tmp_path: Path) -> None:
+    """The connection is open, and that is all."""
+    async with house(tmp_path, "required") as here:
+        own = here.clients.issue("spiffe://evil.example/reports", file="other")
+        status, problem = await here.curl("/api/x", own)
+        assert (401, "unauthenticated") == (status, problem["code"])
+        assert 200 == (await here.curl("/public/x", own))[0]
+        assert 0 == (await here.curl("/public/x", None))[0]
+
+
+async def test_routes_that_do_not_take_certificates(tmp_path: Path) -> None:
+    """Programs get in where a route lists them."""
+    async with house(tmp_path, "required") as here:
+        own = here.clients.issue("spiffe://a.example/reports", file="reports")
+        status, problem = await here.curl("/private", own)
+        assert (401, "unauthenticated") == (status, problem["code"])
+
+
+async def test_certificates_that_need_not_be_there(tmp_path: Path) -> None:
+    """Browsers have none; one of somebody else's opens no connection."""
+    async with house(tmp_path, "optional") as here:
+        assert 200 == (await here.curl("/public/x", None))[0]
+        status, problem = await here.curl("/api/x", None)
+        assert (401, "unauthenticated") == (status, problem["code"])
+        own = here.clients.issue("a.svc.example", file="a")
+        assert 200 == (await here.curl("/api/x", own))[0]
+        forged = Authority(tmp_path, "strangers").issue("a.svc.example", file="mallory")
+        assert 0 == (await here.curl("/api/x", forged))[0]
+
+
+async def test_a_page_of_another_site(tmp_path: Path) -> None:
+    """A browser would send the certificate for it."""
+    async with house(tmp_path, "required") as here:
+        own = here.clients.issue("a.svc.example", file="a")
+        post = ("--data", "x", "--header")
+        status, problem = await here.curl("/api/x", own, *post, "Origin: https://evil.example")
+        assert (403, "cross_site") == (status, problem["code"])
+        assert 200 == (await here.curl("/api/x", own, *post, "X-A: b"))[0]
+
+
+async def test_behind_a_proxy(tmp_path: Path) -> None:
+    """Its certificate is its own: whom it speaks for is somebody else."""
+    changes = {"client_ip": "x-forwarded-for", "trusted_proxies": '["127.0.0.0/8"]'}
+    async with house(tmp_path, "required", **changes) as here:
+        own = here.clients.issue("a.svc.example", file="a")
+        spoken_for = ("--header", "X-Forwarded-For: 203.0.113.9")
+        status, problem = await here.curl("/api/x", own, *spoken_for)
+        assert (401, "unauthenticated") == (status, problem["code"])
+        assert 200 == (await here.curl("/api/x", own))[0]
