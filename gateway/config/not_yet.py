@@ -31,11 +31,9 @@ def _matches(pattern: list[str], path: Path) -> bool:
 
 
 def refuse(*values: str) -> BeforeValidator:
-    """Refuse ``values``, and lists, by saying that their time has not come."""
+    """Refuse ``values`` by saying that their time has not come."""
 
     def validate(value: object) -> object:
-        if isinstance(value, list):
-            raise ValueError("a list is not supported yet")  # noqa: TRY004 - pydantic wants this
         if isinstance(value, str) and value in values:
             raise ValueError(f"{value} is not supported yet")
         return value
