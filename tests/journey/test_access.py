@@ -9,11 +9,22 @@ from redis.asyncio import Redis
 
 from gateway.identity.minting import Signer, signer
 from tests.fakes import metrics
-from tests.fakes.http import Answer, fetch
+from tests.fakes.http import Answer, connected, fetch
 from tests.fakes.tokens import ALICE, BOB
+from tests.fakes.upstream import Seen
 from tests.fakes.world import ADMIN, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+# The example of RFC 6455 section 1.3.
+HANDSHAKE = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+)
+ACCEPTED = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+)
 
 OBEYED_S = 1.5
 """A second, and what a busy machine adds."""
@@ -162,6 +173,26 @@ async def test_methods(around: World) -> None:
     assert 200 == (await fetch(around.port, "HEAD", "/read/x", line)).status
     answer = await fetch(around.port, "POST", "/read/x", line)
     assert (403, "method_not_allowed") == outcome(answer)
+
+
+@pytest.mark.parametrize(("email", "status"), [("ws@example.com", 101), ("ws@evil.org", 403)])
+async def test_websockets(around: World, email: str, status: int) -> None:
+    """Nobody opens one on a route that is not for them; the app hears of none but the others."""
+
+    async def accept(seen: Seen, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(seen)
+        writer.write(f"HTTP/1.1 101 Switching Protocols\r\n{ACCEPTED}\r\n\r\n".encode())
+
+    heard: list[Seen] = []
+    around.app.streams["/mail/ws"] = accept
+    line = named(around, email, somebody(email))
+    async with connected(around.port) as client:
+        await client.send(
+            f"GET /mail/ws HTTP/1.1\r\nHost: localhost\r\n{HANDSHAKE}\r\n{line}\r\n\r\n".encode()
+        )
+        head = await asyncio.wait_for(client.reader.readuntil(b"\r\n"), 10)
+    assert status == int(head.split()[1])
+    assert (status == 101) == bool(heard)
 
 
 async def test_where_signing_in_is_optional(around: World) -> None:
