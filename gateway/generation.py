@@ -29,6 +29,7 @@ from gateway.identity.did_token import Rules
 from gateway.identity.directory import CachedDirectory, Source
 from gateway.identity.farewells import Farewells
 from gateway.identity.magic import SignatureChecker
+from gateway.identity.metadata import Lifetimes, Seals
 from gateway.identity.role_store import StoredRoles
 from gateway.identity.verifier import DidTokenVerifier
 from gateway.invalidation import Subject
@@ -111,9 +112,8 @@ async def opened(settings: Settings, process: Process) -> AsyncIterator[Generati
         stack.callback(process.bus.on(Subject.SESSION, sessions.forget))
         stack.callback(process.bus.on(Subject.REVOKED, sessions.forget_issuer))
         stack.callback(process.bus.on_missed(sessions.forget_all))
-        directory = CachedDirectory(
-            process.magic.source, process.store, metadata_ttl_s=settings.identity.metadata_ttl_s
-        )
+        directory = _directory(settings, process, keys)
+        sessions.latest = directory.latest
         stack.push_async_callback(directory.aclose)
         stack.callback(process.bus.on(Subject.USER, directory.forget))
         tokens = _verifier(settings, process, directory, keys[0], revocations)
@@ -189,6 +189,17 @@ def _cache(settings: Settings) -> SessionCache:
     if idle_s is None:
         return SessionCache(grace_s=grace_s)
     return SessionCache(min(FRESH_S, idle_s / STEPS), grace_s=min(grace_s, idle_s))
+
+
+def _directory(settings: Settings, process: Process, keys: Sequence[bytes]) -> CachedDirectory:
+    identity = settings.identity
+    return CachedDirectory(
+        process.magic.source,
+        process.store,
+        Seals(keys),
+        Lifetimes(identity.metadata_ttl_s, identity.metadata_stale_s),
+        changed=partial(process.bus.publish, Subject.USER),
+    )
 
 
 def _verifier(

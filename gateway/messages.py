@@ -102,13 +102,27 @@ class AuthMethod(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Wallet:
+    """One of a user's wallets, in Magic's words: ``MAINNET``, an address, ``ETH``."""
+
+    network: str | None = None
+    public_address: str | None = None
+    wallet_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class User:
     """What Magic knows of an issuer: the metadata in ``user:{issuer}``."""
 
     issuer: str
     email: str | None = None
+    """None for who signed in by phone, or by a provider that tells none."""
     public_address: str | None = None
     phone: str | None = None
+    oauth_provider: str | None = None
+    """``google``, ``apple`` and so on; None for who signed in by email or phone."""
+    username: str | None = None
+    wallets: tuple[Wallet, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ class IdentitySettings(Section):
     """A signed JWT that tells the app whose request it is; none when absent."""
     metadata_ttl_s: Duration = Field(3600.0, alias="metadata_ttl")
     """How long Magic's answer about a user is believed."""
+    metadata_stale_s: Duration = Field(86_400.0, alias="metadata_stale")
+    """For how much longer, where Magic does not answer when it is asked again."""
     max_token_lifetime_s: Duration = Field(7 * 86_400.0, alias="max_token_lifetime")
     """The longest time from `iat` to `ext` in a DID token; Magic's own sessions last 7 days."""
     clock_skew_s: Duration = Field(300.0, alias="clock_skew")

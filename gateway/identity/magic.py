@@ -24,7 +24,7 @@ from gateway.errors import ExpiredToken, InvalidToken, MagicUnavailable, StartEr
 from gateway.identity.circuit import Circuit
 from gateway.identity.did_token import CLOCK_SKEW_S
 from gateway.identity.foreign import foreign_imports
-from gateway.identity.metadata import readable
+from gateway.identity.metadata import readable, user_of
 from gateway.messages import User
 from gateway.ports import Clock
 
@@ -238,12 +238,30 @@ def _user(record: dict[str, object], issuer: str) -> User | None:
         raise MagicUnavailable("issuer in the answer is not text")
     if answered.lower() != issuer.lower():
         return None
-    return User(
-        issuer=issuer,  # the spelling that was proven, not the one that came back
-        email=readable(record.get("email")),
-        public_address=readable(record.get("public_address")),
-        phone=readable(record.get("phone_number")),
-    )
+    members = {
+        **record,
+        "phone": record.get("phone_number"),
+        "wallets": _wallets(record.get("wallets")),
+    }
+    return user_of(issuer, members)  # in the spelling that was proven, not as it came back
+
+
+def _wallets(said: object) -> list[dict[str, object]]:
+    """
+    Wallets under the names that we write.
+
+    Magic's own are not documented: its SDKs read ``public_address`` elsewhere in this record, and
+    type those of wallets as ``publicAddress``.
+    """
+    entries = [entry for entry in said if isinstance(entry, dict)] if isinstance(said, list) else []
+    return [
+        {
+            "network": entry.get("network"),
+            "public_address": entry.get("public_address", entry.get("publicAddress")),
+            "wallet_type": entry.get("wallet_type", entry.get("walletType")),
+        }
+        for entry in entries
+    ]
 
 
 def _record(answer: _Answer) -> dict[str, object]:

@@ -1,11 +1,12 @@
 """Whose request a page is answering, and from where: decided by the journey, read here."""
 
+from typing import Any
 from urllib.parse import unquote
 
 import orjson
 from aiohttp import web
 
-from gateway.messages import AuthMethod, Identity, User
+from gateway.messages import AuthMethod, Identity, User, Wallet
 from gateway.proxy.headers import INTERNAL_IDENTITY
 from gateway.proxy.internal import INTERNAL_CLIENT, INTERNAL_REPLACED
 
@@ -31,7 +32,7 @@ def caller(request: web.Request) -> Identity | None:
         return None
     fields = orjson.loads(unquote(text))
     return Identity(
-        user=User(**fields["user"]),
+        user=_user(fields["user"]),
         method=AuthMethod(fields["method"]),
         token_id=fields["token_id"],
         expires_at_ms=fields["expires_at_ms"],
@@ -40,3 +41,8 @@ def caller(request: web.Request) -> Identity | None:
         roles=tuple(fields["roles"]),
         scopes=tuple(fields["scopes"]),
     )
+
+
+def _user(members: dict[str, Any]) -> User:
+    wallets = tuple(Wallet(**wallet) for wallet in members["wallets"])
+    return User(**{**members, "wallets": wallets})

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from gateway.errors import RevokedSession, SessionEnded, StoreUnavailable, TokenAlreadyUsed
 from gateway.invalidation import Subject
-from gateway.messages import AuthMethod, Identity
+from gateway.messages import AuthMethod, Identity, User
 from gateway.ports import Bus, Clock, Revocations, Sessions, Store
 from gateway.reasons import Ended
 from gateway.revocation import is_revoked
@@ -79,6 +79,8 @@ class RedisSessions:
         """Told the key of each session that is ended here, before the store is."""
         self._index = SessionIndex(store, sealer, token_bytes)
         self._uses = None if idle_s is None else Uses(store, self._index, clock, idle_s)
+        self.latest: Callable[[User], User] = lambda user: user
+        """What is known by now of who signed in: the record says what was known then."""
         self._forgotten = 0
         """How often something was forgotten: what was looked up meanwhile may be just that."""
 
@@ -165,6 +167,9 @@ class RedisSessions:
             epoch_ms = await self._epoch_ms(identity.user.issuer)
         if is_revoked(identity.proven_at_ms, epoch_ms):
             raise RevokedSession
+        user = self.latest(identity.user)
+        if user != identity.user:
+            identity = replace(identity, user=user)
         if forgotten == self._forgotten:
             self._cache.put(cookie, identity, now_s)
         if self._uses is not None:

@@ -10,7 +10,7 @@ import pytest
 from gateway.errors import InvalidToken, MagicUnavailable, StartError
 from gateway.identity.foreign import foreign_imports
 from gateway.identity.magic import MAX_BODY_BYTES, MagicApi, SignatureChecker, require_coincurve
-from gateway.messages import User
+from gateway.messages import User, Wallet
 from tests.fakes.magic import SECRET_KEY, FakeMagic, Mood
 from tests.fakes.memory import FakeClock
 from tests.fakes.tokens import ALICE, AUDIENCE, BOB
@@ -89,6 +89,24 @@ async def test_user_without_an_email(api: MagicApi, fake: FakeMagic) -> None:
     """Who signed in by phone has no email, and is a user."""
     fake.add_user(BOB.issuer, None, public_address=None)
     assert User(BOB.issuer) == await api.user(BOB.issuer)
+
+
+async def test_user_of_a_provider(api: MagicApi, fake: FakeMagic) -> None:
+    """Who signed in by a provider comes with its name, a user name and wallets, however spelled."""
+    wallets: list[object] = [
+        {"network": "MAINNET", "public_address": "0x1", "wallet_type": "ETH"},
+        {"network": "MAINNET", "publicAddress": "0x2", "walletType": "SOLANA"},
+        "odd",
+        {"network": "without an address"},
+    ]
+    fake.add_user(BOB.issuer, None, oauth_provider="google", username="bob", wallets=wallets)
+    assert await api.user(BOB.issuer) == User(
+        BOB.issuer,
+        public_address=BOB.address,
+        oauth_provider="google",
+        username="bob",
+        wallets=(Wallet("MAINNET", "0x1", "ETH"), Wallet("MAINNET", "0x2", "SOLANA")),
+    )
 
 
 async def test_spelling_of_the_issuer(api: MagicApi, fake: FakeMagic) -> None:

@@ -144,6 +144,21 @@ async def test_the_config_can_cap_a_session_but_not_the_mark_on_its_token(
 # --- find ---------------------------------------------------------------------------------------
 
 
+async def test_who_it_is_is_known_as_of_now(
+    sessions: RedisSessions, clock: FakeClock, proven: Identity
+) -> None:
+    """Where somebody has another address since signing in, apps are told that one."""
+    cookie, identity = await sessions.create(proven)
+    now = User("did:ethr:0xAd", "countess@example.com", username="ada")
+    sessions.latest = lambda user: now if user == proven.user else user
+
+    assert replace(identity, user=now) == await sessions.find(cookie)
+
+    sessions.latest = lambda user: user
+    clock.now_s += 1
+    assert identity == await sessions.find(cookie)
+
+
 async def test_a_session_that_was_found_is_not_asked_for_again_at_once(
     sessions: RedisSessions, store: FakeStore, clock: FakeClock, proven: Identity
 ) -> None:

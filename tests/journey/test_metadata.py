@@ -1,0 +1,142 @@
+"""What is known of users: where it comes from, who may read it, and what happens without Magic."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from gateway.identity.minting import Signer, signer
+from gateway.store.connect import connect
+from tests.fakes.magic import Mood
+from tests.fakes.tokens import minted
+from tests.fakes.world import World
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+TTL_S = 1.0
+CONFIG_CHANGES = {"more_identity": ", metadata_ttl: 1s, metadata_stale: 1h"}
+
+SOON_S = 10.0
+
+
+def somebody(number: int) -> Signer:
+    """Somebody of whom no other test knows."""
+    return signer(bytes([9, number]) * 16)
+
+
+def bearer(by: Signer) -> str:
+    """A token that nobody told Magic of."""
+    return f"Authorization: Bearer {minted(time.time(), by)}"
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def store(around: World) -> AsyncIterator[Redis]:
+    """A client of the gateway's store, as an app has one."""
+    client = connect(around.store.url, 2.0)
+    yield client
+    await client.aclose()
+
+
+async def stored(store: Redis, by: Signer) -> dict[str, Any]:
+    """The record of somebody, as an app reads it; empty where there is none."""
+    text = await store.get(f"user:{by.issuer}")
+    return dict(json.loads(text)) if text else {}
+
+
+async def told(around: World, *fields: str) -> dict[str, str]:
+    """The identity fields that the app gets of a request."""
+    around.app.seen.clear()
+    answer = await around.get("/x", *fields)
+    assert 200 == answer.status
+    names = ("X-User-Issuer", "X-User-Email", "X-User-Phone")
+    return {name: value for name in names for value in around.app.seen[0].values(name)}
+
+
+async def test_an_app_reads_what_magic_said(around: World, store: Redis) -> None:
+    """By key and JSON, without the gateway; it ends by itself."""
+    by = somebody(1)
+    around.magic.add_user(by.issuer, "one@example.com", oauth_provider="google", username="one")
+    await told(around, bearer(by))
+
+    record = await stored(store, by)
+    assert by.issuer == record["issuer"]
+    assert ("one@example.com", "google", "one") == (
+        record["email"],
+        record["oauth_provider"],
+        record["username"],
+    )
+    assert 0 < await store.pttl(f"user:{by.issuer}") <= TTL_S * 1000
+
+
+async def test_who_signed_in_by_phone(around: World) -> None:
+    """Without an email, the app gets none."""
+    by = somebody(2)
+    around.magic.add_user(by.issuer, None, phone_number="+4930123456")
+
+    assert await told(around, bearer(by)) == {
+        "X-User-Issuer": by.issuer,
+        "X-User-Phone": "+4930123456",
+    }
+
+
+@pytest.mark.parametrize("is_user", [True, False])
+async def test_a_record_that_somebody_planted(
+    around: World, store: Redis, *, is_user: bool
+) -> None:
+    """Who writes to the store makes no stranger a user, and no user somebody else."""
+    by = somebody(3 + is_user)
+    planted = {"issuer": by.issuer, "email": "boss@example.com", "fetched_at_ms": 2**42}
+    await store.set(f"user:{by.issuer}", json.dumps(planted))
+    if is_user:
+        around.magic.add_user(by.issuer, "me@example.com")
+        assert "me@example.com" == (await told(around, bearer(by)))["X-User-Email"]
+    else:
+        assert 401 == (await around.get("/x", bearer(by))).status
+        assert [] == around.app.seen
+
+
+async def test_a_session_shows_what_magic_knows_now(around: World) -> None:
+    """An address that was changed at Magic is the one that apps get, without signing in anew."""
+    by = somebody(5)
+    cookie = await around.sign_in(by)
+    assert "alice@example.com" == (await told(around, cookie))["X-User-Email"]
+    around.magic.add_user(by.issuer, "other@example.com")
+
+    async with asyncio.timeout(SOON_S):
+        while (await told(around, cookie))["X-User-Email"] != "other@example.com":
+            await asyncio.sleep(0.05)
+
+
+async def test_a_session_keeps_the_record_there(around: World, store: Redis) -> None:
+    """Though no token is seen any more, apps find a record of whoever is there."""
+    by = somebody(6)
+    cookie = await around.sign_in(by)
+    before_ms = time.time() * 1000 + TTL_S
+
+    async with asyncio.timeout(SOON_S):
+        while (await stored(store, by)).get("fetched_at_ms", 0) < before_ms:
+            await told(around, cookie)
+            await asyncio.sleep(0.05)
+
+
+async def test_magic_is_down(around: World) -> None:
+    """Who was known goes on, for longer than metadata lives; who was not is told to come back."""
+    by = somebody(7)
+    field = around.bearer(by)
+    await told(around, field)
+    around.magic.mood = Mood.HANG_UP
+    try:
+        end_s = time.monotonic() + 2.5 * TTL_S
+        while time.monotonic() < end_s:
+            await told(around, field)
+            await asyncio.sleep(0.05)
+        stranger = await around.get("/x", bearer(somebody(8)))
+        assert (503, "magic_unavailable") == (stranger.status, stranger.code)
+        assert int(stranger.value("Retry-After")) >= 1
+    finally:
+        around.magic.mood = Mood.WELL
