@@ -21,12 +21,13 @@ TEXTS: Final[Mapping[str, str]] = {
     "code_sent": "We have sent a code to {to}.",
     "link_sent": "We have sent a link to {to}. Open it in this browser; this page will go on.",
     "code": "Code",
+    "mfa_needed": "Your account is protected by an authenticator app.",
     "mfa_code": "Code of your authenticator app",
     "verify": "Continue",
     "start_again": "Start again",
     "checking": "Checking…",
     "signed_in": "You are signed in.",
-    "signed_in_elsewhere": "You have signed in in another window. This one can be closed.",
+    "signed_in_elsewhere": "The link was opened in another browser. This page can be closed.",
     # what can go wrong
     "bad_email": "This does not look like an email address.",
     "bad_phone": "Write the number as +, country code, number: +14155550123.",
@@ -36,7 +37,6 @@ TEXTS: Final[Mapping[str, str]] = {
     "link_expired": "This link is too old. Ask for a new one.",
     "link_failed": "This link is not valid, or was used before. Ask for a new one.",
     "link_incomplete": "This page is opened by the link in an email. Ask for one.",
-    "other_browser": "Open the link in the browser in which you asked for it, or start again here.",
     "not_deliverable": "The email could not be delivered. Is the address right?",
     "cancelled": "Cancelled. Nothing was changed.",
     "magic_unreachable": "The sign-in service cannot be reached. Try again in a moment.",
@@ -66,7 +66,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "session_ended": "That session has ended.",
     "log_out": "Log out here",
     "log_out_everywhere": "Log out everywhere",
+    "session_ending": "This session ends soon, and could not be renewed.",
     "session_over": "Your session has ended. Sign in again to go on.",
-    "sign_in": "Sign in",
 }
 """By key. Braces are filled in by the pages: {name}, {to}, {wait}."""

@@ -25,11 +25,11 @@ class DevelopmentMagic:
         self._seed = seed
         self._users: Bounded[str, User] = Bounded(_MAX_USERS)
 
-    def mint(self, email: str, lifetime_s: float, now_s: float) -> str:
-        """A DID token for ``email``, who is a user from now on."""
+    def mint(self, email: str, lifetime_s: float, now_s: float, attachment: str = "none") -> str:
+        """A DID token for ``email``, who is a user from now on; see `mint` for the rest."""
         user = self.user_with(email)
         self._users.put(user.issuer, user)
-        return mint(self._signer(email), DEVELOPMENT_AUDIENCE, now_s, lifetime_s)
+        return mint(self._signer(email), DEVELOPMENT_AUDIENCE, now_s, lifetime_s, attachment)
 
     def user_with(self, email: str) -> User:
         """Who ``email`` is, or would be."""

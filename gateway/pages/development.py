@@ -17,6 +17,7 @@ DEFAULT_LIFETIME_S = 900
 
 _LONGEST_LIFETIME_S = 7 * 86_400
 _LONGEST_EMAIL = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
+_LONGEST_ATTACHMENT = 128
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 Learn = Callable[[User], Awaitable[None]]
@@ -40,7 +41,7 @@ class DevelopmentPages:
 
     async def mint(self, request: web.Request) -> web.Response:
         """
-        A token as text, made for ``email``, valid for ``lifetime_s`` seconds.
+        A token as text, made for ``email``, valid for ``lifetime_s``, bound to ``attachment``.
 
         Not for web pages, under whatever name they reach this machine (DNS rebinding).
         """
@@ -50,7 +51,10 @@ class DevelopmentPages:
         email = request.query.get("email", "ada@example.com")
         if len(email) > _LONGEST_EMAIL or not email.isprintable():
             raise BadRequest("email")
-        token = self._magic.mint(email, _lifetime_s(request), self._clock())
+        attachment = request.query.get("attachment", "none")
+        if len(attachment) > _LONGEST_ATTACHMENT or not attachment.isprintable():
+            raise BadRequest("attachment")
+        token = self._magic.mint(email, _lifetime_s(request), self._clock(), attachment)
         await self._learn(self._magic.user_with(email))
         return web.Response(text=token + "\n")
 

@@ -4,18 +4,29 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from itertools import count
 from pathlib import Path
+from urllib.parse import quote, urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Response,
+    async_playwright,
+    expect,
+)
 
 from gateway.identity.minting import Signer
-from tests.fakes.relayer import FakeRelayer
+from tests.fakes.relayer import CODE, FakeRelayer
 from tests.fakes.world import World, world
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-EMAIL = "ada@example.com"
+_NUMBERS = count(1)
 ORIGIN = "http://localhost"
 """Chromium is told where that is; every gateway of the tests has a port of its own."""
 
@@ -32,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="Chromium is needed"))
 
 
-@dataclass(slots=True)
+@dataclass
 class Site:
     """What a person sees, and who is behind it."""
 
@@ -41,8 +52,10 @@ class Site:
     browser: Browser
     faults: list[str] = field(default_factory=list)
     """What browsers complained of; empty at the end of every test."""
-    expected: tuple[str, ...] = ("Failed to load resource",)
-    """A refusal that is part of the story is also an error on the console."""
+    refusals: list[tuple[int, str]] = field(default_factory=list)
+    """What the gateway has said no to: status and path. A test that expects some clears it."""
+    email: str = ""
+    """Of the person of this test: the throttle counts each by itself."""
     contexts: list[BrowserContext] = field(default_factory=list)
 
     async def somebody(self, **options: object) -> BrowserContext:
@@ -50,22 +63,44 @@ class Site:
         context = await self.browser.new_context(base_url=ORIGIN, locale="en-GB", **options)  # type: ignore[arg-type]
         context.set_default_timeout(15_000)
         context.on("weberror", lambda error: self.faults.append(str(error.error)))
-        context.on(
-            "console",
-            lambda said: (
-                self.faults.append(said.text)
-                if said.type in ("error", "warning") and not said.text.startswith(self.expected)
-                else None
-            ),
-        )
+        context.on("console", self._heard)
+        context.on("response", self._answered)
         self.contexts.append(context)
         return context
+
+    def _heard(self, said: ConsoleMessage) -> None:
+        is_refusal = said.text.startswith("Failed to load resource: the server responded")
+        if said.type in ("error", "warning") and not is_refusal:  # those are counted below
+            self.faults.append(said.text)
+
+    def _answered(self, answer: Response) -> None:
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            self.refusals.append((answer.status, urlsplit(answer.url).path))
 
     async def page(self, path: str = "/_gateway/login", **options: object) -> Page:
         """A new browser at ``path``."""
         page = await (await self.somebody(**options)).new_page()
         await page.goto(path)
         return page
+
+
+@asynccontextmanager
+async def chromium(port: int, *more: str) -> AsyncIterator[Browser]:
+    """A browser to which the gateway at ``port`` is the site at `ORIGIN`."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                "--no-sandbox",
+                "--disable-dev-shm-usage",
+                f"--host-resolver-rules=MAP localhost:80 127.0.0.1:{port}",
+                *more,
+            ],
+        )
+        try:
+            yield browser
+        finally:
+            await browser.close()
 
 
 @asynccontextmanager
@@ -86,17 +121,34 @@ async def site(folder: Path, **changes: str) -> AsyncIterator[Site]:
         around = await stack.enter_async_context(
             world(folder, more_magic=magic, publishable_key="pk_test_0123456789", **changes)
         )
-        playwright = await stack.enter_async_context(async_playwright())
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                "--no-sandbox",
-                "--disable-dev-shm-usage",
-                f"--host-resolver-rules=MAP localhost:80 127.0.0.1:{around.port}",
-            ],
-        )
-        stack.push_async_callback(browser.close)
+        browser = await stack.enter_async_context(chromium(around.port))
         yield Site(around, relayer, browser)
+
+
+async def alert(page: Page, said: str) -> None:
+    """The page says what went wrong, in words and to screen readers."""
+    await expect(page.get_by_role("alert")).to_contain_text(said)
+
+
+async def ask_for(page: Page, button: str, email: str) -> None:
+    """Write the address and press ``button``."""
+    await page.get_by_label("Email address").fill(email)
+    await page.get_by_role("button", name=button).click()
+
+
+async def give_code(page: Page, code: str = CODE) -> None:
+    """Write the code from the email."""
+    await page.get_by_label("Code").fill(code)
+    await page.get_by_role("button", name="Continue").click()
+
+
+async def signed_in(at: "Site", path: str = "/_gateway/account", **options: object) -> Page:
+    """A page at ``path``, of a browser that has just signed in with a code."""
+    page = await at.page(f"/_gateway/login?return_to={quote(path)}", **options)
+    await ask_for(page, "Email me a code", at.email)
+    await give_code(page)
+    await page.wait_for_url(ORIGIN + path)
+    return page
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -115,9 +167,12 @@ async def at(shared_site: Site) -> AsyncIterator[Site]:
     learn = shared_site.relayer._learn
     shared_site.relayer.__init__(learn)  # type: ignore[misc]
     shared_site.world.forget()
+    shared_site.email = f"ada-{next(_NUMBERS)}@example.com"
     shared_site.faults.clear()
+    shared_site.refusals.clear()
     yield shared_site
     for context in shared_site.contexts:
         await context.close()
     shared_site.contexts.clear()
     assert [] == shared_site.faults
+    assert [] == shared_site.refusals

@@ -1,36 +1,232 @@
 """Signing in, as a person does it."""
 
-import pytest
-from playwright.async_api import Page, expect
+import re
 
-from tests.browser.conftest import EMAIL, ORIGIN, Site
-from tests.fakes.relayer import CODE
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import ORIGIN, Site, alert, ask_for, give_code, signed_in
+from tests.fakes.relayer import CODE, DENIED, THROTTLED
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def ask_for(page: Page, button: str, email: str = EMAIL) -> None:
-    """Write the address and press ``button``."""
-    await page.get_by_label("Email address").fill(email)
-    await page.get_by_role("button", name=button).click()
+ATTEMPT = """(email) => fetch("/_gateway/login/attempt", {
+  method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify({email}),
+})"""
 
 
 async def test_one_time_code(at: Site) -> None:
-    """The code from the email opens a session."""
+    """The code from the email opens a session, and the app knows who it is."""
     page = await at.page()
-    await ask_for(page, "Email me a code")
-    await page.get_by_label("Code").fill(CODE)
-    await page.get_by_role("button", name="Continue").click()
+    await ask_for(page, "Email me a code", at.email)
+    await expect(page.get_by_role("status")).to_contain_text(f"sent a code to {at.email}")
+    await give_code(page)
     await page.wait_for_url(ORIGIN + "/")
-    assert [EMAIL] == at.world.app.seen[-1].values("X-User-Email")
+    assert [at.email] == at.world.app.seen[-1].values("X-User-Email")
+
+
+async def test_the_token_is_asked_for_as_long_as_the_session_is_to_live(at: Site) -> None:
+    """With the lifetime that is configured, and bound to the nonce of the throttle."""
+    await signed_in(at)
+    asked = dict(at.relayer.calls)["magic_auth_generate_id_token"][0]
+    assert 8 * 3600 == asked["lifespan"]
+    assert asked["attachment"]
 
 
 async def test_magic_link(at: Site) -> None:
-    """The link from the email opens one in the window that it opens, and the first one goes on."""
-    page = await at.page()
-    await ask_for(page, "Email me a link")
-    await expect(page.get_by_role("status")).to_contain_text("sent a link to " + EMAIL)
+    """The link opens a session in the window that it opens, and the first one goes on too."""
+    page = await at.page("/_gateway/login?return_to=/deep%3Fa%3D1%26b%3D2")
+    await ask_for(page, "Email me a link", at.email)
+    await expect(page.get_by_role("status")).to_contain_text(f"sent a link to {at.email}")
     other = await page.context.new_page()
     await other.goto(await at.relayer.link())
+    await other.wait_for_url(ORIGIN + "/deep?a=1&b=2")
+    await page.wait_for_url(ORIGIN + "/deep?a=1&b=2")
+
+
+async def test_a_link_that_is_opened_in_another_browser(at: Site) -> None:
+    """That browser is signed in; the first one is not, and says so."""
+    page = await at.page()
+    await ask_for(page, "Email me a link", at.email)
+    other = await at.page(await at.relayer.link())
     await other.wait_for_url(ORIGIN + "/")
+    assert [at.email] == at.world.app.seen[-1].values("X-User-Email")
+    await expect(page.get_by_role("status")).to_contain_text("Checking")
+    assert ORIGIN + "/_gateway/login" == page.url
+
+
+async def test_a_link_that_is_too_old(at: Site) -> None:
+    """There is a way back to ask for another."""
+    page = await at.page()
+    await ask_for(page, "Email me a link", at.email)
+    link = await at.relayer.link()
+    at.relayer.is_expired = True
+    await page.goto(link)
+    await alert(page, "This link is too old")
+    assert "magic_credential" not in page.url
+    await page.get_by_role("link", name="Start again").click()
+    await expect(page.get_by_label("Email address")).to_be_focused()
+
+
+async def test_a_link_is_good_once(at: Site) -> None:
+    """Whoever finds it later gets nothing for it."""
+    page = await at.page()
+    await ask_for(page, "Email me a link", at.email)
+    link = await at.relayer.link()
+    await page.goto(link)
     await page.wait_for_url(ORIGIN + "/")
+    finder = await at.page(link)
+    await alert(finder, "was used before")
+
+
+async def test_a_page_of_a_link_without_its_link(at: Site) -> None:
+    """As after a reload: it says what it is for."""
+    page = await at.page("/_gateway/callback")
+    await alert(page, "This page is opened by the link in an email")
+
+
+async def test_wrong_code(at: Site) -> None:
+    """It can be written again; the right one is still good."""
+    page = await at.page()
+    await ask_for(page, "Email me a code", at.email)
+    await give_code(page, "000000")
+    await alert(page, "not the code that we sent")
+    await expect(page.get_by_label("Code")).to_have_attribute("aria-invalid", "true")
+    await give_code(page)
+    await page.wait_for_url(ORIGIN + "/")
+
+
+async def test_too_many_wrong_codes(at: Site) -> None:
+    """Then it begins anew."""
+    at.relayer.max_wrong_codes = 1
+    page = await at.page()
+    await ask_for(page, "Email me a code", at.email)
+    await give_code(page, "000000")
+    await alert(page, "Too many wrong codes")
+    await expect(page.get_by_label("Email address")).to_be_visible()
+
+
+async def test_a_code_that_is_too_old(at: Site) -> None:
+    """Likewise."""
+    at.relayer.is_expired = True
+    page = await at.page()
+    await ask_for(page, "Email me a code", at.email)
+    await give_code(page)
+    await alert(page, "This code is too old")
+
+
+async def test_throttled(at: Site) -> None:
+    """The page says how long to wait, counts it down in sight, and asks Magic for nothing."""
+    page = await at.page()
+    for _ in range(5):
+        await page.evaluate(ATTEMPT, at.email)
+    await ask_for(page, "Email me a code", at.email)
+    await alert(page, "Too many tries. Wait")
+    await expect(page.locator("#countdown")).to_have_text(re.compile(r"\d+:\d\d"))
+    button = page.get_by_role("button", name="Email me a code")
+    await expect(button).to_have_attribute("aria-disabled", "true")
+    assert not [method for method, _ in at.relayer.calls if "login" in method]
+    assert [(429, "/_gateway/login/attempt")] == at.refusals
+    at.refusals.clear()
+
+
+async def test_throttled_by_magic(at: Site) -> None:
+    """Magic has limits of its own."""
+    at.relayer.error = THROTTLED
+    page = await at.page()
+    await ask_for(page, "Email me a code", at.email)
+    await alert(page, "Too many tries. Wait 1 minute")
+
+
+async def test_an_account_that_may_not_sign_in(at: Site) -> None:
+    """As Magic's dashboard says."""
+    at.relayer.error = DENIED
+    page = await at.page()
+    await ask_for(page, "Email me a link", at.email)
+    await alert(page, "This account may not sign in here")
+
+
+async def test_magic_is_out_of_reach_of_the_browser(at: Site) -> None:
+    """A frame that never says that it is there does not keep anybody waiting for ever."""
+    at.relayer.is_ready = False
+    page = await at.page()
+    await page.clock.install()
+    await page.reload()
+    await ask_for(page, "Email me a code", at.email)
+    await expect(page.get_by_role("status")).to_contain_text("One moment")
+    await page.wait_for_function("!!globalThis.Magic")
+    await page.clock.run_for(16_000)
+    await alert(page, "cannot be reached")
+
+
+async def test_somebody_else_is_logged_in_with_magic(at: Site) -> None:
+    """They are logged out there: who signs in is who was asked for."""
+    at.relayer.who = "eve@example.com"
+    await signed_in(at, "/me")
+    assert [at.email] == at.world.app.seen[-1].values("X-User-Email")
+
+
+async def test_an_address_that_is_none(at: Site) -> None:
+    """The gateway is not asked; the field says what is wrong with it."""
+    page = await at.page()
+    await ask_for(page, "Email me a code", "ada at example")
+    await alert(page, "does not look like an email address")
+    await expect(page.get_by_label("Email address")).to_have_attribute("aria-invalid", "true")
+    await expect(page.get_by_label("Email address")).to_be_focused()
+
+
+async def test_there_and_back(at: Site) -> None:
+    """From a deep link to the login page and back, with the query."""
+    page = await at.page("/reports/7?from=2026&q=a%20b")
+    assert page.url.startswith(ORIGIN + "/_gateway/login?return_to=")
+    await ask_for(page, "Email me a code", at.email)
+    await give_code(page)
+    await page.wait_for_url(ORIGIN + "/reports/7?from=2026&q=a%20b")
+    assert "/reports/7?from=2026&q=a%20b" == at.world.app.seen[-1].target
+
+
+async def test_back_to_another_site(at: Site) -> None:
+    """Whoever wrote the link to the login page does not choose where it ends."""
+    page = await at.page("/_gateway/login?return_to=https://evil.example/")
+    await ask_for(page, "Email me a code", at.email)
+    await give_code(page)
+    await page.wait_for_url(ORIGIN + "/")
+
+
+async def test_keyboard_alone(at: Site) -> None:
+    """The address is where one begins to write; Enter and Tab do the rest."""
+    page = await at.page()
+    await expect(page.get_by_label("Email address")).to_be_focused()
+    await page.keyboard.type(at.email)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Code")).to_be_focused()
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Start again")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Email address")).to_be_focused()
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Code")).to_be_focused()
+    await page.keyboard.type(CODE)
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(ORIGIN + "/")
+
+
+async def test_reload_while_a_code_is_awaited(at: Site) -> None:
+    """It begins anew, and works."""
+    page = await at.page()
+    await ask_for(page, "Email me a code", at.email)
+    await expect(page.get_by_label("Code")).to_be_visible()
+    await page.reload()
+    await ask_for(page, "Email me a code", at.email)
+    await give_code(page)
+    await page.wait_for_url(ORIGIN + "/")
+
+
+async def test_without_javascript(at: Site) -> None:
+    """The page says what is missing, and shows no form that could not work."""
+    page = await at.page(java_script_enabled=False)
+    await expect(page.get_by_label("Email address")).to_be_hidden()
+    await expect(page.locator("noscript")).to_contain_text("Signing in needs JavaScript")

@@ -2,10 +2,8 @@
 
 import pytest
 
-from tests.browser.conftest import EMAIL, ORIGIN, Site
-from tests.browser.test_login import ask_for
+from tests.browser.conftest import ORIGIN, Site, ask_for, give_code
 from tests.fakes.http import fetch
-from tests.fakes.relayer import CODE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -16,11 +14,10 @@ async def test_one_time_code_with_a_bound_token(at: Site) -> None:
     """The token bears the nonce, the browser its cookie; a deep link with its query is kept."""
     page = await at.page("/reports/7?x=1&y=%26")
     assert page.url.startswith(f"{ORIGIN}/_gateway/login?return_to=")
-    await ask_for(page, "Email me a code")
-    await page.get_by_label("Code").fill(CODE)
-    await page.get_by_role("button", name="Continue").click()
+    await ask_for(page, "Email me a code", at.email)
+    await give_code(page)
     await page.wait_for_url(f"{ORIGIN}/reports/7?x=1&y=%26")
-    assert [EMAIL] == at.world.app.seen[-1].values("X-User-Email")
+    assert [at.email] == at.world.app.seen[-1].values("X-User-Email")
 
 
 async def test_who_does_without_the_page_gets_no_session(at: Site) -> None:

@@ -198,6 +198,9 @@ class FakeRelayer:
         attachment = asked.get("attachment") or "none"
         return {"result": attached(time.time(), by, attachment, asked.get("lifespan") or 900)}
 
+    def _magic_get_info(self, _: str) -> Said:
+        return {"result": {"email": self.who or None, "phoneNumber": None}}
+
     def _magic_is_logged_in(self, _: str) -> Said:
         return {"result": bool(self.who)}
 

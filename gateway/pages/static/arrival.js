@@ -1,10 +1,14 @@
-/** From a DID token to a session, once, whichever window is first; and what outlives a window. */
+/** From a DID token to a session, and what one window tells the others of it. */
 
 import { settings } from "./config.js";
-import { exchange, whoAmI } from "./gateway.js";
+import { exchange } from "./gateway.js";
 
+const NAME = "gateway-session";
 const PENDING = "gateway-login";
 const PENDING_MS = 20 * 60_000; // links in emails live for less
+
+/** Do `work` in one window at a time; over plain http, where there are no locks, at once. */
+export const inTurn = (work) => (navigator.locks ? navigator.locks.request(NAME, work) : work());
 
 /** Remember, for the page that the link in the email opens, what was asked for here. */
 export function remember(nonce, returnTo) {
@@ -24,16 +28,25 @@ export function remembered() {
 }
 
 /**
- * Make a session with the token that `prove` gets, unless another window has.
+ * Make a session with the token that `prove` gets, and tell the other windows.
  *
  * @param {() => Promise<{token: string, nonce: string}>} prove
  */
 export function arrive(prove) {
-  return navigator.locks.request("gateway-session", async () => {
-    if (await whoAmI()) return;
+  return inTurn(async () => {
     const { token, nonce } = await prove();
     await exchange(token, nonce);
+    const others = new BroadcastChannel(NAME);
+    others.postMessage("arrived");
+    others.close();
   });
+}
+
+/** Call `then` once another window of this browser has arrived; the result calls it off. */
+export function whenOthersArrive(then) {
+  const others = new BroadcastChannel(NAME);
+  others.onmessage = () => then();
+  return () => others.close();
 }
 
 /** The login page leads those who are signed in on to `returnTo`, once it has judged it. */

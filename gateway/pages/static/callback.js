@@ -2,8 +2,8 @@
 
 import { arrive, placeToGo, remembered } from "./arrival.js";
 import { settings } from "./config.js";
-import { Failure } from "./gateway.js";
-import { inOurWords, logIn, magic, newToken } from "./magic.js";
+import { attempt, Failure } from "./gateway.js";
+import { bound, inOurWords, logIn, magic } from "./magic.js";
 import { complain, element, say } from "./page.js";
 
 async function land() {
@@ -20,10 +20,16 @@ async function land() {
   const token = await logIn(sdk, () =>
     sdk.auth.loginWithCredential({ credentialOrQueryString: query, lifespan }),
   );
-  const nonce = pending?.nonce ?? "";
-  await arrive(async () => ({ token: nonce ? await newToken(sdk, nonce) : token, nonce }));
+  const nonce = pending ? pending.nonce : await attempt(await whoIs(sdk));
+  await arrive(() => bound(sdk, token, nonce));
   say("signed_in");
   location.replace(placeToGo(pending?.returnTo ?? "/"));
+}
+
+/** For a link that was asked for in another browser: who it has turned out to be. */
+async function whoIs(sdk) {
+  const { email, phoneNumber } = await sdk.user.getInfo();
+  return email ? { email } : { phone: phoneNumber ?? "" };
 }
 
 land().catch((error) => {

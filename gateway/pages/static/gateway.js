@@ -16,12 +16,14 @@ export class Failure extends Error {
 }
 
 const BY_STATUS = { 401: "refused", 403: "not_allowed", 409: "refused", 503: "unavailable" };
+const BY_CODE = { nonce_refused: "refused", nonce_required: "refused", cross_site: "failed" };
 
-/** @param {Response} answer */
-function failure(answer) {
+/** @param {Response} answer a problem document (RFC 9457), or what a proxy in front says instead */
+async function failure(answer) {
   const waitS = Number(answer.headers.get("Retry-After")) || 0;
   if (answer.status === 429) return new Failure("throttled", waitS || 60);
-  return new Failure(BY_STATUS[answer.status] ?? "failed", waitS);
+  const { code } = await answer.json().catch(() => ({}));
+  return new Failure(BY_CODE[code] ?? BY_STATUS[answer.status] ?? "failed", waitS);
 }
 
 /**
@@ -51,7 +53,7 @@ export async function attempt(who) {
   const answer = await ask("POST", "/login/attempt", { json: who });
   if (answer.ok) return (await answer.json()).nonce ?? "";
   if (answer.status === 404 || answer.status === 405) return "";
-  throw failure(answer);
+  throw await failure(answer);
 }
 
 /**
@@ -63,7 +65,7 @@ export async function exchange(token, nonce, isRenewal = false) {
     headers: { Authorization: `Bearer ${token}` },
     json: nonce ? { nonce } : undefined,
   });
-  if (!answer.ok) throw failure(answer);
+  if (!answer.ok) throw await failure(answer);
   return answer.json();
 }
 
@@ -71,13 +73,13 @@ export async function exchange(token, nonce, isRenewal = false) {
 export async function whoAmI() {
   const answer = await ask("GET", "/session");
   if (answer.status === 401) return null;
-  if (!answer.ok) throw failure(answer);
+  if (!answer.ok) throw await failure(answer);
   return answer.json();
 }
 
 /** @returns {Promise<any>} the JSON of a page of ours, or a `Failure` */
 export async function fetched(method, path) {
   const answer = await ask(method, path);
-  if (!answer.ok) throw failure(answer);
+  if (!answer.ok) throw await failure(answer);
   return answer.status === 204 ? null : answer.json();
 }

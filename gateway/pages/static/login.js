@@ -1,13 +1,13 @@
 /** The login page. */
 
-import { arrive, remember } from "./arrival.js";
+import { arrive, remember, whenOthersArrive } from "./arrival.js";
 import { settings } from "./config.js";
-import { ask, attempt, Failure, whoAmI } from "./gateway.js";
-import { inOurWords, logIn, magic, newToken, within } from "./magic.js";
+import { ask, attempt, Failure } from "./gateway.js";
+import { bound, inOurWords, logIn, magic, within } from "./magic.js";
 import { complain, element, say, text } from "./page.js";
 
 const SENT_MS = 30_000;
-const ELSEWHERE_MS = 60_000;
+const ELSEWHERE_MS = 20_000;
 const EMAIL = /^[^\s@]+@[^\s@]+$/; // the rest is for who sends the email to judge
 const PHONE = /^\+[1-9][0-9]{6,14}$/; // E.164
 
@@ -100,17 +100,38 @@ async function signIn(method, to, isCurrent) {
   const sdk = await magic();
   if (!isCurrent()) return;
   say("sending");
-  if (method === "magic-link") remember(nonce, returnTo);
-  const begin = { "email-otp": byEmail, "magic-link": byLink, sms: byPhone }[method];
-  try {
+  const begin = METHODS[method];
+  if (method !== "magic-link") {
     const token = await logIn(sdk, () => begin(sdk, to, isCurrent));
-    if (!isCurrent()) return;
-    say("checking");
-    await arrive(async () => ({ token: nonce ? await newToken(sdk, nonce) : token, nonce }));
+    return arriveWith(sdk, token, nonce, isCurrent);
+  }
+  remember(nonce, returnTo);
+  const others = arrivalElsewhere();
+  try {
+    const token = await Promise.race([others.arrived, logIn(sdk, () => begin(sdk, to, isCurrent))]);
+    if (token) await arriveWith(sdk, token, nonce, isCurrent);
   } catch (error) {
     if (error.key !== "signed_in_elsewhere") throw error;
-    await arrivedElsewhere();
+    say("checking");
+    await within(ELSEWHERE_MS, others.arrived, "signed_in_elsewhere");
+  } finally {
+    others.forget();
   }
+}
+
+async function arriveWith(sdk, token, nonce, isCurrent) {
+  if (!isCurrent()) return;
+  say("checking");
+  await arrive(() => bound(sdk, token, nonce));
+}
+
+/** The link from the email opens another window, and that one makes the session. */
+function arrivalElsewhere() {
+  let forget;
+  const arrived = new Promise((resolve) => {
+    forget = whenOthersArrive(resolve);
+  });
+  return { arrived, forget };
 }
 
 /** A token of development mode, for whatever address. */
@@ -120,16 +141,6 @@ async function madeUp(email, nonce) {
   const answer = await ask("POST", `/development/token?${query}`);
   if (!answer.ok) throw new Failure("failed");
   return { token: (await answer.text()).trim(), nonce };
-}
-
-/** The link was opened, and the window that it opened makes the session. */
-async function arrivedElsewhere() {
-  say("checking");
-  for (const end = Date.now() + ELSEWHERE_MS; Date.now() < end; ) {
-    if (await whoAmI()) return;
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-  }
-  throw new Failure("signed_in_elsewhere");
 }
 
 function byLink(sdk, email, isCurrent) {
@@ -167,6 +178,8 @@ function byPhone(sdk, phoneNumber, isCurrent) {
     ...secondFactor(flow, phoneNumber),
   });
 }
+
+const METHODS = { "email-otp": byEmail, "magic-link": byLink, sms: byPhone };
 
 const secondFactor = (flow, to) => ({
   "mfa-sent-handle": () => askCode(flow, "verify-mfa-code", to, "mfa_code"),
@@ -208,7 +221,7 @@ function showWaiting() {
 /** Ask for the code that was sent; `event` hands it to the SDK. */
 function askCode(flow, event, to, label = "code") {
   showWaiting();
-  say(label === "code" ? "code_sent" : "mfa_code", { to });
+  say(label === "code" ? "code_sent" : "mfa_needed", { to });
   const input = element("code");
   codeForm.querySelector("label").textContent = text(label);
   input.value = "";

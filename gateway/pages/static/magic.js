@@ -94,9 +94,15 @@ export async function logIn(sdk, begin) {
   }
 }
 
-/** A token that bears `nonce`, for whoever is logged in with Magic; with no nonce, a new one. */
+/** What is exchanged for a session: `token`, or where the gateway has given a nonce, one bound to it. */
+export async function bound(sdk, token, nonce) {
+  if (!nonce) return { token, nonce };
+  return { token: await newToken(sdk, nonce), nonce };
+}
+
+/** A new token for whoever is logged in with Magic, bound to `nonce` where there is one. */
 export async function newToken(sdk, nonce) {
-  const lifespan = settings.lifespanS;
+  const { lifespanS: lifespan } = settings;
   const asked = nonce
     ? sdk.user.generateIdToken({ lifespan, attachment: nonce })
     : sdk.user.getIdToken({ lifespan });

@@ -8,6 +8,7 @@
  * `gateway:session-ending` with `detail.expiresAt` and `detail.reason` where it could not be done.
  */
 
+import { inTurn } from "./arrival.js";
 import { settings } from "./config.js";
 import { attempt, exchange, Failure, whoAmI } from "./gateway.js";
 import { magic, newToken } from "./magic.js";
@@ -41,7 +42,7 @@ function wait(delayMs) {
 async function renew() {
   try {
     // One window at a time; those that come later see that it was done.
-    await navigator.locks.request("gateway-session", renewOnce);
+    await inTurn(renewOnce);
     await watch();
   } catch (error) {
     if (Date.now() + RETRY_MS < expiresAt && error.key !== "not_allowed") return wait(RETRY_MS);
@@ -53,7 +54,7 @@ async function renewOnce() {
   const session = await whoAmI();
   if (!session) throw new Failure("session_over");
   if (Date.parse(session.expires_at) > expiresAt) return;
-  const nonce = await attempt({ email: session.email ?? "" });
+  const nonce = await attempt({}); // the gateway knows who asks
   await exchange(await newToken(await magic(), nonce), nonce, true);
   expiresAt = Date.parse((await whoAmI())?.expires_at ?? 0);
   tell("gateway:session-renewed");
