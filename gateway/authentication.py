@@ -17,8 +17,10 @@ from collections.abc import Callable, Mapping
 from gateway.errors import (
     ConflictingCredentials,
     CredentialNotAccepted,
+    ExpiredApiKey,
     InvalidApiKey,
     InvalidToken,
+    RevokedApiKey,
     SessionEnded,
     Unauthenticated,
 )
@@ -33,8 +35,8 @@ _SESSION, _CERTIFICATE = AuthMethod.SESSION, AuthMethod.CLIENT_CERTIFICATE
 Certified = Callable[[Certificate], Identity | None]
 """Whom a certificate names now; None where that counts for nothing."""
 
-REFUSED = (InvalidToken, InvalidApiKey)
-"""What is charged to the client: a credential that proves nobody."""
+REFUSED = (InvalidToken, InvalidApiKey, ExpiredApiKey, RevokedApiKey)
+"""What is counted; what of it is charged to the client says `gateway.failures`."""
 
 
 class Authentication:
@@ -47,6 +49,7 @@ class Authentication:
         verifiers: Mapping[AuthMethod, TokenVerifier],
         failures: Failures,
         certified: Certified | None = None,
+        count: Callable[[str, str], object] = lambda _figure, _label: None,
     ) -> None:
         """``verifiers`` has one for each kind that ``reader`` finds, but for sessions."""
         self._reader = reader
@@ -54,6 +57,7 @@ class Authentication:
         self._verifiers = verifiers
         self._failures = failures
         self._certified = certified
+        self._count = count
 
     async def prove(self, head: RequestHead, route: Route, client: Caller) -> Identity | None:
         """
@@ -79,6 +83,7 @@ class Authentication:
                 try:
                     found = await self._sessions.find(text)
                 except SessionEnded as error:
+                    self._refused(method)
                     ended = error
                     continue
             proven = agreed(proven, found)
@@ -119,8 +124,12 @@ class Authentication:
         try:
             return await verifier.verify(text)
         except REFUSED as refusal:
+            self._refused(method)
             await self._failures.charge(client, refusal)
             raise
+
+    def _refused(self, method: AuthMethod) -> None:
+        self._count("authentications", f"{method},refused")
 
 
 def agreed(proven: Identity | None, found: Identity) -> Identity:

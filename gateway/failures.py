@@ -12,11 +12,19 @@ themselves, looking one up costs no more than counting it would, and 256 bits ca
 
 from dataclasses import dataclass, field
 
-from gateway.errors import ExpiredToken, RateLimited, Refusal, RevokedToken
+from gateway.errors import (
+    ExpiredApiKey,
+    ExpiredToken,
+    RateLimited,
+    Refusal,
+    RevokedApiKey,
+    RevokedToken,
+)
 from gateway.identity.bounded import Bounded
 from gateway.messages import Caller, Limit, LimitState
 from gateway.ports import Clock, Limiter
 
+_WERE_GOOD = (ExpiredToken, RevokedToken, ExpiredApiKey, RevokedApiKey)
 _MAX_CLIENTS = 10_000
 
 USUAL = Limit("failures", 300, 60)
@@ -54,7 +62,7 @@ class Failures:
         Expired tokens are free: that they are is seen before anything that costs, and an honest
         client sends one now and then. So are revoked ones, which were good.
         """
-        if isinstance(refusal, ExpiredToken | RevokedToken):
+        if isinstance(refusal, _WERE_GOOD):
             return
         state = await self.limiter.spend(self.limit, client.limit_key)
         if not state.remaining:

@@ -132,7 +132,15 @@ async def opened(settings: Settings, process: Process) -> AsyncIterator[Generati
             upstream.start()
             stack.push_async_callback(upstream.aclose)
         around = ways.Around(
-            process.store, process.bus, limiter, sessions, tokens, directory, revocations, keys
+            process.store,
+            process.bus,
+            limiter,
+            sessions,
+            tokens,
+            directory,
+            revocations,
+            keys,
+            process.shared.tally.add,
         )
         authentication = ways.authentication(settings, around, stack)
         pipeline = _pipeline(settings, limiter, authentication, authorisation, assertions)

@@ -1,6 +1,7 @@
 """From settings to the ways in: which kinds of credentials are looked for, and who judges them."""
 
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import NamedTuple
 
@@ -32,6 +33,8 @@ class Around(NamedTuple):
     directory: Directory
     revocations: Revocations
     server_keys: tuple[bytes, ...]
+    counted: Callable[[str, str], object]
+    """Of `gateway.telemetry.tally.Tally`."""
 
 
 def authentication(settings: Settings, around: Around, stack: AsyncExitStack) -> Authentication:
@@ -51,6 +54,7 @@ def authentication(settings: Settings, around: Around, stack: AsyncExitStack) ->
         verifiers,
         Failures(around.limiter, time.time, limit),
         _certified(settings.credentials.client_certificates),
+        around.counted,
     )
 
 

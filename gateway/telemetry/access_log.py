@@ -49,7 +49,8 @@ class AccessLog:
         duration_s: float,
     ) -> None:
         """Note one request; see `gateway.proxy.plane.LogRequest`."""
-        self._count(status, journey.refusal, duration_s - journey.tunnel_s, journey.reason)
+        served_s = duration_s - journey.tunnel_s
+        self._count(status, journey.refusal, served_s, journey.reason, journey.auth_method)
         if len(self._buffer) > _MAX_KEPT_BYTES:
             self.dropped += 1
             return

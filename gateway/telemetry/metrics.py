@@ -51,13 +51,12 @@ def _families(
     kind: type[CounterMetricFamily | GaugeMetricFamily], figures: Iterable[Figure], values: Labelled
 ) -> Iterator[Metric]:
     for figure in figures:
-        family = kind(
-            _PREFIX + figure.name, figure.help, labels=[figure.label] * bool(figure.label)
-        )
+        labels = figure.label.split(",") if figure.label else []
+        family = kind(_PREFIX + figure.name, figure.help, labels=labels)
         found = {label: value for (name, label), value in values.items() if name == figure.name}
         if not figure.label:
             family.add_metric([], found.get("", 0))
         else:
             for label, value in sorted(found.items()):
-                family.add_metric([label], value)
+                family.add_metric(label.split(",", len(labels) - 1), value)
         yield family

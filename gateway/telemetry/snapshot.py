@@ -51,7 +51,10 @@ def of(tally: Tally, more_counts: Labelled, levels: Labelled) -> Snapshot:
     requests = {
         ("requests", f"{number}xx"): count for number, count in enumerate(tally.by_class) if count
     }
-    counts = {**tally.counts, **requests, **more_counts}
+    proven = {
+        ("authentications", f"{method},proven"): count for method, count in tally.by_method.items()
+    }
+    counts = {**tally.counts, **requests, **proven, **more_counts}
     return Snapshot(counts, levels, tuple(tally.durations), tally.total_s)
 
 

@@ -8,7 +8,11 @@ from gateway.reasons import Reason
 
 
 class Figure(NamedTuple):
-    """One line of the table: what is counted, and what its label says (empty for none)."""
+    """
+    One line of the table: what is counted, and what its label says (empty for none).
+
+    Several labels stand with commas between them, and so do their values.
+    """
 
     name: str
     label: str
@@ -19,6 +23,7 @@ FIGURES = (
     Figure("requests", "status", "Requests answered, by status class"),
     Figure("refusals", "code", "Requests refused, by the code of the problem document"),
     Figure("refusal_reasons", "reason", "Requests refused, by the reason, where it has a word"),
+    Figure("authentications", "method,outcome", "Requests by how they were proven, or refused"),
     Figure("connections", "outcome", "Connections, accepted, refused, or failed on their way in"),
     Figure("tunnels", "", "Tunnels opened"),
     Figure("tunnels_ended", "reason", "Tunnels ended, by why"),
@@ -55,12 +60,14 @@ BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 class Tally:
     """Counts events; read by the metrics page."""
 
-    __slots__ = ("by_class", "counts", "durations", "total_s")
+    __slots__ = ("by_class", "by_method", "counts", "durations", "total_s")
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
         """By figure's name and label's value; requests by status class are in ``by_class``."""
         self.by_class = [0] * 10
+        self.by_method: Counter[str] = Counter()
+        """Requests whose caller was proven; by an `AuthMethod`."""
         self.durations = [0] * (len(BUCKETS_S) + 1)
         self.total_s = 0.0
 
@@ -68,9 +75,13 @@ class Tally:
         """One more."""
         self.counts[name, label] += 1
 
-    def request(self, status: int, refusal: str, duration_s: float, reason: str = "") -> None:
+    def request(
+        self, status: int, refusal: str, duration_s: float, reason: str = "", method: str = ""
+    ) -> None:
         """One more request; 0.3 µs."""
         self.by_class[status // 100] += 1
+        if method:
+            self.by_method[method] += 1
         if refusal:
             self.counts["refusals", refusal] += 1
             if isinstance(reason, Reason):  # other reasons are free text: no label

@@ -89,11 +89,13 @@ class House(NamedTuple):
     stage: Authentication
     diary: Diary
     tokens: KnownTokens
+    counted: list[str]
 
 
 def house(limit: Limit | None = None) -> House:
     """A stage that knows the tokens and sessions above."""
     diary: Diary = []
+    counted: list[str] = []
     tokens = KnownTokens(diary, TOKENS)
     clock = lambda: NOW_S  # noqa: E731 - a clock that stands still
     failures = Failures(LocalLimiter(clock), clock, limit or Limit("failures", 1000, 60))
@@ -107,8 +109,9 @@ def house(limit: Limit | None = None) -> House:
         },
         failures,
         certified,
+        lambda figure, label: counted.append(f"{figure} {label}"),
     )
-    return House(stage, diary, tokens)
+    return House(stage, diary, tokens, counted)
 
 
 def bearer(text: str) -> tuple[str, str]:
@@ -255,7 +258,7 @@ async def test_every_pair_where_nobody_need_be(pair: Pair) -> None:
 @each_pair
 async def test_every_pair_on_a_public_route(pair: Pair) -> None:
     """Nothing is looked at."""
-    stage, diary, _tokens = house()
+    stage, diary, *_ = house()
     assert "nobody" == await outcome(stage, pair.head, PUBLIC)
     assert [] == diary
 
@@ -356,7 +359,7 @@ async def test_the_certificate_of_a_proxy_in_front() -> None:
 )
 async def test_who_is_asked(fields: list[tuple[str, str]], asked: list[str]) -> None:
     """Each credential once, the one that was sent on purpose first."""
-    stage, diary, _ = house()
+    stage, diary, *_ = house()
     await outcome(stage, request_head(*fields))
     assert asked == diary
 
@@ -373,6 +376,25 @@ async def test_who_is_asked(fields: list[tuple[str, str]], asked: list[str]) -> 
 async def test_two_of_a_kind(fields: list[tuple[str, str]], route: Route) -> None:
     """Nobody picks one of them."""
     assert "AmbiguousCredentials" == await outcome(house().stage, request_head(*fields), route)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (bearer("forged"), "did-token,refused"),
+        (bearer("expired.a.b"), "jwt,refused"),
+        (bearer("gwk_revoked"), "api-key,refused"),
+        (cookie("expired"), "session,refused"),
+    ],
+)
+async def test_what_is_refused_is_counted(line: Field, expected: str) -> None:
+    """By its kind; what is proven is counted with the request."""
+    here = house()
+    await outcome(here.stage, request_head(line))
+    assert [f"authentications {expected}"] == here.counted
+    await outcome(here.stage, request_head(bearer("good")))
+    await outcome(here.stage, request_head(bearer("unknown")))
+    assert 1 == len(here.counted)
 
 
 # --- what a route takes ------------------------------------------------------------------------
@@ -393,7 +415,7 @@ async def test_a_kind_that_a_route_does_not_take(
     fields: list[tuple[str, str]], expected: str, auth: Auth
 ) -> None:
     """What was sent on purpose is refused; a cookie is passed over."""
-    stage, diary, _ = house()
+    stage, diary, *_ = house()
     said = "nobody" if (expected, auth) == ("Unauthenticated", Auth.OPTIONAL) else expected
     assert said == await outcome(stage, request_head(*fields), replace(PROGRAMS_ONLY, auth=auth))
     assert [] == diary
@@ -413,7 +435,7 @@ FORGED = request_head(bearer("forged"))
 
 async def test_failures_run_out() -> None:
     """After two of two nothing is looked at any more, good or bad."""
-    stage, diary, _ = house(TWO)
+    stage, diary, *_ = house(TWO)
     said = [await outcome(stage, FORGED) for _ in range(3)]
     assert ["InvalidToken", "InvalidToken", "RateLimited"] == said
     assert ["verify forged", "verify forged"] == diary
@@ -423,7 +445,7 @@ async def test_failures_run_out() -> None:
 
 async def test_who_was_proven_before_goes_on() -> None:
     """Somebody behind the same address is not locked out by another's failures."""
-    stage, _, tokens = house(TWO)
+    stage, _, tokens, _ = house(TWO)
     tokens.familiar.add("good")
     for _ in range(3):
         await outcome(stage, FORGED)
@@ -433,7 +455,7 @@ async def test_who_was_proven_before_goes_on() -> None:
 
 async def test_what_is_no_token_at_all_is_a_failure_too() -> None:
     """Whoever sends one is told so as often as the bucket allows."""
-    stage, _, _ = house(TWO)
+    stage, *_ = house(TWO)
     said = [await outcome(stage, request_head(bearer(MALFORMED))) for _ in range(3)]
     assert ["InvalidToken", "InvalidToken", "RateLimited"] == said
 
@@ -441,14 +463,14 @@ async def test_what_is_no_token_at_all_is_a_failure_too() -> None:
 @pytest.mark.parametrize("fields", [[cookie("expired")], [bearer("expired")], [bearer("magic")]])
 async def test_what_is_no_failure(fields: list[tuple[str, str]]) -> None:
     """Dead cookies, expired tokens, and what we cannot tell: honest clients send them."""
-    stage, _, _ = house(TWO)
+    stage, *_ = house(TWO)
     for _ in range(5):
         assert "RateLimited" != await outcome(stage, request_head(*fields))
 
 
 async def test_a_client_over_the_limit_is_told_when_to_come_back() -> None:
     """As with every other limit."""
-    stage, _, _ = house(TWO)
+    stage, *_ = house(TWO)
     for _ in range(2):
         await outcome(stage, FORGED)
     with pytest.raises(RateLimited) as refusal:

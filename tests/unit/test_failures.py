@@ -5,7 +5,14 @@ from ipaddress import ip_address
 import pytest
 
 from gateway.client_ip import caller
-from gateway.errors import ExpiredToken, InvalidToken, RateLimited, Refusal, RevokedToken
+from gateway.errors import (
+    ExpiredToken,
+    InvalidToken,
+    RateLimited,
+    Refusal,
+    RevokedApiKey,
+    RevokedToken,
+)
 from gateway.failures import USUAL, Failures
 from gateway.messages import Limit
 from gateway.ratelimit.local import LocalLimiter
@@ -55,7 +62,7 @@ async def test_others_are_not_charged() -> None:
     failures.gate(OTHER)
 
 
-@pytest.mark.parametrize("refusal", [ExpiredToken(), RevokedToken()])
+@pytest.mark.parametrize("refusal", [ExpiredToken(), RevokedToken(), RevokedApiKey()])
 async def test_what_was_good_is_free(refusal: Refusal) -> None:
     """Honest clients send one now and then."""
     failures = bucket(Clock())

@@ -25,6 +25,15 @@ def test_figures() -> None:
     assert 5 == samples["gateway_upstream_idle", frozenset({("upstream", 'a"b')})]
 
 
+def test_a_figure_with_two_labels() -> None:
+    """Each has its own name; a comma in the value of a single one is part of it."""
+    counts = {("authentications", "jwt,refused"): 2, ("refusals", "a,b"): 3}
+    samples = _samples(Snapshot(counts, {}))
+    labels = frozenset({("method", "jwt"), ("outcome", "refused")})
+    assert 2 == samples["gateway_authentications_total", labels]
+    assert 3 == samples["gateway_refusals_total", frozenset({("code", "a,b")})]
+
+
 def test_durations() -> None:
     """A bucket holds all that is not longer than its bound."""
     samples = _samples(Snapshot({}, {}, (1,) * 15, 1.5))

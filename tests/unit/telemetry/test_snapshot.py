@@ -11,7 +11,7 @@ def _one() -> Snapshot:
     tally = Tally()
     tally.request(204, "", 0.002)
     tally.request(404, "no_route", 99.0)
-    tally.request(200, "", 0.001)
+    tally.request(200, "", 0.001, "", "session")
     tally.add("reloads", "applied")
     return snapshot.of(tally, {("access_log_dropped", ""): 2}, {("connections_open", ""): 3})
 
@@ -23,6 +23,7 @@ def test_what_is_counted() -> None:
         ("requests", "2xx"): 2,
         ("requests", "4xx"): 1,
         ("refusals", "no_route"): 1,
+        ("authentications", "session,proven"): 1,
         ("reloads", "applied"): 1,
         ("access_log_dropped", ""): 2,
     }
