@@ -33,6 +33,7 @@ from gateway.commands.common import (
 from gateway.commands.keys import keys
 from gateway.commands.roles import roles
 from gateway.commands.sessions import sessions
+from gateway.commands.users import users
 from gateway.config.lint import lint
 from gateway.config.load import load
 from gateway.config.reference import schema as json_schema
@@ -54,6 +55,7 @@ def main() -> None:
 
 
 main.add_command(sessions)
+main.add_command(users)
 main.add_command(keys)
 main.add_command(roles)
 
