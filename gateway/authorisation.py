@@ -4,7 +4,6 @@ May the caller do this? The stage of the journey that finds out somebody's roles
 Roles are given by the config, and by ``roles:{issuer}`` in the store where the config lets it.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from gateway.errors import StoreUnavailable
@@ -13,9 +12,11 @@ from gateway.permission import Permissions, holds_for
 from gateway.ports import RoleStore
 
 _MAX_KNOWN = 4096
-_NONE: tuple[str, ...] = ()
 
-Known = tuple[Identity, tuple[str, ...], Identity]
+Stored = tuple[str, ...] | None
+"""What the store said; None where it did not."""
+
+Known = tuple[Identity, Stored, Identity]
 """An identity as it was proven, the roles that the store gave it, and the identity with all."""
 
 
@@ -38,16 +39,16 @@ class Authorisation:
         ``identity`` with its roles.
 
         Where they are unknown because the store does not say, a route that asks for roles raises
-        `StoreUnavailable`; on others the caller goes on, and no role is said of it at all.
+        `StoreUnavailable`; on others the caller goes on, and its roles are None.
         """
-        stored = _NONE
+        stored: Stored = ()
         if self.store is not None:
             try:
                 stored = await self.store.roles(identity.user.issuer)
             except StoreUnavailable:
                 if _asks_for_roles(route):
                     raise
-                return identity
+                stored = None
         known = self._known.get(id(identity))
         if known is None or known[0] is not identity or known[1] != stored:
             if len(self._known) >= _MAX_KNOWN:
@@ -60,9 +61,11 @@ class Authorisation:
         """See `Permissions.enforce`."""
         self.permissions.enforce(route, identity, client, method)
 
-    def _granted(self, identity: Identity, stored: Iterable[str]) -> Identity:
+    def _granted(self, identity: Identity, stored: Stored) -> Identity:
+        if stored is None:
+            return replace(identity, roles=None)
         given = {grant.role for grant in self.grants if holds_for(grant.rule, identity)}
-        return replace(identity, roles=tuple(sorted({*identity.roles, *given, *stored})))
+        return replace(identity, roles=tuple(sorted({*(identity.roles or ()), *given, *stored})))
 
 
 def _asks_for_roles(route: Route) -> bool:

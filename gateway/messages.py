@@ -139,8 +139,8 @@ class Identity:
     """The session's key in the store; None where no session was used."""
     proven_at_ms: int = 0
     """Unix time in milliseconds at which the proof was made: revocation ends all that is older."""
-    roles: tuple[str, ...] = ()
-    """As authorisation found them, sorted; empty before it."""
+    roles: tuple[str, ...] | None = ()
+    """As authorisation found them, sorted; empty before it. None: the store did not say."""
     scopes: tuple[str, ...] = ()
     """What a program's credential is good for, sorted."""
 

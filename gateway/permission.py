@@ -128,10 +128,14 @@ def _lacks(rule: Rule, identity: Identity | None, *, doubtful: bool) -> Iterator
         yield Rights.NOT_LISTED
     if rule.auth_methods and identity.method not in rule.auth_methods:
         yield Rights.CREDENTIAL_NOT_ALLOWED
-    if rule.roles and rule.roles.isdisjoint(identity.roles):
+    if rule.roles and not _has_one(rule.roles, identity.roles, doubtful=doubtful):
         yield Rights.ROLE_MISSING
     if rule.scopes and rule.scopes.isdisjoint(identity.scopes):
         yield Rights.SCOPE_MISSING
+
+
+def _has_one(wanted: frozenset[str], roles: tuple[str, ...] | None, *, doubtful: bool) -> bool:
+    return doubtful if roles is None else not wanted.isdisjoint(roles)
 
 
 def _is_named(rule: Rule, user: User, *, doubtful: bool) -> bool:

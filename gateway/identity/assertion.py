@@ -106,9 +106,10 @@ def claims(
         "aud": audience,
         "iat": issued_at_s,
         "exp": min(issued_at_s + int(lifetime_s), identity.expires_at_ms // 1000),
-        "roles": identity.roles,
         "auth_method": identity.method,
     }
+    if identity.roles is not None:
+        said["roles"] = identity.roles
     if identity.user.email is not None:
         said["email"] = identity.user.email
     if identity.scopes:

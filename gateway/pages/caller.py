@@ -38,7 +38,7 @@ def caller(request: web.Request) -> Identity | None:
         expires_at_ms=fields["expires_at_ms"],
         session_key=fields["session_key"],
         proven_at_ms=fields["proven_at_ms"],
-        roles=tuple(fields["roles"]),
+        roles=None if fields["roles"] is None else tuple(fields["roles"]),
         scopes=tuple(fields["scopes"]),
     )
 

@@ -282,7 +282,7 @@ class RequestFields:
 
     def _serialise(self, identity: Identity) -> bytes:
         user = identity.user
-        roles = ",".join(identity.roles)
+        roles = ",".join(identity.roles or ())
         values = (user.issuer, user.email, user.public_address, user.phone, roles)
         lines = [
             f"{name}: {encode_value(value)}\r\n"

@@ -128,6 +128,7 @@ async def test_unknown_roles_are_no_roles_and_not_all(around: World) -> None:
             )
         assert 200 == (await around.get("/read/x", cookie)).status
         assert [] == around.app.seen[-1].values("X-User-Roles")
+        assert (await around.get("/_gateway/session", cookie)).json()["roles"] is None
     finally:
         await redis.delete(f"roles:{BOB.issuer}")
         await redis.aclose()

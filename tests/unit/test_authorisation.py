@@ -86,8 +86,13 @@ async def test_unknown_roles_are_not_spoken_of_elsewhere() -> None:
     """Who is proven goes on where no role counts, and the app is told of none: not of half."""
     roles = Roles()
     roles.said = None
-    found = await Authorisation((STAFF,), roles).with_roles(SESSION_IDENTITY, OPEN)
-    assert found is SESSION_IDENTITY
+    authorisation = Authorisation((STAFF,), roles)
+    found = await authorisation.with_roles(SESSION_IDENTITY, OPEN)
+    assert found.roles is None
+    assert found is await authorisation.with_roles(SESSION_IDENTITY, OPEN)
+    roles.said = ("admin",)
+    again = await authorisation.with_roles(SESSION_IDENTITY, OPEN)
+    assert ("admin", "staff") == again.roles
 
 
 async def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

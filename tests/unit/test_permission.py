@@ -122,6 +122,7 @@ CALLERS = [
     pytest.param(rule(roles=["admin", "root"]), ALICE, HIT, id="role"),
     pytest.param(rule(roles=["Admin"]), ALICE, MISS, id="a-role-whose-case-counts"),
     pytest.param(rule(roles=["admin"]), replace(ALICE, roles=()), ABSENT, id="no-roles"),
+    pytest.param(rule(roles=["admin"]), replace(ALICE, roles=None), MALFORMED, id="unknown-roles"),
     pytest.param(rule(scopes=["write"]), ALICE, HIT, id="scope"),
     pytest.param(rule(scopes=["writ"]), ALICE, MISS, id="another-scope"),
     pytest.param(rule(scopes=["write"]), replace(ALICE, scopes=()), ABSENT, id="no-scopes"),

@@ -133,6 +133,7 @@ def test_what_is_not_known_is_not_claimed() -> None:
     said = said_of(replace(TOKEN_IDENTITY, user=User(ISSUER)))
     assert not {"email", "sid", "scope"} & said.keys()
     assert () == said["roles"]
+    assert "roles" not in said_of(roles=None)
 
 
 def test_no_assertion_outlives_what_it_is_about() -> None:
