@@ -4,7 +4,7 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from gateway.errors import ANSWERS, Refusal, SignInFirst
-from gateway.messages import RequestHead, Route, Target
+from gateway.messages import AuthMethod, RequestHead, Route, Target
 from gateway.return_to import ReturnTo
 
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
@@ -33,9 +33,11 @@ class LoginPage:
 
         A person who navigates gets `SignInFirst`, which leads back to ``target`` in the end. A
         script could do nothing with a page of another kind: it hears where the login page is.
+        Where the route takes no session, signing in would lead here again, and round in circles.
         With ``is_check`` it is a proxy in front that leads there, maybe from another host.
         """
-        if ANSWERS[type(refusal)].status is not HTTPStatus.UNAUTHORIZED:
+        is_helped = ANSWERS[type(refusal)].status is HTTPStatus.UNAUTHORIZED
+        if not is_helped or AuthMethod.SESSION not in route.accept:
             return refusal
         at = f"{self._scheme}//{head.headers.get('Host')}" if is_check else ""
         back = self._return_to.checked(at + target.wire)

@@ -65,6 +65,7 @@ class PagesServer:
             app,
             access_log=None,
             keepalive_timeout=3600,
+            auto_decompress=False,  # what is packed is not read: nothing of ours is that long
             # What is too much has been judged before; these are only never to bind.
             max_line_size=_NEVER_BINDING,
             max_field_size=_NEVER_BINDING,

@@ -1,5 +1,6 @@
 """The throttle before the login: real gateway, real store, real sockets."""
 
+import gzip
 import time
 from ipaddress import ip_address
 from typing import Any
@@ -196,6 +197,16 @@ async def test_a_form_is_no_attempt(around: World, kind: str) -> None:
     field = f"Content-Type: {kind}"
     body = b'{"email": "a@b.c"}'
     answer = await fetch(around.port, "POST", path, field, somewhere(), body=body)
+    assert (400, "bad_request") == (answer.status, answer.code)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "none such"])
+@pytest.mark.parametrize(
+    "body", [gzip.compress(b'{"email": "a@b.c"}'), b"not packed"], ids=["packed", "not-packed"]
+)
+async def test_what_is_packed_is_not_read(around: World, coding: str, body: bytes) -> None:
+    """A small body cannot become a large one, and what cannot be unpacked is no error of ours."""
+    answer = await attempt(around, body, somewhere(), f"Content-Encoding: {coding}")
     assert (400, "bad_request") == (answer.status, answer.code)
 
 

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CONFIG_CHANGES = {
     "publishable_key": "pk_live_1",
     "login": "{return_to_hosts: [listed.example]}",
+    "more_routes": '  - {name: tokens, match: {path: "/tokens/*"}, accept: [did-token], upstream: app}',
 }
 
 HTML = "Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"
@@ -133,6 +134,13 @@ async def test_the_login_page_never_leads_to_itself(around: World) -> None:
     for path in ("/_gateway/login", "/_gateway/session", "/_gateway/logout", "/_gateway/nothing"):
         answer = await around.get(path, NAVIGATES, HTML)
         assert [] == answer.values("Location"), path
+
+
+async def test_nobody_is_led_round_in_circles(around: World) -> None:
+    """A route that takes no session says so to whoever has one, and to whoever has none."""
+    for fields in ([], [await around.sign_in()]):
+        answer = await around.get("/tokens/x", NAVIGATES, HTML, *fields)
+        assert (401, []) == (answer.status, answer.values("Location"))
 
 
 async def test_the_account_page_leads_to_the_login_page(around: World) -> None:

@@ -1,5 +1,7 @@
 """Who is sent to the login page."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.errors import (
@@ -15,7 +17,7 @@ from gateway.errors import (
     Unauthenticated,
 )
 from gateway.login import LoginPage, is_navigation
-from gateway.messages import Auth, Route
+from gateway.messages import Auth, AuthMethod, Route
 from gateway.return_to import ReturnTo
 from gateway.target import canonical_target
 from tests.fakes.heads import request_head
@@ -116,6 +118,16 @@ def test_a_program_is_told_where_the_login_page_is(kind: type[Refusal]) -> None:
     instead = PAGE.instead_of(refusal, request_head(), PRIVATE, canonical_target("/"))
     assert instead is refusal
     assert f"{OURS}/_gateway/login" == instead.login_url
+
+
+@pytest.mark.parametrize("fields", [[NAVIGATES], []], ids=["person", "program"])
+def test_a_session_is_no_way_into_a_route_for_programs(fields: list[tuple[str, str]]) -> None:
+    """Whoever is signed in would be led back at once, and to the login page again."""
+    refusal = Unauthenticated("no_credential")
+    route = replace(PRIVATE, accept=frozenset({AuthMethod.API_KEY}))
+    instead = PAGE.instead_of(refusal, request_head(*fields), route, canonical_target("/"))
+    assert instead is refusal
+    assert "" == instead.login_url
 
 
 @pytest.mark.parametrize("kind", [StoreUnavailable, MagicUnavailable, AmbiguousCredentials])
