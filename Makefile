@@ -14,7 +14,7 @@ DECIDING := $(subst $(empty) $(empty),$(comma),$(addprefix gateway/, \
 	telemetry/tally.py telemetry/snapshot.py proxy/upgrade.py proxy/websocket.py \
 	proxy/framing.py proxy/balance.py proxy/restraint.py proxy/answers.py proxy/chunks.py proxy/cutter.py proxy/proxy_protocol.py proxy/occupancy.py proxy/pace.py proxy/repeats.py store/breaker.py config/*.py))
 
-.PHONY: demo test peers soak browser lint bench sdk clean
+.PHONY: demo test peers soak browser screenshots lint bench sdk clean
 
 demo: $(VENV)/.run       ## set up and run the demo
 	$(BIN)/gateway demo
@@ -32,6 +32,9 @@ soak: $(VENV)/.dev       ## minutes of peers that leave, die and dawdle; SOAK_S 
 
 browser: $(VENV)/.dev    ## the login pages in Chromium, which has to be there
 	$(BIN)/python -m pytest -m browser tests/browser
+
+screenshots: $(VENV)/.dev ## pictures of the login pages, for docs/images
+	SCREENSHOTS=docs/images $(BIN)/python -m pytest -m browser tests/browser/test_looks.py
 
 lint: $(VENV)/.dev       ## ruff and mypy --strict
 	$(BIN)/ruff check .

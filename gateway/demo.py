@@ -62,7 +62,8 @@ def _lines(url: str, token: str) -> str:
     return dedent(f"""
         Gateway is running at {url} in front of a sample app that echoes what it is sent.
         Development mode: no account, no secrets, an embedded store. Ctrl-C stops it.
-        Paste these into another terminal.
+        Sign in with a browser at {url}/_gateway/login (or go to {url}/me, and be led there).
+        Or paste these into another terminal.
 
         # a DID token for {_EMAIL}, as Magic's SDK would hand it to the browser
         TOKEN={token}

@@ -3,8 +3,8 @@ What the documentation says is so.
 
     python -m tests.unit.test_docs
 
-prints the tables of docs/errors.md, docs/reasons.md and docs/operating.md, for when a refusal, a
-reason or a figure was added or changed.
+prints the tables of docs/errors.md, docs/reasons.md, docs/operating.md and docs/login.md, for when
+a refusal, a reason, a figure or a text was added or changed.
 """
 
 import re
@@ -17,6 +17,7 @@ import pytest
 from gateway.cli import main
 from gateway.config.changes import NEEDS_RESTART
 from gateway.config.load import parse
+from gateway.config.wording import TEXTS
 from gateway.errors import ANSWERS
 from gateway.proxy import headers
 from gateway.reasons import Reason
@@ -80,6 +81,13 @@ def metrics_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def texts_table() -> str:
+    """The table of all that the gateway's own pages say."""
+    lines = ["| key | text |", "|---|---|"]
+    lines += [f"| `{key}` | {text} |" for key, text in TEXTS.items()]
+    return "\n".join(lines) + "\n"
+
+
 def blocks(page: Path, language: str) -> list[str]:
     """The fenced blocks of ``page`` in ``language``."""
     return [text for named, text in _FENCED.findall(page.read_text()) if named == language]
@@ -134,6 +142,11 @@ def test_lists_of_reasons_name_codes_that_there_are() -> None:
 def test_the_page_of_operating_has_the_table_of_figures() -> None:
     """Whoever makes a dashboard finds every figure."""
     assert metrics_table() in (DOCS / "operating.md").read_text()
+
+
+def test_the_page_of_the_login_lists_the_texts() -> None:
+    """Whoever writes other words finds the key of each."""
+    assert texts_table() in (DOCS / "login.md").read_text()
 
 
 def test_the_page_of_operating_names_what_needs_a_restart() -> None:
@@ -203,4 +216,5 @@ def test_the_page_of_headers_names_every_field() -> None:
 if __name__ == "__main__":
     click.echo(errors_table())
     click.echo(reasons_table())
-    click.echo(metrics_table(), nl=False)
+    click.echo(metrics_table())
+    click.echo(texts_table(), nl=False)
