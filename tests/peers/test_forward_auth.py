@@ -171,6 +171,28 @@ async def test_http_2(fronted: Fronted) -> None:
     assert ["/private?x=1", "/public/x"] == [seen.target for seen in fronted.around.app.seen]
 
 
+@pytest.mark.parametrize(
+    "protocols",
+    [
+        *(["h2c"], ["H2C"], ["HTTP/2.0"], ["TLS/1.0"], ["other"], ["h2c, websocket"]),
+        *(["websocket, h2c"], ["h2c", "websocket"], ["websocket", "h2c"]),
+    ],
+    ids=" + ".join,
+)
+async def test_nothing_but_a_websocket_is_asked_of_the_app(
+    fronted: Fronted, protocols: list[str]
+) -> None:
+    """Requests within another protocol would be asked about by nobody (CVE-2026-88008)."""
+    fields = (
+        *(f"Upgrade: {protocol}" for protocol in protocols),
+        *("HTTP2-Settings: AAMAAABkAAQAAP__", "Connection: Upgrade, HTTP2-Settings"),
+    )
+    status = await status_of(fronted.front.port, "/public/x", *fields)
+    reached = [seen.values("Upgrade") for seen in fronted.around.app.seen]
+    assert (status == 200) == (reached != [])
+    assert all(values in ([], [""], ["websocket"]) for values in reached)
+
+
 async def test_forged_trailers(fronted: Fronted) -> None:
     """Dropped by all but HAProxy, as the page says."""
     async with connected(fronted.front.port) as client:
@@ -286,10 +308,10 @@ async def test_our_own_pages_are_reached(fronted: Fronted) -> None:
     assert 401 == (await fronted.ask("/private", cookie)).status
 
 
-async def status_of(port: int, target: str) -> int:
+async def status_of(port: int, target: str, *fields: str) -> int:
     """What becomes of it; none where the connection is closed without an answer."""
     try:
-        return (await fetch(port, "GET", target)).status
+        return (await fetch(port, "GET", target, *fields)).status
     except (AssertionError, h11.RemoteProtocolError):
         return NO_ANSWER
 
