@@ -17,7 +17,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CONFIG_CHANGES = {
     "publishable_key": "pk_live_1",
     "login": "{return_to_hosts: [listed.example]}",
-    "more_routes": '  - {name: tokens, match: {path: "/tokens/*"}, accept: [did-token], upstream: app}',
+    "more_routes": '  - {name: t, match: {path: "/tokens/*"}, accept: [did-token], upstream: app}',
 }
 
 HTML = "Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"
