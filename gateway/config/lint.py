@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from gateway.client_ip import UNIX_PEERS
 from gateway.config.addresses import is_loopback, is_loopback_http
+from gateway.config.colours import contrast
 from gateway.config.compile import with_head
 from gateway.config.paths import is_under
 from gateway.config.places import UnixPath
@@ -15,6 +16,9 @@ from gateway.config.rules import RuleSettings
 from gateway.config.schema import RouteSettings, Settings
 from gateway.messages import Auth, AuthMethod
 from gateway.permission import is_in_one_of
+
+_LEAST_CONTRAST = 3
+"""Of what is not text: WCAG 2.2 section 1.4.11."""
 
 
 class Finding(NamedTuple):
@@ -63,6 +67,15 @@ def _secrets_in_the_clear(settings: Settings) -> Found:
     api_url = settings.magic.api_url or "https:"
     if api_url.startswith("http:") and not is_loopback_http(api_url):
         yield "magic.api_url", "over http, the secret key can be read on the way"
+    endpoint = settings.magic.endpoint
+    if endpoint.startswith("http:") and not is_loopback_http(endpoint):
+        yield "magic.endpoint", "over http, whoever stands between signs in as anybody"
+
+
+def _pale_accent(settings: Settings) -> Found:
+    for key, ground in (("accent", "#ffffff"), ("accent_dark", "#181b21")):
+        if contrast(getattr(settings.login, key), ground) < _LEAST_CONTRAST:
+            yield f"login.{key}", "buttons can hardly be told from the page (WCAG 2.2, 1.4.11)"
 
 
 def _admin_for_everybody(settings: Settings) -> Found:
@@ -260,6 +273,7 @@ LINTS: tuple[tuple[str, Callable[[Settings], Found]], ...] = (
     ("checked-without-limit", _checked_without_limit),
     ("public-by-default", _public_by_default),
     ("secrets-in-the-clear", _secrets_in_the_clear),
+    ("pale-accent", _pale_accent),
     ("admin-for-everybody", _admin_for_everybody),
     ("private-by-another-path", _private_by_another_path),
     ("unverified-tls", _unverified_tls),

@@ -176,6 +176,16 @@ Read = Callable[..., Settings]
             id="magic-over-http",
         ),
         pytest.param(
+            "magic: {secret_key: sk_live_1, endpoint: 'http://magic.internal'}",
+            [("secrets-in-the-clear", "magic.endpoint")],
+            id="magics-frame-over-http",
+        ),
+        pytest.param(
+            "login: {accent: '#ffff99', accent_dark: '#222222'}",
+            [("pale-accent", "login.accent"), ("pale-accent", "login.accent_dark")],
+            id="buttons-that-can-hardly-be-seen",
+        ),
+        pytest.param(
             "magic: {secret_key: sk_live_1, api_url: 'http://127.0.0.1:9'}",
             [],
             id="a-fake-of-magic-on-this-machine",
