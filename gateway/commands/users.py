@@ -1,13 +1,20 @@
-"""``gateway users``: what the store holds of Magic's users, and to have it forgotten."""
+"""``gateway users``: what the store holds of Magic's users; to have it forgotten, or fetched."""
 
+import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
 import click
 import orjson
+from rich.console import Console
+from rich.progress import Progress
 
+from gateway.app import magic_api
 from gateway.commands.common import (
+    EXIT_CONFIG,
     EXIT_NO,
+    EXIT_NOT_REACHED,
     Issuer,
     config_option,
     fail,
@@ -19,10 +26,17 @@ from gateway.commands.common import (
     store_of,
 )
 from gateway.config.schema import Settings
+from gateway.config.units import duration_s
 from gateway.identity.directory import key_of
-from gateway.identity.metadata import Seals, Stored, parse
+from gateway.identity.issuers import canonical_did
+from gateway.identity.metadata import Lifetimes, Seals, Stored, parse
+from gateway.identity.warming import Outcome, Warmed, Warmer
 from gateway.invalidation import Subject
 from gateway.store.bus import StoreBus
+
+_MAX_AT_ONCE = 16
+_MAX_NAMED = 20
+"""Of the lines that cannot be read."""
 
 
 @click.group()
@@ -80,6 +94,96 @@ def forget(issuers: tuple[str, ...], path: Path, *, is_all: bool, as_json: bool)
         fail("there was no such record", EXIT_NO)
 
 
+@users.command()
+@click.argument("file", type=click.File(errors="replace"), default="-")
+@click.option(
+    "--at-once",
+    default=8,
+    show_default=True,
+    type=click.IntRange(1, _MAX_AT_ONCE),
+    help="Questions to Magic that are under way at a time.",
+)
+@click.option(
+    "--patience",
+    default="2m",
+    show_default=True,
+    help="How long to wait while Magic answers nothing; it says itself when to come back.",
+)
+@config_option
+@json_option
+def warm(file: TextIO, at_once: int, patience: str, path: Path, *, as_json: bool) -> None:
+    """
+    Ask Magic about all issuers in FILE, or stdin, one a line, and store what it says.
+
+    Who has a record that is fresh is not asked about. Whom Magic does not know is counted, and is
+    no failure. Empty lines, and those that begin with #, are passed over; where any other is not an
+    issuer, nobody is asked about (exit status 2).
+
+    Exit status 3: Magic was not reached, for some of them at least. Run it again.
+    """
+    try:
+        patience_s = duration_s(patience)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--patience") from error
+    issuers = _issuers(file)
+    settings = settings_in(path)
+    if settings.magic.mode == "development" or not settings.session.keys:
+        fail("magic.mode, session.keys: records are of live users, and sealed", EXIT_CONFIG)
+    warmed = run(_warmed(settings, issuers, at_once, patience_s))
+    counts = {outcome.value: len(found) for outcome, found in warmed.issuers.items()}
+    if as_json:
+        names = {
+            f"{outcome}_issuers": warmed.issuers[outcome]
+            for outcome in (Outcome.UNKNOWN, Outcome.FAILED)
+        }
+        print_json({**counts, **names})
+    else:
+        click.echo(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+    if warmed.issuers[Outcome.FAILED]:
+        fail(f"Magic was not reached: {warmed.why}", EXIT_NOT_REACHED)
+
+
+def _issuers(file: TextIO) -> tuple[str, ...]:
+    """
+    Those in ``file``, each once. Where a line is no issuer, the command ends.
+
+    It is named by its number alone: it may be anything, a secret in the wrong file say.
+    """
+    issuers, wrong = dict[str, None](), []
+    for number, line in enumerate(file, 1):
+        text = line.strip()
+        if text and not text.startswith("#"):
+            try:
+                issuers[canonical_did(text)] = None
+            except ValueError as error:
+                wrong.append(f"line {number}: {error}")
+    if wrong:
+        more = len(wrong) - _MAX_NAMED
+        named = [*wrong[:_MAX_NAMED], f"and {more} more"] if more > 0 else wrong
+        raise click.UsageError("\n".join(named))
+    return tuple(issuers)
+
+
+async def _warmed(
+    settings: Settings, issuers: tuple[str, ...], at_once: int, patience_s: float
+) -> Warmed:
+    identity = settings.identity
+    bars = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    with bars:
+        bar = bars.add_task("users", total=len(issuers))
+        async with store_of(settings) as store, magic_api(settings) as api:
+            bus = StoreBus(store)
+            warmer = Warmer(
+                api,
+                store,
+                _seals(settings),
+                Lifetimes(identity.metadata_ttl_s, identity.metadata_stale_s),
+                tell=lambda issuer: bus.publish(Subject.USER, issuer),
+                patience_s=patience_s,
+            )
+            return await warmer.warm(issuers, at_once, lambda: bars.advance(bar))
+
+
 async def _read(settings: Settings, issuer: str) -> bytes | None:
     async with store_of(settings) as store:
         return await store.get(key_of(issuer))
@@ -99,5 +203,8 @@ async def _forgotten(settings: Settings, issuers: tuple[str, ...]) -> int:
 
 
 def _is_ours(settings: Settings, stored: Stored) -> bool:
-    keys = [key.get_secret_value().encode() for key in settings.session.keys]
-    return Seals(keys).is_ours(stored)
+    return _seals(settings).is_ours(stored)
+
+
+def _seals(settings: Settings) -> Seals:
+    return Seals([key.get_secret_value().encode() for key in settings.session.keys])

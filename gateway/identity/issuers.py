@@ -23,8 +23,13 @@ def canonical(issuer: str) -> str:
         if _OTHER.fullmatch(issuer) is None:
             raise ValueError("an issuer is printable ASCII without spaces")
         return issuer
+    return canonical_did(issuer)
+
+
+def canonical_did(issuer: str) -> str:
+    """`canonical` for Magic's issuers alone: raises ValueError for all others."""
     address = issuer.removeprefix(_DID_ETHR)
-    if _ADDRESS.fullmatch(address) is None:
+    if not issuer.startswith(_DID_ETHR) or _ADDRESS.fullmatch(address) is None:
         raise ValueError("expected did:ethr:0x and 40 hexadecimal digits")
     spelled = str(to_checksum_address(address.lower()))
     digits = address[2:]

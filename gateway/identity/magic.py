@@ -36,6 +36,9 @@ with foreign_imports():
 
 MAGIC_API_URL: Final[str] = base_url
 MAX_BODY_BYTES: Final = 64 * 1024
+KEY_REFUSED: Final = "secret key refused"
+"""A reason of `MagicUnavailable`."""
+
 _OK: Final = 200
 _JSON: Final = {"Content-Type": "application/json"}
 _KEY: Final = re.compile(r"[!-~]+")
@@ -196,7 +199,7 @@ class MagicApi:
             case 200:
                 return None
             case 401 | 403:
-                return self._failed("secret key refused")
+                return self._failed(KEY_REFUSED)
             case 429 | 503:
                 retry_after_s = _retry_after_s(response.headers.get(hdrs.RETRY_AFTER))
                 return self._failed(f"status {response.status}", retry_after_s)

@@ -46,7 +46,7 @@ LINES = {
         identity.single_flight identity.minting identity.attachment identity.development
         identity.magic identity.directory identity.verifier identity.api_keys
         identity.jwks identity.jwts
-        identity.issuers identity.farewells
+        identity.issuers identity.farewells identity.warming
         identity.role_store
         store.*
         proxy.http1 proxy.outbox proxy.listen proxy.activation proxy.entrance
