@@ -107,13 +107,16 @@ async def chromium(port: int, *more: str) -> AsyncIterator[Browser]:
 async def site(folder: Path, **changes: str) -> AsyncIterator[Site]:
     """A site with changes to the world's config."""
     async with AsyncExitStack() as stack:
-        users: dict[str, str] = {}
         around: World | None = None
 
         def learn(by: Signer, email: str) -> None:
-            users[by.issuer] = email
             if around is not None:
-                around.magic.add_user(by.issuer, email)
+                is_phone = email.startswith("+")
+                around.magic.add_user(
+                    by.issuer,
+                    None if is_phone else email,
+                    phone_number=email if is_phone else None,
+                )
 
         relayer = FakeRelayer(learn)
         endpoint = await stack.enter_async_context(relayer.serving())
@@ -138,7 +141,7 @@ async def ask_for(page: Page, button: str, email: str) -> None:
 
 async def give_code(page: Page, code: str = CODE) -> None:
     """Write the code from the email."""
-    await page.get_by_label("Code").fill(code)
+    await page.get_by_label("Code", exact=True).fill(code)
     await page.get_by_role("button", name="Continue").click()
 
 

@@ -6,6 +6,8 @@ tokens. Who is logged in is kept here and not in cookies, as there is one browse
 """
 
 import asyncio
+import base64
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -83,6 +85,8 @@ class FakeRelayer:
         """The email address of whoever is logged in with Magic."""
         self.emails: list[Email] = []
         self.calls: list[tuple[str, list[Any]]] = []
+        self.parameters: list[dict[str, Any]] = []
+        """With which the SDK has opened the frame."""
         self._flows: dict[str, _Flow] = {}
         self._credentials: dict[str, str] = {}
 
@@ -106,7 +110,8 @@ class FakeRelayer:
                 await asyncio.sleep(0.01)
         return self.emails[-1].link
 
-    async def _page(self, _: web.Request) -> web.Response:
+    async def _page(self, request: web.Request) -> web.Response:
+        self.parameters.append(json.loads(base64.b64decode(request.query["params"])))
         page = PAGE.replace("IS_UP", "true" if self.is_ready else "false")
         return web.Response(text=page, content_type="text/html")
 
