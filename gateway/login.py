@@ -6,6 +6,7 @@ from urllib.parse import quote
 from gateway.errors import ANSWERS, Refusal, SignInFirst
 from gateway.messages import AuthMethod, RequestHead, Route, Target
 from gateway.return_to import ReturnTo
+from gateway.target import parse_authority
 
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 
@@ -16,7 +17,8 @@ class LoginPage:
     def __init__(self, public_origin: str, prefix: str, return_to: ReturnTo) -> None:
         self._path = f"{prefix}/login"
         self._url = public_origin + self._path
-        self._scheme = public_origin.partition("//")[0]
+        self._scheme, _, authority = public_origin.partition("//")
+        self._host = parse_authority(authority).host
         self._return_to = return_to
 
     def instead_of(
@@ -33,15 +35,18 @@ class LoginPage:
 
         A person who navigates gets `SignInFirst`, which leads back to ``target`` in the end. A
         script could do nothing with a page of another kind: it hears where the login page is.
-        Where the route takes no session, signing in would lead here again, and round in circles.
-        With ``is_check`` it is a proxy in front that leads there, maybe from another host.
+        Where the route takes no session, signing in would lead here again, and round in circles;
+        so it would on another host, to which no browser sends the cookie, in ``is_check``: there it
+        is a proxy in front that leads to the page, from any host and port.
         """
         is_helped = ANSWERS[type(refusal)].status is HTTPStatus.UNAUTHORIZED
         if not is_helped or AuthMethod.SESSION not in route.accept:
             return refusal
-        at = f"{self._scheme}//{head.headers.get('Host')}" if is_check else ""
-        back = self._return_to.checked(at + target.wire)
-        if is_navigation(head) and not (route.is_internal and back == "/"):
+        host = head.headers.get("Host", "") if is_check else ""
+        back = self._return_to.checked((f"{self._scheme}//{host}" if host else "") + target.wire)
+        is_elsewhere = host != "" and parse_authority(host).host != self._host
+        is_circle = is_elsewhere or (route.is_internal and back == "/")
+        if is_navigation(head) and not is_circle:
             code = ANSWERS[type(refusal)].code
             reason = f"{code}: {refusal.reason}" if refusal.reason else code
             page = self._url if is_check else self._path

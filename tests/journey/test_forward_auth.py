@@ -16,6 +16,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CONFIG_CHANGES = {
     "trusted_proxies": '["127.0.0.1"]',
     "client_ip": "x-forwarded-for",
+    "publishable_key": "pk_live_1",
+    "login": "{return_to_hosts: [localhost:8443, wiki.example.com]}",
     "more_identity": (
         f', roles: [{{role: staff, issuers: ["{ALICE.issuer}"]}}],'
         f" assertion: {{bind: request, keys: [{as_yaml(PEM)}]}}"
@@ -66,6 +68,27 @@ async def test_refusals(around: World) -> None:
     assert 1 <= int(statuses[-1].value("Retry-After")) <= 60
     other = await check(around, "/tight/x", "X-Forwarded-For: 203.0.113.8")
     assert 200 == other.status
+
+
+@pytest.mark.parametrize(
+    ("host", "status", "back"),
+    [
+        ("localhost", 302, ["http://localhost/_gateway/login?return_to=/a"]),
+        (
+            "localhost:8443",
+            302,
+            ["http://localhost/_gateway/login?return_to=http%3A//localhost%3A8443/a"],
+        ),
+        ("wiki.example.com", 401, []),
+    ],
+)
+async def test_nobody_goes_round_in_circles(
+    around: World, host: str, status: int, back: list[str]
+) -> None:
+    """Who has signed in is led back to where the cookie goes, and would be nobody elsewhere."""
+    fields = "Sec-Fetch-Mode: navigate", f"X-Forwarded-Host: {host}"
+    answer = await around.get(VERIFY, "X-Forwarded-Method: GET", "X-Forwarded-Uri: /a", *fields)
+    assert (status, back) == (answer.status, answer.values("Location"))
 
 
 async def test_a_signed_out_session_does_not_pass(around: World) -> None:

@@ -91,17 +91,28 @@ def test_a_person_is_led_to_the_login_page(target: str, location: str, refusal: 
     ("host", "back"),
     [
         pytest.param(OURS.partition("//")[2], "/x%3Fy", id="our-own"),
-        pytest.param("wiki.example.com", "https%3A//wiki.example.com/x%3Fy", id="a-listed-one"),
-        pytest.param("evil.example.com", "/", id="any-other"),
+        pytest.param("app.example.com:8443", "https%3A//app.example.com%3A8443/x%3Fy", id="listed"),
+        pytest.param("app.example.com:444", "/", id="any-other-port"),
+        pytest.param("APP.example.com.", "/", id="spelled-otherwise"),
     ],
 )
-def test_a_proxy_leads_there_from_its_own_host(host: str, back: str) -> None:
-    """The page is at our public URL; the way back is to a host that is listed, or home."""
-    page = LoginPage(OURS, "/_gateway", ReturnTo(OURS, "/_gateway", ["wiki.example.com"]))
+def test_a_proxy_leads_there_from_its_own_port(host: str, back: str) -> None:
+    """The page is at our public URL; the way back is to a port that is listed, or home."""
+    page = LoginPage(OURS, "/_gateway", ReturnTo(OURS, "/_gateway", ["app.example.com:8443"]))
     head, target = request_head(NAVIGATES, host=host), canonical_target("/x?y")
     instead = page.instead_of(Unauthenticated(), head, PRIVATE, target, is_check=True)
     assert isinstance(instead, SignInFirst)
     assert f"{OURS}/_gateway/login?return_to={back}" == instead.location
+
+
+@pytest.mark.parametrize("host", ["wiki.example.com", "evil.example.com", "example.com"])
+def test_a_proxy_leads_nobody_there_from_another_host(host: str) -> None:
+    """The cookie stays at ours: who has signed in would come back as nobody, and be led there."""
+    page = LoginPage(OURS, "/_gateway", ReturnTo(OURS, "/_gateway", ["wiki.example.com"]))
+    head, target = request_head(NAVIGATES, host=host), canonical_target("/x?y")
+    instead = page.instead_of(Unauthenticated(), head, PRIVATE, target, is_check=True)
+    assert isinstance(instead, Unauthenticated)
+    assert f"{OURS}/_gateway/login" == instead.login_url
 
 
 def test_no_reason_is_no_reason() -> None:
