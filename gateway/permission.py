@@ -185,16 +185,33 @@ def is_in_one_of(domains: frozenset[str], domain: str) -> bool:
     return False
 
 
+def enforce_preflight(route: Route, client: Caller, method: str) -> None:
+    """
+    Return if the app of ``route`` may be asked a preflight, which nobody has to sign in for.
+
+    The networks of ``allow`` hold too: from elsewhere nobody would be let in, whoever it is. The
+    verdict is not remembered, as anybody can ask as often as they like. Raises `Forbidden`.
+    """
+    if any(not rule.is_about_callers and _is_from(rule, client, method) for rule in route.deny):
+        raise Forbidden(Rights.DENIED)
+    if route.allow and not any(_is_within(rule, client) for rule in route.allow):
+        raise Forbidden(Rights.NETWORK_NOT_ALLOWED)
+
+
 def _is_from(rule: Rule, client: Caller, method: str) -> bool:
     return not any(True for _ in _misfits(rule, client, method))
 
 
 def _misfits(rule: Rule, client: Caller, method: str) -> Iterator[Rights]:
     """What keeps ``rule`` from being about the request."""
-    if rule.networks and not any(client.address in network for network in rule.networks):
+    if not _is_within(rule, client):
         yield Rights.NETWORK_NOT_ALLOWED
     if rule.methods and method not in rule.methods:
         yield Rights.METHOD_NOT_ALLOWED
+
+
+def _is_within(rule: Rule, client: Caller) -> bool:
+    return not rule.networks or any(client.address in network for network in rule.networks)
 
 
 def _refusal(

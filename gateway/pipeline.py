@@ -49,6 +49,7 @@ from gateway.messages import (
     RequestHead,
     Route,
 )
+from gateway.permission import enforce_preflight
 from gateway.ports import Limiter
 from gateway.proxy.headers import RequestFields, serialise
 from gateway.sessions.cookie import Cookie
@@ -146,9 +147,8 @@ class Pipeline:
         cors = found.route.cors
         if cors is not None and not cors.passes_preflights:
             return preflight_answer(cors, head.headers)
-        route = replace(found.route, auth=Auth.NONE, allow=(), forward_credentials=False)
-        if route.deny:
-            self.authorisation.enforce(route, None, client, head.method)
+        enforce_preflight(found.route, client, head.method)
+        route = replace(found.route, auth=Auth.NONE, forward_credentials=False)
         fields = self.fields.rewrite(head, route, client, self._scheme(head), None)
         return Outbound(route, head.method, found.forwarded, fields, None, client)
 

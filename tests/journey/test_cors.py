@@ -36,6 +36,11 @@ CONFIG_CHANGES = {
     upstream: app
     cors: {preflight: pass}
     deny: {networks: [127.0.0.0/8]}
+  - name: elsewhere
+    match: {path: "/elsewhere/*"}
+    upstream: app
+    cors: {preflight: pass}
+    allow: {networks: [198.18.0.0/15]}
 """
 }
 
@@ -151,8 +156,9 @@ async def test_an_app_may_answer_preflights(around: World) -> None:
 
 
 async def test_a_network_that_may_not_gets_no_preflight_through(around: World) -> None:
-    """What a route denies to an address, it denies whatever is asked."""
+    """What a route refuses to an address, it refuses whatever is asked."""
     assert 403 == (await preflight(around, "/walled/x")).status
+    assert 403 == (await preflight(around, "/elsewhere/x")).status
     assert [] == around.app.seen
 
 

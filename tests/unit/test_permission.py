@@ -12,7 +12,7 @@ from gateway import permission
 from gateway.client_ip import caller
 from gateway.errors import Forbidden, Refusal, Unauthenticated
 from gateway.messages import AuthMethod, Identity, Route, Rule, User
-from gateway.permission import Mailbox, Permissions, holds_for, mailbox
+from gateway.permission import Mailbox, Permissions, enforce_preflight, holds_for, mailbox
 from gateway.reasons import Rights
 
 WALLET = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
@@ -299,3 +299,37 @@ def test_every_refusal_of_a_rule_has_a_word_of_the_list() -> None:
     with pytest.raises(Forbidden) as refused:
         Permissions().enforce(denying(rule(roles=["admin"])), ALICE, CLIENT, "GET")
     assert refused.value.reason is Rights.DENIED
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        pytest.param({}, "", id="no-rules"),
+        pytest.param({"allow": [rule(roles=["admin"])]}, "", id="somebody-to-be-found-out"),
+        pytest.param({"allow": [rule(methods=["PUT"])]}, "", id="it-asks-about-another-method"),
+        pytest.param({"allow": [rule(networks=["10.0.0.0/8"])]}, "", id="from-there"),
+        pytest.param(
+            {"allow": [rule(networks=["192.0.2.0/24"], roles=["admin"]), rule(roles=["x"])]},
+            "",
+            id="anywhere-for-some",
+        ),
+        pytest.param(
+            {"allow": [rule(networks=["192.0.2.0/24"]), rule(networks=["2001:db8::/32"])]},
+            "network_not_allowed",
+            id="from-elsewhere",
+        ),
+        pytest.param({"deny": [rule(networks=["10.0.0.0/8"])]}, "denied", id="denied-from-there"),
+        pytest.param({"deny": [rule(networks=["192.0.2.0/24"])]}, "", id="denied-elsewhere"),
+        pytest.param({"deny": [rule(methods=["OPTIONS"])]}, "denied", id="denied-method"),
+        pytest.param({"deny": [rule(roles=["admin"])]}, "", id="denied-to-somebody"),
+    ],
+)
+def test_preflights(rules: dict[str, Any], expected: str) -> None:
+    """Nobody has to sign in for one, and no network is let in by it."""
+    allow, deny = tuple(rules.get("allow", ())), tuple(rules.get("deny", ()))
+    route, reason = Route("r", "/*", "app", allow=allow, deny=deny), ""
+    try:
+        enforce_preflight(route, CLIENT, "OPTIONS")
+    except Forbidden as refusal:
+        reason = refusal.reason
+    assert expected == reason

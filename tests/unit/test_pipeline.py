@@ -921,12 +921,27 @@ async def test_a_preflight_that_is_passed_on_is_nobodys() -> None:
     assert [] == diary
 
 
-async def test_a_denied_network_gets_no_preflight_through() -> None:
-    """What a route denies to an address, it denies whatever is asked."""
-    denied = Rule(networks=(ip_network(f"{CLIENT}/32"),))
-    pipeline, _ = house(shared(passes=True, deny=(denied,)), PRIVATE)
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"deny": (Rule(networks=(ip_network(f"{CLIENT}/32"),)),)},
+        {"allow": (Rule(networks=(ip_network("198.18.0.0/15"),)),)},
+    ],
+    ids=["deny", "allow"],
+)
+async def test_a_network_that_may_not_gets_no_preflight_through(rules: dict[str, Any]) -> None:
+    """What a route refuses to an address, it refuses whatever is asked."""
+    pipeline, _ = house(shared(passes=True, **rules), PRIVATE)
     with pytest.raises(Forbidden):
         await admitted(request_head(*PREFLIGHT, method="OPTIONS", target="/shared"), pipeline)
+
+
+async def test_preflights_leave_nothing_behind() -> None:
+    """However many there are: what is known of callers would have to go for them."""
+    pipeline, _ = house(shared(passes=True, deny=(Rule(methods=frozenset({"PUT"})),)), PRIVATE)
+    for _ in range(3):
+        await admitted(request_head(*PREFLIGHT, method="OPTIONS", target="/shared"), pipeline)
+    assert {} == pipeline.authorisation.permissions._known
 
 
 @pytest.mark.parametrize(
