@@ -28,6 +28,8 @@ TEXTS: Final[Mapping[str, str]] = {
     "checking": "Checking…",
     "signed_in": "You are signed in.",
     "signed_in_elsewhere": "The link was opened in another browser. This page can be closed.",
+    "asked_elsewhere": "This link was asked for in another browser. It signs you in as {to}.",
+    "sign_in_here": "Sign in here",
     # what can go wrong
     "bad_email": "This does not look like an email address.",
     "bad_phone": "Write the number as +, country code, number: +14155550123.",

@@ -46,14 +46,29 @@ async def test_magic_link(at: Site) -> None:
 
 
 async def test_a_link_that_is_opened_in_another_browser(at: Site) -> None:
-    """That browser is signed in; the first one is not, and says so."""
+    """That browser asks first, then is signed in; the first one is not, and says so."""
     page = await at.page()
     await ask_for(page, "Email me a link", at.email)
     other = await at.page(await at.relayer.link())
+    await expect(other.get_by_role("status")).to_contain_text(f"signs you in as {at.email}")
+    await other.get_by_role("button", name="Sign in here").click()
     await other.wait_for_url(ORIGIN + "/")
     assert [at.email] == at.world.app.seen[-1].values("X-User-Email")
     await expect(page.get_by_role("status")).to_contain_text("Checking")
     assert ORIGIN + "/_gateway/login" == page.url
+
+
+async def test_a_link_that_somebody_else_has_sent(at: Site) -> None:
+    """It names whose it is, and who does not agree stays who they are (login CSRF)."""
+    hers = await signed_in(at, "/me")
+    at.relayer.who = ""
+    mallory = await at.page()
+    await ask_for(mallory, "Email me a link", "mallory@evil.example")
+    await hers.goto(await at.relayer.link())
+    await expect(hers.get_by_role("status")).to_contain_text("signs you in as mallory@evil.example")
+    await hers.get_by_role("link", name="Start again").click()
+    await hers.wait_for_url(ORIGIN + "/_gateway/account")
+    await expect(hers.get_by_text(at.email)).to_be_visible()
 
 
 async def test_a_link_that_is_too_old(at: Site) -> None:

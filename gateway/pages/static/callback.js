@@ -8,27 +8,41 @@ import { complain, element, say } from "./page.js";
 
 async function land() {
   const pending = remembered();
-  if (!new URLSearchParams(location.search).has("magic_credential")) {
+  const query = location.search;
+  if (!new URLSearchParams(query).has("magic_credential")) {
     throw new Failure("link_incomplete");
   }
+  history.replaceState(null, "", location.pathname);
   say("connecting");
   const sdk = await magic();
   say("checking");
-  const query = location.search; // the SDK takes it out of the address bar
-  history.replaceState(null, "", location.pathname);
   const { lifespanS: lifespan } = settings;
   const token = await logIn(sdk, () =>
     sdk.auth.loginWithCredential({ credentialOrQueryString: query, lifespan }),
   );
-  const nonce = pending ? pending.nonce : await attempt(await whoIs(sdk));
+  const nonce = pending ? pending.nonce : await attempt(await agreed(sdk));
   await arrive(() => bound(sdk, token, nonce));
   say("signed_in");
   location.replace(placeToGo(pending?.returnTo ?? "/"));
 }
 
-/** For a link that was asked for in another browser: who it has turned out to be. */
-async function whoIs(sdk) {
+/**
+ * For a link that was not asked for in this browser: who it has turned out to be, once they say so.
+ * Anybody can send a link of their own, to have somebody else act in their account (login CSRF).
+ */
+async function agreed(sdk) {
   const { email, phoneNumber } = await sdk.user.getInfo();
+  const form = element("confirm");
+  form.hidden = element("again").hidden = false;
+  say("asked_elsewhere", { to: email ?? phoneNumber ?? "" });
+  await new Promise((resolve) => {
+    form.onsubmit = (submit) => {
+      submit.preventDefault();
+      resolve();
+    };
+  });
+  form.hidden = element("again").hidden = true;
+  say("checking");
   return email ? { email } : { phone: phoneNumber ?? "" };
 }
 
