@@ -40,11 +40,13 @@ def read(der: bytes) -> Certificate | None:
             _ms(found.not_valid_before_utc),
             _ms(found.not_valid_after_utc),
         )
-    except ValueError:
+    except (ValueError, *_UNREADABLE):
         return None
 
 
 _CN = NameOID.COMMON_NAME
+_UNREADABLE = (x509.UnsupportedGeneralNameType, x509.DuplicateExtension, x509.InvalidVersion)
+"""What cryptography says of certificates that OpenSSL takes; none of them is a `ValueError`."""
 
 
 def _named(name: x509.GeneralName) -> tuple[str, str] | None:

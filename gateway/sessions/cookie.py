@@ -93,9 +93,14 @@ def _paths_above(path: str) -> Iterator[str]:
 
 
 def _domains_above(host: str) -> Iterator[str]:
-    """``host`` and what it belongs to; an address belongs to nothing, and no site to a TLD."""
+    """
+    ``host`` and what it belongs to; an address belongs to nothing, and no site to a TLD.
+
+    Of a host that is one label browsers ignore ``Domain`` (RFC 6265 section 5.3, step 5): what
+    clears a stranger there would clear our own.
+    """
     if not _NAMES.fullmatch(host):
         return
-    yield host
-    while "." in (host := host.partition(".")[2]):
+    while "." in host:
         yield host
+        host = host.partition(".")[2]

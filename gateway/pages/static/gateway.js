@@ -26,6 +26,13 @@ async function failure(answer) {
   return new Failure(BY_CODE[code] ?? BY_STATUS[answer.status] ?? "failed", waitS);
 }
 
+/** Whether others had set cookies in our name: the answer has cleared those, and did nothing else. */
+async function cleared(answer) {
+  if (answer.status !== 400) return false;
+  const { code } = await answer.clone().json().catch(() => ({}));
+  return code === "ambiguous_credentials";
+}
+
 /**
  * @param {string} method
  * @param {string} path below the gateway's prefix
@@ -37,7 +44,8 @@ export async function ask(method, path, { headers = {}, json } = {}) {
   if (body) fields["Content-Type"] = "application/json";
   try {
     const init = { method, headers: fields, body, credentials: "same-origin", cache: "no-store" };
-    return await fetch(settings.prefix + path, init);
+    const answer = await fetch(settings.prefix + path, init);
+    return (await cleared(answer)) ? await fetch(settings.prefix + path, init) : answer;
   } catch {
     throw new Failure("gateway_unreachable");
   }

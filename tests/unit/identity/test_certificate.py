@@ -154,3 +154,19 @@ def test_a_subject_is_read_where_there_are_no_other_names(tmp_path: Path) -> Non
 def test_what_cannot_be_read(der: bytes) -> None:
     """Names nobody."""
     assert read(der) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(b"\x82\x09a.example", b"\xa3\x09a.example", id="name-of-x400"),
+        pytest.param(b"\x82\x09a.example", b"\xa5\x09a.example", id="name-of-edi"),
+        pytest.param(b"\x06\x03\x55\x1d\x0e", b"\x06\x03\x55\x1d\x23", id="extension-said-twice"),
+        pytest.param(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05", id="unheard-of-version"),
+    ],
+)
+def test_what_openssl_takes_and_we_do_not(before: bytes, after: bytes, tmp_path: Path) -> None:
+    """Names nobody either, and breaks no connection."""
+    der = der_in(Authority(tmp_path).issue("a.example", file="a").certificate)
+    assert before in der
+    assert read(der.replace(before, after)) is None

@@ -106,7 +106,7 @@ def test_all_cookies_of_our_name_that_came_are_cleared_but_for_our_own() -> None
 @pytest.mark.parametrize(
     ("host", "domains"),
     [
-        ("localhost", {"", "localhost"}),
+        ("localhost", {""}),
         ("example.com", {"", "example.com"}),
         ("127.0.0.1", {""}),
         ("[::1]", {""}),
