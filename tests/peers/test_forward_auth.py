@@ -193,6 +193,20 @@ async def test_nothing_but_a_websocket_is_asked_of_the_app(
     assert all(values in ([], [""], ["websocket"]) for values in reached)
 
 
+OVERRIDES = (
+    *("X-Original-URL", "X-Original-URI", "X-Original-Method", "X-Rewrite-URL"),
+    *("X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override"),
+)
+
+
+async def test_no_field_makes_another_request_of_it(fronted: Fronted) -> None:
+    """Apps that obey these would serve what nobody was asked about; the gateway drops them too."""
+    for name in OVERRIDES:
+        status = await status_of(fronted.front.port, "/public/x", f"{name}: overridden")
+        assert status == 200 or status in REFUSALS
+    assert b"overridden" not in fronted.around.app.raw
+
+
 async def test_forged_trailers(fronted: Fronted) -> None:
     """Dropped by all but HAProxy, as the page says."""
     async with connected(fronted.front.port) as client:
