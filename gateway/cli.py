@@ -10,9 +10,6 @@ import gc
 import os
 import sys
 from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlsplit
-from urllib.request import Request, urlopen
 
 import click
 from rich.console import Console
@@ -33,6 +30,7 @@ from gateway.commands.common import (
 from gateway.commands.keys import keys
 from gateway.commands.roles import roles
 from gateway.commands.sessions import sessions
+from gateway.commands.token import token
 from gateway.commands.users import users
 from gateway.config.lint import lint
 from gateway.config.load import load
@@ -45,8 +43,6 @@ from gateway.errors import ConfigError, NotReached, StartError
 from gateway.supervisor import supervise, workers_of
 from gateway.telemetry import logs
 
-_MINT_TIMEOUT_S = 10
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="gateway")
@@ -58,6 +54,8 @@ main.add_command(sessions)
 main.add_command(users)
 main.add_command(keys)
 main.add_command(roles)
+main.add_command(api_keys)
+main.add_command(token)
 
 
 @main.command()
@@ -118,32 +116,6 @@ def check(path: Path, *, as_json: bool) -> None:
 def schema() -> None:
     """Print the config's JSON Schema, for editors and CI."""
     print_json(json_schema())
-
-
-@main.group()
-def token() -> None:
-    """DID tokens."""
-
-
-@token.command()
-@click.argument("email")
-@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The gateway.")
-@click.option("--lifetime", "lifetime_s", default=900, show_default=True, help="In seconds.")
-def mint(email: str, url: str, lifetime_s: int) -> None:
-    """Ask a gateway in development mode for EMAIL's token."""
-    if urlsplit(url).scheme not in {"http", "https"}:
-        raise click.BadParameter("expected http:// or https://", param_hint="--url")
-    page = f"/_gateway/development/token?email={quote(email)}&lifetime_s={lifetime_s}"
-    try:
-        with urlopen(Request(url + page, method="POST"), timeout=_MINT_TIMEOUT_S) as response:  # noqa: S310 (checked above)
-            click.echo(response.read().decode().strip())
-    except HTTPError as error:
-        fail(f"{url} answered {error.code}: is it in development mode?", EXIT_NO)
-    except (URLError, TimeoutError) as error:
-        fail(f"{url} was not reached: {getattr(error, 'reason', error)}", EXIT_NOT_REACHED)
-
-
-main.add_command(api_keys)
 
 
 def _show_routes(settings: Settings) -> None:

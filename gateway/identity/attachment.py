@@ -12,11 +12,7 @@ from typing import Final
 
 import orjson
 
-from gateway.identity.foreign import foreign_imports
-
-with foreign_imports():
-    from eth_account import Account
-    from eth_account.messages import encode_defunct
+from gateway.identity.recovery import signer_of
 
 _SIGNATURE: Final = re.compile(r"0x[0-9a-f]{128}1[bc]", re.ASCII)  # EIP-191
 
@@ -30,11 +26,8 @@ def is_attached(token: str, issuer: str, attachment: str) -> bool:
     signature = _signature(token)
     if signature is None:
         return False
-    try:
-        signer = Account.recover_message(encode_defunct(text=attachment), signature=signature)
-    except Exception:  # noqa: BLE001 - as in `gateway.identity.magic`: the libraries let anything out
-        return False
-    return f"did:ethr:{signer}".lower() == issuer.lower()
+    signer = signer_of(attachment, signature)
+    return signer is not None and signer.lower() == issuer.lower()
 
 
 def _signature(token: str) -> str | None:

@@ -12,8 +12,9 @@ a user after that.
 
 import binascii
 import re
+from collections.abc import Iterator
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -100,23 +101,63 @@ class Claim(NamedTuple):
     audience: str
 
 
+class Written(NamedTuple):
+    """A token, taken apart."""
+
+    proof: str
+    text: str
+    """Of the claim: what the proof is a signature of."""
+    claim: dict[str, Any]
+
+
 def inspect(token: str, rules: Rules, now_s: float) -> Claim:
     """
     What ``token`` says, once all that is cheap to check has been checked.
 
     Raises `ExpiredToken` or `InvalidToken`, with a `Fault` as reason, and nothing else.
     """
-    claim = _claim(_signed_text(_decoded(token)))
-    said = _shaped(claim, rules.audience)
-    if said.expires_at_s - said.issued_at_s > rules.max_lifetime_s:
-        raise InvalidToken(Fault.LIVES_TOO_LONG)
-    if said.expires_at_s <= now_s:
-        raise ExpiredToken(Fault.EXPIRED)
-    if _instant(claim, "nbf") > now_s + rules.clock_skew_s:
-        raise InvalidToken(Fault.NOT_YET_VALID)
-    if said.issued_at_s > now_s + rules.clock_skew_s:
-        raise InvalidToken(Fault.ISSUED_LATER)
-    return said
+    claim = read(token).claim
+    for fault in faults(claim, rules, now_s):
+        raise ExpiredToken(fault) if fault is Fault.EXPIRED else InvalidToken(fault)
+    return Claim(claim["iss"], claim["tid"], claim["iat"], claim["ext"], claim["aud"])
+
+
+def read(token: str) -> Written:
+    """Take ``token`` apart, if it is spelled as Magic does. Raises `InvalidToken`."""
+    proof, text = _pair(_decoded(token))
+    return Written(proof, text, _claim(text))
+
+
+def faults(claim: dict[str, Any], rules: Rules, now_s: float) -> Iterator[Fault]:
+    """
+    All that is wrong with ``claim``, in the order of the checks: it is refused for the first.
+
+    Of times that are none, no more is said.
+    """
+    if not _is_text(_ISSUER, claim.get("iss")):
+        yield Fault.BAD_ISSUER
+    has_times = all(_is_instant(claim.get(name)) for name in ("iat", "nbf", "ext"))
+    if not has_times:
+        yield Fault.BAD_INSTANT
+    if claim.get("aud") != rules.audience:
+        yield Fault.OTHER_AUDIENCE
+    if not _is_text(_TOKEN_ID, claim.get("tid")):
+        yield Fault.BAD_ID
+    if not isinstance(claim.get("sub"), str):
+        yield Fault.BAD_SUBJECT
+    if has_times:
+        yield from _faults_in_time(claim["iat"], claim["nbf"], claim["ext"], rules, now_s)
+
+
+def _faults_in_time(iat: int, nbf: int, ext: int, rules: Rules, now_s: float) -> Iterator[Fault]:
+    if ext - iat > rules.max_lifetime_s:
+        yield Fault.LIVES_TOO_LONG
+    if ext <= now_s:
+        yield Fault.EXPIRED
+    if nbf > now_s + rules.clock_skew_s:
+        yield Fault.NOT_YET_VALID
+    if iat > now_s + rules.clock_skew_s:
+        yield Fault.ISSUED_LATER
 
 
 def _decoded(token: str) -> bytes:
@@ -137,8 +178,8 @@ def _decoded(token: str) -> bytes:
     return decoded
 
 
-def _signed_text(decoded: bytes) -> str:
-    """The text of the claim, out of the pair of proof and claim."""
+def _pair(decoded: bytes) -> tuple[str, str]:
+    """The proof, and the text of the claim."""
     if decoded.count(b"[") + decoded.count(b"{") > _MAX_BRACKETS:
         raise InvalidToken(Fault.TOO_DEEP)
     match _json(decoded):
@@ -153,10 +194,10 @@ def _signed_text(decoded: bytes) -> str:
     spaced = compact[:_SPLIT] + b" " + compact[_SPLIT:]  # as Python's json writes by default
     if decoded not in (compact, spaced):
         raise InvalidToken(Fault.NOT_CANONICAL)
-    return text
+    return proof, text
 
 
-def _claim(text: str) -> dict[str, object]:
+def _claim(text: str) -> dict[str, Any]:
     """
     The claim that ``text`` spells, if it is the compact ASCII spelling.
 
@@ -171,26 +212,13 @@ def _claim(text: str) -> dict[str, object]:
     return claim
 
 
-def _shaped(claim: dict[str, object], audience: str) -> Claim:
-    issuer, token_id = claim.get("iss"), claim.get("tid")
-    if not isinstance(issuer, str) or _ISSUER.fullmatch(issuer) is None:
-        raise InvalidToken(Fault.BAD_ISSUER)
-    issued_at_s, expires_at_s = _instant(claim, "iat"), _instant(claim, "ext")
-    if claim.get("aud") != audience:
-        raise InvalidToken(Fault.OTHER_AUDIENCE)
-    if not isinstance(token_id, str) or _TOKEN_ID.fullmatch(token_id) is None:
-        raise InvalidToken(Fault.BAD_ID)
-    if not isinstance(claim.get("sub"), str):
-        raise InvalidToken(Fault.BAD_SUBJECT)
-    return Claim(issuer, token_id, issued_at_s, expires_at_s, audience)
+def _is_text(shape: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and shape.fullmatch(value) is not None
 
 
-def _instant(claim: dict[str, object], name: str) -> int:
+def _is_instant(value: object) -> bool:
     """A Unix time in seconds: an int and nothing like it (True, 1.0, NaN, "1")."""
-    value = claim.get(name)
-    if type(value) is int and 0 <= value <= _MAX_INSTANT_S:
-        return value
-    raise InvalidToken(Fault.BAD_INSTANT)
+    return type(value) is int and 0 <= value <= _MAX_INSTANT_S
 
 
 def _json(text: str | bytes) -> object:

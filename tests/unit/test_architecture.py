@@ -47,6 +47,7 @@ LINES = {
         identity.magic identity.directory identity.verifier identity.api_keys
         identity.jwks identity.jwts
         identity.issuers identity.farewells identity.warming
+        identity.recovery identity.examination
         identity.role_store
         store.*
         proxy.http1 proxy.outbox proxy.listen proxy.activation proxy.entrance
