@@ -4,9 +4,9 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 import click
@@ -97,12 +97,19 @@ async def keys_of(settings: Settings, start: str) -> AsyncIterator[str]:
     Some may come twice. That asks for all there is, piece by piece: for operators, who can wait.
     Raises `StoreUnavailable` or `StartError`.
     """
-    client = connect(_store_url(settings), settings.redis.timeout_s)
+    timeout_s = settings.redis.timeout_s
+    client = connect(_store_url(settings), timeout_s)
     prefix = settings.redis.prefix
     pattern = f"{prefix}{start}*"  # neither may hold what a pattern would read
+    cursor, is_over = 0, False
     try:
-        async for key in client.scan_iter(match=pattern, count=_SCANNED_AT_ONCE):
-            yield key.decode().removeprefix(prefix)
+        while not is_over:
+            async with asyncio.timeout(timeout_s):
+                cursor, keys = await client.scan(cursor, match=pattern, count=_SCANNED_AT_ONCE)
+            for key in cast("list[bytes]", keys):
+                with suppress(UnicodeDecodeError):  # somebody else's
+                    yield key.decode().removeprefix(prefix)
+            is_over = cursor == 0
     except (RedisError, OSError) as error:
         raise StoreUnavailable(type(error).__name__) from error
     finally:

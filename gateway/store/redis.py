@@ -11,7 +11,7 @@ from typing import Any
 from hiredis import pack_command
 from redis.asyncio import Connection, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from gateway.errors import StoreUnavailable
 from gateway.ports import Clock, Script, Store
@@ -23,6 +23,9 @@ IN_FLIGHT = 2
 
 _FRESH_S = 1.0
 """For so long after a good reply a connection is not looked at before it is used again."""
+
+_DEMOTED_S = 1.0
+"""Between two connections that are left because the server may not write."""
 
 
 class RedisStore:
@@ -56,6 +59,10 @@ class RedisStore:
         self._busy = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
+        self._is_demoted = False
+        """Whether a server has just said that it may not write."""
+        self._left_at_s = -inf
+        """The loop's time at which one was last left for that."""
 
     async def get(self, key: str) -> bytes | None:
         """The value, or None where there is none; so is a key that holds no string."""
@@ -206,14 +213,37 @@ class RedisStore:
             if loop.time() - used_at_s > _FRESH_S:
                 await self._pool.ensure_connection(connection)
             await connection.send_packed_command(b"".join(map(_packed, commands)))
-            replies = [await _reply(connection) for _ in commands]
+            replies = [await self._reply(connection) for _ in commands]
             now_s = loop.time()
+            if self._is_demoted:
+                now_s = await self._left(connection, now_s)
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
         finally:
             self._idle.append((connection, now_s))
         return replies
+
+    async def _reply(self, connection: Connection) -> Any:
+        try:
+            return await connection.read_response()
+        except ResponseError as error:
+            self._is_demoted = self._is_demoted or isinstance(error, ReadOnlyError)
+            return error
+
+    async def _left(self, connection: Connection, now_s: float) -> float:
+        """
+        When ``connection`` was used last: never, if it is opened anew as its server may not write.
+
+        Where an address leads to another server after a failover, those who are connected stay with
+        the old one for as long as it runs, and hear from it what was so then.
+        """
+        self._is_demoted = False
+        if now_s - self._left_at_s < _DEMOTED_S:
+            return now_s
+        self._left_at_s = now_s
+        await connection.disconnect(nowait=True)
+        return -inf
 
     async def _connection(self) -> Connection:
         connection: Connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
@@ -223,13 +253,6 @@ class RedisStore:
 def _packed(command: Command) -> bytes:
     packed: bytes = pack_command(command)  # type: ignore[arg-type]  # its stub wants one word
     return packed
-
-
-async def _reply(connection: Connection) -> Any:
-    try:
-        return await connection.read_response()
-    except ResponseError as error:
-        return error
 
 
 @lru_cache(maxsize=64)

@@ -12,7 +12,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from gateway.backoff import Backoff
 
 _ANSWER_S = 2.0
-"""For the connection, and for the server's word that it is subscribed."""
+"""For the connection, and for the server's word that it is subscribed; also where redis-py makes it
+anew by itself, which it would wait for without end."""
 _SILENCE_S = 5.0
 """After which the server is asked whether it is there: a broken connection may look like this."""
 _FIRST_S, _LONGEST_S, _SETTLED_S = 0.05, 2.0, 10.0
@@ -64,11 +65,13 @@ class Subscriber:
         async with self._connected() as pubsub:
             count, is_asked = 0, False
             while True:
-                message = await pubsub.get_message(timeout=self._silence_s)
+                async with asyncio.timeout(self._silence_s + _ANSWER_S):
+                    message = await pubsub.get_message(timeout=self._silence_s)
                 if message is None:
                     if is_asked:
                         raise RedisConnectionError("silent")
-                    await pubsub.ping()
+                    async with asyncio.timeout(_ANSWER_S):
+                        await pubsub.ping()
                     is_asked = True
                     continue
                 is_asked = False

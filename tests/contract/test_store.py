@@ -10,7 +10,7 @@ from gateway.errors import StoreUnavailable
 from gateway.ports import Script
 from gateway.store.connect import connect
 from gateway.store.redis import IN_FLIGHT, RedisStore
-from tests.fakes.servers import RealServer, eventually
+from tests.fakes.servers import RealServer, eventually, valkey
 
 ADD = Script("add", "return redis.call('INCRBY', KEYS[1], ARGV[1])")
 FAIL = Script("fail", "return redis.call('INCRBY', KEYS[1], 'no number')")
@@ -266,6 +266,23 @@ async def test_a_server_that_restarted_between_two_reads_is_not_noticed(
 
     assert await store.get("k") is None
     await store.aclose()
+
+
+async def test_a_server_that_may_not_write_any_more_is_left(mortal_server: RealServer) -> None:
+    """After a failover its address leads to another, and whoever is connected is told nothing."""
+    store = RedisStore(connect(mortal_server.url, 1), "", timeout_s=5)
+    assert await store.get("k") is None
+    with valkey() as promoted:
+        async with connect(mortal_server.url, 1) as operator:
+            await operator.slaveof("127.0.0.1", 1)
+        promoted.take_over(mortal_server)
+        with pytest.raises(StoreUnavailable, match="ReadOnlyError"):
+            await store.set("k", b"1", expires_at_ms=in_ms(60))
+
+        await store.set("k", b"2", expires_at_ms=in_ms(60))
+
+        assert b"2" == await store.get("k")
+        await store.aclose()
 
 
 async def test_a_server_that_stalls_is_waited_for_no_longer_than_the_timeout(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 from redis.asyncio import Redis
 
 from gateway.background import background
@@ -179,3 +180,30 @@ async def test_a_connection_that_is_dead_and_looks_idle_is_found_out(
         await listener.has_begun(2)
     await store.aclose()
     await client.aclose()
+
+
+async def test_whatever_answers_in_the_servers_place_is_not_waited_for_without_end(
+    mortal_server: RealServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A balancer whose server is gone takes connections, and says nothing: it is left again."""
+    monkeypatch.setattr("gateway.store.subscriber._ANSWER_S", 0.2)
+    client, onlooker = connect(mortal_server.url, 0.2), connect(mortal_server.url, 0.2)
+    store = RedisStore(connect(mortal_server.url, 0.2), "gw:", 0.2)
+    came: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    async with listening(client, store, silence_s=0.1) as listener:
+        await listener.has_begun()
+        await onlooker.ping()
+        place = mortal_server.step_aside()
+        silent = await asyncio.start_unix_server(lambda _, writer: came.put_nowait(writer), place)
+        await onlooker.client_kill_filter(_type="pubsub")
+        held = [await asyncio.wait_for(came.get(), SOON_S)]
+        mortal_server.step_in()
+        await listener.has_begun(2)
+        silent.close()
+        while not came.empty():
+            held.append(came.get_nowait())
+        for writer in held:
+            writer.close()
+            await writer.wait_closed()
+    for each in (store, client, onlooker):
+        await each.aclose()

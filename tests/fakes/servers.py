@@ -80,6 +80,23 @@ class RealServer:
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
+    def take_over(self, other: "RealServer") -> None:
+        """Have those who come to ``other`` from now on come here; who is there stays there."""
+        self._socket.replace(other._socket)
+
+    def step_aside(self) -> Path:
+        """Serve those who are here, and nobody else; where others may serve meanwhile."""
+        self._socket.rename(self._away)
+        return self._socket
+
+    def step_in(self) -> None:
+        """Undo `step_aside`."""
+        self._away.replace(self._socket)
+
+    @property
+    def _away(self) -> Path:
+        return self._directory / "away"
+
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(number)

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import main
 from gateway.identity.minting import Signer, signer
+from gateway.store.connect import connect
 from tests.fakes.magic import Mood
 from tests.fakes.world import World, world
 
@@ -136,6 +137,9 @@ async def test_the_operator_ends_a_session_of_whomever(around: World) -> None:
     cookie, other = await around.sign_in(ada), await around.sign_in(_somebody(21))
     (session,) = json.loads((await _gateway(around, "list", ada.issuer, "--json")).output)
 
+    async with connect(around.store.url, 1) as others:
+        await others.set(b"session:\xff", b"of another program, whose keys are no text", ex=60)
+
     ended = await _gateway(around, "revoke", "--id", session["id"], "--json")
     again = await _gateway(around, "revoke", "--id", session["id"])
 
@@ -196,10 +200,11 @@ async def test_what_cannot_be_opened_is_listed_and_ended_all_the_same(
     await _becomes(around, cookie, 401)
 
 
-async def test_a_store_that_is_away(tmp_path: Path) -> None:
-    """Exit status 3: nothing is known, and nothing was ended."""
+@pytest.mark.parametrize("how", ["gone", "silent"])
+async def test_a_store_that_is_away(tmp_path: Path, how: str) -> None:
+    """Exit status 3: nothing is known, and nothing was ended; nor is one waited for without end."""
     async with world(tmp_path) as around:
-        around.store.kill()
+        around.store.kill() if how == "gone" else around.store.pause()
         name = _somebody(7).issuer
         for words in (("list", name), ("revoke", name), ("revoke", "--id", "0" * 32)):
             answer = await _gateway(around, *words)
