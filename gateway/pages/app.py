@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 
-from gateway.errors import BadRequest, MethodNotAllowed, NoRoute, Refusal
+from gateway.errors import BadRequest, InternalError, MethodNotAllowed, NoRoute, Refusal
 from gateway.problems import problem
 from gateway.proxy.upstream import UpstreamConnection
 
@@ -44,6 +44,11 @@ async def _answer_refusals(request: web.Request, handler: Handler) -> web.Stream
         response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
     except web.HTTPBadRequest:
         return _problem(request, BadRequest())
+    except (web.HTTPException, OSError):  # the latter: nobody waits for an answer any more
+        raise
+    except Exception:  # noqa: BLE001 (a fault of ours must still be answered and logged)
+        _log.exception("request %s failed", request.headers.get("X-Request-Id", ""))
+        return _problem(request, InternalError())
     response.headers.setdefault("Cache-Control", "no-store")
     return response
 
