@@ -14,6 +14,8 @@ from unicodedata import normalize
 from gateway.errors import BadRequest
 from gateway.messages import User
 
+ISSUER: Final = "issuer"
+"""The kind of somebody who is signed in already."""
 LONGEST_EMAIL: Final = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
 _LONGEST_LOCAL: Final = 64  # RFC 5321 section 4.5.3.1.1
 _LONGEST_PHONE: Final = 40
@@ -87,7 +89,7 @@ def known(user: User) -> list[Contact]:
 
 def itself(user: User) -> Contact:
     """Somebody who is signed in already, whatever Magic knows of them."""
-    return Contact("issuer", user.issuer.lower())
+    return Contact(ISSUER, user.issuer.lower())
 
 
 class Attempt(NamedTuple):

@@ -9,7 +9,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Final, NamedTuple
 
-from gateway.attempts.contact import Contact, ContactHasher, itself, known
+from gateway.attempts.contact import ISSUER, Contact, ContactHasher, itself, known
 from gateway.errors import NonceRefused
 from gateway.messages import User
 from gateway.ports import Clock, Script, Store
@@ -34,7 +34,8 @@ class Begun(NamedTuple):
 
 class Attempts:
     """
-    Nonces by their hashes; a record is a hash of the browser's secret and one of the contact.
+    Nonces by their hashes; a record is a hash of the browser's secret, one of the contact, and of
+    which kind that is.
 
     Who reads the store learns no nonce, no browser's secret and no address; who asked for one
     address cannot sign in with another, and a nonce is of no use in another browser.
@@ -61,7 +62,7 @@ class Attempts:
         """
         nonce = self._secret()
         browser = browser if _SECRET.fullmatch(browser) else self._secret()
-        record = _hash(browser) + self._hasher.digest(contact)
+        record = _hash(browser) + self._hasher.digest(contact) + contact.kind.encode()
         ends_ms = int((self._clock() + LIFETIME_S) * 1000)
         await self._store.set(_key(nonce), record, expires_at_ms=ends_ms)
         return Begun(nonce, browser)
@@ -70,17 +71,18 @@ class Attempts:
         """
         Use up ``nonce``, which must have been given to ``browser`` for an address of ``user``.
 
-        Whoever has no address at Magic (some OAuth users) may have come by any. Raises
-        `NonceRefused` or `StoreUnavailable`.
+        Whoever has no address at Magic (some OAuth users) may have come by any, but not in the name
+        of somebody else who is signed in here. Raises `NonceRefused` or `StoreUnavailable`.
         """
         if not _SECRET.fullmatch(nonce) or not _SECRET.fullmatch(browser):
             raise NonceRefused("not of ours")
         record = await self._store.run(TAKE, [_key(nonce)], [_hash(browser)])
         if not isinstance(record, bytes):
             raise NonceRefused("used, expired, unknown, or given to another browser")
-        contacts = known(user)
-        own = [*contacts, itself(user)]
-        if contacts and not self._hasher.is_one_of(record[_HASH_BYTES:], own):
+        contact, kind = record[_HASH_BYTES : 2 * _HASH_BYTES], record[2 * _HASH_BYTES :]
+        own = [*known(user), itself(user)]
+        is_anybodys = len(own) == 1 and kind != ISSUER.encode()
+        if not is_anybodys and not self._hasher.is_one_of(contact, own):
             raise NonceRefused("given for another address")
 
     def _secret(self) -> str:

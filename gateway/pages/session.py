@@ -113,7 +113,9 @@ class SessionPages:
             self._farewell(issuer)
         response = web.Response(status=204)
         if request.headers.get("Sec-Fetch-Mode") == "navigate":  # a form: people want to see a page
-            response = web.Response(status=303, headers={"Location": "login"})
+            # Who was to be signed out everywhere, and was not, must hear of it: they sign in first.
+            place = "account" if is_everywhere and identity is None else "login"
+            response = web.Response(status=303, headers={"Location": place})
         elif is_everywhere and identity is None:
             raise Unauthenticated("nobody to sign out everywhere")
         response.headers.add("Set-Cookie", self._cookie.clear())

@@ -37,3 +37,14 @@ async def test_who_is_logged_out_of_magic_is_told_of_the_end(at: Site) -> None:
     page = await signed_in(at)
     at.relayer.who = ""
     await expect(page.get_by_role("status")).to_contain_text("ends soon")
+
+
+async def test_no_attempt_is_spent_while_magic_is_out_of_reach(at: Site) -> None:
+    """A page that is left open uses up nobody's tries."""
+    page = await signed_in(at)
+    at.relayer.is_ready = False
+    attempts: list[str] = []
+    page.context.on("request", lambda asked: attempts.append(asked.url))
+    await page.reload()
+    await page.wait_for_timeout(10_500)
+    assert [] == [url for url in attempts if url.endswith("/login/attempt")]

@@ -75,6 +75,9 @@ async def test_a_secret_that_nobody_made_is_replaced(attempts: Attempts, planted
         pytest.param(ADA, User("i", phone="+14155550100"), id="an-email-of-nobody"),
         pytest.param(Contact("phone", "ada@example.com"), USER, id="another-kind"),
         pytest.param(Contact("issuer", "did:ethr:0xae"), USER, id="another-issuer"),
+        pytest.param(
+            Contact("issuer", "did:ethr:0xae"), User("did:ethr:0xAd"), id="without-an-address"
+        ),
     ],
 )
 async def test_a_nonce_is_for_the_address_that_was_asked_for(

@@ -189,6 +189,10 @@ async def test_nobody_is_told_to_be_signed_out_everywhere_who_is_not(around: Wor
     here = await fetch(around.port, "POST", path, dead, OURS)
 
     assert (401, "unauthenticated") == (everywhere.status, everywhere.code)
+    form = "Sec-Fetch-Mode: navigate"
+    for asked, place in (("?everywhere=true", "account"), ("", "login")):
+        answer = await fetch(around.port, "POST", path + asked, dead, OURS, form)
+        assert (303, [place]) == (answer.status, answer.values("Location"))
     assert 204 == here.status
 
 

@@ -15,6 +15,8 @@ import { magic, newToken } from "./magic.js";
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const RETRY_MS = 20_000;
+/** What may be over by the next try. Each try is counted: one that cannot succeed is not made. */
+const PASSING = new Set(["failed", "gateway_unreachable", "magic_unreachable", "throttled", "unavailable"]);
 /** A fifth of what the session has left when it is first seen, and five minutes at most. */
 const early = (leftMs) => Math.min(leftMs / 5, 5 * 60_000);
 
@@ -45,7 +47,8 @@ async function renew() {
     await inTurn(renewOnce);
     await watch();
   } catch (error) {
-    if (Date.now() + RETRY_MS < expiresAt && error.key !== "not_allowed") return wait(RETRY_MS);
+    const laterMs = Math.max(RETRY_MS, (error.waitS ?? 0) * 1000);
+    if (PASSING.has(error.key) && Date.now() + laterMs < expiresAt) return wait(laterMs);
     tell("gateway:session-ending", { reason: error.key ?? "failed" });
   }
 }
@@ -54,8 +57,9 @@ async function renewOnce() {
   const session = await whoAmI();
   if (!session) throw new Failure("session_over");
   if (Date.parse(session.expires_at) > expiresAt) return;
+  const sdk = await magic();
   const nonce = await attempt({}); // the gateway knows who asks
-  await exchange(await newToken(await magic(), nonce), nonce, true);
+  await exchange(await newToken(sdk, nonce), nonce, true);
   expiresAt = Date.parse((await whoAmI())?.expires_at ?? 0);
   tell("gateway:session-renewed");
 }
