@@ -22,12 +22,13 @@ from gateway.background import background
 from gateway.config.changes import needs_restart
 from gateway.config.schema import Settings
 from gateway.errors import GatewayError, NotReached, StartError, StoreUnavailable
-from gateway.generation import Generation, Magic, Process
+from gateway.generation import Generation
 from gateway.identity.development import DEVELOPMENT_AUDIENCE, DevelopmentMagic
 from gateway.identity.farewells import Farewells
 from gateway.identity.magic import MAGIC_API_URL, MagicApi, SignatureChecker, require_coincurve
 from gateway.invalidation import Subject
 from gateway.ports import Bus, Store
+from gateway.process import Magic, Process
 from gateway.proxy import listen, tls
 from gateway.proxy.activation import take
 from gateway.proxy.connect import Resolver

@@ -1,9 +1,7 @@
 """From settings to the ways in: which kinds of credentials are looked for, and who judges them."""
 
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import NamedTuple
 
 from gateway.authentication import Authentication, Certified
 from gateway.config import compile as compiled
@@ -19,42 +17,35 @@ from gateway.identity.jwt import Issuer
 from gateway.identity.jwts import JwtVerifier, Trusted
 from gateway.invalidation import Subject
 from gateway.messages import PEOPLE, AuthMethod
-from gateway.ports import Bus, Directory, Limiter, Revocations, Sessions, Store, TokenVerifier
+from gateway.people import People
+from gateway.ports import Limiter, TokenVerifier
+from gateway.process import Process
 
 
-class Around(NamedTuple):
-    """What is there already."""
-
-    store: Store
-    bus: Bus
-    limiter: Limiter
-    sessions: Sessions
-    tokens: TokenVerifier
-    directory: Directory
-    revocations: Revocations
-    server_keys: tuple[bytes, ...]
-    counted: Callable[[str, str], object]
-    """Of `gateway.telemetry.tally.Tally`."""
-
-
-def authentication(settings: Settings, around: Around, stack: AsyncExitStack) -> Authentication:
+def authentication(
+    settings: Settings,
+    process: Process,
+    known: People,
+    limiter: Limiter,
+    stack: AsyncExitStack,
+) -> Authentication:
     """The stage of the journey; ``stack`` closes what it opens."""
-    verifiers: dict[AuthMethod, TokenVerifier] = {AuthMethod.DID_TOKEN: around.tokens}
+    verifiers: dict[AuthMethod, TokenVerifier] = {AuthMethod.DID_TOKEN: known.tokens}
     if settings.credentials.api_keys is not None:
-        verifiers[AuthMethod.API_KEY] = _api_keys(around, stack)
+        verifiers[AuthMethod.API_KEY] = _api_keys(process, known, limiter, stack)
     if settings.credentials.jwt:
-        verifiers[AuthMethod.JWT] = _jwts(settings, around, stack)
+        verifiers[AuthMethod.JWT] = _jwts(settings, known, stack)
     failed = settings.limits.get(USUAL.name)
     limit = compiled.limit(USUAL.name, failed) if failed is not None else USUAL
     return Authentication(
         CredentialReader(
             settings.session.cookie, PEOPLE | verifiers.keys(), api_key_header(settings)
         ),
-        around.sessions,
+        known.sessions,
         verifiers,
-        Failures(around.limiter, time.time, limit),
+        Failures(limiter, time.time, limit),
         _certified(settings.credentials.client_certificates),
-        around.counted,
+        process.shared.tally.add,
     )
 
 
@@ -64,15 +55,17 @@ def api_key_header(settings: Settings) -> str:
     return (api_keys.header or "") if api_keys is not None else ""
 
 
-def _api_keys(around: Around, stack: AsyncExitStack) -> ApiKeyVerifier:
-    stored = StoredKeys(around.store, KeySealer(around.server_keys))
-    verifier = ApiKeyVerifier(stored, around.directory, around.limiter)
-    stack.callback(around.bus.on(Subject.API_KEY, verifier.forget))
-    stack.callback(around.bus.on_missed(verifier.forget_all))
+def _api_keys(
+    process: Process, known: People, limiter: Limiter, stack: AsyncExitStack
+) -> ApiKeyVerifier:
+    stored = StoredKeys(process.store, KeySealer(known.server_keys))
+    verifier = ApiKeyVerifier(stored, known.directory, limiter)
+    stack.callback(process.bus.on(Subject.API_KEY, verifier.forget))
+    stack.callback(process.bus.on_missed(verifier.forget_all))
     return verifier
 
 
-def _jwts(settings: Settings, around: Around, stack: AsyncExitStack) -> JwtVerifier:
+def _jwts(settings: Settings, known: People, stack: AsyncExitStack) -> JwtVerifier:
     trusted = [
         Trusted(
             Issuer(
@@ -90,7 +83,7 @@ def _jwts(settings: Settings, around: Around, stack: AsyncExitStack) -> JwtVerif
         )
         for entry in settings.credentials.jwt
     ]
-    verifier = JwtVerifier(trusted, around.revocations)
+    verifier = JwtVerifier(trusted, known.revocations)
     stack.push_async_callback(verifier.aclose)
     return verifier
 

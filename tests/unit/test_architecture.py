@@ -60,7 +60,8 @@ LINES = {
         pages.* telemetry.* admin.app admin.api admin.listener channel background
     """,
     "5 composition": """
-        app stores descriptors generation ways wiring signing reload serve worker supervisor
+        app process stores descriptors generation people ways own_pages wiring signing
+        reload serve worker supervisor
         demo sample_app cli commands.* __main__
     """,
 }
