@@ -1,14 +1,17 @@
 """The port `RoleStore` over the store: ``roles:{issuer}``, remembered for a moment."""
 
 import time
-from typing import NamedTuple
+from importlib.resources import files
+from typing import Final, NamedTuple
 
 from gateway.errors import StoreUnavailable
 from gateway.identity.bounded import Bounded
 from gateway.identity.roles import decode_roles, key
 from gateway.identity.single_flight import SingleFlight
-from gateway.ports import Clock, RoleStore, Store
+from gateway.ports import Clock, RoleStore, Script, Store
 from gateway.reasons import Roles
+
+READ: Final = Script("read", files("gateway.identity").joinpath("read.lua").read_text("utf-8"))
 
 
 class _Known(NamedTuple):
@@ -66,11 +69,11 @@ class StoredRoles:
     async def _look_up(self, issuer: str, forgotten: int) -> tuple[str, ...]:
         since_s = self._clock()
         try:
-            record = await self._store.get(key(issuer))
+            record = await self._store.run(READ, [key(issuer)], [])
         except StoreUnavailable as error:
             raise StoreUnavailable(Roles.UNKNOWN, error.retry_after_s) from error
         try:
-            roles = decode_roles(record) if record is not None else ()
+            roles = decode_roles(record) if isinstance(record, bytes) else ()
         except ValueError as error:
             raise StoreUnavailable(Roles.UNREADABLE) from error
         if forgotten == self._forgotten:

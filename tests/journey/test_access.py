@@ -114,12 +114,13 @@ async def test_roles_in_redis_are_obeyed_within_a_second(around: World) -> None:
         await redis.aclose()
 
 
-async def test_unknown_roles_are_no_roles_and_not_all(around: World) -> None:
+@pytest.mark.parametrize("command", ["set", "sadd", "rpush"])
+async def test_unknown_roles_are_no_roles_and_not_all(around: World, command: str) -> None:
     """A record that nobody can read: 503 where roles count, and silence about them elsewhere."""
     cookie = await around.sign_in(BOB)
     redis = Redis.from_url(around.store.url)
     try:
-        await redis.set(f"roles:{BOB.issuer}", b'{"beta": true}')
+        await getattr(redis, command)(f"roles:{BOB.issuer}", b'{"beta": true}')
         await asyncio.sleep(1.1)  # what was read before is over
         for path in ("/beta/x", "/staff/x", "/unbanned/x"):
             assert (503, "store_unavailable") == (

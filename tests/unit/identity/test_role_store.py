@@ -1,6 +1,7 @@
 """Roles in the store: how long they are believed, and what unknown means."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -8,7 +9,7 @@ from gateway.errors import StoreUnavailable
 from gateway.identity.role_store import StoredRoles
 from gateway.reasons import Roles
 from tests.fakes.memory import FakeClock
-from tests.fakes.store import FakeStore
+from tests.fakes.store import FakeStore, Word
 
 ISSUER = "did:ethr:0x1"
 NEVER_MS = 2**53
@@ -19,8 +20,11 @@ class House:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.store = FakeStore(self.clock)
+        self.store = FakeStore(self.clock, {"read": self._read})
         self.roles = StoredRoles(self.store, clock=self.clock)
+
+    def _read(self, keys: Sequence[str], _: Sequence[Word]) -> bytes | None:
+        return self.store.values.get(keys[0], (None, 0))[0]
 
     def write(self, record: bytes) -> None:
         """What an app does."""

@@ -1,0 +1,5 @@
+-- What somebody else has written.
+--   KEYS  the record
+-- Unlike MGET, fails where the key holds anything but a string: that is not the same as nothing.
+
+return redis.call('GET', KEYS[1])
