@@ -278,11 +278,13 @@ class Supervisor:
         """
         See `gateway.admin.api.Deeds`; any worker can do it, and the others hear of it.
 
-        One that ended, or does not answer, may have done it: twice does no harm.
+        One that ended, or does not answer, may have done it: twice does no harm. One that comes to
+        itself later must not do it then: whoever was revoked may have signed in again.
         """
         for worker in self._workers:
+            until_s = time.time() + _ANSWER_S
             try:
-                answer = await worker.ask("revoke", _ANSWER_S, issuer=issuer)
+                answer = await worker.ask("revoke", _ANSWER_S, issuer=issuer, until_s=until_s)
             except PeerGone:
                 continue
             if "wrong" in answer:

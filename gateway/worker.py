@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from typing import Any, NamedTuple
 
 from gateway import serve
@@ -103,7 +104,7 @@ async def _answer(message: Message, gateway: Gateway, workers: int) -> Message:
         case "snapshot":
             return (await gateway.snapshot()).to_json()
         case "revoke":
-            return await _revoke(gateway, message["issuer"])
+            return await _revoke(gateway, message["issuer"], message["until_s"])
         case _:
             config = ConfigSnapshot(**message["config"])
             try:
@@ -117,7 +118,10 @@ async def _answer(message: Message, gateway: Gateway, workers: int) -> Message:
             return {}
 
 
-async def _revoke(gateway: Gateway, issuer: str) -> Message:
+async def _revoke(gateway: Gateway, issuer: str, until_s: float) -> Message:
+    """Not after ``until_s``, in Unix time: nobody waits for it any more."""
+    if time.time() > until_s:
+        return {"failed": "too late"}
     try:
         return (await gateway.revoke(issuer))._asdict()
     except ValueError as error:

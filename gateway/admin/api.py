@@ -31,7 +31,7 @@ class Api:
         return [web.post("/api/revocations", self.revoke)]
 
     async def revoke(self, request: web.Request) -> web.Response:
-        """200 with what became of it; 503 where the store did not take it: then nothing did."""
+        """200 with what became of it; 503 where the store did not confirm it."""
         said = refusal(request.headers, self._known_hosts)
         if said is not None:
             return _problem(403, "forbidden", said)

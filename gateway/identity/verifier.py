@@ -133,6 +133,9 @@ class DidTokenVerifier:
             raise InvalidToken(Bearer.REFUSED_BEFORE)
         key = f"token:{digest.hex()}"
         at_ms = int(min(claim.issued_at_s, now_s) * 1000)
+        before = self._proven.get(digest)  # being looked at again makes it no younger
+        if before is not None:
+            at_ms = min(at_ms, before.at_ms)
         proven = _Proven(claim, min(claim.expires_at_s, now_s + GOOD_FOR_S), at_ms)
         verdict = await self._stored(key)
         if verdict is _Verdict.BAD:

@@ -35,7 +35,8 @@ class StoreRevocations:
     The port `Revocations` over a `Store`.
 
     What the store said last holds for a second, and while it does not answer for ``grace_s``: after
-    that it is unknown, which is never taken for "not revoked".
+    that it is unknown, which is never taken for "not revoked". An epoch that was seen holds on here
+    where the store has lost it: in a failover, say, or by a restart without its data.
     """
 
     def __init__(
@@ -57,6 +58,8 @@ class StoreRevocations:
         self._clock = clock
         self._count = count
         self._known: Bounded[str, _Known] = Bounded(capacity)
+        self._seen_ms: Bounded[str, int] = Bounded(capacity)
+        """The latest epochs; of one that lay ahead, by a clock's fault, the part that was over."""
         self._forgotten = 0
         """How often something was forgotten: what is being looked up meanwhile may be just that."""
         self._era = 0
@@ -79,8 +82,16 @@ class StoreRevocations:
             if known is None or not 0 <= self._clock() - known.asked_at_s < self._grace_s:
                 raise
             return known.epoch_ms
+        epoch_ms = self._never_back(issuer, epoch_ms)
         if forgotten == self._forgotten:
             self._known.put(issuer, _Known(epoch_ms, asked_at_s, self._era))
+        return epoch_ms
+
+    def _never_back(self, issuer: str, epoch_ms: int | None) -> int | None:
+        seen_ms = self._seen_ms.get(issuer)
+        if epoch_ms is None or (seen_ms is not None and epoch_ms < seen_ms):
+            return seen_ms
+        self._seen_ms.put(issuer, min(epoch_ms, int(self._clock() * 1000)))
         return epoch_ms
 
     async def _stored(self, issuer: str) -> int | None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import signal
-from typing import Any
+import time
+from typing import Any, cast
 
 import pytest
 
@@ -135,8 +136,8 @@ class Revoking(Worker):
         self._answer = answer
 
     async def ask(self, what: str, within_s: float, **more: object) -> dict[str, Any]:
-        assert (what, more) == ("revoke", {"issuer": "ada"})
-        assert within_s > 0
+        assert (what, more["issuer"]) == ("revoke", "ada")
+        assert 0 < cast("float", more["until_s"]) - time.time() <= within_s
         if self._answer is None:
             raise PeerGone(what)
         return self._answer

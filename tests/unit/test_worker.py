@@ -1,6 +1,7 @@
 """What a worker makes of what its supervisor says."""
 
 import errno
+import time
 from typing import cast
 
 import pytest
@@ -58,5 +59,12 @@ async def test_a_revocation_is_done_for_the_supervisor(
     outcome: Revoked | Exception, answer: dict[str, object]
 ) -> None:
     """It has no store of its own."""
-    message = {"number": 1, "what": "revoke", "issuer": "ada"}
+    message = {"number": 1, "what": "revoke", "issuer": "ada", "until_s": time.time() + 60}
     assert answer == await _answer(message, cast("Gateway", Revoking(outcome)), 2)
+
+
+async def test_a_revocation_that_was_asked_for_long_ago_is_not_done() -> None:
+    """By a worker that was held up: another one did it, and the person may have come back since."""
+    message = {"number": 1, "what": "revoke", "issuer": "ada", "until_s": time.time() - 0.001}
+    done = cast("Gateway", Revoking(Revoked("ada", 5, 2)))
+    assert {"failed": "too late"} == await _answer(message, done, 2)

@@ -184,11 +184,44 @@ async def test_an_answer_from_before_is_not_kept(
     assert 7 == await revocations.epoch_ms(ADA)
 
 
+@pytest.mark.parametrize("left", [None, b"4"], ids=["nothing", "an-older-one"])
+async def test_an_epoch_that_the_store_has_lost_holds_here(
+    revocations: StoreRevocations, store: FakeStore, clock: FakeClock, left: bytes | None
+) -> None:
+    """After a failover, or a restart without its data: what was void does not become good."""
+    put(store, ADA, b"5")
+    assert 5 == await revocations.epoch_ms(ADA)
+    del store.values[epoch_key(ADA)]
+    if left is not None:
+        put(store, ADA, left)
+    revocations.forget(ADA)
+    assert 5 == await revocations.epoch_ms(ADA)
+    revocations.forget_all()
+    assert 5 == await revocations.epoch_ms(ADA)
+    clock.now_s += 60
+    put(store, ADA, b"6")
+    assert 6 == await revocations.epoch_ms(ADA)
+
+
+async def test_an_epoch_of_a_fast_clock_can_be_undone(
+    revocations: StoreRevocations, store: FakeStore, clock: FakeClock
+) -> None:
+    """It would lock somebody out: once it is deleted, only what was proven by now stays void."""
+    ahead_ms = int(clock.now_s * 1000) + 3_600_000
+    put(store, ADA, str(ahead_ms).encode())
+    assert ahead_ms == await revocations.epoch_ms(ADA)
+    del store.values[epoch_key(ADA)]
+    revocations.forget(ADA)
+
+    assert int(clock.now_s * 1000) == await revocations.epoch_ms(ADA)
+
+
 async def test_memory_is_bounded(revocations: StoreRevocations, store: FakeStore) -> None:
     """Anybody who can sign in can have an issuer looked up."""
     for number in range(5):
+        put(store, f"did:ethr:0x{number}", b"5")
         await revocations.epoch_ms(f"did:ethr:0x{number}")
-    assert 2 == len(revocations._known)
+    assert [2, 2] == [len(revocations._known), len(revocations._seen_ms)]
 
 
 async def test_many_are_asked_for_together(store: FakeStore) -> None:
