@@ -19,7 +19,7 @@ from gateway.proxy.tls import Pair, ServerFiles, ServerTls
 from gateway.proxy.upstreams import Rules, Server, Upstream
 from gateway.telemetry.tally import Tally
 
-_PAGES_CONNECTIONS = 64
+_PAGES_CONNECTIONS = 256
 
 
 class Shared(NamedTuple):

@@ -1,5 +1,6 @@
 """The throttle before the login: who may try, and the proof at the exchange that they did."""
 
+import asyncio
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -12,13 +13,22 @@ from gateway.attempts.redis import LIFETIME_S, Attempts
 from gateway.client_ip import caller as caller_at
 from gateway.config.compile import LoginLimits
 from gateway.config.schema import ServerSettings
-from gateway.errors import BadRequest, BodyTooLarge, NonceRefused, NonceRequired, RateLimited
+from gateway.errors import (
+    BadRequest,
+    BodyTooLarge,
+    NonceRefused,
+    NonceRequired,
+    RateLimited,
+    RequestTimeout,
+)
 from gateway.identity.attachment import is_attached
 from gateway.messages import Identity, Limit
 from gateway.pages.caller import address, caller
 from gateway.ports import Limiter
 
 MAX_BODY_BYTES: Final = 4096
+BODY_TIMEOUT_S: Final = 5.0
+"""For the whole of it: meanwhile a connection to the pages is taken, and everybody shares those."""
 
 
 class AttemptPages:
@@ -56,13 +66,14 @@ class AttemptPages:
         A nonce for whoever may try; 429 for those who tried too often.
 
         Both counts are charged before anything that costs, and whether Magic knows the address is
-        not even asked. A page of another site is refused before it could use up a visitor's tries.
+        not even asked. That of the client's address comes before the body, which it may take its
+        time to send. A page of another site is refused before it could use up a visitor's tries.
         """
         refuse_foreign_page(request.headers, self._public_origin)
         identity = caller(request)
         user = None if identity is None else identity.user
-        contact, counted_as = attempt(await _document(request), user)
         await self._spend(self._limits.ip, _limit_key(address(request)))
+        contact, counted_as = attempt(await _document(request), user)
         await self._spend(self._limits.contact, self._hasher.limit_key(counted_as))
         nonce, browser = await self._attempts.begin(contact, self._browser(request))
         body = orjson.dumps({"nonce": nonce, "expires_in_s": LIFETIME_S})
@@ -127,10 +138,14 @@ async def _document(request: web.Request) -> Any:
     if request.content_type != "application/json":
         raise BadRequest("expected application/json")
     body = bytearray()
-    async for part in request.content.iter_any():
-        body += part
-        if len(body) > MAX_BODY_BYTES:
-            raise BodyTooLarge("more than an attempt takes")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for part in request.content.iter_any():
+                body += part
+                if len(body) > MAX_BODY_BYTES:
+                    raise BodyTooLarge("more than an attempt takes")
+    except TimeoutError:
+        raise RequestTimeout("the body of an attempt") from None
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -1,7 +1,10 @@
 """The throttle before the login: real gateway, real store, real sockets."""
 
+import asyncio
 import gzip
 import time
+from collections import Counter
+from contextlib import AsyncExitStack
 from ipaddress import ip_address
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 import redis
 
 from gateway.identity.minting import Signer
-from tests.fakes.http import Answer, fetch
+from tests.fakes.http import Answer, connected, fetch
 from tests.fakes.tokens import ALICE, BOB, signed
 from tests.fakes.world import World
 
@@ -184,8 +187,26 @@ async def test_another_site_cannot_use_up_a_visitors_tries(
     ],
 )
 async def test_what_names_nobody(around: World, body: bytes, status: int) -> None:
-    """Refused before anything is counted or kept."""
+    """Refused before anything is asked or kept."""
     assert status == (await attempt(around, body, somewhere())).status
+
+
+HEAD = (
+    b"POST /_gateway/login/attempt HTTP/1.1\r\nHost: localhost\r\n"
+    b"Content-Type: application/json\r\nContent-Length: 9\r\n"
+)
+
+
+async def test_who_sends_no_body_keeps_nobody_from_signing_in(around: World) -> None:
+    """Of a hundred such connections the address has fifty tries; the pages go on for all others."""
+    here = somewhere().encode()
+    async with AsyncExitStack() as stack:
+        silent = [await stack.enter_async_context(connected(around.port)) for _ in range(100)]
+        for client in silent:
+            await client.send(HEAD + here + b"\r\n\r\n")
+        assert 200 == (await around.get("/_gateway/login")).status
+        answers = await asyncio.gather(*(client.answer("POST") for client in silent))
+    assert {"rate_limited": 50, "request_timeout": 50} == Counter(a.code for a in answers)
 
 
 @pytest.mark.parametrize(
