@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from gateway.errors import ANSWERS, Refusal, SignInFirst
 from gateway.messages import AuthMethod, RequestHead, Route, Target
-from gateway.return_to import ReturnTo
+from gateway.return_to import HOME, ReturnTo
 from gateway.target import parse_authority
 
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
@@ -42,17 +42,27 @@ class LoginPage:
         is_helped = ANSWERS[type(refusal)].status is HTTPStatus.UNAUTHORIZED
         if not is_helped or AuthMethod.SESSION not in route.accept:
             return refusal
-        host = head.headers.get("Host", "") if is_check else ""
-        back = self._return_to.checked((f"{self._scheme}//{host}" if host else "") + target.wire)
-        is_elsewhere = host != "" and parse_authority(host).host != self._host
-        is_circle = is_elsewhere or (route.is_internal and back == "/")
-        if is_navigation(head) and not is_circle:
-            code = ANSWERS[type(refusal)].code
-            reason = f"{code}: {refusal.reason}" if refusal.reason else code
-            page = self._url if is_check else self._path
-            return SignInFirst(reason, f"{page}?return_to={quote(back)}")
-        refusal.login_url = self._url
-        return refusal
+        location = self._location(head, route, target, is_check) if is_navigation(head) else None
+        if location is None:
+            refusal.login_url = self._url
+            return refusal
+        code = ANSWERS[type(refusal)].code
+        return SignInFirst(f"{code}: {refusal.reason}" if refusal.reason else code, location)
+
+    def _location(
+        self, head: RequestHead, route: Route, target: Target, is_check: bool
+    ) -> str | None:
+        """Where whoever navigates to ``target`` is led; None if it would be in circles."""
+        origin = ""
+        if is_check:
+            host = head.headers.get("Host", "")
+            origin = f"{self._scheme}//{host}"
+            if parse_authority(host).host != self._host:
+                return None
+        back = self._return_to.checked(origin + target.wire)
+        if route.is_internal and back == HOME:
+            return None
+        return f"{self._url if is_check else self._path}?return_to={quote(back)}"
 
 
 def is_navigation(head: RequestHead) -> bool:
