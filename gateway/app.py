@@ -26,6 +26,7 @@ from gateway.generation import Generation
 from gateway.identity.development import DEVELOPMENT_AUDIENCE, DevelopmentMagic
 from gateway.identity.farewells import Farewells
 from gateway.identity.magic import MAGIC_API_URL, MagicApi, SignatureChecker, require_coincurve
+from gateway.identity.skew import Skew
 from gateway.invalidation import Subject
 from gateway.ports import Bus, Store
 from gateway.process import Magic, Process
@@ -161,6 +162,7 @@ class Gateway:
         """See `gateway.admin.app.Source`."""
         levels = Counter({("connections_open", ""): self.plane.open_connections})
         levels["tunnels_open", ""] = len(self._process.tunnels)
+        levels["clock_skew_seconds", ""] = self._process.magic.skew.ahead_s
         for name, upstream in self._current.site.upstreams.items():
             levels["upstream_servers_out", name] = upstream.servers_out()
             for server in upstream.servers:
@@ -210,7 +212,7 @@ async def running(
         shared = Shared(loop, deadlines, Outbox(loop), Tally(), Resolver(loop))
         tunnels = Tunnels(loop, time.time, shared.tally)
         bus = StoreBus(store, shared.tally.add)
-        farewells = await stack.enter_async_context(_farewells(settings, shared.tally))
+        farewells = await stack.enter_async_context(_farewells(settings, shared.tally, magic.skew))
         process = Process(
             shared, store, magic, LocalLimiter(), given.made_up_key, tunnels, bus, farewells
         )
@@ -283,16 +285,18 @@ async def _magic(settings: Settings, given: Given) -> AsyncIterator[Magic]:
     if settings.magic.mode == "development":
         made_up = DevelopmentMagic(given.seed)
         checker = SignatureChecker("development", DEVELOPMENT_AUDIENCE)
-        yield Magic(made_up, checker, DEVELOPMENT_AUDIENCE, made_up)
+        yield Magic(made_up, checker, DEVELOPMENT_AUDIENCE, made_up, Skew())
         return
-    key = _secret_key(settings)
-    async with magic_api(settings) as api:
+    key, skew = _secret_key(settings), Skew()
+    async with magic_api(settings, skew) as api:
         client_id = settings.magic.client_id or given.client_id or await _ask_client_id(api)
-        yield Magic(api, SignatureChecker(key, client_id), client_id, None)
+        yield Magic(api, SignatureChecker(key, client_id), client_id, None, skew)
 
 
 @asynccontextmanager
-async def _farewells(settings: Settings, tally: Tally) -> AsyncIterator[Farewells | None]:
+async def _farewells(
+    settings: Settings, tally: Tally, skew: Skew
+) -> AsyncIterator[Farewells | None]:
     """
     Who signs people out at Magic; None in development mode.
 
@@ -301,7 +305,7 @@ async def _farewells(settings: Settings, tally: Tally) -> AsyncIterator[Farewell
     if settings.magic.mode == "development":
         yield None
         return
-    async with magic_api(settings) as api:
+    async with magic_api(settings, skew) as api:
         farewells = Farewells(api.log_out, tally.add)
         yield farewells
         await farewells.aclose()
@@ -315,10 +319,10 @@ async def client_id(settings: Settings) -> str | None:
         return await _ask_client_id(api)
 
 
-def magic_api(settings: Settings) -> MagicApi:
+def magic_api(settings: Settings, skew: Skew | None = None) -> MagicApi:
     """A client of Magic's, to be opened. Raises `StartError`."""
-    api_url = settings.magic.api_url or MAGIC_API_URL
-    return MagicApi(_secret_key(settings), api_url, deadline_s=settings.magic.timeout_s)
+    api_url, deadline_s = settings.magic.api_url or MAGIC_API_URL, settings.magic.timeout_s
+    return MagicApi(_secret_key(settings), api_url, deadline_s=deadline_s, skew=skew)
 
 
 def _secret_key(settings: Settings) -> str:

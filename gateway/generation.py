@@ -50,6 +50,7 @@ class Generation(NamedTuple):
 async def opened(settings: Settings, process: Process) -> AsyncIterator[Generation]:
     """A generation; what it opened is closed at the end of the context."""
     async with AsyncExitStack() as stack:
+        process.magic.skew.tolerated_s = settings.identity.clock_skew_s
         known = people(settings, process, stack)
         limiter = RedisLimiter(process.store, process.local)
         stack.push_async_callback(limiter.aclose)

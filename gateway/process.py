@@ -8,6 +8,7 @@ from gateway.identity.development import DevelopmentMagic
 from gateway.identity.directory import Source
 from gateway.identity.farewells import Farewells
 from gateway.identity.magic import SignatureChecker
+from gateway.identity.skew import Skew
 from gateway.ports import Bus, Store
 from gateway.proxy.tunnels import Tunnels
 from gateway.ratelimit.local import LocalLimiter
@@ -21,6 +22,7 @@ class Magic:
     checker: SignatureChecker
     client_id: str
     development: DevelopmentMagic | None
+    skew: Skew
 
 
 class Process(NamedTuple):

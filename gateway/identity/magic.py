@@ -25,6 +25,7 @@ from gateway.identity.circuit import Circuit
 from gateway.identity.did_token import CLOCK_SKEW_S
 from gateway.identity.foreign import foreign_imports
 from gateway.identity.metadata import readable, user_of
+from gateway.identity.skew import Skew
 from gateway.messages import User
 from gateway.ports import Clock
 
@@ -109,13 +110,16 @@ class MagicApi:
         max_calls: int = 16,
         max_waiting: int = 256,
         clock: Clock = time.monotonic,
+        skew: Skew | None = None,
     ) -> None:
+        """``skew`` is told the date of each answer."""
         self._api_url = _checked_url(api_url)
         self._fields = _request_fields(secret_key)
         self._deadline_s = deadline_s
         self._turns = asyncio.Semaphore(max_calls)
         self._room = max_calls + max_waiting
         self._clock = clock
+        self._skew = skew or Skew()
         self._circuit = Circuit()
         self._session: ClientSession | None = None
 
@@ -185,9 +189,11 @@ class MagicApi:
             raise MagicUnavailable("not open")
         url = URL(self._api_url + path, encoded=True)
         fields = self._fields if body is None else {**self._fields, **_JSON}
+        asked_s = time.time()
         async with self._session.request(
             method, url, headers=fields, data=body, allow_redirects=False
         ) as response:
+            self._skew.answered(response.headers.get(hdrs.DATE), asked_s, time.time())
             refusal = self._refusal(response)
             if refusal is not None:
                 raise refusal

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from gateway.telemetry.tally import Tally
+from gateway.telemetry.tally import LEVELS, Tally
 
 Labelled = Mapping[tuple[str, str], int]
 """By figure's name and label's value."""
@@ -45,6 +45,8 @@ class Snapshot(NamedTuple):
 
 EMPTY = Snapshot({}, {})
 
+_EXTREMES = frozenset(figure.name for figure in LEVELS if figure.is_extreme)
+
 
 def of(tally: Tally, more_counts: Labelled, levels: Labelled) -> Snapshot:
     """What ``tally`` holds now, and what is counted elsewhere."""
@@ -66,7 +68,9 @@ def add_up(snapshots: Iterable[Snapshot]) -> Snapshot:
     total_s = 0.0
     for snapshot in snapshots:
         counts.update(snapshot.counts)
-        levels.update(snapshot.levels)
+        for (name, label), level in snapshot.levels.items():
+            known = levels[name, label]
+            levels[name, label] = max(known, level, key=abs) if name in _EXTREMES else known + level
         pairs = zip_longest(durations, snapshot.durations, fillvalue=0)
         durations = tuple(one + other for one, other in pairs)
         total_s += snapshot.total_s

@@ -17,6 +17,8 @@ class Figure(NamedTuple):
     name: str
     label: str
     help: str
+    is_extreme: bool = False
+    """Whether of several processes' values the one farthest from 0 counts, and not their sum."""
 
 
 FIGURES = (
@@ -47,6 +49,12 @@ LEVELS = (
     Figure("upstream_busy", "upstream", "Connections to an upstream that carry an exchange"),
     Figure("upstream_idle", "upstream", "Connections to an upstream that wait for a request"),
     Figure("upstream_servers_out", "upstream", "Servers left alone, counted by each process"),
+    Figure(
+        "clock_skew_seconds",
+        "",
+        "How far Magic's clock was ahead of ours at its last answer; negative if behind",
+        is_extreme=True,
+    ),
     Figure("workers", "state", "Worker processes, by what they do: up or down"),
 )
 """All that goes up and down."""

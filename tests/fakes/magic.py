@@ -2,8 +2,10 @@
 
 import asyncio
 import gzip
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -66,6 +68,8 @@ class FakeMagic:
         """The bodies of the requests to end sessions, as far as they are JSON."""
         self.mood = Mood.WELL
         self.retry_after: str | None = "7"
+        self.ahead_s = 0
+        """How far its clock is ahead."""
         self.asked = asyncio.Event()
         """Set as soon as a request has arrived."""
         self._released = asyncio.Event()
@@ -117,7 +121,9 @@ class FakeMagic:
                 request.transport.abort()
             if request.headers.get("X-Magic-Secret-Key") != self.secret_key:
                 return _error(401)
-            return self._misbehaved(request) or well(request)
+            response = self._misbehaved(request) or well(request)
+            response.headers["Date"] = formatdate(time.time() + self.ahead_s, usegmt=True)
+            return response
 
         return answer
 

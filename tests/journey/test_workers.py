@@ -96,6 +96,19 @@ async def test_figures_add_up(around: World) -> None:
     assert (200, {"status": "ok", "store": "ok"}) == (ready.status, ready.json())
 
 
+async def test_magics_clock_is_measured(around: World) -> None:
+    """By whichever worker asks: that the other has heard nothing does not make it less."""
+    around.magic.ahead_s = -200
+    try:
+        bearer = around.bearer(signer(b"whoever comes first".ljust(32)))
+        assert 200 == (await around.get("/x", bearer)).status
+    finally:
+        around.magic.ahead_s = 0
+    shown_s = (await figures(around.gateway.admin_port))["gateway_clock_skew_seconds"]
+    assert -202 <= shown_s <= -198
+    await around.gateway.said("Magic's clock is ")
+
+
 async def test_what_one_worker_knows_all_know(around: World) -> None:
     """A session that was made by one is good for the other, and a token is used once in all."""
     cookie = await around.sign_in()

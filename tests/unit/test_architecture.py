@@ -27,7 +27,7 @@ LINES = {
         identity.credentials identity.did_token identity.metadata identity.api_key identity.jwt
         identity.certificate
         identity.roles identity.assertion
-        identity.bounded identity.circuit identity.foreign
+        identity.bounded identity.circuit identity.foreign identity.skew
         admin.guard
         backoff cores stamps times
         proxy.headers proxy.hop proxy.internal proxy.framing proxy.answers

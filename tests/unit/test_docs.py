@@ -76,7 +76,7 @@ def metrics_table() -> str:
     kinds = (("counter", "_total", FIGURES), ("gauge", "", LEVELS), ("histogram", "", [DURATION]))
     lines = ["| figure | kind | label | what it counts |", "|---|---|---|---|"]
     for kind, ending, figures in kinds:
-        for name, label, meaning in figures:
+        for name, label, meaning, _ in figures:
             lines.append(f"| `gateway_{name}{ending}` | {kind} | {label} | {meaning} |")
     return "\n".join(lines) + "\n"
 

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from gateway.telemetry import snapshot
 from gateway.telemetry.snapshot import Snapshot
 from gateway.telemetry.tally import BUCKETS_S, Tally
@@ -44,6 +46,13 @@ def test_processes_add_up() -> None:
     assert 2 == both.durations[-1]
     assert 198.006 == both.total_s
     assert Snapshot({}, {}) == snapshot.add_up([])
+
+
+@pytest.mark.parametrize(("values", "shown"), [((2, -7, 3), -7), ((-2, 9), 9), ((0, 0), 0)])
+def test_clocks_do_not_add_up(values: tuple[int, ...], shown: int) -> None:
+    """Of several measurements of one thing the worst is shown, on whichever side it is."""
+    name = "clock_skew_seconds", ""
+    assert shown == snapshot.add_up([Snapshot({}, {name: value}) for value in values]).levels[name]
 
 
 def test_what_has_ended_holds_nothing() -> None:
