@@ -88,7 +88,7 @@ class Authentication:
                     continue
             proven = agreed(proven, found)
         if self._certified is not None:
-            proven = self._with_certificate(proven, self._certified, head, route, client)
+            proven = self._with_certificate(proven, self._certified, route, client)
         if proven is None and route.auth is Auth.REQUIRED:
             raise ended or Unauthenticated(Nobody.NO_CREDENTIAL)
         return proven
@@ -97,17 +97,12 @@ class Authentication:
         self,
         proven: Identity | None,
         certified: Certified,
-        head: RequestHead,
         route: Route,
         client: Caller,
     ) -> Identity | None:
-        """
-        Also by what the connection has shown.
-
-        That of a proxy in front says who the proxy is, not whose requests it hands on.
-        """
-        shown = head.peer.certificate
-        if shown is None or _CERTIFICATE not in route.accept or client.text != head.peer.text:
+        """Also by what the client itself has shown, not a proxy that hands on its requests."""
+        shown = client.certificate
+        if shown is None or _CERTIFICATE not in route.accept:
             return proven
         found = certified(shown)
         return proven if found is None else agreed(proven, found)

@@ -55,6 +55,7 @@ from gateway.proxy.headers import RequestFields, serialise
 from gateway.sessions.cookie import Cookie
 
 _NONE_LISTED: frozenset[str] = frozenset()
+_SAID_IN = {ClientIp.X_FORWARDED_FOR: "X-Forwarded-For", ClientIp.FORWARDED: "Forwarded"}
 
 Admit = Callable[[RequestHead, Journey], Awaitable[Outbound | Reply]]
 """What goes upstream, or an answer where the decision itself is all that was asked for."""
@@ -190,12 +191,20 @@ class Pipeline:
             raise SignInByProxy(refusal.reason, refusal.location) from None
 
     def _client(self, head: RequestHead) -> Caller:
-        if self.client_ip is ClientIp.X_FORWARDED_FOR:
-            said = head.headers.getall("X-Forwarded-For", ())
-            return caller(client_address(head.peer.address, said, self.trusted_proxies))
+        """
+        Who asks: the other end of the socket, unless that is a proxy of ours that names another.
+
+        Whom it names has shown us no certificate, even where the name cannot be read.
+        """
+        field = _SAID_IN.get(self.client_ip)  # the PROXY protocol was read before any request
+        if field is None or field not in head.headers:
+            return head.peer
+        if not is_trusted(head.peer.address, self.trusted_proxies):
+            return head.peer
         if self.client_ip is ClientIp.FORWARDED:
             return caller(self._vouched(head).address)
-        return head.peer  # also with the PROXY protocol, which was read before any request
+        said = head.headers.getall(field)
+        return caller(client_address(head.peer.address, said, self.trusted_proxies))
 
     def _scheme(self, head: RequestHead) -> str:
         """What the client used: as our proxy in front says, else as we see, else as is public."""

@@ -65,6 +65,18 @@ def _owner(text: str) -> str:
     return canonical(api_key.owner(text))
 
 
+def _id(text: str) -> str:
+    """
+    The id of a key, also of one that is given whole, as it was found where it should not be.
+
+    Raises `ValueError`, which does not repeat what may be a secret.
+    """
+    whole = api_key.read(text.strip())
+    if whole is None and not api_key.is_id(text):
+        raise ValueError("expected the id of an API key, 16 letters and digits, or a whole key")
+    return text if whole is None else whole.id
+
+
 @api_keys.command()
 @click.argument("name", type=Parsed(names.name))
 @click.option(
@@ -143,7 +155,7 @@ def list_(path: Path, *, as_json: bool) -> None:
 
 
 @api_keys.command()
-@click.argument("key_id", metavar="ID")
+@click.argument("key_id", metavar="ID", type=Parsed(_id))
 @config_option
 @json_option
 def show(key_id: str, path: Path, *, as_json: bool) -> None:
@@ -164,7 +176,7 @@ def show(key_id: str, path: Path, *, as_json: bool) -> None:
 
 
 @api_keys.command()
-@click.argument("key_ids", metavar="[ID]...", nargs=-1)
+@click.argument("key_ids", metavar="[ID]...", nargs=-1, type=Parsed(_id))
 @click.option("--owner", type=Parsed(_owner), help="All keys of this person or service.")
 @config_option
 def revoke(key_ids: tuple[str, ...], owner: str | None, path: Path) -> None:

@@ -262,8 +262,8 @@ class RequestFields:
             return _Fate.DROP
         if folded in HOP_BY_HOP or folded == "content-length":
             return _Fate.DROP
-        if folded == self._api_key_header:
-            return _Fate.API_KEY
+        if folded == self._api_key_header:  # in another spelling nobody has looked at it
+            return _Fate.API_KEY if name.lower() == folded else _Fate.DROP
         return _REQUEST_SPECIAL.get(name.lower(), _Fate.KEEP)
 
     def identity_lines(self, identity: Identity | None) -> bytes:

@@ -103,6 +103,23 @@ def test_revoking(desk: Desk) -> None:
     assert "revoked" == json.loads(desk.does("show", made["id"], "--json").stdout)["state"]
 
 
+def test_revoking_a_key_that_was_found_somewhere(desk: Desk) -> None:
+    """It is given whole, and only its id is said again."""
+    made = desk.made("a", "--owner", "billing")
+    revoked = desk.does("revoke", made["key"])
+    assert f"revoked {made['id']}\n" == revoked.output
+    assert "revoked" == json.loads(desk.does("show", made["key"], "--json").stdout)["state"]
+
+
+@pytest.mark.parametrize("words", ["show", "revoke"])
+def test_what_is_no_id_is_not_repeated(desk: Desk, words: str) -> None:
+    """It may be most of a key."""
+    broken = desk.made("a", "--owner", "billing")["key"][:-1]
+    said = desk.does(words, broken)
+    assert 2 == said.exit_code
+    assert broken not in said.output
+
+
 def test_revoking_all_of_an_owner(desk: Desk) -> None:
     """One command for somebody who has left, and a key more."""
     keys = [desk.made("a", "--owner", "leaver")["id"] for _ in range(2)]

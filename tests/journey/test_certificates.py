@@ -119,7 +119,8 @@ async def test_behind_a_proxy(tmp_path: Path) -> None:
     changes = {"client_ip": "x-forwarded-for", "trusted_proxies": '["127.0.0.0/8"]'}
     async with house(tmp_path, "required", **changes) as here:
         own = here.clients.issue("a.svc.example", file="a")
-        spoken_for = ("--header", "X-Forwarded-For: 203.0.113.9")
-        status, problem = await here.curl("/api/x", own, *spoken_for)
-        assert (401, "unauthenticated") == (status, problem["code"])
+        for somebody in ("203.0.113.9", "unknown", "unix:", "127.0.0.1"):
+            spoken_for = ("--header", f"X-Forwarded-For: {somebody}")
+            status, problem = await here.curl("/api/x", own, *spoken_for)
+            assert (401, "unauthenticated") == (status, problem.get("code")), somebody
         assert 200 == (await here.curl("/api/x", own))[0]
