@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import pytest_asyncio
+from click.testing import CliRunner
 from redis.asyncio import Redis
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin
 
+from gateway.cli import main
 from gateway.identity.minting import signer
 from gateway.sessions.revocations import StoreRevocations
 from gateway.store.bus import StoreBus
@@ -303,3 +305,35 @@ async def test_it_takes_less_than_a_tenth_of_a_second(pair: Pair) -> None:
     sys.stderr.write(f"obeyed within {[round(one_s * 1000, 1) for one_s in took_s]} ms\n")
     assert min(took_s) < 0.1
     assert max(took_s) < AT_ONCE_S
+
+
+# --- what is known of users ---------------------------------------------------------------------
+
+
+async def test_who_is_forgotten_is_forgotten_by_all(pair: Pair) -> None:
+    """By the operator's command: the other asks Magic at the next request, though it just knew."""
+    by = signer(b"whose email has changed".ljust(32))
+    bearer = pair.around.bearer(by)
+    name = 'gateway_bus_messages_total{subject="user"}'
+
+    async def told_email() -> str:
+        """As the app hears it from the other gateway."""
+        pair.around.app.seen.clear()
+        assert 200 == (await pair.get(bearer)).status
+        return pair.around.app.seen[0].values("X-User-Email")[0]
+
+    assert 200 == (await pair.around.get("/x", bearer)).status
+    assert "alice@example.com" == await told_email()
+    pair.around.magic.add_user(by.issuer, "new@example.com")
+    assert "alice@example.com" == await told_email()
+
+    heard = (await figures(pair.other.admin_port)).get(name, 0)
+    command = ["users", "forget", by.issuer, "--config", str(pair.around.gateway.config)]
+    ran = await asyncio.to_thread(CliRunner().invoke, main, command)
+    assert 0 == ran.exit_code, ran.output
+
+    async def has_heard() -> bool:
+        return (await figures(pair.other.admin_port)).get(name, 0) > heard
+
+    assert await measured(has_heard) < AT_ONCE_S
+    assert "new@example.com" == await told_email()
