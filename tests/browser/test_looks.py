@@ -103,3 +103,8 @@ async def test_every_page(at: Site, axe: str, scheme: str, device: str) -> None:
         list(WIDTHS).index(device) * len(SCHEMES) + SCHEMES.index(scheme)
     )
     await look(page, f"account-{shown}")
+    at.relayer.who = ""
+    await ask_for(await at.page(), "Email me a link", f"{shown}@example.com")
+    await page.goto(await at.relayer.link())
+    await expect(page.get_by_role("button", name="Sign in here")).to_be_visible()
+    await look(page, f"confirm-{shown}")

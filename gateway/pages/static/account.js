@@ -10,7 +10,7 @@ const when = new Intl.DateTimeFormat(document.documentElement.lang, {
 });
 
 /** An RFC 3339 time as people write it. */
-const shown = (time) => (time ? when.format(new Date(time)) : text("unknown"));
+const shown = (time) => when.format(new Date(time));
 
 /** An element with `children`; text among them is text, whatever it says. */
 function made(name, ...children) {
@@ -26,9 +26,9 @@ function entry(session) {
   for (const [key, fact] of [
     ["place", session.ip || text("unknown")],
     ["since", shown(session.created_at)],
-    ["last_seen", shown(session.last_seen_at)],
+    ["last_seen", session.last_seen_at && shown(session.last_seen_at)],
   ]) {
-    facts.append(made("dt", text(key)), made("dd", fact));
+    if (fact) facts.append(made("dt", text(key)), made("dd", fact));
   }
   const item = made("li", title, facts);
   if (session.current) {

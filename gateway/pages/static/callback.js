@@ -3,8 +3,10 @@
 import { arrive, placeToGo, remembered } from "./arrival.js";
 import { settings } from "./config.js";
 import { attempt, Failure } from "./gateway.js";
-import { bound, inOurWords, logIn, magic } from "./magic.js";
+import { bound, inOurWords, logIn, magic, within } from "./magic.js";
 import { complain, element, say } from "./page.js";
+
+const INFO_MS = 20_000;
 
 async function land() {
   const pending = remembered();
@@ -31,7 +33,7 @@ async function land() {
  * Anybody can send a link of their own, to have somebody else act in their account (login CSRF).
  */
 async function agreed(sdk) {
-  const { email, phoneNumber } = await sdk.user.getInfo();
+  const { email, phoneNumber } = await within(INFO_MS, sdk.user.getInfo());
   const form = element("confirm");
   form.hidden = element("again").hidden = false;
   say("asked_elsewhere", { to: email ?? phoneNumber ?? "" });
