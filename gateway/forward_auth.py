@@ -15,7 +15,7 @@ from typing import NamedTuple
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.errors import BadOriginal
-from gateway.messages import Caller, Reply, RequestHead
+from gateway.messages import Caller, FieldLines, Reply, RequestHead
 
 Headers = CIMultiDictProxy[str]
 
@@ -107,14 +107,22 @@ def takes_redirect(head: RequestHead) -> bool:
     return not any(name in head.headers for name in _X_ORIGINAL)
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def allowed(names: tuple[str, ...], lines: bytes) -> Reply:
+def allowed(names: tuple[str, ...], lines: bytes, asserted: bytes = b"") -> Reply:
     """
     The answer that lets a request pass: ``lines`` are what an app would be told of the identity.
 
     Those of ``names`` that are not among them are there without a value. A proxy that copies what
-    is there would else let the client's own field of that name pass (CVE-2026-30851).
+    is there would else let the client's own field of that name pass (CVE-2026-30851). ``asserted``
+    is a line that is signed: it may be good for this request alone, so it is not remembered.
     """
+    fields = _told(names, lines)
+    if asserted:
+        name, value = asserted.decode("ascii").rstrip().split(": ", 1)
+        fields = (*(field for field in fields if field[0] != name), (name, value))
+    return Reply(HTTPStatus.OK.value, fields, b"")
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _told(names: tuple[str, ...], lines: bytes) -> FieldLines:
     said = dict(line.split(": ", 1) for line in lines.decode("ascii").splitlines())
-    fields = {**dict.fromkeys(names, ""), **said, "Cache-Control": "no-store"}
-    return Reply(HTTPStatus.OK.value, tuple(fields.items()), b"")
+    return (*{**dict.fromkeys(names, ""), **said, "Cache-Control": "no-store"}.items(),)

@@ -115,8 +115,8 @@ class Pipeline:
         if self.assertions is not None and identity is not None:
             asserted = self.assertions.line(identity, route, head, forwarded)
         if is_check:
-            lines = self.fields.identity_lines(identity) + asserted
-            return allowed(self.fields.identity_names, lines)
+            lines = self.fields.identity_lines(identity)
+            return allowed(self.fields.identity_names, lines, asserted)
         fields = self.fields.rewrite(head, route, client, self._scheme(head), identity)
         cors = serialise(journey.fields) if journey.fields and replaces_cors(route) else b""
         return Outbound(route, head.method, forwarded, fields + asserted, identity, client, cors)

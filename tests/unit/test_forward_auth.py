@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadOriginal
-from gateway.forward_auth import allowed, original
+from gateway.forward_auth import _told, allowed, original
 from gateway.messages import Caller, RequestHead
 from tests.fakes.heads import request_head
 
@@ -163,3 +163,15 @@ def test_the_answer_names_every_field() -> None:
         "X-User-Email": "",
         "Cache-Control": "no-store",
     } == dict(reply.fields)
+
+
+def test_what_is_signed_is_answered_and_not_remembered() -> None:
+    """It replaces its empty field; one for each request would be kept 4096 times, for nothing."""
+    names, lines = ("X-User-Issuer", "X-Gateway-Assertion"), b"X-User-Issuer: did:z\r\n"
+    assert ("X-Gateway-Assertion", "") in allowed(names, lines).fields
+    remembered = _told.cache_info().currsize
+    for token in ("a.b.c", "d.e.f"):
+        reply = allowed(names, lines, f"X-Gateway-Assertion: {token}\r\n".encode())
+        assert [token] == [value for name, value in reply.fields if name == "X-Gateway-Assertion"]
+        assert ("X-User-Issuer", "did:z") in reply.fields
+    assert remembered == _told.cache_info().currsize
