@@ -61,42 +61,42 @@ class Assertions:
         if route.is_internal:
             return b""
         # A route without an upstream is for checks of a proxy in front: it is its app's name.
-        upstream = route.upstream or route.name
+        audience = self._audiences.get(route.upstream, route.upstream or route.name)
         now_s = self._clock()
         if self._binds_requests:
             host = head.headers.get("Host") or self._public_host
             query = target.wire[len(target.path) + 1 :]
             asked = Asked(head.method, host, target.path, query)
-            said = self._claims(identity, upstream, now_s) | binding(asked, self._token_id())
+            said = self._claims(identity, audience, now_s) | binding(asked, self._token_id())
             return self._written(said)
-        signed = self._by_object.get((id(identity), upstream))
+        signed = self._by_object.get((id(identity), audience))
         if (
             signed is None
             or signed.identity is not identity
             or not signed.from_s <= now_s < signed.until_s
         ):
-            signed = self._renewed(identity, upstream, now_s)
+            signed = self._renewed(identity, audience, now_s)
         return signed.line
 
-    def _renewed(self, identity: Identity, upstream: str, now_s: float) -> _Signed:
-        known = self._by_value.get((identity, upstream))
+    def _renewed(self, identity: Identity, audience: str, now_s: float) -> _Signed:
+        known = self._by_value.get((identity, audience))
         if known is None or not known.from_s <= now_s < known.until_s:
-            said = self._claims(identity, upstream, now_s)
+            said = self._claims(identity, audience, now_s)
             left_s = min(self._lifetime_s, identity.expires_at_ms / 1000 - now_s)
             until_s = now_s + left_s * _RENEWED_AFTER
             known = _Signed(identity, self._written(said), now_s, until_s)
-            self._by_value.put((identity, upstream), known)
+            self._by_value.put((identity, audience), known)
         known = known._replace(identity=identity)
         if len(self._by_object) >= _MAX_KNOWN:
             self._by_object.clear()
-        self._by_object[id(identity), upstream] = known  # what is kept here keeps its id
+        self._by_object[id(identity), audience] = known  # what is kept here keeps its id
         return known
 
-    def _claims(self, identity: Identity, upstream: str, now_s: float) -> dict[str, object]:
+    def _claims(self, identity: Identity, audience: str, now_s: float) -> dict[str, object]:
         return claims(
             identity,
             issuer=self._issuer,
-            audience=self._audiences.get(upstream, upstream),
+            audience=audience,
             now_s=now_s,
             lifetime_s=self._lifetime_s,
         )

@@ -268,6 +268,15 @@ def _asked_as_one_client(settings: Settings) -> Found:
         yield "server.client_ip", "whoever is asked about counts as the proxy that asks: one client"
 
 
+def _one_audience_for_two(settings: Settings) -> Found:
+    if settings.identity.assertion is None:
+        return
+    taken = {entry.audience or name for name, entry in settings.upstreams.items()}
+    for key, route in _routes(settings):
+        if route.upstream is None and route.name in taken:
+            yield f"{key}.name", "what is signed for its app is good for that of an upstream too"
+
+
 LINTS: tuple[tuple[str, Callable[[Settings], Found]], ...] = (
     ("public-with-credentials", _public_with_credentials),
     ("checked-without-limit", _checked_without_limit),
@@ -292,6 +301,7 @@ LINTS: tuple[tuple[str, Callable[[Settings], Found]], ...] = (
     ("networks-of-proxies", _rules_by_address_of_proxies),
     ("unix-peers-untrusted", _unix_peers_untrusted),
     ("asked-as-one-client", _asked_as_one_client),
+    ("one-audience-for-two", _one_audience_for_two),
 )
 
 

@@ -94,6 +94,7 @@ def test_what_ends_soon_is_not_kept_for_longer() -> None:
         (ROUTE, "app"),
         (replace(ROUTE, upstream="billing"), "https://billing.example.com"),
         (replace(ROUTE, upstream="", name="behind-nginx"), "behind-nginx"),
+        (replace(ROUTE, upstream="", name="billing"), "billing"),
     ],
 )
 def test_an_assertion_is_for_one_app(route: Route, audience: str) -> None:

@@ -7,8 +7,10 @@ import pytest
 
 from gateway.config.lint import LINTS, lint
 from gateway.config.schema import Settings
+from tests.fakes.keys import PEM, as_yaml
 
 Read = Callable[..., Settings]
+SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
 
 
 @pytest.mark.parametrize(
@@ -312,6 +314,22 @@ Read = Callable[..., Settings]
             "routes: [{name: a, match: {path: /a}, auth: none}]",
             [],
             id="a-proxy-that-says-for-whom-it-asks",
+        ),
+        *(
+            pytest.param(
+                "server: {public_url: 'https://a', trusted_proxies: [10.0.0.1],"
+                " client_ip: x-forwarded-for}\n"
+                f"{signed}upstreams: {{app: {{servers: ['http://a'], audience: {audience}}}}}\n"
+                f"routes: [{{name: {name}, match: {{path: /a}}, auth: none}}]",
+                [("one-audience-for-two", f"routes[0] ({name}).name")] if found else [],
+                id=f"{name}-beside-an-app-called-{audience}",
+            )
+            for signed, name, audience, found in (
+                (SIGNED, "app", "''", True),
+                (SIGNED, "app", "shop", False),
+                (SIGNED, "shop", "shop", True),
+                ("", "app", "''", False),
+            )
         ),
     ],
 )
