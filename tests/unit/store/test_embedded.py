@@ -1,16 +1,20 @@
 """The server that the gateway brings along."""
 
+import os
+import signal
 import stat
 import time
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-from gateway.errors import StartError
+from gateway.errors import StartError, StoreUnavailable
 from gateway.store.connect import connect
 from gateway.store.embedded import EmbeddedServer
 from gateway.store.redis import RedisStore
+from tests.fakes.servers import eventually
 
 
 def in_an_hour_ms() -> int:
@@ -87,3 +91,53 @@ async def test_a_directory_that_cannot_be_used_is_reported(tmp_path: Path) -> No
     for directory in (file, deep):
         with pytest.raises(StartError, match="embedded store"):
             await EmbeddedServer(directory).start()
+
+
+@pytest.mark.parametrize(("is_kept", "value"), [(False, None), (True, b"1")])
+async def test_one_that_ends_by_itself_is_started_again(
+    *, is_kept: bool, value: bytes | None
+) -> None:
+    """At the same address, each time; with what it had on disk."""
+    with TemporaryDirectory() as directory:
+        server = EmbeddedServer(Path(directory) if is_kept else None)
+        await server.start()
+        url = server.url
+        await _keep(url, b"1")
+        for _ in range(2):
+            await _crash(url)
+            await eventually(partial(_answers, url), within_s=10)
+            assert value == await _kept(url)
+
+        await server.stop()
+        assert not await _answers(url)
+
+
+async def test_one_that_cannot_be_started_again_can_be_stopped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where somebody has taken its directory; the gateway goes on without."""
+    server = EmbeddedServer(tmp_path / "data")
+    await server.start()
+    url = server.url
+    (tmp_path / "data").rename(tmp_path / "moved").with_name("data").touch()
+    await _crash(url.replace("/data/", "/moved/"))
+
+    async def is_told() -> bool:
+        return "embedded store: " in caplog.text
+
+    await eventually(is_told, within_s=10)
+    await server.stop()
+
+
+async def _crash(url: str) -> None:
+    client = connect(url, 1)
+    os.kill((await client.info("server"))["process_id"], signal.SIGKILL)
+    await client.aclose()
+
+
+async def _answers(url: str) -> bool:
+    try:
+        await _kept(url)
+    except StoreUnavailable:
+        return False
+    return True
