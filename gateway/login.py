@@ -17,8 +17,7 @@ class LoginPage:
     def __init__(self, public_origin: str, prefix: str, return_to: ReturnTo) -> None:
         self._path = f"{prefix}/login"
         self._url = public_origin + self._path
-        self._scheme, _, authority = public_origin.partition("//")
-        self._host = parse_authority(authority).host
+        self._scheme, _, self._authority = public_origin.partition("//")
         self._return_to = return_to
 
     def instead_of(
@@ -57,7 +56,7 @@ class LoginPage:
         if is_check:
             host = head.headers.get("Host", "")
             origin = f"{self._scheme}//{host}"
-            if parse_authority(host).host != self._host:
+            if parse_authority(host).host != parse_authority(self._authority).host:
                 return None
         back = self._return_to.checked(origin + target.wire)
         if route.is_internal and back == HOME:

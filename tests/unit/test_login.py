@@ -115,6 +115,14 @@ def test_a_proxy_leads_nobody_there_from_another_host(host: str) -> None:
     assert f"{OURS}/_gateway/login" == instead.login_url
 
 
+def test_a_public_url_that_no_request_can_name_keeps_nothing_from_starting() -> None:
+    """The config takes a host that begins with an underscore; people come to others, directly."""
+    page = LoginPage("https://_a.example", "/_gateway", ReturnTo("https://_a.example", "/_gateway"))
+    head = request_head(NAVIGATES)
+    instead = page.instead_of(Unauthenticated(), head, PRIVATE, canonical_target("/x"))
+    assert isinstance(instead, SignInFirst)
+
+
 def test_no_reason_is_no_reason() -> None:
     """The log names the kind of refusal all the same."""
     target = canonical_target("/")
