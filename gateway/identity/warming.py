@@ -75,7 +75,7 @@ class Warmer:
         self._clock = clock
         self._sleep = sleep
         self._answers = 0
-        self._has_given_up = False
+        self._given_up_for: MagicUnavailable | None = None
 
     async def warm(
         self,
@@ -129,16 +129,17 @@ class Warmer:
     async def _ask(self, issuer: str) -> User | None:
         """Magic's answer, however often it has to be asked. Raises `MagicUnavailable`."""
         waited_s, answers = 0.0, self._answers
-        while not self._has_given_up:
+        while self._given_up_for is None:
             try:
                 user = await self._source.user(issuer)
             except MagicUnavailable as error:
                 waited_s += error.retry_after_s
                 if error.reason in _HOPELESS or waited_s > self._patience_s:
-                    self._has_given_up = answers == self._answers
+                    if answers == self._answers:
+                        self._given_up_for = error
                     raise
                 await self._sleep(error.retry_after_s)
             else:
                 self._answers += 1
                 return user
-        raise MagicUnavailable("given up: it has answered nothing for too long")
+        raise MagicUnavailable(self._given_up_for.reason)

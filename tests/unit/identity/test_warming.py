@@ -157,10 +157,10 @@ async def test_it_comes_back_when_it_is_told_to(bench: Bench) -> None:
 async def test_it_gives_up(
     bench: Bench, trouble: MagicUnavailable, patience_s: float, slept_s: float
 ) -> None:
-    """Once for all who are left, not for each of them."""
+    """Once for all who are left, not for each of them; it says what the trouble was."""
     bench.source.troubles = [trouble] * 1000
     warmed = await bench.warm(*ISSUERS, patience_s=patience_s, at_once=1)
-    assert {Outcome.FAILED: 30} == counts(warmed)
+    assert ({Outcome.FAILED: 30}, trouble.reason) == (counts(warmed), warmed.why)
     assert slept_s == sum(bench.slept_s)
     assert {ISSUERS[0]} == set(bench.source.asked)
     assert 30 == bench.steps
