@@ -214,7 +214,7 @@ async def running(
         bus = StoreBus(store, shared.tally.add)
         farewells = await stack.enter_async_context(_farewells(settings, shared.tally, magic.skew))
         process = Process(
-            shared, store, magic, LocalLimiter(), given.made_up_key, tunnels, bus, farewells
+            shared, store, magic, LocalLimiter(), given.made_up_key, tunnels, bus, farewells, {}
         )
         await stack.enter_async_context(_looking_after(tunnels, store, bus))
         log = await stack.enter_async_context(_access_log(log_fd, shared.tally))

@@ -7,6 +7,7 @@ from gateway import wiring
 from gateway.identity.development import DevelopmentMagic
 from gateway.identity.directory import Source
 from gateway.identity.farewells import Farewells
+from gateway.identity.jwks import KeySets
 from gateway.identity.magic import SignatureChecker
 from gateway.identity.skew import Skew
 from gateway.ports import Bus, Store
@@ -38,3 +39,5 @@ class Process(NamedTuple):
     bus: Bus
     farewells: Farewells | None
     """None where there is no Magic to say goodbye to."""
+    key_sets: KeySets
+    """Of issuers of JWTs: who cannot be reached just after a reload goes on being believed."""

@@ -12,7 +12,7 @@ from gateway.identity.api_key import KeySealer
 from gateway.identity.api_keys import ApiKeyVerifier, StoredKeys
 from gateway.identity.certificate import Certificates
 from gateway.identity.credentials import CredentialReader
-from gateway.identity.jwks import Fetch, KeySource, at_url, in_file
+from gateway.identity.jwks import KeySets, KeySource, at_url, in_file
 from gateway.identity.jwt import Issuer
 from gateway.identity.jwts import JwtVerifier, Trusted
 from gateway.invalidation import Subject
@@ -34,7 +34,7 @@ def authentication(
     if settings.credentials.api_keys is not None:
         verifiers[AuthMethod.API_KEY] = _api_keys(process, known, limiter, stack)
     if settings.credentials.jwt:
-        verifiers[AuthMethod.JWT] = _jwts(settings, known, stack)
+        verifiers[AuthMethod.JWT] = _jwts(settings, process, known, stack)
     failed = settings.limits.get(USUAL.name)
     limit = compiled.limit(USUAL.name, failed) if failed is not None else USUAL
     return Authentication(
@@ -65,7 +65,9 @@ def _api_keys(
     return verifier
 
 
-def _jwts(settings: Settings, known: People, stack: AsyncExitStack) -> JwtVerifier:
+def _jwts(
+    settings: Settings, process: Process, known: People, stack: AsyncExitStack
+) -> JwtVerifier:
     trusted = [
         Trusted(
             Issuer(
@@ -79,7 +81,7 @@ def _jwts(settings: Settings, known: People, stack: AsyncExitStack) -> JwtVerifi
                 roles_claim=entry.claims.roles,
                 scopes_claim=entry.claims.scopes,
             ),
-            KeySource(entry.issuer, _fetch(entry)),
+            _key_source(entry, process.key_sets),
         )
         for entry in settings.credentials.jwt
     ]
@@ -88,8 +90,10 @@ def _jwts(settings: Settings, known: People, stack: AsyncExitStack) -> JwtVerifi
     return verifier
 
 
-def _fetch(entry: JwtIssuerSettings) -> Fetch:
-    return at_url(entry.jwks_url) if entry.jwks_url is not None else in_file(str(entry.jwks_file))
+def _key_source(entry: JwtIssuerSettings, known: KeySets) -> KeySource:
+    place = entry.jwks_url or str(entry.jwks_file)
+    fetch = at_url(place) if entry.jwks_url is not None else in_file(place)
+    return KeySource(entry.issuer, fetch, place=place, known=known)
 
 
 def _certified(settings: CertificateNamesSettings | None) -> Certified | None:

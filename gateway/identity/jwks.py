@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
@@ -41,14 +41,37 @@ _OK = 200
 _log = logging.getLogger(__name__)
 
 
+class KeySet(NamedTuple):
+    """What was fetched from a place last, and when."""
+
+    text: bytes
+    keys: tuple[Key, ...]
+    fetched_at_s: float
+
+
+KeySets = dict[str, KeySet]
+"""By place: what a process knows, whatever config is in use."""
+
+
 class KeySource:
     """The keys of one issuer. ``version`` changes when they do."""
 
-    def __init__(self, issuer: str, fetch: Fetch, clock: Clock = time.time) -> None:
+    def __init__(
+        self,
+        issuer: str,
+        fetch: Fetch,
+        clock: Clock = time.time,
+        *,
+        place: str = "",
+        known: KeySets | None = None,
+    ) -> None:
+        """``known`` has what was fetched from ``place`` under a former config."""
         self.version = 0
         self._issuer = issuer
         self._fetch = fetch
         self._clock = clock
+        self._place = place
+        self._known: KeySets = {} if known is None else known
         self._keys: tuple[Key, ...] = ()
         self._text = b""
         self._fetched_at_s: float | None = None
@@ -103,12 +126,18 @@ class KeySource:
             keys = read_keys(text)
         except (OSError, ValueError, ClientError, TimeoutError) as error:
             _log.warning("keys of %s could not be read: %s", self._issuer, type(error).__name__)
+            if not self._keys and (before := self._known.get(self._place)) is not None:
+                self._take(before)
             return
         finally:
             self._asked_at_s = self._clock()  # not before: who comes meanwhile waits along
-        self._fetched_at_s = self._clock()
-        if text != self._text:
-            self._text, self._keys = text, keys
+        fetched = self._known[self._place] = KeySet(text, keys, self._clock())
+        self._take(fetched)
+
+    def _take(self, found: KeySet) -> None:
+        self._fetched_at_s = found.fetched_at_s
+        if found.text != self._text:
+            self._text, self._keys = found.text, found.keys
             self.version += 1
 
 

@@ -1,6 +1,7 @@
 """JWTs of a configured issuer, whose keys are fetched and change."""
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -150,3 +151,17 @@ async def test_an_issuer_that_cannot_be_reached(tmp_path: Path) -> None:
         async with asyncio.timeout(10):
             while (await asked(around, token)).status != 200:
                 await asyncio.sleep(0.1)
+
+
+async def test_an_issuer_that_cannot_be_reached_after_a_reload(tmp_path: Path) -> None:
+    """Its keys are still those that were known: a reload locks nobody out."""
+    async with trusting(tmp_path) as (around, keys):
+        token = signed(claims(time.time()))
+        assert 200 == (await asked(around, token)).status
+        keys.status = 500
+        around.gateway.process.send_signal(signal.SIGHUP)
+        await around.gateway.said("config reloaded")
+        before = keys.asked
+        assert 200 == (await asked(around, token)).status
+        assert before < keys.asked
+        assert 401 == (await asked(around, signed(claims(time.time()), OTHER))).status

@@ -13,6 +13,7 @@ from gateway.identity.jwks import (
     KEPT_S,
     REFRESH_S,
     WITHOUT_ANY_S,
+    KeySets,
     KeySource,
     fits,
     in_file,
@@ -123,6 +124,25 @@ async def test_an_issuer_that_is_ill(clock: FakeClock, failure: bytes | Exceptio
     published.text = key_set(EC)
     clock.now_s += ASK_AGAIN_S
     assert ["ec"] == await ids(source)
+
+
+async def test_an_issuer_that_is_ill_when_the_config_changes(clock: FakeClock) -> None:
+    """What is published goes first; what was known goes on, until the day is over."""
+    published = Published(key_set(EC, ED))
+    known: KeySets = {}
+    before = KeySource("i", published, clock, place="a", known=known)
+    assert ["ec"] == await ids(before)
+    published.text = OSError()
+    clock.now_s += KEPT_S / 2
+    after = KeySource("i", published, clock, place="a", known=known)
+    assert ["ec"] == await ids(after)
+    with pytest.raises(KeysUnavailable):
+        await ids(KeySource("i", published, clock, place="b", known=known))
+    clock.now_s += KEPT_S / 2
+    with pytest.raises(KeysUnavailable):
+        await ids(after)
+    published.text = key_set(RSA)
+    assert [] == await ids(KeySource("i", published, clock, place="a", known=known))
 
 
 async def test_an_issuer_that_was_never_reached(clock: FakeClock) -> None:
