@@ -106,6 +106,7 @@ class StoreRevocations:
         epoch_ms = read_epoch_ms(said if isinstance(said, bytes) else None)
         if epoch_ms is None:
             raise StoreUnavailable("no answer of the script's")
+        self._never_back(issuer, epoch_ms)
         self._count("revocations")
         await self._bus.publish(Subject.REVOKED, issuer)
         return epoch_ms

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes.http import fetch
 from tests.fakes.metrics import figures
-from tests.fakes.tokens import BOB
+from tests.fakes.tokens import ALICE, BOB
 from tests.fakes.world import ADMIN, World, world
 
 GRACE_S = 3
@@ -82,3 +82,22 @@ async def test_it_can_be_switched_off(tmp_path: Path) -> None:
         around.store.kill()
         await asyncio.sleep(1.1)
         assert 503 == await status(around, cookie)
+
+
+async def test_what_was_void_stays_void_when_redis_comes_back_empty(tmp_path: Path) -> None:
+    """A token has no record there that would be gone, too."""
+    async with patient(tmp_path) as around:
+        bearer, other = around.bearer(), around.bearer(BOB)
+        assert [200, 200] == [await status(around, field) for field in (bearer, other)]
+        page = "POST", "/api/revocations", "Content-Type: application/json"
+        body = f'{{"issuer": "{ALICE.issuer}"}}'.encode()
+        assert 200 == (await fetch(around.gateway.admin_port, *page, body=body)).status
+        assert 401 == await status(around, bearer)
+
+        around.store.restart()
+        async with asyncio.timeout(5):
+            while await status(around, other) != 200:
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(1.1)  # what was looked up before is not fresh any more
+
+        assert 401 == await status(around, bearer)

@@ -203,6 +203,16 @@ async def test_an_epoch_that_the_store_has_lost_holds_here(
     assert 6 == await revocations.epoch_ms(ADA)
 
 
+async def test_who_was_revoked_here_stays_so(
+    revocations: StoreRevocations, store: FakeStore
+) -> None:
+    """Though nobody has asked before the store lost it."""
+    epoch_ms = await revocations.revoke(ADA)
+    store.values.clear()
+
+    assert epoch_ms == await revocations.epoch_ms(ADA)
+
+
 async def test_an_epoch_of_a_fast_clock_can_be_undone(
     revocations: StoreRevocations, store: FakeStore, clock: FakeClock
 ) -> None:
