@@ -138,8 +138,8 @@ async def _is_ready(
     """
     Wait until it answers; False where it has ended, because somebody else took its port.
 
-    Traefik listens before it knows its routes, Envoy before it knows its clusters: on a busy machine
-    it closes the first connection without an answer.
+    Traefik listens before it knows its routes, Envoy before it knows its clusters: on a busy
+    machine it closes the first connection without an answer.
     """
     async with asyncio.timeout(START_S):
         while process.returncode is None:
