@@ -15,6 +15,10 @@ _WORKER = re.compile(r"worker (\d+) is process (\d+)")
 STOP_TIMEOUT_S = 10
 
 
+_HELD = {"01", "08"}
+"""ESTABLISHED and CLOSE_WAIT, as proc(5) writes them."""
+
+
 class GatewayProcess:
     """``gateway run`` on a config; ``port`` is where it listens."""
 
@@ -48,6 +52,13 @@ class GatewayProcess:
     def descriptors(self) -> int:
         """How many files and sockets the process holds."""
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def clients(self) -> int:
+        """How many connections from clients the process holds, those that they have left too."""
+        lines = Path(f"/proc/{self.process.pid}/net/tcp").read_text("ascii").splitlines()[1:]
+        sockets = (line.split() for line in lines)
+        port = f":{self.port:04X}"
+        return sum(place.endswith(port) and state in _HELD for _, place, _, state, *_ in sockets)
 
     async def wait_until_listening(self) -> None:
         """Read the log until it says where it listens."""
