@@ -86,13 +86,13 @@ async def test_two_tabs(at: Site) -> None:
 
 async def test_the_session_ends_in_mid_use(at: Site) -> None:
     """What one does next leads to the login page, and from there back."""
-    page = await signed_in(at, "/work?step=2")
+    page = await signed_in(at, "/desk?step=2")
     await page.evaluate("fetch('/_gateway/session', {method: 'DELETE'})")
-    answer = await page.evaluate("fetch('/work/save', {method: 'POST'}).then((a) => a.status)")
+    answer = await page.evaluate("fetch('/desk/save', {method: 'POST'}).then((a) => a.status)")
     assert 401 == answer
-    assert [(401, "/work/save")] == at.refusals
+    assert [(401, "/desk/save")] == at.refusals
     at.refusals.clear()
     await page.reload()
     await ask_for(page, "Email me a code", at.email)
     await give_code(page)
-    await page.wait_for_url(ORIGIN + "/work?step=2")
+    await page.wait_for_url(ORIGIN + "/desk?step=2")
