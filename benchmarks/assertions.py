@@ -12,9 +12,15 @@ from timeit import repeat
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from gateway.assertions import Assertions
-from gateway.identity.assertion import SigningKey, signing_key
-from gateway.messages import AuthMethod, Identity, Route, Target, User
+from gateway.assertion.cache import Assertions
+from gateway.assertion.token import SigningKey, signing_key
+from gateway.core.request import (
+    AuthMethod,
+    Identity,
+    Route,
+    Target,
+    User,
+)
 from tests.fakes.heads import request_head
 
 ROUNDS, CALLS = 5, 2000

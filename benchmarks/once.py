@@ -16,7 +16,7 @@ from benchmarks.proc import rss_bytes
 from benchmarks.servers import Rig, Server
 from gateway.config.compile import routes
 from gateway.config.load import parse
-from gateway.routing import RouteTable
+from gateway.routing.table import RouteTable
 
 IDLE = 10_000
 _SPARE_DESCRIPTORS = 500

@@ -1,1 +1,1 @@
-"""The private listener."""
+"""The admin listener: health, metrics and the admin API."""

@@ -6,10 +6,10 @@ import orjson
 from aiohttp import web
 
 from gateway.admin.guard import is_json, refusal
-from gateway.errors import Refusal, StoreUnavailable
-from gateway.problems import problem
-from gateway.sessions.revoking import Revoked
-from gateway.times import rfc3339
+from gateway.core.errors import Refusal, StoreUnavailable
+from gateway.core.problem import problem
+from gateway.revocation.revoke import Revoked
+from gateway.util.rfc3339 import rfc3339
 
 
 class Deeds(Protocol):

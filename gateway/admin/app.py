@@ -4,7 +4,7 @@ from typing import NamedTuple, Protocol
 
 from aiohttp import web
 
-from gateway.telemetry import metrics
+from gateway.telemetry import prometheus
 from gateway.telemetry.snapshot import Snapshot
 
 _MAX_BODY_BYTES = 4096
@@ -66,5 +66,5 @@ class AdminPages:
 
     async def metrics(self, _: web.Request) -> web.Response:
         """All figures, in Prometheus' text format."""
-        page = metrics.page(await self._source.snapshot())
-        return web.Response(body=page, headers={"Content-Type": metrics.CONTENT_TYPE})
+        page = prometheus.page(await self._source.snapshot())
+        return web.Response(body=page, headers={"Content-Type": prometheus.CONTENT_TYPE})

@@ -8,7 +8,7 @@ from aiohttp import web
 from gateway.admin.api import Api, Deeds
 from gateway.admin.app import AdminPages, Source
 from gateway.config.schema import AdminSettings
-from gateway.errors import StartError
+from gateway.core.errors import StartError
 
 
 @asynccontextmanager

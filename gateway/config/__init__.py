@@ -1,1 +1,1 @@
-"""Settings: the schema is the reference, loading reports all faults at once."""
+"""The configuration: the schema is the reference; loading reports all problems together."""

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 from pydantic import PlainSerializer, SecretStr, WithJsonSchema
 
-from gateway.client_ip import UNIX, UNIX_PEERS
 from gateway.config.texts import HIDDEN
 from gateway.config.units import of_text
-from gateway.messages import IPNetwork
+from gateway.core.request import IPNetwork
+from gateway.routing.client_address import UNIX, UNIX_PEERS
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")

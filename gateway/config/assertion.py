@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PlainSerializer, SecretStr, WithJsonSchema
 
+from gateway.assertion.token import HEADER, signing_key
 from gateway.config.names import header_name
 from gateway.config.section import Section
 from gateway.config.texts import HIDDEN
 from gateway.config.units import duration_s, duration_text, of_text
-from gateway.identity.assertion import HEADER, signing_key
 
 _SHORTEST_S, _LONGEST_S = 5.0, 3600.0
 

@@ -8,12 +8,18 @@ in.
 
 from collections.abc import Callable, Iterable, Iterator
 
-from gateway.config import addresses, places
+from gateway.config import addresses
+from gateway.config import listen as places
 from gateway.config.draft import Draft
 from gateway.config.identity import IdentityHeaders
 from gateway.config.names import needs_https
 from gateway.config.paths import is_under, prefix
-from gateway.config.problems import Path, Problem, Unreadable, dotted
+from gateway.config.problems import (
+    Path,
+    Problem,
+    Unreadable,
+    dotted,
+)
 
 Check = Callable[[Draft], Iterator[Problem]]
 

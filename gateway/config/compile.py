@@ -3,13 +3,20 @@
 from dataclasses import replace
 from typing import NamedTuple
 
+from gateway.authn.login_redirect import LoginPage
+from gateway.authn.return_to import ReturnTo
+from gateway.authz.cors import policy
 from gateway.config.limits import LimitSettings
 from gateway.config.rules import Who
 from gateway.config.schema import RouteSettings, Settings, UpstreamSettings
-from gateway.cors import policy
-from gateway.login import LoginPage
-from gateway.messages import Cors, Grant, Limit, Route, Rule, UpstreamTimeouts
-from gateway.return_to import ReturnTo
+from gateway.core.request import (
+    Cors,
+    Grant,
+    Limit,
+    Route,
+    Rule,
+    UpstreamTimeouts,
+)
 
 _DEFAULT = "default"
 _USUAL_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})

@@ -6,12 +6,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, PlainSerializer, WithJsonSchema
 
+from gateway.authn.certificate import Pattern, pattern
 from gateway.config.addresses import is_loopback_http, origin
 from gateway.config.names import HeaderName
 from gateway.config.section import GIVEN, SOME, Section
 from gateway.config.texts import FilePath, OptionalText
 from gateway.config.units import Duration, Flag, of_text
-from gateway.identity.certificate import Pattern, pattern
 
 _NAME = re.compile(r"[!\"$-~]{1,256}", re.ASCII)
 _TAKEN = ("did:", "service:", "cert:")

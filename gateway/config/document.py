@@ -25,7 +25,7 @@ from yaml.events import (
 from yaml.reader import Reader
 
 from gateway.config.problems import Path, Problem
-from gateway.errors import ConfigError
+from gateway.core.errors import ConfigError
 
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's, which PyYAML's wheels hold; PyYAML's own where it was built without."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-from gateway.config import not_yet
+from gateway.config import planned_keys
 from gateway.config.section import GIVEN, Section
 from gateway.config.units import RateText
 
@@ -49,10 +49,12 @@ class LimitSettings(Section):
     ip_rate: Annotated[RateText | None, GIVEN] = None
     """With [ip, email], the rate of an address, which offices share; 10 times `rate` if absent."""
     algorithm: Annotated[
-        Literal["sliding-window"], not_yet.refuse("token-bucket", "fixed-window", "gcra")
+        Literal["sliding-window"], planned_keys.refuse("token-bucket", "fixed-window", "gcra")
     ] = "sliding-window"
     """How they are counted."""
-    mode: Annotated[Literal["enforce"], not_yet.refuse("observe", "shadow", "dry-run")] = "enforce"
+    mode: Annotated[Literal["enforce"], planned_keys.refuse("observe", "shadow", "dry-run")] = (
+        "enforce"
+    )
     """What happens to a request too many: it is refused."""
     on_store_failure: Literal["open", "closed", "local"] = "local"
     """Without the store: let pass, refuse, or count in this process."""

@@ -6,16 +6,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.client_ip import UNIX_PEERS
+from gateway.authz.rules import is_in_one_of
 from gateway.config.addresses import is_loopback, is_loopback_http
 from gateway.config.colours import contrast
 from gateway.config.compile import with_head
+from gateway.config.listen import UnixPath
 from gateway.config.paths import is_under
-from gateway.config.places import UnixPath
 from gateway.config.rules import RuleSettings
 from gateway.config.schema import RouteSettings, Settings
-from gateway.messages import Auth, AuthMethod
-from gateway.permission import is_in_one_of
+from gateway.core.request import Auth, AuthMethod
+from gateway.routing.client_address import UNIX_PEERS
 
 _LEAST_CONTRAST = 3
 """Of what is not text: WCAG 2.2 section 1.4.11."""

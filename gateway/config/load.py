@@ -9,12 +9,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from gateway.config import checks, document, faults
+from gateway.config import checks, document, pydantic_errors
 from gateway.config.draft import Draft, with_defaults
 from gateway.config.placeholders import Filler, ReadFile
 from gateway.config.problems import UNREADABLE, Problem
 from gateway.config.schema import Settings
-from gateway.errors import ConfigError
+from gateway.core.errors import ConfigError
 
 _LARGEST_BYTES = 8 << 20  # ten thousand routes take some 1.5 MiB
 
@@ -88,5 +88,5 @@ def _validated(draft: Draft, problems: list[Problem]) -> Settings | None:
     try:
         return Settings.model_validate(draft.data)
     except ValidationError as error:
-        problems += faults.problems(error)
+        problems += pydantic_errors.problems(error)
     return None

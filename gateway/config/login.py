@@ -8,10 +8,10 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from gateway.config.addresses import origin
 from gateway.config.colours import Colour
+from gateway.config.page_texts import TEXTS
 from gateway.config.section import SOME, Section
 from gateway.config.texts import OptionalText, text
 from gateway.config.units import Duration, Flag, of_text
-from gateway.config.wording import TEXTS
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", re.ASCII)
 

@@ -10,8 +10,8 @@ from typing import Annotated
 from pydantic import WithJsonSchema
 
 from gateway.config.units import of_text
-from gateway.errors import BadTarget
-from gateway.target import canonical_target
+from gateway.core.errors import BadTarget
+from gateway.routing.target import canonical_target
 
 
 def path(text: str) -> str:

@@ -5,8 +5,7 @@ from typing import Annotated, Any, Self
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
-from gateway.config.names import Method
-from gateway.config.people import (
+from gateway.config.matchers import (
     ClientNetwork,
     Domain,
     Email,
@@ -16,8 +15,9 @@ from gateway.config.people import (
     Scope,
     Wallet,
 )
+from gateway.config.names import Method
 from gateway.config.section import GIVEN, SOME, Section
-from gateway.messages import AuthMethod
+from gateway.core.request import AuthMethod
 
 
 class Who(Section):

@@ -26,13 +26,29 @@ from gateway.config.credentials import CredentialSettings
 from gateway.config.draft import Draft, with_defaults
 from gateway.config.identity import IdentitySettings
 from gateway.config.limits import LimitSettings
+from gateway.config.listen import ListenPlace
 from gateway.config.login import LoginSettings
-from gateway.config.names import CookieName, KeyPrefix, Method, Name, UpgradeToken
-from gateway.config.paths import Path, PathStart, Prefix, RoutePath
-from gateway.config.places import ListenPlace
+from gateway.config.names import (
+    CookieName,
+    KeyPrefix,
+    Method,
+    Name,
+    UpgradeToken,
+)
+from gateway.config.paths import (
+    Path,
+    PathStart,
+    Prefix,
+    RoutePath,
+)
 from gateway.config.rules import Rules
 from gateway.config.section import GIVEN, SOME, Section
-from gateway.config.texts import FilePath, OptionalSecret, OptionalText, SealKey
+from gateway.config.texts import (
+    FilePath,
+    OptionalSecret,
+    OptionalText,
+    SealKey,
+)
 from gateway.config.units import (
     Count,
     Duration,
@@ -43,7 +59,7 @@ from gateway.config.units import (
     Size,
     Workers,
 )
-from gateway.messages import Auth, AuthMethod, Balance
+from gateway.core.request import Auth, AuthMethod, Balance
 
 
 class ServerTimeouts(Section):

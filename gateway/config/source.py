@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from gateway.config.load import load_text, parse, read_file
 from gateway.config.schema import Settings
-from gateway.stamps import Stamp, stamp_if_there
+from gateway.util.file_stamp import Stamp, stamp_if_there
 
 
 class Snapshot(NamedTuple):

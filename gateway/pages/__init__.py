@@ -1,1 +1,1 @@
-"""The gateway's own pages: one more app behind the gateway."""
+"""The gateway's own pages, served as one more upstream."""

@@ -7,9 +7,15 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 
-from gateway.errors import BadRequest, InternalError, MethodNotAllowed, NoRoute, Refusal
-from gateway.problems import problem
-from gateway.proxy.upstream import UpstreamConnection
+from gateway.core.errors import (
+    BadRequest,
+    InternalError,
+    MethodNotAllowed,
+    NoRoute,
+    Refusal,
+)
+from gateway.core.problem import problem
+from gateway.proxy.upstream.connection import UpstreamConnection
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +92,7 @@ class PagesServer:
         await self._runner.cleanup()
 
     async def connect(self, make: Callable[[], UpstreamConnection]) -> UpstreamConnection:
-        """A connection to the pages; see `gateway.proxy.pool.Connect`."""
+        """A connection to the pages; see `gateway.proxy.upstream.pool.Connect`."""
         loop = asyncio.get_running_loop()
         server = self._runner.server
         if server is None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from aiohttp import hdrs, web
 
-from gateway.errors import NoRoute
+from gateway.core.errors import NoRoute
 
 _FOR_GOOD = "public, max-age=31536000, immutable"
 _TYPES = {

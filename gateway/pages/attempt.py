@@ -7,13 +7,11 @@ from typing import Any, Final
 import orjson
 from aiohttp import hdrs, web
 
-from gateway.access import refuse_foreign_page
-from gateway.attempts.contact import ContactHasher, attempt
-from gateway.attempts.redis import LIFETIME_S, Attempts
-from gateway.client_ip import caller as caller_at
+from gateway.authn.did_token.attachment import is_attached
+from gateway.authz.csrf import refuse_foreign_page
 from gateway.config.compile import LoginLimits
 from gateway.config.schema import ServerSettings
-from gateway.errors import (
+from gateway.core.errors import (
     BadRequest,
     BodyTooLarge,
     NonceRefused,
@@ -21,10 +19,12 @@ from gateway.errors import (
     RateLimited,
     RequestTimeout,
 )
-from gateway.identity.attachment import is_attached
-from gateway.messages import Identity, Limit
+from gateway.core.ports import Limiter
+from gateway.core.request import Identity, Limit
+from gateway.login_attempts.contact import ContactHasher, attempt
+from gateway.login_attempts.redis import LIFETIME_S, Attempts
 from gateway.pages.caller import address, caller
-from gateway.ports import Limiter
+from gateway.routing.client_address import caller as caller_at
 
 MAX_BODY_BYTES: Final = 4096
 BODY_TIMEOUT_S: Final = 5.0

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import orjson
 
 from gateway.config.colours import text_on
+from gateway.config.page_texts import TEXTS
 from gateway.config.schema import Settings
-from gateway.config.wording import TEXTS
-from gateway.errors import StartError
+from gateway.core.errors import StartError
 
 _LARGEST_LOGO_BYTES = 256 << 10
 _KINDS = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"))

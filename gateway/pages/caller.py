@@ -6,9 +6,14 @@ from urllib.parse import unquote
 import orjson
 from aiohttp import web
 
-from gateway.messages import AuthMethod, Identity, User, Wallet
-from gateway.proxy.headers import INTERNAL_IDENTITY
-from gateway.proxy.internal import INTERNAL_CLIENT, INTERNAL_REPLACED
+from gateway.core.request import (
+    AuthMethod,
+    Identity,
+    User,
+    Wallet,
+)
+from gateway.headers.internal import INTERNAL_CLIENT, INTERNAL_REPLACED
+from gateway.headers.request import INTERNAL_IDENTITY
 
 
 def address(request: web.Request) -> str:
@@ -25,7 +30,7 @@ def caller(request: web.Request) -> Identity | None:
     """
     Whom the journey has proven, or None.
 
-    The header can be believed, see `gateway.proxy.internal`.
+    The header can be believed, see `gateway.headers.internal`.
     """
     text = request.headers.get(INTERNAL_IDENTITY)
     if text is None:

@@ -5,12 +5,12 @@ from math import isfinite
 
 from aiohttp import web
 
-from gateway.access import refuse_foreign_page
-from gateway.errors import BadHost, BadRequest
-from gateway.identity.development import DevelopmentMagic
-from gateway.messages import User
-from gateway.ports import Clock
-from gateway.target import parse_authority
+from gateway.authz.csrf import refuse_foreign_page
+from gateway.core.errors import BadHost, BadRequest
+from gateway.core.ports import Clock
+from gateway.core.request import User
+from gateway.routing.target import parse_authority
+from gateway.users.development import DevelopmentMagic
 
 DEFAULT_LIFETIME_S = 900
 """Magic's own default."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from gateway.identity.assertion import SigningKey, key_set
+from gateway.assertion.token import SigningKey, key_set
 
 MAX_AGE_S = 60
 """How long an app may go on with what it has read; a new key is published for longer before."""

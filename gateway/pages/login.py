@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gateway.config.schema import Settings
-from gateway.errors import Unauthenticated
+from gateway.core.errors import Unauthenticated
 from gateway.pages import branding
 from gateway.pages.assets import Assets
 from gateway.pages.caller import caller

@@ -2,7 +2,12 @@
 
 from dataclasses import replace
 
-from gateway.messages import Auth, AuthMethod, Limit, Route
+from gateway.core.request import (
+    Auth,
+    AuthMethod,
+    Limit,
+    Route,
+)
 
 PAGES = "gateway pages"
 """The upstream of the pages; no name in a config can hold a space."""

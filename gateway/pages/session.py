@@ -7,23 +7,23 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from gateway.access import refuse_foreign_page
-from gateway.errors import (
+from gateway.authz.csrf import refuse_foreign_page
+from gateway.core.errors import (
     AmbiguousCredentials,
     BadRequest,
     MustBeBearer,
     StoreUnavailable,
     Unauthenticated,
 )
-from gateway.messages import AuthMethod, Identity
+from gateway.core.ports import Clock, Revocations, Sessions
+from gateway.core.request import AuthMethod, Identity
 from gateway.pages.attempt import AttemptPages
 from gateway.pages.caller import address, caller, replaced
-from gateway.ports import Clock, Revocations, Sessions
 from gateway.sessions.cookie import Cookie
-from gateway.sessions.device import device_name
+from gateway.sessions.delayed_ends import Partings
 from gateway.sessions.listing import Browser
-from gateway.sessions.parting import Partings
-from gateway.times import rfc3339
+from gateway.sessions.user_agent import device_name
+from gateway.util.rfc3339 import rfc3339
 
 
 class SessionPages:

@@ -3,14 +3,14 @@
 import orjson
 from aiohttp import web
 
-from gateway.access import refuse_foreign_page
-from gateway.errors import NoSession, Unauthenticated
-from gateway.messages import Identity
+from gateway.authz.csrf import refuse_foreign_page
+from gateway.core.errors import NoSession, Unauthenticated
+from gateway.core.ports import Clock, Sessions
+from gateway.core.request import Identity
 from gateway.pages.caller import caller
-from gateway.ports import Clock, Sessions
 from gateway.sessions.cookie import Cookie
 from gateway.sessions.listing import Listed
-from gateway.times import rfc3339
+from gateway.util.rfc3339 import rfc3339
 
 
 class OwnSessionsPages:

@@ -1,1 +1,1 @@
-"""The data plane: connections from clients, connections to apps, and what flows between."""
+"""The data plane: connections from clients, connections to apps, and exchanges between them."""

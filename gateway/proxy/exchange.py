@@ -14,27 +14,27 @@ from http import HTTPStatus
 from math import inf
 from typing import Protocol
 
-from gateway.cors import replaced
-from gateway.errors import (
+from gateway.authz.cors import replaced
+from gateway.core.errors import (
     BadUpstreamAnswer,
     BodyTooLarge,
     InternalError,
     Refusal,
 )
-from gateway.messages import Outbound
-from gateway.proxy.attempts import carry
-from gateway.proxy.framing import (
+from gateway.core.request import Outbound
+from gateway.proxy.downstream.server import Site
+from gateway.proxy.http1.close import ClientGone
+from gateway.proxy.http1.framing import (
     LAST_CHUNK,
     Framing,
     Kind,
     answer_framing,
     encode_chunk,
 )
-from gateway.proxy.http1 import RawResponseMessage, StreamReader
-from gateway.proxy.parting import ClientGone
-from gateway.proxy.plane import Site
-from gateway.proxy.upstream import AnswerHead, UpstreamConnection
-from gateway.proxy.upstreams import Server
+from gateway.proxy.http1.parser import RawResponseMessage, StreamReader
+from gateway.proxy.upstream.connection import AnswerHead, UpstreamConnection
+from gateway.proxy.upstream.retry import carry
+from gateway.proxy.upstream.upstream import Server
 
 _log = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ class Exchange:
         return self._framing.kind is Kind.NONE and not self._client.has_answered
 
     async def over(self, upstream: UpstreamConnection, server: Server) -> int:
-        """Send the request and stream the answer; see `gateway.proxy.attempts.Work`."""
+        """Send the request and stream the answer; see `gateway.proxy.upstream.retry.Work`."""
         pump: asyncio.Task[None] | None = None
         try:
             answer = upstream.ask(self._head(server), self.outbound.method, self._interim)

@@ -1,1 +1,1 @@
-"""How much a caller may use: the policy is pure, the counting is in Redis or in this process."""
+"""Rate limits: the arithmetic is pure; counting is in Redis or in this process."""

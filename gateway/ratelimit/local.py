@@ -3,9 +3,9 @@
 import time
 from collections import OrderedDict
 
-from gateway.messages import Limit, LimitState
-from gateway.ports import Clock, Limiter
-from gateway.ratelimit.policy import settle, states, window_number
+from gateway.core.ports import Clock, Limiter
+from gateway.core.request import Limit, LimitState
+from gateway.ratelimit.sliding_window import settle, states, window_number
 
 MAX_CALLERS = 100_000
 """Some 30 MB. Who was seen least recently is forgotten first, and starts afresh."""

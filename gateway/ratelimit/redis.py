@@ -8,13 +8,25 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import cast
 
-from gateway.errors import StoreUnavailable
-from gateway.messages import Limit, LimitState
-from gateway.ports import Clock, Limiter, Script, Store
+from gateway.core.errors import StoreUnavailable
+from gateway.core.ports import (
+    Clock,
+    Limiter,
+    Script,
+    Store,
+)
+from gateway.core.request import Limit, LimitState
 from gateway.ratelimit.local import LocalLimiter
-from gateway.ratelimit.policy import states, uncounted, window_ms, window_number
+from gateway.ratelimit.sliding_window import (
+    states,
+    uncounted,
+    window_ms,
+    window_number,
+)
 
-SPEND = Script("spend", files("gateway.ratelimit").joinpath("spend.lua").read_text("utf-8"))
+SPEND = Script(
+    "sliding_window", files("gateway.ratelimit").joinpath("sliding_window.lua").read_text("utf-8")
+)
 
 NOT_OUR_WINDOW = -1
 """What the script answers in place of a count where our clock is too far from the store's."""

@@ -1,1 +1,1 @@
-"""Who is signed in: the session, its cookie, its seal, and its place in the store."""
+"""Sessions: the record, its cookie, its seal, its place in the store."""

@@ -6,8 +6,13 @@ from contextlib import suppress
 from importlib.resources import files
 from typing import Final
 
-from gateway.ports import Script, Store
-from gateway.sessions.listing import Entry, SignIn, parse, seal
+from gateway.core.ports import Script, Store
+from gateway.sessions.listing import (
+    Entry,
+    SignIn,
+    parse,
+    seal,
+)
 from gateway.sessions.seal import NONCE_BYTES, Sealer
 
 

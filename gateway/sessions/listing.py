@@ -11,7 +11,7 @@ from typing import NamedTuple
 import orjson
 
 from gateway.sessions.seal import SealBroken, Sealer, public_id
-from gateway.times import LAST_MS
+from gateway.util.rfc3339 import LAST_MS
 
 _DIGITS = re.compile(rb"[0-9]{1,15}")
 
@@ -20,7 +20,7 @@ class Browser(NamedTuple):
     """Where somebody signed in."""
 
     device: str = ""
-    """See `gateway.sessions.device`."""
+    """See `gateway.sessions.user_agent`."""
     address: str = ""
     """The client's IP address: where in the world that is, the gateway does not know."""
 

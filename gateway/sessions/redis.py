@@ -7,15 +7,34 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from gateway.errors import RevokedSession, SessionEnded, StoreUnavailable, TokenAlreadyUsed
-from gateway.invalidation import Subject
-from gateway.messages import AuthMethod, Identity, User
-from gateway.ports import Bus, Clock, Revocations, Sessions, Store
-from gateway.reasons import Ended
-from gateway.revocation import is_revoked
+from gateway.core.errors import (
+    RevokedSession,
+    SessionEnded,
+    StoreUnavailable,
+    TokenAlreadyUsed,
+)
+from gateway.core.invalidation import Subject
+from gateway.core.ports import (
+    Bus,
+    Clock,
+    Revocations,
+    Sessions,
+    Store,
+)
+from gateway.core.reasons import Ended
+from gateway.core.request import AuthMethod, Identity, User
+from gateway.revocation.epoch import is_revoked
 from gateway.sessions.cache import SessionCache
+from gateway.sessions.idle import Uses
 from gateway.sessions.index import SessionIndex
-from gateway.sessions.listing import NO_BROWSER, Browser, Entry, Listed, SignIn, listed
+from gateway.sessions.listing import (
+    NO_BROWSER,
+    Browser,
+    Entry,
+    Listed,
+    SignIn,
+    listed,
+)
 from gateway.sessions.seal import (
     NONCE_BYTES,
     SECRET_BYTES,
@@ -25,8 +44,12 @@ from gateway.sessions.seal import (
     key_name,
     secret_from,
 )
-from gateway.sessions.session import Session, decode, encode, expiry_ms
-from gateway.sessions.use import Uses
+from gateway.sessions.session import (
+    Session,
+    decode,
+    encode,
+    expiry_ms,
+)
 
 MAX_OF_ISSUER = 100
 """Sessions of one person at a time: one more ends the oldest."""

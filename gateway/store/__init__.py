@@ -1,1 +1,1 @@
-"""What talks to Redis."""
+"""The Redis-compatible store: connections, batches, pub/sub, the embedded server."""

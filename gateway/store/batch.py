@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from gateway.errors import StoreUnavailable
-from gateway.ports import Script
+from gateway.core.errors import StoreUnavailable
+from gateway.core.ports import Script
 
 Command = tuple[str | bytes | int, ...]
 

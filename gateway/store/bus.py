@@ -5,9 +5,14 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 
-from gateway.errors import StoreUnavailable
-from gateway.invalidation import CHANNEL, Subject, decode, encode
-from gateway.ports import Bus, Store
+from gateway.core.errors import StoreUnavailable
+from gateway.core.invalidation import (
+    CHANNEL,
+    Subject,
+    decode,
+    encode,
+)
+from gateway.core.ports import Bus, Store
 
 Forget = Callable[[str], object]
 ForgetAll = Callable[[], object]

@@ -5,7 +5,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
-from gateway.errors import StartError
+from gateway.core.errors import StartError
 
 SCHEMES = ("redis://", "rediss://", "unix://")
 

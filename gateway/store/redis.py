@@ -13,8 +13,8 @@ from redis.asyncio import Connection, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
-from gateway.errors import StoreUnavailable
-from gateway.ports import Clock, Script, Store
+from gateway.core.errors import StoreUnavailable
+from gateway.core.ports import Clock, Script, Store
 from gateway.store.batch import Batch, Call, Command
 from gateway.store.breaker import Breaker
 

@@ -1,1 +1,1 @@
-"""What operators see: the access log."""
+"""What operators see: access log, counters, Prometheus metrics, the process's own log."""

@@ -13,9 +13,9 @@ import stat
 
 import orjson
 
-from gateway.messages import Journey, RequestHead
-from gateway.ports import Clock
-from gateway.telemetry.tally import Tally
+from gateway.core.ports import Clock
+from gateway.core.request import Journey, RequestHead
+from gateway.telemetry.counters import Tally
 
 _MAX_KEPT_BYTES = 8 * 1024 * 1024
 _FLUSH_BYTES = 32 * 1024
@@ -48,7 +48,7 @@ class AccessLog:
         bytes_out: int,
         duration_s: float,
     ) -> None:
-        """Note one request; see `gateway.proxy.plane.LogRequest`."""
+        """Note one request; see `gateway.proxy.downstream.server.LogRequest`."""
         served_s = duration_s - journey.tunnel_s
         self._count(status, journey.refusal, served_s, journey.reason, journey.auth_method)
         if len(self._buffer) > _MAX_KEPT_BYTES:

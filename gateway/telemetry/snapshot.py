@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from gateway.telemetry.tally import LEVELS, Tally
+from gateway.telemetry.counters import LEVELS, Tally
 
 Labelled = Mapping[tuple[str, str], int]
 """By figure's name and label's value."""

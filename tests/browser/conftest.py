@@ -21,7 +21,7 @@ from playwright.async_api import (
     expect,
 )
 
-from gateway.identity.minting import Signer
+from gateway.authn.did_token.mint import Signer
 from tests.fakes.relayer import CODE, FakeRelayer
 from tests.fakes.world import World, world
 

@@ -5,10 +5,15 @@ import time
 import pytest
 from redis.asyncio import Redis
 
-from gateway.errors import ExpiredApiKey, InvalidApiKey, RateLimited, RevokedApiKey
-from gateway.identity.api_key import KeySealer, limit_of
-from gateway.identity.api_keys import KEPT_BEYOND_S, ApiKeyVerifier, StoredKeys
-from gateway.messages import AuthMethod
+from gateway.authn.api_key.key import KeySealer, limit_of
+from gateway.authn.api_key.verifier import KEPT_BEYOND_S, ApiKeyVerifier, StoredKeys
+from gateway.core.errors import (
+    ExpiredApiKey,
+    InvalidApiKey,
+    RateLimited,
+    RevokedApiKey,
+)
+from gateway.core.request import AuthMethod
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.redis import RedisLimiter
 from gateway.store.redis import RedisStore

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from gateway.attempts.contact import Contact, ContactHasher
-from gateway.attempts.redis import LIFETIME_S, Attempts
-from gateway.errors import NonceRefused
-from gateway.messages import User
+from gateway.core.errors import NonceRefused
+from gateway.core.request import User
+from gateway.login_attempts.contact import Contact, ContactHasher
+from gateway.login_attempts.redis import LIFETIME_S, Attempts
 from gateway.store.redis import RedisStore
 
 ADA = Contact("email", "ada@example.com")

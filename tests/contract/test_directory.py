@@ -8,12 +8,12 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
-from gateway.errors import MagicUnavailable, StoreUnavailable
-from gateway.identity.directory import RETRY_S, CachedDirectory, key_of
-from gateway.identity.metadata import Lifetimes, Record, Seals
-from gateway.messages import User
+from gateway.core.errors import MagicUnavailable, StoreUnavailable
+from gateway.core.request import User
 from gateway.store.connect import connect
 from gateway.store.redis import RedisStore
+from gateway.users.directory import RETRY_S, CachedDirectory, key_of
+from gateway.users.metadata import Lifetimes, Record, Seals
 from tests.fakes.memory import FakeClock
 from tests.fakes.servers import RealServer
 from tests.fakes.tokens import ALICE, BOB

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from aiohttp.base_protocol import BaseProtocol
 
-from gateway.proxy import http1
-from gateway.proxy.http1 import HttpProcessingError, RequestParser, ResponseParser
+from gateway.proxy.http1 import parser
+from gateway.proxy.http1.parser import HttpProcessingError, RequestParser, ResponseParser
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -26,14 +26,14 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 @pytest.fixture
 def requests(loop: asyncio.AbstractEventLoop) -> RequestParser:
     """A parser of requests, as the gateway makes them."""
-    return http1.request_parser(BaseProtocol(loop), loop, 16384)
+    return parser.request_parser(BaseProtocol(loop), loop, 16384)
 
 
 @pytest.fixture
 def answers(loop: asyncio.AbstractEventLoop) -> ResponseParser:
     """A parser of answers, as the gateway makes them."""
-    http1.require_c_parsers()
-    return http1.response_parser(BaseProtocol(loop), loop)
+    parser.require_c_parsers()
+    return parser.response_parser(BaseProtocol(loop), loop)
 
 
 BREACHES = [

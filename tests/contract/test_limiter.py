@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from gateway.messages import Limit, LimitState
-from gateway.ports import Limiter
+from gateway.core.ports import Limiter
+from gateway.core.request import Limit, LimitState
 from gateway.ratelimit.local import LocalLimiter
-from gateway.ratelimit.policy import settle, window_ms, window_number
 from gateway.ratelimit.redis import SPEND, RedisLimiter, counters
+from gateway.ratelimit.sliding_window import settle, window_ms, window_number
 from gateway.store.connect import connect
 from gateway.store.redis import RedisStore
 from tests.fakes.servers import REAL, RealServer, Servers, eventually, opened_client

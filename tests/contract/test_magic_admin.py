@@ -15,11 +15,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from gateway.errors import InvalidToken
-from gateway.identity.did_token import CLOCK_SKEW_S, Rules, inspect
-from gateway.identity.foreign import foreign_imports
-from gateway.identity.magic import MAGIC_API_URL, MagicApi, SignatureChecker
-from gateway.identity.minting import signer
+from gateway.authn.did_token.eth_imports import foreign_imports
+from gateway.authn.did_token.mint import signer
+from gateway.authn.did_token.token import CLOCK_SKEW_S, Rules, inspect
+from gateway.core.errors import InvalidToken
+from gateway.users.magic_api import MAGIC_API_URL, MagicApi, SignatureChecker
 from tests.fakes.magic import SECRET_KEY, Call, FakeMagic
 from tests.fakes.tokens import ALICE, AUDIENCE, claim, compact, minted, packed, reproved, signed
 from tests.hostile.tokens import CASES, MAX_LIFETIME_S, Case
@@ -48,7 +48,7 @@ def test_version() -> None:
 
 
 def test_import_raises_the_recursion_limit_is_still_so() -> None:
-    """Importing it lets any deep JSON crash the process: see gateway/identity/foreign.py."""
+    """Importing it lets any deep JSON crash the process: see gateway/authn/did_token/eth_imports.py."""
     program = "import sys, magic_admin; print(sys.getrecursionlimit())"
     ended = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=True

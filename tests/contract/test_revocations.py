@@ -6,9 +6,9 @@ import time
 import pytest
 from redis.asyncio import Redis
 
-from gateway.errors import StoreUnavailable
-from gateway.invalidation import Subject
-from gateway.sessions.revocations import StoreRevocations
+from gateway.core.errors import StoreUnavailable
+from gateway.core.invalidation import Subject
+from gateway.revocation.redis import StoreRevocations
 from gateway.store.bus import StoreBus
 from gateway.store.connect import connect
 from gateway.store.redis import RedisStore

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from gateway.errors import SessionEnded, StoreUnavailable, TokenAlreadyUsed
-from gateway.messages import AuthMethod, Identity, User
+from gateway.core.errors import SessionEnded, StoreUnavailable, TokenAlreadyUsed
+from gateway.core.request import AuthMethod, Identity, User
+from gateway.sessions.idle import Uses
 from gateway.sessions.index import SessionIndex
 from gateway.sessions.listing import Browser
 from gateway.sessions.redis import MAX_OF_ISSUER, SETTLED_S, RedisSessions
 from gateway.sessions.seal import Sealer, key_name
-from gateway.sessions.use import Uses
 from gateway.store.connect import connect
 from gateway.store.redis import RedisStore
 from tests.fakes.memory import FakeClock

@@ -6,8 +6,8 @@ import time
 import pytest
 from redis.asyncio import Redis
 
-from gateway.errors import StoreUnavailable
-from gateway.ports import Script
+from gateway.core.errors import StoreUnavailable
+from gateway.core.ports import Script
 from gateway.store.connect import connect
 from gateway.store.redis import IN_FLIGHT, RedisStore
 from tests.fakes.servers import RealServer, eventually, valkey

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
-from gateway.background import background
-from gateway.invalidation import Subject
+from gateway.core.invalidation import Subject
 from gateway.store.bus import StoreBus
 from gateway.store.connect import connect
+from gateway.store.pubsub import Subscriber
 from gateway.store.redis import RedisStore
-from gateway.store.subscriber import Subscriber
+from gateway.util.background import background
 from tests.fakes.servers import RealServer, eventually
 
 SOON_S = 5.0
@@ -186,7 +186,7 @@ async def test_whatever_answers_in_the_servers_place_is_not_waited_for_without_e
     mortal_server: RealServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A balancer whose server is gone takes connections, and says nothing: it is left again."""
-    monkeypatch.setattr("gateway.store.subscriber._ANSWER_S", 0.2)
+    monkeypatch.setattr("gateway.store.pubsub._ANSWER_S", 0.2)
     client, onlooker = connect(mortal_server.url, 0.2), connect(mortal_server.url, 0.2)
     store = RedisStore(connect(mortal_server.url, 0.2), "gw:", 0.2)
     came: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()

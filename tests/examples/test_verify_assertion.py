@@ -18,7 +18,14 @@ from typing import Any, NamedTuple
 import orjson
 import pytest
 
-from gateway.identity.assertion import Asked, Signer, SigningKey, binding, claims, signing_key
+from gateway.assertion.token import (
+    Asked,
+    Signer,
+    SigningKey,
+    binding,
+    claims,
+    signing_key,
+)
 from tests.fakes.http import Answer, fetch
 from tests.fakes.keys import PEM, PEM_2, PEM_P256, as_yaml
 from tests.fakes.ports import SESSION_IDENTITY

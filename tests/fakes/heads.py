@@ -4,8 +4,8 @@ from ipaddress import ip_address
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.client_ip import caller
-from gateway.messages import RequestHead
+from gateway.core.request import RequestHead
+from gateway.routing.client_address import caller
 
 REQUEST_ID = "req-1"
 

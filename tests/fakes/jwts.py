@@ -7,7 +7,7 @@ from typing import Any
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from gateway.identity.jwks import Key
+from gateway.authn.jwt.key_set import Key
 
 ISSUER, AUDIENCE = "https://id.example.com", "gateway"
 

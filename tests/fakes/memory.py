@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
-from gateway.errors import StoreUnavailable
-from gateway.messages import User
-from gateway.ports import Directory, Script, Store
+from gateway.core.errors import StoreUnavailable
+from gateway.core.ports import Directory, Script, Store
+from gateway.core.request import User
 
 
 class FakeClock:

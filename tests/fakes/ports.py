@@ -2,9 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 
-from gateway.errors import InvalidToken, Refusal, SessionEnded
-from gateway.messages import AuthMethod, Identity, Limit, LimitState, User
-from gateway.ports import Limiter, Sessions, TokenVerifier
+from gateway.core.errors import InvalidToken, Refusal, SessionEnded
+from gateway.core.ports import Limiter, Sessions, TokenVerifier
+from gateway.core.request import (
+    AuthMethod,
+    Identity,
+    Limit,
+    LimitState,
+    User,
+)
 from gateway.sessions.listing import NO_BROWSER, Browser, Listed
 
 ISSUER = "did:ethr:0x" + "ab" * 20

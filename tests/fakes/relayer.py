@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlencode
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from gateway.identity.minting import Signer, signer
+from gateway.authn.did_token.mint import Signer, signer
 from tests.fakes.tokens import attached
 
 CODE = "123456"

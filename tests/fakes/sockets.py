@@ -11,7 +11,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from gateway.proxy.websocket import Frames
+from gateway.proxy.tunnel.websocket import Frames
 
 _INVALID_DATA = 1007
 

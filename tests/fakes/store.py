@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from gateway.errors import StoreUnavailable
-from gateway.ports import Clock, Script, Store
+from gateway.core.errors import StoreUnavailable
+from gateway.core.ports import Clock, Script, Store
 
 Word = str | int | bytes
 ScriptFunction = Callable[[Sequence[str], Sequence[Word]], object]

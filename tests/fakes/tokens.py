@@ -4,7 +4,12 @@ import base64
 import json
 from collections.abc import Callable
 
-from gateway.identity.minting import Signer, encode, mint, signer
+from gateway.authn.did_token.mint import (
+    Signer,
+    encode,
+    mint,
+    signer,
+)
 
 AUDIENCE = "did:magic:development"
 """The one client id of all tests: magic-admin takes a single one in each process."""

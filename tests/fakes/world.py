@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.identity.minting import Signer
+from gateway.authn.did_token.mint import Signer
 from tests.fakes import servers, upstream
 from tests.fakes.http import Answer, fetch
 from tests.fakes.magic import SECRET_KEY, FakeMagic

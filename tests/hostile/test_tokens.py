@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
-from gateway.errors import InvalidToken
-from gateway.identity.did_token import Fault, Rules, inspect
-from gateway.identity.magic import SignatureChecker
-from gateway.identity.verifier import DidTokenVerifier
+from gateway.authn.did_token.token import Fault, Rules, inspect
+from gateway.authn.did_token.verifier import DidTokenVerifier
+from gateway.core.errors import InvalidToken
+from gateway.users.magic_api import SignatureChecker
 from tests.fakes.memory import FakeClock, KnowsEverybody, MemoryStore
 from tests.fakes.tokens import ABSENT, ALICE, AUDIENCE, minted, signed
 from tests.hostile.tokens import CASES, MAX_LIFETIME_S, Case

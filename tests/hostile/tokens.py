@@ -11,8 +11,8 @@ import json
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from gateway.errors import ExpiredToken, InvalidToken
-from gateway.identity.minting import Signer, encode, mint
+from gateway.authn.did_token.mint import Signer, encode, mint
+from gateway.core.errors import ExpiredToken, InvalidToken
 from tests.fakes.tokens import (
     ABSENT,
     BOB,

@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 from redis.asyncio import Redis
 
-from gateway.identity.minting import Signer, signer
+from gateway.authn.did_token.mint import Signer, signer
 from tests.fakes import metrics
 from tests.fakes.http import Answer, connected, fetch
 from tests.fakes.tokens import ALICE, BOB

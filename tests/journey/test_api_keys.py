@@ -9,9 +9,9 @@ import pytest
 from websockets.asyncio.client import connect as connected
 from websockets.exceptions import ConnectionClosed
 
-from gateway.identity.api_key import KeySealer, limit_of
-from gateway.identity.api_keys import StoredKeys
-from gateway.messages import Limit
+from gateway.authn.api_key.key import KeySealer, limit_of
+from gateway.authn.api_key.verifier import StoredKeys
+from gateway.core.request import Limit
 from gateway.store.connect import connect
 from gateway.store.redis import RedisStore
 from tests.fakes.http import fetch

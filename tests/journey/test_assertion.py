@@ -7,7 +7,7 @@ from typing import Any
 import jwt
 import pytest
 
-from gateway.identity.assertion import signing_key
+from gateway.assertion.token import signing_key
 from tests.fakes.http import fetch
 from tests.fakes.keys import PEM, PEM_P256, as_yaml
 from tests.fakes.tokens import ALICE

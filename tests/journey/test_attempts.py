@@ -12,7 +12,7 @@ import orjson
 import pytest
 import redis
 
-from gateway.identity.minting import Signer
+from gateway.authn.did_token.mint import Signer
 from tests.fakes.http import Answer, connected, fetch
 from tests.fakes.tokens import ALICE, BOB, signed
 from tests.fakes.world import World

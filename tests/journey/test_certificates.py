@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from gateway.proxy.tls import Pair
+from gateway.proxy.downstream.tls import Pair
 from tests.fakes.certificates import Authority
 from tests.fakes.world import World, world
 

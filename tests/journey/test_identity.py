@@ -6,7 +6,7 @@ import time
 import pytest
 import redis
 
-from gateway.identity.minting import Signer, signer
+from gateway.authn.did_token.mint import Signer, signer
 from tests.fakes.http import connected, fetch
 from tests.fakes.magic import Mood
 from tests.fakes.tokens import ALICE, AUDIENCE, BOB, minted, signed

@@ -14,7 +14,7 @@ import h11
 import pytest
 import pytest_asyncio
 
-from gateway.proxy.tls import Pair
+from gateway.proxy.downstream.tls import Pair
 from tests.fakes.certificates import Authority
 from tests.fakes.http import RawClient, connected, fetch
 from tests.fakes.world import World, world

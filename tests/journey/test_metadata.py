@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from gateway.identity.minting import Signer, signer
+from gateway.authn.did_token.mint import Signer, signer
 from gateway.store.connect import connect
 from tests.fakes.magic import Mood
 from tests.fakes.tokens import minted

@@ -9,8 +9,8 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
-from gateway.cli import main
-from gateway.identity.minting import Signer, signer
+from gateway.authn.did_token.mint import Signer, signer
+from gateway.cli.main import main
 from tests.fakes.world import World, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from gateway.identity.minting import Signer, signer
+from gateway.authn.did_token.mint import Signer, signer
 from gateway.sessions.listing import parse
 from gateway.sessions.seal import SealBroken, Sealer, key_name
 from tests.fakes.http import Answer, connected, fetch

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.cli import main
-from gateway.identity.minting import Signer, signer
+from gateway.authn.did_token.mint import Signer, signer
+from gateway.cli.main import main
 from gateway.store.connect import connect
 from tests.fakes.magic import Mood
 from tests.fakes.world import World, world

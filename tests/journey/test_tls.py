@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin
 
-from gateway.proxy.tls import Pair
+from gateway.proxy.downstream.tls import Pair
 from tests.fakes.certificates import Authority, serial_in, serial_of
 from tests.fakes.http import connected, fetch
 from tests.fakes.load import load

@@ -13,9 +13,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin
 
-from gateway.cli import main
-from gateway.identity.minting import signer
-from gateway.sessions.revocations import StoreRevocations
+from gateway.authn.did_token.mint import signer
+from gateway.cli.main import main
+from gateway.revocation.redis import StoreRevocations
 from gateway.store.bus import StoreBus
 from gateway.store.connect import connect as connect_store
 from gateway.store.redis import RedisStore

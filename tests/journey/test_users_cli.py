@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.cli import main
-from gateway.identity.issuers import canonical_did
+from gateway.cli.main import main
+from gateway.core.issuer import canonical_did
 from tests.fakes.magic import Mood
 from tests.fakes.tokens import ALICE, BOB
 from tests.fakes.world import World

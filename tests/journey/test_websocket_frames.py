@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from websockets.frames import Frame, Opcode
 
-from gateway.proxy.websocket import Frames
+from gateway.proxy.tunnel.websocket import Frames
 from tests.fakes.world import World, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.identity.minting import signer
+from gateway.authn.did_token.mint import signer
 from tests.fakes.http import connected, fetch
 from tests.fakes.load import CLIENTS, load
 from tests.fakes.metrics import figures

@@ -10,7 +10,7 @@ import pytest_asyncio
 import websockets.asyncio.client
 from websockets.exceptions import InvalidStatus
 
-from gateway.forward_auth import original
+from gateway.pipeline.checked_request import original
 from tests.fakes import upstream
 from tests.fakes.fronts import KINDS, Front, front
 from tests.fakes.heads import request_head

@@ -14,14 +14,14 @@ from pathlib import Path
 import click
 import pytest
 
-from gateway.cli import main
+from gateway.cli.main import main
 from gateway.config.changes import NEEDS_RESTART
 from gateway.config.load import parse
-from gateway.config.wording import TEXTS
-from gateway.errors import ANSWERS
-from gateway.proxy import headers
-from gateway.reasons import Reason
-from gateway.telemetry.tally import DURATION, FIGURES, LEVELS
+from gateway.config.page_texts import TEXTS
+from gateway.core.errors import ANSWERS
+from gateway.core.reasons import Reason
+from gateway.headers import request as headers
+from gateway.telemetry.counters import DURATION, FIGURES, LEVELS
 from tests.fakes.keys import PEM
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
 def errors_table() -> str:
-    """The table of all problem codes, from the one table in `gateway.errors`."""
+    """The table of all problem codes, from the one table in `gateway.core.errors`."""
     lines = ["| code | status | title | meaning | standard |", "|---|---|---|---|---|"]
     for kind, answer in ANSWERS.items():
         meaning = " ".join((kind.__doc__ or "").split()).replace("``", "`")

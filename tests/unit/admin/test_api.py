@@ -8,8 +8,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.admin.api import Api
-from gateway.errors import StoreUnavailable
-from gateway.sessions.revoking import Revoked
+from gateway.core.errors import StoreUnavailable
+from gateway.revocation.revoke import Revoked
 
 ISSUER = "did:ethr:0xAd"
 

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.configs import PLAIN, Places, Variant, gateway_config, path_of_route
 from gateway.config.compile import routes
 from gateway.config.load import parse
-from gateway.routing import RouteTable
+from gateway.routing.table import RouteTable
 
 PLACES = Places(8080, 9090, 3000, Path("/store"), Path("/certificate"), Path("/key"))
 

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.config.load import parse
 from gateway.config.schema import Settings
-from gateway.errors import ConfigError
+from gateway.core.errors import ConfigError
 
 ENV = {
     "REDIS_URL": "redis://127.0.0.1",

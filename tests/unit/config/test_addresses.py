@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.client_ip import UNIX_PEER
 from gateway.config import addresses
 from gateway.config.addresses import Address, Server
+from gateway.routing.client_address import UNIX_PEER
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.assertion.token import made_up_key, signing_key
 from gateway.config.schema import Settings
-from gateway.identity.assertion import made_up_key, signing_key
-from gateway.signing import assertions, signing_keys
+from gateway.runtime.services.assertion import assertions, signing_keys
 from tests.fakes.keys import PEM, PEM_2, as_yaml
 
 Read = Callable[..., Settings]

@@ -6,7 +6,12 @@ import pytest
 
 from gateway.config.compile import routes
 from gateway.config.schema import Settings
-from gateway.messages import Auth, Limit, Route, UpstreamTimeouts
+from gateway.core.request import (
+    Auth,
+    Limit,
+    Route,
+    UpstreamTimeouts,
+)
 
 Read = Callable[..., Settings]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import document
-from gateway.errors import ConfigError
+from gateway.core.errors import ConfigError
 
 
 def test_lines() -> None:

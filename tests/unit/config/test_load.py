@@ -10,7 +10,7 @@ import pytest
 from gateway.config.addresses import Address
 from gateway.config.load import load, parse
 from gateway.config.schema import Settings
-from gateway.errors import ConfigError
+from gateway.core.errors import ConfigError
 
 Read = Callable[..., Settings]
 Complain = Callable[..., list[str]]

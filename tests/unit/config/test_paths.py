@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import paths
-from gateway.target import canonical_target
+from gateway.routing.target import canonical_target
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.config.compile import grants, routes
 from gateway.config.schema import Settings
-from gateway.messages import AuthMethod, Grant, Rule
+from gateway.core.request import AuthMethod, Grant, Rule
 
 Read = Callable[..., Settings]
 Complain = Callable[..., list[str]]

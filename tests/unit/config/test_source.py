@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.source import ConfigFile, Snapshot
-from gateway.errors import ConfigError
+from gateway.core.errors import ConfigError
 from tests.unit.config.conftest import ENV, SECTIONS
 
 KEY = "k" * 32

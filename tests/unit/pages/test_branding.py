@@ -7,7 +7,7 @@ import pytest
 
 from gateway.config.load import parse
 from gateway.config.schema import Settings
-from gateway.errors import StartError
+from gateway.core.errors import StartError
 from gateway.pages import branding
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 8

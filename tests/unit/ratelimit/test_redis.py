@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.errors import StoreUnavailable
-from gateway.messages import Limit, LimitState
+from gateway.core.errors import StoreUnavailable
+from gateway.core.request import Limit, LimitState
 from gateway.ratelimit.local import LocalLimiter
-from gateway.ratelimit.policy import settle, window_number
 from gateway.ratelimit.redis import RedisLimiter
+from gateway.ratelimit.sliding_window import settle, window_number
 from tests.fakes.memory import FakeClock
 from tests.fakes.store import FakeStore
 

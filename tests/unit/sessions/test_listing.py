@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sessions.listing import Browser, Entry, SignIn, listed, parse, seal
+from gateway.sessions.listing import (
+    Browser,
+    Entry,
+    SignIn,
+    listed,
+    parse,
+    seal,
+)
 from gateway.sessions.seal import NONCE_BYTES, Sealer
 
 ISSUER, KEY = "did:ethr:0xAd", "session:0a"

@@ -6,8 +6,13 @@ from functools import partial
 
 import pytest
 
-from gateway.errors import RevokedSession, SessionEnded, StoreUnavailable, TokenAlreadyUsed
-from gateway.messages import AuthMethod, Identity, User
+from gateway.core.errors import (
+    RevokedSession,
+    SessionEnded,
+    StoreUnavailable,
+    TokenAlreadyUsed,
+)
+from gateway.core.request import AuthMethod, Identity, User
 from gateway.sessions.cache import SessionCache
 from gateway.sessions.redis import RedisSessions, ended
 from gateway.sessions.seal import NONCE_BYTES, Sealer, key_name

@@ -7,8 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.messages import AuthMethod, Identity, User
-from gateway.sessions.session import Session, decode, encode, expiry_ms
+from gateway.core.request import AuthMethod, Identity, User
+from gateway.sessions.session import (
+    Session,
+    decode,
+    encode,
+    expiry_ms,
+)
 
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is no fault of ours."""

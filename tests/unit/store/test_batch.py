@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from redis.exceptions import NoPermissionError
 
-from gateway.errors import StoreUnavailable
-from gateway.ports import Script
+from gateway.core.errors import StoreUnavailable
+from gateway.core.ports import Script
 from gateway.store.batch import Batch, Call
 
 SCRIPT = Script("s", "return 1")

@@ -1,6 +1,6 @@
 """Telling all gateways what to forget."""
 
-from gateway.invalidation import Subject
+from gateway.core.invalidation import Subject
 from gateway.store.bus import StoreBus
 from tests.fakes.memory import FakeClock, MemoryStore
 

@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
 
-from gateway.errors import StartError
+from gateway.core.errors import StartError
 from gateway.store.connect import connect
 
 

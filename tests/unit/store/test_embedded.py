@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from gateway.errors import StartError, StoreUnavailable
+from gateway.core.errors import StartError, StoreUnavailable
 from gateway.store.connect import connect
 from gateway.store.embedded import EmbeddedServer
 from gateway.store.redis import RedisStore

@@ -5,7 +5,7 @@ import asyncio
 import fakeredis
 import pytest
 
-from gateway.errors import StoreUnavailable
+from gateway.core.errors import StoreUnavailable
 from gateway.store.redis import RedisStore
 
 

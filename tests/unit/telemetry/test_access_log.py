@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.messages import Journey, RequestHead
+from gateway.core.request import Journey, RequestHead
 from gateway.telemetry import access_log
 from gateway.telemetry.access_log import AccessLog
-from gateway.telemetry.tally import Tally
+from gateway.telemetry.counters import Tally
 from tests.fakes.heads import request_head
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from gateway.telemetry import snapshot
+from gateway.telemetry.counters import BUCKETS_S, Tally
 from gateway.telemetry.snapshot import Snapshot
-from gateway.telemetry.tally import BUCKETS_S, Tally
 
 
 def _one() -> Snapshot:

@@ -1,0 +1,1 @@
+"""Signed identity assertions (JWTs) for apps that verify them."""

@@ -1,0 +1,1 @@
+"""Authentication: which credentials a request carries, and whose they are."""

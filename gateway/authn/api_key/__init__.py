@@ -1,0 +1,1 @@
+"""API keys: their form, their records in the store, their verifier."""

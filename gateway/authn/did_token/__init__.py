@@ -1,0 +1,1 @@
+"""DID tokens of Magic: their form, their signature, their verifier."""

@@ -1,0 +1,71 @@
+"""
+Makes DID tokens that magic-admin accepts: for development mode and for tests.
+
+Anybody can: a DID token is self-signed. What makes an issuer somebody is that Magic knows it.
+"""
+
+import base64
+import json
+import uuid
+from typing import Any, NamedTuple
+
+from gateway.authn.did_token.eth_imports import foreign_imports
+
+with foreign_imports():
+    from eth_account import Account
+    from eth_account.messages import encode_defunct
+
+
+class Signer(NamedTuple):
+    """A key, the address that follows from it, and the issuer that it can sign for."""
+
+    account: Any  # eth_account's LocalAccount; the library is untyped here
+
+    @property
+    def address(self) -> str:
+        """``0x`` and 40 hexadecimal digits with EIP-55 checksum."""
+        return str(self.account.address)
+
+    @property
+    def issuer(self) -> str:
+        return f"did:ethr:{self.address}"
+
+    def sign(self, text: str) -> str:
+        """``personal_sign`` of ``text`` (EIP-191): ``0x`` and 65 bytes of r, s, v."""
+        signature: bytes = self.account.sign_message(encode_defunct(text=text)).signature
+        return "0x" + bytes(signature).hex()
+
+
+def signer(key: bytes) -> Signer:
+    """The signer with the private key ``key`` (32 bytes)."""
+    return Signer(Account.from_key(key))
+
+
+def mint(
+    by: Signer, audience: str, now_s: float, lifetime_s: float, attachment: str = "none"
+) -> str:
+    """
+    A token for ``audience`` from ``now_s`` on, with a new token id; Magic's default is 900 s.
+
+    ``attachment`` is what the token is bound to: it holds its signature, not the text.
+    """
+    issued_at_s = int(now_s)
+    claim = {
+        "iat": issued_at_s,
+        "ext": issued_at_s + int(lifetime_s),
+        "iss": by.issuer,
+        "sub": uuid.uuid4().hex,
+        "aud": audience,
+        "nbf": issued_at_s,
+        "tid": str(uuid.uuid4()),
+        "add": by.sign(attachment),
+    }
+    text = json.dumps(claim, separators=(",", ":"))
+    return encode(by.sign(text), text)
+
+
+def encode(proof: str, claim_text: str) -> str:
+    """The token of a proof and the text of a claim, spelled as browsers spell it."""
+    return base64.b64encode(
+        json.dumps([proof, claim_text], separators=(",", ":")).encode()
+    ).decode()

@@ -1,0 +1,1 @@
+"""JWTs of trusted issuers: their form, the issuers' key sets, their verifier."""

@@ -1,0 +1,255 @@
+"""
+What a JWT of another issuer says, and every check of it that costs no cryptography.
+
+RFC 7519, as a signed compact JWS (RFC 7515), with the advice of RFC 8725: the config says which
+algorithms count, never the token; keys come from the config, never from the token; a header that
+would change how the rest is read is refused. Nothing is proven yet: the signature is checked after
+this, over the very bytes that were read here.
+"""
+
+import binascii
+import json
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from gateway.authn.api_key.key import readable_scopes
+from gateway.authz.roles import MAX_ROLES, ROLE
+from gateway.core.errors import ExpiredToken, InvalidToken
+from gateway.core.reasons import Reason
+from gateway.core.request import AuthMethod, Identity, User
+from gateway.users.metadata import readable
+
+MAX_JWT_CHARS = 8192
+
+ALGORITHMS = frozenset(
+    f"{family}{bits}" for family in ("RS", "PS", "ES") for bits in (256, 384, 512)
+) | {"EdDSA", "Ed25519"}
+"""All with a public key: a secret that the gateway shared could be used to make tokens."""
+
+_MAX_BRACKETS = 256
+_MAX_INSTANT_S = 2**53  # what JSON writers agree on (RFC 8259 section 6)
+_MAX_SUBJECT_CHARS = 255
+_PART = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_KEY_ID = re.compile(r"[!-~]{1,256}", re.ASCII)
+_TOKEN_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
+_TYPES = frozenset({"jwt", "at+jwt"})
+"""RFC 7519 section 5.1 and RFC 9068 section 2.1; other kinds of tokens are for other places."""
+_REFUSED_PARAMETERS = frozenset(
+    {
+        # They would bring their own key (RFC 7515 section 4.1.2 and on), or change how all is read.
+        *("jwk", "jku", "x5u", "x5c"),
+        *("crit", "b64", "zip", "enc"),
+    }
+)
+_SAFE_IN_SUBJECT = ":@|"
+
+
+class Fault(Reason):
+    """`invalid_token` or `expired_token`, of a JWT"""
+
+    TOO_LONG = "jwt_too_long", "It has more characters than a JWT may."
+    NOT_THREE_PARTS = "jwt_not_three_parts", "It is not three parts of base64url."
+    TOO_DEEP = "jwt_too_deep", "It nests too deep."
+    NOT_JSON = "jwt_not_json", "Header or payload is not JSON, or a key is repeated."
+    NOT_AN_OBJECT = "jwt_not_an_object", "Header or payload is no object."
+    BAD_HEADER = "jwt_bad_header", "The header has a member that is not allowed."
+    BAD_TYPE = "jwt_bad_type", "It is of another type."
+    BAD_KEY_ID = "jwt_bad_key_id", "`kid` is not printable text."
+    OTHER_ISSUER = "jwt_other_issuer", "`iss` is none of those configured."
+    OTHER_ALGORITHM = "jwt_other_algorithm", "`alg` is not allowed for this issuer."
+    OTHER_AUDIENCE = "jwt_other_audience", "`aud` is not us."
+    BAD_INSTANT = "jwt_bad_instant", "`exp`, `iat` or `nbf` is not a time."
+    BAD_SUBJECT = "jwt_bad_subject", "`sub` is not printable text."
+    LIVES_TOO_LONG = "jwt_lives_too_long", "Longer than its issuer's may."
+    EXPIRED = "jwt_expired", "`exp` is over."
+    NOT_YET_VALID = "jwt_not_yet_valid", "`nbf` is in the future."
+    ISSUED_LATER = "jwt_issued_later", "`iat` is in the future."
+
+
+class Issuer(NamedTuple):
+    """What the config says of one issuer."""
+
+    name: str
+    """``iss``, exactly."""
+    audience: str
+    algorithms: frozenset[str]
+    """Some of `ALGORITHMS`."""
+    prefix: str = ""
+    """What our name for somebody of theirs begins with; ``name`` where it is empty."""
+    clock_skew_s: float = 60.0
+    """By how much ``iat`` and ``nbf`` may lie ahead. An end is an end."""
+    max_lifetime_s: float = 7 * 86_400.0
+    email_claim: str = ""
+    roles_claim: str = ""
+    scopes_claim: str = "scope"
+
+
+class Parsed(NamedTuple):
+    """A token, taken apart."""
+
+    algorithm: object
+    key_id: str | None
+    claims: Mapping[str, Any]
+    signing_input: bytes
+    signature: bytes
+
+
+def parse(token: str) -> Parsed:
+    """Take ``token`` apart. Raises `InvalidToken`, with a `Fault` as reason."""
+    if len(token) > MAX_JWT_CHARS:
+        raise InvalidToken(Fault.TOO_LONG)
+    parts = token.split(".")
+    if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
+        raise InvalidToken(Fault.NOT_THREE_PARTS)
+    head, payload, signature = map(_decoded, parts)
+    header, claims = _object(head), _object(payload)
+    if not _REFUSED_PARAMETERS.isdisjoint(header):
+        raise InvalidToken(Fault.BAD_HEADER)
+    kind = header.get("typ", "JWT")
+    if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in _TYPES:
+        raise InvalidToken(Fault.BAD_TYPE)
+    key_id = header.get("kid")
+    if key_id is not None and not (isinstance(key_id, str) and _KEY_ID.fullmatch(key_id)):
+        raise InvalidToken(Fault.BAD_KEY_ID)
+    signing_input = token.rpartition(".")[0].encode("ascii")
+    return Parsed(header.get("alg"), key_id, claims, signing_input, signature)
+
+
+def issuer_of(parsed: Parsed, known: Mapping[str, Issuer]) -> Issuer:
+    """Whose it says that it is. Raises `InvalidToken` where that is nobody's of ``known``."""
+    name = parsed.claims.get("iss")
+    issuer = known.get(name) if isinstance(name, str) else None
+    if issuer is None:
+        raise InvalidToken(Fault.OTHER_ISSUER)
+    return issuer
+
+
+def inspect(parsed: Parsed, issuer: Issuer, token: str, now_s: float) -> Identity:
+    """
+    Whom the token is about, once all that is cheap to check has been checked.
+
+    Raises `ExpiredToken` or `InvalidToken`, with a `Fault` as reason.
+    """
+    claims = parsed.claims
+    if not isinstance(parsed.algorithm, str) or parsed.algorithm not in issuer.algorithms:
+        raise InvalidToken(Fault.OTHER_ALGORITHM)
+    audience = claims.get("aud")
+    if issuer.audience not in (audience if isinstance(audience, list) else [audience]):
+        raise InvalidToken(Fault.OTHER_AUDIENCE)
+    expires_at_s, issued_at_s = _instant(claims, "exp"), _instant(claims, "iat")
+    if expires_at_s <= now_s:
+        raise ExpiredToken(Fault.EXPIRED)
+    if expires_at_s - issued_at_s > issuer.max_lifetime_s:
+        raise InvalidToken(Fault.LIVES_TOO_LONG)
+    if issued_at_s > now_s + issuer.clock_skew_s:
+        raise InvalidToken(Fault.ISSUED_LATER)
+    if "nbf" in claims and _instant(claims, "nbf") > now_s + issuer.clock_skew_s:
+        raise InvalidToken(Fault.NOT_YET_VALID)
+    return Identity(
+        User(_named(claims, issuer), email=_email(claims, issuer)),
+        AuthMethod.JWT,
+        _token_id(claims, token),
+        int(expires_at_s * 1000),
+        proven_at_ms=int(min(issued_at_s, now_s) * 1000),
+        roles=_roles(claims, issuer),
+        scopes=_scopes(claims, issuer),
+    )
+
+
+# --- parts -------------------------------------------------------------------------------------
+
+
+def _decoded(part: str) -> bytes:
+    """The bytes that ``part`` is the base64url of: one spelling, without padding."""
+    if _PART.fullmatch(part) is None:
+        raise InvalidToken(Fault.NOT_THREE_PARTS)
+    try:
+        octets = urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except binascii.Error:
+        raise InvalidToken(Fault.NOT_THREE_PARTS) from None
+    if urlsafe_b64encode(octets).rstrip(b"=") != part.encode("ascii"):
+        raise InvalidToken(Fault.NOT_THREE_PARTS)
+    return octets
+
+
+def _object(octets: bytes) -> dict[str, Any]:
+    """The JSON object in ``octets``; a key that is said twice is said ambiguously."""
+    if octets.count(b"[") + octets.count(b"{") > _MAX_BRACKETS:
+        raise InvalidToken(Fault.TOO_DEEP)
+    try:
+        value = json.loads(
+            octets.decode(), object_pairs_hook=_without_repeats, parse_constant=_refuse_constant
+        )
+    except ValueError:  # UnicodeDecodeError and JSONDecodeError are
+        raise InvalidToken(Fault.NOT_JSON) from None
+    if not isinstance(value, dict):
+        raise InvalidToken(Fault.NOT_AN_OBJECT)
+    return value
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a key is repeated")
+    return members
+
+
+def _refuse_constant(_: str) -> None:
+    raise ValueError("NaN and Infinity are no JSON")
+
+
+def _instant(claims: Mapping[str, Any], name: str) -> float:
+    """A time, in seconds (RFC 7519 section 2: NumericDate)."""
+    value: Any = claims.get(name)
+    # Not isinstance: True is no time. Nothing that is not finite is below the bound.
+    if type(value) not in (int, float) or not 0 <= value < _MAX_INSTANT_S:
+        raise InvalidToken(Fault.BAD_INSTANT)
+    return float(value)
+
+
+def _named(claims: Mapping[str, Any], issuer: Issuer) -> str:
+    """
+    Our name for the subject: never that of somebody else's, a DID, or a service.
+
+    The first ``#`` ends the issuer's part, as neither that nor the encoded subject can hold one;
+    DIDs of users and names of services have none.
+    """
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not 0 < len(subject) <= _MAX_SUBJECT_CHARS:
+        raise InvalidToken(Fault.BAD_SUBJECT)
+    if not subject.isprintable():
+        raise InvalidToken(Fault.BAD_SUBJECT)
+    return f"{issuer.prefix or issuer.name}#{quote(subject, safe=_SAFE_IN_SUBJECT)}"
+
+
+def _email(claims: Mapping[str, Any], issuer: Issuer) -> str | None:
+    """Where the config asks for it, and the issuer does not say that it is unverified."""
+    if not issuer.email_claim or claims.get("email_verified", True) is not True:
+        return None
+    return readable(claims.get(issuer.email_claim))
+
+
+def _roles(claims: Mapping[str, Any], issuer: Issuer) -> tuple[str, ...]:
+    said = claims.get(issuer.roles_claim) if issuer.roles_claim else None
+    names = said if isinstance(said, list) else [said]
+    found = {name for name in names if isinstance(name, str) and ROLE.fullmatch(name)}
+    return tuple(sorted(found)[:MAX_ROLES])
+
+
+def _scopes(claims: Mapping[str, Any], issuer: Issuer) -> tuple[str, ...]:
+    """A list, or words with spaces between them (RFC 8693 section 4.2)."""
+    said = claims.get(issuer.scopes_claim) if issuer.scopes_claim else None
+    if isinstance(said, str):
+        return readable_scopes(said.split(" "))
+    return readable_scopes(said) if isinstance(said, list) else ()
+
+
+def _token_id(claims: Mapping[str, Any], token: str) -> str:
+    said = claims.get("jti")
+    if isinstance(said, str) and _TOKEN_ID.fullmatch(said):
+        return said
+    return sha256(token.encode("ascii")).hexdigest()[:32]

@@ -1,0 +1,1 @@
+"""Authorisation: roles, allow and deny rules, CSRF and CORS."""

@@ -1,0 +1,77 @@
+"""
+May the caller do this? The stage of the journey that finds out somebody's roles and asks the rules.
+
+Roles are given by the config, and by ``roles:{issuer}`` in the store where the config lets it.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from gateway.authz.rules import Permissions, holds_for
+from gateway.core.errors import StoreUnavailable
+from gateway.core.ports import RoleStore
+from gateway.core.request import (
+    Caller,
+    Grant,
+    Identity,
+    Route,
+)
+
+_MAX_KNOWN = 4096
+
+Stored = tuple[str, ...] | None
+"""What the store said; None where it did not."""
+
+Known = tuple[Identity, Stored, Identity]
+"""An identity as it was proven, the roles that the store gave it, and the identity with all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorisation:
+    """Decides by the rules of routes; remembers only what follows from an `Identity` object."""
+
+    grants: tuple[Grant, ...] = ()
+    store: RoleStore | None = None
+    permissions: Permissions = field(default_factory=Permissions)
+    gives_roles: bool = field(init=False)
+    """Whether there are any to be found out."""
+    _known: dict[int, Known] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gives_roles", bool(self.grants) or self.store is not None)
+
+    async def with_roles(self, identity: Identity, route: Route) -> Identity:
+        """
+        ``identity`` with its roles.
+
+        Where they are unknown because the store does not say, a route that asks for roles raises
+        `StoreUnavailable`; on others the caller goes on, and its roles are None.
+        """
+        stored: Stored = ()
+        if self.store is not None:
+            try:
+                stored = await self.store.roles(identity.user.issuer)
+            except StoreUnavailable:
+                if _asks_for_roles(route):
+                    raise
+                stored = None
+        known = self._known.get(id(identity))
+        if known is None or known[0] is not identity or known[1] != stored:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            known = identity, stored, self._granted(identity, stored)  # so its id stays its own
+            self._known[id(identity)] = known
+        return known[2]
+
+    def enforce(self, route: Route, identity: Identity | None, client: Caller, method: str) -> None:
+        """See `Permissions.enforce`."""
+        self.permissions.enforce(route, identity, client, method)
+
+    def _granted(self, identity: Identity, stored: Stored) -> Identity:
+        if stored is None:
+            return replace(identity, roles=None)
+        given = {grant.role for grant in self.grants if holds_for(grant.rule, identity)}
+        return replace(identity, roles=tuple(sorted({*(identity.roles or ()), *given, *stored})))
+
+
+def _asks_for_roles(route: Route) -> bool:
+    return any(rule.roles for rule in (*route.allow, *route.deny))

@@ -1,0 +1,118 @@
+"""
+May a page of another origin read the answers of a route? (CORS: the Fetch standard, section 3.3.)
+
+What a route says is put into field lines once. Whatever an app says of it is replaced, so that
+there is one policy, and the gateway's own refusals bear it too: a page can read why it was refused.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from multidict import CIMultiDictProxy
+
+from gateway.core.errors import CrossSite
+from gateway.core.reasons import Site
+from gateway.core.request import (
+    Cors,
+    FieldLines,
+    Reply,
+    RequestHead,
+    Route,
+)
+
+Headers = CIMultiDictProxy[str]
+
+ANY: Final = "*"
+_NO_CONTENT: Final = 204
+_METHOD: Final = re.compile(r"[A-Z][A-Z-]{0,31}")
+_CREDENTIALS: Final = ("Authorization", "Cookie", "Proxy-Authorization")
+_OTHERWISE: Final = (("Vary", "Origin"),)
+_CORS_LINE: Final = b"access-control-"
+
+
+def policy(
+    origins: Iterable[str],
+    *,
+    methods: Iterable[str],
+    headers: Iterable[str],
+    expose: Iterable[str],
+    credentials: bool,
+    max_age_s: float,
+    passes_preflights: bool,
+) -> Cors:
+    """The field lines for each of ``origins``; with `ANY` there are no credentials."""
+    answers, preflights = {}, {}
+    shown = ", ".join(expose)
+    for origin in origins:
+        granted: FieldLines = (("Access-Control-Allow-Origin", origin),)
+        if credentials:
+            granted += (("Access-Control-Allow-Credentials", "true"),)
+        if origin != ANY:
+            granted += _OTHERWISE
+        answers[origin] = granted + ((("Access-Control-Expose-Headers", shown),) if shown else ())
+        preflights[origin] = (
+            *granted,
+            ("Access-Control-Allow-Methods", ", ".join(sorted(methods))),
+            ("Access-Control-Allow-Headers", ", ".join(headers)),
+            ("Access-Control-Max-Age", str(int(max_age_s))),
+        )
+    return Cors(
+        answers=answers,
+        preflights=preflights,
+        otherwise=answers.get(ANY, _OTHERWISE),
+        credentialed=frozenset(answers) if credentials else frozenset(),
+        passes_preflights=passes_preflights,
+    )
+
+
+def asked_method(head: RequestHead) -> str | None:
+    """
+    The method that a preflight asks for; None where ``head`` is no preflight.
+
+    Browsers send none with a body or with credentials, so whatever has either is a request like
+    any other, and as hard to make as one: the exemption is no way in.
+    """
+    headers = head.headers
+    asked = headers.getall("Access-Control-Request-Method", ())
+    if head.method != "OPTIONS" or head.upgrade or len(asked) != 1:
+        return None
+    if len(headers.getall("Origin", ())) != 1 or any(name in headers for name in _CREDENTIALS):
+        return None
+    if "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0":
+        return None
+    return asked[0] if _METHOD.fullmatch(asked[0]) else None
+
+
+def answer_fields(cors: Cors, headers: Headers) -> FieldLines:
+    """What an answer to a request with ``headers`` says to browsers."""
+    origins = headers.getall("Origin", ())
+    return cors.answers.get(origins[0], cors.otherwise) if len(origins) == 1 else cors.otherwise
+
+
+def replaces_cors(route: Route) -> bool:
+    """Whether it is the gateway that speaks of CORS on ``route``, and not its app."""
+    return route.cors is not None and not route.cors.passes_preflights
+
+
+def preflight_answer(cors: Cors, headers: Headers) -> Reply:
+    """
+    The answer to a preflight, for which no app is asked.
+
+    Which method and headers are asked for does not matter: the browser compares. Raises `CrossSite`
+    for an origin that is not listed.
+    """
+    granted = cors.preflights.get(headers["Origin"]) or cors.preflights.get(ANY)
+    if granted is None:
+        raise CrossSite(Site.PREFLIGHT_FOREIGN)
+    return Reply(_NO_CONTENT, granted, b"")
+
+
+def replaced(block: bytes, lines: bytes) -> bytes:
+    """The field lines in ``block``, with ``lines`` in place of all that the app says of CORS."""
+    kept = [
+        line
+        for line in block.splitlines(keepends=True)
+        if line[: len(_CORS_LINE)].lower() != _CORS_LINE
+    ]
+    return b"".join((*kept, lines))

@@ -1,0 +1,89 @@
+"""The port `RoleStore` over the store: ``roles:{issuer}``, remembered for a moment."""
+
+import time
+from importlib.resources import files
+from typing import Final, NamedTuple
+
+from gateway.authz.roles import decode_roles, key
+from gateway.core.errors import StoreUnavailable
+from gateway.core.ports import (
+    Clock,
+    RoleStore,
+    Script,
+    Store,
+)
+from gateway.core.reasons import Roles
+from gateway.util.lru import Bounded
+from gateway.util.single_flight import SingleFlight
+
+READ: Final = Script("read", files("gateway.authz").joinpath("read.lua").read_text("utf-8"))
+
+
+class _Known(NamedTuple):
+    roles: tuple[str, ...]
+    since_s: float
+
+
+class StoredRoles:
+    """
+    What the store says, believed for ``fresh_s`` or until `forget`.
+
+    Never longer: while the store does not answer, or holds what cannot be read, roles are unknown.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        fresh_s: float = 1.0,
+        capacity: int = 10_000,
+        clock: Clock = time.time,
+    ) -> None:
+        self._store = store
+        self._fresh_s = fresh_s
+        self._clock = clock
+        self._capacity = capacity
+        self._known: Bounded[str, _Known] = Bounded(capacity)
+        self._lookups: SingleFlight[tuple[str, int], tuple[str, ...]] = SingleFlight()
+        self._forgotten = 0
+        """How often something was forgotten: what was looked up meanwhile may be just that."""
+
+    async def roles(self, issuer: str) -> tuple[str, ...]:
+        known = self._known.get(issuer)
+        if known is not None and 0 <= self._clock() - known.since_s < self._fresh_s:
+            return known.roles
+        forgotten = self._forgotten
+        return await self._lookups.run(
+            (issuer, forgotten), lambda: self._look_up(issuer, forgotten)
+        )
+
+    def forget(self, issuer: str) -> None:
+        """Ask the store the next time, whatever a look-up that is under way will find."""
+        self._forgotten += 1
+        self._known.forget(issuer)
+
+    def forget_all(self) -> None:
+        """Ask the store about everybody: something was said that nobody here has heard."""
+        self._forgotten += 1
+        self._known = Bounded(self._capacity)
+
+    async def aclose(self) -> None:
+        """Give up look-ups that are under way."""
+        await self._lookups.aclose()
+
+    async def _look_up(self, issuer: str, forgotten: int) -> tuple[str, ...]:
+        since_s = self._clock()
+        try:
+            record = await self._store.run(READ, [key(issuer)], [])
+        except StoreUnavailable as error:
+            raise StoreUnavailable(Roles.UNKNOWN, error.retry_after_s) from error
+        try:
+            roles = decode_roles(record) if isinstance(record, bytes) else ()
+        except ValueError as error:
+            raise StoreUnavailable(Roles.UNREADABLE) from error
+        if forgotten == self._forgotten:
+            self._known.put(issuer, _Known(roles, since_s))
+        return roles
+
+
+_: type[RoleStore] = StoredRoles

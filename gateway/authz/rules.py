@@ -1,0 +1,232 @@
+"""
+May this caller use this route? What ``allow:`` and ``deny:`` say.
+
+A rule is a conjunction: all keys that it has must hold, each for any of its values. A route's
+``deny`` wins over its ``allow``; with an ``allow``, whoever none of them is for is refused. What of
+a rule is about the caller alone is judged once for each `Identity` object.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from gateway.core.errors import Forbidden, Refusal, Unauthenticated
+from gateway.core.reasons import Nobody, Rights
+from gateway.core.request import (
+    Caller,
+    Identity,
+    Route,
+    Rule,
+    User,
+)
+
+_MAX_KNOWN = 4096
+_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+_DID = "did:ethr:0x"
+
+# What RFC 5321 section 4.1.2 takes without quotes, and RFC 6531 adds to it.
+_MAILBOX = re.compile(
+    r"([^\x00-\x20\x7f-\xa0\"(),:;<>@\[\\\]]{1,256})@((?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*"
+    r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)"
+)
+
+
+class Mailbox(NamedTuple):
+    """An email address, folded."""
+
+    local: str
+    domain: str
+
+
+def lower(text: str) -> str:
+    """Without regard to ASCII case, and to that alone: the Kelvin sign is no ``k``."""
+    return text.translate(_LOWER)
+
+
+def mailbox(email: str) -> Mailbox | None:
+    """
+    The two parts of ``email``; None if it cannot be told for certain what they are.
+
+    There is exactly one ``@`` (CVE-2026-40574). The case of ASCII letters counts in neither part:
+    RFC 5321 section 2.4 would let the local part's count, and no provider does. Nothing else is
+    folded: ``a+b@`` and ``a@`` are two people to Magic.
+    """
+    found = _MAILBOX.fullmatch(lower(email))
+    return Mailbox(found[1], found[2]) if found else None
+
+
+def issuer(text: str) -> str:
+    """``text`` as rules compare it: the address in ``did:ethr:0x…`` has no case."""
+    return text.lower() if text.startswith(_DID) else text
+
+
+def address(text: str) -> str:
+    """A public address as rules compare it: those of Ethereum have no case, others may have."""
+    return text.lower() if text.startswith("0x") else text
+
+
+class Permissions:
+    """Judges callers by the rules of routes, and remembers what it thought of whom."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], _Settled] = {}
+
+    def enforce(self, route: Route, identity: Identity | None, client: Caller, method: str) -> None:
+        """
+        Return if the request may go on.
+
+        Raises `Forbidden`, or `Unauthenticated` where signing in may help.
+        """
+        key = id(identity), id(route)
+        settled = self._known.get(key)
+        if settled is None or settled.identity is not identity or settled.route is not route:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            settled = self._known[key] = _settle(route, identity)  # so their ids stay theirs
+        if settled.passes:
+            return
+        if any(_is_from(rule, client, method) for rule in settled.deny):
+            raise Forbidden(Rights.DENIED)
+        if route.allow and not any(_is_from(rule, client, method) for rule in settled.allow):
+            raise _refusal(route.allow, identity, client, method)
+
+
+class _Settled(NamedTuple):
+    """What remains to be asked of the request, now that it is known who makes it."""
+
+    identity: Identity | None
+    route: Route
+    deny: tuple[Rule, ...]
+    """Those that hold for the caller."""
+    allow: tuple[Rule, ...]
+    passes: bool
+    """Whatever is asked for, from wherever."""
+
+
+def _settle(route: Route, identity: Identity | None) -> _Settled:
+    deny = tuple(rule for rule in route.deny if _is_for(rule, identity, doubtful=True))
+    allow = tuple(rule for rule in route.allow if _is_for(rule, identity, doubtful=False))
+    is_open = not route.allow or any(not rule.networks and not rule.methods for rule in allow)
+    return _Settled(identity, route, deny, allow, passes=is_open and not deny)
+
+
+def holds_for(rule: Rule, identity: Identity) -> bool:
+    """Whether what ``rule`` says about callers holds for certain: a role is given on it."""
+    return _is_for(rule, identity, doubtful=False)
+
+
+def _is_for(rule: Rule, identity: Identity | None, *, doubtful: bool) -> bool:
+    return not any(True for _ in _lacks(rule, identity, doubtful=doubtful))
+
+
+def _lacks(rule: Rule, identity: Identity | None, *, doubtful: bool) -> Iterator[Rights]:
+    """
+    What keeps ``rule`` from being about the caller.
+
+    ``doubtful`` says whether it holds for an email that nobody can read for certain: a rule that
+    refuses does, a rule that lets in does not. What is absent is not doubtful.
+    """
+    if identity is None:
+        if rule.is_about_callers:
+            yield Rights.NOT_LISTED
+        return
+    if not _is_named(rule, identity.user, doubtful=doubtful):
+        yield Rights.NOT_LISTED
+    if rule.auth_methods and identity.method not in rule.auth_methods:
+        yield Rights.CREDENTIAL_NOT_ALLOWED
+    if rule.roles and not _has_one(rule.roles, identity.roles, doubtful=doubtful):
+        yield Rights.ROLE_MISSING
+    if rule.scopes and rule.scopes.isdisjoint(identity.scopes):
+        yield Rights.SCOPE_MISSING
+
+
+def _has_one(wanted: frozenset[str], roles: tuple[str, ...] | None, *, doubtful: bool) -> bool:
+    return doubtful if roles is None else not wanted.isdisjoint(roles)
+
+
+def _is_named(rule: Rule, user: User, *, doubtful: bool) -> bool:
+    if rule.issuers and issuer(user.issuer) not in rule.issuers:
+        return False
+    if rule.wallets and _wallet(user.issuer) not in rule.wallets:
+        return False
+    if rule.addresses and address(user.public_address or "") not in rule.addresses:
+        return False
+    return _has_mail(rule, user.email, doubtful=doubtful)
+
+
+def _has_mail(rule: Rule, email: str | None, *, doubtful: bool) -> bool:
+    if not rule.emails and not rule.domains:
+        return True
+    if not email:
+        return False
+    box = mailbox(email)
+    if box is None:
+        return doubtful
+    return _is_mail_of(rule.emails, box) and is_in_one_of(rule.domains, box.domain)
+
+
+def _wallet(issuer: str) -> str:
+    """The address whose key has signed; empty where the issuer is no such key."""
+    return "0x" + issuer.removeprefix(_DID).lower() if issuer.startswith(_DID) else ""
+
+
+def _is_mail_of(emails: frozenset[str], box: Mailbox) -> bool:
+    if not emails:
+        return True
+    return f"{box.local}@{box.domain}" in emails or f"*@{box.domain}" in emails
+
+
+def is_in_one_of(domains: frozenset[str], domain: str) -> bool:
+    """
+    Whether ``domain`` is one of ``domains``, or there are none.
+
+    ``*.example.com`` covers all below ``example.com``, and neither itself nor notexample.com.
+    """
+    if not domains or domain in domains:
+        return True
+    while domain:
+        domain = domain.partition(".")[2]
+        if f"*.{domain}" in domains:
+            return True
+    return False
+
+
+def enforce_preflight(route: Route, client: Caller, method: str) -> None:
+    """
+    Return if the app of ``route`` may be asked a preflight, which nobody has to sign in for.
+
+    The networks of ``allow`` hold too: from elsewhere nobody would be let in, whoever it is. The
+    verdict is not remembered, as anybody can ask as often as they like. Raises `Forbidden`.
+    """
+    if any(not rule.is_about_callers and _is_from(rule, client, method) for rule in route.deny):
+        raise Forbidden(Rights.DENIED)
+    if route.allow and not any(_is_within(rule, client) for rule in route.allow):
+        raise Forbidden(Rights.NETWORK_NOT_ALLOWED)
+
+
+def _is_from(rule: Rule, client: Caller, method: str) -> bool:
+    return not any(True for _ in _misfits(rule, client, method))
+
+
+def _misfits(rule: Rule, client: Caller, method: str) -> Iterator[Rights]:
+    """What keeps ``rule`` from being about the request."""
+    if not _is_within(rule, client):
+        yield Rights.NETWORK_NOT_ALLOWED
+    if rule.methods and method not in rule.methods:
+        yield Rights.METHOD_NOT_ALLOWED
+
+
+def _is_within(rule: Rule, client: Caller) -> bool:
+    return not rule.networks or any(client.address in network for network in rule.networks)
+
+
+def _refusal(
+    allow: tuple[Rule, ...], identity: Identity | None, client: Caller, method: str
+) -> Refusal:
+    """By the rule that came nearest; the first of those that came as near."""
+    if identity is None and any(_is_from(rule, client, method) for rule in allow):
+        return Unauthenticated(Nobody.TO_BE_JUDGED)
+    missing = (
+        [*_misfits(rule, client, method), *_lacks(rule, identity, doubtful=False)] for rule in allow
+    )
+    return Forbidden(min(missing, key=len)[0])

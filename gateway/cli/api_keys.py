@@ -1,0 +1,269 @@
+"""``gateway api-keys``: keys for programs."""
+
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from gateway.authn.api_key import key as api_key
+from gateway.authn.api_key.key import ApiKey, KeySealer
+from gateway.authn.api_key.verifier import StoredKeys
+from gateway.cli.common import (
+    EXIT_CONFIG,
+    EXIT_NO,
+    config_option,
+    fail,
+    json_option,
+    print_json,
+    run,
+    settings_in,
+    store_of,
+)
+from gateway.config import names, units
+from gateway.config.schema import Settings
+from gateway.core.invalidation import Subject
+from gateway.core.issuer import canonical
+from gateway.core.request import Limit
+from gateway.revocation.epoch import KEPT_BEYOND_S, api_key_subject
+from gateway.revocation.redis import StoreRevocations
+from gateway.store.bus import StoreBus
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+
+@click.group("api-keys")
+def api_keys() -> None:
+    """Keys with which programs get in."""
+
+
+class Parsed(click.ParamType[object]):
+    """Text that a parser of ours reads."""
+
+    name = "text"
+
+    def __init__(self, parse: Callable[[str], object]) -> None:
+        self._parse = parse
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _owner(text: str) -> str:
+    """The issuer that ``text`` names, as its tokens will spell it. Raises `ValueError`."""
+    return canonical(api_key.owner(text))
+
+
+def _id(text: str) -> str:
+    """
+    The id of a key, also of one that is given whole, as it was found where it should not be.
+
+    Raises `ValueError`, which does not repeat what may be a secret.
+    """
+    whole = api_key.read(text.strip())
+    if whole is None and not api_key.is_id(text):
+        raise ValueError("expected the id of an API key, 16 letters and digits, or a whole key")
+    return text if whole is None else whole.id
+
+
+@api_keys.command()
+@click.argument("name", type=Parsed(names.name))
+@click.option(
+    "--owner",
+    required=True,
+    type=Parsed(_owner),
+    help="Whose it is: did:ethr:0x…, or the name of a service.",
+)
+@click.option("--scope", "scopes", multiple=True, type=Parsed(api_key.scope), help="Repeatable.")
+@click.option(
+    "--expires",
+    "lifetime_s",
+    default="90d",
+    show_default=True,
+    type=Parsed(units.duration_s),
+    help="How long it is good for.",
+)
+@click.option("--rate", type=Parsed(units.rate), help="Its own limit, such as 100/minute.")
+@config_option
+@json_option
+def create(
+    name: str,
+    owner: str,
+    scopes: tuple[str, ...],
+    lifetime_s: float,
+    rate: units.Rate | None,
+    path: Path,
+    *,
+    as_json: bool,
+) -> None:
+    """
+    Make a key called NAME, and print it.
+
+    It is shown this once: only its hash is kept.
+    """
+    limit = api_key.limit_of(rate.requests, rate.window_s) if rate else None
+
+    async def make(keys: StoredKeys) -> tuple[str, ApiKey]:
+        return await keys.create(name, owner, lifetime_s=lifetime_s, scopes=scopes, limit=limit)
+
+    text, key = _with_keys(settings_in(path), make)
+    if as_json:
+        print_json({"key": text, **_described(key, None)})
+    else:
+        click.echo(text)
+        click.echo(f"id {key.id}, until {_day(key.expires_at_ms)}; shown this once", err=True)
+
+
+@api_keys.command("list")
+@config_option
+@json_option
+def list_(path: Path, *, as_json: bool) -> None:
+    """List all keys; those that are over too, for a month."""
+
+    async def look(keys: StoredKeys) -> list[tuple[ApiKey, int | None]]:
+        return [(key, await keys.used_at_ms(key.id)) for key in await keys.all()]
+
+    found = _with_keys(settings_in(path), look)
+    if as_json:
+        print_json([_described(*entry) for entry in found])
+        return
+    table = Table("id", "name", "owner", "scopes", "limit", "until", "last used", "state")
+    for key, used_at_ms in found:
+        said = _described(key, used_at_ms)
+        table.add_row(
+            key.id,
+            key.name,
+            key.owner,
+            " ".join(key.scopes),
+            said["rate"] or "",
+            _day(key.expires_at_ms),
+            _day(used_at_ms) if used_at_ms else "never",
+            str(said["state"]),
+        )
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+@api_keys.command()
+@click.argument("key_id", metavar="ID", type=Parsed(_id))
+@config_option
+@json_option
+def show(key_id: str, path: Path, *, as_json: bool) -> None:
+    """Show the key called ID; not its secret, which nobody knows any more."""
+
+    async def look(keys: StoredKeys) -> tuple[ApiKey | None, int | None]:
+        return await keys.get(key_id), await keys.used_at_ms(key_id)
+
+    key, used_at_ms = _with_keys(settings_in(path), look)
+    if key is None:
+        fail(f"there is no API key {key_id}", EXIT_NO)
+    said = _described(key, used_at_ms)
+    if as_json:
+        print_json(said)
+        return
+    for name, value in said.items():
+        click.echo(f"{name}: {' '.join(value) if isinstance(value, list) else value}")
+
+
+@api_keys.command()
+@click.argument("key_ids", metavar="[ID]...", nargs=-1, type=Parsed(_id))
+@click.option("--owner", type=Parsed(_owner), help="All keys of this person or service.")
+@config_option
+def revoke(key_ids: tuple[str, ...], owner: str | None, path: Path) -> None:
+    """Make keys good for nothing, at once, at all gateways. There is no way back."""
+    if not key_ids and owner is None:
+        raise click.UsageError("expected an ID, or --owner")
+    revoked, missing = run(_revoked(settings_in(path), key_ids, owner))
+    for key_id in revoked:
+        click.echo(f"revoked {key_id}")
+    for key_id in missing:
+        click.echo(f"gateway: there is no API key {key_id}", err=True)
+    if missing or not revoked:
+        sys.exit(EXIT_NO)
+
+
+async def _revoked(
+    settings: Settings, key_ids: tuple[str, ...], owner: str | None
+) -> tuple[list[str], list[str]]:
+    """Which were, and which are not there."""
+    async with store_of(settings) as store:
+        keys, bus = StoredKeys(store, KeySealer(_server_keys(settings))), StoreBus(store)
+        found = {key_id: await keys.get(key_id) for key_id in key_ids}
+        if owner is not None:
+            found |= {key.id: key for key in await keys.all() if key.owner == owner}
+        for key in found.values():
+            if key is not None:
+                await keys.revoke(key)
+                await bus.publish(Subject.API_KEY, key.id)
+                left_s = max(0.0, key.expires_at_ms / 1000 - time.time())
+                tunnels = StoreRevocations(store, bus, kept_s=left_s + KEPT_BEYOND_S)
+                await tunnels.revoke(api_key_subject(key.id))
+    return [n for n, key in found.items() if key], [n for n, key in found.items() if not key]
+
+
+@api_keys.command()
+@config_option
+def reseal(path: Path) -> None:
+    """Seal all records with the first of session.keys, so that the others may go."""
+
+    async def work(keys: StoredKeys) -> int:
+        return sum([await keys.reseal(key.id) for key in await keys.all()])
+
+    click.echo(f"sealed anew: {_with_keys(settings_in(path), work)}")
+
+
+def _with_keys(settings: Settings, work: Callable[[StoredKeys], Awaitable[T]]) -> T:
+    async def connected() -> T:
+        async with store_of(settings) as store:
+            return await work(StoredKeys(store, KeySealer(_server_keys(settings))))
+
+    return run(connected())
+
+
+def _server_keys(settings: Settings) -> list[bytes]:
+    keys = [key.get_secret_value().encode() for key in settings.session.keys]
+    if not keys:
+        fail(
+            "session.keys: API keys are sealed with the first of them, and there is none",
+            EXIT_CONFIG,
+        )
+    return keys
+
+
+def _described(key: ApiKey, used_at_ms: int | None) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "owner": key.owner,
+        "scopes": list(key.scopes),
+        "rate": _rate(key.limit),
+        "state": key.state(int(time.time() * 1000)),
+        "created_at": _rfc3339(key.created_at_ms),
+        "expires_at": _rfc3339(key.expires_at_ms),
+        "revoked_at": _rfc3339(key.revoked_at_ms),
+        "last_used_at": _rfc3339(used_at_ms),
+    }
+
+
+def _rate(limit: Limit | None) -> str | None:
+    return units.rate_text(units.Rate(limit.rate, limit.window_s)) if limit else None
+
+
+def _rfc3339(at_ms: int | None) -> str | None:
+    if at_ms is None:
+        return None
+    return datetime.fromtimestamp(at_ms // 1000, tz=UTC).isoformat().replace("+00:00", "Z")
+
+
+def _day(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms / 1000, tz=UTC):%Y-%m-%d %H:%M}Z"

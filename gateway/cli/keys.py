@@ -1,0 +1,60 @@
+"""``gateway keys``: keys for the config."""
+
+import os
+import secrets
+from pathlib import Path
+
+import click
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from gateway.assertion.token import signing_key
+from gateway.cli.common import EXIT_NO, fail
+
+_SESSION_KEY_BYTES = 32
+_MODE = 0o600
+
+
+@click.group()
+def keys() -> None:
+    """Keys for the config."""
+
+
+@keys.command()
+@click.option(
+    "--alg",
+    type=click.Choice(["EdDSA", "ES256"]),
+    default="EdDSA",
+    show_default=True,
+    help="Of the signatures that it makes.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to write it, for its owner alone; printed otherwise.",
+)
+@click.option("--session", is_flag=True, help="A key for session.keys instead.")
+def generate(alg: str, out: Path | None, *, session: bool) -> None:
+    """Make a key for identity.assertion.keys, as PEM."""
+    text = secrets.token_urlsafe(_SESSION_KEY_BYTES) + "\n" if session else _private_key(alg)
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        # Never in place of another, which may be in use; and readable by nobody else at any time.
+        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
+    except OSError as error:
+        fail(f"{out}: {error.strerror}", EXIT_NO)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    about = "" if session else f" (kid {signing_key(text).key_id})"
+    click.echo(f"{out}{about}", err=True)
+
+
+def _private_key(algorithm: str) -> str:
+    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+    if algorithm == "ES256":
+        key = ec.generate_private_key(ec.SECP256R1())
+    else:
+        key = ed25519.Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

@@ -1,0 +1,129 @@
+"""``gateway roles``: which roles somebody has in the store."""
+
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from gateway.authz.roles import (
+    MAX_ROLES,
+    decode_roles,
+    encode_roles,
+    key,
+)
+from gateway.cli.common import (
+    EXIT_NO,
+    Issuer,
+    config_option,
+    fail,
+    json_option,
+    print_json,
+    run,
+    settings_in,
+    store_of,
+)
+from gateway.config.matchers import role
+from gateway.config.schema import Settings
+from gateway.core.errors import StartError
+from gateway.core.invalidation import Subject
+from gateway.core.ports import Script
+from gateway.store.bus import StoreBus
+
+_TRIES = 10
+_UNREAD = "identity.roles_from_store is off: no gateway with this config reads them"
+
+_SWAP = Script("roles", files("gateway.authz").joinpath("roles.lua").read_text("utf-8"))
+
+Roles = tuple[str, ...]
+
+
+class RoleName(click.ParamType[str]):
+    """The name of a role."""
+
+    name = "role"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        try:
+            return role(str(value))
+        except ValueError as error:
+            self.fail(f"{value}: {error}", param, ctx)
+
+
+@click.group()
+def roles() -> None:
+    """Roles in the store, beside those that the config gives (identity.roles)."""
+
+
+@roles.command()
+@click.argument("issuer", type=Issuer())
+@config_option
+@json_option
+def show(issuer: str, path: Path, *, as_json: bool) -> None:
+    """
+    Show the roles that the store gives ISSUER (did:ethr:0x…).
+
+    Exit status 1: none.
+    """
+    settings = settings_in(path)
+    found = run(_changed(settings, issuer, lambda known: known))
+    _say(settings, issuer, found, as_json=as_json)
+    if not found:
+        fail(f"{issuer} has no roles in the store", EXIT_NO)
+
+
+@roles.command()
+@click.argument("issuer", type=Issuer())
+@click.argument("names", metavar="ROLE…", type=RoleName(), nargs=-1, required=True)
+@config_option
+@json_option
+def grant(issuer: str, names: Roles, path: Path, *, as_json: bool) -> None:
+    """Give roles to ISSUER, at once and everywhere."""
+    settings = settings_in(path)
+    found = run(_changed(settings, issuer, lambda known: (*known, *names)))
+    _say(settings, issuer, found, as_json=as_json)
+
+
+@roles.command()
+@click.argument("issuer", type=Issuer())
+@click.argument("names", metavar="ROLE…", type=RoleName(), nargs=-1, required=True)
+@config_option
+@json_option
+def revoke(issuer: str, names: Roles, path: Path, *, as_json: bool) -> None:
+    """Take roles from ISSUER, at once and everywhere; those of the config stay."""
+    settings = settings_in(path)
+    found = run(_changed(settings, issuer, lambda known: tuple(x for x in known if x not in names)))
+    _say(settings, issuer, found, as_json=as_json)
+
+
+async def _changed(settings: Settings, issuer: str, change: Callable[[Roles], Roles]) -> Roles:
+    """The roles after ``change``; an app may write between, and nothing of it is lost."""
+    async with store_of(settings) as store:
+        for _ in range(_TRIES):
+            record = await store.get(key(issuer)) or b""
+            try:
+                known = decode_roles(record)
+            except ValueError as error:
+                raise StartError(f"{key(issuer)} cannot be read: {error}") from error
+            changed = tuple(sorted(set(change(known))))
+            if changed == known:
+                return known
+            if len(changed) > MAX_ROLES:
+                raise StartError(f"nobody can have more than {MAX_ROLES} roles")
+            written = encode_roles(changed) if changed else b""
+            if await store.run(_SWAP, [key(issuer)], [record, written]):
+                await StoreBus(store).publish(Subject.ROLES, issuer)
+                return changed
+    raise StartError("somebody else writes the roles all the time")
+
+
+def _say(settings: Settings, issuer: str, found: Roles, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"issuer": issuer, "roles": found})
+    else:
+        for name in found:
+            click.echo(name)
+    if not settings.identity.roles_from_store:
+        click.echo(f"gateway: {_UNREAD}", err=True)

@@ -1,0 +1,169 @@
+"""``gateway sessions``: who is signed in where, and to end it."""
+
+import secrets
+from pathlib import Path
+
+import click
+
+from gateway.cli.common import (
+    EXIT_NO,
+    Issuer,
+    config_option,
+    fail,
+    json_option,
+    keys_of,
+    print_json,
+    run,
+    settings_in,
+    store_of,
+)
+from gateway.config.schema import Settings
+from gateway.core.errors import MagicUnavailable
+from gateway.core.ports import Store
+from gateway.revocation.epoch import KEPT_BEYOND_S
+from gateway.revocation.redis import StoreRevocations
+from gateway.revocation.revoke import Revoked, Revoker
+from gateway.runtime.gateway import magic_api
+from gateway.sessions.listing import Listed
+from gateway.sessions.redis import RedisSessions
+from gateway.sessions.seal import (
+    SERVER_KEY_BYTES,
+    SESSION,
+    Sealer,
+    public_id,
+)
+from gateway.store.bus import StoreBus
+from gateway.util.rfc3339 import rfc3339
+
+
+@click.group()
+def sessions() -> None:
+    """Sessions: who is signed in, and where."""
+
+
+@sessions.command("list")
+@click.argument("issuer", type=Issuer())
+@config_option
+@json_option
+def list_(issuer: str, path: Path, *, as_json: bool) -> None:
+    """
+    Show the sessions of ISSUER (did:ethr:0x…), the newest first.
+
+    Exit status 1: there are none.
+    """
+    settings = settings_in(path)
+    found = run(_listed(settings, issuer))
+    if as_json:
+        print_json([_described(session) for session in found])
+    else:
+        for session in found:
+            _show(session)
+    if not found:
+        fail(f"{issuer} has no sessions", EXIT_NO)
+
+
+@sessions.command()
+@click.argument("issuer", type=Issuer(), required=False)
+@click.option("--id", "session_id", help="This session alone, as list, apps and pages name it.")
+@config_option
+@json_option
+def revoke(issuer: str | None, session_id: str | None, path: Path, *, as_json: bool) -> None:
+    """
+    Make void all that ISSUER (did:ethr:0x…) has proven: sessions, tokens and tunnels, everywhere.
+
+    With --id one session alone, whose issuer need not be named.
+
+    Exit status 1: with --id, there is no such session.
+    """
+    settings = settings_in(path)
+    if session_id is not None:
+        ended = run(_ended(settings, issuer, session_id))
+        if as_json:
+            print_json({"issuer": issuer, "sessions_ended": ended})
+        elif ended:
+            click.echo(f"{ended} session ended")
+        if not ended:
+            fail("there is no such session", EXIT_NO)
+        return
+    if issuer is None:
+        raise click.UsageError("name an ISSUER, or a session with --id")
+    done, is_told = run(_revoked(settings, issuer))
+    if as_json:
+        revoked_at = rfc3339(done.epoch_ms)
+        print_json(
+            {
+                "issuer": issuer,
+                "revoked_at": revoked_at,
+                "sessions_ended": done.sessions,
+                "magic_signed_out": is_told,
+            }
+        )
+        return
+    click.echo(f"{issuer}: {done.sessions} sessions ended")
+    if is_told is False:
+        click.echo("gateway: Magic was not reached: sessions there may go on", err=True)
+
+
+async def _listed(settings: Settings, issuer: str) -> list[Listed]:
+    async with store_of(settings) as store:
+        return await _sessions(settings, store).listed(issuer)
+
+
+async def _revoked(settings: Settings, issuer: str) -> tuple[Revoked, bool | None]:
+    """What was done, and whether Magic has heard of it; None where it is not to."""
+    async with store_of(settings) as store:
+        kept_s = settings.identity.max_token_lifetime_s + KEPT_BEYOND_S
+        revocations = StoreRevocations(store, StoreBus(store), kept_s=kept_s)
+        revoker = Revoker(revocations, _sessions(settings, store), lambda _issuer: None)
+        done = await revoker.revoke(issuer)
+    if settings.magic.mode == "development" or not settings.session.logout_magic:
+        return done, None
+    try:
+        async with magic_api(settings) as api:
+            await api.log_out(issuer)
+    except MagicUnavailable:
+        return done, False
+    return done, True
+
+
+async def _ended(settings: Settings, issuer: str | None, session_id: str) -> int:
+    async with store_of(settings) as store:
+        of_all = _sessions(settings, store)
+        if issuer is None:
+            keys = {key async for key in keys_of(settings, SESSION)}
+        else:
+            keys = {found.session_key for found in await of_all.listed(issuer)}
+        chosen = [key for key in keys if public_id(key) == session_id]
+        for key in chosen:
+            await of_all.end(key, issuer)
+        return len(chosen)
+
+
+def _sessions(settings: Settings, store: Store) -> RedisSessions:
+    """Without a key in the config (development mode) what is sealed stays so."""
+    keys = [key.get_secret_value().encode() for key in settings.session.keys]
+    sealer = Sealer(keys or [secrets.token_bytes(SERVER_KEY_BYTES)])
+    return RedisSessions(store, sealer, bus=StoreBus(store), idle_s=settings.session.idle_s)
+
+
+def _described(session: Listed) -> dict[str, str | None]:
+    return {
+        "id": session.id,
+        "device": session.browser.device or None,
+        "ip": session.browser.address or None,
+        "created_at": _time(session.created_at_ms),
+        "last_seen_at": _time(session.seen_at_ms),
+        "expires_at": _time(session.expires_at_ms),
+    }
+
+
+def _show(session: Listed) -> None:
+    """In lines, which no terminal is too narrow for."""
+    told = {name: value or "?" for name, value in _described(session).items()}
+    click.echo(f"{told['id']}  {told['device']}, {told['ip']}")
+    since, seen, until = told["created_at"], told["last_seen_at"], told["expires_at"]
+    click.echo(f"    since {since}, last seen {seen}, until {until}")
+
+
+def _time(at_ms: int | None) -> str | None:
+    return None if at_ms is None else rfc3339(at_ms)

@@ -1,0 +1,165 @@
+"""``gateway token``: DID tokens, and other credentials, for people who try things out."""
+
+import json
+import os
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlsplit
+from urllib.request import Request, urlopen
+
+import click
+from click.core import ParameterSource
+
+from gateway.authn.did_token.token import Rules
+from gateway.authn.inspect import (
+    Instant,
+    Report,
+    Result,
+    examine,
+)
+from gateway.cli.common import (
+    EXIT_NO,
+    EXIT_NOT_REACHED,
+    config_option,
+    fail,
+    fail_config,
+    json_option,
+    print_json,
+)
+from gateway.config.identity import IdentitySettings
+from gateway.config.load import load
+from gateway.config.schema import Settings
+from gateway.core.errors import ConfigError
+from gateway.users.development import DEVELOPMENT_AUDIENCE
+
+_MINT_TIMEOUT_S = 10
+_MAX_CHARS = 1 << 20
+_WIDTH = 14
+
+_NOT_ASKED = "Not asked: whether Magic knows the issuer, and whether anything was revoked."
+
+
+@click.group()
+def token() -> None:
+    """DID tokens."""
+
+
+@token.command()
+@click.argument("email")
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The gateway.")
+@click.option("--lifetime", "lifetime_s", default=900, show_default=True, help="In seconds.")
+def mint(email: str, url: str, lifetime_s: int) -> None:
+    """Ask a gateway in development mode for EMAIL's token."""
+    if urlsplit(url).scheme not in {"http", "https"}:
+        raise click.BadParameter("expected http:// or https://", param_hint="--url")
+    page = f"/_gateway/development/token?email={quote(email)}&lifetime_s={lifetime_s}"
+    try:
+        with urlopen(Request(url + page, method="POST"), timeout=_MINT_TIMEOUT_S) as response:  # noqa: S310 (checked above)
+            click.echo(response.read().decode().strip())
+    except HTTPError as error:
+        fail(f"{url} answered {error.code}: is it in development mode?", EXIT_NO)
+    except (URLError, TimeoutError) as error:
+        fail(f"{url} was not reached: {getattr(error, 'reason', error)}", EXIT_NOT_REACHED)
+
+
+@token.command()
+@click.argument("text", metavar="[TOKEN|-]", default="-")
+@click.option("--audience", help="The client id that it must name, if not that of the config.")
+@config_option
+@json_option
+@click.pass_context
+def inspect(
+    context: click.Context, text: str, audience: str | None, path: Path, *, as_json: bool
+) -> None:
+    """
+    Show what a token says, and which checks it would pass. Nothing is sent anywhere.
+
+    It is read from stdin, so that it does not end up in the shell's history. API keys and JWTs are
+    told from DID tokens: of keys the id is shown, of JWTs what they say, unverified.
+
+    Without a config its defaults hold, and the audience is checked only where --audience says it.
+
+    Exit status 1: it would be refused.
+    """
+    settings = _settings(context, path)
+    defaults = _rules(settings, "")
+    known = audience or _audience(settings)
+    if text == "-":
+        text = sys.stdin.read(_MAX_CHARS)
+    rules = defaults._replace(audience=known) if known else None
+    report = examine(text.strip(), rules, time.time(), defaults)
+    if as_json:
+        print_json(_described(report))
+    else:
+        _show(report)
+    if report.reason is not None:
+        sys.exit(EXIT_NO)
+
+
+def _settings(context: click.Context, path: Path) -> Settings | None:
+    """The config, which must be good where it was named."""
+    is_named = context.get_parameter_source("path") is not ParameterSource.DEFAULT
+    if not is_named and not path.exists():
+        return None
+    try:
+        return load(path, os.environ)
+    except ConfigError as error:
+        if is_named:
+            fail_config(error)
+        click.echo(f"gateway: {path} cannot be used, and is not", err=True)
+        return None
+
+
+def _rules(settings: Settings | None, audience: str) -> Rules:
+    identity = IdentitySettings() if settings is None else settings.identity
+    return Rules(audience, identity.max_token_lifetime_s, identity.clock_skew_s)
+
+
+def _audience(settings: Settings | None) -> str | None:
+    """The client id that tokens must name, as far as the config says it: Magic is not asked."""
+    if settings is None:
+        return None
+    if settings.magic.mode == "development":
+        return DEVELOPMENT_AUDIENCE
+    return settings.magic.client_id or None
+
+
+def _described(report: Report) -> dict[str, object]:
+    return {
+        "kind": report.kind,
+        "refused": report.reason is not None,
+        "reason": report.reason,
+        "meaning": report.meaning,
+        "claims": report.claims,
+        "times": {name: instant._asdict() for name, instant in report.times.items()},
+        "checks": report.checks,
+    }
+
+
+def _show(report: Report) -> None:
+    click.echo(report.kind.replace("_", " "))
+    for name, value in report.claims.items():
+        instant = report.times.get(name)
+        told = _harmless(value) if instant is None else f"{value}  {_when(instant)}"
+        click.echo(f"  {_harmless(name)[1:-1]:<{_WIDTH}}{told}")
+    for result in Result:
+        checks = [name for name, found in report.checks.items() if found is result]
+        if checks:
+            click.echo(f"{result.replace('_', ' ')}: {', '.join(checks)}")
+    click.echo(_NOT_ASKED)
+    if report.reason is not None:
+        click.echo(f"gateway: it would be refused: {report.reason}: {report.meaning}", err=True)
+
+
+def _harmless(value: object) -> str:
+    """In printable ASCII: whoever made the token must not write to this terminal."""
+    return json.dumps(value).replace("\x7f", "\\u007f")
+
+
+def _when(instant: Instant) -> str:
+    apart = timedelta(seconds=abs(instant.age_s)) if instant.at else None
+    told = "" if apart is None else f" ({apart} ago)" if instant.age_s >= 0 else f" (in {apart})"
+    return f"{instant.at or 'after the year 9999'}{told}"

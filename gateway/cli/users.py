@@ -1,0 +1,215 @@
+"""``gateway users``: what the store holds of Magic's users; to have it forgotten, or fetched."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TextIO
+
+import click
+import orjson
+from rich.console import Console
+from rich.progress import Progress
+
+from gateway.cli.common import (
+    EXIT_CONFIG,
+    EXIT_NO,
+    EXIT_NOT_REACHED,
+    Issuer,
+    config_option,
+    fail,
+    json_option,
+    keys_of,
+    print_json,
+    run,
+    settings_in,
+    store_of,
+)
+from gateway.config.schema import Settings
+from gateway.config.units import duration_s
+from gateway.core.invalidation import Subject
+from gateway.core.issuer import canonical_did
+from gateway.runtime.gateway import magic_api
+from gateway.store.bus import StoreBus
+from gateway.users.directory import key_of
+from gateway.users.metadata import (
+    Lifetimes,
+    Seals,
+    Stored,
+    parse,
+)
+from gateway.users.warm_up import Outcome, Warmed, Warmer
+
+_MAX_AT_ONCE = 16
+_MAX_NAMED = 20
+"""Of the lines that cannot be read."""
+
+
+@click.group()
+def users() -> None:
+    """Users: what Magic said of them."""
+
+
+@users.command()
+@click.argument("issuer", type=Issuer())
+@config_option
+@json_option
+def show(issuer: str, path: Path, *, as_json: bool) -> None:
+    """
+    Show the record of ISSUER (did:ethr:0x…) that apps read, its age, and whether it is ours.
+
+    Exit status 1: there is none.
+    """
+    settings = settings_in(path)
+    text = run(_read(settings, issuer))
+    stored = None if text is None else parse(text, issuer)
+    if text is None or stored is None:
+        fail(f"{issuer} has no record that can be read", EXIT_NO)
+    described = {
+        **orjson.loads(text),
+        "age_s": round(time.time() - stored.record.fetched_at_ms / 1000),
+        "is_sealed_by_us": _is_ours(settings, stored),
+    }
+    described.pop("seal", None)
+    if as_json:
+        print_json(described)
+        return
+    for name, value in described.items():
+        click.echo(f"{name}: {'-' if value is None else orjson.dumps(value).decode()}")
+
+
+@users.command()
+@click.argument("issuers", type=Issuer(), nargs=-1)
+@click.option("--all", "is_all", is_flag=True, help="All that there are.")
+@config_option
+@json_option
+def forget(issuers: tuple[str, ...], path: Path, *, is_all: bool, as_json: bool) -> None:
+    """
+    Delete the records of ISSUERS (did:ethr:0x…), here and in all gateways: Magic is asked again.
+
+    Exit status 1: there was none.
+    """
+    if is_all == bool(issuers):
+        raise click.UsageError("name ISSUERS, or --all")
+    deleted = run(_forgotten(settings_in(path), issuers))
+    if as_json:
+        print_json({"forgotten": deleted})
+    else:
+        click.echo(f"{deleted} forgotten")
+    if not deleted:
+        fail("there was no such record", EXIT_NO)
+
+
+@users.command()
+@click.argument("file", type=click.File(errors="replace"), default="-")
+@click.option(
+    "--at-once",
+    default=8,
+    show_default=True,
+    type=click.IntRange(1, _MAX_AT_ONCE),
+    help="Questions to Magic that are under way at a time.",
+)
+@click.option(
+    "--patience",
+    default="2m",
+    show_default=True,
+    help="How long to wait while Magic answers nothing; it says itself when to come back.",
+)
+@config_option
+@json_option
+def warm(file: TextIO, at_once: int, patience: str, path: Path, *, as_json: bool) -> None:
+    """
+    Ask Magic about all issuers in FILE, or stdin, one a line, and store what it says.
+
+    Who has a record that is fresh is not asked about. Whom Magic does not know is counted, and is
+    no failure. Empty lines, and those that begin with #, are passed over; where any other is not an
+    issuer, nobody is asked about (exit status 2).
+
+    Exit status 3: Magic was not reached, for some of them at least. Run it again.
+    """
+    try:
+        patience_s = duration_s(patience)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--patience") from error
+    issuers = _issuers(file)
+    settings = settings_in(path)
+    if settings.magic.mode == "development" or not settings.session.keys:
+        fail("magic.mode, session.keys: records are of live users, and sealed", EXIT_CONFIG)
+    warmed = run(_warmed(settings, issuers, at_once, patience_s))
+    counts = {outcome.value: len(found) for outcome, found in warmed.issuers.items()}
+    if as_json:
+        names = {
+            f"{outcome}_issuers": warmed.issuers[outcome]
+            for outcome in (Outcome.UNKNOWN, Outcome.FAILED)
+        }
+        print_json({**counts, **names})
+    else:
+        click.echo(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+    if warmed.issuers[Outcome.FAILED]:
+        fail(f"Magic was not reached: {warmed.why}", EXIT_NOT_REACHED)
+
+
+def _issuers(file: TextIO) -> tuple[str, ...]:
+    """
+    Those in ``file``, each once. Where a line is no issuer, the command ends.
+
+    It is named by its number alone: it may be anything, a secret in the wrong file say.
+    """
+    issuers, wrong = dict[str, None](), []
+    for number, line in enumerate(file, 1):
+        text = line.strip()
+        if text and not text.startswith("#"):
+            try:
+                issuers[canonical_did(text)] = None
+            except ValueError as error:
+                wrong.append(f"line {number}: {error}")
+    if wrong:
+        more = len(wrong) - _MAX_NAMED
+        named = [*wrong[:_MAX_NAMED], f"and {more} more"] if more > 0 else wrong
+        raise click.UsageError("\n".join(named))
+    return tuple(issuers)
+
+
+async def _warmed(
+    settings: Settings, issuers: tuple[str, ...], at_once: int, patience_s: float
+) -> Warmed:
+    identity = settings.identity
+    bars = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    with bars:
+        bar = bars.add_task("users", total=len(issuers))
+        async with store_of(settings) as store, magic_api(settings) as api:
+            bus = StoreBus(store)
+            warmer = Warmer(
+                api,
+                store,
+                _seals(settings),
+                Lifetimes(identity.metadata_ttl_s, identity.metadata_stale_s),
+                tell=lambda issuer: bus.publish(Subject.USER, issuer),
+                patience_s=patience_s,
+            )
+            return await warmer.warm(issuers, at_once, lambda: bars.advance(bar))
+
+
+async def _read(settings: Settings, issuer: str) -> bytes | None:
+    async with store_of(settings) as store:
+        return await store.get(key_of(issuer))
+
+
+async def _forgotten(settings: Settings, issuers: tuple[str, ...]) -> int:
+    deleted = 0
+    async with store_of(settings) as store:
+        bus = StoreBus(store)
+        if not issuers:
+            start = key_of("")
+            issuers = tuple({key[len(start) :] async for key in keys_of(settings, start)})
+        for issuer in issuers:
+            deleted += await store.delete(key_of(issuer))
+            await bus.publish(Subject.USER, issuer)
+    return deleted
+
+
+def _is_ours(settings: Settings, stored: Stored) -> bool:
+    return _seals(settings).is_ours(stored)
+
+
+def _seals(settings: Settings) -> Seals:
+    return Seals([key.get_secret_value().encode() for key in settings.session.keys])

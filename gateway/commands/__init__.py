@@ -1,1 +1,0 @@
-"""The commands that act on what a running gateway keeps; one file for each group."""

@@ -1,0 +1,1 @@
+"""The vocabulary of the package: what stages hand to each other, refusals, ports."""

@@ -1,0 +1,341 @@
+"""
+Every way in which the gateway says no, and the one table that turns it into an answer.
+
+A stage refuses by raising a `Refusal`. Its class decides the answer (`ANSWERS`); its ``reason`` is
+for the operator's log, holds nothing secret, and never reaches the client, but for `Forbidden`'s.
+"""
+
+from http import HTTPStatus
+from typing import NamedTuple
+
+from gateway.core.reasons import Rights
+from gateway.core.request import LimitState
+
+
+class GatewayError(Exception):
+    """Base of all errors that the gateway raises on purpose."""
+
+
+class ConfigError(GatewayError):
+    """The configuration cannot be used. ``problems`` names file, line and key of each fault."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class StartError(GatewayError):
+    """The gateway cannot start here: a library lacks its C part, a port is taken, and the like."""
+
+
+class NotReached(StartError):
+    """A server without which the gateway cannot start did not answer."""
+
+
+class Refusal(GatewayError):
+    """A request that goes no further. Abstract: raise one of its kinds."""
+
+    reason: str
+    login_url: str = ""
+    """Where to sign in, told to programs beside a 401; empty where there is no such page."""
+
+    def __init__(self, reason: str = "") -> None:
+        if type(self) not in ANSWERS:
+            raise TypeError(f"{type(self).__name__} is no kind of refusal: it has no answer")
+        super().__init__(reason)
+        self.reason = reason
+
+
+# --- what the client did -----------------------------------------------------------------------
+
+
+class BadRequest(Refusal):
+    """The message breaks the grammar of HTTP/1.1, or could be read in two ways."""
+
+
+class BadTarget(Refusal):
+    """The target is malformed or ambiguous (encoded slash, dot segment, control character)."""
+
+
+class BadHost(Refusal):
+    """Host is missing, malformed, or differs from the authority of an absolute-form target."""
+
+
+class AmbiguousCredentials(Refusal):
+    """Two credentials of one kind: whoever picks one of them picks for an attacker."""
+
+    clears: tuple[str, ...] = ()
+    """Set-Cookie values that rid a browser of cookies that others have set in our name."""
+
+    def __init__(self, reason: str = "", *, is_cookie: bool = False) -> None:
+        super().__init__(reason)
+        self.is_cookie = is_cookie
+
+
+class ConflictingCredentials(Refusal):
+    """Two credentials that are both good, of different people or programs."""
+
+
+class RequestTimeout(Refusal):
+    """The client took too long to send the head or the next part of the body."""
+
+
+class BodyTooLarge(Refusal):
+    """The body is longer than ``server.max.body``."""
+
+
+class HeadTooLarge(Refusal):
+    """The head is longer than ``server.max.head_bytes`` or has too many fields."""
+
+
+class UnsupportedVersion(Refusal):
+    """Neither HTTP/1.0 nor HTTP/1.1."""
+
+
+class UnsupportedMethod(Refusal):
+    """A method that the gateway does not forward on any route."""
+
+
+class UnsupportedCoding(Refusal):
+    """A transfer coding other than ``chunked``."""
+
+
+class UnsupportedUpgrade(Refusal):
+    """The connection was to become something that the gateway does not tunnel."""
+
+
+class WrongWebSocketVersion(Refusal):
+    """A WebSocket handshake of a version other than 13."""
+
+
+class ExpectationFailed(Refusal):
+    """``Expect`` asks for something other than ``100-continue``."""
+
+
+# --- where it wanted to go ---------------------------------------------------------------------
+
+
+class NoRoute(Refusal):
+    """No route matches."""
+
+
+class MethodNotAllowed(Refusal):
+    """One of the gateway's own pages does not know the method."""
+
+
+class UntrustedPeer(Refusal):
+    """A check was asked for by somebody who is none of ``server.trusted_proxies``."""
+
+
+class BadOriginal(Refusal):
+    """A check that does not say which request it is about, or says it in two ways."""
+
+
+class RateLimited(Refusal):
+    """A limit is used up; ``state`` says which, and when to come back."""
+
+    def __init__(self, state: LimitState) -> None:
+        super().__init__(f"limit {state.limit.name}")
+        self.state = state
+
+
+# --- who it was --------------------------------------------------------------------------------
+
+
+class Unauthenticated(Refusal):
+    """The route wants a proven identity and the request carries no credential."""
+
+
+class SignInFirst(Refusal):
+    """Like `unauthenticated` or `session_ended`, for a person who navigates: the login page."""
+
+    def __init__(self, reason: str = "", location: str = "/") -> None:
+        super().__init__(reason)
+        self.location = location
+
+
+class SignInByProxy(SignInFirst):
+    """Like `sign_in_first`, for nginx, whose checks know no redirect: `Location` says where to."""
+
+
+class InvalidToken(Refusal):
+    """The bearer token does not prove anybody."""
+
+
+class ExpiredToken(InvalidToken):
+    """The bearer token did prove somebody, but its time is over."""
+
+
+class CredentialNotAccepted(Refusal):
+    """A credential of a kind that the route does not take, see `accept`; it was not looked at."""
+
+
+class RevokedToken(InvalidToken):
+    """The token was made before all that its owner had proven was revoked."""
+
+
+class InvalidApiKey(Refusal):
+    """The API key is none of ours."""
+
+
+class ExpiredApiKey(Refusal):
+    """The API key was good, but its time is over."""
+
+
+class RevokedApiKey(Refusal):
+    """The API key was good until it was revoked."""
+
+
+class TokenAlreadyUsed(Refusal):
+    """The DID token was exchanged for a session before."""
+
+
+class SessionEnded(Refusal):
+    """The session cookie names no living session."""
+
+
+class NoSession(Refusal):
+    """The caller has no living session of that id."""
+
+
+class RevokedSession(SessionEnded):
+    """The session was proven before all that its owner had proven was revoked."""
+
+
+class CrossSite(Refusal):
+    """A cookie came with a state-changing request that was not made by a page of ours."""
+
+
+class Forbidden(Refusal):
+    """The caller is known, and may not do this here; ``reason`` in the document says what lacks."""
+
+    def __init__(self, reason: Rights) -> None:
+        super().__init__(reason)
+
+
+class MustBeBearer(Refusal):
+    """Only a DID token can be exchanged for a session."""
+
+
+class NonceRequired(Refusal):
+    """The exchange asks for the nonce of an attempt (`POST /login/attempt`), and there is none."""
+
+
+class NonceRefused(Refusal):
+    """The nonce is used, too old, another browser's or address's, or the token not bound to it."""
+
+
+# --- what we depend on -------------------------------------------------------------------------
+
+
+class Unavailable(Refusal):
+    """Something that the gateway needs is out of reach for now. Abstract."""
+
+    retry_after_s: float
+
+    def __init__(self, reason: str = "", retry_after_s: float = 1.0) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class StoreUnavailable(Unavailable):
+    """Redis did not answer in time: whether the session lives is unknown."""
+
+
+class MagicUnavailable(Unavailable):
+    """Magic did not answer in time and nobody here knows the issuer yet."""
+
+
+class KeysUnavailable(Unavailable):
+    """The keys of a JWT's issuer could not be fetched yet, or not for a day."""
+
+
+class UpstreamBusy(Unavailable):
+    """All connections to the upstream are taken, or as many requests under way as may be."""
+
+
+class UpstreamDown(Unavailable):
+    """The upstream failed so often in a row that it is given a pause."""
+
+
+class Overloaded(Unavailable):
+    """There are ``server.max.connections`` or ``server.max.tunnels`` already."""
+
+
+class UpstreamUnreachable(Refusal):
+    """No connection to the upstream, or it was lost before the answer began."""
+
+
+class UpstreamTimeout(Refusal):
+    """The upstream did not begin its answer in time."""
+
+
+class BadUpstreamAnswer(Refusal):
+    """The upstream's answer breaks the grammar of HTTP/1.1."""
+
+
+class InternalError(Refusal):
+    """A fault of the gateway itself. Its traceback is in the log, under the request id."""
+
+
+class Answer(NamedTuple):
+    """How a kind of refusal is answered."""
+
+    status: HTTPStatus
+    code: str
+    title: str
+    source: str
+
+
+_S = HTTPStatus
+ANSWERS: dict[type[Refusal], Answer] = {
+    BadRequest:           Answer(_S.BAD_REQUEST, "bad_request", "Malformed or ambiguous request", "RFC 9112 §2.2"),
+    BadTarget:            Answer(_S.BAD_REQUEST, "bad_target", "Malformed or ambiguous request target", "RFC 9112 §3.2"),
+    BadHost:              Answer(_S.BAD_REQUEST, "bad_host", "Missing or wrong Host", "RFC 9112 §3.2"),
+    AmbiguousCredentials: Answer(_S.BAD_REQUEST, "ambiguous_credentials", "More than one credential of a kind", "RFC 6750 §2"),
+    ConflictingCredentials: Answer(_S.BAD_REQUEST, "conflicting_credentials", "Credentials of different people", "RFC 9110 §15.5.1"),
+    RequestTimeout:       Answer(_S.REQUEST_TIMEOUT, "request_timeout", "The request took too long to arrive", "RFC 9110 §15.5.9"),
+    BodyTooLarge:         Answer(_S.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body is too large", "RFC 9110 §15.5.14"),
+    HeadTooLarge:         Answer(_S.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "The header section is too large", "RFC 6585 §5"),
+    UnsupportedVersion:   Answer(_S.HTTP_VERSION_NOT_SUPPORTED, "unsupported_version", "HTTP version not supported", "RFC 9110 §15.6.6"),
+    UnsupportedMethod:    Answer(_S.NOT_IMPLEMENTED, "unsupported_method", "Method not supported", "RFC 9110 §15.6.2"),
+    UnsupportedCoding:    Answer(_S.NOT_IMPLEMENTED, "unsupported_coding", "Transfer coding not supported", "RFC 9112 §6.1"),
+    UnsupportedUpgrade:   Answer(_S.NOT_IMPLEMENTED, "unsupported_upgrade", "Upgrade not supported", "RFC 9110 §7.8"),
+    WrongWebSocketVersion: Answer(_S.UPGRADE_REQUIRED, "wrong_websocket_version", "WebSocket version not supported", "RFC 6455 §4.4"),
+    ExpectationFailed:    Answer(_S.EXPECTATION_FAILED, "expectation_failed", "Expectation not supported", "RFC 9110 §15.5.18"),
+    NoRoute:              Answer(_S.NOT_FOUND, "no_route", "Nothing here", "RFC 9110 §15.5.5"),
+    MethodNotAllowed:     Answer(_S.METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed here", "RFC 9110 §15.5.6"),
+    UntrustedPeer:        Answer(_S.FORBIDDEN, "untrusted_peer", "Only proxies of ours may ask for checks", "RFC 9110 §15.5.4"),
+    BadOriginal:          Answer(_S.BAD_REQUEST, "bad_original", "Unclear which request the check is about", "RFC 9110 §15.5.1"),
+    RateLimited:          Answer(_S.TOO_MANY_REQUESTS, "rate_limited", "Too many requests", "RFC 6585 §4"),
+    Unauthenticated:      Answer(_S.UNAUTHORIZED, "unauthenticated", "Sign in first", "RFC 9110 §15.5.2"),
+    SignInFirst:          Answer(_S.FOUND, "sign_in_first", "Sign in first", "RFC 9110 §15.4.3"),
+    SignInByProxy:        Answer(_S.UNAUTHORIZED, "sign_in_by_proxy", "Sign in first", "RFC 9110 §15.5.2"),
+    InvalidToken:         Answer(_S.UNAUTHORIZED, "invalid_token", "The token is not valid", "RFC 6750 §3.1"),
+    ExpiredToken:         Answer(_S.UNAUTHORIZED, "expired_token", "The token has expired", "RFC 6750 §3.1"),
+    RevokedToken:         Answer(_S.UNAUTHORIZED, "revoked_token", "The token was revoked", "RFC 6750 §3.1"),
+    SessionEnded:         Answer(_S.UNAUTHORIZED, "session_ended", "The session has ended", "RFC 9110 §15.5.2"),
+    CredentialNotAccepted: Answer(_S.UNAUTHORIZED, "credential_not_accepted", "Not with this kind of credential", "RFC 9110 §15.5.2"),
+    NoSession:            Answer(_S.NOT_FOUND, "no_session", "No such session of yours", "RFC 9110 §15.5.5"),
+    RevokedSession:       Answer(_S.UNAUTHORIZED, "revoked_session", "The session was revoked", "RFC 9110 §15.5.2"),
+    InvalidApiKey:        Answer(_S.UNAUTHORIZED, "invalid_api_key", "The API key is not valid", "RFC 9110 §15.5.2"),
+    ExpiredApiKey:        Answer(_S.UNAUTHORIZED, "expired_api_key", "The API key has expired", "RFC 9110 §15.5.2"),
+    RevokedApiKey:        Answer(_S.UNAUTHORIZED, "revoked_api_key", "The API key was revoked", "RFC 9110 §15.5.2"),
+    TokenAlreadyUsed:     Answer(_S.CONFLICT, "token_already_used", "The token was exchanged before", "RFC 9110 §15.5.10"),
+    CrossSite:            Answer(_S.FORBIDDEN, "cross_site", "Cross-site request refused", "RFC 9110 §15.5.4"),
+    Forbidden:            Answer(_S.FORBIDDEN, "forbidden", "Not allowed", "RFC 9110 §15.5.4"),
+    MustBeBearer:         Answer(_S.FORBIDDEN, "must_be_bearer", "Only a DID token can be exchanged", "RFC 9110 §15.5.4"),
+    NonceRequired:        Answer(_S.FORBIDDEN, "nonce_required", "Ask for an attempt first", "RFC 9110 §15.5.4"),
+    NonceRefused:         Answer(_S.FORBIDDEN, "nonce_refused", "The attempt does not count", "RFC 9110 §15.5.4"),
+    StoreUnavailable:     Answer(_S.SERVICE_UNAVAILABLE, "store_unavailable", "Sign-in state cannot be checked right now", "RFC 9110 §15.6.4"),
+    MagicUnavailable:     Answer(_S.SERVICE_UNAVAILABLE, "magic_unavailable", "Sign-in cannot be checked right now", "RFC 9110 §15.6.4"),
+    KeysUnavailable:      Answer(_S.SERVICE_UNAVAILABLE, "keys_unavailable", "The token cannot be checked right now", "RFC 9110 §15.6.4"),
+    UpstreamBusy:         Answer(_S.SERVICE_UNAVAILABLE, "upstream_busy", "The application is busy", "RFC 9110 §15.6.4"),
+    UpstreamDown:         Answer(_S.SERVICE_UNAVAILABLE, "upstream_down", "The application is down", "RFC 9110 §15.6.4"),
+    Overloaded:           Answer(_S.SERVICE_UNAVAILABLE, "overloaded", "Too many connections", "RFC 9110 §15.6.4"),
+    UpstreamUnreachable:  Answer(_S.BAD_GATEWAY, "upstream_unreachable", "The application cannot be reached", "RFC 9110 §15.6.3"),
+    BadUpstreamAnswer:    Answer(_S.BAD_GATEWAY, "bad_upstream_answer", "The application gave a malformed answer", "RFC 9110 §15.6.3"),
+    UpstreamTimeout:      Answer(_S.GATEWAY_TIMEOUT, "upstream_timeout", "The application took too long", "RFC 9110 §15.6.5"),
+    InternalError:        Answer(_S.INTERNAL_SERVER_ERROR, "internal_error", "The gateway failed", "RFC 9110 §15.6.1"),
+}  # fmt: skip
+"""The one table. A test holds that every concrete refusal stands in it, once."""

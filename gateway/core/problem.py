@@ -1,0 +1,94 @@
+"""How a refusal looks on the wire: RFC 9457 problem documents and the fields that go with them."""
+
+from math import ceil
+
+import orjson
+
+from gateway.core.errors import (
+    ANSWERS,
+    AmbiguousCredentials,
+    Forbidden,
+    InvalidToken,
+    RateLimited,
+    Refusal,
+    SignInFirst,
+    Unavailable,
+    WrongWebSocketVersion,
+)
+from gateway.core.request import LimitState, Reply
+
+_UNAUTHORIZED = 401
+_DECIDED_BY = "Accept, Authorization, Cookie, Sec-Fetch-Mode, X-Requested-With"
+"""Whether somebody without a session is led to the login page; see `gateway.authn.login_redirect`."""
+_WEBSOCKET_VERSION = (
+    ("Sec-WebSocket-Version", "13"),  # RFC 6455 section 4.4
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),  # RFC 9110 section 15.5.22
+)
+
+
+def problem(refusal: Refusal, request_id: str) -> tuple[str, Reply]:
+    """
+    The code of ``refusal`` and its answer, which says which kind it was; why, for `Forbidden`.
+
+    ``code`` is stable and made for programs; ``request_id`` leads to the log line that says why.
+    """
+    answer = ANSWERS[type(refusal)]
+    document: dict[str, object] = {
+        "type": "about:blank",
+        "title": answer.title,
+        "status": answer.status.value,
+        "code": answer.code,
+        "request_id": request_id,
+    }
+    if refusal.login_url:
+        document["login_url"] = refusal.login_url
+    if isinstance(refusal, Forbidden):
+        document["reason"] = refusal.reason
+    fields = _fields(refusal, answer.status.value)
+    return answer.code, Reply(answer.status.value, fields, orjson.dumps(document))
+
+
+def _fields(refusal: Refusal, status: int) -> tuple[tuple[str, str], ...]:
+    fields: tuple[tuple[str, str], ...] = (
+        ("Content-Type", "application/problem+json"),
+        ("Cache-Control", "no-store"),
+    )
+    match refusal:
+        case RateLimited(state=state):
+            fields += rate_limit_fields(state)
+        case AmbiguousCredentials(clears=clears):
+            fields += tuple(("Set-Cookie", value) for value in clears)
+        case Unavailable(retry_after_s=seconds):
+            fields += (("Retry-After", str(ceil(seconds))),)  # RFC 9110 section 10.2.3
+        case SignInFirst(location=location):
+            fields += (("Location", location), ("Vary", _DECIDED_BY))
+            if status == _UNAUTHORIZED:
+                fields += (("WWW-Authenticate", "Bearer"),)
+        case InvalidToken():
+            # RFC 6750 section 3: an error is named only where a token was sent.
+            fields += (("WWW-Authenticate", 'Bearer error="invalid_token"'),)
+        case WrongWebSocketVersion():
+            fields += _WEBSOCKET_VERSION
+        case _ if status == _UNAUTHORIZED:
+            fields += (("WWW-Authenticate", "Bearer"),)  # RFC 9110 section 15.5.2 demands one
+    if refusal.login_url:
+        fields += (("Vary", _DECIDED_BY),)
+    return fields
+
+
+def rate_limit_fields(state: LimitState) -> tuple[tuple[str, str], ...]:
+    """
+    ``Retry-After``, the fields of draft-ietf-httpapi-ratelimit-headers-10, and the ``X-`` ones.
+
+    All times are seconds from now, rounded up: a client that waits as told is let in.
+    """
+    limit, reset_s = state.limit, ceil(state.reset_s)
+    return (
+        ("Retry-After", str(max(1, ceil(state.retry_after_s)))),
+        ("RateLimit-Policy", f'"{limit.name}";q={limit.rate};w={limit.window_s}'),
+        ("RateLimit", f'"{limit.name}";r={state.remaining};t={reset_s}'),
+        ("X-RateLimit-Limit", str(limit.rate)),
+        ("X-RateLimit-Remaining", str(state.remaining)),
+        ("X-RateLimit-Reset", str(reset_s)),
+    )

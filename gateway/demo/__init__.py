@@ -1,0 +1,1 @@
+"""`gateway demo`: a gateway, a store and a sample app on one machine."""

@@ -1,0 +1,1 @@
+"""Header fields on their way through: what is dropped, and what is written."""

@@ -1,0 +1,52 @@
+"""What an app is told of where a request came from: the same for all requests of a client."""
+
+from enum import StrEnum
+
+from gateway.routing.client_address import UNIX
+
+
+class ForwardedAs(StrEnum):
+    """In which words an app is told where a request came from."""
+
+    BOTH = "both"
+    X_FORWARDED = "x-forwarded"
+    """X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host."""
+    FORWARDED = "forwarded"
+    """Forwarded (RFC 7239)."""
+
+
+def hop_block(
+    forwarded: ForwardedAs,
+    host: str,
+    client: str,
+    scheme: str,
+    hidden_prefix: str,
+    rewrites_host: bool,
+) -> bytes:
+    """
+    Field lines, serialised; they end where the request's id belongs.
+
+    ``hidden_prefix`` is what the app does not see of the path. Where Host is rewritten, who knows
+    the server adds it.
+    """
+    lines = ["Via: 1.1 gateway"] if rewrites_host else [f"Host: {host}", "Via: 1.1 gateway"]
+    if hidden_prefix:
+        lines.append(f"X-Forwarded-Prefix: {hidden_prefix}")
+    if client == UNIX:
+        client = "unknown"  # RFC 7239 section 6.2
+    if forwarded is not ForwardedAs.X_FORWARDED:
+        lines.append(f"Forwarded: {_forwarded(host, client, scheme)}")
+    if forwarded is not ForwardedAs.FORWARDED:
+        lines += (
+            f"X-Forwarded-For: {client}",
+            f"X-Forwarded-Proto: {scheme}",
+            f"X-Forwarded-Host: {host}",
+        )
+    return "\r\n".join([*lines, "X-Request-Id: "]).encode("latin-1")
+
+
+def _forwarded(host: str, client: str, scheme: str) -> str:
+    """The client alone (RFC 7239 section 4): what it said of hops before it is nobody's word."""
+    node = f'"[{client}]"' if ":" in client else client
+    quoted = host.replace("\\", "\\\\").replace('"', '\\"')
+    return f'for={node};host="{quoted}";proto={scheme}'

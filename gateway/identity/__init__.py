@@ -1,1 +1,0 @@
-"""Who somebody is: credentials, DID tokens, and what Magic knows of their issuers."""

@@ -1,0 +1,1 @@
+"""Connections from clients: listening, accepting, reading, writing."""

@@ -1,0 +1,61 @@
+"""
+Sockets that whoever started the process has opened: systemd's protocol, or a descriptor's number.
+
+sd_listen_fds(3): LISTEN_FDS sockets from descriptor 3 on, for the process LISTEN_PID alone, with
+their names in LISTEN_FDNAMES.
+"""
+
+import os
+import socket
+from collections.abc import MutableMapping
+from typing import NamedTuple
+
+from gateway.core.errors import StartError
+
+_FIRST = 3
+_MOST = 1024
+_VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+
+
+class Passed(NamedTuple):
+    """A descriptor that was passed on, and its name."""
+
+    number: int
+    name: str
+
+
+def take(environ: MutableMapping[str, str], pid: int) -> tuple[Passed, ...]:
+    """
+    What was passed to the process ``pid``; nothing where it was meant for another.
+
+    The variables are unset, so that no process that we start takes them for its own. Raises
+    `StartError`.
+    """
+    meant_for, number, names = (environ.pop(name, None) for name in _VARIABLES)
+    if meant_for != str(pid):
+        return ()
+    count = int(number) if number and number.isascii() and number.isdecimal() else 0
+    if not 0 < count <= _MOST:
+        raise StartError("LISTEN_FDS is no number of sockets")
+    named = names.split(":") if names else ["unknown"] * count
+    if len(named) != count:
+        raise StartError("LISTEN_FDNAMES has not a name for each of LISTEN_FDS")
+    return tuple(Passed(_FIRST + place, name) for place, name in enumerate(named))
+
+
+def adopt(number: int) -> socket.socket:
+    """The listening socket with the descriptor ``number``. Raises `StartError`."""
+    try:
+        os.set_inheritable(number, False)
+        sock = socket.socket(fileno=number)
+    except OSError as error:
+        raise StartError(f"fd:{number} is no open socket: {error.strerror}") from error
+    try:
+        is_listening = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError:
+        is_listening = 0
+    if not is_listening or sock.type != socket.SOCK_STREAM:
+        sock.detach()  # whatever it is, it is not ours to close
+        raise StartError(f"fd:{number} is no listening stream socket")
+    sock.setblocking(False)
+    return sock

@@ -1,0 +1,120 @@
+"""Where a body ends (RFC 9112 section 6): decided for each side from what was parsed."""
+
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import NamedTuple
+
+from multidict import CIMultiDictProxy
+
+from gateway.core.errors import (
+    BadRequest,
+    BadUpstreamAnswer,
+    BodyTooLarge,
+    UnsupportedCoding,
+)
+
+_NO_CONTENT, _NOT_MODIFIED = 204, 304
+_MAX_LENGTH_DIGITS = 18
+"""Fewer than 2**63 octets. Python refuses to read numbers of more than 4300 digits."""
+
+
+class Kind(Enum):
+    """How the end of a body is told."""
+
+    NONE = auto()
+    LENGTH = auto()
+    CHUNKED = auto()
+    CLOSE = auto()
+    """By the end of the connection: only answers, and only where nothing better is known."""
+
+
+class Framing(NamedTuple):
+    """How a body is delimited, and the field line that says so."""
+
+    kind: Kind
+    field: bytes = b""
+
+
+_CHUNKED = Framing(Kind.CHUNKED, b"Transfer-Encoding: chunked\r\n")
+_CLOSE = Framing(Kind.CLOSE)
+NO_BODY = Framing(Kind.NONE)
+
+
+def request_framing(
+    headers: Mapping[str, str], version: tuple[int, int], max_body_bytes: int
+) -> Framing:
+    """
+    The framing of a request, the same on both sides.
+
+    Raises `BadRequest` for chunked in HTTP/1.0 (RFC 9112 section 6.1), `UnsupportedCoding`, and
+    `BodyTooLarge` where the length is announced and over ``max_body_bytes``. That both fields are
+    there, or one twice, the parser has refused.
+    """
+    coding = headers.get("Transfer-Encoding")
+    if coding is not None:
+        if version < (1, 1):
+            raise BadRequest("Transfer-Encoding in HTTP/1.0")
+        if coding.lower() != "chunked":
+            raise UnsupportedCoding("transfer coding other than chunked")
+        return _CHUNKED
+    length = headers.get("Content-Length")
+    if length is None:
+        return NO_BODY
+    if not (length.isascii() and length.isdecimal()):
+        raise BadRequest("Content-Length is no number")
+    digits = length.lstrip("0") or "0"
+    if len(digits) > _MAX_LENGTH_DIGITS or int(digits) > max_body_bytes:
+        raise BodyTooLarge("announced length")
+    return Framing(Kind.LENGTH, f"Content-Length: {digits}\r\n".encode("ascii"))
+
+
+def answer_framing(
+    headers: Mapping[str, str],
+    status: int,
+    method: str,
+    client_version: tuple[int, int],
+    *,
+    is_chunked: bool,
+) -> Framing:
+    """
+    How an answer with ``status`` to ``method`` goes to a client of ``client_version``.
+
+    HEAD and 304 keep the length that a GET would have had and send no body; 204 has neither (RFC
+    9110 section 8.6). What ended by closing upstream is chunked for HTTP/1.1 clients, so that they
+    can tell an end from a break; HTTP/1.0 knows only closing.
+
+    Raises `BadUpstreamAnswer` where the body is in a transfer coding other than chunked: it is
+    passed on without the field that says so.
+    """
+    length = headers.get("Content-Length")
+    if status == _NO_CONTENT:
+        return NO_BODY
+    if method == "HEAD" or status == _NOT_MODIFIED:
+        return Framing(Kind.NONE, _length_field(length))
+    coding = headers.get("Transfer-Encoding")
+    if coding is not None and not (is_chunked and coding.lower() == "chunked"):
+        raise BadUpstreamAnswer("transfer coding other than chunked")
+    if length is not None and not is_chunked:
+        return Framing(Kind.LENGTH, _length_field(length))
+    return _CHUNKED if client_version >= (1, 1) else _CLOSE
+
+
+def _length_field(length: str | None) -> bytes:
+    return f"Content-Length: {length}\r\n".encode("latin-1") if length is not None else b""
+
+
+def encode_chunk(data: bytes) -> bytes:
+    """One chunk (RFC 9112 section 7.1); ``data`` is not empty: an empty chunk would be the last."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+def connection_options(headers: CIMultiDictProxy[str]) -> set[str]:
+    """What ``Connection`` says, in lower case (RFC 9110 section 7.6.1)."""
+    return {
+        option.strip().lower()
+        for line in headers.getall("Connection", ())
+        for option in line.split(",")
+    }

@@ -1,0 +1,1 @@
+"""Upgraded connections: bytes in both directions until one side ends them."""

@@ -1,0 +1,388 @@
+"""
+A connection that became another one: bytes both ways until one end, or the gateway, ends it.
+
+After the 101 small protocols take the place of the two connections' own, so that these carry no
+load of it. Each end is read only as fast as the other takes it. The gateway reads no message; it
+counts the frames of a WebSocket towards the client, to put in a Close where one may stand.
+"""
+
+import asyncio
+from time import perf_counter
+from typing import NamedTuple, Protocol, cast
+
+from gateway.core.errors import Overloaded, UpstreamUnreachable
+from gateway.core.request import (
+    Identity,
+    Journey,
+    Reply,
+    RequestHead,
+)
+from gateway.proxy.downstream.server import DataPlane, Site
+from gateway.proxy.exchange import Client, Exchange
+from gateway.proxy.http1.close import ClientGone, reset
+from gateway.proxy.http1.framing import Framing, Kind
+from gateway.proxy.http1.parser import RawResponseMessage, StreamReader
+from gateway.proxy.tunnel.registry import CLOSED, IDLE, Ending
+from gateway.proxy.tunnel.upgrade import Upgrade, asked_upgrade, judge_switch
+from gateway.proxy.tunnel.websocket import Frames, close_frame
+from gateway.proxy.upstream.connection import UpstreamConnection
+from gateway.revocation.epoch import subject_of
+
+_BOUNDARY_WAIT_S = 0.25
+"""How long a frame that is under way may take to end before it is cut off."""
+
+
+class Owner(Protocol):
+    """The protocol that led a connection to its tunnel, and ends it."""
+
+    transport: asyncio.Transport | None
+
+    @property
+    def writing_paused(self) -> bool:
+        """Whether the peer does not keep up."""
+
+    def pause_writing(self) -> None:
+        """It does not any more."""
+
+    def resume_writing(self) -> None:
+        """It does again."""
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """It is gone."""
+
+
+class TunnelClient(Client, Owner, Protocol):
+    """What a tunnel needs of the client's connection."""
+
+    early: bytes
+    """What came right after the request."""
+    site: Site | None
+    """What judges the request; a tunnel needs none, and may outlast many."""
+    status: int
+    bytes_out: int
+
+    def answer(self, reply: Reply) -> None:
+        """Send an answer that no app was asked for."""
+
+    def take_back(self, *, has_ended: bool) -> None:
+        """The tunnel is over; ``has_ended``: and the client sends nothing more."""
+
+
+async def serve_upgrade(
+    client: TunnelClient,
+    plane: DataPlane,
+    site: Site,
+    head: RequestHead,
+    body: StreamReader,
+    journey: Journey,
+) -> None:
+    """
+    Forward a request to upgrade; stay until the tunnel ends, if there is to be one.
+
+    Whatever the answer is, it is the last one on the connection: what the client sends after such
+    a request must never be read as another request. Raises the `Refusal` that ended it.
+    """
+    client.close_after_answer()
+    asked = asked_upgrade(head.method, head.version, head.headers)
+    outbound = await site.admit(head._replace(upgrade=asked.name), journey)
+    if isinstance(outbound, Reply):
+        client.answer(outbound)
+        return
+    _refuse_too_many(plane)
+    framing = Framing(Kind.NONE, asked.fields)
+    switch = _Switch(
+        client, client.early, plane, asked, outbound.identity, journey, head.request_id
+    )
+    exchange = Exchange(client, outbound, framing, body, site, switch.tunnel)
+    del site
+    await exchange.run()
+
+
+def _refuse_too_many(plane: DataPlane) -> None:
+    if len(plane.tunnels) >= plane.bounds.tunnels:
+        raise Overloaded("server.max.tunnels")
+
+
+class _Switch(NamedTuple):
+    """Makes a tunnel of the two connections when the app has said 101."""
+
+    client: TunnelClient
+    early: bytes
+    plane: DataPlane
+    asked: Upgrade
+    identity: Identity | None
+    journey: Journey
+    request_id: str
+
+    async def tunnel(
+        self, upstream: UpstreamConnection, message: RawResponseMessage, head: bytes, idle_s: float
+    ) -> None:
+        """``head`` is without the fields of this hop. Raises `BadUpstreamAnswer`, `ClientGone`."""
+        client, plane = self.client, self.plane
+        judge_switch(self.asked, message.version, message.headers)
+        if client.transport is None or client.transport.is_closing():
+            raise ClientGone
+        if upstream.transport is None:
+            raise UpstreamUnreachable("closed after its 101")
+        _refuse_too_many(plane)  # others may have come first while the app thought
+        is_websocket = bool(self.asked.accept)
+        tunnel = Tunnel(
+            _End(client, client.transport),
+            (_FramedEnd if is_websocket else _End)(upstream, upstream.transport),
+            plane.loop,
+            idle_s,
+            self.identity,
+        )
+        client.status, client.has_answered = message.code, True
+        client.site = None
+        request_id = f"X-Request-Id: {self.request_id}\r\n\r\n".encode("ascii")
+        client.write(head + self.asked.fields + request_id)
+        plane.tunnels.add(tunnel)
+        begun_s = perf_counter()
+        try:
+            await tunnel.run(self.early, upstream.tail)
+        finally:
+            plane.tunnels.forget(tunnel, tunnel.ending)
+            client.bytes_out += tunnel.bytes_out
+            self.journey.tunnel = tunnel.ending.reason
+            self.journey.tunnel_bytes_in = tunnel.bytes_in
+            self.journey.tunnel_s = perf_counter() - begun_s
+
+
+class _End(asyncio.Protocol):
+    """One end of a tunnel: what arrives here is written to the other."""
+
+    __slots__ = (
+        "bytes_in",
+        "error",
+        "has_ended",
+        "is_lost",
+        "other",
+        "owner",
+        "transport",
+        "tunnel",
+        "writing_paused",
+    )
+
+    other: "_End"
+    tunnel: "Tunnel"
+
+    def __init__(self, owner: Owner, transport: asyncio.Transport) -> None:
+        self.owner = owner
+        self.transport = transport
+        self.bytes_in = 0
+        self.has_ended = False
+        """Whether the peer will send nothing more."""
+        self.is_lost = False
+        self.error: BaseException | None = None
+        self.writing_paused = False
+
+    # --- between the connection's own protocol and back ----------------------------------------
+
+    def take_over(self) -> None:
+        """From here on what happens on the connection is told to this end."""
+        self.transport.set_protocol(self)
+        if self.owner.writing_paused:
+            self.pause_writing()
+
+    def hand_back(self) -> None:
+        """Let the connection's own protocol end it; it must not have been lost."""
+        if self.writing_paused and not self.owner.writing_paused:
+            self.owner.pause_writing()
+        elif self.owner.writing_paused and not self.writing_paused:
+            self.owner.resume_writing()
+        self.transport.set_protocol(cast("asyncio.Protocol", self.owner))
+
+    def tell_lost(self) -> None:
+        """Tell the connection's own protocol what it did not hear."""
+        self.owner.connection_lost(self.error)
+
+    # --- events --------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        if self.tunnel.is_ending:
+            return
+        self.pass_on(data)
+
+    def pass_on(self, data: bytes) -> None:
+        """Write to the other end."""
+        self.tunnel.has_moved = True
+        self.bytes_in += len(data)
+        try:
+            self.other.transport.write(data)
+        except RuntimeError:  # uvloop's word for one that closed just now
+            return
+
+    def pause_writing(self) -> None:
+        self.writing_paused = True
+        self.other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.writing_paused = False
+        if not (self.tunnel.is_ending or self.other.has_ended):
+            self.other.transport.resume_reading()
+
+    def eof_received(self) -> bool:
+        self.has_ended = True
+        self.tunnel.half_closed(self)
+        return True
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.is_lost, self.error = True, exc
+        self.tunnel.lost(self)
+
+
+class _FramedEnd(_End):
+    """The app's end of a WebSocket."""
+
+    __slots__ = ("frames",)
+
+    def __init__(self, owner: Owner, transport: asyncio.Transport) -> None:
+        super().__init__(owner, transport)
+        self.frames = Frames()
+
+    def data_received(self, data: bytes) -> None:
+        if not self.tunnel.is_ending:
+            self.frames.feed(data)
+            self.pass_on(data)
+        elif not self.frames.is_between:
+            self.pass_on(data[: self.frames.feed_to_boundary(data)])
+            if self.frames.is_between:
+                self.tunnel.say_close()
+
+
+class Tunnel:
+    """Two connections, each the other's."""
+
+    def __init__(
+        self,
+        client: _End,
+        app: _End,
+        loop: asyncio.AbstractEventLoop,
+        idle_s: float,
+        identity: Identity | None,
+    ) -> None:
+        self._client, self._app = client, app
+        client.other, app.other = app, client
+        client.tunnel = app.tunnel = self
+        self._frames = app.frames if isinstance(app, _FramedEnd) else None
+        self._loop = loop
+        self._idle_s = idle_s
+        self._idle_from_s = loop.time()
+        self._ended: asyncio.Future[None] = loop.create_future()
+        self._timer: asyncio.TimerHandle | None = None
+        self.session_key = identity.session_key if identity else None
+        self.expires_at_ms = identity.expires_at_ms if identity else None
+        self.issuer = subject_of(identity) if identity else None
+        self.proven_at_ms = identity.proven_at_ms if identity else 0
+        self.ending = CLOSED
+        self.is_ending = False
+        """Whether nothing new is passed on any more."""
+        self.has_moved = False
+
+    @property
+    def bytes_in(self) -> int:
+        """How much the client has sent."""
+        return self._client.bytes_in
+
+    @property
+    def bytes_out(self) -> int:
+        """How much the app has sent."""
+        return self._app.bytes_in
+
+    async def run(self, early: bytes, tail: bytes) -> None:
+        """Pass on bytes until the end, beginning with what either side has sent already."""
+        self._client.take_over()
+        self._app.take_over()
+        try:
+            for end, data in ((self._app, tail), (self._client, early)):
+                if data:
+                    end.data_received(data)
+                if not end.other.writing_paused:
+                    end.transport.resume_reading()
+            await self._ended
+        finally:
+            self._part()
+
+    # --- how it ends ---------------------------------------------------------------------------
+
+    def look(self, loop_now_s: float) -> None:
+        """End it if nothing has moved for too long; called now and then."""
+        if self.has_moved:
+            self.has_moved, self._idle_from_s = False, loop_now_s
+        elif loop_now_s - self._idle_from_s >= self._idle_s:
+            self.end(IDLE)
+
+    def end(self, ending: Ending) -> None:
+        """
+        End it from here, for a reason that a WebSocket client is told.
+
+        A frame that is under way may end first, if it is quick about it.
+        """
+        if self.is_ending:
+            return
+        self.is_ending, self.ending = True, ending
+        self._client.transport.pause_reading()
+        frames = self._frames
+        if frames is None or frames.has_close:
+            self.close()
+        elif frames.is_between:
+            self.say_close()
+        else:
+            self._timer = self._loop.call_later(_BOUNDARY_WAIT_S, self.close)
+
+    def say_close(self) -> None:
+        """Put in a Close frame, and end."""
+        if not self._client.transport.is_closing():
+            frame = close_frame(self.ending.close_code, self.ending.close_reason)
+            self._client.transport.write(frame)
+        self.close()
+
+    def half_closed(self, end: _End) -> None:
+        """One peer sends no more: tell the other, which may go on."""
+        other = end.other
+        if self._frames is not None and end is self._app:
+            self.close()  # nothing that the client could say is heard
+        elif not other.has_ended and other.transport.can_write_eof():
+            other.transport.write_eof()
+        else:
+            self._app.transport.close()  # both ends: when all is taken, it is over
+
+    def lost(self, end: _End) -> None:
+        """One connection is gone; where that was a clean end, the app still gets what was said."""
+        app = self._app
+        if end is self._client and end.error is None and app.transport.get_write_buffer_size():
+            app.transport.close()  # TLS has no half-closed connections; see `half_closed`
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Now."""
+        self.is_ending = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def _part(self) -> None:
+        """
+        Give the connections back to be ended; what broke on one side breaks on the other.
+
+        Of a WebSocket the frames tell whether all of it came.
+        """
+        self.close()
+        client, app = self._client, self._app
+        is_broken = self._frames is None and (client.error or app.error) is not None
+        if app.is_lost:
+            app.tell_lost()
+        else:
+            app.hand_back()
+            reset(app.transport) if is_broken else app.transport.abort()
+        if client.is_lost:
+            self._loop.call_soon(client.tell_lost)  # it would cancel the task that is here
+            return
+        client.hand_back()
+        if is_broken:
+            reset(client.transport)
+        else:
+            cast("TunnelClient", client.owner).take_back(has_ended=client.has_ended)

@@ -1,0 +1,103 @@
+"""
+May the connection become another one? What both sides must say for it (RFC 9110 section 7.8).
+
+Nothing is upgraded that only one side means: bytes that one takes for the new protocol and the
+other for requests are how requests are smuggled (CVE-2026-69243).
+"""
+
+import re
+from typing import NamedTuple
+
+from multidict import CIMultiDictProxy
+
+from gateway.core.errors import (
+    BadRequest,
+    BadUpstreamAnswer,
+    UnsupportedUpgrade,
+    WrongWebSocketVersion,
+)
+from gateway.proxy.http1.framing import connection_options
+from gateway.proxy.tunnel.websocket import accept_for
+
+Headers = CIMultiDictProxy[str]
+
+WEBSOCKET = "websocket"
+_WEBSOCKET_VERSION = "13"
+
+_PROTOCOL = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(/[!#$%&'*+.^_`|~0-9A-Za-z-]+)?")
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 octets (RFC 6455 section 4.1)
+_HTTP_1_1 = (1, 1)
+_FRAMING = ("Content-Length", "Transfer-Encoding")
+
+
+class Upgrade(NamedTuple):
+    """What a client asks its connection to become."""
+
+    token: str
+    """One protocol, with its version if it has one; as the client spells it, but for WebSocket."""
+    accept: str = ""
+    """What ``Sec-WebSocket-Accept`` must answer; empty for all but WebSocket."""
+
+    @property
+    def name(self) -> str:
+        """The token as routes list it, in lower case."""
+        return self.token.lower()
+
+    @property
+    def fields(self) -> bytes:
+        """The field lines of this hop: those of the other hop were stripped."""
+        return f"Connection: Upgrade\r\nUpgrade: {self.token}\r\n".encode("ascii")
+
+
+def asked_upgrade(method: str, version: tuple[int, int], headers: Headers) -> Upgrade:
+    """
+    What is asked by a request with ``Upgrade`` and ``Connection: upgrade``.
+
+    Raises `UnsupportedUpgrade` (CONNECT comes this way too), `WrongWebSocketVersion`, or
+    `BadRequest` for a body, or a WebSocket handshake that breaks RFC 6455 section 4.2.1.
+    """
+    if any(name in headers for name in _FRAMING):
+        raise BadRequest("a request to upgrade has a body")
+    if method != "GET" or version != _HTTP_1_1:
+        raise UnsupportedUpgrade("not a GET of HTTP/1.1")
+    token = _only(headers, "Upgrade")
+    if token is None or not _PROTOCOL.fullmatch(token):
+        raise UnsupportedUpgrade("not exactly one protocol")
+    if token.lower() != WEBSOCKET:
+        return Upgrade(token)
+    return Upgrade(WEBSOCKET, accept_for(_websocket_key(headers)))
+
+
+def _websocket_key(headers: Headers) -> str:
+    version, key = _only(headers, "Sec-WebSocket-Version"), _only(headers, "Sec-WebSocket-Key")
+    if version is None or key is None:
+        raise BadRequest("not one Sec-WebSocket-Version and one Sec-WebSocket-Key")
+    if version != _WEBSOCKET_VERSION:
+        raise WrongWebSocketVersion("not version 13")
+    if not _KEY.fullmatch(key):
+        raise BadRequest("Sec-WebSocket-Key is not 16 octets")
+    return key
+
+
+def judge_switch(asked: Upgrade, version: tuple[int, int], headers: Headers) -> None:
+    """
+    Whether a 101 answers what was asked.
+
+    Raises `BadUpstreamAnswer` where it names another protocol, has a body (RFC 9110 section 8.6),
+    or proves that it has not read the WebSocket handshake (RFC 6455 section 4.1): a cache, say.
+    """
+    if version != _HTTP_1_1 or any(name in headers for name in _FRAMING):
+        raise BadUpstreamAnswer("101 with a body, or in HTTP/1.0")
+    said = _only(headers, "Upgrade")
+    if said is None or said.lower() != asked.name:
+        raise BadUpstreamAnswer("101 to another protocol")
+    if "upgrade" not in connection_options(headers):
+        raise BadUpstreamAnswer("101 without Connection: upgrade")
+    if asked.accept and _only(headers, "Sec-WebSocket-Accept") != asked.accept:
+        raise BadUpstreamAnswer("wrong Sec-WebSocket-Accept")
+
+
+def _only(headers: Headers, name: str) -> str | None:
+    """The value of a field that is there once."""
+    values = headers.getall(name, ())
+    return values[0] if len(values) == 1 else None

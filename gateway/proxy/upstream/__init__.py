@@ -1,0 +1,1 @@
+"""Connections to apps: balancing, pooling, health, retries."""

@@ -1,0 +1,240 @@
+"""How a connection to a server is made: TCP, TLS or a unix socket."""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from aiohappyeyeballs import AddrInfoType, start_connection
+
+from gateway.core.errors import StartError
+from gateway.proxy.upstream.connection import UpstreamConnection
+from gateway.proxy.upstream.pool import Connect
+from gateway.util.file_stamp import Stamp, stamp
+
+_log = logging.getLogger(__name__)
+
+_NEXT_ADDRESS_S = 0.25
+"""Until the next address is tried beside the one that has not answered (RFC 8305 section 5)."""
+
+Make = Callable[[], UpstreamConnection]
+LookUp = Callable[[str, int], Awaitable[Sequence[AddrInfoType]]]
+"""All addresses of a name. Raises `OSError`."""
+
+
+class _Known(NamedTuple):
+    addresses: Sequence[AddrInfoType]
+    until_s: float
+
+
+class _Asking(NamedTuple):
+    task: asyncio.Task[Sequence[AddrInfoType]]
+    patience_ends_s: float
+
+
+class Resolver:
+    """
+    Addresses of names, asked for again every ``ttl_s``, so that new connections follow the DNS.
+
+    A resolver that fails, or is slow, changes nothing: the last answer holds.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        look_up: LookUp | None = None,
+        ttl_s: float = 5.0,
+        patience_s: float = 0.5,
+    ) -> None:
+        self._loop = loop
+        self._look_up = look_up or self._ask_system
+        self._ttl_s = ttl_s
+        self._patience_s = patience_s
+        self._known: dict[tuple[str, int], _Known] = {}
+        self._asking: dict[tuple[str, int], _Asking] = {}
+        self._turns: Counter[tuple[str, int]] = Counter()
+
+    async def addresses(self, host: str, port: int) -> list[AddrInfoType]:
+        """
+        The addresses of ``host``, those of one family in another order each time.
+
+        Raises `OSError` for a name that was never found.
+        """
+        found = await self.current(host, port)
+        self._turns[host, port] += 1
+        turn = self._turns[host, port]
+        families = dict.fromkeys(entry[0] for entry in found)
+        by_family = [[entry for entry in found if entry[0] == family] for family in families]
+        return [
+            entry
+            for group in by_family
+            for entry in (*group[turn % len(group) :], *group[: turn % len(group)])
+        ]
+
+    async def current(self, host: str, port: int) -> Sequence[AddrInfoType]:
+        """The addresses of ``host``, as the resolver gives them. Raises `OSError`."""
+        key = host, port
+        known = self._known.get(key)
+        if known is not None and self._loop.time() < known.until_s:
+            return known.addresses
+        if key not in self._asking:
+            task = self._loop.create_task(self._ask(key))
+            task.add_done_callback(_look_at)
+            self._asking[key] = _Asking(task, self._loop.time() + self._patience_s)
+        asking = self._asking[key]
+        if known is None:
+            return await asyncio.shield(asking.task)
+        with suppress(OSError, TimeoutError):  # who comes later does not wait for as long again
+            async with asyncio.timeout_at(asking.patience_ends_s):
+                return await asyncio.shield(asking.task)
+        return known.addresses
+
+    async def _ask(self, key: tuple[str, int]) -> Sequence[AddrInfoType]:
+        try:
+            found = await self._look_up(*key)
+        except OSError:
+            known = self._known.get(key)
+            if known is None:
+                raise
+            found = known.addresses
+        finally:
+            del self._asking[key]
+        self._known[key] = _Known(found, self._loop.time() + self._ttl_s)
+        return found
+
+    async def _ask_system(self, host: str, port: int) -> Sequence[AddrInfoType]:
+        return await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+
+class Departures:
+    """Which addresses a name has lost for good: some names have more than they tell at a time."""
+
+    def __init__(self, after_s: float) -> None:
+        self._after_s = after_s
+        self._seen_s: dict[str, float] = {}
+
+    def gone(self, found: Sequence[AddrInfoType], now_s: float) -> frozenset[str]:
+        """The addresses that have not been ``found`` for so long; each is told once."""
+        self._seen_s.update((str(entry[4][0]), now_s) for entry in found)
+        gone = [name for name, at_s in self._seen_s.items() if now_s - at_s >= self._after_s]
+        for name in gone:
+            del self._seen_s[name]
+        return frozenset(gone)
+
+
+def _look_at(task: asyncio.Task[Sequence[AddrInfoType]]) -> None:
+    """Whoever asked may have left: then nobody else hears of a failure."""
+    if not task.cancelled():
+        task.exception()
+
+
+class TlsFiles(NamedTuple):
+    """What TLS to a server is made with; empty for none."""
+
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    verify: bool = True
+
+
+class ClientTls:
+    """The TLS context for one upstream, made anew for new connections when its files change."""
+
+    def __init__(self, files: TlsFiles) -> None:
+        """Raises `StartError` where a file cannot be used: without its CA nobody is believed."""
+        self._files = files
+        try:
+            self._stamps = self._stamp()
+            self._context = self._load()
+        except (OSError, ValueError) as error:
+            raise StartError(f"TLS to an upstream: {_why(error, files)}") from error
+
+    def context(self) -> ssl.SSLContext:
+        """The context of now. Files that cannot be used change nothing."""
+        try:
+            stamps = self._stamp()
+            if stamps != self._stamps:
+                self._stamps = stamps
+                self._context = self._load()
+        except (OSError, ValueError) as error:
+            _log.warning("TLS files kept as they were: %s", _why(error, self._files))
+        return self._context
+
+    def _stamp(self) -> list[Stamp]:
+        return [stamp(path) for path in filter(None, self._files[:3])]
+
+    def _load(self) -> ssl.SSLContext:
+        ca, certificate, key, verify = self._files
+        context = ssl.create_default_context(cafile=ca or None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        if certificate:
+            context.load_cert_chain(certificate, key or None)
+        if not verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+def _why(error: Exception, files: TlsFiles) -> str:
+    """The library does not say which file it could not read."""
+    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+    return f"{reason} ({', '.join(filter(None, files[:3]))})"
+
+
+def to_unix(loop: asyncio.AbstractEventLoop, path: str) -> Connect:
+    """Connects to the socket at ``path``."""
+
+    async def connect(make: Make) -> UpstreamConnection:
+        _, protocol = await loop.create_unix_connection(make, path)
+        return protocol
+
+    return connect
+
+
+def to_tcp(
+    loop: asyncio.AbstractEventLoop,
+    resolver: Resolver,
+    host: str,
+    port: int,
+    tls: ClientTls | None = None,
+    server_name: str | None = None,
+) -> Connect:
+    """Connects to ``host``; with ``tls``, to whom proves to be ``server_name``."""
+    expected = (server_name or host) if tls is not None else None
+
+    async def connect_to_address(make: Make) -> UpstreamConnection:
+        context = None if tls is None else tls.context()
+        _, protocol = await loop.create_connection(
+            make, host, port, ssl=context, server_hostname=expected
+        )
+        return protocol
+
+    async def connect_to_name(make: Make) -> UpstreamConnection:
+        context = None if tls is None else tls.context()
+        sock = await start_connection(
+            await resolver.addresses(host, port),
+            happy_eyeballs_delay=_NEXT_ADDRESS_S,
+            interleave=1,
+            loop=loop,
+        )
+        _, protocol = await loop.create_connection(
+            make, sock=sock, ssl=context, server_hostname=expected
+        )
+        return protocol
+
+    return connect_to_address if is_address(host) else connect_to_name
+
+
+def is_address(host: str) -> bool:
+    """Whether ``host`` needs no resolver."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,323 @@
+"""One connection to an app: a request out, its answer in."""
+
+import asyncio
+from collections.abc import Callable
+from math import inf
+from typing import NamedTuple
+
+from gateway.core.errors import (
+    BadUpstreamAnswer,
+    Refusal,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from gateway.core.request import Memo
+from gateway.proxy.http1.parser import (
+    NOTHING,
+    HttpProcessingError,
+    HttpProtocol,
+    RawResponseMessage,
+    ResponseParser,
+    StreamReader,
+    response_parser,
+)
+from gateway.proxy.http1.strict import answer_fault
+from gateway.proxy.http1.write_batch import Outbox
+from gateway.util.deadlines import Deadlines
+
+_FIRST_FINAL_STATUS = 200
+_SWITCHING_PROTOCOLS = 101
+
+Interim = Callable[[RawResponseMessage], None]
+"""What to do with a 1xx answer, which precedes the final one."""
+
+
+class AnswerHead(NamedTuple):
+    """The head of a final answer, and its body to come."""
+
+    message: RawResponseMessage
+    body: StreamReader
+    whole: bytes | None = None
+    """The body, where all of it came with the head; ``body`` is empty then."""
+    memo: Memo | None = None
+    """For what is derived from the head; None where it is not expected again."""
+
+
+_HEAD_END = b"\r\n\r\n"
+_PROTOCOL = b"HTTP/1."
+_MAX_REMEMBERED_BYTES = 4096
+_WITHOUT_BODY = (204, 304)
+
+
+class _LastAnswer(NamedTuple):
+    """
+    The head that came last, where it told the length of a body that came with it.
+
+    Most apps answer most requests with the same head but for the Date, which changes once a second.
+    The parser has judged these very bytes before, in the same place.
+    """
+
+    head: bytes
+    length: int
+    message: RawResponseMessage
+    memo: Memo
+
+
+class UpstreamConnection(HttpProtocol):
+    """One connection to an app; one exchange at a time."""
+
+    __slots__ = (
+        "_answer",
+        "_body",
+        "_deadline_s",
+        "_deadlines",
+        "_had_chunks",
+        "_interim",
+        "_is_at_head",
+        "_last",
+        "_on_lost",
+        "_outbox",
+        "_spoilt",
+        "_taking_deadline_s",
+        "final_seen",
+        "has_answered",
+        "idle_since_s",
+        "tail",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        deadlines: Deadlines,
+        outbox: Outbox,
+        on_lost: "Callable[[UpstreamConnection], None]",
+    ) -> None:
+        super().__init__(loop)
+        self._parser: ResponseParser = response_parser(self, loop)
+        self._deadlines = deadlines
+        self._outbox = outbox
+        self._on_lost = on_lost
+        self._answer: asyncio.Future[AnswerHead] | None = None
+        self._body: StreamReader | None = None
+        self._interim: Interim | None = None
+        self._deadline_s = inf
+        """For the app's next word."""
+        self._taking_deadline_s = inf
+        """For the app to take what was written."""
+        self._is_at_head = False
+        """Whether the next byte is the first of an answer."""
+        self._had_chunks = False
+        self._last: _LastAnswer | None = None
+        self.final_seen = False
+        """Whether the final answer has begun; 1xx do not count."""
+        self._spoilt = False
+        self.has_answered = False
+        self.idle_since_s = 0.0
+        self.tail = b""
+        """What came after a 101: no HTTP any more."""
+
+    # --- one exchange --------------------------------------------------------------------------
+
+    def ask(self, request: bytes, method: str, interim: Interim) -> "asyncio.Future[AnswerHead]":
+        """
+        Send the head of a request, and its body as far as it is there.
+
+        The future holds the answer's head, or `UpstreamUnreachable`, `UpstreamTimeout` or
+        `BadUpstreamAnswer`.
+        """
+        if method == "HEAD":
+            self._parser = response_parser(self, self._loop, answers_head=True)
+            self._spoilt = True  # the parser is for this answer alone
+        self._interim = interim
+        self.final_seen = self.has_answered = False
+        self._is_at_head = True
+        self._answer = answer = self._loop.create_future()
+        if self.transport is not None:
+            self._outbox.write_soon(self.transport, request)
+        return answer
+
+    def write(self, data: bytes) -> None:
+        """Send more of the request; what a lost connection means the answer's future tells."""
+        if self.transport is not None:
+            self._outbox.write(self.transport, data)
+
+    def expect_within(self, seconds: float) -> None:
+        """Fail the exchange if the app does nothing for so long; ``inf`` waits."""
+        self._deadline_s = self._loop.time() + seconds
+
+    async def drain_within(self, seconds: float) -> None:
+        """
+        Wait until the app has taken what was written; fail the exchange if it takes longer.
+
+        Raises `UpstreamUnreachable`.
+        """
+        self._taking_deadline_s = self._loop.time() + seconds
+        try:
+            await self._drain_helper()
+        except ConnectionError as error:
+            raise UpstreamUnreachable(type(error).__name__) from error
+        finally:
+            self._taking_deadline_s = inf
+
+    def fail(self, refusal: Refusal) -> None:
+        """End the exchange: whoever waits for the head or the body gets ``refusal``."""
+        self._spoilt = True
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(refusal)
+        elif self._body is not None and not self._body.is_eof():
+            self._body.set_exception(refusal)
+        if self.transport is not None:
+            self.transport.abort()
+
+    def finish(self) -> bool:
+        """Leave the exchange; whether the connection may serve another."""
+        clean = (
+            not self._spoilt
+            and self.transport is not None
+            and self.final_seen
+            and (self._body is None or self._body.is_eof())
+            and self._is_between_messages()
+        )
+        answer = self._answer
+        if answer is not None and not (answer.cancel() or answer.cancelled()):
+            answer.exception()  # looked at, so that the loop does not complain
+        if clean and self._had_chunks:
+            # aiohttp's parser (3.14.5) would make the last trailer a field of the next answer.
+            self._parser, self._had_chunks = response_parser(self, self._loop), False
+        self._answer = self._body = self._interim = None
+        self._deadline_s = inf
+        return clean
+
+    def _is_between_messages(self) -> bool:
+        """Whether nothing of a further answer has come: it would be the next caller's."""
+        try:
+            return self._parser.feed_eof() is None
+        except HttpProcessingError:
+            return False
+
+    # --- events --------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._deadlines.watch(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._answer is None:
+            if data:  # nobody asked: never let it become somebody's answer
+                self.abort()
+            return
+        is_at_head, self._is_at_head = self._is_at_head, False
+        if is_at_head:
+            if self._recall(self._answer, data):
+                return
+            if not data.startswith(_PROTOCOL[: len(data)]):  # the parser skips, and hides its name
+                self.fail(BadUpstreamAnswer("not HTTP/1"))
+                return
+        try:
+            messages, upgraded, tail = self._parser.feed_data(data)
+        except HttpProcessingError as error:
+            self.fail(BadUpstreamAnswer(type(error).__name__))
+            return
+        memo = self._learn(data, *messages[0]) if is_at_head and len(messages) == 1 else None
+        for message, body in messages:
+            self._take(message, body, memo)
+        if upgraded:  # whether anybody asked for it, who waits for the answer knows
+            self._spoilt, self.tail = True, tail
+            self._pause_transport_reading()
+
+    def _recall(self, answer: asyncio.Future[AnswerHead], data: bytes) -> bool:
+        """Take a read that is a whole answer whose head is the one before; whether it was."""
+        last = self._last
+        if last is None or self._spoilt or answer.done():
+            return False
+        head, length, message, memo = last
+        if len(data) != len(head) + length or not data.startswith(head):
+            return False
+        self.has_answered = self.final_seen = True
+        self._deadline_s = inf
+        answer.set_result(AnswerHead(message, NOTHING, data[len(head) :], memo))
+        return True
+
+    def _learn(self, data: bytes, message: RawResponseMessage, body: StreamReader) -> Memo | None:
+        end = data.find(_HEAD_END) + len(_HEAD_END)
+        length = len(data) - end
+        if (
+            self._spoilt
+            or end > _MAX_REMEMBERED_BYTES
+            or message.headers.get("Content-Length") != str(length)
+            or message.code < _FIRST_FINAL_STATUS
+            or message.code in _WITHOUT_BODY
+            or message.should_close
+            or not body.is_eof()
+        ):
+            return None
+        memo: Memo = {}
+        self._last = _LastAnswer(data[:end], length, message, memo)
+        return memo
+
+    def _take(
+        self, message: RawResponseMessage, body: StreamReader, memo: Memo | None = None
+    ) -> None:
+        answer = self._answer
+        if answer is None or answer.done() or self.final_seen:
+            self._spoilt = True  # a second final answer to one request
+            return
+        self.has_answered = True
+        if (reason := answer_fault(message)) is not None:
+            self.fail(BadUpstreamAnswer(reason))
+            return
+        if message.code < _FIRST_FINAL_STATUS and message.code != _SWITCHING_PROTOCOLS:
+            self._pass_on(message)
+            return
+        self.final_seen = True
+        self._spoilt = self._spoilt or message.should_close
+        self._body = body
+        self._had_chunks = message.chunked
+        self._deadline_s = inf
+        whole = body.read_nowait() if body.is_eof() else None
+        answer.set_result(AnswerHead(message, body, whole, memo))
+
+    def _pass_on(self, interim: RawResponseMessage) -> None:
+        try:
+            if self._interim is not None:
+                self._interim(interim)
+        except Refusal as refusal:
+            self.fail(refusal)
+
+    def eof_received(self) -> None:
+        """The app closed: an answer that ends by closing ends here, any other is broken."""
+        self._spoilt = True
+        if self._body is None or self._body.is_eof():
+            return
+        size = -1
+        while not self._body.is_eof() and self._body.total_bytes != size:
+            size = self._body.total_bytes  # what the parser held back while it was paused
+            self.data_received(b"")
+        if self._body.is_eof():
+            return
+        try:
+            self._parser.feed_eof()
+        except HttpProcessingError:
+            self._body.set_exception(UpstreamUnreachable("closed in the middle of the body"))
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._deadlines.forget(self)
+        super().connection_lost(exc)
+        reason = "closed" if exc is None else type(exc).__name__
+        self.fail(UpstreamUnreachable(reason))
+        self._on_lost(self)
+
+    def check_deadline(self, now_s: float) -> None:
+        if now_s >= min(self._deadline_s, self._taking_deadline_s):
+            self._deadline_s = self._taking_deadline_s = inf
+            self.fail(UpstreamTimeout("idle body" if self.final_seen else "no answer"))
+
+    def spoil(self) -> None:
+        """Serve no other exchange after this one."""
+        self._spoilt = True
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._spoilt = True
+        if self.transport is not None:
+            self.transport.abort()

@@ -1,0 +1,125 @@
+"""
+One request, sent once; and when it may be sent once more.
+
+A request is repeated only if no app has acted on it, or acting twice is the same as once (RFC 9110
+section 9.2.2): it was never sent, or it is idempotent, has no body, and nothing was answered yet.
+"""
+
+from typing import Protocol
+
+from gateway.core.errors import (
+    BadUpstreamAnswer,
+    Refusal,
+    UpstreamBusy,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from gateway.core.request import Outbound
+from gateway.proxy.upstream.connection import UpstreamConnection
+from gateway.proxy.upstream.upstream import Server, Upstream
+
+_SWITCHING_PROTOCOLS = 101
+_FAILURES = UpstreamUnreachable | UpstreamTimeout | BadUpstreamAnswer
+
+
+class Work(Protocol):
+    """A request that can be carried to a server."""
+
+    @property
+    def outbound(self) -> Outbound:
+        """What was admitted."""
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether the method is idempotent."""
+
+    def is_untouched(self) -> bool:
+        """Whether there is no body to send, and the client has seen nothing."""
+
+    async def over(self, connection: UpstreamConnection, server: Server) -> int:
+        """
+        Send the request and stream the answer; its status.
+
+        The connection is given back whatever happens. Raises the `Refusal` that ended it.
+        """
+
+
+async def carry(work: Work, upstream: Upstream) -> None:
+    """
+    Have ``work`` done by a server of ``upstream``.
+
+    Raises the `Refusal` that ended it; once the client has seen a head, the caller must break the
+    connection instead of answering.
+    """
+    server = upstream.enter(work.outbound)
+    may_repeat = work.may_repeat
+    tries: _Tries | None = None
+    while True:
+        member, connection, kept = server.member, None, None
+        member.in_flight += 1
+        try:
+            if tries is None or not tries.needs_new:
+                connection = kept = server.pool.take_idle(may_repeat=may_repeat)
+            if connection is None:
+                connection = await server.pool.open(work.outbound.route.timeouts.connect_s)
+            status = await work.over(connection, server)
+            if upstream.is_watching and status != _SWITCHING_PROTOCOLS:  # told when it began
+                upstream.answered(server, status)
+        except Refusal as refusal:
+            tries = tries or _Tries(work, upstream)
+            again = tries.after(server, connection, refusal, was_kept=kept is not None)
+            if again is None:
+                upstream.say_where(server, refusal)
+                raise
+            server = again
+        else:
+            return
+        finally:
+            member.in_flight -= 1
+
+
+class _Tries:
+    """What has been tried for one request; made when the first try fails."""
+
+    def __init__(self, work: Work, upstream: Upstream) -> None:
+        self._work = work
+        self._upstream = upstream
+        self._tried: list[Server] = []
+        self.needs_new = False
+        """Whether the next try takes a new connection."""
+
+    def after(
+        self,
+        server: Server,
+        connection: UpstreamConnection | None,
+        refusal: Refusal,
+        *,
+        was_kept: bool,
+    ) -> Server | None:
+        """Which server to try after ``refusal``; None to give up."""
+        if connection is None:
+            return self._after_no_connection(server, refusal)
+        if connection.has_answered or not isinstance(refusal, _FAILURES):
+            return None
+        is_lost = isinstance(refusal, UpstreamUnreachable)
+        may_send = is_lost and self._work.may_repeat and self._work.is_untouched()
+        if is_lost and was_kept:
+            # A kept connection that the app closed as we used it: no fault of the server's, and
+            # the request may be sent again (RFC 9112 section 9.3.1), on a new one.
+            self.needs_new = True
+            return server if may_send else None
+        self._upstream.failed(server)
+        return self._elsewhere(server) if may_send else None
+
+    def _after_no_connection(self, server: Server, refusal: Refusal) -> Server | None:
+        """Nothing was sent; asking the same server again at once would change nothing."""
+        if not isinstance(refusal, UpstreamBusy):
+            self._upstream.failed(server)
+        if len(self._upstream.servers) <= len(self._tried) + 1:
+            return None
+        return self._elsewhere(server)
+
+    def _elsewhere(self, server: Server) -> Server | None:
+        self._tried.append(server)
+        self.needs_new = False
+        return self._upstream.enter_again(self._work.outbound, self._tried)

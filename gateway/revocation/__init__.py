@@ -1,0 +1,1 @@
+"""Revocation: the epoch before which an issuer's credentials are void."""

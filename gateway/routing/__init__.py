@@ -1,0 +1,1 @@
+"""Which route a request takes: client address, canonical target, route table."""

@@ -1,0 +1,177 @@
+"""
+One canonical target: parsed once, matched, and serialised upstream as the object that was matched.
+
+Whatever two parsers could read in two ways is refused, never repaired: a gateway that repairs
+matches one request and forwards another (CVE-2026-33494, CVE-2026-42274, CVE-2025-66490).
+"""
+
+import re
+from functools import lru_cache
+from ipaddress import IPv6Address
+from typing import NamedTuple
+
+from gateway.core.errors import BadHost, BadTarget
+from gateway.core.request import Target
+
+_SEGMENT = r"(?!\.{1,2}(?:[/?;]|\Z))[A-Za-z0-9._~!$&'()*+,;=:@-]"
+_PLAIN = re.compile(rf"(?=/)(?:/{_SEGMENT}+)*/?(?:\?[!-\"$-~]*)?")
+"""A target in canonical form already, without an escape in its path: nearly all there are."""
+
+_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")  # RFC 3986 section 3.3: pchar and "/"
+_QUERY = re.compile(r"[!-\"$-~]*")  # visible ASCII but "#"; laxer than RFC 3986, as browsers are
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})?")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_CONTROLS = frozenset([*map(chr, range(0x20)), "\x7f"])
+_TWICE_ESCAPED = re.compile(r"%25(?:2[EF5]|5C|00)", re.IGNORECASE)
+"""``%252e``: one decoding too many downstream turns it into a dot, slash, backslash or NUL."""
+_ESCAPED_PCHAR = re.compile(r"%(2[1467-9A-C]|3[ABD]|40)")  # ! $ & ' ( ) * + , : ; = @
+_PARAMETERS = re.compile(r";[^/]*")
+_DOTS = frozenset([".", ".."])
+
+_AUTHORITY = re.compile(
+    r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?"
+)
+
+
+class Authority(NamedTuple):
+    """A host as routes know it, and the port if one was named (RFC 9110 section 4.2)."""
+
+    host: str
+    """Lower case, without the trailing dot of a fully qualified name; IPv6 in its one spelling."""
+    port: int | None
+
+
+def canonical_target(raw: str) -> Target:
+    """
+    The canonical form of an origin-form target (RFC 9112 section 3.2.1).
+
+    Escaped unreserved characters are decoded and the other escapes written in upper case: both
+    spellings are equivalent (RFC 3986 section 6.2.2). Raises `BadTarget` for everything that is
+    malformed or ambiguous.
+    """
+    if _PLAIN.fullmatch(raw):
+        return Target(raw.partition("?")[0], raw, has_encoded_slash=False)
+    path, mark, query = raw.partition("?")
+    if not _PATH.fullmatch(path):
+        raise BadTarget("character not allowed in the path")
+    if not _QUERY.fullmatch(query):
+        raise BadTarget("character not allowed in the query")
+    path = _ESCAPE.sub(_canonical_escape, path)
+    if _TWICE_ESCAPED.search(path):  # only now: %25%32e is one of them too
+        raise BadTarget("escaped twice")
+    _refuse_ambiguous_segments(path)
+    return Target(path, path + mark + query, has_encoded_slash="%2F" in path or "%5C" in path)
+
+
+def _canonical_escape(match: re.Match[str]) -> str:
+    digits = match[1]
+    if digits is None:
+        raise BadTarget("stray percent sign")
+    character = chr(int(digits, 16))
+    if character in _CONTROLS:
+        raise BadTarget("escaped control character")
+    return character if character in _UNRESERVED else f"%{digits.upper()}"
+
+
+def _refuse_ambiguous_segments(path: str) -> None:
+    segments = path.split("/")[1:]
+    if "" in segments[:-1]:
+        raise BadTarget("empty segment")
+    for segment in segments:
+        # "..;x" is ".." to servlet containers, which cut parameters off first.
+        if segment.partition(";")[0] in _DOTS or segment.partition("%3B")[0] in _DOTS:
+            raise BadTarget("dot segment")
+    _refuse_broken_utf8(path)
+
+
+def _refuse_broken_utf8(path: str) -> None:
+    """Overlong forms such as ``%C0%AE`` are a dot to a lenient decoder."""
+    octets = re.sub(r"%([0-9A-F]{2})", lambda escape: chr(int(escape[1], 16)), path)
+    try:
+        octets.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadTarget("escapes are not UTF-8") from None
+
+
+def moved(target: Target, prefix: str, new_prefix: str) -> Target:
+    """
+    ``target`` with ``new_prefix`` in place of ``prefix``, neither of which ends in a slash.
+
+    The prefix is cut at a slash alone, and what comes out must be as canonical as what went in: a
+    path that is cut first and cleaned later is another one than was judged (CVE-2026-48020).
+    Raises `BadTarget` where it is not.
+    """
+    rest = target.path.removeprefix(prefix)
+    if not target.path.startswith(prefix) or (rest and not rest.startswith("/")):
+        raise BadTarget("the route's prefix is not there to be replaced")
+    path = new_prefix + rest or "/"
+    new = Target(path, path + target.wire[len(target.path) :], target.has_encoded_slash)
+    if canonical_target(new.wire) != new:
+        raise BadTarget("not canonical without the route's prefix")
+    other_readings(path)
+    return new
+
+
+def other_readings(path: str) -> tuple[str, ...]:
+    """
+    Paths that a common app makes of the canonical ``path``, where they differ from it.
+
+    All of them decode escaped reserved characters (``%40admin`` is ``@admin``), many the escaped
+    slash, and servlet containers cut ``;parameters`` off each segment. All readings must lead to
+    one route, or ``/admin;x/users`` is public here and private there (CVE-2025-66490). Raises
+    `BadTarget` where a reading holds dot segments.
+    """
+    if "%" not in path and ";" not in path:
+        return ()
+    plain = _ESCAPED_PCHAR.sub(lambda escape: chr(int(escape[1], 16)), path)
+    slashed = plain.replace("%2F", "/").replace("%5C", "/")
+    found = dict.fromkeys((plain, _PARAMETERS.sub("", plain), _PARAMETERS.sub("", slashed)))
+    readings = tuple(reading for reading in found if reading != path)
+    for reading in readings:
+        _refuse_ambiguous_segments(reading)
+    return readings
+
+
+def split_absolute(raw: str) -> tuple[Authority | None, str]:
+    """
+    Split an absolute-form target into its authority and its origin-form (RFC 9112 section 3.2.2).
+
+    An origin-form target comes back as it is, with None. Raises `BadTarget` for other forms and
+    for schemes other than http and https.
+    """
+    if raw.startswith("/"):
+        return None, raw
+    scheme, separator, rest = raw.partition("://")
+    if not separator or scheme.lower() not in {"http", "https"}:
+        raise BadTarget("neither origin-form nor absolute-form")
+    end = next((i for i, c in enumerate(rest) if c in "/?#"), len(rest))
+    path = rest[end:]
+    try:
+        return parse_authority(rest[:end]), path if path.startswith("/") else "/" + path
+    except BadHost:
+        raise BadTarget("malformed authority in the target") from None
+
+
+@lru_cache(maxsize=1024)
+def parse_authority(text: str) -> Authority:
+    """Host and port of a Host field or an authority. Raises `BadHost`; userinfo is malformed."""
+    match = _AUTHORITY.fullmatch(text)
+    if match is None:
+        raise BadHost("malformed host")
+    port = int(match["port"]) if match["port"] else None
+    if port is not None and not 0 < port < 65536:  # noqa: PLR2004 (RFC 6335 section 6)
+        raise BadHost("port out of range")
+    host = match["host"].lower()
+    if host.startswith("["):
+        return Authority(_canonical_ipv6(host), port)
+    if ".." in host:
+        raise BadHost("empty label")
+    return Authority(host.removesuffix("."), port)
+
+
+def _canonical_ipv6(literal: str) -> str:
+    """``[0:0::1]`` and ``[::1]`` are one host: a route that names either must see both."""
+    try:
+        return f"[{IPv6Address(literal[1:-1])}]"
+    except ValueError:
+        raise BadHost("malformed IPv6 address") from None

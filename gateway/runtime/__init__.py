@@ -1,0 +1,1 @@
+"""The running process: start, serve, reload, workers."""

@@ -1,0 +1,180 @@
+"""
+What a config is compiled to, and the adapters that belong to it.
+
+A reload opens a new generation, swaps its site in between two requests, and closes the old one when
+the last exchange on it is done. What outlives a config is in `Process`.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from gateway.assertion.cache import Assertions
+from gateway.authn.authenticator import Authentication
+from gateway.authz.authoriser import Authorisation
+from gateway.authz.role_store import StoredRoles
+from gateway.config import compile as compiled
+from gateway.config.schema import Settings
+from gateway.core.invalidation import Subject
+from gateway.headers.forwarded import ForwardedAs
+from gateway.headers.request import AnswerFields, IdentityNames, RequestFields
+from gateway.pages.routes import PAGES, page_routes
+from gateway.pipeline.request import Pipeline
+from gateway.proxy.downstream.server import Bounds, Site
+from gateway.proxy.upstream.upstream import Upstream
+from gateway.ratelimit.redis import RedisLimiter
+from gateway.revocation.revoke import Revoker
+from gateway.routing.client_address import ClientIp
+from gateway.routing.resolver import Destinations
+from gateway.routing.table import RouteTable
+from gateway.runtime.process import Process
+from gateway.runtime.services import (
+    assertion as signing,
+)
+from gateway.runtime.services import (
+    authn as ways,
+)
+from gateway.runtime.services import (
+    pages as own_pages,
+)
+from gateway.runtime.services import (
+    upstreams as wiring,
+)
+from gateway.runtime.services.identity import farewell, people
+
+_LONGEST_SWEEP_S, _SHORTEST_SWEEP_S = 1.0, 0.02
+
+
+class Generation(NamedTuple):
+    """One config, ready to serve."""
+
+    settings: Settings
+    site: Site
+    bounds: Bounds
+    sweep_s: float
+    """How often deadlines are looked at."""
+    revoker: Revoker
+
+
+@asynccontextmanager
+async def opened(settings: Settings, process: Process) -> AsyncIterator[Generation]:
+    """A generation; what it opened is closed at the end of the context."""
+    async with AsyncExitStack() as stack:
+        process.magic.skew.tolerated_s = settings.identity.clock_skew_s
+        known = people(settings, process, stack)
+        limiter = RedisLimiter(process.store, process.local)
+        stack.push_async_callback(limiter.aclose)
+        signing_keys = signing.signing_keys(settings, process.made_up_key)
+        pages = await stack.enter_async_context(
+            own_pages.serving(settings, process, known, limiter, signing_keys)
+        )
+        upstreams = wiring.upstreams(settings, process.shared)
+        upstreams[PAGES] = wiring.pages(PAGES, pages.connect, process.shared)
+        for upstream in upstreams.values():
+            upstream.start()
+            stack.push_async_callback(upstream.aclose)
+        pipeline = _pipeline(
+            settings,
+            limiter,
+            ways.authentication(settings, process, known, limiter, stack),
+            _authorisation(settings, process, stack),
+            signing.assertions(settings, signing_keys),
+        )
+        site = _site(settings, upstreams, pipeline)
+        revoker = Revoker(known.revocations, known.sessions, farewell(settings, process))
+        yield Generation(settings, site, _bounds(settings), _sweep_s(settings), revoker)
+
+
+# --- the journey -------------------------------------------------------------------------------
+
+
+def _authorisation(settings: Settings, process: Process, stack: AsyncExitStack) -> Authorisation:
+    roles = None
+    if settings.identity.roles_from_store:
+        roles = StoredRoles(process.store)
+        stack.push_async_callback(roles.aclose)
+        stack.callback(process.bus.on(Subject.ROLES, roles.forget))
+        stack.callback(process.bus.on_missed(roles.forget_all))
+    return Authorisation(compiled.grants(settings), roles)
+
+
+def _pipeline(
+    settings: Settings,
+    limiter: RedisLimiter,
+    authentication: Authentication,
+    authorisation: Authorisation,
+    assertions: Assertions | None,
+) -> Pipeline:
+    routes = compiled.routes(settings)
+    default = settings.limits.get("default")
+    page_limits = (compiled.limit("default", default),) if default is not None else ()
+    server = settings.server
+    public_host = urlsplit(server.public_url).netloc
+    table = RouteTable([*page_routes(server.prefix, page_limits), *routes])
+    return Pipeline(
+        destinations=Destinations(table, public_host),
+        limiter=limiter,
+        authentication=authentication,
+        authorisation=authorisation,
+        fields=RequestFields(
+            _identity_names(settings),
+            settings.session.cookie,
+            public_host,
+            ForwardedAs(server.forwarded),
+            ways.api_key_header(settings),
+            more_names=(assertions.header,) if assertions is not None else (),
+        ),
+        public_origin=server.public_url,
+        client_ip=ClientIp(server.client_ip),
+        trusted_proxies=server.trusted_proxies,
+        cookie=own_pages.session_cookie(settings),
+        login=compiled.login_page(settings),
+        assertions=assertions,
+    )
+
+
+def _identity_names(settings: Settings) -> IdentityNames:
+    names = settings.identity.headers
+    return IdentityNames(names.issuer, names.email, names.public_address, names.phone, names.roles)
+
+
+# --- the data plane ----------------------------------------------------------------------------
+
+
+def _site(settings: Settings, upstreams: dict[str, Upstream], pipeline: Pipeline) -> Site:
+    return Site(
+        pipeline.admit,
+        upstreams,
+        AnswerFields(settings.session.cookie),
+        settings.server.max.body_bytes,
+        settings.server.trusted_proxies,
+    )
+
+
+def _bounds(settings: Settings) -> Bounds:
+    times, caps = settings.server.timeouts, settings.server.max
+    return Bounds(
+        head_s=times.head_s,
+        body_idle_s=times.body_idle_s,
+        keep_alive_s=times.keep_alive_s,
+        half_closed_s=times.half_closed_s,
+        min_bytes_per_s=times.min_rate_bytes,
+        head_bytes=caps.head_bytes,
+        fields=caps.fields,
+        connections=caps.connections,
+        connections_per_client=caps.connections_per_client,
+        tunnels=caps.tunnels,
+    )
+
+
+def _sweep_s(settings: Settings) -> float:
+    """A tenth of the shortest time-out: no deadline is met later than that."""
+    times = settings.server.timeouts
+    shortest = min(times.head_s, times.body_idle_s, times.keep_alive_s, times.half_closed_s)
+    for upstream in settings.upstreams.values():
+        shortest = min(shortest, upstream.timeouts.response_s, upstream.timeouts.idle_s)
+    for route in settings.routes:
+        named = route.timeouts
+        shortest = min(shortest, named.response_s or shortest, named.idle_s or shortest)
+    return min(_LONGEST_SWEEP_S, max(_SHORTEST_SWEEP_S, shortest / 10))

@@ -1,0 +1,69 @@
+"""Reads the config again: at SIGHUP, and when a file of it has changed."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+from gateway.config.source import ConfigFile
+from gateway.core.errors import ConfigError, GatewayError
+
+_LOOK_S = 0.5
+"""A change is read after it was seen twice the same: within a second."""
+
+_log = logging.getLogger("gateway")
+
+Count = Callable[[str, str], None]
+"""See `gateway.telemetry.counters.Tally.add`."""
+
+
+@asynccontextmanager
+async def reloading(
+    file: ConfigFile, reload: Callable[[], Awaitable[None]], count: Count
+) -> AsyncIterator[None]:
+    """
+    Call ``reload`` when it is time, one at a time, while the context lasts.
+
+    What it raises is reported: whoever serves goes on as before.
+    """
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, asked.set)
+    task = asyncio.create_task(_reload_when_asked(file, asked, reload, count))
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # by default it would end a draining gateway
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _reload_when_asked(
+    file: ConfigFile, asked: asyncio.Event, reload: Callable[[], Awaitable[None]], count: Count
+) -> None:
+    while True:
+        while not asked.is_set() and not file.has_changed():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await asked.wait()
+        asked.clear()
+        count("reloads", await _try(reload))
+
+
+async def _try(reload: Callable[[], Awaitable[None]]) -> str:
+    """The outcome, as it is counted."""
+    try:
+        await reload()
+    except ConfigError as error:
+        for problem in error.problems:
+            _log.error("config not reloaded: %s", problem)
+    except GatewayError as error:
+        _log.error("config not reloaded: %s", error)
+    except Exception:  # noqa: BLE001 (a fault of ours: the old config still serves)
+        _log.exception("config not reloaded")
+    else:
+        _log.info("config reloaded")
+        return "applied"
+    return "refused"

@@ -1,0 +1,112 @@
+"""Runs a gateway until it is told to stop."""
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvloop
+
+from gateway.config.schema import Settings
+from gateway.config.source import ConfigFile
+from gateway.proxy.downstream import tls
+from gateway.runtime.gateway import Gateway, running
+from gateway.runtime.reload import reloading
+
+_GC_THRESHOLD = 10_000
+"""Container objects made before the youngest are looked at; Python's own default is 700."""
+
+_log = logging.getLogger("gateway")
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run ``work`` on uvloop: half the cost of asyncio's own loop for what a proxy does."""
+    sys.unraisablehook = tls.pass_over_names
+    uvloop.run(work)
+
+
+class Stop:
+    """The first of some signals asks to drain, the second to end at once."""
+
+    def __init__(self, *signals: signal.Signals) -> None:
+        self._asked = asyncio.Event()
+        self._hurry: Callable[[], None] | None = None
+        for number in signals:
+            asyncio.get_running_loop().add_signal_handler(number, self.now)
+
+    def now(self) -> None:
+        """As a signal does."""
+        if self._asked.is_set() and self._hurry is not None:
+            self._hurry()
+        self._asked.set()
+
+    def then(self, hurry: Callable[[], None]) -> None:
+        """What the second signal does."""
+        self._hurry = hurry
+
+    async def wait(self) -> None:
+        """Until the first."""
+        await self._asked.wait()
+
+
+async def serve(
+    settings: Settings, ready: Callable[[Gateway], None], file: ConfigFile | None = None
+) -> None:
+    """
+    Serve until SIGTERM or SIGINT, then drain.
+
+    ``ready`` is called once, when connections are accepted. ``file`` is where the settings are
+    from: it is read again at SIGHUP and when it changes. Raises what `running` raises.
+    """
+    stop = Stop(signal.SIGTERM, signal.SIGINT)
+    if file is not None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it would end a gateway that is starting
+    async with running(settings, sys.stdout.fileno()) as gateway:
+        stop.then(gateway.plane.hurry)
+        async with _reloading(file, gateway):
+            settle_memory()
+            ready(gateway)
+            await stop.wait()
+        _log.info("draining")
+
+
+@asynccontextmanager
+async def _reloading(file: ConfigFile | None, gateway: Gateway) -> AsyncIterator[None]:
+    if file is None:
+        yield
+        return
+
+    async def reload() -> None:
+        settings, _ = await asyncio.to_thread(file.load)  # many routes take half a second
+        await gateway.reload(settings)
+
+    async with reloading(file, reload, gateway.plane.tally.add):
+        yield
+
+
+def settle_memory() -> None:
+    """
+    Leave what start-up made out of garbage collection.
+
+    Half a million objects of modules never become garbage, and looking at them anew stops the loop
+    for 50 ms each time (measured as p99 under load; 6 ms without).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD, 20, 50)
+
+
+def announce(gateway: Gateway) -> None:
+    """Say in the log where it listens."""
+    announce_places(gateway.places, gateway.admin_port)
+
+
+def announce_places(places: Iterable[str], admin_port: int | None) -> None:
+    """Say in the log where it listens."""
+    if admin_port is not None:
+        _log.info("private listener on port %d", admin_port)
+    _log.info("listening on %s", ", ".join(places))

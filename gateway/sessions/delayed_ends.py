@@ -1,0 +1,49 @@
+"""Sessions that were renewed: the old one goes on for a moment, for requests under way."""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from gateway.core.errors import StoreUnavailable
+from gateway.core.ports import Sessions
+
+PARTING_S: Final = 10.0
+"""Long enough for what a page had sent before its browser knew of the new cookie."""
+
+_MAX_WAITING = 10_000
+
+
+class Partings:
+    """Ends sessions a little later; all that are left, when this is closed."""
+
+    def __init__(self, sessions: Sessions, after_s: float = PARTING_S) -> None:
+        self._sessions = sessions
+        self._after_s = after_s
+        self._closing = asyncio.Event()
+        self._waiting: dict[str, asyncio.Task[None]] = {}
+
+    async def end(self, session_key: str, issuer: str) -> None:
+        """
+        In a moment; at once where too many wait for theirs. Its owner is not shown it any more.
+
+        Raises `StoreUnavailable`.
+        """
+        if len(self._waiting) >= _MAX_WAITING:
+            await self._sessions.end(session_key, issuer)
+        elif session_key not in self._waiting:
+            task = asyncio.create_task(self._later(session_key, issuer))
+            self._waiting[session_key] = task
+            task.add_done_callback(lambda _: self._waiting.pop(session_key))
+            await self._sessions.unlist(session_key, issuer)
+
+    async def _later(self, session_key: str, issuer: str) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._after_s):
+                await self._closing.wait()
+        with suppress(StoreUnavailable):  # then it ends by itself
+            await self._sessions.end(session_key, issuer)
+
+    async def aclose(self) -> None:
+        """End now what is to be ended."""
+        self._closing.set()
+        await asyncio.gather(*self._waiting.values())

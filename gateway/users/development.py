@@ -1,0 +1,47 @@
+"""Development mode: made-up users with real tokens, and no network."""
+
+import hmac
+from typing import Final
+
+from gateway.authn.did_token.mint import Signer, mint, signer
+from gateway.core.request import User
+from gateway.users.directory import Source
+from gateway.util.lru import Bounded
+
+_MAX_USERS: Final = 10_000
+
+DEVELOPMENT_AUDIENCE: Final = "did:magic:development"
+
+
+class DevelopmentMagic:
+    """
+    Stands in for Magic: mints tokens, and knows the issuers that it minted for.
+
+    The same ``seed`` and email give the same issuer, in every run and process; but only this object
+    knows what it has minted.
+    """
+
+    def __init__(self, seed: bytes) -> None:
+        self._seed = seed
+        self._users: Bounded[str, User] = Bounded(_MAX_USERS)
+
+    def mint(self, email: str, lifetime_s: float, now_s: float, attachment: str = "none") -> str:
+        """A DID token for ``email``, who is a user from now on; see `mint` for the rest."""
+        user = self.user_with(email)
+        self._users.put(user.issuer, user)
+        return mint(self._signer(email), DEVELOPMENT_AUDIENCE, now_s, lifetime_s, attachment)
+
+    def user_with(self, email: str) -> User:
+        """Who ``email`` is, or would be."""
+        by = self._signer(email)
+        return User(by.issuer, email=email, public_address=by.address)
+
+    async def user(self, issuer: str) -> User | None:
+        return self._users.get(issuer)
+
+    def _signer(self, email: str) -> Signer:
+        key = hmac.digest(self._seed, b"gateway: development key\0" + email.encode(), "sha256")
+        return signer(key)
+
+
+_: type[Source] = DevelopmentMagic

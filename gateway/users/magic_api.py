@@ -1,0 +1,321 @@
+"""
+magic-admin, kept in one room.
+
+Its ``Token.validate`` is the authority on signatures and is called as it is: 106 µs with coincurve,
+inline, because a thread makes it slower. Its network calls are not used: they block, sleep for as
+long as ``Retry-After`` says, and cost four times as much as the same requests made with aiohttp.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import ceil
+from typing import Final, NamedTuple, Self
+from urllib.parse import urlencode
+
+import orjson
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, hdrs
+from yarl import URL
+
+from gateway import __version__
+from gateway.authn.did_token.eth_imports import foreign_imports
+from gateway.authn.did_token.token import CLOCK_SKEW_S
+from gateway.core.errors import (
+    ExpiredToken,
+    InvalidToken,
+    MagicUnavailable,
+    StartError,
+)
+from gateway.core.ports import Clock
+from gateway.core.request import User
+from gateway.users.clock_skew import Skew
+from gateway.users.metadata import readable, user_of
+from gateway.util.circuit_breaker import Circuit
+
+with foreign_imports():
+    import magic_admin
+    from eth_keys.main import KeyAPI
+    from magic_admin.config import base_url
+    from magic_admin.error import DIDTokenExpired
+
+MAGIC_API_URL: Final[str] = base_url
+MAX_BODY_BYTES: Final = 64 * 1024
+KEY_REFUSED: Final = "secret key refused"
+"""A reason of `MagicUnavailable`."""
+
+_OK: Final = 200
+_JSON: Final = {"Content-Type": "application/json"}
+_KEY: Final = re.compile(r"[!-~]+")
+_MAX_RETRY_AFTER_DIGITS: Final = 6
+
+
+def require_coincurve() -> None:
+    """Raise `StartError` unless signatures are checked in C: in Python each takes 4.2 ms."""
+    backend = type(KeyAPI().backend).__name__
+    if backend != "CoinCurveECCBackend":
+        raise StartError(f"signatures would be checked by {backend}: install coincurve")
+
+
+class SignatureChecker:
+    """
+    Whether the proof of a DID token was made by its issuer, for one client id in this process.
+
+    magic-admin keeps the client id in a global: a second one would silently take over from the
+    first. Raises `StartError` for that, for an empty key or client id, and without coincurve.
+    """
+
+    def __init__(self, secret_key: str, client_id: str) -> None:
+        require_coincurve()
+        if not secret_key or not client_id:
+            raise StartError("Magic's secret key and client id must not be empty")
+        if getattr(magic_admin, "client_id", None) not in (None, client_id):
+            raise StartError("this process already checks tokens of another client id")
+        magic = magic_admin.Magic(api_secret_key=secret_key, client_id=client_id, retries=0)
+        self._validate = magic.Token.validate
+
+    def check(self, token: str, clock_skew_s: float = CLOCK_SKEW_S) -> None:
+        """
+        Return if magic-admin accepts ``token``; else raise `ExpiredToken` or `InvalidToken`.
+
+        Its grace for ``nbf`` is a global, too, so it is set anew each time: two configs may be in
+        use while one takes the place of the other. It counts in whole seconds.
+        """
+        magic_admin.did_token_nbf_grace_period_s = ceil(clock_skew_s)
+        try:
+            self._validate(token)
+        except DIDTokenExpired:
+            raise ExpiredToken("magic-admin: DIDTokenExpired") from None
+        except Exception as error:  # noqa: BLE001 - the token is an attacker's, and TypeError,
+            # KeyError, binascii.Error and eth_keys' own come out for it (tests/hostile/tokens.py)
+            raise InvalidToken(f"magic-admin: {type(error).__name__}") from None
+
+
+class _Answer(NamedTuple):
+    status: int
+    body: bytes
+
+
+class MagicApi:
+    """
+    Magic's admin API: the calls of magic-admin 2.5.0, in its wire format, over aiohttp.
+
+    Use it as a context manager. Every call ends within ``deadline_s``, waiting for its turn
+    included, and raises `MagicUnavailable` where Magic gave no usable answer. Nothing sleeps, and
+    nothing is tried twice, but for aiohttp's own second try when a connection was hung up.
+    """
+
+    def __init__(
+        self,
+        secret_key: str,
+        api_url: str = MAGIC_API_URL,
+        *,
+        deadline_s: float = 3.0,
+        max_calls: int = 16,
+        max_waiting: int = 256,
+        clock: Clock = time.monotonic,
+        skew: Skew | None = None,
+    ) -> None:
+        """``skew`` is told the date of each answer."""
+        self._api_url = _checked_url(api_url)
+        self._fields = _request_fields(secret_key)
+        self._deadline_s = deadline_s
+        self._turns = asyncio.Semaphore(max_calls)
+        self._room = max_calls + max_waiting
+        self._clock = clock
+        self._skew = skew or Skew()
+        self._circuit = Circuit()
+        self._session: ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = ClientSession(
+            cookie_jar=DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,  # a body that grows while it is read has no size to cap
+            timeout=ClientTimeout(total=self._deadline_s),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def client_id(self) -> str:
+        """The client id that the secret key belongs to. Raises `MagicUnavailable`."""
+        answer = await self._get("/v1/admin/client")
+        client_id = _record(answer).get("client_id") if answer.status == _OK else None
+        if not isinstance(client_id, str) or readable(client_id) is None:
+            raise MagicUnavailable(f"no client id in an answer of status {answer.status}")
+        return client_id
+
+    async def user(self, issuer: str) -> User | None:
+        """
+        What Magic knows of ``issuer``; None if it knows nobody of that name.
+
+        How Magic says so is not documented: a 4xx, a null issuer and somebody else's record all
+        count. Raises `MagicUnavailable`.
+        """
+        query = urlencode({"issuer": issuer, "wallet_type": "NONE"})
+        answer = await self._get(f"/v1/admin/user?{query}")
+        return _user(_record(answer), issuer) if answer.status == _OK else None
+
+    async def log_out(self, issuer: str) -> None:
+        """End the sessions that ``issuer`` has with Magic itself. Raises `MagicUnavailable`."""
+        body = orjson.dumps({"issuer": issuer})
+        answer = await self._ask("POST", "/v1/admin/user/logout", body)
+        if answer.status != _OK:
+            raise MagicUnavailable(f"status {answer.status}")
+
+    async def _get(self, path: str) -> _Answer:
+        return await self._ask("GET", path)
+
+    async def _ask(self, method: str, path: str, body: bytes | None = None) -> _Answer:
+        """A 200 or a 4xx that is about the question; everything else is `MagicUnavailable`."""
+        open_for_s = self._circuit.open_for_s(self._clock())
+        if open_for_s > 0:
+            raise MagicUnavailable("calls to Magic are paused", open_for_s)
+        with self._counted():
+            try:
+                async with asyncio.timeout(self._deadline_s), self._turns:
+                    answer = await self._call(method, path, body)
+            except TimeoutError:
+                raise self._failed("no answer in time") from None
+            except (ClientError, OSError, ValueError) as error:  # UnicodeError is a ValueError
+                raise self._failed(type(error).__name__) from None
+        self._circuit.succeeded()
+        return answer
+
+    async def _call(self, method: str, path: str, body: bytes | None) -> _Answer:
+        if self._session is None or self._session.closed:
+            raise MagicUnavailable("not open")
+        url = URL(self._api_url + path, encoded=True)
+        fields = self._fields if body is None else {**self._fields, **_JSON}
+        asked_s = time.time()
+        async with self._session.request(
+            method, url, headers=fields, data=body, allow_redirects=False
+        ) as response:
+            self._skew.answered(response.headers.get(hdrs.DATE), asked_s, time.time())
+            refusal = self._refusal(response)
+            if refusal is not None:
+                raise refusal
+            return _Answer(response.status, await self._body(response))
+
+    def _refusal(self, response: ClientResponse) -> MagicUnavailable | None:
+        """What the status means, unless it answers the question."""
+        match response.status:
+            case 200:
+                return None
+            case 401 | 403:
+                return self._failed(KEY_REFUSED)
+            case 429 | 503:
+                retry_after_s = _retry_after_s(response.headers.get(hdrs.RETRY_AFTER))
+                return self._failed(f"status {response.status}", retry_after_s)
+            case status if 400 <= status < 500:  # noqa: PLR2004 - RFC 9110 section 15.5
+                return None
+            case status:
+                return self._failed(f"status {status}")
+
+    async def _body(self, response: ClientResponse) -> bytes:
+        body = bytearray()
+        async for part in response.content.iter_any():
+            body += part
+            if len(body) > MAX_BODY_BYTES:
+                raise self._failed("answer too long")
+        return bytes(body)
+
+    def _failed(self, reason: str, retry_after_s: float | None = None) -> MagicUnavailable:
+        now_s = self._clock()
+        self._circuit.failed(now_s, retry_after_s)
+        return MagicUnavailable(reason, max(1.0, self._circuit.open_for_s(now_s)))
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Refuses at once what would have to wait behind too many others."""
+        if self._room == 0:
+            raise MagicUnavailable("too many calls to Magic are waiting")
+        self._room -= 1
+        try:
+            yield
+        finally:
+            self._room += 1
+
+
+def _user(record: dict[str, object], issuer: str) -> User | None:
+    answered = record.get("issuer")
+    if answered is None:
+        return None
+    if not isinstance(answered, str):
+        raise MagicUnavailable("issuer in the answer is not text")
+    if answered.lower() != issuer.lower():
+        return None
+    members = {
+        **record,
+        "phone": record.get("phone_number"),
+        "wallets": _wallets(record.get("wallets")),
+    }
+    return user_of(issuer, members)  # in the spelling that was proven, not as it came back
+
+
+def _wallets(said: object) -> list[dict[str, object]]:
+    """
+    Wallets under the names that we write.
+
+    Magic's own are not documented: its SDKs read ``public_address`` elsewhere in this record, and
+    type those of wallets as ``publicAddress``.
+    """
+    entries = [entry for entry in said if isinstance(entry, dict)] if isinstance(said, list) else []
+    return [
+        {
+            "network": entry.get("network"),
+            "public_address": entry.get("public_address", entry.get("publicAddress")),
+            "wallet_type": entry.get("wallet_type", entry.get("walletType")),
+        }
+        for entry in entries
+    ]
+
+
+def _record(answer: _Answer) -> dict[str, object]:
+    try:
+        record = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        raise MagicUnavailable("answer is not JSON") from None
+    if not isinstance(record, dict):
+        raise MagicUnavailable("answer is not an object")
+    return record
+
+
+def _retry_after_s(field: str | None) -> float | None:
+    """The seconds in Retry-After (RFC 9110 section 10.2.3); None for its date form, or without."""
+    if field is None or len(field) > _MAX_RETRY_AFTER_DIGITS:
+        return None
+    return float(field) if field.isascii() and field.isdigit() else None
+
+
+def _checked_url(api_url: str) -> str:
+    try:
+        url = URL(api_url)
+    except ValueError:
+        raise StartError("Magic's API URL is not a URL") from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise StartError("Magic's API URL is not an http or https URL")
+    return api_url.rstrip("/")
+
+
+def _request_fields(secret_key: str) -> dict[str, str]:
+    """
+    The fields of every call.
+
+    magic-admin's User-Agent tells the host's name and system; ours does not.
+    """
+    if _KEY.fullmatch(secret_key) is None:
+        raise StartError("Magic's secret key is empty or holds characters that no key has")
+    return {
+        "X-Magic-Secret-Key": secret_key,
+        "User-Agent": f"magic-gateway/{__version__}",
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+    }

@@ -1,0 +1,82 @@
+"""How the Ethereum libraries are imported."""
+
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from gateway.authn.did_token.eth_imports import _Unused, foreign_imports
+
+
+def test_recursion_limit_is_put_back_after_a_failure() -> None:
+    """The interpreter is left as it was, even if the import fails."""
+    before = sys.getrecursionlimit()
+
+    def fail() -> None:
+        with foreign_imports():
+            sys.setrecursionlimit(before + 1)
+            raise ImportError
+
+    with pytest.raises(ImportError):
+        fail()
+    assert before == sys.getrecursionlimit()
+
+
+def test_deprecations_stay_theirs() -> None:
+    """What they deprecate among themselves is no warning of ours; other warnings still are."""
+    with foreign_imports():
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+        with pytest.raises(RuntimeWarning):
+            warnings.warn("odd", RuntimeWarning, stacklevel=1)
+
+
+@pytest.mark.parametrize("module", ["users.magic_api", "authn.did_token.mint", "users.development"])
+def test_import_leaves_the_interpreter_alone(module: str) -> None:
+    """
+    After our modules are imported, deep JSON is an error and not a crash.
+
+    In a process of its own, with warnings as errors: the import happens only once.
+    """
+    program = f"""
+import json, sys
+before = sys.getrecursionlimit()
+import gateway.{module}
+assert before == sys.getrecursionlimit()
+try:
+    json.loads("[" * 100_000)
+except (RecursionError, ValueError):
+    print("alive")
+"""
+    ended = subprocess.run(  # noqa: PLW1510 - the assertion shows what went wrong
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=25
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "alive\n", "")
+
+
+def test_keystores_are_left_out() -> None:
+    """
+    What nobody needs is not imported, and whoever does need it gets the real one.
+
+    In a process of its own, as the import happens only once.
+    """
+    program = """
+import sys
+import gateway.users.magic_api, gateway.authn.did_token.mint
+assert not [name for name in sys.modules if name.startswith(("eth_keyfile", "py_ecc"))]
+try:
+    gateway.authn.did_token.mint.Account.encrypt(bytes(32), "password")
+except NotImplementedError:
+    import eth_keyfile
+    print(eth_keyfile.create_keyfile_json.__name__)
+"""
+    ended = subprocess.run(  # noqa: PLW1510 - the assertion shows what went wrong
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=25
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "create_keyfile_json\n", "")
+
+
+def test_what_stands_for_keystores_cannot_be_made() -> None:
+    """Whoever uses it after all is told at once."""
+    with pytest.raises(NotImplementedError):
+        _Unused("keyfile")

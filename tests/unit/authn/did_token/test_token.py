@@ -1,0 +1,236 @@
+"""What a DID token says. The crafted ones are in tests/hostile/tokens.py."""
+
+import base64
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gateway.authn.did_token.mint import encode
+from gateway.authn.did_token.token import (
+    MAX_TOKEN_CHARS,
+    Claim,
+    Fault,
+    Rules,
+    inspect,
+)
+from gateway.core.errors import ExpiredToken, InvalidToken
+from tests.fakes.tokens import ALICE, AUDIENCE, claim, compact, packed, signed
+
+NOW_S = 1_800_000_000.0
+DAY_S = 86_400.0
+RULES = Rules(AUDIENCE, DAY_S)
+PROOF = "0x" + "1" * 128 + "1b"
+
+
+def seen(token: str, now_s: float = NOW_S, rules: Rules = RULES) -> Claim:
+    return inspect(token, rules, now_s)
+
+
+def test_claim() -> None:
+    """A good token says who, for whom, which, from when and until when."""
+    assert Claim(
+        issuer=ALICE.issuer,
+        token_id="0b6ff1d3-6c5a-4d6f-8f3e-0d2f8a3f6b1e",
+        issued_at_s=1_800_000_000,
+        expires_at_s=1_800_000_900,
+        audience=AUDIENCE,
+    ) == seen(signed(NOW_S))
+
+
+@pytest.mark.parametrize("separator", [",", ", "])
+def test_two_writers(separator: str) -> None:
+    """The pair may be as browsers write it, or as Python does by default."""
+    text = compact(claim(NOW_S))
+    pair = json.dumps([ALICE.sign(text), text], separators=(separator, ":"))
+    assert ALICE.issuer == seen(packed(pair)).issuer
+
+
+@pytest.mark.parametrize(
+    ("after_s", "fault"),
+    [
+        pytest.param(-300.0, None, id="our-clock-is-behind-by-the-skew"),
+        pytest.param(-300.5, Fault.NOT_YET_VALID, id="by-more"),
+        pytest.param(0.0, None, id="at-once"),
+        pytest.param(899.9, None, id="just-in-time"),
+        pytest.param(900.0, Fault.EXPIRED, id="at-its-end"),
+        pytest.param(1e9, Fault.EXPIRED, id="long-after"),
+    ],
+)
+def test_times(after_s: float, fault: Fault | None) -> None:
+    """A token lives from its nbf, less the skew, up to its ext, which is not part of it."""
+    token = signed(NOW_S)
+    if fault is None:
+        assert seen(token, NOW_S + after_s)
+        return
+    with pytest.raises(InvalidToken) as refused:
+        seen(token, NOW_S + after_s)
+    assert fault == refused.value.reason
+    assert (fault is Fault.EXPIRED) == isinstance(refused.value, ExpiredToken)
+
+
+@pytest.mark.parametrize("skew_s", [1.0, 300.0, 2.5])
+@pytest.mark.parametrize("name", ["iat", "nbf"])
+@pytest.mark.parametrize(
+    ("beyond_s", "passes"),
+    [
+        pytest.param(-1.0, True, id="a-second-within"),
+        pytest.param(0.0, True, id="at-the-edge"),
+        pytest.param(1.0, False, id="a-second-beyond"),
+    ],
+)
+def test_clock_skew(skew_s: float, name: str, beyond_s: float, *, passes: bool) -> None:
+    """Each of the two times may lie ahead by what is configured, and by no second more."""
+    times: dict[str, object] = {name: int(NOW_S) + 600, "ext": int(NOW_S) + 9000}
+    token = signed(NOW_S, ALICE, **times)
+    now_s = NOW_S + 600 - skew_s - beyond_s
+    rules = RULES._replace(clock_skew_s=skew_s)
+    if passes:
+        assert ALICE.issuer == seen(token, now_s, rules).issuer
+        return
+    with pytest.raises(InvalidToken) as refused:
+        seen(token, now_s, rules)
+    assert refused.value.reason in {Fault.NOT_YET_VALID, Fault.ISSUED_LATER}
+
+
+@pytest.mark.parametrize("skew_s", [1.0, 300.0, 3600.0])
+def test_an_end_is_an_end(skew_s: float) -> None:
+    """However far clocks may be apart, no token lives for a second longer than it says."""
+    rules = RULES._replace(clock_skew_s=skew_s)
+    assert ALICE.issuer == seen(signed(NOW_S), NOW_S + 899, rules).issuer
+    with pytest.raises(ExpiredToken):
+        seen(signed(NOW_S), NOW_S + 900, rules)
+
+
+def test_epochs() -> None:
+    """Any other rules have another epoch, wherever their parts begin and end."""
+    rules = [
+        RULES,
+        RULES._replace(audience=AUDIENCE + "1"),
+        RULES._replace(max_lifetime_s=1.0),
+        RULES._replace(clock_skew_s=1.0),
+        Rules(f'{AUDIENCE}",1', DAY_S),
+        Rules("", 11.0, 1.0),
+        Rules("", 1.0, 11.0),
+    ]
+    assert len({each.epoch() for each in rules}) == len(rules)
+    assert {len(each.epoch()) for each in rules} == {32}
+    assert RULES.epoch() == Rules(AUDIENCE, DAY_S).epoch()
+
+
+@pytest.mark.parametrize(
+    ("token", "fault"),
+    [
+        pytest.param("A" * (MAX_TOKEN_CHARS + 4), Fault.TOO_LONG, id="long"),
+        pytest.param("A", Fault.NOT_BASE64, id="no-base64"),
+        pytest.param("AB==", Fault.NOT_BASE64, id="trailing-bits"),
+        pytest.param(packed("[" * 65), Fault.TOO_DEEP, id="deep"),
+        pytest.param(packed("["), Fault.NOT_JSON, id="no-json"),
+        pytest.param(packed("[1,2]"), Fault.NOT_A_PAIR, id="no-pair"),
+        pytest.param(packed('["a","b"]'), Fault.BAD_PROOF, id="no-proof"),
+        pytest.param(
+            encode("0x" + "f" * 128 + "1b", "{}"), Fault.BAD_PROOF, id="the-higher-s"
+        ),
+        pytest.param(packed(f'["{PROOF}" ,"x"]'), Fault.NOT_CANONICAL, id="spaced"),
+        pytest.param(encode(PROOF, "{"), Fault.NOT_JSON, id="no-json-claim"),
+        pytest.param(encode(PROOF, "[]"), Fault.NOT_A_CLAIM, id="no-claim"),
+        pytest.param(encode(PROOF, "{ }"), Fault.NOT_CANONICAL, id="spaced-claim"),
+        pytest.param(encode(PROOF, "{}"), Fault.BAD_ISSUER, id="no-issuer"),
+        pytest.param(signed(NOW_S, iat=True), Fault.BAD_INSTANT, id="no-instant"),
+        pytest.param(signed(NOW_S, aud="x"), Fault.OTHER_AUDIENCE, id="other-audience"),
+        pytest.param(signed(NOW_S, tid=""), Fault.BAD_ID, id="no-id"),
+        pytest.param(signed(NOW_S, sub=1), Fault.BAD_SUBJECT, id="no-subject"),
+        pytest.param(signed(NOW_S, ext=2**53), Fault.LIVES_TOO_LONG, id="long-lived"),
+        pytest.param(signed(NOW_S, iat=int(NOW_S) + 301), Fault.ISSUED_LATER, id="issued-later"),
+        pytest.param(signed(NOW_S, nbf=int(NOW_S) + 301), Fault.NOT_YET_VALID, id="not-yet"),
+    ],
+)  # fmt: skip
+def test_faults(token: str, fault: Fault) -> None:
+    """The log learns which check it was."""
+    with pytest.raises(InvalidToken) as refused:
+        seen(token)
+    assert fault == refused.value.reason
+
+
+def test_reasons_hold_nothing_of_the_token() -> None:
+    """A refusal can be logged, its context included: no part of the token is in it."""
+    with pytest.raises(InvalidToken) as refused:
+        seen(packed("secret"))
+    assert refused.value.__cause__ is None
+    assert refused.value.__suppress_context__
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+HOSTILE_CLAIMS = st.fixed_dictionaries(
+    {
+        "iss": st.just(ALICE.issuer) | JSON,
+        "iat": st.just(int(NOW_S)) | JSON,
+        "nbf": st.just(int(NOW_S)) | JSON,
+        "ext": st.just(int(NOW_S) + 900) | JSON,
+        "aud": st.just(AUDIENCE) | JSON,
+        "tid": st.just("tid") | JSON,
+        "sub": st.just("sub") | JSON,
+    },
+    optional={"add": JSON, "more": JSON},
+)
+
+
+def tolerated(token: str) -> Claim | None:
+    """The claim; None for either refusal. Anything else fails the test."""
+    try:
+        return seen(token)
+    except InvalidToken as error:
+        refused = error
+    assert refused.reason in list(Fault)
+    return None
+
+
+@given(st.text())
+@example("\udcff")
+@example("[" * 100_000)
+def test_any_text(token: str) -> None:
+    """Any text is refused as a bad token, and nothing else happens."""
+    assert tolerated(token) is None
+
+
+@given(st.binary())
+def test_any_bytes(data: bytes) -> None:
+    """Any bytes under base64 are refused as a bad token, and nothing else happens."""
+    assert tolerated(base64.b64encode(data).decode()) is None
+
+
+@given(JSON, JSON)
+def test_any_pair(proof: object, said: object) -> None:
+    """Any JSON for proof and claim is refused as a bad token, and nothing else happens."""
+    assert tolerated(packed(compact([proof, said]))) is None
+
+
+@given(HOSTILE_CLAIMS)
+def test_any_claim(said: dict[str, object]) -> None:
+    """What passes has sound types; all else is refused."""
+    found = tolerated(encode(PROOF, compact(said)))
+    if found is not None:
+        assert ALICE.issuer == found.issuer
+        assert type(said["iat"]) is type(said["nbf"]) is type(said["ext"]) is int
+        assert isinstance(said["sub"], str)
+        assert found.token_id.isascii()
+        assert found.token_id.isprintable()
+
+
+@given(st.data())
+def test_one_spelling(data: st.DataObject) -> None:
+    """Whatever is changed in the text of a token, it does not pass as the same token again."""
+    token = signed(NOW_S)
+    at = data.draw(st.integers(0, len(token)))
+    inserted = data.draw(st.sampled_from(["", "A", "=", " ", "\n", "-", "!"]))
+    dropped = data.draw(st.integers(0, 4))
+    changed = token[:at] + inserted + token[at + dropped :]
+    found = tolerated(changed)
+    if found is not None and changed != token:
+        decoded = [base64.b64decode(text) for text in (changed, token)]
+        assert decoded[0] != decoded[1]

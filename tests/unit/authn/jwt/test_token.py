@@ -1,0 +1,278 @@
+"""What a JWT says, and every check that costs no cryptography."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.authn.jwt.token import (
+    MAX_JWT_CHARS,
+    Fault,
+    Issuer,
+    inspect,
+    issuer_of,
+    parse,
+)
+from gateway.core.errors import ExpiredToken, InvalidToken
+from gateway.core.request import AuthMethod, Identity
+from tests.fakes.jwts import ABSENT, AUDIENCE, ISSUER, claims, part, raw, signed
+
+NOW_S = 1_800_000_000.0
+RULES = Issuer(ISSUER, AUDIENCE, frozenset({"ES256", "RS256"}), max_lifetime_s=3600)
+
+
+def read(token: str, rules: Issuer = RULES) -> Identity:
+    """Whom ``token`` is about."""
+    parsed = parse(token)
+    return inspect(parsed, issuer_of(parsed, {rules.name: rules}), token, NOW_S)
+
+
+def test_a_good_token() -> None:
+    """Whom it is about, until when, since when, and by which name."""
+    identity = read(signed(claims(NOW_S, jti="t-1", scope="b a b")))
+    assert (f"{ISSUER}#job-7", None) == (identity.user.issuer, identity.user.email)
+    assert (AuthMethod.JWT, "t-1", ("a", "b")) == (
+        *(identity.method, identity.token_id),
+        identity.scopes,
+    )
+    assert (NOW_S + 300) * 1000 == identity.expires_at_ms
+    assert NOW_S * 1000 == identity.proven_at_ms
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        pytest.param({"iss": "https://evil.example"}, Fault.OTHER_ISSUER, id="other-issuer"),
+        pytest.param({"iss": ISSUER + "/"}, Fault.OTHER_ISSUER, id="nearly-the-issuer"),
+        pytest.param({"iss": [ISSUER]}, Fault.OTHER_ISSUER, id="issuer-in-a-list"),
+        pytest.param({"iss": ABSENT}, Fault.OTHER_ISSUER, id="no-issuer"),
+        pytest.param({"aud": "other"}, Fault.OTHER_AUDIENCE, id="other-audience"),
+        pytest.param({"aud": ["other"]}, Fault.OTHER_AUDIENCE, id="other-audiences"),
+        pytest.param({"aud": []}, Fault.OTHER_AUDIENCE, id="no-audiences"),
+        pytest.param({"aud": ABSENT}, Fault.OTHER_AUDIENCE, id="no-audience"),
+        pytest.param({"aud": {AUDIENCE: 1}}, Fault.OTHER_AUDIENCE, id="audience-is-an-object"),
+        pytest.param({"exp": ABSENT}, Fault.BAD_INSTANT, id="no-end"),
+        pytest.param({"exp": "1900000000"}, Fault.BAD_INSTANT, id="end-is-text"),
+        pytest.param({"exp": True}, Fault.BAD_INSTANT, id="end-is-true"),
+        pytest.param({"exp": 10**400}, Fault.BAD_INSTANT, id="end-is-enormous"),
+        pytest.param({"exp": -1}, Fault.BAD_INSTANT, id="end-is-negative"),
+        pytest.param({"exp": NOW_S + 3601}, Fault.LIVES_TOO_LONG, id="lives-too-long"),
+        pytest.param({"iat": ABSENT}, Fault.BAD_INSTANT, id="no-beginning"),
+        pytest.param({"iat": None}, Fault.BAD_INSTANT, id="beginning-is-null"),
+        pytest.param({"iat": NOW_S + 61}, Fault.ISSUED_LATER, id="issued-later"),
+        pytest.param({"nbf": NOW_S + 61}, Fault.NOT_YET_VALID, id="not-yet-valid"),
+        pytest.param({"nbf": "now"}, Fault.BAD_INSTANT, id="nbf-is-text"),
+        pytest.param({"sub": ABSENT}, Fault.BAD_SUBJECT, id="no-subject"),
+        pytest.param({"sub": ""}, Fault.BAD_SUBJECT, id="empty-subject"),
+        pytest.param({"sub": 7}, Fault.BAD_SUBJECT, id="subject-is-a-number"),
+        pytest.param({"sub": "a" * 256}, Fault.BAD_SUBJECT, id="long-subject"),
+        pytest.param({"sub": "a\r\nX: y"}, Fault.BAD_SUBJECT, id="subject-with-a-line-break"),
+        pytest.param({"sub": "\ud800"}, Fault.BAD_SUBJECT, id="half-a-surrogate"),
+    ],
+)
+def test_claims_that_are_refused(changes: dict[str, object], fault: Fault) -> None:
+    """Each for its own reason."""
+    with pytest.raises(InvalidToken, match=fault):
+        read(signed(claims(NOW_S, **changes)))
+
+
+@pytest.mark.parametrize("exp", [NOW_S, NOW_S - 1, 0, 0.5])
+def test_an_expired_token(exp: float) -> None:
+    """Is told from one that never was good; there is no grace."""
+    with pytest.raises(ExpiredToken):
+        read(signed(claims(NOW_S, exp=exp, iat=0)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"aud": ["other", AUDIENCE]}, id="one-of-several-audiences"),
+        pytest.param({"iat": NOW_S + 60, "nbf": NOW_S + 60}, id="a-clock-a-little-ahead"),
+        pytest.param({"exp": NOW_S + 0.5}, id="half-a-second-left"),
+        pytest.param({"exp": NOW_S + 3600}, id="as-long-as-may-be"),
+        pytest.param({"x": {"y": [1, 2]}}, id="more-claims"),
+    ],
+)
+def test_claims_that_are_good(changes: dict[str, object]) -> None:
+    """What differs between honest issuers."""
+    assert NOW_S * 1000 >= read(signed(claims(NOW_S, **changes))).proven_at_ms
+
+
+@pytest.mark.parametrize(
+    ("header", "fault"),
+    [
+        pytest.param({"alg": "none"}, Fault.OTHER_ALGORITHM, id="none"),
+        pytest.param({"alg": "HS256"}, Fault.OTHER_ALGORITHM, id="public-key-as-secret"),
+        pytest.param({"alg": "ES384"}, Fault.OTHER_ALGORITHM, id="not-configured"),
+        pytest.param({"alg": "es256"}, Fault.OTHER_ALGORITHM, id="other-case"),
+        pytest.param({"alg": ["ES256"]}, Fault.OTHER_ALGORITHM, id="alg-is-a-list"),
+        pytest.param({"alg": ABSENT}, Fault.OTHER_ALGORITHM, id="no-alg"),
+        pytest.param({"typ": "dpop+jwt"}, Fault.BAD_TYPE, id="another-type"),
+        pytest.param({"typ": "logout+jwt"}, Fault.BAD_TYPE, id="logout-token"),
+        pytest.param({"typ": None}, Fault.BAD_TYPE, id="type-is-null"),
+        pytest.param({"kid": 7}, Fault.BAD_KEY_ID, id="kid-is-a-number"),
+        pytest.param({"kid": "../../etc/passwd\n"}, Fault.BAD_KEY_ID, id="kid-with-line-break"),
+        pytest.param({"jwk": {"kty": "EC"}}, Fault.BAD_HEADER, id="brings-its-key"),
+        pytest.param({"jku": "https://evil.example"}, Fault.BAD_HEADER, id="says-where-keys-are"),
+        pytest.param({"x5u": "https://evil.example"}, Fault.BAD_HEADER, id="or-certificates"),
+        pytest.param({"x5c": []}, Fault.BAD_HEADER, id="brings-certificates"),
+        pytest.param({"crit": ["exp"]}, Fault.BAD_HEADER, id="crit"),
+        pytest.param({"b64": False}, Fault.BAD_HEADER, id="b64"),
+        pytest.param({"zip": "DEF"}, Fault.BAD_HEADER, id="zip"),
+    ],
+)
+def test_headers_that_are_refused(header: dict[str, Any], fault: Fault) -> None:
+    """RFC 8725: the token decides nothing about how it is checked."""
+    with pytest.raises(InvalidToken, match=fault):
+        read(signed(claims(NOW_S), **header))
+
+
+@pytest.mark.parametrize("typ", ["JWT", "jwt", "at+jwt", "application/at+JWT", ABSENT])
+def test_types_that_are_good(typ: object) -> None:
+    """JWTs and access tokens."""
+    assert f"{ISSUER}#job-7" == read(signed(claims(NOW_S), typ=typ)).user.issuer
+
+
+def spelled(payload: bytes, head: bytes = b'{"alg":"ES256"}') -> str:
+    return raw(head, payload)
+
+
+@pytest.mark.parametrize(
+    ("token", "fault"),
+    [
+        pytest.param("", Fault.NOT_THREE_PARTS, id="empty"),
+        pytest.param("a.b", Fault.NOT_THREE_PARTS, id="two-parts"),
+        pytest.param("e30.e30.e30.e30.e30", Fault.NOT_THREE_PARTS, id="encrypted"),
+        pytest.param("..", Fault.NOT_THREE_PARTS, id="nothing-between"),
+        pytest.param("e30.e30.", Fault.NOT_THREE_PARTS, id="no-signature"),
+        pytest.param("e30=.e30.e30", Fault.NOT_THREE_PARTS, id="padding"),
+        pytest.param("e31.e30.e30", Fault.NOT_THREE_PARTS, id="spare-bits"),
+        pytest.param("e30.e30.a", Fault.NOT_THREE_PARTS, id="a-bit-too-little"),
+        pytest.param("e30.e+0.e30", Fault.NOT_THREE_PARTS, id="the-other-alphabet"),
+        pytest.param("e30.é30.e30", Fault.NOT_THREE_PARTS, id="not-ascii"),
+        pytest.param("a" * (MAX_JWT_CHARS + 1), Fault.TOO_LONG, id="too-long"),
+        pytest.param(spelled(b"[" * 300), Fault.TOO_DEEP, id="too-deep"),
+        pytest.param(spelled(b"{"), Fault.NOT_JSON, id="no-json"),
+        pytest.param(spelled(b"\xff"), Fault.NOT_JSON, id="no-utf-8"),
+        pytest.param(spelled(b'{"exp":NaN}'), Fault.NOT_JSON, id="not-a-number"),
+        pytest.param(spelled(b'{"iss":"a","iss":"b"}'), Fault.NOT_JSON, id="repeated-claim"),
+        pytest.param(spelled(b'{"a":{"b":1,"b":2}}'), Fault.NOT_JSON, id="repeated-inside"),
+        pytest.param(spelled(b'{"exp":' + b"9" * 5000 + b"}"), Fault.NOT_JSON, id="long-number"),
+        pytest.param(
+            spelled(b"{}", b'{"alg":"ES256","alg":"none"}'), Fault.NOT_JSON, id="repeated-alg"
+        ),
+        pytest.param(spelled(b"[]"), Fault.NOT_AN_OBJECT, id="payload-is-a-list"),
+        pytest.param(spelled(b"{}", b'"ES256"'), Fault.NOT_AN_OBJECT, id="header-is-text"),
+    ],
+)
+def test_what_is_no_token(token: str, fault: Fault) -> None:
+    """Each for its own reason; nothing is repaired."""
+    with pytest.raises(InvalidToken, match=fault):
+        read(token)
+
+
+@given(st.text(max_size=200))
+def test_anything(token: str) -> None:
+    """Whatever is sent, it is a refusal."""
+    with pytest.raises(InvalidToken):
+        read(token)
+
+
+@given(st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit"]), st.text() | st.integers()))
+def test_any_header(header: dict[str, object]) -> None:
+    """Likewise."""
+    token = f"{part(json.dumps(header).encode())}.{part(b'{}')}.e30"
+    with pytest.raises(InvalidToken):
+        read(token)
+
+
+# --- names -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("subject", "expected"),
+    [
+        ("job-7", "job-7"),
+        ("auth0|5f7c", "auth0|5f7c"),
+        ("a@b.example", "a@b.example"),
+        ("a#b", "a%23b"),
+        ("a b", "a%20b"),
+        ("é", "%C3%A9"),
+        ("%23", "%2523"),
+        ("did:ethr:0x" + "ab" * 20, "did:ethr:0x" + "ab" * 20),
+    ],
+)
+def test_subjects_are_encoded(subject: str, expected: str) -> None:
+    """So that the first ``#`` ends the issuer's part."""
+    assert f"{ISSUER}#{expected}" == read(signed(claims(NOW_S, sub=subject))).user.issuer
+
+
+@given(st.text(min_size=1, max_size=40), st.text(min_size=1, max_size=40))
+def test_two_subjects_have_two_names(one: str, other: str) -> None:
+    """And none has the name of a person or a service."""
+    names = []
+    for subject in (one, other):
+        try:
+            names.append(read(signed(claims(NOW_S, sub=subject))).user.issuer)
+        except InvalidToken:
+            return
+    assert (one == other) == (names[0] == names[1])
+    assert all(name.partition("#")[0] == ISSUER and name.isprintable() for name in names)
+
+
+def test_another_name_for_an_issuer() -> None:
+    """As the config has it."""
+    rules = RULES._replace(prefix="ci")
+    assert "ci#job-7" == read(signed(claims(NOW_S)), rules).user.issuer
+
+
+# --- what is taken over ------------------------------------------------------------------------
+
+TAKING = RULES._replace(email_claim="email", roles_claim="groups", scopes_claim="scp")
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        pytest.param({}, None, id="absent"),
+        pytest.param({"email": "a@b.example"}, "a@b.example", id="said"),
+        pytest.param({"email": "a@b.example", "email_verified": True}, "a@b.example", id="true"),
+        pytest.param({"email": "a@b.example", "email_verified": False}, None, id="unverified"),
+        pytest.param({"email": "a@b.example", "email_verified": "true"}, None, id="as-text"),
+        pytest.param({"email": "a\r\nb"}, None, id="not-readable"),
+        pytest.param({"email": ["a@b.example"]}, None, id="a-list"),
+    ],
+)
+def test_email(said: dict[str, object], expected: str | None) -> None:
+    """Where the config asks for it, and the issuer vouches for it."""
+    assert expected == read(signed(claims(NOW_S, **said)), TAKING).user.email
+    assert read(signed(claims(NOW_S, **said))).user.email is None
+
+
+@pytest.mark.parametrize(
+    ("said", "roles", "scopes"),
+    [
+        pytest.param({}, (), (), id="absent"),
+        pytest.param({"groups": ["b", "a", "b"], "scp": ["y"]}, ("a", "b"), ("y",), id="lists"),
+        pytest.param({"groups": "a", "scp": "y x"}, ("a",), ("x", "y"), id="texts"),
+        pytest.param({"groups": ["a,b", 7], "scp": ["a b", None, "c"]}, (), ("c",), id="odd"),
+        pytest.param({"groups": {"a": 1}, "scp": {"a": 1}}, (), (), id="objects"),
+    ],
+)  # fmt: skip
+def test_roles_and_scopes(
+    said: dict[str, object], roles: tuple[str, ...], scopes: tuple[str, ...]
+) -> None:
+    """Those that are names; where the config does not ask for them, none."""
+    identity = read(signed(claims(NOW_S, **said)), TAKING)
+    assert (roles, scopes) == (identity.roles, identity.scopes)
+    none = read(signed(claims(NOW_S, **said)), RULES._replace(scopes_claim=""))
+    assert ((), ()) == (none.roles, none.scopes)
+
+
+def test_a_token_without_id_has_one() -> None:
+    """Made of the token, and nobody can make the token of it."""
+    token = signed(claims(NOW_S, jti=7))
+    assert read(token).token_id == read(token).token_id
+    assert 32 == len(read(token).token_id)

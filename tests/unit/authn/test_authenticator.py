@@ -1,0 +1,479 @@
+"""Who is asking? Every pair of credential states, and what comes of it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import NamedTuple
+
+import pytest
+
+from gateway.authn.authenticator import Authentication
+from gateway.authn.credentials import CredentialReader
+from gateway.authn.failure_limit import Failures
+from gateway.core.errors import (
+    ExpiredApiKey,
+    ExpiredToken,
+    InvalidApiKey,
+    MagicUnavailable,
+    RateLimited,
+    Refusal,
+    RevokedApiKey,
+    SessionEnded,
+    StoreUnavailable,
+    Unauthenticated,
+)
+from gateway.core.request import (
+    Auth,
+    AuthMethod,
+    Certificate,
+    Identity,
+    Limit,
+    RequestHead,
+    Route,
+    User,
+)
+from gateway.ratelimit.local import LocalLimiter
+from gateway.routing.client_address import caller
+from tests.fakes.heads import request_head
+from tests.fakes.ports import (
+    SESSION_IDENTITY,
+    TOKEN_IDENTITY,
+    Diary,
+    KnownSessions,
+    KnownTokens,
+)
+
+COOKIE = "__Host-session"
+NOW_S = 1_800_000_000.0
+BOB = User("did:ethr:0x" + "cd" * 20)
+
+REQUIRED = Route("required", "/*", "app", accept=frozenset(AuthMethod))
+OPTIONAL = replace(REQUIRED, name="optional", auth=Auth.OPTIONAL)
+PUBLIC = replace(REQUIRED, name="public", auth=Auth.NONE)
+SIGN_IN = replace(REQUIRED, name="sign-in", is_sign_in=True)
+PEOPLE_ONLY = Route("people", "/*", "app")
+PROGRAMS_ONLY = replace(REQUIRED, accept=frozenset({AuthMethod.API_KEY}))
+
+TOKENS: Mapping[str, Identity | Refusal] = {
+    "good": TOKEN_IDENTITY,
+    "bobs": replace(TOKEN_IDENTITY, user=BOB),
+    "expired": ExpiredToken("over"),
+    "unknown": StoreUnavailable("slow"),
+    "magic": MagicUnavailable("slow"),
+}
+JWTS: Mapping[str, Identity | Refusal] = {
+    f"{name}.a.b": replace(known, method=AuthMethod.JWT) if isinstance(known, Identity) else known
+    for name, known in TOKENS.items()
+}
+API_KEYS: Mapping[str, Identity | Refusal] = {
+    "gwk_good": replace(TOKEN_IDENTITY, method=AuthMethod.API_KEY),
+    "gwk_bobs": replace(TOKEN_IDENTITY, method=AuthMethod.API_KEY, user=BOB),
+    "gwk_expired": ExpiredApiKey("over"),
+    "gwk_revoked": RevokedApiKey("over"),
+    "gwk_forged": InvalidApiKey("no such key"),
+    "gwk_": InvalidApiKey("malformed"),
+    "not one": InvalidApiKey("malformed"),
+    "gwk_unknown": StoreUnavailable("slow"),
+}
+SESSIONS: Mapping[str, Identity | Refusal] = {
+    "good": SESSION_IDENTITY,
+    "bobs": replace(SESSION_IDENTITY, user=BOB),
+    "expired": SessionEnded("expired"),
+    "unknown": StoreUnavailable("slow"),
+}
+
+
+class House(NamedTuple):
+    """The stage, and what the ports behind it were asked."""
+
+    stage: Authentication
+    diary: Diary
+    tokens: KnownTokens
+    counted: list[str]
+
+
+def house(limit: Limit | None = None) -> House:
+    """A stage that knows the tokens and sessions above."""
+    diary: Diary = []
+    counted: list[str] = []
+    tokens = KnownTokens(diary, TOKENS)
+    clock = lambda: NOW_S  # noqa: E731 - a clock that stands still
+    failures = Failures(LocalLimiter(clock), clock, limit or Limit("failures", 1000, 60))
+    stage = Authentication(
+        CredentialReader(COOKIE, frozenset(AuthMethod), "X-API-Key"),
+        KnownSessions(diary, SESSIONS),
+        {
+            AuthMethod.DID_TOKEN: tokens,
+            AuthMethod.JWT: KnownTokens(diary, JWTS),
+            AuthMethod.API_KEY: KnownTokens(diary, API_KEYS),
+        },
+        failures,
+        certified,
+        lambda figure, label: counted.append(f"{figure} {label}"),
+    )
+    return House(stage, diary, tokens, counted)
+
+
+def bearer(text: str) -> tuple[str, str]:
+    return "Authorization", f"Bearer {text}"
+
+
+def cookie(text: str) -> tuple[str, str]:
+    return "Cookie", f"{COOKIE}={text}"
+
+
+async def outcome(stage: Authentication, head: RequestHead, route: Route = REQUIRED) -> str:
+    """The refusal's name, or how who was proven."""
+    try:
+        identity = await stage.prove(head, route, head.peer)
+    except Refusal as refusal:
+        return type(refusal).__name__
+    if identity is None:
+        return "nobody"
+    return f"{identity.method}{' of bob' if identity.user == BOB else ''}"
+
+
+# --- pairs -------------------------------------------------------------------------------------
+
+# The states of one credential stand before the rows, those of the other over the columns. `·` is
+# as the first column has it: what was sent on purpose and is refused, is refused whatever stands
+# beside it. A kind's own name, and those of its refusals, stand in for it: `did-token` for `jwt`.
+
+BESIDE_A_COOKIE = """
+          | missing        | good        | bobs           | expired        | malformed      | unknown
+missing   | Unauthenticated | session    | session of bob | SessionEnded   | SessionEnded   | StoreUnavailable
+good      | did-token      | did-token   | Conflicting    | did-token      | did-token      | StoreUnavailable
+bobs      | did-token of bob | Conflicting | did-token of bob | did-token of bob | did-token of bob | StoreUnavailable
+expired   | ExpiredToken   | ·           | ·              | ·              | ·              | ·
+malformed | InvalidToken   | ·           | ·              | ·              | ·              | ·
+forged    | InvalidToken   | ·           | ·              | ·              | ·              | ·
+unknown   | StoreUnavailable | ·         | ·              | ·              | ·              | ·
+magic     | MagicUnavailable | ·         | ·              | ·              | ·              | ·
+"""  # noqa: E501 - a table reads best as a table
+
+KEY_BESIDE_A_COOKIE = """
+          | missing        | good        | bobs           | expired        | malformed      | unknown
+good      | api-key        | api-key     | Conflicting    | api-key        | api-key        | StoreUnavailable
+bobs      | api-key of bob | Conflicting | api-key of bob | api-key of bob | api-key of bob | StoreUnavailable
+expired   | ExpiredApiKey  | ·           | ·              | ·              | ·              | ·
+revoked   | RevokedApiKey  | ·           | ·              | ·              | ·              | ·
+malformed | InvalidApiKey  | ·           | ·              | ·              | ·              | ·
+forged    | InvalidApiKey  | ·           | ·              | ·              | ·              | ·
+unknown   | StoreUnavailable | ·         | ·              | ·              | ·              | ·
+"""  # noqa: E501 - a table reads best as a table
+
+TOKEN_BESIDE_A_KEY = """
+          | good        | bobs             | expired       | revoked       | malformed     | forged        | unknown
+good      | did-token   | Conflicting      | ExpiredApiKey | RevokedApiKey | InvalidApiKey | InvalidApiKey | StoreUnavailable
+bobs      | Conflicting | did-token of bob | ExpiredApiKey | RevokedApiKey | InvalidApiKey | InvalidApiKey | StoreUnavailable
+expired   | ExpiredToken | ·               | ·             | ·             | ·             | ·             | ·
+malformed | InvalidToken | ·               | ·             | ·             | ·             | ·             | ·
+forged    | InvalidToken | ·               | ·             | ·             | ·             | ·             | ·
+unknown   | StoreUnavailable | ·           | ·             | ·             | ·             | ·             | ·
+magic     | MagicUnavailable | ·           | ·             | ·             | ·             | ·             | ·
+"""  # noqa: E501 - a table reads best as a table
+
+MALFORMED = "not one"
+NOBODY_INSTEAD = {"Unauthenticated", "SessionEnded"}
+"""What becomes of these where signing in is optional."""
+
+Field = tuple[str, str]
+
+
+class Pair(NamedTuple):
+    """Two credentials in some states, and what comes of them."""
+
+    rows: str
+    row: str
+    columns: str
+    column: str
+    expected: str
+    alone: str
+    """What comes of the one before the row."""
+
+    @property
+    def head(self) -> RequestHead:
+        fields = (field(self.rows, self.row), field(self.columns, self.column))
+        return request_head(*(line for line in fields if line is not None))
+
+
+def field(kind: str, state: str) -> Field | None:
+    """The line of a credential of ``kind``; None where it is missing."""
+    if state == "missing":
+        return None
+    match kind:
+        case "cookie":
+            return cookie(MALFORMED if state == "malformed" else state)
+        case "key":
+            return "X-API-Key", MALFORMED if state == "malformed" else f"gwk_{state}"
+        case "bearer key":
+            return bearer("gwk_" if state == "malformed" else f"gwk_{state}")
+        case "jwt":
+            return bearer(MALFORMED if state == "malformed" else f"{state}.a.b")
+    return bearer(MALFORMED if state == "malformed" else state)
+
+
+def read(table: str, rows: str, columns: str) -> Iterator[Pair]:
+    """The pairs of a table."""
+    head, *lines = [
+        [cell.strip() for cell in line.split("|")] for line in table.strip("\n").splitlines()
+    ]
+    for row, *outcomes in lines:
+        for column, cell in zip(head[1:], outcomes, strict=True):
+            said = outcomes[0] if cell == "·" else cell
+            if rows == "jwt":
+                said = said.replace("did-token", "jwt")
+                outcomes[0] = outcomes[0].replace("did-token", "jwt")
+            said = "ConflictingCredentials" if said == "Conflicting" else said
+            yield Pair(rows, row, columns, column, said, outcomes[0])
+
+
+PAIRS = [
+    *read(BESIDE_A_COOKIE, "did-token", "cookie"),
+    *read(BESIDE_A_COOKIE, "jwt", "cookie"),
+    *read(KEY_BESIDE_A_COOKIE, "key", "cookie"),
+    *read(KEY_BESIDE_A_COOKIE, "bearer key", "cookie"),
+    *read(TOKEN_BESIDE_A_KEY, "did-token", "key"),
+    *read(TOKEN_BESIDE_A_KEY, "jwt", "key"),
+]
+
+each_pair = pytest.mark.parametrize(
+    "pair", PAIRS, ids=lambda pair: f"{pair.row}-{pair.rows}-{pair.column}-{pair.columns}"
+)
+
+
+@each_pair
+async def test_every_pair_where_somebody_must_be(pair: Pair) -> None:
+    """What is refused is refused as what it is; what is good must name one person."""
+    assert pair.expected == await outcome(house().stage, pair.head)
+
+
+@each_pair
+async def test_every_pair_where_nobody_need_be(pair: Pair) -> None:
+    """A dead cookie means nobody; what was sent on purpose is refused all the same."""
+    said = "nobody" if pair.expected in NOBODY_INSTEAD else pair.expected
+    assert said == await outcome(house().stage, pair.head, OPTIONAL)
+
+
+@each_pair
+async def test_every_pair_on_a_public_route(pair: Pair) -> None:
+    """Nothing is looked at."""
+    stage, diary, *_ = house()
+    assert "nobody" == await outcome(stage, pair.head, PUBLIC)
+    assert [] == diary
+
+
+@pytest.mark.parametrize("pair", [pair for pair in PAIRS if pair.columns == "cookie"])
+async def test_every_pair_where_a_session_is_made(pair: Pair) -> None:
+    """A token makes a new session, whoever the old one belongs to: that is how people change."""
+    said = pair.expected if pair.row == "missing" else pair.alone
+    assert said == await outcome(house().stage, pair.head, SIGN_IN)
+
+
+# A certificate that names nobody is as none.
+BESIDE_A_CERTIFICATE = """
+          | alice              | bobs                      | stranger
+missing   | client-certificate | client-certificate of bob | Unauthenticated
+good      | session            | Conflicting               | session
+bobs      | Conflicting        | session of bob            | session of bob
+expired   | client-certificate | client-certificate of bob | SessionEnded
+malformed | client-certificate | client-certificate of bob | SessionEnded
+unknown   | StoreUnavailable   | StoreUnavailable          | StoreUnavailable
+"""
+TOKEN_BESIDE_A_CERTIFICATE = """
+          | alice            | bobs             | stranger
+good      | did-token        | Conflicting      | did-token
+bobs      | Conflicting      | did-token of bob | did-token of bob
+expired   | ExpiredToken     | ·                | ·
+malformed | InvalidToken     | ·                | ·
+forged    | InvalidToken     | ·                | ·
+unknown   | StoreUnavailable | ·                | ·
+magic     | MagicUnavailable | ·                | ·
+"""
+
+CERTIFIED = [
+    *read(BESIDE_A_CERTIFICATE, "cookie", "certificate"),
+    *read(TOKEN_BESIDE_A_CERTIFICATE, "did-token", "certificate"),
+    *read(TOKEN_BESIDE_A_CERTIFICATE, "jwt", "certificate"),
+]
+
+
+def certified(certificate: Certificate) -> Identity | None:
+    """Knows two of them."""
+    known = replace(TOKEN_IDENTITY, method=AuthMethod.CLIENT_CERTIFICATE)
+    return {"alice": known, "bobs": replace(known, user=BOB)}.get(certificate.serial)
+
+
+def shown(head: RequestHead, serial: str) -> RequestHead:
+    """The same over a connection with a certificate."""
+    certificate = Certificate((), serial, 0, 1)
+    return head._replace(peer=head.peer._replace(certificate=certificate))
+
+
+@pytest.mark.parametrize("pair", CERTIFIED)
+async def test_every_pair_with_a_certificate(pair: Pair) -> None:
+    """It is as a cookie, sent unasked, and goes last."""
+    line = field(pair.rows, pair.row)
+    head = shown(request_head(*([line] if line else [])), pair.column)
+    assert pair.expected == await outcome(house().stage, head)
+
+
+async def test_a_certificate_counts_where_a_route_takes_it() -> None:
+    """Elsewhere it only opens the connection."""
+    head = shown(request_head(), "alice")
+    assert "client-certificate" == await outcome(house().stage, head, OPTIONAL)
+    assert "Unauthenticated" == await outcome(house().stage, head, PEOPLE_ONLY)
+    assert "nobody" == await outcome(house().stage, head, PUBLIC)
+
+
+async def test_the_certificate_of_a_proxy_in_front() -> None:
+    """Says who the proxy is, not whose requests it hands on."""
+    head = shown(request_head(), "alice")
+    behind = caller(ip_address("198.51.100.7"))
+    with pytest.raises(Unauthenticated):
+        await house().stage.prove(head, REQUIRED, behind)
+
+
+# --- one at a time -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([cookie("good")], ["find good"], id="cookie"),
+        pytest.param([bearer("good")], ["verify good"], id="token"),
+        pytest.param(
+            [cookie("good"), bearer("good")], ["verify good", "find good"], id="both-are-looked-at"
+        ),
+        pytest.param(
+            [cookie("good"), bearer("forged")], ["verify forged"], id="a-refused-token-is-the-end"
+        ),
+        pytest.param([("Authorization", "Basic YTpi")], [], id="basic-is-not-ours"),
+        pytest.param(
+            [cookie("good"), ("Authorization", "Basic YTpi")], ["find good"], id="beside-basic"
+        ),
+        pytest.param([cookie("good"), cookie("other")], [], id="two-cookies"),
+        pytest.param([bearer("good"), bearer("good")], [], id="two-tokens"),
+    ],
+)
+async def test_who_is_asked(fields: list[tuple[str, str]], asked: list[str]) -> None:
+    """Each credential once, the one that was sent on purpose first."""
+    stage, diary, *_ = house()
+    await outcome(stage, request_head(*fields))
+    assert asked == diary
+
+
+@pytest.mark.parametrize("route", [REQUIRED, OPTIONAL, SIGN_IN])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param([cookie("good"), cookie("bobs")], id="two-cookies"),
+        pytest.param([cookie("good"), cookie("bobs"), bearer("good")], id="beside-a-token"),
+        pytest.param([bearer("good"), bearer("bobs")], id="two-tokens"),
+    ],
+)
+async def test_two_of_a_kind(fields: list[tuple[str, str]], route: Route) -> None:
+    """Nobody picks one of them."""
+    assert "AmbiguousCredentials" == await outcome(house().stage, request_head(*fields), route)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (bearer("forged"), "did-token,refused"),
+        (bearer("expired.a.b"), "jwt,refused"),
+        (bearer("gwk_revoked"), "api-key,refused"),
+        (cookie("expired"), "session,refused"),
+    ],
+)
+async def test_what_is_refused_is_counted(line: Field, expected: str) -> None:
+    """By its kind; what is proven is counted with the request."""
+    here = house()
+    await outcome(here.stage, request_head(line))
+    assert [f"authentications {expected}"] == here.counted
+    await outcome(here.stage, request_head(bearer("good")))
+    await outcome(here.stage, request_head(bearer("unknown")))
+    assert 1 == len(here.counted)
+
+
+# --- what a route takes ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param([bearer("good")], "CredentialNotAccepted", id="token"),
+        pytest.param([bearer("forged")], "CredentialNotAccepted", id="nobody-looks-at-it"),
+        pytest.param([cookie("good")], "Unauthenticated", id="browsers-send-cookies-unasked"),
+        pytest.param([cookie("unknown")], "Unauthenticated", id="it-is-not-even-looked-up"),
+        pytest.param([cookie("good"), bearer("good")], "CredentialNotAccepted", id="both"),
+    ],
+)
+@pytest.mark.parametrize("auth", [Auth.REQUIRED, Auth.OPTIONAL])
+async def test_a_kind_that_a_route_does_not_take(
+    fields: list[tuple[str, str]], expected: str, auth: Auth
+) -> None:
+    """What was sent on purpose is refused; a cookie is passed over."""
+    stage, diary, *_ = house()
+    said = "nobody" if (expected, auth) == ("Unauthenticated", Auth.OPTIONAL) else expected
+    assert said == await outcome(stage, request_head(*fields), replace(PROGRAMS_ONLY, auth=auth))
+    assert [] == diary
+
+
+@pytest.mark.parametrize("field", [cookie("good"), bearer("good")])
+async def test_a_route_takes_people_unless_it_says_otherwise(field: tuple[str, str]) -> None:
+    """Sessions and DID tokens."""
+    assert "nobody" != await outcome(house().stage, request_head(field), PEOPLE_ONLY)
+
+
+# --- failures ----------------------------------------------------------------------------------
+
+TWO = Limit("failures", 2, 60)
+FORGED = request_head(bearer("forged"))
+
+
+async def test_failures_run_out() -> None:
+    """After two of two nothing is looked at any more, good or bad."""
+    stage, diary, *_ = house(TWO)
+    said = [await outcome(stage, FORGED) for _ in range(3)]
+    assert ["InvalidToken", "InvalidToken", "RateLimited"] == said
+    assert ["verify forged", "verify forged"] == diary
+    assert "RateLimited" == await outcome(stage, request_head(bearer("good")))
+    assert ["verify forged", "verify forged"] == diary
+
+
+async def test_who_was_proven_before_goes_on() -> None:
+    """Somebody behind the same address is not locked out by another's failures."""
+    stage, _, tokens, _ = house(TWO)
+    tokens.familiar.add("good")
+    for _ in range(3):
+        await outcome(stage, FORGED)
+    assert "did-token" == await outcome(stage, request_head(bearer("good")))
+    assert "session" == await outcome(stage, request_head(cookie("good")))
+
+
+async def test_what_is_no_token_at_all_is_a_failure_too() -> None:
+    """Whoever sends one is told so as often as the bucket allows."""
+    stage, *_ = house(TWO)
+    said = [await outcome(stage, request_head(bearer(MALFORMED))) for _ in range(3)]
+    assert ["InvalidToken", "InvalidToken", "RateLimited"] == said
+
+
+@pytest.mark.parametrize("fields", [[cookie("expired")], [bearer("expired")], [bearer("magic")]])
+async def test_what_is_no_failure(fields: list[tuple[str, str]]) -> None:
+    """Dead cookies, expired tokens, and what we cannot tell: honest clients send them."""
+    stage, *_ = house(TWO)
+    for _ in range(5):
+        assert "RateLimited" != await outcome(stage, request_head(*fields))
+
+
+async def test_a_client_over_the_limit_is_told_when_to_come_back() -> None:
+    """As with every other limit."""
+    stage, *_ = house(TWO)
+    for _ in range(2):
+        await outcome(stage, FORGED)
+    with pytest.raises(RateLimited) as refusal:
+        await stage.prove(FORGED, REQUIRED, FORGED.peer)
+    assert 0 < refusal.value.state.retry_after_s <= 2 * TWO.window_s
+    assert not refusal.value.state.allowed

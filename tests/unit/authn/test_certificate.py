@@ -1,0 +1,172 @@
+"""Whom a client's certificate names, and which names count."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.authn.certificate import Certificates, pattern, read
+from gateway.core.request import AuthMethod, Certificate
+from tests.fakes.certificates import Authority, der_in
+
+NOW_S = 1_800_000_000.0
+BEGINS_MS, ENDS_MS = int((NOW_S - 60) * 1000), int((NOW_S + 60) * 1000)
+
+
+def shown(*names: tuple[str, str]) -> Certificate:
+    return Certificate(names, "1f", BEGINS_MS, ENDS_MS)
+
+
+def named(certificate: Certificate, *patterns: str, common_name: bool = False) -> str | None:
+    """Whom it names, where these count."""
+    known = Certificates([pattern(text) for text in patterns], common_name=common_name)
+    identity = known.identity(certificate, NOW_S)
+    return None if identity is None else identity.user.issuer
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "name", "expected"),
+    [
+        ("a.example", "dns", "a.example", True),
+        ("A.Example", "dns", "a.example", True),
+        ("a.example", "dns", "b.example", False),
+        ("a.example", "uri", "a.example", False),
+        ("*.svc.example", "dns", "a.svc.example", True),
+        ("*.svc.example", "dns", "svc.example", False),
+        ("*.svc.example", "dns", ".svc.example", False),
+        ("*.svc.example", "dns", "a.b.svc.example", False),
+        ("*.svc.example", "dns", "evilsvc.example", False),
+        ("*.svc.example", "dns", "*.svc.example", False),
+        ("ops@a.example", "email", "ops@a.example", True),
+        ("*@a.example", "email", "ops@a.example", True),
+        ("*@a.example", "email", "ops@b@a.example", False),
+        ("*@a.example", "email", "ops@a.example.evil", False),
+        ("*@a.example", "dns", "ops@a.example", False),
+        ("spiffe://a.example/x", "uri", "spiffe://a.example/x", True),
+        ("spiffe://a.example/x", "uri", "spiffe://a.example/x/y", False),
+        ("spiffe://a.example/x/*", "uri", "spiffe://a.example/x/y/z", True),
+        ("spiffe://a.example/x/*", "uri", "spiffe://a.example/xy", False),
+        ("spiffe://a.example/x/*", "uri", "spiffe://a.example/x/../y", False),
+        ("spiffe://a.example/x/*", "uri", "spiffe://a.example/x/..", False),
+        ("spiffe://a.example/x/*", "uri", "spiffe://a.example/x/%2E%2e/y", False),
+        ("a.example", "cn", "a.example", False),
+    ],
+)
+def test_which_names_count(text: str, kind: str, name: str, expected: bool) -> None:
+    """Those of the kind that the pattern is for; a star is one label, mailbox, or what is below."""
+    assert (f"cert:{name}" if expected else None) == named(shown((kind, name)), text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "*", "a.*", "a*.example", "*a.example", "*.*.example", "a@*", "*x@a.example"),
+        *("x://*y/*", "spiffe://a.example/*/x", "spiffe://a.example/x*"),
+        *("a b", "é.example", "x" * 257, "a\n"),
+    ],
+)
+def test_what_is_no_pattern(text: str) -> None:
+    """A star anywhere else would be read in more than one way."""
+    with pytest.raises(ValueError, match="expected a name"):
+        pattern(text)
+
+
+@given(st.text(max_size=30))
+def test_any_pattern(text: str) -> None:
+    """Is one, or is refused."""
+    try:
+        found = pattern(text)
+    except ValueError:
+        return
+    if "*" not in text:
+        assert found.matches(found.kind, found.text)
+
+
+def test_the_config_says_which_name_goes_first() -> None:
+    """Not the certificate."""
+    both = shown(("dns", "a.example"), ("uri", "spiffe://a.example/x"))
+    assert "cert:spiffe://a.example/x" == named(both, "spiffe://a.example/*", "a.example")
+    assert "cert:a.example" == named(both, "a.example", "spiffe://a.example/*")
+
+
+def test_a_common_name() -> None:
+    """Counts as a host where the config says so."""
+    assert named(shown(("cn", "a.example")), "a.example") is None
+    assert "cert:a.example" == named(shown(("cn", "a.example")), "a.example", common_name=True)
+    assert named(shown(("cn", "ops@a.example")), "*@a.example", common_name=True) is None
+
+
+@pytest.mark.parametrize(
+    ("now_s", "is_good"),
+    [
+        pytest.param(BEGINS_MS / 1000, True, id="from-its-first-moment"),
+        pytest.param(BEGINS_MS / 1000 - 1, False, id="not-before"),
+        pytest.param(ENDS_MS / 1000, False, id="not-beyond"),
+    ],
+)
+def test_a_connection_may_outlast_its_certificate(now_s: float, is_good: bool) -> None:
+    """Which is looked at with each request."""
+    known = Certificates([pattern("a.example")])
+    assert is_good == (known.identity(shown(("dns", "a.example")), now_s) is not None)
+
+
+def test_who_it_is() -> None:
+    """One object as long as it is shown."""
+    known = Certificates([pattern("a.example")])
+    identity = known.identity(shown(("dns", "a.example")), NOW_S)
+    assert identity is not None
+    assert (AuthMethod.CLIENT_CERTIFICATE, "1f", ENDS_MS) == (
+        *(identity.method, identity.token_id),
+        identity.expires_at_ms,
+    )
+    assert identity is known.identity(shown(("dns", "a.example")), NOW_S)
+
+
+# --- real ones ---------------------------------------------------------------------------------
+
+
+def test_names_are_read(tmp_path: Path) -> None:
+    """Those of the kinds that count; addresses do not."""
+    names = ("A.example", "spiffe://a.example/x", "ops@a.example", "192.0.2.1")
+    certificate = read(der_in(Authority(tmp_path).issue(*names, file="a").certificate))
+    assert certificate is not None
+    assert (
+        ("dns", "a.example"),
+        ("uri", "spiffe://a.example/x"),
+        ("email", "ops@a.example"),
+    ) == certificate.names
+    assert certificate.begins_ms < certificate.ends_ms
+
+
+def test_a_subject_is_read_where_there_are_no_other_names(tmp_path: Path) -> None:
+    """Never beside them: who asks for a certificate may choose its subject."""
+    authority = Authority(tmp_path)
+    alone = read(der_in(authority.issue(file="alice").certificate))
+    assert alone is not None
+    assert (("cn", "alice"),) == alone.names
+    beside = read(der_in(authority.issue("192.0.2.1", file="bob").certificate))
+    assert beside is not None
+    assert () == beside.names
+
+
+@pytest.mark.parametrize("der", [b"", b"0", b"\x30\x03\x02\x01\x00"])
+def test_what_cannot_be_read(der: bytes) -> None:
+    """Names nobody."""
+    assert read(der) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(b"\x82\x09a.example", b"\xa3\x09a.example", id="name-of-x400"),
+        pytest.param(b"\x82\x09a.example", b"\xa5\x09a.example", id="name-of-edi"),
+        pytest.param(b"\x06\x03\x55\x1d\x0e", b"\x06\x03\x55\x1d\x23", id="extension-said-twice"),
+        pytest.param(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05", id="unheard-of-version"),
+    ],
+)
+def test_what_openssl_takes_and_we_do_not(before: bytes, after: bytes, tmp_path: Path) -> None:
+    """Names nobody either, and breaks no connection."""
+    der = der_in(Authority(tmp_path).issue("a.example", file="a").certificate)
+    assert before in der
+    assert read(der.replace(before, after)) is None

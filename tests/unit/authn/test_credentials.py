@@ -1,0 +1,293 @@
+"""Which credential a request carries."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from gateway.authn.credentials import Credential, CredentialReader, without_cookie
+from gateway.core.errors import AmbiguousCredentials, InvalidToken, Refusal
+from gateway.core.request import AuthMethod
+from tests.fakes.heads import request_head
+
+NAME = "__Host-session"
+S1, S2 = "a" * 43, "b" * 43
+
+
+READER = CredentialReader(NAME)
+ALL_KINDS = CredentialReader(NAME, frozenset(AuthMethod), "X-API-Key")
+
+
+def carried(*fields: tuple[str, str], reader: CredentialReader = READER) -> str:
+    """What ``reader`` finds, in its order."""
+    found = reader.read(CIMultiDictProxy(CIMultiDict(fields)))
+    return " & ".join(f"{method} {text}" for method, text in found) or "none"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param([], "none", id="nothing"),
+        pytest.param([("Authorization", "Bearer abc=")], "did-token abc=", id="bearer"),
+        pytest.param([("authorization", "bEARER abc")], "did-token abc", id="any-case"),
+        pytest.param([("Authorization", "Bearer   abc")], "did-token abc", id="more-spaces"),
+        pytest.param(
+            [("Authorization", "Bearer a-._~+/9==")], "did-token a-._~+/9==", id="token68"
+        ),
+        pytest.param([("Authorization", "Basic abc=")], "none", id="basic"),
+        pytest.param([("Authorization", "")], "none", id="empty-authorization"),
+        pytest.param([("Authorization", "Bearerish abc")], "none", id="longer-scheme"),
+        pytest.param([("Authorization", "Bearer-x abc")], "none", id="scheme-with-hyphen"),
+        pytest.param([("Cookie", f"{NAME}={S1}")], f"session {S1}", id="cookie"),
+        pytest.param([("Cookie", f"a=1; {NAME}={S1}; b=2")], f"session {S1}", id="among-others"),
+        pytest.param([("Cookie", f"a=1;{NAME}={S1};b=2")], f"session {S1}", id="without-spaces"),
+        pytest.param([("Cookie", f"a=1; \t{NAME} = {S1} ")], f"session {S1}", id="more-space"),
+        pytest.param([("Cookie", "a=1"), ("Cookie", f"{NAME}={S1}")], f"session {S1}", id="fields"),
+        pytest.param([("Cookie", f"{NAME}={S1}; {NAME}={S1}")], f"session {S1}", id="same-twice"),
+        pytest.param([("Cookie", "a=1; b=2")], "none", id="other-cookies"),
+        pytest.param([("Cookie", f"{NAME.lower()}={S1}")], "none", id="names-have-case"),
+        pytest.param([("Cookie", f"x{NAME}={S1}; {NAME}x={S1}")], "none", id="longer-names"),
+        pytest.param([("Cookie", f"a={NAME}={S1}")], "none", id="name-in-a-value"),
+        pytest.param([("Cookie", NAME)], "none", id="no-pair"),
+        pytest.param(
+            [("Authorization", "Bearer abc"), ("Cookie", f"{NAME}={S1}")],
+            f"did-token abc & session {S1}",
+            id="bearer-before-cookie",
+        ),
+        pytest.param(
+            [("Authorization", "Basic abc"), ("Cookie", f"{NAME}={S1}")],
+            f"session {S1}",
+            id="cookie-beside-basic",
+        ),
+    ],
+)
+def test_credential(fields: list[tuple[str, str]], expected: str) -> None:
+    """A bearer token goes first, then our cookie; what is not ours is left alone."""
+    assert expected == carried(*fields)
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        pytest.param(f"{NAME}=", id="empty-cookie"),
+        pytest.param(f'{NAME}="{S1}"', id="quoted-cookie"),
+        pytest.param(f"{NAME}={'a' * 129}", id="long-cookie"),
+        pytest.param(f"{NAME}={'a' * 5000}", id="huge-cookie"),
+        pytest.param(f"{NAME}=a.b", id="other-alphabet"),
+        pytest.param(f"{NAME}=a\n", id="newline"),
+        pytest.param(f"{NAME}=１", id="fullwidth-cookie"),
+        pytest.param(f"{NAME}=\udcff", id="undecodable-cookie"),
+    ],
+)
+def test_a_cookie_that_cannot_be_ours(cookie: str) -> None:
+    """It is there, and names no session."""
+    assert "session " == carried(("Cookie", cookie))
+
+
+DID, KEY, JWT = "WyIweCIsInt9Il0=", "gwk_a_b_c", "e30.e30.c2ln"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param([("Authorization", f"Bearer {DID}")], f"did-token {DID}", id="did-token"),
+        pytest.param([("Authorization", f"Bearer {KEY}")], f"api-key {KEY}", id="api-key"),
+        pytest.param([("Authorization", f"Bearer {JWT}")], f"jwt {JWT}", id="jwt"),
+        pytest.param([("Authorization", "Bearer a.b")], "did-token a.b", id="one-dot"),
+        pytest.param([("Authorization", "Bearer a.b.c.d")], "did-token a.b.c.d", id="three-dots"),
+        pytest.param([("X-API-Key", f" {KEY}\t")], f"api-key {KEY}", id="header"),
+        pytest.param([("X-API-Key", "")], "api-key ", id="empty-header"),
+        pytest.param([("X-API-Key", "other")], "api-key other", id="header-of-another-kind"),
+        pytest.param(
+            [("X-API-Key", KEY), ("Authorization", f"Bearer {KEY}")],
+            f"api-key {KEY}",
+            id="the-same-key-twice",
+        ),
+        pytest.param(
+            [("X-API-Key", KEY), ("Authorization", f"Bearer {JWT}"), ("Cookie", f"{NAME}={S1}")],
+            f"jwt {JWT} & api-key {KEY} & session {S1}",
+            id="three-kinds",
+        ),
+    ],
+)
+def test_kinds_are_told_apart_by_their_shape(fields: list[tuple[str, str]], expected: str) -> None:
+    """Before any of them is looked at; a key also has a field of its own."""
+    assert expected == carried(*fields, reader=ALL_KINDS)
+
+
+@pytest.mark.parametrize("token", [KEY, JWT])
+def test_kinds_that_the_config_does_not_know(token: str) -> None:
+    """Are malformed DID tokens, and another field is the app's."""
+    fields = ("Authorization", f"Bearer {token}"), ("X-API-Key", KEY)
+    assert f"did-token {token}" == carried(*fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param([("X-API-Key", KEY), ("X-API-Key", KEY + "d")], id="two-fields"),
+        pytest.param([("X-API-Key", KEY), ("Authorization", f"Bearer {KEY}d")], id="two-places"),
+    ],
+)
+def test_two_api_keys(fields: list[tuple[str, str]]) -> None:
+    """Nobody picks one of them."""
+    with pytest.raises(AmbiguousCredentials, match="several_api_keys"):
+        carried(*fields, reader=ALL_KINDS)
+
+
+@pytest.mark.parametrize(
+    ("fields", "refusal"),
+    [
+        pytest.param(
+            [("Authorization", "Bearer a"), ("AUTHORIZATION", "Bearer a")],
+            AmbiguousCredentials,
+            id="two-authorizations",
+        ),
+        pytest.param(
+            [("Authorization", "Basic a"), ("Authorization", "Bearer a")],
+            AmbiguousCredentials,
+            id="two-schemes",
+        ),
+        pytest.param(
+            [("Cookie", f"{NAME}={S1}; {NAME}={S2}")], AmbiguousCredentials, id="two-cookies"
+        ),
+        pytest.param(
+            [("Cookie", f"{NAME}={S1}"), ("Cookie", f"x=1; {NAME}={S2}")],
+            AmbiguousCredentials,
+            id="two-cookie-fields",
+        ),
+        pytest.param(
+            [("Cookie", f"{NAME}=; {NAME}={S2}")], AmbiguousCredentials, id="one-of-two-malformed"
+        ),
+        pytest.param([("Authorization", "Bearer")], InvalidToken, id="bearer-alone"),
+        pytest.param([("Authorization", "Bearer ")], InvalidToken, id="bearer-space"),
+        pytest.param([("Authorization", "Bearer ==")], InvalidToken, id="bearer-padding"),
+        pytest.param([("Authorization", "Bearer\tabc")], InvalidToken, id="bearer-tab"),
+        pytest.param([("Authorization", "Bearer a b")], InvalidToken, id="two-tokens"),
+        pytest.param([("Authorization", "Bearer a, Bearer b")], InvalidToken, id="list"),
+        pytest.param([("Authorization", "Bearer a=b")], InvalidToken, id="padding-inside"),
+        pytest.param([("Authorization", 'Bearer "a"')], InvalidToken, id="quoted"),
+        pytest.param([("Authorization", "Bearer ä")], InvalidToken, id="non-ascii"),
+        pytest.param([("Authorization", "Bearer \udce4")], InvalidToken, id="undecodable"),
+        pytest.param([("Authorization", "Bearer ａ")], InvalidToken, id="fullwidth"),
+    ],
+)
+def test_refused(fields: list[tuple[str, str]], refusal: type[Refusal]) -> None:
+    """What is ours but ambiguous or malformed is refused, each as what it is."""
+    with pytest.raises(Refusal) as refused:
+        carried(*fields)
+    assert refusal is refused.type
+
+
+def test_secrets_are_not_shown() -> None:
+    """A credential in a traceback or a log line does not give itself away."""
+    assert S1 not in repr(Credential(AuthMethod.SESSION, S1))
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        pytest.param(b"__Host-session=a", None, id="alone"),
+        pytest.param(b"__Host-session=a; ", None, id="alone-with-separator"),
+        pytest.param(b" ;__Host-session=a;; ", None, id="among-nothing"),
+        pytest.param(b"__Host-session=a; b=2", b"b=2", id="first"),
+        pytest.param(b"b=2; __Host-session=a", b"b=2", id="last"),
+        pytest.param(b"b=2; __Host-session=a; c=3", b"b=2; c=3", id="between"),
+        pytest.param(b"b=2;__Host-session=a;c=3", b"b=2;c=3", id="without-spaces"),
+        pytest.param(b"__Host-session=a; b=2; __Host-session=z", b"b=2", id="twice"),
+        pytest.param(b"b=2; __Host-session = a", b"b=2", id="spaced"),
+        pytest.param(b"b=\xff\xfe; __Host-session=a", b"b=\xff\xfe", id="bytes"),
+        pytest.param(b"x=__Host-session=a", b"x=__Host-session=a", id="name-in-a-value"),
+        pytest.param(b"x__Host-session=a", b"x__Host-session=a", id="longer-name"),
+        pytest.param(b"__Host-session", b"__Host-session", id="no-pair"),
+        pytest.param(b"b=2;  c=3 ;", b"b=2;  c=3 ;", id="untouched"),
+        pytest.param(b"", b"", id="empty"),
+    ],
+)
+def test_without_cookie(field: bytes, expected: bytes | None) -> None:
+    """Our pairs go; the others stay as they are."""
+    assert expected == without_cookie(field, NAME.encode())
+    if field.isascii():
+        assert expected == without_cookie(field.decode(), NAME)
+
+
+def test_without_cookie_takes_decoded_bytes() -> None:
+    """Text as aiohttp decoded it gives the bytes that were received."""
+    received = b"b=\xff; __Host-session=a"
+    decoded = received.decode("utf-8", "surrogateescape")
+    assert received.partition(b";")[0] == without_cookie(decoded, NAME)
+
+
+OWN_PAIRS = st.sampled_from([b"s=1", b" s=2", b"\ts =3 ", b"s=", b" s==;s=x"])
+OTHER_PAIRS = st.sampled_from(
+    [b"a=1", b" ss=2", b" S=3", b"a=s=4", b"s", b" x s=5", b"", b" ", b" \xff=\xfe", b' q="s=1"']
+)
+
+
+def names(field: bytes) -> list[bytes]:
+    """An independent reading: the names of all pairs."""
+    return [pair.split(b"=", 1)[0].strip(b" \t") for pair in field.split(b";") if b"=" in pair]
+
+
+@given(st.lists(st.tuples(st.booleans(), OWN_PAIRS, OTHER_PAIRS)))
+def test_without_cookie_cuts_exactly(pairs: list[tuple[bool, bytes, bytes]]) -> None:
+    """None of ours is left, and all others are there, in order, byte for byte."""
+    field = b";".join(own if is_own else other for is_own, own, other in pairs)
+    others = b";".join(other for is_own, _, other in pairs if not is_own)
+    rest = without_cookie(field, b"s")
+    if any(is_own for is_own, _, _ in pairs):
+        assert others.lstrip(b" \t") == (rest or b"") or not others.strip(b" \t;")
+    else:
+        assert field == rest
+    assert b"s" not in names(rest or b"")
+
+
+@given(st.binary(), st.sampled_from([b"s", b"session", b"__Host-session"]))
+def test_without_cookie_of_anything(field: bytes, name: bytes) -> None:
+    """Whatever the field holds, nobody can read our cookie out of what is left."""
+    rest = without_cookie(field, name)
+    assert name not in names(rest or b"")
+    if name not in names(field):
+        assert field == rest
+
+
+COOKIES = st.text(st.sampled_from('s=;ab \t"é\udcff\n'), max_size=30)
+
+
+@given(COOKIES)
+def test_what_was_cut_cannot_be_read(field: str) -> None:
+    """Reading and cutting agree on which pairs are ours."""
+    rest = without_cookie(field, "s")
+    left = (rest or b"").decode("utf-8", "surrogateescape")
+    assert () == CredentialReader("s").read(CIMultiDictProxy(CIMultiDict({"Cookie": left})))
+
+
+@given(st.lists(st.tuples(st.sampled_from(["Authorization", "Cookie", "X-API-Key"]), st.text())))
+def test_anything(fields: list[tuple[str, str]]) -> None:
+    """No field makes anything happen but credentials, one of a kind, or one of two refusals."""
+    try:
+        found = ALL_KINDS.read(CIMultiDictProxy(CIMultiDict(fields)))
+    except (AmbiguousCredentials, InvalidToken):
+        return
+    assert len(found) == len({method for method, _ in found})
+
+
+def test_repeated_fields_are_read_once() -> None:
+    """What a memo holds is read from the fields alone, for each config anew."""
+    head = request_head(("Cookie", f"{NAME}={S1}; other={S2}"))
+    again = head._replace(memo={})
+    session = (Credential(AuthMethod.SESSION, S1),)
+    assert session == READER.remembered(head)
+    first = READER.remembered(again)
+    assert first == session
+    assert first is READER.remembered(again)
+    other = CredentialReader("other")
+    assert (Credential(AuthMethod.SESSION, S2),) == other.remembered(again)
+
+
+def test_refused_fields_are_refused_again() -> None:
+    """A refusal is not remembered as nobody."""
+    head = request_head(("Cookie", f"{NAME}={S1}; {NAME}={S2}"))._replace(memo={})
+    for _ in range(2):
+        with pytest.raises(AmbiguousCredentials):
+            READER.remembered(head)

@@ -1,0 +1,99 @@
+"""What people are told of a credential that they look at."""
+
+import pytest
+
+from gateway.authn.api_key import key as api_key
+from gateway.authn.did_token.token import Fault, Rules
+from gateway.authn.inspect import (
+    SIGNATURE,
+    Instant,
+    Report,
+    Result,
+    examine,
+)
+from tests.fakes.jwts import signed as jwt
+from tests.fakes.tokens import ALICE, AUDIENCE, BOB, minted, packed, signed
+from tests.hostile.tokens import CASES, MAX_LIFETIME_S, Case
+
+NOW_S = 1_800_000_000.0
+RULES = Rules(AUDIENCE, MAX_LIFETIME_S)
+KEY, PARTS = api_key.written(b"i" * 10, b"s" * 32)
+
+
+def report_on(text: str, rules: Rules | None = RULES) -> Report:
+    return examine(text, rules, NOW_S, RULES._replace(audience=""))
+
+
+def failed(report: Report) -> list[str]:
+    return [name for name, result in report.checks.items() if result is Result.FAILED]
+
+
+def test_a_good_token() -> None:
+    """All checks pass, the signature's too; it says when it was made, and when it ends."""
+    report = report_on(minted(NOW_S - 60))
+    assert (None, None) == (report.reason, report.meaning)
+    assert {Result.OK} == set(report.checks.values())
+    assert {*map(str, Fault), SIGNATURE} == set(report.checks)
+    assert ALICE.issuer == report.claims["iss"]
+    assert Instant("2027-01-15T07:59:00.000Z", 60) == report.times["iat"]
+    assert Instant("2027-01-15T08:14:00.000Z", -840) == report.times["ext"]
+
+
+def test_without_an_audience_all_else_is_checked() -> None:
+    """What is not known is said to be not checked, and nothing is refused for it."""
+    report = report_on(signed(NOW_S, aud="did:magic:another"), None)
+    assert report.reason is None
+    assert [Fault.OTHER_AUDIENCE] == [
+        name for name, result in report.checks.items() if result is not Result.OK
+    ]
+
+
+def test_all_that_is_wrong_is_told() -> None:
+    """Not just the first, for which it is refused."""
+    ext = int(NOW_S) - 5
+    report = report_on(signed(NOW_S - 60, BOB, aud="x", tid="", ext=ext, iss=ALICE.issuer))
+    assert {Fault.OTHER_AUDIENCE, Fault.BAD_ID, Fault.EXPIRED, SIGNATURE} == set(failed(report))
+    assert (Fault.OTHER_AUDIENCE, Fault.OTHER_AUDIENCE.meaning) == (report.reason, report.meaning)
+
+
+def test_of_what_cannot_be_read_no_more_is_told() -> None:
+    """Nor of times that are none."""
+    report = report_on(packed("[]"))
+    assert [Fault.NOT_A_PAIR] == failed(report)
+    assert {} == report.claims
+    assert Result.NOT_CHECKED is report.checks[SIGNATURE]
+
+    report = report_on(signed(NOW_S, iat="yesterday", ext=2**53))
+    assert [Fault.BAD_INSTANT] == failed(report)
+    assert Result.NOT_CHECKED is report.checks[Fault.EXPIRED]
+    assert Result.OK is report.checks[SIGNATURE]
+    assert None is report.times["ext"].at
+    assert "iat" not in report.times
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_hostile_tokens(case: Case) -> None:
+    """Whatever a gateway would refuse is said to be refused; nothing else comes out."""
+    report = report_on(case.forge(NOW_S, AUDIENCE, ALICE))
+    if report.kind == "did_token":
+        assert ([SIGNATURE] == failed(report)) is case.needs_signature
+    assert report.reason is not None
+
+
+def test_api_keys() -> None:
+    """The id is told, never the secret; a slip of the pen is told by the checksum."""
+    report = report_on(KEY)
+    assert ({"id": PARTS.id}, None) == (report.claims, report.reason)
+    assert PARTS.secret not in repr(report)
+    misspelled = report_on(KEY[:-1] + ("0" if KEY[-1] != "0" else "1"))
+    assert ("api_key_malformed", {}) == (misspelled.reason, misspelled.claims)
+
+
+def test_jwts() -> None:
+    """What it says, unverified; it is refused if it is over, or is none."""
+    report = report_on(jwt({"sub": "ada", "exp": int(NOW_S) + 60}))
+    assert ("ada", -60, None) == (report.claims["sub"], report.times["exp"].age_s, report.reason)
+    assert {SIGNATURE: Result.NOT_CHECKED} == report.checks
+    assert "jwt_expired" == report_on(jwt({"exp": int(NOW_S)})).reason
+    assert "jwt" == report_on("a.b.c").kind
+    assert report_on("a.b.c").reason is not None

@@ -1,0 +1,184 @@
+"""A page of another site must not act with somebody's cookie."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.authz.csrf import refuse_cross_site, refuse_foreign_upgrade
+from gateway.core.errors import CrossSite
+from gateway.core.request import AuthMethod
+from tests.fakes.heads import multidict
+from tests.fakes.ports import SESSION_IDENTITY, TOKEN_IDENTITY
+
+PUBLIC = "https://app.example.com"
+
+
+def is_allowed(method: str, *fields: tuple[str, str], by_cookie: bool = True) -> bool:
+    """Whether the request passes."""
+    identity = SESSION_IDENTITY if by_cookie else TOKEN_IDENTITY
+    try:
+        refuse_cross_site(method, multidict(*fields), identity, PUBLIC)
+    except CrossSite:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param([], False, id="who-made-it-is-not-said"),
+        pytest.param([("Origin", PUBLIC)], True, id="our-own-page-by-origin"),
+        pytest.param([("Sec-Fetch-Site", "same-origin")], True, id="our-own-page-by-metadata"),
+        pytest.param(
+            [("Origin", PUBLIC), ("Sec-Fetch-Site", "same-origin")], True, id="our-own-page-by-both"
+        ),
+        pytest.param([("Origin", "https://evil.example")], False, id="another-site"),
+        pytest.param([("Origin", "null")], False, id="a-sandboxed-page"),
+        pytest.param([("Origin", "")], False, id="an-empty-origin"),
+        pytest.param([("Origin", "http://app.example.com")], False, id="another-scheme"),
+        pytest.param([("Origin", f"{PUBLIC}:8443")], False, id="another-port"),
+        pytest.param([("Origin", f"{PUBLIC}:443")], False, id="a-port-browsers-leave-out"),
+        pytest.param([("Origin", "https://evil.app.example.com")], False, id="a-subdomain"),
+        pytest.param([("Origin", f"{PUBLIC}.evil.example")], False, id="ours-as-a-prefix"),
+        pytest.param([("Origin", f"{PUBLIC}/")], False, id="a-path-is-no-origin"),
+        pytest.param([("Origin", PUBLIC.upper())], False, id="browsers-write-lower-case"),
+        pytest.param([("Origin", f"{PUBLIC} https://evil.example")], False, id="two-in-one-field"),
+        pytest.param(
+            [("Origin", PUBLIC), ("Origin", "https://evil.example")], False, id="two-fields"
+        ),
+        pytest.param(
+            [("Origin", "https://evil.example"), ("Origin", PUBLIC)], False, id="two-fields-turned"
+        ),
+        pytest.param([("Sec-Fetch-Site", "cross-site")], False, id="cross-site"),
+        pytest.param([("Sec-Fetch-Site", "same-site")], False, id="a-sibling-host"),
+        pytest.param([("Sec-Fetch-Site", "none")], False, id="no-page-at-all"),
+        pytest.param([("Sec-Fetch-Site", "")], False, id="empty-metadata"),
+        pytest.param([("Sec-Fetch-Site", "SAME-ORIGIN")], False, id="metadata-have-case"),
+        pytest.param(
+            [("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "cross-site")],
+            False,
+            id="repeated-metadata-that-disagree",
+        ),
+        pytest.param(
+            [("Origin", PUBLIC), ("Sec-Fetch-Site", "cross-site")],
+            False,
+            id="metadata-contradict-the-origin",
+        ),
+        pytest.param(
+            [("Origin", "https://evil.example"), ("Sec-Fetch-Site", "same-origin")],
+            False,
+            id="the-origin-contradicts-metadata",
+        ),
+        pytest.param([("Referer", f"{PUBLIC}/form")], False, id="a-referer-proves-nothing"),
+        pytest.param([("oRIGIN", PUBLIC)], True, id="field-names-have-no-case"),
+    ],
+)
+def test_a_change_by_cookie_must_come_from_our_own_page(
+    fields: list[tuple[str, str]], expected: bool
+) -> None:
+    """One of the two fields must be there, and whatever is there must speak of us."""
+    assert expected is is_allowed("POST", *fields)
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        pytest.param("GET", True, id="get-changes-nothing"),
+        pytest.param("HEAD", True, id="head-changes-nothing"),
+        pytest.param("OPTIONS", True, id="options-changes-nothing"),
+        pytest.param("POST", False, id="post"),
+        pytest.param("PUT", False, id="put"),
+        pytest.param("PATCH", False, id="patch"),
+        pytest.param("DELETE", False, id="delete"),
+        pytest.param("PROPFIND", False, id="what-we-do-not-know-may-change-something"),
+        pytest.param("get", False, id="methods-have-case"),
+    ],
+)
+def test_only_safe_methods_pass_from_elsewhere(method: str, expected: bool) -> None:
+    """A link from another site works; a form does not."""
+    assert expected is is_allowed(method, ("Origin", "https://evil.example"))
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_a_bearer_token_is_never_sent_unasked(method: str) -> None:
+    """No browser adds a bearer token on its own, so nothing needs to be said about the page."""
+    assert is_allowed(method, ("Origin", "https://evil.example"), by_cookie=False)
+    assert is_allowed(method, by_cookie=False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param([], True, id="a-program"),
+        pytest.param([("Origin", PUBLIC)], True, id="our-own-page"),
+        pytest.param([("Origin", "https://evil.example")], False, id="another-site"),
+        pytest.param([("Origin", "null")], False, id="a-sandboxed-page"),
+    ],
+)
+def test_a_certificate_is_sent_unasked_too(fields: list[tuple[str, str]], expected: bool) -> None:
+    """By browsers that have one; programs say nothing of pages."""
+    identity = replace(SESSION_IDENTITY, method=AuthMethod.CLIENT_CERTIFICATE, session_key=None)
+    refusals = 0
+    try:
+        refuse_cross_site("POST", multidict(*fields), identity, PUBLIC)
+    except CrossSite:
+        refusals += 1
+    try:
+        refuse_foreign_upgrade(multidict(*fields), identity, PUBLIC)
+    except CrossSite:
+        refusals += 1
+    assert refusals == (0 if expected else 2)
+
+
+@pytest.mark.parametrize(
+    ("origins", "by_cookie", "expected"),
+    [
+        pytest.param([PUBLIC], True, True, id="our-own-page"),
+        pytest.param([], True, False, id="no-page"),
+        pytest.param(["https://evil.example"], True, False, id="another-site"),
+        pytest.param(["null"], True, False, id="a-sandboxed-page"),
+        pytest.param([PUBLIC, PUBLIC], True, False, id="said-twice"),
+        pytest.param([f"{PUBLIC}:443"], True, False, id="a-port-browsers-leave-out"),
+        pytest.param(["https://evil.example"], False, True, id="a-token-is-sent-on-purpose"),
+        pytest.param([], False, True, id="a-program-with-a-token"),
+    ],
+)
+def test_an_upgrade_with_a_cookie_comes_from_our_page(
+    origins: list[str], by_cookie: bool, expected: bool
+) -> None:
+    """Any page may open a WebSocket to us; its browser says in Origin which page it is."""
+    headers = multidict(*(("Origin", origin) for origin in origins))
+    identity = SESSION_IDENTITY if by_cookie else TOKEN_IDENTITY
+    try:
+        refuse_foreign_upgrade(headers, identity, PUBLIC)
+    except CrossSite:
+        assert not expected
+    else:
+        assert expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param([("Origin", "https://shop.example.com")], True, id="listed"),
+        pytest.param(
+            [("Origin", "https://shop.example.com"), ("Sec-Fetch-Site", "cross-site")],
+            True,
+            id="whatever-else-the-browser-says",
+        ),
+        pytest.param([("Origin", PUBLIC)], True, id="ours"),
+        pytest.param([("Origin", "https://evil.example")], False, id="a-stranger"),
+        pytest.param([("Origin", "https://shop.example.com")] * 2, False, id="said-twice"),
+        pytest.param([("Sec-Fetch-Site", "cross-site")], False, id="no-origin"),
+        pytest.param([], False, id="nothing"),
+    ],
+)
+def test_pages_that_a_route_lists(fields: list[tuple[str, str]], expected: bool) -> None:
+    """CORS with credentials is trust in what these pages do with the session."""
+    listed = frozenset({"https://shop.example.com"})
+    try:
+        refuse_cross_site("POST", multidict(*fields), SESSION_IDENTITY, PUBLIC, listed)
+    except CrossSite:
+        assert not expected
+    else:
+        assert expected

@@ -1,0 +1,347 @@
+"""Who may use a route: every key of a rule, and how rules are put together."""
+
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.authz import rules
+from gateway.authz.rules import (
+    Mailbox,
+    Permissions,
+    enforce_preflight,
+    holds_for,
+    mailbox,
+)
+from gateway.core.errors import Forbidden, Refusal, Unauthenticated
+from gateway.core.reasons import Rights
+from gateway.core.request import (
+    AuthMethod,
+    Identity,
+    Route,
+    Rule,
+    User,
+)
+from gateway.routing.client_address import caller
+
+WALLET = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+ISSUER = f"did:ethr:{WALLET}"
+OTHER = "0x" + "ab" * 20
+
+ALICE = Identity(
+    User(ISSUER, "Alice@Example.com", WALLET),
+    AuthMethod.SESSION,
+    "tid-1",
+    1_800_000_900_000,
+    roles=("admin", "staff"),
+    scopes=("read", "write"),
+)
+CLIENT = caller(ip_address("10.1.2.3"))
+
+HIT, MISS, ABSENT, MALFORMED = "hit", "miss", "absent", "malformed"
+
+
+def emailed(email: str | None) -> Identity:
+    """Alice with another email."""
+    return replace(ALICE, user=replace(ALICE.user, email=email))
+
+
+def addressed(address: str | None) -> Identity:
+    """Alice with another public address."""
+    return replace(ALICE, user=replace(ALICE.user, public_address=address))
+
+
+def issued(issuer: str) -> Identity:
+    """Somebody else altogether."""
+    return replace(ALICE, user=replace(ALICE.user, issuer=issuer))
+
+
+def rule(**keys: Any) -> Rule:
+    """A rule; lists become the sets that it holds."""
+    said: dict[str, Any] = {name: frozenset(values) for name, values in keys.items()}
+    if "networks" in keys:
+        said["networks"] = tuple(map(ip_network, keys["networks"]))
+    return Rule(**said)
+
+
+def verdict(
+    route: Route, identity: Identity | None = ALICE, client: str = "10.1.2.3", method: str = "GET"
+) -> str:
+    """``passes``, or the class and the reason of the refusal."""
+    try:
+        Permissions().enforce(route, identity, caller(ip_address(client)), method)
+    except Refusal as refusal:
+        return f"{type(refusal).__name__} {refusal.reason}"
+    return "passes"
+
+
+def allowing(*rules: Rule) -> Route:
+    """A route that these rules open."""
+    return Route("a", "/*", "app", allow=rules)
+
+
+def denying(*rules: Rule) -> Route:
+    """A route that these rules close."""
+    return Route("a", "/*", "app", deny=rules)
+
+
+CALLERS = [
+    pytest.param(rule(issuers=[ISSUER.lower()]), ALICE, HIT, id="issuer"),
+    pytest.param(rule(issuers=[ISSUER.lower()]), issued(ISSUER.lower()), HIT, id="issuer-folded"),
+    pytest.param(rule(issuers=["agent:7"]), issued("agent:7"), HIT, id="issuer-of-another-kind"),
+    pytest.param(rule(issuers=["agent:7"]), issued("Agent:7"), MISS, id="issuer-whose-case-counts"),
+    pytest.param(rule(issuers=[f"did:ethr:{OTHER}"]), ALICE, MISS, id="another-issuer"),
+    pytest.param(rule(issuers=[ISSUER.lower()]), issued(ISSUER + "0"), MISS, id="longer-issuer"),
+    pytest.param(rule(issuers=[ISSUER.lower()]), None, ABSENT, id="nobody"),
+    pytest.param(rule(wallets=[WALLET.lower()]), ALICE, HIT, id="wallet"),
+    pytest.param(rule(wallets=[WALLET.lower()]), issued("agent:7"), ABSENT, id="no-wallet"),
+    pytest.param(rule(wallets=[WALLET.lower()]), issued(f"did:ethr:{OTHER}"), MISS, id="other-wallet"),
+    pytest.param(rule(addresses=[WALLET.lower()]), ALICE, HIT, id="address"),
+    pytest.param(rule(addresses=[WALLET.lower()]), addressed(OTHER), MISS, id="another-address"),
+    pytest.param(rule(addresses=[WALLET.lower()]), addressed(None), ABSENT, id="no-address"),
+    pytest.param(rule(addresses=["9xQeWvG8"]), addressed("9xQeWvG8"), HIT, id="another-chain"),
+    pytest.param(rule(addresses=["9xQeWvG8"]), addressed("9xqewvg8"), MISS, id="whose-case-counts"),
+    pytest.param(rule(emails=["alice@example.com"]), ALICE, HIT, id="email"),
+    pytest.param(rule(emails=["*@example.com"]), ALICE, HIT, id="everybody-of-a-domain"),
+    pytest.param(rule(emails=["*@example.com"]), emailed("a@EXAMPLE.COM"), HIT, id="domain-case"),
+    pytest.param(rule(emails=["alice@example.com"]), emailed("bob@example.com"), MISS, id="other-email"),
+    pytest.param(rule(emails=["alice@example.com"]), emailed("alice+x@example.com"), MISS, id="tagged"),
+    pytest.param(rule(emails=["*@example.com"]), emailed("a@sub.example.com"), MISS, id="a-subdomain"),
+    pytest.param(rule(emails=["*@example.com"]), emailed("a@notexample.com"), MISS, id="a-suffix"),
+    pytest.param(rule(emails=["*@example.com"]), emailed("a@example.com.evil.org"), MISS, id="a-prefix"),
+    pytest.param(rule(emails=["*@example.com"]), emailed(None), ABSENT, id="no-email"),
+    pytest.param(rule(emails=["*@example.com"]), emailed(""), ABSENT, id="empty-email"),
+    pytest.param(rule(emails=["*@example.com"]), emailed("a@evil.org@example.com"), MALFORMED, id="two-at"),
+    pytest.param(rule(emails=["*@evil.org"]), emailed("a@evil.org@example.com"), MALFORMED, id="two-at-before"),
+    pytest.param(rule(emails=["*@example.com"]), emailed('"a@evil.org"@example.com'), MALFORMED, id="quoted-at"),
+    pytest.param(rule(emails=["*@example.com"]), emailed("@example.com"), MALFORMED, id="no-local-part"),
+    pytest.param(rule(emails=["*@example.com"]), emailed("a@example.com."), MALFORMED, id="final-dot"),
+    pytest.param(rule(emails=["*@example.com"]), emailed("a@example.com\n"), MALFORMED, id="line-end"),
+    pytest.param(rule(emails=["*@example.com"]), emailed("a @example.com"), MALFORMED, id="space"),
+    pytest.param(rule(emails=["*@example.com"]), emailed("a@example。com"), MALFORMED, id="unicode-dot"),
+    pytest.param(rule(emails=["k@example.com"]), emailed("\u212a@example.com"), MISS, id="kelvin"),
+    pytest.param(rule(domains=["example.com"]), ALICE, HIT, id="domain"),
+    pytest.param(rule(domains=["example.com"]), emailed("a@x.example.com"), MISS, id="below-a-domain"),
+    pytest.param(rule(domains=["example.com"]), emailed("a@evilexample.com"), MISS, id="no-dot-boundary"),
+    pytest.param(rule(domains=["*.example.com"]), emailed("a@x.y.example.com"), HIT, id="all-below"),
+    pytest.param(rule(domains=["*.example.com"]), ALICE, MISS, id="below-is-not-itself"),
+    pytest.param(rule(domains=["*.example.com"]), emailed("a@evilexample.com"), MISS, id="below-needs-a-dot"),
+    pytest.param(rule(domains=["example.com"]), emailed(None), ABSENT, id="no-domain"),
+    pytest.param(rule(domains=["example.com"]), emailed("example.com"), MALFORMED, id="a-bare-domain"),
+    pytest.param(rule(roles=["admin", "root"]), ALICE, HIT, id="role"),
+    pytest.param(rule(roles=["Admin"]), ALICE, MISS, id="a-role-whose-case-counts"),
+    pytest.param(rule(roles=["admin"]), replace(ALICE, roles=()), ABSENT, id="no-roles"),
+    pytest.param(rule(roles=["admin"]), replace(ALICE, roles=None), MALFORMED, id="unknown-roles"),
+    pytest.param(rule(scopes=["write"]), ALICE, HIT, id="scope"),
+    pytest.param(rule(scopes=["writ"]), ALICE, MISS, id="another-scope"),
+    pytest.param(rule(scopes=["write"]), replace(ALICE, scopes=()), ABSENT, id="no-scopes"),
+    pytest.param(rule(auth_methods=[AuthMethod.SESSION]), ALICE, HIT, id="auth-method"),
+    pytest.param(rule(auth_methods=[AuthMethod.API_KEY]), ALICE, MISS, id="another-auth-method"),
+    pytest.param(rule(auth_methods=[AuthMethod.API_KEY]), None, ABSENT, id="nobody-by-any-method"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("asked", "identity", "fits"), CALLERS)
+def test_allow(asked: Rule, identity: Identity | None, fits: str) -> None:
+    """A rule that lets in does so only for what is certain."""
+    assert (fits == HIT) == (verdict(allowing(asked), identity) == "passes")
+
+
+@pytest.mark.parametrize(("asked", "identity", "fits"), CALLERS)
+def test_deny(asked: Rule, identity: Identity | None, fits: str) -> None:
+    """A rule that keeps out does so in doubt too, but not for what is not there."""
+    expected = "Forbidden denied" if fits in (HIT, MALFORMED) else "passes"
+    assert expected == verdict(denying(asked), identity)
+
+
+@pytest.mark.parametrize(("asked", "identity", "fits"), CALLERS)
+def test_a_role_is_given_for_what_is_certain(
+    asked: Rule, identity: Identity | None, fits: str
+) -> None:
+    """As in a rule that lets in."""
+    if identity is not None:
+        assert (fits == HIT) == holds_for(asked, identity)
+
+
+REQUESTS = [
+    pytest.param(rule(networks=["10.0.0.0/8"]), "10.255.0.1", "GET", HIT, id="network"),
+    pytest.param(rule(networks=["10.0.0.0/8"]), "11.0.0.1", "GET", MISS, id="beside-the-network"),
+    pytest.param(rule(networks=["10.0.0.0/8"]), "2001:db8::1", "GET", MISS, id="another-version"),
+    pytest.param(rule(networks=["10.0.0.0/8", "2001:db8::/32"]), "2001:db8::1", "GET", HIT, id="second-network"),
+    pytest.param(rule(methods=["GET", "HEAD"]), "10.0.0.1", "HEAD", HIT, id="method"),
+    pytest.param(rule(methods=["GET", "HEAD"]), "10.0.0.1", "POST", MISS, id="another-method"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("asked", "client", "method", "fits"), REQUESTS)
+def test_what_a_rule_asks_of_requests(asked: Rule, client: str, method: str, fits: str) -> None:
+    """Where it comes from and what it does count as who makes it does."""
+    assert (fits == HIT) == (verdict(allowing(asked), ALICE, client, method) == "passes")
+    assert (fits == HIT) == (verdict(denying(asked), ALICE, client, method) != "passes")
+
+
+@pytest.mark.parametrize(
+    ("route", "expected"),
+    [
+        pytest.param(Route("a", "/*", "app"), "passes", id="no-rules"),
+        pytest.param(
+            allowing(rule(roles=["x"]), rule(roles=["admin"])), "passes", id="any-rule-is-enough"
+        ),
+        pytest.param(
+            allowing(rule(roles=["admin"], scopes=["x"])),
+            "Forbidden scope_missing",
+            id="all-keys-of-a-rule-must-hold",
+        ),
+        pytest.param(
+            Route("a", "/*", "app", allow=(rule(roles=["admin"]),), deny=(rule(roles=["staff"]),)),
+            "Forbidden denied",
+            id="deny-wins",
+        ),
+        pytest.param(
+            denying(rule(roles=["staff"], methods=["POST"])), "passes", id="deny-needs-all-keys"
+        ),
+        pytest.param(
+            denying(rule(roles=["x"]), rule(roles=["staff"])), "Forbidden denied", id="any-deny"
+        ),
+        pytest.param(allowing(rule(roles=["x"])), "Forbidden role_missing", id="why-role"),
+        pytest.param(allowing(rule(emails=["b@x.org"])), "Forbidden not_listed", id="why-listed"),
+        pytest.param(
+            allowing(rule(networks=["11.0.0.0/8"])), "Forbidden network_not_allowed", id="why-net"
+        ),
+        pytest.param(
+            allowing(rule(methods=["POST"])), "Forbidden method_not_allowed", id="why-method"
+        ),
+        pytest.param(
+            allowing(rule(auth_methods=[AuthMethod.JWT])),
+            "Forbidden credential_not_allowed",
+            id="why-credential",
+        ),
+        pytest.param(
+            allowing(rule(roles=["x"], scopes=["x"]), rule(scopes=["x"])),
+            "Forbidden scope_missing",
+            id="why-by-the-nearest-rule",
+        ),
+    ],
+)
+def test_rules_together(route: Route, expected: str) -> None:
+    """Deny goes first; then any rule of allow will do; the reason is that of the nearest."""
+    assert expected == verdict(route)
+
+
+@pytest.mark.parametrize(
+    ("route", "expected"),
+    [
+        pytest.param(
+            allowing(rule(roles=["admin"])), "Unauthenticated sign_in_to_be_judged", id="sign-in"
+        ),
+        pytest.param(allowing(rule(networks=["10.0.0.0/8"])), "passes", id="from-the-office"),
+        pytest.param(
+            allowing(rule(roles=["admin"], networks=["11.0.0.0/8"])),
+            "Forbidden network_not_allowed",
+            id="signing-in-would-not-help",
+        ),
+        pytest.param(denying(rule(roles=["admin"])), "passes", id="nobody-has-no-role"),
+        pytest.param(denying(rule(networks=["10.0.0.0/8"])), "Forbidden denied", id="denied"),
+    ],
+)
+def test_nobody(route: Route, expected: str) -> None:
+    """Where signing in is optional, who is not signed in is told to, if that may help."""
+    assert expected == verdict(route, None)
+
+
+def test_what_was_thought_of_somebody_is_remembered() -> None:
+    """For the one object on the one route: another object or route is judged anew."""
+    permissions = Permissions()
+    admins, others = allowing(rule(roles=["admin"])), allowing(rule(roles=["other"]))
+    permissions.enforce(admins, ALICE, CLIENT, "GET")
+    permissions.enforce(admins, ALICE, CLIENT, "GET")
+    assert 1 == len(permissions._known)
+    with pytest.raises(Forbidden):
+        permissions.enforce(others, ALICE, CLIENT, "GET")
+    with pytest.raises(Forbidden):
+        permissions.enforce(admins, replace(ALICE, roles=()), CLIENT, "GET")
+    with pytest.raises(Unauthenticated):
+        permissions.enforce(admins, None, CLIENT, "GET")
+
+
+def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many come, the memory does not grow."""
+    monkeypatch.setattr(rules, "_MAX_KNOWN", 2)
+    permissions = Permissions()
+    route = allowing(rule(roles=["admin"]))
+    for number in range(5):
+        permissions.enforce(route, replace(ALICE, token_id=str(number)), CLIENT, "GET")
+    assert 1 == len(permissions._known)
+
+
+@pytest.mark.parametrize(
+    ("email", "expected"),
+    [
+        ("Alice@Example.COM", Mailbox("alice", "example.com")),
+        ("zoë@example.com", Mailbox("zoë", "example.com")),
+        ("a.b+c@localhost", Mailbox("a.b+c", "localhost")),
+        ("a@xn--mnchen-3ya.de", Mailbox("a", "xn--mnchen-3ya.de")),
+        ("a@münchen.de", None),
+        ("a@-x.org", None),
+        ("a@x..org", None),
+        ("a@[127.0.0.1]", None),
+        ("a,b@x.org", None),
+        ("", None),
+    ],
+)
+def test_mailbox(email: str, expected: Mailbox | None) -> None:
+    """Both parts of an address, or nothing: never a guess."""
+    assert expected == mailbox(email)
+
+
+@given(st.text(max_size=40))
+def test_no_text_has_two_readings(text: str) -> None:
+    """What can be read has one @, and reads the same once it was read."""
+    box = mailbox(text)
+    if box is not None:
+        assert 1 == text.count("@")
+        assert box == mailbox(f"{box.local}@{box.domain}")
+
+
+def test_every_refusal_of_a_rule_has_a_word_of_the_list() -> None:
+    """The reasons in answers are those in the documents."""
+    with pytest.raises(Forbidden) as refused:
+        Permissions().enforce(denying(rule(roles=["admin"])), ALICE, CLIENT, "GET")
+    assert refused.value.reason is Rights.DENIED
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        pytest.param({}, "", id="no-rules"),
+        pytest.param({"allow": [rule(roles=["admin"])]}, "", id="somebody-to-be-found-out"),
+        pytest.param({"allow": [rule(methods=["PUT"])]}, "", id="it-asks-about-another-method"),
+        pytest.param({"allow": [rule(networks=["10.0.0.0/8"])]}, "", id="from-there"),
+        pytest.param(
+            {"allow": [rule(networks=["192.0.2.0/24"], roles=["admin"]), rule(roles=["x"])]},
+            "",
+            id="anywhere-for-some",
+        ),
+        pytest.param(
+            {"allow": [rule(networks=["192.0.2.0/24"]), rule(networks=["2001:db8::/32"])]},
+            "network_not_allowed",
+            id="from-elsewhere",
+        ),
+        pytest.param({"deny": [rule(networks=["10.0.0.0/8"])]}, "denied", id="denied-from-there"),
+        pytest.param({"deny": [rule(networks=["192.0.2.0/24"])]}, "", id="denied-elsewhere"),
+        pytest.param({"deny": [rule(methods=["OPTIONS"])]}, "denied", id="denied-method"),
+        pytest.param({"deny": [rule(roles=["admin"])]}, "", id="denied-to-somebody"),
+    ],
+)
+def test_preflights(rules: dict[str, Any], expected: str) -> None:
+    """Nobody has to sign in for one, and no network is let in by it."""
+    allow, deny = tuple(rules.get("allow", ())), tuple(rules.get("deny", ()))
+    route, reason = Route("r", "/*", "app", allow=allow, deny=deny), ""
+    try:
+        enforce_preflight(route, CLIENT, "OPTIONS")
+    except Forbidden as refusal:
+        reason = refusal.reason
+    assert expected == reason

@@ -1,0 +1,60 @@
+"""Where the gateway can listen."""
+
+import pytest
+
+from gateway.config.addresses import Address
+from gateway.config.listen import (
+    Activation,
+    Descriptor,
+    Place,
+    UnixPath,
+    is_private,
+    place,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "private"),
+    [
+        ("0.0.0.0:8080", Address("0.0.0.0", 8080), False),
+        ("[::1]:8080", Address("::1", 8080), True),
+        ("unix:/run/gateway.sock", UnixPath("/run/gateway.sock"), True),
+        ("unix:/" + "x" * 106, UnixPath("/" + "x" * 106), True),
+        ("fd:3", Descriptor(3), False),
+        ("fd:10", Descriptor(10), False),
+        ("systemd", Activation(""), False),
+        ("systemd:http", Activation("http"), False),
+    ],
+)
+def test_place(text: str, expected: Place, private: bool) -> None:
+    """Reading and writing give the same; only loopback and files are seen to be private."""
+    read = place(text)
+    assert (type(expected), expected) == (type(read), read)
+    assert text == str(read)
+    assert private is is_private(read)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("unix:", "expected unix:/path", id="no-path"),
+        pytest.param("unix:run/x", "expected unix:/path", id="a-relative-path"),
+        pytest.param("unix:@x", "expected unix:/path", id="an-abstract-name"),
+        pytest.param("unix:/run/", "expected unix:/path", id="a-folder"),
+        pytest.param("unix:/run/\0", "expected unix:/path", id="a-nul"),
+        pytest.param("unix:/" + "x" * 107, "107 bytes", id="too-long"),
+        pytest.param("unix:/" + "ü" * 54, "107 bytes", id="too-long-in-bytes"),
+        pytest.param("fd:2", "expected fd:N", id="standard-error"),
+        pytest.param("fd:03", "expected fd:N", id="a-leading-zero"),
+        pytest.param("fd:x", "expected fd:N", id="no-number"),
+        pytest.param("fd", "expected fd:N", id="no-number-at-all"),
+        pytest.param("systemd:", "expected fd:N", id="no-name"),
+        pytest.param("systemd:a:b", "expected fd:N", id="two-names"),
+        pytest.param("8080", "expected host:port", id="a-port"),
+        pytest.param("", "expected host:port", id="nothing"),
+    ],
+)
+def test_no_place(text: str, message: str) -> None:
+    """What is meant otherwise is refused."""
+    with pytest.raises(ValueError, match=message):
+        place(text)

@@ -1,0 +1,200 @@
+"""How a refusal looks on the wire."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.core.errors import (
+    ANSWERS,
+    ExpiredToken,
+    Forbidden,
+    InvalidToken,
+    MagicUnavailable,
+    RateLimited,
+    Refusal,
+    SessionEnded,
+    SignInByProxy,
+    SignInFirst,
+    StoreUnavailable,
+    Unauthenticated,
+    Unavailable,
+    WrongWebSocketVersion,
+)
+from gateway.core.problem import problem, rate_limit_fields
+from gateway.core.request import Limit, LimitState, Reply
+
+SECRET = "what-only-the-operator-may-know"
+
+
+UNTOLD = sorted(set(ANSWERS) - {Forbidden}, key=lambda kind: kind.__name__)
+"""Those whose reason is for the log."""
+
+
+def state(reset_s: float = 12.5, retry_after_s: float = 3.2, remaining: int = 0) -> LimitState:
+    """A limit of 50 in 10 seconds that is used up."""
+    return LimitState(Limit("api", 50, 10), False, remaining, reset_s, retry_after_s)
+
+
+def refused(kind: type[Refusal]) -> Refusal:
+    """A refusal whose reason must not leak."""
+    return RateLimited(state()) if kind is RateLimited else kind(SECRET)
+
+
+def body(reply: Reply) -> dict[str, Any]:
+    """The problem document."""
+    document: dict[str, Any] = orjson.loads(reply.body)
+    return document
+
+
+@pytest.mark.parametrize("kind", list(ANSWERS))
+def test_every_refusal_is_a_problem_document(kind: type[Refusal]) -> None:
+    """RFC 9457 with a stable code and the id that leads to the log line, and nothing more."""
+    code, reply = problem(refused(kind), "req-1")
+    expected = {
+        **({"reason": SECRET} if kind is Forbidden else {}),
+        "type": "about:blank",
+        "title": ANSWERS[kind].title,
+        "status": ANSWERS[kind].status.value,
+        "code": ANSWERS[kind].code,
+        "request_id": "req-1",
+    }
+    assert expected == body(reply)
+    assert ANSWERS[kind].code == code
+    assert ANSWERS[kind].status.value == reply.status
+    assert "application/problem+json" == dict(reply.fields)["Content-Type"]
+
+
+@pytest.mark.parametrize("kind", UNTOLD)
+def test_why_it_was_refused_stays_here(kind: type[Refusal]) -> None:
+    """The reason is for the log: a client that probes learns the kind alone."""
+    _, reply = problem(refused(kind), "req-1")
+    assert SECRET not in repr(reply)
+
+
+@pytest.mark.parametrize("kind", list(ANSWERS))
+def test_no_refusal_is_kept_by_a_cache(kind: type[Refusal]) -> None:
+    """Who is let in a second later must not be shown the old answer."""
+    _, reply = problem(refused(kind), "req-1")
+    assert "no-store" == dict(reply.fields)["Cache-Control"]
+
+
+@pytest.mark.parametrize("kind", list(ANSWERS))
+def test_no_field_is_said_twice(kind: type[Refusal]) -> None:
+    """Each field of an answer of ours stands there once, on one line."""
+    _, reply = problem(refused(kind), "req-1")
+    names = [name.lower() for name, _ in reply.fields]
+    assert sorted(set(names)) == sorted(names)
+    assert not any("\r" in value or "\n" in value for _, value in reply.fields)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "expected"),
+    [
+        pytest.param(Unauthenticated(), "Bearer", id="nothing-was-sent"),
+        pytest.param(SessionEnded(), "Bearer", id="a-dead-cookie"),
+        pytest.param(InvalidToken(), 'Bearer error="invalid_token"', id="a-bad-token"),
+        pytest.param(ExpiredToken(), 'Bearer error="invalid_token"', id="an-old-token"),
+    ],
+)
+def test_a_401_says_how_to_sign_in(refusal: Refusal, expected: str) -> None:
+    """An error is named only where a token was sent."""
+    _, reply = problem(refusal, "req-1")
+    assert expected == dict(reply.fields)["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize("kind", list(ANSWERS))
+def test_every_401_and_no_other_answer_carries_a_challenge(kind: type[Refusal]) -> None:
+    """RFC 9110 section 15.5.2 demands one of each 401."""
+    _, reply = problem(refused(kind), "req-1")
+    assert (reply.status == 401) is ("WWW-Authenticate" in dict(reply.fields))
+
+
+@pytest.mark.parametrize("kind", list(ANSWERS))
+def test_what_passes_says_when_to_come_back(kind: type[Refusal]) -> None:
+    """Retry-After stands where waiting helps, and nowhere else."""
+    _, reply = problem(refused(kind), "req-1")
+    helps = issubclass(kind, Unavailable | RateLimited)
+    assert helps is ("Retry-After" in dict(reply.fields))
+
+
+@pytest.mark.parametrize(
+    ("refusal", "expected"),
+    [
+        pytest.param(StoreUnavailable(), "1", id="a-second-if-nothing-is-known"),
+        pytest.param(StoreUnavailable(retry_after_s=0.2), "1", id="never-too-early"),
+        pytest.param(MagicUnavailable(retry_after_s=6.01), "7", id="rounded-up"),
+        pytest.param(MagicUnavailable(retry_after_s=30.0), "30", id="whole-seconds-stay"),
+    ],
+)
+def test_unavailable_is_for_now(refusal: Refusal, expected: str) -> None:
+    """A client that waits as told does not come too early."""
+    _, reply = problem(refusal, "req-1")
+    assert expected == dict(reply.fields)["Retry-After"]
+
+
+@pytest.mark.parametrize(
+    ("limit_state", "expected"),
+    [
+        pytest.param(state(12.5, 3.2), ("4", "13"), id="rounded-up"),
+        pytest.param(state(10.0, 10.0), ("10", "10"), id="whole-seconds-stay"),
+        pytest.param(state(0.1, 0.0), ("1", "1"), id="not-at-once"),
+        pytest.param(state(0.0, 0.001), ("1", "0"), id="at-the-end-of-the-window"),
+    ],
+)
+def test_a_limit_is_told_in_all_its_dialects(
+    limit_state: LimitState, expected: tuple[str, str]
+) -> None:
+    """Retry-After, the IETF draft and the ``X-`` fields agree with each other."""
+    retry_after, reset = expected
+    assert (
+        ("Retry-After", retry_after),
+        ("RateLimit-Policy", '"api";q=50;w=10'),
+        ("RateLimit", f'"api";r=0;t={reset}'),
+        ("X-RateLimit-Limit", "50"),
+        ("X-RateLimit-Remaining", "0"),
+        ("X-RateLimit-Reset", reset),
+    ) == rate_limit_fields(limit_state)
+
+
+def test_a_429_tells_where_the_caller_stands() -> None:
+    """The answer to a used-up limit carries all fields about it."""
+    _, reply = problem(RateLimited(state()), "req-1")
+    assert set(rate_limit_fields(state())) <= set(reply.fields)
+
+
+def test_who_navigates_is_led_to_the_login_page() -> None:
+    """A redirect that no cache keeps, and that depends on what it was decided by."""
+    _, reply = problem(SignInFirst("because", "/_gateway/login?return_to=/x"), "req-1")
+    fields = dict(reply.fields)
+    assert (302, "/_gateway/login?return_to=/x") == (reply.status, fields["Location"])
+    assert {"Accept", "Sec-Fetch-Mode"} <= set(fields["Vary"].split(", "))
+
+
+def test_a_proxy_that_passes_no_redirect_on_is_told_where_to() -> None:
+    """By a 401 that is one in all respects."""
+    _, reply = problem(SignInByProxy("because", "https://a/_gateway/login?return_to=/x"), "req-1")
+    fields = dict(reply.fields)
+    assert (401, "Bearer") == (reply.status, fields["WWW-Authenticate"])
+    assert "https://a/_gateway/login?return_to=/x" == fields["Location"]
+
+
+def test_who_fetches_is_told_of_the_login_page() -> None:
+    """In the document, as a script could do nothing with a redirect to a page."""
+    refusal = SessionEnded("because")
+    refusal.login_url = "https://app.example.com/_gateway/login"
+    _, reply = problem(refusal, "req-1")
+    assert refusal.login_url == body(reply)["login_url"]
+    assert (401, False) == (reply.status, "Location" in dict(reply.fields))
+    assert {"Accept", "Sec-Fetch-Mode"} <= set(dict(reply.fields)["Vary"].split(", "))
+
+
+def test_an_old_websocket_is_told_which_version_there_is() -> None:
+    """RFC 6455 section 4.4, and RFC 9110 section 15.5.22 for a 426."""
+    _, reply = problem(WrongWebSocketVersion(), "req-1")
+    fields = dict(reply.fields)
+    assert ("13", "websocket", "Upgrade") == (
+        fields["Sec-WebSocket-Version"],
+        fields["Upgrade"],
+        fields["Connection"],
+    )

@@ -1,0 +1,59 @@
+"""What the gateway's own pages are told."""
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from gateway.core.request import Route
+from gateway.headers.internal import internal_fields
+from gateway.routing.client_address import caller
+from gateway.sessions.seal import key_name
+from tests.fakes.heads import multidict
+
+PAGES = Route("pages", "/*", "pages", is_internal=True)
+SIGN_IN = replace(PAGES, is_sign_in=True)
+CLIENT = caller(ip_address("203.0.113.9"))
+
+A, B, C, D, E = (letter * 43 for letter in "abcde")
+
+
+def told(route: Route, *cookies: str) -> str:
+    fields = multidict(*(("Cookie", cookie) for cookie in cookies))
+    return internal_fields(route, CLIENT, fields, "session").decode()
+
+
+def keys(*secrets: str) -> str:
+    return " ".join(map(key_name, secrets))
+
+
+def test_pages_are_told_from_where_a_request_comes() -> None:
+    """And of no cookie, unless they sign in."""
+    assert "X-Gateway-Client: 203.0.113.9\r\n" == told(PAGES, f"session={A}")
+
+
+@pytest.mark.parametrize(
+    ("cookies", "replaced"),
+    [
+        pytest.param([], "", id="none"),
+        pytest.param(["theme=dark"], "", id="another-cookie"),
+        pytest.param([f"session={A}"], keys(A), id="one"),
+        pytest.param([f"theme=dark; session={A}"], keys(A), id="beside-another"),
+        pytest.param([f"session={A}; session={A}"], keys(A), id="one-twice"),
+        pytest.param([f"session={A}; session={B}"], keys(A, B), id="tossed-in"),
+        pytest.param([f"session={A}", f"session={B}"], keys(A, B), id="in-two-fields"),
+        pytest.param(["session=short", f"session={B}"], keys(B), id="none-of-ours"),
+        pytest.param(["session=" + "x" * 10_000], "", id="oversized"),
+        pytest.param(
+            [f"session={A}; session={B}; session={C}; session={D}; session={E}"],
+            keys(A, B, C, D),
+            id="too-many",
+        ),
+    ],
+)
+def test_who_signs_in_ends_what_the_browser_had(cookies: list[str], replaced: str) -> None:
+    """By the names of the sessions: the pages never see a cookie's secret."""
+    line = told(SIGN_IN, *cookies).split("\r\n")[1]
+
+    assert f"X-Gateway-Replaced: {replaced}" == line
+    assert A not in line

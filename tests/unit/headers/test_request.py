@@ -1,0 +1,633 @@
+"""Strip first, write second: nobody but the gateway speaks in the gateway's name."""
+
+from dataclasses import replace
+from ipaddress import ip_address
+from urllib.parse import unquote
+
+import h11
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.errors import BadUpstreamAnswer
+from gateway.core.request import (
+    Auth,
+    AuthMethod,
+    Identity,
+    Route,
+    User,
+)
+from gateway.headers import request as module
+from gateway.headers.forwarded import ForwardedAs
+from gateway.headers.request import (
+    DEFAULT_IDENTITY_NAMES,
+    HOP_BY_HOP,
+    INTERNAL_IDENTITY,
+    AnswerFields,
+    IdentityNames,
+    RequestFields,
+    encode_value,
+    fold,
+    internal_identity,
+    nominated_fields,
+    serialise,
+)
+from gateway.routing.client_address import UNIX_PEER, caller
+from tests.fakes.heads import REQUEST_ID, multidict, raw, request_head
+from tests.fakes.ports import ISSUER, SESSION_IDENTITY, TOKEN_IDENTITY
+
+Fields = list[tuple[str, str]]
+
+COOKIE = "__Host-session"
+HOST = "app.example.com"
+CLIENT = caller(ip_address("203.0.113.9"))
+
+PROTECTED = Route("protected", "/*", "app")
+PUBLIC = Route("public", "/*", "app", auth=Auth.NONE)
+TRUSTING = replace(PROTECTED, forward_credentials=True)
+PAGES = replace(PROTECTED, is_internal=True)
+
+ALICE = replace(TOKEN_IDENTITY, user=User(ISSUER, "alice@example.com", "0xab", "+15550100"))
+
+WRITTEN: Fields = [
+    ("Host", HOST),
+    ("Via", "1.1 gateway"),
+    ("Forwarded", f'for=203.0.113.9;host="{HOST}";proto=https'),
+    ("X-Forwarded-For", "203.0.113.9"),
+    ("X-Forwarded-Proto", "https"),
+    ("X-Forwarded-Host", HOST),
+    ("X-Request-Id", REQUEST_ID),
+]
+"""What every app is told, whoever asks."""
+
+FROM = ("X-Gateway-Client", "203.0.113.9")
+"""What the gateway's own pages are told, whoever asks."""
+
+MOVED = replace(PUBLIC, prefix="/api", hidden_prefix="/api")
+NAMED = replace(PUBLIC, rewrites_host=True)
+
+PUNCTUATION = "!#$%&'*+-.^_`|~"
+"""What a field name may hold beside letters and digits (RFC 9110 section 5.6.2)."""
+
+
+def lines(block: bytes) -> Fields:
+    """The field lines of ``block``."""
+    *read, rest = block.decode("latin-1").split("\r\n")
+    assert rest == ""
+    return [(name, value) for name, _, value in (line.partition(": ") for line in read)]
+
+
+def forwarded(
+    *fields: tuple[str, str],
+    route: Route = PUBLIC,
+    identity: Identity | None = None,
+    names: IdentityNames | None = None,
+    host: str | None = HOST,
+) -> Fields:
+    """What the app gets to see of a request with ``fields``."""
+    rewriter = RequestFields(names or IdentityNames(), COOKIE, HOST)
+    head = request_head(*fields, host=host)
+    return lines(rewriter.rewrite(head, route, CLIENT, "https", identity))
+
+
+def kept(*fields: tuple[str, str], route: Route = PUBLIC) -> Fields:
+    """What the app gets to see beyond what the gateway writes."""
+    seen = forwarded(*fields, route=route)
+    cut = len(seen) - len(WRITTEN)
+    assert seen[cut:] == WRITTEN
+    return seen[:cut]
+
+
+# --- requests: what the gateway writes ------------------------------------------------------------
+
+
+def test_every_app_is_told_where_a_request_came_from() -> None:
+    """Host, Via, the address, scheme and host of the client, and the id of the log line."""
+    assert WRITTEN == forwarded()
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "expected"),
+    [
+        (ForwardedAs.BOTH, WRITTEN),
+        (ForwardedAs.FORWARDED, [line for line in WRITTEN if not line[0].startswith("X-F")]),
+        (ForwardedAs.X_FORWARDED, [line for line in WRITTEN if line[0] != "Forwarded"]),
+    ],
+)
+def test_it_is_told_in_the_words_that_the_config_chooses(
+    forwarded: ForwardedAs, expected: Fields
+) -> None:
+    """X-Forwarded fields, the one of RFC 7239, or both; never what the client sent as such."""
+    rewriter = RequestFields(IdentityNames(), COOKIE, HOST, forwarded)
+    lies = request_head(("Forwarded", "for=6.6.6.6"), ("X-Forwarded-For", "6.6.6.6"), host=HOST)
+    assert expected == lines(rewriter.rewrite(lies, PUBLIC, CLIENT, "https", None))
+
+
+@pytest.mark.parametrize(
+    ("client", "host", "expected"),
+    [
+        pytest.param("192.0.2.1", "a.b", 'for=192.0.2.1;host="a.b";proto=http', id="ipv4"),
+        pytest.param(
+            "2001:db8::1", "[::1]:80", 'for="[2001:db8::1]";host="[::1]:80";proto=http', id="ipv6"
+        ),
+        pytest.param("2001:db8::", "a", 'for="[2001:db8::]";host="a";proto=http', id="ipv6-end"),
+        pytest.param("192.0.2.1", 'a"b', r'for=192.0.2.1;host="a\"b";proto=http', id="a-quote"),
+        pytest.param(
+            "192.0.2.1",
+            'x\\";for="6.6.6.6',
+            r'for=192.0.2.1;host="x\\\";for=\"6.6.6.6";proto=http',
+            id="injection",
+        ),
+    ],
+)
+def test_forwarded_is_quoted(client: str, host: str, expected: str) -> None:
+    """A Host that would end its quotes stays inside them (GHSA-4jgr-pg2m-m988)."""
+    rewriter = RequestFields(IdentityNames(), COOKIE, HOST)
+    block = rewriter.rewrite(
+        request_head(host=host), PUBLIC, caller(ip_address(client)), "http", None
+    )
+    assert expected == dict(lines(block))["Forwarded"]
+
+
+def test_behind_a_unix_socket_there_is_no_address() -> None:
+    """The app is told that it is unknown, in both ways."""
+    rewriter = RequestFields(IdentityNames(), COOKIE, HOST)
+    said = dict(lines(rewriter.rewrite(request_head(), PUBLIC, caller(UNIX_PEER), "http", None)))
+    assert "unknown" == said["X-Forwarded-For"]
+    assert said["Forwarded"].startswith("for=unknown;")
+
+
+def test_the_app_is_told_who_is_asking() -> None:
+    """Each thing that Magic knows stands in a field of its own."""
+    expected = [
+        *WRITTEN,
+        ("X-User-Issuer", ISSUER),
+        ("X-User-Email", "alice@example.com"),
+        ("X-User-Public-Address", "0xab"),
+        ("X-User-Phone", "+15550100"),
+        ("X-Auth-Method", "did-token"),
+    ]
+    assert expected == forwarded(route=PROTECTED, identity=ALICE)
+
+
+def test_what_magic_does_not_know_is_left_out() -> None:
+    """A claim that is absent or empty makes no field."""
+    identity = replace(ALICE, user=User(ISSUER, email=None, phone=""))
+    expected = [*WRITTEN, ("X-User-Issuer", ISSUER), ("X-Auth-Method", "did-token")]
+    assert expected == forwarded(identity=identity)
+
+
+@pytest.mark.parametrize("method", list(AuthMethod))
+def test_the_app_is_told_how_its_caller_was_proven(method: AuthMethod) -> None:
+    """By a word of a closed list; of nobody it is told nothing, whatever the client says."""
+    said = ("X-Auth-Method", "evil")
+    seen = forwarded(said, route=PROTECTED, identity=replace(ALICE, method=method))
+    assert [method.value] == [value for name, value in seen if name == "X-Auth-Method"]
+    assert "X-Auth-Method" not in dict(forwarded(said))
+
+
+def test_identity_fields_are_called_what_the_config_says() -> None:
+    """An app that reads other names is told under those."""
+    names = IdentityNames("Remote-User", "Remote-Email", "Remote-Address", "Remote-Phone", "R")
+    seen = forwarded(route=PROTECTED, identity=replace(ALICE, roles=("admin",)), names=names)
+    assert [name for name, _ in seen[len(WRITTEN) :]] == [*names, "X-Auth-Method"]
+
+
+def test_http_1_0_without_host_is_for_the_public_host() -> None:
+    """An app is always told a host."""
+    assert WRITTEN == forwarded(host=None)
+
+
+def test_the_host_that_was_matched_is_the_one_that_is_told() -> None:
+    """Host is written once, as it came, and where else the client puts one does not matter."""
+    seen = forwarded(("X-Forwarded-Host", "evil.example"), host="App.Example.com:8080")
+    hosts = [value for name, value in seen if "host" in name.lower()]
+    assert ["App.Example.com:8080"] * 2 == hosts
+
+
+def test_only_the_gateways_own_pages_learn_which_session_it_is() -> None:
+    """An app is told who it is; the pages also how that was proven."""
+    to_app = forwarded(route=PROTECTED, identity=SESSION_IDENTITY)
+    to_pages = forwarded(route=PAGES, identity=SESSION_IDENTITY)
+    assert [*to_app, FROM] == [*to_pages[:-2], to_pages[-1]]
+    name, value = to_pages[-2]
+    assert INTERNAL_IDENTITY == name
+    told = orjson.loads(unquote(value))
+    assert "session:1" == told["session_key"]
+    assert ISSUER == told["user"]["issuer"]
+
+
+def test_the_pages_learn_of_nobody_where_there_is_nobody() -> None:
+    """Without a proven identity no line says so, whatever the client wrote."""
+    forged = lines(internal_identity(SESSION_IDENTITY))
+    assert [*WRITTEN, FROM] == forwarded(*forged, route=PAGES)
+
+
+# --- requests: what the gateway strips ------------------------------------------------------------
+
+_OURS = [
+    *sorted(DEFAULT_IDENTITY_NAMES),
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Host",
+    "X-Forwarded-Uri",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Port",
+    "X-Forwarded-Anything",
+    "X-Gateway-Identity",
+    "X-Gateway-Assertion",
+    "X-Gateway-Client",
+    "X-Gateway-Replaced",
+    "X-Request-Id",
+    "X-Auth-Method",
+    "X-Real-IP",
+    "Forwarded",
+    "X-HTTP-Method",
+    "X-HTTP-Method-Override",
+    "X-Method-Override",
+    "X-Original-URL",
+    "X-Rewrite-URL",
+]
+
+
+@pytest.mark.parametrize("route", [PUBLIC, PROTECTED, TRUSTING, PAGES], ids=lambda r: r.name)
+@pytest.mark.parametrize("mark", PUNCTUATION)
+def test_no_spelling_of_our_names_reaches_an_app(mark: str, route: Route) -> None:
+    """Whatever stands for the hyphens, in any case, on any route: the app reads what we wrote."""
+    aliases = [
+        cased
+        for name in _OURS
+        for alias in (name.replace("-", mark), name.replace("-", mark, 1))
+        for cased in (alias, alias.lower(), alias.upper(), alias.swapcase())
+    ]
+    expected = [*WRITTEN, FROM] if route.is_internal else WRITTEN
+    assert expected == forwarded(*((alias, "evil") for alias in aliases), route=route)
+
+
+@pytest.mark.parametrize("mark", PUNCTUATION)
+def test_no_spelling_of_a_configured_name_reaches_an_app(mark: str) -> None:
+    """Names of the config are guarded like the usual ones, and the usual ones still are."""
+    names = IdentityNames(issuer="Remote_User")
+    alias = f"rEMOTE{mark}USER"
+    seen = forwarded((alias, "evil"), ("X-User-Issuer", "evil"), names=names, identity=ALICE)
+    assert [("Remote_User", ISSUER)] == [(n, v) for n, v in seen if fold(n) == "remote-user"]
+    assert "evil" not in dict(seen).values()
+
+
+def test_a_claim_that_is_absent_is_not_the_clients_to_fill_in() -> None:
+    """Where Magic knows no phone, the app sees none (CVE-2026-30851)."""
+    identity = replace(ALICE, user=User(ISSUER))
+    seen = forwarded(("X-User-Phone", "+1"), ("X-User-Email", "boss@x"), identity=identity)
+    assert [*WRITTEN, ("X-User-Issuer", ISSUER), ("X-Auth-Method", "did-token")] == seen
+
+
+@pytest.mark.parametrize("name", sorted(HOP_BY_HOP | {"content-length"}))
+@pytest.mark.parametrize("mark", ["-", "_"])
+def test_fields_for_this_hop_end_here(name: str, mark: str) -> None:
+    """They are about our connection; framing is decided anew for the next one."""
+    alias = name.replace("-", mark)
+    assert [] == kept((alias, "1"), (alias.upper(), "1"))
+
+
+@pytest.mark.parametrize(
+    ("connection", "expected"),
+    [
+        pytest.param(["X-Trace"], ["X-Other", "Cookie", "Authorization"], id="one-name"),
+        pytest.param(["x-trace"], ["X-Other", "Cookie", "Authorization"], id="any-case"),
+        pytest.param(["close, X-Trace , x-other"], ["Cookie", "Authorization"], id="a-list"),
+        pytest.param(["X-Trace", "X-Other"], ["Cookie", "Authorization"], id="two-fields"),
+        pytest.param(
+            ["keep-alive", "X-Trace"], ["X-Other", "Cookie", "Authorization"], id="a-second-field"
+        ),
+        pytest.param(["cookie, authorization"], ["X-Trace", "X-Other"], id="credentials"),
+        pytest.param(
+            ["keep-alive"], ["X-Trace", "X-Other", "Cookie", "Authorization"], id="nothing-named"
+        ),
+        pytest.param(["", ","], ["X-Trace", "X-Other", "Cookie", "Authorization"], id="empty"),
+        pytest.param(["é, \udcff"], ["X-Trace", "X-Other", "Cookie", "Authorization"], id="junk"),
+    ],
+)
+def test_fields_that_connection_names_end_here(connection: list[str], expected: list[str]) -> None:
+    """A client says which of its fields are for this hop alone (RFC 9110 section 7.6.1)."""
+    sent = [("X-Trace", "1"), ("X-Other", "2"), ("Cookie", "a=1"), ("Authorization", "Basic x")]
+    seen = kept(*(("Connection", line) for line in connection), *sent)
+    assert expected == [name for name, _ in seen]
+
+
+def test_connection_cannot_take_away_what_we_write() -> None:
+    """Naming our fields strips the client's ones alone (GHSA-w9mr-28mw-j8hg, CVE-2024-45410)."""
+    ours = [name for name, _ in WRITTEN] + list(IdentityNames())
+    connection = ("Connection", ", ".join([*ours, *map(str.lower, ours)]))
+    assert forwarded(identity=ALICE) == forwarded(connection, identity=ALICE)
+
+
+@pytest.mark.parametrize(
+    ("cookies", "expected"),
+    [
+        pytest.param([f"{COOKIE}=s"], [], id="ours-alone"),
+        pytest.param([f"{COOKIE}=s; a=1"], ["a=1"], id="ours-first"),
+        pytest.param([f"a=1; {COOKIE}=s"], ["a=1"], id="ours-last"),
+        pytest.param([f"a=1; {COOKIE}=s; b=2"], ["a=1; b=2"], id="ours-in-the-middle"),
+        pytest.param([f"{COOKIE}=s; {COOKIE}=t"], [], id="ours-twice"),
+        pytest.param(["a=1", f"{COOKIE}=s", "b=2"], ["a=1", "b=2"], id="in-fields-of-their-own"),
+        pytest.param(["a=1; b=2"], ["a=1; b=2"], id="none-of-ours"),
+        pytest.param([f"{COOKIE}2=s"], [f"{COOKIE}2=s"], id="a-longer-name"),
+        pytest.param([f" {COOKIE} =s"], [], id="space-around-the-name"),
+        pytest.param([""], [""], id="an-empty-field"),
+    ],
+)
+def test_no_app_gets_the_secret_of_a_session(cookies: list[str], expected: list[str]) -> None:
+    """Our cookie is cut out of the others, which keep every octet."""
+    seen = kept(*(("Cookie", cookie) for cookie in cookies))
+    assert [("Cookie", cookie) for cookie in expected] == seen
+
+
+@pytest.mark.parametrize(
+    ("authorization", "expected"),
+    [
+        pytest.param("Bearer abc", [], id="a-token"),
+        pytest.param("bEARER abc", [], id="a-token-in-any-case"),
+        pytest.param("Bearer", [], id="no-token-at-all"),
+        pytest.param("Bearer\tabc", [], id="a-token-behind-a-tab"),
+        pytest.param("Basic YTpi", ["Basic YTpi"], id="another-scheme-is-the-apps"),
+        pytest.param("", [""], id="an-empty-field"),
+    ],
+)
+def test_no_app_gets_a_did_token(authorization: str, expected: list[str]) -> None:
+    """It could pose as the user elsewhere; what is for the app itself is kept."""
+    seen = kept(("Authorization", authorization))
+    assert [("Authorization", value) for value in expected] == seen
+
+
+def test_an_app_gets_the_credentials_where_the_config_says_so() -> None:
+    """``forward_credentials`` passes token and cookie on, as they came."""
+    sent = [("Authorization", "Bearer abc"), ("Cookie", f"{COOKIE}=s; a=1")]
+    assert sent == kept(*sent, route=TRUSTING)
+
+
+@pytest.mark.parametrize("name", ["X-API-Key", "x-api-key"])
+@pytest.mark.parametrize("configured", ["X-API-Key", ""])
+def test_an_api_key_is_for_the_gateway(name: str, configured: str) -> None:
+    """Where it is; else the field is the app's own."""
+    rewriter = RequestFields(IdentityNames(), COOKIE, HOST, api_key_header=configured)
+    for route in (PROTECTED, TRUSTING):
+        head = request_head((name, "gwk_secret"))
+        seen = lines(rewriter.rewrite(head, route, CLIENT, "https", None))
+        is_kept = route is TRUSTING or not configured
+        assert is_kept == ((name, "gwk_secret") in seen)
+
+
+@pytest.mark.parametrize("name", ["X_API_Key", "X.API-Key", "x-api!key"])
+def test_what_an_app_may_take_for_an_api_key(name: str) -> None:
+    """Never gets there, also where the real one does: nobody has judged it."""
+    rewriter = RequestFields(IdentityNames(), COOKIE, HOST, api_key_header="X-API-Key")
+    for route in (PROTECTED, TRUSTING):
+        head = request_head((name, "gwk_another"))
+        assert b"gwk_another" not in rewriter.rewrite(head, route, CLIENT, "https", None)
+
+
+def test_all_other_fields_are_the_apps() -> None:
+    """Order, case and repetition stay, and so do octets that are no UTF-8."""
+    sent = [
+        ("aCCEPT", "*/*"),
+        ("X-Custom", "1"),
+        ("x_custom", "2"),
+        ("X-Custom", "3, 4"),
+        ("X-Userland", "5"),
+        ("X-User-Agent", "6"),
+        ("X-Empty", ""),
+        ("Origin", "https://other.example"),
+    ]
+    assert sent == kept(*sent)
+    assert [("X-Odd", "\xff\xc3\xa9")] == kept(("X-Odd", "\udcff\xe9"))
+
+
+def test_names_without_end_do_not_fill_the_memory() -> None:
+    """What was learnt of names is forgotten when it grows too much; requests and answers alike."""
+    requests, answers = RequestFields(IdentityNames(), COOKIE, HOST), AnswerFields(COOKIE)
+    for number in range(3 * module._MAX_LEARNT):
+        name = f"X-{number}"
+        head = request_head((name, "1"), ("X_User_Issuer", "evil"))
+        block = requests.rewrite(head, PUBLIC, CLIENT, "https", None)
+        assert [(name, "1"), *WRITTEN] == lines(block)
+        block = answers.rewrite(raw((name, "1")), multidict(), may_set_session=False)
+        assert [(name, "1")] == lines(block)
+        assert len(requests._fates) <= module._MAX_LEARNT
+        assert len(answers._fates) <= module._MAX_LEARNT
+
+
+_NAMES = st.from_regex(r"\A[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}\Z") | st.builds(
+    lambda name, mark: name.replace("-", mark),
+    st.sampled_from([*_OURS, "Host", "Cookie", "Connection", "Via", "Content-Length", "TE"]),
+    st.sampled_from(PUNCTUATION),
+)
+_VALUES = st.text(st.characters(max_codepoint=0xFF, exclude_categories=["Cc"]), max_size=12).map(
+    lambda value: value.strip("\xa0\x85 ")
+)
+
+
+@given(st.lists(st.tuples(_NAMES, _VALUES), max_size=12), st.text(max_size=20))
+def test_whatever_comes_in_the_app_reads_one_identity(sent: Fields, email: str) -> None:
+    """A strict parser reads the result; our lines stand there once, and none but ours."""
+    identity = replace(ALICE, user=User(ISSUER, email=email.encode("utf-8", "ignore").decode()))
+    rewriter = RequestFields(IdentityNames(), COOKIE, HOST)
+    raw_fields = tuple((n.encode("latin-1"), v.encode("latin-1")) for n, v in sent)
+    head = request_head(*sent)._replace(raw_fields=raw_fields)
+    block = rewriter.rewrite(head, PROTECTED, CLIENT, "https", identity)
+
+    app = h11.Connection(h11.SERVER)
+    app.receive_data(b"GET / HTTP/1.1\r\n" + block + b"\r\n")
+    request = app.next_event()
+    assert isinstance(request, h11.Request)
+    read = [(fold(name.decode("latin-1")), value) for name, value in request.headers]
+    assert len(read) <= len(sent) + len(WRITTEN) + len(IdentityNames()) + 1
+    for name, value in [*WRITTEN, ("X-User-Issuer", ISSUER)]:
+        if name != "Via":  # a list: those of proxies before us may stay
+            assert [value.encode()] == [told for key, told in read if key == name.lower()]
+    emails = [unquote(told.decode("ascii")) for key, told in read if key == "x-user-email"]
+    assert [identity.user.email] * bool(identity.user.email) == emails
+
+
+@pytest.mark.parametrize(
+    ("claim", "expected"),
+    [
+        pytest.param("alice@example.com", "alice@example.com", id="ascii-stays"),
+        pytest.param("+15550100", "+15550100", id="a-plus-sign-stays"),
+        pytest.param("a\r\nX-User-Issuer: b", "a%0D%0AX-User-Issuer:%20b", id="a-line-break"),
+        pytest.param("a\0b\tc\x7f", "a%00b%09c%7F", id="controls"),
+        pytest.param("zoë@example.com", "zo%C3%AB@example.com", id="utf-8-is-encoded"),
+        pytest.param("100%25", "100%2525", id="the-percent-sign-is-encoded"),
+        pytest.param(" alice ", "%20alice%20", id="space-that-a-recipient-would-cut-off"),
+        pytest.param("\u2028\u202e", "%E2%80%A8%E2%80%AE", id="line-and-direction-marks"),
+    ],
+)
+def test_a_claim_cannot_leave_its_line(claim: str, expected: str) -> None:
+    """Visible ASCII stays readable, the rest is percent-encoded."""
+    assert expected == encode_value(claim)
+
+
+@given(st.text())
+def test_a_claim_can_be_read_back(claim: str) -> None:
+    """Decoding gives exactly what Magic knows, also after a recipient stripped the value."""
+    encoded = encode_value(claim)
+    assert claim == unquote(encoded.strip())
+    assert encoded.isascii()
+    assert encoded.isprintable()
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+def answered(*fields: tuple[str, str], may_set_session: bool = False) -> Fields:
+    """What the client gets to see of an answer with ``fields``."""
+    rewriter = AnswerFields(COOKIE)
+    block = rewriter.rewrite(raw(*fields), multidict(*fields), may_set_session=may_set_session)
+    return lines(block)
+
+
+def test_an_answer_is_the_apps() -> None:
+    """Order, case and repetition of its fields stay."""
+    sent = [
+        ("cONTENT-tYPE", "text/html"),
+        ("Set-Cookie", "a=1"),
+        ("Vary", "Origin"),
+        ("Set-Cookie", "b=2"),
+        ("vary", "Accept"),
+        ("X-Empty", ""),
+    ]
+    assert sent == answered(*sent)
+
+
+@pytest.mark.parametrize("name", sorted(HOP_BY_HOP | {"content-length", "x-request-id"}))
+def test_of_an_answer_too_fields_for_the_hop_end_here(name: str) -> None:
+    """Framing is decided anew, and the id in the answer is the one in our log."""
+    assert [("A", "1")] == answered((name, "x"), ("A", "1"), (name.upper(), "x"))
+
+
+def test_an_answer_too_names_fields_for_the_hop() -> None:
+    """What the app's Connection names is between it and us."""
+    sent = [("Connection", "close, X-Hop"), ("x-hop", "1"), ("X-Other", "2")]
+    assert [("X-Other", "2")] == answered(*sent)
+
+
+@pytest.mark.parametrize(
+    ("set_cookie", "expected"),
+    [
+        pytest.param(f"{COOKIE}=x; Path=/", False, id="our-name"),
+        pytest.param(f" {COOKIE} =x", False, id="our-name-among-spaces"),
+        pytest.param(f"\t{COOKIE}\t=x", False, id="our-name-among-tabs"),
+        pytest.param(f"{COOKIE}=", False, id="our-name-without-value"),
+        pytest.param(f"={COOKIE}=x", False, id="a-nameless-cookie-that-reads-like-ours"),
+        pytest.param(f"= {COOKIE}=x", False, id="a-nameless-cookie-with-a-space"),
+        pytest.param(f"{COOKIE}2=x", True, id="a-longer-name"),
+        pytest.param(f"x{COOKIE}=x", True, id="a-name-that-ends-like-ours"),
+        pytest.param(f"a={COOKIE}=x", True, id="our-name-in-a-value"),
+        pytest.param(COOKIE.upper() + "=x", True, id="cookie-names-have-case"),
+        pytest.param("", True, id="nothing"),
+    ],
+)
+def test_no_app_sets_our_session_cookie(set_cookie: str, expected: bool) -> None:
+    """An app could sign its visitors in as somebody else; the gateway's own pages may set it."""
+    assert expected is bool(answered(("set-cookie", set_cookie)))
+    assert answered(("set-cookie", set_cookie), may_set_session=True)
+
+
+@pytest.mark.parametrize("control", ["\r", "\n", "\0", "\r\nSet-Cookie: a=b"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("X-A", id="any-field"), pytest.param("Set-Cookie", id="a-cookie")]
+)
+def test_an_answer_cannot_make_up_lines(name: str, control: str) -> None:
+    """A value that would end its line makes the whole answer a bad one."""
+    with pytest.raises(BadUpstreamAnswer):
+        answered((name, f"a{control}b"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("Content-Length ", id="a-space-behind-a-name-that-frames"),
+        pytest.param("Transfer-Encoding ", id="a-space-behind-the-other"),
+        pytest.param("Set-Cookie\t", id="a-tab"),
+        pytest.param("X A", id="a-space-inside"),
+        pytest.param("X:A", id="a-colon"),
+        pytest.param("X\n", id="a-line-feed"),
+        pytest.param("Xé", id="a-letter-that-is-not-ascii"),
+        pytest.param("", id="nothing"),
+    ],
+)
+def test_an_answers_names_are_tokens(name: str) -> None:
+    """``Content-Length : 5`` slips through the parser; a client may take it for the real one."""
+    with pytest.raises(BadUpstreamAnswer):
+        answered(("A", "1"), (name, "5"))
+
+
+@pytest.mark.parametrize(
+    ("connection", "expected"),
+    [
+        pytest.param([], set(), id="nothing-said"),
+        pytest.param(["close"], set(), id="one-usual-option"),
+        pytest.param(["Keep-Alive"], set(), id="the-other-usual-option"),
+        pytest.param(["close, X-A"], {b"close", b"x-a"}, id="a-list"),
+        pytest.param(["close", "X-A"], {b"close", b"x-a"}, id="two-fields"),
+    ],
+)
+def test_what_connection_names(connection: list[str], expected: set[bytes]) -> None:
+    """All options of all lines, in lower case; the usual ones name no field."""
+    assert expected == nominated_fields(multidict(*(("Connection", c) for c in connection)))
+
+
+def test_our_own_lines_are_serialised_in_order() -> None:
+    """Name, colon, space, value and CRLF each."""
+    assert b"A: 1\r\nB: \xe9\r\n" == serialise([("A", "1"), ("B", "é")])
+
+
+@pytest.mark.parametrize("scheme", ["NTLM", "Negotiate", "kerberos"])
+def test_credentials_of_a_connection_do_not_pass(scheme: str) -> None:
+    """They prove who a connection is, and connections to the app are shared."""
+    assert [] == kept(("Authorization", f"{scheme} TlRMTVNTUAAB"))
+
+
+def test_lines_of_many_people_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered of people is bounded, and whoever comes again has the same lines."""
+    monkeypatch.setattr(module, "_MAX_USERS", 3)
+    fields = RequestFields(IdentityNames(), COOKIE, "localhost")
+    people = [replace(ALICE, user=User(f"did:ethr:0x{number}")) for number in range(10)]
+    first = [fields._identity_block(identity) for identity in people]
+
+    assert len(fields._blocks) <= 3
+    assert first == [fields._identity_block(identity) for identity in people]
+    assert fields._identity_block(people[-1]) is fields._identity_block(people[-1])
+
+
+def test_an_app_is_told_what_was_cut_off() -> None:
+    """By us alone: what a client says about it is dropped."""
+    seen = forwarded(("X-Forwarded-Prefix", "/evil"), ("X_Forwarded_Prefix", "/e"), route=MOVED)
+    assert [("X-Forwarded-Prefix", "/api")] == [
+        (name, value) for name, value in seen if fold(name) == "x-forwarded-prefix"
+    ]
+
+
+def test_a_server_is_asked_under_its_own_name() -> None:
+    """Its name is added when it is chosen; what the client asked for is told beside it."""
+    seen = forwarded(route=NAMED)
+    assert "Host" not in dict(seen)
+    assert HOST == dict(seen)["X-Forwarded-Host"]
+
+
+def test_repeated_fields_are_stripped_once_for_each_kind_of_route_and_config() -> None:
+    """A memo never carries what one route may see to another, nor from one config to the next."""
+    head = request_head(("Authorization", "Bearer x"), ("X-A", "b"))._replace(memo={})
+    seeing = Route("raw", "/raw/*", "app", auth=Auth.NONE, forward_credentials=True)
+    hiding_a = IdentityNames(issuer="X-A")
+    for names, route, expected in 2 * [
+        (IdentityNames(), PUBLIC, [("X-A", "b")]),
+        (IdentityNames(), seeing, [("Authorization", "Bearer x"), ("X-A", "b")]),
+        (hiding_a, PUBLIC, []),
+    ]:
+        rewriter = REWRITERS.setdefault(names, RequestFields(names, COOKIE, HOST))
+        found = lines(rewriter.rewrite(head, route, CLIENT, "https", None))
+        assert expected == [line for line in found if line not in WRITTEN]
+
+
+REWRITERS: dict[IdentityNames, RequestFields] = {}

@@ -1,0 +1,177 @@
+"""Which request a proxy in front asks about: one reading, or none."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.errors import BadOriginal
+from gateway.core.request import Caller, RequestHead
+from gateway.pipeline.checked_request import _told, allowed, original
+from tests.fakes.heads import request_head
+
+PLACE = "/_gateway/verify"
+METHOD, URI, HOST = "POST", "/a?b=%2F", "shop.example.com"
+Fields = tuple[tuple[str, str], ...]
+
+
+def x_original(method: str = METHOD, uri: str = URI, host: str = HOST) -> Fields:
+    """What nginx says, by our snippet."""
+    names = ("X-Original-Method", "X-Original-URI", "X-Original-Host")
+    return tuple(zip(names, (method, uri, host), strict=True))
+
+
+def x_forwarded(method: str = METHOD, uri: str = URI, host: str = HOST) -> Fields:
+    """What Traefik and Caddy say."""
+    names = ("X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host")
+    return tuple(zip(names, (method, uri, host), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("fields", "method", "target"),
+    [
+        pytest.param(x_original(), "GET", PLACE, id="nginx"),
+        pytest.param(x_forwarded(), "GET", PLACE, id="traefik-caddy"),
+        pytest.param((), "POST", PLACE + URI, id="envoy"),
+        pytest.param(x_forwarded(), "GET", f"{PLACE}?c=d", id="caddy-leaves-the-query-there"),
+        pytest.param((*x_original(), *x_forwarded()), "GET", PLACE, id="two-that-agree"),
+        pytest.param((*x_original(), *x_forwarded()[:1]), "GET", PLACE, id="and-a-part-of-one"),
+        pytest.param(x_forwarded(), "POST", PLACE + URI, id="fields-and-path-that-agree"),
+        pytest.param(
+            tuple((name.lower(), value) for name, value in x_original()), "GET", PLACE, id="case"
+        ),
+    ],
+)
+def test_one_request_is_asked_about(fields: Fields, method: str, target: str) -> None:
+    """Whoever asks, and in whatever words: method, target and Host are those of the client."""
+    host = HOST if method == "POST" else "gateway.internal"
+    asked = original(request_head(*fields, method=method, target=target, host=host), PLACE)
+    assert (METHOD, URI, [HOST]) == (asked.method, asked.target, asked.headers.getall("Host"))
+    assert not [name for name in asked.headers if name.startswith(("X-Original", "X-Forwarded-"))]
+
+
+@pytest.mark.parametrize(
+    ("fields", "target", "reason"),
+    [
+        pytest.param((), PLACE, "no account", id="nothing"),
+        pytest.param(x_original()[1:], PLACE, "no account", id="no-method"),
+        pytest.param(x_original()[:2], PLACE, "no account", id="no-host"),
+        pytest.param(x_original()[::2], PLACE, "no account", id="no-uri"),
+        pytest.param(
+            (*x_original()[:2], *x_forwarded()[2:]), PLACE, "no account", id="whole-in-two-halves"
+        ),
+        pytest.param(
+            (*x_original(), *x_forwarded(uri="/public")), PLACE, "disagree", id="another-uri"
+        ),
+        pytest.param(
+            (*x_original(), *x_forwarded(method="GET")), PLACE, "disagree", id="another-method"
+        ),
+        pytest.param((*x_original(), *x_forwarded(host="x")), PLACE, "disagree", id="another-host"),
+        pytest.param(
+            (*x_original(), ("X-Forwarded-Uri", "")), PLACE, "disagree", id="an-empty-one"
+        ),
+        pytest.param(
+            (*x_forwarded(), ("X-Original-URI", "/public")), PLACE, "disagree", id="a-part-of-one"
+        ),
+        pytest.param(x_forwarded(uri="/public"), PLACE + URI, "disagree", id="field-against-path"),
+        pytest.param(
+            (*x_original(), ("x-original-uri", "/public")), PLACE, "repeated", id="uri-twice"
+        ),
+        pytest.param((*x_original(), *x_original()[:1]), PLACE, "repeated", id="the-same-twice"),
+        pytest.param((("Host", "x"),), PLACE + URI, "repeated", id="host-twice"),
+        pytest.param(x_original(method=""), PLACE, "no method", id="empty-method"),
+        pytest.param(x_original(method="get"), PLACE, "no method", id="lower-case"),
+        pytest.param(x_original(method="GET, POST"), PLACE, "no method", id="two-methods"),
+        pytest.param(x_original(method="GET\x00"), PLACE, "no method", id="control"),
+        pytest.param((), f"{PLACE}?/public", "no account", id="no-target-in-the-query"),
+        pytest.param(x_original(), "/_gateway/%76erify", "place", id="spelt-otherwise"),
+        pytest.param(x_original(), f"http://a{PLACE}", "place", id="absolute-form"),
+    ],
+)
+def test_what_is_unclear_is_refused(fields: Fields, target: str, reason: str) -> None:
+    """No account, half of one, or two that differ: there is no reading to fall back to."""
+    with pytest.raises(BadOriginal, match=reason):
+        original(request_head(*fields, target=target, host=HOST), PLACE)
+
+
+def test_what_belongs_to_the_client_stays() -> None:
+    """Credentials, Origin and the peer are judged as they came; what was remembered is not."""
+    kept = (("Authorization", "Bearer x"), ("Cookie", "a=b"), ("Origin", "https://a"))
+    head = request_head(*x_original(), *kept, target=PLACE, version=(1, 0))._replace(memo={})
+    asked = original(head, PLACE)
+    assert (head.peer, head.request_id, (1, 1), None) == (
+        asked.peer,
+        asked.request_id,
+        asked.version,
+        asked.memo,
+    )
+    assert kept == tuple(field for field in asked.headers.items() if field in kept)
+
+
+def test_nothing_of_the_connection_speaks_for_the_client() -> None:
+    """A certificate, say, is the proxy's: it must not prove everybody to be the proxy."""
+    head = request_head(*x_original(), target=PLACE)
+    known = {"address", "text", "limit_key", "scheme"}
+    others: dict[str, Any] = {name: object() for name in Caller._fields if name not in known}
+    asked = original(head._replace(peer=head.peer._replace(**others)), PLACE)
+    assert head.peer == asked.peer
+
+
+def test_nothing_else_is_known_of_a_request() -> None:
+    """Whatever is added here is the client's word, the proxy's or ours: `original` must say."""
+    assert {
+        *("method", "target", "version", "headers", "raw_fields"),
+        *("peer", "request_id", "memo", "upgrade"),
+    } == set(RequestHead._fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param((), "", id="none"),
+        pytest.param((("Sec-WebSocket-Key", "x"),), "websocket", id="key"),
+        pytest.param((("sec-websocket-version", "13"),), "websocket", id="version"),
+        pytest.param((("Upgrade", "H2C"),), "h2c", id="upgrade"),
+        pytest.param((("Upgrade", "a"), ("Upgrade", "b")), "a,b", id="two"),
+        pytest.param((("Upgrade", "a"), ("Sec-WebSocket-Key", "x")), "a", id="not-what-it-seems"),
+    ],
+)
+def test_upgrades_are_seen(fields: Fields, expected: str) -> None:
+    """Proxies drop Upgrade from checks; what a browser says of a WebSocket remains."""
+    head = request_head(*x_original(), *fields, target=PLACE)
+    assert expected == original(head, PLACE).upgrade
+
+
+@given(st.text(), st.text(), st.text())
+def test_nothing_is_made_up(method: str, uri: str, host: str) -> None:
+    """Whatever a proxy says comes out as it was said, or not at all."""
+    head = request_head(*x_forwarded(method, uri, host), target=PLACE)
+    try:
+        asked = original(head, PLACE)
+    except BadOriginal:
+        return
+    assert (method, uri, host) == (asked.method, asked.target, asked.headers["Host"])
+
+
+def test_the_answer_names_every_field() -> None:
+    """What is not known of somebody is there without a value, so that it replaces a forged one."""
+    reply = allowed(("X-User-Issuer", "X-User-Email"), b"X-User-Issuer: did:x: y\r\n")
+    assert (200, b"") == (reply.status, reply.body)
+    assert {
+        "X-User-Issuer": "did:x: y",
+        "X-User-Email": "",
+        "Cache-Control": "no-store",
+    } == dict(reply.fields)
+
+
+def test_what_is_signed_is_answered_and_not_remembered() -> None:
+    """It replaces its empty field; one for each request would be kept 4096 times, for nothing."""
+    names, lines = ("X-User-Issuer", "X-Gateway-Assertion"), b"X-User-Issuer: did:z\r\n"
+    assert ("X-Gateway-Assertion", "") in allowed(names, lines).fields
+    remembered = _told.cache_info().currsize
+    for token in ("a.b.c", "d.e.f"):
+        reply = allowed(names, lines, f"X-Gateway-Assertion: {token}\r\n".encode())
+        assert [token] == [value for name, value in reply.fields if name == "X-Gateway-Assertion"]
+        assert ("X-User-Issuer", "did:z") in reply.fields
+    assert remembered == _told.cache_info().currsize

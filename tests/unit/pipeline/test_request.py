@@ -1,0 +1,995 @@
+"""The journey of a request: who is asked, in which order, and what comes of it."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from ipaddress import ip_network
+from typing import Any, NamedTuple, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.assertion.cache import Assertions
+from gateway.authn.authenticator import Authentication
+from gateway.authn.credentials import CredentialReader
+from gateway.authn.failure_limit import Failures
+from gateway.authn.login_redirect import LoginPage
+from gateway.authn.return_to import ReturnTo
+from gateway.authz.authoriser import Authorisation
+from gateway.authz.cors import policy
+from gateway.core.errors import (
+    AmbiguousCredentials,
+    BadHost,
+    BadTarget,
+    CrossSite,
+    Forbidden,
+    MagicUnavailable,
+    NoRoute,
+    RateLimited,
+    Refusal,
+    SignInByProxy,
+    SignInFirst,
+    StoreUnavailable,
+    Unauthenticated,
+    UnsupportedMethod,
+    UnsupportedUpgrade,
+)
+from gateway.core.ports import RoleStore
+from gateway.core.problem import problem
+from gateway.core.request import (
+    Auth,
+    AuthMethod,
+    Grant,
+    Identity,
+    Journey,
+    Limit,
+    Outbound,
+    Reply,
+    RequestHead,
+    Route,
+    Rule,
+    Target,
+)
+from gateway.headers.request import IdentityNames, RequestFields
+from gateway.pages.routes import page_routes
+from gateway.pipeline.request import Pipeline
+from gateway.routing.client_address import ClientIp
+from gateway.routing.resolver import Destinations
+from gateway.routing.table import RouteTable
+from gateway.sessions.cookie import Cookie
+from tests.fakes.heads import request_head
+from tests.fakes.ports import (
+    ISSUER,
+    SESSION_IDENTITY,
+    TOKEN_IDENTITY,
+    Diary,
+    KnownSessions,
+    KnownTokens,
+    RecordingLimiter,
+)
+
+COOKIE = "__Host-session"
+HOST = "app.example.com"
+CLIENT = "203.0.113.9"
+PROXY = "10.0.0.1"
+OURS = (ip_network("10.0.0.0/8"),)
+
+FIRST, SECOND = Limit("first", 300, 60), Limit("second", 50, 10)
+PRIVATE = Route("private", "/*", "app", limits=(FIRST,))
+OPTIONAL = Route("optional", "/optional/*", "app", auth=Auth.OPTIONAL)
+PUBLIC = Route("public", "/public/*", "app", auth=Auth.NONE)
+KEEPING = Route("keeping", "/keep/*", "app", auth=Auth.NONE, keep_encoded_slashes=True)
+
+BEARER = ("Authorization", "Bearer good")
+SESSION = ("Cookie", f"{COOKIE}=good")
+
+TOKENS: Mapping[str, Identity | Refusal] = {
+    "good": TOKEN_IDENTITY,
+    "magic": MagicUnavailable("slow"),
+    "store": StoreUnavailable("slow"),
+}
+SESSIONS: Mapping[str, Identity | Refusal] = {
+    "good": SESSION_IDENTITY,
+    "store": StoreUnavailable("slow"),
+}
+
+
+class House(NamedTuple):
+    """A pipeline, and what the ports behind it were asked."""
+
+    pipeline: Pipeline
+    diary: Diary
+
+
+def house(
+    *routes: Route,
+    used_up: str = "",
+    client_ip: ClientIp = ClientIp.PEER,
+    trusts_proxies: bool = False,
+    grants: tuple[Grant, ...] = (),
+    roles: RoleStore | None = None,
+) -> House:
+    """A gateway with ``routes``; a limit called ``used_up`` is."""
+    diary: Diary = []
+    pipeline = Pipeline(
+        destinations=Destinations(RouteTable(routes or (PRIVATE, OPTIONAL, PUBLIC, KEEPING)), HOST),
+        limiter=RecordingLimiter(diary, {used_up}),
+        authentication=Authentication(
+            CredentialReader(COOKIE),
+            KnownSessions(diary, SESSIONS),
+            {AuthMethod.DID_TOKEN: KnownTokens(diary, TOKENS)},
+            Failures(RecordingLimiter(diary), lambda: 1_800_000_000.0),
+        ),
+        authorisation=Authorisation(grants, roles),
+        fields=RequestFields(IdentityNames(), COOKIE, HOST),
+        public_origin=f"https://{HOST}",
+        client_ip=client_ip,
+        trusted_proxies=OURS if trusts_proxies else (),
+        cookie=Cookie("__Secure-session", secure=True),
+    )
+    return House(pipeline, diary)
+
+
+async def admitted(head: RequestHead, pipeline: Pipeline | None = None) -> Outbound:
+    """What goes upstream for ``head``."""
+    return only_outbound(await (pipeline or house().pipeline).admit(head, Journey()))
+
+
+def only_outbound(admitted: Outbound | Reply) -> Outbound:
+    """Where no answer of the gateway's own is expected."""
+    assert isinstance(admitted, Outbound)
+    return admitted
+
+
+async def outcome(head: RequestHead, pipeline: Pipeline | None = None) -> str:
+    """The name of the refusal, or the way in which the caller was proven."""
+    try:
+        outbound = await admitted(head, pipeline)
+    except Refusal as refusal:
+        return type(refusal).__name__
+    return outbound.identity.method.value if outbound.identity else "nobody"
+
+
+def told(outbound: Outbound, name: str) -> list[str]:
+    """What the app reads under ``name``."""
+    lines = outbound.fields.decode("latin-1").split("\r\n")
+    return [line.partition(": ")[2] for line in lines if line.startswith(f"{name}: ")]
+
+
+async def test_an_admitted_request_carries_all_that_goes_upstream() -> None:
+    """Route, method, canonical target, identity and field lines come out together."""
+    outbound = await admitted(request_head(BEARER, method="PUT", target="/%41?b=%41"))
+    assert (PRIVATE, "PUT", TOKEN_IDENTITY) == (outbound.route, outbound.method, outbound.identity)
+    assert "/A?b=%41" == outbound.target.wire
+    assert [ISSUER] == told(outbound, "X-User-Issuer")
+    assert [CLIENT] == told(outbound, "X-Forwarded-For")
+
+
+async def test_a_path_may_be_another_upstream() -> None:
+    """It is matched, limited and logged as the client wrote it."""
+    moved = replace(PUBLIC, path="/api/*", prefix="/api", new_prefix="/v2", hidden_prefix="/api")
+    journey = Journey()
+    asked = request_head(target="/api/x?y")
+    outbound = only_outbound(await house(moved).pipeline.admit(asked, journey))
+    assert ("/v2/x?y", "/api/x") == (outbound.target.wire, journey.path)
+    assert ["/api"] == told(outbound, "X-Forwarded-Prefix")
+
+
+# --- the order of the stages ----------------------------------------------------------------------
+
+
+async def test_limits_are_charged_before_anybody_is_asked_for_proof() -> None:
+    """The limits of the route in their order, then the credential."""
+    two = replace(PRIVATE, limits=(FIRST, SECOND))
+    pipeline, diary = house(two)
+    await admitted(request_head(BEARER), pipeline)
+    assert [f"limit first of {CLIENT}", f"limit second of {CLIENT}", "verify good"] == diary
+
+
+@pytest.mark.parametrize(
+    ("used_up", "expected"),
+    [
+        pytest.param("first", [f"limit first of {CLIENT}"], id="the-first-limit"),
+        pytest.param(
+            "second", [f"limit first of {CLIENT}", f"limit second of {CLIENT}"], id="the-second"
+        ),
+    ],
+)
+@pytest.mark.parametrize("credential", [BEARER, SESSION], ids=["token", "cookie"])
+async def test_a_used_up_limit_ends_the_journey(
+    used_up: str, expected: list[str], credential: tuple[str, str]
+) -> None:
+    """Guessing costs the guesser: who is over a limit makes nobody verify anything."""
+    pipeline, diary = house(replace(PRIVATE, limits=(FIRST, SECOND)), used_up=used_up)
+    with pytest.raises(RateLimited, match=used_up) as refusal:
+        await admitted(request_head(credential), pipeline)
+    assert used_up == refusal.value.state.limit.name
+    assert expected == diary
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(request_head(BEARER, target="/a/../b"), id="a-bad-target"),
+        pytest.param(request_head(BEARER, target="/a%2Fb"), id="an-encoded-slash"),
+        pytest.param(request_head(BEARER, host="a b"), id="a-bad-host"),
+        pytest.param(request_head(BEARER, method="TRACE"), id="a-refused-method"),
+    ],
+)
+async def test_what_is_malformed_costs_nothing(head: RequestHead) -> None:
+    """A request that cannot be understood is refused before any port is asked."""
+    pipeline, diary = house()
+    with pytest.raises(Refusal):
+        await admitted(head, pipeline)
+    assert [] == diary
+
+
+async def test_no_route_asks_nobody() -> None:
+    """Where nothing matches there is no limit to charge and nobody to prove."""
+    pipeline, diary = house(PUBLIC)
+    with pytest.raises(NoRoute):
+        await admitted(request_head(BEARER), pipeline)
+    assert [] == diary
+
+
+async def test_a_household_shares_its_limit() -> None:
+    """IPv6 callers are counted by the /64."""
+    pipeline, diary = house()
+    await admitted(request_head(BEARER, peer="2001:db8:1:2::7"), pipeline)
+    assert "limit first of 2001:db8:1:2::/64" == diary[0]
+
+
+# --- who it is ------------------------------------------------------------------------------------
+
+_DEAD = ("Cookie", f"{COOKIE}=dead")
+
+
+@pytest.mark.parametrize("target", ["/", "/optional/"])
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        pytest.param(
+            ("Cookie", f"{COOKIE}=store"), StoreUnavailable, id="the-session-cannot-be-looked-up"
+        ),
+        pytest.param(
+            ("Authorization", "Bearer store"), StoreUnavailable, id="the-token-cannot-be-looked-up"
+        ),
+        pytest.param(
+            ("Authorization", "Bearer magic"), MagicUnavailable, id="the-issuer-cannot-be-known"
+        ),
+    ],
+)
+async def test_unknown_is_not_nobody(
+    target: str, field: tuple[str, str], expected: type[Refusal]
+) -> None:
+    """Whether somebody is signed in must not depend on how Redis feels, not even optionally."""
+    with pytest.raises(expected):
+        await admitted(request_head(field, target=target))
+
+
+@pytest.mark.parametrize("target", ["/", "/optional/", "/public/"])
+@pytest.mark.parametrize(
+    "fields", [[], [SESSION], [BEARER]], ids=["no-credential", "cookie", "token"]
+)
+async def test_an_app_reads_an_issuer_only_if_there_is_one(
+    target: str, fields: list[tuple[str, str]]
+) -> None:
+    """On every route, whatever the client claims, the app reads what was proven or nothing."""
+    head = request_head(
+        *fields, ("X-User-Issuer", "evil"), ("x_user_issuer", "evil"), target=target
+    )
+    try:
+        outbound = await admitted(head)
+    except Unauthenticated:
+        return
+    assert [ISSUER] * (outbound.identity is not None) == told(outbound, "X-User-Issuer")
+    assert b"evil" not in outbound.fields
+
+
+async def test_who_navigates_is_led_to_the_login_page() -> None:
+    """A person gets a page, a program gets a 401, and where there is no page both do."""
+    login = LoginPage(f"https://{HOST}", "/_gateway", ReturnTo(f"https://{HOST}", "/_gateway"))
+    without, _ = house(PRIVATE)
+    pipeline = replace(without, login=login)
+    navigating = ("Sec-Fetch-Mode", "navigate")
+    with pytest.raises(SignInFirst) as refusal:
+        await admitted(request_head(navigating, target="/x?y"), pipeline)
+    assert "/_gateway/login?return_to=/x%3Fy" == refusal.value.location
+    assert "Unauthenticated" == await outcome(request_head(), pipeline)
+    assert "Unauthenticated" == await outcome(request_head(navigating), without)
+
+
+# --- may they -------------------------------------------------------------------------------------
+
+_ELSEWHERE = ("Origin", "https://evil.example")
+
+
+@pytest.mark.parametrize(
+    ("target", "fields", "expected"),
+    [
+        pytest.param("/", [SESSION, _ELSEWHERE], "CrossSite", id="a-cookie-from-elsewhere"),
+        pytest.param("/", [SESSION], "CrossSite", id="a-cookie-from-who-knows-where"),
+        pytest.param("/", [SESSION, ("Origin", f"https://{HOST}")], "session", id="our-own-page"),
+        pytest.param("/", [BEARER, _ELSEWHERE], "did-token", id="a-token-from-elsewhere"),
+        pytest.param("/", [BEARER, SESSION, _ELSEWHERE], "did-token", id="a-token-beside-a-cookie"),
+        pytest.param("/optional/", [SESSION, _ELSEWHERE], "CrossSite", id="optional"),
+        pytest.param("/optional/", [_DEAD, _ELSEWHERE], "nobody", id="a-dead-cookie-is-nobody"),
+        pytest.param("/public/", [SESSION, _ELSEWHERE], "nobody", id="public"),
+    ],
+)
+async def test_a_change_from_another_site(
+    target: str, fields: list[tuple[str, str]], expected: str
+) -> None:
+    """A cookie changes something only for our own pages."""
+    assert expected == await outcome(request_head(*fields, method="POST", target=target))
+
+
+async def test_a_foreign_page_is_told_apart_only_after_the_cookie_was_proven() -> None:
+    """The journey knows whom the attack was aimed at."""
+    journey = Journey()
+    with pytest.raises(CrossSite):
+        await house().pipeline.admit(request_head(SESSION, _ELSEWHERE, method="POST"), journey)
+    assert (ISSUER, "session") == (journey.issuer, journey.auth_method)
+
+
+# --- where to -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["CONNECT", "TRACE"])
+@pytest.mark.parametrize("target", ["/public/", "app.example.com:443", "*"])
+async def test_methods_that_are_never_forwarded(method: str, target: str) -> None:
+    """CONNECT tunnels past us, TRACE echoes credentials back."""
+    with pytest.raises(UnsupportedMethod, match=method):
+        await admitted(request_head(method=method, target=target))
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        pytest.param("/public/a", "/public/a", id="plain"),
+        pytest.param("/keep/a%2fb", "/keep/a%2Fb", id="an-encoded-slash-where-it-is-kept"),
+        pytest.param("/keep/a%5cb", "/keep/a%5Cb", id="an-encoded-backslash-where-it-is-kept"),
+        pytest.param("/public/a;x=1/b", "/public/a;x=1/b", id="parameters-that-change-no-route"),
+        pytest.param("/public/?a=%2F..", "/public/?a=%2F..", id="anything-in-the-query"),
+        pytest.param("/public/a%2Fb", None, id="an-encoded-slash"),
+        pytest.param("/public/a%2fb", None, id="an-encoded-slash-in-lower-case"),
+        pytest.param("/public/a%5cb", None, id="an-encoded-backslash"),
+        pytest.param("/keep%2F..%2Fadmin", None, id="an-encoded-way-out-by-name"),
+        pytest.param("/keep/..%2Fadmin", None, id="an-encoded-way-up"),
+        pytest.param("/keep/a%2F..%5Cb", None, id="an-encoded-way-up-by-backslash"),
+        pytest.param("/keep/%2Fb", None, id="an-encoded-empty-segment"),
+        pytest.param("/public;x/../a", None, id="a-way-up"),
+        pytest.param("/public/;x/a", None, id="parameters-that-hide-an-empty-segment"),
+        pytest.param("*", None, id="asterisk-form"),
+    ],
+)
+async def test_one_path_is_matched_and_forwarded(target: str, expected: str | None) -> None:
+    """What the app gets is what the route was chosen by; a second reading is refused."""
+    pipeline = house(PUBLIC, KEEPING, replace(PUBLIC, name="all", path="/*")).pipeline
+    if expected is None:
+        with pytest.raises(BadTarget):
+            await admitted(request_head(target=target), pipeline)
+    else:
+        outbound = await admitted(request_head(target=target), pipeline)
+        assert expected == outbound.target.wire
+
+
+@pytest.mark.parametrize(
+    ("target", "is_refused"),
+    [
+        pytest.param("/admin;x/users", True, id="a-private-prefix-with-parameters"),
+        pytest.param("/admin;/users", True, id="a-private-prefix-with-empty-parameters"),
+        pytest.param("/admin;x", True, id="the-private-prefix-itself"),
+        pytest.param("/admin/users;x", False, id="parameters-below-the-prefix"),
+        pytest.param("/other;x/users", False, id="parameters-elsewhere"),
+        pytest.param("/open%2Fadmin", False, id="an-encoded-slash-that-leads-nowhere-else"),
+        pytest.param("/admin%2Fusers", True, id="a-private-prefix-behind-an-encoded-slash"),
+        pytest.param("/admin%5Cusers", True, id="a-private-prefix-behind-an-encoded-backslash"),
+        pytest.param("/admin;x%2Fusers", True, id="both"),
+    ],
+)
+async def test_all_readings_of_a_path_lead_to_one_route(target: str, is_refused: bool) -> None:
+    """A path that is public here and private to the app is refused (CVE-2025-66490)."""
+    open_to_all = replace(KEEPING, name="open", path="/*")
+    admin = replace(PRIVATE, name="admin", path="/admin/*", keep_encoded_slashes=True)
+    pipeline = house(open_to_all, admin).pipeline
+    expected = "BadTarget" if is_refused else None
+    seen = await outcome(request_head(target=target, method="GET"), pipeline)
+    assert expected == (seen if seen == "BadTarget" else None)
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        pytest.param(request_head(host="app.example.com"), "named", id="the-host-of-a-route"),
+        pytest.param(request_head(host="APP.example.COM"), "named", id="in-any-case"),
+        pytest.param(request_head(host="app.example.com."), "named", id="with-the-last-dot"),
+        pytest.param(request_head(host="app.example.com:8080"), "named", id="with-a-port"),
+        pytest.param(request_head(host="other.example.com"), "any", id="another-host"),
+        pytest.param(request_head(host="[0:0::1]"), "six", id="an-ipv6-host-in-any-spelling"),
+        pytest.param(
+            request_head(host=None, version=(1, 0)), "named", id="http-1.0-without-host-means-ours"
+        ),
+        pytest.param(request_head(host="", version=(1, 0)), "named", id="http-1.0-with-empty-host"),
+        pytest.param(request_head(version=(1, 0)), "named", id="http-1.0-with-host"),
+        pytest.param(
+            request_head(target="http://app.example.com/"), "named", id="absolute-form-that-agrees"
+        ),
+        pytest.param(
+            request_head(target="HTTPS://APP.example.com./", host="app.Example.com"),
+            "named",
+            id="absolute-form-that-agrees-in-any-case",
+        ),
+        pytest.param(request_head(host=None), BadHost, id="no-host"),
+        pytest.param(request_head(host=""), BadHost, id="an-empty-host"),
+        pytest.param(request_head(host="u@app.example.com"), BadHost, id="userinfo"),
+        pytest.param(request_head(host="app.example.com/x"), BadHost, id="a-path-in-host"),
+        pytest.param(request_head(host="a,app.example.com"), BadHost, id="two-hosts-in-one"),
+        pytest.param(
+            request_head(target="http://other.example.com/"), BadHost, id="absolute-form-differs"
+        ),
+        pytest.param(
+            request_head(target="http://app.example.com:81/"), BadHost, id="it-differs-in-the-port"
+        ),
+        pytest.param(
+            request_head(target="http://other.example.com/", host=None, version=(1, 0)),
+            BadHost,
+            id="absolute-form-of-another-host-without-host",
+        ),
+        pytest.param(request_head(target="ftp://app.example.com/"), BadTarget, id="another-scheme"),
+        pytest.param(
+            request_head(target="http://u@app.example.com/"), BadTarget, id="userinfo-in-the-target"
+        ),
+    ],
+)
+async def test_a_request_is_for_one_host(head: RequestHead, expected: str | type[Refusal]) -> None:
+    """Host and target agree on it, and it has one spelling; or the request is refused."""
+    public = replace(PUBLIC, path="/*")
+    pipeline = house(
+        replace(public, name="named", host="app.example.com"),
+        replace(public, name="six", host="[::1]"),
+        replace(public, name="any"),
+    ).pipeline
+    if isinstance(expected, str):
+        assert expected == (await admitted(head, pipeline)).route.name
+    else:
+        with pytest.raises(expected):
+            await admitted(head, pipeline)
+
+
+# --- where from -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("client_ip", "trusts_proxies", "peer", "expected"),
+    [
+        pytest.param(ClientIp.PEER, False, CLIENT, CLIENT, id="the-peer"),
+        pytest.param(ClientIp.PEER, True, PROXY, PROXY, id="the-peer-even-behind-a-proxy"),
+        pytest.param(ClientIp.X_FORWARDED_FOR, True, PROXY, "198.51.100.7", id="what-ours-says"),
+        pytest.param(ClientIp.X_FORWARDED_FOR, True, CLIENT, CLIENT, id="not-what-another-says"),
+        pytest.param(ClientIp.X_FORWARDED_FOR, False, PROXY, PROXY, id="nobody-is-trusted"),
+    ],
+)
+async def test_the_client_is_who_the_config_says(
+    client_ip: ClientIp, trusts_proxies: bool, peer: str, expected: str
+) -> None:
+    """Limits, log and app see one address, and a client cannot choose it."""
+    pipeline, diary = house(client_ip=client_ip, trusts_proxies=trusts_proxies)
+    said = ("X-Forwarded-For", "1.1.1.1, 198.51.100.7")
+    journey = Journey()
+    asked = request_head(BEARER, said, peer=peer)
+    outbound = only_outbound(await pipeline.admit(asked, journey))
+    assert expected == journey.client
+    assert [expected] == told(outbound, "X-Forwarded-For")
+    assert f"limit first of {expected}" == diary[0]
+
+
+@pytest.mark.parametrize(
+    ("trusts_proxies", "peer", "said", "expected"),
+    [
+        pytest.param(True, PROXY, ["https"], "https", id="our-proxy-says-https"),
+        pytest.param(True, PROXY, ["http"], "http", id="our-proxy-says-http"),
+        pytest.param(True, PROXY, [], "https", id="our-proxy-says-nothing"),
+        pytest.param(True, PROXY, ["http", "http"], "https", id="it-is-said-twice"),
+        pytest.param(True, PROXY, ["http,https"], "https", id="a-list-is-said"),
+        pytest.param(True, PROXY, ["javascript"], "https", id="another-scheme-is-said"),
+        pytest.param(True, CLIENT, ["http"], "https", id="a-stranger-says-http"),
+        pytest.param(False, PROXY, ["http"], "https", id="nobody-is-trusted"),
+    ],
+)
+async def test_the_scheme_is_what_our_own_proxy_says(
+    trusts_proxies: bool, peer: str, said: list[str], expected: str
+) -> None:
+    """
+    Where none says anything, it is public_url's.
+
+    An app that builds links from it must not believe a client (CVE-2026-33495).
+    """
+    pipeline = house(trusts_proxies=trusts_proxies).pipeline
+    fields = [("X-Forwarded-Proto", scheme) for scheme in said]
+    outbound = await admitted(request_head(*fields, target="/public/", peer=peer), pipeline)
+    assert [expected] == told(outbound, "X-Forwarded-Proto")
+
+
+@pytest.mark.parametrize(
+    ("client_ip", "fields", "client", "scheme"),
+    [
+        pytest.param("peer", ["f", "x"], PROXY, "http", id="the-address-is-the-peers"),
+        pytest.param("x-forwarded-for", ["f", "x"], "192.0.2.1", "http", id="x-forwarded"),
+        pytest.param("forwarded", ["f", "x"], "192.0.2.2", "https", id="forwarded"),
+        pytest.param("x-forwarded-for", ["f"], PROXY, "https", id="only-the-other-one"),
+        pytest.param("forwarded", ["x"], PROXY, "https", id="only-the-other-ones"),
+        pytest.param("proxy-protocol", ["f", "x"], PROXY, "https", id="said-before-the-request"),
+    ],
+)
+async def test_only_the_field_that_our_proxies_write_is_believed(
+    client_ip: str, fields: list[str], client: str, scheme: str
+) -> None:
+    """What they do not write they may pass on as it came: it is the client's."""
+    sent = {
+        "f": [("Forwarded", "for=192.0.2.2;proto=https")],
+        "x": [("X-Forwarded-For", "192.0.2.1"), ("X-Forwarded-Proto", "http")],
+    }
+    pipeline = house(trusts_proxies=True, client_ip=ClientIp(client_ip)).pipeline
+    lines = [line for name in fields for line in sent[name]]
+    outbound = await admitted(request_head(*lines, target="/public/", peer=PROXY), pipeline)
+    assert [client] == told(outbound, "X-Forwarded-For")
+    assert [scheme] == told(outbound, "X-Forwarded-Proto")
+
+
+async def test_a_connection_over_tls_to_us_is_https() -> None:
+    """Whatever public_url says."""
+    pipeline = replace(house().pipeline, public_origin="http://app.example.com")
+    head = request_head(target="/public/")
+    over_tls = head._replace(peer=head.peer._replace(scheme="https"))
+    assert ["http"] == told(await admitted(head, pipeline), "X-Forwarded-Proto")
+    assert ["https"] == told(await admitted(over_tls, pipeline), "X-Forwarded-Proto")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        ("X-Forwarded-Uri", "/public/"),
+        ("X-Original-URL", "/public/"),
+        ("X-Rewrite-URL", "/public/"),
+        ("X-Forwarded-Host", "other.example.com"),
+        ("X-Forwarded-Prefix", "/public"),
+        ("X-HTTP-Method-Override", "GET"),
+        ("User-Agent", "kube-probe/1.30"),
+        ("Upgrade", "h2c"),
+    ],
+    ids=lambda field: field[0],
+)
+async def test_no_field_chooses_the_route(field: tuple[str, str]) -> None:
+    """Only the request line and Host do: no header makes a private path public."""
+    with pytest.raises(Unauthenticated):
+        await admitted(request_head(field, target="/admin"))
+
+
+@pytest.mark.parametrize("query", ["auth=none", "allowed_groups=all", "/public/", "x=/../public/"])
+async def test_no_query_chooses_the_route(query: str) -> None:
+    """A policy is never steered by parameters."""
+    with pytest.raises(Unauthenticated):
+        await admitted(request_head(target=f"/admin?{query}"))
+
+
+# --- upgrades -------------------------------------------------------------------------------------
+
+WITH_SOCKETS = replace(PRIVATE, upgrades=frozenset({"websocket"}))
+PUBLIC_SOCKETS = replace(PUBLIC, upgrades=frozenset({"websocket", "chat/2"}))
+
+
+def upgrade(*fields: tuple[str, str], to: str = "websocket", target: str = "/") -> RequestHead:
+    """A request whose connection is to become another."""
+    return request_head(*fields, target=target)._replace(upgrade=to)
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        pytest.param(upgrade(BEARER), "did-token", id="with-a-token"),
+        pytest.param(
+            upgrade(SESSION, ("Origin", f"https://{HOST}")), "session", id="from-our-own-page"
+        ),
+        pytest.param(upgrade(), "Unauthenticated", id="without-credential"),
+        pytest.param(upgrade(SESSION), "CrossSite", id="from-no-page"),
+        pytest.param(
+            upgrade(SESSION, ("Sec-Fetch-Site", "same-origin")), "CrossSite", id="metadata-alone"
+        ),
+        pytest.param(
+            upgrade(SESSION, ("Origin", "https://evil.example")), "CrossSite", id="another-site"
+        ),
+        pytest.param(
+            upgrade(BEARER, ("Origin", "https://evil.example")), "did-token", id="no-cookie"
+        ),
+        pytest.param(upgrade(BEARER, to="chat/2"), "UnsupportedUpgrade", id="not-on-this-route"),
+        pytest.param(upgrade(to="chat/2", target="/public/"), "nobody", id="on-that-route"),
+        pytest.param(upgrade(to="h2c", target="/public/"), "UnsupportedUpgrade", id="h2c"),
+    ],
+)
+async def test_an_upgrade_needs_what_a_change_needs(head: RequestHead, expected: str) -> None:
+    """The same proof, and a page of ours behind a cookie: browsers let any page open sockets."""
+    assert expected == await outcome(head, house(WITH_SOCKETS, PUBLIC_SOCKETS).pipeline)
+
+
+async def test_an_upgrade_spends_limits() -> None:
+    """Like any request, and before it is looked at."""
+    with pytest.raises(RateLimited):
+        await admitted(upgrade(BEARER), house(WITH_SOCKETS, used_up="first").pipeline)
+
+
+async def test_routes_list_no_upgrade_unless_told() -> None:
+    """Nor do the gateway's own pages."""
+    with pytest.raises(UnsupportedUpgrade):
+        await admitted(upgrade(BEARER))
+
+
+# --- what a proxy in front asks -------------------------------------------------------------------
+
+PAGES = tuple(page_routes("/_gateway", ()))
+ASKED_ABOUT = replace(PRIVATE, name="asked-about", path="/asked/*", upstream="")
+ABOUT = {"method": "GET", "uri": "/private?x", "host": HOST}
+
+
+def check(*fields: tuple[str, str], peer: str = PROXY, **about: str) -> RequestHead:
+    """What nginx asks of us; ``about`` which request."""
+    said = {**ABOUT, **about}
+    return request_head(
+        ("X-Original-Method", said["method"]),
+        ("X-Original-URI", said["uri"]),
+        ("X-Original-Host", said["host"]),
+        *fields,
+        target="/_gateway/verify",
+        host="gateway.internal",
+        peer=peer,
+    )
+
+
+def asked() -> Pipeline:
+    """A gateway that a proxy in front asks."""
+    routes = (*PAGES, WITH_SOCKETS, OPTIONAL, PUBLIC, KEEPING, ASKED_ABOUT)
+    return house(*routes, trusts_proxies=True).pipeline
+
+
+async def verdict(head: RequestHead) -> str:
+    """The name of the refusal, or whose request it is said to be."""
+    try:
+        reply = await asked().admit(head, Journey())
+    except Refusal as refusal:
+        return type(refusal).__name__
+    assert isinstance(reply, Reply)
+    assert 200 == reply.status
+    return dict(reply.fields)["X-User-Email"] or "nobody"
+
+
+_PIECES = ("..", ".", ";", "%2e", "%2F", "%5c", "%00", "%252e", "\\", "#", "?", "*", "@", " ", "é")
+SOCKET = ("Sec-WebSocket-Key", "x")
+ALICE = "alice@example.com"
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        pytest.param(check(BEARER), ALICE, id="token"),
+        pytest.param(check(SESSION), ALICE, id="session"),
+        pytest.param(check(), "Unauthenticated", id="no-credential"),
+        pytest.param(check(uri="/public/x"), "nobody", id="public"),
+        pytest.param(check(BEARER, uri="/public/x"), "nobody", id="public-asks-nobody"),
+        pytest.param(check(uri="/optional/x"), "nobody", id="optional"),
+        pytest.param(check(BEARER, uri="/asked/x"), ALICE, id="route-without-upstream"),
+        pytest.param(check(BEARER, peer=CLIENT), "UntrustedPeer", id="a-client"),
+        pytest.param(check(SESSION, method="POST"), "CrossSite", id="post-from-nowhere"),
+        pytest.param(
+            check(SESSION, ("Origin", f"https://{HOST}"), method="POST"), ALICE, id="post"
+        ),
+        pytest.param(check(SESSION, SOCKET), "CrossSite", id="socket-from-nowhere"),
+        pytest.param(check(SESSION, SOCKET, ("Origin", f"https://{HOST}")), ALICE, id="socket"),
+        pytest.param(check(BEARER, ("Upgrade", "h2c")), "UnsupportedUpgrade", id="h2c"),
+        pytest.param(check(method="CONNECT"), "UnsupportedMethod", id="connect"),
+        pytest.param(check(uri="/public/../private"), "BadTarget", id="dots"),
+        pytest.param(check(uri="/public/%2e%2e/private"), "BadTarget", id="escaped-dots"),
+        pytest.param(check(uri="/public/..;/private"), "BadTarget", id="dots-with-parameters"),
+        pytest.param(check(uri="//public/x"), "BadTarget", id="empty-segment"),
+        pytest.param(check(uri="/public%2fx"), "BadTarget", id="encoded-slash"),
+        pytest.param(check(uri="/keep/a%2Fb"), "nobody", id="encoded-slash-kept"),
+        pytest.param(check(uri="/public/x#y"), "BadTarget", id="fragment"),
+        pytest.param(check(uri="/public/x\x7f"), "BadTarget", id="control"),
+        pytest.param(check(uri="public"), "BadTarget", id="no-slash"),
+        pytest.param(check(uri="*", method="OPTIONS"), "BadTarget", id="asterisk"),
+        pytest.param(check(uri=f"http://{HOST}/public/x"), "nobody", id="absolute-form"),
+        pytest.param(check(uri="http://evil/public/x"), "BadHost", id="another-authority"),
+        pytest.param(check(host=""), "BadHost", id="empty-host"),
+        pytest.param(check(host="a, b"), "BadHost", id="two-hosts"),
+        pytest.param(check(uri="/_gateway/login"), "NoRoute", id="our-own-page"),
+        pytest.param(check(uri="/_gateway/verify"), "NoRoute", id="a-check-of-checks"),
+        pytest.param(check(("X-Forwarded-Uri", "/public/x")), "BadOriginal", id="two-accounts"),
+    ],
+)
+async def test_a_check_is_decided_like_the_request(head: RequestHead, expected: str) -> None:
+    """By its own method, target, Host and credentials, and never by those of the check."""
+    assert expected == await verdict(head)
+
+
+@given(
+    st.lists(st.sampled_from(["/", "public", "private", "optional", "asked", *_PIECES])).map(
+        "".join
+    ),
+    st.sampled_from(["GET", "POST", "OPTIONS", "TRACE"]),
+    st.lists(
+        st.sampled_from([BEARER, SESSION, SOCKET, ("Origin", f"https://{HOST}")]), unique=True
+    ),
+)
+async def test_no_check_lets_through_what_is_refused(
+    target: str, method: str, fields: list[tuple[str, str]]
+) -> None:
+    """Nor the other way round: whatever is asked about, both ways end alike."""
+    routes = (*PAGES, WITH_SOCKETS, OPTIONAL, PUBLIC, KEEPING, replace(ASKED_ABOUT, upstream="app"))
+    upgrade = "websocket" if SOCKET in fields else ""
+    head = request_head(*fields, target=target, method=method)._replace(upgrade=upgrade)
+    expected = await outcome(head, house(*routes).pipeline)
+    found = await verdict(check(*fields, uri=target, method=method))
+    assert found == {"did-token": ALICE, "session": ALICE}.get(expected, expected)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"), [("Original", SignInByProxy), ("Forwarded", SignInFirst)]
+)
+async def test_a_check_leads_to_the_login_page(words: str, kind: type[SignInFirst]) -> None:
+    """By a redirect, or where the proxy passes none on, by a 401 that says where to."""
+    login = LoginPage(f"https://{HOST}", "/_gateway", ReturnTo(f"https://{HOST}", "/_gateway"))
+    said = [
+        (name.replace("Original", words), value)
+        for name, value in check(("Sec-Fetch-Mode", "navigate")).headers.items()
+        if name != "Host"
+    ]
+    head = request_head(*said, target="/_gateway/verify", peer=PROXY)
+    with pytest.raises(SignInFirst) as refusal:
+        await replace(asked(), login=login).admit(head, Journey())
+    assert kind is type(refusal.value)
+    assert f"https://{HOST}/_gateway/login?return_to=/private%3Fx" == refusal.value.location
+
+
+async def test_a_check_spends_the_limits_of_the_request() -> None:
+    """Of the client, as the proxy names it."""
+    pipeline, diary = house(
+        *PAGES, PRIVATE, client_ip=ClientIp.X_FORWARDED_FOR, trusts_proxies=True
+    )
+    await pipeline.admit(check(BEARER, ("X-Forwarded-For", CLIENT)), Journey())
+    assert [f"limit first of {CLIENT}", "verify good"] == diary
+
+
+async def test_a_check_is_answered_with_the_assertion() -> None:
+    """About the request that is asked about, and for the app that it leads to."""
+
+    class Signing:
+        def line(
+            self, identity: Identity, route: Route, head: RequestHead, target: Target
+        ) -> bytes:
+            said = f"{identity.method} {route.name} {head.method} {target.wire}"
+            return f"X-Gateway-Assertion: {said}\r\n".encode()
+
+    pipeline = replace(asked(), assertions=cast("Assertions", Signing()))
+    reply = await pipeline.admit(check(BEARER, uri="/asked/x?y"), Journey())
+    assert isinstance(reply, Reply)
+    assert "did-token asked-about GET /asked/x?y" == dict(reply.fields)["X-Gateway-Assertion"]
+    outbound = await admitted(request_head(BEARER, target="/x"), pipeline)
+    assert ["did-token private GET /x"] == told(outbound, "X-Gateway-Assertion")
+
+
+async def test_a_check_is_logged_as_the_request() -> None:
+    """With its route and path, and marked."""
+    journey = Journey()
+    await asked().admit(check(BEARER), journey)
+    expected = Journey(PROXY, HOST, "private", "/private", ISSUER, "did-token", checked="GET")
+    assert expected == journey
+
+
+async def test_a_route_without_upstream_leads_nowhere() -> None:
+    """It is there to be asked about."""
+    with pytest.raises(NoRoute):
+        await asked().admit(request_head(BEARER, target="/asked/x"), Journey())
+
+
+# --- what the log will say ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        pytest.param(
+            request_head(BEARER, target="/a?b"),
+            Journey(CLIENT, HOST, "private", "/a", ISSUER, "did-token"),
+            id="admitted-by-token",
+        ),
+        pytest.param(
+            request_head(SESSION, host="APP.example.com:80"),
+            Journey(CLIENT, HOST, "private", "/", ISSUER, "session"),
+            id="admitted-by-cookie",
+        ),
+        pytest.param(
+            request_head(target="/public/a"),
+            Journey(CLIENT, HOST, "public", "/public/a"),
+            id="admitted-as-nobody",
+        ),
+        pytest.param(
+            request_head(target="/private"),
+            Journey(CLIENT, HOST, "private", "/private"),
+            id="refused-without-credential",
+        ),
+        pytest.param(
+            request_head(target="/a%2Fb"),
+            Journey(CLIENT),
+            id="refused-for-its-path",
+        ),
+        pytest.param(request_head(target="/../a"), Journey(CLIENT), id="refused-for-its-target"),
+    ],
+)
+async def test_the_journey_tells_how_far_a_request_came(
+    head: RequestHead, expected: Journey
+) -> None:
+    """What became known on the way is there for the log, also when the answer was no."""
+    journey = Journey()
+    with suppress(Refusal):
+        await house().pipeline.admit(head, journey)
+    assert expected == journey
+
+
+# --- who may --------------------------------------------------------------------------------------
+
+ADMINS = replace(PRIVATE, allow=(Rule(roles=frozenset({"admin"})),))
+ADMIN = Grant("admin", Rule(emails=frozenset({"alice@example.com"})))
+
+
+async def test_what_somebody_may_follows_from_their_roles() -> None:
+    """Roles are found out first, then the rules are asked; the app is told the roles."""
+    with pytest.raises(Forbidden):
+        await admitted(request_head(BEARER), house(ADMINS).pipeline)
+    outbound = await admitted(request_head(BEARER), house(ADMINS, grants=(ADMIN,)).pipeline)
+    assert outbound.identity is not None
+    assert (("admin",), ["admin"]) == (outbound.identity.roles, told(outbound, "X-User-Roles"))
+
+
+async def test_a_page_of_another_site_learns_nothing_of_rights() -> None:
+    """What it may not send at all is refused as such, whoever it would be sent for."""
+    asked = request_head(SESSION, ("Origin", "https://evil.example"), method="POST")
+    assert "CrossSite" == await outcome(asked, house(ADMINS).pipeline)
+
+
+# --- cookies that others have set in our name ---------------------------------------------------
+
+
+async def test_two_cookies_are_refused_and_the_strangers_are_cleared() -> None:
+    """So that a browser gets out of it: its next request carries our own cookie alone."""
+    cookies = ("Cookie", f"{COOKIE}=good; {COOKIE}=evil")
+    with pytest.raises(AmbiguousCredentials) as refused:
+        await house().pipeline.admit(request_head(cookies, target="/a?b=/c"), Journey())
+
+    _, reply = problem(refused.value, "id")
+    cleared = [value for name, value in reply.fields if name == "Set-Cookie"]
+    assert list(Cookie("__Secure-session", secure=True).clear_strangers(HOST, "/a")) == cleared
+    assert cleared
+
+
+async def test_two_tokens_clear_no_cookie() -> None:
+    """Browsers do not send them on their own."""
+    tokens = [("Authorization", "Bearer a"), ("Authorization", "Bearer b")]
+    with pytest.raises(AmbiguousCredentials) as refused:
+        await house().pipeline.admit(request_head(*tokens), Journey())
+
+    assert () == refused.value.clears
+
+
+# --- pages of other origins -----------------------------------------------------------------------
+
+SHOP = "https://shop.example.com"
+PREFLIGHT = (("Origin", SHOP), ("Access-Control-Request-Method", "POST"))
+
+
+def shared(*, passes: bool = False, **about: Any) -> Route:
+    """A route that the shop's pages may use."""
+    cors = policy(
+        [SHOP],
+        methods=["POST"],
+        headers=["Authorization"],
+        expose=[],
+        credentials=True,
+        max_age_s=60,
+        passes_preflights=passes,
+    )
+    return Route("shared", "/shared", "app", methods=frozenset({"POST"}), cors=cors, **about)
+
+
+async def test_a_preflight_is_answered_without_asking_anybody() -> None:
+    """It is found by the method that it asks about, and charged like any request."""
+    pipeline, diary = house(shared(limits=(FIRST,)), PRIVATE)
+    head = request_head(*PREFLIGHT, method="OPTIONS", target="/shared")
+    journey = Journey()
+    reply = await pipeline.admit(head, journey)
+    assert isinstance(reply, Reply)
+    assert (204, "shared") == (reply.status, journey.route)
+    assert [f"limit first of {CLIENT}"] == diary
+
+
+async def test_a_preflight_that_is_passed_on_is_nobodys() -> None:
+    """The app sees no credentials and no identity, even where it may see both."""
+    pipeline, diary = house(shared(passes=True, forward_credentials=True), PRIVATE)
+    head = request_head(*PREFLIGHT, method="OPTIONS", target="/shared")
+    outbound = await admitted(head, pipeline)
+    assert ("OPTIONS", None, b"") == (outbound.method, outbound.identity, outbound.cors)
+    assert (Auth.NONE, False) == (outbound.route.auth, outbound.route.forward_credentials)
+    assert [] == diary
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"deny": (Rule(networks=(ip_network(f"{CLIENT}/32"),)),)},
+        {"allow": (Rule(networks=(ip_network("198.18.0.0/15"),)),)},
+    ],
+    ids=["deny", "allow"],
+)
+async def test_a_network_that_may_not_gets_no_preflight_through(rules: dict[str, Any]) -> None:
+    """What a route refuses to an address, it refuses whatever is asked."""
+    pipeline, _ = house(shared(passes=True, **rules), PRIVATE)
+    with pytest.raises(Forbidden):
+        await admitted(request_head(*PREFLIGHT, method="OPTIONS", target="/shared"), pipeline)
+
+
+async def test_preflights_leave_nothing_behind() -> None:
+    """However many there are: what is known of callers would have to go for them."""
+    pipeline, _ = house(shared(passes=True, deny=(Rule(methods=frozenset({"PUT"})),)), PRIVATE)
+    for _ in range(3):
+        await admitted(request_head(*PREFLIGHT, method="OPTIONS", target="/shared"), pipeline)
+    assert {} == pipeline.authorisation.permissions._known
+
+
+@pytest.mark.parametrize(
+    ("target", "asked"),
+    [
+        pytest.param("/other", "POST", id="a-route-without-cors"),
+        pytest.param("/shared", "PUT", id="another-route-for-that-method"),
+        pytest.param("/shared", "TRACE", id="a-method-that-is-never-served"),
+    ],
+)
+async def test_other_preflights_are_requests_like_any(target: str, asked: str) -> None:
+    """They need what such a request needs."""
+    fields = ("Origin", SHOP), ("Access-Control-Request-Method", asked)
+    pipeline, _ = house(shared(), PRIVATE)
+    head = request_head(*fields, method="OPTIONS", target=target)
+    assert "Unauthenticated" == await outcome(head, pipeline)
+
+
+async def test_a_preflight_to_nowhere() -> None:
+    """Where nothing matches, nothing is answered."""
+    pipeline, _ = house(shared())
+    head = request_head(*PREFLIGHT, method="OPTIONS", target="/nowhere")
+    with pytest.raises(NoRoute):
+        await admitted(head, pipeline)
+
+
+async def test_a_check_is_never_a_preflight() -> None:
+    """A proxy in front forwards what it asked about: the exemption would let OPTIONS through."""
+    pipeline, _ = house(shared(), PRIVATE, *PAGES, trusts_proxies=True)
+    about = check(*PREFLIGHT, method="OPTIONS", uri="/shared")
+    with pytest.raises(Unauthenticated):
+        await pipeline.admit(about, Journey())
+
+
+async def test_an_answer_bears_the_policy_of_its_route() -> None:
+    """In the journey for refusals, and in what goes upstream for the app's answer."""
+    head = request_head(BEARER, ("Origin", SHOP), method="POST", target="/shared")
+    for passes, expected in ((False, True), (True, False)):
+        journey = Journey()
+        pipeline, _ = house(shared(passes=passes))
+        outbound = only_outbound(await pipeline.admit(head, journey))
+        assert ("Access-Control-Allow-Origin", SHOP) in journey.fields
+        assert expected == (b"Access-Control-Allow-Origin: " + SHOP.encode() in outbound.cors)
+
+
+async def test_a_listed_page_acts_with_the_session() -> None:
+    """On the route that lists it."""
+    pipeline, _ = house(shared(), PRIVATE)
+    head = request_head(SESSION, ("Origin", SHOP), method="POST", target="/shared")
+    assert "session" == await outcome(head, pipeline)
+    assert "CrossSite" == await outcome(head._replace(target="/other"), pipeline)

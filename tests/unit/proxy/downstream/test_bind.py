@@ -1,0 +1,235 @@
+"""Where clients come in: what is bound, and what is served."""
+
+import asyncio
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from gateway.config.addresses import Address
+from gateway.config.listen import Activation, Descriptor, UnixPath
+from gateway.core.errors import StartError
+from gateway.proxy.downstream.bind import (
+    again,
+    bind,
+    close,
+    name_of,
+    port_of,
+    serve,
+    twin,
+)
+from gateway.proxy.downstream.socket_activation import Passed
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """Closes the sockets of a test."""
+    with ExitStack() as stack:
+        yield stack
+
+
+class Greeter(asyncio.Protocol):
+    """Says hello to whoever comes."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(b"hello")
+        transport.close()
+
+
+async def test_what_was_bound_earlier_is_served_later(stack: ExitStack) -> None:
+    """Whoever binds need not be who serves; between the two, connections wait."""
+    (sock,) = bind(Address("127.0.0.1", 0))
+    client = stack.enter_context(socket.create_connection(sock.getsockname()))
+    with closing(await serve(asyncio.get_running_loop(), sock, Greeter)):
+        assert b"hello" == await asyncio.to_thread(client.recv, 100)
+
+
+def test_a_name_of_two_addresses_is_two_sockets_of_one_port(stack: ExitStack) -> None:
+    """Who asks for localhost can be reached by both of its addresses."""
+    sockets = [stack.enter_context(sock) for sock in bind(Address("localhost", 0))]
+    families = {found[0] for found in socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)}
+    assert families == {sock.family for sock in sockets}
+    assert 1 == len(set(map(port_of, sockets)))
+
+
+def test_both_families_can_have_one_port(stack: ExitStack) -> None:
+    """``[::]:8080`` is IPv6 alone, so ``0.0.0.0:8080`` can stand beside it."""
+    for _ in range(20):
+        (six,) = bind(Address("::", 0))
+        stack.enter_context(six)
+        try:
+            (four,) = bind(Address("0.0.0.0", port_of(six)))
+        except StartError:  # the number was free among IPv6 alone: others run beside this test
+            continue
+        stack.enter_context(four)
+        assert port_of(four) == port_of(six)
+        return
+    pytest.fail("no port for both")
+
+
+def test_a_port_is_shared_only_where_that_is_asked(stack: ExitStack) -> None:
+    """Two gateways on one port by mistake would each get half of the clients."""
+    (first,) = bind(Address("127.0.0.1", 0), reuse_port=True)
+    stack.enter_context(first)
+    address = Address("127.0.0.1", port_of(first))
+    (second,) = bind(address, reuse_port=True)
+    stack.enter_context(second)
+    with pytest.raises(StartError, match=r"cannot listen on 127.0.0.1:\d+: Address already in use"):
+        bind(address)
+
+
+def test_connections_are_shared_out_among_twins(stack: ExitStack) -> None:
+    """What waits at one of them stays there, and goes to whoever holds that one."""
+    (one,) = bind(Address("127.0.0.1", 0), reuse_port=True)
+    address = stack.enter_context(one).getsockname()
+    other = stack.enter_context(twin(one))
+    for _ in range(64):
+        stack.enter_context(socket.create_connection(address))
+    waiting = [_accepted(stack, sock) for sock in (one, other)]
+    assert 64 == sum(waiting)
+    assert all(waiting)
+    other.close()
+    stack.enter_context(again(one.family, address))
+
+
+def _accepted(stack: ExitStack, sock: socket.socket) -> int:
+    for number in range(100):
+        try:
+            stack.enter_context(sock.accept()[0])
+        except BlockingIOError:
+            return number
+    return 100
+
+
+def test_what_cannot_be_bound_twice_is_shared(place: UnixPath, stack: ExitStack) -> None:
+    """Whoever accepts first gets a connection."""
+    for sock in (*bind(place), *bind(Address("127.0.0.1", 0))):
+        stack.callback(close, sock)
+        other = stack.enter_context(twin(sock))
+        assert sock.getsockname() == other.getsockname()
+        assert sock.fileno() != other.fileno()
+
+
+def test_a_place_that_is_not_ours_cannot_be_bound() -> None:
+    """The address is named in the message."""
+    with pytest.raises(StartError, match=r"cannot listen on 192\.0\.2\.1:80"):
+        bind(Address("192.0.2.1", 80))
+
+
+# --- unix sockets ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> UnixPath:
+    """Where a unix socket may be."""
+    return UnixPath(str(tmp_path / "gateway.sock"))
+
+
+def mode_of(place: UnixPath) -> int:
+    """Who may do what with a file."""
+    return stat.S_IMODE(Path(place.path).stat().st_mode)
+
+
+async def test_a_unix_socket_is_for_its_owner_and_group(place: UnixPath, stack: ExitStack) -> None:
+    """Whoever else is on the machine does not reach it; its file goes with it."""
+    (sock,) = bind(place)
+    assert 0o660 == mode_of(place)
+    assert f"unix:{place.path}" == name_of(sock)
+    client = stack.enter_context(socket.socket(socket.AF_UNIX))
+    client.connect(place.path)
+    with closing(await serve(asyncio.get_running_loop(), sock, Greeter)):
+        assert b"hello" == await asyncio.to_thread(client.recv, 100)
+    close(sock)
+    assert [] == list(Path(place.path).parent.iterdir())
+
+
+def test_what_a_dead_gateway_left_behind_is_replaced(place: UnixPath, stack: ExitStack) -> None:
+    """Nobody answers there."""
+    bind(place)[0].close()
+    (second,) = bind(place)
+    stack.enter_context(second)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(place.path)
+
+
+@pytest.mark.parametrize("backlog", [0, 10])
+def test_a_socket_that_answers_is_left_alone(
+    place: UnixPath, stack: ExitStack, backlog: int
+) -> None:
+    """Also one that is too busy to take us."""
+    busy = stack.enter_context(socket.socket(socket.AF_UNIX))
+    busy.bind(place.path)
+    busy.listen(backlog)
+    for _ in range(2 - bool(backlog)):
+        waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+        waiting.setblocking(False)
+        waiting.connect_ex(place.path)
+    with pytest.raises(StartError, match="somebody listens there"):
+        bind(place)
+
+
+def test_a_file_is_no_socket(place: UnixPath) -> None:
+    """What stands there is somebody's."""
+    Path(place.path).write_text("mine")
+    with pytest.raises(StartError, match="something else than a socket"):
+        bind(place)
+    assert "mine" == Path(place.path).read_text()
+
+
+def test_the_file_of_a_successor_is_left_alone(place: UnixPath, stack: ExitStack) -> None:
+    """A gateway that ends late does not cut off the one that has taken its place."""
+    (first,) = bind(place)
+    first.close()
+    (second,) = bind(place)
+    stack.enter_context(second)
+    close(first)
+    assert Path(place.path).exists()
+
+
+def test_what_others_share_stays(place: UnixPath, stack: ExitStack) -> None:
+    """As long as a process accepts there, the file is needed; and who did not make it leaves it."""
+    (sock,) = bind(place)
+    shared = stack.enter_context(sock.dup())
+    close(sock)
+    assert Path(place.path).exists()
+    close(shared)
+    assert Path(place.path).exists()
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    """The path is named in the message."""
+    with pytest.raises(StartError, match=r"cannot listen on unix:/.*No such file"):
+        bind(UnixPath(str(tmp_path / "nowhere" / "x.sock")))
+
+
+# --- sockets of others -------------------------------------------------------------------------
+
+
+def test_sockets_are_passed_on_by_name_or_by_number() -> None:
+    """``systemd`` is all of them."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as two,
+    ):
+        numbers = [os.dup(one.fileno()), os.dup(two.fileno()), os.dup(one.fileno())]
+        passed = [Passed(numbers[0], "a"), Passed(numbers[1], "b")]
+        (by_name,) = bind(Activation("b"), passed=passed)
+        assert two.getsockname() == by_name.getsockname()
+        (by_number,) = bind(Descriptor(numbers[2]))
+        assert one.getsockname() == by_number.getsockname()
+        passed[1] = Passed(by_name.detach(), "b")
+        every = bind(Activation(""), passed=passed)
+        assert [one.getsockname(), two.getsockname()] == [sock.getsockname() for sock in every]
+        for sock in (by_number, *every):
+            close(sock)
+
+
+def test_a_socket_that_was_not_passed_on() -> None:
+    """The gateway does not start without what it was to listen on."""
+    with pytest.raises(StartError, match="systemd:http: no such socket was passed on"):
+        bind(Activation("http"), passed=[Passed(3, "other")])

@@ -1,0 +1,89 @@
+"""How clients come in changes while they do."""
+
+import asyncio
+import errno
+import socket
+from typing import Any, cast
+
+import pytest
+
+from gateway.proxy.downstream.accept import Manner
+from gateway.proxy.downstream.accepted import Entrance
+from gateway.proxy.downstream.listeners import Doors
+from gateway.proxy.downstream.server import DataPlane
+
+
+class House:
+    """What doors ask of a data plane."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+
+
+class Greeter(asyncio.Protocol):
+    """Says hello to whoever comes."""
+
+    def __init__(self, entrance: Entrance | None) -> None:
+        self.is_direct = entrance is None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(b"hello")
+        transport.close()
+
+
+class Broken(socket.socket):
+    """A socket for whose copy there is no descriptor."""
+
+    def dup(self) -> "Broken":
+        raise OSError(errno.EMFILE, "Too many open files")
+
+
+async def hello(port: int) -> bytes:
+    """What a client is told."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(5):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+def listening(kind: type[socket.socket] = socket.socket) -> socket.socket:
+    """A socket on a loopback port."""
+    sock = kind(socket.AF_INET, socket.SOCK_STREAM)
+    sock.bind(("127.0.0.1", 0))
+    sock.listen()
+    sock.setblocking(False)
+    return sock
+
+
+async def test_what_cannot_be_opened_leaves_all_as_it_was() -> None:
+    """Clients come in as before, by every door."""
+    sock, broken = listening(), listening(Broken)
+    port = sock.getsockname()[1]
+    doors = Doors(cast(DataPlane, House()), Greeter)
+    doors.sockets = [sock]
+    await doors.open(Manner())
+    doors.sockets = [sock, broken]
+    with pytest.raises(OSError, match="Too many open files"):
+        await doors.open(Manner(says_who=True))
+    assert [b"hello"] * 5 == [await hello(port) for _ in range(5)]
+    doors.close()
+
+
+async def test_closed_doors_let_nobody_in() -> None:
+    """Not even into a queue: all copies of the socket are closed."""
+    sock = listening()
+    port = sock.getsockname()[1]
+    doors = Doors(cast(DataPlane, House()), Greeter)
+    doors.sockets = [sock]
+    await doors.open(Manner())
+    manner: Any = doors.manner
+    assert Manner() == manner
+    assert doors.tls() is None
+    assert b"hello" == await hello(port)
+    doors.close()
+    await asyncio.sleep(0)
+    with pytest.raises(ConnectionRefusedError):
+        await hello(port)

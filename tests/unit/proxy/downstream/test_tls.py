@@ -1,0 +1,267 @@
+"""What TLS is made of, and when it is made anew."""
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+from gateway.core.errors import StartError
+from gateway.proxy.downstream.tls import (
+    Pair,
+    ServerFiles,
+    ServerTls,
+    find,
+    server_context,
+)
+from tests.fakes.certificates import Authority, serial_in, serial_of
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Who issues the server's certificates."""
+    return Authority(tmp_path, "ca")
+
+
+@pytest.fixture
+def pair(authority: Authority) -> Pair:
+    """A certificate for localhost."""
+    return authority.issue("localhost", file="server")
+
+
+def handshake(
+    server: ssl.SSLContext,
+    *,
+    name: str = "localhost",
+    own: Pair | None = None,
+    newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+) -> ssl.SSLObject:
+    """The client's side of a handshake with ``server``, in memory."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = newest
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    if own:
+        context.load_cert_chain(*own)
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(back, there, server_hostname=name)
+    ours = server.wrap_bio(there, back, server_side=True)
+    waiting = [client.do_handshake, ours.do_handshake]
+    for _ in range(10):
+        for step in tuple(waiting):
+            try:
+                step()
+            except ssl.SSLWantReadError:
+                continue
+            waiting.remove(step)
+    assert not waiting
+    return client
+
+
+def shown(server: ssl.SSLContext, name: str = "localhost") -> int:
+    """The serial number of the certificate that a client of ``name`` sees."""
+    return serial_of(handshake(server, name=name).getpeercert(binary_form=True))
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_what_is_spoken(pair: Pair, newest: ssl.TLSVersion) -> None:
+    """TLS 1.2 and 1.3 with AEAD ciphers; HTTP/1.1, whatever else is offered."""
+    client = handshake(server_context(ServerFiles((pair,), None)), newest=newest)
+    assert newest.name.replace("_", ".") == (client.version() or "")[:7]
+    cipher = (client.cipher() or ("",))[0]
+    assert "GCM" in cipher or "CHACHA20" in cipher
+    assert "http/1.1" == client.selected_alpn_protocol()
+    assert client.compression() is None
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_old_versions_are_refused(pair: Pair) -> None:
+    """TLS 1.1 and before are broken (RFC 8996)."""
+    with pytest.raises(ssl.SSLError):
+        handshake(server_context(ServerFiles((pair,), None)), newest=ssl.TLSVersion.TLSv1_1)
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def test_the_certificate_is_chosen_by_name(authority: Authority, pair: Pair) -> None:
+    """The first one is for whoever names no other; a star stands for one label."""
+    b, star = (
+        authority.issue("B.example", "10.0.0.1", file="b"),
+        authority.issue("*.c.example", file="star"),
+    )
+    nameless = authority.issue(file="nameless")
+    context = server_context(ServerFiles((pair, b, star, nameless), None))
+    assert serial_in(pair.certificate) == shown(context)
+    assert serial_in(b.certificate) == shown(context, "b.example")
+    assert serial_in(b.certificate) == shown(context, "B.EXAMPLE")
+    assert serial_in(star.certificate) == shown(context, "x.c.example")
+    for name in ("c.example", "y.x.c.example", "other.example", "10.0.0.1"):
+        assert serial_in(pair.certificate) == shown(context, name)
+
+
+def test_a_name_in_two_certificates_is_the_first_ones(authority: Authority, pair: Pair) -> None:
+    """The order of the config decides."""
+    second = authority.issue("localhost", file="second")
+    assert serial_in(pair.certificate) == shown(server_context(ServerFiles((pair, second), None)))
+
+
+def test_names_are_found() -> None:
+    """Whole, or with a star in place of the first label."""
+    one, star = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    names = {"a.example": one, "*.example": star}
+    assert one is find(names, "A.example")
+    assert star is find(names, "b.example")
+    assert find(names, "example") is None
+    assert find(names, "") is None
+
+
+# --- clients' certificates ----------------------------------------------------------------------
+
+
+def served(files: ServerFiles, own: Pair | None, name: str = "localhost") -> bool:
+    """Whether a client with its ``own`` certificate gets through."""
+    try:
+        handshake(server_context(files), own=own, name=name)
+    except ssl.SSLError:
+        return False
+    return True
+
+
+def test_clients_must_show_a_certificate(tmp_path: Path, authority: Authority, pair: Pair) -> None:
+    """One of the right authority, whichever name is asked for."""
+    stranger = Authority(tmp_path, "stranger").issue(file="mallory")
+    friend, second = authority.issue(file="alice"), authority.issue("b.example", file="b")
+    files = ServerFiles((pair, second), str(authority.file))
+    for name in ("localhost", "b.example"):
+        assert served(files, friend, name)
+        assert not served(files, stranger, name)
+        assert not served(files, None, name)
+
+
+def test_clients_may_do_without_a_certificate(
+    tmp_path: Path, authority: Authority, pair: Pair
+) -> None:
+    """Where the config says so; one of somebody else's is refused all the same."""
+    stranger = Authority(tmp_path, "stranger").issue(file="mallory")
+    friend, second = authority.issue(file="alice"), authority.issue("b.example", file="b")
+    files = ServerFiles((pair, second), str(authority.file), clients_may_do_without=True)
+    for name in ("localhost", "b.example"):
+        assert served(files, friend, name)
+        assert not served(files, stranger, name)
+        assert served(files, None, name)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(None, id="missing"),
+        pytest.param("", id="empty"),
+        pytest.param("no certificate\n", id="something-else"),
+        pytest.param(
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", id="malformed"
+        ),
+    ],
+)
+def test_without_a_ca_nobody_is_served(
+    tmp_path: Path, authority: Authority, pair: Pair, content: str | None
+) -> None:
+    """A CA file that vouches for nobody is a fault, not leave to let everybody in."""
+    path = tmp_path / "clients.crt"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(StartError, match=r"clients\.crt: no certificates of a CA"):
+        server_context(ServerFiles((pair,), str(path)))
+
+
+def test_a_certificate_that_is_no_cas_vouches_for_nobody(pair: Pair) -> None:
+    """A leaf in the place of a CA is a mistake."""
+    with pytest.raises(StartError, match="no certificates of a CA"):
+        server_context(ServerFiles((pair,), pair.certificate))
+
+
+# --- faults -------------------------------------------------------------------------------------
+
+
+def test_files_that_do_not_fit(tmp_path: Path, authority: Authority, pair: Pair) -> None:
+    """The files are named, and what is wrong with them; nothing is asked at the terminal."""
+    other = authority.issue("localhost", file="other")
+    locked = tmp_path / "locked.key"
+    locked.write_text(
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----"
+    )
+    for broken, why in (
+        (Pair(pair.certificate, other.key), "key values mismatch"),
+        (Pair(pair.certificate, str(locked)), "no certificate and key that fit"),
+        (Pair(pair.certificate, str(tmp_path / "nowhere")), "No such file"),
+        (Pair(pair.key, pair.key), "no certificate and key that fit"),
+    ):
+        with pytest.raises(StartError, match=why):
+            server_context(ServerFiles((broken,), None))
+
+
+# --- changes ------------------------------------------------------------------------------------
+
+
+def test_a_certificate_that_is_replaced_is_used(authority: Authority, pair: Pair) -> None:
+    """From the next handshake on; without a change nothing is made anew."""
+    tls = ServerTls(ServerFiles((pair,), None))
+    first = tls.context
+    tls.look()
+    assert tls.context is first
+    authority.issue("localhost", file="server")
+    tls.look()
+    assert serial_in(pair.certificate) == shown(tls.context)
+
+
+def test_a_link_that_is_swapped_is_a_change(tmp_path: Path, authority: Authority) -> None:
+    """As Kubernetes and certbot replace certificates: all files at one time."""
+    for version in ("1", "2"):
+        (tmp_path / version).mkdir()
+    one = Authority(tmp_path / "1", "ca").issue("localhost", file="tls")
+    two = Authority(tmp_path / "2", "ca").issue("localhost", file="tls")
+    (tmp_path / "data").symlink_to("1")
+    tls = ServerTls(
+        ServerFiles((Pair(f"{tmp_path}/data/tls.crt", f"{tmp_path}/data/tls.key"),), None)
+    )
+    assert serial_in(one.certificate) == shown(tls.context)
+    (tmp_path / "new").symlink_to("2")
+    (tmp_path / "new").rename(tmp_path / "data")
+    tls.look()
+    assert serial_in(two.certificate) == shown(tls.context)
+
+
+def test_a_bad_file_changes_nothing(
+    authority: Authority, pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is reported once; when it is mended, it is used."""
+    tls = ServerTls(ServerFiles((pair,), None))
+    before = serial_in(pair.certificate)
+    key = Path(pair.key).read_bytes()
+    authority.issue("localhost", file="server")
+    new_key = Path(pair.key).read_bytes()
+    Path(pair.key).write_bytes(key)  # half of the pair is there
+    tls.look()
+    tls.look()
+    assert before == shown(tls.context)
+    assert 1 == sum("goes on with the old files" in message for message in caplog.messages)
+    Path(pair.key).write_bytes(new_key)
+    tls.look()
+    assert serial_in(pair.certificate) == shown(tls.context)
+
+
+@pytest.mark.parametrize("content", ["", None, "junk"])
+def test_a_bad_ca_does_not_open_the_door(
+    authority: Authority, pair: Pair, content: str | None
+) -> None:
+    """Verification goes on with what was there (CVE-2026-54762)."""
+    tls = ServerTls(ServerFiles((pair,), str(authority.file)))
+    friend = authority.issue(file="alice")
+    if content is None:
+        authority.file.unlink()
+    else:
+        authority.file.write_text(content)
+    tls.look()
+    assert ssl.CERT_REQUIRED is tls.context.verify_mode
+    handshake(tls.context, own=friend)
+    with pytest.raises(ssl.SSLError):
+        handshake(tls.context)

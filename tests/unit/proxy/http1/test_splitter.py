@@ -1,0 +1,84 @@
+"""Where the messages of a client begin and end."""
+
+import h11
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.proxy.http1.splitter import Cutter
+
+HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
+GET = HEAD + b"\r\n"
+WITH_LENGTH = HEAD + b"Content-Length: 5\r\n\r\n"
+IN_CHUNKS = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+MESSAGES = st.lists(
+    st.sampled_from(
+        [
+            (GET, 0, b""),
+            (WITH_LENGTH, 5, b"GET /"),
+            (IN_CHUNKS, None, b"3\r\nabc\r\n0\r\n\r\n"),
+            (IN_CHUNKS, None, b"0\r\nA: b\r\n\r\n"),
+        ]
+    ),
+    max_size=5,
+)
+
+
+def cut_up(reads: list[bytes], lengths: list[int | None]) -> list[bytes]:
+    """The parts that ``reads`` are cut into: heads and bodies."""
+    cutter, parts, part, expected = Cutter(), [], b"", iter(lengths)
+    for read in reads:
+        data = read
+        while data:
+            is_head = cutter.is_in_head
+            end = cutter.head_end(data) if is_head else cutter.body_end(data)
+            part, data = part + data[:end], data[end:] if end is not None else b""
+            if end is None:
+                continue
+            parts.append(part)
+            part = b""
+            if is_head:
+                cutter.begin_body(next(expected))
+            else:
+                cutter.end_body()
+    assert cutter.is_between
+    return parts
+
+
+@given(MESSAGES, st.lists(st.integers(1, 30), max_size=30))
+def test_parts_are_heads_and_bodies(
+    messages: list[tuple[bytes, int | None, bytes]], cuts: list[int]
+) -> None:
+    """However the bytes come, each part is one head or one body."""
+    data = b"".join(head + body for head, _, body in messages)
+    reads = []
+    for cut in cuts:
+        reads.append(data[:cut])
+        data = data[cut:]
+    expected = [part for head, _, body in messages for part in (head, body) if part]
+    assert expected == cut_up([*reads, data], [length for _, length, _ in messages])
+
+
+@given(MESSAGES)
+def test_another_parser_agrees(messages: list[tuple[bytes, int | None, bytes]]) -> None:
+    """h11 ends the messages where the cutter does."""
+    parts = cut_up(
+        [b"".join(head + body for head, _, body in messages)], [length for _, length, _ in messages]
+    )
+    for head in (part for part in parts if part.startswith(b"GET / HTTP")):
+        parser = h11.Connection(h11.SERVER)
+        parser.receive_data(head)
+        assert isinstance(parser.next_event(), h11.Request)
+        assert parser.trailing_data[0] == b""
+
+
+def test_overhead_is_that_of_chunks() -> None:
+    """A body with a length has none."""
+    cutter = Cutter()
+    assert not cutter.has_chunks
+    cutter.begin_body(5)
+    assert cutter.overhead_bytes == 0
+    cutter.end_body()
+    cutter.begin_body(None)
+    cutter.body_end(b"1;" + b"x" * 10)
+    assert cutter.has_chunks
+    assert cutter.overhead_bytes == 12

@@ -1,0 +1,251 @@
+"""What is sent once more, and what is given back."""
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple, cast
+
+import pytest
+
+from gateway.core.errors import (
+    BadUpstreamAnswer,
+    BodyTooLarge,
+    Refusal,
+    RequestTimeout,
+    UpstreamBusy,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from gateway.core.request import Outbound, Route, Target
+from gateway.proxy.http1.close import ClientGone
+from gateway.proxy.upstream.connection import UpstreamConnection
+from gateway.proxy.upstream.pool import UpstreamPool
+from gateway.proxy.upstream.retry import carry
+from gateway.proxy.upstream.upstream import Rules, Server, Upstream
+from tests.fakes.heads import request_head
+
+OUTBOUND = Outbound(
+    Route("r", "/*", "app"),
+    "GET",
+    Target("/", "/", has_encoded_slash=False),
+    b"",
+    None,
+    request_head().peer,
+)
+
+
+class Connection:
+    """One that remembers which server it leads to."""
+
+    def __init__(self, server: str, *, is_kept: bool) -> None:
+        self.name = f"{server} kept" if is_kept else server
+        self.has_answered = False
+
+
+class Pool:
+    """Gives out connections; ``fails`` is why there is no new one."""
+
+    def __init__(self, server: str, *, keeps: bool, fails: Refusal | None) -> None:
+        self._server = server
+        self._keeps = keeps
+        self._fails = fails
+
+    def take_idle(self, **_: bool) -> Connection | None:
+        return Connection(self._server, is_kept=True) if self._keeps else None
+
+    async def open(self, _: float) -> Connection:
+        await asyncio.sleep(0)
+        if self._fails is not None:
+            raise self._fails
+        return Connection(self._server, is_kept=False)
+
+
+class Work:
+    """A request; ``outcomes`` are what becomes of it on each connection in turn."""
+
+    def __init__(
+        self, *outcomes: BaseException | int, may_repeat: bool = True, untouched: bool = True
+    ) -> None:
+        self.outbound = OUTBOUND
+        self.may_repeat = may_repeat
+        self.sent: list[str] = []
+        self.answers = False
+        self._outcomes = list(outcomes)
+        self._untouched = untouched
+
+    def is_untouched(self) -> bool:
+        return self._untouched
+
+    async def over(self, connection: UpstreamConnection, server: Server) -> int:
+        assert server.member.in_flight == 1
+        self.sent.append(cast("Connection", connection).name)
+        await asyncio.sleep(0)
+        connection.has_answered = self.answers
+        outcome = self._outcomes.pop(0) if self._outcomes else 200
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+
+def upstream(
+    count: int = 2, *, keeps: bool = False, fails: Refusal | None = None, retries: int = 1
+) -> Upstream:
+    """Servers a, b, …; ``fails`` is why a cannot be connected to."""
+    servers = [
+        Server.of(
+            name,
+            name,
+            cast("Callable[..., object]", None),  # type: ignore[arg-type]  # nobody connects
+            cast("UpstreamPool", Pool(name, keeps=keeps, fails=fails if name == "a" else None)),
+        )
+        for name in "abcdef"[:count]
+    ]
+    loop = asyncio.get_running_loop()
+    return Upstream("app", servers, Rules(retries=retries), loop, lambda *_: None)
+
+
+class Case(NamedTuple):
+    """What happens first, and what is done about it."""
+
+    refusal: Refusal
+    sent: list[str]
+    """Over which connections; the last answers, unless it is the only one."""
+    may_repeat: bool = True
+    untouched: bool = True
+    keeps: bool = False
+    answers: bool = False
+    servers: int = 2
+    retries: int = 1
+
+
+LOST, LATE = UpstreamUnreachable("closed"), UpstreamTimeout("no answer")
+BROKEN = BadUpstreamAnswer("junk")
+
+CASES = {
+    "lost": Case(LOST, ["a", "b"]),
+    "lost-and-not-idempotent": Case(LOST, ["a"], may_repeat=False),
+    "lost-with-a-body": Case(LOST, ["a"], untouched=False),
+    "lost-after-an-answer-began": Case(LOST, ["a"], answers=True),
+    "lost-with-no-retries": Case(LOST, ["a"], retries=0),
+    "lost-by-the-only-server": Case(LOST, ["a", "a"], servers=1),
+    "late": Case(LATE, ["a"]),
+    "broken": Case(BROKEN, ["a"]),
+    "the-client-was-slow": Case(RequestTimeout("idle body"), ["a"], untouched=False),
+    "the-client-sent-too-much": Case(BodyTooLarge("grew"), ["a"], untouched=False),
+    "kept-and-lost": Case(LOST, ["a kept", "a"], keeps=True),
+    "kept-and-lost-with-no-retries": Case(LOST, ["a kept", "a"], keeps=True, retries=0),
+    "kept-and-lost-not-idempotent": Case(LOST, ["a kept"], keeps=True, may_repeat=False),
+    "kept-and-lost-with-a-body": Case(LOST, ["a kept"], keeps=True, untouched=False),
+    "kept-and-late": Case(LATE, ["a kept"], keeps=True),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+async def test_a_first_try_that_fails(case: Case) -> None:
+    """Once more, elsewhere or on a new connection, or not at all."""
+    app = upstream(case.servers, keeps=case.keeps, retries=case.retries)
+    work = Work(case.refusal, may_repeat=case.may_repeat, untouched=case.untouched)
+    work.answers = case.answers
+    if len(case.sent) > 1:
+        await carry(work, app)
+    else:
+        with pytest.raises(type(case.refusal)):
+            await carry(work, app)
+    assert case.sent == work.sent
+    assert {0} == {server.member.in_flight for server in app.servers}
+
+
+@pytest.mark.parametrize("may_repeat", [True, False])
+@pytest.mark.parametrize(
+    "refusal", [UpstreamUnreachable("refused"), UpstreamTimeout("connect"), UpstreamBusy("full")]
+)
+async def test_no_connection(refusal: Refusal, may_repeat: bool) -> None:
+    """Nothing was sent, so anything may go elsewhere; a single server is not asked again."""
+    work = Work(may_repeat=may_repeat, untouched=may_repeat)
+    await carry(work, upstream(fails=refusal))
+    assert ["b"] == work.sent
+    work = Work()
+    with pytest.raises(type(refusal)):
+        await carry(work, upstream(1, fails=refusal, retries=5))
+    assert [] == work.sent
+
+
+async def test_the_log_says_which_server_it_was() -> None:
+    """The last one; where there is one alone, the name of the upstream is enough."""
+    for count, expected in ((2, "closed (b)"), (1, "closed")):
+        first, second = UpstreamUnreachable("closed"), UpstreamUnreachable("closed")
+        with pytest.raises(UpstreamUnreachable) as ended:
+            await carry(Work(first, second), upstream(count))
+        assert expected == ended.value.reason
+
+
+async def test_each_server_is_tried_before_one_is_tried_again() -> None:
+    """Up to the number of retries; then the last failure is the answer."""
+    work = Work(LOST, LOST, LOST, LOST, LOST)
+    with pytest.raises(UpstreamUnreachable):
+        await carry(work, upstream(3, retries=3))
+    assert ["a", "b", "c"] == work.sent[:3]
+    assert 4 == len(work.sent)
+
+
+async def test_kept_connections_of_every_server_are_lost() -> None:
+    """As when all of them were restarted: each is asked on a new one."""
+    work = Work(LOST, LOST, LOST)
+    await carry(work, upstream(keeps=True))
+    assert ["a kept", "a", "b kept", "b"] == work.sent
+
+
+@pytest.mark.parametrize("end", [ClientGone(), asyncio.CancelledError(), RuntimeError("a fault")])
+async def test_what_ends_otherwise_is_not_repeated_and_not_counted(end: BaseException) -> None:
+    """Neither a client that leaves nor a fault of ours keeps its place."""
+    app, work = upstream(), Work(end)
+    with pytest.raises(type(end)):
+        await carry(work, app)
+    assert ["a"] == work.sent
+    assert {0} == {server.member.in_flight for server in app.servers}
+
+
+async def test_who_leaves_while_connecting_keeps_no_place() -> None:
+    """Cancelled before there was a connection."""
+    app, work = upstream(), Work()
+    task = asyncio.create_task(carry(work, app))
+    await asyncio.sleep(0)
+    assert 1 == sum(server.member.in_flight for server in app.servers)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [] == work.sent
+    assert {0} == {server.member.in_flight for server in app.servers}
+
+
+@pytest.mark.parametrize(
+    ("status", "asked"), [(500, "ab" * 6), (502, "b" * 12), (503, "b" * 12), (504, "b" * 12)]
+)
+async def test_answers_that_say_that_the_server_cannot_serve(status: int, asked: str) -> None:
+    """Five of them in a row, and it is left alone; other faults are the app's own."""
+    app = upstream()
+
+    class Sick(Work):
+        async def over(self, connection: UpstreamConnection, server: Server) -> int:
+            await super().over(connection, server)
+            return status if server.member.name == "a" else 200
+
+    for _ in range(10):
+        await carry(Sick(), app)
+    sent = []
+    for _ in range(12):
+        work = Sick()
+        await carry(work, app)
+        sent += work.sent
+    assert asked == "".join(sent)
+
+
+async def test_a_tunnel_that_ends_says_nothing_about_its_server() -> None:
+    """It was opened long ago, and many end at once when their server fails."""
+    app = upstream()
+    for server in app.servers:
+        app.failed(server)
+    await carry(Work(101), app)
+    assert [True, True] == [server.member.is_doubted for server in app.servers]
+    for _ in app.servers:
+        await carry(Work(200), app)
+    assert [False, False] == [server.member.is_doubted for server in app.servers]

@@ -1,0 +1,190 @@
+"""The arithmetic of limits."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.core.request import Limit, LimitState
+from gateway.ratelimit.sliding_window import (
+    retry_after_ms,
+    settle,
+    states,
+    uncounted,
+    used,
+    window_ms,
+    window_number,
+)
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no fault of ours."""
+
+TEN_IN_10_S = Limit("ten", rate=10, window_s=10)
+WINDOW_STARTS_MS = 170_000
+
+limits = st.builds(
+    Limit, name=st.just("any"), rate=st.integers(1, 1000), window_s=st.integers(1, 3600)
+)
+counts = st.integers(0, 1200)
+"""Also more than the rate: it may have been lowered since."""
+times_ms = st.integers(0, 2**41)
+
+
+@pytest.mark.parametrize(
+    ("current", "previous", "elapsed_ms", "asked", "allowed"),
+    [
+        pytest.param(0, 0, 0, 1, 1, id="somebody-new"),
+        pytest.param(0, 0, 0, 12, 10, id="more-at-once-than-the-rate"),
+        pytest.param(10, 0, 9_999, 1, 0, id="all-used-in-this-window"),
+        pytest.param(0, 10, 0, 1, 0, id="all-used-in-the-window-that-just-ended"),
+        pytest.param(0, 10, 1, 1, 1, id="a-millisecond-later-one-has-slid-out"),
+        pytest.param(0, 10, 5_000, 9, 5, id="half-of-it-has-slid-out"),
+        pytest.param(4, 10, 5_000, 9, 1, id="and-four-came-since"),
+        pytest.param(0, 10, 9_999, 12, 10, id="nearly-all-has-slid-out"),
+        pytest.param(30, 0, 0, 1, 0, id="the-rate-was-lowered-meanwhile"),
+        pytest.param(0, 0, 0, 0, 0, id="nobody-asks"),
+    ],
+)
+def test_how_many_are_allowed(
+    current: int, previous: int, elapsed_ms: int, asked: int, allowed: int
+) -> None:
+    """What is in the last ten seconds, by an even spread, never exceeds ten."""
+    now_ms = WINDOW_STARTS_MS + elapsed_ms
+
+    assert allowed == settle(TEN_IN_10_S, current, previous, asked, now_ms)
+
+
+@patient
+@given(limits, st.data())
+def test_no_window_of_the_grid_is_charged_more_than_the_rate(
+    limit: Limit, data: st.DataObject
+) -> None:
+    """However requests come, whoever counts per window finds the limit kept."""
+    length_ms = window_ms(limit)
+    arrivals = data.draw(
+        st.lists(st.tuples(st.integers(0, 4 * length_ms), st.integers(1, 2 * limit.rate)))
+    )
+    charged: dict[int, int] = {}
+    for now_ms, asked in sorted(arrivals):
+        window = window_number(limit, now_ms)
+        current, previous = charged.get(window, 0), charged.get(window - 1, 0)
+        charged[window] = current + settle(limit, current, previous, asked, now_ms)
+
+    assert all(count <= limit.rate for count in charged.values())
+
+
+@patient
+@given(limits, counts, counts, st.integers(0, 1200), times_ms)
+def test_nobody_is_refused_while_there_is_room(
+    limit: Limit, current: int, previous: int, asked: int, now_ms: int
+) -> None:
+    """As many are allowed as the rate leaves room for, neither more nor fewer."""
+    allowed = settle(limit, current, previous, asked, now_ms)
+
+    assert 0 <= allowed <= asked
+    if allowed:
+        assert used(limit, current + allowed, previous, now_ms) <= limit.rate
+    if allowed < asked:
+        assert used(limit, current + allowed, previous, now_ms) >= limit.rate
+
+
+@patient
+@given(limits, st.data())
+def test_who_stays_below_the_rate_over_two_windows_is_never_refused(
+    limit: Limit, data: st.DataObject
+) -> None:
+    """The estimate never counts more than what was asked for."""
+    previous = data.draw(st.integers(0, limit.rate))
+    current = data.draw(st.integers(0, limit.rate - previous))
+    asked = limit.rate - previous - current
+
+    assert asked == settle(limit, current, previous, asked, data.draw(times_ms))
+
+
+@patient
+@given(st.builds(Limit, st.just("any"), st.integers(1, 1000), st.integers(2, 3600)))
+def test_a_steady_caller_at_the_rate_is_never_refused(limit: Limit) -> None:
+    """Evenly spread requests all pass, for as long as they come."""
+    charged: dict[int, int] = {}
+    for i in range(3 * limit.rate):
+        now_ms = (2 * i + 1) * window_ms(limit) // (2 * limit.rate)
+        window = window_number(limit, now_ms)
+        current, previous = charged.get(window, 0), charged.get(window - 1, 0)
+        assert 1 == settle(limit, current, previous, 1, now_ms)
+        charged[window] = current + 1
+
+
+def _passes_after(limit: Limit, current: int, previous: int, now_ms: int, wait_ms: int) -> bool:
+    """Whether one more would be allowed ``wait_ms`` later, if nobody asked meanwhile."""
+    then_ms = now_ms + wait_ms
+    match window_number(limit, then_ms) - window_number(limit, now_ms):
+        case 0:
+            return settle(limit, current, previous, 1, then_ms) == 1
+        case 1:
+            return settle(limit, 0, current, 1, then_ms) == 1
+        case _:
+            return settle(limit, 0, 0, 1, then_ms) == 1
+
+
+@patient
+@given(limits, counts, counts, times_ms)
+def test_retry_after_is_honest(limit: Limit, current: int, previous: int, now_ms: int) -> None:
+    """Who waits as long as it says passes; a millisecond less is too early."""
+    wait_ms = retry_after_ms(limit, current, previous, now_ms)
+
+    assert _passes_after(limit, current, previous, now_ms, wait_ms)
+    assert wait_ms == 0 or not _passes_after(limit, current, previous, now_ms, wait_ms - 1)
+
+
+@pytest.mark.parametrize(
+    ("current", "previous", "elapsed_ms", "wait_ms"),
+    [
+        pytest.param(3, 0, 4_000, 0, id="there-is-room"),
+        pytest.param(5, 10, 4_000, 1_001, id="in-this-window-as-the-previous-one-slides-out"),
+        pytest.param(10, 3, 4_000, 6_001, id="in-the-next-window-as-this-one-slides-out"),
+        pytest.param(0, 99, 4_000, 4_990, id="a-heap-from-before-the-rate-was-lowered"),
+        pytest.param(10**6, 0, 4_000, 16_000, id="two-windows-on-when-nothing-counts-any-more"),
+    ],
+)
+def test_when_to_come_back(current: int, previous: int, elapsed_ms: int, wait_ms: int) -> None:
+    """It says when one more request passes, which is seldom when the window ends."""
+    now_ms = WINDOW_STARTS_MS + elapsed_ms
+
+    assert wait_ms == retry_after_ms(TEN_IN_10_S, current, previous, now_ms)
+
+
+def test_each_of_several_callers_hears_its_own_place() -> None:
+    """First come first served: the count goes down from one to the next, then all are refused."""
+    heard = states(
+        TEN_IN_10_S, current=10, previous=0, allowed=2, asked=4, now_ms=WINDOW_STARTS_MS + 4_000
+    )
+
+    assert [
+        LimitState(TEN_IN_10_S, True, remaining=1, reset_s=6.0, retry_after_s=0.0),
+        LimitState(TEN_IN_10_S, True, remaining=0, reset_s=6.0, retry_after_s=6.001),
+        LimitState(TEN_IN_10_S, False, remaining=0, reset_s=6.0, retry_after_s=6.001),
+        LimitState(TEN_IN_10_S, False, remaining=0, reset_s=6.0, retry_after_s=6.001),
+    ] == heard
+
+
+@patient
+@given(limits, counts, counts, st.integers(0, 50), times_ms)
+def test_together_or_one_by_one_is_the_same(
+    limit: Limit, current: int, previous: int, asked: int, now_ms: int
+) -> None:
+    """Callers that were charged in one go hear what they would have heard one after another."""
+    allowed = settle(limit, current, previous, asked, now_ms)
+    together = states(limit, current + allowed, previous, allowed, asked, now_ms)
+
+    one_by_one = []
+    for _ in range(asked):
+        one = settle(limit, current, previous, 1, now_ms)
+        current += one
+        one_by_one += states(limit, current, previous, one, 1, now_ms)
+    assert one_by_one == together
+
+
+def test_who_is_let_through_uncounted_is_told_nothing_alarming() -> None:
+    """With nobody to count, all of the limit is left."""
+    state = uncounted(TEN_IN_10_S, WINDOW_STARTS_MS + 1)
+
+    assert LimitState(TEN_IN_10_S, True, remaining=10, reset_s=9.999, retry_after_s=0.0) == state

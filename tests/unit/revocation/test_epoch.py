@@ -1,0 +1,80 @@
+"""What is void after a revocation, and what is not."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.core.request import AuthMethod
+from gateway.revocation.epoch import (
+    is_revoked,
+    key_of,
+    read_epoch_ms,
+    subject_of,
+)
+from tests.fakes.ports import ISSUER, SESSION_IDENTITY
+
+EPOCH_MS = 1_800_000_000_400
+
+
+@pytest.mark.parametrize(
+    ("proven_at_ms", "is_void"),
+    [
+        pytest.param(0, True, id="at-a-time-that-is-not-known"),
+        pytest.param(1_799_999_999_000, True, id="before"),
+        pytest.param(1_800_000_000_000, True, id="in-the-same-second-as-iat-has-it"),
+        pytest.param(1_800_000_000_400, True, id="in-the-same-millisecond"),
+        pytest.param(1_800_000_000_401, False, id="a-millisecond-later"),
+        pytest.param(1_800_000_001_000, False, id="in-the-next-second"),
+    ],
+)
+def test_all_that_was_proven_by_then_is_void(proven_at_ms: int, is_void: bool) -> None:
+    """A token of the same second is: its iat does not say whether it came before."""
+    assert is_void == is_revoked(proven_at_ms, EPOCH_MS)
+
+
+def test_where_nobody_was_revoked_nothing_is_void() -> None:
+    """Not even what was proven at an unknown time."""
+    assert not is_revoked(0, None)
+
+
+@pytest.mark.parametrize(
+    ("record", "epoch_ms"),
+    [
+        pytest.param(None, None, id="absent"),
+        pytest.param(b"1800000000400", EPOCH_MS, id="as-we-write-it"),
+        pytest.param(b"0", 0, id="the-beginning"),
+        pytest.param(b"9" * 19, int("9" * 19), id="the-end-of-time"),
+    ],
+)
+def test_epochs_are_read(record: bytes | None, epoch_ms: int | None) -> None:
+    """They are written as decimal digits, which an operator can read and write too."""
+    assert epoch_ms == read_epoch_ms(record)
+
+
+@pytest.mark.parametrize(
+    "record", [b"", b"-1", b"1e3", b" 1", b"1\n", b"soon", b"\xff", "١".encode(), b"9" * 20]
+)
+def test_what_is_no_epoch_is_not_taken_for_none(record: bytes) -> None:
+    """Somebody was to be revoked: that it cannot be read does not let them in."""
+    with pytest.raises(ValueError, match="no epoch"):
+        read_epoch_ms(record)
+
+
+def test_an_epoch_is_kept_under_its_issuer() -> None:
+    """A name that is a contract: an operator may look it up."""
+    assert "revoked:did:ethr:0x1" == key_of("did:ethr:0x1")
+
+
+@pytest.mark.parametrize(
+    ("method", "subject"),
+    [
+        (AuthMethod.SESSION, ISSUER),
+        (AuthMethod.DID_TOKEN, ISSUER),
+        (AuthMethod.JWT, ISSUER),
+        (AuthMethod.API_KEY, "api-key:tid-1"),
+        (AuthMethod.CLIENT_CERTIFICATE, None),
+    ],
+)
+def test_in_whose_name_a_proof_is_revoked(method: AuthMethod, subject: str | None) -> None:
+    """A program's key goes on where its owner is revoked, and ends by itself."""
+    assert subject == subject_of(replace(SESSION_IDENTITY, method=method))

@@ -1,0 +1,244 @@
+"""What is known of revocations, for how long, and what happens where it is not known."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from gateway.core.errors import StoreUnavailable
+from gateway.core.invalidation import Subject
+from gateway.revocation.epoch import key_of
+from gateway.revocation.redis import StoreRevocations, epochs_ms
+from gateway.store.bus import StoreBus
+from tests.fakes.memory import FakeClock
+from tests.fakes.store import FakeStore, Word
+
+ADA, BOB = "did:ethr:0xAd", "did:ethr:0xB0b"
+KEPT_S, GRACE_S = 3600.0, 30.0
+FOREVER_MS = 1 << 53
+
+
+def epoch_key(issuer: str) -> str:
+    return f"revoked:{issuer}"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def store(clock: FakeClock) -> FakeStore:
+    store = FakeStore(clock)
+
+    def revoke(keys: Sequence[str], args: Sequence[Word]) -> bytes:
+        epoch = str(args[0]).encode()
+        store.values[keys[0]] = epoch, FOREVER_MS
+        return epoch
+
+    store.scripts["revoke"] = revoke
+    return store
+
+
+@pytest.fixture
+def counted() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def bus(store: FakeStore) -> StoreBus:
+    return StoreBus(store)
+
+
+@pytest.fixture
+def revocations(
+    store: FakeStore, bus: StoreBus, clock: FakeClock, counted: list[str]
+) -> StoreRevocations:
+    made = StoreRevocations(
+        store, bus, kept_s=KEPT_S, grace_s=GRACE_S, clock=clock, count=counted.append, capacity=2
+    )
+    bus.on(Subject.REVOKED, made.forget)
+    bus.on_missed(made.forget_all)
+    return made
+
+
+def put(store: FakeStore, issuer: str, record: bytes) -> None:
+    store.values[epoch_key(issuer)] = record, FOREVER_MS
+
+
+def asked(store: FakeStore) -> int:
+    return [command for command, _ in store.asked].count("get")
+
+
+async def test_who_was_not_revoked_has_no_epoch(revocations: StoreRevocations) -> None:
+    """That is known, not unknown."""
+    assert await revocations.epoch_ms(ADA) is None
+
+
+async def test_the_store_is_asked_once_a_second(
+    revocations: StoreRevocations, store: FakeStore, clock: FakeClock
+) -> None:
+    """What was found holds meanwhile; a clock that was set back does not make it hold longer."""
+    put(store, ADA, b"5")
+    for after_s, times in ((0, 1), (0.9, 1), (0.2, 2), (-5, 3)):
+        clock.now_s += after_s
+        assert 5 == await revocations.epoch_ms(ADA)
+        assert times == asked(store)
+
+
+async def test_a_revocation_is_known_at_once_and_told_to_all(
+    revocations: StoreRevocations, store: FakeStore, clock: FakeClock, counted: list[str]
+) -> None:
+    """Though somebody asked a moment ago."""
+    assert await revocations.epoch_ms(ADA) is None
+
+    epoch_ms = await revocations.revoke(ADA)
+
+    assert int(clock.now_s * 1000) == epoch_ms == await revocations.epoch_ms(ADA)
+    assert ("publish", f"invalidate revoked {ADA}") in store.asked
+    assert ["revocations"] == counted
+
+
+async def test_a_revocation_that_the_store_did_not_take_is_none(
+    revocations: StoreRevocations, store: FakeStore, counted: list[str]
+) -> None:
+    """Whoever asked for it hears so."""
+    store.is_down = True
+    with pytest.raises(StoreUnavailable):
+        await revocations.revoke(ADA)
+    assert [] == counted
+
+
+async def test_an_answer_that_is_no_epoch_is_no_success(
+    revocations: StoreRevocations, store: FakeStore
+) -> None:
+    """Such as that of a proxy in front of the store."""
+    store.scripts["revoke"] = lambda _keys, _args: 1
+    with pytest.raises(StoreUnavailable):
+        await revocations.revoke(ADA)
+
+
+async def test_an_epoch_that_cannot_be_read_lets_nobody_in(
+    revocations: StoreRevocations, store: FakeStore
+) -> None:
+    """Who put it there meant something."""
+    put(store, ADA, b"tomorrow")
+    with pytest.raises(StoreUnavailable, match="cannot be read"):
+        await revocations.epoch_ms(ADA)
+
+
+async def test_without_the_store_what_was_known_holds_for_the_grace(
+    revocations: StoreRevocations, store: FakeStore, clock: FakeClock
+) -> None:
+    """And not a moment longer: unknown is not "not revoked". A stranger has no grace at all."""
+    put(store, ADA, b"5")
+    await revocations.epoch_ms(ADA)
+    store.is_down = True
+    clock.now_s += GRACE_S - 0.001
+    assert 5 == await revocations.epoch_ms(ADA)
+
+    with pytest.raises(StoreUnavailable):
+        await revocations.epoch_ms(BOB)
+    clock.now_s += 0.001
+    with pytest.raises(StoreUnavailable):
+        await revocations.epoch_ms(ADA)
+
+
+async def test_without_the_store_a_word_of_revocation_ends_the_grace(
+    revocations: StoreRevocations, store: FakeStore
+) -> None:
+    """What was known is not so any more; what is so nobody can say."""
+    await revocations.epoch_ms(ADA)
+    store.is_down = True
+    revocations.forget(ADA)
+    with pytest.raises(StoreUnavailable):
+        await revocations.epoch_ms(ADA)
+
+
+async def test_what_may_have_been_missed_is_asked_for(
+    revocations: StoreRevocations, store: FakeStore, bus: StoreBus
+) -> None:
+    """Where the store does not answer after all, what was known holds on."""
+    assert await revocations.epoch_ms(ADA) is None
+    put(store, ADA, b"7")
+    bus.subscribed()
+    store.is_down = True
+    assert await revocations.epoch_ms(ADA) is None
+    store.is_down = False
+    assert 7 == await revocations.epoch_ms(ADA)
+
+
+@pytest.mark.parametrize("is_all", [True, False])
+async def test_an_answer_from_before_is_not_kept(
+    revocations: StoreRevocations, store: FakeStore, is_all: bool
+) -> None:
+    """A look-up that is under way while somebody is revoked may have come too early."""
+    store.gate.clear()
+    looking_up = asyncio.create_task(revocations.epoch_ms(ADA))
+    await asyncio.sleep(0)
+    put(store, ADA, b"7")
+    revocations.forget_all() if is_all else revocations.forget(ADA)
+    store.gate.set()
+    assert await looking_up is None
+
+    assert 7 == await revocations.epoch_ms(ADA)
+
+
+@pytest.mark.parametrize("left", [None, b"4"], ids=["nothing", "an-older-one"])
+async def test_an_epoch_that_the_store_has_lost_holds_here(
+    revocations: StoreRevocations, store: FakeStore, clock: FakeClock, left: bytes | None
+) -> None:
+    """After a failover, or a restart without its data: what was void does not become good."""
+    put(store, ADA, b"5")
+    assert 5 == await revocations.epoch_ms(ADA)
+    del store.values[epoch_key(ADA)]
+    if left is not None:
+        put(store, ADA, left)
+    revocations.forget(ADA)
+    assert 5 == await revocations.epoch_ms(ADA)
+    revocations.forget_all()
+    assert 5 == await revocations.epoch_ms(ADA)
+    clock.now_s += 60
+    put(store, ADA, b"6")
+    assert 6 == await revocations.epoch_ms(ADA)
+
+
+async def test_who_was_revoked_here_stays_so(
+    revocations: StoreRevocations, store: FakeStore
+) -> None:
+    """Though nobody has asked before the store lost it."""
+    epoch_ms = await revocations.revoke(ADA)
+    store.values.clear()
+
+    assert epoch_ms == await revocations.epoch_ms(ADA)
+
+
+async def test_an_epoch_of_a_fast_clock_can_be_undone(
+    revocations: StoreRevocations, store: FakeStore, clock: FakeClock
+) -> None:
+    """It would lock somebody out: once it is deleted, only what was proven by now stays void."""
+    ahead_ms = int(clock.now_s * 1000) + 3_600_000
+    put(store, ADA, str(ahead_ms).encode())
+    assert ahead_ms == await revocations.epoch_ms(ADA)
+    del store.values[epoch_key(ADA)]
+    revocations.forget(ADA)
+
+    assert int(clock.now_s * 1000) == await revocations.epoch_ms(ADA)
+
+
+async def test_memory_is_bounded(revocations: StoreRevocations, store: FakeStore) -> None:
+    """Anybody who can sign in can have an issuer looked up."""
+    for number in range(5):
+        put(store, f"did:ethr:0x{number}", b"5")
+        await revocations.epoch_ms(f"did:ethr:0x{number}")
+    assert [2, 2] == [len(revocations._known), len(revocations._seen_ms)]
+
+
+async def test_many_are_asked_for_together(store: FakeStore) -> None:
+    """Only those that are known to have been revoked are among the answers."""
+    put(store, ADA, b"5")
+    put(store, "unreadable", b"?")
+    assert {ADA: 5} == await epochs_ms(store, [ADA, BOB, "unreadable"])
+    store.is_down = True
+    assert {} == await epochs_ms(store, [ADA])
+    assert key_of(ADA) == epoch_key(ADA)

@@ -1,0 +1,168 @@
+"""One config for all workers."""
+
+import asyncio
+import signal
+import time
+from typing import Any, cast
+
+import pytest
+
+from gateway.config.load import parse
+from gateway.config.schema import Settings
+from gateway.config.source import Snapshot
+from gateway.core.errors import StartError, StoreUnavailable
+from gateway.revocation.revoke import Revoked
+from gateway.runtime.supervisor import Supervisor, Worker
+from gateway.runtime.worker import Orders
+from gateway.runtime.worker_rpc import NoAnswer, PeerGone
+
+CONFIG = """
+server: {{public_url: http://localhost, workers: {workers}}}
+redis: {{url: 'embedded://'}}
+magic: {{mode: development}}
+limits: {{default: {{rate: {rate}/minute}}}}
+"""
+
+
+def _snapshot(rate: int = 1, workers: int = 2) -> Snapshot:
+    return Snapshot("gateway.yaml", CONFIG.format(workers=workers, rate=rate), {})
+
+
+def _settings(config: Snapshot) -> Settings:
+    return config.settings({})
+
+
+class Obedient(Worker):
+    """A worker without a process, that takes every config but one; or is down."""
+
+    def __init__(self, number: int, refuses: int = 0, *, is_down: bool = False) -> None:
+        super().__init__(number, ())
+        self.refused = _snapshot(refuses).text
+        self.is_down = is_down
+        self.config = _snapshot().text
+        self.starts: list[Orders] = []
+        self.go_on = asyncio.Event()
+
+    async def ask(self, what: str, within_s: float, **more: object) -> dict[str, Any]:
+        assert (what, within_s > 0) == ("reload", True)
+        if self.is_down:
+            raise PeerGone(what)
+        config = more["config"]
+        assert isinstance(config, dict)
+        if config["text"] == self.refused:
+            return {"failed": "no"}
+        self.config = config["text"]
+        return {}
+
+    async def start(self, orders: Orders) -> "asyncio.Task[None]":
+        self.starts.append(orders)
+        self.config = orders.config.text
+        await self.go_on.wait()
+        self.is_down = False
+        return asyncio.create_task(asyncio.sleep(0))
+
+
+def _supervisor(*workers: Worker) -> Supervisor:
+    old = _snapshot()
+    orders = Orders(old, 2, b"seed", b"key", None, None, ())
+    return Supervisor(_settings(old), old, orders, list(workers))
+
+
+async def _reload(supervisor: Supervisor, config: Snapshot) -> None:
+    await supervisor.reload(_settings(config), config)
+
+
+async def test_all_workers_or_none() -> None:
+    """Where one refuses a config, those before it go back to the old one."""
+    one, other, last = Obedient(1), Obedient(2, refuses=3), Obedient(3)
+    supervisor = _supervisor(one, other, last)
+    await _reload(supervisor, _snapshot(2))
+    with pytest.raises(StartError, match="no"):
+        await _reload(supervisor, _snapshot(3))
+    assert {_snapshot(2).text} == {worker.config for worker in (one, other, last)}
+
+
+async def test_a_worker_that_hangs_does_not_keep_the_old_config() -> None:
+    """It is killed, so that its successor takes the new one; the others take it at once."""
+
+    class Hanging(Obedient):
+        signals: tuple[signal.Signals, ...] = ()
+
+        async def ask(self, what: str, within_s: float, **more: object) -> dict[str, Any]:
+            raise NoAnswer(f"{what} within {within_s}: {more}")
+
+        def signal(self, number: signal.Signals) -> None:
+            self.signals += (number,)
+
+    hanging, up, down = Hanging(1), Obedient(2), Obedient(3, is_down=True)
+    await _reload(_supervisor(hanging, up, down), _snapshot(2))
+    assert ((signal.SIGKILL,), _snapshot(2).text) == (hanging.signals, up.config)
+
+
+async def test_what_needs_a_restart() -> None:
+    """No worker hears of it."""
+    worker = Obedient(1)
+    with pytest.raises(StartError, match=r"^server\.workers: needs a restart$"):
+        await _reload(_supervisor(worker), _snapshot(2, workers=3))
+    assert _snapshot().text == worker.config
+
+
+async def test_a_worker_that_was_starting_hears_of_a_reload() -> None:
+    """It began on the old config, and nobody could tell it."""
+    up, down = Obedient(1), Obedient(2, is_down=True)
+    supervisor = _supervisor(up, down)
+    starting = asyncio.create_task(supervisor._start_again(down))
+    while not down.starts:
+        await asyncio.sleep(0)
+    await _reload(supervisor, _snapshot(2))
+    assert [_snapshot(2).text, _snapshot().text] == [up.config, down.config]
+    down.go_on.set()
+    await starting
+    assert [_snapshot(2).text, _snapshot(2).text] == [up.config, down.config]
+
+
+def test_orders_travel_as_json() -> None:
+    """What a worker is started with is what it reads."""
+    orders = Orders(_snapshot(), 2, b"\0seed", b"\xffkey", "unix:///x", "did:x", (3, 4))
+    assert orders == Orders.from_json(orders.to_json())
+    assert parse(_snapshot().text, "f", {}, lambda path: path) == _settings(orders.config)
+
+
+class Revoking(Worker):
+    """A worker that answers as it is told, or is down."""
+
+    def __init__(self, answer: dict[str, Any] | None) -> None:
+        super().__init__(1, ())
+        self._answer = answer
+
+    async def ask(self, what: str, within_s: float, **more: object) -> dict[str, Any]:
+        assert (what, more["issuer"]) == ("revoke", "ada")
+        assert 0 < cast("float", more["until_s"]) - time.time() <= within_s
+        if self._answer is None:
+            raise PeerGone(what)
+        return self._answer
+
+
+DONE = {"issuer": "ada", "epoch_ms": 5, "sessions": 2}
+
+
+async def test_any_worker_revokes_for_all() -> None:
+    """The first that is there; those who are down are passed over."""
+    supervisor = _supervisor(Revoking(None), Revoking(DONE), Revoking({"failed": "not asked"}))
+    assert Revoked("ada", 5, 2) == await supervisor.revoke("ada")
+
+
+@pytest.mark.parametrize(
+    ("answers", "error"),
+    [
+        ([None, None], StoreUnavailable),
+        ([{"failed": "down"}, DONE], StoreUnavailable),
+        ([{"wrong": "mistyped"}, DONE], ValueError),
+    ],
+)
+async def test_a_revocation_that_was_not_done_is_no_success(
+    answers: list[dict[str, Any] | None], error: type[Exception]
+) -> None:
+    """The store is everybody's, and so is what can be typed wrong: no other worker is asked."""
+    with pytest.raises(error):
+        await _supervisor(*map(Revoking, answers)).revoke("ada")

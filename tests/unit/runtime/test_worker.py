@@ -1,0 +1,70 @@
+"""What a worker makes of what its supervisor says."""
+
+import errno
+import time
+from typing import cast
+
+import pytest
+
+from gateway.config.schema import Settings
+from gateway.core.errors import StoreUnavailable
+from gateway.revocation.revoke import Revoked
+from gateway.runtime.gateway import Gateway
+from gateway.runtime.worker import _answer
+
+CONFIG = """
+server: {public_url: http://localhost, workers: 2}
+redis: {url: 'embedded://'}
+magic: {mode: development}
+"""
+
+
+class Unable:
+    """A gateway that cannot open what a new config needs."""
+
+    async def reload(self, _: Settings) -> None:
+        """As where no descriptor is left."""
+        raise OSError(errno.EMFILE, "Too many open files")
+
+
+async def test_a_reload_that_fails_in_an_unforeseen_way_is_refused() -> None:
+    """The worker says so and serves on: else all workers would end at once, for one config."""
+    config = {"name": "gateway.yaml", "text": CONFIG, "files": {}}
+    message = {"number": 1, "what": "reload", "config": config}
+    assert {"failed": "OSError"} == await _answer(message, cast("Gateway", Unable()), 2)
+
+
+class Revoking:
+    """A gateway that revokes, or does not."""
+
+    def __init__(self, outcome: Revoked | Exception) -> None:
+        self._outcome = outcome
+
+    async def revoke(self, _: str) -> Revoked:
+        """What it was made with."""
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
+
+
+@pytest.mark.parametrize(
+    ("outcome", "answer"),
+    [
+        (Revoked("ada", 5, 2), {"issuer": "ada", "epoch_ms": 5, "sessions": 2}),
+        (ValueError("mistyped"), {"wrong": "mistyped"}),
+        (StoreUnavailable("down"), {"failed": "down"}),
+    ],
+)
+async def test_a_revocation_is_done_for_the_supervisor(
+    outcome: Revoked | Exception, answer: dict[str, object]
+) -> None:
+    """It has no store of its own."""
+    message = {"number": 1, "what": "revoke", "issuer": "ada", "until_s": time.time() + 60}
+    assert answer == await _answer(message, cast("Gateway", Revoking(outcome)), 2)
+
+
+async def test_a_revocation_that_was_asked_for_long_ago_is_not_done() -> None:
+    """By a worker that was held up: another one did it, and the person may have come back since."""
+    message = {"number": 1, "what": "revoke", "issuer": "ada", "until_s": time.time() - 0.001}
+    done = cast("Gateway", Revoking(Revoked("ada", 5, 2)))
+    assert {"failed": "too late"} == await _answer(message, done, 2)

@@ -1,0 +1,39 @@
+"""Development mode."""
+
+from gateway.authn.did_token.token import Rules, inspect
+from gateway.core.request import User
+from gateway.users.development import DEVELOPMENT_AUDIENCE, DevelopmentMagic
+
+NOW_S = 1_800_000_000.0
+
+
+def issuer_of(token: str) -> str:
+    return inspect(token, Rules(DEVELOPMENT_AUDIENCE, 900), NOW_S).issuer
+
+
+async def test_minted_for_are_users() -> None:
+    """Whoever got a token is a user from then on, with the email it was made for."""
+    magic = DevelopmentMagic(b"seed")
+    issuer = issuer_of(magic.mint("alice@example.com", 900, NOW_S))
+    address = issuer.removeprefix("did:ethr:")
+    assert User(issuer, "alice@example.com", address) == await magic.user(issuer)
+
+
+async def test_others_are_not() -> None:
+    """An issuer that nothing was minted for is a stranger, whoever else is known."""
+    magic = DevelopmentMagic(b"seed")
+    magic.mint("alice@example.com", 900, NOW_S)
+    bob = DevelopmentMagic(b"seed").mint("bob@example.com", 900, NOW_S)
+    assert await magic.user(issuer_of(bob)) is None
+
+
+def test_issuers_are_stable() -> None:
+    """One seed and email make one issuer, in every process; another of either makes another."""
+    minted = [
+        DevelopmentMagic(seed).mint(email, 900, NOW_S)
+        for seed in (b"seed", b"other")
+        for email in ("alice@example.com", "bob@example.com", "alice@example.com")
+    ]
+    alice, bob, again, *others = [issuer_of(token) for token in minted]
+    assert alice == again
+    assert len({alice, bob, *others}) == 4

@@ -1,0 +1,218 @@
+"""The record that gateways and apps share."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.request import User, Wallet
+from gateway.users.metadata import (
+    MAX_TEXT_CHARS,
+    MAX_WALLETS,
+    Age,
+    Lifetimes,
+    Record,
+    Seals,
+    parse,
+    readable,
+)
+from tests.fakes.tokens import ALICE, BOB
+
+NOW_S = 1_800_000_000.0
+AT_MS = 1_800_000_000_000
+WALLET = Wallet("MAINNET", ALICE.address, "ETH")
+USER = User(
+    ALICE.issuer,
+    "alice@example.com",
+    ALICE.address,
+    "+4930123456",
+    oauth_provider="google",
+    username="alice",
+    wallets=(WALLET, Wallet(public_address="0x1")),
+)
+BY_PHONE = User(ALICE.issuer, phone="+4930123456")
+KEYS = [b"a" * 32, b"b" * 32]
+OURS = Seals(KEYS)
+
+
+def test_members() -> None:
+    """An app finds these names, in plain JSON; the seal is not for it."""
+    members = json.loads(OURS.encode(Record(USER, AT_MS)))
+    assert len(members.pop("seal")) == 43
+    assert members == {
+        "issuer": ALICE.issuer,
+        "email": "alice@example.com",
+        "public_address": ALICE.address,
+        "phone": "+4930123456",
+        "oauth_provider": "google",
+        "username": "alice",
+        "wallets": [
+            {"network": "MAINNET", "public_address": ALICE.address, "wallet_type": "ETH"},
+            {"network": None, "public_address": "0x1", "wallet_type": None},
+        ],
+        "fetched_at_ms": AT_MS,
+    }
+
+
+@pytest.mark.parametrize("user", [USER, User(ALICE.issuer), BY_PHONE])
+def test_round_trip(user: User) -> None:
+    """What was written is read."""
+    record = Record(user, AT_MS)
+    assert record == OURS.decode(OURS.encode(record), ALICE.issuer)
+
+
+texts = st.none() | st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=20)
+
+
+@given(texts, texts, st.lists(texts, max_size=4))
+def test_any_user_comes_back(
+    email: str | None, name: str | None, wallets: list[str | None]
+) -> None:
+    """Whatever Magic knows of somebody, if it can be read at all."""
+    owned = tuple(Wallet(network, f"0x{n}") for n, network in enumerate(wallets))
+    record = Record(User(ALICE.issuer, email, username=name, wallets=owned), AT_MS)
+    assert record == OURS.decode(OURS.encode(record), ALICE.issuer)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"{", id="cut"),
+        pytest.param(b"\xff", id="bytes"),
+        pytest.param(b"[" * 10_000, id="deep"),
+        pytest.param(b"[]", id="array"),
+        pytest.param(b"{}", id="about-nobody"),
+        pytest.param(b'{"issuer": null}', id="about-null"),
+        pytest.param(OURS.encode(Record(User(BOB.issuer), AT_MS)), id="about-another"),
+        pytest.param(
+            OURS.encode(Record(User(ALICE.issuer.lower()), AT_MS)), id="about-another-spelling"
+        ),
+    ],
+)
+def test_unusable(text: bytes) -> None:
+    """A record that cannot be read, or is about somebody else, is none."""
+    assert OURS.decode(text, ALICE.issuer) is None
+    assert parse(text, ALICE.issuer) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("email", "boss@example.com"),
+        ("email", None),
+        ("email", "alice@example.com\n"),
+        ("public_address", BOB.address),
+        ("phone", "+1"),
+        ("oauth_provider", None),
+        ("username", "root"),
+        ("wallets", []),
+        ("wallets", [{"network": "MAINNET", "public_address": BOB.address, "wallet_type": "ETH"}]),
+        ("fetched_at_ms", AT_MS + 1),
+        ("fetched_at_ms", True),
+        ("fetched_at_ms", float(AT_MS)),
+        ("fetched_at_ms", 2**70),
+        ("seal", None),
+        ("seal", ""),
+        ("seal", "\u00e9" * 43),
+        ("seal", "A" * 43),
+    ],
+)
+def test_what_was_altered_is_not_believed(name: str, value: object) -> None:
+    """No member can be changed by who can write to the store: it is as if there was no record."""
+    members = json.loads(OURS.encode(Record(USER, AT_MS)))
+    altered = json.dumps({**members, name: value}).encode()
+    assert OURS.decode(altered, ALICE.issuer) is None
+    stored = parse(altered, ALICE.issuer)
+    assert stored is not None
+    assert not OURS.is_ours(stored)
+
+
+def test_what_was_made_up_is_not_believed() -> None:
+    """A record as older versions wrote it, or anybody could, is none: Magic is asked."""
+    text = json.dumps({"issuer": ALICE.issuer, "email": "boss@example.com"}).encode()
+    assert OURS.decode(text, ALICE.issuer) is None
+
+
+def test_members_of_others_do_no_harm() -> None:
+    """An app may add its own, in any order and with any white space."""
+    members = json.loads(OURS.encode(Record(USER, AT_MS)))
+    text = json.dumps({"plan": {"name": "gold"}, **dict(reversed(members.items()))}, indent=1)
+    assert Record(USER, AT_MS) == OURS.decode(text.encode(), ALICE.issuer)
+
+
+@pytest.mark.parametrize(
+    ("reader", "believes"),
+    [
+        pytest.param(KEYS, True, id="the-same-keys"),
+        pytest.param([b"c" * 32, KEYS[0]], True, id="a-new-key-in-front"),
+        pytest.param([KEYS[1]], False, id="the-sealing-key-is-gone"),
+        pytest.param([b"c" * 32], False, id="other-keys"),
+    ],
+)
+def test_rotation(reader: list[bytes], *, believes: bool) -> None:
+    """A record is believed for as long as its key is among those that are configured."""
+    record = Record(USER, AT_MS)
+    found = Seals(reader).decode(OURS.encode(record), ALICE.issuer)
+    assert (found == record) == believes
+
+
+def test_odd_wallets_are_left_out() -> None:
+    """Of what is no wallet, nothing is read; nor is there an end to what somebody could own."""
+    wallets: list[object] = ["x", None, {}, {"public_address": "a\r\nb"}, {"public_address": "0x1"}]
+    text = json.dumps({"issuer": ALICE.issuer, "wallets": wallets + wallets * MAX_WALLETS})
+    stored = parse(text.encode(), ALICE.issuer)
+    assert stored is not None
+    assert set(stored.record.user.wallets) == {Wallet(public_address="0x1")}
+    assert len(stored.record.user.wallets) <= MAX_WALLETS
+    for odd in ("x", {"a": 1}, 5):
+        stored = parse(json.dumps({"issuer": "i", "wallets": odd}).encode(), "i")
+        assert stored is not None
+        assert stored.record.user.wallets == ()
+
+
+@pytest.mark.parametrize(
+    ("age_s", "age"),
+    [
+        pytest.param(0, Age.FRESH, id="new"),
+        pytest.param(79.9, Age.FRESH, id="before-its-last-fifth"),
+        pytest.param(80, Age.AGEING, id="in-its-last-fifth"),
+        pytest.param(99.9, Age.AGEING, id="at-its-end"),
+        pytest.param(100, Age.OLD, id="beyond"),
+        pytest.param(149.9, Age.OLD, id="as-long-as-magic-may-be-away"),
+        pytest.param(150, Age.DEAD, id="longer"),
+        pytest.param(1e9, Age.DEAD, id="much-longer"),
+        pytest.param(-60, Age.FRESH, id="of-a-gateway-whose-clock-is-ahead"),
+        pytest.param(-61, Age.AGEING, id="from-the-future"),
+    ],
+)
+def test_ages(age_s: float, age: Age) -> None:
+    """What a record is good for depends on when Magic said it."""
+    record = Record(USER, round((NOW_S - age_s) * 1000))
+    lifetimes = Lifetimes(100, 50)
+    assert age is lifetimes.age(record, NOW_S)
+    assert lifetimes.expires_at_ms(record) == record.fetched_at_ms + 100_000
+    assert lifetimes.ends_at_ms(record) == record.fetched_at_ms + 150_000
+
+
+@pytest.mark.parametrize("value", ["a", "jürgen@example.com", "+1 (555) 010", "x" * MAX_TEXT_CHARS])
+def test_readable(value: str) -> None:
+    """Text that can stand in a line passes as it is."""
+    assert value == readable(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "a\r", "a\n", "\x00", "a\x7f", "\x85", "\u2028", "\u202e", "\ud800", "x" * 513, 5, None],
+)
+def test_not_readable(value: object) -> None:
+    """Text with controls, line ends or direction marks, over-long text and other types do not."""
+    assert readable(value) is None
+
+
+@given(st.text())
+def test_no_control_character_passes(value: str) -> None:
+    """Nothing that passes can end a header or a log line."""
+    passed = readable(value)
+    assert passed is None or not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in passed)
