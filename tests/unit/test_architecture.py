@@ -1,4 +1,9 @@
-"""The picture of the house, kept true: who may use whom, and what each line stays away from."""
+"""
+The architecture of the package: rooms, storeys and layers, as ``tools/layers.toml`` has them.
+
+A room is a folder of the package. A storey is a set of rooms that use only rooms below. A layer
+says what a module may do: decide, wait, use the network, put things together.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -6,88 +11,30 @@ from fnmatch import fnmatchcase
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
-from pathlib import Path
 
 import pytest
 
-import gateway
+from tools.layers import PACKAGE, deciding, files, layers, storeys
 
-ROOT = Path(gateway.__file__).parent
+ADAPTER_LIBRARIES = {"aiohttp", "redis", "magic_admin", "time"}
+"""Networks and clocks: only adapters and the composition import them."""
 
-LINES = {
-    "0 vocabulary": "messages errors invalidation reasons",
-    "1 decisions": """
-        target client_ip routing destination access permission problems return_to login
-        cors forward_auth
-        revocation
-        ratelimit.policy
-        attempts.contact
-        sessions.session sessions.cookie sessions.seal sessions.cache
-        sessions.device sessions.listing
-        identity.credentials identity.did_token identity.metadata identity.api_key identity.jwt
-        identity.certificate
-        identity.roles identity.assertion
-        identity.bounded identity.circuit identity.foreign identity.skew
-        admin.guard
-        backoff cores stamps times
-        proxy.headers proxy.hop proxy.internal proxy.framing proxy.answers
-        proxy.chunks proxy.cutter
-        proxy.proxy_protocol proxy.occupancy proxy.upgrade proxy.websocket
-        proxy.balance proxy.restraint
-        proxy.pace proxy.repeats
-        config.*
-    """,
-    "2 ports": "ports",
-    "3 journey": "pipeline authentication authorisation assertions failures",
-    "4 adapters": """
-        ratelimit.local ratelimit.redis
-        sessions.redis sessions.index sessions.use sessions.parting sessions.revocations
-        sessions.revoking attempts.redis
-        identity.single_flight identity.minting identity.attachment identity.development
-        identity.magic identity.directory identity.verifier identity.api_keys
-        identity.jwks identity.jwts
-        identity.issuers identity.farewells identity.warming
-        identity.recovery identity.examination
-        identity.role_store
-        store.*
-        proxy.http1 proxy.outbox proxy.listen proxy.activation proxy.entrance
-        proxy.arrivals proxy.doors proxy.tls
-        proxy.deadlines proxy.tasks proxy.upstream proxy.pool proxy.plane proxy.exchange
-        proxy.upstreams proxy.attempts proxy.tunnel proxy.tunnels
-        proxy.connect proxy.health
-        proxy.strictness proxy.inbox proxy.parting
-        proxy.client_writer proxy.client_reader proxy.downstream
-        pages.* telemetry.* admin.app admin.api admin.listener channel background
-    """,
-    "5 composition": """
-        app process stores descriptors generation people ways own_pages wiring signing
-        reload serve worker supervisor
-        demo sample_app cli commands.* __main__
-    """,
-}
-"""Top to bottom: a line may use itself and the lines above it, never one below."""
-
-LIBRARIES_OF_THE_WORLD = {"aiohttp", "redis", "magic_admin", "time"}
-"""Networks and clocks: an adapter's business."""
+ROOT_FILES = {"__init__.py", "__main__.py"}
 
 
 @cache
 def modules() -> dict[str, ast.Module]:
     """All modules by their name inside the package; those that only make a folder are left out."""
     return {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_bytes())
-        for path in sorted(ROOT.rglob("*.py"))
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts): ast.parse(path.read_bytes())
+        for path in sorted(PACKAGE.rglob("*.py"))
         if path.name != "__init__.py"
     }
 
 
-def lines_of(module: str) -> list[int]:
-    """The lines in which ``module`` is placed."""
-    return [
-        number
-        for number, patterns in enumerate(LINES.values())
-        if any(fnmatchcase(module, pattern) for pattern in patterns.split())
-    ]
+def layers_of(module: str) -> list[int]:
+    """The layers in which ``module`` is placed, counted from the top."""
+    return [number for number, layer in enumerate(layers()) if layer.holds(module)]
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
@@ -115,19 +62,87 @@ def foreign(tree: ast.AST) -> set[str]:
     return {name.partition(".")[0] for name in imports(tree)}
 
 
-def in_lines(first: int, last: int) -> list[str]:
-    """The modules of these lines."""
-    return [name for name in modules() if lines_of(name) and first <= lines_of(name)[0] <= last]
+def in_layers(*names: str) -> list[str]:
+    """The modules of the layers ``names``."""
+    chosen = [layer for layer in layers() if layer.name in names]
+    return [module for module in modules() if any(layer.holds(module) for layer in chosen)]
 
 
-def test_every_module_has_one_place() -> None:
-    """A new module is placed in the picture before it is merged."""
-    assert [] == [(name, lines_of(name)) for name in modules() if len(lines_of(name)) != 1]
+def room_of(module: str) -> str:
+    """The folder of the package in which ``module`` stands; empty for the root."""
+    return module.partition(".")[0] if "." in module else ""
 
 
-def test_every_place_has_a_module() -> None:
-    """What was moved or removed does not linger in the picture."""
-    patterns = chain.from_iterable(line.split() for line in LINES.values())
+def room_edges() -> dict[tuple[str, str], list[str]]:
+    """Which room uses which other one, and by which imports."""
+    edges: dict[tuple[str, str], list[str]] = {}
+    for module, tree in modules().items():
+        for used in sorted(uses(tree)):
+            pair = room_of(module), room_of(used)
+            if pair[0] != pair[1]:
+                edges.setdefault(pair, []).append(f"{module} uses {used}")
+    return edges
+
+
+def test_only_two_modules_stand_at_the_root() -> None:
+    """Every other module has a room."""
+    assert {path.name for path in PACKAGE.glob("*.py")} == ROOT_FILES
+
+
+def test_every_room_has_one_storey() -> None:
+    """No room is missing from the list of storeys, and no storey names a room that is gone."""
+    rooms = sorted({room_of(module) for module in modules()} - {""})
+    assert rooms == sorted(chain.from_iterable(storeys()))
+
+
+def test_no_two_rooms_import_each_other() -> None:
+    """A room can be read with the rooms below it, and without those above it."""
+    edges = room_edges()
+    mutual = {pair: edges[pair] for pair in edges if pair[::-1] in edges and "" not in pair}
+    assert {} == mutual
+
+
+def test_no_room_uses_one_of_its_own_storey_or_above() -> None:
+    """The storeys of the house hold."""
+    storey = {room: number for number, rooms in enumerate(storeys()) for room in rooms}
+    upward = {
+        pair: imports_
+        for pair, imports_ in room_edges().items()
+        if "" not in pair and storey[pair[0]] >= storey[pair[1]]
+    }
+    assert {} == upward
+
+
+def test_every_class_name_means_one_thing() -> None:
+    """No two classes or type aliases of the package share a name, private ones included."""
+    places: dict[str, list[str]] = {}
+    for module, tree in modules().items():
+        for name in defined_types(tree):
+            places.setdefault(name.lstrip("_"), []).append(module)
+    assert {} == {name: found for name, found in places.items() if len(found) > 1}
+
+
+def defined_types(tree: ast.Module) -> Iterator[str]:
+    """Classes anywhere in a module, and the type aliases that it defines."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+    for statement in tree.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)]) if name[0].isupper() and not (
+                name.isupper()
+            ):
+                yield name
+
+
+def test_every_module_has_one_layer() -> None:
+    """A new module is placed in ``tools/layers.toml`` before it is merged."""
+    assert [] == [(name, layers_of(name)) for name in modules() if len(layers_of(name)) != 1]
+
+
+def test_every_pattern_places_a_module() -> None:
+    """A module that was moved or removed does not stay in the list."""
+    patterns = chain.from_iterable(layer.modules for layer in layers())
     unused = [
         pattern
         for pattern in patterns
@@ -136,19 +151,26 @@ def test_every_place_has_a_module() -> None:
     assert [] == unused
 
 
-def test_folders_hold_nothing() -> None:
+def test_the_coverage_gate_reads_the_same_layers() -> None:
+    """All vocabulary, decisions, ports and the journey have to be tested in full."""
+    wanted = in_layers("vocabulary", "decisions", "ports", "journey")
+    assert sorted(wanted) == deciding()
+    assert [] == [path for path in files(deciding()) if not (PACKAGE.parent / path).is_file()]
+
+
+def test_init_files_import_nothing() -> None:
     """An ``__init__`` that imports would hide who uses whom."""
-    trees = {path: ast.parse(path.read_bytes()) for path in ROOT.rglob("__init__.py")}
+    trees = {path: ast.parse(path.read_bytes()) for path in PACKAGE.rglob("__init__.py")}
     assert [] == [path.parent.name for path, tree in trees.items() if list(imports(tree))]
 
 
 def test_no_import_points_down() -> None:
-    """Decisions know no adapter, and no adapter knows how the house was put together."""
+    """Decisions know no adapter, and no adapter knows the composition."""
     down = [
         f"{module} uses {used}"
         for module, tree in modules().items()
         for used in sorted(uses(tree))
-        if lines_of(used) > lines_of(module)
+        if layers_of(used) > layers_of(module)
     ]
     assert [] == down
 
@@ -174,24 +196,31 @@ def test_no_import_is_relative() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last_line", "banned"),
+    ("names", "banned"),
     [
-        pytest.param(2, LIBRARIES_OF_THE_WORLD | {"asyncio"}, id="down-to-the-ports"),
-        pytest.param(3, LIBRARIES_OF_THE_WORLD, id="the-journey-too"),
+        pytest.param(
+            ("vocabulary", "decisions", "ports"),
+            ADAPTER_LIBRARIES | {"asyncio"},
+            id="down-to-the-ports",
+        ),
+        pytest.param(("journey",), ADAPTER_LIBRARIES, id="the-journey-too"),
     ],
 )
-def test_what_decides_knows_no_network_and_no_clock(last_line: int, banned: set[str]) -> None:
+def test_deciding_layers_know_no_network_and_no_clock(
+    names: tuple[str, ...], banned: set[str]
+) -> None:
     """Decisions are functions of what they are handed, time included."""
-    found = {module: foreign(modules()[module]) & banned for module in in_lines(0, last_line)}
-    assert {} == {module: names for module, names in found.items() if names}
+    found = {module: foreign(modules()[module]) & banned for module in in_layers(*names)}
+    assert found
+    assert {} == {module: used for module, used in found.items() if used}
 
 
-def test_what_decides_waits_for_nothing() -> None:
-    """The first two lines can be read, tested and trusted without an event loop."""
+def test_decisions_wait_for_nothing() -> None:
+    """The first two layers can be read, tested and trusted without an event loop."""
     waits = (ast.Await, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith)
     waiting = [
         module
-        for module in in_lines(0, 1)
+        for module in in_layers("vocabulary", "decisions")
         if any(isinstance(node, waits) for node in ast.walk(modules()[module]))
     ]
     assert [] == waiting

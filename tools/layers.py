@@ -1,0 +1,74 @@
+"""
+The layers and storeys of ``tools/layers.toml``.
+
+    python -m tools.layers deciding
+
+prints the files whose branches `make test` wants tested in full, for ``coverage report --include``.
+"""
+
+import sys
+import tomllib
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "gateway"
+_FILE = Path(__file__).with_suffix(".toml")
+
+
+class Layer(NamedTuple):
+    """One layer: patterns of the modules in it, by their names inside the package."""
+
+    name: str
+    about: str
+    is_deciding: bool
+    """Whether all of its branches have to be tested."""
+    modules: list[str]
+
+    def holds(self, module: str) -> bool:
+        """Whether ``module`` is placed in this layer."""
+        return any(fnmatchcase(module, pattern) for pattern in self.modules)
+
+
+def layers() -> list[Layer]:
+    """All layers, from the top: each uses itself and those before it."""
+    return [Layer(**entry) for entry in _document()["layers"]]
+
+
+def storeys() -> list[list[str]]:
+    """The rooms, storey by storey, from the top: each uses those after it."""
+    rooms: list[list[str]] = _document()["storeys"]
+    return rooms
+
+
+def module_names() -> list[str]:
+    """All modules by their names inside the package, without those that only make a folder."""
+    paths = (path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+    return sorted(
+        ".".join(path.with_suffix("").parts) for path in paths if path.name != "__init__.py"
+    )
+
+
+def deciding() -> list[str]:
+    """The modules of all deciding layers."""
+    placed = [layer for layer in layers() if layer.is_deciding]
+    return [name for name in module_names() if any(layer.holds(name) for layer in placed)]
+
+
+def files(modules: Iterable[str]) -> list[str]:
+    """The modules as paths below the root of the repository."""
+    return [f"gateway/{name.replace('.', '/')}.py" for name in modules]
+
+
+def _document() -> dict[str, Any]:
+    return tomllib.loads(_FILE.read_text("utf-8"))
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["deciding"]:
+            sys.stdout.write(",".join(files(deciding())) + "\n")
+        case _:
+            sys.exit("usage: python -m tools.layers deciding")
