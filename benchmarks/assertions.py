@@ -12,15 +12,11 @@ from timeit import repeat
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from gateway.assertion.cache import Assertions
+from gateway.assertion.cache import AssertionCache
 from gateway.assertion.token import SigningKey, signing_key
-from gateway.core.request import (
-    AuthMethod,
-    Identity,
-    Route,
-    Target,
-    User,
-)
+from gateway.core.identity import AuthMethod, Identity, User
+from gateway.core.request import Target
+from gateway.core.route import Route
 from tests.fakes.heads import request_head
 
 ROUNDS, CALLS = 5, 2000
@@ -35,9 +31,9 @@ IDENTITY = Identity(
 )
 
 
-def assertions(key: SigningKey, *, binds_requests: bool) -> Assertions:
+def assertions(key: SigningKey, *, binds_requests: bool) -> AssertionCache:
     """As the gateway makes them."""
-    return Assertions(
+    return AssertionCache(
         "X-Gateway-Assertion",
         key,
         "https://app.example.com",
@@ -50,7 +46,7 @@ def assertions(key: SigningKey, *, binds_requests: bool) -> Assertions:
     )
 
 
-def cpu_us(made: Assertions) -> float:
+def cpu_us(made: AssertionCache) -> float:
     """Microseconds of CPU for one line; the best of some rounds."""
     line = partial(made.line, IDENTITY, ROUTE, request_head(), TARGET)
     return min(repeat(line, repeat=ROUNDS, number=CALLS, timer=time.process_time)) / CALLS * 1e6

@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ class Layer(NamedTuple):
         return any(fnmatchcase(module, pattern) for pattern in self.modules)
 
 
+@cache
 def layers() -> list[Layer]:
     """All layers, from the top: each uses itself and those before it."""
     return [Layer(**entry) for entry in _document()["layers"]]
@@ -43,6 +45,7 @@ def storeys() -> list[list[str]]:
     return rooms
 
 
+@cache
 def module_names() -> list[str]:
     """All modules by their names inside the package, without those that only make a folder."""
     paths = (path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))

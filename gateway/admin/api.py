@@ -12,7 +12,7 @@ from gateway.revocation.revoke import Revoked
 from gateway.util.rfc3339 import rfc3339
 
 
-class Deeds(Protocol):
+class AdminActions(Protocol):
     """Who does what the API is asked for: the process itself, or one of several."""
 
     async def revoke(self, issuer: str) -> Revoked:
@@ -22,8 +22,8 @@ class Deeds(Protocol):
 class Api:
     """``POST /api/revocations`` with ``{"issuer": …}``."""
 
-    def __init__(self, deeds: Deeds, known_hosts: frozenset[str]) -> None:
-        self._deeds = deeds
+    def __init__(self, actions: AdminActions, known_hosts: frozenset[str]) -> None:
+        self._actions = actions
         self._known_hosts = known_hosts
 
     def routes(self) -> list[web.RouteDef]:
@@ -38,7 +38,7 @@ class Api:
         if not is_json(request.headers.get("Content-Type", "")):
             return _problem(415, "not_json", "Content-Type is not application/json")
         try:
-            revoked = await self._deeds.revoke(_issuer(await request.read()))
+            revoked = await self._actions.revoke(_issuer(await request.read()))
         except ValueError as error:
             return _problem(400, "bad_request", str(error))
         except StoreUnavailable as error:

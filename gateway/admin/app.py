@@ -5,12 +5,12 @@ from typing import NamedTuple, Protocol
 from aiohttp import web
 
 from gateway.telemetry import prometheus
-from gateway.telemetry.snapshot import Snapshot
+from gateway.telemetry.snapshot import MetricsSnapshot
 
 _MAX_BODY_BYTES = 4096
 
 
-class State(NamedTuple):
+class Status(NamedTuple):
     """How a gateway is."""
 
     is_ready: bool
@@ -21,20 +21,20 @@ class State(NamedTuple):
     """``ok`` or ``unavailable``."""
 
 
-class Source(Protocol):
+class StatusSource(Protocol):
     """Who knows: the process itself, or the supervisor of several."""
 
-    async def state(self) -> State:
+    async def state(self) -> Status:
         """How it is now."""
 
-    async def snapshot(self) -> Snapshot:
+    async def snapshot(self) -> MetricsSnapshot:
         """What was counted."""
 
 
 class AdminPages:
     """``/healthz``: the process runs. ``/readyz``: it can serve, so send it requests."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: StatusSource) -> None:
         self._source = source
 
     def app(self) -> web.Application:

@@ -5,15 +5,15 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from gateway.admin.api import Api, Deeds
-from gateway.admin.app import AdminPages, Source
+from gateway.admin.api import AdminActions, Api
+from gateway.admin.app import AdminPages, StatusSource
 from gateway.config.schema import AdminSettings
 from gateway.core.errors import StartError
 
 
 @asynccontextmanager
 async def listening(
-    settings: AdminSettings | None, source: Source, deeds: Deeds
+    settings: AdminSettings | None, source: StatusSource, actions: AdminActions
 ) -> AsyncIterator[int | None]:
     """The port of the private listener, if there is to be one. Raises `StartError`."""
     if settings is None:
@@ -22,7 +22,7 @@ async def listening(
     host, port = settings.listen
     known_hosts = frozenset({"localhost", host, *settings.hosts})
     app = AdminPages(source).app()
-    app.add_routes(Api(deeds, known_hosts).routes())
+    app.add_routes(Api(actions, known_hosts).routes())
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:

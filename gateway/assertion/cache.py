@@ -4,34 +4,31 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from gateway.assertion.token import (
-    Asked,
-    Signer,
+    AssertedRequest,
+    AssertionSigner,
     SigningKey,
     binding,
     claims,
 )
+from gateway.core.identity import Identity
 from gateway.core.ports import Clock
-from gateway.core.request import (
-    Identity,
-    RequestHead,
-    Route,
-    Target,
-)
-from gateway.util.lru import Bounded
+from gateway.core.request import RequestHead, Target
+from gateway.core.route import Route
+from gateway.util.lru import LruCache
 
-_MAX_KNOWN = 4096
+_MAX_CACHED = 4096
 _RENEWED_AFTER = 2 / 3
 """Of its life: an app gets none that is about to end."""
 
 
-class _Signed(NamedTuple):
+class _SignedAssertion(NamedTuple):
     identity: Identity
     line: bytes
     from_s: float
     until_s: float
 
 
-class Assertions:
+class AssertionCache:
     """
     The field line with the assertion, for each request of somebody who is proven.
 
@@ -55,7 +52,7 @@ class Assertions:
         """``audiences`` are the names of apps, by that of their upstream."""
         self.header = header
         self._beginning = f"{header}: ".encode("ascii")
-        self._signer = Signer(key)
+        self._signer = AssertionSigner(key)
         self._issuer = issuer
         self._audiences = audiences
         self._public_host = public_host
@@ -63,8 +60,8 @@ class Assertions:
         self._binds_requests = binds_requests
         self._clock = clock
         self._token_id = token_id
-        self._by_object: dict[tuple[int, str], _Signed] = {}
-        self._by_value: Bounded[tuple[Identity, str], _Signed] = Bounded(_MAX_KNOWN)
+        self._by_object: dict[tuple[int, str], _SignedAssertion] = {}
+        self._by_value: LruCache[tuple[Identity, str], _SignedAssertion] = LruCache(_MAX_CACHED)
         """A session that is looked up again comes as another object."""
 
     def line(self, identity: Identity, route: Route, head: RequestHead, target: Target) -> bytes:
@@ -77,7 +74,7 @@ class Assertions:
         if self._binds_requests:
             host = head.headers.get("Host") or self._public_host
             query = target.wire[len(target.path) + 1 :]
-            asked = Asked(head.method, host, target.path, query)
+            asked = AssertedRequest(head.method, host, target.path, query)
             said = self._claims(identity, audience, now_s) | binding(asked, self._token_id())
             return self._written(said)
         signed = self._by_object.get((id(identity), audience))
@@ -89,16 +86,16 @@ class Assertions:
             signed = self._renewed(identity, audience, now_s)
         return signed.line
 
-    def _renewed(self, identity: Identity, audience: str, now_s: float) -> _Signed:
+    def _renewed(self, identity: Identity, audience: str, now_s: float) -> _SignedAssertion:
         known = self._by_value.get((identity, audience))
         if known is None or not known.from_s <= now_s < known.until_s:
             said = self._claims(identity, audience, now_s)
             left_s = min(self._lifetime_s, identity.expires_at_ms / 1000 - now_s)
             until_s = now_s + left_s * _RENEWED_AFTER
-            known = _Signed(identity, self._written(said), now_s, until_s)
+            known = _SignedAssertion(identity, self._written(said), now_s, until_s)
             self._by_value.put((identity, audience), known)
         known = known._replace(identity=identity)
-        if len(self._by_object) >= _MAX_KNOWN:
+        if len(self._by_object) >= _MAX_CACHED:
             self._by_object.clear()
         self._by_object[id(identity), audience] = known  # what is kept here keeps its id
         return known

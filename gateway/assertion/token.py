@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from joserfc.jwk import ECKey, OKPKey
 from joserfc.jws import JWSRegistry
 
-from gateway.core.request import Identity
+from gateway.core.identity import Identity
 from gateway.sessions.seal import public_id
 
 HEADER: Final = "X-Gateway-Assertion"
@@ -38,7 +38,7 @@ class SigningKey(NamedTuple):
         return f"SigningKey({self.key_id})"  # tracebacks must not hold it
 
 
-class Asked(NamedTuple):
+class AssertedRequest(NamedTuple):
     """What an assertion for a single request is bound to, as the app sees it."""
 
     method: str
@@ -119,7 +119,7 @@ def claims(
     return said
 
 
-def binding(asked: Asked, token_id: str) -> dict[str, object]:
+def binding(asked: AssertedRequest, token_id: str) -> dict[str, object]:
     """The claims by which an assertion is good for one request."""
     return {
         "jti": token_id,
@@ -130,7 +130,7 @@ def binding(asked: Asked, token_id: str) -> dict[str, object]:
     }
 
 
-class Signer:
+class AssertionSigner:
     """Signs with one key; the compact serialisation of RFC 7515 section 7.1."""
 
     def __init__(self, key: SigningKey) -> None:

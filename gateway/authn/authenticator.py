@@ -15,7 +15,7 @@ two picks for an attacker:
 from collections.abc import Callable, Mapping
 
 from gateway.authn.credentials import CredentialReader
-from gateway.authn.failure_limit import Failures
+from gateway.authn.failure_limit import FailureLimit
 from gateway.core.errors import (
     ConflictingCredentials,
     CredentialNotAccepted,
@@ -26,28 +26,22 @@ from gateway.core.errors import (
     SessionEnded,
     Unauthenticated,
 )
+from gateway.core.identity import AuthMethod, Identity
 from gateway.core.ports import Sessions, TokenVerifier
-from gateway.core.reasons import Nobody
-from gateway.core.request import (
-    Auth,
-    AuthMethod,
-    Caller,
-    Certificate,
-    Identity,
-    RequestHead,
-    Route,
-)
+from gateway.core.reasons import UnauthenticatedReason
+from gateway.core.request import Certificate, Client, RequestHead
+from gateway.core.route import Auth, Route
 
 _SESSION, _CERTIFICATE = AuthMethod.SESSION, AuthMethod.CLIENT_CERTIFICATE
 
-Certified = Callable[[Certificate], Identity | None]
+CertificateVerifier = Callable[[Certificate], Identity | None]
 """Whom a certificate names now; None where that counts for nothing."""
 
 REFUSED = (InvalidToken, InvalidApiKey, ExpiredApiKey, RevokedApiKey)
 """What is counted; what of it is charged to the client says `gateway.authn.failure_limit`."""
 
 
-class Authentication:
+class Authenticator:
     """Asks the kinds of credentials in turn."""
 
     def __init__(
@@ -55,8 +49,8 @@ class Authentication:
         reader: CredentialReader,
         sessions: Sessions,
         verifiers: Mapping[AuthMethod, TokenVerifier],
-        failures: Failures,
-        certified: Certified | None = None,
+        failures: FailureLimit,
+        certified: CertificateVerifier | None = None,
         count: Callable[[str, str], object] = lambda _figure, _label: None,
     ) -> None:
         """``verifiers`` has one for each kind that ``reader`` finds, but for sessions."""
@@ -67,7 +61,7 @@ class Authentication:
         self._certified = certified
         self._count = count
 
-    async def prove(self, head: RequestHead, route: Route, client: Caller) -> Identity | None:
+    async def identify(self, head: RequestHead, route: Route, client: Client) -> Identity | None:
         """
         Who is asking; None where nobody need be.
 
@@ -94,36 +88,36 @@ class Authentication:
                     self._refused(method)
                     ended = error
                     continue
-            proven = agreed(proven, found)
+            proven = require_same_identity(proven, found)
         if self._certified is not None:
             proven = self._with_certificate(proven, self._certified, route, client)
         if proven is None and route.auth is Auth.REQUIRED:
-            raise ended or Unauthenticated(Nobody.NO_CREDENTIAL)
+            raise ended or Unauthenticated(UnauthenticatedReason.NO_CREDENTIAL)
         return proven
 
     def _with_certificate(
         self,
         proven: Identity | None,
-        certified: Certified,
+        certified: CertificateVerifier,
         route: Route,
-        client: Caller,
+        client: Client,
     ) -> Identity | None:
         """Also by what the client itself has shown, not a proxy that hands on its requests."""
         shown = client.certificate
         if shown is None or _CERTIFICATE not in route.accept:
             return proven
         found = certified(shown)
-        return proven if found is None else agreed(proven, found)
+        return proven if found is None else require_same_identity(proven, found)
 
     async def _verify(
-        self, method: AuthMethod, text: str, route: Route, client: Caller
+        self, method: AuthMethod, text: str, route: Route, client: Client
     ) -> Identity:
         """Whom a credential proves that somebody has put into the request."""
         if method not in route.accept:
             raise CredentialNotAccepted(method)
         verifier = self._verifiers[method]
-        if self._failures.shut and not verifier.knows(text):
-            self._failures.gate(client)
+        if self._failures.blocked_until and not verifier.knows(text):
+            self._failures.refuse_if_blocked(client)
         try:
             return await verifier.verify(text)
         except REFUSED as refusal:
@@ -135,7 +129,7 @@ class Authentication:
         self._count("authentications", f"{method},refused")
 
 
-def agreed(proven: Identity | None, found: Identity) -> Identity:
+def require_same_identity(proven: Identity | None, found: Identity) -> Identity:
     """The first of two proofs, which must be of one person or program."""
     if proven is None:
         return found

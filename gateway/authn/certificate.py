@@ -14,13 +14,9 @@ from typing import NamedTuple
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from gateway.core.request import (
-    AuthMethod,
-    Certificate,
-    Identity,
-    User,
-)
-from gateway.util.lru import Bounded
+from gateway.core.identity import AuthMethod, Identity, User
+from gateway.core.request import Certificate
+from gateway.util.lru import LruCache
 
 CERTIFICATE = "cert:"
 """What the issuer of a program with a certificate begins with."""
@@ -69,7 +65,7 @@ def _ms(at: datetime) -> int:
     return int(at.replace(tzinfo=UTC).timestamp() * 1000)
 
 
-class Pattern(NamedTuple):
+class NamePattern(NamedTuple):
     """Names that count: one, or all with an end or a beginning."""
 
     kind: str
@@ -94,7 +90,7 @@ def _has_steps(uri: str) -> bool:
     return "/../" in f"{uri}/" or "%2e" in uri.lower()
 
 
-def pattern(text: str) -> Pattern:
+def pattern(text: str) -> NamePattern:
     """
     The pattern in ``spiffe://example.org/ns/*``, ``*@example.com`` or ``*.svc.example.com``.
 
@@ -113,16 +109,16 @@ def pattern(text: str) -> Pattern:
             "expected a name in certificates: spiffe://example.org/*, *@example.com,"
             " *.svc.example.com, or one of them without a star"
         )
-    return Pattern(kind, text.lower() if kind == "dns" else text)
+    return NamePattern(kind, text.lower() if kind == "dns" else text)
 
 
-class Certificates:
+class CertificateNames:
     """Knows which names count; one object for the same certificate, as long as it is shown."""
 
-    def __init__(self, patterns: Sequence[Pattern], *, common_name: bool = False) -> None:
+    def __init__(self, patterns: Sequence[NamePattern], *, common_name: bool = False) -> None:
         self._patterns = tuple(patterns)
         self._common_name = common_name
-        self._known: Bounded[Certificate, Identity] = Bounded(_MAX_KNOWN)
+        self._known: LruCache[Certificate, Identity] = LruCache(_MAX_KNOWN)
 
     def identity(self, certificate: Certificate, now_s: float) -> Identity | None:
         """Whom it names; None where no name counts, or its time is over or has not come."""

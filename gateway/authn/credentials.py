@@ -12,8 +12,9 @@ from typing import NamedTuple
 from multidict import CIMultiDictProxy, istr
 
 from gateway.core.errors import AmbiguousCredentials, InvalidToken
-from gateway.core.reasons import Bearer, Credentials
-from gateway.core.request import PEOPLE, AuthMethod, RequestHead
+from gateway.core.identity import INTERACTIVE_METHODS, AuthMethod
+from gateway.core.reasons import CredentialReason, TokenReason
+from gateway.core.request import RequestHead
 
 _AUTHORIZATION = istr("Authorization")
 _COOKIE = istr("Cookie")
@@ -52,7 +53,10 @@ class CredentialReader:
     """
 
     def __init__(
-        self, cookie_name: str, kinds: frozenset[AuthMethod] = PEOPLE, api_key_header: str = ""
+        self,
+        cookie_name: str,
+        kinds: frozenset[AuthMethod] = INTERACTIVE_METHODS,
+        api_key_header: str = "",
     ) -> None:
         """``api_key_header`` is the field that may hold an API key; none where it is empty."""
         self._cookie_name = cookie_name
@@ -90,14 +94,14 @@ class CredentialReader:
 
     def _bearer(self, fields: list[str]) -> tuple[Credential, ...]:
         if len(fields) > 1:
-            raise AmbiguousCredentials(Credentials.SEVERAL_AUTHORIZATIONS)
+            raise AmbiguousCredentials(CredentialReason.SEVERAL_AUTHORIZATIONS)
         scheme = _BEARER.match(fields[0])
         if scheme is None:
             return ()  # Basic and the like are between the client and the app
         rest = fields[0][scheme.end() :]
         token = rest.lstrip(" ")
         if token == rest or not _is_token68(token):
-            raise InvalidToken(Bearer.MALFORMED)
+            raise InvalidToken(TokenReason.MALFORMED)
         return (Credential(self._kind_of(token), token),)
 
     def _kind_of(self, token: str) -> AuthMethod:
@@ -116,7 +120,7 @@ class CredentialReader:
         given = {value.strip(_OWS) for value in values}
         given.update(text for method, text in found if method is AuthMethod.API_KEY)
         if len(given) > 1:
-            raise AmbiguousCredentials(Credentials.SEVERAL_API_KEYS)
+            raise AmbiguousCredentials(CredentialReason.SEVERAL_API_KEYS)
         others = tuple(sent for sent in found if sent.method is not AuthMethod.API_KEY)
         return (*others, Credential(AuthMethod.API_KEY, given.pop()))
 
@@ -160,7 +164,7 @@ def _session_cookie(fields: list[str], name: str) -> tuple[Credential, ...]:
         return ()
     values = {value.strip(_OWS) for value in found}
     if len(values) > 1:
-        raise AmbiguousCredentials(Credentials.SEVERAL_COOKIES, is_cookie=True)
+        raise AmbiguousCredentials(CredentialReason.SEVERAL_COOKIES, is_cookie=True)
     return _session(values.pop())
 
 

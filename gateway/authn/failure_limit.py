@@ -20,42 +20,43 @@ from gateway.core.errors import (
     RevokedApiKey,
     RevokedToken,
 )
+from gateway.core.limit import Limit, LimitState
 from gateway.core.ports import Clock, Limiter
-from gateway.core.request import Caller, Limit, LimitState
-from gateway.util.lru import Bounded
+from gateway.core.request import Client
+from gateway.util.lru import LruCache
 
 _WERE_GOOD = (ExpiredToken, RevokedToken, ExpiredApiKey, RevokedApiKey)
 _MAX_CLIENTS = 10_000
 
-USUAL = Limit("failures", 300, 60)
+DEFAULT_LIMIT = Limit("failures", 300, 60)
 """Where the config has no limit of this name."""
 
 
 @dataclass(slots=True)
-class Failures:
+class FailureLimit:
     """Charges clients for credentials that were refused, and knows who has had enough."""
 
     limiter: Limiter
     clock: Clock
-    limit: Limit = USUAL
-    shut: Bounded[str, tuple[float, LimitState]] = field(
-        default_factory=lambda: Bounded(_MAX_CLIENTS)
+    limit: Limit = DEFAULT_LIMIT
+    blocked_until: LruCache[str, tuple[float, LimitState]] = field(
+        default_factory=lambda: LruCache(_MAX_CLIENTS)
     )
     """By client: the Unix time, in seconds, until which it is refused. Mostly empty."""
 
-    def gate(self, client: Caller) -> None:
+    def refuse_if_blocked(self, client: Client) -> None:
         """Raise `RateLimited` where ``client`` has nothing left."""
-        shut = self.shut.get(client.limit_key)
-        if shut is None:
+        blocked_until = self.blocked_until.get(client.limit_key)
+        if blocked_until is None:
             return
-        until_s, state = shut
+        until_s, state = blocked_until
         left_s = until_s - self.clock()
         if not 0 < left_s <= 2 * self.limit.window_s:  # over, or the clock was set back
-            self.shut.forget(client.limit_key)
+            self.blocked_until.forget(client.limit_key)
             return
         raise RateLimited(state._replace(retry_after_s=left_s))
 
-    async def charge(self, client: Caller, refusal: Refusal) -> None:
+    async def charge(self, client: Client, refusal: Refusal) -> None:
         """
         Charge ``client`` for what was refused; raise `RateLimited` where it has nothing left.
 
@@ -67,6 +68,6 @@ class Failures:
         state = await self.limiter.spend(self.limit, client.limit_key)
         if not state.remaining:
             refused = state._replace(allowed=False)
-            self.shut.put(client.limit_key, (self.clock() + state.retry_after_s, refused))
+            self.blocked_until.put(client.limit_key, (self.clock() + state.retry_after_s, refused))
         if not state.allowed:
             raise RateLimited(state) from refusal

@@ -14,7 +14,7 @@ from gateway.authn.api_key import key as api_key
 from gateway.authn.credentials import API_KEY_START
 from gateway.authn.did_token import token as did_token
 from gateway.authn.did_token.signature import signer_of
-from gateway.authn.did_token.token import Fault, Rules, Written
+from gateway.authn.did_token.token import DecodedToken, TokenFault, TokenRules
 from gateway.authn.jwt import token as jwt
 from gateway.core.errors import InvalidToken
 from gateway.core.reasons import Reason
@@ -22,10 +22,10 @@ from gateway.util.rfc3339 import LAST_MS, rfc3339
 
 _DOTS_OF_A_JWT: Final = 2
 _TIME_CHECKS: Final = (
-    Fault.LIVES_TOO_LONG,
-    Fault.EXPIRED,
-    Fault.NOT_YET_VALID,
-    Fault.ISSUED_LATER,
+    TokenFault.LIVES_TOO_LONG,
+    TokenFault.EXPIRED,
+    TokenFault.NOT_YET_VALID,
+    TokenFault.ISSUED_LATER,
 )
 SIGNATURE: Final = "signature"
 
@@ -68,7 +68,7 @@ class Report:
             self.reason, self.meaning = reason, meaning
 
 
-def examine(text: str, rules: Rules | None, now_s: float, defaults: Rules) -> Report:
+def examine(text: str, rules: TokenRules | None, now_s: float, defaults: TokenRules) -> Report:
     """
     The report on ``text``, of whichever kind its shape says that it is.
 
@@ -81,8 +81,8 @@ def examine(text: str, rules: Rules | None, now_s: float, defaults: Rules) -> Re
     return _did_token(text, rules, now_s, defaults)
 
 
-def _did_token(text: str, rules: Rules | None, now_s: float, defaults: Rules) -> Report:
-    report = Report("did_token", checks=dict.fromkeys(map(str, Fault), Result.NOT_CHECKED))
+def _did_token(text: str, rules: TokenRules | None, now_s: float, defaults: TokenRules) -> Report:
+    report = Report("did_token", checks=dict.fromkeys(map(str, TokenFault), Result.NOT_CHECKED))
     report.checks[SIGNATURE] = Result.NOT_CHECKED
     try:
         written = did_token.read(text)
@@ -93,9 +93,9 @@ def _did_token(text: str, rules: Rules | None, now_s: float, defaults: Rules) ->
     report.times = _times(claim, ("iat", "nbf", "ext"), now_s)
     used = rules or defaults._replace(audience=claim.get("aud", ""))
     found = list(did_token.faults(claim, used, now_s))
-    unknown = {Fault.OTHER_AUDIENCE} if rules is None else set[Fault]()
-    unknown |= set(_TIME_CHECKS) if Fault.BAD_INSTANT in found else set()
-    for check in Fault:
+    unknown = {TokenFault.OTHER_AUDIENCE} if rules is None else set[TokenFault]()
+    unknown |= set(_TIME_CHECKS) if TokenFault.BAD_INSTANT in found else set()
+    for check in TokenFault:
         if check not in unknown:
             report.checks[check] = Result.OK
     for fault in found:
@@ -104,7 +104,7 @@ def _did_token(text: str, rules: Rules | None, now_s: float, defaults: Rules) ->
     return report
 
 
-def _check_signature(report: Report, written: Written) -> None:
+def _check_signature(report: Report, written: DecodedToken) -> None:
     if signer_of(written.text, written.proof) == written.claim.get("iss"):
         report.checks[SIGNATURE] = Result.OK
     else:
@@ -112,7 +112,7 @@ def _check_signature(report: Report, written: Written) -> None:
 
 
 def _api_key(text: str) -> Report:
-    report, written = Report("api_key"), api_key.read(text)
+    report, written = Report("api_key"), api_key.parse_key(text)
     if written is None:
         report.fail("api_key_malformed", "It is misspelled: its checksum, or its form, is wrong.")
     else:
@@ -130,7 +130,7 @@ def _jwt(text: str, now_s: float) -> Report:
     report.claims = {"alg": parsed.algorithm, "kid": parsed.key_id, **parsed.claims}
     report.times = _times(report.claims, ("iat", "nbf", "exp"), now_s)
     if "exp" in report.times and report.times["exp"].age_s >= 0:
-        report.fail(jwt.Fault.EXPIRED, jwt.Fault.EXPIRED.meaning)
+        report.fail(jwt.JwtFault.EXPIRED, jwt.JwtFault.EXPIRED.meaning)
     return report
 
 

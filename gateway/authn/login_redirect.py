@@ -4,13 +4,10 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from gateway.authn.return_to import HOME, ReturnTo
-from gateway.core.errors import ANSWERS, Refusal, SignInFirst
-from gateway.core.request import (
-    AuthMethod,
-    RequestHead,
-    Route,
-    Target,
-)
+from gateway.core.errors import PROBLEM_TYPES, Refusal, SignInFirst
+from gateway.core.identity import AuthMethod
+from gateway.core.request import RequestHead, Target
+from gateway.core.route import Route
 from gateway.routing.target import parse_authority
 
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
@@ -43,14 +40,14 @@ class LoginPage:
         so it would on another host, to which no browser sends the cookie, in ``is_check``: there it
         is a proxy in front that leads to the page, from any host and port.
         """
-        is_helped = ANSWERS[type(refusal)].status is HTTPStatus.UNAUTHORIZED
+        is_helped = PROBLEM_TYPES[type(refusal)].status is HTTPStatus.UNAUTHORIZED
         if not is_helped or AuthMethod.SESSION not in route.accept:
             return refusal
         location = self._location(head, route, target, is_check) if is_navigation(head) else None
         if location is None:
             refusal.login_url = self._url
             return refusal
-        code = ANSWERS[type(refusal)].code
+        code = PROBLEM_TYPES[type(refusal)].code
         return SignInFirst(f"{code}: {refusal.reason}" if refusal.reason else code, location)
 
     def _location(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
 from gateway.core.errors import BadTarget
-from gateway.routing.target import canonical_target, other_readings
+from gateway.routing.target import alternative_paths, canonical_target
 
 HOME = "/"
 LONGEST = 2048
@@ -72,7 +72,7 @@ class ReturnTo:
         wire, mark, fragment = text.partition("#")
         try:
             target = canonical_target(wire)
-            other_readings(target.path)
+            alternative_paths(target.path)
         except BadTarget:
             return None
         if self._is_ours(target.path) or not _FRAGMENT.fullmatch(fragment):

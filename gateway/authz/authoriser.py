@@ -8,25 +8,22 @@ from dataclasses import dataclass, field, replace
 
 from gateway.authz.rules import Permissions, holds_for
 from gateway.core.errors import StoreUnavailable
+from gateway.core.identity import Identity
 from gateway.core.ports import RoleStore
-from gateway.core.request import (
-    Caller,
-    Grant,
-    Identity,
-    Route,
-)
+from gateway.core.request import Client
+from gateway.core.route import Grant, Route
 
-_MAX_KNOWN = 4096
+_MAX_CACHED = 4096
 
-Stored = tuple[str, ...] | None
+_StoredRoles = tuple[str, ...] | None
 """What the store said; None where it did not."""
 
-Known = tuple[Identity, Stored, Identity]
+_RolesLookup = tuple[Identity, _StoredRoles, Identity]
 """An identity as it was proven, the roles that the store gave it, and the identity with all."""
 
 
 @dataclass(frozen=True, slots=True)
-class Authorisation:
+class Authoriser:
     """Decides by the rules of routes; remembers only what follows from an `Identity` object."""
 
     grants: tuple[Grant, ...] = ()
@@ -34,7 +31,7 @@ class Authorisation:
     permissions: Permissions = field(default_factory=Permissions)
     gives_roles: bool = field(init=False)
     """Whether there are any to be found out."""
-    _known: dict[int, Known] = field(default_factory=dict)
+    _known: dict[int, _RolesLookup] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "gives_roles", bool(self.grants) or self.store is not None)
@@ -46,7 +43,7 @@ class Authorisation:
         Where they are unknown because the store does not say, a route that asks for roles raises
         `StoreUnavailable`; on others the caller goes on, and its roles are None.
         """
-        stored: Stored = ()
+        stored: _StoredRoles = ()
         if self.store is not None:
             try:
                 stored = await self.store.roles(identity.user.issuer)
@@ -56,17 +53,17 @@ class Authorisation:
                 stored = None
         known = self._known.get(id(identity))
         if known is None or known[0] is not identity or known[1] != stored:
-            if len(self._known) >= _MAX_KNOWN:
+            if len(self._known) >= _MAX_CACHED:
                 self._known.clear()
             known = identity, stored, self._granted(identity, stored)  # so its id stays its own
             self._known[id(identity)] = known
         return known[2]
 
-    def enforce(self, route: Route, identity: Identity | None, client: Caller, method: str) -> None:
+    def enforce(self, route: Route, identity: Identity | None, client: Client, method: str) -> None:
         """See `Permissions.enforce`."""
         self.permissions.enforce(route, identity, client, method)
 
-    def _granted(self, identity: Identity, stored: Stored) -> Identity:
+    def _granted(self, identity: Identity, stored: _StoredRoles) -> Identity:
         if stored is None:
             return replace(identity, roles=None)
         given = {grant.role for grant in self.grants if holds_for(grant.rule, identity)}

@@ -9,19 +9,10 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from multidict import CIMultiDictProxy
-
 from gateway.core.errors import CrossSite
-from gateway.core.reasons import Site
-from gateway.core.request import (
-    Cors,
-    FieldLines,
-    Reply,
-    RequestHead,
-    Route,
-)
-
-Headers = CIMultiDictProxy[str]
+from gateway.core.reasons import CrossSiteReason
+from gateway.core.request import Reply, RequestHead, RequestHeaders
+from gateway.core.route import Cors, FieldLines, Route
 
 ANY: Final = "*"
 _NO_CONTENT: Final = 204
@@ -84,7 +75,7 @@ def asked_method(head: RequestHead) -> str | None:
     return asked[0] if _METHOD.fullmatch(asked[0]) else None
 
 
-def answer_fields(cors: Cors, headers: Headers) -> FieldLines:
+def answer_fields(cors: Cors, headers: RequestHeaders) -> FieldLines:
     """What an answer to a request with ``headers`` says to browsers."""
     origins = headers.getall("Origin", ())
     return cors.answers.get(origins[0], cors.otherwise) if len(origins) == 1 else cors.otherwise
@@ -95,7 +86,7 @@ def replaces_cors(route: Route) -> bool:
     return route.cors is not None and not route.cors.passes_preflights
 
 
-def preflight_answer(cors: Cors, headers: Headers) -> Reply:
+def preflight_answer(cors: Cors, headers: RequestHeaders) -> Reply:
     """
     The answer to a preflight, for which no app is asked.
 
@@ -104,7 +95,7 @@ def preflight_answer(cors: Cors, headers: Headers) -> Reply:
     """
     granted = cors.preflights.get(headers["Origin"]) or cors.preflights.get(ANY)
     if granted is None:
-        raise CrossSite(Site.PREFLIGHT_FOREIGN)
+        raise CrossSite(CrossSiteReason.PREFLIGHT_FOREIGN)
     return Reply(_NO_CONTENT, granted, b"")
 
 

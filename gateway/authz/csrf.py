@@ -1,21 +1,18 @@
 """May a page of another site use somebody's cookie?"""
 
-from multidict import CIMultiDictProxy
-
 from gateway.core.errors import CrossSite
-from gateway.core.reasons import Site
-from gateway.core.request import AuthMethod, Identity
+from gateway.core.identity import AuthMethod, Identity
+from gateway.core.reasons import CrossSiteReason
+from gateway.core.request import RequestHeaders
 
-Headers = CIMultiDictProxy[str]
-
-_AMBIENT = frozenset({AuthMethod.SESSION, AuthMethod.CLIENT_CERTIFICATE})
+_SENT_AUTOMATICALLY = frozenset({AuthMethod.SESSION, AuthMethod.CLIENT_CERTIFICATE})
 """What browsers send by themselves."""
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 section 9.2.1; TRACE is refused
 
 
 def refuse_cross_site(
     method: str,
-    headers: Headers,
+    headers: RequestHeaders,
     identity: Identity,
     public_origin: str,
     listed: frozenset[str] = frozenset(),
@@ -32,17 +29,17 @@ def refuse_cross_site(
 
     Raises `CrossSite`.
     """
-    if identity.method not in _AMBIENT or method in _SAFE_METHODS:
+    if identity.method not in _SENT_AUTOMATICALLY or method in _SAFE_METHODS:
         return
     if listed and len(headers.getall("Origin", ())) == 1 and headers["Origin"] in listed:
         return
     says_nothing = "Origin" not in headers and "Sec-Fetch-Site" not in headers
     if says_nothing and identity.method is AuthMethod.SESSION:
-        raise CrossSite(Site.ORIGIN_MISSING)
+        raise CrossSite(CrossSiteReason.ORIGIN_MISSING)
     refuse_foreign_page(headers, public_origin)
 
 
-def refuse_foreign_upgrade(headers: Headers, identity: Identity, public_origin: str) -> None:
+def refuse_foreign_upgrade(headers: RequestHeaders, identity: Identity, public_origin: str) -> None:
     """
     Refuse a WebSocket that a page of another site opens with our cookie.
 
@@ -54,17 +51,17 @@ def refuse_foreign_upgrade(headers: Headers, identity: Identity, public_origin: 
     origins = headers.getall("Origin", [])
     if identity.method is AuthMethod.CLIENT_CERTIFICATE and not origins:
         return
-    if identity.method in _AMBIENT and origins != [public_origin]:
-        raise CrossSite(Site.UPGRADE_FOREIGN)
+    if identity.method in _SENT_AUTOMATICALLY and origins != [public_origin]:
+        raise CrossSite(CrossSiteReason.UPGRADE_FOREIGN)
 
 
-def refuse_foreign_page(headers: Headers, public_origin: str) -> None:
+def refuse_foreign_page(headers: RequestHeaders, public_origin: str) -> None:
     """
     Refuse what a page of another site sent; programs, which say nothing of a page, pass.
 
     Raises `CrossSite`.
     """
     if any(origin != public_origin for origin in headers.getall("Origin", ())):
-        raise CrossSite(Site.ORIGIN_FOREIGN)
+        raise CrossSite(CrossSiteReason.ORIGIN_FOREIGN)
     if any(site != "same-origin" for site in headers.getall("Sec-Fetch-Site", ())):
-        raise CrossSite(Site.SITE_FOREIGN)
+        raise CrossSite(CrossSiteReason.SITE_FOREIGN)

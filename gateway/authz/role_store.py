@@ -12,19 +12,19 @@ from gateway.core.ports import (
     Script,
     Store,
 )
-from gateway.core.reasons import Roles
-from gateway.util.lru import Bounded
+from gateway.core.reasons import RolesReason
+from gateway.util.lru import LruCache
 from gateway.util.single_flight import SingleFlight
 
 READ: Final = Script("read", files("gateway.authz").joinpath("read.lua").read_text("utf-8"))
 
 
-class _Known(NamedTuple):
+class _CachedRoles(NamedTuple):
     roles: tuple[str, ...]
     since_s: float
 
 
-class StoredRoles:
+class RedisRoleStore:
     """
     What the store says, believed for ``fresh_s`` or until `forget`.
 
@@ -43,7 +43,7 @@ class StoredRoles:
         self._fresh_s = fresh_s
         self._clock = clock
         self._capacity = capacity
-        self._known: Bounded[str, _Known] = Bounded(capacity)
+        self._known: LruCache[str, _CachedRoles] = LruCache(capacity)
         self._lookups: SingleFlight[tuple[str, int], tuple[str, ...]] = SingleFlight()
         self._forgotten = 0
         """How often something was forgotten: what was looked up meanwhile may be just that."""
@@ -65,7 +65,7 @@ class StoredRoles:
     def forget_all(self) -> None:
         """Ask the store about everybody: something was said that nobody here has heard."""
         self._forgotten += 1
-        self._known = Bounded(self._capacity)
+        self._known = LruCache(self._capacity)
 
     async def aclose(self) -> None:
         """Give up look-ups that are under way."""
@@ -76,14 +76,14 @@ class StoredRoles:
         try:
             record = await self._store.run(READ, [key(issuer)], [])
         except StoreUnavailable as error:
-            raise StoreUnavailable(Roles.UNKNOWN, error.retry_after_s) from error
+            raise StoreUnavailable(RolesReason.UNKNOWN, error.retry_after_s) from error
         try:
             roles = decode_roles(record) if isinstance(record, bytes) else ()
         except ValueError as error:
-            raise StoreUnavailable(Roles.UNREADABLE) from error
+            raise StoreUnavailable(RolesReason.UNREADABLE) from error
         if forgotten == self._forgotten:
-            self._known.put(issuer, _Known(roles, since_s))
+            self._known.put(issuer, _CachedRoles(roles, since_s))
         return roles
 
 
-_: type[RoleStore] = StoredRoles
+_: type[RoleStore] = RedisRoleStore

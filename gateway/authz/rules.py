@@ -11,16 +11,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gateway.core.errors import Forbidden, Refusal, Unauthenticated
-from gateway.core.reasons import Nobody, Rights
-from gateway.core.request import (
-    Caller,
-    Identity,
-    Route,
-    Rule,
-    User,
-)
+from gateway.core.identity import Identity, User
+from gateway.core.reasons import ForbiddenReason, UnauthenticatedReason
+from gateway.core.request import Client
+from gateway.core.route import Route, Rule
 
-_MAX_KNOWN = 4096
+_MAX_CACHED = 4096
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 _DID = "did:ethr:0x"
 
@@ -69,9 +65,9 @@ class Permissions:
     """Judges callers by the rules of routes, and remembers what it thought of whom."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, int], _Settled] = {}
+        self._known: dict[tuple[int, int], _CallerRules] = {}
 
-    def enforce(self, route: Route, identity: Identity | None, client: Caller, method: str) -> None:
+    def enforce(self, route: Route, identity: Identity | None, client: Client, method: str) -> None:
         """
         Return if the request may go on.
 
@@ -80,18 +76,20 @@ class Permissions:
         key = id(identity), id(route)
         settled = self._known.get(key)
         if settled is None or settled.identity is not identity or settled.route is not route:
-            if len(self._known) >= _MAX_KNOWN:
+            if len(self._known) >= _MAX_CACHED:
                 self._known.clear()
-            settled = self._known[key] = _settle(route, identity)  # so their ids stay theirs
+            settled = self._known[key] = _rules_for_caller(
+                route, identity
+            )  # so their ids stay theirs
         if settled.passes:
             return
         if any(_is_from(rule, client, method) for rule in settled.deny):
-            raise Forbidden(Rights.DENIED)
+            raise Forbidden(ForbiddenReason.DENIED)
         if route.allow and not any(_is_from(rule, client, method) for rule in settled.allow):
             raise _refusal(route.allow, identity, client, method)
 
 
-class _Settled(NamedTuple):
+class _CallerRules(NamedTuple):
     """What remains to be asked of the request, now that it is known who makes it."""
 
     identity: Identity | None
@@ -103,11 +101,11 @@ class _Settled(NamedTuple):
     """Whatever is asked for, from wherever."""
 
 
-def _settle(route: Route, identity: Identity | None) -> _Settled:
+def _rules_for_caller(route: Route, identity: Identity | None) -> _CallerRules:
     deny = tuple(rule for rule in route.deny if _is_for(rule, identity, doubtful=True))
     allow = tuple(rule for rule in route.allow if _is_for(rule, identity, doubtful=False))
     is_open = not route.allow or any(not rule.networks and not rule.methods for rule in allow)
-    return _Settled(identity, route, deny, allow, passes=is_open and not deny)
+    return _CallerRules(identity, route, deny, allow, passes=is_open and not deny)
 
 
 def holds_for(rule: Rule, identity: Identity) -> bool:
@@ -116,10 +114,10 @@ def holds_for(rule: Rule, identity: Identity) -> bool:
 
 
 def _is_for(rule: Rule, identity: Identity | None, *, doubtful: bool) -> bool:
-    return not any(True for _ in _lacks(rule, identity, doubtful=doubtful))
+    return not any(True for _ in _missing(rule, identity, doubtful=doubtful))
 
 
-def _lacks(rule: Rule, identity: Identity | None, *, doubtful: bool) -> Iterator[Rights]:
+def _missing(rule: Rule, identity: Identity | None, *, doubtful: bool) -> Iterator[ForbiddenReason]:
     """
     What keeps ``rule`` from being about the caller.
 
@@ -128,16 +126,16 @@ def _lacks(rule: Rule, identity: Identity | None, *, doubtful: bool) -> Iterator
     """
     if identity is None:
         if rule.is_about_callers:
-            yield Rights.NOT_LISTED
+            yield ForbiddenReason.NOT_LISTED
         return
     if not _is_named(rule, identity.user, doubtful=doubtful):
-        yield Rights.NOT_LISTED
+        yield ForbiddenReason.NOT_LISTED
     if rule.auth_methods and identity.method not in rule.auth_methods:
-        yield Rights.CREDENTIAL_NOT_ALLOWED
+        yield ForbiddenReason.CREDENTIAL_NOT_ALLOWED
     if rule.roles and not _has_one(rule.roles, identity.roles, doubtful=doubtful):
-        yield Rights.ROLE_MISSING
+        yield ForbiddenReason.ROLE_MISSING
     if rule.scopes and rule.scopes.isdisjoint(identity.scopes):
-        yield Rights.SCOPE_MISSING
+        yield ForbiddenReason.SCOPE_MISSING
 
 
 def _has_one(wanted: frozenset[str], roles: tuple[str, ...] | None, *, doubtful: bool) -> bool:
@@ -191,7 +189,7 @@ def is_in_one_of(domains: frozenset[str], domain: str) -> bool:
     return False
 
 
-def enforce_preflight(route: Route, client: Caller, method: str) -> None:
+def enforce_preflight(route: Route, client: Client, method: str) -> None:
     """
     Return if the app of ``route`` may be asked a preflight, which nobody has to sign in for.
 
@@ -199,34 +197,35 @@ def enforce_preflight(route: Route, client: Caller, method: str) -> None:
     verdict is not remembered, as anybody can ask as often as they like. Raises `Forbidden`.
     """
     if any(not rule.is_about_callers and _is_from(rule, client, method) for rule in route.deny):
-        raise Forbidden(Rights.DENIED)
+        raise Forbidden(ForbiddenReason.DENIED)
     if route.allow and not any(_is_within(rule, client) for rule in route.allow):
-        raise Forbidden(Rights.NETWORK_NOT_ALLOWED)
+        raise Forbidden(ForbiddenReason.NETWORK_NOT_ALLOWED)
 
 
-def _is_from(rule: Rule, client: Caller, method: str) -> bool:
-    return not any(True for _ in _misfits(rule, client, method))
+def _is_from(rule: Rule, client: Client, method: str) -> bool:
+    return not any(True for _ in _request_mismatch(rule, client, method))
 
 
-def _misfits(rule: Rule, client: Caller, method: str) -> Iterator[Rights]:
+def _request_mismatch(rule: Rule, client: Client, method: str) -> Iterator[ForbiddenReason]:
     """What keeps ``rule`` from being about the request."""
     if not _is_within(rule, client):
-        yield Rights.NETWORK_NOT_ALLOWED
+        yield ForbiddenReason.NETWORK_NOT_ALLOWED
     if rule.methods and method not in rule.methods:
-        yield Rights.METHOD_NOT_ALLOWED
+        yield ForbiddenReason.METHOD_NOT_ALLOWED
 
 
-def _is_within(rule: Rule, client: Caller) -> bool:
+def _is_within(rule: Rule, client: Client) -> bool:
     return not rule.networks or any(client.address in network for network in rule.networks)
 
 
 def _refusal(
-    allow: tuple[Rule, ...], identity: Identity | None, client: Caller, method: str
+    allow: tuple[Rule, ...], identity: Identity | None, client: Client, method: str
 ) -> Refusal:
     """By the rule that came nearest; the first of those that came as near."""
     if identity is None and any(_is_from(rule, client, method) for rule in allow):
-        return Unauthenticated(Nobody.TO_BE_JUDGED)
+        return Unauthenticated(UnauthenticatedReason.TO_BE_JUDGED)
     missing = (
-        [*_misfits(rule, client, method), *_lacks(rule, identity, doubtful=False)] for rule in allow
+        [*_request_mismatch(rule, client, method), *_missing(rule, identity, doubtful=False)]
+        for rule in allow
     )
     return Forbidden(min(missing, key=len)[0])

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from gateway.authn.api_key import key as api_key
 from gateway.authn.api_key.key import ApiKey, KeySealer
-from gateway.authn.api_key.verifier import StoredKeys
+from gateway.authn.api_key.redis import RedisApiKeys
 from gateway.cli.common import (
     EXIT_CONFIG,
     EXIT_NO,
@@ -27,11 +27,11 @@ from gateway.cli.common import (
 )
 from gateway.config import names, units
 from gateway.config.schema import Settings
-from gateway.core.invalidation import Subject
+from gateway.core.invalidation import InvalidationKind
 from gateway.core.issuer import canonical
-from gateway.core.request import Limit
+from gateway.core.limit import Limit
 from gateway.revocation.epoch import KEPT_BEYOND_S, api_key_subject
-from gateway.revocation.redis import StoreRevocations
+from gateway.revocation.redis import RedisRevocations
 from gateway.store.bus import StoreBus
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ def api_keys() -> None:
     """Keys with which programs get in."""
 
 
-class Parsed(click.ParamType[object]):
+class ParsedParam(click.ParamType[object]):
     """Text that a parser of ours reads."""
 
     name = "text"
@@ -71,30 +71,32 @@ def _id(text: str) -> str:
 
     Raises `ValueError`, which does not repeat what may be a secret.
     """
-    whole = api_key.read(text.strip())
+    whole = api_key.parse_key(text.strip())
     if whole is None and not api_key.is_id(text):
         raise ValueError("expected the id of an API key, 16 letters and digits, or a whole key")
     return text if whole is None else whole.id
 
 
 @api_keys.command()
-@click.argument("name", type=Parsed(names.name))
+@click.argument("name", type=ParsedParam(names.name))
 @click.option(
     "--owner",
     required=True,
-    type=Parsed(_owner),
+    type=ParsedParam(_owner),
     help="Whose it is: did:ethr:0x…, or the name of a service.",
 )
-@click.option("--scope", "scopes", multiple=True, type=Parsed(api_key.scope), help="Repeatable.")
+@click.option(
+    "--scope", "scopes", multiple=True, type=ParsedParam(api_key.scope), help="Repeatable."
+)
 @click.option(
     "--expires",
     "lifetime_s",
     default="90d",
     show_default=True,
-    type=Parsed(units.duration_s),
+    type=ParsedParam(units.duration_s),
     help="How long it is good for.",
 )
-@click.option("--rate", type=Parsed(units.rate), help="Its own limit, such as 100/minute.")
+@click.option("--rate", type=ParsedParam(units.rate), help="Its own limit, such as 100/minute.")
 @config_option
 @json_option
 def create(
@@ -114,7 +116,7 @@ def create(
     """
     limit = api_key.limit_of(rate.requests, rate.window_s) if rate else None
 
-    async def make(keys: StoredKeys) -> tuple[str, ApiKey]:
+    async def make(keys: RedisApiKeys) -> tuple[str, ApiKey]:
         return await keys.create(name, owner, lifetime_s=lifetime_s, scopes=scopes, limit=limit)
 
     text, key = _with_keys(settings_in(path), make)
@@ -131,7 +133,7 @@ def create(
 def list_(path: Path, *, as_json: bool) -> None:
     """List all keys; those that are over too, for a month."""
 
-    async def look(keys: StoredKeys) -> list[tuple[ApiKey, int | None]]:
+    async def look(keys: RedisApiKeys) -> list[tuple[ApiKey, int | None]]:
         return [(key, await keys.used_at_ms(key.id)) for key in await keys.all()]
 
     found = _with_keys(settings_in(path), look)
@@ -155,13 +157,13 @@ def list_(path: Path, *, as_json: bool) -> None:
 
 
 @api_keys.command()
-@click.argument("key_id", metavar="ID", type=Parsed(_id))
+@click.argument("key_id", metavar="ID", type=ParsedParam(_id))
 @config_option
 @json_option
 def show(key_id: str, path: Path, *, as_json: bool) -> None:
     """Show the key called ID; not its secret, which nobody knows any more."""
 
-    async def look(keys: StoredKeys) -> tuple[ApiKey | None, int | None]:
+    async def look(keys: RedisApiKeys) -> tuple[ApiKey | None, int | None]:
         return await keys.get(key_id), await keys.used_at_ms(key_id)
 
     key, used_at_ms = _with_keys(settings_in(path), look)
@@ -176,8 +178,8 @@ def show(key_id: str, path: Path, *, as_json: bool) -> None:
 
 
 @api_keys.command()
-@click.argument("key_ids", metavar="[ID]...", nargs=-1, type=Parsed(_id))
-@click.option("--owner", type=Parsed(_owner), help="All keys of this person or service.")
+@click.argument("key_ids", metavar="[ID]...", nargs=-1, type=ParsedParam(_id))
+@click.option("--owner", type=ParsedParam(_owner), help="All keys of this person or service.")
 @config_option
 def revoke(key_ids: tuple[str, ...], owner: str | None, path: Path) -> None:
     """Make keys good for nothing, at once, at all gateways. There is no way back."""
@@ -197,16 +199,16 @@ async def _revoked(
 ) -> tuple[list[str], list[str]]:
     """Which were, and which are not there."""
     async with store_of(settings) as store:
-        keys, bus = StoredKeys(store, KeySealer(_server_keys(settings))), StoreBus(store)
+        keys, bus = RedisApiKeys(store, KeySealer(_server_keys(settings))), StoreBus(store)
         found = {key_id: await keys.get(key_id) for key_id in key_ids}
         if owner is not None:
             found |= {key.id: key for key in await keys.all() if key.owner == owner}
         for key in found.values():
             if key is not None:
                 await keys.revoke(key)
-                await bus.publish(Subject.API_KEY, key.id)
+                await bus.publish(InvalidationKind.API_KEY, key.id)
                 left_s = max(0.0, key.expires_at_ms / 1000 - time.time())
-                tunnels = StoreRevocations(store, bus, kept_s=left_s + KEPT_BEYOND_S)
+                tunnels = RedisRevocations(store, bus, kept_s=left_s + KEPT_BEYOND_S)
                 await tunnels.revoke(api_key_subject(key.id))
     return [n for n, key in found.items() if key], [n for n, key in found.items() if not key]
 
@@ -216,16 +218,16 @@ async def _revoked(
 def reseal(path: Path) -> None:
     """Seal all records with the first of session.keys, so that the others may go."""
 
-    async def work(keys: StoredKeys) -> int:
+    async def work(keys: RedisApiKeys) -> int:
         return sum([await keys.reseal(key.id) for key in await keys.all()])
 
     click.echo(f"sealed anew: {_with_keys(settings_in(path), work)}")
 
 
-def _with_keys(settings: Settings, work: Callable[[StoredKeys], Awaitable[T]]) -> T:
+def _with_keys(settings: Settings, work: Callable[[RedisApiKeys], Awaitable[T]]) -> T:
     async def connected() -> T:
         async with store_of(settings) as store:
-            return await work(StoredKeys(store, KeySealer(_server_keys(settings))))
+            return await work(RedisApiKeys(store, KeySealer(_server_keys(settings))))
 
     return run(connected())
 

@@ -55,7 +55,7 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="For programs.")(command)
 
 
-class Issuer(click.ParamType[str]):
+class IssuerParam(click.ParamType[str]):
     """An issuer, however it was typed; its checksum tells slips of the pen."""
 
     name = "issuer"

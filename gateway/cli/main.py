@@ -40,7 +40,7 @@ from gateway.config.source import ConfigFile
 from gateway.core.errors import ConfigError, NotReached, StartError
 from gateway.demo.run import demo as run_demo
 from gateway.runtime import serve
-from gateway.runtime.fd_limit import make_room
+from gateway.runtime.fd_limit import raise_fd_limit
 from gateway.runtime.supervisor import supervise, workers_of
 from gateway.telemetry import logs
 
@@ -70,7 +70,7 @@ def run(path: Path) -> None:
     except ConfigError as error:
         fail_config(error)
     logs.set_up()
-    make_room(settings)
+    raise_fd_limit(settings)
     try:
         if workers_of(settings) > 1:
             asyncio.run(supervise(settings, config, file))

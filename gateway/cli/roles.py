@@ -14,7 +14,7 @@ from gateway.authz.roles import (
 )
 from gateway.cli.common import (
     EXIT_NO,
-    Issuer,
+    IssuerParam,
     config_option,
     fail,
     json_option,
@@ -26,7 +26,7 @@ from gateway.cli.common import (
 from gateway.config.matchers import role
 from gateway.config.schema import Settings
 from gateway.core.errors import StartError
-from gateway.core.invalidation import Subject
+from gateway.core.invalidation import InvalidationKind
 from gateway.core.ports import Script
 from gateway.store.bus import StoreBus
 
@@ -35,7 +35,7 @@ _UNREAD = "identity.roles_from_store is off: no gateway with this config reads t
 
 _SWAP = Script("roles", files("gateway.authz").joinpath("roles.lua").read_text("utf-8"))
 
-Roles = tuple[str, ...]
+RoleNames = tuple[str, ...]
 
 
 class RoleName(click.ParamType[str]):
@@ -58,7 +58,7 @@ def roles() -> None:
 
 
 @roles.command()
-@click.argument("issuer", type=Issuer())
+@click.argument("issuer", type=IssuerParam())
 @config_option
 @json_option
 def show(issuer: str, path: Path, *, as_json: bool) -> None:
@@ -75,11 +75,11 @@ def show(issuer: str, path: Path, *, as_json: bool) -> None:
 
 
 @roles.command()
-@click.argument("issuer", type=Issuer())
+@click.argument("issuer", type=IssuerParam())
 @click.argument("names", metavar="ROLE…", type=RoleName(), nargs=-1, required=True)
 @config_option
 @json_option
-def grant(issuer: str, names: Roles, path: Path, *, as_json: bool) -> None:
+def grant(issuer: str, names: RoleNames, path: Path, *, as_json: bool) -> None:
     """Give roles to ISSUER, at once and everywhere."""
     settings = settings_in(path)
     found = run(_changed(settings, issuer, lambda known: (*known, *names)))
@@ -87,18 +87,20 @@ def grant(issuer: str, names: Roles, path: Path, *, as_json: bool) -> None:
 
 
 @roles.command()
-@click.argument("issuer", type=Issuer())
+@click.argument("issuer", type=IssuerParam())
 @click.argument("names", metavar="ROLE…", type=RoleName(), nargs=-1, required=True)
 @config_option
 @json_option
-def revoke(issuer: str, names: Roles, path: Path, *, as_json: bool) -> None:
+def revoke(issuer: str, names: RoleNames, path: Path, *, as_json: bool) -> None:
     """Take roles from ISSUER, at once and everywhere; those of the config stay."""
     settings = settings_in(path)
     found = run(_changed(settings, issuer, lambda known: tuple(x for x in known if x not in names)))
     _say(settings, issuer, found, as_json=as_json)
 
 
-async def _changed(settings: Settings, issuer: str, change: Callable[[Roles], Roles]) -> Roles:
+async def _changed(
+    settings: Settings, issuer: str, change: Callable[[RoleNames], RoleNames]
+) -> RoleNames:
     """The roles after ``change``; an app may write between, and nothing of it is lost."""
     async with store_of(settings) as store:
         for _ in range(_TRIES):
@@ -114,12 +116,12 @@ async def _changed(settings: Settings, issuer: str, change: Callable[[Roles], Ro
                 raise StartError(f"nobody can have more than {MAX_ROLES} roles")
             written = encode_roles(changed) if changed else b""
             if await store.run(_SWAP, [key(issuer)], [record, written]):
-                await StoreBus(store).publish(Subject.ROLES, issuer)
+                await StoreBus(store).publish(InvalidationKind.ROLES, issuer)
                 return changed
     raise StartError("somebody else writes the roles all the time")
 
 
-def _say(settings: Settings, issuer: str, found: Roles, *, as_json: bool) -> None:
+def _say(settings: Settings, issuer: str, found: RoleNames, *, as_json: bool) -> None:
     if as_json:
         print_json({"issuer": issuer, "roles": found})
     else:

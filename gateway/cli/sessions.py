@@ -7,7 +7,7 @@ import click
 
 from gateway.cli.common import (
     EXIT_NO,
-    Issuer,
+    IssuerParam,
     config_option,
     fail,
     json_option,
@@ -19,12 +19,12 @@ from gateway.cli.common import (
 )
 from gateway.config.schema import Settings
 from gateway.core.errors import MagicUnavailable
+from gateway.core.identity import SessionSummary
 from gateway.core.ports import Store
 from gateway.revocation.epoch import KEPT_BEYOND_S
-from gateway.revocation.redis import StoreRevocations
+from gateway.revocation.redis import RedisRevocations
 from gateway.revocation.revoke import Revoked, Revoker
 from gateway.runtime.gateway import magic_api
-from gateway.sessions.listing import Listed
 from gateway.sessions.redis import RedisSessions
 from gateway.sessions.seal import (
     SERVER_KEY_BYTES,
@@ -42,7 +42,7 @@ def sessions() -> None:
 
 
 @sessions.command("list")
-@click.argument("issuer", type=Issuer())
+@click.argument("issuer", type=IssuerParam())
 @config_option
 @json_option
 def list_(issuer: str, path: Path, *, as_json: bool) -> None:
@@ -63,7 +63,7 @@ def list_(issuer: str, path: Path, *, as_json: bool) -> None:
 
 
 @sessions.command()
-@click.argument("issuer", type=Issuer(), required=False)
+@click.argument("issuer", type=IssuerParam(), required=False)
 @click.option("--id", "session_id", help="This session alone, as list, apps and pages name it.")
 @config_option
 @json_option
@@ -104,7 +104,7 @@ def revoke(issuer: str | None, session_id: str | None, path: Path, *, as_json: b
         click.echo("gateway: Magic was not reached: sessions there may go on", err=True)
 
 
-async def _listed(settings: Settings, issuer: str) -> list[Listed]:
+async def _listed(settings: Settings, issuer: str) -> list[SessionSummary]:
     async with store_of(settings) as store:
         return await _sessions(settings, store).listed(issuer)
 
@@ -113,7 +113,7 @@ async def _revoked(settings: Settings, issuer: str) -> tuple[Revoked, bool | Non
     """What was done, and whether Magic has heard of it; None where it is not to."""
     async with store_of(settings) as store:
         kept_s = settings.identity.max_token_lifetime_s + KEPT_BEYOND_S
-        revocations = StoreRevocations(store, StoreBus(store), kept_s=kept_s)
+        revocations = RedisRevocations(store, StoreBus(store), kept_s=kept_s)
         revoker = Revoker(revocations, _sessions(settings, store), lambda _issuer: None)
         done = await revoker.revoke(issuer)
     if settings.magic.mode == "development" or not settings.session.logout_magic:
@@ -146,7 +146,7 @@ def _sessions(settings: Settings, store: Store) -> RedisSessions:
     return RedisSessions(store, sealer, bus=StoreBus(store), idle_s=settings.session.idle_s)
 
 
-def _described(session: Listed) -> dict[str, str | None]:
+def _described(session: SessionSummary) -> dict[str, str | None]:
     return {
         "id": session.id,
         "device": session.browser.device or None,
@@ -157,7 +157,7 @@ def _described(session: Listed) -> dict[str, str | None]:
     }
 
 
-def _show(session: Listed) -> None:
+def _show(session: SessionSummary) -> None:
     """In lines, which no terminal is too narrow for."""
     told = {name: value or "?" for name, value in _described(session).items()}
     click.echo(f"{told['id']}  {told['device']}, {told['ip']}")

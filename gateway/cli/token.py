@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 import click
 from click.core import ParameterSource
 
-from gateway.authn.did_token.token import Rules
+from gateway.authn.did_token.token import TokenRules
 from gateway.authn.inspect import (
     Instant,
     Report,
@@ -113,9 +113,9 @@ def _settings(context: click.Context, path: Path) -> Settings | None:
         return None
 
 
-def _rules(settings: Settings | None, audience: str) -> Rules:
+def _rules(settings: Settings | None, audience: str) -> TokenRules:
     identity = IdentitySettings() if settings is None else settings.identity
-    return Rules(audience, identity.max_token_lifetime_s, identity.clock_skew_s)
+    return TokenRules(audience, identity.max_token_lifetime_s, identity.clock_skew_s)
 
 
 def _audience(settings: Settings | None) -> str | None:

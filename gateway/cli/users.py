@@ -14,7 +14,7 @@ from gateway.cli.common import (
     EXIT_CONFIG,
     EXIT_NO,
     EXIT_NOT_REACHED,
-    Issuer,
+    IssuerParam,
     config_option,
     fail,
     json_option,
@@ -26,18 +26,18 @@ from gateway.cli.common import (
 )
 from gateway.config.schema import Settings
 from gateway.config.units import duration_s
-from gateway.core.invalidation import Subject
+from gateway.core.invalidation import InvalidationKind
 from gateway.core.issuer import canonical_did
 from gateway.runtime.gateway import magic_api
 from gateway.store.bus import StoreBus
 from gateway.users.directory import key_of
 from gateway.users.metadata import (
-    Lifetimes,
-    Seals,
-    Stored,
+    RecordLifetimes,
+    RecordSealer,
+    SealedRecord,
     parse,
 )
-from gateway.users.warm_up import Outcome, Warmed, Warmer
+from gateway.users.warm_up import WarmUp, WarmUpOutcome, WarmUpResult
 
 _MAX_AT_ONCE = 16
 _MAX_NAMED = 20
@@ -50,7 +50,7 @@ def users() -> None:
 
 
 @users.command()
-@click.argument("issuer", type=Issuer())
+@click.argument("issuer", type=IssuerParam())
 @config_option
 @json_option
 def show(issuer: str, path: Path, *, as_json: bool) -> None:
@@ -78,7 +78,7 @@ def show(issuer: str, path: Path, *, as_json: bool) -> None:
 
 
 @users.command()
-@click.argument("issuers", type=Issuer(), nargs=-1)
+@click.argument("issuers", type=IssuerParam(), nargs=-1)
 @click.option("--all", "is_all", is_flag=True, help="All that there are.")
 @config_option
 @json_option
@@ -139,12 +139,12 @@ def warm(file: TextIO, at_once: int, patience: str, path: Path, *, as_json: bool
     if as_json:
         names = {
             f"{outcome}_issuers": warmed.issuers[outcome]
-            for outcome in (Outcome.UNKNOWN, Outcome.FAILED)
+            for outcome in (WarmUpOutcome.UNKNOWN, WarmUpOutcome.FAILED)
         }
         print_json({**counts, **names})
     else:
         click.echo(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
-    if warmed.issuers[Outcome.FAILED]:
+    if warmed.issuers[WarmUpOutcome.FAILED]:
         fail(f"Magic was not reached: {warmed.why}", EXIT_NOT_REACHED)
 
 
@@ -171,19 +171,19 @@ def _issuers(file: TextIO) -> tuple[str, ...]:
 
 async def _warmed(
     settings: Settings, issuers: tuple[str, ...], at_once: int, patience_s: float
-) -> Warmed:
+) -> WarmUpResult:
     identity = settings.identity
     bars = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
     with bars:
         bar = bars.add_task("users", total=len(issuers))
         async with store_of(settings) as store, magic_api(settings) as api:
             bus = StoreBus(store)
-            warmer = Warmer(
+            warmer = WarmUp(
                 api,
                 store,
                 _seals(settings),
-                Lifetimes(identity.metadata_ttl_s, identity.metadata_stale_s),
-                tell=lambda issuer: bus.publish(Subject.USER, issuer),
+                RecordLifetimes(identity.metadata_ttl_s, identity.metadata_stale_s),
+                tell=lambda issuer: bus.publish(InvalidationKind.USER, issuer),
                 patience_s=patience_s,
             )
             return await warmer.warm(issuers, at_once, lambda: bars.advance(bar))
@@ -203,13 +203,13 @@ async def _forgotten(settings: Settings, issuers: tuple[str, ...]) -> int:
             issuers = tuple({key[len(start) :] async for key in keys_of(settings, start)})
         for issuer in issuers:
             deleted += await store.delete(key_of(issuer))
-            await bus.publish(Subject.USER, issuer)
+            await bus.publish(InvalidationKind.USER, issuer)
     return deleted
 
 
-def _is_ours(settings: Settings, stored: Stored) -> bool:
+def _is_ours(settings: Settings, stored: SealedRecord) -> bool:
     return _seals(settings).is_ours(stored)
 
 
-def _seals(settings: Settings) -> Seals:
-    return Seals([key.get_secret_value().encode() for key in settings.session.keys])
+def _seals(settings: Settings) -> RecordSealer:
+    return RecordSealer([key.get_secret_value().encode() for key in settings.session.keys])

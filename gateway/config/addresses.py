@@ -14,7 +14,7 @@ from pydantic import PlainSerializer, SecretStr, WithJsonSchema
 
 from gateway.config.texts import HIDDEN
 from gateway.config.units import of_text
-from gateway.core.request import IPNetwork
+from gateway.core.address import IPNetwork
 from gateway.routing.client_address import UNIX, UNIX_PEERS
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -28,7 +28,7 @@ _LONGEST_SOCKET_PATH = 107  # bytes, in Linux's struct sockaddr_un
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class Address(NamedTuple):
+class HostPort(NamedTuple):
     """A TCP address; the host in lower case, an IPv6 one without brackets."""
 
     host: str
@@ -38,13 +38,13 @@ class Address(NamedTuple):
         return f"{bracketed(self.host)}:{self.port}"
 
 
-class Server(NamedTuple):
+class ServerAddress(NamedTuple):
     """Where an app listens."""
 
     scheme: str
     """``http``, ``https`` or ``unix``."""
     host: str
-    """As in `Address`; empty for a unix socket, as are port and path for the others."""
+    """As in `HostPort`; empty for a unix socket, as are port and path for the others."""
     port: int
     path: str = ""
     """Of a unix socket."""
@@ -52,7 +52,7 @@ class Server(NamedTuple):
     def __str__(self) -> str:
         if self.scheme == "unix":
             return f"unix:{self.path}"
-        return f"{self.scheme}://{Address(self.host, self.port)}"
+        return f"{self.scheme}://{HostPort(self.host, self.port)}"
 
     @property
     def authority(self) -> str:
@@ -61,7 +61,7 @@ class Server(NamedTuple):
             return "localhost"
         if self.port == _DEFAULT_PORTS[self.scheme]:
             return bracketed(self.host)
-        return str(Address(self.host, self.port))
+        return str(HostPort(self.host, self.port))
 
 
 def bracketed(name: str) -> str:
@@ -89,15 +89,15 @@ def host_field(text: str) -> str:
     return bracketed(host(text))
 
 
-def _address(authority: str, default_port: int | None) -> Address:
+def _address(authority: str, default_port: int | None) -> HostPort:
     match = _AUTHORITY.fullmatch(authority)
     port = int(match[2]) if match and match[2] else default_port
     if match is None or port is None or port > _HIGHEST_PORT:
         raise ValueError
-    return Address(host(match[1]), port)
+    return HostPort(host(match[1]), port)
 
 
-def listen(text: str) -> Address:
+def listen(text: str) -> HostPort:
     """
     The address in ``0.0.0.0:8080`` or ``[::]:8080``; port 0 is any free one.
 
@@ -109,7 +109,7 @@ def listen(text: str) -> Address:
         raise ValueError("expected host:port such as 0.0.0.0:8080 or [::]:8080") from None
 
 
-def _origin(text: str) -> tuple[str, Address]:
+def _origin(text: str) -> tuple[str, HostPort]:
     match = _ORIGIN.fullmatch(text)
     if match is None:
         raise ValueError
@@ -142,17 +142,17 @@ def optional_origin(text: str) -> str | None:
     return origin(text) if text else None
 
 
-def server(text: str) -> Server:
+def server(text: str) -> ServerAddress:
     """Where an app listens: ``http://host:port``, ``https://host`` or ``unix:/path``."""
     try:
         if text.startswith("unix:"):
-            return Server("unix", "", 0, _socket_path(text.removeprefix("unix:")))
+            return ServerAddress("unix", "", 0, _socket_path(text.removeprefix("unix:")))
         scheme, address = _origin(text)
     except ValueError:
         raise ValueError(
             "expected http://host:port, https://host:port or unix:/path/of/socket"
         ) from None
-    return Server(scheme, *address)
+    return ServerAddress(scheme, *address)
 
 
 def _socket_path(path: str) -> str:
@@ -232,7 +232,7 @@ def _is_redis_url(text: str) -> bool:
 
 
 Listen = Annotated[
-    Address,
+    HostPort,
     of_text(listen),
     PlainSerializer(str),
     WithJsonSchema({"type": "string", "examples": ["0.0.0.0:8080", "[::]:8080"]}),
@@ -253,8 +253,8 @@ OptionalOrigin = Annotated[
 ]
 """An origin, or nothing."""
 
-ServerAddress = Annotated[
-    Server,
+ServerUrl = Annotated[
+    ServerAddress,
     of_text(server),
     PlainSerializer(str),
     WithJsonSchema(

@@ -15,7 +15,7 @@ from gateway.config.identity import IdentityHeaders
 from gateway.config.names import needs_https
 from gateway.config.paths import is_under, prefix
 from gateway.config.problems import (
-    Path,
+    KeyPath,
     Problem,
     Unreadable,
     dotted,
@@ -162,7 +162,7 @@ def routes_differ(draft: Draft) -> Iterator[Problem]:
     )
 
 
-def _matched(draft: Draft, at: Path) -> object:
+def _matched(draft: Draft, at: KeyPath) -> object:
     """Host, path and methods; None where the path is missing or the rest is faulty."""
     path = draft.text(*at, "match", "path")
     host, methods = draft.at(*at, "match", "host"), draft.at(*at, "match", "methods")
@@ -248,7 +248,7 @@ def rules_have_somebody_to_judge(draft: Draft) -> Iterator[Problem]:
                 yield Problem((*place, stray[0]), "nobody is known on a public route")
 
 
-def _rules(draft: Draft, at: Path) -> Iterator[tuple[Path, dict[str, object]]]:
+def _rules(draft: Draft, at: KeyPath) -> Iterator[tuple[KeyPath, dict[str, object]]]:
     """The rules at ``at``: one, or a list of them."""
     if draft.mapping(*at):
         yield at, draft.mapping(*at)
@@ -289,17 +289,17 @@ def routes_leave_our_pages_alone(draft: Draft) -> Iterator[Problem]:
             yield Problem((*at, "match", "path"), "lies under server.prefix, the gateway's own")
 
 
-def _routes(draft: Draft) -> Iterator[Path]:
+def _routes(draft: Draft) -> Iterator[KeyPath]:
     return (("routes", place) for place, _ in enumerate(draft.items("routes")))
 
 
-def _upstreams(draft: Draft) -> Iterator[Path]:
+def _upstreams(draft: Draft) -> Iterator[KeyPath]:
     return (("upstreams", name) for name in draft.mapping("upstreams"))
 
 
-def _repeated(entries: Iterable[tuple[Path, object]], message: str) -> Iterator[Problem]:
+def _repeated(entries: Iterable[tuple[KeyPath, object]], message: str) -> Iterator[Problem]:
     """A problem for each entry whose value came before; empty values are no values."""
-    first: dict[object, Path] = {}
+    first: dict[object, KeyPath] = {}
     for path, value in entries:
         if value and first.setdefault(value, path) is not path:
             yield Problem(path, f"{message} {dotted(first[value])}")

@@ -7,12 +7,12 @@ from gateway.authn.login_redirect import LoginPage
 from gateway.authn.return_to import ReturnTo
 from gateway.authz.cors import policy
 from gateway.config.limits import LimitSettings
-from gateway.config.rules import Who
+from gateway.config.rules import CallerMatchSettings
 from gateway.config.schema import RouteSettings, Settings, UpstreamSettings
-from gateway.core.request import (
+from gateway.core.limit import Limit
+from gateway.core.route import (
     Cors,
     Grant,
-    Limit,
     Route,
     Rule,
     UpstreamTimeouts,
@@ -58,18 +58,18 @@ def return_to(settings: Settings) -> ReturnTo:
     return ReturnTo(server.public_url, server.prefix, settings.login.return_to_hosts)
 
 
-class _App(NamedTuple):
+class _UpstreamDefaults(NamedTuple):
     """What routes take over from their upstream."""
 
     timeouts: UpstreamTimeouts
     rewrites_host: bool
 
 
-_NO_APP = _App(UpstreamTimeouts(), rewrites_host=False)
+_NO_APP = _UpstreamDefaults(UpstreamTimeouts(), rewrites_host=False)
 
 
-def _app(entry: UpstreamSettings) -> _App:
-    return _App(UpstreamTimeouts(**dict(entry.timeouts)), entry.host == "rewrite")
+def _app(entry: UpstreamSettings) -> _UpstreamDefaults:
+    return _UpstreamDefaults(UpstreamTimeouts(**dict(entry.timeouts)), entry.host == "rewrite")
 
 
 def limit(name: str, entry: LimitSettings) -> Limit:
@@ -95,7 +95,7 @@ def login_limits(settings: Settings) -> LoginLimits:
     return LoginLimits(ip, contact)
 
 
-def _route(entry: RouteSettings, limits: dict[str, Limit], app: _App) -> Route:
+def _route(entry: RouteSettings, limits: dict[str, Limit], app: _UpstreamDefaults) -> Route:
     named = entry.limits
     if named is None:
         named = (_DEFAULT,) if _DEFAULT in limits else ()
@@ -143,7 +143,7 @@ def grants(settings: Settings) -> tuple[Grant, ...]:
     return tuple(Grant(entry.role, _rule(entry)) for entry in settings.identity.roles)
 
 
-def _rule(entry: Who) -> Rule:
+def _rule(entry: CallerMatchSettings) -> Rule:
     said = {name: value for name, value in dict(entry).items() if value and name != "role"}
     if "methods" in said:
         said["methods"] = with_head(said["methods"])

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, WithJsonSchema, model_validator
 
 from gateway.config.addresses import origin
-from gateway.config.names import Method
+from gateway.config.names import MethodName
 from gateway.config.section import GIVEN, SOME, Section
 from gateway.config.units import Duration, Flag, of_text
 
@@ -44,7 +44,7 @@ class CorsSettings(Section):
 
     origins: tuple[CorsOrigin, ...] = ()
     """Origins such as https://shop.example.com; or "*" alone for any, then without credentials."""
-    methods: Annotated[Annotated[frozenset[Method], SOME] | None, GIVEN] = None
+    methods: Annotated[Annotated[frozenset[MethodName], SOME] | None, GIVEN] = None
     """Methods that they may use; those of the route when absent, or the usual ones."""
     headers: tuple[FieldName, ...] = ("Authorization", "Content-Type")
     """Header fields that they may send."""

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, PlainSerializer, WithJsonSchema
 
-from gateway.authn.certificate import Pattern, pattern
+from gateway.authn.certificate import NamePattern, pattern
 from gateway.config.addresses import is_loopback_http, origin
 from gateway.config.names import HeaderName
 from gateway.config.section import GIVEN, SOME, Section
@@ -59,7 +59,7 @@ KeysUrl = Annotated[
     WithJsonSchema({"type": "string", "examples": ["https://id.example.com/jwks.json"]}),
 ]
 CertificatePattern = Annotated[
-    Pattern,
+    NamePattern,
     of_text(pattern),
     PlainSerializer(lambda found: found.text),
     WithJsonSchema({"type": "string", "examples": ["spiffe://example.org/*"]}),

@@ -24,7 +24,7 @@ from yaml.events import (
 )
 from yaml.reader import Reader
 
-from gateway.config.problems import Path, Problem
+from gateway.config.problems import KeyPath, Problem
 from gateway.core.errors import ConfigError
 
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -41,7 +41,7 @@ class Document(NamedTuple):
     """One YAML file as plain data."""
 
     data: object
-    lines: dict[Path, int]
+    lines: dict[KeyPath, int]
     problems: list[Problem]
 
 
@@ -92,11 +92,11 @@ class _Reading:
     """Collects lines and problems on the way through the events."""
 
     def __init__(self, next_event: Any) -> None:
-        self.lines: dict[Path, int] = {(): 1}
+        self.lines: dict[KeyPath, int] = {(): 1}
         self.problems: list[Problem] = []
         self._next = next_event
 
-    def value(self, event: Any, path: Path, depth: int) -> object:
+    def value(self, event: Any, path: KeyPath, depth: int) -> object:
         """What begins with ``event``. Raises `ComposerError`."""
         kind = event.__class__
         if kind is AliasEvent:
@@ -111,13 +111,13 @@ class _Reading:
             return _scalar(event.value) if event.implicit[0] else event.value
         return self._mapping(path, depth) if kind is MappingStartEvent else self._list(path, depth)
 
-    def _list(self, path: Path, depth: int) -> list[object]:
+    def _list(self, path: KeyPath, depth: int) -> list[object]:
         found: list[object] = []
         while (event := self._next()).__class__ is not SequenceEndEvent:
             found.append(self.value(event, (*path, len(found)), depth + 1))
         return found
 
-    def _mapping(self, path: Path, depth: int) -> dict[str, object]:
+    def _mapping(self, path: KeyPath, depth: int) -> dict[str, object]:
         found: dict[str, object] = {}
         while (event := self._next()).__class__ is not MappingEndEvent:
             line = event.start_mark.line + 1

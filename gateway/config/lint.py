@@ -14,7 +14,8 @@ from gateway.config.listen import UnixPath
 from gateway.config.paths import is_under
 from gateway.config.rules import RuleSettings
 from gateway.config.schema import RouteSettings, Settings
-from gateway.core.request import Auth, AuthMethod
+from gateway.core.identity import AuthMethod
+from gateway.core.route import Auth
 from gateway.routing.client_address import UNIX_PEERS
 
 _LEAST_CONTRAST = 3
@@ -32,7 +33,7 @@ class Finding(NamedTuple):
         return f"{self.key}: {self.message} [{self.code}]"
 
 
-Found = Iterator[tuple[str, str]]
+LintFindings = Iterator[tuple[str, str]]
 """Keys, and what is odd about them."""
 
 
@@ -42,26 +43,26 @@ def _routes(settings: Settings) -> Iterator[tuple[str, RouteSettings]]:
     )
 
 
-def _public_with_credentials(settings: Settings) -> Found:
+def _public_with_credentials(settings: Settings) -> LintFindings:
     for key, route in _routes(settings):
         if route.auth is Auth.NONE and route.forward_credentials:
             yield key, "a public route passes on credentials that nobody has checked"
 
 
-def _checked_without_limit(settings: Settings) -> Found:
+def _checked_without_limit(settings: Settings) -> LintFindings:
     for key, route in _routes(settings):
         limited = route.limits or (route.limits is None and "default" in settings.limits)
         if route.auth is not Auth.NONE and not limited:
             yield key, "without a limit anyone may have signatures checked as fast as they can send"
 
 
-def _public_by_default(settings: Settings) -> Found:
+def _public_by_default(settings: Settings) -> LintFindings:
     for key, route in _routes(settings):
         if route.auth is Auth.NONE and route.match.path == "/*":
             yield key, "whatever no other route names is public, pages of tomorrow included"
 
 
-def _secrets_in_the_clear(settings: Settings) -> Found:
+def _secrets_in_the_clear(settings: Settings) -> LintFindings:
     if settings.magic.mode == "live" and settings.server.public_url.startswith("http:"):
         yield "server.public_url", "over http, cookies and tokens can be read on the way"
     api_url = settings.magic.api_url or "https:"
@@ -72,18 +73,18 @@ def _secrets_in_the_clear(settings: Settings) -> Found:
         yield "magic.endpoint", "over http, whoever stands between signs in as anybody"
 
 
-def _pale_accent(settings: Settings) -> Found:
+def _pale_accent(settings: Settings) -> LintFindings:
     for key, ground in (("accent", "#ffffff"), ("accent_dark", "#181b21")):
         if contrast(getattr(settings.login, key), ground) < _LEAST_CONTRAST:
             yield f"login.{key}", "buttons can hardly be told from the page (WCAG 2.2, 1.4.11)"
 
 
-def _admin_for_everybody(settings: Settings) -> Found:
+def _admin_for_everybody(settings: Settings) -> LintFindings:
     if settings.admin and not is_loopback(settings.admin.listen.host):
         yield "admin.listen", "not on loopback: see that only your own machines can reach it"
 
 
-def _private_by_another_path(settings: Settings) -> Found:
+def _private_by_another_path(settings: Settings) -> LintFindings:
     """What an app sees as one path may be public and private here, under two names."""
     for key, public in _routes(settings):
         if public.auth is not Auth.NONE or (public.strip_prefix, public.rewrite) == (None, None):
@@ -114,13 +115,13 @@ def _covers(wide: str, path: str) -> bool:
     return wide.removesuffix("/") == path.removesuffix("/*").removesuffix("/")
 
 
-def _unverified_tls(settings: Settings) -> Found:
+def _unverified_tls(settings: Settings) -> LintFindings:
     for name, upstream in settings.upstreams.items():
         if not upstream.tls.verify:
             yield f"upstreams.{name}.tls.verify", "whoever stands between reads and writes along"
 
 
-def _cors_in_the_clear(settings: Settings) -> Found:
+def _cors_in_the_clear(settings: Settings) -> LintFindings:
     if settings.server.public_url.startswith("http:"):
         return
     for key, route in _routes(settings):
@@ -131,7 +132,7 @@ def _cors_in_the_clear(settings: Settings) -> Found:
                     yield where, "whoever stands between can write that page, and act with sessions"
 
 
-def _login_without_count(settings: Settings) -> Found:
+def _login_without_count(settings: Settings) -> LintFindings:
     if not settings.session.require_attempt and "login" in settings.limits:
         yield (
             "session.require_attempt",
@@ -139,20 +140,20 @@ def _login_without_count(settings: Settings) -> Found:
         )
 
 
-def _mixed_tls(settings: Settings) -> Found:
+def _mixed_tls(settings: Settings) -> LintFindings:
     for name, upstream in settings.upstreams.items():
         schemes = {server.scheme for server in upstream.servers}
         if {"http", "https"} <= schemes:
             yield f"upstreams.{name}.servers", "some over https, some not: which one is luck"
 
 
-def _checks_without_choice(settings: Settings) -> Found:
+def _checks_without_choice(settings: Settings) -> LintFindings:
     for name, upstream in settings.upstreams.items():
         if upstream.health is not None and len(upstream.servers) == 1:
             yield f"upstreams.{name}.health", "a single server gets all requests, ill or not"
 
 
-def _key_for_everybody(settings: Settings) -> Found:
+def _key_for_everybody(settings: Settings) -> LintFindings:
     tls = settings.server.tls
     if tls is None:
         return
@@ -164,7 +165,7 @@ def _key_for_everybody(settings: Settings) -> Found:
                 yield key, "everybody on this machine can read the private key"
 
 
-def _tls_without_https(settings: Settings) -> Found:
+def _tls_without_https(settings: Settings) -> LintFindings:
     if settings.server.tls and settings.server.public_url.startswith("http:"):
         yield "server.public_url", "http, though the gateway speaks TLS"
 
@@ -172,7 +173,7 @@ def _tls_without_https(settings: Settings) -> Found:
 _LARGE_SKEW_S = 3600.0
 
 
-def _clocks_apart(settings: Settings) -> Found:
+def _clocks_apart(settings: Settings) -> LintFindings:
     if settings.identity.clock_skew_s > _LARGE_SKEW_S:
         yield "identity.clock_skew", "clocks that are an hour apart are ill: set them by NTP"
 
@@ -180,7 +181,7 @@ def _clocks_apart(settings: Settings) -> Found:
 _SHORT_IDLE_S = 60.0
 
 
-def _idle_to_no_effect(settings: Settings) -> Found:
+def _idle_to_no_effect(settings: Settings) -> LintFindings:
     idle_s, lifetime_s = settings.session.idle_s, settings.session.lifetime_s
     if idle_s is None:
         return
@@ -190,13 +191,13 @@ def _idle_to_no_effect(settings: Settings) -> Found:
         yield "session.idle", "never the first to end a session: session.lifetime is"
 
 
-def _foreign_session_cookies(settings: Settings) -> Found:
+def _foreign_session_cookies(settings: Settings) -> LintFindings:
     is_guarded = settings.session.cookie.lower().startswith("__host-")
     if settings.server.public_url.startswith("https:") and not is_guarded:
         yield "session.cookie", "without __Host- sibling hosts can set a second one, and lock out"
 
 
-def _unix_peers_untrusted(settings: Settings) -> Found:
+def _unix_peers_untrusted(settings: Settings) -> LintFindings:
     server = settings.server
     listens = any(isinstance(place, UnixPath) for place in server.listen)
     if listens and UNIX_PEERS not in server.trusted_proxies:
@@ -217,7 +218,7 @@ def _rules(settings: Settings) -> Iterator[tuple[str, RouteSettings, RuleSetting
                 yield f"{key}.{name}[{place}]", route, rule
 
 
-def _rules_that_never_hold(settings: Settings) -> Found:
+def _rules_that_never_hold(settings: Settings) -> LintFindings:
     for key, route, rule in _rules(settings):
         methods = route.match.methods
         if rule.methods and methods and not with_head(rule.methods) & with_head(methods):
@@ -240,7 +241,7 @@ def _some_wallet(issuers: frozenset[str], wallets: frozenset[str]) -> bool:
     return any(issuer.rpartition(":")[2] in wallets for issuer in issuers)
 
 
-def _roles_that_nobody_gives(settings: Settings) -> Found:
+def _roles_that_nobody_gives(settings: Settings) -> LintFindings:
     if settings.identity.roles_from_store:
         return
     known = {entry.role for entry in settings.identity.roles}
@@ -249,26 +250,26 @@ def _roles_that_nobody_gives(settings: Settings) -> Found:
             yield key, f"nobody has the role {role}: identity.roles does not give it"
 
 
-def _denied_alone(settings: Settings) -> Found:
+def _denied_alone(settings: Settings) -> LintFindings:
     for key, route in _routes(settings):
         if route.deny and not route.allow and route.auth is not Auth.NONE:
             yield key, "deny without allow: whoever is not named may pass"
 
 
-def _rules_by_address_of_proxies(settings: Settings) -> Found:
+def _rules_by_address_of_proxies(settings: Settings) -> LintFindings:
     if settings.server.client_ip == "peer" and settings.server.trusted_proxies:
         for key, _, rule in _rules(settings):
             if rule.networks:
                 yield key, "client_ip is peer: behind a proxy all clients have its address"
 
 
-def _asked_as_one_client(settings: Settings) -> Found:
+def _asked_as_one_client(settings: Settings) -> LintFindings:
     is_asked = any(route.upstream is None for route in settings.routes)
     if is_asked and settings.server.client_ip in ("peer", "proxy-protocol"):
         yield "server.client_ip", "whoever is asked about counts as the proxy that asks: one client"
 
 
-def _one_audience_for_two(settings: Settings) -> Found:
+def _one_audience_for_two(settings: Settings) -> LintFindings:
     if settings.identity.assertion is None:
         return
     taken = {entry.audience or name for name, entry in settings.upstreams.items()}
@@ -277,7 +278,7 @@ def _one_audience_for_two(settings: Settings) -> Found:
             yield f"{key}.name", "what is signed for its app is good for that of an upstream too"
 
 
-LINTS: tuple[tuple[str, Callable[[Settings], Found]], ...] = (
+LINTS: tuple[tuple[str, Callable[[Settings], LintFindings]], ...] = (
     ("public-with-credentials", _public_with_credentials),
     ("checked-without-limit", _checked_without_limit),
     ("public-by-default", _public_by_default),

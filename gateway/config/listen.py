@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import PlainSerializer, WithJsonSchema
 
-from gateway.config.addresses import Address, is_loopback, listen
+from gateway.config.addresses import HostPort, is_loopback, listen
 from gateway.config.units import of_text
 
 _MAX_PATH_BYTES = 107
@@ -28,7 +28,7 @@ class UnixPath(NamedTuple):
         return f"unix:{self.path}"
 
 
-class Descriptor(NamedTuple):
+class InheritedDescriptor(NamedTuple):
     """A listening socket that the process was started with."""
 
     number: int
@@ -37,7 +37,7 @@ class Descriptor(NamedTuple):
         return f"fd:{self.number}"
 
 
-class Activation(NamedTuple):
+class ActivatedSocket(NamedTuple):
     """The sockets that systemd passes on (sd_listen_fds(3)): those of a name, or all."""
 
     name: str
@@ -46,10 +46,10 @@ class Activation(NamedTuple):
         return f"systemd:{self.name}" if self.name else "systemd"
 
 
-Place = Address | UnixPath | Descriptor | Activation
+ListenAddress = HostPort | UnixPath | InheritedDescriptor | ActivatedSocket
 
 
-def place(text: str) -> Place:
+def place(text: str) -> ListenAddress:
     """
     ``host:port``, ``unix:/path``, ``fd:N``, ``systemd`` or ``systemd:NAME``.
 
@@ -60,9 +60,9 @@ def place(text: str) -> Place:
         case "unix":
             return UnixPath(_path(rest))
         case "fd" if _DESCRIPTOR.fullmatch(rest):
-            return Descriptor(int(rest))
+            return InheritedDescriptor(int(rest))
         case "systemd" if text == "systemd" or _NAME.fullmatch(rest):
-            return Activation(rest)
+            return ActivatedSocket(rest)
         case "fd" | "systemd":
             raise ValueError("expected fd:N from 3 up, systemd, or systemd:NAME")
     return listen(text)
@@ -76,15 +76,15 @@ def _path(text: str) -> str:
     return text
 
 
-def is_private(where: Place) -> bool:
+def is_private(where: ListenAddress) -> bool:
     """Whether it can be seen that only this machine can reach ``where``."""
-    if isinstance(where, Address):
+    if isinstance(where, HostPort):
         return is_loopback(where.host)
     return isinstance(where, UnixPath)
 
 
 ListenPlace = Annotated[
-    Place,
+    ListenAddress,
     of_text(place),
     PlainSerializer(str),
     WithJsonSchema(

@@ -15,7 +15,7 @@ from gateway.config.units import Duration, Flag, of_text
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", re.ASCII)
 
-Method = Literal["email-otp", "magic-link", "sms"]
+LoginMethod = Literal["email-otp", "magic-link", "sms"]
 
 
 def return_host(text: str) -> str:
@@ -39,7 +39,7 @@ def _known_text(key: str) -> str:
     return key
 
 
-def _each_once(methods: tuple[Method, ...]) -> tuple[Method, ...]:
+def _each_once(methods: tuple[LoginMethod, ...]) -> tuple[LoginMethod, ...]:
     if len(set(methods)) < len(methods):
         raise ValueError("expected each method once")
     return methods
@@ -77,7 +77,7 @@ class LoginSettings(Section):
     """A file that is shown above it: SVG, PNG, WebP or JPEG, up to 256 KiB; none when empty."""
     lang: Language = "en"
     """The language of the texts, for screen readers and for Magic's emails."""
-    methods: Annotated[tuple[Method, ...], SOME, AfterValidator(_each_once)] = (
+    methods: Annotated[tuple[LoginMethod, ...], SOME, AfterValidator(_each_once)] = (
         "email-otp",
         "magic-link",
     )

@@ -16,7 +16,7 @@ from gateway.authz.rules import issuer as folded
 from gateway.authz.rules import lower, mailbox
 from gateway.config.addresses import network, network_text
 from gateway.config.units import of_text
-from gateway.core.request import IPNetwork
+from gateway.core.address import IPNetwork
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _TEXT = re.compile(r"[!-~]{1,256}")
@@ -108,7 +108,7 @@ def client_network(text: str) -> IPNetwork:
 
 _text = WithJsonSchema({"type": "string"})
 
-Issuer = Annotated[str, of_text(issuer), _text]
+IssuerText = Annotated[str, of_text(issuer), _text]
 """Who somebody is, as the app reads it in ``X-User-Issuer``."""
 
 Email = Annotated[str, of_text(email), WithJsonSchema({"type": "string", "examples": ["*@a.com"]})]
@@ -120,7 +120,7 @@ Domain = Annotated[str, of_text(domain), _text]
 PublicAddress = Annotated[str, of_text(public_address), _text]
 """A public address."""
 
-Wallet = Annotated[str, of_text(ethereum_address), _text]
+WalletText = Annotated[str, of_text(ethereum_address), _text]
 """The address of a key that signs DID tokens."""
 
 Role = Annotated[

@@ -132,7 +132,7 @@ KeyPrefix = Annotated[
 ]
 """What stands before every key."""
 
-Method = Annotated[
+MethodName = Annotated[
     str, of_text(method), WithJsonSchema({"type": "string", "pattern": f"^{_METHOD.pattern}$"})
 ]
 """A request method."""

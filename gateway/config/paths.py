@@ -62,7 +62,7 @@ RoutePath = Annotated[
 Prefix = Annotated[str, of_text(prefix), WithJsonSchema({"type": "string", "pattern": "^/."})]
 """A path without slash at its end."""
 
-Path = Annotated[str, of_text(path), WithJsonSchema({"type": "string", "pattern": "^/"})]
+CanonicalPath = Annotated[str, of_text(path), WithJsonSchema({"type": "string", "pattern": "^/"})]
 """One path."""
 
 PathStart = Annotated[str, of_text(path_start), WithJsonSchema({"type": "string", "pattern": "^/"})]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from gateway.config.problems import UNREADABLE, Path, Problem
+from gateway.config.problems import UNREADABLE, KeyPath, Problem
 
 _PLACEHOLDER = re.compile(r"\$\$\{|\$\{([^}]*)\}|\$\{")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
@@ -29,7 +29,7 @@ class Filler(NamedTuple):
     read_file: ReadFile
     problems: list[Problem]
 
-    def fill(self, value: object, path: Path = ()) -> object:
+    def fill(self, value: object, path: KeyPath = ()) -> object:
         """``value`` with all text in it filled in; `UNREADABLE` where that is not possible."""
         match value:
             case dict():
@@ -40,7 +40,7 @@ class Filler(NamedTuple):
                 return self._text(value, path)
         return value
 
-    def _text(self, text: str, path: Path) -> object:
+    def _text(self, text: str, path: KeyPath) -> object:
         try:
             return _PLACEHOLDER.sub(self._put_in, text)
         except _Unfilled as why:

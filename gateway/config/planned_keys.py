@@ -7,7 +7,7 @@ do another thing than was meant.
 
 from pydantic import BeforeValidator
 
-from gateway.config.problems import Path
+from gateway.config.problems import KeyPath
 
 KEYS = frozenset(
     {
@@ -19,12 +19,12 @@ KEYS = frozenset(
 """The star stands for the name of an entry or its place in a list."""
 
 
-def is_key(path: Path) -> bool:
+def is_key(path: KeyPath) -> bool:
     """Whether ``path`` leads to a key that a later version will know."""
     return any(_matches(pattern.split("."), path) for pattern in KEYS)
 
 
-def _matches(pattern: list[str], path: Path) -> bool:
+def _matches(pattern: list[str], path: KeyPath) -> bool:
     return len(pattern) == len(path) and all(
         wanted in ("*", step) for wanted, step in zip(pattern, path, strict=True)
     )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """The way from the root of the document: keys, and places in lists."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
@@ -20,14 +20,14 @@ UNREADABLE = Unreadable()
 class Problem(NamedTuple):
     """One fault. ``message`` holds no value of the config: that may be a secret."""
 
-    path: Path
+    path: KeyPath
     message: str
     at_line: int | None = None
     """Where the line is not that of ``path``."""
     joint: str = ": "
     """What stands between key and message."""
 
-    def line(self, lines: Mapping[Path, int]) -> int:
+    def line(self, lines: Mapping[KeyPath, int]) -> int:
         """The line of ``path``, or of the nearest thing around it that was written."""
         if self.at_line:
             return self.at_line
@@ -36,13 +36,13 @@ class Problem(NamedTuple):
             path = path[:-1]
         return lines.get(path, 1)
 
-    def text(self, name: str, lines: Mapping[Path, int]) -> str:
+    def text(self, name: str, lines: Mapping[KeyPath, int]) -> str:
         """The sentence for the operator: file, line, key, fault."""
         subject = f"{dotted(self.path)}{self.joint}" if self.path else ""
         return f"{name}:{self.line(lines)}: {subject}{self.message}"
 
 
-def dotted(path: Path) -> str:
+def dotted(path: KeyPath) -> str:
     """``path`` as people write it: ``server.listen[0]``."""
     return "".join(map(_step, path)).removeprefix(".")
 

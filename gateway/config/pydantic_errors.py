@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.config import planned_keys
-from gateway.config.problems import Path, Problem, Unreadable
+from gateway.config.problems import KeyPath, Problem, Unreadable
 from gateway.config.schema import Settings
 
 _MESSAGES = {
@@ -30,7 +30,7 @@ def problems(error: ValidationError) -> Iterator[Problem]:
             yield Problem(_path(fault["loc"]), _message(fault))
 
 
-def _path(loc: Path) -> Path:
+def _path(loc: KeyPath) -> KeyPath:
     """Without the mark by which pydantic tells a faulty key from a faulty value."""
     return loc[:-1] if loc[-1:] == ("[key]",) else loc
 
@@ -44,14 +44,14 @@ def _message(fault: ErrorDetails) -> str:
     return _MESSAGES.get(fault["type"], "not valid here")
 
 
-def _stray_key(path: Path) -> Problem:
+def _stray_key(path: KeyPath) -> Problem:
     if planned_keys.is_key(path):
         return Problem(path, "is not supported yet", joint=" ")
     near = get_close_matches(str(path[-1]), _known_keys(path[:-1]), n=1)
     return Problem(path, f"unknown key, did you mean {near[0]}?" if near else "unknown key")
 
 
-def _known_keys(path: Path) -> list[str]:
+def _known_keys(path: KeyPath) -> list[str]:
     whole = node = _schema()
     for step in path:
         node = _resolved(_below(node, step), whole["$defs"])

@@ -9,21 +9,21 @@ from gateway.config.matchers import (
     ClientNetwork,
     Domain,
     Email,
-    Issuer,
+    IssuerText,
     PublicAddress,
     Role,
     Scope,
-    Wallet,
+    WalletText,
 )
-from gateway.config.names import Method
+from gateway.config.names import MethodName
 from gateway.config.section import GIVEN, SOME, Section
-from gateway.core.request import AuthMethod
+from gateway.core.identity import AuthMethod
 
 
-class Who(Section):
+class CallerMatchSettings(Section):
     """What can be asked of a caller; all keys that are there must hold, each for any value."""
 
-    issuers: Annotated[Annotated[frozenset[Issuer], SOME] | None, GIVEN] = None
+    issuers: Annotated[Annotated[frozenset[IssuerText], SOME] | None, GIVEN] = None
     """Issuers, such as did:ethr:0x…; without case, a mixed one must be the checksum."""
     emails: Annotated[Annotated[frozenset[Email], SOME] | None, GIVEN] = None
     """Email addresses, or *@ and a domain; without case."""
@@ -31,7 +31,7 @@ class Who(Section):
     """Domains of email addresses; *.example.com is all below example.com."""
     addresses: Annotated[Annotated[frozenset[PublicAddress], SOME] | None, GIVEN] = None
     """Public addresses that Magic knows."""
-    wallets: Annotated[Annotated[frozenset[Wallet], SOME] | None, GIVEN] = None
+    wallets: Annotated[Annotated[frozenset[WalletText], SOME] | None, GIVEN] = None
     """Addresses whose key has signed the proof: those in did:ethr:0x…"""
     scopes: Annotated[Annotated[frozenset[Scope], SOME] | None, GIVEN] = None
     """What the credential of a program is good for; any of them."""
@@ -45,18 +45,18 @@ class Who(Section):
         return self
 
 
-class RuleSettings(Who):
+class RuleSettings(CallerMatchSettings):
     """One rule; all keys that are there must hold, each for any of its values."""
 
     roles: Annotated[Annotated[frozenset[Role], SOME] | None, GIVEN] = None
     """Roles; any of them."""
     networks: Annotated[Annotated[tuple[ClientNetwork, ...], SOME] | None, GIVEN] = None
     """Networks that the client's address lies in."""
-    methods: Annotated[Annotated[frozenset[Method], SOME] | None, GIVEN] = None
+    methods: Annotated[Annotated[frozenset[MethodName], SOME] | None, GIVEN] = None
     """Methods of the request; GET is HEAD too."""
 
 
-class RoleSettings(Who):
+class RoleSettings(CallerMatchSettings):
     """A role, and who has it."""
 
     role: Role
@@ -80,5 +80,5 @@ class _OneOrMore:
         return {"anyOf": [several, several["items"]]}
 
 
-Rules = Annotated[tuple[RuleSettings, ...], SOME, _OneOrMore()]
+RuleList = Annotated[tuple[RuleSettings, ...], SOME, _OneOrMore()]
 """One rule, or several of which any may hold."""

@@ -11,15 +11,15 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from gateway.config.addresses import (
-    Address,
     Host,
     HostField,
+    HostPort,
     Listen,
     Network,
     OptionalOrigin,
     Origin,
     RedisUrl,
-    ServerAddress,
+    ServerUrl,
 )
 from gateway.config.cors import CorsSettings
 from gateway.config.credentials import CredentialSettings
@@ -31,17 +31,17 @@ from gateway.config.login import LoginSettings
 from gateway.config.names import (
     CookieName,
     KeyPrefix,
-    Method,
+    MethodName,
     Name,
     UpgradeToken,
 )
 from gateway.config.paths import (
-    Path,
+    CanonicalPath,
     PathStart,
     Prefix,
     RoutePath,
 )
-from gateway.config.rules import Rules
+from gateway.config.rules import RuleList
 from gateway.config.section import GIVEN, SOME, Section
 from gateway.config.texts import (
     FilePath,
@@ -50,7 +50,7 @@ from gateway.config.texts import (
     SealKey,
 )
 from gateway.config.units import (
-    Count,
+    CountText,
     Duration,
     Few,
     Flag,
@@ -59,7 +59,8 @@ from gateway.config.units import (
     Size,
     Workers,
 )
-from gateway.core.request import Auth, AuthMethod, Balance
+from gateway.core.identity import AuthMethod
+from gateway.core.route import Auth, Balance
 
 
 class ServerTimeouts(Section):
@@ -84,15 +85,15 @@ class ServerTimeouts(Section):
 class ServerCaps(Section):
     """How much a client may send."""
 
-    connections: Count = 10_000
+    connections: CountText = 10_000
     """Connections at one time; one more is answered 503 and closed."""
-    connections_per_client: Count = 1000
+    connections_per_client: CountText = 1000
     """Connections of one address (of IPv6, one /64) at one time; trusted proxies are exempt."""
-    tunnels: Count = 10_000
+    tunnels: CountText = 10_000
     """WebSockets and other tunnels at one time; one more is answered 503."""
     head_bytes: Size = 16 << 10
     """Request line and header fields together."""
-    fields: Count = 100
+    fields: CountText = 100
     """Header fields of one request."""
     body_bytes: Size = Field(1 << 30, alias="body")
     """The body of one request."""
@@ -125,7 +126,7 @@ class TlsSettings(Section):
 class ServerSettings(Section):
     """The side that faces the clients."""
 
-    listen: Annotated[tuple[ListenPlace, ...], SOME] = (Address("0.0.0.0", 8080),)  # noqa: S104 - a server
+    listen: Annotated[tuple[ListenPlace, ...], SOME] = (HostPort("0.0.0.0", 8080),)  # noqa: S104 - a server
     """host:port, unix:/path, fd:N or systemd[:NAME]; 127.0.0.1:8080 in development mode."""
     tls: Annotated[TlsSettings | None, GIVEN] = None
     """Certificates; without them the gateway speaks plain HTTP."""
@@ -150,7 +151,7 @@ class ServerSettings(Section):
 class AdminSettings(Section):
     """The private listener: health, metrics and the operators' API."""
 
-    listen: Listen = Address("127.0.0.1", 9090)
+    listen: Listen = HostPort("127.0.0.1", 9090)
     """The address; it must not be reachable from outside."""
     hosts: tuple[Host, ...] = ()
     """Names by which its API may be asked, beside localhost and IP addresses."""
@@ -208,7 +209,7 @@ class SessionSettings(Section):
     """Whether only who has asked at {prefix}/login/attempt may exchange a token for a session."""
 
 
-class UpstreamTimeouts(Section):
+class UpstreamTimeoutSettings(Section):
     """How long an app may take."""
 
     connect_s: Duration = Field(2.0, alias="connect")
@@ -222,22 +223,22 @@ class UpstreamTimeouts(Section):
 class HealthSettings(Section):
     """How servers are asked whether they are well."""
 
-    path: Path
+    path: CanonicalPath
     """What is asked for with GET; an answer from 200 to 399 is a good one."""
     interval_s: Duration = Field(5.0, alias="interval")
     """From one check of a server to the next."""
     timeout_s: Duration = Field(2.0, alias="timeout")
     """For a whole check."""
-    healthy_after: Count = 2
+    healthy_after: CountText = 2
     """Good answers in a row after which a server gets requests again."""
-    unhealthy_after: Count = 3
+    unhealthy_after: CountText = 3
     """Bad or missing ones after which it gets none."""
 
 
 class EjectionSettings(Section):
     """When a server that fails gets no requests for a while; never more than half of them."""
 
-    failures: Count = 5
+    failures: CountText = 5
     """Requests in a row without an answer, or answered 502, 503 or 504."""
     pause_s: Duration = Field(10.0, alias="pause")
     """For how long; doubled each time it fails again soon after."""
@@ -248,7 +249,7 @@ class EjectionSettings(Section):
 class CircuitSettings(Section):
     """When all requests are answered 503 at once, so that an app that is down can come up."""
 
-    failures: Count = 20
+    failures: CountText = 20
     """Requests in a row without an answer, or answered 502, 503 or 504."""
     pause_s: Duration = Field(1.0, alias="pause")
     """For how long; then one request may try, and one in each pause after."""
@@ -272,7 +273,7 @@ class UpstreamTlsSettings(Section):
 class UpstreamSettings(Section):
     """An app behind the gateway."""
 
-    servers: Annotated[tuple[ServerAddress, ...], SOME]
+    servers: Annotated[tuple[ServerUrl, ...], SOME]
     """Where it listens: http://host:port, https://host:port or unix:/path; one or several."""
     balance: Balance = Balance.ROUND_ROBIN
     """Who is next: round-robin, least-connections, or by-issuer (the same for one caller)."""
@@ -286,11 +287,11 @@ class UpstreamSettings(Section):
     """When the whole app is left alone; never when absent."""
     retries: Few = 1
     """How often a request is sent once more; only where that is safe, and a fifth at most."""
-    timeouts: UpstreamTimeouts = UpstreamTimeouts()
+    timeouts: UpstreamTimeoutSettings = UpstreamTimeoutSettings()
     """How long it may take."""
-    connections: Count = 256
+    connections: CountText = 256
     """Connections to each server at one time."""
-    max_in_flight: Annotated[Count | None, GIVEN] = None
+    max_in_flight: Annotated[CountText | None, GIVEN] = None
     """Requests under way at one time; one more is answered 503. No bound when absent."""
     tls: UpstreamTlsSettings = UpstreamTlsSettings()
     """For https:// servers."""
@@ -318,7 +319,7 @@ class RouteMatch(Section):
     """The host of the request, without port; any when absent."""
     path: RoutePath
     """An exact path (/x), or all below one (/x/*, which covers /x too)."""
-    methods: Annotated[Annotated[frozenset[Method], SOME] | None, GIVEN] = None
+    methods: Annotated[Annotated[frozenset[MethodName], SOME] | None, GIVEN] = None
     """Request methods; any when absent."""
 
 
@@ -333,9 +334,9 @@ class RouteSettings(Section):
     """required, optional, or none for a public route."""
     accept: Annotated[tuple[AuthMethod, ...], SOME] = (AuthMethod.SESSION, AuthMethod.DID_TOKEN)
     """Kinds of credentials: session, did-token, api-key, jwt, client-certificate."""
-    allow: Annotated[Rules | None, GIVEN] = None
+    allow: Annotated[RuleList | None, GIVEN] = None
     """Who may, of those who are proven; any one rule is enough. All of them when absent."""
-    deny: Annotated[Rules | None, GIVEN] = None
+    deny: Annotated[RuleList | None, GIVEN] = None
     """Who may not; goes before `allow`."""
     limits: Annotated[tuple[Name, ...] | None, GIVEN] = None
     """Names of limits; the one named default when absent; [] for none."""

@@ -9,7 +9,7 @@ from gateway.config.schema import Settings
 from gateway.util.file_stamp import Stamp, stamp_if_there
 
 
-class Snapshot(NamedTuple):
+class ConfigSnapshot(NamedTuple):
     """A config as it was read at one time, so that several processes can read the same."""
 
     name: str
@@ -38,7 +38,7 @@ class ConfigFile:
         """What was read last, and how it looked just before."""
         self._seen: dict[str, Stamp | None] = {}
 
-    def load(self) -> tuple[Settings, Snapshot]:
+    def load(self) -> tuple[Settings, ConfigSnapshot]:
         """What it says now. Raises `ConfigError`."""
         self._read, self._seen = {}, {}
         files: dict[str, str] = {}
@@ -50,7 +50,7 @@ class ConfigFile:
         self._stamp(str(self._path))
         text = load_text(self._path)
         settings = parse(text, str(self._path), self._env, read)
-        return settings, Snapshot(str(self._path), text, files)
+        return settings, ConfigSnapshot(str(self._path), text, files)
 
     def has_changed(self) -> bool:
         """

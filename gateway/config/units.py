@@ -197,7 +197,7 @@ RateText = Annotated[
 ]
 """A rate: so many in a window."""
 
-Count = Annotated[int, of_text(count), WithJsonSchema({"type": "integer", "minimum": 1})]
+CountText = Annotated[int, of_text(count), WithJsonSchema({"type": "integer", "minimum": 1})]
 """A whole number from 1 up."""
 
 Few = Annotated[

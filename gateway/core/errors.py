@@ -1,15 +1,15 @@
 """
 Every way in which the gateway says no, and the one table that turns it into an answer.
 
-A stage refuses by raising a `Refusal`. Its class decides the answer (`ANSWERS`); its ``reason`` is
+A stage refuses by raising a `Refusal`. Its class decides the answer (`PROBLEM_TYPES`); its ``reason`` is
 for the operator's log, holds nothing secret, and never reaches the client, but for `Forbidden`'s.
 """
 
 from http import HTTPStatus
 from typing import NamedTuple
 
-from gateway.core.reasons import Rights
-from gateway.core.request import LimitState
+from gateway.core.limit import LimitState
+from gateway.core.reasons import ForbiddenReason
 
 
 class GatewayError(Exception):
@@ -40,7 +40,7 @@ class Refusal(GatewayError):
     """Where to sign in, told to programs beside a 401; empty where there is no such page."""
 
     def __init__(self, reason: str = "") -> None:
-        if type(self) not in ANSWERS:
+        if type(self) not in PROBLEM_TYPES:
             raise TypeError(f"{type(self).__name__} is no kind of refusal: it has no answer")
         super().__init__(reason)
         self.reason = reason
@@ -209,7 +209,7 @@ class CrossSite(Refusal):
 class Forbidden(Refusal):
     """The caller is known, and may not do this here; ``reason`` in the document says what lacks."""
 
-    def __init__(self, reason: Rights) -> None:
+    def __init__(self, reason: ForbiddenReason) -> None:
         super().__init__(reason)
 
 
@@ -278,7 +278,7 @@ class InternalError(Refusal):
     """A fault of the gateway itself. Its traceback is in the log, under the request id."""
 
 
-class Answer(NamedTuple):
+class ProblemType(NamedTuple):
     """How a kind of refusal is answered."""
 
     status: HTTPStatus
@@ -288,54 +288,54 @@ class Answer(NamedTuple):
 
 
 _S = HTTPStatus
-ANSWERS: dict[type[Refusal], Answer] = {
-    BadRequest:           Answer(_S.BAD_REQUEST, "bad_request", "Malformed or ambiguous request", "RFC 9112 §2.2"),
-    BadTarget:            Answer(_S.BAD_REQUEST, "bad_target", "Malformed or ambiguous request target", "RFC 9112 §3.2"),
-    BadHost:              Answer(_S.BAD_REQUEST, "bad_host", "Missing or wrong Host", "RFC 9112 §3.2"),
-    AmbiguousCredentials: Answer(_S.BAD_REQUEST, "ambiguous_credentials", "More than one credential of a kind", "RFC 6750 §2"),
-    ConflictingCredentials: Answer(_S.BAD_REQUEST, "conflicting_credentials", "Credentials of different people", "RFC 9110 §15.5.1"),
-    RequestTimeout:       Answer(_S.REQUEST_TIMEOUT, "request_timeout", "The request took too long to arrive", "RFC 9110 §15.5.9"),
-    BodyTooLarge:         Answer(_S.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body is too large", "RFC 9110 §15.5.14"),
-    HeadTooLarge:         Answer(_S.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "The header section is too large", "RFC 6585 §5"),
-    UnsupportedVersion:   Answer(_S.HTTP_VERSION_NOT_SUPPORTED, "unsupported_version", "HTTP version not supported", "RFC 9110 §15.6.6"),
-    UnsupportedMethod:    Answer(_S.NOT_IMPLEMENTED, "unsupported_method", "Method not supported", "RFC 9110 §15.6.2"),
-    UnsupportedCoding:    Answer(_S.NOT_IMPLEMENTED, "unsupported_coding", "Transfer coding not supported", "RFC 9112 §6.1"),
-    UnsupportedUpgrade:   Answer(_S.NOT_IMPLEMENTED, "unsupported_upgrade", "Upgrade not supported", "RFC 9110 §7.8"),
-    WrongWebSocketVersion: Answer(_S.UPGRADE_REQUIRED, "wrong_websocket_version", "WebSocket version not supported", "RFC 6455 §4.4"),
-    ExpectationFailed:    Answer(_S.EXPECTATION_FAILED, "expectation_failed", "Expectation not supported", "RFC 9110 §15.5.18"),
-    NoRoute:              Answer(_S.NOT_FOUND, "no_route", "Nothing here", "RFC 9110 §15.5.5"),
-    MethodNotAllowed:     Answer(_S.METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed here", "RFC 9110 §15.5.6"),
-    UntrustedPeer:        Answer(_S.FORBIDDEN, "untrusted_peer", "Only proxies of ours may ask for checks", "RFC 9110 §15.5.4"),
-    BadOriginal:          Answer(_S.BAD_REQUEST, "bad_original", "Unclear which request the check is about", "RFC 9110 §15.5.1"),
-    RateLimited:          Answer(_S.TOO_MANY_REQUESTS, "rate_limited", "Too many requests", "RFC 6585 §4"),
-    Unauthenticated:      Answer(_S.UNAUTHORIZED, "unauthenticated", "Sign in first", "RFC 9110 §15.5.2"),
-    SignInFirst:          Answer(_S.FOUND, "sign_in_first", "Sign in first", "RFC 9110 §15.4.3"),
-    SignInByProxy:        Answer(_S.UNAUTHORIZED, "sign_in_by_proxy", "Sign in first", "RFC 9110 §15.5.2"),
-    InvalidToken:         Answer(_S.UNAUTHORIZED, "invalid_token", "The token is not valid", "RFC 6750 §3.1"),
-    ExpiredToken:         Answer(_S.UNAUTHORIZED, "expired_token", "The token has expired", "RFC 6750 §3.1"),
-    RevokedToken:         Answer(_S.UNAUTHORIZED, "revoked_token", "The token was revoked", "RFC 6750 §3.1"),
-    SessionEnded:         Answer(_S.UNAUTHORIZED, "session_ended", "The session has ended", "RFC 9110 §15.5.2"),
-    CredentialNotAccepted: Answer(_S.UNAUTHORIZED, "credential_not_accepted", "Not with this kind of credential", "RFC 9110 §15.5.2"),
-    NoSession:            Answer(_S.NOT_FOUND, "no_session", "No such session of yours", "RFC 9110 §15.5.5"),
-    RevokedSession:       Answer(_S.UNAUTHORIZED, "revoked_session", "The session was revoked", "RFC 9110 §15.5.2"),
-    InvalidApiKey:        Answer(_S.UNAUTHORIZED, "invalid_api_key", "The API key is not valid", "RFC 9110 §15.5.2"),
-    ExpiredApiKey:        Answer(_S.UNAUTHORIZED, "expired_api_key", "The API key has expired", "RFC 9110 §15.5.2"),
-    RevokedApiKey:        Answer(_S.UNAUTHORIZED, "revoked_api_key", "The API key was revoked", "RFC 9110 §15.5.2"),
-    TokenAlreadyUsed:     Answer(_S.CONFLICT, "token_already_used", "The token was exchanged before", "RFC 9110 §15.5.10"),
-    CrossSite:            Answer(_S.FORBIDDEN, "cross_site", "Cross-site request refused", "RFC 9110 §15.5.4"),
-    Forbidden:            Answer(_S.FORBIDDEN, "forbidden", "Not allowed", "RFC 9110 §15.5.4"),
-    MustBeBearer:         Answer(_S.FORBIDDEN, "must_be_bearer", "Only a DID token can be exchanged", "RFC 9110 §15.5.4"),
-    NonceRequired:        Answer(_S.FORBIDDEN, "nonce_required", "Ask for an attempt first", "RFC 9110 §15.5.4"),
-    NonceRefused:         Answer(_S.FORBIDDEN, "nonce_refused", "The attempt does not count", "RFC 9110 §15.5.4"),
-    StoreUnavailable:     Answer(_S.SERVICE_UNAVAILABLE, "store_unavailable", "Sign-in state cannot be checked right now", "RFC 9110 §15.6.4"),
-    MagicUnavailable:     Answer(_S.SERVICE_UNAVAILABLE, "magic_unavailable", "Sign-in cannot be checked right now", "RFC 9110 §15.6.4"),
-    KeysUnavailable:      Answer(_S.SERVICE_UNAVAILABLE, "keys_unavailable", "The token cannot be checked right now", "RFC 9110 §15.6.4"),
-    UpstreamBusy:         Answer(_S.SERVICE_UNAVAILABLE, "upstream_busy", "The application is busy", "RFC 9110 §15.6.4"),
-    UpstreamDown:         Answer(_S.SERVICE_UNAVAILABLE, "upstream_down", "The application is down", "RFC 9110 §15.6.4"),
-    Overloaded:           Answer(_S.SERVICE_UNAVAILABLE, "overloaded", "Too many connections", "RFC 9110 §15.6.4"),
-    UpstreamUnreachable:  Answer(_S.BAD_GATEWAY, "upstream_unreachable", "The application cannot be reached", "RFC 9110 §15.6.3"),
-    BadUpstreamAnswer:    Answer(_S.BAD_GATEWAY, "bad_upstream_answer", "The application gave a malformed answer", "RFC 9110 §15.6.3"),
-    UpstreamTimeout:      Answer(_S.GATEWAY_TIMEOUT, "upstream_timeout", "The application took too long", "RFC 9110 §15.6.5"),
-    InternalError:        Answer(_S.INTERNAL_SERVER_ERROR, "internal_error", "The gateway failed", "RFC 9110 §15.6.1"),
+PROBLEM_TYPES: dict[type[Refusal], ProblemType] = {
+    BadRequest:           ProblemType(_S.BAD_REQUEST, "bad_request", "Malformed or ambiguous request", "RFC 9112 §2.2"),
+    BadTarget:            ProblemType(_S.BAD_REQUEST, "bad_target", "Malformed or ambiguous request target", "RFC 9112 §3.2"),
+    BadHost:              ProblemType(_S.BAD_REQUEST, "bad_host", "Missing or wrong Host", "RFC 9112 §3.2"),
+    AmbiguousCredentials: ProblemType(_S.BAD_REQUEST, "ambiguous_credentials", "More than one credential of a kind", "RFC 6750 §2"),
+    ConflictingCredentials: ProblemType(_S.BAD_REQUEST, "conflicting_credentials", "Credentials of different people", "RFC 9110 §15.5.1"),
+    RequestTimeout:       ProblemType(_S.REQUEST_TIMEOUT, "request_timeout", "The request took too long to arrive", "RFC 9110 §15.5.9"),
+    BodyTooLarge:         ProblemType(_S.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body is too large", "RFC 9110 §15.5.14"),
+    HeadTooLarge:         ProblemType(_S.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "The header section is too large", "RFC 6585 §5"),
+    UnsupportedVersion:   ProblemType(_S.HTTP_VERSION_NOT_SUPPORTED, "unsupported_version", "HTTP version not supported", "RFC 9110 §15.6.6"),
+    UnsupportedMethod:    ProblemType(_S.NOT_IMPLEMENTED, "unsupported_method", "Method not supported", "RFC 9110 §15.6.2"),
+    UnsupportedCoding:    ProblemType(_S.NOT_IMPLEMENTED, "unsupported_coding", "Transfer coding not supported", "RFC 9112 §6.1"),
+    UnsupportedUpgrade:   ProblemType(_S.NOT_IMPLEMENTED, "unsupported_upgrade", "Upgrade not supported", "RFC 9110 §7.8"),
+    WrongWebSocketVersion: ProblemType(_S.UPGRADE_REQUIRED, "wrong_websocket_version", "WebSocket version not supported", "RFC 6455 §4.4"),
+    ExpectationFailed:    ProblemType(_S.EXPECTATION_FAILED, "expectation_failed", "Expectation not supported", "RFC 9110 §15.5.18"),
+    NoRoute:              ProblemType(_S.NOT_FOUND, "no_route", "Nothing here", "RFC 9110 §15.5.5"),
+    MethodNotAllowed:     ProblemType(_S.METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed here", "RFC 9110 §15.5.6"),
+    UntrustedPeer:        ProblemType(_S.FORBIDDEN, "untrusted_peer", "Only proxies of ours may ask for checks", "RFC 9110 §15.5.4"),
+    BadOriginal:          ProblemType(_S.BAD_REQUEST, "bad_original", "Unclear which request the check is about", "RFC 9110 §15.5.1"),
+    RateLimited:          ProblemType(_S.TOO_MANY_REQUESTS, "rate_limited", "Too many requests", "RFC 6585 §4"),
+    Unauthenticated:      ProblemType(_S.UNAUTHORIZED, "unauthenticated", "Sign in first", "RFC 9110 §15.5.2"),
+    SignInFirst:          ProblemType(_S.FOUND, "sign_in_first", "Sign in first", "RFC 9110 §15.4.3"),
+    SignInByProxy:        ProblemType(_S.UNAUTHORIZED, "sign_in_by_proxy", "Sign in first", "RFC 9110 §15.5.2"),
+    InvalidToken:         ProblemType(_S.UNAUTHORIZED, "invalid_token", "The token is not valid", "RFC 6750 §3.1"),
+    ExpiredToken:         ProblemType(_S.UNAUTHORIZED, "expired_token", "The token has expired", "RFC 6750 §3.1"),
+    RevokedToken:         ProblemType(_S.UNAUTHORIZED, "revoked_token", "The token was revoked", "RFC 6750 §3.1"),
+    SessionEnded:         ProblemType(_S.UNAUTHORIZED, "session_ended", "The session has ended", "RFC 9110 §15.5.2"),
+    CredentialNotAccepted: ProblemType(_S.UNAUTHORIZED, "credential_not_accepted", "Not with this kind of credential", "RFC 9110 §15.5.2"),
+    NoSession:            ProblemType(_S.NOT_FOUND, "no_session", "No such session of yours", "RFC 9110 §15.5.5"),
+    RevokedSession:       ProblemType(_S.UNAUTHORIZED, "revoked_session", "The session was revoked", "RFC 9110 §15.5.2"),
+    InvalidApiKey:        ProblemType(_S.UNAUTHORIZED, "invalid_api_key", "The API key is not valid", "RFC 9110 §15.5.2"),
+    ExpiredApiKey:        ProblemType(_S.UNAUTHORIZED, "expired_api_key", "The API key has expired", "RFC 9110 §15.5.2"),
+    RevokedApiKey:        ProblemType(_S.UNAUTHORIZED, "revoked_api_key", "The API key was revoked", "RFC 9110 §15.5.2"),
+    TokenAlreadyUsed:     ProblemType(_S.CONFLICT, "token_already_used", "The token was exchanged before", "RFC 9110 §15.5.10"),
+    CrossSite:            ProblemType(_S.FORBIDDEN, "cross_site", "Cross-site request refused", "RFC 9110 §15.5.4"),
+    Forbidden:            ProblemType(_S.FORBIDDEN, "forbidden", "Not allowed", "RFC 9110 §15.5.4"),
+    MustBeBearer:         ProblemType(_S.FORBIDDEN, "must_be_bearer", "Only a DID token can be exchanged", "RFC 9110 §15.5.4"),
+    NonceRequired:        ProblemType(_S.FORBIDDEN, "nonce_required", "Ask for an attempt first", "RFC 9110 §15.5.4"),
+    NonceRefused:         ProblemType(_S.FORBIDDEN, "nonce_refused", "The attempt does not count", "RFC 9110 §15.5.4"),
+    StoreUnavailable:     ProblemType(_S.SERVICE_UNAVAILABLE, "store_unavailable", "Sign-in state cannot be checked right now", "RFC 9110 §15.6.4"),
+    MagicUnavailable:     ProblemType(_S.SERVICE_UNAVAILABLE, "magic_unavailable", "Sign-in cannot be checked right now", "RFC 9110 §15.6.4"),
+    KeysUnavailable:      ProblemType(_S.SERVICE_UNAVAILABLE, "keys_unavailable", "The token cannot be checked right now", "RFC 9110 §15.6.4"),
+    UpstreamBusy:         ProblemType(_S.SERVICE_UNAVAILABLE, "upstream_busy", "The application is busy", "RFC 9110 §15.6.4"),
+    UpstreamDown:         ProblemType(_S.SERVICE_UNAVAILABLE, "upstream_down", "The application is down", "RFC 9110 §15.6.4"),
+    Overloaded:           ProblemType(_S.SERVICE_UNAVAILABLE, "overloaded", "Too many connections", "RFC 9110 §15.6.4"),
+    UpstreamUnreachable:  ProblemType(_S.BAD_GATEWAY, "upstream_unreachable", "The application cannot be reached", "RFC 9110 §15.6.3"),
+    BadUpstreamAnswer:    ProblemType(_S.BAD_GATEWAY, "bad_upstream_answer", "The application gave a malformed answer", "RFC 9110 §15.6.3"),
+    UpstreamTimeout:      ProblemType(_S.GATEWAY_TIMEOUT, "upstream_timeout", "The application took too long", "RFC 9110 §15.6.5"),
+    InternalError:        ProblemType(_S.INTERNAL_SERVER_ERROR, "internal_error", "The gateway failed", "RFC 9110 §15.6.1"),
 }  # fmt: skip
 """The one table. A test holds that every concrete refusal stands in it, once."""

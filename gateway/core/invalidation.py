@@ -11,7 +11,7 @@ CHANNEL = "invalidate"
 """Of the store's pub/sub; the configured prefix stands before it, as before every key."""
 
 
-class Subject(StrEnum):
+class InvalidationKind(StrEnum):
     """What kind of thing has changed; the comment says what names it."""
 
     SESSION = "session"  # its key in the store
@@ -21,15 +21,15 @@ class Subject(StrEnum):
     API_KEY = "api-key"  # its id
 
 
-def encode(subject: Subject, name: str) -> bytes:
+def encode(subject: InvalidationKind, name: str) -> bytes:
     """The message about ``name``."""
     return f"{subject} {name}".encode()
 
 
-def decode(message: bytes) -> tuple[Subject, str] | None:
+def decode(message: bytes) -> tuple[InvalidationKind, str] | None:
     """Subject and name; None for what is no message of this version."""
     try:
         word, space, name = message.decode().partition(" ")
-        return (Subject(word), name) if space and name else None
+        return (InvalidationKind(word), name) if space and name else None
     except ValueError:  # UnicodeDecodeError is one
         return None

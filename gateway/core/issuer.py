@@ -2,9 +2,9 @@
 
 import re
 
-from gateway.authn.did_token.eth_imports import foreign_imports
+from gateway.util.eth_imports import eth_imports
 
-with foreign_imports():
+with eth_imports():
     from eth_utils.address import to_checksum_address
 
 _DID_ETHR = "did:ethr:"

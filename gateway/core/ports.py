@@ -7,14 +7,9 @@ Each has one contract suite in ``tests/contract``, run over every implementation
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from gateway.core.invalidation import Subject
-from gateway.core.request import (
-    Identity,
-    Limit,
-    LimitState,
-    User,
-)
-from gateway.sessions.listing import NO_BROWSER, Browser, Listed
+from gateway.core.identity import UNKNOWN_BROWSER, Browser, Identity, SessionSummary, User
+from gateway.core.invalidation import InvalidationKind
+from gateway.core.limit import Limit, LimitState
 
 
 class Script(NamedTuple):
@@ -101,7 +96,7 @@ class Sessions(Protocol):
     """Keeps who is signed in."""
 
     async def create(
-        self, identity: Identity, browser: Browser = NO_BROWSER
+        self, identity: Identity, browser: Browser = UNKNOWN_BROWSER
     ) -> tuple[str, Identity]:
         """
         Exchange what a DID token proved for a session: the cookie's value, and its identity.
@@ -113,7 +108,7 @@ class Sessions(Protocol):
     async def find(self, cookie: str) -> Identity:
         """Whose session it is. Raises `SessionEnded`, `RevokedSession` or `StoreUnavailable`."""
 
-    async def listed(self, issuer: str) -> list[Listed]:
+    async def listed(self, issuer: str) -> list[SessionSummary]:
         """The sessions of ``issuer``, the newest first. Raises `StoreUnavailable`."""
 
     async def end(self, session_key: str, issuer: str | None = None) -> None:
@@ -167,10 +162,10 @@ class Revocations(Protocol):
 class Bus(Protocol):
     """Tells all gateways what their memories must forget; see `gateway.core.invalidation`."""
 
-    async def publish(self, subject: Subject, name: str) -> None:
+    async def publish(self, subject: InvalidationKind, name: str) -> None:
         """Tell all of them, this one first. A store that is down is passed over."""
 
-    def on(self, subject: Subject, forget: Callable[[str], object]) -> Callable[[], None]:
+    def on(self, subject: InvalidationKind, forget: Callable[[str], object]) -> Callable[[], None]:
         """Call ``forget`` with each name that is told, until what is returned is called."""
 
     def on_missed(self, forget_all: Callable[[], object]) -> Callable[[], None]:

@@ -5,7 +5,7 @@ from math import ceil
 import orjson
 
 from gateway.core.errors import (
-    ANSWERS,
+    PROBLEM_TYPES,
     AmbiguousCredentials,
     Forbidden,
     InvalidToken,
@@ -15,7 +15,8 @@ from gateway.core.errors import (
     Unavailable,
     WrongWebSocketVersion,
 )
-from gateway.core.request import LimitState, Reply
+from gateway.core.limit import LimitState
+from gateway.core.request import Reply
 
 _UNAUTHORIZED = 401
 _DECIDED_BY = "Accept, Authorization, Cookie, Sec-Fetch-Mode, X-Requested-With"
@@ -33,7 +34,7 @@ def problem(refusal: Refusal, request_id: str) -> tuple[str, Reply]:
 
     ``code`` is stable and made for programs; ``request_id`` leads to the log line that says why.
     """
-    answer = ANSWERS[type(refusal)]
+    answer = PROBLEM_TYPES[type(refusal)]
     document: dict[str, object] = {
         "type": "about:blank",
         "title": answer.title,

@@ -1,7 +1,7 @@
 """
 Why a request was refused: closed lists of words, shared by logs, metrics, answers and documents.
 
-A `Refusal`'s class decides the answer's code; its reason says more. Those of `Rights` are told to
+A `Refusal`'s class decides the answer's code; its reason says more. Those of `ForbiddenReason` are told to
 clients too, and none of them says whom a rule names. Lists about one kind of credential stand
 beside what reads it. docs/reasons.md shows all of them.
 """
@@ -22,7 +22,7 @@ class Reason(StrEnum):
         return member
 
 
-class Rights(Reason):
+class ForbiddenReason(Reason):
     """`forbidden`; told to the client"""
 
     DENIED = "denied", "A `deny` of the route holds."
@@ -46,14 +46,14 @@ class Rights(Reason):
     )
 
 
-class Roles(Reason):
+class RolesReason(Reason):
     """`store_unavailable`, on a route whose rules ask for roles"""
 
     UNKNOWN = "roles_unknown", "The store did not say which roles the caller has."
     UNREADABLE = "roles_unreadable", "`roles:{issuer}` holds something else than names of roles."
 
 
-class Nobody(Reason):
+class UnauthenticatedReason(Reason):
     """`unauthenticated`, or what takes its place for people who navigate"""
 
     NO_CREDENTIAL = "no_credential", "The route wants somebody who is proven."
@@ -63,7 +63,7 @@ class Nobody(Reason):
     )
 
 
-class Site(Reason):
+class CrossSiteReason(Reason):
     """`cross_site`"""
 
     ORIGIN_MISSING = (
@@ -83,7 +83,7 @@ class Site(Reason):
     )
 
 
-class Ended(Reason):
+class SessionEndReason(Reason):
     """`session_ended`"""
 
     COOKIE_MALFORMED = "session_cookie_malformed", "The cookie's value is none of ours."
@@ -96,7 +96,7 @@ class Ended(Reason):
     UNREADABLE = "session_unreadable", "The record is of another version."
 
 
-class Credentials(Reason):
+class CredentialReason(Reason):
     """`ambiguous_credentials`"""
 
     SEVERAL_AUTHORIZATIONS = "several_authorizations", "More than one `Authorization` field."
@@ -104,7 +104,7 @@ class Credentials(Reason):
     SEVERAL_COOKIES = "several_session_cookies", "Session cookies with different values."
 
 
-class Bearer(Reason):
+class TokenReason(Reason):
     """`invalid_token`, of whatever kind the token is"""
 
     MALFORMED = "bearer_malformed", "`Bearer` without a token68 (RFC 9110 section 11.2)."

@@ -5,7 +5,7 @@ from enum import StrEnum
 from gateway.routing.client_address import UNIX
 
 
-class ForwardedAs(StrEnum):
+class ForwardedFields(StrEnum):
     """In which words an app is told where a request came from."""
 
     BOTH = "both"
@@ -15,8 +15,8 @@ class ForwardedAs(StrEnum):
     """Forwarded (RFC 7239)."""
 
 
-def hop_block(
-    forwarded: ForwardedAs,
+def forwarding_lines(
+    forwarded: ForwardedFields,
     host: str,
     client: str,
     scheme: str,
@@ -34,9 +34,9 @@ def hop_block(
         lines.append(f"X-Forwarded-Prefix: {hidden_prefix}")
     if client == UNIX:
         client = "unknown"  # RFC 7239 section 6.2
-    if forwarded is not ForwardedAs.X_FORWARDED:
+    if forwarded is not ForwardedFields.X_FORWARDED:
         lines.append(f"Forwarded: {_forwarded(host, client, scheme)}")
-    if forwarded is not ForwardedAs.FORWARDED:
+    if forwarded is not ForwardedFields.FORWARDED:
         lines += (
             f"X-Forwarded-For: {client}",
             f"X-Forwarded-Proto: {scheme}",

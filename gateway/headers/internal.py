@@ -8,7 +8,8 @@ and nothing but the gateway reaches the pages.
 from multidict import CIMultiDictProxy
 
 from gateway.authn.credentials import presented
-from gateway.core.request import Caller, Route
+from gateway.core.request import Client
+from gateway.core.route import Route
 from gateway.sessions.seal import is_secret, key_name
 
 INTERNAL_CLIENT = "X-Gateway-Client"
@@ -19,7 +20,7 @@ MAX_REPLACED = 4
 
 
 def internal_fields(
-    route: Route, client: Caller, headers: CIMultiDictProxy[str], cookie_name: str
+    route: Route, client: Client, headers: CIMultiDictProxy[str], cookie_name: str
 ) -> bytes:
     """The lines for a route that leads to the pages, each with its CRLF."""
     lines = f"{INTERNAL_CLIENT}: {client.text}\r\n"

@@ -5,9 +5,7 @@ Everything that a client could use to speak in the gateway's name is dropped bef
 writes a line, on every route, public ones included.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from enum import Enum, auto
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import NamedTuple
 from urllib.parse import quote
@@ -16,32 +14,13 @@ import orjson
 from multidict import CIMultiDictProxy
 
 from gateway.authn.credentials import without_cookie
-from gateway.core.errors import BadUpstreamAnswer
-from gateway.core.request import (
-    Caller,
-    Identity,
-    RawFields,
-    RequestHead,
-    Route,
-)
-from gateway.headers.forwarded import ForwardedAs, hop_block
+from gateway.core.identity import Identity
+from gateway.core.request import Client, RequestHead
+from gateway.core.route import Route
+from gateway.headers.fields import CRLF, FieldAction, FieldActions, normalise_name
+from gateway.headers.forwarded import ForwardedFields, forwarding_lines
+from gateway.headers.hop_by_hop import HOP_BY_HOP, nominated_fields
 from gateway.headers.internal import internal_fields
-
-HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "http2-settings",  # RFC 9113 section 3.2.1
-        "keep-alive",
-        "proxy-authenticate",  # RFC 9110 section 11.7.1
-        "proxy-authorization",
-        "proxy-connection",  # never standard, still sent
-        "te",
-        "trailer",  # trailers are not passed on, so none may be announced
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-"""RFC 9110 section 7.6.1. Content-Length travels with them: framing is decided for each side."""
 
 DEFAULT_IDENTITY_NAMES = frozenset(
     {"X-User-Issuer", "X-User-Email", "X-User-Public-Address", "X-User-Phone", "X-User-Roles"}
@@ -82,67 +61,7 @@ _OVERRIDES = frozenset(
     }
 )
 
-_FOLD = str.maketrans(dict.fromkeys("_.!#$%&'*+^`|~", "-"))
-_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
-_MAX_LEARNT = 1024
 _MAX_USERS = 4096
-_CRLF = b"\r\n"
-
-
-def fold(name: str) -> str:
-    """
-    As the laxest app will see it: CGI and WSGI read ``X_User-Issuer`` as ``X-User-Issuer``.
-
-    Every punctuation character that a field name may hold counts as a hyphen (CVE-2025-64484,
-    CVE-2026-52845, CVE-2026-88011).
-    """
-    return name.lower().translate(_FOLD)
-
-
-class _Fate(Enum):
-    """What becomes of a field line."""
-
-    KEEP = auto()
-    DROP = auto()
-    HOST = auto()
-    COOKIE = auto()
-    SET_COOKIE = auto()
-    AUTHORIZATION = auto()
-    API_KEY = auto()
-
-
-class _Fates(dict[bytes, _Fate]):
-    """What becomes of each field, by its name as sent; judged once for each spelling."""
-
-    def __init__(self, judge: Callable[[bytes], _Fate]) -> None:
-        super().__init__()
-        self._judge = judge
-        self.beginnings = _Beginnings(self)
-
-    def __missing__(self, name: bytes) -> _Fate:
-        fate = self._judge(name)
-        if len(self) >= _MAX_LEARNT:
-            self.clear()  # a peer that sends ever new names must not fill the memory
-            self.beginnings.clear()
-        self[name] = fate
-        return fate
-
-
-class _Beginnings(dict[bytes, bytes]):
-    """How the line of a field begins if it is simply kept; empty for every other fate."""
-
-    def __init__(self, fates: _Fates) -> None:
-        super().__init__()
-        self._fates = fates
-
-    def __missing__(self, name: bytes) -> bytes:
-        beginning = name + b": " if self._fates[name] is _Fate.KEEP else b""
-        self[name] = beginning
-        return beginning
-
-    def lines(self, raw: RawFields) -> list[bytes]:
-        """The kept lines: a fifth of the cost of looking at each fate, and most messages' case."""
-        return [start + value for name, value in raw if (start := self[name])]
 
 
 class IdentityNames(NamedTuple):
@@ -163,32 +82,32 @@ class RequestFields:
         names: IdentityNames,
         cookie_name: str,
         public_host: str,
-        forwarded: ForwardedAs = ForwardedAs.BOTH,
+        forwarded: ForwardedFields = ForwardedFields.BOTH,
         api_key_header: str = "",
         more_names: tuple[str, ...] = (),
     ) -> None:
         """``more_names`` are those of fields that others write about the identity."""
         self._names = names
-        self._api_key_header = fold(api_key_header)
+        self._api_key_header = normalise_name(api_key_header)
         self.identity_names = (*names, AUTH_METHOD, *more_names)
         """All that may be among `identity_lines`."""
         self._cookie_name = cookie_name.encode("ascii")
         self._cookie_pair = cookie_name + "="
         self._public_host = public_host
         self._reserved = _OURS | {
-            fold(name) for name in (*names, *more_names, *DEFAULT_IDENTITY_NAMES)
+            normalise_name(name) for name in (*names, *more_names, *DEFAULT_IDENTITY_NAMES)
         }
-        self._fates = _Fates(self._judge)
+        self._fates = FieldActions(self._judge)
         self._blocks: dict[int, tuple[Identity, bytes]] = {}
         self._with_credentials, self._without_credentials = object(), object()
         """Under which a memo keeps what these settings make of its fields."""
-        self._hop_block = lru_cache(maxsize=4096)(partial(hop_block, forwarded))
+        self._hop_block = lru_cache(maxsize=4096)(partial(forwarding_lines, forwarded))
 
     def rewrite(
         self,
         head: RequestHead,
         route: Route,
-        client: Caller,
+        client: Client,
         scheme: str,
         identity: Identity | None,
     ) -> bytes:
@@ -198,7 +117,7 @@ class RequestFields:
             self._kept_lines(head, route),
             self._hop_block(host, client.text, scheme, route.hidden_prefix, route.rewrites_host),
             head.request_id.encode("ascii"),
-            _CRLF,
+            CRLF,
         ]
         if identity is not None:
             parts.append(self._identity_block(identity))
@@ -217,7 +136,7 @@ class RequestFields:
             return bytes(known)
         lines = self._strip(head, route)
         lines.append(b"")
-        kept = _CRLF.join(lines)
+        kept = CRLF.join(lines)
         if memo is not None:
             memo[key] = kept
         return kept
@@ -244,33 +163,33 @@ class RequestFields:
             cookies[0].startswith(self._cookie_pair) and ";" not in cookies[0]
         )
 
-    def _kept(self, fate: _Fate, value: bytes, route: Route) -> bytes | None:
+    def _kept(self, fate: FieldAction, value: bytes, route: Route) -> bytes | None:
         """What is left of a field's value; None where nothing is."""
-        if fate is _Fate.KEEP:
+        if fate is FieldAction.KEEP:
             return value
-        if fate is _Fate.AUTHORIZATION:
+        if fate is FieldAction.AUTHORIZATION:
             scheme = (value.split(None, 1) or [b""])[0].lower()
             if scheme in _CONNECTION_BOUND:
                 return None
             return None if scheme == b"bearer" and not route.forward_credentials else value
-        if fate is _Fate.COOKIE:
+        if fate is FieldAction.COOKIE:
             return value if route.forward_credentials else without_cookie(value, self._cookie_name)
-        if fate is _Fate.API_KEY and route.forward_credentials:
+        if fate is FieldAction.API_KEY and route.forward_credentials:
             return value
         return None  # dropped; or Host, which is written by us from the value that was matched
 
-    def _judge(self, raw_name: bytes) -> _Fate:
+    def _judge(self, raw_name: bytes) -> FieldAction:
         name = raw_name.decode("latin-1")
-        folded = fold(name)
+        folded = normalise_name(name)
         if folded in self._reserved or folded.startswith(_OUR_PREFIXES):
-            return _Fate.DROP
+            return FieldAction.DROP
         if folded in _OVERRIDES or folded in _ADDRESSES:
-            return _Fate.DROP
+            return FieldAction.DROP
         if folded in HOP_BY_HOP or folded == "content-length":
-            return _Fate.DROP
+            return FieldAction.DROP
         if folded == self._api_key_header:  # in another spelling nobody has looked at it
-            return _Fate.API_KEY if name.lower() == folded else _Fate.DROP
-        return _REQUEST_SPECIAL.get(name.lower(), _Fate.KEEP)
+            return FieldAction.API_KEY if name.lower() == folded else FieldAction.DROP
+        return _REQUEST_SPECIAL.get(name.lower(), FieldAction.KEEP)
 
     def identity_lines(self, identity: Identity | None) -> bytes:
         """What an app is told of who is asking; nothing where nobody was proven."""
@@ -298,10 +217,10 @@ class RequestFields:
         return "".join([*lines, f"{AUTH_METHOD}: {identity.method}\r\n"]).encode("ascii")
 
 
-_REQUEST_SPECIAL: Mapping[str, _Fate] = {
-    "host": _Fate.HOST,
-    "cookie": _Fate.COOKIE,
-    "authorization": _Fate.AUTHORIZATION,
+_REQUEST_SPECIAL: Mapping[str, FieldAction] = {
+    "host": FieldAction.HOST,
+    "cookie": FieldAction.COOKIE,
+    "authorization": FieldAction.AUTHORIZATION,
 }
 
 
@@ -319,84 +238,3 @@ def internal_identity(identity: Identity) -> bytes:
     """What the gateway's own pages are told beyond what apps are; no app ever sees this line."""
     value = encode_value(orjson.dumps(identity).decode())
     return f"{INTERNAL_IDENTITY}: {value}\r\n".encode("ascii")
-
-
-def nominated_fields(headers: CIMultiDictProxy[str]) -> frozenset[bytes]:
-    """
-    The fields that ``Connection`` declares to be for this hop alone, in lower case.
-
-    ``Host`` is written by us whatever is said here; so are all fields that carry an identity
-    (GHSA-w9mr-28mw-j8hg, CVE-2024-45410).
-    """
-    if "Connection" not in headers:
-        return _NONE_NOMINATED
-    lines = headers.getall("Connection")
-    if len(lines) == 1 and lines[0] in _COMMON_OPTIONS:
-        return _NONE_NOMINATED
-    return frozenset(
-        option.strip().lower().encode("utf-8", "surrogateescape")
-        for line in lines
-        for option in line.split(",")
-    )
-
-
-_NONE_NOMINATED: frozenset[bytes] = frozenset()
-_COMMON_OPTIONS = frozenset({"keep-alive", "close", "Keep-Alive", "Close"})
-
-
-class AnswerFields:
-    """Rewrites the field lines of an app's answers."""
-
-    def __init__(self, cookie_name: str) -> None:
-        self._cookie_name = cookie_name.encode("ascii")
-        self._fates = _Fates(_judge_answer_field)
-
-    def rewrite(
-        self, raw: RawFields, headers: CIMultiDictProxy[str], *, may_set_session: bool
-    ) -> bytes:
-        """
-        The field lines for the client, each with its CRLF; framing is not among them.
-
-        Only the gateway's own pages may set the session cookie. Raises `BadUpstreamAnswer` where a
-        name is no token or a value holds a control character that would end the line: the parser
-        is lenient on answers.
-        """
-        nominated = nominated_fields(headers)
-        if not nominated and "Set-Cookie" not in headers:
-            lines = self._fates.beginnings.lines(raw)
-        else:
-            lines = [
-                name + b": " + value
-                for name, value in raw
-                if not (nominated and name.lower() in nominated)
-                and self._may_pass(self._fates[name], value, may_set_session=may_set_session)
-            ]
-        lines.append(b"")
-        block = _CRLF.join(lines)
-        ends = len(lines) - 1
-        if block.count(b"\n") != ends or block.count(b"\r") != ends or b"\0" in block:
-            raise BadUpstreamAnswer("control character in a field")
-        return block
-
-    def _may_pass(self, fate: _Fate, value: bytes, *, may_set_session: bool) -> bool:
-        if fate is _Fate.SET_COOKIE:
-            return may_set_session or not self._sets_session(value)
-        return fate is _Fate.KEEP
-
-    def _sets_session(self, set_cookie: bytes) -> bool:
-        """A cookie without a name is sent back as its bare value: ``=session=x`` sets it too."""
-        return set_cookie.lstrip(b"= \t").partition(b"=")[0].strip() == self._cookie_name
-
-
-def _judge_answer_field(name: bytes) -> _Fate:
-    if not _TOKEN.fullmatch(name):  # the parser lets ``Content-Length : 5`` pass
-        raise BadUpstreamAnswer("field name is no token")
-    lower = name.decode("latin-1").lower()
-    if lower in HOP_BY_HOP or lower in {"content-length", "x-request-id"}:
-        return _Fate.DROP
-    return _Fate.SET_COOKIE if lower == "set-cookie" else _Fate.KEEP
-
-
-def serialise(fields: Iterable[tuple[str, str]]) -> bytes:
-    """Field lines of our own, each with its CRLF."""
-    return "".join(f"{name}: {value}\r\n" for name, value in fields).encode("latin-1")

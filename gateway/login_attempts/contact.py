@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from unicodedata import normalize
 
 from gateway.core.errors import BadRequest
-from gateway.core.request import User
+from gateway.core.identity import User
 
 ISSUER: Final = "issuer"
 """The kind of somebody who is signed in already."""

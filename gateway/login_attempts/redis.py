@@ -10,8 +10,8 @@ from importlib.resources import files
 from typing import Final, NamedTuple
 
 from gateway.core.errors import NonceRefused
+from gateway.core.identity import User
 from gateway.core.ports import Clock, Script, Store
-from gateway.core.request import User
 from gateway.login_attempts.contact import (
     ISSUER,
     Contact,
@@ -31,7 +31,7 @@ _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _HASH_BYTES: Final = 32
 
 
-class Begun(NamedTuple):
+class BegunAttempt(NamedTuple):
     """What the browser is given."""
 
     nonce: str
@@ -40,7 +40,7 @@ class Begun(NamedTuple):
     """A secret of this browser's own, for its cookie."""
 
 
-class Attempts:
+class RedisAttempts:
     """
     Nonces by their hashes; a record is a hash of the browser's secret, one of the contact, and of
     which kind that is.
@@ -61,7 +61,7 @@ class Attempts:
         self._clock = clock
         self._token_bytes = token_bytes
 
-    async def begin(self, contact: Contact, browser: str) -> Begun:
+    async def begin(self, contact: Contact, browser: str) -> BegunAttempt:
         """
         A new nonce for ``contact``; one secret serves all attempts of a browser.
 
@@ -73,7 +73,7 @@ class Attempts:
         record = _hash(browser) + self._hasher.digest(contact) + contact.kind.encode()
         ends_ms = int((self._clock() + LIFETIME_S) * 1000)
         await self._store.set(_key(nonce), record, expires_at_ms=ends_ms)
-        return Begun(nonce, browser)
+        return BegunAttempt(nonce, browser)
 
     async def take(self, nonce: str, browser: str, user: User) -> None:
         """

@@ -19,12 +19,13 @@ from gateway.core.errors import (
     RateLimited,
     RequestTimeout,
 )
+from gateway.core.identity import Identity
+from gateway.core.limit import Limit
 from gateway.core.ports import Limiter
-from gateway.core.request import Identity, Limit
 from gateway.login_attempts.contact import ContactHasher, attempt
-from gateway.login_attempts.redis import LIFETIME_S, Attempts
+from gateway.login_attempts.redis import LIFETIME_S, RedisAttempts
 from gateway.pages.caller import address, caller
-from gateway.routing.client_address import caller as caller_at
+from gateway.routing.client_address import client_at as caller_at
 
 MAX_BODY_BYTES: Final = 4096
 BODY_TIMEOUT_S: Final = 5.0
@@ -36,7 +37,7 @@ class AttemptPages:
 
     def __init__(
         self,
-        attempts: Attempts,
+        attempts: RedisAttempts,
         hasher: ContactHasher,
         limiter: Limiter,
         limits: LoginLimits,

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 import orjson
 from aiohttp import web
 
-from gateway.core.request import (
+from gateway.core.identity import (
     AuthMethod,
     Identity,
     User,

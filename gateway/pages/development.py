@@ -7,8 +7,8 @@ from aiohttp import web
 
 from gateway.authz.csrf import refuse_foreign_page
 from gateway.core.errors import BadHost, BadRequest
+from gateway.core.identity import User
 from gateway.core.ports import Clock
-from gateway.core.request import User
 from gateway.routing.target import parse_authority
 from gateway.users.development import DevelopmentMagic
 

@@ -14,14 +14,14 @@ from gateway.pages import branding
 from gateway.pages.assets import Assets
 from gateway.pages.caller import caller
 
-ReturnTo = Callable[[Sequence[str]], str]
+OnlyReturnTo = Callable[[Sequence[str]], str]
 """Where the values of ``return_to`` in a query lead: a safe place, whatever they are."""
 
 
 class LoginPages:
     """``GET /login``, ``/callback`` and ``/account``, and the files that they are made of."""
 
-    def __init__(self, settings: Settings, return_to: ReturnTo) -> None:
+    def __init__(self, settings: Settings, return_to: OnlyReturnTo) -> None:
         """Raises `StartError` where the logo cannot be used."""
         self._prefix = settings.server.prefix
         self._return_to = return_to

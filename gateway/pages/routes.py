@@ -2,12 +2,9 @@
 
 from dataclasses import replace
 
-from gateway.core.request import (
-    Auth,
-    AuthMethod,
-    Limit,
-    Route,
-)
+from gateway.core.identity import AuthMethod
+from gateway.core.limit import Limit
+from gateway.core.route import Auth, Route
 
 PAGES = "gateway pages"
 """The upstream of the pages; no name in a config can hold a space."""

@@ -15,13 +15,12 @@ from gateway.core.errors import (
     StoreUnavailable,
     Unauthenticated,
 )
+from gateway.core.identity import AuthMethod, Browser, Identity
 from gateway.core.ports import Clock, Revocations, Sessions
-from gateway.core.request import AuthMethod, Identity
 from gateway.pages.attempt import AttemptPages
 from gateway.pages.caller import address, caller, replaced
 from gateway.sessions.cookie import Cookie
-from gateway.sessions.delayed_ends import Partings
-from gateway.sessions.listing import Browser
+from gateway.sessions.delayed_ends import DelayedEnds
 from gateway.sessions.user_agent import device_name
 from gateway.util.rfc3339 import rfc3339
 
@@ -41,7 +40,7 @@ class SessionPages:
     ) -> None:
         """``farewell`` is told who signs out; it waits for nothing."""
         self._sessions = sessions
-        self._partings = Partings(sessions)
+        self._partings = DelayedEnds(sessions)
         self._revocations = revocations
         self._attempts = attempts
         self._cookie = cookie

@@ -5,11 +5,10 @@ from aiohttp import web
 
 from gateway.authz.csrf import refuse_foreign_page
 from gateway.core.errors import NoSession, Unauthenticated
+from gateway.core.identity import Identity, SessionSummary
 from gateway.core.ports import Clock, Sessions
-from gateway.core.request import Identity
 from gateway.pages.caller import caller
 from gateway.sessions.cookie import Cookie
-from gateway.sessions.listing import Listed
 from gateway.util.rfc3339 import rfc3339
 
 
@@ -38,7 +37,7 @@ class OwnSessionsPages:
         shown = [self._shown(session, person) for session in found if session.created_at_ms]
         return web.Response(body=orjson.dumps({"sessions": shown}), content_type="application/json")
 
-    def _shown(self, session: Listed, person: Identity) -> dict[str, object]:
+    def _shown(self, session: SessionSummary, person: Identity) -> dict[str, object]:
         is_current = session.session_key == person.session_key
         seen_ms = int(self._clock() * 1000) if is_current else session.seen_at_ms
         return {

@@ -15,17 +15,11 @@ from typing import NamedTuple
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.core.errors import BadOriginal
-from gateway.core.request import (
-    Caller,
-    FieldLines,
-    Reply,
-    RequestHead,
-)
-
-Headers = CIMultiDictProxy[str]
+from gateway.core.request import Client, Reply, RequestHead, RequestHeaders
+from gateway.core.route import FieldLines
 
 
-class _Account(NamedTuple):
+class _RequestDescription(NamedTuple):
     """What is said of a request, in one convention; None where nothing is."""
 
     method: str | None
@@ -41,7 +35,7 @@ _REMEMBERED = 4096
 _HANDSHAKE = ("Sec-WebSocket-Key", "Sec-WebSocket-Version")
 
 
-def original(head: RequestHead, place: str) -> RequestHead:
+def checked_request(head: RequestHead, place: str) -> RequestHead:
     """
     The request that the check ``head`` asks about; checks are asked for at the path ``place``.
 
@@ -69,33 +63,35 @@ def original(head: RequestHead, place: str) -> RequestHead:
         target=target,
         version=(1, 1),
         # What else is known of the connection is about the proxy, such as a certificate.
-        peer=Caller(peer.address, peer.text, peer.limit_key, peer.scheme),
+        peer=Client(peer.address, peer.text, peer.limit_key, peer.scheme),
         headers=CIMultiDictProxy(headers),
         memo=None,  # it is one of other fields
         upgrade=_upgrade(head.headers),
     )
 
 
-def _in_fields(headers: Headers) -> Iterator[_Account]:
+def _in_fields(headers: RequestHeaders) -> Iterator[_RequestDescription]:
     for names in (_X_ORIGINAL, _X_FORWARDED):
-        yield _Account(*(_only(headers, name) for name in names))
+        yield _RequestDescription(*(_only(headers, name) for name in names))
 
 
-def _in_the_check(head: RequestHead, place: str) -> Iterator[_Account]:
+def _in_the_check(head: RequestHead, place: str) -> Iterator[_RequestDescription]:
     if head.target.startswith(f"{place}/"):
-        yield _Account(head.method, head.target[len(place) :], _only(head.headers, "Host"))
+        yield _RequestDescription(
+            head.method, head.target[len(place) :], _only(head.headers, "Host")
+        )
     elif head.target.partition("?")[0] != place:  # Caddy leaves the query of the request there
         raise BadOriginal("neither the place of checks nor a target behind it")
 
 
-def _only(headers: Headers, name: str) -> str | None:
+def _only(headers: RequestHeaders, name: str) -> str | None:
     values = headers.getall(name, ())
     if len(values) > 1:
         raise BadOriginal("a field is repeated")
     return values[0] if values else None
 
 
-def _upgrade(headers: Headers) -> str:
+def _upgrade(headers: RequestHeaders) -> str:
     """
     What the connection is to become, by the fields that proxies leave in a check.
 
@@ -112,7 +108,7 @@ def takes_redirect(head: RequestHead) -> bool:
     return not any(name in head.headers for name in _X_ORIGINAL)
 
 
-def allowed(names: tuple[str, ...], lines: bytes, asserted: bytes = b"") -> Reply:
+def allowed_reply(names: tuple[str, ...], lines: bytes, asserted: bytes = b"") -> Reply:
     """
     The answer that lets a request pass: ``lines`` are what an app would be told of the identity.
 
@@ -120,7 +116,7 @@ def allowed(names: tuple[str, ...], lines: bytes, asserted: bytes = b"") -> Repl
     is there would else let the client's own field of that name pass (CVE-2026-30851). ``asserted``
     is a line that is signed: it may be good for this request alone, so it is not remembered.
     """
-    fields = _told(names, lines)
+    fields = _identity_fields(names, lines)
     if asserted:
         name, value = asserted.decode("ascii").rstrip().split(": ", 1)
         fields = (*(field for field in fields if field[0] != name), (name, value))
@@ -128,6 +124,6 @@ def allowed(names: tuple[str, ...], lines: bytes, asserted: bytes = b"") -> Repl
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _told(names: tuple[str, ...], lines: bytes) -> FieldLines:
+def _identity_fields(names: tuple[str, ...], lines: bytes) -> FieldLines:
     said = dict(line.split(": ", 1) for line in lines.decode("ascii").splitlines())
     return (*{**dict.fromkeys(names, ""), **said, "Cache-Control": "no-store"}.items(),)

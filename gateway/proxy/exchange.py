@@ -22,19 +22,19 @@ from gateway.core.errors import (
     Refusal,
 )
 from gateway.core.request import Outbound
-from gateway.proxy.downstream.server import Site
+from gateway.proxy.downstream.server import ServingConfig
 from gateway.proxy.http1.close import ClientGone
 from gateway.proxy.http1.framing import (
     LAST_CHUNK,
+    BodyKind,
     Framing,
-    Kind,
-    answer_framing,
     encode_chunk,
+    response_framing,
 )
 from gateway.proxy.http1.parser import RawResponseMessage, StreamReader
-from gateway.proxy.upstream.connection import AnswerHead, UpstreamConnection
-from gateway.proxy.upstream.retry import carry
-from gateway.proxy.upstream.upstream import Server
+from gateway.proxy.upstream.connection import ResponseHead, UpstreamConnection
+from gateway.proxy.upstream.retry import send_with_retries
+from gateway.proxy.upstream.upstream import UpstreamServer
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ _WITHOUT_A_USUAL_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 """An app may leave their body unread, and read it as the next request (CL.0)."""
 
 
-class Client(Protocol):
+class ClientSide(Protocol):
     """What an exchange needs of the client's side."""
 
     version: tuple[int, int]
@@ -71,7 +71,7 @@ class Client(Protocol):
         """This answer is the connection's last."""
 
 
-Switch = Callable[[UpstreamConnection, RawResponseMessage, bytes, float], Awaitable[None]]
+UpgradeHandler = Callable[[UpstreamConnection, RawResponseMessage, bytes, float], Awaitable[None]]
 """
 What becomes of a 101, with its head (without this hop's fields) and the app's idle time-out in
 seconds. Stays as long as the connections are something else.
@@ -102,12 +102,12 @@ class Exchange:
 
     def __init__(
         self,
-        client: Client,
+        client: ClientSide,
         outbound: Outbound,
         framing: Framing,
         body: StreamReader,
-        site: Site,
-        switch: Switch = refuse_switch,
+        serving: ServingConfig,
+        switch: UpgradeHandler = refuse_switch,
     ) -> None:
         self._client = client
         self._switch = switch
@@ -116,10 +116,10 @@ class Exchange:
         self._body = body
         self.may_repeat = outbound.method in _IDEMPOTENT
         self._timeouts = outbound.route.timeouts
-        self._upstream = site.upstreams[outbound.route.upstream]
-        self._answer_fields = site.answer_fields
-        self._max_body_bytes = site.max_body_bytes
-        self._sent_body = framing.kind is Kind.NONE
+        self._upstream = serving.upstreams[outbound.route.upstream]
+        self._answer_fields = serving.answer_fields
+        self._max_body_bytes = serving.max_body_bytes
+        self._sent_body = framing.kind is BodyKind.NONE
 
     def run(self) -> Awaitable[None]:
         """
@@ -128,13 +128,13 @@ class Exchange:
         Raises the `Refusal` that ended it; once the client has seen a head, the caller must break
         the connection instead of answering.
         """
-        return carry(self, self._upstream)
+        return send_with_retries(self, self._upstream)
 
     def is_untouched(self) -> bool:
         """Whether there is no body to send, and the client has seen nothing."""
-        return self._framing.kind is Kind.NONE and not self._client.has_answered
+        return self._framing.kind is BodyKind.NONE and not self._client.has_answered
 
-    async def over(self, upstream: UpstreamConnection, server: Server) -> int:
+    async def send(self, upstream: UpstreamConnection, server: UpstreamServer) -> int:
         """Send the request and stream the answer; see `gateway.proxy.upstream.retry.Work`."""
         pump: asyncio.Task[None] | None = None
         try:
@@ -143,17 +143,17 @@ class Exchange:
                 upstream.expect_within(self._timeouts.response_s)
             else:
                 if self.outbound.method in _WITHOUT_A_USUAL_BODY:
-                    upstream.spoil()
+                    upstream.mark_unusable()
                 pump = asyncio.create_task(self._pump(upstream))
             head = await answer
             if not self._sent_body:
-                upstream.spoil()  # whether the app will take the rest for a body, who knows
+                upstream.mark_unusable()  # whether the app will take the rest for a body, who knows
             if head.message.code == _SWITCHING_PROTOCOLS:
                 await self._become(upstream, server, head.message)
             elif (framing := self._begin_answer(head)) is not None:
                 await self._stream(upstream, framing, head.body)
         except Refusal:
-            upstream.spoil()
+            upstream.mark_unusable()
             raise
         else:
             return head.message.code
@@ -167,7 +167,7 @@ class Exchange:
                     upstream.abort()
                 server.pool.give_back(upstream)
 
-    def _head(self, server: Server) -> bytes:
+    def _head(self, server: UpstreamServer) -> bytes:
         outbound = self.outbound
         line = f"{outbound.method} {outbound.target.wire} HTTP/1.1\r\n".encode("ascii")
         if outbound.route.rewrites_host:
@@ -187,7 +187,7 @@ class Exchange:
             upstream.fail(InternalError("sending a body failed"))
 
     async def _send_body(self, upstream: UpstreamConnection) -> None:
-        is_chunked, sent = self._framing.kind is Kind.CHUNKED, 0
+        is_chunked, sent = self._framing.kind is BodyKind.CHUNKED, 0
         while data := await self._client.read_body(self._body):
             sent += len(data)
             if sent > self._max_body_bytes:
@@ -215,7 +215,7 @@ class Exchange:
         with suppress(ClientGone):
             self._client.write(self._status_and_fields(message) + b"\r\n")
 
-    def _begin_answer(self, answer: AnswerHead) -> Framing | None:
+    def _begin_answer(self, answer: ResponseHead) -> Framing | None:
         """Send the head, and the body if all of it is there; else how the body is to be framed."""
         message, _, whole, memo = answer
         client = self._client
@@ -223,7 +223,7 @@ class Exchange:
         if memo is not None and whole is not None and self._sent_body and key in memo:
             client.begin_answer(message.code, memo[key], whole)
             return None
-        framing = answer_framing(
+        framing = response_framing(
             message.headers,
             message.code,
             self.outbound.method,
@@ -233,7 +233,7 @@ class Exchange:
         head = self._status_and_fields(message) + framing.field
         if memo is not None:
             memo[key] = head  # it has a length and a body, so it is the same for every client
-        if framing.kind is Kind.CLOSE or not self._sent_body:
+        if framing.kind is BodyKind.CLOSE or not self._sent_body:
             client.close_after_answer()
         if whole is not None:
             client.begin_answer(message.code, head, _framed(framing, whole))
@@ -242,11 +242,11 @@ class Exchange:
         return framing
 
     async def _become(
-        self, upstream: UpstreamConnection, server: Server, message: RawResponseMessage
+        self, upstream: UpstreamConnection, server: UpstreamServer, message: RawResponseMessage
     ) -> None:
         """Something that is not HTTP, if that was asked; it may last for hours."""
         self._upstream.answered(server, message.code)
-        server.pool.let_go(upstream)
+        server.pool.detach(upstream)
         head = self._status_and_fields(message)
         await self._switch(upstream, message, head, self._timeouts.idle_s)
 
@@ -254,7 +254,7 @@ class Exchange:
         self, upstream: UpstreamConnection, framing: Framing, body: StreamReader
     ) -> None:
         client, idle_s = self._client, self._timeouts.idle_s
-        is_chunked = framing.kind is Kind.CHUNKED
+        is_chunked = framing.kind is BodyKind.CHUNKED
         while True:
             upstream.expect_within(idle_s)
             data = await body.readany()
@@ -296,6 +296,6 @@ def _status_line(message: RawResponseMessage) -> bytes:
 
 
 def _framed(framing: Framing, data: bytes) -> bytes:
-    if framing.kind is Kind.CHUNKED:
+    if framing.kind is BodyKind.CHUNKED:
         return encode_chunk(data) + LAST_CHUNK if data else LAST_CHUNK
     return data

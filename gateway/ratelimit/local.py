@@ -3,8 +3,8 @@
 import time
 from collections import OrderedDict
 
+from gateway.core.limit import Limit, LimitState
 from gateway.core.ports import Clock, Limiter
-from gateway.core.request import Limit, LimitState
 from gateway.ratelimit.sliding_window import settle, states, window_number
 
 MAX_CALLERS = 100_000

@@ -9,13 +9,13 @@ from importlib.resources import files
 from typing import cast
 
 from gateway.core.errors import StoreUnavailable
+from gateway.core.limit import Limit, LimitState
 from gateway.core.ports import (
     Clock,
     Limiter,
     Script,
     Store,
 )
-from gateway.core.request import Limit, LimitState
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.sliding_window import (
     states,

@@ -12,7 +12,7 @@ window, and then the full rate, can come to nearly 2 × ``rate`` in a stretch ac
 It is exact there as long as ``rate`` × ``window_s`` × 1000 stays below 2**53 (Lua has doubles).
 """
 
-from gateway.core.request import Limit, LimitState
+from gateway.core.limit import Limit, LimitState
 
 
 def window_ms(limit: Limit) -> int:

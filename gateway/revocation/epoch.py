@@ -7,7 +7,7 @@ before or after, is void too, and nothing that came before it slips through; a s
 from the next full second on.
 """
 
-from gateway.core.request import AuthMethod, Identity
+from gateway.core.identity import AuthMethod, Identity
 
 KEPT_BEYOND_S = 86_400.0
 """

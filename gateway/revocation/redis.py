@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Final, NamedTuple
 
 from gateway.core.errors import StoreUnavailable
-from gateway.core.invalidation import Subject
+from gateway.core.invalidation import InvalidationKind
 from gateway.core.ports import (
     Bus,
     Clock,
@@ -17,7 +17,7 @@ from gateway.core.ports import (
     Store,
 )
 from gateway.revocation.epoch import key_of, read_epoch_ms
-from gateway.util.lru import Bounded
+from gateway.util.lru import LruCache
 
 REVOKE: Final = Script(
     "revoke", files("gateway.revocation").joinpath("revoke.lua").read_text("utf-8")
@@ -29,14 +29,14 @@ FRESH_S: Final = 1.0
 _MAX_ISSUERS = 10_000
 
 
-class _Known(NamedTuple):
+class _CachedEpoch(NamedTuple):
     epoch_ms: int | None
     asked_at_s: float
     """When the store was asked: what came later it could not say."""
     era: int
 
 
-class StoreRevocations:
+class RedisRevocations:
     """
     The port `Revocations` over a `Store`.
 
@@ -63,8 +63,8 @@ class StoreRevocations:
         self._grace_s = grace_s
         self._clock = clock
         self._count = count
-        self._known: Bounded[str, _Known] = Bounded(capacity)
-        self._seen_ms: Bounded[str, int] = Bounded(capacity)
+        self._known: LruCache[str, _CachedEpoch] = LruCache(capacity)
+        self._seen_ms: LruCache[str, int] = LruCache(capacity)
         """The latest epochs; of one that lay ahead, by a clock's fault, the part that was over."""
         self._forgotten = 0
         """How often something was forgotten: what is being looked up meanwhile may be just that."""
@@ -90,7 +90,7 @@ class StoreRevocations:
             return known.epoch_ms
         epoch_ms = self._never_back(issuer, epoch_ms)
         if forgotten == self._forgotten:
-            self._known.put(issuer, _Known(epoch_ms, asked_at_s, self._era))
+            self._known.put(issuer, _CachedEpoch(epoch_ms, asked_at_s, self._era))
         return epoch_ms
 
     def _never_back(self, issuer: str, epoch_ms: int | None) -> int | None:
@@ -114,7 +114,7 @@ class StoreRevocations:
             raise StoreUnavailable("no answer of the script's")
         self._never_back(issuer, epoch_ms)
         self._count("revocations")
-        await self._bus.publish(Subject.REVOKED, issuer)
+        await self._bus.publish(InvalidationKind.REVOKED, issuer)
         return epoch_ms
 
     def forget(self, issuer: str) -> None:
@@ -144,4 +144,4 @@ async def epochs_ms(store: Store, issuers: Sequence[str]) -> dict[str, int]:
     return found
 
 
-_: type[Revocations] = StoreRevocations
+_: type[Revocations] = RedisRevocations

@@ -6,7 +6,8 @@ from enum import StrEnum
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple
 
-from gateway.core.request import Caller, IPAddress, IPNetwork
+from gateway.core.address import IPAddress, IPNetwork
+from gateway.core.request import Client
 
 
 class ClientIp(StrEnum):
@@ -90,7 +91,7 @@ def is_trusted(address: IPAddress, trusted: Sequence[IPNetwork]) -> bool:
     return any(address in network for network in trusted)
 
 
-def caller(address: IPAddress) -> Caller:
+def client_at(address: IPAddress) -> Client:
     """
     ``address`` with the name under which its use is counted: IPv4 whole, of IPv6 the /64.
 
@@ -98,11 +99,11 @@ def caller(address: IPAddress) -> Caller:
     have 2**64 limits.
     """
     if address == UNIX_PEER:
-        return Caller(address, UNIX, UNIX)
+        return Client(address, UNIX, UNIX)
     text = str(address)
     if isinstance(address, IPv6Address):
-        return Caller(address, text, f"{IPv6Address(int(address) >> 64 << 64)}/64")
-    return Caller(address, text, text)
+        return Client(address, text, f"{IPv6Address(int(address) >> 64 << 64)}/64")
+    return Client(address, text, text)
 
 
 def _hops(lines: Sequence[str]) -> list[str]:
@@ -112,7 +113,7 @@ def _hops(lines: Sequence[str]) -> list[str]:
 # --- Forwarded (RFC 7239) ----------------------------------------------------------------------
 
 
-class Vouched(NamedTuple):
+class ForwardedClient(NamedTuple):
     """What our own proxies say of a request."""
 
     address: IPAddress
@@ -135,7 +136,7 @@ _MOST_COMMAS = 8
 
 def forwarded_client(
     peer: IPAddress, lines: Sequence[str], trusted: Sequence[IPNetwork]
-) -> Vouched:
+) -> ForwardedClient:
     """
     Like `client_address`, by the lines of ``Forwarded``, with the scheme that the client used.
 
@@ -149,18 +150,18 @@ def forwarded_client(
         rest: str | None = line
         while rest is not None:
             if not is_trusted(nearest, trusted):
-                return Vouched(nearest, scheme)
+                return ForwardedClient(nearest, scheme)
             element, rest = _split_last(rest)
             said = _parameters(element)
-            scheme = said_scheme([said.get("proto", "").lower()])
+            scheme = forwarded_scheme([said.get("proto", "").lower()])
             try:
                 nearest = _node(said.get("for", ""))
             except ValueError:
-                return Vouched(nearest, scheme)
-    return Vouched(nearest, scheme)
+                return ForwardedClient(nearest, scheme)
+    return ForwardedClient(nearest, scheme)
 
 
-def said_scheme(said: Sequence[str]) -> str:
+def forwarded_scheme(said: Sequence[str]) -> str:
     """The scheme that a proxy of ours named; empty unless it is one word, and one that we know."""
     return said[0] if len(said) == 1 and said[0] in _SCHEMES else ""
 

@@ -4,14 +4,15 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.core.errors import BadHost, BadTarget, UnsupportedMethod
-from gateway.core.request import RequestHead, Route, Target
+from gateway.core.request import RequestHead, Target
+from gateway.core.route import Route
 from gateway.routing.table import RouteTable
 from gateway.routing.target import (
+    alternative_paths,
     canonical_target,
-    moved,
-    other_readings,
     parse_authority,
     split_absolute,
+    with_prefix_replaced,
 )
 
 _REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})  # tunnels past us; echoes credentials back
@@ -22,7 +23,7 @@ _LONGEST_REMEMBERED = 512
 """In characters: together some 8 MiB at the most, whatever clients ask for."""
 
 
-class Destination(NamedTuple):
+class ResolvedRoute(NamedTuple):
     """What was matched, and what becomes of it."""
 
     host: str
@@ -33,7 +34,7 @@ class Destination(NamedTuple):
     """Serialised upstream as it stands here: the target, unless the route replaces a prefix."""
 
 
-class Destinations:
+class RouteResolver:
     """The routes of one config, asked with request heads."""
 
     def __init__(self, routes: RouteTable, public_host: str) -> None:
@@ -41,7 +42,7 @@ class Destinations:
         self._public_host = public_host
         self._remembered = lru_cache(maxsize=_REMEMBERED)(self._decide)
 
-    def find(self, head: RequestHead) -> Destination:
+    def find(self, head: RequestHead) -> ResolvedRoute:
         """
         Where ``head`` leads: the same for the same method, target and Host.
 
@@ -54,7 +55,7 @@ class Destinations:
         decide = self._remembered if len(head.target) <= _LONGEST_REMEMBERED else self._decide
         return decide(head.method, head.target, named or self._public_host)
 
-    def _decide(self, method: str, raw_target: str, named: str) -> Destination:
+    def _decide(self, method: str, raw_target: str, named: str) -> ResolvedRoute:
         if method in _REFUSED_METHODS:
             raise UnsupportedMethod(method)
         authority, origin_form = split_absolute(raw_target)
@@ -65,14 +66,14 @@ class Destinations:
         route = self._route(host.host, target, method)
         forwarded = target
         if route.prefix or route.new_prefix:
-            forwarded = moved(target, route.prefix, route.new_prefix)
-        return Destination(host.host, target, route, forwarded)
+            forwarded = with_prefix_replaced(target, route.prefix, route.new_prefix)
+        return ResolvedRoute(host.host, target, route, forwarded)
 
     def _route(self, host: str, target: Target, method: str) -> Route:
         route = self._routes.match(host, target.path, method)
         if target.has_encoded_slash and not route.keep_encoded_slashes:
             raise BadTarget("encoded slash")
-        for reading in other_readings(target.path):
+        for reading in alternative_paths(target.path):
             if self._routes.match(host, reading, method) is not route:
                 raise BadTarget("another reading of the path leads to another route")
         return route

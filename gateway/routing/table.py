@@ -8,7 +8,7 @@ a named host before any host, named methods before any, and the order of the fil
 from collections.abc import Iterable, Iterator
 
 from gateway.core.errors import NoRoute
-from gateway.core.request import Route
+from gateway.core.route import Route
 
 _Bucket = list[Route]
 """Routes of one path, most specific first."""

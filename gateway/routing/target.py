@@ -93,7 +93,7 @@ def _refuse_broken_utf8(path: str) -> None:
         raise BadTarget("escapes are not UTF-8") from None
 
 
-def moved(target: Target, prefix: str, new_prefix: str) -> Target:
+def with_prefix_replaced(target: Target, prefix: str, new_prefix: str) -> Target:
     """
     ``target`` with ``new_prefix`` in place of ``prefix``, neither of which ends in a slash.
 
@@ -108,11 +108,11 @@ def moved(target: Target, prefix: str, new_prefix: str) -> Target:
     new = Target(path, path + target.wire[len(target.path) :], target.has_encoded_slash)
     if canonical_target(new.wire) != new:
         raise BadTarget("not canonical without the route's prefix")
-    other_readings(path)
+    alternative_paths(path)
     return new
 
 
-def other_readings(path: str) -> tuple[str, ...]:
+def alternative_paths(path: str) -> tuple[str, ...]:
     """
     Paths that a common app makes of the canonical ``path``, where they differ from it.
 

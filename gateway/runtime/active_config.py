@@ -2,7 +2,7 @@
 What a config is compiled to, and the adapters that belong to it.
 
 A reload opens a new generation, swaps its site in between two requests, and closes the old one when
-the last exchange on it is done. What outlives a config is in `Process`.
+the last exchange on it is done. What outlives a config is in `ProcessServices`.
 """
 
 from collections.abc import AsyncIterator
@@ -10,59 +10,52 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from gateway.assertion.cache import Assertions
-from gateway.authn.authenticator import Authentication
-from gateway.authz.authoriser import Authorisation
-from gateway.authz.role_store import StoredRoles
+from gateway.assertion.cache import AssertionCache
+from gateway.authn.authenticator import Authenticator
+from gateway.authz.authoriser import Authoriser
+from gateway.authz.role_store import RedisRoleStore
 from gateway.config import compile as compiled
 from gateway.config.schema import Settings
-from gateway.core.invalidation import Subject
-from gateway.headers.forwarded import ForwardedAs
-from gateway.headers.request import AnswerFields, IdentityNames, RequestFields
+from gateway.core.invalidation import InvalidationKind
+from gateway.headers.forwarded import ForwardedFields
+from gateway.headers.request import IdentityNames, RequestFields
+from gateway.headers.response import ResponseFields
 from gateway.pages.routes import PAGES, page_routes
 from gateway.pipeline.request import Pipeline
-from gateway.proxy.downstream.server import Bounds, Site
+from gateway.proxy.downstream.server import ConnectionLimits, ServingConfig
 from gateway.proxy.upstream.upstream import Upstream
 from gateway.ratelimit.redis import RedisLimiter
 from gateway.revocation.revoke import Revoker
 from gateway.routing.client_address import ClientIp
-from gateway.routing.resolver import Destinations
+from gateway.routing.resolver import RouteResolver
 from gateway.routing.table import RouteTable
-from gateway.runtime.process import Process
-from gateway.runtime.services import (
-    assertion as signing,
-)
-from gateway.runtime.services import (
-    authn as ways,
-)
-from gateway.runtime.services import (
-    pages as own_pages,
-)
-from gateway.runtime.services import (
-    upstreams as wiring,
-)
-from gateway.runtime.services.identity import farewell, people
+from gateway.runtime.process import ProcessServices
+from gateway.runtime.services import assertion as signing
+from gateway.runtime.services import authn as ways
+from gateway.runtime.services import pages as own_pages
+from gateway.runtime.services import upstreams as wiring
+from gateway.runtime.services.identity import farewell, identity_services
 
 _LONGEST_SWEEP_S, _SHORTEST_SWEEP_S = 1.0, 0.02
 
 
-class Generation(NamedTuple):
+class ActiveConfig(NamedTuple):
     """One config, ready to serve."""
 
     settings: Settings
-    site: Site
-    bounds: Bounds
+    serving: ServingConfig
+    limits: ConnectionLimits
     sweep_s: float
     """How often deadlines are looked at."""
     revoker: Revoker
 
 
 @asynccontextmanager
-async def opened(settings: Settings, process: Process) -> AsyncIterator[Generation]:
+async def activate(settings: Settings, process: ProcessServices) -> AsyncIterator[ActiveConfig]:
     """A generation; what it opened is closed at the end of the context."""
     async with AsyncExitStack() as stack:
         process.magic.skew.tolerated_s = settings.identity.clock_skew_s
-        known = people(settings, process, stack)
+        known = identity_services(settings, process, stack)
         limiter = RedisLimiter(process.store, process.local)
         stack.push_async_callback(limiter.aclose)
         signing_keys = signing.signing_keys(settings, process.made_up_key)
@@ -81,30 +74,34 @@ async def opened(settings: Settings, process: Process) -> AsyncIterator[Generati
             _authorisation(settings, process, stack),
             signing.assertions(settings, signing_keys),
         )
-        site = _site(settings, upstreams, pipeline)
+        serving = _serving_config(settings, upstreams, pipeline)
         revoker = Revoker(known.revocations, known.sessions, farewell(settings, process))
-        yield Generation(settings, site, _bounds(settings), _sweep_s(settings), revoker)
+        yield ActiveConfig(
+            settings, serving, _connection_limits(settings), _sweep_s(settings), revoker
+        )
 
 
 # --- the journey -------------------------------------------------------------------------------
 
 
-def _authorisation(settings: Settings, process: Process, stack: AsyncExitStack) -> Authorisation:
+def _authorisation(
+    settings: Settings, process: ProcessServices, stack: AsyncExitStack
+) -> Authoriser:
     roles = None
     if settings.identity.roles_from_store:
-        roles = StoredRoles(process.store)
+        roles = RedisRoleStore(process.store)
         stack.push_async_callback(roles.aclose)
-        stack.callback(process.bus.on(Subject.ROLES, roles.forget))
+        stack.callback(process.bus.on(InvalidationKind.ROLES, roles.forget))
         stack.callback(process.bus.on_missed(roles.forget_all))
-    return Authorisation(compiled.grants(settings), roles)
+    return Authoriser(compiled.grants(settings), roles)
 
 
 def _pipeline(
     settings: Settings,
     limiter: RedisLimiter,
-    authentication: Authentication,
-    authorisation: Authorisation,
-    assertions: Assertions | None,
+    authentication: Authenticator,
+    authorisation: Authoriser,
+    assertions: AssertionCache | None,
 ) -> Pipeline:
     routes = compiled.routes(settings)
     default = settings.limits.get("default")
@@ -113,7 +110,7 @@ def _pipeline(
     public_host = urlsplit(server.public_url).netloc
     table = RouteTable([*page_routes(server.prefix, page_limits), *routes])
     return Pipeline(
-        destinations=Destinations(table, public_host),
+        resolver=RouteResolver(table, public_host),
         limiter=limiter,
         authentication=authentication,
         authorisation=authorisation,
@@ -121,7 +118,7 @@ def _pipeline(
             _identity_names(settings),
             settings.session.cookie,
             public_host,
-            ForwardedAs(server.forwarded),
+            ForwardedFields(server.forwarded),
             ways.api_key_header(settings),
             more_names=(assertions.header,) if assertions is not None else (),
         ),
@@ -142,19 +139,21 @@ def _identity_names(settings: Settings) -> IdentityNames:
 # --- the data plane ----------------------------------------------------------------------------
 
 
-def _site(settings: Settings, upstreams: dict[str, Upstream], pipeline: Pipeline) -> Site:
-    return Site(
+def _serving_config(
+    settings: Settings, upstreams: dict[str, Upstream], pipeline: Pipeline
+) -> ServingConfig:
+    return ServingConfig(
         pipeline.admit,
         upstreams,
-        AnswerFields(settings.session.cookie),
+        ResponseFields(settings.session.cookie),
         settings.server.max.body_bytes,
         settings.server.trusted_proxies,
     )
 
 
-def _bounds(settings: Settings) -> Bounds:
+def _connection_limits(settings: Settings) -> ConnectionLimits:
     times, caps = settings.server.timeouts, settings.server.max
-    return Bounds(
+    return ConnectionLimits(
         head_s=times.head_s,
         body_idle_s=times.body_idle_s,
         keep_alive_s=times.keep_alive_s,

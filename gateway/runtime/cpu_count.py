@@ -1,7 +1,7 @@
 """How many processes make sense on this machine."""
 
 
-def cores(allowed: int, cpu_max: str) -> int:
+def cpu_count(allowed: int, cpu_max: str) -> int:
     """
     The cores that may be used at one time, at least 1.
 

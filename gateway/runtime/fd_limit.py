@@ -11,7 +11,7 @@ _SPARE = 200
 _log = logging.getLogger("gateway")
 
 
-def make_room(settings: Settings) -> None:
+def raise_fd_limit(settings: Settings) -> None:
     """
     Raise this process's limit to what ``server.max.connections`` may take, as far as it may go.
 

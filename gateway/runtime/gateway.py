@@ -16,7 +16,7 @@ from functools import partial
 from typing import NamedTuple
 
 from gateway.admin import listener
-from gateway.admin.app import State
+from gateway.admin.app import Status
 from gateway.config.changes import needs_restart
 from gateway.config.schema import Settings
 from gateway.core.errors import (
@@ -25,33 +25,33 @@ from gateway.core.errors import (
     StartError,
     StoreUnavailable,
 )
-from gateway.core.invalidation import Subject
+from gateway.core.invalidation import InvalidationKind
 from gateway.core.ports import Bus, Store
 from gateway.proxy.downstream import bind, tls
 from gateway.proxy.downstream.connection import ClientConnection
-from gateway.proxy.downstream.listeners import Doors
-from gateway.proxy.downstream.server import DataPlane, Site
+from gateway.proxy.downstream.listeners import Listeners
+from gateway.proxy.downstream.server import ProxyServer, ServingConfig
 from gateway.proxy.downstream.socket_activation import take
 from gateway.proxy.http1.parser import require_c_parsers
-from gateway.proxy.http1.write_batch import Outbox
-from gateway.proxy.tunnel.registry import Truth, Tunnels
+from gateway.proxy.http1.write_batch import WriteBatcher
+from gateway.proxy.tunnel.registry import ProofLookup, TunnelRegistry
 from gateway.proxy.upstream.connect import Resolver
 from gateway.ratelimit.local import LocalLimiter
 from gateway.revocation import redis as revocations
 from gateway.revocation.revoke import Revoked
 from gateway.runtime import active_config
-from gateway.runtime.active_config import Generation
-from gateway.runtime.process import Magic, Process
+from gateway.runtime.active_config import ActiveConfig
+from gateway.runtime.process import MagicServices, ProcessServices
 from gateway.runtime.services import store as stores
 from gateway.runtime.services import upstreams as wiring
-from gateway.runtime.services.upstreams import Shared
+from gateway.runtime.services.upstreams import WireServices
 from gateway.sessions import redis as sessions
 from gateway.store.bus import StoreBus
 from gateway.telemetry import snapshot
 from gateway.telemetry.access_log import AccessLog
-from gateway.telemetry.counters import Tally
-from gateway.telemetry.snapshot import Snapshot
-from gateway.users.clock_skew import Skew
+from gateway.telemetry.counters import Counters
+from gateway.telemetry.snapshot import MetricsSnapshot
+from gateway.users.clock_skew import ClockSkew
 from gateway.users.development import DEVELOPMENT_AUDIENCE, DevelopmentMagic
 from gateway.users.magic_api import (
     MAGIC_API_URL,
@@ -59,7 +59,7 @@ from gateway.users.magic_api import (
     SignatureChecker,
     require_coincurve,
 )
-from gateway.users.magic_logout import Farewells
+from gateway.users.magic_logout import MagicLogout
 from gateway.util.background import background
 from gateway.util.deadlines import Deadlines
 
@@ -71,7 +71,7 @@ _RETIRE_S = 0.1
 """How often an old generation is looked at: is it still used?"""
 
 
-class Given(NamedTuple):
+class Inherited(NamedTuple):
     """What a process is handed by its supervisor, and makes for itself where there is none."""
 
     seed: bytes
@@ -86,9 +86,9 @@ class Given(NamedTuple):
     """What Magic said that it is."""
 
 
-def alone() -> Given:
+def standalone() -> Inherited:
     """What a process without supervisor has."""
-    return Given(secrets.token_bytes(32), secrets.token_bytes(32))
+    return Inherited(secrets.token_bytes(32), secrets.token_bytes(32))
 
 
 class Gateway:
@@ -100,28 +100,28 @@ class Gateway:
 
     def __init__(
         self,
-        process: Process,
-        plane: DataPlane,
+        process: ProcessServices,
+        server: ProxyServer,
         log: AccessLog,
-        current: Generation,
+        current: ActiveConfig,
         stack: AsyncExitStack,
     ) -> None:
         self.development = process.magic.development
         self._process = process
-        self.plane = plane
+        self.server = server
         self._log = log
         self._current = current
         self._stack = stack
         """Closes the current generation."""
-        self._doors = Doors(plane, lambda entrance: ClientConnection(plane, entrance))
+        self._doors = Listeners(server, lambda accepted: ClientConnection(server, accepted))
         self._retiring: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
 
     async def listen(self, sockets: Sequence[socket.socket]) -> None:
         """Let clients in by ``sockets``. Raises `StartError`."""
-        self.plane.closes(self._doors)
+        self.server.closes(self._doors)
         self._doors.sockets = sockets
-        await self._doors.open(wiring.manner(self._current.settings, None))
+        await self._doors.open(wiring.listener_options(self._current.settings, None))
         self.places = tuple(dict.fromkeys(map(bind.name_of, sockets)))
 
     async def look_after_files(self) -> None:
@@ -138,31 +138,31 @@ class Gateway:
         async with self._reloading:
             if fixed := needs_restart(self._current.settings, settings):
                 raise StartError(f"{', '.join(fixed)}: needs a restart")
-            manner = wiring.manner(settings, self._doors.manner)
+            options = wiring.listener_options(settings, self._doors.options)
             async with AsyncExitStack() as opening:
                 new = await opening.enter_async_context(
-                    active_config.opened(settings, self._process)
+                    active_config.activate(settings, self._process)
                 )
-                await self._doors.open(manner)
+                await self._doors.open(options)
                 stack = opening.pop_all()
-            self.plane.site, self.plane.bounds = new.site, new.bounds
+            self.server.serving, self.server.limits = new.serving, new.limits
             self._process.shared.deadlines.period_s = new.sweep_s
-            retire = asyncio.create_task(self._retire(self._current.site, self._stack))
+            retire = asyncio.create_task(self._retire(self._current.serving, self._stack))
             self._retiring.add(retire)
             retire.add_done_callback(self._retiring.discard)
             self._current, self._stack = new, stack
 
-    async def _retire(self, site: Site, stack: AsyncExitStack) -> None:
-        """Close what only ``site`` uses, when the last exchange on it is done."""
+    async def _retire(self, serving: ServingConfig, stack: AsyncExitStack) -> None:
+        """Close what only ``serving`` uses, when the last exchange on it is done."""
         async with stack:
-            for upstream in site.upstreams.values():
+            for upstream in serving.upstreams.values():
                 upstream.retire()
-            while self.plane.is_using(site):  # noqa: ASYNC110 (an event would cost each request)
+            while self.server.is_using(serving):  # noqa: ASYNC110 (an event would cost each request)
                 await asyncio.sleep(_RETIRE_S)
 
-    async def state(self) -> State:
+    async def state(self) -> Status:
         """See `gateway.admin.app.Source`."""
-        draining = self.plane.is_draining
+        draining = self.server.is_draining
         try:
             async with asyncio.timeout(_PING_S):
                 await self._process.store.ping()
@@ -170,30 +170,30 @@ class Gateway:
             store = "unavailable"
         else:
             store = "ok"
-        return State(not draining, "draining" if draining else "ok", store)
+        return Status(not draining, "draining" if draining else "ok", store)
 
-    async def snapshot(self) -> Snapshot:
+    async def snapshot(self) -> MetricsSnapshot:
         """See `gateway.admin.app.Source`."""
-        levels = Counter({("connections_open", ""): self.plane.open_connections})
+        levels = Counter({("connections_open", ""): self.server.open_connections})
         levels["tunnels_open", ""] = len(self._process.tunnels)
         levels["clock_skew_seconds", ""] = self._process.magic.skew.ahead_s
-        for name, upstream in self._current.site.upstreams.items():
+        for name, upstream in self._current.serving.upstreams.items():
             levels["upstream_servers_out", name] = upstream.servers_out()
             for server in upstream.servers:
                 idle, in_use = server.pool.usage()
                 levels["upstream_idle", name] += idle
                 levels["upstream_busy", name] += in_use
         dropped = {("access_log_dropped", ""): self._log.dropped}
-        return snapshot.of(self._process.shared.tally, dropped, levels)
+        return snapshot.of(self._process.shared.counters, dropped, levels)
 
     async def revoke(self, issuer: str) -> Revoked:
         """See `gateway.admin.api.Deeds`."""
         return await self._current.revoker.revoke(issuer)
 
     async def drain(self) -> None:
-        """Stop accepting, and let what is under way finish in time; see `DataPlane.drain`."""
+        """Stop accepting, and let what is under way finish in time; see `ProxyServer.drain`."""
         times = self._current.settings.server.timeouts
-        await self.plane.drain(times.drain_s, times.drain_delay_s or 0.0)
+        await self.server.drain(times.drain_s, times.drain_delay_s or 0.0)
 
     async def aclose(self) -> None:
         """Close all generations."""
@@ -205,7 +205,7 @@ class Gateway:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, log_fd: int, given: Given | None = None
+    settings: Settings, log_fd: int, given: Inherited | None = None
 ) -> AsyncIterator[Gateway]:
     """
     A gateway that serves until the context ends; then it drains.
@@ -215,7 +215,7 @@ async def running(
     """
     require_c_parsers()
     require_coincurve()
-    given = given or alone()
+    given = given or standalone()
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(stores.store_url(settings, given.store_url))
@@ -223,15 +223,17 @@ async def running(
         magic = await stack.enter_async_context(_magic(settings, given))
         deadlines = Deadlines(loop, _FIRST_SWEEP_S)
         stack.callback(deadlines.close)
-        shared = Shared(loop, deadlines, Outbox(loop), Tally(), Resolver(loop))
-        tunnels = Tunnels(loop, time.time, shared.tally)
-        bus = StoreBus(store, shared.tally.add)
-        farewells = await stack.enter_async_context(_farewells(settings, shared.tally, magic.skew))
-        process = Process(
-            shared, store, magic, LocalLimiter(), given.made_up_key, tunnels, bus, farewells, {}
+        shared = WireServices(loop, deadlines, WriteBatcher(loop), Counters(), Resolver(loop))
+        tunnels = TunnelRegistry(loop, time.time, shared.counters)
+        bus = StoreBus(store, shared.counters.add)
+        magic_logout = await stack.enter_async_context(
+            _farewells(settings, shared.counters, magic.skew)
+        )
+        process = ProcessServices(
+            shared, store, magic, LocalLimiter(), given.made_up_key, tunnels, bus, magic_logout, {}
         )
         await stack.enter_async_context(_looking_after(tunnels, store, bus))
-        log = await stack.enter_async_context(_access_log(log_fd, shared.tally))
+        log = await stack.enter_async_context(_access_log(log_fd, shared.counters))
         gateway = await _first(settings, process, log)
         await stack.enter_async_context(stores.hearing(url, settings, bus))
         listening: list[socket.socket] = []
@@ -247,25 +249,25 @@ async def running(
 
 
 @asynccontextmanager
-async def _looking_after(tunnels: Tunnels, store: Store, bus: Bus) -> AsyncIterator[None]:
+async def _looking_after(tunnels: TunnelRegistry, store: Store, bus: Bus) -> AsyncIterator[None]:
     """End tunnels whose proof is void: at once where the bus says so, soon where it does not."""
-    truth = Truth(partial(sessions.ended, store), partial(revocations.epochs_ms, store))
+    truth = ProofLookup(partial(sessions.ended, store), partial(revocations.epochs_ms, store))
     with ExitStack() as stack:
-        stack.callback(bus.on(Subject.SESSION, tunnels.doubt_session))
-        stack.callback(bus.on(Subject.REVOKED, tunnels.doubt_issuer))
-        stack.callback(bus.on_missed(tunnels.doubt_all))
-        async with background(tunnels.watch(truth)), background(tunnels.settle(truth)):
+        stack.callback(bus.on(InvalidationKind.SESSION, tunnels.recheck_session))
+        stack.callback(bus.on(InvalidationKind.REVOKED, tunnels.recheck_issuer))
+        stack.callback(bus.on_missed(tunnels.recheck_all))
+        async with background(tunnels.watch(truth)), background(tunnels.recheck_pending(truth)):
             yield
 
 
-async def _first(settings: Settings, process: Process, log: AccessLog) -> Gateway:
+async def _first(settings: Settings, process: ProcessServices, log: AccessLog) -> Gateway:
     stack = AsyncExitStack()
-    first = await stack.enter_async_context(active_config.opened(settings, process))
-    loop, deadlines, outbox, tally, _ = process.shared
-    common = deadlines, outbox, log, time.time, tally, process.tunnels
-    plane = DataPlane(loop, first.site, first.bounds, *common)
+    first = await stack.enter_async_context(active_config.activate(settings, process))
+    loop, deadlines, write_batcher, counters, _ = process.shared
+    common = deadlines, write_batcher, log, time.time, counters, process.tunnels
+    server = ProxyServer(loop, first.serving, first.limits, *common)
     deadlines.period_s = first.sweep_s
-    return Gateway(process, plane, log, first, stack)
+    return Gateway(process, server, log, first, stack)
 
 
 def bind_all(settings: Settings, *, reuse_port: bool = False) -> tuple[socket.socket, ...]:
@@ -294,23 +296,23 @@ def close_all(sockets: Iterable[socket.socket]) -> None:
 
 
 @asynccontextmanager
-async def _magic(settings: Settings, given: Given) -> AsyncIterator[Magic]:
+async def _magic(settings: Settings, given: Inherited) -> AsyncIterator[MagicServices]:
     """Magic itself, or in development mode the one that is made up."""
     if settings.magic.mode == "development":
         made_up = DevelopmentMagic(given.seed)
         checker = SignatureChecker("development", DEVELOPMENT_AUDIENCE)
-        yield Magic(made_up, checker, DEVELOPMENT_AUDIENCE, made_up, Skew())
+        yield MagicServices(made_up, checker, DEVELOPMENT_AUDIENCE, made_up, ClockSkew())
         return
-    key, skew = _secret_key(settings), Skew()
+    key, skew = _secret_key(settings), ClockSkew()
     async with magic_api(settings, skew) as api:
         client_id = settings.magic.client_id or given.client_id or await _ask_client_id(api)
-        yield Magic(api, SignatureChecker(key, client_id), client_id, None, skew)
+        yield MagicServices(api, SignatureChecker(key, client_id), client_id, None, skew)
 
 
 @asynccontextmanager
 async def _farewells(
-    settings: Settings, tally: Tally, skew: Skew
-) -> AsyncIterator[Farewells | None]:
+    settings: Settings, counters: Counters, skew: ClockSkew
+) -> AsyncIterator[MagicLogout | None]:
     """
     Who signs people out at Magic; None in development mode.
 
@@ -320,9 +322,9 @@ async def _farewells(
         yield None
         return
     async with magic_api(settings, skew) as api:
-        farewells = Farewells(api.log_out, tally.add)
-        yield farewells
-        await farewells.aclose()
+        magic_logout = MagicLogout(api.log_out, counters.add)
+        yield magic_logout
+        await magic_logout.aclose()
 
 
 async def client_id(settings: Settings) -> str | None:
@@ -333,7 +335,7 @@ async def client_id(settings: Settings) -> str | None:
         return await _ask_client_id(api)
 
 
-def magic_api(settings: Settings, skew: Skew | None = None) -> MagicApi:
+def magic_api(settings: Settings, skew: ClockSkew | None = None) -> MagicApi:
     """A client of Magic's, to be opened. Raises `StartError`."""
     api_url, deadline_s = settings.magic.api_url or MAGIC_API_URL, settings.magic.timeout_s
     return MagicApi(_secret_key(settings), api_url, deadline_s=deadline_s, skew=skew)
@@ -356,8 +358,8 @@ async def _ask_client_id(api: MagicApi) -> str:
 
 
 @asynccontextmanager
-async def _access_log(fd: int, tally: Tally) -> AsyncIterator[AccessLog]:
-    log = AccessLog(fd, time.time, tally)
+async def _access_log(fd: int, counters: Counters) -> AsyncIterator[AccessLog]:
+    log = AccessLog(fd, time.time, counters)
 
     async def flush_now_and_then() -> None:
         while True:

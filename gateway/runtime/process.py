@@ -5,39 +5,39 @@ from typing import NamedTuple
 
 from gateway.authn.jwt.key_set import KeySets
 from gateway.core.ports import Bus, Store
-from gateway.proxy.tunnel.registry import Tunnels
+from gateway.proxy.tunnel.registry import TunnelRegistry
 from gateway.ratelimit.local import LocalLimiter
 from gateway.runtime.services import upstreams as wiring
-from gateway.users.clock_skew import Skew
+from gateway.users.clock_skew import ClockSkew
 from gateway.users.development import DevelopmentMagic
-from gateway.users.directory import Source
+from gateway.users.directory import MetadataSource
 from gateway.users.magic_api import SignatureChecker
-from gateway.users.magic_logout import Farewells
+from gateway.users.magic_logout import MagicLogout
 
 
 @dataclass(frozen=True, slots=True)
-class Magic:
+class MagicServices:
     """Whom a process asks about users, and the one client id that it checks tokens for."""
 
-    source: Source
+    source: MetadataSource
     checker: SignatureChecker
     client_id: str
     development: DevelopmentMagic | None
-    skew: Skew
+    skew: ClockSkew
 
 
-class Process(NamedTuple):
+class ProcessServices(NamedTuple):
     """The parts that outlive a config."""
 
-    shared: wiring.Shared
+    shared: wiring.WireServices
     store: Store
-    magic: Magic
+    magic: MagicServices
     local: LocalLimiter
     made_up_key: bytes
     """Seals where the config names no key: development mode."""
-    tunnels: Tunnels
+    tunnels: TunnelRegistry
     bus: Bus
-    farewells: Farewells | None
+    magic_logout: MagicLogout | None
     """None where there is no Magic to say goodbye to."""
     key_sets: KeySets
     """Of issuers of JWTs: who cannot be reached just after a reload goes on being believed."""

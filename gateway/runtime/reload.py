@@ -14,13 +14,13 @@ _LOOK_S = 0.5
 
 _log = logging.getLogger("gateway")
 
-Count = Callable[[str, str], None]
+CountReload = Callable[[str, str], None]
 """See `gateway.telemetry.counters.Tally.add`."""
 
 
 @asynccontextmanager
 async def reloading(
-    file: ConfigFile, reload: Callable[[], Awaitable[None]], count: Count
+    file: ConfigFile, reload: Callable[[], Awaitable[None]], count: CountReload
 ) -> AsyncIterator[None]:
     """
     Call ``reload`` when it is time, one at a time, while the context lasts.
@@ -41,7 +41,10 @@ async def reloading(
 
 
 async def _reload_when_asked(
-    file: ConfigFile, asked: asyncio.Event, reload: Callable[[], Awaitable[None]], count: Count
+    file: ConfigFile,
+    asked: asyncio.Event,
+    reload: Callable[[], Awaitable[None]],
+    count: CountReload,
 ) -> None:
     while True:
         while not asked.is_set() and not file.has_changed():

@@ -66,9 +66,9 @@ async def serve(
     if file is not None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it would end a gateway that is starting
     async with running(settings, sys.stdout.fileno()) as gateway:
-        stop.then(gateway.plane.hurry)
+        stop.then(gateway.server.hurry)
         async with _reloading(file, gateway):
-            settle_memory()
+            freeze_gc()
             ready(gateway)
             await stop.wait()
         _log.info("draining")
@@ -84,11 +84,11 @@ async def _reloading(file: ConfigFile | None, gateway: Gateway) -> AsyncIterator
         settings, _ = await asyncio.to_thread(file.load)  # many routes take half a second
         await gateway.reload(settings)
 
-    async with reloading(file, reload, gateway.plane.tally.add):
+    async with reloading(file, reload, gateway.server.counters.add):
         yield
 
 
-def settle_memory() -> None:
+def freeze_gc() -> None:
     """
     Leave what start-up made out of garbage collection.
 

@@ -21,30 +21,29 @@ from pathlib import Path
 from typing import Any
 
 from gateway.admin import listener
-from gateway.admin.app import State
-from gateway.config.addresses import Address
+from gateway.admin.app import Status
+from gateway.config.addresses import HostPort
 from gateway.config.changes import needs_restart
 from gateway.config.schema import Settings
-from gateway.config.source import ConfigFile
-from gateway.config.source import Snapshot as ConfigSnapshot
+from gateway.config.source import ConfigFile, ConfigSnapshot
 from gateway.core.errors import NotReached, StartError, StoreUnavailable
 from gateway.proxy.downstream import bind
 from gateway.revocation.revoke import Revoked
 from gateway.runtime import gateway as app
-from gateway.runtime.cpu_count import cores
+from gateway.runtime.cpu_count import cpu_count
 from gateway.runtime.reload import reloading
 from gateway.runtime.serve import Stop, announce_places
 from gateway.runtime.services import store as stores
-from gateway.runtime.worker import Orders
+from gateway.runtime.worker import WorkerConfig
 from gateway.runtime.worker_rpc import (
-    Caller,
-    Channel,
     NoAnswer,
     PeerGone,
+    RpcClient,
+    RpcConnection,
 )
 from gateway.telemetry import snapshot
-from gateway.telemetry.counters import Tally
-from gateway.telemetry.snapshot import Snapshot
+from gateway.telemetry.counters import Counters
+from gateway.telemetry.snapshot import MetricsSnapshot
 from gateway.util.backoff import Backoff
 
 _START_S = 30.0
@@ -69,7 +68,7 @@ class Worker:
         self._away: dict[int, tuple[int, tuple[str, int]]] = {}
         """Addresses where the others serve meanwhile, by the place of their socket."""
         self.process: asyncio.subprocess.Process | None = None
-        self.caller: Caller | None = None
+        self.caller: RpcClient | None = None
         """Of a worker that serves."""
         self.last = snapshot.EMPTY
         """Its figures when they were asked for last."""
@@ -80,22 +79,24 @@ class Worker:
             raise PeerGone(f"worker {self.number} is down")
         return await self.caller.ask(what, within_s, **more)
 
-    async def start(self, orders: Orders) -> "asyncio.Task[None]":
+    async def start(self, worker_config: WorkerConfig) -> "asyncio.Task[None]":
         """
         Return when it serves, with what waits for its end. Raises `StartError`.
 
         A session of its own keeps a terminal's Ctrl-C from it: the supervisor passes it on.
         """
         ours, theirs = socket.socketpair()
-        orders = orders._replace(descriptors=tuple(sock.fileno() for sock in self.sockets))
+        worker_config = worker_config._replace(
+            descriptors=tuple(sock.fileno() for sock in self.sockets)
+        )
         with theirs:
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "gateway.runtime.worker", str(theirs.fileno())),
-                pass_fds=(theirs.fileno(), *orders.descriptors),
+                pass_fds=(theirs.fileno(), *worker_config.descriptors),
                 start_new_session=True,
             )
-        channel = await Channel.over(ours)
-        channel.send(orders.to_json())
+        channel = await RpcConnection.over(ours)
+        channel.send(worker_config.to_json())
         try:
             async with asyncio.timeout(_START_S):
                 said = await channel.receive()
@@ -107,10 +108,10 @@ class Worker:
             await channel.aclose()
             raise _failed(said)
         _log.info("worker %d is process %d", self.number, self.process.pid)
-        self.caller = Caller(channel, self._leaves)
+        self.caller = RpcClient(channel, self._leaves)
         return asyncio.create_task(self._until_end(self.caller, channel))
 
-    async def _until_end(self, caller: Caller, channel: Channel) -> None:
+    async def _until_end(self, caller: RpcClient, channel: RpcConnection) -> None:
         await caller.listen()
         if self.process is not None:
             await self.process.wait()
@@ -120,9 +121,9 @@ class Worker:
     def _leaves(self) -> None:
         """Somebody told it to end: while it drains, nothing may wait for it."""
         _log.info("worker %d ends", self.number)
-        self.step_aside()
+        self.release_sockets()
 
-    def step_aside(self) -> None:
+    def release_sockets(self) -> None:
         """Let the kernel give new connections to the others; those that wait here are reset."""
         for place, sock in enumerate(self.sockets):
             is_open = sock.fileno() >= 0  # during a drain of all, they are closed
@@ -130,7 +131,7 @@ class Worker:
                 self._away[place] = (sock.family, sock.getsockname())
                 sock.close()
 
-    def step_in(self) -> None:
+    def rebind_sockets(self) -> None:
         """Undo `step_aside`. Raises `OSError`."""
         for place, (family, name) in tuple(self._away.items()):
             self.sockets[place] = bind.again(family, name)
@@ -158,29 +159,33 @@ class Supervisor:
     """All workers, and what they share."""
 
     def __init__(
-        self, settings: Settings, config: ConfigSnapshot, orders: Orders, workers: list[Worker]
+        self,
+        settings: Settings,
+        config: ConfigSnapshot,
+        worker_config: WorkerConfig,
+        workers: list[Worker],
     ) -> None:
         self._settings = settings
-        self._orders = orders
+        self._worker_config = worker_config
         self._config = config
         self._workers = workers
-        self._tally = Tally()
-        self._gone: list[Snapshot] = []
+        self._counters = Counters()
+        self._gone: list[MetricsSnapshot] = []
         """What workers that have ended had counted."""
         self._is_draining = False
         self._reloading = asyncio.Lock()
         self._keepers: list[asyncio.Task[None]] = []
 
     @property
-    def count(self) -> Tally:
+    def count(self) -> Counters:
         """What the supervisor itself has seen."""
-        return self._tally
+        return self._counters
 
     # --- workers -------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Return when all serve. Raises `StartError`."""
-        starts = (worker.start(self._orders) for worker in self._workers)
+        starts = (worker.start(self._worker_config) for worker in self._workers)
         ends = await asyncio.gather(*starts)
         for worker, end in zip(self._workers, ends, strict=True):
             self._keepers.append(asyncio.create_task(self._keep(worker, end)))
@@ -202,24 +207,24 @@ class Supervisor:
             status,
             wait_s,
         )
-        self._gone = [snapshot.add_up([*self._gone, snapshot.gone(worker.last)])]
+        self._gone = [snapshot.merged([*self._gone, snapshot.gone(worker.last)])]
         worker.last = snapshot.EMPTY
-        self._tally.add("worker_restarts")
+        self._counters.add("worker_restarts")
         if wait_s > _HOLD_S:
-            worker.step_aside()
+            worker.release_sockets()
         await asyncio.sleep(wait_s)
         try:
-            worker.step_in()
+            worker.rebind_sockets()
             return await self._start_again(worker)
         except (StartError, OSError) as error:
             _log.error("worker %d: %s", worker.number, error)
             return None
 
     async def _start_again(self, worker: Worker) -> Awaitable[None]:
-        orders = self._orders
-        end = await worker.start(orders)
+        worker_config = self._worker_config
+        end = await worker.start(worker_config)
         async with self._reloading:  # one that came meanwhile has passed this worker by
-            if self._config is not orders.config:
+            if self._config is not worker_config.config:
                 await _hand(worker, self._config)
         return end
 
@@ -255,7 +260,7 @@ class Supervisor:
         async with self._reloading:
             await self._tell(config)
             self._settings, self._config = settings, config
-            self._orders = self._orders._replace(config=config)
+            self._worker_config = self._worker_config._replace(config=config)
 
     async def _tell(self, config: ConfigSnapshot) -> None:
         told: list[Worker] = []
@@ -269,16 +274,16 @@ class Supervisor:
 
     # --- for the private listener --------------------------------------------------------------
 
-    async def state(self) -> State:
+    async def state(self) -> Status:
         """See `gateway.admin.app.Source`."""
         answers = await asyncio.gather(
             *(worker.ask("state", _STATE_S) for worker in self._workers), return_exceptions=True
         )
-        states = [State(**answer) for answer in answers if isinstance(answer, dict)]
+        states = [Status(**answer) for answer in answers if isinstance(answer, dict)]
         is_ready = not self._is_draining and any(state.is_ready for state in states)
         status = "draining" if self._is_draining else "ok" if is_ready else "down"
         stores = {state.store for state in states}
-        return State(is_ready, status, "ok" if "ok" in stores else "unavailable")
+        return Status(is_ready, status, "ok" if "ok" in stores else "unavailable")
 
     async def revoke(self, issuer: str) -> Revoked:
         """
@@ -300,13 +305,13 @@ class Supervisor:
             return Revoked(**answer)
         raise StoreUnavailable("no worker serves")
 
-    async def snapshot(self) -> Snapshot:
+    async def snapshot(self) -> MetricsSnapshot:
         """See `gateway.admin.app.Source`."""
         await asyncio.gather(*map(_refresh, self._workers))
         up = sum(worker.caller is not None for worker in self._workers)
         levels = Counter({("workers", "up"): up, ("workers", "down"): len(self._workers) - up})
-        own = snapshot.of(self._tally, {}, levels)
-        return snapshot.add_up([own, *self._gone, *(worker.last for worker in self._workers)])
+        own = snapshot.of(self._counters, {}, levels)
+        return snapshot.merged([own, *self._gone, *(worker.last for worker in self._workers)])
 
 
 async def _hand(worker: Worker, config: ConfigSnapshot) -> Mapping[str, Any]:
@@ -328,7 +333,7 @@ async def _hand(worker: Worker, config: ConfigSnapshot) -> Mapping[str, Any]:
 
 async def _refresh(worker: Worker) -> None:
     with suppress(PeerGone):
-        worker.last = Snapshot.from_json(await worker.ask("snapshot", _ANSWER_S))
+        worker.last = MetricsSnapshot.from_json(await worker.ask("snapshot", _ANSWER_S))
 
 
 async def _end(worker: Worker) -> None:
@@ -349,8 +354,8 @@ async def supervise(settings: Settings, config: ConfigSnapshot, file: ConfigFile
         for worker in workers:
             stack.callback(worker.close)
         store_url = await stack.enter_async_context(stores.embedded(settings))
-        alone = app.alone()
-        orders = Orders(
+        alone = app.standalone()
+        worker_config = WorkerConfig(
             config,
             len(workers),
             alone.seed,
@@ -359,7 +364,7 @@ async def supervise(settings: Settings, config: ConfigSnapshot, file: ConfigFile
             await app.client_id(settings),
             (),
         )
-        supervisor = Supervisor(settings, config, orders, workers)
+        supervisor = Supervisor(settings, config, worker_config, workers)
         private = listener.listening(settings.admin, supervisor, supervisor)
         admin_port = await stack.enter_async_context(private)
         stack.push_async_callback(supervisor.drain)
@@ -378,7 +383,7 @@ async def supervise(settings: Settings, config: ConfigSnapshot, file: ConfigFile
 
 def workers_of(settings: Settings) -> int:
     """How many processes there are to be; ``auto``: one for each core that we may use."""
-    return settings.server.workers or cores(len(os.sched_getaffinity(0)), _cpu_max())
+    return settings.server.workers or cpu_count(len(os.sched_getaffinity(0)), _cpu_max())
 
 
 def _cpu_max() -> str:
@@ -396,7 +401,7 @@ def _places(settings: Settings, count: int) -> list[Worker]:
     the other's connections, and nobody would notice.
     """
     for place in settings.server.listen:
-        if isinstance(place, Address):
+        if isinstance(place, HostPort):
             app.close_all(bind.bind(place))
     first = app.bind_all(settings, reuse_port=True)
     try:

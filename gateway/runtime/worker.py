@@ -18,11 +18,11 @@ import time
 from typing import Any, NamedTuple
 
 from gateway.config.per_worker import share
-from gateway.config.source import Snapshot as ConfigSnapshot
+from gateway.config.source import ConfigSnapshot
 from gateway.core.errors import GatewayError, NotReached, StoreUnavailable
 from gateway.runtime import serve
-from gateway.runtime.gateway import Gateway, Given, running
-from gateway.runtime.worker_rpc import Channel, Message
+from gateway.runtime.gateway import Gateway, Inherited, running
+from gateway.runtime.worker_rpc import Message, RpcConnection
 from gateway.telemetry import logs
 
 _log = logging.getLogger("gateway")
@@ -31,7 +31,7 @@ LEAVING: Message = {"number": None}
 """What a worker says when it drains: it accepts no more connections."""
 
 
-class Orders(NamedTuple):
+class WorkerConfig(NamedTuple):
     """What a worker is started with."""
 
     config: ConfigSnapshot
@@ -49,16 +49,16 @@ class Orders(NamedTuple):
         return {**self._asdict(), "config": self.config._asdict(), **keys}
 
     @classmethod
-    def from_json(cls, said: Message) -> "Orders":
+    def from_json(cls, said: Message) -> "WorkerConfig":
         """What `to_json` made."""
         keys = {key: bytes.fromhex(said[key]) for key in ("seed", "made_up_key")}
         config = ConfigSnapshot(**said["config"])
         return cls(**{**said, "config": config, **keys, "descriptors": tuple(said["descriptors"])})
 
-    def given(self) -> Given:
+    def given(self) -> Inherited:
         """For `gateway.runtime.gateway.running`."""
         sockets = [socket.socket(fileno=descriptor) for descriptor in self.descriptors]
-        return Given(self.seed, self.made_up_key, sockets, self.store_url, self.client_id)
+        return Inherited(self.seed, self.made_up_key, sockets, self.store_url, self.client_id)
 
 
 async def work(descriptor: int) -> None:
@@ -68,18 +68,18 @@ async def work(descriptor: int) -> None:
     A second signal does nothing: systemd sends one to all processes, and the supervisor passes its
     own on. It kills those that are to end at once.
     """
-    channel = await Channel.over(socket.socket(fileno=descriptor))
+    channel = await RpcConnection.over(socket.socket(fileno=descriptor))
     stop = serve.Stop(signal.SIGTERM)
     said = await channel.receive()
     if said is None:
         return
-    orders = Orders.from_json(said)
-    settings = share(orders.config.settings(os.environ), orders.workers)
+    worker_config = WorkerConfig.from_json(said)
+    settings = share(worker_config.config.settings(os.environ), worker_config.workers)
     try:
-        async with running(settings, sys.stdout.fileno(), orders.given()) as gateway:
-            serve.settle_memory()
+        async with running(settings, sys.stdout.fileno(), worker_config.given()) as gateway:
+            serve.freeze_gc()
             channel.send({"places": gateway.places})
-            obey = asyncio.create_task(_obey(channel, gateway, orders.workers, stop))
+            obey = asyncio.create_task(_obey(channel, gateway, worker_config.workers, stop))
             await stop.wait()
             channel.send(LEAVING)
         obey.cancel()
@@ -88,7 +88,7 @@ async def work(descriptor: int) -> None:
     await channel.aclose()
 
 
-async def _obey(channel: Channel, gateway: Gateway, workers: int, stop: serve.Stop) -> None:
+async def _obey(channel: RpcConnection, gateway: Gateway, workers: int, stop: serve.Stop) -> None:
     try:
         while (message := await channel.receive()) is not None:
             answer = await _answer(message, gateway, workers)

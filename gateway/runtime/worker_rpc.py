@@ -24,7 +24,7 @@ class NoAnswer(PeerGone):
     """It has not ended, as far as we know."""
 
 
-class Channel:
+class RpcConnection:
     """One end. Its end of file says that the other process has ended, however it ended."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -32,7 +32,7 @@ class Channel:
         self._writer = writer
 
     @classmethod
-    async def over(cls, sock: socket.socket) -> "Channel":
+    async def over(cls, sock: socket.socket) -> "RpcConnection":
         """A channel that owns ``sock``."""
         return cls(*await asyncio.open_unix_connection(sock=sock))
 
@@ -59,10 +59,10 @@ class Channel:
             return
 
 
-class Caller:
+class RpcClient:
     """Asks over a channel and matches answers to questions by number."""
 
-    def __init__(self, channel: Channel, heard: Callable[[], None]) -> None:
+    def __init__(self, channel: RpcConnection, heard: Callable[[], None]) -> None:
         """``heard`` is called for what the other one says without being asked."""
         self._channel = channel
         self._heard = heard

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from typing import NamedTuple
 
-from gateway.core.request import Identity
+from gateway.core.identity import Identity
 
 FRESH_S = 1.0
 """How long a session that was ended elsewhere may go on here."""

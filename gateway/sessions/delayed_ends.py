@@ -13,7 +13,7 @@ PARTING_S: Final = 10.0
 _MAX_WAITING = 10_000
 
 
-class Partings:
+class DelayedEnds:
     """Ends sessions a little later; all that are left, when this is closed."""
 
     def __init__(self, sessions: Sessions, after_s: float = PARTING_S) -> None:

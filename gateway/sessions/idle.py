@@ -6,10 +6,10 @@ from importlib.resources import files
 from typing import Final
 
 from gateway.core.errors import StoreUnavailable
+from gateway.core.identity import Identity
 from gateway.core.ports import Clock, Script, Store
-from gateway.core.request import Identity
 from gateway.sessions.index import SessionIndex
-from gateway.util.lru import Bounded
+from gateway.util.lru import LruCache
 
 KEEP: Final = Script("keep", files("gateway.sessions").joinpath("keep.lua").read_text("utf-8"))
 
@@ -20,7 +20,7 @@ _MAX_REMEMBERED = 100_000
 """Some 15 MiB. Use of a session beyond these is told to the store at every look-up."""
 
 
-class Uses:
+class IdleTracker:
     """
     Puts off the end of sessions that are used, and notes when they were seen.
 
@@ -34,7 +34,7 @@ class Uses:
         self._clock = clock
         self._idle_ms = round(idle_s * 1000)
         self._step_ms = max(1, self._idle_ms // STEPS)
-        self._due_ms: Bounded[str, int] = Bounded(_MAX_REMEMBERED)
+        self._due_ms: LruCache[str, int] = LruCache(_MAX_REMEMBERED)
         """By session key: when its use is to be written down again."""
         self._writing: set[asyncio.Task[None]] = set()
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.core.ports import Script, Store
 from gateway.sessions.listing import (
-    Entry,
+    ListEntry,
     SignIn,
     parse,
     seal,
@@ -61,7 +61,7 @@ class SessionIndex:
         if session_keys:
             await self._store.run(UNLIST, [_name(issuer)], session_keys)
 
-    async def entries(self, issuer: str) -> list[Entry]:
+    async def entries(self, issuer: str) -> list[ListEntry]:
         """All that is on the list, and can be read; the last to sign in comes first."""
         reply = await self._store.run(LISTED, [_name(issuer)], [])
         words = reply if isinstance(reply, list) else []
@@ -72,7 +72,7 @@ class SessionIndex:
         return sorted(found, key=_age, reverse=True)
 
 
-def _age(entry: Entry) -> tuple[int, str]:
+def _age(entry: ListEntry) -> tuple[int, str]:
     """What cannot be opened counts as the oldest."""
     return entry.sign_in.created_at_ms if entry.sign_in else 0, entry.session_key
 

@@ -10,19 +10,11 @@ from typing import NamedTuple
 
 import orjson
 
+from gateway.core.identity import UNKNOWN_BROWSER, Browser, SessionSummary
 from gateway.sessions.seal import SealBroken, Sealer, public_id
 from gateway.util.rfc3339 import LAST_MS
 
 _DIGITS = re.compile(rb"[0-9]{1,15}")
-
-
-class Browser(NamedTuple):
-    """Where somebody signed in."""
-
-    device: str = ""
-    """See `gateway.sessions.user_agent`."""
-    address: str = ""
-    """The client's IP address: where in the world that is, the gateway does not know."""
 
 
 class SignIn(NamedTuple):
@@ -32,7 +24,7 @@ class SignIn(NamedTuple):
     created_at_ms: int
 
 
-class Entry(NamedTuple):
+class ListEntry(NamedTuple):
     """A session on its issuer's list. Times are Unix times in milliseconds."""
 
     session_key: str
@@ -43,29 +35,12 @@ class Entry(NamedTuple):
     """None where what is sealed does not open: by a key that is gone, or altered."""
 
 
-class Listed(NamedTuple):
-    """A session as its owner is shown it. Times are Unix times in milliseconds."""
-
-    id: str
-    session_key: str
-    """Not to be shown."""
-    browser: Browser
-    created_at_ms: int | None
-    """None, and no browser: what was sealed does not open."""
-    seen_at_ms: int | None
-    """None where that is not written down."""
-    expires_at_ms: int
-
-
-NO_BROWSER = Browser()
-
-
-def listed(entry: Entry, *, is_used: bool) -> Listed:
+def summary_of(entry: ListEntry, *, is_used: bool) -> SessionSummary:
     """What to show of ``entry``; ``is_used`` says whether use is written down."""
-    return Listed(
+    return SessionSummary(
         id=public_id(entry.session_key),
         session_key=entry.session_key,
-        browser=entry.sign_in.browser if entry.sign_in else NO_BROWSER,
+        browser=entry.sign_in.browser if entry.sign_in else UNKNOWN_BROWSER,
         created_at_ms=entry.sign_in.created_at_ms if entry.sign_in else None,
         seen_at_ms=entry.seen_at_ms if is_used else None,
         expires_at_ms=entry.ends_at_ms,
@@ -78,14 +53,14 @@ def seal(sealer: Sealer, issuer: str, session_key: str, sign_in: SignIn, nonce: 
     return sealer.seal_entry(_place(issuer, session_key), record, nonce)
 
 
-def parse(sealer: Sealer, issuer: str, session_key: str, entry: bytes) -> Entry:
+def parse(sealer: Sealer, issuer: str, session_key: str, entry: bytes) -> ListEntry:
     """An entry as it is on the list of ``issuer``. Raises ValueError for what is none."""
     ends, seen, sealed = entry.split(b" ", 2)
     try:
         sign_in = _sign_in(sealer.open_entry(_place(issuer, session_key), sealed))
     except SealBroken:
         sign_in = None
-    return Entry(session_key, _instant_ms(ends), _instant_ms(seen), sign_in)
+    return ListEntry(session_key, _instant_ms(ends), _instant_ms(seen), sign_in)
 
 
 def _sign_in(record: bytes) -> SignIn:

@@ -13,7 +13,15 @@ from gateway.core.errors import (
     StoreUnavailable,
     TokenAlreadyUsed,
 )
-from gateway.core.invalidation import Subject
+from gateway.core.identity import (
+    UNKNOWN_BROWSER,
+    AuthMethod,
+    Browser,
+    Identity,
+    SessionSummary,
+    User,
+)
+from gateway.core.invalidation import InvalidationKind
 from gateway.core.ports import (
     Bus,
     Clock,
@@ -21,20 +29,12 @@ from gateway.core.ports import (
     Sessions,
     Store,
 )
-from gateway.core.reasons import Ended
-from gateway.core.request import AuthMethod, Identity, User
+from gateway.core.reasons import SessionEndReason
 from gateway.revocation.epoch import is_revoked
 from gateway.sessions.cache import SessionCache
-from gateway.sessions.idle import Uses
+from gateway.sessions.idle import IdleTracker
 from gateway.sessions.index import SessionIndex
-from gateway.sessions.listing import (
-    NO_BROWSER,
-    Browser,
-    Entry,
-    Listed,
-    SignIn,
-    listed,
-)
+from gateway.sessions.listing import ListEntry, SignIn, summary_of
 from gateway.sessions.seal import (
     NONCE_BYTES,
     SECRET_BYTES,
@@ -101,14 +101,14 @@ class RedisSessions:
         self.on_end: Callable[[str], object] | None = None
         """Told the key of each session that is ended here, before the store is."""
         self._index = SessionIndex(store, sealer, token_bytes)
-        self._uses = None if idle_s is None else Uses(store, self._index, clock, idle_s)
+        self._uses = None if idle_s is None else IdleTracker(store, self._index, clock, idle_s)
         self.latest: Callable[[User], User] = lambda user: user
         """What is known by now of who signed in: the record says what was known then."""
         self._forgotten = 0
         """How often something was forgotten: what was looked up meanwhile may be just that."""
 
     async def create(
-        self, identity: Identity, browser: Browser = NO_BROWSER
+        self, identity: Identity, browser: Browser = UNKNOWN_BROWSER
     ) -> tuple[str, Identity]:
         """
         Exchange what a DID token proved for a session: the cookie's value, and its identity.
@@ -176,16 +176,16 @@ class RedisSessions:
 
     async def _look_up(self, cookie: str) -> Identity:
         if not is_secret(cookie):
-            raise SessionEnded(Ended.COOKIE_MALFORMED)
+            raise SessionEnded(SessionEndReason.COOKIE_MALFORMED)
         forgotten = self._forgotten
         issuer = self._cache.issuer_of(cookie)
         sealed, epoch_ms = await self._asked(key_name(cookie), issuer)
         if sealed is None:
-            raise SessionEnded(Ended.UNKNOWN)
+            raise SessionEnded(SessionEndReason.UNKNOWN)
         identity = self._open(cookie, sealed)
         now_s = self._clock()
         if now_s * 1000 >= identity.expires_at_ms:
-            raise SessionEnded(Ended.EXPIRED)
+            raise SessionEnded(SessionEndReason.EXPIRED)
         if identity.user.issuer != issuer:
             epoch_ms = await self._epoch_ms(identity.user.issuer)
         if is_revoked(identity.proven_at_ms, epoch_ms):
@@ -212,9 +212,9 @@ class RedisSessions:
         try:
             return decode(self._sealer.open(cookie, sealed), key_name(cookie)).identity
         except SealBroken as error:
-            raise SessionEnded(Ended.SEAL_BROKEN) from error
+            raise SessionEnded(SessionEndReason.SEAL_BROKEN) from error
         except ValueError as error:
-            raise SessionEnded(Ended.UNREADABLE) from error
+            raise SessionEnded(SessionEndReason.UNREADABLE) from error
 
     async def end(self, session_key: str, issuer: str | None = None) -> None:
         """
@@ -232,7 +232,7 @@ class RedisSessions:
         finally:
             self.forget(session_key)
         if self._bus is not None:
-            await self._bus.publish(Subject.SESSION, session_key)
+            await self._bus.publish(InvalidationKind.SESSION, session_key)
 
     async def _remove(self, session_key: str, issuer: str | None) -> None:
         removing: list[Awaitable[object]] = [self._store.delete(session_key)]
@@ -250,12 +250,12 @@ class RedisSessions:
         await gather(*(self.end(entry.session_key, issuer) for entry in living))
         return len(living)
 
-    async def listed(self, issuer: str) -> list[Listed]:
+    async def listed(self, issuer: str) -> list[SessionSummary]:
         """The living sessions of ``issuer``, the newest first. Raises `StoreUnavailable`."""
         is_used = self._uses is not None
-        return [listed(entry, is_used=is_used) for entry in await self._living(issuer)]
+        return [summary_of(entry, is_used=is_used) for entry in await self._living(issuer)]
 
-    async def _living(self, issuer: str) -> list[Entry]:
+    async def _living(self, issuer: str) -> list[ListEntry]:
         """What is on the list and in the store; what is only on the list is taken off it."""
         entries = await self._index.entries(issuer)
         gone = await ended(self._store, [entry.session_key for entry in entries])

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from gateway.core.request import AuthMethod, Identity, User
+from gateway.core.identity import AuthMethod, Identity, User
 
 VERSION = 2
 """Of the record's form. A later one than this is not read: who has it signs in anew."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from gateway.core.errors import StoreUnavailable
 from gateway.core.invalidation import (
     CHANNEL,
-    Subject,
+    InvalidationKind,
     decode,
     encode,
 )
@@ -16,7 +16,7 @@ from gateway.core.ports import Bus, Store
 
 Forget = Callable[[str], object]
 ForgetAll = Callable[[], object]
-Count = Callable[[str, str], object]
+CountMessages = Callable[[str, str], object]
 
 _log = logging.getLogger(__name__)
 
@@ -29,19 +29,19 @@ class StoreBus:
     no message says what is so.
     """
 
-    def __init__(self, store: Store, count: Count = lambda _name, _label: None) -> None:
+    def __init__(self, store: Store, count: CountMessages = lambda _name, _label: None) -> None:
         """``count`` is told of ``bus_messages`` by subject, and of ``bus_subscriptions``."""
         self._store = store
         self._count = count
-        self._listening: defaultdict[Subject, list[Forget]] = defaultdict(list)
+        self._listening: defaultdict[InvalidationKind, list[Forget]] = defaultdict(list)
         self._wary: list[ForgetAll] = []
 
-    async def publish(self, subject: Subject, name: str) -> None:
+    async def publish(self, subject: InvalidationKind, name: str) -> None:
         self.tell(subject, name)
         with suppress(StoreUnavailable):
             await self._store.publish(CHANNEL, encode(subject, name))
 
-    def on(self, subject: Subject, forget: Forget) -> Callable[[], None]:
+    def on(self, subject: InvalidationKind, forget: Forget) -> Callable[[], None]:
         self._listening[subject].append(forget)
         return lambda: self._listening[subject].remove(forget)
 
@@ -49,7 +49,7 @@ class StoreBus:
         self._wary.append(forget_all)
         return lambda: self._wary.remove(forget_all)
 
-    def tell(self, subject: Subject, name: str) -> None:
+    def tell(self, subject: InvalidationKind, name: str) -> None:
         """Tell those who listen here."""
         for forget in tuple(self._listening[subject]):
             try:

@@ -14,8 +14,9 @@ import stat
 import orjson
 
 from gateway.core.ports import Clock
-from gateway.core.request import Journey, RequestHead
-from gateway.telemetry.counters import Tally
+from gateway.core.record import RequestRecord
+from gateway.core.request import RequestHead
+from gateway.telemetry.counters import Counters
 
 _MAX_KEPT_BYTES = 8 * 1024 * 1024
 _FLUSH_BYTES = 32 * 1024
@@ -26,9 +27,9 @@ _PATH_END = re.compile(r"[?#]")
 class AccessLog:
     """Writes what became of each request to a file descriptor, without waiting for its reader."""
 
-    def __init__(self, fd: int, clock: Clock, tally: Tally) -> None:
+    def __init__(self, fd: int, clock: Clock, counters: Counters) -> None:
         self._fd = fd
-        self._count = tally.request
+        self._count = counters.request
         self._clock = clock
         self._buffer = bytearray()
         """Grown in place: lines kept apart would each touch memory that is cold (5 µs a line)."""
@@ -43,37 +44,37 @@ class AccessLog:
     def __call__(
         self,
         head: RequestHead | None,
-        journey: Journey,
+        record: RequestRecord,
         status: int,
         bytes_out: int,
         duration_s: float,
     ) -> None:
         """Note one request; see `gateway.proxy.downstream.server.LogRequest`."""
-        served_s = duration_s - journey.tunnel_s
-        self._count(status, journey.refusal, served_s, journey.reason, journey.auth_method)
+        served_s = duration_s - record.tunnel_s
+        self._count(status, record.refusal, served_s, record.reason, record.auth_method)
         if len(self._buffer) > _MAX_KEPT_BYTES:
             self.dropped += 1
             return
         line = {
             "time": int(self._clock() * 1000) / 1000,
-            "id": head.request_id if head else journey.request_id,
-            "client": journey.client,
+            "id": head.request_id if head else record.request_id,
+            "client": record.client,
             "method": head.method if head else "",
-            "host": journey.host,
-            "path": journey.path or _refused_path(head),
-            "route": journey.route,
+            "host": record.host,
+            "path": record.path or _refused_path(head),
+            "route": record.route,
             "status": status,
             "bytes": bytes_out,
             "ms": int(duration_s * 1_000_000) / 1000,
-            "issuer": journey.issuer,
-            "auth": journey.auth_method,
-            "refusal": journey.refusal,
-            "reason": journey.reason,
+            "issuer": record.issuer,
+            "auth": record.auth_method,
+            "refusal": record.refusal,
+            "reason": record.reason,
         }
-        if journey.checked:
-            line["verify"] = journey.checked
-        if journey.tunnel:
-            line |= {"tunnel": journey.tunnel, "bytes_in": journey.tunnel_bytes_in}
+        if record.checked:
+            line["verify"] = record.checked
+        if record.tunnel:
+            line |= {"tunnel": record.tunnel, "bytes_in": record.tunnel_bytes_in}
         self._buffer += orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
         if len(self._buffer) > _FLUSH_BYTES:
             self.flush()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from gateway.core.reasons import Reason
 
 
-class Figure(NamedTuple):
+class MetricSpec(NamedTuple):
     """
     One line of the table: what is counted, and what its label says (empty for none).
 
@@ -17,55 +17,63 @@ class Figure(NamedTuple):
     name: str
     label: str
     help: str
-    is_extreme: bool = False
+    max_of_workers: bool = False
     """Whether of several processes' values the one farthest from 0 counts, and not their sum."""
 
 
-FIGURES = (
-    Figure("requests", "status", "Requests answered, by status class"),
-    Figure("refusals", "code", "Requests refused, by the code of the problem document"),
-    Figure("refusal_reasons", "reason", "Requests refused, by the reason, where it has a word"),
-    Figure("authentications", "method,outcome", "Requests by how they were proven, or refused"),
-    Figure("connections", "outcome", "Connections, accepted, refused, or failed on their way in"),
-    Figure("tunnels", "", "Tunnels opened"),
-    Figure("tunnels_ended", "reason", "Tunnels ended, by why"),
-    Figure("upstream_retries", "upstream", "Requests sent once more"),
-    Figure("upstream_ejections", "upstream", "Servers taken out because they failed"),
-    Figure("bus_messages", "subject", "Messages heard of what to forget, by kind"),
-    Figure("bus_subscriptions", "", "Times that hearing these messages began, or began again"),
-    Figure("revocations", "", "Issuers revoked here"),
-    Figure("magic_logouts", "outcome", "Signed out at Magic too: ok, failed or dropped"),
-    Figure("grace_uses", "", "Requests let in by a session known before the store went away"),
-    Figure("reloads", "outcome", "Config reloads, applied or refused"),
-    Figure("tokens_early", "", "New DID tokens whose iat lay ahead of our clock, as far as it may"),
-    Figure("access_log_dropped", "", "Lines of the access log that its reader was too slow for"),
-    Figure("worker_restarts", "", "Workers started again because they had ended"),
+COUNTERS = (
+    MetricSpec("requests", "status", "Requests answered, by status class"),
+    MetricSpec("refusals", "code", "Requests refused, by the code of the problem document"),
+    MetricSpec("refusal_reasons", "reason", "Requests refused, by the reason, where it has a word"),
+    MetricSpec("authentications", "method,outcome", "Requests by how they were proven, or refused"),
+    MetricSpec(
+        "connections", "outcome", "Connections, accepted, refused, or failed on their way in"
+    ),
+    MetricSpec("tunnels", "", "Tunnels opened"),
+    MetricSpec("tunnels_ended", "reason", "Tunnels ended, by why"),
+    MetricSpec("upstream_retries", "upstream", "Requests sent once more"),
+    MetricSpec("upstream_ejections", "upstream", "Servers taken out because they failed"),
+    MetricSpec("bus_messages", "subject", "Messages heard of what to forget, by kind"),
+    MetricSpec("bus_subscriptions", "", "Times that hearing these messages began, or began again"),
+    MetricSpec("revocations", "", "Issuers revoked here"),
+    MetricSpec("magic_logouts", "outcome", "Signed out at Magic too: ok, failed or dropped"),
+    MetricSpec("grace_uses", "", "Requests let in by a session known before the store went away"),
+    MetricSpec("reloads", "outcome", "Config reloads, applied or refused"),
+    MetricSpec(
+        "tokens_early", "", "New DID tokens whose iat lay ahead of our clock, as far as it may"
+    ),
+    MetricSpec(
+        "access_log_dropped", "", "Lines of the access log that its reader was too slow for"
+    ),
+    MetricSpec("worker_restarts", "", "Workers started again because they had ended"),
 )
 """All that is counted. Labels have few values, none of a client's making."""
 
-LEVELS = (
-    Figure("connections_open", "", "Connections from clients that are open"),
-    Figure("tunnels_open", "", "Tunnels that are open"),
-    Figure("upstream_busy", "upstream", "Connections to an upstream that carry an exchange"),
-    Figure("upstream_idle", "upstream", "Connections to an upstream that wait for a request"),
-    Figure("upstream_servers_out", "upstream", "Servers left alone, counted by each process"),
-    Figure(
+GAUGES = (
+    MetricSpec("connections_open", "", "Connections from clients that are open"),
+    MetricSpec("tunnels_open", "", "Tunnels that are open"),
+    MetricSpec("upstream_busy", "upstream", "Connections to an upstream that carry an exchange"),
+    MetricSpec("upstream_idle", "upstream", "Connections to an upstream that wait for a request"),
+    MetricSpec("upstream_servers_out", "upstream", "Servers left alone, counted by each process"),
+    MetricSpec(
         "clock_skew_seconds",
         "",
         "How far Magic's clock was ahead of ours at its last answer; negative if behind",
-        is_extreme=True,
+        max_of_workers=True,
     ),
-    Figure("workers", "state", "Worker processes, by what they do: up or down"),
+    MetricSpec("workers", "state", "Worker processes, by what they do: up or down"),
 )
 """All that goes up and down."""
 
-DURATION = Figure("request_duration_seconds", "", "From the head of a request to the answer's end")
+DURATION = MetricSpec(
+    "request_duration_seconds", "", "From the head of a request to the answer's end"
+)
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds of what durations are counted together; one more bucket is for longer ones."""
 
 
-class Tally:
+class Counters:
     """Counts events; read by the metrics page."""
 
     __slots__ = ("by_class", "by_method", "counts", "durations", "total_s")

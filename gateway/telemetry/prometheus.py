@@ -14,32 +14,32 @@ from prometheus_client.registry import Collector
 
 from gateway.telemetry.counters import (
     BUCKETS_S,
+    COUNTERS,
     DURATION,
-    FIGURES,
-    LEVELS,
-    Figure,
+    GAUGES,
+    MetricSpec,
 )
-from gateway.telemetry.snapshot import Labelled, Snapshot
+from gateway.telemetry.snapshot import Labelled, MetricsSnapshot
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _PREFIX = "gateway_"
 
 
-def page(snapshot: Snapshot) -> bytes:
+def page(snapshot: MetricsSnapshot) -> bytes:
     """The text of ``/metrics``."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Figures(snapshot))
+    registry.register(_MetricsCollector(snapshot))
     return generate_latest(registry)
 
 
-class _Figures(Collector):
-    def __init__(self, snapshot: Snapshot) -> None:
+class _MetricsCollector(Collector):
+    def __init__(self, snapshot: MetricsSnapshot) -> None:
         self._snapshot = snapshot
 
     def collect(self) -> Iterable[Metric]:
-        yield from _families(CounterMetricFamily, FIGURES, self._snapshot.counts)
-        yield from _families(GaugeMetricFamily, LEVELS, self._snapshot.levels)
+        yield from _families(CounterMetricFamily, COUNTERS, self._snapshot.counts)
+        yield from _families(GaugeMetricFamily, GAUGES, self._snapshot.levels)
         yield self._durations()
 
     def _durations(self) -> Metric:
@@ -54,7 +54,9 @@ class _Figures(Collector):
 
 
 def _families(
-    kind: type[CounterMetricFamily | GaugeMetricFamily], figures: Iterable[Figure], values: Labelled
+    kind: type[CounterMetricFamily | GaugeMetricFamily],
+    figures: Iterable[MetricSpec],
+    values: Labelled,
 ) -> Iterator[Metric]:
     for figure in figures:
         labels = figure.label.split(",") if figure.label else []

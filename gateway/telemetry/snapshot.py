@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from gateway.telemetry.counters import LEVELS, Tally
+from gateway.telemetry.counters import GAUGES, Counters
 
 Labelled = Mapping[tuple[str, str], int]
 """By figure's name and label's value."""
 
 
-class Snapshot(NamedTuple):
+class MetricsSnapshot(NamedTuple):
     """All figures at one time."""
 
     counts: Labelled
@@ -34,7 +34,7 @@ class Snapshot(NamedTuple):
         }
 
     @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> "Snapshot":
+    def from_json(cls, said: Mapping[str, Any]) -> "MetricsSnapshot":
         """What `to_json` made."""
         counts, levels = (
             {(name, label): count for name, label, count in said[key]}
@@ -43,24 +43,27 @@ class Snapshot(NamedTuple):
         return cls(counts, levels, tuple(said["durations"]), said["total_s"])
 
 
-EMPTY = Snapshot({}, {})
+EMPTY = MetricsSnapshot({}, {})
 
-_EXTREMES = frozenset(figure.name for figure in LEVELS if figure.is_extreme)
+_MAX_OF_WORKERS = frozenset(figure.name for figure in GAUGES if figure.max_of_workers)
 
 
-def of(tally: Tally, more_counts: Labelled, levels: Labelled) -> Snapshot:
-    """What ``tally`` holds now, and what is counted elsewhere."""
+def of(counters: Counters, more_counts: Labelled, levels: Labelled) -> MetricsSnapshot:
+    """What ``counters`` holds now, and what is counted elsewhere."""
     requests = {
-        ("requests", f"{number}xx"): count for number, count in enumerate(tally.by_class) if count
+        ("requests", f"{number}xx"): count
+        for number, count in enumerate(counters.by_class)
+        if count
     }
     proven = {
-        ("authentications", f"{method},proven"): count for method, count in tally.by_method.items()
+        ("authentications", f"{method},proven"): count
+        for method, count in counters.by_method.items()
     }
-    counts = {**tally.counts, **requests, **proven, **more_counts}
-    return Snapshot(counts, levels, tuple(tally.durations), tally.total_s)
+    counts = {**counters.counts, **requests, **proven, **more_counts}
+    return MetricsSnapshot(counts, levels, tuple(counters.durations), counters.total_s)
 
 
-def add_up(snapshots: Iterable[Snapshot]) -> Snapshot:
+def merged(snapshots: Iterable[MetricsSnapshot]) -> MetricsSnapshot:
     """All processes as one."""
     counts: Counter[tuple[str, str]] = Counter()
     levels: Counter[tuple[str, str]] = Counter()
@@ -70,13 +73,15 @@ def add_up(snapshots: Iterable[Snapshot]) -> Snapshot:
         counts.update(snapshot.counts)
         for (name, label), level in snapshot.levels.items():
             known = levels[name, label]
-            levels[name, label] = max(known, level, key=abs) if name in _EXTREMES else known + level
+            levels[name, label] = (
+                max(known, level, key=abs) if name in _MAX_OF_WORKERS else known + level
+            )
         pairs = zip_longest(durations, snapshot.durations, fillvalue=0)
         durations = tuple(one + other for one, other in pairs)
         total_s += snapshot.total_s
-    return Snapshot(counts, levels, durations, total_s)
+    return MetricsSnapshot(counts, levels, durations, total_s)
 
 
-def gone(snapshot: Snapshot) -> Snapshot:
+def gone(snapshot: MetricsSnapshot) -> MetricsSnapshot:
     """What remains of a process that has ended: what it counted stays, what it held does not."""
     return snapshot._replace(levels={})

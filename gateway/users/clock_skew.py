@@ -26,7 +26,7 @@ def measured_s(date: str | None, asked_s: float, answered_s: float) -> int | Non
     return int(most_s) if most_s < 0 else 0
 
 
-class Skew:
+class ClockSkew:
     """The last measurement; told once when it is more than half of what is tolerated."""
 
     def __init__(self) -> None:

@@ -3,10 +3,10 @@
 import hmac
 from typing import Final
 
-from gateway.authn.did_token.mint import Signer, mint, signer
-from gateway.core.request import User
-from gateway.users.directory import Source
-from gateway.util.lru import Bounded
+from gateway.authn.did_token.mint import TokenSigner, mint, signer
+from gateway.core.identity import User
+from gateway.users.directory import MetadataSource
+from gateway.util.lru import LruCache
 
 _MAX_USERS: Final = 10_000
 
@@ -23,7 +23,7 @@ class DevelopmentMagic:
 
     def __init__(self, seed: bytes) -> None:
         self._seed = seed
-        self._users: Bounded[str, User] = Bounded(_MAX_USERS)
+        self._users: LruCache[str, User] = LruCache(_MAX_USERS)
 
     def mint(self, email: str, lifetime_s: float, now_s: float, attachment: str = "none") -> str:
         """A DID token for ``email``, who is a user from now on; see `mint` for the rest."""
@@ -39,9 +39,9 @@ class DevelopmentMagic:
     async def user(self, issuer: str) -> User | None:
         return self._users.get(issuer)
 
-    def _signer(self, email: str) -> Signer:
+    def _signer(self, email: str) -> TokenSigner:
         key = hmac.digest(self._seed, b"gateway: development key\0" + email.encode(), "sha256")
         return signer(key)
 
 
-_: type[Source] = DevelopmentMagic
+_: type[MetadataSource] = DevelopmentMagic

@@ -7,15 +7,15 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
 from gateway.core.errors import MagicUnavailable, StoreUnavailable, Unavailable
+from gateway.core.identity import User
 from gateway.core.ports import Clock, Directory, Store
-from gateway.core.request import User
 from gateway.users.metadata import (
-    Age,
-    Lifetimes,
     Record,
-    Seals,
+    RecordAge,
+    RecordLifetimes,
+    RecordSealer,
 )
-from gateway.util.lru import Bounded
+from gateway.util.lru import LruCache
 from gateway.util.single_flight import SingleFlight
 
 RETRY_S: Final = 10.0
@@ -29,7 +29,7 @@ _MAX_BACKGROUND: Final = 4
 """Look-ups that nobody waits for, at one time: Magic's turns are for those who do."""
 
 
-class Source(Protocol):
+class MetadataSource(Protocol):
     """The last instance on who is a user: Magic's admin API, or development mode."""
 
     async def user(self, issuer: str) -> User | None:
@@ -39,7 +39,7 @@ class Source(Protocol):
 _NEVER: Final = float("-inf")
 
 
-class _Known(NamedTuple):
+class _CachedRecord(NamedTuple):
     record: Record
     checked_s: float
     """When the store or Magic last said so; `_NEVER` where it may have changed since."""
@@ -64,10 +64,10 @@ class CachedDirectory:
 
     def __init__(
         self,
-        source: Source,
+        source: MetadataSource,
         store: Store,
-        seals: Seals,
-        lifetimes: Lifetimes,
+        seals: RecordSealer,
+        lifetimes: RecordLifetimes,
         *,
         changed: Callable[[str], Awaitable[None]] = _nobody_told,
         fresh_s: float = 1.0,
@@ -85,9 +85,9 @@ class CachedDirectory:
         self._fresh_s = fresh_s
         self._stranger_s = stranger_s
         self._clock = clock
-        self._known: Bounded[str, _Known] = Bounded(capacity)
-        self._strangers: Bounded[str, float] = Bounded(capacity)
-        self._unanswered_s: Bounded[str, float] = Bounded(capacity)
+        self._known: LruCache[str, _CachedRecord] = LruCache(capacity)
+        self._strangers: LruCache[str, float] = LruCache(capacity)
+        self._unanswered_s: LruCache[str, float] = LruCache(capacity)
         """When Magic was last asked in vain."""
         self._lookups: SingleFlight[str, User | None] = SingleFlight()
         self._background: set[asyncio.Task[None]] = set()
@@ -114,7 +114,7 @@ class CachedDirectory:
         known = self._known.get(issuer)
         if known is None or not 0 <= now_s - known.checked_s < self._look_again_s:
             self._soon(lambda: self._look_up_quietly(issuer))
-        if known is None or self._age(known.record) is Age.DEAD:
+        if known is None or self._age(known.record) is RecordAge.DEAD:
             return user
         return known.record.user
 
@@ -152,9 +152,9 @@ class CachedDirectory:
                 raise
             return last.user
         age = self._age(record)
-        if record is None or age in (Age.OLD, Age.DEAD):
+        if record is None or age in (RecordAge.OLD, RecordAge.DEAD):
             return await self._ask_or_serve(issuer, record)
-        if age is Age.AGEING:
+        if age is RecordAge.AGEING:
             self._soon(lambda: self._refresh(record))
         return self._remember(record)
 
@@ -230,18 +230,18 @@ class CachedDirectory:
 
     def _remember(self, record: Record) -> User:
         self._strangers.forget(record.user.issuer)
-        self._known.put(record.user.issuer, _Known(record, self._clock()))
+        self._known.put(record.user.issuer, _CachedRecord(record, self._clock()))
         return record.user
 
     def _last_word(self, issuer: str, stored: Record | None) -> Record | None:
         """The youngest record that may still be served, of the store's and our own."""
         known = self._known.get(issuer)
         ours = known.record if known is not None and known.checked_s > _NEVER else None
-        usable = [each for each in (stored, ours) if self._age(each) is not Age.DEAD]
+        usable = [each for each in (stored, ours) if self._age(each) is not RecordAge.DEAD]
         return max(filter(None, usable), key=lambda each: each.fetched_at_ms, default=None)
 
-    def _age(self, record: Record | None) -> Age:
-        return Age.DEAD if record is None else self._lifetimes.age(record, self._clock())
+    def _age(self, record: Record | None) -> RecordAge:
+        return RecordAge.DEAD if record is None else self._lifetimes.age(record, self._clock())
 
     def _asked_in_vain(self, issuer: str) -> bool:
         """Whether Magic did not answer about ``issuer`` a moment ago."""

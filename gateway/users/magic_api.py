@@ -20,7 +20,6 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, D
 from yarl import URL
 
 from gateway import __version__
-from gateway.authn.did_token.eth_imports import foreign_imports
 from gateway.authn.did_token.token import CLOCK_SKEW_S
 from gateway.core.errors import (
     ExpiredToken,
@@ -28,13 +27,15 @@ from gateway.core.errors import (
     MagicUnavailable,
     StartError,
 )
+from gateway.core.identity import User
 from gateway.core.ports import Clock
-from gateway.core.request import User
-from gateway.users.clock_skew import Skew
-from gateway.users.metadata import readable, user_of
+from gateway.core.text import printable_text
+from gateway.users.clock_skew import ClockSkew
+from gateway.users.metadata import user_of
 from gateway.util.circuit_breaker import Circuit
+from gateway.util.eth_imports import eth_imports
 
-with foreign_imports():
+with eth_imports():
     import magic_admin
     from eth_keys.main import KeyAPI
     from magic_admin.config import base_url
@@ -92,7 +93,7 @@ class SignatureChecker:
             raise InvalidToken(f"magic-admin: {type(error).__name__}") from None
 
 
-class _Answer(NamedTuple):
+class _ApiResponse(NamedTuple):
     status: int
     body: bytes
 
@@ -115,7 +116,7 @@ class MagicApi:
         max_calls: int = 16,
         max_waiting: int = 256,
         clock: Clock = time.monotonic,
-        skew: Skew | None = None,
+        skew: ClockSkew | None = None,
     ) -> None:
         """``skew`` is told the date of each answer."""
         self._api_url = _checked_url(api_url)
@@ -124,7 +125,7 @@ class MagicApi:
         self._turns = asyncio.Semaphore(max_calls)
         self._room = max_calls + max_waiting
         self._clock = clock
-        self._skew = skew or Skew()
+        self._skew = skew or ClockSkew()
         self._circuit = Circuit()
         self._session: ClientSession | None = None
 
@@ -148,7 +149,7 @@ class MagicApi:
         """The client id that the secret key belongs to. Raises `MagicUnavailable`."""
         answer = await self._get("/v1/admin/client")
         client_id = _record(answer).get("client_id") if answer.status == _OK else None
-        if not isinstance(client_id, str) or readable(client_id) is None:
+        if not isinstance(client_id, str) or printable_text(client_id) is None:
             raise MagicUnavailable(f"no client id in an answer of status {answer.status}")
         return client_id
 
@@ -170,10 +171,10 @@ class MagicApi:
         if answer.status != _OK:
             raise MagicUnavailable(f"status {answer.status}")
 
-    async def _get(self, path: str) -> _Answer:
+    async def _get(self, path: str) -> _ApiResponse:
         return await self._ask("GET", path)
 
-    async def _ask(self, method: str, path: str, body: bytes | None = None) -> _Answer:
+    async def _ask(self, method: str, path: str, body: bytes | None = None) -> _ApiResponse:
         """A 200 or a 4xx that is about the question; everything else is `MagicUnavailable`."""
         open_for_s = self._circuit.open_for_s(self._clock())
         if open_for_s > 0:
@@ -189,7 +190,7 @@ class MagicApi:
         self._circuit.succeeded()
         return answer
 
-    async def _call(self, method: str, path: str, body: bytes | None) -> _Answer:
+    async def _call(self, method: str, path: str, body: bytes | None) -> _ApiResponse:
         if self._session is None or self._session.closed:
             raise MagicUnavailable("not open")
         url = URL(self._api_url + path, encoded=True)
@@ -202,7 +203,7 @@ class MagicApi:
             refusal = self._refusal(response)
             if refusal is not None:
                 raise refusal
-            return _Answer(response.status, await self._body(response))
+            return _ApiResponse(response.status, await self._body(response))
 
     def _refusal(self, response: ClientResponse) -> MagicUnavailable | None:
         """What the status means, unless it answers the question."""
@@ -278,7 +279,7 @@ def _wallets(said: object) -> list[dict[str, object]]:
     ]
 
 
-def _record(answer: _Answer) -> dict[str, object]:
+def _record(answer: _ApiResponse) -> dict[str, object]:
     try:
         record = orjson.loads(answer.body)
     except orjson.JSONDecodeError:

@@ -12,7 +12,7 @@ END_S = 2.0
 """What is under way at the end of the process gets so long."""
 
 
-class Farewells:
+class MagicLogout:
     """
     Says goodbye to Magic behind the requests' backs.
 

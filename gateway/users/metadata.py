@@ -13,10 +13,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from gateway.core.request import User, Wallet
-
-MAX_TEXT_CHARS: Final = 512
-"""An address has at most 254 (RFC 5321 section 4.5.3.1.3); the value ends up in a header."""
+from gateway.core.identity import User, Wallet
+from gateway.core.text import printable_text
 
 MAX_WALLETS: Final = 32
 """More than anybody has of Magic's networks; what is beyond is left out."""
@@ -40,14 +38,14 @@ class Record(NamedTuple):
     fetched_at_ms: int
 
 
-class Stored(NamedTuple):
+class SealedRecord(NamedTuple):
     """A record as it was read, and the seal on it, which may be anything."""
 
     record: Record
     seal: str
 
 
-class Age(Enum):
+class RecordAge(Enum):
     """What a record is still good for."""
 
     FRESH = auto()
@@ -58,21 +56,21 @@ class Age(Enum):
     DEAD = auto()
 
 
-class Lifetimes(NamedTuple):
+class RecordLifetimes(NamedTuple):
     """How long Magic's word is taken, in seconds."""
 
     ttl_s: float
     stale_s: float = 0.0
     """Beyond ``ttl_s``, for as long as Magic does not answer."""
 
-    def age(self, record: Record, now_s: float) -> Age:
+    def age(self, record: Record, now_s: float) -> RecordAge:
         """What ``record`` is good for now. One from the far future is asked for anew, too."""
         age_s = now_s - record.fetched_at_ms / 1000
         if -_CLOCKS_APART_S <= age_s < self.ttl_s * _FRESH_SHARE:
-            return Age.FRESH
+            return RecordAge.FRESH
         if age_s < self.ttl_s:
-            return Age.AGEING
-        return Age.OLD if age_s < self.ttl_s + self.stale_s else Age.DEAD
+            return RecordAge.AGEING
+        return RecordAge.OLD if age_s < self.ttl_s + self.stale_s else RecordAge.DEAD
 
     def expires_at_ms(self, record: Record) -> int:
         """When it leaves the store, if all goes well."""
@@ -83,7 +81,7 @@ class Lifetimes(NamedTuple):
         return self.expires_at_ms(record) + round(self.stale_s * 1000)
 
 
-class Seals:
+class RecordSealer:
     """Seals records with the first of the server's keys, and believes those of all of them."""
 
     def __init__(self, server_keys: Sequence[bytes]) -> None:
@@ -95,7 +93,7 @@ class Seals:
         """The record as it is stored."""
         return orjson.dumps({**_members(record), "seal": _seal(record, self._keys[0])})
 
-    def is_ours(self, stored: Stored) -> bool:
+    def is_ours(self, stored: SealedRecord) -> bool:
         """Whether a gateway with one of our keys wrote it, as it is, for its issuer."""
         said = stored.seal.encode("utf-8", "surrogatepass")
         return any(
@@ -108,7 +106,7 @@ class Seals:
         return stored.record if stored is not None and self.is_ours(stored) else None
 
 
-def parse(text: bytes, issuer: str) -> Stored | None:
+def parse(text: bytes, issuer: str) -> SealedRecord | None:
     """
     The record in ``text``, whoever wrote it; None if it is unreadable or about somebody else.
 
@@ -124,32 +122,20 @@ def parse(text: bytes, issuer: str) -> Stored | None:
     if type(fetched_at_ms) is not int or not 0 <= fetched_at_ms <= _LATEST_MS:
         fetched_at_ms = 0
     record = Record(user_of(issuer, members), fetched_at_ms)
-    return Stored(record, seal if isinstance(seal, str) else "")
+    return SealedRecord(record, seal if isinstance(seal, str) else "")
 
 
 def user_of(issuer: str, members: dict[str, Any]) -> User:
     """The user that these members describe; what is not readable text counts as absent."""
-    texts = {name: readable(members.get(name)) for name in _TEXTS}
+    texts = {name: printable_text(members.get(name)) for name in _TEXTS}
     return User(issuer, **texts, wallets=tuple(_wallets(members.get("wallets"))))
-
-
-def readable(value: object) -> str | None:
-    """
-    ``value`` if it is text that can stand in a header and in a log line, else None.
-
-    Control characters (CR, LF, NUL, DEL), other line ends and text-direction marks disqualify all
-    of it: a cleaned address would be somebody else's.
-    """
-    if isinstance(value, str) and 0 < len(value) <= MAX_TEXT_CHARS and value.isprintable():
-        return value
-    return None
 
 
 def _wallets(value: object) -> Iterable[Wallet]:
     """The readable ones of a list of objects."""
     for entry in value[:MAX_WALLETS] if isinstance(value, list) else ():
         if isinstance(entry, dict):
-            wallet = Wallet(*(readable(entry.get(name)) for name in _WALLET_TEXTS))
+            wallet = Wallet(*(printable_text(entry.get(name)) for name in _WALLET_TEXTS))
             if wallet.public_address is not None:
                 yield wallet
 

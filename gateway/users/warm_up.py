@@ -13,22 +13,22 @@ from enum import StrEnum
 from typing import Final
 
 from gateway.core.errors import MagicUnavailable
+from gateway.core.identity import User
 from gateway.core.ports import Clock, Store
-from gateway.core.request import User
-from gateway.users.directory import Source, key_of
+from gateway.users.directory import MetadataSource, key_of
 from gateway.users.magic_api import KEY_REFUSED
 from gateway.users.metadata import (
-    Age,
-    Lifetimes,
     Record,
-    Seals,
+    RecordAge,
+    RecordLifetimes,
+    RecordSealer,
 )
 
 _HOPELESS: Final = frozenset({KEY_REFUSED})
 """Reasons that waiting does not cure."""
 
 
-class Outcome(StrEnum):
+class WarmUpOutcome(StrEnum):
     """What became of an issuer."""
 
     KNOWN = "known"
@@ -40,17 +40,17 @@ class Outcome(StrEnum):
 
 
 @dataclass(slots=True)
-class Warmed:
+class WarmUpResult:
     """Who became what."""
 
-    issuers: dict[Outcome, list[str]] = field(
-        default_factory=lambda: {outcome: [] for outcome in Outcome}
+    issuers: dict[WarmUpOutcome, list[str]] = field(
+        default_factory=lambda: {outcome: [] for outcome in WarmUpOutcome}
     )
     why: str = ""
     """Why the last one failed."""
 
 
-class Warmer:
+class WarmUp:
     """
     Asks Magic about issuers whose records are missing or ageing.
 
@@ -60,10 +60,10 @@ class Warmer:
 
     def __init__(
         self,
-        source: Source,
+        source: MetadataSource,
         store: Store,
-        seals: Seals,
-        lifetimes: Lifetimes,
+        seals: RecordSealer,
+        lifetimes: RecordLifetimes,
         *,
         tell: Callable[[str], Awaitable[None]],
         patience_s: float,
@@ -87,13 +87,13 @@ class Warmer:
         issuers: Iterable[str],
         at_once: int,
         progress: Callable[[], object] = lambda: None,
-    ) -> Warmed:
+    ) -> WarmUpResult:
         """
         Look after all ``issuers``, ``at_once`` of them at a time.
 
         Raises `StoreUnavailable`; what was written by then stays.
         """
-        warmed, left = Warmed(), iter(issuers)
+        warmed, left = WarmUpResult(), iter(issuers)
         work = [asyncio.create_task(self._work(left, warmed, progress)) for _ in range(at_once)]
         try:
             await asyncio.gather(*work)
@@ -104,32 +104,32 @@ class Warmer:
         return warmed
 
     async def _work(
-        self, left: Iterator[str], warmed: Warmed, progress: Callable[[], object]
+        self, left: Iterator[str], warmed: WarmUpResult, progress: Callable[[], object]
     ) -> None:
         for issuer in left:
             try:
                 outcome = await self._look_after(issuer)
             except MagicUnavailable as error:
-                outcome, warmed.why = Outcome.FAILED, error.reason
+                outcome, warmed.why = WarmUpOutcome.FAILED, error.reason
             warmed.issuers[outcome].append(issuer)
             progress()
 
-    async def _look_after(self, issuer: str) -> Outcome:
+    async def _look_after(self, issuer: str) -> WarmUpOutcome:
         text = await self._store.get(key_of(issuer))
         record = None if text is None else self._seals.decode(text, issuer)
-        if record is not None and self._lifetimes.age(record, self._clock()) is Age.FRESH:
-            return Outcome.FRESH
+        if record is not None and self._lifetimes.age(record, self._clock()) is RecordAge.FRESH:
+            return WarmUpOutcome.FRESH
         user = await self._ask(issuer)
         if user is None:
             if text is not None:
                 await self._store.delete(key_of(issuer))
                 await self._tell(issuer)
-            return Outcome.UNKNOWN
+            return WarmUpOutcome.UNKNOWN
         record = Record(user, int(self._clock() * 1000))
         ends_at_ms = self._lifetimes.expires_at_ms(record)
         await self._store.set(key_of(issuer), self._seals.encode(record), expires_at_ms=ends_at_ms)
         await self._tell(issuer)
-        return Outcome.KNOWN
+        return WarmUpOutcome.KNOWN
 
     async def _ask(self, issuer: str) -> User | None:
         """Magic's answer, however often it has to be asked. Raises `MagicUnavailable`."""

@@ -7,7 +7,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Bounded(Generic[K, V]):
+class LruCache(Generic[K, V]):
     """At most ``capacity`` entries; the one that was not used for longest makes room."""
 
     def __init__(self, capacity: int) -> None:

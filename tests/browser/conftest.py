@@ -21,7 +21,7 @@ from playwright.async_api import (
     expect,
 )
 
-from gateway.authn.did_token.mint import Signer
+from gateway.authn.did_token.mint import TokenSigner
 from tests.fakes.relayer import CODE, FakeRelayer
 from tests.fakes.world import World, world
 
@@ -109,7 +109,7 @@ async def site(folder: Path, **changes: str) -> AsyncIterator[Site]:
     async with AsyncExitStack() as stack:
         around: World | None = None
 
-        def learn(by: Signer, email: str) -> None:
+        def learn(by: TokenSigner, email: str) -> None:
             if around is not None:
                 is_phone = email.startswith("+")
                 around.magic.add_user(

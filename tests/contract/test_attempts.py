@@ -8,9 +8,9 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.core.errors import NonceRefused
-from gateway.core.request import User
+from gateway.core.identity import User
 from gateway.login_attempts.contact import Contact, ContactHasher
-from gateway.login_attempts.redis import LIFETIME_S, Attempts
+from gateway.login_attempts.redis import LIFETIME_S, RedisAttempts
 from gateway.store.redis import RedisStore
 
 ADA = Contact("email", "ada@example.com")
@@ -25,11 +25,11 @@ async def only_key(client: Redis) -> Any:
 
 
 @pytest.fixture
-def attempts(store: RedisStore) -> Attempts:
-    return Attempts(store, HASHER)
+def attempts(store: RedisStore) -> RedisAttempts:
+    return RedisAttempts(store, HASHER)
 
 
-async def test_a_nonce_is_good_once(attempts: Attempts, client: Redis) -> None:
+async def test_a_nonce_is_good_once(attempts: RedisAttempts, client: Redis) -> None:
     """Of twenty exchanges at a time one succeeds, and nothing is left in the store."""
     nonce, browser = await attempts.begin(ADA, "")
     outcomes = await asyncio.gather(
@@ -40,7 +40,7 @@ async def test_a_nonce_is_good_once(attempts: Attempts, client: Redis) -> None:
     assert [] == await client.keys("*")
 
 
-async def test_a_nonce_is_the_browsers_that_asked(attempts: Attempts) -> None:
+async def test_a_nonce_is_the_browsers_that_asked(attempts: RedisAttempts) -> None:
     """Whoever saw the nonce alone can neither use it nor use it up."""
     nonce, browser = await attempts.begin(ADA, "")
     _, other = await attempts.begin(ADA, "")
@@ -50,7 +50,7 @@ async def test_a_nonce_is_the_browsers_that_asked(attempts: Attempts) -> None:
     await attempts.take(nonce, browser, USER)
 
 
-async def test_a_browser_has_one_secret_for_all_its_tabs(attempts: Attempts) -> None:
+async def test_a_browser_has_one_secret_for_all_its_tabs(attempts: RedisAttempts) -> None:
     """A second attempt does not spoil the first."""
     first, browser = await attempts.begin(ADA, "")
     second, same = await attempts.begin(ADA, browser)
@@ -61,7 +61,7 @@ async def test_a_browser_has_one_secret_for_all_its_tabs(attempts: Attempts) -> 
 
 
 @pytest.mark.parametrize("planted", ["x", "x" * 44, "x" * 42 + "=", "\u00e9" * 43])
-async def test_a_secret_that_nobody_made_is_replaced(attempts: Attempts, planted: str) -> None:
+async def test_a_secret_that_nobody_made_is_replaced(attempts: RedisAttempts, planted: str) -> None:
     """A cookie that cannot be ours is not gone on with."""
     _, browser = await attempts.begin(ADA, planted)
     assert planted != browser
@@ -81,7 +81,7 @@ async def test_a_secret_that_nobody_made_is_replaced(attempts: Attempts, planted
     ],
 )
 async def test_a_nonce_is_for_the_address_that_was_asked_for(
-    attempts: Attempts, asked_for: Contact, user: User
+    attempts: RedisAttempts, asked_for: Contact, user: User
 ) -> None:
     """To be throttled for one address and to sign in with another leads nowhere."""
     nonce, browser = await attempts.begin(asked_for, "")
@@ -103,14 +103,14 @@ async def test_a_nonce_is_for_the_address_that_was_asked_for(
         pytest.param(Contact("issuer", "did:ethr:0xad"), USER, id="somebody-who-renews"),
     ],
 )
-async def test_addresses_that_fit(attempts: Attempts, asked_for: Contact, user: User) -> None:
+async def test_addresses_that_fit(attempts: RedisAttempts, asked_for: Contact, user: User) -> None:
     """Any that Magic knows of the user; any at all, where it knows none."""
     nonce, browser = await attempts.begin(asked_for, "")
     await attempts.take(nonce, browser, user)
 
 
 @pytest.mark.parametrize("made_up", ["", "x", "A" * 43, "A" * 10_000, "\u00e9" * 43, "a\r\nDEL x"])
-async def test_made_up_nonces(attempts: Attempts, made_up: str) -> None:
+async def test_made_up_nonces(attempts: RedisAttempts, made_up: str) -> None:
     """Nobody guesses 256 bits, and what cannot be a nonce is not looked up."""
     _, browser = await attempts.begin(ADA, "")
     with pytest.raises(NonceRefused):
@@ -119,7 +119,7 @@ async def test_made_up_nonces(attempts: Attempts, made_up: str) -> None:
 
 async def test_a_nonce_ends(store: RedisStore, client: Redis) -> None:
     """By the store's clock, after as long as a link of Magic's."""
-    attempts = Attempts(store, HASHER)
+    attempts = RedisAttempts(store, HASHER)
     nonce, browser = await attempts.begin(ADA, "")
     key = await only_key(client)
     ends_s = await client.pexpiretime(key) / 1000
@@ -132,7 +132,7 @@ async def test_a_nonce_ends(store: RedisStore, client: Redis) -> None:
         await attempts.take(nonce, browser, USER)
 
 
-async def test_the_store_learns_nothing(attempts: Attempts, client: Redis) -> None:
+async def test_the_store_learns_nothing(attempts: RedisAttempts, client: Redis) -> None:
     """Neither the address, nor the nonce, nor the browser's secret."""
     nonce, browser = await attempts.begin(ADA, "")
     key = await only_key(client)
@@ -143,7 +143,9 @@ async def test_the_store_learns_nothing(attempts: Attempts, client: Redis) -> No
     assert key.startswith(b"gw:login-nonce:")
 
 
-async def test_what_was_planted_in_the_store_is_no_nonce(attempts: Attempts, client: Redis) -> None:
+async def test_what_was_planted_in_the_store_is_no_nonce(
+    attempts: RedisAttempts, client: Redis
+) -> None:
     """A record that is too short, or of another kind, lets nobody in."""
     nonce, browser = await attempts.begin(ADA, "")
     key = await only_key(client)

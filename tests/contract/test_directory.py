@@ -9,11 +9,11 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.core.errors import MagicUnavailable, StoreUnavailable
-from gateway.core.request import User
+from gateway.core.identity import User
 from gateway.store.connect import connect
 from gateway.store.redis import RedisStore
 from gateway.users.directory import RETRY_S, CachedDirectory, key_of
-from gateway.users.metadata import Lifetimes, Record, Seals
+from gateway.users.metadata import Record, RecordLifetimes, RecordSealer
 from tests.fakes.memory import FakeClock
 from tests.fakes.servers import RealServer
 from tests.fakes.tokens import ALICE, BOB
@@ -21,7 +21,7 @@ from tests.fakes.tokens import ALICE, BOB
 ADA = User(ALICE.issuer, "ada@example.com", ALICE.address)
 KEY = "gw:" + key_of(ADA.issuer)
 TTL_S, STALE_S = 3600.0, 600.0
-SEALS = Seals([b"k" * 32])
+SEALS = RecordSealer([b"k" * 32])
 SOON_S = 10.0
 
 
@@ -53,7 +53,7 @@ def clock() -> FakeClock:
 
 def made(store: RedisStore, source: Source, clock: FakeClock) -> CachedDirectory:
     """As one gateway has it."""
-    return CachedDirectory(source, store, SEALS, Lifetimes(TTL_S, STALE_S), clock=clock)
+    return CachedDirectory(source, store, SEALS, RecordLifetimes(TTL_S, STALE_S), clock=clock)
 
 
 async def email(directory: CachedDirectory) -> str | None:
@@ -109,7 +109,7 @@ async def test_who_is_no_user_any_more_loses_the_record(
         pytest.param(b"", id="empty"),
         pytest.param(b"[]", id="no-object"),
         pytest.param(orjson.dumps({"issuer": ADA.issuer, "email": "boss@example.com"}), id="bare"),
-        pytest.param(Seals([b"x" * 32]).encode(Record(ADA, 2**50)), id="sealed-by-others"),
+        pytest.param(RecordSealer([b"x" * 32]).encode(Record(ADA, 2**50)), id="sealed-by-others"),
         pytest.param(SEALS.encode(Record(User(BOB.issuer), 2**50)), id="of-somebody-else"),
     ],
 )

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from gateway.core.limit import Limit, LimitState
 from gateway.core.ports import Limiter
-from gateway.core.request import Limit, LimitState
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.redis import SPEND, RedisLimiter, counters
 from gateway.ratelimit.sliding_window import settle, window_ms, window_number

@@ -15,22 +15,22 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from gateway.authn.did_token.eth_imports import foreign_imports
 from gateway.authn.did_token.mint import signer
-from gateway.authn.did_token.token import CLOCK_SKEW_S, Rules, inspect
+from gateway.authn.did_token.token import CLOCK_SKEW_S, TokenRules, inspect
 from gateway.core.errors import InvalidToken
 from gateway.users.magic_api import MAGIC_API_URL, MagicApi, SignatureChecker
+from gateway.util.eth_imports import eth_imports
 from tests.fakes.magic import SECRET_KEY, Call, FakeMagic
 from tests.fakes.tokens import ALICE, AUDIENCE, claim, compact, minted, packed, reproved, signed
 from tests.hostile.tokens import CASES, MAX_LIFETIME_S, Case
 
-with foreign_imports():
+with eth_imports():
     import magic_admin
     from magic_admin.error import DIDTokenExpired, DIDTokenInvalid, DIDTokenMalformed
     from magic_admin.resources.base import ResourceComponent
 
 NOW_S = float(int(time.time()))
-RULES = Rules(AUDIENCE, MAX_LIFETIME_S)
+RULES = TokenRules(AUDIENCE, MAX_LIFETIME_S)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_version() -> None:
 
 
 def test_import_raises_the_recursion_limit_is_still_so() -> None:
-    """Importing it lets any deep JSON crash the process: see gateway/authn/did_token/eth_imports.py."""
+    """Importing it lets any deep JSON crash the process: see gateway.util.eth_imports.py."""
     program = "import sys, magic_admin; print(sys.getrecursionlimit())"
     ended = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=True

@@ -7,8 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.core.errors import StoreUnavailable
-from gateway.core.invalidation import Subject
-from gateway.revocation.redis import StoreRevocations
+from gateway.core.invalidation import InvalidationKind
+from gateway.revocation.redis import RedisRevocations
 from gateway.store.bus import StoreBus
 from gateway.store.connect import connect
 from gateway.store.redis import RedisStore
@@ -20,13 +20,13 @@ KEPT_S = 3600.0
 GRACE_S = 30.0
 
 
-def made(store: RedisStore, clock: FakeClock | None = None) -> StoreRevocations:
+def made(store: RedisStore, clock: FakeClock | None = None) -> RedisRevocations:
     """As one gateway has it."""
     bus = StoreBus(store)
-    revocations = StoreRevocations(
+    revocations = RedisRevocations(
         store, bus, kept_s=KEPT_S, grace_s=GRACE_S, clock=clock or time.time
     )
-    bus.on(Subject.REVOKED, revocations.forget)
+    bus.on(InvalidationKind.REVOKED, revocations.forget)
     return revocations
 
 

@@ -8,10 +8,9 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.core.errors import SessionEnded, StoreUnavailable, TokenAlreadyUsed
-from gateway.core.request import AuthMethod, Identity, User
-from gateway.sessions.idle import Uses
+from gateway.core.identity import AuthMethod, Browser, Identity, User
+from gateway.sessions.idle import IdleTracker
 from gateway.sessions.index import SessionIndex
-from gateway.sessions.listing import Browser
 from gateway.sessions.redis import MAX_OF_ISSUER, SETTLED_S, RedisSessions
 from gateway.sessions.seal import Sealer, key_name
 from gateway.store.connect import connect
@@ -318,7 +317,7 @@ async def test_use_brings_no_session_back(store: RedisStore, client: Redis) -> N
     await sessions.end(str(identity.session_key), ISSUER)
     seen = set(await client.keys())
 
-    uses = Uses(store, SessionIndex(store, SEALER), time.time, idle_s=60)
+    uses = IdleTracker(store, SessionIndex(store, SEALER), time.time, idle_s=60)
     uses.note(identity)
     await uses.aclose()
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
-from gateway.core.invalidation import Subject
+from gateway.core.invalidation import InvalidationKind
 from gateway.store.bus import StoreBus
 from gateway.store.connect import connect
 from gateway.store.pubsub import Subscriber
@@ -26,7 +26,7 @@ class Listener:
         self.names: list[str] = []
         self.begun = 0
         self.counts: list[str] = []
-        self.bus.on(Subject.SESSION, self.names.append)
+        self.bus.on(InvalidationKind.SESSION, self.names.append)
         self.bus.on_missed(self._begin)
 
     def count(self, name: str, label: str) -> None:
@@ -68,8 +68,8 @@ async def test_others_hear_what_is_published(client: Redis, store: RedisStore) -
         await listener.has_begun()
         other = StoreBus(store)
         for name in ("session:a", "session:b"):
-            await other.publish(Subject.SESSION, name)
-        await other.publish(Subject.USER, "did:ethr:0x1")
+            await other.publish(InvalidationKind.SESSION, name)
+        await other.publish(InvalidationKind.USER, "did:ethr:0x1")
 
         await listener.has_heard("session:a", "session:b")
 
@@ -80,7 +80,7 @@ async def test_what_nobody_can_read_is_passed_over(client: Redis, store: RedisSt
         await listener.has_begun()
         for message in (b"", b"\xff", b"session", b"session ", b"sudo session:a"):
             await client.publish("gw:invalidate", message)
-        await StoreBus(store).publish(Subject.SESSION, "session:a")
+        await StoreBus(store).publish(InvalidationKind.SESSION, "session:a")
 
         await listener.has_heard("session:a")
     assert 5 == listener.counts.count("bus_messages unreadable")
@@ -92,7 +92,7 @@ async def test_other_channels_are_not_heard(client: Redis, store: RedisStore) ->
     async with listening(client, store) as listener:
         await listener.has_begun()
         await client.publish("invalidate", b"session session:theirs")
-        await StoreBus(store).publish(Subject.SESSION, "session:ours")
+        await StoreBus(store).publish(InvalidationKind.SESSION, "session:ours")
 
         await listener.has_heard("session:ours")
 
@@ -121,12 +121,12 @@ async def test_a_memory_that_fails_keeps_no_other_from_hearing(
 ) -> None:
     """Nor does it end the hearing."""
     async with listening(client, store) as listener:
-        listener.bus.on(Subject.USER, lambda _: 1 / 0)
+        listener.bus.on(InvalidationKind.USER, lambda _: 1 / 0)
         heard: list[str] = []
-        listener.bus.on(Subject.USER, heard.append)
+        listener.bus.on(InvalidationKind.USER, heard.append)
         await listener.has_begun()
-        await StoreBus(store).publish(Subject.USER, "did:ethr:0x1")
-        await StoreBus(store).publish(Subject.SESSION, "session:a")
+        await StoreBus(store).publish(InvalidationKind.USER, "did:ethr:0x1")
+        await StoreBus(store).publish(InvalidationKind.SESSION, "session:a")
 
         await listener.has_heard("session:a")
     assert ["did:ethr:0x1"] == heard
@@ -143,7 +143,7 @@ async def test_a_connection_that_is_cut_is_made_again(
         await listener.has_begun()
         await real_client.client_kill_filter(_type="pubsub")
         await listener.has_begun(2)
-        await StoreBus(real_store).publish(Subject.SESSION, "session:after")
+        await StoreBus(real_store).publish(InvalidationKind.SESSION, "session:after")
 
         await listener.has_heard("session:after")
 
@@ -193,11 +193,11 @@ async def test_whatever_answers_in_the_servers_place_is_not_waited_for_without_e
     async with listening(client, store, silence_s=0.1) as listener:
         await listener.has_begun()
         await onlooker.ping()
-        place = mortal_server.step_aside()
+        place = mortal_server.release_sockets()
         silent = await asyncio.start_unix_server(lambda _, writer: came.put_nowait(writer), place)
         await onlooker.client_kill_filter(_type="pubsub")
         held = [await asyncio.wait_for(came.get(), SOON_S)]
-        mortal_server.step_in()
+        mortal_server.rebind_sockets()
         await listener.has_begun(2)
         silent.close()
         while not came.empty():

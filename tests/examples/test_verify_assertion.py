@@ -19,8 +19,8 @@ import orjson
 import pytest
 
 from gateway.assertion.token import (
-    Asked,
-    Signer,
+    AssertedRequest,
+    AssertionSigner,
     SigningKey,
     binding,
     claims,
@@ -145,7 +145,7 @@ def signed(key: SigningKey, **changes: Any) -> bytes:
     """What a gateway with ``key`` would say now, but for ``changes``."""
     identity = replace(SESSION_IDENTITY, expires_at_ms=2**50)
     said = claims(identity, issuer=ISSUER, audience="shop", now_s=time.time(), lifetime_s=60.0)
-    return Signer(key).sign({**said, **changes})
+    return AssertionSigner(key).sign({**said, **changes})
 
 
 def _headed(key: SigningKey, algorithm: str) -> bytes:
@@ -218,7 +218,7 @@ async def test_one_for_another_request_is_refused(language: str, tmp_path: Path)
         for path in ("/", "/a%20b?x=1&y=%2F", "/x?"):
             answer = await app.get(path)
             assert 200 == answer.status, answer.body
-        bound = binding(Asked("GET", "shop.example.com", "/a", "x=1"), "id-1")
+        bound = binding(AssertedRequest("GET", "shop.example.com", "/a", "x=1"), "id-1")
         overheard = signed(signing_key(PEM), **bound)
         told = {path: await app.told(overheard, path) for path in ("/a?x=1", "/b?x=1", "/a?x=2")}
         assert {"/a?x=1": 200, "/b?x=1": 401, "/a?x=2": 401} == told

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from gateway.proxy.downstream.tls import Pair
+from gateway.proxy.downstream.tls import CertificateFiles
 
 
 class Authority:
@@ -40,7 +40,7 @@ class Authority:
         )
         self.file.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))
 
-    def issue(self, *names: str, file: str = "") -> Pair:
+    def issue(self, *names: str, file: str = "") -> CertificateFiles:
         """
         A certificate for ``names``, hosts or addresses, and its key.
 
@@ -68,7 +68,7 @@ class Authority:
             )
         )
         key_file.chmod(0o600)
-        return Pair(str(certificate), str(key_file))
+        return CertificateFiles(str(certificate), str(key_file))
 
     def server(self, name: str, *, asks_clients: bool = False) -> ssl.SSLContext:
         """What a server that is called ``name`` uses; whether clients must show a certificate."""

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.core.request import RequestHead
-from gateway.routing.client_address import caller
+from gateway.routing.client_address import client_at
 
 REQUEST_ID = "req-1"
 
@@ -39,6 +39,6 @@ def request_head(
         version=version,
         headers=multidict(*lines),
         raw_fields=raw(*lines),
-        peer=caller(ip_address(peer)),
+        peer=client_at(ip_address(peer)),
         request_id=REQUEST_ID,
     )

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 from gateway.core.errors import StoreUnavailable
+from gateway.core.identity import User
 from gateway.core.ports import Directory, Script, Store
-from gateway.core.request import User
 
 
 class FakeClock:

@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Mapping
 
 from gateway.core.errors import InvalidToken, Refusal, SessionEnded
-from gateway.core.ports import Limiter, Sessions, TokenVerifier
-from gateway.core.request import (
+from gateway.core.identity import (
+    UNKNOWN_BROWSER,
     AuthMethod,
+    Browser,
     Identity,
-    Limit,
-    LimitState,
+    SessionSummary,
     User,
 )
-from gateway.sessions.listing import NO_BROWSER, Browser, Listed
+from gateway.core.limit import Limit, LimitState
+from gateway.core.ports import Limiter, Sessions, TokenVerifier
 
 ISSUER = "did:ethr:0x" + "ab" * 20
 
@@ -72,7 +73,7 @@ class KnownSessions:
         self._known = known
 
     async def create(
-        self, identity: Identity, browser: Browser = NO_BROWSER
+        self, identity: Identity, browser: Browser = UNKNOWN_BROWSER
     ) -> tuple[str, Identity]:
         self.diary.append(f"create a session of {identity.user.issuer} {browser.device}".rstrip())
         return "new", identity
@@ -81,7 +82,7 @@ class KnownSessions:
         self.diary.append(f"find {cookie}")
         return _found(self._known.get(cookie, SessionEnded("unknown")))
 
-    async def listed(self, issuer: str) -> list[Listed]:
+    async def listed(self, issuer: str) -> list[SessionSummary]:
         self.diary.append(f"list the sessions of {issuer}")
         return []
 

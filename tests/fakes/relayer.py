@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlencode
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from gateway.authn.did_token.mint import Signer, signer
+from gateway.authn.did_token.mint import TokenSigner, signer
 from tests.fakes.tokens import attached
 
 CODE = "123456"
@@ -71,7 +71,7 @@ class _Flow:
 class FakeRelayer:
     """Behaves unless told otherwise by its attributes."""
 
-    def __init__(self, learn: Callable[[Signer, str], None]) -> None:
+    def __init__(self, learn: Callable[[TokenSigner, str], None]) -> None:
         """``learn`` is told of every user, as Magic's admin API would know them."""
         self._learn = learn
         self.is_ready = True
@@ -90,7 +90,7 @@ class FakeRelayer:
         self._flows: dict[str, _Flow] = {}
         self._credentials: dict[str, str] = {}
 
-    def signer(self, email: str) -> Signer:
+    def signer(self, email: str) -> TokenSigner:
         """The key that Magic keeps for ``email``."""
         return signer(email.encode().rjust(32, b"\1")[:32])
 

@@ -84,12 +84,12 @@ class RealServer:
         """Have those who come to ``other`` from now on come here; who is there stays there."""
         self._socket.replace(other._socket)
 
-    def step_aside(self) -> Path:
+    def release_sockets(self) -> Path:
         """Serve those who are here, and nobody else; where others may serve meanwhile."""
         self._socket.rename(self._away)
         return self._socket
 
-    def step_in(self) -> None:
+    def rebind_sockets(self) -> None:
         """Undo `step_aside`."""
         self._away.replace(self._socket)
 

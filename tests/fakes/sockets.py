@@ -11,7 +11,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from gateway.proxy.tunnel.websocket import Frames
+from gateway.proxy.tunnel.websocket import FrameScanner
 
 _INVALID_DATA = 1007
 
@@ -29,7 +29,7 @@ class Echo(asyncio.Protocol):
             select_subprotocol=_the_last,
             max_size=None,
         )
-        self._frames = Frames()
+        self._frames = FrameScanner()
         self._head = b""
         self._message: list[Frame] = []
 

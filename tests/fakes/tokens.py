@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 
 from gateway.authn.did_token.mint import (
-    Signer,
+    TokenSigner,
     encode,
     mint,
     signer,
@@ -14,24 +14,24 @@ from gateway.authn.did_token.mint import (
 AUDIENCE = "did:magic:development"
 """The one client id of all tests: magic-admin takes a single one in each process."""
 
-ALICE: Signer = signer(b"\x01" * 32)
-BOB: Signer = signer(b"\x02" * 32)
+ALICE: TokenSigner = signer(b"\x01" * 32)
+BOB: TokenSigner = signer(b"\x02" * 32)
 
 ABSENT = object()
 """As a value: leaves the claim out."""
 
 
-def minted(now_s: float, by: Signer = ALICE, lifetime_s: float = 900) -> str:
+def minted(now_s: float, by: TokenSigner = ALICE, lifetime_s: float = 900) -> str:
     """What Magic would hand to ``by``."""
     return mint(by, AUDIENCE, now_s, lifetime_s)
 
 
-def attached(now_s: float, by: Signer, attachment: str, lifetime_s: float = 900) -> str:
+def attached(now_s: float, by: TokenSigner, attachment: str, lifetime_s: float = 900) -> str:
     """What Magic would hand to ``by`` for a page that binds it to ``attachment``."""
     return mint(by, AUDIENCE, now_s, lifetime_s, attachment)
 
 
-def claim(now_s: float, by: Signer = ALICE, **changes: object) -> dict[str, object]:
+def claim(now_s: float, by: TokenSigner = ALICE, **changes: object) -> dict[str, object]:
     """The claim of a token, with ``changes``; its token id is always the same."""
     issued_at_s = int(now_s)
     said: dict[str, object] = {
@@ -53,21 +53,21 @@ def compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def signed(now_s: float, by: Signer = ALICE, **changes: object) -> str:
+def signed(now_s: float, by: TokenSigner = ALICE, **changes: object) -> str:
     """A token whose claim is changed and whose signature is right."""
     text = compact(claim(now_s, by, **changes))
     return encode(by.sign(text), text)
 
 
 def respelled(
-    now_s: float, by: Signer = ALICE, *, text: Callable[[str], str], **changes: object
+    now_s: float, by: TokenSigner = ALICE, *, text: Callable[[str], str], **changes: object
 ) -> str:
     """A token whose claim text is rewritten after it was signed."""
     before = compact(claim(now_s, by, **changes))
     return encode(by.sign(before), text(before))
 
 
-def reproved(now_s: float, by: Signer = ALICE, *, proof: Callable[[str], object]) -> str:
+def reproved(now_s: float, by: TokenSigner = ALICE, *, proof: Callable[[str], object]) -> str:
     """A token whose proof is rewritten."""
     text = compact(claim(now_s, by))
     return packed(compact([proof(by.sign(text)), text]))

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.authn.did_token.mint import Signer
+from gateway.authn.did_token.mint import TokenSigner
 from tests.fakes import servers, upstream
 from tests.fakes.http import Answer, fetch
 from tests.fakes.magic import SECRET_KEY, FakeMagic
@@ -106,12 +106,12 @@ class World:
         """GET on a new connection."""
         return await fetch(self.port, "GET", path, *fields)
 
-    def bearer(self, by: Signer = ALICE, lifetime_s: float = 900) -> str:
+    def bearer(self, by: TokenSigner = ALICE, lifetime_s: float = 900) -> str:
         """The field line of a new token of somebody whom Magic knows."""
         self.magic.add_user(by.issuer, "alice@example.com")
         return f"Authorization: Bearer {minted(time.time(), by, lifetime_s)}"
 
-    async def sign_in(self, by: Signer = ALICE, lifetime_s: float = 900, *fields: str) -> str:
+    async def sign_in(self, by: TokenSigner = ALICE, lifetime_s: float = 900, *fields: str) -> str:
         """The field line of a new session's cookie; ``fields`` are sent along."""
         bearer = self.bearer(by, lifetime_s)
         answer = await fetch(self.port, "POST", "/_gateway/session", bearer, *fields)

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from gateway.authn.did_token.token import Fault, Rules, inspect
+from gateway.authn.did_token.token import TokenFault, TokenRules, inspect
 from gateway.authn.did_token.verifier import DidTokenVerifier
 from gateway.core.errors import InvalidToken
 from gateway.users.magic_api import SignatureChecker
@@ -17,7 +17,7 @@ from tests.hostile.tokens import CASES, MAX_LIFETIME_S, Case
 NOW_S = float(int(time.time()))
 """The real time: magic-admin reads the clock by itself."""
 
-RULES = Rules(AUDIENCE, MAX_LIFETIME_S)
+RULES = TokenRules(AUDIENCE, MAX_LIFETIME_S)
 
 
 class Counting:
@@ -133,7 +133,7 @@ def test_inspect(case: Case) -> None:
     with pytest.raises(InvalidToken) as refused:
         inspect(token, RULES, NOW_S)
     assert case.refusal is refused.type
-    assert refused.value.reason in list(Fault)
+    assert refused.value.reason in list(TokenFault)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.needs_signature], ids=every)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from gateway.authn.did_token.mint import Signer, encode, mint
+from gateway.authn.did_token.mint import TokenSigner, encode, mint
 from gateway.core.errors import ExpiredToken, InvalidToken
 from tests.fakes.tokens import (
     ABSENT,
@@ -25,7 +25,7 @@ from tests.fakes.tokens import (
     signed,
 )
 
-Forge = Callable[[float, str, Signer], str]
+Forge = Callable[[float, str, TokenSigner], str]
 """From the Unix time in seconds, the audience and a signer to the text of a token."""
 
 MAX_LIFETIME_S: Final = 86_400
@@ -121,65 +121,65 @@ def _other_digit(proof: str) -> str:
     return proof[:40] + ("1" if proof[40] == "0" else "0") + proof[41:]
 
 
-def _stolen_proof(now_s: float, _: str, by: Signer) -> str:
+def _stolen_proof(now_s: float, _: str, by: TokenSigner) -> str:
     """The claim of one, under the proof of another."""
     text = compact(claim(now_s, by))
     return encode(BOB.sign(text), text)
 
 
-def _other_claim(now_s: float, _: str, by: Signer) -> str:
+def _other_claim(now_s: float, _: str, by: TokenSigner) -> str:
     """A proof that was made for another claim of the same issuer."""
     return encode(by.sign(compact(claim(now_s, by))), compact(claim(now_s, by, tid="another")))
 
 
-def _foreign_issuer(now_s: float, audience: str, by: Signer) -> str:
+def _foreign_issuer(now_s: float, audience: str, by: TokenSigner) -> str:
     """Signed by one, said by another: who could make these would be anybody."""
     return signed(now_s, by, aud=audience, iss=BOB.issuer)
 
 
-def _unpadded(now_s: float, _: str, by: Signer) -> str:
+def _unpadded(now_s: float, _: str, by: TokenSigner) -> str:
     """A pair whose base64 needs padding, without it."""
     pair = base64.b64decode(minted(now_s, by))
     return packed(pair + b" " * (1 - len(pair) % 3 or 3)).rstrip("=")
 
 
-def _escaped_pair(now_s: float, _: str, by: Signer) -> str:
+def _escaped_pair(now_s: float, _: str, by: TokenSigner) -> str:
     """The pair with an escape that no writer makes."""
     text = compact(claim(now_s, by))
     return packed(compact([by.sign(text), text]).replace("0x", "\\u0030x", 1))
 
 
-def _wide_pair(now_s: float, _: str, by: Signer) -> str:
+def _wide_pair(now_s: float, _: str, by: TokenSigner) -> str:
     text = compact(claim(now_s, by))
     return packed(json.dumps([by.sign(text), text], indent=1))
 
 
-def _three_parts(now_s: float, _: str, by: Signer) -> str:
+def _three_parts(now_s: float, _: str, by: TokenSigner) -> str:
     text = compact(claim(now_s, by))
     return packed(compact([by.sign(text), text, "more"]))
 
 
-def _pair_in_object(now_s: float, _: str, by: Signer) -> str:
+def _pair_in_object(now_s: float, _: str, by: TokenSigner) -> str:
     text = compact(claim(now_s, by))
     return packed(compact({"0": by.sign(text), "1": text}))
 
 
-def _claim_not_in_text(now_s: float, _: str, by: Signer) -> str:
+def _claim_not_in_text(now_s: float, _: str, by: TokenSigner) -> str:
     said = claim(now_s, by)
     return packed(compact([by.sign(compact(said)), said]))
 
 
-def _junk_in_base64(now_s: float, _: str, by: Signer) -> str:
+def _junk_in_base64(now_s: float, _: str, by: TokenSigner) -> str:
     token = minted(now_s, by)
     return f"{token[:9]}!*{token[9:]}"
 
 
-def _spaces_in_base64(now_s: float, _: str, by: Signer) -> str:
+def _spaces_in_base64(now_s: float, _: str, by: TokenSigner) -> str:
     token = minted(now_s, by)
     return f"{token[:76]}\r\n{token[76:]}"
 
 
-def _trailing_bits(now_s: float, _: str, by: Signer) -> str:
+def _trailing_bits(now_s: float, _: str, by: TokenSigner) -> str:
     """The last character before the padding has bits that decode to nothing."""
     text = compact(claim(now_s, by))
     pair = compact([by.sign(text), text])
@@ -190,15 +190,15 @@ def _trailing_bits(now_s: float, _: str, by: Signer) -> str:
     return token[:-3] + chr(ord(token[-3]) + 1) + "=="
 
 
-def _padding_twice(now_s: float, _: str, by: Signer) -> str:
+def _padding_twice(now_s: float, _: str, by: TokenSigner) -> str:
     return minted(now_s, by) + "===="
 
 
-def _expired(now_s: float, audience: str, by: Signer) -> str:
+def _expired(now_s: float, audience: str, by: TokenSigner) -> str:
     return mint(by, audience, now_s - 901, 900)
 
 
-def _ends_now(now_s: float, audience: str, by: Signer) -> str:
+def _ends_now(now_s: float, audience: str, by: TokenSigner) -> str:
     return mint(by, audience, int(now_s) - 900, 900)
 
 

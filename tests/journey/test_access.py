@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 from redis.asyncio import Redis
 
-from gateway.authn.did_token.mint import Signer, signer
+from gateway.authn.did_token.mint import TokenSigner, signer
 from tests.fakes import metrics
 from tests.fakes.http import Answer, connected, fetch
 from tests.fakes.tokens import ALICE, BOB
@@ -50,14 +50,14 @@ CONFIG_CHANGES = {
 }
 
 
-def named(around: World, email: str, by: Signer = BOB) -> str:
+def named(around: World, email: str, by: TokenSigner = BOB) -> str:
     """The field line of a token of somebody with this email, whom the gateway has not met."""
     line = around.bearer(by)
     around.magic.add_user(by.issuer, email)
     return line
 
 
-def somebody(name: str) -> Signer:
+def somebody(name: str) -> TokenSigner:
     """Somebody new for each name: what is known of people is remembered."""
     return signer(sha256(name.encode()).digest())
 

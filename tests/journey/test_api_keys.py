@@ -10,8 +10,8 @@ from websockets.asyncio.client import connect as connected
 from websockets.exceptions import ConnectionClosed
 
 from gateway.authn.api_key.key import KeySealer, limit_of
-from gateway.authn.api_key.verifier import StoredKeys
-from gateway.core.request import Limit
+from gateway.authn.api_key.redis import RedisApiKeys
+from gateway.core.limit import Limit
 from gateway.store.connect import connect
 from gateway.store.redis import RedisStore
 from tests.fakes.http import fetch
@@ -55,7 +55,7 @@ async def made(around: World, owner: str = "service:billing", limit: Limit | Non
     """The text of a new key, made as the command makes it."""
     store = RedisStore(connect(around.store.url, 2.0), "", 2.0)
     try:
-        keys = StoredKeys(store, KeySealer([SESSION_KEY.encode()]))
+        keys = RedisApiKeys(store, KeySealer([SESSION_KEY.encode()]))
         return (await keys.create("ci", owner, lifetime_s=60, limit=limit))[0]
     finally:
         await store.aclose()

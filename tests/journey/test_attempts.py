@@ -12,7 +12,7 @@ import orjson
 import pytest
 import redis
 
-from gateway.authn.did_token.mint import Signer
+from gateway.authn.did_token.mint import TokenSigner
 from tests.fakes.http import Answer, connected, fetch
 from tests.fakes.tokens import ALICE, BOB, signed
 from tests.fakes.world import World
@@ -49,7 +49,9 @@ def cookie_of(answer: Answer) -> str:
     return "Cookie: " + answer.value("Set-Cookie").partition(";")[0]
 
 
-def bearer(world: World, attachment: str, by: Signer = ALICE, *, bound_by: Signer = ALICE) -> str:
+def bearer(
+    world: World, attachment: str, by: TokenSigner = ALICE, *, bound_by: TokenSigner = ALICE
+) -> str:
     """A token of somebody whom Magic knows, bound to ``attachment``."""
     world.magic.add_user(by.issuer, EMAIL if by is ALICE else BOBS_EMAIL)
     now_s = time.time()

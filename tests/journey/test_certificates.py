@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from gateway.proxy.downstream.tls import Pair
+from gateway.proxy.downstream.tls import CertificateFiles
 from tests.fakes.certificates import Authority
 from tests.fakes.world import World, world
 
@@ -35,7 +35,9 @@ class House(NamedTuple):
     server: Authority
     clients: Authority
 
-    async def curl(self, path: str, own: Pair | None, *more: str) -> tuple[int, dict[str, str]]:
+    async def curl(
+        self, path: str, own: CertificateFiles | None, *more: str
+    ) -> tuple[int, dict[str, str]]:
         """Status (0 where there was no answer) and problem document."""
         arguments = ["--cacert", str(self.server.file), *more]
         if own is not None:

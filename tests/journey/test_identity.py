@@ -6,7 +6,7 @@ import time
 import pytest
 import redis
 
-from gateway.authn.did_token.mint import Signer, signer
+from gateway.authn.did_token.mint import TokenSigner, signer
 from tests.fakes.http import connected, fetch
 from tests.fakes.magic import Mood
 from tests.fakes.tokens import ALICE, AUDIENCE, BOB, minted, signed
@@ -354,7 +354,7 @@ def _expected_status(token: str) -> int:
     return 400 if any(character in token for character in "\r\n\0") else 401
 
 
-def _somebody(number: int) -> Signer:
+def _somebody(number: int) -> TokenSigner:
     """Somebody new."""
     return signer(bytes([7, number]) * 16)
 

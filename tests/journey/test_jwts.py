@@ -63,8 +63,8 @@ async def published() -> AsyncIterator[Published]:
     app.router.add_get("/elsewhere", keys.elsewhere)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
+    serving = web.TCPSite(runner, "127.0.0.1", 0)
+    await serving.start()
     keys.port = runner.addresses[0][1]
     try:
         yield keys

@@ -14,7 +14,7 @@ import h11
 import pytest
 import pytest_asyncio
 
-from gateway.proxy.downstream.tls import Pair
+from gateway.proxy.downstream.tls import CertificateFiles
 from tests.fakes.certificates import Authority
 from tests.fakes.http import RawClient, connected, fetch
 from tests.fakes.world import World, world
@@ -231,7 +231,7 @@ async def test_the_header_comes_before_tls(tmp_path: Path) -> None:
             assert ["https"] == around.app.seen[-1].values("X-Forwarded-Proto")
 
 
-def tls(pair: Pair) -> str:
+def tls(pair: CertificateFiles) -> str:
     """A part of a config."""
     return f"  tls: {{certificate: {pair.certificate}, key: {pair.key}}}"
 

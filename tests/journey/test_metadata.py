@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from gateway.authn.did_token.mint import Signer, signer
+from gateway.authn.did_token.mint import TokenSigner, signer
 from gateway.store.connect import connect
 from tests.fakes.magic import Mood
 from tests.fakes.tokens import minted
@@ -24,12 +24,12 @@ CONFIG_CHANGES = {"more_identity": ", metadata_ttl: 1s, metadata_stale: 1h"}
 SOON_S = 10.0
 
 
-def somebody(number: int) -> Signer:
+def somebody(number: int) -> TokenSigner:
     """Somebody of whom no other test knows."""
     return signer(bytes([9, number]) * 16)
 
 
-def bearer(by: Signer) -> str:
+def bearer(by: TokenSigner) -> str:
     """A token that nobody told Magic of."""
     return f"Authorization: Bearer {minted(time.time(), by)}"
 
@@ -42,7 +42,7 @@ async def store(around: World) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-async def stored(store: Redis, by: Signer) -> dict[str, Any]:
+async def stored(store: Redis, by: TokenSigner) -> dict[str, Any]:
     """The record of somebody, as an app reads it; empty where there is none."""
     text = await store.get(f"user:{by.issuer}")
     return dict(json.loads(text)) if text else {}

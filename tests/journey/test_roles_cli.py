@@ -9,7 +9,7 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
-from gateway.authn.did_token.mint import Signer, signer
+from gateway.authn.did_token.mint import TokenSigner, signer
 from gateway.cli.main import main
 from tests.fakes.world import World, world
 
@@ -23,7 +23,7 @@ CONFIG_CHANGES = {
 }
 
 
-def _somebody(number: int) -> Signer:
+def _somebody(number: int) -> TokenSigner:
     """Somebody new."""
     return signer(bytes([31, number]) * 16)
 

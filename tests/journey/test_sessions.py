@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from gateway.authn.did_token.mint import Signer, signer
+from gateway.authn.did_token.mint import TokenSigner, signer
 from gateway.sessions.listing import parse
 from gateway.sessions.seal import SealBroken, Sealer, key_name
 from tests.fakes.http import Answer, connected, fetch
@@ -23,7 +23,7 @@ FIREFOX = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 
 CURL = "User-Agent: curl/8.5.0"
 
 
-def _somebody(number: int) -> Signer:
+def _somebody(number: int) -> TokenSigner:
     """Somebody new."""
     return signer(bytes([11, number]) * 16)
 

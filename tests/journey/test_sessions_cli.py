@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.authn.did_token.mint import Signer, signer
+from gateway.authn.did_token.mint import TokenSigner, signer
 from gateway.cli.main import main
 from gateway.store.connect import connect
 from tests.fakes.magic import Mood
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 FIREFOX = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"
 
 
-def _somebody(number: int) -> Signer:
+def _somebody(number: int) -> TokenSigner:
     """Somebody new."""
     return signer(bytes([13, number]) * 16)
 

@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin
 
-from gateway.proxy.downstream.tls import Pair
+from gateway.proxy.downstream.tls import CertificateFiles
 from tests.fakes.certificates import Authority, serial_in, serial_of
 from tests.fakes.http import connected, fetch
 from tests.fakes.load import load
@@ -30,7 +30,7 @@ KERNEL_TAKES = int(Path("/proc/sys/net/ipv4/tcp_wmem").read_text().split()[2])
 """Of what one connection sends, while its peer does not read."""
 
 
-def trusting(authority: Authority, own: Pair | None = None) -> ssl.SSLContext:
+def trusting(authority: Authority, own: CertificateFiles | None = None) -> ssl.SSLContext:
     """A client that believes ``authority``, and shows its ``own`` certificate."""
     context = ssl.create_default_context(cafile=authority.file)
     if own:
@@ -335,7 +335,7 @@ async def test_clients_show_certificates(tmp_path: Path) -> None:
     stranger = Authority(tmp_path, "strangers").issue(file="mallory")
     config = house.config + f"    client_ca: {clients.file}\n"
 
-    async def status(port: int, own: Pair | None) -> int:
+    async def status(port: int, own: CertificateFiles | None) -> int:
         context = trusting(house.authority, own)
         try:
             return (await fetch(port, "GET", "/public/x", tls=context)).status

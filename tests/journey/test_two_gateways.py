@@ -15,7 +15,7 @@ from websockets.typing import Origin
 
 from gateway.authn.did_token.mint import signer
 from gateway.cli.main import main
-from gateway.revocation.redis import StoreRevocations
+from gateway.revocation.redis import RedisRevocations
 from gateway.store.bus import StoreBus
 from gateway.store.connect import connect as connect_store
 from gateway.store.redis import RedisStore
@@ -46,7 +46,7 @@ class Pair:
         self.other = other
         self.store = store
         self._port = RedisStore(store, "", 1.0)
-        self.revocations = StoreRevocations(self._port, StoreBus(self._port), kept_s=60)
+        self.revocations = RedisRevocations(self._port, StoreBus(self._port), kept_s=60)
 
     async def get(self, field: str) -> Answer:
         """What the other gateway answers to a credential."""

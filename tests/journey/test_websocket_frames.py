@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from websockets.frames import Frame, Opcode
 
-from gateway.proxy.tunnel.websocket import Frames
+from gateway.proxy.tunnel.websocket import FrameScanner
 from tests.fakes.world import World, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -229,7 +229,7 @@ async def _all(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, leaves_after: int | None
 ) -> bytes:
     """What has come until the end, or the reset: which of the two is a race of the kernel's."""
-    answer, frames = bytearray(), Frames()
+    answer, frames = bytearray(), FrameScanner()
     try:
         while True:
             if frames.has_close if leaves_after is None else len(answer) >= leaves_after:

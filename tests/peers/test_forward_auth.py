@@ -10,7 +10,7 @@ import pytest_asyncio
 import websockets.asyncio.client
 from websockets.exceptions import InvalidStatus
 
-from gateway.pipeline.checked_request import original
+from gateway.pipeline.checked_request import checked_request
 from tests.fakes import upstream
 from tests.fakes.fronts import KINDS, Front, front
 from tests.fakes.heads import request_head
@@ -373,7 +373,7 @@ async def test_a_check_says_what_it_is_about(name: str, tmp_path: Path) -> None:
         target=seen.target,
         host=host,
     )
-    asked = original(head, VERIFY)
+    asked = checked_request(head, VERIFY)
     assert ("POST", "/private?x=%26", "localhost") == (
         asked.method,
         asked.target,

@@ -101,18 +101,18 @@ async def _kill_at_random(app: Upstream, until_s: float) -> None:
 # --- clients that abort at random --------------------------------------------------------------
 
 
-async def _client(around: World, tally: Tally, until_s: float) -> None:
+async def _client(around: World, counters: Tally, until_s: float) -> None:
     while time.monotonic() < until_s:
         try:
             async with connected(around.port) as client:
-                await _requests(client, around, tally)
+                await _requests(client, around, counters)
         except (ConnectionError, h11.RemoteProtocolError, AssertionError) as error:
             if isinstance(error, AssertionError) and "no answer" not in str(error):
                 raise
-            tally.outcomes["broken"] += 1
+            counters.outcomes["broken"] += 1
 
 
-async def _requests(client: RawClient, around: World, tally: Tally) -> None:
+async def _requests(client: RawClient, around: World, counters: Tally) -> None:
     """Some requests over one connection, until somebody ends it."""
     for _ in range(random.randint(1, 20)):
         nonce = secrets.token_hex(8)
@@ -120,17 +120,17 @@ async def _requests(client: RawClient, around: World, tally: Tally) -> None:
         fate = random.random()
         if fate < 0.05:
             await client.send(request[: random.randrange(len(request))])
-            await _leave(client, tally)
+            await _leave(client, counters)
             return
         await client.send(request)
         if fate < 0.10:
             await asyncio.sleep(random.choice([0, 0, 0.005]))
-            await _leave(client, tally)
+            await _leave(client, counters)
             return
         answer = await client.answer()
         outcome = str(answer.status) if answer.is_complete else "cut"
-        tally.outcomes[outcome] += 1
-        _hold_nonce(nonce, answer.values("X-Nonce"), answer.body, answer.status, tally)
+        counters.outcomes[outcome] += 1
+        _hold_nonce(nonce, answer.values("X-Nonce"), answer.body, answer.status, counters)
         if not answer.is_complete or answer.values("Connection") == ["close"]:
             return
 
@@ -149,23 +149,23 @@ def _request(nonce: str) -> bytes:
     )
 
 
-async def _leave(client: RawClient, tally: Tally) -> None:
-    tally.outcomes["left"] += 1
+async def _leave(client: RawClient, counters: Tally) -> None:
+    counters.outcomes["left"] += 1
     if random.random() < 0.5:
         sock = client.writer.get_extra_info("socket")
         sock.setsockopt(SOL_SOCKET, SO_LINGER, RESET)
 
 
-def _hold_nonce(nonce: str, values: list[str], body: bytes, status: int, tally: Tally) -> None:
+def _hold_nonce(nonce: str, values: list[str], body: bytes, status: int, counters: Tally) -> None:
     if status == 200 and (values != [nonce] or body.replace(nonce.encode(), b"")[:15] != b""):
-        tally.mixed_up.append(f"{nonce}: {values} {body[:50]!r}")
+        counters.mixed_up.append(f"{nonce}: {values} {body[:50]!r}")
     if status != 200 and values:
-        tally.mixed_up.append(f"{nonce}: {values} on {status}")
+        counters.mixed_up.append(f"{nonce}: {values} on {status}")
 
 
-async def _watch(around: World, tally: Tally, until_s: float) -> None:
+async def _watch(around: World, counters: Tally, until_s: float) -> None:
     while time.monotonic() < until_s:
-        tally.resident_bytes.append(around.gateway.resident_bytes())
+        counters.resident_bytes.append(around.gateway.resident_bytes())
         await asyncio.sleep(1)
 
 
@@ -174,7 +174,7 @@ async def _watch(around: World, tally: Tally, until_s: float) -> None:
 
 async def test_soak(tmp_path: Path) -> None:
     """Every request is answered or broken, none gets another's answer, and nothing is left."""
-    tally = Tally()
+    counters = Tally()
     async with world(tmp_path, app_timeouts="{connect: 1s, response: 5s, idle: 5s}") as around:
         around.app.answers["/public/soak"] = _echo
         await around.get("/public/first")
@@ -182,19 +182,19 @@ async def test_soak(tmp_path: Path) -> None:
         until_s = time.monotonic() + SOAK_S
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_kill_at_random(around.app, until_s - 1))
-            tasks.create_task(_watch(around, tally, until_s))
+            tasks.create_task(_watch(around, counters, until_s))
             tasks.create_task(_forget(around, until_s))
             for _ in range(CLIENTS):
-                tasks.create_task(_client(around, tally, until_s))
+                tasks.create_task(_client(around, counters, until_s))
         await around.app.stop()
         await eventually(lambda: _has_let_go(around, before), within_s=SETTLE_S)
         after = around.gateway.descriptors()
-        print(tally.report(before, after))  # noqa: T201 (the figures of the run)
-    warm = tally.resident_bytes[int(WARM_UP_S) : int(WARM_UP_S) + 5]
-    assert [] == tally.mixed_up
-    assert tally.outcomes["200"] > SOAK_S
-    assert tally.outcomes["500"] == 0
-    assert min(tally.resident_bytes[-5:]) - min(warm) < MAX_GROWTH_BYTES
+        print(counters.report(before, after))  # noqa: T201 (the figures of the run)
+    warm = counters.resident_bytes[int(WARM_UP_S) : int(WARM_UP_S) + 5]
+    assert [] == counters.mixed_up
+    assert counters.outcomes["200"] > SOAK_S
+    assert counters.outcomes["500"] == 0
+    assert min(counters.resident_bytes[-5:]) - min(warm) < MAX_GROWTH_BYTES
 
 
 async def _has_let_go(around: World, before: int) -> bool:

@@ -18,10 +18,11 @@ from gateway.cli.main import main
 from gateway.config.changes import NEEDS_RESTART
 from gateway.config.load import parse
 from gateway.config.page_texts import TEXTS
-from gateway.core.errors import ANSWERS
+from gateway.core.errors import PROBLEM_TYPES
 from gateway.core.reasons import Reason
 from gateway.headers import request as headers
-from gateway.telemetry.counters import DURATION, FIGURES, LEVELS
+from gateway.headers.hop_by_hop import HOP_BY_HOP
+from gateway.telemetry.counters import COUNTERS, DURATION, GAUGES
 from tests.fakes.keys import PEM
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +52,7 @@ _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 def errors_table() -> str:
     """The table of all problem codes, from the one table in `gateway.core.errors`."""
     lines = ["| code | status | title | meaning | standard |", "|---|---|---|---|---|"]
-    for kind, answer in ANSWERS.items():
+    for kind, answer in PROBLEM_TYPES.items():
         meaning = " ".join((kind.__doc__ or "").split()).replace("``", "`")
         cells = (f"`{answer.code}`", answer.status.value, answer.title, meaning, answer.source)
         lines.append("| " + " | ".join(map(str, cells)) + " |")
@@ -73,7 +74,7 @@ def reasons() -> list[type[Reason]]:
 
 def metrics_table() -> str:
     """The table of all figures on the metrics page."""
-    kinds = (("counter", "_total", FIGURES), ("gauge", "", LEVELS), ("histogram", "", [DURATION]))
+    kinds = (("counter", "_total", COUNTERS), ("gauge", "", GAUGES), ("histogram", "", [DURATION]))
     lines = ["| figure | kind | label | what it counts |", "|---|---|---|---|"]
     for kind, ending, figures in kinds:
         for name, label, meaning, _ in figures:
@@ -120,7 +121,7 @@ def test_the_page_of_errors_is_the_table() -> None:
     """Each code, status and meaning is documented as the code has it, in its order."""
     page = (DOCS / "errors.md").read_text()
     assert errors_table() in page
-    assert len(ANSWERS) == len(re.findall(r"^\| `", page, re.MULTILINE))
+    assert len(PROBLEM_TYPES) == len(re.findall(r"^\| `", page, re.MULTILINE))
 
 
 def test_the_page_of_reasons_is_the_table() -> None:
@@ -134,7 +135,7 @@ def test_the_page_of_reasons_is_the_table() -> None:
 
 def test_lists_of_reasons_name_codes_that_there_are() -> None:
     """A reader finds the answer that a reason goes with."""
-    codes = {answer.code for answer in ANSWERS.values()}
+    codes = {answer.code for answer in PROBLEM_TYPES.values()}
     for kind in reasons():
         assert set(re.findall(r"`([a-z_]+)`", (kind.__doc__ or "").partition(",")[0])) & codes
 
@@ -203,7 +204,7 @@ def test_the_page_of_headers_names_every_field() -> None:
     """Every field that has a rule of its own stands on the page."""
     page = (DOCS / "headers.md").read_text().lower()
     ruled = {
-        *headers.HOP_BY_HOP,
+        *HOP_BY_HOP,
         *headers.DEFAULT_IDENTITY_NAMES,
         *headers._OURS,
         *headers._OVERRIDES,

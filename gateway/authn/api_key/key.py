@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import orjson
 
-from gateway.core.request import Limit
+from gateway.core.limit import Limit
 
 ID_BYTES, SECRET_BYTES = 10, 32
 
@@ -41,7 +41,7 @@ SERVICE = "service:"
 """What the issuer of a program begins with; of a person it is a DID."""
 
 
-class Written(NamedTuple):
+class ParsedApiKey(NamedTuple):
     """The parts of a key that are not the same in all."""
 
     id: str
@@ -74,21 +74,21 @@ class ApiKey:
         return "expired" if now_ms >= self.expires_at_ms else "active"
 
 
-def written(id_bytes: bytes, secret_bytes: bytes) -> tuple[str, Written]:
+def format_key(id_bytes: bytes, secret_bytes: bytes) -> tuple[str, ParsedApiKey]:
     """A new key from randomness: its text, which is shown once, and its parts."""
     if (len(id_bytes), len(secret_bytes)) != (ID_BYTES, SECRET_BYTES):
         raise ValueError("an API key takes other random bytes")
-    parts = Written(_base32(id_bytes), _base32(secret_bytes))
+    parts = ParsedApiKey(_base32(id_bytes), _base32(secret_bytes))
     start = f"gwk_{parts.id}_{parts.secret}"
     return f"{start}_{_checksum(start)}", parts
 
 
-def read(text: str) -> Written | None:
+def parse_key(text: str) -> ParsedApiKey | None:
     """The parts of a key; None for what is none, which needs no look-up."""
     match = _KEY.fullmatch(text)
     if match is None or _checksum(match[1]) != match[4]:
         return None
-    return Written(match[2], match[3])
+    return ParsedApiKey(match[2], match[3])
 
 
 def is_id(text: str) -> bool:

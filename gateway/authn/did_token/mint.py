@@ -9,14 +9,14 @@ import json
 import uuid
 from typing import Any, NamedTuple
 
-from gateway.authn.did_token.eth_imports import foreign_imports
+from gateway.util.eth_imports import eth_imports
 
-with foreign_imports():
+with eth_imports():
     from eth_account import Account
     from eth_account.messages import encode_defunct
 
 
-class Signer(NamedTuple):
+class TokenSigner(NamedTuple):
     """A key, the address that follows from it, and the issuer that it can sign for."""
 
     account: Any  # eth_account's LocalAccount; the library is untyped here
@@ -36,13 +36,13 @@ class Signer(NamedTuple):
         return "0x" + bytes(signature).hex()
 
 
-def signer(key: bytes) -> Signer:
+def signer(key: bytes) -> TokenSigner:
     """The signer with the private key ``key`` (32 bytes)."""
-    return Signer(Account.from_key(key))
+    return TokenSigner(Account.from_key(key))
 
 
 def mint(
-    by: Signer, audience: str, now_s: float, lifetime_s: float, attachment: str = "none"
+    by: TokenSigner, audience: str, now_s: float, lifetime_s: float, attachment: str = "none"
 ) -> str:
     """
     A token for ``audience`` from ``now_s`` on, with a new token id; Magic's default is 900 s.

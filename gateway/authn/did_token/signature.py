@@ -1,8 +1,8 @@
 """Whose key a signature was made with."""
 
-from gateway.authn.did_token.eth_imports import foreign_imports
+from gateway.util.eth_imports import eth_imports
 
-with foreign_imports():
+with eth_imports():
     from eth_account import Account
     from eth_account.messages import encode_defunct
 

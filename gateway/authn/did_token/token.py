@@ -45,7 +45,7 @@ _SPLIT = len('["0x",') + 130
 """Where the second string of the array begins, if no space comes before it."""
 
 
-class Fault(Reason):
+class TokenFault(Reason):
     """`invalid_token` or `expired_token`, of a DID token"""
 
     TOO_LONG = "token_too_long", "It has more than 4096 characters."
@@ -70,7 +70,7 @@ class Fault(Reason):
     ISSUED_LATER = "token_issued_later", "`iat` is in the future, by more than clocks may differ."
 
 
-class Rules(NamedTuple):
+class TokenRules(NamedTuple):
     """What the config says of tokens: all of it that can change a verdict."""
 
     audience: str
@@ -90,7 +90,7 @@ class Rules(NamedTuple):
         return sha256(orjson.dumps(["token rules", _CHECKS_VERSION, *self])).digest()
 
 
-class Claim(NamedTuple):
+class TokenClaim(NamedTuple):
     """What a token says about itself. Times are Unix times in seconds."""
 
     issuer: str
@@ -101,7 +101,7 @@ class Claim(NamedTuple):
     audience: str
 
 
-class Written(NamedTuple):
+class DecodedToken(NamedTuple):
     """A token, taken apart."""
 
     proof: str
@@ -110,54 +110,56 @@ class Written(NamedTuple):
     claim: dict[str, Any]
 
 
-def inspect(token: str, rules: Rules, now_s: float) -> Claim:
+def inspect(token: str, rules: TokenRules, now_s: float) -> TokenClaim:
     """
     What ``token`` says, once all that is cheap to check has been checked.
 
-    Raises `ExpiredToken` or `InvalidToken`, with a `Fault` as reason, and nothing else.
+    Raises `ExpiredToken` or `InvalidToken`, with a `TokenFault` as reason, and nothing else.
     """
     claim = read(token).claim
     for fault in faults(claim, rules, now_s):
-        raise ExpiredToken(fault) if fault is Fault.EXPIRED else InvalidToken(fault)
-    return Claim(claim["iss"], claim["tid"], claim["iat"], claim["ext"], claim["aud"])
+        raise ExpiredToken(fault) if fault is TokenFault.EXPIRED else InvalidToken(fault)
+    return TokenClaim(claim["iss"], claim["tid"], claim["iat"], claim["ext"], claim["aud"])
 
 
-def read(token: str) -> Written:
+def read(token: str) -> DecodedToken:
     """Take ``token`` apart, if it is spelled as Magic does. Raises `InvalidToken`."""
     proof, text = _pair(_decoded(token))
-    return Written(proof, text, _claim(text))
+    return DecodedToken(proof, text, _claim(text))
 
 
-def faults(claim: dict[str, Any], rules: Rules, now_s: float) -> Iterator[Fault]:
+def faults(claim: dict[str, Any], rules: TokenRules, now_s: float) -> Iterator[TokenFault]:
     """
     All that is wrong with ``claim``, in the order of the checks: it is refused for the first.
 
     Of times that are none, no more is said.
     """
     if not _is_text(_ISSUER, claim.get("iss")):
-        yield Fault.BAD_ISSUER
+        yield TokenFault.BAD_ISSUER
     has_times = all(_is_instant(claim.get(name)) for name in ("iat", "nbf", "ext"))
     if not has_times:
-        yield Fault.BAD_INSTANT
+        yield TokenFault.BAD_INSTANT
     if claim.get("aud") != rules.audience:
-        yield Fault.OTHER_AUDIENCE
+        yield TokenFault.OTHER_AUDIENCE
     if not _is_text(_TOKEN_ID, claim.get("tid")):
-        yield Fault.BAD_ID
+        yield TokenFault.BAD_ID
     if not isinstance(claim.get("sub"), str):
-        yield Fault.BAD_SUBJECT
+        yield TokenFault.BAD_SUBJECT
     if has_times:
         yield from _faults_in_time(claim["iat"], claim["nbf"], claim["ext"], rules, now_s)
 
 
-def _faults_in_time(iat: int, nbf: int, ext: int, rules: Rules, now_s: float) -> Iterator[Fault]:
+def _faults_in_time(
+    iat: int, nbf: int, ext: int, rules: TokenRules, now_s: float
+) -> Iterator[TokenFault]:
     if ext - iat > rules.max_lifetime_s:
-        yield Fault.LIVES_TOO_LONG
+        yield TokenFault.LIVES_TOO_LONG
     if ext <= now_s:
-        yield Fault.EXPIRED
+        yield TokenFault.EXPIRED
     if nbf > now_s + rules.clock_skew_s:
-        yield Fault.NOT_YET_VALID
+        yield TokenFault.NOT_YET_VALID
     if iat > now_s + rules.clock_skew_s:
-        yield Fault.ISSUED_LATER
+        yield TokenFault.ISSUED_LATER
 
 
 def _decoded(token: str) -> bytes:
@@ -168,32 +170,32 @@ def _decoded(token: str) -> bytes:
     differently by it, and tokens hold none of them.
     """
     if len(token) > MAX_TOKEN_CHARS:
-        raise InvalidToken(Fault.TOO_LONG)
+        raise InvalidToken(TokenFault.TOO_LONG)
     try:
         decoded = binascii.a2b_base64(token)
     except ValueError:
-        raise InvalidToken(Fault.NOT_BASE64) from None
+        raise InvalidToken(TokenFault.NOT_BASE64) from None
     if binascii.b2a_base64(decoded, newline=False) != token.encode("ascii"):
-        raise InvalidToken(Fault.NOT_BASE64)
+        raise InvalidToken(TokenFault.NOT_BASE64)
     return decoded
 
 
 def _pair(decoded: bytes) -> tuple[str, str]:
     """The proof, and the text of the claim."""
     if decoded.count(b"[") + decoded.count(b"{") > _MAX_BRACKETS:
-        raise InvalidToken(Fault.TOO_DEEP)
+        raise InvalidToken(TokenFault.TOO_DEEP)
     match _json(decoded):
         case [str(proof), str(text)]:
             pass
         case _:
-            raise InvalidToken(Fault.NOT_A_PAIR)
+            raise InvalidToken(TokenFault.NOT_A_PAIR)
     signature = _PROOF.fullmatch(proof)
     if signature is None or signature[1] > _HALF_ORDER:
-        raise InvalidToken(Fault.BAD_PROOF)
+        raise InvalidToken(TokenFault.BAD_PROOF)
     compact = orjson.dumps([proof, text])
     spaced = compact[:_SPLIT] + b" " + compact[_SPLIT:]  # as Python's json writes by default
     if decoded not in (compact, spaced):
-        raise InvalidToken(Fault.NOT_CANONICAL)
+        raise InvalidToken(TokenFault.NOT_CANONICAL)
     return proof, text
 
 
@@ -206,9 +208,9 @@ def _claim(text: str) -> dict[str, Any]:
     """
     claim = _json(text)
     if not isinstance(claim, dict):
-        raise InvalidToken(Fault.NOT_A_CLAIM)
+        raise InvalidToken(TokenFault.NOT_A_CLAIM)
     if not text.isascii() or orjson.dumps(claim) != text.encode("ascii"):
-        raise InvalidToken(Fault.NOT_CANONICAL)
+        raise InvalidToken(TokenFault.NOT_CANONICAL)
     return claim
 
 
@@ -225,4 +227,4 @@ def _json(text: str | bytes) -> object:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        raise InvalidToken(Fault.NOT_JSON) from None
+        raise InvalidToken(TokenFault.NOT_JSON) from None

@@ -9,13 +9,14 @@ from enum import Enum
 from hashlib import sha256
 from typing import Final
 
-from gateway.authn.did_token.token import Claim, Rules, inspect
+from gateway.authn.did_token.token import TokenClaim, TokenRules, inspect
 from gateway.core.errors import (
     ExpiredToken,
     InvalidToken,
     RevokedToken,
     StoreUnavailable,
 )
+from gateway.core.identity import AuthMethod, Identity, User
 from gateway.core.ports import (
     Clock,
     Directory,
@@ -23,17 +24,16 @@ from gateway.core.ports import (
     Store,
     TokenVerifier,
 )
-from gateway.core.reasons import Bearer
-from gateway.core.request import AuthMethod, Identity, User
+from gateway.core.reasons import TokenReason
 from gateway.revocation.epoch import is_revoked
-from gateway.util.lru import Bounded
+from gateway.util.lru import LruCache
 
 GOOD_FOR_S: Final = 300.0
 """How long this process trusts its own good verdict; never beyond the token's end."""
 BAD_FOR_S: Final = 60.0
 
 
-class _Verdict(Enum):
+class _SignatureVerdict(Enum):
     """On a signature; the value is what is sealed for the store."""
 
     GOOD = b"good"
@@ -41,8 +41,8 @@ class _Verdict(Enum):
 
 
 @dataclass(slots=True)
-class _Proven:
-    claim: Claim
+class _VerifiedToken:
+    claim: TokenClaim
     until_s: float
     at_ms: int
     """
@@ -61,7 +61,7 @@ class DidTokenVerifier:
     Cheapest first: own memory, the token's shape, the store's verdict, signature, directory.
 
     A token is remembered under a hash of it and of the rules that it was judged by (their
-    `Rules.epoch`): after a change of the config, or beside a gateway for another app on the same
+    `TokenRules.epoch`): after a change of the config, or beside a gateway for another app on the same
     store, no verdict is found. In the store it is also sealed with a key of the gateway's, for its
     key name: who can write there can make gateways check a signature again, and nothing else.
     Refused tokens, which cost an attacker nothing, have a memory of their own, so that a flood of
@@ -74,7 +74,7 @@ class DidTokenVerifier:
         directory: Directory,
         store: Store,
         *,
-        rules: Rules,
+        rules: TokenRules,
         server_key: bytes,
         capacity: int = 10_000,
         clock: Clock = time.time,
@@ -95,8 +95,8 @@ class DidTokenVerifier:
         self._revocations = revocations
         self._sealing_key = hmac.digest(server_key, b"gateway: verdicts on tokens", "sha256")
         self._clock = clock
-        self._proven: Bounded[bytes, _Proven] = Bounded(capacity)
-        self._refused_until_s: Bounded[bytes, float] = Bounded(capacity)
+        self._proven: LruCache[bytes, _VerifiedToken] = LruCache(capacity)
+        self._refused_until_s: LruCache[bytes, float] = LruCache(capacity)
 
     async def verify(self, token: str) -> Identity:
         """
@@ -112,14 +112,16 @@ class DidTokenVerifier:
             proven = await self._prove(token, digest, now_s)
         user = await self._directory.user(proven.claim.issuer)
         if user is None:
-            raise InvalidToken(Bearer.STRANGER)
+            raise InvalidToken(TokenReason.STRANGER)
         if self._revocations is not None:
             epoch_ms = await self._revocations.epoch_ms(proven.claim.issuer)
             if is_revoked(proven.at_ms, epoch_ms):
                 raise RevokedToken
         if not proven.is_kept:  # not before: strangers must not fill the store with verdicts
             proven.is_kept = True
-            await self._keep(f"token:{digest.hex()}", _Verdict.GOOD, proven.claim.expires_at_s)
+            await self._keep(
+                f"token:{digest.hex()}", _SignatureVerdict.GOOD, proven.claim.expires_at_s
+            )
         if proven.identity is None or proven.identity.user is not user:
             proven.identity = _identity(user, proven)
         return proven.identity
@@ -137,29 +139,29 @@ class DidTokenVerifier:
         # The epoch has a fixed length, so this is the hash of no other epoch and token.
         return sha256(self._epoch + token.encode("utf-8", "surrogatepass")).digest()
 
-    async def _prove(self, token: str, digest: bytes, now_s: float) -> _Proven:
+    async def _prove(self, token: str, digest: bytes, now_s: float) -> _VerifiedToken:
         claim = inspect(token, self._rules, now_s)
         refused_until_s = self._refused_until_s.get(digest)
         if refused_until_s is not None and now_s < refused_until_s:
-            raise InvalidToken(Bearer.REFUSED_BEFORE)
+            raise InvalidToken(TokenReason.REFUSED_BEFORE)
         key = f"token:{digest.hex()}"
         at_ms = int(min(claim.issued_at_s, now_s) * 1000)
         before = self._proven.get(digest)  # being looked at again makes it no younger
         if before is not None:
             at_ms = min(at_ms, before.at_ms)
-        proven = _Proven(claim, min(claim.expires_at_s, now_s + GOOD_FOR_S), at_ms)
+        proven = _VerifiedToken(claim, min(claim.expires_at_s, now_s + GOOD_FOR_S), at_ms)
         verdict = await self._stored(key)
-        if verdict is _Verdict.BAD:
+        if verdict is _SignatureVerdict.BAD:
             self._refused_until_s.put(digest, now_s + BAD_FOR_S)
-            raise InvalidToken(Bearer.REFUSED_BEFORE)
-        if verdict is _Verdict.GOOD:
+            raise InvalidToken(TokenReason.REFUSED_BEFORE)
+        if verdict is _SignatureVerdict.GOOD:
             proven.is_kept = True
             self._proven.put(digest, proven)
         else:
             await self._judge(token, digest, key, proven)
         return proven
 
-    async def _judge(self, token: str, digest: bytes, key: str, proven: _Proven) -> None:
+    async def _judge(self, token: str, digest: bytes, key: str, proven: _VerifiedToken) -> None:
         """Have the signature checked, unless that was done while the store was being asked."""
         remembered = self._proven.get(digest)
         if remembered is not None and self._clock() < remembered.until_s:
@@ -171,13 +173,13 @@ class DidTokenVerifier:
         except InvalidToken:
             until_s = self._clock() + BAD_FOR_S
             self._refused_until_s.put(digest, until_s)
-            await self._keep(key, _Verdict.BAD, until_s)
+            await self._keep(key, _SignatureVerdict.BAD, until_s)
             raise
         self._proven.put(digest, proven)
         if proven.claim.issued_at_s > self._clock():
             self._on_early()
 
-    async def _stored(self, key: str) -> _Verdict | None:
+    async def _stored(self, key: str) -> _SignatureVerdict | None:
         """The store's verdict; None if it has none, is down, or was written to by a stranger."""
         try:
             seal = await self._store.get(key)
@@ -185,23 +187,23 @@ class DidTokenVerifier:
             return None
         if seal is None:
             return None
-        for verdict in _Verdict:
+        for verdict in _SignatureVerdict:
             if hmac.compare_digest(seal, self._seal(verdict, key)):
                 return verdict
         return None
 
-    async def _keep(self, key: str, verdict: _Verdict, until_s: float) -> None:
+    async def _keep(self, key: str, verdict: _SignatureVerdict, until_s: float) -> None:
         with suppress(StoreUnavailable):
             seal = self._seal(verdict, key)
             await self._store.set(key, seal, expires_at_ms=int(until_s * 1000))
 
-    def _seal(self, verdict: _Verdict, key: str) -> bytes:
+    def _seal(self, verdict: _SignatureVerdict, key: str) -> bytes:
         """HMAC over the verdict and what it is about; the key's name says token and rules."""
         about = b"\0".join((verdict.value, key.encode()))
         return hmac.digest(self._sealing_key, about, "sha256")
 
 
-def _identity(user: User, proven: _Proven) -> Identity:
+def _identity(user: User, proven: _VerifiedToken) -> Identity:
     return Identity(
         user,
         AuthMethod.DID_TOKEN,

@@ -19,9 +19,9 @@ from urllib.parse import quote
 from gateway.authn.api_key.key import readable_scopes
 from gateway.authz.roles import MAX_ROLES, ROLE
 from gateway.core.errors import ExpiredToken, InvalidToken
+from gateway.core.identity import AuthMethod, Identity, User
 from gateway.core.reasons import Reason
-from gateway.core.request import AuthMethod, Identity, User
-from gateway.users.metadata import readable
+from gateway.core.text import printable_text
 
 MAX_JWT_CHARS = 8192
 
@@ -48,7 +48,7 @@ _REFUSED_PARAMETERS = frozenset(
 _SAFE_IN_SUBJECT = ":@|"
 
 
-class Fault(Reason):
+class JwtFault(Reason):
     """`invalid_token` or `expired_token`, of a JWT"""
 
     TOO_LONG = "jwt_too_long", "It has more characters than a JWT may."
@@ -70,7 +70,7 @@ class Fault(Reason):
     ISSUED_LATER = "jwt_issued_later", "`iat` is in the future."
 
 
-class Issuer(NamedTuple):
+class TrustedIssuer(NamedTuple):
     """What the config says of one issuer."""
 
     name: str
@@ -88,7 +88,7 @@ class Issuer(NamedTuple):
     scopes_claim: str = "scope"
 
 
-class Parsed(NamedTuple):
+class ParsedJwt(NamedTuple):
     """A token, taken apart."""
 
     algorithm: object
@@ -98,57 +98,57 @@ class Parsed(NamedTuple):
     signature: bytes
 
 
-def parse(token: str) -> Parsed:
-    """Take ``token`` apart. Raises `InvalidToken`, with a `Fault` as reason."""
+def parse(token: str) -> ParsedJwt:
+    """Take ``token`` apart. Raises `InvalidToken`, with a `JwtFault` as reason."""
     if len(token) > MAX_JWT_CHARS:
-        raise InvalidToken(Fault.TOO_LONG)
+        raise InvalidToken(JwtFault.TOO_LONG)
     parts = token.split(".")
     if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
-        raise InvalidToken(Fault.NOT_THREE_PARTS)
+        raise InvalidToken(JwtFault.NOT_THREE_PARTS)
     head, payload, signature = map(_decoded, parts)
     header, claims = _object(head), _object(payload)
     if not _REFUSED_PARAMETERS.isdisjoint(header):
-        raise InvalidToken(Fault.BAD_HEADER)
+        raise InvalidToken(JwtFault.BAD_HEADER)
     kind = header.get("typ", "JWT")
     if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in _TYPES:
-        raise InvalidToken(Fault.BAD_TYPE)
+        raise InvalidToken(JwtFault.BAD_TYPE)
     key_id = header.get("kid")
     if key_id is not None and not (isinstance(key_id, str) and _KEY_ID.fullmatch(key_id)):
-        raise InvalidToken(Fault.BAD_KEY_ID)
+        raise InvalidToken(JwtFault.BAD_KEY_ID)
     signing_input = token.rpartition(".")[0].encode("ascii")
-    return Parsed(header.get("alg"), key_id, claims, signing_input, signature)
+    return ParsedJwt(header.get("alg"), key_id, claims, signing_input, signature)
 
 
-def issuer_of(parsed: Parsed, known: Mapping[str, Issuer]) -> Issuer:
+def issuer_of(parsed: ParsedJwt, known: Mapping[str, TrustedIssuer]) -> TrustedIssuer:
     """Whose it says that it is. Raises `InvalidToken` where that is nobody's of ``known``."""
     name = parsed.claims.get("iss")
     issuer = known.get(name) if isinstance(name, str) else None
     if issuer is None:
-        raise InvalidToken(Fault.OTHER_ISSUER)
+        raise InvalidToken(JwtFault.OTHER_ISSUER)
     return issuer
 
 
-def inspect(parsed: Parsed, issuer: Issuer, token: str, now_s: float) -> Identity:
+def inspect(parsed: ParsedJwt, issuer: TrustedIssuer, token: str, now_s: float) -> Identity:
     """
     Whom the token is about, once all that is cheap to check has been checked.
 
-    Raises `ExpiredToken` or `InvalidToken`, with a `Fault` as reason.
+    Raises `ExpiredToken` or `InvalidToken`, with a `JwtFault` as reason.
     """
     claims = parsed.claims
     if not isinstance(parsed.algorithm, str) or parsed.algorithm not in issuer.algorithms:
-        raise InvalidToken(Fault.OTHER_ALGORITHM)
+        raise InvalidToken(JwtFault.OTHER_ALGORITHM)
     audience = claims.get("aud")
     if issuer.audience not in (audience if isinstance(audience, list) else [audience]):
-        raise InvalidToken(Fault.OTHER_AUDIENCE)
+        raise InvalidToken(JwtFault.OTHER_AUDIENCE)
     expires_at_s, issued_at_s = _instant(claims, "exp"), _instant(claims, "iat")
     if expires_at_s <= now_s:
-        raise ExpiredToken(Fault.EXPIRED)
+        raise ExpiredToken(JwtFault.EXPIRED)
     if expires_at_s - issued_at_s > issuer.max_lifetime_s:
-        raise InvalidToken(Fault.LIVES_TOO_LONG)
+        raise InvalidToken(JwtFault.LIVES_TOO_LONG)
     if issued_at_s > now_s + issuer.clock_skew_s:
-        raise InvalidToken(Fault.ISSUED_LATER)
+        raise InvalidToken(JwtFault.ISSUED_LATER)
     if "nbf" in claims and _instant(claims, "nbf") > now_s + issuer.clock_skew_s:
-        raise InvalidToken(Fault.NOT_YET_VALID)
+        raise InvalidToken(JwtFault.NOT_YET_VALID)
     return Identity(
         User(_named(claims, issuer), email=_email(claims, issuer)),
         AuthMethod.JWT,
@@ -166,28 +166,28 @@ def inspect(parsed: Parsed, issuer: Issuer, token: str, now_s: float) -> Identit
 def _decoded(part: str) -> bytes:
     """The bytes that ``part`` is the base64url of: one spelling, without padding."""
     if _PART.fullmatch(part) is None:
-        raise InvalidToken(Fault.NOT_THREE_PARTS)
+        raise InvalidToken(JwtFault.NOT_THREE_PARTS)
     try:
         octets = urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except binascii.Error:
-        raise InvalidToken(Fault.NOT_THREE_PARTS) from None
+        raise InvalidToken(JwtFault.NOT_THREE_PARTS) from None
     if urlsafe_b64encode(octets).rstrip(b"=") != part.encode("ascii"):
-        raise InvalidToken(Fault.NOT_THREE_PARTS)
+        raise InvalidToken(JwtFault.NOT_THREE_PARTS)
     return octets
 
 
 def _object(octets: bytes) -> dict[str, Any]:
     """The JSON object in ``octets``; a key that is said twice is said ambiguously."""
     if octets.count(b"[") + octets.count(b"{") > _MAX_BRACKETS:
-        raise InvalidToken(Fault.TOO_DEEP)
+        raise InvalidToken(JwtFault.TOO_DEEP)
     try:
         value = json.loads(
             octets.decode(), object_pairs_hook=_without_repeats, parse_constant=_refuse_constant
         )
     except ValueError:  # UnicodeDecodeError and JSONDecodeError are
-        raise InvalidToken(Fault.NOT_JSON) from None
+        raise InvalidToken(JwtFault.NOT_JSON) from None
     if not isinstance(value, dict):
-        raise InvalidToken(Fault.NOT_AN_OBJECT)
+        raise InvalidToken(JwtFault.NOT_AN_OBJECT)
     return value
 
 
@@ -207,11 +207,11 @@ def _instant(claims: Mapping[str, Any], name: str) -> float:
     value: Any = claims.get(name)
     # Not isinstance: True is no time. Nothing that is not finite is below the bound.
     if type(value) not in (int, float) or not 0 <= value < _MAX_INSTANT_S:
-        raise InvalidToken(Fault.BAD_INSTANT)
+        raise InvalidToken(JwtFault.BAD_INSTANT)
     return float(value)
 
 
-def _named(claims: Mapping[str, Any], issuer: Issuer) -> str:
+def _named(claims: Mapping[str, Any], issuer: TrustedIssuer) -> str:
     """
     Our name for the subject: never that of somebody else's, a DID, or a service.
 
@@ -220,27 +220,27 @@ def _named(claims: Mapping[str, Any], issuer: Issuer) -> str:
     """
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= _MAX_SUBJECT_CHARS:
-        raise InvalidToken(Fault.BAD_SUBJECT)
+        raise InvalidToken(JwtFault.BAD_SUBJECT)
     if not subject.isprintable():
-        raise InvalidToken(Fault.BAD_SUBJECT)
+        raise InvalidToken(JwtFault.BAD_SUBJECT)
     return f"{issuer.prefix or issuer.name}#{quote(subject, safe=_SAFE_IN_SUBJECT)}"
 
 
-def _email(claims: Mapping[str, Any], issuer: Issuer) -> str | None:
+def _email(claims: Mapping[str, Any], issuer: TrustedIssuer) -> str | None:
     """Where the config asks for it, and the issuer does not say that it is unverified."""
     if not issuer.email_claim or claims.get("email_verified", True) is not True:
         return None
-    return readable(claims.get(issuer.email_claim))
+    return printable_text(claims.get(issuer.email_claim))
 
 
-def _roles(claims: Mapping[str, Any], issuer: Issuer) -> tuple[str, ...]:
+def _roles(claims: Mapping[str, Any], issuer: TrustedIssuer) -> tuple[str, ...]:
     said = claims.get(issuer.roles_claim) if issuer.roles_claim else None
     names = said if isinstance(said, list) else [said]
     found = {name for name in names if isinstance(name, str) and ROLE.fullmatch(name)}
     return tuple(sorted(found)[:MAX_ROLES])
 
 
-def _scopes(claims: Mapping[str, Any], issuer: Issuer) -> tuple[str, ...]:
+def _scopes(claims: Mapping[str, Any], issuer: TrustedIssuer) -> tuple[str, ...]:
     """A list, or words with spaces between them (RFC 8693 section 4.2)."""
     said = claims.get(issuer.scopes_claim) if issuer.scopes_claim else None
     if isinstance(said, str):

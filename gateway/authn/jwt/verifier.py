@@ -9,30 +9,30 @@ from joserfc.jws import JWSRegistry
 
 from gateway.authn.jwt.key_set import Key, KeySource
 from gateway.authn.jwt.token import (
-    Issuer,
-    Parsed,
+    ParsedJwt,
+    TrustedIssuer,
     inspect,
     issuer_of,
     parse,
 )
 from gateway.core.errors import InvalidToken, RevokedToken
+from gateway.core.identity import Identity
 from gateway.core.ports import Clock, Revocations, TokenVerifier
-from gateway.core.request import Identity
 from gateway.revocation.epoch import is_revoked
-from gateway.util.lru import Bounded
+from gateway.util.lru import LruCache
 
 GOOD_FOR_S: Final = 300.0
 """How long a verdict is trusted; never beyond the token's end, nor beyond a change of keys."""
 
 
-class Trusted(NamedTuple):
+class IssuerWithKeys(NamedTuple):
     """An issuer, and where its keys are."""
 
-    issuer: Issuer
+    issuer: TrustedIssuer
     source: KeySource
 
 
-class _Proven(NamedTuple):
+class _VerifiedJwt(NamedTuple):
     identity: Identity
     until_s: float
     source: KeySource
@@ -45,7 +45,7 @@ class JwtVerifier:
 
     def __init__(
         self,
-        trusted: Sequence[Trusted],
+        trusted: Sequence[IssuerWithKeys],
         revocations: Revocations,
         *,
         clock: Clock = time.time,
@@ -55,7 +55,7 @@ class JwtVerifier:
         self._sources = {issuer.name: source for issuer, source in trusted}
         self._revocations = revocations
         self._clock = clock
-        self._proven: Bounded[bytes, _Proven] = Bounded(capacity)
+        self._proven: LruCache[bytes, _VerifiedJwt] = LruCache(capacity)
 
     async def verify(self, token: str) -> Identity:
         """
@@ -82,11 +82,11 @@ class JwtVerifier:
         for source in self._sources.values():
             await source.aclose()
 
-    def _known(self, token: str) -> _Proven | None:
+    def _known(self, token: str) -> _VerifiedJwt | None:
         proven = self._proven.get(_digest(token))
         return proven if proven is not None and proven.version == proven.source.version else None
 
-    async def _prove(self, token: str) -> _Proven:
+    async def _prove(self, token: str) -> _VerifiedJwt:
         parsed = parse(token)
         issuer = issuer_of(parsed, self._issuers)
         now_s = self._clock()
@@ -98,7 +98,7 @@ class JwtVerifier:
                 "signature is by none of the issuer's keys" if keys else "no such key"
             )
         until_s = min(identity.expires_at_ms / 1000, now_s + GOOD_FOR_S)
-        proven = _Proven(identity, until_s, source, source.version)
+        proven = _VerifiedJwt(identity, until_s, source, source.version)
         self._proven.put(_digest(token), proven)
         return proven
 
@@ -107,7 +107,7 @@ def _digest(token: str) -> bytes:
     return sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def _is_signed(parsed: Parsed, key: Key) -> bool:
+def _is_signed(parsed: ParsedJwt, key: Key) -> bool:
     """By the algorithm of joserfc itself: what is around it in a token has been judged already."""
     algorithm = JWSRegistry.algorithms[str(parsed.algorithm)]
     return algorithm.verify(parsed.signing_input, parsed.signature, key)

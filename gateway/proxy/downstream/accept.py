@@ -15,14 +15,14 @@ from functools import partial
 from math import inf
 from typing import NamedTuple
 
-from gateway.core.request import Caller
+from gateway.core.request import Client
 from gateway.proxy.downstream import proxy_protocol
-from gateway.proxy.downstream.accepted import Entrance, peer_at
+from gateway.proxy.downstream.accepted import AcceptedConnection, peer_at
 from gateway.proxy.downstream.proxy_protocol import ProxyHeader
-from gateway.proxy.downstream.server import DataPlane, Site
+from gateway.proxy.downstream.server import ProxyServer, ServingConfig
 from gateway.proxy.downstream.tls import ServerTls
 from gateway.proxy.http1.close import FAREWELL_S
-from gateway.routing.client_address import caller, is_trusted
+from gateway.routing.client_address import client_at, is_trusted
 
 _log = logging.getLogger(__name__)
 
@@ -47,11 +47,11 @@ _GONE = {
     *(errno.EHOSTDOWN, errno.ENONET, errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH),
 }
 
-Make = Callable[[Entrance], asyncio.BaseProtocol]
+MakeConnection = Callable[[AcceptedConnection], asyncio.BaseProtocol]
 """Makes a client's connection of one that has come in."""
 
 
-class Manner(NamedTuple):
+class ListenerOptions(NamedTuple):
     """What is asked of those who come in."""
 
     tls: ServerTls | None = None
@@ -59,28 +59,34 @@ class Manner(NamedTuple):
     """Whether a PROXY header comes first."""
 
 
-class Arrivals:
+class Acceptor:
     """Accepts connections on one socket."""
 
-    def __init__(self, plane: DataPlane, sock: socket.socket, manner: Manner, make: Make) -> None:
-        self.plane = plane
-        self.manner = manner
+    def __init__(
+        self,
+        server: ProxyServer,
+        sock: socket.socket,
+        options: ListenerOptions,
+        make: MakeConnection,
+    ) -> None:
+        self.server = server
+        self.options = options
         self.make = make
         self._sock = sock
         self._timer: asyncio.TimerHandle | None = None
         self._complaints: dict[str, float] = {}
-        plane.loop.add_reader(sock, self._accept)
+        server.loop.add_reader(sock, self._accept)
 
     def close(self) -> None:
         """Accept no more."""
         if self._timer is not None:
             self._timer.cancel()
-        self.plane.loop.remove_reader(self._sock)
+        self.server.loop.remove_reader(self._sock)
         self._sock.close()
 
-    def complain(self, message: str, *args: object) -> None:
+    def warn_rate_limited(self, message: str, *args: object) -> None:
         """Say in the log what an operator should know, once a minute: clients can cause it."""
-        now_s = self.plane.loop.time()
+        now_s = self.server.loop.time()
         if now_s >= self._complaints.get(message, 0.0):
             self._complaints[message] = now_s + _COMPLAIN_EVERY_S
             _log.warning(message, *args)
@@ -100,29 +106,29 @@ class Arrivals:
                 sock.close()
             else:
                 sock.setblocking(False)
-                Arrival(self, sock, peer).begin()
+                PendingConnection(self, sock, peer).begin()
 
     def _pause(self, error: OSError) -> None:
         """Without descriptors the socket stays readable: to look again at once would spin."""
-        self.complain("no connection can be accepted: %s", error.strerror)
-        self.plane.loop.remove_reader(self._sock)
-        self._timer = self.plane.loop.call_later(_PAUSE_S, self._go_on)
+        self.warn_rate_limited("no connection can be accepted: %s", error.strerror)
+        self.server.loop.remove_reader(self._sock)
+        self._timer = self.server.loop.call_later(_PAUSE_S, self._go_on)
 
     def _go_on(self) -> None:
         self._timer = None
-        self.plane.loop.add_reader(self._sock, self._accept)
+        self.server.loop.add_reader(self._sock, self._accept)
 
 
-class Arrival:
+class PendingConnection:
     """One connection on its way in."""
 
-    site: Site | None = None
+    serving: ServingConfig | None = None
     """No request is under way."""
 
-    def __init__(self, arrivals: Arrivals, sock: socket.socket, peer: Caller) -> None:
+    def __init__(self, arrivals: Acceptor, sock: socket.socket, peer: Client) -> None:
         self.peer = peer
         self._arrivals = arrivals
-        self._plane = arrivals.plane
+        self._server = arrivals.server
         self._sock = sock
         self._deadline_s = inf
         self._read = b""
@@ -133,18 +139,20 @@ class Arrival:
 
     def begin(self) -> None:
         """Take a place, and ask for what is owed."""
-        plane = self._plane
-        self._deadline_s = plane.loop.time() + plane.bounds.head_s
-        if not plane.take_place(self):
+        server = self._server
+        self._deadline_s = server.loop.time() + server.limits.head_s
+        if not server.reserve(self):
             self._end("refused")
-        elif not self._arrivals.manner.says_who:
+        elif not self._arrivals.options.says_who:
             self._enter()
-        elif is_trusted(self.peer.address, plane.site.trusted_proxies):
+        elif is_trusted(self.peer.address, server.serving.trusted_proxies):
             self._read_header()
         else:
             # Were it let in under its own address, it would have gone around the balancer; and a
             # balancer that the config forgot would make one client of all of its clients.
-            self._arrivals.complain("closed: %s is none of trusted_proxies", self.peer.text)
+            self._arrivals.warn_rate_limited(
+                "closed: %s is none of trusted_proxies", self.peer.text
+            )
             self._end("failed")
 
     # --- the PROXY header ----------------------------------------------------------------------
@@ -164,36 +172,36 @@ class Arrival:
         except BlockingIOError:
             self._wait(self._read_header)
         except ValueError:
-            self._arrivals.complain("closed: no PROXY header came from %s", self.peer.text)
+            self._arrivals.warn_rate_limited("closed: no PROXY header came from %s", self.peer.text)
             self._end("failed")
         except OSError:
             self._end("failed")
         else:
             self._stop_reading()
-            self._be(header)
+            self._adopt_proxied_peer(header)
             self._enter()
 
     def _wait(self, then: Callable[[], None]) -> None:
         if not self._is_reading:
             self._is_reading = True
-            self._plane.loop.add_reader(self._sock, then)
+            self._server.loop.add_reader(self._sock, then)
 
     def _stop_reading(self) -> None:
         if self._is_reading:
             self._is_reading = False
-            self._plane.loop.remove_reader(self._sock)
+            self._server.loop.remove_reader(self._sock)
 
-    def _be(self, header: ProxyHeader) -> None:
+    def _adopt_proxied_peer(self, header: ProxyHeader) -> None:
         """Be who the header says, from now on; its place is counted as that client's."""
-        peer = self.peer if header.source is None else caller(header.source)
-        self._plane.forget_connection(self)
+        peer = self.peer if header.source is None else client_at(header.source)
+        self._server.forget_connection(self)
         self.peer = peer._replace(scheme="https") if header.is_tls else peer
-        self._has_room = self._plane.take_place(self)
+        self._has_room = self._server.reserve(self)
 
     # --- the handshake -------------------------------------------------------------------------
 
     def _enter(self) -> None:
-        if self._arrivals.manner.tls is None:
+        if self._arrivals.options.tls is None:
             self._begin_client()
         elif self._has_room:
             self._await_hello()
@@ -224,21 +232,21 @@ class Arrival:
             self._sock.send(_NOT_PLAIN)
 
     def _begin_client(self) -> None:
-        self._task = self._plane.loop.create_task(self._hand_over())
+        self._task = self._server.loop.create_task(self._hand_over())
         self._task.add_done_callback(self._handed_over)
 
     async def _hand_over(self) -> None:
-        manner, loop = self._arrivals.manner, self._plane.loop
+        options, loop = self._arrivals.options, self._server.loop
         make = partial(self._arrivals.make, self)
-        if manner.tls is None:
+        if options.tls is None:
             await loop.connect_accepted_socket(make, self._sock)
             return
         await loop.connect_accepted_socket(
             make,
             self._sock,
-            ssl=manner.tls.context,
-            ssl_handshake_timeout=self._plane.bounds.head_s,
-            ssl_shutdown_timeout=max(FAREWELL_S, self._plane.bounds.body_idle_s),
+            ssl=options.tls.context,
+            ssl_handshake_timeout=self._server.limits.head_s,
+            ssl_shutdown_timeout=max(FAREWELL_S, self._server.limits.body_idle_s),
         )
 
     def _handed_over(self, task: asyncio.Task[None]) -> None:
@@ -248,11 +256,11 @@ class Arrival:
         if not self._has_left:
             self._end("failed")
 
-    def leave(self) -> Caller:
+    def leave(self) -> Client:
         """The client's connection takes its own place now; who is at its other end."""
         self._has_left = True
-        self._plane.forget_connection(self)
-        if self._arrivals.manner.tls is not None:
+        self._server.forget_connection(self)
+        if self._arrivals.options.tls is not None:
             return self.peer._replace(scheme="https")
         return self.peer
 
@@ -276,6 +284,6 @@ class Arrival:
     def _end(self, outcome: str) -> None:
         self._has_left = True
         self._stop_reading()
-        self._plane.tally.add("connections", outcome)
-        self._plane.forget_connection(self)
+        self._server.counters.add("connections", outcome)
+        self._server.forget_connection(self)
         self._sock.close()

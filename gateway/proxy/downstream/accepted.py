@@ -7,29 +7,29 @@ from functools import lru_cache
 from typing import Protocol
 
 from gateway.authn.certificate import read
-from gateway.core.request import Caller, Certificate
-from gateway.routing.client_address import UNIX_PEER, caller, parse_address
+from gateway.core.request import Certificate, Client
+from gateway.routing.client_address import UNIX_PEER, client_at, parse_address
 
-_UNIX_CALLER = caller(UNIX_PEER)
+_UNIX_CALLER = client_at(UNIX_PEER)
 
 _REMEMBERED = 4096
 """Addresses whose spellings are kept: 8 µs less for each new connection of theirs."""
 
 
-class Entrance(Protocol):
+class AcceptedConnection(Protocol):
     """What a connection went through before its first request: see `gateway.proxy.downstream.accept`."""
 
-    def leave(self) -> Caller:
+    def leave(self) -> Client:
         """The connection takes its own place now; who is at its other end."""
 
 
-def peer_of(transport: asyncio.BaseTransport) -> Caller | None:
+def peer_of(transport: asyncio.BaseTransport) -> Client | None:
     """The other end; None where it is gone: reset before it was accepted."""
     sock = transport.get_extra_info("socket")
     return peer_at(sock.family, transport.get_extra_info("peername"))
 
 
-def peer_at(family: int, name: object) -> Caller | None:
+def peer_at(family: int, name: object) -> Client | None:
     """Who has the socket address ``name``; None where that is no address."""
     if family == socket.AF_UNIX:
         return _UNIX_CALLER
@@ -48,5 +48,5 @@ def shown_certificate(transport: asyncio.BaseTransport) -> Certificate | None:
 
 
 @lru_cache(_REMEMBERED)
-def _caller_at(text: str) -> Caller:
-    return caller(parse_address(text.partition("%")[0]))
+def _caller_at(text: str) -> Client:
+    return client_at(parse_address(text.partition("%")[0]))

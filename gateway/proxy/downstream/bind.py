@@ -13,15 +13,15 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Protocol
 
-from gateway.config.addresses import Address
+from gateway.config.addresses import HostPort
 from gateway.config.listen import (
-    Activation,
-    Descriptor,
-    Place,
+    ActivatedSocket,
+    InheritedDescriptor,
+    ListenAddress,
     UnixPath,
 )
 from gateway.core.errors import StartError
-from gateway.proxy.downstream.socket_activation import Passed, adopt
+from gateway.proxy.downstream.socket_activation import PassedSocket, adopt
 
 BACKLOG = 1024
 """Connections that wait in the kernel to be accepted; capped by net.core.somaxconn."""
@@ -29,7 +29,7 @@ BACKLOG = 1024
 MakeProtocol = Callable[[], asyncio.BaseProtocol]
 
 
-class Server(Protocol):
+class ListeningServer(Protocol):
     """Accepts connections until it is closed."""
 
     def close(self) -> None:
@@ -37,7 +37,7 @@ class Server(Protocol):
 
 
 def bind(
-    place: Place, *, passed: Sequence[Passed] = (), reuse_port: bool = False
+    place: ListenAddress, *, passed: Sequence[PassedSocket] = (), reuse_port: bool = False
 ) -> tuple[socket.socket, ...]:
     """
     The listening sockets of ``place``: more than one where a name stands for several addresses.
@@ -47,9 +47,9 @@ def bind(
     (SO_REUSEPORT); that does not go for sockets that cannot be bound twice. Raises `StartError`.
     """
     match place:
-        case Descriptor(number):
+        case InheritedDescriptor(number):
             return (adopt(number),)
-        case Activation(name):
+        case ActivatedSocket(name):
             numbers = [entry.number for entry in passed if name in ("", entry.name)]
             if not numbers:
                 raise StartError(f"{place}: no such socket was passed on")
@@ -65,7 +65,7 @@ def bind(
 # --- TCP ---------------------------------------------------------------------------------------
 
 
-def _bind_tcp(address: Address, *, reuse_port: bool) -> tuple[socket.socket, ...]:
+def _bind_tcp(address: HostPort, *, reuse_port: bool) -> tuple[socket.socket, ...]:
     with ExitStack() as undo:
         sockets: list[socket.socket] = []
         for family, host in _places(address):
@@ -100,7 +100,7 @@ def is_shared_out(sock: socket.socket) -> bool:
     return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))
 
 
-def _places(address: Address) -> Iterator[tuple[socket.AddressFamily, str]]:
+def _places(address: HostPort) -> Iterator[tuple[socket.AddressFamily, str]]:
     found = socket.getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
@@ -203,7 +203,9 @@ def _remove_stale(path: str) -> None:
 # --- serving -----------------------------------------------------------------------------------
 
 
-async def serve(loop: asyncio.AbstractEventLoop, sock: socket.socket, make: MakeProtocol) -> Server:
+async def serve(
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, make: MakeProtocol
+) -> ListeningServer:
     """Accept connections on ``sock``, whose protocol ``make`` makes; closing closes ``sock``."""
     if sock.family == socket.AF_UNIX:
         return await loop.create_unix_server(make, sock=sock, backlog=BACKLOG)

@@ -18,16 +18,17 @@ from gateway.core.errors import (
     Refusal,
     RequestTimeout,
 )
-from gateway.core.request import Journey, Reply, RequestHead
-from gateway.proxy.downstream.accepted import Entrance, peer_of, shown_certificate
+from gateway.core.record import RequestRecord
+from gateway.core.request import Reply, RequestHead
+from gateway.proxy.downstream.accepted import AcceptedConnection, peer_of, shown_certificate
 from gateway.proxy.downstream.reader import ClientReader
-from gateway.proxy.downstream.server import DataPlane, Site
+from gateway.proxy.downstream.server import ProxyServer, ServingConfig
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.http1.close import ClientGone, untaken_bytes
 from gateway.proxy.http1.framing import NO_BODY
-from gateway.proxy.http1.min_rate import Pace
+from gateway.proxy.http1.min_rate import MinimumRate
 from gateway.proxy.http1.parser import NOTHING, RawRequestMessage, StreamReader
-from gateway.proxy.http1.strict import judge, keeps_alive
+from gateway.proxy.http1.strict import check_request, keeps_alive
 from gateway.proxy.tunnel.tunnel import serve_upgrade
 from gateway.util.eager_task import start
 
@@ -58,60 +59,60 @@ class ClientConnection(ClientReader):
     """Speaks HTTP/1 with one client: what becomes of each request, and of the connection."""
 
     __slots__ = (
-        "_entrance",
+        "_accepted",
         "_is_half_closed",
         "_phase",
         "_read_deadline_s",
         "_reading_pace",
         "_task",
         "_untaken_bytes",
-        "site",
+        "serving",
     )
 
-    def __init__(self, plane: DataPlane, entrance: Entrance | None = None) -> None:
-        super().__init__(plane)
-        self._entrance = entrance
+    def __init__(self, server: ProxyServer, accepted: AcceptedConnection | None = None) -> None:
+        super().__init__(server)
+        self._accepted = accepted
         self._task: asyncio.Task[None] | None = None
         self._phase = _Phase.HEAD
         self._is_half_closed = False
         self._read_deadline_s = inf
-        self._reading_pace: Pace | None = None
+        self._reading_pace: MinimumRate | None = None
         self._untaken_bytes = 0
-        self.site: Site | None = None
+        self.serving: ServingConfig | None = None
 
     # --- events of the socket ------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        peer = self._entrance.leave() if self._entrance else peer_of(transport)
+        peer = self._accepted.leave() if self._accepted else peer_of(transport)
         if peer is None:  # reset before we accepted it: nobody is there to be served or logged
             self.abort()
             return
         shown = shown_certificate(transport)
         self.peer = peer if shown is None else peer._replace(certificate=shown)
-        if not self._plane.admit_connection(self):
+        if not self._server.admit_connection(self):
             self._refuse(Overloaded(), None)
             self._close()  # at once: lingering, they would hold the descriptors that are short
             return
-        self._read_deadline_s = self._plane.loop.time() + self._plane.bounds.head_s
+        self._read_deadline_s = self._server.loop.time() + self._server.limits.head_s
 
     def data_received(self, data: bytes) -> None:
-        if self._is_deaf or self._inbox.is_closed:
+        if self._stopped_parsing or self._assembler.is_closed:
             return
         if self._phase is _Phase.IDLE and data:
-            if (arrived := self._inbox.recall(data, self.peer)) is not None:
+            if (arrived := self._assembler.recall(data, self.peer)) is not None:
                 self._body = NOTHING
                 self._queue.append(arrived)
                 self._begin()
                 return
             self._expect_head()
         self._read(data)
-        if self._phase is _Phase.IDLE and not self._inbox.cutter.is_between:
+        if self._phase is _Phase.IDLE and not self._assembler.splitter.is_between:
             self._expect_head()  # an eager task has answered all that came before it
 
     def _expect_head(self) -> None:
         self._phase = _Phase.HEAD
-        self._read_deadline_s = self._plane.loop.time() + self._plane.bounds.head_s
+        self._read_deadline_s = self._server.loop.time() + self._server.limits.head_s
 
     def eof_received(self) -> bool:
         """
@@ -127,14 +128,14 @@ class ClientConnection(ClientReader):
             may_stay = self._is_serving and self._body.is_eof()
         if may_stay:
             self._is_half_closed = True
-            self._read_deadline_s = self._plane.loop.time() + self._plane.bounds.half_closed_s
+            self._read_deadline_s = self._server.loop.time() + self._server.limits.half_closed_s
         else:
-            self._plane.outbox.flush()  # the transport closes now, and with it what is only due
+            self._server.write_batcher.flush()  # the transport closes now, and with it what is only due
         return may_stay
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._plane.forget_connection(self)
-        self._is_deaf = True
+        self._server.forget_connection(self)
+        self._stopped_parsing = True
         super().connection_lost(exc)
         if self._task is not None:
             self._task.cancel()
@@ -150,9 +151,9 @@ class ClientConnection(ClientReader):
 
     def _hibernate(self, now_s: float) -> None:
         """Keep nothing of a connection that has been idle for a moment but the connection."""
-        idle_s = now_s - (self._read_deadline_s - self._plane.bounds.keep_alive_s)
-        if idle_s >= _HIBERNATE_S and self._inbox.cutter.is_between:
-            self._inbox.forget()
+        idle_s = now_s - (self._read_deadline_s - self._server.limits.keep_alive_s)
+        if idle_s >= _HIBERNATE_S and self._assembler.splitter.is_between:
+            self._assembler.forget()
             self._parser = None
 
     def _expire(self) -> None:
@@ -161,7 +162,7 @@ class ClientConnection(ClientReader):
                 self._body.set_exception(RequestTimeout("idle body"))
             elif not self.has_answered:
                 self.abort()
-        elif self._phase is _Phase.HEAD and not self._inbox.cutter.is_between:
+        elif self._phase is _Phase.HEAD and not self._assembler.splitter.is_between:
             self._reject(RequestTimeout("slow head"))
         elif self._phase is _Phase.LINGERING:
             self._linger_on()
@@ -173,7 +174,7 @@ class ClientConnection(ClientReader):
     def _begin(self) -> None:
         self._phase, self._is_serving = _Phase.SERVING, True  # before an eager task begins
         self._read_deadline_s = inf
-        task = start(self._plane.loop, self._serve())
+        task = start(self._server.loop, self._serve())
         self._task = None if task.done() else task
 
     async def _serve(self) -> None:
@@ -186,7 +187,7 @@ class ClientConnection(ClientReader):
                     await self._serve_one(*entry)
                 if self._paused and not self._close_after:
                     await self.drain()  # else whoever asks and does not read fills the memory
-                if self._buffer_paused and not self._is_deaf:
+                if self._buffer_paused and not self._stopped_parsing:
                     self._refill()
         except ClientGone:
             return
@@ -197,59 +198,61 @@ class ClientConnection(ClientReader):
     def _refill(self) -> None:
         """Take what was held back while too much waited."""
         self.data_received(b"")
-        if not self._is_ahead():
+        if not self._queue_is_full():
             self._resume_reading_for_buffer()
 
     def _rest(self) -> None:
         """Wait for the next request, or end."""
         if self.transport is None:
             return
-        is_last = self._close_after or self._is_half_closed or self._is_deaf
-        if is_last or self._plane.is_draining:
+        is_last = self._close_after or self._is_half_closed or self._stopped_parsing
+        if is_last or self._server.is_draining:
             self._shut()
             return
-        bounds = self._plane.bounds
-        is_in_head = not self._inbox.cutter.is_between
+        limits = self._server.limits
+        is_in_head = not self._assembler.splitter.is_between
         self._phase = _Phase.HEAD if is_in_head else _Phase.IDLE
-        wait_s = bounds.head_s if is_in_head else bounds.keep_alive_s
-        self._read_deadline_s = self._plane.loop.time() + wait_s
+        wait_s = limits.head_s if is_in_head else limits.keep_alive_s
+        self._read_deadline_s = self._server.loop.time() + wait_s
 
     # --- one request ---------------------------------------------------------------------------
 
     async def _serve_one(
         self, head: RequestHead, message: RawRequestMessage | None, body: StreamReader
     ) -> None:
-        plane, journey = self._plane, Journey()
+        server, record = self._server, RequestRecord()
         self._begin_request(head, message)
         started_s = perf_counter()  # the loop of uvloop counts whole milliseconds
         try:
-            self.site = site = plane.site  # a reload swaps it: one request is judged by one
-            framing = NO_BODY if message is None else judge(message, site.max_body_bytes)
+            self.serving = serving = (
+                server.serving
+            )  # a reload swaps it: one request is judged by one
+            framing = NO_BODY if message is None else check_request(message, serving.max_body_bytes)
             if message is not None and message.upgrade:
-                upgrading = serve_upgrade(self, plane, site, head, body, journey)
-                del site  # a tunnel may outlast many: none is kept for its sake
+                upgrading = serve_upgrade(self, server, serving, head, body, record)
+                del serving  # a tunnel may outlast many: none is kept for its sake
                 await upgrading
             else:
-                admitted = await site.admit(head, journey)
+                admitted = await serving.admit(head, record)
                 if isinstance(admitted, Reply):
                     self.answer(admitted)
                 else:
-                    await Exchange(self, admitted, framing, body, site).run()
+                    await Exchange(self, admitted, framing, body, serving).run()
         except Refusal as refusal:
-            self._refuse(refusal, journey)
+            self._refuse(refusal, record)
         except (asyncio.CancelledError, ClientGone) as error:
             self.status = self.status or _CLIENT_GONE
-            journey.refusal = "client_gone"
+            record.refusal = "client_gone"
             if isinstance(error, asyncio.CancelledError):
                 raise
         except Exception:  # noqa: BLE001 (a fault of ours must still be answered and logged)
             _log.exception("request %s failed", head.request_id)
-            self._refuse(InternalError(), journey)
+            self._refuse(InternalError(), record)
         finally:
-            self.site = None
+            self.serving = None
             if not body.is_eof():
                 self._close_after = True
-            plane.log(head, journey, self.status, self.bytes_out, perf_counter() - started_s)
+            server.log(head, record, self.status, self.bytes_out, perf_counter() - started_s)
 
     def _begin_request(self, head: RequestHead, message: RawRequestMessage | None) -> None:
         self._request_id = head.request_id
@@ -264,9 +267,9 @@ class ClientConnection(ClientReader):
         """The next part of the body; empty at its end. Raises `RequestTimeout`, `BadRequest`."""
         if body.is_eof():
             return body.read_nowait()  # and a deadline that the client's end has set stays
-        loop, bounds = self._plane.loop, self._plane.bounds
+        loop, limits = self._server.loop, self._server.limits
         if self._reading_pace is None:
-            self._reading_pace = Pace(bounds.body_idle_s, bounds.min_bytes_per_s)
+            self._reading_pace = MinimumRate(limits.body_idle_s, limits.min_bytes_per_s)
         since_s = loop.time()
         self._read_deadline_s = since_s + self._reading_pace.patience_s()
         try:
@@ -281,14 +284,14 @@ class ClientConnection(ClientReader):
 
     def take_back(self, *, has_ended: bool) -> None:
         """The tunnel is over; ``has_ended``: and the client sends nothing more."""
-        self._is_deaf, self._is_half_closed = not has_ended, has_ended
+        self._stopped_parsing, self._is_half_closed = not has_ended, has_ended
 
     # --- ends ----------------------------------------------------------------------------------
 
     def _is_client_sending(self) -> bool:
         """A body that is not complete is that of the last request: of none that another follows."""
         is_body_coming = not self._queue and not self._body.is_eof()
-        return not self._is_half_closed and (self._is_deaf or is_body_coming)
+        return not self._is_half_closed and (self._stopped_parsing or is_body_coming)
 
     def finish_soon(self) -> None:
         """Drain: close now if idle, else after the answer that is under way."""
@@ -305,16 +308,16 @@ class ClientConnection(ClientReader):
         """
         if self.transport is None or self.transport.is_closing():
             return
-        is_more_to_come = self._is_deaf or not self._body.is_eof() or self._buffer_paused
+        is_more_to_come = self._stopped_parsing or not self._body.is_eof() or self._buffer_paused
         if self._is_half_closed or not is_more_to_come or not self.transport.can_write_eof():
             self._close()
             return
-        self._is_deaf, self._phase = True, _Phase.LINGERING
+        self._stopped_parsing, self._phase = True, _Phase.LINGERING
         self._resume_transport_reading()
-        self._plane.outbox.flush()
+        self._server.write_batcher.flush()
         self.transport.write_eof()
         self._untaken_bytes = untaken_bytes(self.transport)
-        self._read_deadline_s = self._plane.loop.time() + _LINGER_S
+        self._read_deadline_s = self._server.loop.time() + _LINGER_S
 
     def _linger_on(self) -> None:
         """As long as the client takes what was sent, fast enough; then the connection goes."""
@@ -323,8 +326,8 @@ class ClientConnection(ClientReader):
             return
         left = untaken_bytes(transport)
         taken = self._untaken_bytes - left
-        if not left or taken < _LINGER_S * self._plane.bounds.min_bytes_per_s:
+        if not left or taken < _LINGER_S * self._server.limits.min_bytes_per_s:
             transport.abort()
             return
         self._untaken_bytes = left
-        self._read_deadline_s = self._plane.loop.time() + _LINGER_S
+        self._read_deadline_s = self._server.loop.time() + _LINGER_S

@@ -9,7 +9,7 @@ import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
-from gateway.core.request import IPAddress
+from gateway.core.address import IPAddress
 from gateway.routing.client_address import fold
 
 _MAX_V1_BYTES = 107

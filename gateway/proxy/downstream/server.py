@@ -8,25 +8,22 @@ from contextlib import suppress
 from email.utils import formatdate
 from typing import NamedTuple, Protocol
 
+from gateway.core.address import IPNetwork
 from gateway.core.ports import Clock
-from gateway.core.request import (
-    Caller,
-    IPNetwork,
-    Journey,
-    RequestHead,
-)
-from gateway.headers.request import AnswerFields
+from gateway.core.record import RequestRecord
+from gateway.core.request import Client, RequestHead
+from gateway.headers.response import ResponseFields
 from gateway.pipeline.request import Admit
-from gateway.proxy.downstream.bind import Server
-from gateway.proxy.downstream.limits import Occupancy
-from gateway.proxy.http1.write_batch import Outbox
-from gateway.proxy.tunnel.registry import Tunnels
+from gateway.proxy.downstream.bind import ListeningServer
+from gateway.proxy.downstream.limits import ConnectionCounter
+from gateway.proxy.http1.write_batch import WriteBatcher
+from gateway.proxy.tunnel.registry import TunnelRegistry
 from gateway.proxy.upstream.upstream import Upstream
-from gateway.telemetry.counters import Tally
+from gateway.telemetry.counters import Counters
 from gateway.util.deadlines import Deadlines, HasDeadline
 
 
-class Bounds(NamedTuple):
+class ConnectionLimits(NamedTuple):
     """What one client may use. Times in seconds, sizes in bytes."""
 
     head_s: float = 10.0
@@ -41,12 +38,12 @@ class Bounds(NamedTuple):
     tunnels: int = 10_000
 
 
-class Site(NamedTuple):
+class ServingConfig(NamedTuple):
     """What a config is compiled to; swapped whole, between two requests."""
 
     admit: Admit
     upstreams: Mapping[str, Upstream]
-    answer_fields: AnswerFields
+    answer_fields: ResponseFields
     max_body_bytes: int
     trusted_proxies: tuple[IPNetwork, ...]
 
@@ -57,7 +54,7 @@ class LogRequest(Protocol):
     def __call__(
         self,
         head: RequestHead | None,
-        journey: Journey,
+        record: RequestRecord,
         status: int,
         bytes_out: int,
         duration_s: float,
@@ -65,11 +62,11 @@ class LogRequest(Protocol):
         """``head`` is None where the bytes were no request."""
 
 
-class Connection(HasDeadline, Protocol):
+class ServedConnection(HasDeadline, Protocol):
     """A client's connection, as far as the plane deals with it."""
 
-    peer: Caller
-    site: Site | None
+    peer: Client
+    serving: ServingConfig | None
     """What judges the exchange that is under way, if one is."""
 
     def finish_soon(self) -> None:
@@ -79,41 +76,41 @@ class Connection(HasDeadline, Protocol):
         """Close at once."""
 
 
-class DataPlane:
+class ProxyServer:
     """Accepts connections and ends them."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        site: Site,
-        bounds: Bounds,
+        serving: ServingConfig,
+        limits: ConnectionLimits,
         deadlines: Deadlines,
-        outbox: Outbox,
+        write_batcher: WriteBatcher,
         log: LogRequest,
         clock: Clock,
-        tally: Tally,
-        tunnels: Tunnels,
+        counters: Counters,
+        tunnels: TunnelRegistry,
     ) -> None:
         self.loop = loop
-        self.site = site
-        self.bounds = bounds
+        self.serving = serving
+        self.limits = limits
         self.log = log
-        self.outbox = outbox
-        self.tally = tally
+        self.write_batcher = write_batcher
+        self.counters = counters
         self.tunnels = tunnels
         self.is_draining = False
         self._deadlines = deadlines
         self._clock = clock
-        self._connections: set[Connection] = set()
-        self._occupancy = Occupancy()
-        self._servers: list[Server] = []
+        self._connections: set[ServedConnection] = set()
+        self._occupancy = ConnectionCounter()
+        self._servers: list[ListeningServer] = []
         self._all_gone = asyncio.Event()
         self._hurry = asyncio.Event()
         self._id_prefix = secrets.token_hex(4)
         self._ids = itertools.count(1)
         self._date = (0, b"")
 
-    def closes(self, server: Server) -> None:
+    def closes(self, server: ListeningServer) -> None:
         """Draining closes ``server``."""
         self._servers.append(server)
 
@@ -158,9 +155,9 @@ class DataPlane:
         for connection in tuple(self._connections):
             connection.abort()
 
-    def is_using(self, site: Site) -> bool:
-        """Whether an exchange that began on ``site`` is under way."""
-        return any(connection.site is site for connection in self._connections)
+    def is_using(self, serving: ServingConfig) -> bool:
+        """Whether an exchange that began on ``serving`` is under way."""
+        return any(connection.serving is serving for connection in self._connections)
 
     @property
     def open_connections(self) -> int:
@@ -169,22 +166,22 @@ class DataPlane:
 
     # --- for connections -----------------------------------------------------------------------
 
-    def admit_connection(self, connection: Connection) -> bool:
+    def admit_connection(self, connection: ServedConnection) -> bool:
         """Whether there is room for one more."""
-        has_room = self.take_place(connection)
-        self.tally.add("connections", "accepted" if has_room else "refused")
+        has_room = self.reserve(connection)
+        self.counters.add("connections", "accepted" if has_room else "refused")
         return has_room
 
-    def take_place(self, connection: Connection) -> bool:
+    def reserve(self, connection: ServedConnection) -> bool:
         """Like `admit_connection`, for what is no client's connection yet."""
-        bounds, trusted = self.bounds, self.site.trusted_proxies
-        has_room = len(self._connections) < bounds.connections
+        limits, trusted = self.limits, self.serving.trusted_proxies
+        has_room = len(self._connections) < limits.connections
         self._connections.add(connection)
         self._deadlines.watch(connection)
-        may_have_it = self._occupancy.enter(connection.peer, bounds.connections_per_client, trusted)
+        may_have_it = self._occupancy.enter(connection.peer, limits.connections_per_client, trusted)
         return has_room and may_have_it
 
-    def forget_connection(self, connection: Connection) -> None:
+    def forget_connection(self, connection: ServedConnection) -> None:
         """It is closed."""
         if connection in self._connections:
             self._connections.remove(connection)

@@ -17,14 +17,14 @@ _MOST = 1024
 _VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
 
-class Passed(NamedTuple):
+class PassedSocket(NamedTuple):
     """A descriptor that was passed on, and its name."""
 
     number: int
     name: str
 
 
-def take(environ: MutableMapping[str, str], pid: int) -> tuple[Passed, ...]:
+def take(environ: MutableMapping[str, str], pid: int) -> tuple[PassedSocket, ...]:
     """
     What was passed to the process ``pid``; nothing where it was meant for another.
 
@@ -40,7 +40,7 @@ def take(environ: MutableMapping[str, str], pid: int) -> tuple[Passed, ...]:
     named = names.split(":") if names else ["unknown"] * count
     if len(named) != count:
         raise StartError("LISTEN_FDNAMES has not a name for each of LISTEN_FDS")
-    return tuple(Passed(_FIRST + place, name) for place, name in enumerate(named))
+    return tuple(PassedSocket(_FIRST + place, name) for place, name in enumerate(named))
 
 
 def adopt(number: int) -> socket.socket:

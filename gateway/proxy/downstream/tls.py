@@ -26,17 +26,17 @@ _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _log = logging.getLogger(__name__)
 
 
-class Pair(NamedTuple):
+class CertificateFiles(NamedTuple):
     """The files of a certificate, with those that vouch for it, and of its key; both PEM."""
 
     certificate: str
     key: str
 
 
-class ServerFiles(NamedTuple):
+class ServerTlsFiles(NamedTuple):
     """What TLS is made of."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[CertificateFiles, ...]
     """The first one is for clients that name no host, or one that no other is for."""
     client_ca: str | None
     """Who vouches for clients; without it none is asked for a certificate."""
@@ -47,7 +47,7 @@ class ServerFiles(NamedTuple):
 class ServerTls:
     """The context for the next handshake."""
 
-    def __init__(self, files: ServerFiles) -> None:
+    def __init__(self, files: ServerTlsFiles) -> None:
         """Raise `StartError` where a file cannot be used."""
         self.files = files
         self._stamp = _stamp(files)
@@ -82,7 +82,7 @@ async def watch(current: Callable[[], ServerTls | None]) -> None:
             _log.exception("TLS files were not looked at")
 
 
-def server_context(files: ServerFiles) -> ssl.SSLContext:
+def server_context(files: ServerTlsFiles) -> ssl.SSLContext:
     """A context for handshakes. Raises `StartError` that names the file at fault."""
     contexts = [_context(pair, files) for pair in files.pairs]
     first = contexts[0]
@@ -95,7 +95,7 @@ def server_context(files: ServerFiles) -> ssl.SSLContext:
     return first
 
 
-def _context(pair: Pair, files: ServerFiles) -> ssl.SSLContext:
+def _context(pair: CertificateFiles, files: ServerTlsFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
@@ -180,7 +180,7 @@ def _names(certificate: str) -> Iterable[str]:
 # --- changes -----------------------------------------------------------------------------------
 
 
-def _stamp(files: ServerFiles) -> list[Stamp | None]:
+def _stamp(files: ServerTlsFiles) -> list[Stamp | None]:
     """What differs when a file, or a link on the way to it, was replaced or written."""
     paths = [path for pair in files.pairs for path in pair]
     return [stamp_if_there(path) for path in (*paths, *filter(None, [files.client_ca]))]

@@ -19,16 +19,17 @@ from gateway.core.errors import (
     UnsupportedVersion,
 )
 from gateway.core.problem import problem
-from gateway.core.request import Caller, Journey, Reply
-from gateway.proxy.downstream.server import DataPlane
+from gateway.core.record import RequestRecord
+from gateway.core.request import Client, Reply
+from gateway.proxy.downstream.server import ProxyServer
 from gateway.proxy.http1.close import (
     FAREWELL_S,
     ClientGone,
-    cut,
-    finish,
+    close,
+    close_incomplete,
     untaken_bytes,
 )
-from gateway.proxy.http1.min_rate import Pace
+from gateway.proxy.http1.min_rate import MinimumRate
 from gateway.proxy.http1.parser import HttpProtocol
 from gateway.proxy.http1.serialise import serialise_reply
 
@@ -52,17 +53,17 @@ _LAST_ANSWERS = (
 class ClientWriter(HttpProtocol):
     """What an `Exchange` writes to; see `gateway.proxy.exchange.Client`."""
 
-    peer: Caller
+    peer: Client
 
     __slots__ = (
         "_close_after",
         "_drain_left_bytes",
         "_drain_since_s",
-        "_is_deaf",
+        "_stopped_parsing",
         "_keeps_alive",
         "_method",
         "_pace",
-        "_plane",
+        "_server",
         "_request_id",
         "_write_deadline_s",
         "bytes_out",
@@ -72,16 +73,16 @@ class ClientWriter(HttpProtocol):
         "version",
     )
 
-    def __init__(self, plane: DataPlane) -> None:
-        super().__init__(plane.loop)
-        self._plane = plane
+    def __init__(self, server: ProxyServer) -> None:
+        super().__init__(server.loop)
+        self._server = server
         self._close_after = False
-        self._is_deaf = False
+        self._stopped_parsing = False
         """Nothing more is parsed: after a breach of the grammar, where messages end is a guess."""
         self._keeps_alive = True
         self._request_id = ""
         self._method = ""
-        self._pace: Pace | None = None
+        self._pace: MinimumRate | None = None
         self._write_deadline_s = inf
         self._drain_since_s = 0.0
         self._drain_left_bytes = 0
@@ -93,7 +94,7 @@ class ClientWriter(HttpProtocol):
     def begin_answer(self, status: int, head: bytes, body: bytes) -> None:
         """Send a head (without its empty line), what this hop adds, and a first part of body."""
         self.status, self.has_answered = status, True
-        if self._plane.is_draining or not self._keeps_alive:
+        if self._server.is_draining or not self._keeps_alive:
             self._close_after = True
         if self._close_after:
             hop = b"\r\nConnection: close\r\n\r\n"
@@ -103,11 +104,11 @@ class ClientWriter(HttpProtocol):
             hop = b"\r\n\r\n"
         request_id = self._request_id.encode("ascii")
         data = b"".join((head, b"X-Request-Id: ", request_id, hop, body))
-        self._plane.outbox.write_soon(self._to(data), data)
+        self._server.write_batcher.write_soon(self._to(data), data)
 
     def write(self, data: bytes) -> None:
         """Send more. Raises `ClientGone`."""
-        self._plane.outbox.write(self._to(data), data)
+        self._server.write_batcher.write(self._to(data), data)
 
     def _to(self, data: bytes) -> asyncio.Transport:
         if self.transport is None:
@@ -121,18 +122,18 @@ class ClientWriter(HttpProtocol):
 
     # --- answers of our own --------------------------------------------------------------------
 
-    def _refuse(self, refusal: Refusal, journey: Journey | None) -> None:
-        self._request_id = self._request_id or self._plane.next_request_id()
+    def _refuse(self, refusal: Refusal, record: RequestRecord | None) -> None:
+        self._request_id = self._request_id or self._server.next_request_id()
         code, reply = problem(refusal, self._request_id)
-        if journey is not None:
-            journey.refusal, journey.reason = code, refusal.reason
-            reply = reply._replace(fields=reply.fields + journey.fields)
+        if record is not None:
+            record.refusal, record.reason = code, refusal.reason
+            reply = reply._replace(fields=reply.fields + record.fields)
         if self.has_answered:
             self._close_after = True
             self._close(is_broken=True)
             return
         if isinstance(refusal, _LAST_ANSWERS):
-            self._close_after = self._is_deaf = True
+            self._close_after = self._stopped_parsing = True
         if self._is_client_sending():
             self._close_after = True
         self._send(reply)
@@ -144,16 +145,16 @@ class ClientWriter(HttpProtocol):
         self._send(reply)
 
     def _send(self, reply: Reply) -> None:
-        head, body = serialise_reply(reply, self._plane.http_date())
+        head, body = serialise_reply(reply, self._server.http_date())
         self.begin_answer(reply.status, head, b"" if self._method == "HEAD" else body)
 
     def _answer_unparsed(self, refusal: Refusal) -> None:
-        self._request_id = self._plane.next_request_id()
+        self._request_id = self._server.next_request_id()
         self.version, self.has_answered, self._close_after = (1, 1), False, True
         self.bytes_out, self._method = 0, ""
-        journey = Journey(client=self.peer.text, request_id=self._request_id)
-        self._refuse(refusal, journey)
-        self._plane.log(None, journey, self.status, self.bytes_out, 0.0)
+        record = RequestRecord(client=self.peer.text, request_id=self._request_id)
+        self._refuse(refusal, record)
+        self._server.log(None, record, self.status, self.bytes_out, 0.0)
 
     def _is_client_sending(self) -> bool:
         """Whether more of a request is to come: then our answer is the last."""
@@ -169,14 +170,14 @@ class ClientWriter(HttpProtocol):
         except ConnectionError as error:
             raise ClientGone from error
         finally:
-            self._note_taken(self._plane.loop.time())
+            self._note_taken(self._server.loop.time())
             self._write_deadline_s = inf
 
     def _expect_taking(self) -> None:
         if self._pace is None:
-            bounds = self._plane.bounds
-            self._pace = Pace(bounds.body_idle_s, bounds.min_bytes_per_s)
-        now_s = self._plane.loop.time()
+            limits = self._server.limits
+            self._pace = MinimumRate(limits.body_idle_s, limits.min_bytes_per_s)
+        now_s = self._server.loop.time()
         self._drain_since_s, self._drain_left_bytes = now_s, self._unsent_bytes()
         self._write_deadline_s = now_s + self._pace.patience_s()
 
@@ -214,12 +215,12 @@ class ClientWriter(HttpProtocol):
     def _close(self, *, is_broken: bool = False) -> None:
         """Close when all is sent; a client that does not take it in time is cut off."""
         if self.transport is not None:
-            self._plane.outbox.flush()
+            self._server.write_batcher.flush()
             self._expect_taking()
-            how = cut if is_broken else finish
+            how = close_incomplete if is_broken else close
             how(self.transport, self.version)
             if self._is_leaving_tls():
-                self._write_deadline_s = self._plane.loop.time() + FAREWELL_S
+                self._write_deadline_s = self._server.loop.time() + FAREWELL_S
 
     def _is_leaving_tls(self) -> bool:
         """Whether the client's word is awaited: TLS ends when both have said so."""

@@ -20,12 +20,12 @@ class ClientGone(Exception):
     """The client closed the connection while we were writing to it."""
 
 
-def finish(transport: asyncio.Transport, _: Version) -> None:
+def close(transport: asyncio.Transport, _: Version) -> None:
     """End a connection whose answers are complete."""
     transport.close()
 
 
-def cut(transport: asyncio.Transport, version: Version) -> None:
+def close_incomplete(transport: asyncio.Transport, version: Version) -> None:
     """
     End an answer that cannot be completed, so that the client sees that it is not complete.
 

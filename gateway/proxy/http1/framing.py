@@ -18,7 +18,7 @@ _MAX_LENGTH_DIGITS = 18
 """Fewer than 2**63 octets. Python refuses to read numbers of more than 4300 digits."""
 
 
-class Kind(Enum):
+class BodyKind(Enum):
     """How the end of a body is told."""
 
     NONE = auto()
@@ -31,13 +31,13 @@ class Kind(Enum):
 class Framing(NamedTuple):
     """How a body is delimited, and the field line that says so."""
 
-    kind: Kind
+    kind: BodyKind
     field: bytes = b""
 
 
-_CHUNKED = Framing(Kind.CHUNKED, b"Transfer-Encoding: chunked\r\n")
-_CLOSE = Framing(Kind.CLOSE)
-NO_BODY = Framing(Kind.NONE)
+_CHUNKED = Framing(BodyKind.CHUNKED, b"Transfer-Encoding: chunked\r\n")
+_CLOSE = Framing(BodyKind.CLOSE)
+NO_BODY = Framing(BodyKind.NONE)
 
 
 def request_framing(
@@ -65,10 +65,10 @@ def request_framing(
     digits = length.lstrip("0") or "0"
     if len(digits) > _MAX_LENGTH_DIGITS or int(digits) > max_body_bytes:
         raise BodyTooLarge("announced length")
-    return Framing(Kind.LENGTH, f"Content-Length: {digits}\r\n".encode("ascii"))
+    return Framing(BodyKind.LENGTH, f"Content-Length: {digits}\r\n".encode("ascii"))
 
 
-def answer_framing(
+def response_framing(
     headers: Mapping[str, str],
     status: int,
     method: str,
@@ -90,12 +90,12 @@ def answer_framing(
     if status == _NO_CONTENT:
         return NO_BODY
     if method == "HEAD" or status == _NOT_MODIFIED:
-        return Framing(Kind.NONE, _length_field(length))
+        return Framing(BodyKind.NONE, _length_field(length))
     coding = headers.get("Transfer-Encoding")
     if coding is not None and not (is_chunked and coding.lower() == "chunked"):
         raise BadUpstreamAnswer("transfer coding other than chunked")
     if length is not None and not is_chunked:
-        return Framing(Kind.LENGTH, _length_field(length))
+        return Framing(BodyKind.LENGTH, _length_field(length))
     return _CHUNKED if client_version >= (1, 1) else _CLOSE
 
 

@@ -11,22 +11,22 @@ from typing import NamedTuple
 
 from multidict import CIMultiDictProxy
 
-from gateway.core.request import Memo, RawFields
+from gateway.core.request import FieldMemo, RawFields
 
 _LINE = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[!-\"$-~]*) HTTP/1\.1\r\n")
 _MAX_BYTES = 4096
 """Of a head that is remembered: what one connection may keep in memory."""
 
 
-class Fields(NamedTuple):
+class ParsedFields(NamedTuple):
     """The field lines of a head, parsed."""
 
     headers: CIMultiDictProxy[str]
     raw_fields: RawFields
-    memo: Memo
+    memo: FieldMemo
 
 
-class LastHead:
+class HeadCache:
     """The field lines that came last on a connection from a client."""
 
     __slots__ = ("_block", "_fields", "_max_bytes")
@@ -35,9 +35,9 @@ class LastHead:
         """No head of more than ``head_bytes`` passes here: only the parser refuses it."""
         self._max_bytes = min(head_bytes, _MAX_BYTES)
         self._block = b""
-        self._fields: Fields | None = None
+        self._fields: ParsedFields | None = None
 
-    def recall(self, data: bytes) -> tuple[str, str, Fields] | None:
+    def recall(self, data: bytes) -> tuple[str, str, ParsedFields] | None:
         """
         Method, target and fields of the request that a read holds.
 
@@ -52,7 +52,7 @@ class LastHead:
 
     def learn(
         self, head: bytes, headers: CIMultiDictProxy[str], raw_fields: RawFields
-    ) -> Memo | None:
+    ) -> FieldMemo | None:
         """
         Keep what was parsed from a head without a body, once it has repeated the one before.
 
@@ -65,7 +65,7 @@ class LastHead:
         if block != self._block:  # it may never come again
             self._block, self._fields = block, None
             return None
-        self._fields = Fields(headers, raw_fields, {})
+        self._fields = ParsedFields(headers, raw_fields, {})
         return self._fields.memo
 
     def forget(self) -> None:

@@ -1,7 +1,7 @@
 """How slow a peer may be."""
 
 
-class Pace:
+class MinimumRate:
     """
     How long to wait for a peer that sends, or takes, a body.
 

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from gateway.core.request import Reply
-from gateway.headers.request import serialise
+from gateway.headers.fields import serialise
 
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus

@@ -11,14 +11,14 @@ from gateway.proxy.http1.chunks import ChunkScanner
 _HEAD_END = b"\r\n\r\n"
 
 
-class Cutter:
+class MessageSplitter:
     """Knows in which part of a message the next byte is; the parser judges what the parts hold."""
 
-    __slots__ = ("_chunks", "_left_bytes", "begun", "is_in_head")
+    __slots__ = ("_chunks", "_left_bytes", "partial_head", "is_in_head")
 
     def __init__(self) -> None:
         self.is_in_head = True
-        self.begun = b""
+        self.partial_head = b""
         """What has come of the head that is not complete."""
         self._left_bytes = 0
         """Of a body with a length."""
@@ -27,7 +27,7 @@ class Cutter:
     @property
     def is_between(self) -> bool:
         """Whether the next byte is the first of a head."""
-        return self.is_in_head and not self.begun
+        return self.is_in_head and not self.partial_head
 
     @property
     def has_chunks(self) -> bool:
@@ -41,16 +41,18 @@ class Cutter:
 
     def head_end(self, data: bytes) -> int | None:
         """How much of ``data`` belongs to the head, if it ends in it; else all of it was taken."""
-        begun = self.begun
-        found = (begun + data).find(_HEAD_END, max(0, len(begun) - len(_HEAD_END) + 1))
+        partial_head = self.partial_head
+        found = (partial_head + data).find(
+            _HEAD_END, max(0, len(partial_head) - len(_HEAD_END) + 1)
+        )
         if found < 0:
-            self.begun += data
+            self.partial_head += data
             return None
-        return found + len(_HEAD_END) - len(begun)
+        return found + len(_HEAD_END) - len(partial_head)
 
     def begin_body(self, length_bytes: int | None) -> None:
         """A head is complete; None where its body is chunked."""
-        self.begun = b""
+        self.partial_head = b""
         self._left_bytes = length_bytes or 0
         self._chunks = ChunkScanner() if length_bytes is None else None
         self.is_in_head = length_bytes == 0

@@ -9,7 +9,7 @@ _LEAST_STATUS = 100  # RFC 9110 section 15
 _JUDGED = ("Content-Length", "Transfer-Encoding", "Expect", "Upgrade")
 
 
-def judge(message: RawRequestMessage, max_body_bytes: int) -> Framing:
+def check_request(message: RawRequestMessage, max_body_bytes: int) -> Framing:
     """
     The framing of a request that can be forwarded.
 
@@ -34,7 +34,7 @@ def has_strict_line(message: RawRequestMessage, head: bytes) -> bool:
     name: ``RTSP/1.0`` comes out as HTTP/1.0. One empty line may precede (section 2.2).
     """
     if message.version not in _VERSIONS:
-        return True  # refused as that, by `judge`
+        return True  # refused as that, by `check_request`
     major, minor = message.version
     text = f"{message.method} {message.path} HTTP/{major}.{minor}\r\n"
     line = text.encode("utf-8", "surrogateescape")
@@ -55,7 +55,7 @@ def keeps_alive(message: RawRequestMessage) -> bool:
 
 
 def is_plain(message: RawRequestMessage) -> bool:
-    """Whether there is nothing in a request without a body that `judge` would look at."""
+    """Whether there is nothing in a request without a body that `check_request` would look at."""
     return (
         message.version == _VERSIONS[0]
         and not message.should_close
@@ -64,7 +64,7 @@ def is_plain(message: RawRequestMessage) -> bool:
     )
 
 
-def answer_fault(message: RawResponseMessage) -> str | None:
+def response_fault(message: RawResponseMessage) -> str | None:
     """What is wrong with the head of an app's answer, where the parser lets it pass."""
     if message.version not in _VERSIONS:
         return "version"

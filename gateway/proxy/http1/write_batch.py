@@ -14,7 +14,7 @@ import asyncio
 _AT_ONCE = 16
 
 
-class Outbox:
+class WriteBatcher:
     """What is to be written soon; the order of each connection is kept."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

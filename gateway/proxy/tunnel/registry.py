@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from gateway.core.ports import Clock
 from gateway.revocation.epoch import is_revoked
-from gateway.telemetry.counters import Tally
+from gateway.telemetry.counters import Counters
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ _STAGGERED_OVER = 0.8
 """Of the time to drain: the last tunnels need some of it to end."""
 
 
-class Truth(NamedTuple):
+class ProofLookup(NamedTuple):
     """Who knows what is over; what cannot be told is not among the answers."""
 
     ended: Callable[[Sequence[str]], Awaitable[Iterable[str]]]
@@ -36,7 +36,7 @@ class Truth(NamedTuple):
     """Of those of the issuers that were revoked: up to when; see `gateway.revocation.epoch`."""
 
 
-class Ending(NamedTuple):
+class TunnelEnd(NamedTuple):
     """Why a tunnel ends, and what a WebSocket client is told (RFC 6455 section 7.4.1)."""
 
     reason: str
@@ -44,12 +44,12 @@ class Ending(NamedTuple):
     close_reason: str
 
 
-CLOSED = Ending("closed", 1000, "")
+CLOSED = TunnelEnd("closed", 1000, "")
 """By one of the peers: the gateway adds nothing."""
-IDLE = Ending("idle", 1001, "idle")
-EXPIRED = Ending("expired", 1008, "sign-in expired")
-REVOKED = Ending("revoked", 1008, "session ended")
-DRAINED = Ending("drained", 1001, "going away")
+IDLE = TunnelEnd("idle", 1001, "idle")
+EXPIRED = TunnelEnd("expired", 1008, "sign-in expired")
+REVOKED = TunnelEnd("revoked", 1008, "session ended")
+DRAINED = TunnelEnd("drained", 1001, "going away")
 
 
 class OpenTunnel(Protocol):
@@ -67,17 +67,17 @@ class OpenTunnel(Protocol):
     def look(self, loop_now_s: float) -> None:
         """End if nothing has moved for too long."""
 
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: TunnelEnd) -> None:
         """End now, or in a moment; once is enough."""
 
 
-class Tunnels:
+class TunnelRegistry:
     """Knows all open tunnels, and ends those whose time is over."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, tally: Tally) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, counters: Counters) -> None:
         self._loop = loop
         self._clock = clock
-        self._tally = tally
+        self._counters = counters
         self._open: set[OpenTunnel] = set()
         self._by_session: defaultdict[str, set[OpenTunnel]] = defaultdict(set)
         self._by_issuer: defaultdict[str, set[OpenTunnel]] = defaultdict(set)
@@ -96,20 +96,20 @@ class Tunnels:
 
         What was said while the app was thinking about it, nobody here has heard: so it is asked.
         """
-        self._tally.add("tunnels")
+        self._counters.add("tunnels")
         self._open.add(tunnel)
         if tunnel.session_key is not None:
             self._by_session[tunnel.session_key].add(tunnel)
-            self.doubt_session(tunnel.session_key)
+            self.recheck_session(tunnel.session_key)
         if tunnel.issuer is not None:
             self._by_issuer[tunnel.issuer].add(tunnel)
-            self.doubt_issuer(tunnel.issuer)
+            self.recheck_issuer(tunnel.issuer)
         if self._is_draining:
             self._loop.call_soon(tunnel.end, DRAINED)
 
-    def forget(self, tunnel: OpenTunnel, ending: Ending) -> None:
+    def forget(self, tunnel: OpenTunnel, ending: TunnelEnd) -> None:
         """It is over."""
-        self._tally.add("tunnels_ended", ending.reason)
+        self._counters.add("tunnels_ended", ending.reason)
         self._open.discard(tunnel)
         _discard(self._by_session, tunnel.session_key, tunnel)
         _discard(self._by_issuer, tunnel.issuer, tunnel)
@@ -127,25 +127,25 @@ class Tunnels:
 
     # --- what others say is over ---------------------------------------------------------------
 
-    def doubt_session(self, session_key: str) -> None:
+    def recheck_session(self, session_key: str) -> None:
         """Ask soon whether it has ended: whoever says so may not be one of us."""
         if session_key in self._by_session:
             self._doubted.add(session_key)
             self._in_doubt.set()
 
-    def doubt_issuer(self, issuer: str) -> None:
+    def recheck_issuer(self, issuer: str) -> None:
         """Ask soon whether it was revoked."""
         if issuer in self._by_issuer:
             self._doubted_issuers.add(issuer)
             self._in_doubt.set()
 
-    def doubt_all(self) -> None:
+    def recheck_all(self) -> None:
         """Ask soon about all."""
         self._doubted.update(self._by_session)
         self._doubted_issuers.update(self._by_issuer)
         self._in_doubt.set()
 
-    async def settle(self, truth: Truth) -> None:
+    async def recheck_pending(self, truth: ProofLookup) -> None:
         """Ask about what is in doubt as soon as it is, for ever; many doubts at a time are one."""
         while True:
             await self._in_doubt.wait()
@@ -157,7 +157,7 @@ class Tunnels:
             except Exception:  # noqa: BLE001 (whatever it was, the next look asks again)
                 _log.exception("asking about tunnels failed")
 
-    async def watch(self, truth: Truth, period_s: float = _PERIOD_S) -> None:
+    async def watch(self, truth: ProofLookup, period_s: float = _PERIOD_S) -> None:
         """Look at all tunnels now and then, for ever."""
         while True:
             await asyncio.sleep(period_s)
@@ -166,7 +166,7 @@ class Tunnels:
             except Exception:  # noqa: BLE001 (whatever it was, expired tunnels must still end)
                 _log.exception("looking at tunnels failed")
 
-    async def look(self, truth: Truth) -> None:
+    async def look(self, truth: ProofLookup) -> None:
         """End what is idle or expired, and what was opened by a proof that is void by now."""
         loop_now_s, now_ms = self._loop.time(), self._clock() * 1000
         for tunnel in tuple(self._open):
@@ -178,7 +178,9 @@ class Tunnels:
         self._looks += 1
         await self._ask(truth, self._by_session, issuers)
 
-    async def _ask(self, truth: Truth, sessions: Iterable[str], issuers: Iterable[str]) -> None:
+    async def _ask(
+        self, truth: ProofLookup, sessions: Iterable[str], issuers: Iterable[str]
+    ) -> None:
         for keys in _batches(sessions):
             for key in await truth.ended(keys):
                 self.end_session(key)

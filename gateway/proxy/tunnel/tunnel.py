@@ -11,20 +11,17 @@ from time import perf_counter
 from typing import NamedTuple, Protocol, cast
 
 from gateway.core.errors import Overloaded, UpstreamUnreachable
-from gateway.core.request import (
-    Identity,
-    Journey,
-    Reply,
-    RequestHead,
-)
-from gateway.proxy.downstream.server import DataPlane, Site
-from gateway.proxy.exchange import Client, Exchange
+from gateway.core.identity import Identity
+from gateway.core.record import RequestRecord
+from gateway.core.request import Reply, RequestHead
+from gateway.proxy.downstream.server import ProxyServer, ServingConfig
+from gateway.proxy.exchange import ClientSide, Exchange
 from gateway.proxy.http1.close import ClientGone, reset
-from gateway.proxy.http1.framing import Framing, Kind
+from gateway.proxy.http1.framing import BodyKind, Framing
 from gateway.proxy.http1.parser import RawResponseMessage, StreamReader
-from gateway.proxy.tunnel.registry import CLOSED, IDLE, Ending
+from gateway.proxy.tunnel.registry import CLOSED, IDLE, TunnelEnd
 from gateway.proxy.tunnel.upgrade import Upgrade, asked_upgrade, judge_switch
-from gateway.proxy.tunnel.websocket import Frames, close_frame
+from gateway.proxy.tunnel.websocket import FrameScanner, close_frame
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.revocation.epoch import subject_of
 
@@ -32,7 +29,7 @@ _BOUNDARY_WAIT_S = 0.25
 """How long a frame that is under way may take to end before it is cut off."""
 
 
-class Owner(Protocol):
+class TransportOwner(Protocol):
     """The protocol that led a connection to its tunnel, and ends it."""
 
     transport: asyncio.Transport | None
@@ -51,12 +48,12 @@ class Owner(Protocol):
         """It is gone."""
 
 
-class TunnelClient(Client, Owner, Protocol):
+class TunnelClient(ClientSide, TransportOwner, Protocol):
     """What a tunnel needs of the client's connection."""
 
     early: bytes
     """What came right after the request."""
-    site: Site | None
+    serving: ServingConfig | None
     """What judges the request; a tunnel needs none, and may outlast many."""
     status: int
     bytes_out: int
@@ -70,11 +67,11 @@ class TunnelClient(Client, Owner, Protocol):
 
 async def serve_upgrade(
     client: TunnelClient,
-    plane: DataPlane,
-    site: Site,
+    server: ProxyServer,
+    serving: ServingConfig,
     head: RequestHead,
     body: StreamReader,
-    journey: Journey,
+    record: RequestRecord,
 ) -> None:
     """
     Forward a request to upgrade; stay until the tunnel ends, if there is to be one.
@@ -84,72 +81,72 @@ async def serve_upgrade(
     """
     client.close_after_answer()
     asked = asked_upgrade(head.method, head.version, head.headers)
-    outbound = await site.admit(head._replace(upgrade=asked.name), journey)
+    outbound = await serving.admit(head._replace(upgrade=asked.name), record)
     if isinstance(outbound, Reply):
         client.answer(outbound)
         return
-    _refuse_too_many(plane)
-    framing = Framing(Kind.NONE, asked.fields)
-    switch = _Switch(
-        client, client.early, plane, asked, outbound.identity, journey, head.request_id
+    _refuse_too_many(server)
+    framing = Framing(BodyKind.NONE, asked.fields)
+    switch = _SwitchToTunnel(
+        client, client.early, server, asked, outbound.identity, record, head.request_id
     )
-    exchange = Exchange(client, outbound, framing, body, site, switch.tunnel)
-    del site
+    exchange = Exchange(client, outbound, framing, body, serving, switch.tunnel)
+    del serving
     await exchange.run()
 
 
-def _refuse_too_many(plane: DataPlane) -> None:
-    if len(plane.tunnels) >= plane.bounds.tunnels:
+def _refuse_too_many(server: ProxyServer) -> None:
+    if len(server.tunnels) >= server.limits.tunnels:
         raise Overloaded("server.max.tunnels")
 
 
-class _Switch(NamedTuple):
+class _SwitchToTunnel(NamedTuple):
     """Makes a tunnel of the two connections when the app has said 101."""
 
     client: TunnelClient
     early: bytes
-    plane: DataPlane
+    server: ProxyServer
     asked: Upgrade
     identity: Identity | None
-    journey: Journey
+    record: RequestRecord
     request_id: str
 
     async def tunnel(
         self, upstream: UpstreamConnection, message: RawResponseMessage, head: bytes, idle_s: float
     ) -> None:
         """``head`` is without the fields of this hop. Raises `BadUpstreamAnswer`, `ClientGone`."""
-        client, plane = self.client, self.plane
+        client, server = self.client, self.server
         judge_switch(self.asked, message.version, message.headers)
         if client.transport is None or client.transport.is_closing():
             raise ClientGone
         if upstream.transport is None:
             raise UpstreamUnreachable("closed after its 101")
-        _refuse_too_many(plane)  # others may have come first while the app thought
+        _refuse_too_many(server)  # others may have come first while the app thought
         is_websocket = bool(self.asked.accept)
         tunnel = Tunnel(
-            _End(client, client.transport),
-            (_FramedEnd if is_websocket else _End)(upstream, upstream.transport),
-            plane.loop,
+            _TunnelSide(client, client.transport),
+            (_FramedSide if is_websocket else _TunnelSide)(upstream, upstream.transport),
+            server.loop,
             idle_s,
             self.identity,
         )
         client.status, client.has_answered = message.code, True
-        client.site = None
+        client.serving = None
         request_id = f"X-Request-Id: {self.request_id}\r\n\r\n".encode("ascii")
         client.write(head + self.asked.fields + request_id)
-        plane.tunnels.add(tunnel)
+        server.tunnels.add(tunnel)
         begun_s = perf_counter()
         try:
             await tunnel.run(self.early, upstream.tail)
         finally:
-            plane.tunnels.forget(tunnel, tunnel.ending)
+            server.tunnels.forget(tunnel, tunnel.ending)
             client.bytes_out += tunnel.bytes_out
-            self.journey.tunnel = tunnel.ending.reason
-            self.journey.tunnel_bytes_in = tunnel.bytes_in
-            self.journey.tunnel_s = perf_counter() - begun_s
+            self.record.tunnel = tunnel.ending.reason
+            self.record.tunnel_bytes_in = tunnel.bytes_in
+            self.record.tunnel_s = perf_counter() - begun_s
 
 
-class _End(asyncio.Protocol):
+class _TunnelSide(asyncio.Protocol):
     """One end of a tunnel: what arrives here is written to the other."""
 
     __slots__ = (
@@ -164,10 +161,10 @@ class _End(asyncio.Protocol):
         "writing_paused",
     )
 
-    other: "_End"
+    other: "_TunnelSide"
     tunnel: "Tunnel"
 
-    def __init__(self, owner: Owner, transport: asyncio.Transport) -> None:
+    def __init__(self, owner: TransportOwner, transport: asyncio.Transport) -> None:
         self.owner = owner
         self.transport = transport
         self.bytes_in = 0
@@ -232,14 +229,14 @@ class _End(asyncio.Protocol):
         self.tunnel.lost(self)
 
 
-class _FramedEnd(_End):
+class _FramedSide(_TunnelSide):
     """The app's end of a WebSocket."""
 
     __slots__ = ("frames",)
 
-    def __init__(self, owner: Owner, transport: asyncio.Transport) -> None:
+    def __init__(self, owner: TransportOwner, transport: asyncio.Transport) -> None:
         super().__init__(owner, transport)
-        self.frames = Frames()
+        self.frames = FrameScanner()
 
     def data_received(self, data: bytes) -> None:
         if not self.tunnel.is_ending:
@@ -256,8 +253,8 @@ class Tunnel:
 
     def __init__(
         self,
-        client: _End,
-        app: _End,
+        client: _TunnelSide,
+        app: _TunnelSide,
         loop: asyncio.AbstractEventLoop,
         idle_s: float,
         identity: Identity | None,
@@ -265,7 +262,7 @@ class Tunnel:
         self._client, self._app = client, app
         client.other, app.other = app, client
         client.tunnel = app.tunnel = self
-        self._frames = app.frames if isinstance(app, _FramedEnd) else None
+        self._frames = app.frames if isinstance(app, _FramedSide) else None
         self._loop = loop
         self._idle_s = idle_s
         self._idle_from_s = loop.time()
@@ -313,7 +310,7 @@ class Tunnel:
         elif loop_now_s - self._idle_from_s >= self._idle_s:
             self.end(IDLE)
 
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: TunnelEnd) -> None:
         """
         End it from here, for a reason that a WebSocket client is told.
 
@@ -338,7 +335,7 @@ class Tunnel:
             self._client.transport.write(frame)
         self.close()
 
-    def half_closed(self, end: _End) -> None:
+    def half_closed(self, end: _TunnelSide) -> None:
         """One peer sends no more: tell the other, which may go on."""
         other = end.other
         if self._frames is not None and end is self._app:
@@ -348,7 +345,7 @@ class Tunnel:
         else:
             self._app.transport.close()  # both ends: when all is taken, it is over
 
-    def lost(self, end: _End) -> None:
+    def lost(self, end: _TunnelSide) -> None:
         """One connection is gone; where that was a clean end, the app still gets what was said."""
         app = self._app
         if end is self._client and end.error is None and app.transport.get_write_buffer_size():

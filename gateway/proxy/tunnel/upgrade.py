@@ -8,18 +8,15 @@ other for requests are how requests are smuggled (CVE-2026-69243).
 import re
 from typing import NamedTuple
 
-from multidict import CIMultiDictProxy
-
 from gateway.core.errors import (
     BadRequest,
     BadUpstreamAnswer,
     UnsupportedUpgrade,
     WrongWebSocketVersion,
 )
+from gateway.core.request import RequestHeaders
 from gateway.proxy.http1.framing import connection_options
 from gateway.proxy.tunnel.websocket import accept_for
-
-Headers = CIMultiDictProxy[str]
 
 WEBSOCKET = "websocket"
 _WEBSOCKET_VERSION = "13"
@@ -49,7 +46,7 @@ class Upgrade(NamedTuple):
         return f"Connection: Upgrade\r\nUpgrade: {self.token}\r\n".encode("ascii")
 
 
-def asked_upgrade(method: str, version: tuple[int, int], headers: Headers) -> Upgrade:
+def asked_upgrade(method: str, version: tuple[int, int], headers: RequestHeaders) -> Upgrade:
     """
     What is asked by a request with ``Upgrade`` and ``Connection: upgrade``.
 
@@ -68,7 +65,7 @@ def asked_upgrade(method: str, version: tuple[int, int], headers: Headers) -> Up
     return Upgrade(WEBSOCKET, accept_for(_websocket_key(headers)))
 
 
-def _websocket_key(headers: Headers) -> str:
+def _websocket_key(headers: RequestHeaders) -> str:
     version, key = _only(headers, "Sec-WebSocket-Version"), _only(headers, "Sec-WebSocket-Key")
     if version is None or key is None:
         raise BadRequest("not one Sec-WebSocket-Version and one Sec-WebSocket-Key")
@@ -79,7 +76,7 @@ def _websocket_key(headers: Headers) -> str:
     return key
 
 
-def judge_switch(asked: Upgrade, version: tuple[int, int], headers: Headers) -> None:
+def judge_switch(asked: Upgrade, version: tuple[int, int], headers: RequestHeaders) -> None:
     """
     Whether a 101 answers what was asked.
 
@@ -97,7 +94,7 @@ def judge_switch(asked: Upgrade, version: tuple[int, int], headers: Headers) -> 
         raise BadUpstreamAnswer("wrong Sec-WebSocket-Accept")
 
 
-def _only(headers: Headers, name: str) -> str | None:
+def _only(headers: RequestHeaders, name: str) -> str | None:
     """The value of a field that is there once."""
     values = headers.getall(name, ())
     return values[0] if len(values) == 1 else None

@@ -27,7 +27,7 @@ def close_frame(code: int, reason: str) -> bytes:
     return bytes((_FINAL_CLOSE, len(payload))) + payload
 
 
-class Frames:
+class FrameScanner:
     """
     Knows where the frames of one direction end; looks at their heads alone (section 5.2).
 

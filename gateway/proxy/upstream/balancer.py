@@ -11,7 +11,7 @@ from hashlib import blake2b
 from math import inf
 from typing import NamedTuple
 
-from gateway.core.request import Balance
+from gateway.core.route import Balance
 
 _LEAST_SHARE = 0.1
 """Of a server that has just come back: enough to prove itself, little enough to fail cheaply."""
@@ -20,7 +20,7 @@ _REMEMBERED_CALLERS = 4096
 _FRACTIONS = 1 << 64
 
 
-class Policy(NamedTuple):
+class HealthPolicy(NamedTuple):
     """When a server is taken out, and how it comes back. Times in seconds."""
 
     eject_after: int = 5
@@ -34,7 +34,7 @@ class Policy(NamedTuple):
     unhealthy_after: int = 3
 
 
-class _State(Enum):
+class _EndpointState(Enum):
     WELL = auto()
     EJECTED = auto()
     """What is heard of it is about requests from before, and says nothing new."""
@@ -42,7 +42,7 @@ class _State(Enum):
     """Its next answer, or failure, decides."""
 
 
-class Member:
+class Endpoint:
     """One server as the balancer sees it."""
 
     __slots__ = (
@@ -68,7 +68,7 @@ class Member:
         """Requests under way; counted by whoever sends them."""
         self.credit = 0.0
         """How much it is owed in round-robin."""
-        self._state = _State.WELL
+        self._state = _EndpointState.WELL
         self._failures = 0
         self._ejections = 0
         """In a row, each soon after the return from the one before."""
@@ -94,46 +94,48 @@ class Member:
     def is_settled(self, now_s: float, slow_start_s: float) -> bool:
         """Whether nothing sets it apart: it is well, and has been for a while."""
         return (
-            self._state is _State.WELL and self._is_healthy and self.share(now_s, slow_start_s) == 1
+            self._state is _EndpointState.WELL
+            and self._is_healthy
+            and self.share(now_s, slow_start_s) == 1
         )
 
     def try_out(self) -> None:
         """It gets a request: if it was ejected, what comes of that decides."""
-        if self._state is _State.EJECTED:
-            self._state = _State.ON_TRIAL
+        if self._state is _EndpointState.EJECTED:
+            self._state = _EndpointState.ON_TRIAL
 
-    def failed(self, now_s: float, policy: Policy, *, may_eject: bool) -> bool:
+    def failed(self, now_s: float, policy: HealthPolicy, *, may_eject: bool) -> bool:
         """A request to it failed; whether it is ejected for that."""
-        if self._state is _State.EJECTED:
+        if self._state is _EndpointState.EJECTED:
             return False
         self.is_doubted = True
         self._failures += 1
-        is_enough = self._state is _State.ON_TRIAL or self._failures >= policy.eject_after
+        is_enough = self._state is _EndpointState.ON_TRIAL or self._failures >= policy.eject_after
         if is_enough and may_eject:
             self._eject(now_s, policy)
         return is_enough and may_eject
 
-    def _eject(self, now_s: float, policy: Policy) -> None:
+    def _eject(self, now_s: float, policy: HealthPolicy) -> None:
         """For longer each time, unless it has been well for as long as it would be out."""
         length_s = min(policy.eject_s * 2.0 ** min(self._ejections, 32), policy.longest_ejection_s)
         if now_s - self._returned_s > length_s:
             self._ejections, length_s = 0, policy.eject_s
         self._ejections += 1
-        self._state, self._failures = _State.EJECTED, 0
+        self._state, self._failures = _EndpointState.EJECTED, 0
         self._until_s = self._returned_s = now_s + length_s
 
     def answered(self, now_s: float) -> None:
         """A request to it was answered."""
-        if self._state is _State.EJECTED:
+        if self._state is _EndpointState.EJECTED:
             return
         self._failures = 0
         self.is_doubted = False
-        if self._state is _State.ON_TRIAL:
-            self._state = _State.WELL
+        if self._state is _EndpointState.ON_TRIAL:
+            self._state = _EndpointState.WELL
             if now_s < self._until_s:  # it was asked as the last resort, and is back
                 self._until_s = self._returned_s = now_s
 
-    def checked(self, now_s: float, policy: Policy, *, is_well: bool) -> bool:
+    def checked(self, now_s: float, policy: HealthPolicy, *, is_well: bool) -> bool:
         """
         A health check's result; whether it changed what is believed.
 
@@ -154,10 +156,10 @@ class Member:
         return True
 
 
-class Group:
+class Balancer:
     """The servers of one upstream."""
 
-    def __init__(self, members: Sequence[Member], balance: Balance, policy: Policy) -> None:
+    def __init__(self, members: Sequence[Endpoint], balance: Balance, policy: HealthPolicy) -> None:
         self.members = tuple(members)
         self._balance = balance
         self._policy = policy
@@ -166,7 +168,7 @@ class Group:
         self._turn = -1
         self._ranking = lru_cache(maxsize=_REMEMBERED_CALLERS)(self._rank)
 
-    def choose(self, caller: str, now_s: float, tried: Sequence[Member] = ()) -> Member:
+    def choose(self, caller: str, now_s: float, tried: Sequence[Endpoint] = ()) -> Endpoint:
         """
         The server for the next request of ``caller``.
 
@@ -187,7 +189,7 @@ class Group:
             chosen.try_out()
         return chosen
 
-    def failed(self, member: Member, now_s: float) -> bool:
+    def failed(self, member: Endpoint, now_s: float) -> bool:
         """
         A request to ``member`` failed; whether it is left alone from now on.
 
@@ -198,7 +200,7 @@ class Group:
         self._has_trouble = self._has_trouble or ejected
         return ejected
 
-    def checked(self, member: Member, now_s: float, *, is_well: bool) -> bool:
+    def checked(self, member: Endpoint, now_s: float, *, is_well: bool) -> bool:
         """A health check's result; whether it changed what is believed of ``member``."""
         changed = member.checked(now_s, self._policy, is_well=is_well)
         self._has_trouble = self._has_trouble or changed
@@ -206,7 +208,7 @@ class Group:
 
     # --- choosing ------------------------------------------------------------------------------
 
-    def _candidates(self, now_s: float, tried: Sequence[Member]) -> Sequence[Member]:
+    def _candidates(self, now_s: float, tried: Sequence[Endpoint]) -> Sequence[Endpoint]:
         if not self._has_trouble and not tried:
             return self.members
         usable = [member for member in self.members if member.is_usable(now_s)]
@@ -217,10 +219,10 @@ class Group:
                 return fresh
         return usable or self.members
 
-    def _share(self, member: Member, now_s: float) -> float:
+    def _share(self, member: Endpoint, now_s: float) -> float:
         return member.share(now_s, self._policy.slow_start_s) if self._has_trouble else 1.0
 
-    def _next(self, candidates: Sequence[Member], now_s: float) -> Member:
+    def _next(self, candidates: Sequence[Endpoint], now_s: float) -> Endpoint:
         """In turn, by share: nginx's smooth weighted round-robin."""
         total = 0.0
         for member in candidates:
@@ -231,7 +233,7 @@ class Group:
         chosen.credit -= total
         return chosen
 
-    def _least_busy(self, candidates: Sequence[Member], now_s: float) -> Member:
+    def _least_busy(self, candidates: Sequence[Endpoint], now_s: float) -> Endpoint:
         """By requests under way, divided by the share; in turn where that is equal."""
         self._turn += 1
         turn = self._turn % len(candidates)
@@ -240,7 +242,7 @@ class Group:
             key=lambda member: (member.in_flight + 1) / self._share(member, now_s),
         )
 
-    def _of(self, caller: str, candidates: Sequence[Member], now_s: float) -> Member:
+    def _of(self, caller: str, candidates: Sequence[Endpoint], now_s: float) -> Endpoint:
         """The caller's first choice that is there; one on its way back takes callers by and by."""
         usable = [
             (member, fraction) for member, fraction in self._ranking(caller) if member in candidates
@@ -250,7 +252,7 @@ class Group:
                 return member
         return usable[0][0]
 
-    def _rank(self, caller: str) -> tuple[tuple[Member, float], ...]:
+    def _rank(self, caller: str) -> tuple[tuple[Endpoint, float], ...]:
         """
         All servers in the order in which ``caller`` prefers them (rendezvous hashing).
 
@@ -266,5 +268,5 @@ class Group:
         return tuple((member, fraction) for _, member, fraction in hashed)
 
 
-def _credit(member: Member) -> float:
+def _credit(member: Endpoint) -> float:
     return member.credit

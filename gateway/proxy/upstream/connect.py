@@ -22,17 +22,17 @@ _log = logging.getLogger(__name__)
 _NEXT_ADDRESS_S = 0.25
 """Until the next address is tried beside the one that has not answered (RFC 8305 section 5)."""
 
-Make = Callable[[], UpstreamConnection]
-LookUp = Callable[[str, int], Awaitable[Sequence[AddrInfoType]]]
+MakeUpstreamConnection = Callable[[], UpstreamConnection]
+ResolveAddresses = Callable[[str, int], Awaitable[Sequence[AddrInfoType]]]
 """All addresses of a name. Raises `OSError`."""
 
 
-class _Known(NamedTuple):
+class _CachedAddresses(NamedTuple):
     addresses: Sequence[AddrInfoType]
     until_s: float
 
 
-class _Asking(NamedTuple):
+class _PendingLookup(NamedTuple):
     task: asyncio.Task[Sequence[AddrInfoType]]
     patience_ends_s: float
 
@@ -47,7 +47,7 @@ class Resolver:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        look_up: LookUp | None = None,
+        look_up: ResolveAddresses | None = None,
         ttl_s: float = 5.0,
         patience_s: float = 0.5,
     ) -> None:
@@ -55,8 +55,8 @@ class Resolver:
         self._look_up = look_up or self._ask_system
         self._ttl_s = ttl_s
         self._patience_s = patience_s
-        self._known: dict[tuple[str, int], _Known] = {}
-        self._asking: dict[tuple[str, int], _Asking] = {}
+        self._known: dict[tuple[str, int], _CachedAddresses] = {}
+        self._asking: dict[tuple[str, int], _PendingLookup] = {}
         self._turns: Counter[tuple[str, int]] = Counter()
 
     async def addresses(self, host: str, port: int) -> list[AddrInfoType]:
@@ -85,7 +85,7 @@ class Resolver:
         if key not in self._asking:
             task = self._loop.create_task(self._ask(key))
             task.add_done_callback(_look_at)
-            self._asking[key] = _Asking(task, self._loop.time() + self._patience_s)
+            self._asking[key] = _PendingLookup(task, self._loop.time() + self._patience_s)
         asking = self._asking[key]
         if known is None:
             return await asyncio.shield(asking.task)
@@ -104,14 +104,14 @@ class Resolver:
             found = known.addresses
         finally:
             del self._asking[key]
-        self._known[key] = _Known(found, self._loop.time() + self._ttl_s)
+        self._known[key] = _CachedAddresses(found, self._loop.time() + self._ttl_s)
         return found
 
     async def _ask_system(self, host: str, port: int) -> Sequence[AddrInfoType]:
         return await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
-class Departures:
+class RemovedAddresses:
     """Which addresses a name has lost for good: some names have more than they tell at a time."""
 
     def __init__(self, after_s: float) -> None:
@@ -133,7 +133,7 @@ def _look_at(task: asyncio.Task[Sequence[AddrInfoType]]) -> None:
         task.exception()
 
 
-class TlsFiles(NamedTuple):
+class ClientTlsFiles(NamedTuple):
     """What TLS to a server is made with; empty for none."""
 
     ca: str = ""
@@ -145,7 +145,7 @@ class TlsFiles(NamedTuple):
 class ClientTls:
     """The TLS context for one upstream, made anew for new connections when its files change."""
 
-    def __init__(self, files: TlsFiles) -> None:
+    def __init__(self, files: ClientTlsFiles) -> None:
         """Raises `StartError` where a file cannot be used: without its CA nobody is believed."""
         self._files = files
         try:
@@ -181,7 +181,7 @@ class ClientTls:
         return context
 
 
-def _why(error: Exception, files: TlsFiles) -> str:
+def _why(error: Exception, files: ClientTlsFiles) -> str:
     """The library does not say which file it could not read."""
     reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
     return f"{reason} ({', '.join(filter(None, files[:3]))})"
@@ -190,7 +190,7 @@ def _why(error: Exception, files: TlsFiles) -> str:
 def to_unix(loop: asyncio.AbstractEventLoop, path: str) -> Connect:
     """Connects to the socket at ``path``."""
 
-    async def connect(make: Make) -> UpstreamConnection:
+    async def connect(make: MakeUpstreamConnection) -> UpstreamConnection:
         _, protocol = await loop.create_unix_connection(make, path)
         return protocol
 
@@ -208,14 +208,14 @@ def to_tcp(
     """Connects to ``host``; with ``tls``, to whom proves to be ``server_name``."""
     expected = (server_name or host) if tls is not None else None
 
-    async def connect_to_address(make: Make) -> UpstreamConnection:
+    async def connect_to_address(make: MakeUpstreamConnection) -> UpstreamConnection:
         context = None if tls is None else tls.context()
         _, protocol = await loop.create_connection(
             make, host, port, ssl=context, server_hostname=expected
         )
         return protocol
 
-    async def connect_to_name(make: Make) -> UpstreamConnection:
+    async def connect_to_name(make: MakeUpstreamConnection) -> UpstreamConnection:
         context = None if tls is None else tls.context()
         sock = await start_connection(
             await resolver.addresses(host, port),

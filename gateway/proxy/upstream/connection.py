@@ -11,7 +11,7 @@ from gateway.core.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from gateway.core.request import Memo
+from gateway.core.request import FieldMemo
 from gateway.proxy.http1.parser import (
     NOTHING,
     HttpProcessingError,
@@ -21,8 +21,8 @@ from gateway.proxy.http1.parser import (
     StreamReader,
     response_parser,
 )
-from gateway.proxy.http1.strict import answer_fault
-from gateway.proxy.http1.write_batch import Outbox
+from gateway.proxy.http1.strict import response_fault
+from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.util.deadlines import Deadlines
 
 _FIRST_FINAL_STATUS = 200
@@ -32,14 +32,14 @@ Interim = Callable[[RawResponseMessage], None]
 """What to do with a 1xx answer, which precedes the final one."""
 
 
-class AnswerHead(NamedTuple):
+class ResponseHead(NamedTuple):
     """The head of a final answer, and its body to come."""
 
     message: RawResponseMessage
     body: StreamReader
     whole: bytes | None = None
     """The body, where all of it came with the head; ``body`` is empty then."""
-    memo: Memo | None = None
+    memo: FieldMemo | None = None
     """For what is derived from the head; None where it is not expected again."""
 
 
@@ -49,7 +49,7 @@ _MAX_REMEMBERED_BYTES = 4096
 _WITHOUT_BODY = (204, 304)
 
 
-class _LastAnswer(NamedTuple):
+class _LastResponse(NamedTuple):
     """
     The head that came last, where it told the length of a body that came with it.
 
@@ -60,7 +60,7 @@ class _LastAnswer(NamedTuple):
     head: bytes
     length: int
     message: RawResponseMessage
-    memo: Memo
+    memo: FieldMemo
 
 
 class UpstreamConnection(HttpProtocol):
@@ -76,7 +76,7 @@ class UpstreamConnection(HttpProtocol):
         "_is_at_head",
         "_last",
         "_on_lost",
-        "_outbox",
+        "_write_batcher",
         "_spoilt",
         "_taking_deadline_s",
         "final_seen",
@@ -89,15 +89,15 @@ class UpstreamConnection(HttpProtocol):
         self,
         loop: asyncio.AbstractEventLoop,
         deadlines: Deadlines,
-        outbox: Outbox,
+        write_batcher: WriteBatcher,
         on_lost: "Callable[[UpstreamConnection], None]",
     ) -> None:
         super().__init__(loop)
         self._parser: ResponseParser = response_parser(self, loop)
         self._deadlines = deadlines
-        self._outbox = outbox
+        self._write_batcher = write_batcher
         self._on_lost = on_lost
-        self._answer: asyncio.Future[AnswerHead] | None = None
+        self._answer: asyncio.Future[ResponseHead] | None = None
         self._body: StreamReader | None = None
         self._interim: Interim | None = None
         self._deadline_s = inf
@@ -107,7 +107,7 @@ class UpstreamConnection(HttpProtocol):
         self._is_at_head = False
         """Whether the next byte is the first of an answer."""
         self._had_chunks = False
-        self._last: _LastAnswer | None = None
+        self._last: _LastResponse | None = None
         self.final_seen = False
         """Whether the final answer has begun; 1xx do not count."""
         self._spoilt = False
@@ -118,7 +118,7 @@ class UpstreamConnection(HttpProtocol):
 
     # --- one exchange --------------------------------------------------------------------------
 
-    def ask(self, request: bytes, method: str, interim: Interim) -> "asyncio.Future[AnswerHead]":
+    def ask(self, request: bytes, method: str, interim: Interim) -> "asyncio.Future[ResponseHead]":
         """
         Send the head of a request, and its body as far as it is there.
 
@@ -133,13 +133,13 @@ class UpstreamConnection(HttpProtocol):
         self._is_at_head = True
         self._answer = answer = self._loop.create_future()
         if self.transport is not None:
-            self._outbox.write_soon(self.transport, request)
+            self._write_batcher.write_soon(self.transport, request)
         return answer
 
     def write(self, data: bytes) -> None:
         """Send more of the request; what a lost connection means the answer's future tells."""
         if self.transport is not None:
-            self._outbox.write(self.transport, data)
+            self._write_batcher.write(self.transport, data)
 
     def expect_within(self, seconds: float) -> None:
         """Fail the exchange if the app does nothing for so long; ``inf`` waits."""
@@ -225,7 +225,7 @@ class UpstreamConnection(HttpProtocol):
             self._spoilt, self.tail = True, tail
             self._pause_transport_reading()
 
-    def _recall(self, answer: asyncio.Future[AnswerHead], data: bytes) -> bool:
+    def _recall(self, answer: asyncio.Future[ResponseHead], data: bytes) -> bool:
         """Take a read that is a whole answer whose head is the one before; whether it was."""
         last = self._last
         if last is None or self._spoilt or answer.done():
@@ -235,10 +235,12 @@ class UpstreamConnection(HttpProtocol):
             return False
         self.has_answered = self.final_seen = True
         self._deadline_s = inf
-        answer.set_result(AnswerHead(message, NOTHING, data[len(head) :], memo))
+        answer.set_result(ResponseHead(message, NOTHING, data[len(head) :], memo))
         return True
 
-    def _learn(self, data: bytes, message: RawResponseMessage, body: StreamReader) -> Memo | None:
+    def _learn(
+        self, data: bytes, message: RawResponseMessage, body: StreamReader
+    ) -> FieldMemo | None:
         end = data.find(_HEAD_END) + len(_HEAD_END)
         length = len(data) - end
         if (
@@ -251,19 +253,19 @@ class UpstreamConnection(HttpProtocol):
             or not body.is_eof()
         ):
             return None
-        memo: Memo = {}
-        self._last = _LastAnswer(data[:end], length, message, memo)
+        memo: FieldMemo = {}
+        self._last = _LastResponse(data[:end], length, message, memo)
         return memo
 
     def _take(
-        self, message: RawResponseMessage, body: StreamReader, memo: Memo | None = None
+        self, message: RawResponseMessage, body: StreamReader, memo: FieldMemo | None = None
     ) -> None:
         answer = self._answer
         if answer is None or answer.done() or self.final_seen:
             self._spoilt = True  # a second final answer to one request
             return
         self.has_answered = True
-        if (reason := answer_fault(message)) is not None:
+        if (reason := response_fault(message)) is not None:
             self.fail(BadUpstreamAnswer(reason))
             return
         if message.code < _FIRST_FINAL_STATUS and message.code != _SWITCHING_PROTOCOLS:
@@ -275,7 +277,7 @@ class UpstreamConnection(HttpProtocol):
         self._had_chunks = message.chunked
         self._deadline_s = inf
         whole = body.read_nowait() if body.is_eof() else None
-        answer.set_result(AnswerHead(message, body, whole, memo))
+        answer.set_result(ResponseHead(message, body, whole, memo))
 
     def _pass_on(self, interim: RawResponseMessage) -> None:
         try:
@@ -312,7 +314,7 @@ class UpstreamConnection(HttpProtocol):
             self._deadline_s = self._taking_deadline_s = inf
             self.fail(UpstreamTimeout("idle body" if self.final_seen else "no answer"))
 
-    def spoil(self) -> None:
+    def mark_unusable(self) -> None:
         """Serve no other exchange after this one."""
         self._spoilt = True
 

@@ -25,7 +25,7 @@ class HealthCheck(NamedTuple):
     timeout_s: float
 
 
-class Subject(NamedTuple):
+class HealthTarget(NamedTuple):
     """A server whose health is checked."""
 
     authority: str
@@ -34,7 +34,7 @@ class Subject(NamedTuple):
     """A connection that no pool knows."""
 
 
-async def watch(check: HealthCheck, subject: Subject, tell: Callable[[bool], None]) -> None:
+async def watch(check: HealthCheck, subject: HealthTarget, tell: Callable[[bool], None]) -> None:
     """Ask ``subject`` until cancelled; ``tell`` hears what came of it."""
     while True:
         tell(await is_well(check, subject))
@@ -42,7 +42,7 @@ async def watch(check: HealthCheck, subject: Subject, tell: Callable[[bool], Non
         await asyncio.sleep(check.interval_s * jitter)
 
 
-async def is_well(check: HealthCheck, subject: Subject) -> bool:
+async def is_well(check: HealthCheck, subject: HealthTarget) -> bool:
     """Whether the server answers, in time, that it is."""
     request = (
         f"GET {check.path} HTTP/1.1\r\nHost: {subject.authority}\r\n"

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Container
 from contextlib import suppress
 
 from gateway.core.errors import UpstreamBusy, UpstreamTimeout, UpstreamUnreachable
-from gateway.proxy.http1.write_batch import Outbox
+from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.util.deadlines import Deadlines
 
@@ -40,13 +40,13 @@ class UpstreamPool:
         loop: asyncio.AbstractEventLoop,
         connect: Connect,
         deadlines: Deadlines,
-        outbox: Outbox,
+        write_batcher: WriteBatcher,
         max_connections: int,
     ) -> None:
         self._loop = loop
         self._connect = connect
         self._deadlines = deadlines
-        self._outbox = outbox
+        self._write_batcher = write_batcher
         self._max_connections = max_connections
         self._idle: deque[UpstreamConnection] = deque()
         self._count = 0
@@ -109,7 +109,7 @@ class UpstreamPool:
         else:
             connection.abort()
 
-    def let_go(self, connection: UpstreamConnection) -> None:
+    def detach(self, connection: UpstreamConnection) -> None:
         """It carries no requests any more: the room that it took is another's."""
         self._lost(connection)
 
@@ -129,7 +129,7 @@ class UpstreamPool:
             transport = connection.transport
             peer = transport.get_extra_info("peername") if transport is not None else None
             if peer and peer[0] in addresses:
-                connection.abort() if connection in self._idle else connection.spoil()
+                connection.abort() if connection in self._idle else connection.mark_unusable()
 
     def close(self) -> None:
         """Close every connection."""
@@ -138,7 +138,7 @@ class UpstreamPool:
 
     def make(self) -> UpstreamConnection:
         """A connection to be; the pool counts it once it was handed out."""
-        return UpstreamConnection(self._loop, self._deadlines, self._outbox, self._lost)
+        return UpstreamConnection(self._loop, self._deadlines, self._write_batcher, self._lost)
 
     def _lost(self, connection: UpstreamConnection) -> None:
         if connection not in self._open:

@@ -16,13 +16,13 @@ from gateway.core.errors import (
 )
 from gateway.core.request import Outbound
 from gateway.proxy.upstream.connection import UpstreamConnection
-from gateway.proxy.upstream.upstream import Server, Upstream
+from gateway.proxy.upstream.upstream import Upstream, UpstreamServer
 
 _SWITCHING_PROTOCOLS = 101
 _FAILURES = UpstreamUnreachable | UpstreamTimeout | BadUpstreamAnswer
 
 
-class Work(Protocol):
+class RetryableRequest(Protocol):
     """A request that can be carried to a server."""
 
     @property
@@ -36,7 +36,7 @@ class Work(Protocol):
     def is_untouched(self) -> bool:
         """Whether there is no body to send, and the client has seen nothing."""
 
-    async def over(self, connection: UpstreamConnection, server: Server) -> int:
+    async def send(self, connection: UpstreamConnection, server: UpstreamServer) -> int:
         """
         Send the request and stream the answer; its status.
 
@@ -44,7 +44,7 @@ class Work(Protocol):
         """
 
 
-async def carry(work: Work, upstream: Upstream) -> None:
+async def send_with_retries(work: RetryableRequest, upstream: Upstream) -> None:
     """
     Have ``work`` done by a server of ``upstream``.
 
@@ -53,7 +53,7 @@ async def carry(work: Work, upstream: Upstream) -> None:
     """
     server = upstream.enter(work.outbound)
     may_repeat = work.may_repeat
-    tries: _Tries | None = None
+    tries: _RetryState | None = None
     while True:
         member, connection, kept = server.member, None, None
         member.in_flight += 1
@@ -62,11 +62,11 @@ async def carry(work: Work, upstream: Upstream) -> None:
                 connection = kept = server.pool.take_idle(may_repeat=may_repeat)
             if connection is None:
                 connection = await server.pool.open(work.outbound.route.timeouts.connect_s)
-            status = await work.over(connection, server)
+            status = await work.send(connection, server)
             if upstream.is_watching and status != _SWITCHING_PROTOCOLS:  # told when it began
                 upstream.answered(server, status)
         except Refusal as refusal:
-            tries = tries or _Tries(work, upstream)
+            tries = tries or _RetryState(work, upstream)
             again = tries.after(server, connection, refusal, was_kept=kept is not None)
             if again is None:
                 upstream.say_where(server, refusal)
@@ -78,24 +78,24 @@ async def carry(work: Work, upstream: Upstream) -> None:
             member.in_flight -= 1
 
 
-class _Tries:
+class _RetryState:
     """What has been tried for one request; made when the first try fails."""
 
-    def __init__(self, work: Work, upstream: Upstream) -> None:
+    def __init__(self, work: RetryableRequest, upstream: Upstream) -> None:
         self._work = work
         self._upstream = upstream
-        self._tried: list[Server] = []
+        self._tried: list[UpstreamServer] = []
         self.needs_new = False
         """Whether the next try takes a new connection."""
 
     def after(
         self,
-        server: Server,
+        server: UpstreamServer,
         connection: UpstreamConnection | None,
         refusal: Refusal,
         *,
         was_kept: bool,
-    ) -> Server | None:
+    ) -> UpstreamServer | None:
         """Which server to try after ``refusal``; None to give up."""
         if connection is None:
             return self._after_no_connection(server, refusal)
@@ -111,7 +111,9 @@ class _Tries:
         self._upstream.failed(server)
         return self._elsewhere(server) if may_send else None
 
-    def _after_no_connection(self, server: Server, refusal: Refusal) -> Server | None:
+    def _after_no_connection(
+        self, server: UpstreamServer, refusal: Refusal
+    ) -> UpstreamServer | None:
         """Nothing was sent; asking the same server again at once would change nothing."""
         if not isinstance(refusal, UpstreamBusy):
             self._upstream.failed(server)
@@ -119,7 +121,7 @@ class _Tries:
             return None
         return self._elsewhere(server)
 
-    def _elsewhere(self, server: Server) -> Server | None:
+    def _elsewhere(self, server: UpstreamServer) -> UpstreamServer | None:
         self._tried.append(server)
         self.needs_new = False
         return self._upstream.enter_again(self._work.outbound, self._tried)

@@ -9,32 +9,33 @@ from typing import NamedTuple
 from aiohappyeyeballs import AddrInfoType
 
 from gateway.core.errors import Refusal, UpstreamBusy, UpstreamDown
-from gateway.core.request import Balance, Outbound
-from gateway.proxy.upstream.balancer import Group, Member, Policy
-from gateway.proxy.upstream.connect import Departures
-from gateway.proxy.upstream.health import HealthCheck, Subject, watch
+from gateway.core.request import Outbound
+from gateway.core.route import Balance
+from gateway.proxy.upstream.balancer import Balancer, Endpoint, HealthPolicy
+from gateway.proxy.upstream.connect import RemovedAddresses
+from gateway.proxy.upstream.health import HealthCheck, HealthTarget, watch
 from gateway.proxy.upstream.overload import CircuitBreaker, RetryBudget
 from gateway.proxy.upstream.pool import Connect, UpstreamPool
 
 _log = logging.getLogger(__name__)
 
-LookUp = Callable[[], Awaitable[Sequence[AddrInfoType]]]
+CurrentAddresses = Callable[[], Awaitable[Sequence[AddrInfoType]]]
 """All addresses of one server. Raises `OSError`."""
 
 _GATEWAY_FAILURES = frozenset({502, 503, 504})
 """Answers by which an app, or a proxy before it, says that it cannot serve (RFC 9110, 15.6)."""
 
 
-class Server(NamedTuple):
+class UpstreamServer(NamedTuple):
     """One server of an upstream."""
 
-    member: Member
+    member: Endpoint
     pool: UpstreamPool
     connect: Connect
     authority: str
     host_line: bytes
     """``Host`` as the server itself would have it."""
-    look_up: LookUp | None
+    look_up: CurrentAddresses | None
     """Its addresses; None where they are its name."""
 
     @classmethod
@@ -44,18 +45,18 @@ class Server(NamedTuple):
         authority: str,
         connect: Connect,
         pool: UpstreamPool,
-        look_up: LookUp | None = None,
-    ) -> "Server":
+        look_up: CurrentAddresses | None = None,
+    ) -> "UpstreamServer":
         """A server that is called ``name`` in logs."""
         host_line = f"Host: {authority}\r\n".encode()
-        return cls(Member(name), pool, connect, authority, host_line, look_up)
+        return cls(Endpoint(name), pool, connect, authority, host_line, look_up)
 
 
-class Rules(NamedTuple):
+class UpstreamRules(NamedTuple):
     """How an upstream is dealt with."""
 
     balance: Balance = Balance.ROUND_ROBIN
-    policy: Policy = Policy()
+    policy: HealthPolicy = HealthPolicy()
     retries: int = 1
     max_in_flight: int | None = None
     circuit: CircuitBreaker | None = None
@@ -70,15 +71,15 @@ class Upstream:
     def __init__(
         self,
         name: str,
-        servers: Sequence[Server],
-        rules: Rules,
+        servers: Sequence[UpstreamServer],
+        rules: UpstreamRules,
         loop: asyncio.AbstractEventLoop,
         count: Callable[[str, str], None],
     ) -> None:
         self.name = name
         self.retries = rules.retries
         self.servers = tuple(servers)
-        self._group = Group([server.member for server in servers], rules.balance, rules.policy)
+        self._group = Balancer([server.member for server in servers], rules.balance, rules.policy)
         self._by_member = {server.member: server for server in self.servers}
         self._only = self.servers[0] if len(self.servers) == 1 else None
         self._is_by_caller = rules.balance is Balance.BY_ISSUER
@@ -97,14 +98,16 @@ class Upstream:
 
     # --- which server --------------------------------------------------------------------------
 
-    def enter(self, outbound: Outbound) -> Server:
+    def enter(self, outbound: Outbound) -> UpstreamServer:
         """The server for a request. Raises `UpstreamBusy` or `UpstreamDown`."""
         self._requests += 1
         if self._has_gate:
             self._pass_gate()
         return self._only or self._choose(outbound, ())
 
-    def enter_again(self, outbound: Outbound, tried: Sequence[Server]) -> Server | None:
+    def enter_again(
+        self, outbound: Outbound, tried: Sequence[UpstreamServer]
+    ) -> UpstreamServer | None:
         """
         The server for one more try, another than those ``tried`` if there is one.
 
@@ -115,7 +118,7 @@ class Upstream:
         self._count("upstream_retries", self.name)
         return self._only or self._choose(outbound, [server.member for server in tried])
 
-    def _choose(self, outbound: Outbound, tried: Sequence[Member]) -> Server:
+    def _choose(self, outbound: Outbound, tried: Sequence[Endpoint]) -> UpstreamServer:
         caller = _key(outbound) if self._is_by_caller else ""
         return self._by_member[self._group.choose(caller, self._loop.time(), tried)]
 
@@ -131,7 +134,7 @@ class Upstream:
 
     # --- how it went ---------------------------------------------------------------------------
 
-    def answered(self, server: Server, status: int) -> None:
+    def answered(self, server: UpstreamServer, status: int) -> None:
         """The app answered; only that it cannot serve counts as a failure."""
         if status in _GATEWAY_FAILURES:
             self.failed(server)
@@ -141,7 +144,7 @@ class Upstream:
         if self._circuit is not None:
             self._circuit.answered()
 
-    def failed(self, server: Server) -> None:
+    def failed(self, server: UpstreamServer) -> None:
         """There was no connection, no answer, or none that could be read."""
         now_s = self._loop.time()
         if self._circuit is not None:
@@ -150,7 +153,7 @@ class Upstream:
             self._count("upstream_ejections", self.name)
             _log.warning("upstream %s: %s failed too often", self.name, server.member.name)
 
-    def say_where(self, server: Server, refusal: Refusal) -> None:
+    def say_where(self, server: UpstreamServer, refusal: Refusal) -> None:
         """Say in the log which of several servers a request ended at."""
         if self._only is None:
             refusal.reason = f"{refusal.reason} ({server.member.name})"
@@ -170,18 +173,18 @@ class Upstream:
             if server.look_up is not None:
                 self._tasks.append(self._loop.create_task(self._follow(server, server.look_up)))
 
-    async def _watch(self, check: HealthCheck, server: Server) -> None:
+    async def _watch(self, check: HealthCheck, server: UpstreamServer) -> None:
         def tell(is_well: bool) -> None:
             if self._group.checked(server.member, self._loop.time(), is_well=is_well):
                 word = "well again" if is_well else "ill"
                 _log.warning("upstream %s: %s is %s", self.name, server.member.name, word)
 
-        await watch(check, Subject(server.authority, server.connect, server.pool.make), tell)
+        await watch(check, HealthTarget(server.authority, server.connect, server.pool.make), tell)
 
-    async def _follow(self, server: Server, look_up: LookUp) -> None:
+    async def _follow(self, server: UpstreamServer, look_up: CurrentAddresses) -> None:
         """Let go of connections to addresses that the server's name has lost."""
         every_s, after_s = self._dns_s
-        departures = Departures(after_s)
+        departures = RemovedAddresses(after_s)
         while True:
             with suppress(OSError):
                 found = await look_up()

@@ -5,7 +5,7 @@ import time
 from functools import partial
 from urllib.parse import urlsplit
 
-from gateway.assertion.cache import Assertions
+from gateway.assertion.cache import AssertionCache
 from gateway.assertion.token import SigningKey, made_up_key, signing_key
 from gateway.config.schema import Settings
 
@@ -19,12 +19,12 @@ def signing_keys(settings: Settings, seed: bytes) -> tuple[SigningKey, ...]:
     return tuple({key.key_id: key for key in keys}.values())
 
 
-def assertions(settings: Settings, keys: tuple[SigningKey, ...]) -> Assertions | None:
+def assertions(settings: Settings, keys: tuple[SigningKey, ...]) -> AssertionCache | None:
     """None where the config asks for none."""
     said = settings.identity.assertion
     if said is None:
         return None
-    return Assertions(
+    return AssertionCache(
         said.header,
         keys[0],
         settings.server.public_url,

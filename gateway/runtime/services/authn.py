@@ -4,53 +4,56 @@ import time
 from contextlib import AsyncExitStack
 
 from gateway.authn.api_key.key import KeySealer
-from gateway.authn.api_key.verifier import ApiKeyVerifier, StoredKeys
-from gateway.authn.authenticator import Authentication, Certified
-from gateway.authn.certificate import Certificates
+from gateway.authn.api_key.redis import RedisApiKeys
+from gateway.authn.api_key.verifier import ApiKeyVerifier
+from gateway.authn.authenticator import Authenticator, CertificateVerifier
+from gateway.authn.certificate import CertificateNames
 from gateway.authn.credentials import CredentialReader
-from gateway.authn.failure_limit import USUAL, Failures
+from gateway.authn.failure_limit import DEFAULT_LIMIT, FailureLimit
 from gateway.authn.jwt.key_set import (
     KeySets,
     KeySource,
     at_url,
     in_file,
 )
-from gateway.authn.jwt.token import Issuer
-from gateway.authn.jwt.verifier import JwtVerifier, Trusted
+from gateway.authn.jwt.token import TrustedIssuer
+from gateway.authn.jwt.verifier import IssuerWithKeys, JwtVerifier
 from gateway.config import compile as compiled
 from gateway.config.credentials import CertificateNamesSettings, JwtIssuerSettings
 from gateway.config.schema import Settings
-from gateway.core.invalidation import Subject
+from gateway.core.identity import INTERACTIVE_METHODS, AuthMethod
+from gateway.core.invalidation import InvalidationKind
 from gateway.core.ports import Limiter, TokenVerifier
-from gateway.core.request import PEOPLE, AuthMethod
-from gateway.runtime.process import Process
-from gateway.runtime.services.identity import People
+from gateway.runtime.process import ProcessServices
+from gateway.runtime.services.identity import IdentityServices
 
 
 def authentication(
     settings: Settings,
-    process: Process,
-    known: People,
+    process: ProcessServices,
+    known: IdentityServices,
     limiter: Limiter,
     stack: AsyncExitStack,
-) -> Authentication:
+) -> Authenticator:
     """The stage of the journey; ``stack`` closes what it opens."""
     verifiers: dict[AuthMethod, TokenVerifier] = {AuthMethod.DID_TOKEN: known.tokens}
     if settings.credentials.api_keys is not None:
         verifiers[AuthMethod.API_KEY] = _api_keys(process, known, limiter, stack)
     if settings.credentials.jwt:
         verifiers[AuthMethod.JWT] = _jwts(settings, process, known, stack)
-    failed = settings.limits.get(USUAL.name)
-    limit = compiled.limit(USUAL.name, failed) if failed is not None else USUAL
-    return Authentication(
+    failed = settings.limits.get(DEFAULT_LIMIT.name)
+    limit = compiled.limit(DEFAULT_LIMIT.name, failed) if failed is not None else DEFAULT_LIMIT
+    return Authenticator(
         CredentialReader(
-            settings.session.cookie, PEOPLE | verifiers.keys(), api_key_header(settings)
+            settings.session.cookie,
+            INTERACTIVE_METHODS | verifiers.keys(),
+            api_key_header(settings),
         ),
         known.sessions,
         verifiers,
-        Failures(limiter, time.time, limit),
+        FailureLimit(limiter, time.time, limit),
         _certified(settings.credentials.client_certificates),
-        process.shared.tally.add,
+        process.shared.counters.add,
     )
 
 
@@ -61,21 +64,21 @@ def api_key_header(settings: Settings) -> str:
 
 
 def _api_keys(
-    process: Process, known: People, limiter: Limiter, stack: AsyncExitStack
+    process: ProcessServices, known: IdentityServices, limiter: Limiter, stack: AsyncExitStack
 ) -> ApiKeyVerifier:
-    stored = StoredKeys(process.store, KeySealer(known.server_keys))
+    stored = RedisApiKeys(process.store, KeySealer(known.server_keys))
     verifier = ApiKeyVerifier(stored, known.directory, limiter)
-    stack.callback(process.bus.on(Subject.API_KEY, verifier.forget))
+    stack.callback(process.bus.on(InvalidationKind.API_KEY, verifier.forget))
     stack.callback(process.bus.on_missed(verifier.forget_all))
     return verifier
 
 
 def _jwts(
-    settings: Settings, process: Process, known: People, stack: AsyncExitStack
+    settings: Settings, process: ProcessServices, known: IdentityServices, stack: AsyncExitStack
 ) -> JwtVerifier:
     trusted = [
-        Trusted(
-            Issuer(
+        IssuerWithKeys(
+            TrustedIssuer(
                 name=entry.issuer,
                 audience=entry.audience,
                 algorithms=frozenset(entry.algorithms),
@@ -101,8 +104,8 @@ def _key_source(entry: JwtIssuerSettings, known: KeySets) -> KeySource:
     return KeySource(entry.issuer, fetch, place=place, known=known)
 
 
-def _certified(settings: CertificateNamesSettings | None) -> Certified | None:
+def _certified(settings: CertificateNamesSettings | None) -> CertificateVerifier | None:
     if settings is None:
         return None
-    certificates = Certificates(settings.names, common_name=settings.common_name)
+    certificates = CertificateNames(settings.names, common_name=settings.common_name)
     return lambda shown: certificates.identity(shown, time.time())

@@ -5,70 +5,72 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import NamedTuple
 
-from gateway.authn.did_token.token import Rules
+from gateway.authn.did_token.token import TokenRules
 from gateway.authn.did_token.verifier import DidTokenVerifier
 from gateway.config.schema import Settings
-from gateway.core.invalidation import Subject
+from gateway.core.invalidation import InvalidationKind
 from gateway.core.ports import Revocations
 from gateway.revocation.epoch import KEPT_BEYOND_S
-from gateway.revocation.redis import StoreRevocations
-from gateway.runtime.process import Process
+from gateway.revocation.redis import RedisRevocations
+from gateway.runtime.process import ProcessServices
 from gateway.sessions.cache import FRESH_S, SessionCache
 from gateway.sessions.idle import STEPS
 from gateway.sessions.redis import RedisSessions
 from gateway.sessions.seal import Sealer
 from gateway.users.directory import CachedDirectory
-from gateway.users.metadata import Lifetimes, Seals
+from gateway.users.metadata import RecordLifetimes, RecordSealer
 
 
-class People(NamedTuple):
+class IdentityServices(NamedTuple):
     """Those who know people, by one config."""
 
     server_keys: tuple[bytes, ...]
     """The first seals, all open."""
-    revocations: StoreRevocations
+    revocations: RedisRevocations
     sessions: RedisSessions
     directory: CachedDirectory
     tokens: DidTokenVerifier
 
 
-def people(settings: Settings, process: Process, stack: AsyncExitStack) -> People:
+def identity_services(
+    settings: Settings, process: ProcessServices, stack: AsyncExitStack
+) -> IdentityServices:
     """They hear of what they must forget, until ``stack`` closes them."""
     on, on_missed = process.bus.on, process.bus.on_missed
     keys = _server_keys(settings) or (process.made_up_key,)
     revocations = _revocations(settings, process)
-    stack.callback(on(Subject.REVOKED, revocations.forget))
+    stack.callback(on(InvalidationKind.REVOKED, revocations.forget))
     stack.callback(on_missed(revocations.forget_all))
     sessions = _sessions(settings, process, keys, revocations)
     stack.push_async_callback(sessions.aclose)
-    stack.callback(on(Subject.SESSION, sessions.forget))
-    stack.callback(on(Subject.REVOKED, sessions.forget_issuer))
+    stack.callback(on(InvalidationKind.SESSION, sessions.forget))
+    stack.callback(on(InvalidationKind.REVOKED, sessions.forget_issuer))
     stack.callback(on_missed(sessions.forget_all))
     directory = _directory(settings, process, keys)
     sessions.latest = directory.latest
     stack.push_async_callback(directory.aclose)
-    stack.callback(on(Subject.USER, directory.forget))
+    stack.callback(on(InvalidationKind.USER, directory.forget))
     tokens = _verifier(settings, process, directory, keys[0], revocations)
-    return People(keys, revocations, sessions, directory, tokens)
+    return IdentityServices(keys, revocations, sessions, directory, tokens)
 
 
 def _server_keys(settings: Settings) -> tuple[bytes, ...]:
     return tuple(key.get_secret_value().encode() for key in settings.session.keys)
 
 
-def _revocations(settings: Settings, process: Process) -> StoreRevocations:
-    identity, tally = settings.identity, process.shared.tally
-    return StoreRevocations(
+def _revocations(settings: Settings, process: ProcessServices) -> RedisRevocations:
+    identity, counters = settings.identity, process.shared.counters
+    return RedisRevocations(
         process.store,
         process.bus,
         kept_s=identity.max_token_lifetime_s + KEPT_BEYOND_S,
         grace_s=settings.session.grace_s,
-        count=tally.add,
+        count=counters.add,
     )
 
 
 def _sessions(
-    settings: Settings, process: Process, keys: Sequence[bytes], revocations: Revocations
+    settings: Settings, process: ProcessServices, keys: Sequence[bytes], revocations: Revocations
 ) -> RedisSessions:
     sessions = RedisSessions(
         process.store,
@@ -77,18 +79,18 @@ def _sessions(
         cache=_cache(settings),
         bus=process.bus,
         revocations=revocations,
-        on_grace=partial(process.shared.tally.add, "grace_uses"),
+        on_grace=partial(process.shared.counters.add, "grace_uses"),
         idle_s=settings.session.idle_s,
     )
     sessions.on_end = process.tunnels.end_session
     return sessions
 
 
-def farewell(settings: Settings, process: Process) -> Callable[[str], object]:
+def farewell(settings: Settings, process: ProcessServices) -> Callable[[str], object]:
     """Told who signs out."""
-    if process.farewells is None or not settings.session.logout_magic:
+    if process.magic_logout is None or not settings.session.logout_magic:
         return lambda _issuer: None
-    return process.farewells.say
+    return process.magic_logout.say
 
 
 def _cache(settings: Settings) -> SessionCache:
@@ -99,20 +101,22 @@ def _cache(settings: Settings) -> SessionCache:
     return SessionCache(min(FRESH_S, idle_s / STEPS), grace_s=min(grace_s, idle_s))
 
 
-def _directory(settings: Settings, process: Process, keys: Sequence[bytes]) -> CachedDirectory:
+def _directory(
+    settings: Settings, process: ProcessServices, keys: Sequence[bytes]
+) -> CachedDirectory:
     identity = settings.identity
     return CachedDirectory(
         process.magic.source,
         process.store,
-        Seals(keys),
-        Lifetimes(identity.metadata_ttl_s, identity.metadata_stale_s),
-        changed=partial(process.bus.publish, Subject.USER),
+        RecordSealer(keys),
+        RecordLifetimes(identity.metadata_ttl_s, identity.metadata_stale_s),
+        changed=partial(process.bus.publish, InvalidationKind.USER),
     )
 
 
 def _verifier(
     settings: Settings,
-    process: Process,
+    process: ProcessServices,
     directory: CachedDirectory,
     server_key: bytes,
     revocations: Revocations,
@@ -121,12 +125,12 @@ def _verifier(
         process.magic.checker.check,
         directory,
         process.store,
-        rules=Rules(
+        rules=TokenRules(
             process.magic.client_id,
             settings.identity.max_token_lifetime_s,
             settings.identity.clock_skew_s,
         ),
         server_key=server_key,
-        on_early=partial(process.shared.tally.add, "tokens_early"),
+        on_early=partial(process.shared.counters.add, "tokens_early"),
         revocations=revocations,
     )

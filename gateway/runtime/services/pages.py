@@ -8,7 +8,7 @@ from gateway.assertion.token import SigningKey
 from gateway.config import compile as compiled
 from gateway.config.schema import Settings
 from gateway.login_attempts.contact import ContactHasher
-from gateway.login_attempts.redis import Attempts
+from gateway.login_attempts.redis import RedisAttempts
 from gateway.pages.app import PagesServer, make_app
 from gateway.pages.attempt import AttemptPages
 from gateway.pages.development import DevelopmentPages
@@ -17,16 +17,16 @@ from gateway.pages.login import LoginPages
 from gateway.pages.session import SessionPages
 from gateway.pages.sessions import OwnSessionsPages
 from gateway.ratelimit.redis import RedisLimiter
-from gateway.runtime.process import Process
-from gateway.runtime.services.identity import People, farewell
+from gateway.runtime.process import ProcessServices
+from gateway.runtime.services.identity import IdentityServices, farewell
 from gateway.sessions.cookie import Cookie
 
 
 @asynccontextmanager
 async def serving(
     settings: Settings,
-    process: Process,
-    known: People,
+    process: ProcessServices,
+    known: IdentityServices,
     limiter: RedisLimiter,
     signing_keys: tuple[SigningKey, ...],
 ) -> AsyncIterator[PagesServer]:
@@ -64,11 +64,11 @@ async def serving(
 
 
 def _attempts(
-    settings: Settings, process: Process, limiter: RedisLimiter, keys: tuple[bytes, ...]
+    settings: Settings, process: ProcessServices, limiter: RedisLimiter, keys: tuple[bytes, ...]
 ) -> AttemptPages:
     hasher = ContactHasher(keys)
     return AttemptPages(
-        Attempts(process.store, hasher),
+        RedisAttempts(process.store, hasher),
         hasher,
         limiter,
         compiled.login_limits(settings),

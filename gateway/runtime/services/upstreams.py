@@ -4,16 +4,16 @@ import asyncio
 from functools import partial
 from typing import NamedTuple
 
-from gateway.config.addresses import Server as Address
+from gateway.config.addresses import ServerAddress as Address
 from gateway.config.schema import Settings, TlsSettings, UpstreamSettings
-from gateway.proxy.downstream.accept import Manner
-from gateway.proxy.downstream.tls import Pair, ServerFiles, ServerTls
-from gateway.proxy.http1.write_batch import Outbox
-from gateway.proxy.upstream.balancer import Policy
+from gateway.proxy.downstream.accept import ListenerOptions
+from gateway.proxy.downstream.tls import CertificateFiles, ServerTls, ServerTlsFiles
+from gateway.proxy.http1.write_batch import WriteBatcher
+from gateway.proxy.upstream.balancer import HealthPolicy
 from gateway.proxy.upstream.connect import (
     ClientTls,
+    ClientTlsFiles,
     Resolver,
-    TlsFiles,
     is_address,
     to_tcp,
     to_unix,
@@ -21,26 +21,26 @@ from gateway.proxy.upstream.connect import (
 from gateway.proxy.upstream.health import HealthCheck
 from gateway.proxy.upstream.overload import CircuitBreaker
 from gateway.proxy.upstream.pool import Connect, UpstreamPool
-from gateway.proxy.upstream.upstream import Rules, Server, Upstream
+from gateway.proxy.upstream.upstream import Upstream, UpstreamRules, UpstreamServer
 from gateway.routing.client_address import ClientIp
-from gateway.telemetry.counters import Tally
+from gateway.telemetry.counters import Counters
 from gateway.util.deadlines import Deadlines
 
 _PAGES_CONNECTIONS = 256
 
 
-class Shared(NamedTuple):
+class WireServices(NamedTuple):
     """What all connections of a process share."""
 
     loop: asyncio.AbstractEventLoop
     deadlines: Deadlines
-    outbox: Outbox
-    tally: Tally
+    write_batcher: WriteBatcher
+    counters: Counters
     resolver: Resolver
     """Its last answers outlast a config: a reload while DNS is down changes nothing."""
 
 
-def manner(settings: Settings, before: Manner | None) -> Manner:
+def listener_options(settings: Settings, before: ListenerOptions | None) -> ListenerOptions:
     """How clients come in. Raises `StartError` where a file of TLS cannot be used."""
     files = _server_files(settings.server.tls)
     tls = before.tls if before else None
@@ -50,19 +50,21 @@ def manner(settings: Settings, before: Manner | None) -> Manner:
         tls = ServerTls(files)
     else:
         tls.look()
-    return Manner(tls, says_who=ClientIp(settings.server.client_ip) is ClientIp.PROXY_PROTOCOL)
+    return ListenerOptions(
+        tls, says_who=ClientIp(settings.server.client_ip) is ClientIp.PROXY_PROTOCOL
+    )
 
 
-def _server_files(tls: TlsSettings | None) -> ServerFiles | None:
+def _server_files(tls: TlsSettings | None) -> ServerTlsFiles | None:
     if tls is None:
         return None
-    pairs = [Pair(entry.certificate, entry.key) for entry in tls.certificates]
+    pairs = [CertificateFiles(entry.certificate, entry.key) for entry in tls.certificates]
     if tls.certificate is not None and tls.key is not None:
-        pairs.insert(0, Pair(tls.certificate, tls.key))
-    return ServerFiles(tuple(pairs), tls.client_ca, tls.client_auth == "optional")
+        pairs.insert(0, CertificateFiles(tls.certificate, tls.key))
+    return ServerTlsFiles(tuple(pairs), tls.client_ca, tls.client_auth == "optional")
 
 
-def upstreams(settings: Settings, shared: Shared) -> dict[str, Upstream]:
+def upstreams(settings: Settings, shared: WireServices) -> dict[str, Upstream]:
     """
     The upstreams of ``settings``, by name; to be started and closed by whoever asked.
 
@@ -71,13 +73,15 @@ def upstreams(settings: Settings, shared: Shared) -> dict[str, Upstream]:
     return {name: _upstream(name, entry, shared) for name, entry in settings.upstreams.items()}
 
 
-def pages(name: str, connect: Connect, shared: Shared) -> Upstream:
+def pages(name: str, connect: Connect, shared: WireServices) -> Upstream:
     """The gateway's own pages, as one more upstream."""
-    server = Server.of(name, "localhost", connect, _pool(connect, shared, _PAGES_CONNECTIONS))
-    return Upstream(name, [server], Rules(retries=0), shared.loop, shared.tally.add)
+    server = UpstreamServer.of(
+        name, "localhost", connect, _pool(connect, shared, _PAGES_CONNECTIONS)
+    )
+    return Upstream(name, [server], UpstreamRules(retries=0), shared.loop, shared.counters.add)
 
 
-def _upstream(name: str, entry: UpstreamSettings, shared: Shared) -> Upstream:
+def _upstream(name: str, entry: UpstreamSettings, shared: WireServices) -> Upstream:
     is_tls = any(address.scheme == "https" for address in entry.servers)
     tls = ClientTls(_tls_files(entry)) if is_tls else None
     servers = []
@@ -87,13 +91,13 @@ def _upstream(name: str, entry: UpstreamSettings, shared: Shared) -> Upstream:
         look_up = None
         if address.host and not is_address(address.host):
             look_up = partial(shared.resolver.current, address.host, address.port)
-        servers.append(Server.of(str(address), address.authority, connect, pool, look_up))
-    return Upstream(name, servers, _rules(entry), shared.loop, shared.tally.add)
+        servers.append(UpstreamServer.of(str(address), address.authority, connect, pool, look_up))
+    return Upstream(name, servers, _rules(entry), shared.loop, shared.counters.add)
 
 
-def _rules(entry: UpstreamSettings) -> Rules:
+def _rules(entry: UpstreamSettings) -> UpstreamRules:
     ejection, health, circuit = entry.ejection, entry.health, entry.circuit_breaker
-    policy = Policy(
+    policy = HealthPolicy(
         ejection.failures, ejection.pause_s, ejection.longest_s, slow_start_s=entry.slow_start_s
     )
     check = None
@@ -102,7 +106,7 @@ def _rules(entry: UpstreamSettings) -> Rules:
         policy = policy._replace(
             healthy_after=health.healthy_after, unhealthy_after=health.unhealthy_after
         )
-    return Rules(
+    return UpstreamRules(
         entry.balance,
         policy,
         entry.retries,
@@ -112,15 +116,15 @@ def _rules(entry: UpstreamSettings) -> Rules:
     )
 
 
-def _tls_files(entry: UpstreamSettings) -> TlsFiles:
+def _tls_files(entry: UpstreamSettings) -> ClientTlsFiles:
     tls = entry.tls
-    return TlsFiles(tls.ca, tls.certificate, tls.key, tls.verify)
+    return ClientTlsFiles(tls.ca, tls.certificate, tls.key, tls.verify)
 
 
 def _connector(
     address: Address,
     entry: UpstreamSettings,
-    shared: Shared,
+    shared: WireServices,
     tls: ClientTls | None,
 ) -> Connect:
     if address.scheme == "unix":
@@ -132,5 +136,5 @@ def _connector(
     )
 
 
-def _pool(connect: Connect, shared: Shared, connections: int) -> UpstreamPool:
-    return UpstreamPool(shared.loop, connect, shared.deadlines, shared.outbox, connections)
+def _pool(connect: Connect, shared: WireServices, connections: int) -> UpstreamPool:
+    return UpstreamPool(shared.loop, connect, shared.deadlines, shared.write_batcher, connections)

@@ -31,14 +31,14 @@ class Deeds:
 
 
 @pytest.fixture
-def deeds() -> Deeds:
+def actions() -> Deeds:
     return Deeds()
 
 
 @pytest.fixture
-async def client(deeds: Deeds) -> AsyncIterator[Client]:
+async def client(actions: Deeds) -> AsyncIterator[Client]:
     app = web.Application()
-    app.add_routes(Api(deeds, frozenset({"localhost"})).routes())
+    app.add_routes(Api(actions, frozenset({"localhost"})).routes())
     async with TestClient(TestServer(app)) as client:
         yield client
 
@@ -51,7 +51,7 @@ async def asked(client: Client, **changes: Any) -> tuple[int, dict[str, Any]]:
         return answer.status, await answer.json(content_type=None)
 
 
-async def test_an_issuer_is_revoked(client: Client, deeds: Deeds) -> None:
+async def test_an_issuer_is_revoked(client: Client, actions: Deeds) -> None:
     """The answer says since when, and how many sessions that was."""
     expected = {
         "issuer": ISSUER,
@@ -59,7 +59,7 @@ async def test_an_issuer_is_revoked(client: Client, deeds: Deeds) -> None:
         "sessions_ended": 3,
     }
     assert (200, expected) == await asked(client)
-    assert [ISSUER] == deeds.revoked
+    assert [ISSUER] == actions.revoked
 
 
 @pytest.mark.parametrize(
@@ -80,12 +80,12 @@ async def test_an_issuer_is_revoked(client: Client, deeds: Deeds) -> None:
     ],
 )
 async def test_what_is_not_right_revokes_nobody(
-    client: Client, deeds: Deeds, changes: dict[str, Any], status: int, code: str
+    client: Client, actions: Deeds, changes: dict[str, Any], status: int, code: str
 ) -> None:
     """And is told why: whoever may ask at all is an operator."""
     found = await asked(client, **changes)
     assert (status, code) == (found[0], found[1]["code"])
-    assert [] == deeds.revoked
+    assert [] == actions.revoked
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,9 @@ async def test_what_is_not_right_revokes_nobody(
     ],
 )
 async def test_what_failed_is_no_success(
-    client: Client, deeds: Deeds, error: Exception, status: int, code: str
+    client: Client, actions: Deeds, error: Exception, status: int, code: str
 ) -> None:
     """Nobody was revoked."""
-    deeds.error = error
+    actions.error = error
     found = await asked(client)
     assert (status, code) == (found[0], found[1]["code"])

@@ -8,9 +8,11 @@ import jwt
 import pytest
 
 from gateway.assertion import cache as module
-from gateway.assertion.cache import Assertions
+from gateway.assertion.cache import AssertionCache
 from gateway.assertion.token import made_up_key
-from gateway.core.request import Identity, Route, Target
+from gateway.core.identity import Identity
+from gateway.core.request import Target
+from gateway.core.route import Route
 from tests.fakes.heads import request_head
 from tests.fakes.memory import FakeClock
 from tests.fakes.ports import SESSION_IDENTITY
@@ -27,7 +29,7 @@ class House:
     def __init__(self, *, binds_requests: bool = False) -> None:
         self.clock = FakeClock()
         ids = count(1)
-        self.assertions = Assertions(
+        self.assertions = AssertionCache(
             "X-Gateway-Assertion",
             KEY,
             "https://app.example.com",
@@ -128,7 +130,7 @@ def test_one_that_is_bound_to_a_request_is_signed_for_it() -> None:
 
 def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many come, the memory does not grow."""
-    monkeypatch.setattr(module, "_MAX_KNOWN", 2)
+    monkeypatch.setattr(module, "_MAX_CACHED", 2)
     house = House()
     for number in range(5):
         house.line(replace(LONG, token_id=str(number)))

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.assertion.token import (
-    Asked,
-    Signer,
+    AssertedRequest,
+    AssertionSigner,
     SigningKey,
     binding,
     claims,
@@ -26,7 +26,7 @@ from gateway.assertion.token import (
     made_up_key,
     signing_key,
 )
-from gateway.core.request import AuthMethod, User
+from gateway.core.identity import AuthMethod, User
 from tests.fakes.ports import ISSUER, SESSION_IDENTITY, TOKEN_IDENTITY
 
 NOW_S = 1_800_000_000.7
@@ -47,7 +47,7 @@ RSA = rsa.generate_private_key(65537, 2048)
 def test_what_is_signed_can_be_verified(pem: str, algorithm: str) -> None:
     """By another library, with the published key; the header names it by its thumbprint."""
     key = signing_key(pem)
-    token = Signer(key).sign({"sub": "x", "aud": "app"}).decode()
+    token = AssertionSigner(key).sign({"sub": "x", "aud": "app"}).decode()
     (published,) = orjson.loads(key_set([key]))["keys"]
     public = jwt.PyJWK(published)
     assert {"sub": "x", "aud": "app"} == jwt.decode(
@@ -143,7 +143,7 @@ def test_no_assertion_outlives_what_it_is_about() -> None:
 
 def test_a_request_is_named_by_its_parts() -> None:
     """The query by its hash, an absent one as an empty one."""
-    asked = Asked("POST", "app.example.com", "/a%20b", "x=1&y=2")
+    asked = AssertedRequest("POST", "app.example.com", "/a%20b", "x=1&y=2")
     assert binding(asked, "id-1") == {
         "jti": "id-1",
         "htm": "POST",
@@ -156,7 +156,7 @@ def test_a_request_is_named_by_its_parts() -> None:
 @given(st.emails() | st.text(max_size=64), st.lists(st.text(max_size=8), max_size=4))
 def test_any_claim_is_one_clean_value(email: str, roles: list[str]) -> None:
     """Whatever Magic knows, the field has no character that could end it, and says just that."""
-    signer = Signer(_KEY)
+    signer = AssertionSigner(_KEY)
     try:
         token = signer.sign({"email": email, "roles": roles})
     except TypeError:  # lone surrogates, which `readable` has thrown out before

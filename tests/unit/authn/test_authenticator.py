@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
-from gateway.authn.authenticator import Authentication
+from gateway.authn.authenticator import Authenticator
 from gateway.authn.credentials import CredentialReader
-from gateway.authn.failure_limit import Failures
+from gateway.authn.failure_limit import FailureLimit
 from gateway.core.errors import (
     ExpiredApiKey,
     ExpiredToken,
@@ -22,18 +22,12 @@ from gateway.core.errors import (
     StoreUnavailable,
     Unauthenticated,
 )
-from gateway.core.request import (
-    Auth,
-    AuthMethod,
-    Certificate,
-    Identity,
-    Limit,
-    RequestHead,
-    Route,
-    User,
-)
+from gateway.core.identity import AuthMethod, Identity, User
+from gateway.core.limit import Limit
+from gateway.core.request import Certificate, RequestHead
+from gateway.core.route import Auth, Route
 from gateway.ratelimit.local import LocalLimiter
-from gateway.routing.client_address import caller
+from gateway.routing.client_address import client_at
 from tests.fakes.heads import request_head
 from tests.fakes.ports import (
     SESSION_IDENTITY,
@@ -86,7 +80,7 @@ SESSIONS: Mapping[str, Identity | Refusal] = {
 class House(NamedTuple):
     """The stage, and what the ports behind it were asked."""
 
-    stage: Authentication
+    stage: Authenticator
     diary: Diary
     tokens: KnownTokens
     counted: list[str]
@@ -98,8 +92,8 @@ def house(limit: Limit | None = None) -> House:
     counted: list[str] = []
     tokens = KnownTokens(diary, TOKENS)
     clock = lambda: NOW_S  # noqa: E731 - a clock that stands still
-    failures = Failures(LocalLimiter(clock), clock, limit or Limit("failures", 1000, 60))
-    stage = Authentication(
+    failures = FailureLimit(LocalLimiter(clock), clock, limit or Limit("failures", 1000, 60))
+    stage = Authenticator(
         CredentialReader(COOKIE, frozenset(AuthMethod), "X-API-Key"),
         KnownSessions(diary, SESSIONS),
         {
@@ -122,10 +116,10 @@ def cookie(text: str) -> tuple[str, str]:
     return "Cookie", f"{COOKIE}={text}"
 
 
-async def outcome(stage: Authentication, head: RequestHead, route: Route = REQUIRED) -> str:
+async def outcome(stage: Authenticator, head: RequestHead, route: Route = REQUIRED) -> str:
     """The refusal's name, or how who was proven."""
     try:
-        identity = await stage.prove(head, route, head.peer)
+        identity = await stage.identify(head, route, head.peer)
     except Refusal as refusal:
         return type(refusal).__name__
     if identity is None:
@@ -329,9 +323,9 @@ async def test_a_certificate_counts_where_a_route_takes_it() -> None:
 async def test_the_certificate_of_a_proxy_in_front() -> None:
     """Says who the proxy is, not whose requests it hands on."""
     head = shown(request_head(), "alice")
-    behind = caller(ip_address("198.51.100.7"))
+    behind = client_at(ip_address("198.51.100.7"))
     with pytest.raises(Unauthenticated):
-        await house().stage.prove(head, REQUIRED, behind)
+        await house().stage.identify(head, REQUIRED, behind)
 
 
 # --- one at a time -----------------------------------------------------------------------------
@@ -474,6 +468,6 @@ async def test_a_client_over_the_limit_is_told_when_to_come_back() -> None:
     for _ in range(2):
         await outcome(stage, FORGED)
     with pytest.raises(RateLimited) as refusal:
-        await stage.prove(FORGED, REQUIRED, FORGED.peer)
+        await stage.identify(FORGED, REQUIRED, FORGED.peer)
     assert 0 < refusal.value.state.retry_after_s <= 2 * TWO.window_s
     assert not refusal.value.state.allowed

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authn.certificate import Certificates, pattern, read
-from gateway.core.request import AuthMethod, Certificate
+from gateway.authn.certificate import CertificateNames, pattern, read
+from gateway.core.identity import AuthMethod
+from gateway.core.request import Certificate
 from tests.fakes.certificates import Authority, der_in
 
 NOW_S = 1_800_000_000.0
@@ -20,7 +21,7 @@ def shown(*names: tuple[str, str]) -> Certificate:
 
 def named(certificate: Certificate, *patterns: str, common_name: bool = False) -> str | None:
     """Whom it names, where these count."""
-    known = Certificates([pattern(text) for text in patterns], common_name=common_name)
+    known = CertificateNames([pattern(text) for text in patterns], common_name=common_name)
     identity = known.identity(certificate, NOW_S)
     return None if identity is None else identity.user.issuer
 
@@ -107,13 +108,13 @@ def test_a_common_name() -> None:
 )
 def test_a_connection_may_outlast_its_certificate(now_s: float, is_good: bool) -> None:
     """Which is looked at with each request."""
-    known = Certificates([pattern("a.example")])
+    known = CertificateNames([pattern("a.example")])
     assert is_good == (known.identity(shown(("dns", "a.example")), now_s) is not None)
 
 
 def test_who_it_is() -> None:
     """One object as long as it is shown."""
-    known = Certificates([pattern("a.example")])
+    known = CertificateNames([pattern("a.example")])
     identity = known.identity(shown(("dns", "a.example")), NOW_S)
     assert identity is not None
     assert (AuthMethod.CLIENT_CERTIFICATE, "1f", ENDS_MS) == (

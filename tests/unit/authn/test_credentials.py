@@ -7,7 +7,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.authn.credentials import Credential, CredentialReader, without_cookie
 from gateway.core.errors import AmbiguousCredentials, InvalidToken, Refusal
-from gateway.core.request import AuthMethod
+from gateway.core.identity import AuthMethod
 from tests.fakes.heads import request_head
 
 NAME = "__Host-session"

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from gateway.authn.failure_limit import USUAL, Failures
+from gateway.authn.failure_limit import DEFAULT_LIMIT, FailureLimit
 from gateway.core.errors import (
     ExpiredToken,
     InvalidToken,
@@ -13,13 +13,13 @@ from gateway.core.errors import (
     RevokedApiKey,
     RevokedToken,
 )
-from gateway.core.request import Limit
+from gateway.core.limit import Limit
 from gateway.ratelimit.local import LocalLimiter
-from gateway.routing.client_address import caller
+from gateway.routing.client_address import client_at
 
 NOW_S = 1_800_000_000.0
 TWO = Limit("failures", 2, 60)
-CLIENT, OTHER = caller(ip_address("203.0.113.9")), caller(ip_address("203.0.113.10"))
+CLIENT, OTHER = client_at(ip_address("203.0.113.9")), client_at(ip_address("203.0.113.10"))
 
 
 class Clock:
@@ -32,12 +32,12 @@ class Clock:
         return self.now_s
 
 
-def bucket(clock: Clock) -> Failures:
+def bucket(clock: Clock) -> FailureLimit:
     """One that two failures empty."""
-    return Failures(LocalLimiter(clock), clock, TWO)
+    return FailureLimit(LocalLimiter(clock), clock, TWO)
 
 
-async def emptied(failures: Failures) -> None:
+async def emptied(failures: FailureLimit) -> None:
     """Two failures of one client."""
     for _ in range(2):
         await failures.charge(CLIENT, InvalidToken())
@@ -47,10 +47,10 @@ async def test_a_failure_is_charged_until_nothing_is_left() -> None:
     """Each of them is answered as what it is, and the one too many as too many."""
     failures = bucket(Clock())
     await failures.charge(CLIENT, InvalidToken())
-    failures.gate(CLIENT)
+    failures.refuse_if_blocked(CLIENT)
     await failures.charge(CLIENT, InvalidToken())
     with pytest.raises(RateLimited, match="failures"):
-        failures.gate(CLIENT)
+        failures.refuse_if_blocked(CLIENT)
     with pytest.raises(RateLimited, match="failures"):
         await failures.charge(CLIENT, InvalidToken())
 
@@ -59,7 +59,7 @@ async def test_others_are_not_charged() -> None:
     """The bucket is one client's own."""
     failures = bucket(Clock())
     await emptied(failures)
-    failures.gate(OTHER)
+    failures.refuse_if_blocked(OTHER)
 
 
 @pytest.mark.parametrize("refusal", [ExpiredToken(), RevokedToken(), RevokedApiKey()])
@@ -68,7 +68,7 @@ async def test_what_was_good_is_free(refusal: Refusal) -> None:
     failures = bucket(Clock())
     for _ in range(10):
         await failures.charge(CLIENT, refusal)
-    failures.gate(CLIENT)
+    failures.refuse_if_blocked(CLIENT)
 
 
 async def test_who_is_shut_out_is_told_for_how_long() -> None:
@@ -77,16 +77,16 @@ async def test_who_is_shut_out_is_told_for_how_long() -> None:
     failures = bucket(clock)
     await emptied(failures)
     with pytest.raises(RateLimited) as first:
-        failures.gate(CLIENT)
+        failures.refuse_if_blocked(CLIENT)
     wait_s = first.value.state.retry_after_s
     assert 0 < wait_s <= 2 * TWO.window_s
     clock.now_s += wait_s / 2
     with pytest.raises(RateLimited) as second:
-        failures.gate(CLIENT)
+        failures.refuse_if_blocked(CLIENT)
     assert wait_s / 2 == pytest.approx(second.value.state.retry_after_s)
     clock.now_s += wait_s / 2
-    failures.gate(CLIENT)
-    assert 0 == len(failures.shut)
+    failures.refuse_if_blocked(CLIENT)
+    assert 0 == len(failures.blocked_until)
 
 
 async def test_a_clock_that_is_set_back_locks_nobody_out() -> None:
@@ -95,9 +95,9 @@ async def test_a_clock_that_is_set_back_locks_nobody_out() -> None:
     failures = bucket(clock)
     await emptied(failures)
     clock.now_s -= 86_400
-    failures.gate(CLIENT)
+    failures.refuse_if_blocked(CLIENT)
 
 
 def test_the_usual_bucket() -> None:
     """Where the config says nothing, there is one all the same."""
-    assert USUAL == Failures(LocalLimiter(), Clock()).limit
+    assert DEFAULT_LIMIT == FailureLimit(LocalLimiter(), Clock()).limit

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.authn.api_key import key as api_key
-from gateway.authn.did_token.token import Fault, Rules
+from gateway.authn.did_token.token import TokenFault, TokenRules
 from gateway.authn.inspect import (
     SIGNATURE,
     Instant,
@@ -16,11 +16,11 @@ from tests.fakes.tokens import ALICE, AUDIENCE, BOB, minted, packed, signed
 from tests.hostile.tokens import CASES, MAX_LIFETIME_S, Case
 
 NOW_S = 1_800_000_000.0
-RULES = Rules(AUDIENCE, MAX_LIFETIME_S)
-KEY, PARTS = api_key.written(b"i" * 10, b"s" * 32)
+RULES = TokenRules(AUDIENCE, MAX_LIFETIME_S)
+KEY, PARTS = api_key.format_key(b"i" * 10, b"s" * 32)
 
 
-def report_on(text: str, rules: Rules | None = RULES) -> Report:
+def report_on(text: str, rules: TokenRules | None = RULES) -> Report:
     return examine(text, rules, NOW_S, RULES._replace(audience=""))
 
 
@@ -33,7 +33,7 @@ def test_a_good_token() -> None:
     report = report_on(minted(NOW_S - 60))
     assert (None, None) == (report.reason, report.meaning)
     assert {Result.OK} == set(report.checks.values())
-    assert {*map(str, Fault), SIGNATURE} == set(report.checks)
+    assert {*map(str, TokenFault), SIGNATURE} == set(report.checks)
     assert ALICE.issuer == report.claims["iss"]
     assert Instant("2027-01-15T07:59:00.000Z", 60) == report.times["iat"]
     assert Instant("2027-01-15T08:14:00.000Z", -840) == report.times["ext"]
@@ -43,7 +43,7 @@ def test_without_an_audience_all_else_is_checked() -> None:
     """What is not known is said to be not checked, and nothing is refused for it."""
     report = report_on(signed(NOW_S, aud="did:magic:another"), None)
     assert report.reason is None
-    assert [Fault.OTHER_AUDIENCE] == [
+    assert [TokenFault.OTHER_AUDIENCE] == [
         name for name, result in report.checks.items() if result is not Result.OK
     ]
 
@@ -52,20 +52,25 @@ def test_all_that_is_wrong_is_told() -> None:
     """Not just the first, for which it is refused."""
     ext = int(NOW_S) - 5
     report = report_on(signed(NOW_S - 60, BOB, aud="x", tid="", ext=ext, iss=ALICE.issuer))
-    assert {Fault.OTHER_AUDIENCE, Fault.BAD_ID, Fault.EXPIRED, SIGNATURE} == set(failed(report))
-    assert (Fault.OTHER_AUDIENCE, Fault.OTHER_AUDIENCE.meaning) == (report.reason, report.meaning)
+    assert {TokenFault.OTHER_AUDIENCE, TokenFault.BAD_ID, TokenFault.EXPIRED, SIGNATURE} == set(
+        failed(report)
+    )
+    assert (TokenFault.OTHER_AUDIENCE, TokenFault.OTHER_AUDIENCE.meaning) == (
+        report.reason,
+        report.meaning,
+    )
 
 
 def test_of_what_cannot_be_read_no_more_is_told() -> None:
     """Nor of times that are none."""
     report = report_on(packed("[]"))
-    assert [Fault.NOT_A_PAIR] == failed(report)
+    assert [TokenFault.NOT_A_PAIR] == failed(report)
     assert {} == report.claims
     assert Result.NOT_CHECKED is report.checks[SIGNATURE]
 
     report = report_on(signed(NOW_S, iat="yesterday", ext=2**53))
-    assert [Fault.BAD_INSTANT] == failed(report)
-    assert Result.NOT_CHECKED is report.checks[Fault.EXPIRED]
+    assert [TokenFault.BAD_INSTANT] == failed(report)
+    assert Result.NOT_CHECKED is report.checks[TokenFault.EXPIRED]
     assert Result.OK is report.checks[SIGNATURE]
     assert None is report.times["ext"].at
     assert "iat" not in report.times

@@ -7,7 +7,7 @@ import pytest
 from gateway.authn.login_redirect import LoginPage, is_navigation
 from gateway.authn.return_to import ReturnTo
 from gateway.core.errors import (
-    ANSWERS,
+    PROBLEM_TYPES,
     AmbiguousCredentials,
     ExpiredToken,
     InvalidToken,
@@ -18,7 +18,8 @@ from gateway.core.errors import (
     StoreUnavailable,
     Unauthenticated,
 )
-from gateway.core.request import Auth, AuthMethod, Route
+from gateway.core.identity import AuthMethod
+from gateway.core.route import Auth, Route
 from gateway.routing.target import canonical_target
 from tests.fakes.heads import request_head
 
@@ -84,7 +85,7 @@ def test_a_person_is_led_to_the_login_page(target: str, location: str, refusal: 
     instead = PAGE.instead_of(refusal, head, PRIVATE, canonical_target(target))
     assert isinstance(instead, SignInFirst)
     assert location == instead.location
-    assert f"{ANSWERS[type(refusal)].code}: {refusal.reason}" == instead.reason
+    assert f"{PROBLEM_TYPES[type(refusal)].code}: {refusal.reason}" == instead.reason
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from ipaddress import ip_address
 import pytest
 
 from gateway.authz import authoriser as module
-from gateway.authz.authoriser import Authorisation
+from gateway.authz.authoriser import Authoriser
 from gateway.core import reasons
 from gateway.core.errors import Forbidden, StoreUnavailable
-from gateway.core.request import Grant, Route, Rule
-from gateway.routing.client_address import caller
+from gateway.core.route import Grant, Route, Rule
+from gateway.routing.client_address import client_at
 from tests.fakes.ports import ISSUER, SESSION_IDENTITY
 
 STAFF = Grant("staff", Rule(emails=frozenset({"*@example.com"})))
@@ -30,14 +30,14 @@ class Roles:
     async def roles(self, issuer: str) -> tuple[str, ...]:
         self.asked.append(issuer)
         if self.said is None:
-            raise StoreUnavailable(reasons.Roles.UNKNOWN)
+            raise StoreUnavailable(reasons.RolesReason.UNKNOWN)
         return self.said
 
 
 async def test_roles_come_from_the_config_and_from_the_store() -> None:
     """Both, sorted, each once, with those that the credential brought."""
     roles = Roles("zoo", "admin", "staff")
-    found = await Authorisation((STAFF, OTHERS), roles).with_roles(
+    found = await Authoriser((STAFF, OTHERS), roles).with_roles(
         replace(SESSION_IDENTITY, roles=("jwt",)), OPEN
     )
     assert ("admin", "jwt", "staff", "zoo") == found.roles
@@ -46,19 +46,19 @@ async def test_roles_come_from_the_config_and_from_the_store() -> None:
 
 async def test_without_a_store_nobody_is_asked() -> None:
     """The config alone gives roles then."""
-    authorisation = Authorisation((STAFF,))
+    authorisation = Authoriser((STAFF,))
     assert ("staff",) == (await authorisation.with_roles(SESSION_IDENTITY, OPEN)).roles
 
 
 @pytest.mark.parametrize(
     ("authorisation", "expected"),
     [
-        (Authorisation(), False),
-        (Authorisation((STAFF,)), True),
-        (Authorisation((), Roles()), True),
+        (Authoriser(), False),
+        (Authoriser((STAFF,)), True),
+        (Authoriser((), Roles()), True),
     ],
 )
-def test_whether_there_are_roles(authorisation: Authorisation, expected: bool) -> None:
+def test_whether_there_are_roles(authorisation: Authoriser, expected: bool) -> None:
     """Where there are none, no request pays for them."""
     assert expected == authorisation.gives_roles
 
@@ -66,7 +66,7 @@ def test_whether_there_are_roles(authorisation: Authorisation, expected: bool) -
 async def test_an_identity_is_made_once_while_nothing_changes() -> None:
     """So what is remembered of the object is found again; other roles make another object."""
     roles = Roles("admin")
-    authorisation = Authorisation((), roles)
+    authorisation = Authoriser((), roles)
     first = await authorisation.with_roles(SESSION_IDENTITY, OPEN)
     assert first is await authorisation.with_roles(SESSION_IDENTITY, OPEN)
     roles.said = ()
@@ -79,14 +79,14 @@ async def test_unknown_roles_close_a_route_that_asks_for_some(route: Route) -> N
     roles = Roles()
     roles.said = None
     with pytest.raises(StoreUnavailable):
-        await Authorisation((STAFF,), roles).with_roles(SESSION_IDENTITY, route)
+        await Authoriser((STAFF,), roles).with_roles(SESSION_IDENTITY, route)
 
 
 async def test_unknown_roles_are_not_spoken_of_elsewhere() -> None:
     """Who is proven goes on where no role counts, and the app is told of none: not of half."""
     roles = Roles()
     roles.said = None
-    authorisation = Authorisation((STAFF,), roles)
+    authorisation = Authoriser((STAFF,), roles)
     found = await authorisation.with_roles(SESSION_IDENTITY, OPEN)
     assert found.roles is None
     assert found is await authorisation.with_roles(SESSION_IDENTITY, OPEN)
@@ -97,8 +97,8 @@ async def test_unknown_roles_are_not_spoken_of_elsewhere() -> None:
 
 async def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many come, the memory does not grow."""
-    monkeypatch.setattr(module, "_MAX_KNOWN", 2)
-    authorisation = Authorisation((STAFF,))
+    monkeypatch.setattr(module, "_MAX_CACHED", 2)
+    authorisation = Authoriser((STAFF,))
     for number in range(5):
         await authorisation.with_roles(replace(SESSION_IDENTITY, token_id=str(number)), OPEN)
     assert 1 == len(authorisation._known)
@@ -107,4 +107,4 @@ async def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -
 def test_rules_are_enforced() -> None:
     """By `gateway.authz.rules`."""
     with pytest.raises(Forbidden):
-        Authorisation().enforce(ADMINS, SESSION_IDENTITY, caller(ip_address("10.0.0.1")), "GET")
+        Authoriser().enforce(ADMINS, SESSION_IDENTITY, client_at(ip_address("10.0.0.1")), "GET")

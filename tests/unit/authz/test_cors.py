@@ -15,8 +15,8 @@ from gateway.authz.cors import (
     replaced,
 )
 from gateway.core.errors import CrossSite
-from gateway.core.reasons import Site
-from gateway.core.request import Cors
+from gateway.core.reasons import CrossSiteReason
+from gateway.core.route import Cors
 from tests.fakes.heads import multidict, request_head
 
 SHOP = "https://shop.example.com"
@@ -131,7 +131,7 @@ def test_strangers(origin: str) -> None:
     cors = made(SHOP, credentials=True)
     headers = multidict(("Origin", origin), ASKS)
     assert (("Vary", "Origin"),) == answer_fields(cors, headers)
-    with pytest.raises(CrossSite, match=Site.PREFLIGHT_FOREIGN):
+    with pytest.raises(CrossSite, match=CrossSiteReason.PREFLIGHT_FOREIGN):
         preflight_answer(cors, headers)
     assert origin not in cors.credentialed
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.authz.csrf import refuse_cross_site, refuse_foreign_upgrade
 from gateway.core.errors import CrossSite
-from gateway.core.request import AuthMethod
+from gateway.core.identity import AuthMethod
 from tests.fakes.heads import multidict
 from tests.fakes.ports import SESSION_IDENTITY, TOKEN_IDENTITY
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.authz.role_store import StoredRoles
+from gateway.authz.role_store import RedisRoleStore
 from gateway.core.errors import StoreUnavailable
-from gateway.core.reasons import Roles
+from gateway.core.reasons import RolesReason
 from tests.fakes.memory import FakeClock
 from tests.fakes.store import FakeStore, Word
 
@@ -21,7 +21,7 @@ class House:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.store = FakeStore(self.clock, {"read": self._read})
-        self.roles = StoredRoles(self.store, clock=self.clock)
+        self.roles = RedisRoleStore(self.store, clock=self.clock)
 
     def _read(self, keys: Sequence[str], _: Sequence[Word]) -> bytes | None:
         return self.store.values.get(keys[0], (None, 0))[0]
@@ -119,7 +119,7 @@ async def test_a_store_that_is_down_leaves_roles_unknown() -> None:
     await house.roles.roles(ISSUER)
     house.clock.now_s += 2
     house.store.is_down = True
-    with pytest.raises(StoreUnavailable, match=Roles.UNKNOWN):
+    with pytest.raises(StoreUnavailable, match=RolesReason.UNKNOWN):
         await house.roles.roles(ISSUER)
 
 
@@ -127,5 +127,5 @@ async def test_a_record_that_cannot_be_read_leaves_roles_unknown() -> None:
     """It is not taken for an empty one."""
     house = House()
     house.write(b"{}")
-    with pytest.raises(StoreUnavailable, match=Roles.UNREADABLE):
+    with pytest.raises(StoreUnavailable, match=RolesReason.UNREADABLE):
         await house.roles.roles(ISSUER)

@@ -17,15 +17,10 @@ from gateway.authz.rules import (
     mailbox,
 )
 from gateway.core.errors import Forbidden, Refusal, Unauthenticated
-from gateway.core.reasons import Rights
-from gateway.core.request import (
-    AuthMethod,
-    Identity,
-    Route,
-    Rule,
-    User,
-)
-from gateway.routing.client_address import caller
+from gateway.core.identity import AuthMethod, Identity, User
+from gateway.core.reasons import ForbiddenReason
+from gateway.core.route import Route, Rule
+from gateway.routing.client_address import client_at
 
 WALLET = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 ISSUER = f"did:ethr:{WALLET}"
@@ -39,7 +34,7 @@ ALICE = Identity(
     roles=("admin", "staff"),
     scopes=("read", "write"),
 )
-CLIENT = caller(ip_address("10.1.2.3"))
+CLIENT = client_at(ip_address("10.1.2.3"))
 
 HIT, MISS, ABSENT, MALFORMED = "hit", "miss", "absent", "malformed"
 
@@ -72,7 +67,7 @@ def verdict(
 ) -> str:
     """``passes``, or the class and the reason of the refusal."""
     try:
-        Permissions().enforce(route, identity, caller(ip_address(client)), method)
+        Permissions().enforce(route, identity, client_at(ip_address(client)), method)
     except Refusal as refusal:
         return f"{type(refusal).__name__} {refusal.reason}"
     return "passes"
@@ -269,7 +264,7 @@ def test_what_was_thought_of_somebody_is_remembered() -> None:
 
 def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many come, the memory does not grow."""
-    monkeypatch.setattr(rules, "_MAX_KNOWN", 2)
+    monkeypatch.setattr(rules, "_MAX_CACHED", 2)
     permissions = Permissions()
     route = allowing(rule(roles=["admin"]))
     for number in range(5):
@@ -310,7 +305,7 @@ def test_every_refusal_of_a_rule_has_a_word_of_the_list() -> None:
     """The reasons in answers are those in the documents."""
     with pytest.raises(Forbidden) as refused:
         Permissions().enforce(denying(rule(roles=["admin"])), ALICE, CLIENT, "GET")
-    assert refused.value.reason is Rights.DENIED
+    assert refused.value.reason is ForbiddenReason.DENIED
 
 
 @pytest.mark.parametrize(

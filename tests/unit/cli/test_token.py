@@ -96,7 +96,7 @@ def test_a_terminal_is_written_to_by_nobody_else() -> None:
 
 def test_an_api_key() -> None:
     """Its id is shown, never its secret."""
-    key, parts = api_key.written(b"i" * 10, b"s" * 32)
+    key, parts = api_key.format_key(b"i" * 10, b"s" * 32)
     for words in ((), ("--json",)):
         ran = inspect(*words, stdin=key)
         assert (0, True, False) == (

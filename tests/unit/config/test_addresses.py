@@ -7,21 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import addresses
-from gateway.config.addresses import Address, Server
+from gateway.config.addresses import HostPort, ServerAddress
 from gateway.routing.client_address import UNIX_PEER
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        pytest.param("0.0.0.0:8080", Address("0.0.0.0", 8080), id="all-of-ipv4"),
-        pytest.param("[::]:8080", Address("::", 8080), id="all-of-ipv6"),
-        pytest.param("[0:0::1]:80", Address("::1", 80), id="ipv6-in-its-shortest-form"),
-        pytest.param("LocalHost:0", Address("localhost", 0), id="a-name-and-any-free-port"),
-        pytest.param("_app.internal:65535", Address("_app.internal", 65535), id="the-highest-port"),
+        pytest.param("0.0.0.0:8080", HostPort("0.0.0.0", 8080), id="all-of-ipv4"),
+        pytest.param("[::]:8080", HostPort("::", 8080), id="all-of-ipv6"),
+        pytest.param("[0:0::1]:80", HostPort("::1", 80), id="ipv6-in-its-shortest-form"),
+        pytest.param("LocalHost:0", HostPort("localhost", 0), id="a-name-and-any-free-port"),
+        pytest.param(
+            "_app.internal:65535", HostPort("_app.internal", 65535), id="the-highest-port"
+        ),
     ],
 )
-def test_listen(text: str, expected: Address) -> None:
+def test_listen(text: str, expected: HostPort) -> None:
     """A listen address is a host and a port."""
     assert expected == addresses.listen(text)
 
@@ -103,15 +105,19 @@ def test_optional_origin(text: str, expected: str | None) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        pytest.param("http://127.0.0.1:3000", Server("http", "127.0.0.1", 3000), id="host-port"),
-        pytest.param("http://app", Server("http", "app", 80), id="the-port-of-http"),
-        pytest.param("HTTP://App:080", Server("http", "app", 80), id="another-spelling"),
-        pytest.param("http://[::1]:3000/", Server("http", "::1", 3000), id="ipv6-and-a-slash"),
-        pytest.param("https://app", Server("https", "app", 443), id="the-port-of-https"),
-        pytest.param("unix:/run/a.sock", Server("unix", "", 0, "/run/a.sock"), id="unix"),
+        pytest.param(
+            "http://127.0.0.1:3000", ServerAddress("http", "127.0.0.1", 3000), id="host-port"
+        ),
+        pytest.param("http://app", ServerAddress("http", "app", 80), id="the-port-of-http"),
+        pytest.param("HTTP://App:080", ServerAddress("http", "app", 80), id="another-spelling"),
+        pytest.param(
+            "http://[::1]:3000/", ServerAddress("http", "::1", 3000), id="ipv6-and-a-slash"
+        ),
+        pytest.param("https://app", ServerAddress("https", "app", 443), id="the-port-of-https"),
+        pytest.param("unix:/run/a.sock", ServerAddress("unix", "", 0, "/run/a.sock"), id="unix"),
     ],
 )
-def test_server(text: str, expected: Server) -> None:
+def test_server(text: str, expected: ServerAddress) -> None:
     """An app is found at a host and a port, or at a socket."""
     assert expected == addresses.server(text)
     assert expected == addresses.server(str(expected))
@@ -163,9 +169,9 @@ def test_no_server(text: str) -> None:
 )
 def test_addresses_are_read_as_they_are_written(host: str, port: int) -> None:
     """Writing and reading gives the same address."""
-    address = Address(host, port)
+    address = HostPort(host, port)
     assert address == addresses.listen(str(address))
-    server = Server("http", *address)
+    server = ServerAddress("http", *address)
     assert server == addresses.server(str(server))
     assert addresses.origin(f"http://{address}") == addresses.origin(
         addresses.origin(f"http://{address}")

@@ -6,12 +6,8 @@ import pytest
 
 from gateway.config.compile import routes
 from gateway.config.schema import Settings
-from gateway.core.request import (
-    Auth,
-    Limit,
-    Route,
-    UpstreamTimeouts,
-)
+from gateway.core.limit import Limit
+from gateway.core.route import Auth, Route, UpstreamTimeouts
 
 Read = Callable[..., Settings]
 

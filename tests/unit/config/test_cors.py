@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config.compile import routes
 from gateway.config.schema import Settings
-from gateway.core.request import Cors
+from gateway.core.route import Cors
 
 Read = Callable[..., Settings]
 Complain = Callable[..., list[str]]

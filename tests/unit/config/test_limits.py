@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config.compile import login_limits
 from gateway.config.schema import Settings
-from gateway.core.request import Limit
+from gateway.core.limit import Limit
 
 Read = Callable[..., Settings]
 Complain = Callable[..., list[str]]

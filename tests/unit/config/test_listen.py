@@ -2,11 +2,11 @@
 
 import pytest
 
-from gateway.config.addresses import Address
+from gateway.config.addresses import HostPort
 from gateway.config.listen import (
-    Activation,
-    Descriptor,
-    Place,
+    ActivatedSocket,
+    InheritedDescriptor,
+    ListenAddress,
     UnixPath,
     is_private,
     place,
@@ -16,17 +16,17 @@ from gateway.config.listen import (
 @pytest.mark.parametrize(
     ("text", "expected", "private"),
     [
-        ("0.0.0.0:8080", Address("0.0.0.0", 8080), False),
-        ("[::1]:8080", Address("::1", 8080), True),
+        ("0.0.0.0:8080", HostPort("0.0.0.0", 8080), False),
+        ("[::1]:8080", HostPort("::1", 8080), True),
         ("unix:/run/gateway.sock", UnixPath("/run/gateway.sock"), True),
         ("unix:/" + "x" * 106, UnixPath("/" + "x" * 106), True),
-        ("fd:3", Descriptor(3), False),
-        ("fd:10", Descriptor(10), False),
-        ("systemd", Activation(""), False),
-        ("systemd:http", Activation("http"), False),
+        ("fd:3", InheritedDescriptor(3), False),
+        ("fd:10", InheritedDescriptor(10), False),
+        ("systemd", ActivatedSocket(""), False),
+        ("systemd:http", ActivatedSocket("http"), False),
     ],
 )
-def test_place(text: str, expected: Place, private: bool) -> None:
+def test_place(text: str, expected: ListenAddress, private: bool) -> None:
     """Reading and writing give the same; only loopback and files are seen to be private."""
     read = place(text)
     assert (type(expected), expected) == (type(read), read)

@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from gateway.config.addresses import Address
+from gateway.config.addresses import HostPort
 from gateway.config.load import load, parse
 from gateway.config.schema import Settings
 from gateway.core.errors import ConfigError
@@ -106,7 +106,7 @@ session: {keys: [0123456789abcdef0123456789abcdef]}
 """
     settings = parse(text, "f", ENV, no_file)
     server = settings.server
-    assert server.listen == (Address("0.0.0.0", 8080),)
+    assert server.listen == (HostPort("0.0.0.0", 8080),)
     assert server.timeouts.model_dump() == {
         "head_s": "10s",
         "body_idle_s": "30s",
@@ -118,7 +118,7 @@ session: {keys: [0123456789abcdef0123456789abcdef]}
     }
     assert server.max.body_bytes == 1 << 30
     assert settings.admin is not None
-    assert settings.admin.listen == Address("127.0.0.1", 9090)
+    assert settings.admin.listen == HostPort("127.0.0.1", 9090)
     assert settings.redis.url.get_secret_value() == "redis://127.0.0.1"
     assert settings.redis.timeout_s == 0.25
     assert settings.magic.timeout_s == 5.0

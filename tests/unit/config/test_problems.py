@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway.config.problems import Path, Problem, dotted
+from gateway.config.problems import KeyPath, Problem, dotted
 
-LINES: dict[Path, int] = {(): 1, ("a",): 2, ("a", "b"): 3, ("a", "b", 0): 4}
+LINES: dict[KeyPath, int] = {(): 1, ("a",): 2, ("a", "b"): 3, ("a", "b", 0): 4}
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ LINES: dict[Path, int] = {(): 1, ("a",): 2, ("a", "b"): 3, ("a", "b", 0): 4}
         (("limits", "a b\n"), "limits['a b\\n']"),
     ],
 )
-def test_dotted(path: Path, expected: str) -> None:
+def test_dotted(path: KeyPath, expected: str) -> None:
     """A path is written as people would; odd keys are quoted, lest they forge a line."""
     assert expected == dotted(path)
 

@@ -7,7 +7,8 @@ import pytest
 
 from gateway.config.compile import grants, routes
 from gateway.config.schema import Settings
-from gateway.core.request import AuthMethod, Grant, Rule
+from gateway.core.identity import AuthMethod
+from gateway.core.route import Grant, Rule
 
 Read = Callable[..., Settings]
 Complain = Callable[..., list[str]]

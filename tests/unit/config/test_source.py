@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.source import ConfigFile, Snapshot
+from gateway.config.source import ConfigFile, ConfigSnapshot
 from gateway.core.errors import ConfigError
 from tests.unit.config.conftest import ENV, SECTIONS
 
@@ -44,7 +44,7 @@ def test_a_snapshot_says_the_same_for_ever(file: Path, secret: Path) -> None:
 def test_a_snapshot_holds_what_was_read(file: Path) -> None:
     """It reads no file that was not part of it."""
     with pytest.raises(ConfigError, match="cannot read"):
-        Snapshot("gateway.yaml", file.read_text(), {}).settings(ENV)
+        ConfigSnapshot("gateway.yaml", file.read_text(), {}).settings(ENV)
 
 
 def test_unchanged(file: Path) -> None:

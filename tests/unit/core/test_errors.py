@@ -5,14 +5,14 @@ import re
 import pytest
 
 from gateway.core.errors import (
-    ANSWERS,
+    PROBLEM_TYPES,
     ConfigError,
     RateLimited,
     Refusal,
     StoreUnavailable,
     Unavailable,
 )
-from gateway.core.request import Limit, LimitState
+from gateway.core.limit import Limit, LimitState
 
 ABSTRACT: set[type[Refusal]] = {Refusal, Unavailable}
 STATE = LimitState(Limit("default", 300, 60), False, 0, reset_s=12.5, retry_after_s=3.2)
@@ -30,7 +30,7 @@ def raised(kind: type[Refusal]) -> Refusal:
 
 def test_every_refusal_has_an_answer() -> None:
     """No refusal can reach a client as a bare 500."""
-    assert subclasses(Refusal) - ABSTRACT == set(ANSWERS)
+    assert subclasses(Refusal) - ABSTRACT == set(PROBLEM_TYPES)
 
 
 @pytest.mark.parametrize("kind", sorted(ABSTRACT, key=str))
@@ -40,7 +40,7 @@ def test_what_is_abstract_refuses_to_be_raised(kind: type[Refusal]) -> None:
         kind("because")
 
 
-@pytest.mark.parametrize("kind", list(ANSWERS))
+@pytest.mark.parametrize("kind", list(PROBLEM_TYPES))
 def test_a_refusal_knows_its_reason(kind: type[Refusal]) -> None:
     """What the log will say is kept with every kind."""
     refusal = raised(kind)
@@ -49,14 +49,14 @@ def test_a_refusal_knows_its_reason(kind: type[Refusal]) -> None:
 
 def test_codes_are_names_of_their_own() -> None:
     """A program can tell every refusal from every other by a word in snake case."""
-    codes = [answer.code for answer in ANSWERS.values()]
+    codes = [answer.code for answer in PROBLEM_TYPES.values()]
     assert len(codes) == len(set(codes))
     assert [] == [code for code in codes if not re.fullmatch(r"[a-z]+(_[a-z]+)*", code)]
 
 
 def test_every_answer_says_no_and_where_that_is_written() -> None:
     """A status that says no, or where to go first; a title for people, the paragraph for others."""
-    for answer in ANSWERS.values():
+    for answer in PROBLEM_TYPES.values():
         assert 400 <= answer.status.value <= 599 or answer.status.value == 302
         assert answer.title
         assert re.fullmatch(r"RFC \d{4} §\d+(\.\d+)*", answer.source)

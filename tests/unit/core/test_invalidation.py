@@ -4,11 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.invalidation import Subject, decode, encode
+from gateway.core.invalidation import InvalidationKind, decode, encode
 
 
-@given(st.sampled_from(Subject), st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_what_is_told_is_what_is_heard(subject: Subject, name: str) -> None:
+@given(
+    st.sampled_from(InvalidationKind), st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+)
+def test_what_is_told_is_what_is_heard(subject: InvalidationKind, name: str) -> None:
     """Whatever the name holds, spaces included."""
     assert (subject, name) == decode(encode(subject, name))
 

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from gateway.core.errors import (
-    ANSWERS,
+    PROBLEM_TYPES,
     ExpiredToken,
     Forbidden,
     InvalidToken,
@@ -21,13 +21,14 @@ from gateway.core.errors import (
     Unavailable,
     WrongWebSocketVersion,
 )
+from gateway.core.limit import Limit, LimitState
 from gateway.core.problem import problem, rate_limit_fields
-from gateway.core.request import Limit, LimitState, Reply
+from gateway.core.request import Reply
 
 SECRET = "what-only-the-operator-may-know"
 
 
-UNTOLD = sorted(set(ANSWERS) - {Forbidden}, key=lambda kind: kind.__name__)
+UNTOLD = sorted(set(PROBLEM_TYPES) - {Forbidden}, key=lambda kind: kind.__name__)
 """Those whose reason is for the log."""
 
 
@@ -47,21 +48,21 @@ def body(reply: Reply) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.parametrize("kind", list(ANSWERS))
+@pytest.mark.parametrize("kind", list(PROBLEM_TYPES))
 def test_every_refusal_is_a_problem_document(kind: type[Refusal]) -> None:
     """RFC 9457 with a stable code and the id that leads to the log line, and nothing more."""
     code, reply = problem(refused(kind), "req-1")
     expected = {
         **({"reason": SECRET} if kind is Forbidden else {}),
         "type": "about:blank",
-        "title": ANSWERS[kind].title,
-        "status": ANSWERS[kind].status.value,
-        "code": ANSWERS[kind].code,
+        "title": PROBLEM_TYPES[kind].title,
+        "status": PROBLEM_TYPES[kind].status.value,
+        "code": PROBLEM_TYPES[kind].code,
         "request_id": "req-1",
     }
     assert expected == body(reply)
-    assert ANSWERS[kind].code == code
-    assert ANSWERS[kind].status.value == reply.status
+    assert PROBLEM_TYPES[kind].code == code
+    assert PROBLEM_TYPES[kind].status.value == reply.status
     assert "application/problem+json" == dict(reply.fields)["Content-Type"]
 
 
@@ -72,14 +73,14 @@ def test_why_it_was_refused_stays_here(kind: type[Refusal]) -> None:
     assert SECRET not in repr(reply)
 
 
-@pytest.mark.parametrize("kind", list(ANSWERS))
+@pytest.mark.parametrize("kind", list(PROBLEM_TYPES))
 def test_no_refusal_is_kept_by_a_cache(kind: type[Refusal]) -> None:
     """Who is let in a second later must not be shown the old answer."""
     _, reply = problem(refused(kind), "req-1")
     assert "no-store" == dict(reply.fields)["Cache-Control"]
 
 
-@pytest.mark.parametrize("kind", list(ANSWERS))
+@pytest.mark.parametrize("kind", list(PROBLEM_TYPES))
 def test_no_field_is_said_twice(kind: type[Refusal]) -> None:
     """Each field of an answer of ours stands there once, on one line."""
     _, reply = problem(refused(kind), "req-1")
@@ -103,14 +104,14 @@ def test_a_401_says_how_to_sign_in(refusal: Refusal, expected: str) -> None:
     assert expected == dict(reply.fields)["WWW-Authenticate"]
 
 
-@pytest.mark.parametrize("kind", list(ANSWERS))
+@pytest.mark.parametrize("kind", list(PROBLEM_TYPES))
 def test_every_401_and_no_other_answer_carries_a_challenge(kind: type[Refusal]) -> None:
     """RFC 9110 section 15.5.2 demands one of each 401."""
     _, reply = problem(refused(kind), "req-1")
     assert (reply.status == 401) is ("WWW-Authenticate" in dict(reply.fields))
 
 
-@pytest.mark.parametrize("kind", list(ANSWERS))
+@pytest.mark.parametrize("kind", list(PROBLEM_TYPES))
 def test_what_passes_says_when_to_come_back(kind: type[Refusal]) -> None:
     """Retry-After stands where waiting helps, and nowhere else."""
     _, reply = problem(refused(kind), "req-1")

@@ -5,15 +5,15 @@ from ipaddress import ip_address
 
 import pytest
 
-from gateway.core.request import Route
+from gateway.core.route import Route
 from gateway.headers.internal import internal_fields
-from gateway.routing.client_address import caller
+from gateway.routing.client_address import client_at
 from gateway.sessions.seal import key_name
 from tests.fakes.heads import multidict
 
 PAGES = Route("pages", "/*", "pages", is_internal=True)
 SIGN_IN = replace(PAGES, is_sign_in=True)
-CLIENT = caller(ip_address("203.0.113.9"))
+CLIENT = client_at(ip_address("203.0.113.9"))
 
 A, B, C, D, E = (letter * 43 for letter in "abcde")
 

@@ -11,29 +11,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.errors import BadUpstreamAnswer
-from gateway.core.request import (
-    Auth,
-    AuthMethod,
-    Identity,
-    Route,
-    User,
-)
+from gateway.core.identity import AuthMethod, Identity, User
+from gateway.core.route import Auth, Route
+from gateway.headers import fields
 from gateway.headers import request as module
-from gateway.headers.forwarded import ForwardedAs
+from gateway.headers.fields import normalise_name, serialise
+from gateway.headers.forwarded import ForwardedFields
+from gateway.headers.hop_by_hop import HOP_BY_HOP, nominated_fields
 from gateway.headers.request import (
     DEFAULT_IDENTITY_NAMES,
-    HOP_BY_HOP,
     INTERNAL_IDENTITY,
-    AnswerFields,
     IdentityNames,
     RequestFields,
     encode_value,
-    fold,
     internal_identity,
-    nominated_fields,
-    serialise,
 )
-from gateway.routing.client_address import UNIX_PEER, caller
+from gateway.headers.response import ResponseFields
+from gateway.routing.client_address import UNIX_PEER, client_at
 from tests.fakes.heads import REQUEST_ID, multidict, raw, request_head
 from tests.fakes.ports import ISSUER, SESSION_IDENTITY, TOKEN_IDENTITY
 
@@ -41,7 +35,7 @@ Fields = list[tuple[str, str]]
 
 COOKIE = "__Host-session"
 HOST = "app.example.com"
-CLIENT = caller(ip_address("203.0.113.9"))
+CLIENT = client_at(ip_address("203.0.113.9"))
 
 PROTECTED = Route("protected", "/*", "app")
 PUBLIC = Route("public", "/*", "app", auth=Auth.NONE)
@@ -110,13 +104,13 @@ def test_every_app_is_told_where_a_request_came_from() -> None:
 @pytest.mark.parametrize(
     ("forwarded", "expected"),
     [
-        (ForwardedAs.BOTH, WRITTEN),
-        (ForwardedAs.FORWARDED, [line for line in WRITTEN if not line[0].startswith("X-F")]),
-        (ForwardedAs.X_FORWARDED, [line for line in WRITTEN if line[0] != "Forwarded"]),
+        (ForwardedFields.BOTH, WRITTEN),
+        (ForwardedFields.FORWARDED, [line for line in WRITTEN if not line[0].startswith("X-F")]),
+        (ForwardedFields.X_FORWARDED, [line for line in WRITTEN if line[0] != "Forwarded"]),
     ],
 )
 def test_it_is_told_in_the_words_that_the_config_chooses(
-    forwarded: ForwardedAs, expected: Fields
+    forwarded: ForwardedFields, expected: Fields
 ) -> None:
     """X-Forwarded fields, the one of RFC 7239, or both; never what the client sent as such."""
     rewriter = RequestFields(IdentityNames(), COOKIE, HOST, forwarded)
@@ -145,7 +139,7 @@ def test_forwarded_is_quoted(client: str, host: str, expected: str) -> None:
     """A Host that would end its quotes stays inside them (GHSA-4jgr-pg2m-m988)."""
     rewriter = RequestFields(IdentityNames(), COOKIE, HOST)
     block = rewriter.rewrite(
-        request_head(host=host), PUBLIC, caller(ip_address(client)), "http", None
+        request_head(host=host), PUBLIC, client_at(ip_address(client)), "http", None
     )
     assert expected == dict(lines(block))["Forwarded"]
 
@@ -153,7 +147,7 @@ def test_forwarded_is_quoted(client: str, host: str, expected: str) -> None:
 def test_behind_a_unix_socket_there_is_no_address() -> None:
     """The app is told that it is unknown, in both ways."""
     rewriter = RequestFields(IdentityNames(), COOKIE, HOST)
-    said = dict(lines(rewriter.rewrite(request_head(), PUBLIC, caller(UNIX_PEER), "http", None)))
+    said = dict(lines(rewriter.rewrite(request_head(), PUBLIC, client_at(UNIX_PEER), "http", None)))
     assert "unknown" == said["X-Forwarded-For"]
     assert said["Forwarded"].startswith("for=unknown;")
 
@@ -271,7 +265,9 @@ def test_no_spelling_of_a_configured_name_reaches_an_app(mark: str) -> None:
     names = IdentityNames(issuer="Remote_User")
     alias = f"rEMOTE{mark}USER"
     seen = forwarded((alias, "evil"), ("X-User-Issuer", "evil"), names=names, identity=ALICE)
-    assert [("Remote_User", ISSUER)] == [(n, v) for n, v in seen if fold(n) == "remote-user"]
+    assert [("Remote_User", ISSUER)] == [
+        (n, v) for n, v in seen if normalise_name(n) == "remote-user"
+    ]
     assert "evil" not in dict(seen).values()
 
 
@@ -405,16 +401,16 @@ def test_all_other_fields_are_the_apps() -> None:
 
 def test_names_without_end_do_not_fill_the_memory() -> None:
     """What was learnt of names is forgotten when it grows too much; requests and answers alike."""
-    requests, answers = RequestFields(IdentityNames(), COOKIE, HOST), AnswerFields(COOKIE)
-    for number in range(3 * module._MAX_LEARNT):
+    requests, answers = RequestFields(IdentityNames(), COOKIE, HOST), ResponseFields(COOKIE)
+    for number in range(3 * fields._MAX_NAMES):
         name = f"X-{number}"
         head = request_head((name, "1"), ("X_User_Issuer", "evil"))
         block = requests.rewrite(head, PUBLIC, CLIENT, "https", None)
         assert [(name, "1"), *WRITTEN] == lines(block)
         block = answers.rewrite(raw((name, "1")), multidict(), may_set_session=False)
         assert [(name, "1")] == lines(block)
-        assert len(requests._fates) <= module._MAX_LEARNT
-        assert len(answers._fates) <= module._MAX_LEARNT
+        assert len(requests._fates) <= fields._MAX_NAMES
+        assert len(answers._fates) <= fields._MAX_NAMES
 
 
 _NAMES = st.from_regex(r"\A[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}\Z") | st.builds(
@@ -440,7 +436,7 @@ def test_whatever_comes_in_the_app_reads_one_identity(sent: Fields, email: str) 
     app.receive_data(b"GET / HTTP/1.1\r\n" + block + b"\r\n")
     request = app.next_event()
     assert isinstance(request, h11.Request)
-    read = [(fold(name.decode("latin-1")), value) for name, value in request.headers]
+    read = [(normalise_name(name.decode("latin-1")), value) for name, value in request.headers]
     assert len(read) <= len(sent) + len(WRITTEN) + len(IdentityNames()) + 1
     for name, value in [*WRITTEN, ("X-User-Issuer", ISSUER)]:
         if name != "Via":  # a list: those of proxies before us may stay
@@ -481,7 +477,7 @@ def test_a_claim_can_be_read_back(claim: str) -> None:
 
 def answered(*fields: tuple[str, str], may_set_session: bool = False) -> Fields:
     """What the client gets to see of an answer with ``fields``."""
-    rewriter = AnswerFields(COOKIE)
+    rewriter = ResponseFields(COOKIE)
     block = rewriter.rewrite(raw(*fields), multidict(*fields), may_set_session=may_set_session)
     return lines(block)
 
@@ -604,7 +600,7 @@ def test_an_app_is_told_what_was_cut_off() -> None:
     """By us alone: what a client says about it is dropped."""
     seen = forwarded(("X-Forwarded-Prefix", "/evil"), ("X_Forwarded_Prefix", "/e"), route=MOVED)
     assert [("X-Forwarded-Prefix", "/api")] == [
-        (name, value) for name, value in seen if fold(name) == "x-forwarded-prefix"
+        (name, value) for name, value in seen if normalise_name(name) == "x-forwarded-prefix"
     ]
 
 

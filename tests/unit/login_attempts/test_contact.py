@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.errors import BadRequest
-from gateway.core.request import User
+from gateway.core.identity import User
 from gateway.login_attempts.contact import (
     Contact,
     ContactHasher,

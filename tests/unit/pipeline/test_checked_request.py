@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.errors import BadOriginal
-from gateway.core.request import Caller, RequestHead
-from gateway.pipeline.checked_request import _told, allowed, original
+from gateway.core.request import Client, RequestHead
+from gateway.pipeline.checked_request import _identity_fields, allowed_reply, checked_request
 from tests.fakes.heads import request_head
 
 PLACE = "/_gateway/verify"
@@ -46,7 +46,7 @@ def x_forwarded(method: str = METHOD, uri: str = URI, host: str = HOST) -> Field
 def test_one_request_is_asked_about(fields: Fields, method: str, target: str) -> None:
     """Whoever asks, and in whatever words: method, target and Host are those of the client."""
     host = HOST if method == "POST" else "gateway.internal"
-    asked = original(request_head(*fields, method=method, target=target, host=host), PLACE)
+    asked = checked_request(request_head(*fields, method=method, target=target, host=host), PLACE)
     assert (METHOD, URI, [HOST]) == (asked.method, asked.target, asked.headers.getall("Host"))
     assert not [name for name in asked.headers if name.startswith(("X-Original", "X-Forwarded-"))]
 
@@ -92,14 +92,14 @@ def test_one_request_is_asked_about(fields: Fields, method: str, target: str) ->
 def test_what_is_unclear_is_refused(fields: Fields, target: str, reason: str) -> None:
     """No account, half of one, or two that differ: there is no reading to fall back to."""
     with pytest.raises(BadOriginal, match=reason):
-        original(request_head(*fields, target=target, host=HOST), PLACE)
+        checked_request(request_head(*fields, target=target, host=HOST), PLACE)
 
 
 def test_what_belongs_to_the_client_stays() -> None:
     """Credentials, Origin and the peer are judged as they came; what was remembered is not."""
     kept = (("Authorization", "Bearer x"), ("Cookie", "a=b"), ("Origin", "https://a"))
     head = request_head(*x_original(), *kept, target=PLACE, version=(1, 0))._replace(memo={})
-    asked = original(head, PLACE)
+    asked = checked_request(head, PLACE)
     assert (head.peer, head.request_id, (1, 1), None) == (
         asked.peer,
         asked.request_id,
@@ -113,13 +113,13 @@ def test_nothing_of_the_connection_speaks_for_the_client() -> None:
     """A certificate, say, is the proxy's: it must not prove everybody to be the proxy."""
     head = request_head(*x_original(), target=PLACE)
     known = {"address", "text", "limit_key", "scheme"}
-    others: dict[str, Any] = {name: object() for name in Caller._fields if name not in known}
-    asked = original(head._replace(peer=head.peer._replace(**others)), PLACE)
+    others: dict[str, Any] = {name: object() for name in Client._fields if name not in known}
+    asked = checked_request(head._replace(peer=head.peer._replace(**others)), PLACE)
     assert head.peer == asked.peer
 
 
 def test_nothing_else_is_known_of_a_request() -> None:
-    """Whatever is added here is the client's word, the proxy's or ours: `original` must say."""
+    """Whatever is added here is the client's word, the proxy's or ours: `checked_request` must say."""
     assert {
         *("method", "target", "version", "headers", "raw_fields"),
         *("peer", "request_id", "memo", "upgrade"),
@@ -140,7 +140,7 @@ def test_nothing_else_is_known_of_a_request() -> None:
 def test_upgrades_are_seen(fields: Fields, expected: str) -> None:
     """Proxies drop Upgrade from checks; what a browser says of a WebSocket remains."""
     head = request_head(*x_original(), *fields, target=PLACE)
-    assert expected == original(head, PLACE).upgrade
+    assert expected == checked_request(head, PLACE).upgrade
 
 
 @given(st.text(), st.text(), st.text())
@@ -148,7 +148,7 @@ def test_nothing_is_made_up(method: str, uri: str, host: str) -> None:
     """Whatever a proxy says comes out as it was said, or not at all."""
     head = request_head(*x_forwarded(method, uri, host), target=PLACE)
     try:
-        asked = original(head, PLACE)
+        asked = checked_request(head, PLACE)
     except BadOriginal:
         return
     assert (method, uri, host) == (asked.method, asked.target, asked.headers["Host"])
@@ -156,7 +156,7 @@ def test_nothing_is_made_up(method: str, uri: str, host: str) -> None:
 
 def test_the_answer_names_every_field() -> None:
     """What is not known of somebody is there without a value, so that it replaces a forged one."""
-    reply = allowed(("X-User-Issuer", "X-User-Email"), b"X-User-Issuer: did:x: y\r\n")
+    reply = allowed_reply(("X-User-Issuer", "X-User-Email"), b"X-User-Issuer: did:x: y\r\n")
     assert (200, b"") == (reply.status, reply.body)
     assert {
         "X-User-Issuer": "did:x: y",
@@ -168,10 +168,10 @@ def test_the_answer_names_every_field() -> None:
 def test_what_is_signed_is_answered_and_not_remembered() -> None:
     """It replaces its empty field; one for each request would be kept 4096 times, for nothing."""
     names, lines = ("X-User-Issuer", "X-Gateway-Assertion"), b"X-User-Issuer: did:z\r\n"
-    assert ("X-Gateway-Assertion", "") in allowed(names, lines).fields
-    remembered = _told.cache_info().currsize
+    assert ("X-Gateway-Assertion", "") in allowed_reply(names, lines).fields
+    remembered = _identity_fields.cache_info().currsize
     for token in ("a.b.c", "d.e.f"):
-        reply = allowed(names, lines, f"X-Gateway-Assertion: {token}\r\n".encode())
+        reply = allowed_reply(names, lines, f"X-Gateway-Assertion: {token}\r\n".encode())
         assert [token] == [value for name, value in reply.fields if name == "X-Gateway-Assertion"]
         assert ("X-User-Issuer", "did:z") in reply.fields
-    assert remembered == _told.cache_info().currsize
+    assert remembered == _identity_fields.cache_info().currsize

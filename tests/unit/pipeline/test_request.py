@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.assertion.cache import Assertions
-from gateway.authn.authenticator import Authentication
+from gateway.assertion.cache import AssertionCache
+from gateway.authn.authenticator import Authenticator
 from gateway.authn.credentials import CredentialReader
-from gateway.authn.failure_limit import Failures
+from gateway.authn.failure_limit import FailureLimit
 from gateway.authn.login_redirect import LoginPage
 from gateway.authn.return_to import ReturnTo
-from gateway.authz.authoriser import Authorisation
+from gateway.authz.authoriser import Authoriser
 from gateway.authz.cors import policy
 from gateway.core.errors import (
     AmbiguousCredentials,
@@ -35,27 +35,28 @@ from gateway.core.errors import (
     UnsupportedMethod,
     UnsupportedUpgrade,
 )
+from gateway.core.identity import AuthMethod, Identity
+from gateway.core.limit import Limit
 from gateway.core.ports import RoleStore
 from gateway.core.problem import problem
+from gateway.core.record import RequestRecord
 from gateway.core.request import (
-    Auth,
-    AuthMethod,
-    Grant,
-    Identity,
-    Journey,
-    Limit,
     Outbound,
     Reply,
     RequestHead,
+    Target,
+)
+from gateway.core.route import (
+    Auth,
+    Grant,
     Route,
     Rule,
-    Target,
 )
 from gateway.headers.request import IdentityNames, RequestFields
 from gateway.pages.routes import page_routes
 from gateway.pipeline.request import Pipeline
 from gateway.routing.client_address import ClientIp
-from gateway.routing.resolver import Destinations
+from gateway.routing.resolver import RouteResolver
 from gateway.routing.table import RouteTable
 from gateway.sessions.cookie import Cookie
 from tests.fakes.heads import request_head
@@ -113,15 +114,15 @@ def house(
     """A gateway with ``routes``; a limit called ``used_up`` is."""
     diary: Diary = []
     pipeline = Pipeline(
-        destinations=Destinations(RouteTable(routes or (PRIVATE, OPTIONAL, PUBLIC, KEEPING)), HOST),
+        resolver=RouteResolver(RouteTable(routes or (PRIVATE, OPTIONAL, PUBLIC, KEEPING)), HOST),
         limiter=RecordingLimiter(diary, {used_up}),
-        authentication=Authentication(
+        authentication=Authenticator(
             CredentialReader(COOKIE),
             KnownSessions(diary, SESSIONS),
             {AuthMethod.DID_TOKEN: KnownTokens(diary, TOKENS)},
-            Failures(RecordingLimiter(diary), lambda: 1_800_000_000.0),
+            FailureLimit(RecordingLimiter(diary), lambda: 1_800_000_000.0),
         ),
-        authorisation=Authorisation(grants, roles),
+        authorisation=Authoriser(grants, roles),
         fields=RequestFields(IdentityNames(), COOKIE, HOST),
         public_origin=f"https://{HOST}",
         client_ip=client_ip,
@@ -133,7 +134,7 @@ def house(
 
 async def admitted(head: RequestHead, pipeline: Pipeline | None = None) -> Outbound:
     """What goes upstream for ``head``."""
-    return only_outbound(await (pipeline or house().pipeline).admit(head, Journey()))
+    return only_outbound(await (pipeline or house().pipeline).admit(head, RequestRecord()))
 
 
 def only_outbound(admitted: Outbound | Reply) -> Outbound:
@@ -169,10 +170,10 @@ async def test_an_admitted_request_carries_all_that_goes_upstream() -> None:
 async def test_a_path_may_be_another_upstream() -> None:
     """It is matched, limited and logged as the client wrote it."""
     moved = replace(PUBLIC, path="/api/*", prefix="/api", new_prefix="/v2", hidden_prefix="/api")
-    journey = Journey()
+    record = RequestRecord()
     asked = request_head(target="/api/x?y")
-    outbound = only_outbound(await house(moved).pipeline.admit(asked, journey))
-    assert ("/v2/x?y", "/api/x") == (outbound.target.wire, journey.path)
+    outbound = only_outbound(await house(moved).pipeline.admit(asked, record))
+    assert ("/v2/x?y", "/api/x") == (outbound.target.wire, record.path)
     assert ["/api"] == told(outbound, "X-Forwarded-Prefix")
 
 
@@ -327,10 +328,10 @@ async def test_a_change_from_another_site(
 
 async def test_a_foreign_page_is_told_apart_only_after_the_cookie_was_proven() -> None:
     """The journey knows whom the attack was aimed at."""
-    journey = Journey()
+    record = RequestRecord()
     with pytest.raises(CrossSite):
-        await house().pipeline.admit(request_head(SESSION, _ELSEWHERE, method="POST"), journey)
-    assert (ISSUER, "session") == (journey.issuer, journey.auth_method)
+        await house().pipeline.admit(request_head(SESSION, _ELSEWHERE, method="POST"), record)
+    assert (ISSUER, "session") == (record.issuer, record.auth_method)
 
 
 # --- where to -------------------------------------------------------------------------------------
@@ -477,10 +478,10 @@ async def test_the_client_is_who_the_config_says(
     """Limits, log and app see one address, and a client cannot choose it."""
     pipeline, diary = house(client_ip=client_ip, trusts_proxies=trusts_proxies)
     said = ("X-Forwarded-For", "1.1.1.1, 198.51.100.7")
-    journey = Journey()
+    record = RequestRecord()
     asked = request_head(BEARER, said, peer=peer)
-    outbound = only_outbound(await pipeline.admit(asked, journey))
-    assert expected == journey.client
+    outbound = only_outbound(await pipeline.admit(asked, record))
+    assert expected == record.client
     assert [expected] == told(outbound, "X-Forwarded-For")
     assert f"limit first of {expected}" == diary[0]
 
@@ -655,7 +656,7 @@ def asked() -> Pipeline:
 async def verdict(head: RequestHead) -> str:
     """The name of the refusal, or whose request it is said to be."""
     try:
-        reply = await asked().admit(head, Journey())
+        reply = await asked().admit(head, RequestRecord())
     except Refusal as refusal:
         return type(refusal).__name__
     assert isinstance(reply, Reply)
@@ -745,7 +746,7 @@ async def test_a_check_leads_to_the_login_page(words: str, kind: type[SignInFirs
     ]
     head = request_head(*said, target="/_gateway/verify", peer=PROXY)
     with pytest.raises(SignInFirst) as refusal:
-        await replace(asked(), login=login).admit(head, Journey())
+        await replace(asked(), login=login).admit(head, RequestRecord())
     assert kind is type(refusal.value)
     assert f"https://{HOST}/_gateway/login?return_to=/private%3Fx" == refusal.value.location
 
@@ -755,7 +756,7 @@ async def test_a_check_spends_the_limits_of_the_request() -> None:
     pipeline, diary = house(
         *PAGES, PRIVATE, client_ip=ClientIp.X_FORWARDED_FOR, trusts_proxies=True
     )
-    await pipeline.admit(check(BEARER, ("X-Forwarded-For", CLIENT)), Journey())
+    await pipeline.admit(check(BEARER, ("X-Forwarded-For", CLIENT)), RequestRecord())
     assert [f"limit first of {CLIENT}", "verify good"] == diary
 
 
@@ -769,8 +770,8 @@ async def test_a_check_is_answered_with_the_assertion() -> None:
             said = f"{identity.method} {route.name} {head.method} {target.wire}"
             return f"X-Gateway-Assertion: {said}\r\n".encode()
 
-    pipeline = replace(asked(), assertions=cast("Assertions", Signing()))
-    reply = await pipeline.admit(check(BEARER, uri="/asked/x?y"), Journey())
+    pipeline = replace(asked(), assertions=cast("AssertionCache", Signing()))
+    reply = await pipeline.admit(check(BEARER, uri="/asked/x?y"), RequestRecord())
     assert isinstance(reply, Reply)
     assert "did-token asked-about GET /asked/x?y" == dict(reply.fields)["X-Gateway-Assertion"]
     outbound = await admitted(request_head(BEARER, target="/x"), pipeline)
@@ -779,16 +780,16 @@ async def test_a_check_is_answered_with_the_assertion() -> None:
 
 async def test_a_check_is_logged_as_the_request() -> None:
     """With its route and path, and marked."""
-    journey = Journey()
-    await asked().admit(check(BEARER), journey)
-    expected = Journey(PROXY, HOST, "private", "/private", ISSUER, "did-token", checked="GET")
-    assert expected == journey
+    record = RequestRecord()
+    await asked().admit(check(BEARER), record)
+    expected = RequestRecord(PROXY, HOST, "private", "/private", ISSUER, "did-token", checked="GET")
+    assert expected == record
 
 
 async def test_a_route_without_upstream_leads_nowhere() -> None:
     """It is there to be asked about."""
     with pytest.raises(NoRoute):
-        await asked().admit(request_head(BEARER, target="/asked/x"), Journey())
+        await asked().admit(request_head(BEARER, target="/asked/x"), RequestRecord())
 
 
 # --- what the log will say ------------------------------------------------------------------------
@@ -799,40 +800,42 @@ async def test_a_route_without_upstream_leads_nowhere() -> None:
     [
         pytest.param(
             request_head(BEARER, target="/a?b"),
-            Journey(CLIENT, HOST, "private", "/a", ISSUER, "did-token"),
+            RequestRecord(CLIENT, HOST, "private", "/a", ISSUER, "did-token"),
             id="admitted-by-token",
         ),
         pytest.param(
             request_head(SESSION, host="APP.example.com:80"),
-            Journey(CLIENT, HOST, "private", "/", ISSUER, "session"),
+            RequestRecord(CLIENT, HOST, "private", "/", ISSUER, "session"),
             id="admitted-by-cookie",
         ),
         pytest.param(
             request_head(target="/public/a"),
-            Journey(CLIENT, HOST, "public", "/public/a"),
+            RequestRecord(CLIENT, HOST, "public", "/public/a"),
             id="admitted-as-nobody",
         ),
         pytest.param(
             request_head(target="/private"),
-            Journey(CLIENT, HOST, "private", "/private"),
+            RequestRecord(CLIENT, HOST, "private", "/private"),
             id="refused-without-credential",
         ),
         pytest.param(
             request_head(target="/a%2Fb"),
-            Journey(CLIENT),
+            RequestRecord(CLIENT),
             id="refused-for-its-path",
         ),
-        pytest.param(request_head(target="/../a"), Journey(CLIENT), id="refused-for-its-target"),
+        pytest.param(
+            request_head(target="/../a"), RequestRecord(CLIENT), id="refused-for-its-target"
+        ),
     ],
 )
 async def test_the_journey_tells_how_far_a_request_came(
-    head: RequestHead, expected: Journey
+    head: RequestHead, expected: RequestRecord
 ) -> None:
     """What became known on the way is there for the log, also when the answer was no."""
-    journey = Journey()
+    record = RequestRecord()
     with suppress(Refusal):
-        await house().pipeline.admit(head, journey)
-    assert expected == journey
+        await house().pipeline.admit(head, record)
+    assert expected == record
 
 
 # --- who may --------------------------------------------------------------------------------------
@@ -863,7 +866,7 @@ async def test_two_cookies_are_refused_and_the_strangers_are_cleared() -> None:
     """So that a browser gets out of it: its next request carries our own cookie alone."""
     cookies = ("Cookie", f"{COOKIE}=good; {COOKIE}=evil")
     with pytest.raises(AmbiguousCredentials) as refused:
-        await house().pipeline.admit(request_head(cookies, target="/a?b=/c"), Journey())
+        await house().pipeline.admit(request_head(cookies, target="/a?b=/c"), RequestRecord())
 
     _, reply = problem(refused.value, "id")
     cleared = [value for name, value in reply.fields if name == "Set-Cookie"]
@@ -875,7 +878,7 @@ async def test_two_tokens_clear_no_cookie() -> None:
     """Browsers do not send them on their own."""
     tokens = [("Authorization", "Bearer a"), ("Authorization", "Bearer b")]
     with pytest.raises(AmbiguousCredentials) as refused:
-        await house().pipeline.admit(request_head(*tokens), Journey())
+        await house().pipeline.admit(request_head(*tokens), RequestRecord())
 
     assert () == refused.value.clears
 
@@ -904,10 +907,10 @@ async def test_a_preflight_is_answered_without_asking_anybody() -> None:
     """It is found by the method that it asks about, and charged like any request."""
     pipeline, diary = house(shared(limits=(FIRST,)), PRIVATE)
     head = request_head(*PREFLIGHT, method="OPTIONS", target="/shared")
-    journey = Journey()
-    reply = await pipeline.admit(head, journey)
+    record = RequestRecord()
+    reply = await pipeline.admit(head, record)
     assert isinstance(reply, Reply)
-    assert (204, "shared") == (reply.status, journey.route)
+    assert (204, "shared") == (reply.status, record.route)
     assert [f"limit first of {CLIENT}"] == diary
 
 
@@ -973,17 +976,17 @@ async def test_a_check_is_never_a_preflight() -> None:
     pipeline, _ = house(shared(), PRIVATE, *PAGES, trusts_proxies=True)
     about = check(*PREFLIGHT, method="OPTIONS", uri="/shared")
     with pytest.raises(Unauthenticated):
-        await pipeline.admit(about, Journey())
+        await pipeline.admit(about, RequestRecord())
 
 
 async def test_an_answer_bears_the_policy_of_its_route() -> None:
     """In the journey for refusals, and in what goes upstream for the app's answer."""
     head = request_head(BEARER, ("Origin", SHOP), method="POST", target="/shared")
     for passes, expected in ((False, True), (True, False)):
-        journey = Journey()
+        record = RequestRecord()
         pipeline, _ = house(shared(passes=passes))
-        outbound = only_outbound(await pipeline.admit(head, journey))
-        assert ("Access-Control-Allow-Origin", SHOP) in journey.fields
+        outbound = only_outbound(await pipeline.admit(head, record))
+        assert ("Access-Control-Allow-Origin", SHOP) in record.fields
         assert expected == (b"Access-Control-Allow-Origin: " + SHOP.encode() in outbound.cors)
 
 

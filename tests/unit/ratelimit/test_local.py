@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.core.request import Limit
+from gateway.core.limit import Limit
 from gateway.ratelimit.local import LocalLimiter
 from tests.fakes.memory import FakeClock
 

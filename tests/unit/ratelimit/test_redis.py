@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.core.errors import StoreUnavailable
-from gateway.core.request import Limit, LimitState
+from gateway.core.limit import Limit, LimitState
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.redis import RedisLimiter
 from gateway.ratelimit.sliding_window import settle, window_number
@@ -58,7 +58,7 @@ def server(clock: FakeClock) -> Server:
 
 @pytest.fixture
 def store(clock: FakeClock, server: Server) -> FakeStore:
-    return FakeStore(clock, {"spend": server.spend})
+    return FakeStore(clock, {"sliding_window": server.spend})
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ async def test_a_fault_in_a_run_is_raised_and_leaves_nobody_waiting(
     faults: list[BaseException] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, at: faults.append(at["exception"]))
     store.gate.clear()
-    store.scripts["spend"] = lambda _keys, _args: [0, 1]
+    store.scripts["sliding_window"] = lambda _keys, _args: [0, 1]
     strict = Limit("closed", 1, 10, "closed")
     first = asyncio.ensure_future(limiter.spend(strict, "a"))
     await _ticks(3)

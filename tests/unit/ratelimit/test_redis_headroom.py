@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.request import Limit
+from gateway.core.limit import Limit
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.redis import FRESH_S, MAX_CALLERS, RedisLimiter
 from tests.fakes.memory import FakeClock
@@ -38,7 +38,7 @@ class House:
     def __init__(self) -> None:
         self.clock = FakeClock(1000.0)
         self.server = Server()
-        self.store = FakeStore(self.clock, {"spend": self.server.spend})
+        self.store = FakeStore(self.clock, {"sliding_window": self.server.spend})
         self.limiter = RedisLimiter(self.store, LocalLimiter(self.clock), self.clock)
 
     async def spend(self, limit: Limit = WIDE) -> bool:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.core.request import Limit, LimitState
+from gateway.core.limit import Limit, LimitState
 from gateway.ratelimit.sliding_window import (
     retry_after_ms,
     settle,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.request import AuthMethod
+from gateway.core.identity import AuthMethod
 from gateway.revocation.epoch import (
     is_revoked,
     key_of,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.core.errors import StoreUnavailable
-from gateway.core.invalidation import Subject
+from gateway.core.invalidation import InvalidationKind
 from gateway.revocation.epoch import key_of
-from gateway.revocation.redis import StoreRevocations, epochs_ms
+from gateway.revocation.redis import RedisRevocations, epochs_ms
 from gateway.store.bus import StoreBus
 from tests.fakes.memory import FakeClock
 from tests.fakes.store import FakeStore, Word
@@ -53,11 +53,11 @@ def bus(store: FakeStore) -> StoreBus:
 @pytest.fixture
 def revocations(
     store: FakeStore, bus: StoreBus, clock: FakeClock, counted: list[str]
-) -> StoreRevocations:
-    made = StoreRevocations(
+) -> RedisRevocations:
+    made = RedisRevocations(
         store, bus, kept_s=KEPT_S, grace_s=GRACE_S, clock=clock, count=counted.append, capacity=2
     )
-    bus.on(Subject.REVOKED, made.forget)
+    bus.on(InvalidationKind.REVOKED, made.forget)
     bus.on_missed(made.forget_all)
     return made
 
@@ -70,13 +70,13 @@ def asked(store: FakeStore) -> int:
     return [command for command, _ in store.asked].count("get")
 
 
-async def test_who_was_not_revoked_has_no_epoch(revocations: StoreRevocations) -> None:
+async def test_who_was_not_revoked_has_no_epoch(revocations: RedisRevocations) -> None:
     """That is known, not unknown."""
     assert await revocations.epoch_ms(ADA) is None
 
 
 async def test_the_store_is_asked_once_a_second(
-    revocations: StoreRevocations, store: FakeStore, clock: FakeClock
+    revocations: RedisRevocations, store: FakeStore, clock: FakeClock
 ) -> None:
     """What was found holds meanwhile; a clock that was set back does not make it hold longer."""
     put(store, ADA, b"5")
@@ -87,7 +87,7 @@ async def test_the_store_is_asked_once_a_second(
 
 
 async def test_a_revocation_is_known_at_once_and_told_to_all(
-    revocations: StoreRevocations, store: FakeStore, clock: FakeClock, counted: list[str]
+    revocations: RedisRevocations, store: FakeStore, clock: FakeClock, counted: list[str]
 ) -> None:
     """Though somebody asked a moment ago."""
     assert await revocations.epoch_ms(ADA) is None
@@ -100,7 +100,7 @@ async def test_a_revocation_is_known_at_once_and_told_to_all(
 
 
 async def test_a_revocation_that_the_store_did_not_take_is_none(
-    revocations: StoreRevocations, store: FakeStore, counted: list[str]
+    revocations: RedisRevocations, store: FakeStore, counted: list[str]
 ) -> None:
     """Whoever asked for it hears so."""
     store.is_down = True
@@ -110,7 +110,7 @@ async def test_a_revocation_that_the_store_did_not_take_is_none(
 
 
 async def test_an_answer_that_is_no_epoch_is_no_success(
-    revocations: StoreRevocations, store: FakeStore
+    revocations: RedisRevocations, store: FakeStore
 ) -> None:
     """Such as that of a proxy in front of the store."""
     store.scripts["revoke"] = lambda _keys, _args: 1
@@ -119,7 +119,7 @@ async def test_an_answer_that_is_no_epoch_is_no_success(
 
 
 async def test_an_epoch_that_cannot_be_read_lets_nobody_in(
-    revocations: StoreRevocations, store: FakeStore
+    revocations: RedisRevocations, store: FakeStore
 ) -> None:
     """Who put it there meant something."""
     put(store, ADA, b"tomorrow")
@@ -128,7 +128,7 @@ async def test_an_epoch_that_cannot_be_read_lets_nobody_in(
 
 
 async def test_without_the_store_what_was_known_holds_for_the_grace(
-    revocations: StoreRevocations, store: FakeStore, clock: FakeClock
+    revocations: RedisRevocations, store: FakeStore, clock: FakeClock
 ) -> None:
     """And not a moment longer: unknown is not "not revoked". A stranger has no grace at all."""
     put(store, ADA, b"5")
@@ -145,7 +145,7 @@ async def test_without_the_store_what_was_known_holds_for_the_grace(
 
 
 async def test_without_the_store_a_word_of_revocation_ends_the_grace(
-    revocations: StoreRevocations, store: FakeStore
+    revocations: RedisRevocations, store: FakeStore
 ) -> None:
     """What was known is not so any more; what is so nobody can say."""
     await revocations.epoch_ms(ADA)
@@ -156,7 +156,7 @@ async def test_without_the_store_a_word_of_revocation_ends_the_grace(
 
 
 async def test_what_may_have_been_missed_is_asked_for(
-    revocations: StoreRevocations, store: FakeStore, bus: StoreBus
+    revocations: RedisRevocations, store: FakeStore, bus: StoreBus
 ) -> None:
     """Where the store does not answer after all, what was known holds on."""
     assert await revocations.epoch_ms(ADA) is None
@@ -170,7 +170,7 @@ async def test_what_may_have_been_missed_is_asked_for(
 
 @pytest.mark.parametrize("is_all", [True, False])
 async def test_an_answer_from_before_is_not_kept(
-    revocations: StoreRevocations, store: FakeStore, is_all: bool
+    revocations: RedisRevocations, store: FakeStore, is_all: bool
 ) -> None:
     """A look-up that is under way while somebody is revoked may have come too early."""
     store.gate.clear()
@@ -186,7 +186,7 @@ async def test_an_answer_from_before_is_not_kept(
 
 @pytest.mark.parametrize("left", [None, b"4"], ids=["nothing", "an-older-one"])
 async def test_an_epoch_that_the_store_has_lost_holds_here(
-    revocations: StoreRevocations, store: FakeStore, clock: FakeClock, left: bytes | None
+    revocations: RedisRevocations, store: FakeStore, clock: FakeClock, left: bytes | None
 ) -> None:
     """After a failover, or a restart without its data: what was void does not become good."""
     put(store, ADA, b"5")
@@ -204,7 +204,7 @@ async def test_an_epoch_that_the_store_has_lost_holds_here(
 
 
 async def test_who_was_revoked_here_stays_so(
-    revocations: StoreRevocations, store: FakeStore
+    revocations: RedisRevocations, store: FakeStore
 ) -> None:
     """Though nobody has asked before the store lost it."""
     epoch_ms = await revocations.revoke(ADA)
@@ -214,7 +214,7 @@ async def test_who_was_revoked_here_stays_so(
 
 
 async def test_an_epoch_of_a_fast_clock_can_be_undone(
-    revocations: StoreRevocations, store: FakeStore, clock: FakeClock
+    revocations: RedisRevocations, store: FakeStore, clock: FakeClock
 ) -> None:
     """It would lock somebody out: once it is deleted, only what was proven by now stays void."""
     ahead_ms = int(clock.now_s * 1000) + 3_600_000
@@ -226,7 +226,7 @@ async def test_an_epoch_of_a_fast_clock_can_be_undone(
     assert int(clock.now_s * 1000) == await revocations.epoch_ms(ADA)
 
 
-async def test_memory_is_bounded(revocations: StoreRevocations, store: FakeStore) -> None:
+async def test_memory_is_bounded(revocations: RedisRevocations, store: FakeStore) -> None:
     """Anybody who can sign in can have an issuer looked up."""
     for number in range(5):
         put(store, f"did:ethr:0x{number}", b"5")

@@ -3,10 +3,9 @@
 import pytest
 
 from gateway.core.errors import StoreUnavailable
+from gateway.core.identity import UNKNOWN_BROWSER, Browser, Identity, SessionSummary
 from gateway.core.ports import Revocations, Sessions
-from gateway.core.request import Identity
 from gateway.revocation.revoke import Revoked, Revoker
-from gateway.sessions.listing import NO_BROWSER, Browser, Listed
 from tests.fakes.tokens import ALICE
 
 
@@ -30,14 +29,14 @@ class World:
         return 5
 
     async def create(
-        self, identity: Identity, browser: Browser = NO_BROWSER
+        self, identity: Identity, browser: Browser = UNKNOWN_BROWSER
     ) -> tuple[str, Identity]:
         raise NotImplementedError
 
     async def find(self, cookie: str) -> Identity:
         raise NotImplementedError
 
-    async def listed(self, issuer: str) -> list[Listed]:
+    async def listed(self, issuer: str) -> list[SessionSummary]:
         raise NotImplementedError
 
     async def end(self, session_key: str, issuer: str | None = None) -> None:

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.request import Caller
+from gateway.core.request import Client
 from gateway.routing.client_address import (
     UNIX_PEER,
     UNIX_PEERS,
-    caller,
     client_address,
+    client_at,
     fold,
     forwarded_client,
     is_trusted,
@@ -150,8 +150,8 @@ def test_we_trust_the_networks_that_we_run(address: str, expected: bool) -> None
 )
 def test_a_household_is_one_caller(address: str, limit_key: str) -> None:
     """IPv4 is counted whole, IPv6 by the /64 that one customer is handed."""
-    expected = Caller(ip_address(address), address, limit_key)
-    assert expected == caller(ip_address(address))
+    expected = Client(ip_address(address), address, limit_key)
+    assert expected == client_at(ip_address(address))
 
 
 # --- unix sockets ------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def test_a_proxy_on_a_unix_socket_is_believed_where_it_is_trusted() -> None:
 
 def test_all_on_a_unix_socket_are_one_caller() -> None:
     """Who they are cannot be seen."""
-    assert Caller(UNIX_PEER, "unix:", "unix:") == caller(UNIX_PEER)
+    assert Client(UNIX_PEER, "unix:", "unix:") == client_at(UNIX_PEER)
 
 
 # --- Forwarded ---------------------------------------------------------------------------------

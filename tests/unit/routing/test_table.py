@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.errors import NoRoute
-from gateway.core.request import Route
+from gateway.core.route import Route
 from gateway.routing.table import RouteTable
 
 

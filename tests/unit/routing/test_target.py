@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from gateway.core.errors import BadHost, BadTarget
 from gateway.routing.target import (
     Authority,
+    alternative_paths,
     canonical_target,
-    moved,
-    other_readings,
     parse_authority,
     split_absolute,
+    with_prefix_replaced,
 )
 
 REFUSED = None
@@ -252,7 +252,7 @@ def test_any_text_is_read_or_refused(raw: str) -> None:
     """Whatever a client sends, the only thing that is raised is the refusal."""
     try:
         _, origin_form = split_absolute(raw)
-        other_readings(canonical_target(origin_form).path)
+        alternative_paths(canonical_target(origin_form).path)
     except BadTarget:
         return
 
@@ -285,9 +285,9 @@ def test_other_readings_are_those_of_common_apps(
     """What servlet containers and decoding frameworks make of a path; never a way upwards."""
     if expected is REFUSED:
         with pytest.raises(BadTarget):
-            other_readings(path)
+            alternative_paths(path)
     else:
-        assert expected == other_readings(path)
+        assert expected == alternative_paths(path)
 
 
 @pytest.mark.parametrize(
@@ -412,7 +412,7 @@ def test_any_host_is_read_or_refused(text: str) -> None:
 )
 def test_escaped_reserved_characters_are_read_decoded(path: str, expected: str) -> None:
     """Apps decode them, so a route for the plain spelling must not be passed by."""
-    assert expected in other_readings(path)
+    assert expected in alternative_paths(path)
 
 
 # --- another prefix upstream -------------------------------------------------------------------
@@ -442,10 +442,10 @@ def test_a_prefix_is_replaced(raw: str, prefix: str, new_prefix: str, expected: 
     target = canonical_target(raw)
     if expected is REFUSED:
         with pytest.raises(BadTarget):
-            moved(target, prefix, new_prefix)
+            with_prefix_replaced(target, prefix, new_prefix)
     else:
-        assert canonical_target(expected) == moved(target, prefix, new_prefix)
-        assert expected == moved(target, prefix, new_prefix).wire
+        assert canonical_target(expected) == with_prefix_replaced(target, prefix, new_prefix)
+        assert expected == with_prefix_replaced(target, prefix, new_prefix).wire
 
 
 @given(TEXT, st.integers(0, 4), st.sampled_from(["", "/v2", "/v2/x;y", "/%2F"]))
@@ -460,17 +460,17 @@ def test_replacing_a_prefix_opens_nothing(raw: str, segments: int, new_prefix: s
     """
     try:
         target = canonical_target(raw)
-        other_readings(target.path)
+        alternative_paths(target.path)
     except BadTarget:
         return
     prefix = "/".join(target.path.split("/")[: segments + 1]).removesuffix("/")
     try:
-        new = moved(target, prefix, new_prefix)
+        new = with_prefix_replaced(target, prefix, new_prefix)
     except BadTarget:
         return
     assert new == canonical_target(new.wire)
     assert new.path == (new_prefix + target.path[len(prefix) :] or "/")
     assert new.wire[len(new.path) :] == target.wire[len(target.path) :]
-    for reading in (new.path, *other_readings(new.path)):
+    for reading in (new.path, *alternative_paths(new.path)):
         assert not reading.startswith("//")
         assert not {".", ".."} & set(reading.split("/"))

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.config.load import parse
 from gateway.config.schema import Settings
-from gateway.runtime.fd_limit import make_room
+from gateway.runtime.fd_limit import raise_fd_limit
 
 UNLIMITED = resource.RLIM_INFINITY
 
@@ -48,7 +48,7 @@ def test_limit(
     monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: given.append(limits))
 
-    make_room(settings)
+    raise_fd_limit(settings)
 
     assert given == ([] if expected is None else [(expected, hard)])
     assert is_short is ("gives 4096 file descriptors" in caplog.text)

@@ -9,11 +9,11 @@ import pytest
 
 from gateway.config.load import parse
 from gateway.config.schema import Settings
-from gateway.config.source import Snapshot
+from gateway.config.source import ConfigSnapshot
 from gateway.core.errors import StartError, StoreUnavailable
 from gateway.revocation.revoke import Revoked
 from gateway.runtime.supervisor import Supervisor, Worker
-from gateway.runtime.worker import Orders
+from gateway.runtime.worker import WorkerConfig
 from gateway.runtime.worker_rpc import NoAnswer, PeerGone
 
 CONFIG = """
@@ -24,11 +24,11 @@ limits: {{default: {{rate: {rate}/minute}}}}
 """
 
 
-def _snapshot(rate: int = 1, workers: int = 2) -> Snapshot:
-    return Snapshot("gateway.yaml", CONFIG.format(workers=workers, rate=rate), {})
+def _snapshot(rate: int = 1, workers: int = 2) -> ConfigSnapshot:
+    return ConfigSnapshot("gateway.yaml", CONFIG.format(workers=workers, rate=rate), {})
 
 
-def _settings(config: Snapshot) -> Settings:
+def _settings(config: ConfigSnapshot) -> Settings:
     return config.settings({})
 
 
@@ -40,7 +40,7 @@ class Obedient(Worker):
         self.refused = _snapshot(refuses).text
         self.is_down = is_down
         self.config = _snapshot().text
-        self.starts: list[Orders] = []
+        self.starts: list[WorkerConfig] = []
         self.go_on = asyncio.Event()
 
     async def ask(self, what: str, within_s: float, **more: object) -> dict[str, Any]:
@@ -54,9 +54,9 @@ class Obedient(Worker):
         self.config = config["text"]
         return {}
 
-    async def start(self, orders: Orders) -> "asyncio.Task[None]":
-        self.starts.append(orders)
-        self.config = orders.config.text
+    async def start(self, worker_config: WorkerConfig) -> "asyncio.Task[None]":
+        self.starts.append(worker_config)
+        self.config = worker_config.config.text
         await self.go_on.wait()
         self.is_down = False
         return asyncio.create_task(asyncio.sleep(0))
@@ -64,11 +64,11 @@ class Obedient(Worker):
 
 def _supervisor(*workers: Worker) -> Supervisor:
     old = _snapshot()
-    orders = Orders(old, 2, b"seed", b"key", None, None, ())
-    return Supervisor(_settings(old), old, orders, list(workers))
+    worker_config = WorkerConfig(old, 2, b"seed", b"key", None, None, ())
+    return Supervisor(_settings(old), old, worker_config, list(workers))
 
 
-async def _reload(supervisor: Supervisor, config: Snapshot) -> None:
+async def _reload(supervisor: Supervisor, config: ConfigSnapshot) -> None:
     await supervisor.reload(_settings(config), config)
 
 
@@ -123,9 +123,11 @@ async def test_a_worker_that_was_starting_hears_of_a_reload() -> None:
 
 def test_orders_travel_as_json() -> None:
     """What a worker is started with is what it reads."""
-    orders = Orders(_snapshot(), 2, b"\0seed", b"\xffkey", "unix:///x", "did:x", (3, 4))
-    assert orders == Orders.from_json(orders.to_json())
-    assert parse(_snapshot().text, "f", {}, lambda path: path) == _settings(orders.config)
+    worker_config = WorkerConfig(
+        _snapshot(), 2, b"\0seed", b"\xffkey", "unix:///x", "did:x", (3, 4)
+    )
+    assert worker_config == WorkerConfig.from_json(worker_config.to_json())
+    assert parse(_snapshot().text, "f", {}, lambda path: path) == _settings(worker_config.config)
 
 
 class Revoking(Worker):

@@ -5,12 +5,12 @@ import socket
 
 import pytest
 
-from gateway.runtime.worker_rpc import Caller, Channel, PeerGone
+from gateway.runtime.worker_rpc import PeerGone, RpcClient, RpcConnection
 
 
-async def _both() -> tuple[Channel, Channel]:
+async def _both() -> tuple[RpcConnection, RpcConnection]:
     one, other = socket.socketpair()
-    return await Channel.over(one), await Channel.over(other)
+    return await RpcConnection.over(one), await RpcConnection.over(other)
 
 
 async def test_messages_of_any_size() -> None:
@@ -29,7 +29,7 @@ async def test_answers_find_their_questions() -> None:
     """Also when they come in another order, and when nobody waits for them any more."""
     one, other = await _both()
     heard: list[str] = []
-    caller = Caller(one, lambda: heard.append("something"))
+    caller = RpcClient(one, lambda: heard.append("something"))
     listening = asyncio.create_task(caller.listen())
     with pytest.raises(PeerGone, match="no answer"):
         await caller.ask("a", 0.001)
@@ -57,7 +57,7 @@ async def test_an_unnumbered_message_does_not_end_the_listening() -> None:
     """A worker that fails as it ends says so to nobody in particular: its end is heard after it."""
     one, other = await _both()
     heard: list[str] = []
-    caller = Caller(one, lambda: heard.append("something"))
+    caller = RpcClient(one, lambda: heard.append("something"))
     listening = asyncio.create_task(caller.listen())
     other.send({"failed": "as it ended", "not_reached": False})
     await other.aclose()

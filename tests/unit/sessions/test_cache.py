@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.request import AuthMethod, Identity, User
+from gateway.core.identity import AuthMethod, Identity, User
 from gateway.sessions.cache import SessionCache
 
 NOW_S = 1000.0

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.core.errors import StoreUnavailable
 from gateway.sessions import delayed_ends
-from gateway.sessions.delayed_ends import Partings
+from gateway.sessions.delayed_ends import DelayedEnds
 from tests.fakes.ports import Diary, KnownSessions
 
 
@@ -23,7 +23,7 @@ def sessions(diary: Diary) -> KnownSessions:
 
 async def test_a_session_ends_a_moment_later(diary: Diary, sessions: KnownSessions) -> None:
     """Once, however often it is asked for; its owner is not shown it meanwhile."""
-    partings = Partings(sessions, after_s=0.05)
+    partings = DelayedEnds(sessions, after_s=0.05)
     begun_s = time.monotonic()
     for _ in range(3):
         await partings.end("a", "ada")
@@ -40,7 +40,7 @@ async def test_a_session_ends_a_moment_later(diary: Diary, sessions: KnownSessio
 
 async def test_none_is_left_over(diary: Diary, sessions: KnownSessions) -> None:
     """Who closes does not wait."""
-    partings = Partings(sessions, after_s=3600)
+    partings = DelayedEnds(sessions, after_s=3600)
     await partings.end("a", "ada")
     await partings.end("b", "bob")
 
@@ -51,7 +51,7 @@ async def test_none_is_left_over(diary: Diary, sessions: KnownSessions) -> None:
 
 async def test_a_store_that_is_away_keeps_nobody_from_closing(sessions: KnownSessions) -> None:
     """The session ends by itself."""
-    partings = Partings(sessions, after_s=0)
+    partings = DelayedEnds(sessions, after_s=0)
     await partings.end("c", "carol")
 
     await asyncio.wait_for(partings.aclose(), 5)
@@ -62,7 +62,7 @@ async def test_too_many_at_a_time_end_at_once(
 ) -> None:
     """They must not fill the memory."""
     monkeypatch.setattr(delayed_ends, "_MAX_WAITING", 1)
-    partings = Partings(sessions, after_s=3600)
+    partings = DelayedEnds(sessions, after_s=3600)
     await partings.end("a", "ada")
     await partings.end("b", "bob")
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.core.errors import SessionEnded
-from gateway.core.request import AuthMethod, Identity, User
+from gateway.core.identity import AuthMethod, Identity, User
 from gateway.sessions.redis import RedisSessions
 from gateway.sessions.seal import Sealer
 from tests.fakes.memory import FakeClock

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.identity import Browser
 from gateway.sessions.listing import (
-    Browser,
-    Entry,
+    ListEntry,
     SignIn,
-    listed,
     parse,
     seal,
+    summary_of,
 )
 from gateway.sessions.seal import NONCE_BYTES, Sealer
 
@@ -28,7 +28,7 @@ def test_an_entry_brings_back_how_a_session_began(device: str, address: str, at_
     sign_in = SignIn(Browser(device, address), at_ms)
     sealed = seal(SEALER, ISSUER, KEY, sign_in, bytes(NONCE_BYTES))
 
-    assert Entry(KEY, 9, 7, sign_in) == parse(SEALER, ISSUER, KEY, b"9 7 " + sealed)
+    assert ListEntry(KEY, 9, 7, sign_in) == parse(SEALER, ISSUER, KEY, b"9 7 " + sealed)
 
 
 def test_nothing_of_it_can_be_read_in_the_store() -> None:
@@ -57,7 +57,7 @@ def test_what_was_not_sealed_for_this_place_says_nothing(
     sealer: Sealer, issuer: str, key: str, sealed: bytes
 ) -> None:
     """That there is a session is known nevertheless: it can be ended."""
-    assert Entry(key, 9, 7, None) == parse(sealer, issuer, key, b"9 7 " + sealed)
+    assert ListEntry(key, 9, 7, None) == parse(sealer, issuer, key, b"9 7 " + sealed)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_when_it_was_seen_is_shown_where_it_is_written_down(
     is_used: bool, seen_at_ms: int | None
 ) -> None:
     """The key of the session is no part of its name."""
-    shown = listed(Entry(KEY, 9, 7, ADA), is_used=is_used)
+    shown = summary_of(ListEntry(KEY, 9, 7, ADA), is_used=is_used)
 
     assert (ADA.browser, 1_000, seen_at_ms, 9) == shown[2:]
     assert KEY.partition(":")[2] not in shown.id
@@ -92,6 +92,6 @@ def test_when_it_was_seen_is_shown_where_it_is_written_down(
 
 def test_a_session_that_cannot_be_opened_is_still_known() -> None:
     """By its name and its end."""
-    shown = listed(Entry(KEY, 9, 7, None), is_used=True)
+    shown = summary_of(ListEntry(KEY, 9, 7, None), is_used=True)
 
     assert (None, Browser()) == (shown.created_at_ms, shown.browser)

@@ -12,7 +12,7 @@ from gateway.core.errors import (
     StoreUnavailable,
     TokenAlreadyUsed,
 )
-from gateway.core.request import AuthMethod, Identity, User
+from gateway.core.identity import AuthMethod, Identity, User
 from gateway.sessions.cache import SessionCache
 from gateway.sessions.redis import RedisSessions, ended
 from gateway.sessions.seal import NONCE_BYTES, Sealer, key_name

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.core.request import AuthMethod, Identity, User
+from gateway.core.identity import AuthMethod, Identity, User
 from gateway.sessions.session import (
     Session,
     decode,

@@ -1,6 +1,6 @@
 """Telling all gateways what to forget."""
 
-from gateway.core.invalidation import Subject
+from gateway.core.invalidation import InvalidationKind
 from gateway.store.bus import StoreBus
 from tests.fakes.memory import FakeClock, MemoryStore
 
@@ -9,9 +9,9 @@ async def test_who_listens_here_is_told_at_once() -> None:
     """And the others by the store."""
     store, heard = MemoryStore(FakeClock()), list[str]()
     bus = StoreBus(store)
-    bus.on(Subject.USER, heard.append)
-    await bus.publish(Subject.USER, "did:ethr:0x1")
-    await bus.publish(Subject.ROLES, "did:ethr:0x2")
+    bus.on(InvalidationKind.USER, heard.append)
+    await bus.publish(InvalidationKind.USER, "did:ethr:0x1")
+    await bus.publish(InvalidationKind.ROLES, "did:ethr:0x2")
     assert ["did:ethr:0x1"] == heard
     assert [("invalidate", b"user did:ethr:0x1"), ("invalidate", b"roles did:ethr:0x2")] == (
         store.published
@@ -23,8 +23,8 @@ async def test_without_the_store_those_here_are_told() -> None:
     store, heard = MemoryStore(FakeClock()), list[str]()
     store.is_down = True
     bus = StoreBus(store)
-    bus.on(Subject.USER, heard.append)
-    await bus.publish(Subject.USER, "a")
+    bus.on(InvalidationKind.USER, heard.append)
+    await bus.publish(InvalidationKind.USER, "a")
     assert ["a"] == heard
 
 
@@ -32,9 +32,9 @@ async def test_who_has_left_hears_nothing() -> None:
     """A config that was replaced keeps no memory alive."""
     heard = list[str]()
     bus = StoreBus(MemoryStore(FakeClock()))
-    leave = bus.on(Subject.SESSION, heard.append)
+    leave = bus.on(InvalidationKind.SESSION, heard.append)
     leave()
-    await bus.publish(Subject.SESSION, "a")
+    await bus.publish(InvalidationKind.SESSION, "a")
     assert [] == heard
 
 

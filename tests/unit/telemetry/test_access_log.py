@@ -7,10 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.core.request import Journey, RequestHead
+from gateway.core.record import RequestRecord
+from gateway.core.request import RequestHead
 from gateway.telemetry import access_log
 from gateway.telemetry.access_log import AccessLog
-from gateway.telemetry.counters import Tally
+from gateway.telemetry.counters import Counters
 from tests.fakes.heads import request_head
 
 
@@ -28,12 +29,12 @@ def _clock() -> float:
 
 
 def _note(log: AccessLog, head: RequestHead | None = None, **known: Any) -> None:
-    log(head, Journey(**known), 200, 42, 0.0012345)
+    log(head, RequestRecord(**known), 200, 42, 0.0012345)
 
 
 def test_a_line_says_what_became_of_a_request(pipe: tuple[int, int]) -> None:
     """It is JSON, with times to the millisecond and the microsecond."""
-    log = AccessLog(pipe[1], _clock, Tally())
+    log = AccessLog(pipe[1], _clock, Counters())
     _note(log, request_head(), client="192.0.2.1", path="/x", route="rest", issuer="did:ethr:0x1")
     log.flush()
 
@@ -58,7 +59,7 @@ def test_a_line_says_what_became_of_a_request(pipe: tuple[int, int]) -> None:
 )
 def test_a_refused_target_is_cut(pipe: tuple[int, int], target: str, expected: str) -> None:
     """Where secrets may stand in it, it is not written down."""
-    log = AccessLog(pipe[1], _clock, Tally())
+    log = AccessLog(pipe[1], _clock, Counters())
     _note(log, request_head(target=target))
     log.flush()
 
@@ -67,7 +68,7 @@ def test_a_refused_target_is_cut(pipe: tuple[int, int], target: str, expected: s
 
 def test_bytes_that_were_no_request_have_a_line_too(pipe: tuple[int, int]) -> None:
     """Under the id that the client was told."""
-    log = AccessLog(pipe[1], _clock, Tally())
+    log = AccessLog(pipe[1], _clock, Counters())
     _note(log, None, request_id="abc", refusal="bad_request")
     log.flush()
 
@@ -80,7 +81,7 @@ def test_a_reader_that_does_not_keep_up_stops_nothing(
 ) -> None:
     """Lines are kept up to a bound; then they are dropped, and counted."""
     monkeypatch.setattr(access_log, "_MAX_KEPT_BYTES", 100_000)
-    log = AccessLog(pipe[1], _clock, Tally())
+    log = AccessLog(pipe[1], _clock, Counters())
     for _ in range(2000):
         _note(log)
 
@@ -91,7 +92,7 @@ def test_a_reader_that_does_not_keep_up_stops_nothing(
 def test_a_reader_that_is_gone_stops_nothing() -> None:
     """Requests matter more than their log."""
     read_end, write_end = os.pipe()
-    log = AccessLog(write_end, _clock, Tally())
+    log = AccessLog(write_end, _clock, Counters())
     os.close(read_end)
     _note(log)
     log.flush()
@@ -100,7 +101,7 @@ def test_a_reader_that_is_gone_stops_nothing() -> None:
 
 def test_the_line_of_a_tunnel_says_more(pipe: tuple[int, int]) -> None:
     """Why it ended, and how much went either way; other lines do not mention it."""
-    log = AccessLog(pipe[1], _clock, Tally())
+    log = AccessLog(pipe[1], _clock, Counters())
     _note(log, request_head(), tunnel="idle", tunnel_bytes_in=7)
     _note(log, request_head())
     log.flush()
@@ -112,7 +113,7 @@ def test_the_line_of_a_tunnel_says_more(pipe: tuple[int, int]) -> None:
 
 def test_how_long_a_tunnel_is_open_says_nothing_of_requests(pipe: tuple[int, int]) -> None:
     """Only the time to its beginning is counted among the durations."""
-    tally = Tally()
-    log = AccessLog(pipe[1], _clock, tally)
-    log(request_head(), Journey(tunnel="closed", tunnel_s=7200.0), 101, 42, 7200.25)
-    assert 0.25 == pytest.approx(tally.total_s)
+    counters = Counters()
+    log = AccessLog(pipe[1], _clock, counters)
+    log(request_head(), RequestRecord(tunnel="closed", tunnel_s=7200.0), 101, 42, 7200.25)
+    assert 0.25 == pytest.approx(counters.total_s)

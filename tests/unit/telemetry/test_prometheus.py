@@ -2,12 +2,12 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.telemetry.counters import DURATION, FIGURES, LEVELS
+from gateway.telemetry.counters import COUNTERS, DURATION, GAUGES
 from gateway.telemetry.prometheus import page
-from gateway.telemetry.snapshot import Snapshot
+from gateway.telemetry.snapshot import MetricsSnapshot
 
 
-def _samples(snapshot: Snapshot) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+def _samples(snapshot: MetricsSnapshot) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """As Prometheus reads the page."""
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
@@ -19,7 +19,7 @@ def _samples(snapshot: Snapshot) -> dict[tuple[str, frozenset[tuple[str, str]]],
 def test_figures() -> None:
     """Each value stands under its name, its label and its value."""
     counts = {("requests", "2xx"): 3, ("tunnels", ""): 4}
-    samples = _samples(Snapshot(counts, {("upstream_idle", 'a"b'): 5}, (1,) * 15, 1.5))
+    samples = _samples(MetricsSnapshot(counts, {("upstream_idle", 'a"b'): 5}, (1,) * 15, 1.5))
     assert 3 == samples["gateway_requests_total", frozenset({("status", "2xx")})]
     assert 4 == samples["gateway_tunnels_total", frozenset()]
     assert 5 == samples["gateway_upstream_idle", frozenset({("upstream", 'a"b')})]
@@ -28,7 +28,7 @@ def test_figures() -> None:
 def test_a_figure_with_two_labels() -> None:
     """Each has its own name; a comma in the value of a single one is part of it."""
     counts = {("authentications", "jwt,refused"): 2, ("refusals", "a,b"): 3}
-    samples = _samples(Snapshot(counts, {}))
+    samples = _samples(MetricsSnapshot(counts, {}))
     labels = frozenset({("method", "jwt"), ("outcome", "refused")})
     assert 2 == samples["gateway_authentications_total", labels]
     assert 3 == samples["gateway_refusals_total", frozenset({("code", "a,b")})]
@@ -36,7 +36,7 @@ def test_a_figure_with_two_labels() -> None:
 
 def test_durations() -> None:
     """A bucket holds all that is not longer than its bound."""
-    samples = _samples(Snapshot({}, {}, (1,) * 15, 1.5))
+    samples = _samples(MetricsSnapshot({}, {}, (1,) * 15, 1.5))
     name = "gateway_request_duration_seconds"
     assert 2 == samples[f"{name}_bucket", frozenset({("le", "0.0025")})]
     assert 15 == samples[f"{name}_bucket", frozenset({("le", "+Inf")})]
@@ -45,6 +45,6 @@ def test_durations() -> None:
 
 def test_all_figures_are_there_from_the_start() -> None:
     """A dashboard finds the name before the first event."""
-    text = page(Snapshot({}, {})).decode()
-    names = [figure.name for figure in (*FIGURES, *LEVELS, DURATION)]
+    text = page(MetricsSnapshot({}, {})).decode()
+    names = [figure.name for figure in (*COUNTERS, *GAUGES, DURATION)]
     assert [] == [name for name in names if f"# HELP gateway_{name}" not in text]

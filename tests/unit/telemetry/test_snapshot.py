@@ -5,17 +5,17 @@ import json
 import pytest
 
 from gateway.telemetry import snapshot
-from gateway.telemetry.counters import BUCKETS_S, Tally
-from gateway.telemetry.snapshot import Snapshot
+from gateway.telemetry.counters import BUCKETS_S, Counters
+from gateway.telemetry.snapshot import MetricsSnapshot
 
 
-def _one() -> Snapshot:
-    tally = Tally()
-    tally.request(204, "", 0.002)
-    tally.request(404, "no_route", 99.0)
-    tally.request(200, "", 0.001, "", "session")
-    tally.add("reloads", "applied")
-    return snapshot.of(tally, {("access_log_dropped", ""): 2}, {("connections_open", ""): 3})
+def _one() -> MetricsSnapshot:
+    counters = Counters()
+    counters.request(204, "", 0.002)
+    counters.request(404, "no_route", 99.0)
+    counters.request(200, "", 0.001, "", "session")
+    counters.add("reloads", "applied")
+    return snapshot.of(counters, {("access_log_dropped", ""): 2}, {("connections_open", ""): 3})
 
 
 def test_what_is_counted() -> None:
@@ -35,24 +35,27 @@ def test_what_is_counted() -> None:
 
 def test_it_travels_as_json() -> None:
     """What one process sends is what the other gets."""
-    assert _one() == Snapshot.from_json(json.loads(json.dumps(_one().to_json())))
+    assert _one() == MetricsSnapshot.from_json(json.loads(json.dumps(_one().to_json())))
 
 
 def test_processes_add_up() -> None:
     """Counts, levels, buckets and sums; of none it is nothing."""
-    both = snapshot.add_up([_one(), Snapshot({}, {}), _one()])
+    both = snapshot.merged([_one(), MetricsSnapshot({}, {}), _one()])
     assert 4 == both.counts["requests", "2xx"]
     assert 6 == both.levels["connections_open", ""]
     assert 2 == both.durations[-1]
     assert 198.006 == both.total_s
-    assert Snapshot({}, {}) == snapshot.add_up([])
+    assert MetricsSnapshot({}, {}) == snapshot.merged([])
 
 
 @pytest.mark.parametrize(("values", "shown"), [((2, -7, 3), -7), ((-2, 9), 9), ((0, 0), 0)])
 def test_clocks_do_not_add_up(values: tuple[int, ...], shown: int) -> None:
     """Of several measurements of one thing the worst is shown, on whichever side it is."""
     name = "clock_skew_seconds", ""
-    assert shown == snapshot.add_up([Snapshot({}, {name: value}) for value in values]).levels[name]
+    assert (
+        shown
+        == snapshot.merged([MetricsSnapshot({}, {name: value}) for value in values]).levels[name]
+    )
 
 
 def test_what_has_ended_holds_nothing() -> None:

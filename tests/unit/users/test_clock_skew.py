@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from gateway.users.clock_skew import Skew, measured_s
+from gateway.users.clock_skew import ClockSkew, measured_s
 
 DATE, DATE_S = "Fri, 15 Jan 2027 08:00:00 GMT", 1_800_000_000.0
 
@@ -33,7 +33,7 @@ def test_what_a_date_tells(asked_s: float, answered_s: float, ahead_s: int) -> N
 def test_what_is_no_date(date: str | None) -> None:
     """It tells nothing, and what was measured before stays."""
     assert measured_s(date, 0.0, 0.0) is None
-    skew = Skew()
+    skew = ClockSkew()
     skew.ahead_s = 7
     skew.answered(date, 0.0, 0.0)
     assert 7 == skew.ahead_s
@@ -41,7 +41,7 @@ def test_what_is_no_date(date: str | None) -> None:
 
 def test_it_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     """When it gets to be more than half of what is tolerated, and again after it was less."""
-    skew, told = Skew(), []
+    skew, told = ClockSkew(), []
 
     def answered(ahead_s: int) -> None:
         ours_s = DATE_S - ahead_s + (1 if ahead_s < 0 else 0)

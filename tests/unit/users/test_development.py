@@ -1,14 +1,14 @@
 """Development mode."""
 
-from gateway.authn.did_token.token import Rules, inspect
-from gateway.core.request import User
+from gateway.authn.did_token.token import TokenRules, inspect
+from gateway.core.identity import User
 from gateway.users.development import DEVELOPMENT_AUDIENCE, DevelopmentMagic
 
 NOW_S = 1_800_000_000.0
 
 
 def issuer_of(token: str) -> str:
-    return inspect(token, Rules(DEVELOPMENT_AUDIENCE, 900), NOW_S).issuer
+    return inspect(token, TokenRules(DEVELOPMENT_AUDIENCE, 900), NOW_S).issuer
 
 
 async def test_minted_for_are_users() -> None:

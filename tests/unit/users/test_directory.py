@@ -6,9 +6,9 @@ import json
 import pytest
 
 from gateway.core.errors import MagicUnavailable, StoreUnavailable, Unavailable
-from gateway.core.request import User
+from gateway.core.identity import User
 from gateway.users.directory import RETRY_S, CachedDirectory
-from gateway.users.metadata import Lifetimes, Record, Seals
+from gateway.users.metadata import Record, RecordLifetimes, RecordSealer
 from tests.fakes.memory import FakeClock, MemoryStore
 from tests.fakes.tokens import ALICE, BOB
 
@@ -16,8 +16,8 @@ TTL_S = 3600.0
 USER = User(ALICE.issuer, "alice@example.com", ALICE.address, None)
 KEY = f"user:{ALICE.issuer}"
 STALE_S = 600.0
-LIFETIMES = Lifetimes(TTL_S, STALE_S)
-SEALS = Seals([b"k" * 32])
+LIFETIMES = RecordLifetimes(TTL_S, STALE_S)
+SEALS = RecordSealer([b"k" * 32])
 ENDLESS = 2**50
 
 
@@ -147,7 +147,7 @@ async def test_known_to_another_gateway(
             id="without-a-seal",
         ),
         pytest.param(
-            Seals([b"x" * 32]).encode(
+            RecordSealer([b"x" * 32]).encode(
                 Record(User(ALICE.issuer, "boss@example.com"), 1_800_000_000_000)
             ),
             id="sealed-by-another",

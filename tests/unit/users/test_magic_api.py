@@ -7,20 +7,20 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.authn.did_token.eth_imports import foreign_imports
 from gateway.core.errors import InvalidToken, MagicUnavailable, StartError
-from gateway.core.request import User, Wallet
+from gateway.core.identity import User, Wallet
 from gateway.users.magic_api import (
     MAX_BODY_BYTES,
     MagicApi,
     SignatureChecker,
     require_coincurve,
 )
+from gateway.util.eth_imports import eth_imports
 from tests.fakes.magic import SECRET_KEY, FakeMagic, Mood
 from tests.fakes.memory import FakeClock
 from tests.fakes.tokens import ALICE, AUDIENCE, BOB
 
-with foreign_imports():
+with eth_imports():
     import magic_admin
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.core.errors import MagicUnavailable
 from gateway.users import magic_logout
-from gateway.users.magic_logout import AT_ONCE, MAX_WAITING, Farewells
+from gateway.users.magic_logout import AT_ONCE, MAX_WAITING, MagicLogout
 
 
 class Magic:
@@ -31,7 +31,7 @@ class Told:
     def __init__(self) -> None:
         self.magic = Magic()
         self.outcomes: Counter[str] = Counter()
-        self.farewells = Farewells(self.magic.log_out, self._count)
+        self.farewells = MagicLogout(self.magic.log_out, self._count)
 
     def _count(self, name: str, label: str) -> None:
         assert name == "magic_logouts"

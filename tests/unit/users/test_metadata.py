@@ -6,16 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.request import User, Wallet
+from gateway.core.identity import User, Wallet
+from gateway.core.text import MAX_TEXT_CHARS, printable_text
 from gateway.users.metadata import (
-    MAX_TEXT_CHARS,
     MAX_WALLETS,
-    Age,
-    Lifetimes,
     Record,
-    Seals,
+    RecordAge,
+    RecordLifetimes,
+    RecordSealer,
     parse,
-    readable,
 )
 from tests.fakes.tokens import ALICE, BOB
 
@@ -33,7 +32,7 @@ USER = User(
 )
 BY_PHONE = User(ALICE.issuer, phone="+4930123456")
 KEYS = [b"a" * 32, b"b" * 32]
-OURS = Seals(KEYS)
+OURS = RecordSealer(KEYS)
 
 
 def test_members() -> None:
@@ -154,7 +153,7 @@ def test_members_of_others_do_no_harm() -> None:
 def test_rotation(reader: list[bytes], *, believes: bool) -> None:
     """A record is believed for as long as its key is among those that are configured."""
     record = Record(USER, AT_MS)
-    found = Seals(reader).decode(OURS.encode(record), ALICE.issuer)
+    found = RecordSealer(reader).decode(OURS.encode(record), ALICE.issuer)
     assert (found == record) == believes
 
 
@@ -175,22 +174,22 @@ def test_odd_wallets_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("age_s", "age"),
     [
-        pytest.param(0, Age.FRESH, id="new"),
-        pytest.param(79.9, Age.FRESH, id="before-its-last-fifth"),
-        pytest.param(80, Age.AGEING, id="in-its-last-fifth"),
-        pytest.param(99.9, Age.AGEING, id="at-its-end"),
-        pytest.param(100, Age.OLD, id="beyond"),
-        pytest.param(149.9, Age.OLD, id="as-long-as-magic-may-be-away"),
-        pytest.param(150, Age.DEAD, id="longer"),
-        pytest.param(1e9, Age.DEAD, id="much-longer"),
-        pytest.param(-60, Age.FRESH, id="of-a-gateway-whose-clock-is-ahead"),
-        pytest.param(-61, Age.AGEING, id="from-the-future"),
+        pytest.param(0, RecordAge.FRESH, id="new"),
+        pytest.param(79.9, RecordAge.FRESH, id="before-its-last-fifth"),
+        pytest.param(80, RecordAge.AGEING, id="in-its-last-fifth"),
+        pytest.param(99.9, RecordAge.AGEING, id="at-its-end"),
+        pytest.param(100, RecordAge.OLD, id="beyond"),
+        pytest.param(149.9, RecordAge.OLD, id="as-long-as-magic-may-be-away"),
+        pytest.param(150, RecordAge.DEAD, id="longer"),
+        pytest.param(1e9, RecordAge.DEAD, id="much-longer"),
+        pytest.param(-60, RecordAge.FRESH, id="of-a-gateway-whose-clock-is-ahead"),
+        pytest.param(-61, RecordAge.AGEING, id="from-the-future"),
     ],
 )
-def test_ages(age_s: float, age: Age) -> None:
+def test_ages(age_s: float, age: RecordAge) -> None:
     """What a record is good for depends on when Magic said it."""
     record = Record(USER, round((NOW_S - age_s) * 1000))
-    lifetimes = Lifetimes(100, 50)
+    lifetimes = RecordLifetimes(100, 50)
     assert age is lifetimes.age(record, NOW_S)
     assert lifetimes.expires_at_ms(record) == record.fetched_at_ms + 100_000
     assert lifetimes.ends_at_ms(record) == record.fetched_at_ms + 150_000
@@ -199,7 +198,7 @@ def test_ages(age_s: float, age: Age) -> None:
 @pytest.mark.parametrize("value", ["a", "jürgen@example.com", "+1 (555) 010", "x" * MAX_TEXT_CHARS])
 def test_readable(value: str) -> None:
     """Text that can stand in a line passes as it is."""
-    assert value == readable(value)
+    assert value == printable_text(value)
 
 
 @pytest.mark.parametrize(
@@ -208,11 +207,11 @@ def test_readable(value: str) -> None:
 )
 def test_not_readable(value: object) -> None:
     """Text with controls, line ends or direction marks, over-long text and other types do not."""
-    assert readable(value) is None
+    assert printable_text(value) is None
 
 
 @given(st.text())
 def test_no_control_character_passes(value: str) -> None:
     """Nothing that passes can end a header or a log line."""
-    passed = readable(value)
+    passed = printable_text(value)
     assert passed is None or not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in passed)

@@ -6,15 +6,15 @@ from collections import Counter
 import pytest
 
 from gateway.core.errors import MagicUnavailable, StoreUnavailable
-from gateway.core.request import User
+from gateway.core.identity import User
 from gateway.users.directory import key_of
 from gateway.users.magic_api import KEY_REFUSED
-from gateway.users.metadata import Lifetimes, Record, Seals
-from gateway.users.warm_up import Outcome, Warmed, Warmer
+from gateway.users.metadata import Record, RecordLifetimes, RecordSealer
+from gateway.users.warm_up import WarmUp, WarmUpOutcome, WarmUpResult
 from tests.fakes.memory import FakeClock, MemoryStore
 
-LIFETIMES = Lifetimes(3600.0, 600.0)
-SEALS = Seals([b"k" * 32])
+LIFETIMES = RecordLifetimes(3600.0, 600.0)
+SEALS = RecordSealer([b"k" * 32])
 ISSUERS = [f"did:ethr:0x{number:040x}" for number in range(30)]
 ENDLESS = 2**50
 
@@ -53,8 +53,8 @@ class Bench:
         self.told: list[str] = []
         self.steps = 0
 
-    async def warm(self, *issuers: str, patience_s: float = 60.0, at_once: int = 4) -> Warmed:
-        warmer = Warmer(
+    async def warm(self, *issuers: str, patience_s: float = 60.0, at_once: int = 4) -> WarmUpResult:
+        warmer = WarmUp(
             self.source,
             self.store,
             SEALS,
@@ -66,7 +66,7 @@ class Bench:
         )
         return await warmer.warm(issuers, at_once, self._step)
 
-    async def keep(self, issuer: str, age_s: float, seals: Seals = SEALS) -> None:
+    async def keep(self, issuer: str, age_s: float, seals: RecordSealer = SEALS) -> None:
         """A record in the store."""
         fetched_at_ms = int((self.clock() - age_s) * 1000)
         record = Record(User(issuer, "before@example.com"), fetched_at_ms)
@@ -93,14 +93,14 @@ def bench(store: MemoryStore, clock: FakeClock) -> Bench:
     return Bench(Source(), store, clock)
 
 
-def counts(warmed: Warmed) -> dict[Outcome, int]:
+def counts(warmed: WarmUpResult) -> dict[WarmUpOutcome, int]:
     return {outcome: len(found) for outcome, found in warmed.issuers.items() if found}
 
 
 async def test_all_are_asked_about_once(bench: Bench) -> None:
     """So many at a time, and no more; what Magic says is stored, sealed, and gateways are told."""
     warmed = await bench.warm(*ISSUERS)
-    assert {Outcome.KNOWN: 30} == counts(warmed)
+    assert {WarmUpOutcome.KNOWN: 30} == counts(warmed)
     assert Counter(ISSUERS) == Counter(bench.source.asked) == Counter(bench.told)
     assert 4 == bench.source.most_at_once
     assert 30 == bench.steps
@@ -113,19 +113,19 @@ async def test_all_are_asked_about_once(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("age_s", "seals", "outcome"),
     [
-        pytest.param(10, SEALS, Outcome.FRESH, id="young"),
-        pytest.param(3000, SEALS, Outcome.KNOWN, id="ageing"),
-        pytest.param(4000, SEALS, Outcome.KNOWN, id="old"),
-        pytest.param(10, Seals([b"x" * 32]), Outcome.KNOWN, id="of-somebody-else"),
+        pytest.param(10, SEALS, WarmUpOutcome.FRESH, id="young"),
+        pytest.param(3000, SEALS, WarmUpOutcome.KNOWN, id="ageing"),
+        pytest.param(4000, SEALS, WarmUpOutcome.KNOWN, id="old"),
+        pytest.param(10, RecordSealer([b"x" * 32]), WarmUpOutcome.KNOWN, id="of-somebody-else"),
     ],
 )
 async def test_the_fresh_are_left_alone(
-    bench: Bench, age_s: float, seals: Seals, outcome: Outcome
+    bench: Bench, age_s: float, seals: RecordSealer, outcome: WarmUpOutcome
 ) -> None:
     """Magic is asked about records that will soon end, or that no gateway has written."""
     await bench.keep(ISSUERS[0], age_s, seals)
     assert {outcome: 1} == counts(await bench.warm(ISSUERS[0]))
-    assert (outcome is Outcome.KNOWN) == bool(bench.source.asked) == bool(bench.told)
+    assert (outcome is WarmUpOutcome.KNOWN) == bool(bench.source.asked) == bool(bench.told)
 
 
 async def test_strangers_are_counted(bench: Bench) -> None:
@@ -133,8 +133,8 @@ async def test_strangers_are_counted(bench: Bench) -> None:
     bench.source.strangers = set(ISSUERS[:2])
     await bench.keep(ISSUERS[0], 3500)
     warmed = await bench.warm(*ISSUERS[:3])
-    assert {Outcome.KNOWN: 1, Outcome.UNKNOWN: 2} == counts(warmed)
-    assert ISSUERS[:2] == warmed.issuers[Outcome.UNKNOWN]
+    assert {WarmUpOutcome.KNOWN: 1, WarmUpOutcome.UNKNOWN: 2} == counts(warmed)
+    assert ISSUERS[:2] == warmed.issuers[WarmUpOutcome.UNKNOWN]
     assert [key_of(ISSUERS[2])] == list(bench.store.values)
     assert {ISSUERS[0], ISSUERS[2]} == set(bench.told)
 
@@ -142,7 +142,7 @@ async def test_strangers_are_counted(bench: Bench) -> None:
 async def test_it_comes_back_when_it_is_told_to(bench: Bench) -> None:
     """However often, as long as that is within its patience; nobody is lost."""
     bench.source.troubles = [MagicUnavailable("status 503", wait_s) for wait_s in (20.0, 7.0)]
-    assert {Outcome.KNOWN: 3} == counts(await bench.warm(*ISSUERS[:3], at_once=1))
+    assert {WarmUpOutcome.KNOWN: 3} == counts(await bench.warm(*ISSUERS[:3], at_once=1))
     assert [7.0, 20.0] == bench.slept_s
 
 
@@ -160,7 +160,7 @@ async def test_it_gives_up(
     """Once for all who are left, not for each of them; it says what the trouble was."""
     bench.source.troubles = [trouble] * 1000
     warmed = await bench.warm(*ISSUERS, patience_s=patience_s, at_once=1)
-    assert ({Outcome.FAILED: 30}, trouble.reason) == (counts(warmed), warmed.why)
+    assert ({WarmUpOutcome.FAILED: 30}, trouble.reason) == (counts(warmed), warmed.why)
     assert slept_s == sum(bench.slept_s)
     assert {ISSUERS[0]} == set(bench.source.asked)
     assert 30 == bench.steps
@@ -170,8 +170,11 @@ async def test_one_that_fails_holds_up_no_others(bench: Bench) -> None:
     """While Magic answers about all others, it is one that failed."""
     bench.source.silent_about = ISSUERS[0]
     warmed = await bench.warm(*ISSUERS, patience_s=2.0)
-    assert {Outcome.KNOWN: 29, Outcome.FAILED: 1} == counts(warmed)
-    assert ([ISSUERS[0]], "answer is not JSON") == (warmed.issuers[Outcome.FAILED], warmed.why)
+    assert {WarmUpOutcome.KNOWN: 29, WarmUpOutcome.FAILED: 1} == counts(warmed)
+    assert ([ISSUERS[0]], "answer is not JSON") == (
+        warmed.issuers[WarmUpOutcome.FAILED],
+        warmed.why,
+    )
 
 
 async def test_a_store_that_is_down_ends_it(bench: Bench) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.runtime.cpu_count import cores
+from gateway.runtime.cpu_count import cpu_count
 from gateway.util.backoff import Backoff
 
 
@@ -34,4 +34,4 @@ def test_a_long_life_is_forgiven() -> None:
 )
 def test_cores(cpu_max: str, expected: int) -> None:
     """As many as may run at one time: containers often see all cores and may use few."""
-    assert expected == cores(8, cpu_max)
+    assert expected == cpu_count(8, cpu_max)

@@ -13,19 +13,19 @@ from gateway.authn.api_key.key import (
     SECRET_BYTES,
     ApiKey,
     KeySealer,
-    Written,
+    ParsedApiKey,
+    format_key,
     hash_of,
     is_id,
     is_secret_of,
     limit_of,
     owner,
-    read,
+    parse_key,
     readable_scopes,
     scope,
-    written,
 )
 
-TEXT, PARTS = written(b"i" * ID_BYTES, b"s" * SECRET_BYTES)
+TEXT, PARTS = format_key(b"i" * ID_BYTES, b"s" * SECRET_BYTES)
 KEY = ApiKey(
     id=PARTS.id,
     name="reports",
@@ -42,8 +42,8 @@ SEALER = KeySealer([b"k" * 32])
 @given(st.binary(min_size=10, max_size=10), st.binary(min_size=32, max_size=32))
 def test_what_is_written_is_read(id_bytes: bytes, secret_bytes: bytes) -> None:
     """Every key comes back as its parts, and looks as a scanner expects it."""
-    text, parts = written(id_bytes, secret_bytes)
-    assert parts == read(text)
+    text, parts = format_key(id_bytes, secret_bytes)
+    assert parts == parse_key(text)
     assert re.fullmatch(r"gwk_[a-z2-7]{16}_[a-z2-7]{52}_[0-9a-f]{8}", text)
     assert is_id(parts.id)
 
@@ -51,14 +51,14 @@ def test_what_is_written_is_read(id_bytes: bytes, secret_bytes: bytes) -> None:
 @given(st.text())
 def test_anything_else_is_no_key(text: str) -> None:
     """Nothing raises."""
-    assert read(text) is None
+    assert parse_key(text) is None
 
 
 @given(st.integers(0, len(TEXT) - 1), st.sampled_from("abcdefghijklmnopqrstuvwxyz234567_ABZ-"))
 def test_one_wrong_letter_is_noticed(place: int, letter: str) -> None:
     """By the checksum, before anything is looked up."""
     other = TEXT[:place] + letter + TEXT[place + 1 :]
-    assert read(other) == (PARTS if other == TEXT else None)
+    assert parse_key(other) == (PARTS if other == TEXT else None)
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,14 @@ def test_one_wrong_letter_is_noticed(place: int, letter: str) -> None:
 )
 def test_other_spellings(text: str) -> None:
     """A key has one."""
-    assert read(text) is None
+    assert parse_key(text) is None
 
 
 @pytest.mark.parametrize(("id_bytes", "secret_bytes"), [(9, 32), (10, 31), (10, 0)])
 def test_too_little_randomness(id_bytes: int, secret_bytes: int) -> None:
     """Is no key, not even by mistake."""
     with pytest.raises(ValueError, match="random"):
-        written(bytes(id_bytes), bytes(secret_bytes))
+        format_key(bytes(id_bytes), bytes(secret_bytes))
 
 
 def test_the_secret_is_not_shown() -> None:
@@ -194,4 +194,4 @@ def test_scopes_of_others_are_read_where_they_can_be() -> None:
 
 def test_parts_are_what_they_are_called() -> None:
     """The id first."""
-    assert Written("i", "s") == ("i", "s")
+    assert ParsedApiKey("i", "s") == ("i", "s")

@@ -8,15 +8,15 @@ import pytest
 from gateway.authn.api_key.key import (
     ApiKey,
     KeySealer,
+    format_key,
     limit_of,
-    written,
 )
+from gateway.authn.api_key.redis import RedisApiKeys
 from gateway.authn.api_key.verifier import (
     FRESH_S,
     GRACE_S,
     UNKNOWN_S,
     ApiKeyVerifier,
-    StoredKeys,
 )
 from gateway.core.errors import (
     ExpiredApiKey,
@@ -25,7 +25,8 @@ from gateway.core.errors import (
     RevokedApiKey,
     StoreUnavailable,
 )
-from gateway.core.request import Limit, User
+from gateway.core.identity import User
+from gateway.core.limit import Limit
 from gateway.ratelimit.local import LocalLimiter
 from tests.fakes.memory import FakeClock, KnowsEverybody
 from tests.fakes.store import FakeStore
@@ -46,7 +47,7 @@ class Gate:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.store = FakeStore(self.clock, {"api_keys": lambda _keys, _args: []})
-        self.keys = StoredKeys(self.store, KeySealer([b"k" * 32]), self.clock)
+        self.keys = RedisApiKeys(self.store, KeySealer([b"k" * 32]), self.clock)
         self.directory = KnowsEverybody()
         self.verifier = self.another()
 
@@ -146,7 +147,7 @@ async def test_a_wrong_secret(gate: Gate) -> None:
     text, key = await gate.made()
     await gate.verifier.verify(text)
     await gate.keys.revoke(key)
-    forged, _ = written(b"\0" * 10, b"x" * 32)
+    forged, _ = format_key(b"\0" * 10, b"x" * 32)
     guess = _guess(key.id)
     with pytest.raises(InvalidApiKey, match="wrong secret"):
         await gate.verifier.verify(guess)
@@ -157,7 +158,7 @@ async def test_a_wrong_secret(gate: Gate) -> None:
 
 async def test_unknown_ids_are_remembered(gate: Gate) -> None:
     """For ten seconds, apart from those that are known."""
-    text, parts = written(b"i" * 10, b"s" * 32)
+    text, parts = format_key(b"i" * 10, b"s" * 32)
     for _ in range(3):
         with pytest.raises(InvalidApiKey):
             await gate.verifier.verify(text)
@@ -173,7 +174,7 @@ async def test_a_flood_of_made_up_ids_pushes_out_no_key(gate: Gate) -> None:
     text, key = await gate.made()
     await gate.verifier.verify(text)
     for number in range(50):
-        forged, _ = written(number.to_bytes(10), b"s" * 32)
+        forged, _ = format_key(number.to_bytes(10), b"s" * 32)
         with pytest.raises(InvalidApiKey):
             await gate.verifier.verify(forged)
     await gate.verifier.verify(text)
@@ -191,7 +192,9 @@ async def test_who_hears_of_a_revocation_obeys_at_once(gate: Gate) -> None:
         await gate.verifier.verify(text)
 
 
-async def test_a_look_up_under_way_is_not_remembered_after_a_revocation(gate: Gate) -> None:
+async def test_a_look_up_under_way_is_not_remembered_after_a_revocation(
+    gate: Gate,
+) -> None:
     """It may have come before the revocation and be answered after it."""
     text, key = await gate.made()
     gate.store.gate.clear()
@@ -265,4 +268,4 @@ async def test_keys_that_proved_somebody_are_known(gate: Gate) -> None:
 
 def _guess(key_id: str) -> str:
     """A key of the same id, with another secret."""
-    return written(b32decode(key_id.upper()), b"x" * 32)[0]
+    return format_key(b32decode(key_id.upper()), b"x" * 32)[0]

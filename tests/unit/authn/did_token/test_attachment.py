@@ -45,7 +45,7 @@ _GOOD = ALICE.sign(NONCE)
         *("0x" + "0" * 130, "0x" + "f" * 130, _GOOD[:-2] + "ff", "0x" + "g" * 130),
         *(_GOOD[:66] + "f" * 64 + _GOOD[-2:], "0x" + "00" * 64 + "1b"),
     ],
-    ids=repr,
+    ids=lambda attachment: "absent" if attachment is ABSENT else repr(attachment),
 )
 def test_what_is_no_signature(attachment: object) -> None:
     """Whatever stands there, the answer is no, and nothing escapes."""

@@ -3,7 +3,7 @@
 import time
 
 from gateway.authn.did_token.mint import mint, signer
-from gateway.authn.did_token.token import Rules, inspect
+from gateway.authn.did_token.token import TokenRules, inspect
 from gateway.users.magic_api import SignatureChecker
 from tests.fakes.tokens import ALICE, AUDIENCE, BOB
 
@@ -12,7 +12,7 @@ def test_minted_tokens_are_good() -> None:
     """A minted token passes every check that needs no directory."""
     now_s = time.time()
     token = mint(ALICE, AUDIENCE, now_s, 60)
-    claim = inspect(token, Rules(AUDIENCE, 60), now_s)
+    claim = inspect(token, TokenRules(AUDIENCE, 60), now_s)
     assert (ALICE.issuer, int(now_s) + 60) == (claim.issuer, claim.expires_at_s)
     SignatureChecker("sk_test", AUDIENCE).check(token)
 
@@ -20,7 +20,7 @@ def test_minted_tokens_are_good() -> None:
 def test_each_token_has_its_own_id() -> None:
     """Two tokens of one moment can be told apart."""
     claims = [
-        inspect(mint(ALICE, AUDIENCE, 1.8e9, 60), Rules(AUDIENCE, 60), 1.8e9) for _ in range(2)
+        inspect(mint(ALICE, AUDIENCE, 1.8e9, 60), TokenRules(AUDIENCE, 60), 1.8e9) for _ in range(2)
     ]
     assert claims[0].token_id != claims[1].token_id
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from gateway.authn.did_token.mint import encode
 from gateway.authn.did_token.token import (
     MAX_TOKEN_CHARS,
-    Claim,
-    Fault,
-    Rules,
+    TokenClaim,
+    TokenFault,
+    TokenRules,
     inspect,
 )
 from gateway.core.errors import ExpiredToken, InvalidToken
@@ -20,17 +20,17 @@ from tests.fakes.tokens import ALICE, AUDIENCE, claim, compact, packed, signed
 
 NOW_S = 1_800_000_000.0
 DAY_S = 86_400.0
-RULES = Rules(AUDIENCE, DAY_S)
+RULES = TokenRules(AUDIENCE, DAY_S)
 PROOF = "0x" + "1" * 128 + "1b"
 
 
-def seen(token: str, now_s: float = NOW_S, rules: Rules = RULES) -> Claim:
+def seen(token: str, now_s: float = NOW_S, rules: TokenRules = RULES) -> TokenClaim:
     return inspect(token, rules, now_s)
 
 
 def test_claim() -> None:
     """A good token says who, for whom, which, from when and until when."""
-    assert Claim(
+    assert TokenClaim(
         issuer=ALICE.issuer,
         token_id="0b6ff1d3-6c5a-4d6f-8f3e-0d2f8a3f6b1e",
         issued_at_s=1_800_000_000,
@@ -51,14 +51,14 @@ def test_two_writers(separator: str) -> None:
     ("after_s", "fault"),
     [
         pytest.param(-300.0, None, id="our-clock-is-behind-by-the-skew"),
-        pytest.param(-300.5, Fault.NOT_YET_VALID, id="by-more"),
+        pytest.param(-300.5, TokenFault.NOT_YET_VALID, id="by-more"),
         pytest.param(0.0, None, id="at-once"),
         pytest.param(899.9, None, id="just-in-time"),
-        pytest.param(900.0, Fault.EXPIRED, id="at-its-end"),
-        pytest.param(1e9, Fault.EXPIRED, id="long-after"),
+        pytest.param(900.0, TokenFault.EXPIRED, id="at-its-end"),
+        pytest.param(1e9, TokenFault.EXPIRED, id="long-after"),
     ],
 )
-def test_times(after_s: float, fault: Fault | None) -> None:
+def test_times(after_s: float, fault: TokenFault | None) -> None:
     """A token lives from its nbf, less the skew, up to its ext, which is not part of it."""
     token = signed(NOW_S)
     if fault is None:
@@ -67,7 +67,7 @@ def test_times(after_s: float, fault: Fault | None) -> None:
     with pytest.raises(InvalidToken) as refused:
         seen(token, NOW_S + after_s)
     assert fault == refused.value.reason
-    assert (fault is Fault.EXPIRED) == isinstance(refused.value, ExpiredToken)
+    assert (fault is TokenFault.EXPIRED) == isinstance(refused.value, ExpiredToken)
 
 
 @pytest.mark.parametrize("skew_s", [1.0, 300.0, 2.5])
@@ -91,7 +91,7 @@ def test_clock_skew(skew_s: float, name: str, beyond_s: float, *, passes: bool) 
         return
     with pytest.raises(InvalidToken) as refused:
         seen(token, now_s, rules)
-    assert refused.value.reason in {Fault.NOT_YET_VALID, Fault.ISSUED_LATER}
+    assert refused.value.reason in {TokenFault.NOT_YET_VALID, TokenFault.ISSUED_LATER}
 
 
 @pytest.mark.parametrize("skew_s", [1.0, 300.0, 3600.0])
@@ -110,43 +110,43 @@ def test_epochs() -> None:
         RULES._replace(audience=AUDIENCE + "1"),
         RULES._replace(max_lifetime_s=1.0),
         RULES._replace(clock_skew_s=1.0),
-        Rules(f'{AUDIENCE}",1', DAY_S),
-        Rules("", 11.0, 1.0),
-        Rules("", 1.0, 11.0),
+        TokenRules(f'{AUDIENCE}",1', DAY_S),
+        TokenRules("", 11.0, 1.0),
+        TokenRules("", 1.0, 11.0),
     ]
     assert len({each.epoch() for each in rules}) == len(rules)
     assert {len(each.epoch()) for each in rules} == {32}
-    assert RULES.epoch() == Rules(AUDIENCE, DAY_S).epoch()
+    assert RULES.epoch() == TokenRules(AUDIENCE, DAY_S).epoch()
 
 
 @pytest.mark.parametrize(
     ("token", "fault"),
     [
-        pytest.param("A" * (MAX_TOKEN_CHARS + 4), Fault.TOO_LONG, id="long"),
-        pytest.param("A", Fault.NOT_BASE64, id="no-base64"),
-        pytest.param("AB==", Fault.NOT_BASE64, id="trailing-bits"),
-        pytest.param(packed("[" * 65), Fault.TOO_DEEP, id="deep"),
-        pytest.param(packed("["), Fault.NOT_JSON, id="no-json"),
-        pytest.param(packed("[1,2]"), Fault.NOT_A_PAIR, id="no-pair"),
-        pytest.param(packed('["a","b"]'), Fault.BAD_PROOF, id="no-proof"),
+        pytest.param("A" * (MAX_TOKEN_CHARS + 4), TokenFault.TOO_LONG, id="long"),
+        pytest.param("A", TokenFault.NOT_BASE64, id="no-base64"),
+        pytest.param("AB==", TokenFault.NOT_BASE64, id="trailing-bits"),
+        pytest.param(packed("[" * 65), TokenFault.TOO_DEEP, id="deep"),
+        pytest.param(packed("["), TokenFault.NOT_JSON, id="no-json"),
+        pytest.param(packed("[1,2]"), TokenFault.NOT_A_PAIR, id="no-pair"),
+        pytest.param(packed('["a","b"]'), TokenFault.BAD_PROOF, id="no-proof"),
         pytest.param(
-            encode("0x" + "f" * 128 + "1b", "{}"), Fault.BAD_PROOF, id="the-higher-s"
+            encode("0x" + "f" * 128 + "1b", "{}"), TokenFault.BAD_PROOF, id="the-higher-s"
         ),
-        pytest.param(packed(f'["{PROOF}" ,"x"]'), Fault.NOT_CANONICAL, id="spaced"),
-        pytest.param(encode(PROOF, "{"), Fault.NOT_JSON, id="no-json-claim"),
-        pytest.param(encode(PROOF, "[]"), Fault.NOT_A_CLAIM, id="no-claim"),
-        pytest.param(encode(PROOF, "{ }"), Fault.NOT_CANONICAL, id="spaced-claim"),
-        pytest.param(encode(PROOF, "{}"), Fault.BAD_ISSUER, id="no-issuer"),
-        pytest.param(signed(NOW_S, iat=True), Fault.BAD_INSTANT, id="no-instant"),
-        pytest.param(signed(NOW_S, aud="x"), Fault.OTHER_AUDIENCE, id="other-audience"),
-        pytest.param(signed(NOW_S, tid=""), Fault.BAD_ID, id="no-id"),
-        pytest.param(signed(NOW_S, sub=1), Fault.BAD_SUBJECT, id="no-subject"),
-        pytest.param(signed(NOW_S, ext=2**53), Fault.LIVES_TOO_LONG, id="long-lived"),
-        pytest.param(signed(NOW_S, iat=int(NOW_S) + 301), Fault.ISSUED_LATER, id="issued-later"),
-        pytest.param(signed(NOW_S, nbf=int(NOW_S) + 301), Fault.NOT_YET_VALID, id="not-yet"),
+        pytest.param(packed(f'["{PROOF}" ,"x"]'), TokenFault.NOT_CANONICAL, id="spaced"),
+        pytest.param(encode(PROOF, "{"), TokenFault.NOT_JSON, id="no-json-claim"),
+        pytest.param(encode(PROOF, "[]"), TokenFault.NOT_A_CLAIM, id="no-claim"),
+        pytest.param(encode(PROOF, "{ }"), TokenFault.NOT_CANONICAL, id="spaced-claim"),
+        pytest.param(encode(PROOF, "{}"), TokenFault.BAD_ISSUER, id="no-issuer"),
+        pytest.param(signed(NOW_S, iat=True), TokenFault.BAD_INSTANT, id="no-instant"),
+        pytest.param(signed(NOW_S, aud="x"), TokenFault.OTHER_AUDIENCE, id="other-audience"),
+        pytest.param(signed(NOW_S, tid=""), TokenFault.BAD_ID, id="no-id"),
+        pytest.param(signed(NOW_S, sub=1), TokenFault.BAD_SUBJECT, id="no-subject"),
+        pytest.param(signed(NOW_S, ext=2**53), TokenFault.LIVES_TOO_LONG, id="long-lived"),
+        pytest.param(signed(NOW_S, iat=int(NOW_S) + 301), TokenFault.ISSUED_LATER, id="issued-later"),
+        pytest.param(signed(NOW_S, nbf=int(NOW_S) + 301), TokenFault.NOT_YET_VALID, id="not-yet"),
     ],
 )  # fmt: skip
-def test_faults(token: str, fault: Fault) -> None:
+def test_faults(token: str, fault: TokenFault) -> None:
     """The log learns which check it was."""
     with pytest.raises(InvalidToken) as refused:
         seen(token)
@@ -180,13 +180,13 @@ HOSTILE_CLAIMS = st.fixed_dictionaries(
 )
 
 
-def tolerated(token: str) -> Claim | None:
+def tolerated(token: str) -> TokenClaim | None:
     """The claim; None for either refusal. Anything else fails the test."""
     try:
         return seen(token)
     except InvalidToken as error:
         refused = error
-    assert refused.reason in list(Fault)
+    assert refused.reason in list(TokenFault)
     return None
 
 

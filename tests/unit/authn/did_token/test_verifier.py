@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from gateway.authn.did_token.token import Rules
+from gateway.authn.did_token.token import TokenRules
 from gateway.authn.did_token.verifier import BAD_FOR_S, GOOD_FOR_S, DidTokenVerifier
 from gateway.core.errors import (
     ExpiredToken,
@@ -15,13 +15,13 @@ from gateway.core.errors import (
     RevokedToken,
     StoreUnavailable,
 )
+from gateway.core.identity import AuthMethod, Identity, User
 from gateway.core.ports import Revocations
-from gateway.core.request import AuthMethod, Identity, User
 from tests.fakes.memory import FakeClock, KnowsEverybody, MemoryStore
 from tests.fakes.tokens import ALICE, AUDIENCE, BOB, signed
 
 SERVER_KEY = b"k" * 32
-RULES = Rules(AUDIENCE, 86_400)
+RULES = TokenRules(AUDIENCE, 86_400)
 
 
 class Checker:
@@ -76,7 +76,7 @@ class Gateways:
     def another(
         self,
         *,
-        rules: Rules = RULES,
+        rules: TokenRules = RULES,
         server_key: bytes = SERVER_KEY,
         capacity: int = 100,
         revocations: Revocations | None = None,
@@ -229,7 +229,7 @@ async def test_verdicts_of_strangers_are_ignored(
 @pytest.mark.parametrize("rules", OTHER_RULES)
 @pytest.mark.parametrize("is_good", [True, False])
 async def test_verdicts_by_other_rules_are_not_found(
-    rules: Rules, *, is_good: bool, gateways: Gateways, clock: FakeClock, checker: Checker
+    rules: TokenRules, *, is_good: bool, gateways: Gateways, clock: FakeClock, checker: Checker
 ) -> None:
     """A config that judges otherwise judges anew, good tokens and bad ones, here and elsewhere."""
     token = signed(clock(), aud=rules.audience)

@@ -9,21 +9,21 @@ from hypothesis import strategies as st
 
 from gateway.authn.jwt.token import (
     MAX_JWT_CHARS,
-    Fault,
-    Issuer,
+    JwtFault,
+    TrustedIssuer,
     inspect,
     issuer_of,
     parse,
 )
 from gateway.core.errors import ExpiredToken, InvalidToken
-from gateway.core.request import AuthMethod, Identity
+from gateway.core.identity import AuthMethod, Identity
 from tests.fakes.jwts import ABSENT, AUDIENCE, ISSUER, claims, part, raw, signed
 
 NOW_S = 1_800_000_000.0
-RULES = Issuer(ISSUER, AUDIENCE, frozenset({"ES256", "RS256"}), max_lifetime_s=3600)
+RULES = TrustedIssuer(ISSUER, AUDIENCE, frozenset({"ES256", "RS256"}), max_lifetime_s=3600)
 
 
-def read(token: str, rules: Issuer = RULES) -> Identity:
+def read(token: str, rules: TrustedIssuer = RULES) -> Identity:
     """Whom ``token`` is about."""
     parsed = parse(token)
     return inspect(parsed, issuer_of(parsed, {rules.name: rules}), token, NOW_S)
@@ -44,35 +44,35 @@ def test_a_good_token() -> None:
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        pytest.param({"iss": "https://evil.example"}, Fault.OTHER_ISSUER, id="other-issuer"),
-        pytest.param({"iss": ISSUER + "/"}, Fault.OTHER_ISSUER, id="nearly-the-issuer"),
-        pytest.param({"iss": [ISSUER]}, Fault.OTHER_ISSUER, id="issuer-in-a-list"),
-        pytest.param({"iss": ABSENT}, Fault.OTHER_ISSUER, id="no-issuer"),
-        pytest.param({"aud": "other"}, Fault.OTHER_AUDIENCE, id="other-audience"),
-        pytest.param({"aud": ["other"]}, Fault.OTHER_AUDIENCE, id="other-audiences"),
-        pytest.param({"aud": []}, Fault.OTHER_AUDIENCE, id="no-audiences"),
-        pytest.param({"aud": ABSENT}, Fault.OTHER_AUDIENCE, id="no-audience"),
-        pytest.param({"aud": {AUDIENCE: 1}}, Fault.OTHER_AUDIENCE, id="audience-is-an-object"),
-        pytest.param({"exp": ABSENT}, Fault.BAD_INSTANT, id="no-end"),
-        pytest.param({"exp": "1900000000"}, Fault.BAD_INSTANT, id="end-is-text"),
-        pytest.param({"exp": True}, Fault.BAD_INSTANT, id="end-is-true"),
-        pytest.param({"exp": 10**400}, Fault.BAD_INSTANT, id="end-is-enormous"),
-        pytest.param({"exp": -1}, Fault.BAD_INSTANT, id="end-is-negative"),
-        pytest.param({"exp": NOW_S + 3601}, Fault.LIVES_TOO_LONG, id="lives-too-long"),
-        pytest.param({"iat": ABSENT}, Fault.BAD_INSTANT, id="no-beginning"),
-        pytest.param({"iat": None}, Fault.BAD_INSTANT, id="beginning-is-null"),
-        pytest.param({"iat": NOW_S + 61}, Fault.ISSUED_LATER, id="issued-later"),
-        pytest.param({"nbf": NOW_S + 61}, Fault.NOT_YET_VALID, id="not-yet-valid"),
-        pytest.param({"nbf": "now"}, Fault.BAD_INSTANT, id="nbf-is-text"),
-        pytest.param({"sub": ABSENT}, Fault.BAD_SUBJECT, id="no-subject"),
-        pytest.param({"sub": ""}, Fault.BAD_SUBJECT, id="empty-subject"),
-        pytest.param({"sub": 7}, Fault.BAD_SUBJECT, id="subject-is-a-number"),
-        pytest.param({"sub": "a" * 256}, Fault.BAD_SUBJECT, id="long-subject"),
-        pytest.param({"sub": "a\r\nX: y"}, Fault.BAD_SUBJECT, id="subject-with-a-line-break"),
-        pytest.param({"sub": "\ud800"}, Fault.BAD_SUBJECT, id="half-a-surrogate"),
+        pytest.param({"iss": "https://evil.example"}, JwtFault.OTHER_ISSUER, id="other-issuer"),
+        pytest.param({"iss": ISSUER + "/"}, JwtFault.OTHER_ISSUER, id="nearly-the-issuer"),
+        pytest.param({"iss": [ISSUER]}, JwtFault.OTHER_ISSUER, id="issuer-in-a-list"),
+        pytest.param({"iss": ABSENT}, JwtFault.OTHER_ISSUER, id="no-issuer"),
+        pytest.param({"aud": "other"}, JwtFault.OTHER_AUDIENCE, id="other-audience"),
+        pytest.param({"aud": ["other"]}, JwtFault.OTHER_AUDIENCE, id="other-audiences"),
+        pytest.param({"aud": []}, JwtFault.OTHER_AUDIENCE, id="no-audiences"),
+        pytest.param({"aud": ABSENT}, JwtFault.OTHER_AUDIENCE, id="no-audience"),
+        pytest.param({"aud": {AUDIENCE: 1}}, JwtFault.OTHER_AUDIENCE, id="audience-is-an-object"),
+        pytest.param({"exp": ABSENT}, JwtFault.BAD_INSTANT, id="no-end"),
+        pytest.param({"exp": "1900000000"}, JwtFault.BAD_INSTANT, id="end-is-text"),
+        pytest.param({"exp": True}, JwtFault.BAD_INSTANT, id="end-is-true"),
+        pytest.param({"exp": 10**400}, JwtFault.BAD_INSTANT, id="end-is-enormous"),
+        pytest.param({"exp": -1}, JwtFault.BAD_INSTANT, id="end-is-negative"),
+        pytest.param({"exp": NOW_S + 3601}, JwtFault.LIVES_TOO_LONG, id="lives-too-long"),
+        pytest.param({"iat": ABSENT}, JwtFault.BAD_INSTANT, id="no-beginning"),
+        pytest.param({"iat": None}, JwtFault.BAD_INSTANT, id="beginning-is-null"),
+        pytest.param({"iat": NOW_S + 61}, JwtFault.ISSUED_LATER, id="issued-later"),
+        pytest.param({"nbf": NOW_S + 61}, JwtFault.NOT_YET_VALID, id="not-yet-valid"),
+        pytest.param({"nbf": "now"}, JwtFault.BAD_INSTANT, id="nbf-is-text"),
+        pytest.param({"sub": ABSENT}, JwtFault.BAD_SUBJECT, id="no-subject"),
+        pytest.param({"sub": ""}, JwtFault.BAD_SUBJECT, id="empty-subject"),
+        pytest.param({"sub": 7}, JwtFault.BAD_SUBJECT, id="subject-is-a-number"),
+        pytest.param({"sub": "a" * 256}, JwtFault.BAD_SUBJECT, id="long-subject"),
+        pytest.param({"sub": "a\r\nX: y"}, JwtFault.BAD_SUBJECT, id="subject-with-a-line-break"),
+        pytest.param({"sub": "\ud800"}, JwtFault.BAD_SUBJECT, id="half-a-surrogate"),
     ],
 )
-def test_claims_that_are_refused(changes: dict[str, object], fault: Fault) -> None:
+def test_claims_that_are_refused(changes: dict[str, object], fault: JwtFault) -> None:
     """Each for its own reason."""
     with pytest.raises(InvalidToken, match=fault):
         read(signed(claims(NOW_S, **changes)))
@@ -103,27 +103,29 @@ def test_claims_that_are_good(changes: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("header", "fault"),
     [
-        pytest.param({"alg": "none"}, Fault.OTHER_ALGORITHM, id="none"),
-        pytest.param({"alg": "HS256"}, Fault.OTHER_ALGORITHM, id="public-key-as-secret"),
-        pytest.param({"alg": "ES384"}, Fault.OTHER_ALGORITHM, id="not-configured"),
-        pytest.param({"alg": "es256"}, Fault.OTHER_ALGORITHM, id="other-case"),
-        pytest.param({"alg": ["ES256"]}, Fault.OTHER_ALGORITHM, id="alg-is-a-list"),
-        pytest.param({"alg": ABSENT}, Fault.OTHER_ALGORITHM, id="no-alg"),
-        pytest.param({"typ": "dpop+jwt"}, Fault.BAD_TYPE, id="another-type"),
-        pytest.param({"typ": "logout+jwt"}, Fault.BAD_TYPE, id="logout-token"),
-        pytest.param({"typ": None}, Fault.BAD_TYPE, id="type-is-null"),
-        pytest.param({"kid": 7}, Fault.BAD_KEY_ID, id="kid-is-a-number"),
-        pytest.param({"kid": "../../etc/passwd\n"}, Fault.BAD_KEY_ID, id="kid-with-line-break"),
-        pytest.param({"jwk": {"kty": "EC"}}, Fault.BAD_HEADER, id="brings-its-key"),
-        pytest.param({"jku": "https://evil.example"}, Fault.BAD_HEADER, id="says-where-keys-are"),
-        pytest.param({"x5u": "https://evil.example"}, Fault.BAD_HEADER, id="or-certificates"),
-        pytest.param({"x5c": []}, Fault.BAD_HEADER, id="brings-certificates"),
-        pytest.param({"crit": ["exp"]}, Fault.BAD_HEADER, id="crit"),
-        pytest.param({"b64": False}, Fault.BAD_HEADER, id="b64"),
-        pytest.param({"zip": "DEF"}, Fault.BAD_HEADER, id="zip"),
+        pytest.param({"alg": "none"}, JwtFault.OTHER_ALGORITHM, id="none"),
+        pytest.param({"alg": "HS256"}, JwtFault.OTHER_ALGORITHM, id="public-key-as-secret"),
+        pytest.param({"alg": "ES384"}, JwtFault.OTHER_ALGORITHM, id="not-configured"),
+        pytest.param({"alg": "es256"}, JwtFault.OTHER_ALGORITHM, id="other-case"),
+        pytest.param({"alg": ["ES256"]}, JwtFault.OTHER_ALGORITHM, id="alg-is-a-list"),
+        pytest.param({"alg": ABSENT}, JwtFault.OTHER_ALGORITHM, id="no-alg"),
+        pytest.param({"typ": "dpop+jwt"}, JwtFault.BAD_TYPE, id="another-type"),
+        pytest.param({"typ": "logout+jwt"}, JwtFault.BAD_TYPE, id="logout-token"),
+        pytest.param({"typ": None}, JwtFault.BAD_TYPE, id="type-is-null"),
+        pytest.param({"kid": 7}, JwtFault.BAD_KEY_ID, id="kid-is-a-number"),
+        pytest.param({"kid": "../../etc/passwd\n"}, JwtFault.BAD_KEY_ID, id="kid-with-line-break"),
+        pytest.param({"jwk": {"kty": "EC"}}, JwtFault.BAD_HEADER, id="brings-its-key"),
+        pytest.param(
+            {"jku": "https://evil.example"}, JwtFault.BAD_HEADER, id="says-where-keys-are"
+        ),
+        pytest.param({"x5u": "https://evil.example"}, JwtFault.BAD_HEADER, id="or-certificates"),
+        pytest.param({"x5c": []}, JwtFault.BAD_HEADER, id="brings-certificates"),
+        pytest.param({"crit": ["exp"]}, JwtFault.BAD_HEADER, id="crit"),
+        pytest.param({"b64": False}, JwtFault.BAD_HEADER, id="b64"),
+        pytest.param({"zip": "DEF"}, JwtFault.BAD_HEADER, id="zip"),
     ],
 )
-def test_headers_that_are_refused(header: dict[str, Any], fault: Fault) -> None:
+def test_headers_that_are_refused(header: dict[str, Any], fault: JwtFault) -> None:
     """RFC 8725: the token decides nothing about how it is checked."""
     with pytest.raises(InvalidToken, match=fault):
         read(signed(claims(NOW_S), **header))
@@ -142,32 +144,32 @@ def spelled(payload: bytes, head: bytes = b'{"alg":"ES256"}') -> str:
 @pytest.mark.parametrize(
     ("token", "fault"),
     [
-        pytest.param("", Fault.NOT_THREE_PARTS, id="empty"),
-        pytest.param("a.b", Fault.NOT_THREE_PARTS, id="two-parts"),
-        pytest.param("e30.e30.e30.e30.e30", Fault.NOT_THREE_PARTS, id="encrypted"),
-        pytest.param("..", Fault.NOT_THREE_PARTS, id="nothing-between"),
-        pytest.param("e30.e30.", Fault.NOT_THREE_PARTS, id="no-signature"),
-        pytest.param("e30=.e30.e30", Fault.NOT_THREE_PARTS, id="padding"),
-        pytest.param("e31.e30.e30", Fault.NOT_THREE_PARTS, id="spare-bits"),
-        pytest.param("e30.e30.a", Fault.NOT_THREE_PARTS, id="a-bit-too-little"),
-        pytest.param("e30.e+0.e30", Fault.NOT_THREE_PARTS, id="the-other-alphabet"),
-        pytest.param("e30.é30.e30", Fault.NOT_THREE_PARTS, id="not-ascii"),
-        pytest.param("a" * (MAX_JWT_CHARS + 1), Fault.TOO_LONG, id="too-long"),
-        pytest.param(spelled(b"[" * 300), Fault.TOO_DEEP, id="too-deep"),
-        pytest.param(spelled(b"{"), Fault.NOT_JSON, id="no-json"),
-        pytest.param(spelled(b"\xff"), Fault.NOT_JSON, id="no-utf-8"),
-        pytest.param(spelled(b'{"exp":NaN}'), Fault.NOT_JSON, id="not-a-number"),
-        pytest.param(spelled(b'{"iss":"a","iss":"b"}'), Fault.NOT_JSON, id="repeated-claim"),
-        pytest.param(spelled(b'{"a":{"b":1,"b":2}}'), Fault.NOT_JSON, id="repeated-inside"),
-        pytest.param(spelled(b'{"exp":' + b"9" * 5000 + b"}"), Fault.NOT_JSON, id="long-number"),
+        pytest.param("", JwtFault.NOT_THREE_PARTS, id="empty"),
+        pytest.param("a.b", JwtFault.NOT_THREE_PARTS, id="two-parts"),
+        pytest.param("e30.e30.e30.e30.e30", JwtFault.NOT_THREE_PARTS, id="encrypted"),
+        pytest.param("..", JwtFault.NOT_THREE_PARTS, id="nothing-between"),
+        pytest.param("e30.e30.", JwtFault.NOT_THREE_PARTS, id="no-signature"),
+        pytest.param("e30=.e30.e30", JwtFault.NOT_THREE_PARTS, id="padding"),
+        pytest.param("e31.e30.e30", JwtFault.NOT_THREE_PARTS, id="spare-bits"),
+        pytest.param("e30.e30.a", JwtFault.NOT_THREE_PARTS, id="a-bit-too-little"),
+        pytest.param("e30.e+0.e30", JwtFault.NOT_THREE_PARTS, id="the-other-alphabet"),
+        pytest.param("e30.é30.e30", JwtFault.NOT_THREE_PARTS, id="not-ascii"),
+        pytest.param("a" * (MAX_JWT_CHARS + 1), JwtFault.TOO_LONG, id="too-long"),
+        pytest.param(spelled(b"[" * 300), JwtFault.TOO_DEEP, id="too-deep"),
+        pytest.param(spelled(b"{"), JwtFault.NOT_JSON, id="no-json"),
+        pytest.param(spelled(b"\xff"), JwtFault.NOT_JSON, id="no-utf-8"),
+        pytest.param(spelled(b'{"exp":NaN}'), JwtFault.NOT_JSON, id="not-a-number"),
+        pytest.param(spelled(b'{"iss":"a","iss":"b"}'), JwtFault.NOT_JSON, id="repeated-claim"),
+        pytest.param(spelled(b'{"a":{"b":1,"b":2}}'), JwtFault.NOT_JSON, id="repeated-inside"),
+        pytest.param(spelled(b'{"exp":' + b"9" * 5000 + b"}"), JwtFault.NOT_JSON, id="long-number"),
         pytest.param(
-            spelled(b"{}", b'{"alg":"ES256","alg":"none"}'), Fault.NOT_JSON, id="repeated-alg"
+            spelled(b"{}", b'{"alg":"ES256","alg":"none"}'), JwtFault.NOT_JSON, id="repeated-alg"
         ),
-        pytest.param(spelled(b"[]"), Fault.NOT_AN_OBJECT, id="payload-is-a-list"),
-        pytest.param(spelled(b"{}", b'"ES256"'), Fault.NOT_AN_OBJECT, id="header-is-text"),
+        pytest.param(spelled(b"[]"), JwtFault.NOT_AN_OBJECT, id="payload-is-a-list"),
+        pytest.param(spelled(b"{}", b'"ES256"'), JwtFault.NOT_AN_OBJECT, id="header-is-text"),
     ],
 )
-def test_what_is_no_token(token: str, fault: Fault) -> None:
+def test_what_is_no_token(token: str, fault: JwtFault) -> None:
     """Each for its own reason; nothing is repaired."""
     with pytest.raises(InvalidToken, match=fault):
         read(token)

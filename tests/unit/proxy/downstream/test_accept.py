@@ -12,10 +12,10 @@ from typing import Any, cast
 import pytest
 
 from gateway.proxy.downstream import accept
-from gateway.proxy.downstream.accept import Arrival, Arrivals, Manner
-from gateway.proxy.downstream.accepted import Entrance
-from gateway.proxy.downstream.server import Bounds, DataPlane
-from gateway.telemetry.counters import Tally
+from gateway.proxy.downstream.accept import Acceptor, ListenerOptions, PendingConnection
+from gateway.proxy.downstream.accepted import AcceptedConnection
+from gateway.proxy.downstream.server import ConnectionLimits, ProxyServer
+from gateway.telemetry.counters import Counters
 
 HEADER = b"PROXY TCP4 203.0.113.9 192.0.2.1 1 2\r\n"
 
@@ -25,54 +25,56 @@ class House:
 
     def __init__(self, *, room: bool = True) -> None:
         self.loop = asyncio.get_running_loop()
-        self.bounds = Bounds(head_s=5.0)
-        self.site = SimpleNamespace(trusted_proxies=(ip_network("127.0.0.0/8"),))
-        self.tally = Tally()
+        self.limits = ConnectionLimits(head_s=5.0)
+        self.serving = SimpleNamespace(trusted_proxies=(ip_network("127.0.0.0/8"),))
+        self.counters = Counters()
         self.here: set[Any] = set()
         self.room = room
 
-    def take_place(self, who: Arrival) -> bool:
+    def reserve(self, who: PendingConnection) -> bool:
         self.here.add(who)
         return self.room
 
-    def forget_connection(self, who: Arrival) -> None:
+    def forget_connection(self, who: PendingConnection) -> None:
         self.here.discard(who)
 
     def outcomes(self) -> dict[str, int]:
         """How connections ended that never were a client's."""
-        return {label: n for (name, label), n in self.tally.counts.items() if name == "connections"}
+        return {
+            label: n for (name, label), n in self.counters.counts.items() if name == "connections"
+        }
 
 
 class Guest(asyncio.Protocol):
     """Says who it is taken for."""
 
-    def __init__(self, entrance: Entrance) -> None:
-        self._entrance = entrance
+    def __init__(self, accepted: AcceptedConnection) -> None:
+        self._accepted = accepted
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        transport.write(self._entrance.leave().text.encode())
+        transport.write(self._accepted.leave().text.encode())
         transport.close()
 
 
 @contextmanager
-def door(house: House, *, says_who: bool = True) -> Iterator[Arrivals]:
+def door(house: House, *, says_who: bool = True) -> Iterator[Acceptor]:
     """A door on a loopback port."""
     sock = socket.create_server(("127.0.0.1", 0))
     sock.setblocking(False)
-    opened = Arrivals(cast(DataPlane, house), sock, Manner(None, says_who), Guest)
+    opened = Acceptor(cast(ProxyServer, house), sock, ListenerOptions(None, says_who), Guest)
     try:
         yield opened
     finally:
         opened.close()
 
 
-def port_of(opened: Arrivals) -> int:
+def port_of(opened: Acceptor) -> int:
     """Where it is."""
     return int(opened._sock.getsockname()[1])
 
 
-async def said(opened: Arrivals, data: bytes = HEADER) -> bytes:
+async def said(opened: Acceptor, data: bytes = HEADER) -> bytes:
     """What a guest is told who begins with ``data``."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(opened))
     writer.write(data)

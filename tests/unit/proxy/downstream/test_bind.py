@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.addresses import Address
-from gateway.config.listen import Activation, Descriptor, UnixPath
+from gateway.config.addresses import HostPort
+from gateway.config.listen import ActivatedSocket, InheritedDescriptor, UnixPath
 from gateway.core.errors import StartError
 from gateway.proxy.downstream.bind import (
     again,
@@ -22,7 +22,7 @@ from gateway.proxy.downstream.bind import (
     serve,
     twin,
 )
-from gateway.proxy.downstream.socket_activation import Passed
+from gateway.proxy.downstream.socket_activation import PassedSocket
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ class Greeter(asyncio.Protocol):
 
 async def test_what_was_bound_earlier_is_served_later(stack: ExitStack) -> None:
     """Whoever binds need not be who serves; between the two, connections wait."""
-    (sock,) = bind(Address("127.0.0.1", 0))
+    (sock,) = bind(HostPort("127.0.0.1", 0))
     client = stack.enter_context(socket.create_connection(sock.getsockname()))
     with closing(await serve(asyncio.get_running_loop(), sock, Greeter)):
         assert b"hello" == await asyncio.to_thread(client.recv, 100)
@@ -51,7 +51,7 @@ async def test_what_was_bound_earlier_is_served_later(stack: ExitStack) -> None:
 
 def test_a_name_of_two_addresses_is_two_sockets_of_one_port(stack: ExitStack) -> None:
     """Who asks for localhost can be reached by both of its addresses."""
-    sockets = [stack.enter_context(sock) for sock in bind(Address("localhost", 0))]
+    sockets = [stack.enter_context(sock) for sock in bind(HostPort("localhost", 0))]
     families = {found[0] for found in socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)}
     assert families == {sock.family for sock in sockets}
     assert 1 == len(set(map(port_of, sockets)))
@@ -60,10 +60,10 @@ def test_a_name_of_two_addresses_is_two_sockets_of_one_port(stack: ExitStack) ->
 def test_both_families_can_have_one_port(stack: ExitStack) -> None:
     """``[::]:8080`` is IPv6 alone, so ``0.0.0.0:8080`` can stand beside it."""
     for _ in range(20):
-        (six,) = bind(Address("::", 0))
+        (six,) = bind(HostPort("::", 0))
         stack.enter_context(six)
         try:
-            (four,) = bind(Address("0.0.0.0", port_of(six)))
+            (four,) = bind(HostPort("0.0.0.0", port_of(six)))
         except StartError:  # the number was free among IPv6 alone: others run beside this test
             continue
         stack.enter_context(four)
@@ -74,9 +74,9 @@ def test_both_families_can_have_one_port(stack: ExitStack) -> None:
 
 def test_a_port_is_shared_only_where_that_is_asked(stack: ExitStack) -> None:
     """Two gateways on one port by mistake would each get half of the clients."""
-    (first,) = bind(Address("127.0.0.1", 0), reuse_port=True)
+    (first,) = bind(HostPort("127.0.0.1", 0), reuse_port=True)
     stack.enter_context(first)
-    address = Address("127.0.0.1", port_of(first))
+    address = HostPort("127.0.0.1", port_of(first))
     (second,) = bind(address, reuse_port=True)
     stack.enter_context(second)
     with pytest.raises(StartError, match=r"cannot listen on 127.0.0.1:\d+: Address already in use"):
@@ -85,7 +85,7 @@ def test_a_port_is_shared_only_where_that_is_asked(stack: ExitStack) -> None:
 
 def test_connections_are_shared_out_among_twins(stack: ExitStack) -> None:
     """What waits at one of them stays there, and goes to whoever holds that one."""
-    (one,) = bind(Address("127.0.0.1", 0), reuse_port=True)
+    (one,) = bind(HostPort("127.0.0.1", 0), reuse_port=True)
     address = stack.enter_context(one).getsockname()
     other = stack.enter_context(twin(one))
     for _ in range(64):
@@ -108,7 +108,7 @@ def _accepted(stack: ExitStack, sock: socket.socket) -> int:
 
 def test_what_cannot_be_bound_twice_is_shared(place: UnixPath, stack: ExitStack) -> None:
     """Whoever accepts first gets a connection."""
-    for sock in (*bind(place), *bind(Address("127.0.0.1", 0))):
+    for sock in (*bind(place), *bind(HostPort("127.0.0.1", 0))):
         stack.callback(close, sock)
         other = stack.enter_context(twin(sock))
         assert sock.getsockname() == other.getsockname()
@@ -118,7 +118,7 @@ def test_what_cannot_be_bound_twice_is_shared(place: UnixPath, stack: ExitStack)
 def test_a_place_that_is_not_ours_cannot_be_bound() -> None:
     """The address is named in the message."""
     with pytest.raises(StartError, match=r"cannot listen on 192\.0\.2\.1:80"):
-        bind(Address("192.0.2.1", 80))
+        bind(HostPort("192.0.2.1", 80))
 
 
 # --- unix sockets ------------------------------------------------------------------------------
@@ -217,13 +217,13 @@ def test_sockets_are_passed_on_by_name_or_by_number() -> None:
         socket.create_server(("::1", 0), family=socket.AF_INET6) as two,
     ):
         numbers = [os.dup(one.fileno()), os.dup(two.fileno()), os.dup(one.fileno())]
-        passed = [Passed(numbers[0], "a"), Passed(numbers[1], "b")]
-        (by_name,) = bind(Activation("b"), passed=passed)
+        passed = [PassedSocket(numbers[0], "a"), PassedSocket(numbers[1], "b")]
+        (by_name,) = bind(ActivatedSocket("b"), passed=passed)
         assert two.getsockname() == by_name.getsockname()
-        (by_number,) = bind(Descriptor(numbers[2]))
+        (by_number,) = bind(InheritedDescriptor(numbers[2]))
         assert one.getsockname() == by_number.getsockname()
-        passed[1] = Passed(by_name.detach(), "b")
-        every = bind(Activation(""), passed=passed)
+        passed[1] = PassedSocket(by_name.detach(), "b")
+        every = bind(ActivatedSocket(""), passed=passed)
         assert [one.getsockname(), two.getsockname()] == [sock.getsockname() for sock in every]
         for sock in (by_number, *every):
             close(sock)
@@ -232,4 +232,4 @@ def test_sockets_are_passed_on_by_name_or_by_number() -> None:
 def test_a_socket_that_was_not_passed_on() -> None:
     """The gateway does not start without what it was to listen on."""
     with pytest.raises(StartError, match="systemd:http: no such socket was passed on"):
-        bind(Activation("http"), passed=[Passed(3, "other")])
+        bind(ActivatedSocket("http"), passed=[PassedSocket(3, "other")])

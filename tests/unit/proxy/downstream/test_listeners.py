@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.proxy.downstream.accept import Manner
-from gateway.proxy.downstream.accepted import Entrance
-from gateway.proxy.downstream.listeners import Doors
-from gateway.proxy.downstream.server import DataPlane
+from gateway.proxy.downstream.accept import ListenerOptions
+from gateway.proxy.downstream.accepted import AcceptedConnection
+from gateway.proxy.downstream.listeners import Listeners
+from gateway.proxy.downstream.server import ProxyServer
 
 
 class House:
@@ -23,8 +23,8 @@ class House:
 class Greeter(asyncio.Protocol):
     """Says hello to whoever comes."""
 
-    def __init__(self, entrance: Entrance | None) -> None:
-        self.is_direct = entrance is None
+    def __init__(self, accepted: AcceptedConnection | None) -> None:
+        self.is_direct = accepted is None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -62,12 +62,12 @@ async def test_what_cannot_be_opened_leaves_all_as_it_was() -> None:
     """Clients come in as before, by every door."""
     sock, broken = listening(), listening(Broken)
     port = sock.getsockname()[1]
-    doors = Doors(cast(DataPlane, House()), Greeter)
+    doors = Listeners(cast(ProxyServer, House()), Greeter)
     doors.sockets = [sock]
-    await doors.open(Manner())
+    await doors.open(ListenerOptions())
     doors.sockets = [sock, broken]
     with pytest.raises(OSError, match="Too many open files"):
-        await doors.open(Manner(says_who=True))
+        await doors.open(ListenerOptions(says_who=True))
     assert [b"hello"] * 5 == [await hello(port) for _ in range(5)]
     doors.close()
 
@@ -76,11 +76,11 @@ async def test_closed_doors_let_nobody_in() -> None:
     """Not even into a queue: all copies of the socket are closed."""
     sock = listening()
     port = sock.getsockname()[1]
-    doors = Doors(cast(DataPlane, House()), Greeter)
+    doors = Listeners(cast(ProxyServer, House()), Greeter)
     doors.sockets = [sock]
-    await doors.open(Manner())
-    manner: Any = doors.manner
-    assert Manner() == manner
+    await doors.open(ListenerOptions())
+    options: Any = doors.options
+    assert ListenerOptions() == options
     assert doors.tls() is None
     assert b"hello" == await hello(port)
     doors.close()

@@ -10,8 +10,8 @@ from unittest.mock import Mock
 import pytest
 
 from gateway.proxy.downstream.reader import MAX_QUEUED, ClientReader
-from gateway.proxy.downstream.server import Bounds, DataPlane
-from gateway.routing.client_address import caller
+from gateway.proxy.downstream.server import ConnectionLimits, ProxyServer
+from gateway.routing.client_address import client_at
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 CHUNKED = b"POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -55,9 +55,9 @@ class Reader(ClientReader):
 def reader() -> Iterator[Reader]:
     """With a transport that nothing comes from."""
     loop = asyncio.new_event_loop()
-    plane = SimpleNamespace(loop=loop, bounds=Bounds(), next_request_id=lambda: "id")
-    reader = Reader(cast("DataPlane", plane))
-    reader.peer = caller(IPv4Address("192.0.2.1"))
+    server = SimpleNamespace(loop=loop, limits=ConnectionLimits(), next_request_id=lambda: "id")
+    reader = Reader(cast("ProxyServer", server))
+    reader.peer = client_at(IPv4Address("192.0.2.1"))
     reader.transport = Mock()
     yield reader
     loop.close()

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from gateway.core.errors import StartError
-from gateway.proxy.downstream.socket_activation import Passed, adopt, take
+from gateway.proxy.downstream.socket_activation import PassedSocket, adopt, take
 
 PID = 42
 
@@ -17,18 +17,20 @@ PID = 42
         pytest.param({}, (), id="nothing"),
         pytest.param(
             {"LISTEN_PID": "42", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "http:https"},
-            (Passed(3, "http"), Passed(4, "https")),
+            (PassedSocket(3, "http"), PassedSocket(4, "https")),
             id="two-with-names",
         ),
         pytest.param(
-            {"LISTEN_PID": "42", "LISTEN_FDS": "1"}, (Passed(3, "unknown"),), id="without-names"
+            {"LISTEN_PID": "42", "LISTEN_FDS": "1"},
+            (PassedSocket(3, "unknown"),),
+            id="without-names",
         ),
         pytest.param({"LISTEN_PID": "43", "LISTEN_FDS": "1"}, (), id="meant-for-another"),
         pytest.param({"LISTEN_FDS": "1"}, (), id="meant-for-nobody"),
         pytest.param({"LISTEN_PID": "", "LISTEN_FDS": "1"}, (), id="meant-for-empty-text"),
     ],
 )
-def test_what_is_passed_on(environ: dict[str, str], expected: tuple[Passed, ...]) -> None:
+def test_what_is_passed_on(environ: dict[str, str], expected: tuple[PassedSocket, ...]) -> None:
     """It is taken once, and by whom it was meant for."""
     rest = {**environ, "HOME": "/"}
     assert expected == take(rest, PID)

@@ -7,9 +7,9 @@ import pytest
 
 from gateway.core.errors import StartError
 from gateway.proxy.downstream.tls import (
-    Pair,
-    ServerFiles,
+    CertificateFiles,
     ServerTls,
+    ServerTlsFiles,
     find,
     server_context,
 )
@@ -23,7 +23,7 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
-def pair(authority: Authority) -> Pair:
+def pair(authority: Authority) -> CertificateFiles:
     """A certificate for localhost."""
     return authority.issue("localhost", file="server")
 
@@ -32,7 +32,7 @@ def handshake(
     server: ssl.SSLContext,
     *,
     name: str = "localhost",
-    own: Pair | None = None,
+    own: CertificateFiles | None = None,
     newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
 ) -> ssl.SSLObject:
     """The client's side of a handshake with ``server``, in memory."""
@@ -63,9 +63,9 @@ def shown(server: ssl.SSLContext, name: str = "localhost") -> int:
 
 
 @pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_what_is_spoken(pair: Pair, newest: ssl.TLSVersion) -> None:
+def test_what_is_spoken(pair: CertificateFiles, newest: ssl.TLSVersion) -> None:
     """TLS 1.2 and 1.3 with AEAD ciphers; HTTP/1.1, whatever else is offered."""
-    client = handshake(server_context(ServerFiles((pair,), None)), newest=newest)
+    client = handshake(server_context(ServerTlsFiles((pair,), None)), newest=newest)
     assert newest.name.replace("_", ".") == (client.version() or "")[:7]
     cipher = (client.cipher() or ("",))[0]
     assert "GCM" in cipher or "CHACHA20" in cipher
@@ -74,23 +74,23 @@ def test_what_is_spoken(pair: Pair, newest: ssl.TLSVersion) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
-def test_old_versions_are_refused(pair: Pair) -> None:
+def test_old_versions_are_refused(pair: CertificateFiles) -> None:
     """TLS 1.1 and before are broken (RFC 8996)."""
     with pytest.raises(ssl.SSLError):
-        handshake(server_context(ServerFiles((pair,), None)), newest=ssl.TLSVersion.TLSv1_1)
+        handshake(server_context(ServerTlsFiles((pair,), None)), newest=ssl.TLSVersion.TLSv1_1)
 
 
 # --- names ----------------------------------------------------------------------------------------
 
 
-def test_the_certificate_is_chosen_by_name(authority: Authority, pair: Pair) -> None:
+def test_the_certificate_is_chosen_by_name(authority: Authority, pair: CertificateFiles) -> None:
     """The first one is for whoever names no other; a star stands for one label."""
     b, star = (
         authority.issue("B.example", "10.0.0.1", file="b"),
         authority.issue("*.c.example", file="star"),
     )
     nameless = authority.issue(file="nameless")
-    context = server_context(ServerFiles((pair, b, star, nameless), None))
+    context = server_context(ServerTlsFiles((pair, b, star, nameless), None))
     assert serial_in(pair.certificate) == shown(context)
     assert serial_in(b.certificate) == shown(context, "b.example")
     assert serial_in(b.certificate) == shown(context, "B.EXAMPLE")
@@ -99,10 +99,14 @@ def test_the_certificate_is_chosen_by_name(authority: Authority, pair: Pair) -> 
         assert serial_in(pair.certificate) == shown(context, name)
 
 
-def test_a_name_in_two_certificates_is_the_first_ones(authority: Authority, pair: Pair) -> None:
+def test_a_name_in_two_certificates_is_the_first_ones(
+    authority: Authority, pair: CertificateFiles
+) -> None:
     """The order of the config decides."""
     second = authority.issue("localhost", file="second")
-    assert serial_in(pair.certificate) == shown(server_context(ServerFiles((pair, second), None)))
+    assert serial_in(pair.certificate) == shown(
+        server_context(ServerTlsFiles((pair, second), None))
+    )
 
 
 def test_names_are_found() -> None:
@@ -118,7 +122,7 @@ def test_names_are_found() -> None:
 # --- clients' certificates ----------------------------------------------------------------------
 
 
-def served(files: ServerFiles, own: Pair | None, name: str = "localhost") -> bool:
+def served(files: ServerTlsFiles, own: CertificateFiles | None, name: str = "localhost") -> bool:
     """Whether a client with its ``own`` certificate gets through."""
     try:
         handshake(server_context(files), own=own, name=name)
@@ -127,11 +131,13 @@ def served(files: ServerFiles, own: Pair | None, name: str = "localhost") -> boo
     return True
 
 
-def test_clients_must_show_a_certificate(tmp_path: Path, authority: Authority, pair: Pair) -> None:
+def test_clients_must_show_a_certificate(
+    tmp_path: Path, authority: Authority, pair: CertificateFiles
+) -> None:
     """One of the right authority, whichever name is asked for."""
     stranger = Authority(tmp_path, "stranger").issue(file="mallory")
     friend, second = authority.issue(file="alice"), authority.issue("b.example", file="b")
-    files = ServerFiles((pair, second), str(authority.file))
+    files = ServerTlsFiles((pair, second), str(authority.file))
     for name in ("localhost", "b.example"):
         assert served(files, friend, name)
         assert not served(files, stranger, name)
@@ -139,12 +145,12 @@ def test_clients_must_show_a_certificate(tmp_path: Path, authority: Authority, p
 
 
 def test_clients_may_do_without_a_certificate(
-    tmp_path: Path, authority: Authority, pair: Pair
+    tmp_path: Path, authority: Authority, pair: CertificateFiles
 ) -> None:
     """Where the config says so; one of somebody else's is refused all the same."""
     stranger = Authority(tmp_path, "stranger").issue(file="mallory")
     friend, second = authority.issue(file="alice"), authority.issue("b.example", file="b")
-    files = ServerFiles((pair, second), str(authority.file), clients_may_do_without=True)
+    files = ServerTlsFiles((pair, second), str(authority.file), clients_may_do_without=True)
     for name in ("localhost", "b.example"):
         assert served(files, friend, name)
         assert not served(files, stranger, name)
@@ -163,26 +169,28 @@ def test_clients_may_do_without_a_certificate(
     ],
 )
 def test_without_a_ca_nobody_is_served(
-    tmp_path: Path, authority: Authority, pair: Pair, content: str | None
+    tmp_path: Path, authority: Authority, pair: CertificateFiles, content: str | None
 ) -> None:
     """A CA file that vouches for nobody is a fault, not leave to let everybody in."""
     path = tmp_path / "clients.crt"
     if content is not None:
         path.write_text(content)
     with pytest.raises(StartError, match=r"clients\.crt: no certificates of a CA"):
-        server_context(ServerFiles((pair,), str(path)))
+        server_context(ServerTlsFiles((pair,), str(path)))
 
 
-def test_a_certificate_that_is_no_cas_vouches_for_nobody(pair: Pair) -> None:
+def test_a_certificate_that_is_no_cas_vouches_for_nobody(pair: CertificateFiles) -> None:
     """A leaf in the place of a CA is a mistake."""
     with pytest.raises(StartError, match="no certificates of a CA"):
-        server_context(ServerFiles((pair,), pair.certificate))
+        server_context(ServerTlsFiles((pair,), pair.certificate))
 
 
 # --- faults -------------------------------------------------------------------------------------
 
 
-def test_files_that_do_not_fit(tmp_path: Path, authority: Authority, pair: Pair) -> None:
+def test_files_that_do_not_fit(
+    tmp_path: Path, authority: Authority, pair: CertificateFiles
+) -> None:
     """The files are named, and what is wrong with them; nothing is asked at the terminal."""
     other = authority.issue("localhost", file="other")
     locked = tmp_path / "locked.key"
@@ -190,21 +198,23 @@ def test_files_that_do_not_fit(tmp_path: Path, authority: Authority, pair: Pair)
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----"
     )
     for broken, why in (
-        (Pair(pair.certificate, other.key), "key values mismatch"),
-        (Pair(pair.certificate, str(locked)), "no certificate and key that fit"),
-        (Pair(pair.certificate, str(tmp_path / "nowhere")), "No such file"),
-        (Pair(pair.key, pair.key), "no certificate and key that fit"),
+        (CertificateFiles(pair.certificate, other.key), "key values mismatch"),
+        (CertificateFiles(pair.certificate, str(locked)), "no certificate and key that fit"),
+        (CertificateFiles(pair.certificate, str(tmp_path / "nowhere")), "No such file"),
+        (CertificateFiles(pair.key, pair.key), "no certificate and key that fit"),
     ):
         with pytest.raises(StartError, match=why):
-            server_context(ServerFiles((broken,), None))
+            server_context(ServerTlsFiles((broken,), None))
 
 
 # --- changes ------------------------------------------------------------------------------------
 
 
-def test_a_certificate_that_is_replaced_is_used(authority: Authority, pair: Pair) -> None:
+def test_a_certificate_that_is_replaced_is_used(
+    authority: Authority, pair: CertificateFiles
+) -> None:
     """From the next handshake on; without a change nothing is made anew."""
-    tls = ServerTls(ServerFiles((pair,), None))
+    tls = ServerTls(ServerTlsFiles((pair,), None))
     first = tls.context
     tls.look()
     assert tls.context is first
@@ -221,7 +231,9 @@ def test_a_link_that_is_swapped_is_a_change(tmp_path: Path, authority: Authority
     two = Authority(tmp_path / "2", "ca").issue("localhost", file="tls")
     (tmp_path / "data").symlink_to("1")
     tls = ServerTls(
-        ServerFiles((Pair(f"{tmp_path}/data/tls.crt", f"{tmp_path}/data/tls.key"),), None)
+        ServerTlsFiles(
+            (CertificateFiles(f"{tmp_path}/data/tls.crt", f"{tmp_path}/data/tls.key"),), None
+        )
     )
     assert serial_in(one.certificate) == shown(tls.context)
     (tmp_path / "new").symlink_to("2")
@@ -231,10 +243,10 @@ def test_a_link_that_is_swapped_is_a_change(tmp_path: Path, authority: Authority
 
 
 def test_a_bad_file_changes_nothing(
-    authority: Authority, pair: Pair, caplog: pytest.LogCaptureFixture
+    authority: Authority, pair: CertificateFiles, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is reported once; when it is mended, it is used."""
-    tls = ServerTls(ServerFiles((pair,), None))
+    tls = ServerTls(ServerTlsFiles((pair,), None))
     before = serial_in(pair.certificate)
     key = Path(pair.key).read_bytes()
     authority.issue("localhost", file="server")
@@ -251,10 +263,10 @@ def test_a_bad_file_changes_nothing(
 
 @pytest.mark.parametrize("content", ["", None, "junk"])
 def test_a_bad_ca_does_not_open_the_door(
-    authority: Authority, pair: Pair, content: str | None
+    authority: Authority, pair: CertificateFiles, content: str | None
 ) -> None:
     """Verification goes on with what was there (CVE-2026-54762)."""
-    tls = ServerTls(ServerFiles((pair,), str(authority.file)))
+    tls = ServerTls(ServerTlsFiles((pair,), str(authority.file)))
     friend = authority.issue(file="alice")
     if content is None:
         authority.file.unlink()

@@ -13,27 +13,27 @@ from gateway.core.errors import (
 )
 from gateway.proxy.http1.framing import (
     LAST_CHUNK,
+    BodyKind,
     Framing,
-    Kind,
-    answer_framing,
     encode_chunk,
     request_framing,
+    response_framing,
 )
 from tests.fakes.heads import multidict
 
-NONE = Framing(Kind.NONE)
-CLOSE = Framing(Kind.CLOSE)
-CHUNKED = Framing(Kind.CHUNKED, b"Transfer-Encoding: chunked\r\n")
+NONE = Framing(BodyKind.NONE)
+CLOSE = Framing(BodyKind.CLOSE)
+CHUNKED = Framing(BodyKind.CHUNKED, b"Transfer-Encoding: chunked\r\n")
 
 
 def length(octets: int | str) -> Framing:
     """Framing by length."""
-    return Framing(Kind.LENGTH, f"Content-Length: {octets}\r\n".encode())
+    return Framing(BodyKind.LENGTH, f"Content-Length: {octets}\r\n".encode())
 
 
 def only_told(octets: int) -> Framing:
     """A length without a body."""
-    return Framing(Kind.NONE, f"Content-Length: {octets}\r\n".encode())
+    return Framing(BodyKind.NONE, f"Content-Length: {octets}\r\n".encode())
 
 
 TE, CL = "Transfer-Encoding", "Content-Length"
@@ -142,7 +142,7 @@ def test_an_answer_is_framed_for_its_client(
 ) -> None:
     """The client can always tell where the body ends and whether it is whole."""
     headers = multidict(*fields)
-    assert expected == answer_framing(headers, status, method, version, is_chunked=is_chunked)
+    assert expected == response_framing(headers, status, method, version, is_chunked=is_chunked)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_coding_that_would_get_lost_is_refused(
 ) -> None:
     """Without its field, a compressed body would reach the client as if it were the content."""
     with pytest.raises(BadUpstreamAnswer):
-        answer_framing(multidict(*fields), 200, "GET", (1, 1), is_chunked=is_chunked)
+        response_framing(multidict(*fields), 200, "GET", (1, 1), is_chunked=is_chunked)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from aiohttp.base_protocol import BaseProtocol
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.request import Memo
-from gateway.proxy.http1.head_cache import LastHead
+from gateway.core.request import FieldMemo
+from gateway.proxy.http1.head_cache import HeadCache
 from gateway.proxy.http1.parser import (
     NOTHING,
     HttpProcessingError,
@@ -42,9 +42,9 @@ def parsed(data: bytes, loop: asyncio.AbstractEventLoop) -> RawRequestMessage | 
     return messages[0][0]
 
 
-def learnt(data: bytes, loop: asyncio.AbstractEventLoop) -> tuple[LastHead, Memo | None]:
+def learnt(data: bytes, loop: asyncio.AbstractEventLoop) -> tuple[HeadCache, FieldMemo | None]:
     """What a connection remembers after ``data`` has come twice."""
-    last, message = LastHead(HEAD_BYTES), parsed(data, loop)
+    last, message = HeadCache(HEAD_BYTES), parsed(data, loop)
     if message is None or not is_plain(message):
         return last, None
     fields = message.headers, message.raw_headers
@@ -107,7 +107,7 @@ def test_what_must_be_judged_anew_is_not_kept(loop: asyncio.AbstractEventLoop, h
 
 def test_what_comes_once_is_not_kept(loop: asyncio.AbstractEventLoop) -> None:
     """A head is remembered when it has repeated the one before: most that differ never do."""
-    last, message = LastHead(HEAD_BYTES), parsed(HEAD, loop)
+    last, message = HeadCache(HEAD_BYTES), parsed(HEAD, loop)
     assert message is not None
     assert last.learn(HEAD, message.headers, message.raw_headers) is None
     assert last.recall(HEAD) is None

@@ -3,7 +3,7 @@
 import h11
 import pytest
 
-from gateway.core.errors import ANSWERS, Refusal, StoreUnavailable
+from gateway.core.errors import PROBLEM_TYPES, Refusal, StoreUnavailable
 from gateway.core.problem import problem
 from gateway.core.request import Reply
 from gateway.proxy.http1.serialise import serialise_reply
@@ -24,7 +24,9 @@ def test_a_reply_without_content_has_no_length() -> None:
     assert (expected, b"") == serialise_reply(Reply(204, (), b""), DATE)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ANSWERS if kind.__init__ is Refusal.__init__])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in PROBLEM_TYPES if kind.__init__ is Refusal.__init__]
+)
 def test_every_refusal_can_be_read_by_a_client(kind: type[Refusal]) -> None:
     """A strict parser reads status, fields and the whole body."""
     _, reply = problem(kind(), "req-1")

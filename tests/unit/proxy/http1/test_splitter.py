@@ -4,7 +4,7 @@ import h11
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.proxy.http1.splitter import Cutter
+from gateway.proxy.http1.splitter import MessageSplitter
 
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
 GET = HEAD + b"\r\n"
@@ -25,22 +25,22 @@ MESSAGES = st.lists(
 
 def cut_up(reads: list[bytes], lengths: list[int | None]) -> list[bytes]:
     """The parts that ``reads`` are cut into: heads and bodies."""
-    cutter, parts, part, expected = Cutter(), [], b"", iter(lengths)
+    splitter, parts, part, expected = MessageSplitter(), [], b"", iter(lengths)
     for read in reads:
         data = read
         while data:
-            is_head = cutter.is_in_head
-            end = cutter.head_end(data) if is_head else cutter.body_end(data)
+            is_head = splitter.is_in_head
+            end = splitter.head_end(data) if is_head else splitter.body_end(data)
             part, data = part + data[:end], data[end:] if end is not None else b""
             if end is None:
                 continue
             parts.append(part)
             part = b""
             if is_head:
-                cutter.begin_body(next(expected))
+                splitter.begin_body(next(expected))
             else:
-                cutter.end_body()
-    assert cutter.is_between
+                splitter.end_body()
+    assert splitter.is_between
     return parts
 
 
@@ -73,12 +73,12 @@ def test_another_parser_agrees(messages: list[tuple[bytes, int | None, bytes]]) 
 
 def test_overhead_is_that_of_chunks() -> None:
     """A body with a length has none."""
-    cutter = Cutter()
-    assert not cutter.has_chunks
-    cutter.begin_body(5)
-    assert cutter.overhead_bytes == 0
-    cutter.end_body()
-    cutter.begin_body(None)
-    cutter.body_end(b"1;" + b"x" * 10)
-    assert cutter.has_chunks
-    assert cutter.overhead_bytes == 12
+    splitter = MessageSplitter()
+    assert not splitter.has_chunks
+    splitter.begin_body(5)
+    assert splitter.overhead_bytes == 0
+    splitter.end_body()
+    splitter.begin_body(None)
+    splitter.body_end(b"1;" + b"x" * 10)
+    assert splitter.has_chunks
+    assert splitter.overhead_bytes == 12

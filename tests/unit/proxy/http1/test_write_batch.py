@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gateway.proxy.http1.write_batch import Outbox
+from gateway.proxy.http1.write_batch import WriteBatcher
 
 
 class Wire(asyncio.Transport):
@@ -25,9 +25,9 @@ class Wire(asyncio.Transport):
 
 async def test_heads_of_a_turn_leave_together() -> None:
     """Nothing is written while tasks that can run have not run."""
-    outbox, first, second = Outbox(asyncio.get_running_loop()), Wire(), Wire()
-    outbox.write_soon(first, b"1")
-    outbox.write_soon(second, b"2")
+    write_batcher, first, second = WriteBatcher(asyncio.get_running_loop()), Wire(), Wire()
+    write_batcher.write_soon(first, b"1")
+    write_batcher.write_soon(second, b"2")
     assert [] == first.written + second.written
 
     await asyncio.sleep(0)
@@ -37,14 +37,14 @@ async def test_heads_of_a_turn_leave_together() -> None:
 
 async def test_a_lone_head_does_not_wait_for_others() -> None:
     """Where one was alone, the next is written at once; now and then one waits again."""
-    outbox, wire = Outbox(asyncio.get_running_loop()), Wire()
-    outbox.write_soon(wire, b"first")
+    write_batcher, wire = WriteBatcher(asyncio.get_running_loop()), Wire()
+    write_batcher.write_soon(wire, b"first")
     await asyncio.sleep(0)
-    outbox.write_soon(wire, b"second")
+    write_batcher.write_soon(wire, b"second")
     assert [b"first", b"second"] == wire.written
 
     for _ in range(100):
-        outbox.write_soon(wire, b"x")
+        write_batcher.write_soon(wire, b"x")
     assert 100 > len(wire.written)
     await asyncio.sleep(0)
     assert 102 == len(wire.written)
@@ -52,10 +52,10 @@ async def test_a_lone_head_does_not_wait_for_others() -> None:
 
 async def test_heads_of_a_crowd_wait_for_each_other() -> None:
     """Where several were due together, the next ones wait, too."""
-    outbox, wire = Outbox(asyncio.get_running_loop()), Wire()
+    write_batcher, wire = WriteBatcher(asyncio.get_running_loop()), Wire()
     for _ in range(2):
-        outbox.write_soon(wire, b"1")
-        outbox.write_soon(wire, b"2")
+        write_batcher.write_soon(wire, b"1")
+        write_batcher.write_soon(wire, b"2")
         before = len(wire.written)
         await asyncio.sleep(0)
         assert before + 2 == len(wire.written)
@@ -63,29 +63,34 @@ async def test_heads_of_a_crowd_wait_for_each_other() -> None:
 
 async def test_a_body_follows_its_head() -> None:
     """What is written at once comes after what was due."""
-    outbox, wire = Outbox(asyncio.get_running_loop()), Wire()
-    outbox.write_soon(wire, b"head")
-    outbox.write(wire, b"body")
+    write_batcher, wire = WriteBatcher(asyncio.get_running_loop()), Wire()
+    write_batcher.write_soon(wire, b"head")
+    write_batcher.write(wire, b"body")
 
     assert [b"head", b"body"] == wire.written
 
 
 async def test_a_closed_connection_spoils_nothing_for_others() -> None:
     """Neither one that is closing nor one that closed just now."""
-    outbox, closing, broken, other = Outbox(asyncio.get_running_loop()), Wire(), Wire(), Wire()
+    write_batcher, closing, broken, other = (
+        WriteBatcher(asyncio.get_running_loop()),
+        Wire(),
+        Wire(),
+        Wire(),
+    )
     closing.is_gone = broken.breaks = True
     for wire in (closing, broken, other):
-        outbox.write_soon(wire, b"x")
-    outbox.flush()
+        write_batcher.write_soon(wire, b"x")
+    write_batcher.flush()
 
     assert ([], [], [b"x"]) == (closing.written, broken.written, other.written)
 
 
 async def test_what_was_flushed_is_not_written_again() -> None:
     """The end of the turn finds nothing due."""
-    outbox, wire = Outbox(asyncio.get_running_loop()), Wire()
-    outbox.write_soon(wire, b"1")
-    outbox.flush()
+    write_batcher, wire = WriteBatcher(asyncio.get_running_loop()), Wire()
+    write_batcher.write_soon(wire, b"1")
+    write_batcher.flush()
     await asyncio.sleep(0)
 
     assert [b"1"] == wire.written

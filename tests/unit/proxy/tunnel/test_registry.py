@@ -12,11 +12,11 @@ from gateway.proxy.tunnel.registry import (
     EXPIRED,
     IDLE,
     REVOKED,
-    Ending,
-    Truth,
-    Tunnels,
+    ProofLookup,
+    TunnelEnd,
+    TunnelRegistry,
 )
-from gateway.telemetry.counters import Tally
+from gateway.telemetry.counters import Counters
 from tests.fakes.memory import FakeClock
 
 NOW_MS = 1_800_000_000_000
@@ -30,13 +30,13 @@ class FakeTunnel:
     expires_at_ms: int | None = None
     issuer: str | None = None
     proven_at_ms: int = NOW_MS
-    endings: list[Ending] = field(default_factory=list)
+    endings: list[TunnelEnd] = field(default_factory=list)
     looks: int = 0
 
     def look(self, _: float) -> None:
         self.looks += 1
 
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: TunnelEnd) -> None:
         self.endings.append(ending)
 
 
@@ -51,9 +51,9 @@ class SomeEnded:
         self.is_broken = False
 
     @property
-    def truth(self) -> Truth:
+    def truth(self) -> ProofLookup:
         """It, as the registry asks it."""
-        return Truth(self._ended, self._epochs_ms)
+        return ProofLookup(self._ended, self._epochs_ms)
 
     async def _ended(self, session_keys: Sequence[str]) -> frozenset[str]:
         self.diary.append(session_keys)
@@ -73,18 +73,18 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def tally() -> Tally:
+def counters() -> Counters:
     """Of the registry."""
-    return Tally()
+    return Counters()
 
 
 @pytest.fixture
-async def tunnels(clock: FakeClock, tally: Tally) -> Tunnels:
+async def tunnels(clock: FakeClock, counters: Counters) -> TunnelRegistry:
     """A registry."""
-    return Tunnels(asyncio.get_running_loop(), clock, tally)
+    return TunnelRegistry(asyncio.get_running_loop(), clock, counters)
 
 
-async def test_all_are_counted(tunnels: Tunnels, tally: Tally) -> None:
+async def test_all_are_counted(tunnels: TunnelRegistry, counters: Counters) -> None:
     """Once when they open, once when they end, by why."""
     opened = [FakeTunnel("session:1"), FakeTunnel("session:1"), FakeTunnel()]
     for tunnel in opened:
@@ -93,11 +93,11 @@ async def test_all_are_counted(tunnels: Tunnels, tally: Tally) -> None:
         tunnels.forget(tunnel, ending)
 
     expected = {("tunnels", ""): 3, ("tunnels_ended", "closed"): 2, ("tunnels_ended", "idle"): 1}
-    assert expected == tally.counts
+    assert expected == counters.counts
     assert 0 == len(tunnels)
 
 
-async def test_a_session_takes_its_tunnels_along(tunnels: Tunnels) -> None:
+async def test_a_session_takes_its_tunnels_along(tunnels: TunnelRegistry) -> None:
     """All of them, and nobody else's."""
     mine, mine_too, other = FakeTunnel("session:1"), FakeTunnel("session:1"), FakeTunnel("other")
     for tunnel in (mine, mine_too, other):
@@ -109,7 +109,7 @@ async def test_a_session_takes_its_tunnels_along(tunnels: Tunnels) -> None:
     assert [[REVOKED], [REVOKED], []] == [t.endings for t in (mine, mine_too, other)]
 
 
-async def test_the_store_is_asked_for_each_session_once(tunnels: Tunnels) -> None:
+async def test_the_store_is_asked_for_each_session_once(tunnels: TunnelRegistry) -> None:
     """In one question for them all; who is gone there is ended here."""
     gone, gone_too, living = FakeTunnel("session:1"), FakeTunnel("session:1"), FakeTunnel("s:2")
     for tunnel in (gone, gone_too, living, FakeTunnel()):
@@ -122,7 +122,7 @@ async def test_the_store_is_asked_for_each_session_once(tunnels: Tunnels) -> Non
     assert [[REVOKED], [REVOKED], []] == [t.endings for t in (gone, gone_too, living)]
 
 
-async def test_thousands_of_sessions_are_asked_for_in_parts(tunnels: Tunnels) -> None:
+async def test_thousands_of_sessions_are_asked_for_in_parts(tunnels: TunnelRegistry) -> None:
     """No answer is so long that others wait for it."""
     for number in range(1200):
         tunnels.add(FakeTunnel(f"session:{number}"))
@@ -133,7 +133,9 @@ async def test_thousands_of_sessions_are_asked_for_in_parts(tunnels: Tunnels) ->
     assert [500, 500, 200] == [len(asked) for asked in sessions.diary]
 
 
-async def test_a_tunnel_ends_with_what_proved_its_owner(tunnels: Tunnels, clock: FakeClock) -> None:
+async def test_a_tunnel_ends_with_what_proved_its_owner(
+    tunnels: TunnelRegistry, clock: FakeClock
+) -> None:
     """Not before, and not much later; one that needed no proof goes on."""
     bearer, anonymous = FakeTunnel(expires_at_ms=NOW_MS + 1000), FakeTunnel()
     tunnels.add(bearer)
@@ -147,7 +149,7 @@ async def test_a_tunnel_ends_with_what_proved_its_owner(tunnels: Tunnels, clock:
     assert ([EXPIRED], []) == (bearer.endings, anonymous.endings)
 
 
-async def test_watching_survives_a_fault(tunnels: Tunnels) -> None:
+async def test_watching_survives_a_fault(tunnels: TunnelRegistry) -> None:
     """Whatever went wrong, the next look is not left out."""
     sessions = SomeEnded("session:1")
     sessions.is_broken = True
@@ -168,10 +170,10 @@ async def test_watching_survives_a_fault(tunnels: Tunnels) -> None:
 
 
 @pytest.fixture
-async def sessions(tunnels: Tunnels) -> AsyncIterator[SomeEnded]:
+async def sessions(tunnels: TunnelRegistry) -> AsyncIterator[SomeEnded]:
     """Who is asked what is in doubt; nobody looks now and then."""
     sessions = SomeEnded()
-    settling = asyncio.create_task(tunnels.settle(sessions.truth))
+    settling = asyncio.create_task(tunnels.recheck_pending(sessions.truth))
     yield sessions
     settling.cancel()
 
@@ -183,7 +185,7 @@ async def _turns() -> None:
 
 
 async def test_a_session_that_is_said_to_have_ended_is_asked_for(
-    tunnels: Tunnels, sessions: SomeEnded
+    tunnels: TunnelRegistry, sessions: SomeEnded
 ) -> None:
     """At once. Whoever says so may be anybody, so it ends only where it is so."""
     mine, other = FakeTunnel("session:1"), FakeTunnel("session:2")
@@ -194,7 +196,7 @@ async def test_a_session_that_is_said_to_have_ended_is_asked_for(
     sessions.gone = frozenset({"session:1"})
 
     for key in ("session:1", "session:2", "session:1", "session:of-nobody-here"):
-        tunnels.doubt_session(key)
+        tunnels.recheck_session(key)
     await _turns()
 
     assert [{"session:1", "session:2"}] == [set(asked) for asked in sessions.diary]
@@ -202,7 +204,7 @@ async def test_a_session_that_is_said_to_have_ended_is_asked_for(
 
 
 async def test_an_issuer_that_is_said_to_be_revoked_is_asked_for(
-    tunnels: Tunnels, sessions: SomeEnded
+    tunnels: TunnelRegistry, sessions: SomeEnded
 ) -> None:
     """All that was proven by then ends, by whatever credential; what came after goes on."""
     old, new, other = (
@@ -216,8 +218,8 @@ async def test_an_issuer_that_is_said_to_be_revoked_is_asked_for(
     sessions.asked_issuers.clear()
     sessions.revoked = {"ada": NOW_MS, "bob": NOW_MS}
 
-    tunnels.doubt_issuer("ada")
-    tunnels.doubt_issuer("nobody here")
+    tunnels.recheck_issuer("ada")
+    tunnels.recheck_issuer("nobody here")
     await _turns()
 
     assert [("ada",)] == sessions.asked_issuers
@@ -225,7 +227,7 @@ async def test_an_issuer_that_is_said_to_be_revoked_is_asked_for(
 
 
 async def test_what_was_revoked_while_it_was_opened_ends(
-    tunnels: Tunnels, sessions: SomeEnded
+    tunnels: TunnelRegistry, sessions: SomeEnded
 ) -> None:
     """The app takes its time to answer, and the word came before there was anything to end."""
     sessions.gone, sessions.revoked = frozenset({"session:1"}), {"ada": NOW_MS}
@@ -238,7 +240,7 @@ async def test_what_was_revoked_while_it_was_opened_ends(
 
 
 async def test_where_messages_were_missed_all_are_asked_for(
-    tunnels: Tunnels, sessions: SomeEnded
+    tunnels: TunnelRegistry, sessions: SomeEnded
 ) -> None:
     """Sessions and issuers; once each."""
     tunnels.add(FakeTunnel("session:1", issuer="ada"))
@@ -247,7 +249,7 @@ async def test_where_messages_were_missed_all_are_asked_for(
     sessions.diary.clear()
     sessions.asked_issuers.clear()
 
-    tunnels.doubt_all()
+    tunnels.recheck_all()
     await _turns()
 
     assert [("session:1",)] == sessions.diary
@@ -255,23 +257,23 @@ async def test_where_messages_were_missed_all_are_asked_for(
 
 
 async def test_a_doubt_that_nobody_could_settle_does_not_end_the_settling(
-    tunnels: Tunnels, sessions: SomeEnded
+    tunnels: TunnelRegistry, sessions: SomeEnded
 ) -> None:
     """The next one is asked about."""
     tunnel = FakeTunnel("session:1")
     tunnels.add(tunnel)
     sessions.gone, sessions.is_broken = frozenset({"session:1"}), True
-    tunnels.doubt_session("session:1")
+    tunnels.recheck_session("session:1")
     await _turns()
     assert [] == tunnel.endings
 
     sessions.is_broken = False
-    tunnels.doubt_session("session:1")
+    tunnels.recheck_session("session:1")
     await _turns()
     assert [REVOKED] == tunnel.endings
 
 
-async def test_revoked_issuers_are_found_without_a_word(tunnels: Tunnels) -> None:
+async def test_revoked_issuers_are_found_without_a_word(tunnels: TunnelRegistry) -> None:
     """By looking, every fifth time: a message may be lost."""
     sessions = SomeEnded()
     old = FakeTunnel(issuer="ada")
@@ -292,7 +294,7 @@ async def test_revoked_issuers_are_found_without_a_word(tunnels: Tunnels) -> Non
 # --- the end of all -----------------------------------------------------------------------------
 
 
-async def test_draining_ends_them_one_by_one(tunnels: Tunnels) -> None:
+async def test_draining_ends_them_one_by_one(tunnels: TunnelRegistry) -> None:
     """The first at once, the last in time; one that opens meanwhile is ended too."""
     opened = [FakeTunnel() for _ in range(4)]
     for tunnel in opened:
@@ -307,7 +309,7 @@ async def test_draining_ends_them_one_by_one(tunnels: Tunnels) -> None:
     assert all(tunnel.endings == [DRAINED] for tunnel in (*opened, late))
 
 
-async def test_all_can_be_ended_at_once(tunnels: Tunnels) -> None:
+async def test_all_can_be_ended_at_once(tunnels: TunnelRegistry) -> None:
     """Where there is no time to drain."""
     opened = [FakeTunnel("session:1"), FakeTunnel()]
     for tunnel in opened:

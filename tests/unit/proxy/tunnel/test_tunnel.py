@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gateway.core.request import Identity
+from gateway.core.identity import Identity
 from gateway.proxy.tunnel.registry import (
     CLOSED,
     DRAINED,
     IDLE,
     REVOKED,
 )
-from gateway.proxy.tunnel.tunnel import Tunnel, _End, _FramedEnd
+from gateway.proxy.tunnel.tunnel import Tunnel, _FramedSide, _TunnelSide
 from tests.fakes.ports import SESSION_IDENTITY
 
 GOODBYE = b"\x88\x0f\x03\xf0session ended"
@@ -114,8 +114,8 @@ async def opened(*, is_websocket: bool, identity: Identity | None = None) -> End
     client, app = FakeTransport(), FakeTransport()
     owners = FakeOwner(client), FakeOwner(app)
     tunnel = Tunnel(
-        _End(owners[0], client),
-        (_FramedEnd if is_websocket else _End)(owners[1], app),
+        _TunnelSide(owners[0], client),
+        (_FramedSide if is_websocket else _TunnelSide)(owners[1], app),
         asyncio.get_running_loop(),
         10.0,
         identity,
@@ -168,7 +168,7 @@ async def test_a_client_that_was_slow_before(chat: Ends) -> None:
     owners = FakeOwner(client), FakeOwner(app)
     owners[0].writing_paused = True
     loop = asyncio.get_running_loop()
-    tunnel = Tunnel(_End(owners[0], client), _End(owners[1], app), loop, 10.0, None)
+    tunnel = Tunnel(_TunnelSide(owners[0], client), _TunnelSide(owners[1], app), loop, 10.0, None)
     running = asyncio.create_task(tunnel.run(b"", b""))
     await asyncio.sleep(0)
     assert not app.is_reading_now

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Close, Frame, Opcode
 
-from gateway.proxy.tunnel.websocket import Frames, accept_for, close_frame
+from gateway.proxy.tunnel.websocket import FrameScanner, accept_for, close_frame
 
 PAYLOADS = st.one_of(
     st.binary(max_size=8),
@@ -55,7 +55,7 @@ def test_a_frame_ends_where_it_ends(frames: list[bytes], sizes: list[int]) -> No
         at += len(frame)
         ends.add(at)
 
-    tracker, at = Frames(), 0
+    tracker, at = FrameScanner(), 0
     for piece in pieces(b"".join(frames), sizes):
         tracker.feed(piece)
         at += len(piece)
@@ -69,7 +69,7 @@ def test_the_rest_of_a_frame_goes_as_far_as_its_end(frames: list[bytes], cut: in
     """After part of a frame: to its end and no further; where none is under way: nothing."""
     stream = b"".join(frames)
     cut = min(cut, len(stream))
-    tracker = Frames()
+    tracker = FrameScanner()
     tracker.feed(stream[:cut])
     end, at = 0, 0
     for frame in frames:
@@ -97,14 +97,14 @@ def test_the_rest_of_a_frame_goes_as_far_as_its_end(frames: list[bytes], cut: in
 )
 def test_heads(data: bytes, is_between: bool, has_close: bool) -> None:
     """Nothing is judged, only measured."""
-    tracker = Frames()
+    tracker = FrameScanner()
     tracker.feed(data)
     assert (is_between, has_close) == (tracker.is_between, tracker.has_close)
 
 
 def test_the_end_of_a_frame_may_not_have_come() -> None:
     """Then all of it is passed on, and the boundary is still to come."""
-    tracker = Frames()
+    tracker = FrameScanner()
     tracker.feed(b"\x82\x05ab")
     assert 2 == tracker.feed_to_boundary(b"cd")
     assert not tracker.is_between

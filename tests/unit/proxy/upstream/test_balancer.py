@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.request import Balance
-from gateway.proxy.upstream.balancer import Group, Member, Policy
+from gateway.core.route import Balance
+from gateway.proxy.upstream.balancer import Balancer, Endpoint, HealthPolicy
 
-POLICY = Policy(
+POLICY = HealthPolicy(
     eject_after=3,
     eject_s=10,
     longest_ejection_s=40,
@@ -21,19 +21,25 @@ POLICY = Policy(
 SOON_S, LATER_S = 5.0, 1000.0
 
 
-def group(count: int, balance: Balance = Balance.ROUND_ROBIN, policy: Policy = POLICY) -> Group:
+def group(
+    count: int, balance: Balance = Balance.ROUND_ROBIN, policy: HealthPolicy = POLICY
+) -> Balancer:
     """Servers a, b, c, …"""
-    return Group([Member(chr(ord("a") + place)) for place in range(count)], balance, policy)
+    return Balancer([Endpoint(chr(ord("a") + place)) for place in range(count)], balance, policy)
 
 
 def chosen(
-    servers: Group, now_s: float, times: int = 1, caller: str = "", tried: Sequence[Member] = ()
+    servers: Balancer,
+    now_s: float,
+    times: int = 1,
+    caller: str = "",
+    tried: Sequence[Endpoint] = (),
 ) -> str:
     """The names of the servers of the next requests."""
     return "".join(servers.choose(caller, now_s, tried).name for _ in range(times))
 
 
-def fail(servers: Group, place: int, now_s: float, times: int = 3) -> bool:
+def fail(servers: Balancer, place: int, now_s: float, times: int = 3) -> bool:
     """Requests to one server fail; whether it was ejected for the last one."""
     return [servers.failed(servers.members[place], now_s) for _ in range(times)][-1]
 

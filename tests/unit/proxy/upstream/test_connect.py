@@ -19,25 +19,21 @@ from gateway.core.errors import (
     UpstreamBusy,
     UpstreamUnreachable,
 )
-from gateway.core.request import (
-    Balance,
-    Outbound,
-    Route,
-    Target,
-)
-from gateway.proxy.http1.write_batch import Outbox
-from gateway.proxy.upstream.balancer import Policy
+from gateway.core.request import Outbound, Target
+from gateway.core.route import Balance, Route
+from gateway.proxy.http1.write_batch import WriteBatcher
+from gateway.proxy.upstream.balancer import HealthPolicy
 from gateway.proxy.upstream.connect import (
     ClientTls,
-    Departures,
+    ClientTlsFiles,
+    RemovedAddresses,
     Resolver,
-    TlsFiles,
     is_address,
     to_tcp,
 )
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.pool import Connect, UpstreamPool
-from gateway.proxy.upstream.upstream import Rules, Server, Upstream
+from gateway.proxy.upstream.upstream import Upstream, UpstreamRules, UpstreamServer
 from gateway.util.deadlines import Deadlines
 from tests.fakes.certificates import Authority
 from tests.fakes.heads import request_head
@@ -178,7 +174,7 @@ async def test_the_system_knows_localhost() -> None:
 
 def test_an_address_is_gone_when_it_was_not_seen_for_a_while() -> None:
     """Names with many addresses tell some of them at a time; each departure is told once."""
-    departures = Departures(after_s=30)
+    departures = RemovedAddresses(after_s=30)
     assert frozenset() == departures.gone(addresses("192.0.2.1", "192.0.2.2"), 0)
     assert frozenset() == departures.gone(addresses("192.0.2.1"), 20)
     assert {"192.0.2.2"} == departures.gone(addresses("192.0.2.1"), 30)
@@ -235,7 +231,7 @@ async def pooled(connect: Connect) -> AsyncIterator[UpstreamPool]:
     """A pool of connections by ``connect``."""
     loop = asyncio.get_running_loop()
     deadlines = Deadlines(loop, 1)
-    pool = UpstreamPool(loop, connect, deadlines, Outbox(loop), MOST)
+    pool = UpstreamPool(loop, connect, deadlines, WriteBatcher(loop), MOST)
     try:
         yield pool
     finally:
@@ -261,20 +257,20 @@ async def test_each_name_has_its_own_turn() -> None:
 async def test_the_next_address_is_tried() -> None:
     """One that refuses, and one that does not answer, hold nobody up (RFC 8305)."""
     loop = asyncio.get_running_loop()
-    async with Site("127.0.0.2") as site:
-        dns = Dns("127.0.0.3", "127.0.0.2", port=site.port)
+    async with Site("127.0.0.2") as serving:
+        dns = Dns("127.0.0.3", "127.0.0.2", port=serving.port)
         resolver = Resolver(loop, dns.look_up)
-        async with pooled(to_tcp(loop, resolver, "app", site.port)) as pool:
+        async with pooled(to_tcp(loop, resolver, "app", serving.port)) as pool:
             for _ in range(2):
                 assert 200 == await asked(await pool.open(2))
-        assert ["127.0.0.2", "127.0.0.2"] == site.accepted
+        assert ["127.0.0.2", "127.0.0.2"] == serving.accepted
 
 
 async def test_no_address_answers() -> None:
     """All of them refuse: that is one failure to connect, whatever the number."""
     loop = asyncio.get_running_loop()
-    async with Site("127.0.0.2") as site:
-        port = site.port
+    async with Site("127.0.0.2") as serving:
+        port = serving.port
     resolver = Resolver(loop, Dns("127.0.0.3", "127.0.0.2", port=port).look_up)
     with pytest.raises(OSError, match=r"Connect call failed|refused"):
         await to_tcp(loop, resolver, "app", port)(lambda: pytest.fail("no connection"))
@@ -306,15 +302,15 @@ async def test_whose_fault_it_is(error: OSError, refusal: type[Refusal]) -> None
 async def test_room_is_given_back_once() -> None:
     """A connection that is lost as it becomes a tunnel gives its room to one other, not to two."""
     loop = asyncio.get_running_loop()
-    async with Site("127.0.0.1") as site:
-        connect = to_tcp(loop, Resolver(loop), "127.0.0.1", site.port)
+    async with Site("127.0.0.1") as serving:
+        connect = to_tcp(loop, Resolver(loop), "127.0.0.1", serving.port)
         async with pooled(connect) as pool:
             becoming = await pool.open(2)
             assert 200 == await asked(becoming)
             becoming.abort()
             while becoming.transport is not None:
                 await asyncio.sleep(0)
-            pool.let_go(becoming)
+            pool.detach(becoming)
             for _ in range(MOST):
                 assert 200 == await asked(await pool.open(2))
             with pytest.raises(UpstreamBusy):
@@ -324,15 +320,15 @@ async def test_room_is_given_back_once() -> None:
 async def test_connections_follow_the_name() -> None:
     """Those to an address that is gone are let go of: the idle at once, the busy when they end."""
     loop = asyncio.get_running_loop()
-    async with Site("127.0.0.1", "127.0.0.2") as site:
-        dns = Dns("127.0.0.1", port=site.port)
+    async with Site("127.0.0.1", "127.0.0.2") as serving:
+        dns = Dns("127.0.0.1", port=serving.port)
         resolver = Resolver(loop, dns.look_up, ttl_s=0)
-        connect = to_tcp(loop, resolver, "app", site.port)
+        connect = to_tcp(loop, resolver, "app", serving.port)
         async with pooled(connect) as pool:
-            server = Server.of(
-                "app", "app", connect, pool, lambda: resolver.current("app", site.port)
+            server = UpstreamServer.of(
+                "app", "app", connect, pool, lambda: resolver.current("app", serving.port)
             )
-            rules = Rules(dns_s=(0.01, 0.05))
+            rules = UpstreamRules(dns_s=(0.01, 0.05))
             app = Upstream("app", [server], rules, loop, lambda *_: None)
             app.start()
             busy, idle = await pool.open(2), await pool.open(2)
@@ -346,18 +342,18 @@ async def test_connections_follow_the_name() -> None:
             pool.give_back(busy)
             assert pool.take_idle(may_repeat=True) is None
             assert 200 == await asked(await pool.open(2))
-            assert "127.0.0.2" == site.accepted[-1]
+            assert "127.0.0.2" == serving.accepted[-1]
             await app.aclose()
 
 
 async def test_an_upstream_that_retires() -> None:
     """Its watches end, what is idle is closed, what is under way ends by itself."""
     loop = asyncio.get_running_loop()
-    async with Site("127.0.0.1") as site:
-        connect = to_tcp(loop, Resolver(loop), "127.0.0.1", site.port)
+    async with Site("127.0.0.1") as serving:
+        connect = to_tcp(loop, Resolver(loop), "127.0.0.1", serving.port)
         async with pooled(connect) as pool:
-            server = Server.of("app", "app", connect, pool)
-            app = Upstream("app", [server], Rules(), loop, lambda *_: None)
+            server = UpstreamServer.of("app", "app", connect, pool)
+            app = Upstream("app", [server], UpstreamRules(), loop, lambda *_: None)
             app.start()
             busy, idle = await pool.open(2), await pool.open(2)
             assert [200, 200] == [await asked(busy), await asked(idle)]
@@ -377,8 +373,8 @@ async def test_issuers_and_addresses_are_callers() -> None:
         raise ConnectionRefusedError
 
     async with pooled(connect) as pool:
-        servers = [Server.of(name, name, connect, pool) for name in "abcd"]
-        rules = Rules(Balance.BY_ISSUER, Policy())
+        servers = [UpstreamServer.of(name, name, connect, pool) for name in "abcd"]
+        rules = UpstreamRules(Balance.BY_ISSUER, HealthPolicy())
         app = Upstream("app", servers, rules, loop, lambda *_: None)
         chosen = {
             peer: app.enter(
@@ -403,13 +399,17 @@ async def test_issuers_and_addresses_are_callers() -> None:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        pytest.param(TlsFiles(ca="absent.pem"), "No such file.*absent.pem", id="no-file"),
-        pytest.param(TlsFiles(ca="junk.pem"), "junk.pem", id="no-authority"),
-        pytest.param(TlsFiles(certificate="junk.pem", key="junk.pem"), "junk", id="no-certificate"),
-        pytest.param(TlsFiles(certificate="one.crt", key="two.key"), "two.key", id="not-its-key"),
+        pytest.param(ClientTlsFiles(ca="absent.pem"), "No such file.*absent.pem", id="no-file"),
+        pytest.param(ClientTlsFiles(ca="junk.pem"), "junk.pem", id="no-authority"),
+        pytest.param(
+            ClientTlsFiles(certificate="junk.pem", key="junk.pem"), "junk", id="no-certificate"
+        ),
+        pytest.param(
+            ClientTlsFiles(certificate="one.crt", key="two.key"), "two.key", id="not-its-key"
+        ),
     ],
 )
-def test_tls_files_that_cannot_be_used(tmp_path: Path, files: TlsFiles, message: str) -> None:
+def test_tls_files_that_cannot_be_used(tmp_path: Path, files: ClientTlsFiles, message: str) -> None:
     """The gateway does not start, and says which files they are."""
     ca = Authority(tmp_path)
     ca.issue("one")
@@ -417,7 +417,7 @@ def test_tls_files_that_cannot_be_used(tmp_path: Path, files: TlsFiles, message:
     (tmp_path / "junk.pem").write_text("junk")
     paths = [str(tmp_path / name) if name else "" for name in files[:3]]
     with pytest.raises(StartError, match=message):
-        ClientTls(TlsFiles(paths[0], paths[1], paths[2]))
+        ClientTls(ClientTlsFiles(paths[0], paths[1], paths[2]))
 
 
 def test_tls_files_are_read_again_when_they_change(tmp_path: Path) -> None:
@@ -425,7 +425,7 @@ def test_tls_files_are_read_again_when_they_change(tmp_path: Path) -> None:
     ca = Authority(tmp_path)
     trusted = tmp_path / "trusted.pem"
     trusted.write_bytes(ca.file.read_bytes())
-    tls = ClientTls(TlsFiles(ca=str(trusted)))
+    tls = ClientTls(ClientTlsFiles(ca=str(trusted)))
     first = tls.context()
     assert first is tls.context()
     assert (ssl.CERT_REQUIRED, True) == (first.verify_mode, first.check_hostname)
@@ -441,8 +441,8 @@ def test_tls_files_are_read_again_when_they_change(tmp_path: Path) -> None:
 
 def test_a_server_is_always_verified_unless_told_not_to_be() -> None:
     """By the system's authorities where none is named."""
-    context = ClientTls(TlsFiles()).context()
+    context = ClientTls(ClientTlsFiles()).context()
     assert (ssl.CERT_REQUIRED, True) == (context.verify_mode, context.check_hostname)
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
-    context = ClientTls(TlsFiles(verify=False)).context()
+    context = ClientTls(ClientTlsFiles(verify=False)).context()
     assert (ssl.CERT_NONE, False) == (context.verify_mode, context.check_hostname)

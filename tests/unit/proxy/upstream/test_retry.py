@@ -15,12 +15,13 @@ from gateway.core.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from gateway.core.request import Outbound, Route, Target
+from gateway.core.request import Outbound, Target
+from gateway.core.route import Route
 from gateway.proxy.http1.close import ClientGone
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.pool import UpstreamPool
-from gateway.proxy.upstream.retry import carry
-from gateway.proxy.upstream.upstream import Rules, Server, Upstream
+from gateway.proxy.upstream.retry import send_with_retries
+from gateway.proxy.upstream.upstream import Upstream, UpstreamRules, UpstreamServer
 from tests.fakes.heads import request_head
 
 OUTBOUND = Outbound(
@@ -75,7 +76,7 @@ class Work:
     def is_untouched(self) -> bool:
         return self._untouched
 
-    async def over(self, connection: UpstreamConnection, server: Server) -> int:
+    async def send(self, connection: UpstreamConnection, server: UpstreamServer) -> int:
         assert server.member.in_flight == 1
         self.sent.append(cast("Connection", connection).name)
         await asyncio.sleep(0)
@@ -91,7 +92,7 @@ def upstream(
 ) -> Upstream:
     """Servers a, b, …; ``fails`` is why a cannot be connected to."""
     servers = [
-        Server.of(
+        UpstreamServer.of(
             name,
             name,
             cast("Callable[..., object]", None),  # type: ignore[arg-type]  # nobody connects
@@ -100,7 +101,7 @@ def upstream(
         for name in "abcdef"[:count]
     ]
     loop = asyncio.get_running_loop()
-    return Upstream("app", servers, Rules(retries=retries), loop, lambda *_: None)
+    return Upstream("app", servers, UpstreamRules(retries=retries), loop, lambda *_: None)
 
 
 class Case(NamedTuple):
@@ -146,10 +147,10 @@ async def test_a_first_try_that_fails(case: Case) -> None:
     work = Work(case.refusal, may_repeat=case.may_repeat, untouched=case.untouched)
     work.answers = case.answers
     if len(case.sent) > 1:
-        await carry(work, app)
+        await send_with_retries(work, app)
     else:
         with pytest.raises(type(case.refusal)):
-            await carry(work, app)
+            await send_with_retries(work, app)
     assert case.sent == work.sent
     assert {0} == {server.member.in_flight for server in app.servers}
 
@@ -161,11 +162,11 @@ async def test_a_first_try_that_fails(case: Case) -> None:
 async def test_no_connection(refusal: Refusal, may_repeat: bool) -> None:
     """Nothing was sent, so anything may go elsewhere; a single server is not asked again."""
     work = Work(may_repeat=may_repeat, untouched=may_repeat)
-    await carry(work, upstream(fails=refusal))
+    await send_with_retries(work, upstream(fails=refusal))
     assert ["b"] == work.sent
     work = Work()
     with pytest.raises(type(refusal)):
-        await carry(work, upstream(1, fails=refusal, retries=5))
+        await send_with_retries(work, upstream(1, fails=refusal, retries=5))
     assert [] == work.sent
 
 
@@ -174,7 +175,7 @@ async def test_the_log_says_which_server_it_was() -> None:
     for count, expected in ((2, "closed (b)"), (1, "closed")):
         first, second = UpstreamUnreachable("closed"), UpstreamUnreachable("closed")
         with pytest.raises(UpstreamUnreachable) as ended:
-            await carry(Work(first, second), upstream(count))
+            await send_with_retries(Work(first, second), upstream(count))
         assert expected == ended.value.reason
 
 
@@ -182,7 +183,7 @@ async def test_each_server_is_tried_before_one_is_tried_again() -> None:
     """Up to the number of retries; then the last failure is the answer."""
     work = Work(LOST, LOST, LOST, LOST, LOST)
     with pytest.raises(UpstreamUnreachable):
-        await carry(work, upstream(3, retries=3))
+        await send_with_retries(work, upstream(3, retries=3))
     assert ["a", "b", "c"] == work.sent[:3]
     assert 4 == len(work.sent)
 
@@ -190,7 +191,7 @@ async def test_each_server_is_tried_before_one_is_tried_again() -> None:
 async def test_kept_connections_of_every_server_are_lost() -> None:
     """As when all of them were restarted: each is asked on a new one."""
     work = Work(LOST, LOST, LOST)
-    await carry(work, upstream(keeps=True))
+    await send_with_retries(work, upstream(keeps=True))
     assert ["a kept", "a", "b kept", "b"] == work.sent
 
 
@@ -199,7 +200,7 @@ async def test_what_ends_otherwise_is_not_repeated_and_not_counted(end: BaseExce
     """Neither a client that leaves nor a fault of ours keeps its place."""
     app, work = upstream(), Work(end)
     with pytest.raises(type(end)):
-        await carry(work, app)
+        await send_with_retries(work, app)
     assert ["a"] == work.sent
     assert {0} == {server.member.in_flight for server in app.servers}
 
@@ -207,7 +208,7 @@ async def test_what_ends_otherwise_is_not_repeated_and_not_counted(end: BaseExce
 async def test_who_leaves_while_connecting_keeps_no_place() -> None:
     """Cancelled before there was a connection."""
     app, work = upstream(), Work()
-    task = asyncio.create_task(carry(work, app))
+    task = asyncio.create_task(send_with_retries(work, app))
     await asyncio.sleep(0)
     assert 1 == sum(server.member.in_flight for server in app.servers)
     task.cancel()
@@ -225,16 +226,16 @@ async def test_answers_that_say_that_the_server_cannot_serve(status: int, asked:
     app = upstream()
 
     class Sick(Work):
-        async def over(self, connection: UpstreamConnection, server: Server) -> int:
-            await super().over(connection, server)
+        async def send(self, connection: UpstreamConnection, server: UpstreamServer) -> int:
+            await super().send(connection, server)
             return status if server.member.name == "a" else 200
 
     for _ in range(10):
-        await carry(Sick(), app)
+        await send_with_retries(Sick(), app)
     sent = []
     for _ in range(12):
         work = Sick()
-        await carry(work, app)
+        await send_with_retries(work, app)
         sent += work.sent
     assert asked == "".join(sent)
 
@@ -244,8 +245,8 @@ async def test_a_tunnel_that_ends_says_nothing_about_its_server() -> None:
     app = upstream()
     for server in app.servers:
         app.failed(server)
-    await carry(Work(101), app)
+    await send_with_retries(Work(101), app)
     assert [True, True] == [server.member.is_doubted for server in app.servers]
     for _ in app.servers:
-        await carry(Work(200), app)
+        await send_with_retries(Work(200), app)
     assert [False, False] == [server.member.is_doubted for server in app.servers]

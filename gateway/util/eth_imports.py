@@ -30,7 +30,7 @@ class _StandIn(ModuleType):
 
 
 @contextmanager
-def foreign_imports() -> Iterator[None]:
+def eth_imports() -> Iterator[None]:
     """
     Import magic-admin or eth-account in here, first.
 

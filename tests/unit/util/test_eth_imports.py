@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from gateway.authn.did_token.eth_imports import _Unused, foreign_imports
+from gateway.util.eth_imports import _Unused, eth_imports
 
 
 def test_recursion_limit_is_put_back_after_a_failure() -> None:
@@ -14,7 +14,7 @@ def test_recursion_limit_is_put_back_after_a_failure() -> None:
     before = sys.getrecursionlimit()
 
     def fail() -> None:
-        with foreign_imports():
+        with eth_imports():
             sys.setrecursionlimit(before + 1)
             raise ImportError
 
@@ -25,7 +25,7 @@ def test_recursion_limit_is_put_back_after_a_failure() -> None:
 
 def test_deprecations_stay_theirs() -> None:
     """What they deprecate among themselves is no warning of ours; other warnings still are."""
-    with foreign_imports():
+    with eth_imports():
         warnings.warn("old", DeprecationWarning, stacklevel=1)
         with pytest.raises(RuntimeWarning):
             warnings.warn("odd", RuntimeWarning, stacklevel=1)

@@ -1,0 +1,31 @@
+"""Rate limits, and how much of one a caller has used."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """
+    A rate limit of the config: ``rate`` requests in ``window_s`` seconds, as a sliding window.
+
+    How exact that is says `gateway.ratelimit.sliding_window`.
+    """
+
+    name: str
+    rate: int
+    window_s: int
+    on_store_failure: str = "local"
+    """``local`` (count in this process), ``open`` (let pass) or ``closed`` (refuse)."""
+
+
+class LimitState(NamedTuple):
+    """Where a caller stands with one limit, after a request was charged or refused."""
+
+    limit: Limit
+    allowed: bool
+    remaining: int
+    reset_s: float
+    """Seconds until the current window ends."""
+    retry_after_s: float
+    """Seconds until one more request would be allowed; 0 while it already would."""

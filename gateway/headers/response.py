@@ -1,0 +1,65 @@
+"""Rewrites the field lines of responses."""
+
+import re
+
+from multidict import CIMultiDictProxy
+
+from gateway.core.errors import BadUpstreamAnswer
+from gateway.core.request import RawFields
+from gateway.headers.fields import CRLF, FieldAction, FieldActions
+from gateway.headers.hop_by_hop import HOP_BY_HOP, nominated_fields
+
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
+
+
+class ResponseFields:
+    """Rewrites the field lines of an app's answers."""
+
+    def __init__(self, cookie_name: str) -> None:
+        self._cookie_name = cookie_name.encode("ascii")
+        self._fates = FieldActions(_action_for)
+
+    def rewrite(
+        self, raw: RawFields, headers: CIMultiDictProxy[str], *, may_set_session: bool
+    ) -> bytes:
+        """
+        The field lines for the client, each with its CRLF; framing is not among them.
+
+        Only the gateway's own pages may set the session cookie. Raises `BadUpstreamAnswer` where a
+        name is no token or a value holds a control character that would end the line: the parser
+        is lenient on answers.
+        """
+        nominated = nominated_fields(headers)
+        if not nominated and "Set-Cookie" not in headers:
+            lines = self._fates.beginnings.lines(raw)
+        else:
+            lines = [
+                name + b": " + value
+                for name, value in raw
+                if not (nominated and name.lower() in nominated)
+                and self._may_pass(self._fates[name], value, may_set_session=may_set_session)
+            ]
+        lines.append(b"")
+        block = CRLF.join(lines)
+        ends = len(lines) - 1
+        if block.count(b"\n") != ends or block.count(b"\r") != ends or b"\0" in block:
+            raise BadUpstreamAnswer("control character in a field")
+        return block
+
+    def _may_pass(self, fate: FieldAction, value: bytes, *, may_set_session: bool) -> bool:
+        if fate is FieldAction.SET_COOKIE:
+            return may_set_session or not self._sets_session(value)
+        return fate is FieldAction.KEEP
+
+    def _sets_session(self, set_cookie: bytes) -> bool:
+        """A cookie without a name is sent back as its bare value: ``=session=x`` sets it too."""
+        return set_cookie.lstrip(b"= \t").partition(b"=")[0].strip() == self._cookie_name
+
+
+def _action_for(name: bytes) -> FieldAction:
+    if not _TOKEN.fullmatch(name):  # the parser lets ``Content-Length : 5`` pass
+        raise BadUpstreamAnswer("field name is no token")
+    lower = name.decode("latin-1").lower()
+    if lower in HOP_BY_HOP or lower in {"content-length", "x-request-id"}:
+        return FieldAction.DROP
+    return FieldAction.SET_COOKIE if lower == "set-cookie" else FieldAction.KEEP
