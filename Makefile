@@ -3,16 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-# What decides, lines 0 to 3 of the layers in tests/unit/test_architecture.py: all branches are tested.
-comma  := ,
-empty  :=
-DECIDING := $(subst $(empty) $(empty),$(comma),$(addprefix gateway/, \
-	messages.py errors.py invalidation.py reasons.py authentication.py failures.py authorisation.py permission.py assertions.py ports.py problems.py target.py client_ip.py routing.py destination.py \
-	access.py revocation.py admin/guard.py forward_auth.py return_to.py login.py cors.py attempts/contact.py backoff.py cores.py stamps.py times.py pipeline.py ratelimit/policy.py sessions/session.py sessions/cookie.py \
-	sessions/seal.py sessions/cache.py sessions/device.py sessions/listing.py proxy/internal.py identity/credentials.py identity/did_token.py identity/api_key.py identity/jwt.py identity/certificate.py \
-	identity/metadata.py identity/roles.py identity/assertion.py identity/circuit.py identity/skew.py identity/bounded.py identity/foreign.py proxy/headers.py proxy/hop.py \
-	telemetry/tally.py telemetry/snapshot.py proxy/upgrade.py proxy/websocket.py \
-	proxy/framing.py proxy/balance.py proxy/restraint.py proxy/answers.py proxy/chunks.py proxy/cutter.py proxy/proxy_protocol.py proxy/occupancy.py proxy/pace.py proxy/repeats.py store/breaker.py config/*.py))
+# The layers whose branches are all tested: see tools/layers.toml.
+DECIDING = $(shell $(BIN)/python -m tools.layers deciding)
 
 .PHONY: demo test peers soak browser screenshots lint bench sdk clean
 
