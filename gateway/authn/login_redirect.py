@@ -1,4 +1,4 @@
-"""Who is sent to the login page: people who navigate, never programs that fetch."""
+"""The login page in place of 401: for browsers that navigate, not for programs that fetch."""
 
 from http import HTTPStatus
 from urllib.parse import quote
@@ -14,7 +14,7 @@ _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 
 
 class LoginPage:
-    """The login page of one config, for those who would be answered 401."""
+    """Leads browsers to the login page of one config in place of an answer 401."""
 
     def __init__(self, public_origin: str, prefix: str, return_to: ReturnTo) -> None:
         self._path = f"{prefix}/login"
@@ -22,56 +22,65 @@ class LoginPage:
         self._scheme, _, self._authority = public_origin.partition("//")
         self._return_to = return_to
 
-    def instead_of(
-        self,
-        refusal: Refusal,
-        head: RequestHead,
-        route: Route,
-        target: Target,
-        *,
-        is_check: bool = False,
+    def refusal_or_login(
+        self, refusal: Refusal, head: RequestHead, route: Route, target: Target
     ) -> Refusal:
         """
-        What to refuse ``head`` with where nobody was proven and ``refusal`` says why.
+        ``refusal``, or for a navigation that may sign in `SignInFirst`, which leads to the page.
 
-        A person who navigates gets `SignInFirst`, which leads back to ``target`` in the end. A
-        script could do nothing with a page of another kind: it hears where the login page is.
-        Where the route takes no session, signing in would lead here again, and round in circles;
-        so it would on another host, to which no browser sends the cookie, in ``is_check``: there it
-        is a proxy in front that leads to the page, from any host and port.
+        Signing in leads back to ``target``. A script cannot use a page: its 401 names the URL of
+        the page. A route that takes no session would lead to the page again and again, so it keeps
+        its refusal.
         """
-        is_helped = PROBLEM_TYPES[type(refusal)].status is HTTPStatus.UNAUTHORIZED
-        if not is_helped or AuthMethod.SESSION not in route.accept:
+        if not _may_sign_in(refusal, route):
             return refusal
-        location = self._location(head, route, target, is_check) if is_navigation(head) else None
-        if location is None:
-            refusal.login_url = self._url
-            return refusal
-        code = PROBLEM_TYPES[type(refusal)].code
-        return SignInFirst(f"{code}: {refusal.reason}" if refusal.reason else code, location)
+        if not is_navigation(head):
+            return self._with_login_url(refusal)
+        return self._redirect(refusal, self._path, self._return_to.checked(target.wire), route)
 
-    def _location(
-        self, head: RequestHead, route: Route, target: Target, is_check: bool
-    ) -> str | None:
-        """Where whoever navigates to ``target`` is led; None if it would be in circles."""
-        origin = ""
-        if is_check:
-            host = head.headers.get("Host", "")
-            origin = f"{self._scheme}//{host}"
-            if parse_authority(host).host != parse_authority(self._authority).host:
-                return None
-        back = self._return_to.checked(origin + target.wire)
-        if route.is_internal and back == HOME:
-            return None
-        return f"{self._url if is_check else self._path}?return_to={quote(back)}"
+    def refusal_or_login_by_proxy(
+        self, refusal: Refusal, head: RequestHead, route: Route, target: Target
+    ) -> Refusal:
+        """
+        Like `refusal_or_login`, for a check: the proxy in front leads to the page.
+
+        The proxy may serve any port, and hosts to which browsers do not send the session cookie:
+        on those, signing in would lead to the page again and again.
+        """
+        if not _may_sign_in(refusal, route):
+            return refusal
+        host = head.headers.get("Host", "")
+        if not is_navigation(head) or not self._gets_cookie(host):
+            return self._with_login_url(refusal)
+        way_back = self._return_to.checked(f"{self._scheme}//{host}{target.wire}")
+        return self._redirect(refusal, self._url, way_back, route)
+
+    def _gets_cookie(self, host: str) -> bool:
+        return parse_authority(host).host == parse_authority(self._authority).host
+
+    def _redirect(self, refusal: Refusal, page: str, way_back: str, route: Route) -> Refusal:
+        if route.is_internal and way_back == HOME:  # from the login page to itself
+            return self._with_login_url(refusal)
+        code = PROBLEM_TYPES[type(refusal)].code
+        reason = f"{code}: {refusal.reason}" if refusal.reason else code
+        return SignInFirst(reason, f"{page}?return_to={quote(way_back)}")
+
+    def _with_login_url(self, refusal: Refusal) -> Refusal:
+        refusal.login_url = self._url
+        return refusal
+
+
+def _may_sign_in(refusal: Refusal, route: Route) -> bool:
+    is_unauthorized = PROBLEM_TYPES[type(refusal)].status is HTTPStatus.UNAUTHORIZED
+    return is_unauthorized and AuthMethod.SESSION in route.accept
 
 
 def is_navigation(head: RequestHead) -> bool:
     """
-    Whether a person waits for a page.
+    Whether a browser navigates, so that a person waits for a page.
 
-    Browsers say so in ``Sec-Fetch-Mode`` (W3C Fetch Metadata); older ones ask for HTML first, and
-    so did scripts that named themselves in ``X-Requested-With``. Whoever sends a bearer token is a
+    Browsers say so in ``Sec-Fetch-Mode`` (W3C Fetch Metadata). Older ones ask for HTML first; their
+    scripts named themselves in ``X-Requested-With``. A client that sends a bearer token is a
     program.
     """
     if head.method not in ("GET", "HEAD") or head.upgrade:

@@ -42,7 +42,7 @@ class RouteResolver:
         self._public_host = public_host
         self._remembered = lru_cache(maxsize=_REMEMBERED)(self._decide)
 
-    def find(self, head: RequestHead) -> ResolvedRoute:
+    def resolve(self, head: RequestHead) -> ResolvedRoute:
         """
         Where ``head`` leads: the same for the same method, target and Host.
 

@@ -21,12 +21,14 @@ from gateway.headers.forwarded import ForwardedFields
 from gateway.headers.request import IdentityNames, RequestFields
 from gateway.headers.response import ResponseFields
 from gateway.pages.routes import PAGES, page_routes
-from gateway.pipeline.request import Pipeline
+from gateway.pipeline.request import RequestPipeline
+from gateway.pipeline.stages import Stages
 from gateway.proxy.downstream.server import ConnectionLimits, ServingConfig
 from gateway.proxy.upstream.upstream import Upstream
 from gateway.ratelimit.redis import RedisLimiter
 from gateway.revocation.revoke import Revoker
 from gateway.routing.client_address import ClientIp
+from gateway.routing.client_resolver import ClientResolver
 from gateway.routing.resolver import RouteResolver
 from gateway.routing.table import RouteTable
 from gateway.runtime.process import ProcessServices
@@ -99,21 +101,24 @@ def _authorisation(
 def _pipeline(
     settings: Settings,
     limiter: RedisLimiter,
-    authentication: Authenticator,
-    authorisation: Authoriser,
+    authenticator: Authenticator,
+    authoriser: Authoriser,
     assertions: AssertionCache | None,
-) -> Pipeline:
+) -> RequestPipeline:
     routes = compiled.routes(settings)
     default = settings.limits.get("default")
     page_limits = (compiled.limit("default", default),) if default is not None else ()
     server = settings.server
     public_host = urlsplit(server.public_url).netloc
     table = RouteTable([*page_routes(server.prefix, page_limits), *routes])
-    return Pipeline(
+    stages = Stages(
+        clients=ClientResolver(
+            ClientIp(server.client_ip), server.trusted_proxies, server.public_url
+        ),
         resolver=RouteResolver(table, public_host),
         limiter=limiter,
-        authentication=authentication,
-        authorisation=authorisation,
+        authenticator=authenticator,
+        authoriser=authoriser,
         fields=RequestFields(
             _identity_names(settings),
             settings.session.cookie,
@@ -122,13 +127,11 @@ def _pipeline(
             ways.api_key_header(settings),
             more_names=(assertions.header,) if assertions is not None else (),
         ),
-        public_origin=server.public_url,
-        client_ip=ClientIp(server.client_ip),
-        trusted_proxies=server.trusted_proxies,
         cookie=own_pages.session_cookie(settings),
         login=compiled.login_page(settings),
         assertions=assertions,
     )
+    return RequestPipeline(stages)
 
 
 def _identity_names(settings: Settings) -> IdentityNames:
@@ -140,7 +143,7 @@ def _identity_names(settings: Settings) -> IdentityNames:
 
 
 def _serving_config(
-    settings: Settings, upstreams: dict[str, Upstream], pipeline: Pipeline
+    settings: Settings, upstreams: dict[str, Upstream], pipeline: RequestPipeline
 ) -> ServingConfig:
     return ServingConfig(
         pipeline.admit,

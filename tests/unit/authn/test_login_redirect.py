@@ -82,7 +82,7 @@ def test_an_upgrade_is_no_navigation() -> None:
 def test_a_person_is_led_to_the_login_page(target: str, location: str, refusal: Refusal) -> None:
     """And back to where they were going, the query included."""
     head = request_head(NAVIGATES, target=target)
-    instead = PAGE.instead_of(refusal, head, PRIVATE, canonical_target(target))
+    instead = PAGE.refusal_or_login(refusal, head, PRIVATE, canonical_target(target))
     assert isinstance(instead, SignInFirst)
     assert location == instead.location
     assert f"{PROBLEM_TYPES[type(refusal)].code}: {refusal.reason}" == instead.reason
@@ -101,7 +101,7 @@ def test_a_proxy_leads_there_from_its_own_port(host: str, back: str) -> None:
     """The page is at our public URL; the way back is to a port that is listed, or home."""
     page = LoginPage(OURS, "/_gateway", ReturnTo(OURS, "/_gateway", ["app.example.com:8443"]))
     head, target = request_head(NAVIGATES, host=host), canonical_target("/x?y")
-    instead = page.instead_of(Unauthenticated(), head, PRIVATE, target, is_check=True)
+    instead = page.refusal_or_login_by_proxy(Unauthenticated(), head, PRIVATE, target)
     assert isinstance(instead, SignInFirst)
     assert f"{OURS}/_gateway/login?return_to={back}" == instead.location
 
@@ -111,7 +111,7 @@ def test_a_proxy_leads_nobody_there_from_another_host(host: str) -> None:
     """The cookie stays at ours: who has signed in would come back as nobody, and be led there."""
     page = LoginPage(OURS, "/_gateway", ReturnTo(OURS, "/_gateway", ["wiki.example.com"]))
     head, target = request_head(NAVIGATES, host=host), canonical_target("/x?y")
-    instead = page.instead_of(Unauthenticated(), head, PRIVATE, target, is_check=True)
+    instead = page.refusal_or_login_by_proxy(Unauthenticated(), head, PRIVATE, target)
     assert isinstance(instead, Unauthenticated)
     assert f"{OURS}/_gateway/login" == instead.login_url
 
@@ -120,14 +120,14 @@ def test_a_public_url_that_no_request_can_name_keeps_nothing_from_starting() -> 
     """The config takes a host that begins with an underscore; people come to others, directly."""
     page = LoginPage("https://_a.example", "/_gateway", ReturnTo("https://_a.example", "/_gateway"))
     head = request_head(NAVIGATES)
-    instead = page.instead_of(Unauthenticated(), head, PRIVATE, canonical_target("/x"))
+    instead = page.refusal_or_login(Unauthenticated(), head, PRIVATE, canonical_target("/x"))
     assert isinstance(instead, SignInFirst)
 
 
 def test_no_reason_is_no_reason() -> None:
     """The log names the kind of refusal all the same."""
     target = canonical_target("/")
-    instead = PAGE.instead_of(SessionEnded(), request_head(NAVIGATES), PRIVATE, target)
+    instead = PAGE.refusal_or_login(SessionEnded(), request_head(NAVIGATES), PRIVATE, target)
     assert "session_ended" == instead.reason
 
 
@@ -135,7 +135,7 @@ def test_no_reason_is_no_reason() -> None:
 def test_a_program_is_told_where_the_login_page_is(kind: type[Refusal]) -> None:
     """It is refused as it was, and can open the page itself."""
     refusal = kind("because")
-    instead = PAGE.instead_of(refusal, request_head(), PRIVATE, canonical_target("/"))
+    instead = PAGE.refusal_or_login(refusal, request_head(), PRIVATE, canonical_target("/"))
     assert instead is refusal
     assert f"{OURS}/_gateway/login" == instead.login_url
 
@@ -145,7 +145,7 @@ def test_a_session_is_no_way_into_a_route_for_programs(fields: list[tuple[str, s
     """Whoever is signed in would be led back at once, and to the login page again."""
     refusal = Unauthenticated("no_credential")
     route = replace(PRIVATE, accept=frozenset({AuthMethod.API_KEY}))
-    instead = PAGE.instead_of(refusal, request_head(*fields), route, canonical_target("/"))
+    instead = PAGE.refusal_or_login(refusal, request_head(*fields), route, canonical_target("/"))
     assert instead is refusal
     assert "" == instead.login_url
 
@@ -154,7 +154,9 @@ def test_a_session_is_no_way_into_a_route_for_programs(fields: list[tuple[str, s
 def test_signing_in_helps_against_nothing_else(kind: type[Refusal]) -> None:
     """Nobody is sent away to sign in because Redis blinked."""
     refusal = kind("because")
-    instead = PAGE.instead_of(refusal, request_head(NAVIGATES), PRIVATE, canonical_target("/"))
+    instead = PAGE.refusal_or_login(
+        refusal, request_head(NAVIGATES), PRIVATE, canonical_target("/")
+    )
     assert instead is refusal
     assert "" == instead.login_url
 
@@ -170,5 +172,5 @@ def test_signing_in_helps_against_nothing_else(kind: type[Refusal]) -> None:
 def test_our_own_pages(target: str, expected: type[Refusal]) -> None:
     """Of the gateway's own pages only those to land on lead to the login page."""
     head = request_head(NAVIGATES, target=target)
-    instead = PAGE.instead_of(Unauthenticated(), head, INTERNAL, canonical_target(target))
+    instead = PAGE.refusal_or_login(Unauthenticated(), head, INTERNAL, canonical_target(target))
     assert expected is type(instead)

@@ -29,12 +29,12 @@ class Published:
     def __init__(self, text: bytes) -> None:
         self.text: bytes | Exception = text
         self.fetched = 0
-        self.refuse_if_blocked = asyncio.Event()
-        self.refuse_if_blocked.set()
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     async def __call__(self) -> bytes:
         self.fetched += 1
-        await self.refuse_if_blocked.wait()
+        await self.gate.wait()
         if isinstance(self.text, Exception):
             raise self.text
         return self.text
@@ -59,10 +59,10 @@ async def test_keys_are_fetched_once(clock: FakeClock) -> None:
     """By whoever asks first; all others wait along."""
     published = Published(key_set(RSA, EC))
     source = opened(published, clock)
-    published.refuse_if_blocked.clear()
+    published.gate.clear()
     asking = [asyncio.ensure_future(ids(source)) for _ in range(5)]
     await settled()
-    published.refuse_if_blocked.set()
+    published.gate.set()
     assert [["ec"]] * 5 == await asyncio.gather(*asking)
     assert ["rsa"] == await ids(source, "rsa", "RS256")
     assert (1, 1) == (published.fetched, source.version)
@@ -173,7 +173,7 @@ async def test_closing_gives_up_a_fetch(clock: FakeClock) -> None:
     """Nothing is left behind."""
     published = Published(key_set(EC))
     source = opened(published, clock)
-    published.refuse_if_blocked.clear()
+    published.gate.clear()
     asking = asyncio.ensure_future(ids(source))
     await settled()
     await source.aclose()

@@ -1,0 +1,57 @@
+"""
+The stages of a CORS preflight (Fetch standard, section 3.3.5): no credentials are looked at.
+
+A browser asks with OPTIONS, and without cookies, whether a page of another origin may send a
+request. The route of *that* request decides.
+"""
+
+from dataclasses import dataclass, replace
+
+from gateway.authz.cors import asked_method, preflight_answer
+from gateway.authz.rules import enforce_preflight
+from gateway.core.errors import NoRoute, UnsupportedMethod
+from gateway.core.record import RequestRecord
+from gateway.core.request import Client, Outbound, Reply, RequestHead
+from gateway.core.route import Auth
+from gateway.pipeline.stages import Stages
+from gateway.routing.resolver import ResolvedRoute
+
+
+@dataclass(frozen=True, slots=True)
+class PreflightPipeline:
+    """Answers preflights, or passes them on to apps that answer for themselves."""
+
+    stages: Stages
+
+    def resolve(self, head: RequestHead) -> ResolvedRoute | None:
+        """The route of the request that ``head`` asks about; None where it is no preflight."""
+        method = asked_method(head)
+        if method is None:
+            return None
+        try:
+            resolved = self.stages.resolver.resolve(head._replace(method=method))
+        except (NoRoute, UnsupportedMethod):
+            return None
+        return resolved if resolved.route.cors is not None else None
+
+    async def admit(
+        self, head: RequestHead, asked: ResolvedRoute, client: Client, record: RequestRecord
+    ) -> Outbound | Reply:
+        """
+        Answer the preflight ``head``, or return what to send to the app.
+
+        The app is told of no identity and gets no credentials. Raises what
+        `Stages.enforce_limits` raises, and `Forbidden` by rules that need no identity.
+        """
+        route = asked.route
+        self.stages.note_route(head, asked, record)
+        if not route.upstream:
+            raise NoRoute("the route has no upstream")
+        await self.stages.enforce_limits(head, route, client)
+        if route.cors is not None and not route.cors.passes_preflights:
+            return preflight_answer(route.cors, head.headers)
+        enforce_preflight(route, client, head.method)
+        anonymous = replace(route, auth=Auth.NONE, forward_credentials=False)
+        scheme = self.stages.clients.scheme_of(head)
+        fields = self.stages.fields.rewrite(head, anonymous, client, scheme, None)
+        return Outbound(anonymous, head.method, asked.forwarded, fields, None, client)

@@ -1,0 +1,150 @@
+"""CORS preflights are answered without credentials, by the route that they ask about."""
+
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from gateway.authz.cors import policy
+from gateway.core.errors import (
+    Forbidden,
+    NoRoute,
+    Unauthenticated,
+)
+from gateway.core.record import RequestRecord
+from gateway.core.request import (
+    Reply,
+)
+from gateway.core.route import (
+    Auth,
+    Route,
+    Rule,
+)
+from tests.fakes.heads import request_head
+from tests.fakes.pipelines import (
+    BEARER,
+    CLIENT,
+    FIRST,
+    PAGES,
+    PRIVATE,
+    SESSION,
+    admitted,
+    check,
+    only_outbound,
+    outcome,
+    pipeline_for,
+)
+
+SHOP = "https://shop.example.com"
+PREFLIGHT = (("Origin", SHOP), ("Access-Control-Request-Method", "POST"))
+
+
+def shared(*, passes: bool = False, **about: Any) -> Route:
+    """A route that the shop's pages may use."""
+    cors = policy(
+        [SHOP],
+        methods=["POST"],
+        headers=["Authorization"],
+        expose=[],
+        credentials=True,
+        max_age_s=60,
+        passes_preflights=passes,
+    )
+    return Route("shared", "/shared", "app", methods=frozenset({"POST"}), cors=cors, **about)
+
+
+async def test_a_preflight_is_answered_without_asking_anybody() -> None:
+    """It is found by the method that it asks about, and charged like any request."""
+    pipeline, diary = pipeline_for(shared(limits=(FIRST,)), PRIVATE)
+    head = request_head(*PREFLIGHT, method="OPTIONS", target="/shared")
+    record = RequestRecord()
+    reply = await pipeline.admit(head, record)
+    assert isinstance(reply, Reply)
+    assert (204, "shared") == (reply.status, record.route)
+    assert [f"limit first of {CLIENT}"] == diary
+
+
+async def test_a_preflight_that_is_passed_on_is_nobodys() -> None:
+    """The app sees no credentials and no identity, even where it may see both."""
+    pipeline, diary = pipeline_for(shared(passes=True, forward_credentials=True), PRIVATE)
+    head = request_head(*PREFLIGHT, method="OPTIONS", target="/shared")
+    outbound = await admitted(head, pipeline)
+    assert ("OPTIONS", None, b"") == (outbound.method, outbound.identity, outbound.cors)
+    assert (Auth.NONE, False) == (outbound.route.auth, outbound.route.forward_credentials)
+    assert [] == diary
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"deny": (Rule(networks=(ip_network(f"{CLIENT}/32"),)),)},
+        {"allow": (Rule(networks=(ip_network("198.18.0.0/15"),)),)},
+    ],
+    ids=["deny", "allow"],
+)
+async def test_a_network_that_may_not_gets_no_preflight_through(rules: dict[str, Any]) -> None:
+    """What a route refuses to an address, it refuses whatever is asked."""
+    pipeline, _ = pipeline_for(shared(passes=True, **rules), PRIVATE)
+    with pytest.raises(Forbidden):
+        await admitted(request_head(*PREFLIGHT, method="OPTIONS", target="/shared"), pipeline)
+
+
+async def test_preflights_leave_nothing_behind() -> None:
+    """However many there are: what is known of callers would have to go for them."""
+    pipeline, _ = pipeline_for(
+        shared(passes=True, deny=(Rule(methods=frozenset({"PUT"})),)), PRIVATE
+    )
+    for _ in range(3):
+        await admitted(request_head(*PREFLIGHT, method="OPTIONS", target="/shared"), pipeline)
+    assert {} == pipeline.stages.authoriser.permissions._known
+
+
+@pytest.mark.parametrize(
+    ("target", "asked"),
+    [
+        pytest.param("/other", "POST", id="a-route-without-cors"),
+        pytest.param("/shared", "PUT", id="another-route-for-that-method"),
+        pytest.param("/shared", "TRACE", id="a-method-that-is-never-served"),
+    ],
+)
+async def test_other_preflights_are_requests_like_any(target: str, asked: str) -> None:
+    """They need what such a request needs."""
+    fields = ("Origin", SHOP), ("Access-Control-Request-Method", asked)
+    pipeline, _ = pipeline_for(shared(), PRIVATE)
+    head = request_head(*fields, method="OPTIONS", target=target)
+    assert "Unauthenticated" == await outcome(head, pipeline)
+
+
+async def test_a_preflight_to_nowhere() -> None:
+    """Where nothing matches, nothing is answered."""
+    pipeline, _ = pipeline_for(shared())
+    head = request_head(*PREFLIGHT, method="OPTIONS", target="/nowhere")
+    with pytest.raises(NoRoute):
+        await admitted(head, pipeline)
+
+
+async def test_a_check_is_never_a_preflight() -> None:
+    """A proxy in front forwards what it asked about: the exemption would let OPTIONS through."""
+    pipeline, _ = pipeline_for(shared(), PRIVATE, *PAGES, trusts_proxies=True)
+    about = check(*PREFLIGHT, method="OPTIONS", uri="/shared")
+    with pytest.raises(Unauthenticated):
+        await pipeline.admit(about, RequestRecord())
+
+
+async def test_an_answer_bears_the_policy_of_its_route() -> None:
+    """In the journey for refusals, and in what goes upstream for the app's answer."""
+    head = request_head(BEARER, ("Origin", SHOP), method="POST", target="/shared")
+    for passes, expected in ((False, True), (True, False)):
+        record = RequestRecord()
+        pipeline, _ = pipeline_for(shared(passes=passes))
+        outbound = only_outbound(await pipeline.admit(head, record))
+        assert ("Access-Control-Allow-Origin", SHOP) in record.fields
+        assert expected == (b"Access-Control-Allow-Origin: " + SHOP.encode() in outbound.cors)
+
+
+async def test_a_listed_page_acts_with_the_session() -> None:
+    """On the route that lists it."""
+    pipeline, _ = pipeline_for(shared(), PRIVATE)
+    head = request_head(SESSION, ("Origin", SHOP), method="POST", target="/shared")
+    assert "session" == await outcome(head, pipeline)
+    assert "CrossSite" == await outcome(head._replace(target="/other"), pipeline)
