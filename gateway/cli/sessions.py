@@ -106,7 +106,7 @@ def revoke(issuer: str | None, session_id: str | None, path: Path, *, as_json: b
 
 async def _listed(settings: Settings, issuer: str) -> list[SessionSummary]:
     async with store_of(settings) as store:
-        return await _sessions(settings, store).listed(issuer)
+        return await _sessions(settings, store).list_for(issuer)
 
 
 async def _revoked(settings: Settings, issuer: str) -> tuple[Revoked, bool | None]:
@@ -132,7 +132,7 @@ async def _ended(settings: Settings, issuer: str | None, session_id: str) -> int
         if issuer is None:
             keys = {key async for key in keys_of(settings, SESSION)}
         else:
-            keys = {found.session_key for found in await of_all.listed(issuer)}
+            keys = {found.session_key for found in await of_all.list_for(issuer)}
         chosen = [key for key in keys if public_id(key) == session_id]
         for key in chosen:
             await of_all.end(key, issuer)

@@ -17,7 +17,7 @@ class AuthMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wallet:
-    """One of a user's wallets, in Magic's words: ``MAINNET``, an address, ``ETH``."""
+    """A wallet of a user, in Magic's terms: ``MAINNET``, an address, ``ETH``."""
 
     network: str | None = None
     public_address: str | None = None
@@ -26,63 +26,63 @@ class Wallet:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """What Magic knows of an issuer: the metadata in ``user:{issuer}``."""
+    """A user of Magic: the metadata in ``user:{issuer}``."""
 
     issuer: str
     email: str | None = None
-    """None for who signed in by phone, or by a provider that tells none."""
+    """None for a user who signed in by phone, or by a provider that names no email."""
     public_address: str | None = None
     phone: str | None = None
     oauth_provider: str | None = None
-    """``google``, ``apple`` and so on; None for who signed in by email or phone."""
+    """``google``, ``apple`` and so on; None for a user who signed in by email or phone."""
     username: str | None = None
     wallets: tuple[Wallet, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Somebody whom Magic has proven, and how we came to know."""
+    """An authenticated user or program, and the proof."""
 
     user: User
     method: AuthMethod
     token_id: str
-    """``tid`` of the DID token that proved it, now or when the session was made."""
+    """``tid`` of the DID token that proved it, now or when the session was created."""
     expires_at_ms: int
     """Unix time in milliseconds at which the proof ends."""
     session_key: str | None = None
     """The session's key in the store; None where no session was used."""
     proven_at_ms: int = 0
-    """Unix time in milliseconds at which the proof was made: revocation ends all that is older."""
+    """Unix time in milliseconds at which the proof was made; revocation ends all older ones."""
     roles: tuple[str, ...] | None = ()
-    """As authorisation found them, sorted; empty before it. None: the store did not say."""
+    """Sorted; empty before authorisation. None where the store did not answer."""
     scopes: tuple[str, ...] = ()
-    """What a program's credential is good for, sorted."""
+    """The scopes of an API key or a JWT, sorted."""
 
 
 INTERACTIVE_METHODS = frozenset({AuthMethod.SESSION, AuthMethod.DID_TOKEN})
-"""How people prove who they are; programs get in only where a route says so."""
+"""Credentials of people. Those of programs are accepted only where a route lists them."""
 
 
 class Browser(NamedTuple):
-    """Where somebody signed in."""
+    """The browser with which a user signed in."""
 
     device: str = ""
     """See `gateway.sessions.user_agent`."""
     address: str = ""
-    """The client's IP address: where in the world that is, the gateway does not know."""
+    """The client's IP address. The gateway has no database of places."""
 
 
 class SessionSummary(NamedTuple):
-    """A session as its owner is shown it. Times are Unix times in milliseconds."""
+    """A session as it is shown to its owner. Times are Unix times in milliseconds."""
 
     id: str
     session_key: str
-    """Not to be shown."""
+    """The session's key in the store; never shown."""
     browser: Browser
     created_at_ms: int | None
-    """None, and no browser: what was sealed does not open."""
+    """None, with an unknown browser, where the sealed entry does not open."""
     seen_at_ms: int | None
-    """None where that is not written down."""
+    """When the session was last used; None where use is not recorded."""
     expires_at_ms: int
 
 

@@ -1,18 +1,18 @@
 """
-What the gateways' memories must forget, as it is told from one to all others.
+Cache invalidations that gateways send to each other.
 
-A message is the subject's word, a space, and a name. Who cannot read one passes it over: it is of a
-later version.
+A message is the kind, a space, and a name. A gateway ignores a message that it cannot read: it is
+of a later version.
 """
 
 from enum import StrEnum
 
 CHANNEL = "invalidate"
-"""Of the store's pub/sub; the configured prefix stands before it, as before every key."""
+"""Pub/sub channel of the store; the configured prefix stands before it, as before every key."""
 
 
 class InvalidationKind(StrEnum):
-    """What kind of thing has changed; the comment says what names it."""
+    """The kind of thing that changed; the comment says what the name is."""
 
     SESSION = "session"  # its key in the store
     REVOKED = "revoked"  # the issuer whose epoch was moved
@@ -21,13 +21,13 @@ class InvalidationKind(StrEnum):
     API_KEY = "api-key"  # its id
 
 
-def encode(subject: InvalidationKind, name: str) -> bytes:
-    """The message about ``name``."""
-    return f"{subject} {name}".encode()
+def encode(kind: InvalidationKind, name: str) -> bytes:
+    """Encode a message about ``name``."""
+    return f"{kind} {name}".encode()
 
 
 def decode(message: bytes) -> tuple[InvalidationKind, str] | None:
-    """Subject and name; None for what is no message of this version."""
+    """Decode a message into kind and name; None for one of another version."""
     try:
         word, space, name = message.decode().partition(" ")
         return (InvalidationKind(word), name) if space and name else None

@@ -1,4 +1,4 @@
-"""How an issuer is spelled: one person has one name, however an operator types it."""
+"""The canonical spelling of issuers: one identity has one name, however an operator types it."""
 
 import re
 
@@ -14,10 +14,10 @@ _OTHER = re.compile(r"[!-~]{1,256}", re.ASCII)
 
 def canonical(issuer: str) -> str:
     """
-    ``issuer`` as identities name it: the address of a ``did:ethr:`` with its checksum (EIP-55).
+    Return ``issuer`` in its canonical spelling: a ``did:ethr:`` address with its checksum (EIP-55).
 
-    An address in one case is given its checksum; one with a wrong checksum was mistyped. Other
-    issuers than Magic's are taken as they are. Raises ValueError.
+    An address in a single case gets its checksum; a wrong checksum means a typing mistake. Issuers
+    other than Magic's are returned as they are. Raises ValueError.
     """
     if not issuer.startswith(_DID_ETHR):
         if _OTHER.fullmatch(issuer) is None:
@@ -27,7 +27,7 @@ def canonical(issuer: str) -> str:
 
 
 def canonical_did(issuer: str) -> str:
-    """`canonical` for Magic's issuers alone: raises ValueError for all others."""
+    """Like `canonical`, for Magic's issuers alone. Raises ValueError for all others."""
     address = issuer.removeprefix(_DID_ETHR)
     if not issuer.startswith(_DID_ETHR) or _ADDRESS.fullmatch(address) is None:
         raise ValueError("expected did:ethr:0x and 40 hexadecimal digits")

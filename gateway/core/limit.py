@@ -9,7 +9,7 @@ class Limit:
     """
     A rate limit of the config: ``rate`` requests in ``window_s`` seconds, as a sliding window.
 
-    How exact that is says `gateway.ratelimit.sliding_window`.
+    `gateway.ratelimit.sliding_window` says how exact the window is.
     """
 
     name: str
@@ -20,7 +20,7 @@ class Limit:
 
 
 class LimitState(NamedTuple):
-    """Where a caller stands with one limit, after a request was charged or refused."""
+    """The state of one limit for one caller, after a request was charged or refused."""
 
     limit: Limit
     allowed: bool
@@ -28,4 +28,4 @@ class LimitState(NamedTuple):
     reset_s: float
     """Seconds until the current window ends."""
     retry_after_s: float
-    """Seconds until one more request would be allowed; 0 while it already would."""
+    """Seconds until one more request is allowed; 0 while one already is."""

@@ -1,7 +1,7 @@
 """
-The doors to the world, as protocols: what the journey may ask for; who answers is not its concern.
+The ports: what the pipeline may ask of the outside world, as protocols.
 
-Each has one contract suite in ``tests/contract``, run over every implementation.
+Each port has one contract suite in ``tests/contract``, which runs over every implementation.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from gateway.core.limit import Limit, LimitState
 
 
 class Script(NamedTuple):
-    """A Lua script that the store runs as one step."""
+    """A Lua script that the store runs atomically."""
 
     name: str
     source: str
@@ -23,156 +23,157 @@ class Store(Protocol):
     """
     A Redis-compatible server.
 
-    Every method raises `StoreUnavailable` when no answer came in time; nothing else of the
-    client library's comes through. Keys are given without the configured prefix.
+    Every method raises `StoreUnavailable` when no reply came in time, and no other exception of
+    the client library. Keys are given without the configured prefix.
     """
 
     async def get(self, key: str) -> bytes | None:
-        """The value, or None. Calls of one event-loop tick travel together."""
+        """Get the value, or None. Calls of one event-loop tick travel together."""
 
     async def set(self, key: str, value: bytes, *, expires_at_ms: int) -> None:
         """Store ``value`` until ``expires_at_ms`` (Unix time in milliseconds, ``PXAT``)."""
 
     async def add(self, key: str, value: bytes, *, expires_at_ms: int) -> bool:
-        """Like `set`, but only if the key is absent; whether it was."""
+        """Like `set`, but only if the key is absent (``NX``); return whether it was."""
 
     async def delete(self, key: str) -> bool:
-        """Remove ``key``; whether it was there."""
+        """Delete ``key``; return whether it was there."""
 
     async def run(
         self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]
     ) -> object:
-        """Run a script; every key that it touches is in ``keys``."""
+        """Run a script. Every key that it touches must be in ``keys``."""
 
     async def publish(self, channel: str, message: bytes) -> None:
-        """Tell whoever listens to ``channel``; it gets the prefix too."""
+        """Publish to the subscribers of ``channel``, which gets the configured prefix too."""
 
     async def ping(self) -> None:
-        """Return if the store answers."""
+        """Check that the store answers."""
 
     async def aclose(self) -> None:
         """Close all connections."""
 
 
 class Limiter(Protocol):
-    """Counts what callers use up."""
+    """Counts the requests of callers against rate limits."""
 
     async def spend(self, limit: Limit, caller: str) -> LimitState:
         """
         Charge ``caller`` one request, unless that would exceed ``limit``.
 
-        A refused request is not charged. Raises `StoreUnavailable` only under
+        A refused request is not charged. Raises `StoreUnavailable` only for limits with
         ``on_store_failure: closed``.
         """
 
 
 class TokenVerifier(Protocol):
-    """Proves whose a DID token is; or an API key, or a JWT: each kind has its own."""
+    """Verifies one kind of credential: DID tokens, API keys or JWTs."""
 
     async def verify(self, token: str) -> Identity:
         """
-        The identity that ``token`` proves.
+        Verify ``token`` and return the identity that it proves.
 
         Raises `InvalidToken`, `ExpiredToken`, `RevokedToken`, `StoreUnavailable` or
         `MagicUnavailable`.
         """
 
     def knows(self, token: str) -> bool:
-        """Whether it has proven somebody here, not long ago: then it is no guess."""
+        """Whether this process verified ``token`` recently, so that it cannot be a guess."""
 
 
 class Directory(Protocol):
-    """Knows which issuers are Magic's users."""
+    """Looks up the users of Magic."""
 
     async def user(self, issuer: str) -> User | None:
         """
-        What Magic knows of ``issuer``; None if Magic does not know it.
+        Look up ``issuer``; None if Magic does not know it.
 
-        Raises `MagicUnavailable` or `StoreUnavailable` where that cannot be told.
+        Raises `MagicUnavailable` or `StoreUnavailable` where that is unknown.
         """
 
 
 class Sessions(Protocol):
-    """Keeps who is signed in."""
+    """Keeps the sessions of signed-in users."""
 
     async def create(
         self, identity: Identity, browser: Browser = UNKNOWN_BROWSER
     ) -> tuple[str, Identity]:
         """
-        Exchange what a DID token proved for a session: the cookie's value, and its identity.
+        Create a session for what a DID token proved; return the cookie's value and the identity.
 
-        ``browser`` is for its owner to know it by. Raises `TokenAlreadyUsed` or
+        ``browser`` is shown to the owner in the list of sessions. Raises `TokenAlreadyUsed` or
         `StoreUnavailable`.
         """
 
     async def find(self, cookie: str) -> Identity:
-        """Whose session it is. Raises `SessionEnded`, `RevokedSession` or `StoreUnavailable`."""
+        """Look a session up. Raises `SessionEnded`, `RevokedSession` or `StoreUnavailable`."""
 
-    async def listed(self, issuer: str) -> list[SessionSummary]:
-        """The sessions of ``issuer``, the newest first. Raises `StoreUnavailable`."""
+    async def list_for(self, issuer: str) -> list[SessionSummary]:
+        """List the sessions of ``issuer``, the newest first. Raises `StoreUnavailable`."""
 
     async def end(self, session_key: str, issuer: str | None = None) -> None:
         """
-        Forget the session, on all gateways and in the store, where ``issuer`` has it listed.
+        End the session in the store and on all gateways.
 
-        Raises `StoreUnavailable`.
+        With ``issuer``, only a session that is on that issuer's list. Raises `StoreUnavailable`.
         """
 
     async def unlist(self, session_key: str, issuer: str) -> None:
-        """Take the session off the list of ``issuer``; it goes on. Raises `StoreUnavailable`."""
+        """Remove the session from the list of ``issuer``; it stays valid. Raises `StoreUnavailable`."""
 
     async def end_all(self, issuer: str) -> int:
-        """End all sessions of ``issuer``; how many there were. Raises `StoreUnavailable`."""
+        """End all sessions of ``issuer``; return their number. Raises `StoreUnavailable`."""
 
 
 class RoleStore(Protocol):
-    """Knows what roles apps have given."""
+    """Looks up the roles that apps gave to issuers."""
 
     async def roles(self, issuer: str) -> tuple[str, ...]:
         """
-        The roles of ``issuer``, sorted.
+        Look up the roles of ``issuer``, sorted.
 
-        Raises `StoreUnavailable` where that cannot be told.
+        Raises `StoreUnavailable` where they are unknown.
         """
 
 
 class Revocations(Protocol):
     """
-    Knows since when what an issuer has proven is void.
+    Keeps the revocation epoch of each issuer: all proofs older than the epoch are revoked.
 
-    `gateway.revocation.epoch.is_revoked` judges by ``Identity.proven_at_ms``. An epoch is kept for as
-    long as DID tokens may live: a credential that lives longer needs an end of its own.
+    `gateway.revocation.epoch.is_revoked` compares it with ``Identity.proven_at_ms``. An epoch is
+    kept for as long as a DID token may live; a credential that lives longer needs another way to
+    be revoked.
     """
 
     async def epoch_ms(self, issuer: str) -> int | None:
         """
-        Unix time in milliseconds up to which all of it is; None where nothing is.
+        Look up the epoch, in Unix milliseconds; None where nothing was revoked.
 
-        Raises `StoreUnavailable` where that is not known.
+        Raises `StoreUnavailable` where it is unknown.
         """
 
     async def revoke(self, issuer: str) -> int:
         """
-        Make void all that ``issuer`` has proven by now, on all gateways; the new epoch.
+        Revoke all proofs of ``issuer`` made by now, on all gateways; return the new epoch.
 
         Raises `StoreUnavailable`.
         """
 
 
 class Bus(Protocol):
-    """Tells all gateways what their memories must forget; see `gateway.core.invalidation`."""
+    """Sends cache invalidations to all gateways; see `gateway.core.invalidation`."""
 
-    async def publish(self, subject: InvalidationKind, name: str) -> None:
-        """Tell all of them, this one first. A store that is down is passed over."""
+    async def publish(self, kind: InvalidationKind, name: str) -> None:
+        """Tell all gateways, this one first. Ignores a store that is down."""
 
-    def on(self, subject: InvalidationKind, forget: Callable[[str], object]) -> Callable[[], None]:
-        """Call ``forget`` with each name that is told, until what is returned is called."""
+    def on(self, kind: InvalidationKind, forget: Callable[[str], object]) -> Callable[[], None]:
+        """Call ``forget`` with each name of this kind; the returned function unsubscribes."""
 
     def on_missed(self, forget_all: Callable[[], object]) -> Callable[[], None]:
         """
-        Call ``forget_all`` whenever messages may have been missed, until what is returned is.
+        Call ``forget_all`` whenever messages may have been missed; the result unsubscribes.
 
-        That is so when this process begins to hear the others, for the first time or again.
+        Messages may be missed until this process has subscribed, for the first time or again.
         """
 
 
@@ -180,4 +181,4 @@ class Clock(Protocol):
     """Unix time in seconds; ``time.time`` is one."""
 
     def __call__(self) -> float:
-        """Now."""
+        """Return the current time."""

@@ -1,4 +1,4 @@
-"""How a refusal looks on the wire: RFC 9457 problem documents and the fields that go with them."""
+"""Refusals on the wire: RFC 9457 problem documents and the fields that go with them."""
 
 from math import ceil
 
@@ -20,7 +20,7 @@ from gateway.core.request import Reply
 
 _UNAUTHORIZED = 401
 _DECIDED_BY = "Accept, Authorization, Cookie, Sec-Fetch-Mode, X-Requested-With"
-"""Whether somebody without a session is led to the login page; see `gateway.authn.login_redirect`."""
+"""Fields that decide between 401 and the login page; see `gateway.authn.login_redirect`."""
 _WEBSOCKET_VERSION = (
     ("Sec-WebSocket-Version", "13"),  # RFC 6455 section 4.4
     ("Connection", "Upgrade"),
@@ -30,24 +30,25 @@ _WEBSOCKET_VERSION = (
 
 def problem(refusal: Refusal, request_id: str) -> tuple[str, Reply]:
     """
-    The code of ``refusal`` and its answer, which says which kind it was; why, for `Forbidden`.
+    Return the code of ``refusal`` and the response with its problem document.
 
-    ``code`` is stable and made for programs; ``request_id`` leads to the log line that says why.
+    The document names the kind of refusal; only `Forbidden` names its reason too. ``code`` is
+    stable, for programs; ``request_id`` leads to the log line with the reason.
     """
-    answer = PROBLEM_TYPES[type(refusal)]
+    kind = PROBLEM_TYPES[type(refusal)]
     document: dict[str, object] = {
         "type": "about:blank",
-        "title": answer.title,
-        "status": answer.status.value,
-        "code": answer.code,
+        "title": kind.title,
+        "status": kind.status.value,
+        "code": kind.code,
         "request_id": request_id,
     }
     if refusal.login_url:
         document["login_url"] = refusal.login_url
     if isinstance(refusal, Forbidden):
         document["reason"] = refusal.reason
-    fields = _fields(refusal, answer.status.value)
-    return answer.code, Reply(answer.status.value, fields, orjson.dumps(document))
+    fields = _fields(refusal, kind.status.value)
+    return kind.code, Reply(kind.status.value, fields, orjson.dumps(document))
 
 
 def _fields(refusal: Refusal, status: int) -> tuple[tuple[str, str], ...]:
@@ -82,7 +83,7 @@ def rate_limit_fields(state: LimitState) -> tuple[tuple[str, str], ...]:
     """
     ``Retry-After``, the fields of draft-ietf-httpapi-ratelimit-headers-10, and the ``X-`` ones.
 
-    All times are seconds from now, rounded up: a client that waits as told is let in.
+    All times are seconds from now, rounded up, so that a client that waits them is let in.
     """
     limit, reset_s = state.limit, ceil(state.reset_s)
     return (

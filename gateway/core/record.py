@@ -8,9 +8,9 @@ from gateway.core.route import FieldLines
 @dataclass(slots=True)
 class RequestRecord:
     """
-    What became known of one request on its way, for the access log and for what answers bear.
+    What is known of one request, for the access log and for the fields of its response.
 
-    No decision reads it: it is filled in as the stages return.
+    Each stage fills in what it found out. No decision reads it.
     """
 
     client: str = ""
@@ -22,13 +22,13 @@ class RequestRecord:
     refusal: str = ""
     reason: str = ""
     fields: FieldLines = ()
-    """What belongs on every answer, a refusal too."""
+    """Field lines for every response to this request, refusals included."""
     request_id: str = ""
-    """Where there is no `RequestHead` to hold it."""
+    """Set where there is no `RequestHead` to hold it."""
     checked: str = ""
-    """The method of the request that a proxy in front asked about; empty for all but checks."""
+    """The method of the request that a forward-auth check describes; empty for other requests."""
     tunnel: str = ""
-    """Why the tunnel that it became has ended; empty where it became none."""
+    """Why the tunnel ended; empty for a request that was not upgraded."""
     tunnel_bytes_in: int = 0
     tunnel_s: float = 0.0
-    """How long it was open: no part of how long the request took."""
+    """How long the tunnel was open, in seconds; not part of the request's duration."""

@@ -1,7 +1,7 @@
 """
-The nouns: what one stage of a request's journey hands to the next.
+Requests: what one stage hands to the next.
 
-Those made once for each request are named tuples, which are immutable and cost a third of a frozen
+Values made once for each request are named tuples, which are immutable and cost a third of a frozen
 dataclass to make (0.35 µs instead of 1.2 µs for eight fields); the others are frozen dataclasses.
 """
 
@@ -15,68 +15,67 @@ from gateway.core.identity import Identity
 from gateway.core.route import Route
 
 RawFields = Sequence[tuple[bytes, bytes]]
-"""Field lines as received: name and value, in order, case kept, repeated ones apart."""
-
+"""Field lines as received: name and value, in order, case kept, repeated lines apart."""
 
 FieldMemo = dict[object, Any]
 """
-What was derived from the fields of a head, by what derived it.
+Values derived from the fields of a head, by the object that derived them.
 
-A client that repeats its fields has one memo for all its requests, so only what follows from the
-fields alone may be kept in it: how a credential reads, never whether it is valid.
+A client that repeats its fields has one memo for all its requests, so a memo may hold only what
+follows from the fields alone: which credential they carry, never whether it is valid.
 """
-
 
 RequestHeaders = CIMultiDictProxy[str]
 """Header fields of a request, for look-ups by name."""
 
 
 class Certificate(NamedTuple):
-    """What a client has shown that we trust, see `gateway.authn.certificate`."""
+    """A verified client certificate; see `gateway.authn.certificate`."""
 
     names: tuple[tuple[str, str], ...]
     """Kind (``uri``, ``dns``, ``email``; ``cn`` where there are no others) and name."""
     serial: str
     begins_ms: int
-    """Unix times in milliseconds between which it is good."""
+    """Not before, Unix time in milliseconds."""
     ends_ms: int
+    """Not after, Unix time in milliseconds."""
 
 
 class Client(NamedTuple):
-    """Somebody at an address, whose spellings are made once for each connection."""
+    """A client address with its spellings, which are made once for each connection."""
 
     address: IPAddress
     text: str
     limit_key: str
-    """Under which its use is counted; see `gateway.routing.client_address.caller`."""
+    """Key of its rate limits; see `gateway.routing.client_address.client_at`."""
     scheme: str = ""
-    """``https`` where it speaks TLS to us, or a proxy's header before all bytes says so."""
+    """``https`` where the socket speaks TLS, or a PROXY header says so."""
     certificate: Certificate | None = None
-    """None where it has shown none."""
+    """None where the client showed none."""
 
 
 class RequestHead(NamedTuple):
-    """The head of one request, as the parser read it; nothing in it is trusted yet."""
+    """The head of one request, as parsed; nothing in it is trusted yet."""
 
     method: str
     target: str
     """The request target as received (RFC 9112 section 3.2), not yet canonical."""
     version: tuple[int, int]
     headers: CIMultiDictProxy[str]
-    """For look-ups; the field lines themselves are ``raw_fields``."""
+    """For look-ups by name; the field lines themselves are ``raw_fields``."""
     raw_fields: RawFields
     peer: Client
     """The other end of the socket: a proxy in front, or the client."""
     request_id: str
-    """Made by us: an id taken from a client would let it forge log lines."""
+    """Made by the gateway: an id taken from a client would let it forge log lines."""
     memo: FieldMemo | None = None
-    """None where the fields are not expected again."""
+    """None where the same fields are not expected again."""
     upgrade: str = ""
-    """The protocol that the connection is asked to become, in lower case; empty for none."""
+    """The protocol that the client asks to upgrade to, in lower case; empty for none."""
 
 
 class Target(NamedTuple):
-    """The canonical target: what routes are matched against is what goes upstream."""
+    """The canonical target: routes are matched against it, and it is sent upstream."""
 
     path: str
     """Percent-encoded, without dot or empty segments, escapes in upper case."""
@@ -86,7 +85,7 @@ class Target(NamedTuple):
 
 
 class Outbound(NamedTuple):
-    """A request that was admitted: what goes upstream, but for the body and its framing."""
+    """An admitted request: what is sent upstream, without the body and its framing."""
 
     route: Route
     method: str
@@ -96,11 +95,11 @@ class Outbound(NamedTuple):
     identity: Identity | None
     client: Client
     cors: bytes = b""
-    """Serialised, in place of what the app says of CORS; empty where it speaks for itself."""
+    """Serialised CORS fields that replace those of the app; empty to keep the app's own."""
 
 
 class Reply(NamedTuple):
-    """An answer of the gateway itself."""
+    """A response of the gateway itself."""
 
     status: int
     fields: tuple[tuple[str, str], ...]

@@ -11,7 +11,7 @@ from gateway.core.limit import Limit
 
 
 class Auth(StrEnum):
-    """What a route asks of the caller."""
+    """Whether a route requires authentication."""
 
     REQUIRED = "required"
     OPTIONAL = "optional"
@@ -23,18 +23,18 @@ class Rule:
     """
     One entry of ``allow`` or ``deny``, or of ``identity.roles``; see `gateway.authz.rules`.
 
-    What is empty asks for nothing. Texts are folded as they are compared.
+    An empty matcher matches every request. Texts are normalised as they are compared.
     """
 
     issuers: frozenset[str] = frozenset()
     emails: frozenset[str] = frozenset()
     """Whole addresses, or ``*@`` and a domain."""
     domains: frozenset[str] = frozenset()
-    """Domains, or ``*.`` and one for all below it."""
+    """Domains, or ``*.`` and a domain for all its subdomains."""
     addresses: frozenset[str] = frozenset()
     """Public addresses that Magic knows, in lower case."""
     wallets: frozenset[str] = frozenset()
-    """Addresses whose key has signed: those in ``did:ethr:0x…``, in lower case."""
+    """Addresses whose key signed the token (those in ``did:ethr:0x…``), in lower case."""
     auth_methods: frozenset[AuthMethod] = frozenset()
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
@@ -43,60 +43,60 @@ class Rule:
 
     @property
     def is_about_callers(self) -> bool:
-        """Whether it asks for anything that nobody has who is not proven."""
+        """Whether the rule needs an authenticated caller."""
         named = self.issuers or self.emails or self.domains or self.addresses or self.wallets
         return bool(named or self.auth_methods or self.roles or self.scopes)
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One entry of ``identity.roles``: whom the rule is about has the role."""
+    """One entry of ``identity.roles``: gives the role to identities that match the rule."""
 
     role: str
     rule: Rule
 
 
 class UpstreamTimeouts(NamedTuple):
-    """How long an app may take. All in seconds."""
+    """Time-outs towards an app, in seconds."""
 
     connect_s: float = 2.0
     response_s: float = 30.0
-    """From the end of the request to the head of the answer."""
+    """From the end of the request to the head of the response."""
     idle_s: float = 300.0
-    """Between two parts of a body, in either direction."""
+    """Between two reads or writes of a body, in either direction."""
 
 
 class Balance(StrEnum):
-    """How requests are spread over the servers of an upstream."""
+    """Load balancing: how requests are spread over the servers of an upstream."""
 
     ROUND_ROBIN = "round-robin"
     LEAST_CONNECTIONS = "least-connections"
-    """Whoever has the fewest requests under way."""
+    """The server with the fewest requests in flight."""
     BY_ISSUER = "by-issuer"
-    """The same server for the same caller, for as long as that server is there."""
+    """The same server for the same caller, while that server is healthy."""
 
 
 _DEFAULT_TIMEOUTS = UpstreamTimeouts()
 
 
 FieldLines = tuple[tuple[str, str], ...]
-"""Field lines of our own: name and value."""
+"""Field lines that the gateway writes: name and value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cors:
-    """Which pages of other origins may use a route, as field lines; see `gateway.authz.cors`."""
+    """The CORS policy of a route, as field lines; see `gateway.authz.cors`."""
 
     answers: Mapping[str, FieldLines]
-    """What answers say, by the origin that is listed."""
+    """Fields of responses, by the listed origin."""
     preflights: Mapping[str, FieldLines]
-    """What answers to preflights say."""
+    """Fields of responses to preflights, by the listed origin."""
     otherwise: FieldLines
-    """What answers say to all others."""
+    """Fields of responses to requests of any other origin."""
     credentialed: frozenset[str]
-    """Origins whose pages may change things with the visitor's session."""
+    """Origins whose pages may make state-changing requests with the visitor's session."""
     passes_preflights: bool
-    """Whether the app answers preflights, and speaks for itself on all else."""
+    """Whether the app answers preflights and writes the CORS fields itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +107,10 @@ class Route:
     path: str
     """An exact path, or a prefix that ends in ``/*``."""
     upstream: str
-    """Empty where nothing is forwarded: decided on for a proxy in front alone."""
+    """Empty for a route that is only checked for a proxy in front (forward-auth)."""
     auth: Auth = Auth.REQUIRED
     accept: frozenset[AuthMethod] = INTERACTIVE_METHODS
-    """The kinds of credentials that it takes."""
+    """The kinds of credentials that the route accepts."""
     host: str | None = None
     """Lower case, without port; None for any host."""
     methods: frozenset[str] | None = None
@@ -122,19 +122,19 @@ class Route:
     upgrades: frozenset[str] = frozenset()
     """Protocols that a connection may become, in lower case."""
     prefix: str = ""
-    """The start of all paths that it covers, which is replaced by ``new_prefix`` upstream."""
+    """The start of all paths of the route; ``new_prefix`` replaces it upstream."""
     new_prefix: str = ""
     hidden_prefix: str = ""
-    """What the app is told that it does not see of the path."""
+    """The part of the path that the app does not see, told in ``X-Forwarded-Prefix``."""
     rewrites_host: bool = False
-    """Whether ``Host`` names the server, not what the client asked for."""
+    """Whether ``Host`` names the upstream server instead of the requested host."""
     is_sign_in: bool = False
-    """Whether a session is made here: the one that the cookie names has no say beside a token."""
+    """Whether sessions are created here: a bearer token replaces the session of the cookie."""
     allow: tuple[Rule, ...] = ()
-    """Where there are any, one of them must hold."""
+    """If there are any, at least one must match."""
     deny: tuple[Rule, ...] = ()
-    """None of them may hold."""
+    """None of them may match."""
     cors: Cors | None = None
-    """None where pages of other origins have no say."""
+    """None where no other origin is allowed."""
     is_internal: bool = False
-    """Whether it leads to the gateway's own pages, which may see whose request it is."""
+    """Whether the route leads to the gateway's own pages, which get the identity in full."""

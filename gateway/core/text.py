@@ -3,15 +3,15 @@
 from typing import Final
 
 MAX_TEXT_CHARS: Final = 512
-"""An address has at most 254 (RFC 5321 section 4.5.3.1.3); the value ends up in a header."""
+"""An email address has at most 254 (RFC 5321 section 4.5.3.1.3); the value goes into a header."""
 
 
 def printable_text(value: object) -> str | None:
     """
-    ``value`` if it is text that can stand in a header and in a log line, else None.
+    Return ``value`` if it is text that is safe in a header and in a log line, else None.
 
-    Control characters (CR, LF, NUL, DEL), other line ends and text-direction marks disqualify all
-    of it: a cleaned address would be somebody else's.
+    Text with control characters (CR, LF, NUL, DEL), other line ends or text-direction marks is
+    rejected whole: an address with characters removed would be the address of another person.
     """
     if isinstance(value, str) and 0 < len(value) <= MAX_TEXT_CHARS and value.isprintable():
         return value

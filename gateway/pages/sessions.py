@@ -33,7 +33,7 @@ class OwnSessionsPages:
     async def show(self, request: web.Request) -> web.Response:
         """The caller's sessions, as ``{"sessions": […]}``, the newest first."""
         person = _person(request)
-        found = await self._sessions.listed(person.user.issuer)
+        found = await self._sessions.list_for(person.user.issuer)
         shown = [self._shown(session, person) for session in found if session.created_at_ms]
         return web.Response(body=orjson.dumps({"sessions": shown}), content_type="application/json")
 
@@ -55,7 +55,7 @@ class OwnSessionsPages:
         refuse_foreign_page(request.headers, self._public_origin)
         person = _person(request)
         issuer, asked = person.user.issuer, request.match_info["id"]
-        found = await self._sessions.listed(issuer)
+        found = await self._sessions.list_for(issuer)
         session = next((session for session in found if session.id == asked), None)
         if session is None:
             raise NoSession

@@ -250,7 +250,7 @@ class RedisSessions:
         await gather(*(self.end(entry.session_key, issuer) for entry in living))
         return len(living)
 
-    async def listed(self, issuer: str) -> list[SessionSummary]:
+    async def list_for(self, issuer: str) -> list[SessionSummary]:
         """The living sessions of ``issuer``, the newest first. Raises `StoreUnavailable`."""
         is_used = self._uses is not None
         return [summary_of(entry, is_used=is_used) for entry in await self._living(issuer)]

@@ -30,28 +30,28 @@ class StoreBus:
     """
 
     def __init__(self, store: Store, count: CountMessages = lambda _name, _label: None) -> None:
-        """``count`` is told of ``bus_messages`` by subject, and of ``bus_subscriptions``."""
+        """``count`` is told of ``bus_messages`` by kind, and of ``bus_subscriptions``."""
         self._store = store
         self._count = count
         self._listening: defaultdict[InvalidationKind, list[Forget]] = defaultdict(list)
         self._wary: list[ForgetAll] = []
 
-    async def publish(self, subject: InvalidationKind, name: str) -> None:
-        self.tell(subject, name)
+    async def publish(self, kind: InvalidationKind, name: str) -> None:
+        self.tell(kind, name)
         with suppress(StoreUnavailable):
-            await self._store.publish(CHANNEL, encode(subject, name))
+            await self._store.publish(CHANNEL, encode(kind, name))
 
-    def on(self, subject: InvalidationKind, forget: Forget) -> Callable[[], None]:
-        self._listening[subject].append(forget)
-        return lambda: self._listening[subject].remove(forget)
+    def on(self, kind: InvalidationKind, forget: Forget) -> Callable[[], None]:
+        self._listening[kind].append(forget)
+        return lambda: self._listening[kind].remove(forget)
 
     def on_missed(self, forget_all: ForgetAll) -> Callable[[], None]:
         self._wary.append(forget_all)
         return lambda: self._wary.remove(forget_all)
 
-    def tell(self, subject: InvalidationKind, name: str) -> None:
+    def tell(self, kind: InvalidationKind, name: str) -> None:
         """Tell those who listen here."""
-        for forget in tuple(self._listening[subject]):
+        for forget in tuple(self._listening[kind]):
             try:
                 forget(name)
             except Exception:  # noqa: BLE001 (one that fails keeps no other from hearing)

@@ -166,7 +166,7 @@ async def test_sessions_are_listed_for_their_owner(store: RedisStore) -> None:
     await sessions.create(proven(token_id="2"), Browser("curl", "2001:db8::1"))
     await sessions.create(replace(proven(token_id="3"), user=User("did:ethr:0xB0")))
 
-    newest, oldest = await RedisSessions(store, SEALER).listed(ISSUER)
+    newest, oldest = await RedisSessions(store, SEALER).list_for(ISSUER)
 
     assert (FIREFOX, Browser("curl", "2001:db8::1")) == (oldest.browser, newest.browser)
     assert (first.session_key, first.expires_at_ms) == (oldest.session_key, oldest.expires_at_ms)
@@ -187,7 +187,9 @@ async def test_the_store_knows_little_of_what_is_listed(
     await client.hset(LIST, mapping={"session:forged": forged, "rubbish": b"<script>"})
     await client.set("gw:session:forged", b"x")
 
-    assert [Browser(), FIREFOX] == sorted(shown.browser for shown in await sessions.listed(ISSUER))
+    assert [Browser(), FIREFOX] == sorted(
+        shown.browser for shown in await sessions.list_for(ISSUER)
+    )
 
 
 async def test_a_session_that_ended_is_listed_no_more(
@@ -200,7 +202,7 @@ async def test_a_session_that_ended_is_listed_no_more(
     assert 1 == await client.hlen(LIST)
     await client.delete(f"gw:{gone.session_key}")
 
-    assert [] == await sessions.listed(ISSUER)
+    assert [] == await sessions.list_for(ISSUER)
 
 
 async def test_what_is_only_on_the_list_is_taken_off_it(store: RedisStore, client: Redis) -> None:
@@ -210,7 +212,7 @@ async def test_what_is_only_on_the_list_is_taken_off_it(store: RedisStore, clien
     left = []
     for later_s in (SETTLED_S - 5, SETTLED_S + 5):
         later = RedisSessions(store, SEALER, lambda s=later_s: time.time() + s)
-        assert [] == await later.listed(ISSUER)
+        assert [] == await later.list_for(ISSUER)
         left.append(await client.hlen(LIST))
 
     assert [1, 0] == left
@@ -237,7 +239,7 @@ async def test_one_session_too_many_ends_the_oldest(sessions: RedisSessions, cli
         clock.now_s += 0.001
         made.append(await sessions.create(proven(token_id=str(number))))
 
-    assert MAX_OF_ISSUER == await client.hlen(LIST) == len(await sessions.listed(ISSUER))
+    assert MAX_OF_ISSUER == await client.hlen(LIST) == len(await sessions.list_for(ISSUER))
     for cookie, _ in made[:2]:
         with pytest.raises(SessionEnded):
             await sessions.find(cookie)
@@ -271,7 +273,7 @@ async def test_a_used_token_ends_no_session(sessions: RedisSessions) -> None:
         with pytest.raises(TokenAlreadyUsed):
             await sessions.create(token)
 
-    assert MAX_OF_ISSUER == len(await sessions.listed(ISSUER))
+    assert MAX_OF_ISSUER == len(await sessions.list_for(ISSUER))
     assert identity == await sessions.find(cookie)
 
 
@@ -299,7 +301,7 @@ async def test_use_puts_off_the_end(store: RedisStore, client: Redis) -> None:
         await sessions.aclose()
         assert expected_ms - 5_000 < await client.pttl(key) <= expected_ms
 
-    (shown,) = await RedisSessions(store, SEALER, idle_s=60).listed(ISSUER)
+    (shown,) = await RedisSessions(store, SEALER, idle_s=60).list_for(ISSUER)
     assert shown.created_at_ms
     assert shown.created_at_ms < (shown.seen_at_ms or 0) <= time.time() * 1000
 

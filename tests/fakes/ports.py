@@ -82,7 +82,7 @@ class KnownSessions:
         self.diary.append(f"find {cookie}")
         return _found(self._known.get(cookie, SessionEnded("unknown")))
 
-    async def listed(self, issuer: str) -> list[SessionSummary]:
+    async def list_for(self, issuer: str) -> list[SessionSummary]:
         self.diary.append(f"list the sessions of {issuer}")
         return []
 

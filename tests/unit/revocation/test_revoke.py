@@ -36,7 +36,7 @@ class World:
     async def find(self, cookie: str) -> Identity:
         raise NotImplementedError
 
-    async def listed(self, issuer: str) -> list[SessionSummary]:
+    async def list_for(self, issuer: str) -> list[SessionSummary]:
         raise NotImplementedError
 
     async def end(self, session_key: str, issuer: str | None = None) -> None:

@@ -103,7 +103,7 @@ async def test_a_session_that_was_ended_meanwhile_stays_ended(site: Site) -> Non
     await site.gateway.aclose()
 
     assert key not in site.store.values
-    assert [] == await site.gateway.listed(ISSUER)
+    assert [] == await site.gateway.list_for(ISSUER)
 
 
 async def test_a_use_that_the_store_did_not_hear_of_is_told_again(site: Site) -> None:
@@ -127,7 +127,7 @@ async def test_when_a_session_was_seen_is_on_the_list(site: Site) -> None:
     created_ms = int(site.clock.now_s * 1000)
     await site.use(cookie, 30)
 
-    (shown,) = await site.gateway.listed(ISSUER)
+    (shown,) = await site.gateway.list_for(ISSUER)
     assert (created_ms, created_ms + 30_000) == (shown.created_at_ms, shown.seen_at_ms)
 
 
@@ -152,5 +152,5 @@ async def test_without_an_idle_time_use_costs_nothing(site: Site) -> None:
         await site.use(cookie, 100, gateway)
 
     assert [] == site.scripts()
-    (shown,) = await gateway.listed(ISSUER)
+    (shown,) = await gateway.list_for(ISSUER)
     assert shown.seen_at_ms is None
