@@ -119,7 +119,7 @@ class Sessions(Protocol):
         """
 
     async def unlist(self, session_key: str, issuer: str) -> None:
-        """Remove the session from the list of ``issuer``; it stays valid. Raises `StoreUnavailable`."""
+        """Remove the session from the issuer's list; it stays valid. Raises `StoreUnavailable`."""
 
     async def end_all(self, issuer: str) -> int:
         """End all sessions of ``issuer``; return their number. Raises `StoreUnavailable`."""
