@@ -2,10 +2,16 @@
 FROM python:3.13-slim AS build
 
 WORKDIR /src
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+# What the locks say, and nothing else: the gateway's own wheel is built and installed without a look at an index.
+COPY requirements requirements
+RUN python -m venv --without-pip /opt/gateway \
+    && pip install --require-hashes -r requirements/build.txt \
+    && pip --python /opt/gateway/bin/python install --require-hashes -r requirements/run.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY gateway gateway
-RUN python -m venv --without-pip /opt/gateway \
-    && pip --python /opt/gateway/bin/python install --no-cache-dir .
+RUN pip wheel --no-build-isolation --no-deps --wheel-dir dist . \
+    && pip --python /opt/gateway/bin/python install --no-index --no-deps dist/*.whl
 
 
 FROM python:3.13-slim

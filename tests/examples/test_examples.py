@@ -43,7 +43,7 @@ class Example(NamedTuple):
     command: tuple[str, ...]
     path: str = "/"
     needs: str = ""
-    """A file that must be there: what ``npm install`` makes."""
+    """A file that must be there: what ``npm ci`` makes."""
 
 
 APPS = [
@@ -111,7 +111,7 @@ def skip_unless_installed(example: Example) -> None:
     if shutil.which("node") is None:
         pytest.skip("needs node")
     if not (EXAMPLES / example.folder / example.needs).exists():
-        pytest.skip(f"run `npm install` in examples/{example.folder} first")
+        pytest.skip(f"run `npm ci` in examples/{example.folder} first")
 
 
 @pytest.mark.timeout(120)

@@ -18,6 +18,7 @@ from tests.fakes.sockets import echoing
 from tests.fakes.world import World, world
 
 NODE = shutil.which("node") and shutil.which("npm")
+NODE_PACKAGES = Path(__file__).parents[1] / "node"
 
 ROUTES = """
   - {name: open, match: {path: "/open/*"}, auth: none, upstream: echo}
@@ -114,8 +115,10 @@ socket.on("error", (error) => { console.error(error); process.exit(1); });
 @pytest.mark.timeout(120)
 async def test_node_ws(around: World, tmp_path: Path) -> None:
     """Node's `ws`, with compression, a subprotocol, a ping and a code of its own."""
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(NODE_PACKAGES / name, tmp_path)
     install = await asyncio.create_subprocess_exec(
-        *("npm", "install", "--no-audit", "--no-fund", "--silent", "ws@8"),
+        *("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"),
         cwd=tmp_path,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
