@@ -65,7 +65,7 @@ def _syntax_problem(error: yaml.YAMLError, text: str) -> str:
     # The likeliest slip: to YAML, the brace of a placeholder opens a mapping within { } and [ ].
     has_placeholder = any("${" in here for here in text.split("\n")[line : line + 1])
     hint = "; within { } and [ ], put ${…} in quotes" if has_placeholder else ""
-    return f"{line + 1}: {getattr(error, 'problem', None)}{hint}"
+    return f"{line + 1}: {getattr(error, 'problem', None) or 'not valid YAML'}{hint}"
 
 
 def _read(text: str) -> Document:

@@ -147,7 +147,10 @@ def read_keys(text: bytes) -> tuple[Key, ...]:
 
     Raises ValueError for what is no key set, or has no such key: keys are never lost to a slip.
     """
-    document = orjson.loads(text)
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise ValueError("no JSON") from None
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list) or len(entries) > _MAX_KEYS:
         raise ValueError("no key set, or too many keys")

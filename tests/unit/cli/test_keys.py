@@ -1,5 +1,7 @@
 """``gateway keys``."""
 
+import errno
+import os
 import stat
 from pathlib import Path
 
@@ -38,7 +40,7 @@ def test_a_key_is_written_for_its_owner_alone(tmp_path: Path) -> None:
     assert signing_key(before)
     again = CliRunner().invoke(main, ["keys", "generate", "--out", str(path)])
     assert (1, before) == (again.exit_code, path.read_text())
-    assert "File exists" in again.output
+    assert os.strerror(errno.EEXIST) in again.output
 
 
 def test_a_key_for_sessions(tmp_path: Path) -> None:

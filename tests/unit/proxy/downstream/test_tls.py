@@ -1,5 +1,7 @@
 """What TLS is made of, and when it is made anew."""
 
+import errno
+import os
 import ssl
 from pathlib import Path
 
@@ -200,7 +202,7 @@ def test_files_that_do_not_fit(
     for broken, why in (
         (CertificateFiles(pair.certificate, other.key), "key values mismatch"),
         (CertificateFiles(pair.certificate, str(locked)), "no certificate and key that fit"),
-        (CertificateFiles(pair.certificate, str(tmp_path / "nowhere")), "No such file"),
+        (CertificateFiles(pair.certificate, str(tmp_path / "nowhere")), os.strerror(errno.ENOENT)),
         (CertificateFiles(pair.key, pair.key), "no certificate and key that fit"),
     ):
         with pytest.raises(StartError, match=why):
