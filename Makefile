@@ -87,4 +87,4 @@ $(VENV)/.uv: $(VENV)/.build requirements/uv.txt
 	touch $@
 
 clean:
-	rm -rf .venv .venv-* .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
