@@ -2,17 +2,12 @@
 
 import argparse
 import json
-import os
-import platform
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
-
-from rich.console import Console
+from typing import NamedTuple
 
 from benchmarks import report
 from benchmarks.bars import Results, bars, has_failed, verdict
@@ -21,10 +16,10 @@ from benchmarks.callers import Callers, Request
 from benchmarks.once import SINGLES
 from benchmarks.rows import Measurement, summarise
 from benchmarks.scenarios import SCENARIOS, Plan, Scenario, load_for, measure
-from benchmarks.servers import Cores, Rig, cores, pinned
+from benchmarks.servers import Cores, cores, rig
+from benchmarks.terminal import machine, report_console, say
 
 ROUNDS = 3
-_WIDE = 160
 
 
 class Measured(NamedTuple):
@@ -52,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = Results(summarise(measured.windows), measured.figures)
     _show(results, measured.left_out, where)
     if options.json:
-        figures = report.as_json(measured.windows, measured.figures, _machine(where))
+        figures = report.as_json(measured.windows, measured.figures, machine(where))
         options.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
     return 1 if options.check and has_failed(results) else 0
 
@@ -78,25 +73,15 @@ def _run(options: argparse.Namespace, where: Cores) -> Measured:
     """First the windows, then, when their servers are gone, what is measured once."""
     plan = Plan(options.connections, options.seconds, where)
     measured = Measured([], {}, [])
-    with _rig(where) as rig:
+    with rig(where) as programs:
         chosen = [one for one in SCENARIOS if not options.only or one.name in options.only]
-        _measure_windows(chosen, Callers(rig), plan, options.rounds, measured)
+        _measure_windows(chosen, Callers(programs), plan, options.rounds, measured)
     for single in SINGLES:
         if not options.only or single.name in options.only:
-            _say(single.name)
-            with _rig(where) as rig, _leaving_out(single.name, measured):
-                measured.figures.update(single.measure(rig))
+            say(single.name)
+            with rig(where) as programs, _leaving_out(single.name, measured):
+                measured.figures.update(single.measure(programs))
     return measured
-
-
-@contextmanager
-def _rig(where: Cores) -> Iterator[Rig]:
-    """The programs, on their cores; stopped in the end."""
-    with ExitStack() as stack:
-        directory = Path(stack.enter_context(TemporaryDirectory(prefix="benchmarks-")))
-        rig = Rig(stack, directory, where)
-        stack.enter_context(pinned(where.others))
-        yield rig
 
 
 @contextmanager
@@ -106,7 +91,7 @@ def _leaving_out(name: str, measured: Measured) -> Iterator[None]:
         yield
     except NotHere as why:
         measured.left_out.append(f"left out: {name}: {why}")
-        _say(measured.left_out[-1])
+        say(measured.left_out[-1])
 
 
 def _measure_windows(
@@ -121,33 +106,16 @@ def _measure_windows(
             requests.append((scenario, request))
     for number in range(1, rounds + 1):
         for scenario, request in requests:
-            _say(f"round {number} of {rounds}: {scenario.name}")
+            say(f"round {number} of {rounds}: {scenario.name}")
             measured.windows.append(measure(scenario, request, plan))
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def _show(results: Results, left_out: list[str], where: Cores) -> None:
-    console = Console(width=max(_WIDE, Console().width), soft_wrap=True)
-    if where.measured is None:
-        console.print(
-            "one core only: nothing is pinned, and all programs take time from each other"
-        )
+    console = report_console(where)
     for table in report.tables(results):
         console.print(table)
     for line in [*report.notes(results), *left_out, *map(verdict, bars(results))]:
         console.print(line, highlight=False)
-
-
-def _machine(where: Cores) -> dict[str, Any]:
-    return {
-        "cores": os.cpu_count(),
-        "is_pinned": where.measured is not None,
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-    }
 
 
 if __name__ == "__main__":

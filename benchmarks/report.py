@@ -31,7 +31,7 @@ def tables(results: Results) -> list[Table]:
 
 def _table_of(group: Group, rows: Rows) -> Table:
     columns, cells = _FORMS.get(group, _THROUGHPUT)
-    table = _table(group.value, *columns)
+    table = markdown_table(group.value, *columns)
     for name, row in rows.items():
         if ENTRIES[name].group is group:
             table.add_row(_title(name, row), *cells(name, rows))
@@ -103,15 +103,15 @@ _FORMS: Mapping[Group, tuple[tuple[str, ...], Callable[[str, Rows], _Cells]]] = 
 
 def figures_table(results: Results) -> Table:
     """What is measured once."""
-    table = _table("once", "")
+    table = markdown_table("once", "")
     for name, title in FIGURES.items():
         if name in results.figures:
             table.add_row(title, f"{results.figures[name]:.3g}")
     return table
 
 
-def _table(head: str, *columns: str) -> Table:
-    """In Markdown, so that it can be pasted."""
+def markdown_table(head: str, *columns: str) -> Table:
+    """An empty table in Markdown, so that it can be pasted."""
     table = Table(box=box.MARKDOWN)
     table.add_column(head, no_wrap=True)
     for column in columns:

