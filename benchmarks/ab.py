@@ -5,7 +5,6 @@ import json
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ PAIRS = 10
 ROWS = (
     "session",
     "varied",
+    "sessions-5000",
     "bearer",
     "refused",
     "limited",
@@ -38,8 +38,8 @@ ROWS = (
 """What is compared if nothing else is asked for."""
 MORE_ROWS = ("tls-new", "routes-10", "routes-10000", "session-1", "strict-1")
 """What can be compared, too."""
-_START_S = 2.0
-"""About what it takes to start and stop the programs of one side."""
+_START_S = 4.0
+"""About what it takes to start and stop the gateways of one side."""
 
 
 class Compared(NamedTuple):
@@ -114,13 +114,13 @@ def _run(
     plan = Plan(options.connections, options.seconds, where)
     compared = Compared({each.name: [] for each in chosen}, {})
     _say_how_long(len(chosen), options)
-    for number in range(options.pairs):
-        with ExitStack() as stack:
-            base, here = (
-                Callers(stack.enter_context(rig(where, checkout))) for checkout in checkouts
-            )
+    with rig(where, checkouts[0]) as of_base, rig(where, checkouts[1]) as of_here:
+        sides = Callers(of_base), Callers(of_here)
+        for number in range(options.pairs):
             for scenario in chosen:
-                _measure_pair(scenario, (base, here), number, plan, compared)
+                _measure_pair(scenario, sides, number, plan, compared)
+            of_base.stop_gateways()
+            of_here.stop_gateways()
     return Compared(
         {name: found for name, found in compared.pairs.items() if found}, compared.left_out
     )

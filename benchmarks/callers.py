@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Sequence
 from functools import cached_property
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.build import CannotRun, NotHere
@@ -15,6 +16,8 @@ PATH = "/api/items?page=1"
 MARK = "################"
 """The load generator puts another number here in each request."""
 MESSAGE_BYTES = 32
+SESSIONS = 5000
+"""More users than most caches keep, fewer than the session cache does."""
 
 _UPGRADE = (
     "Connection: Upgrade",
@@ -48,6 +51,7 @@ class Callers:
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
         self._cookies: dict[int, str] = {}
+        self._tokens: dict[int, str] = {}
 
     def direct(self) -> Request:
         return Request(self._rig.upstream, is_judged=False)
@@ -68,8 +72,13 @@ class Callers:
         session = self.session()
         return session._replace(path=f"/api/items/{MARK}?page=1", fields=session.fields + fields)
 
+    def sessions(self) -> Request:
+        """A random one of many sessions in each request."""
+        return Request(self._rig.gateway(), options=("-f", str(self._cookies_of_many)))
+
     def bearer(self) -> Request:
-        return Request(self._rig.gateway(), fields=(f"Authorization: Bearer {self._token}",))
+        server = self._rig.gateway()
+        return Request(server, fields=(f"Authorization: Bearer {self._token(server)}",))
 
     def refused(self) -> Request:
         return Request(self._rig.gateway(), status=401)
@@ -143,8 +152,18 @@ class Callers:
         return f"Cookie: session={cookie}"
 
     @cached_property
-    def _token(self) -> str:
-        return mint(self._rig.gateway(), "grace@example.com")
+    def _cookies_of_many(self) -> Path:
+        """A file with the cookies of `SESSIONS` users; the sessions stay in the store."""
+        server, file = self._rig.gateway(), self._rig.directory / "cookies"
+        emails = (f"user-{number}@example.com" for number in range(SESSIONS))
+        lines = [f"Cookie: {sign_in(server, mint(server, email))}\n" for email in emails]
+        file.write_text("".join(lines), "ascii")
+        return file
+
+    def _token(self, server: Server) -> str:
+        if server.port not in self._tokens:
+            self._tokens[server.port] = mint(server, "grace@example.com")
+        return self._tokens[server.port]
 
     def _cookie(self, server: Server) -> str:
         if server.port not in self._cookies:

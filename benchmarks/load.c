@@ -1,9 +1,11 @@
 /*
  * A closed loop of HTTP/1.1 requests: each connection asks again when it has its answer.
  *
- *   load [-b BYTES] [-n] [-t] [-w BYTES] PORT CONNECTIONS WARM_UP_S SECONDS STATUS PATH [FIELD-LINE...]
+ *   load [-b BYTES] [-f FILE] [-n] [-t] [-w BYTES] PORT CONNECTIONS WARM_UP_S SECONDS STATUS PATH
+ *        [FIELD-LINE...]
  *
  *   -b  POST a body of so many bytes
+ *   -f  add a field line to each request: a random one of the lines of FILE
  *   -n  ask on a new connection each time
  *   -t  over TLS 1.3, with a full handshake for each connection (where built with -DWITH_TLS)
  *   -w  after the answer, which should be 101, echo WebSocket messages of so many bytes, at most 125
@@ -43,12 +45,19 @@
 #define MARK "################"
 #define MAX_MARKS 8
 #define MAX_FRAME_BYTES 125
+#define LINE_BYTES 4096
 
 enum phase { HANDSHAKE, HEAD, BODY, FRAME };
+
+struct request {
+    size_t size;
+    char *text, *marks[MAX_MARKS + 1];
+};
 
 struct connection {
     int fd;
     int is_waiting; /* for room in the socket */
+    const struct request *request;
     enum phase phase;
     int64_t asked_ns;
     int status;
@@ -70,9 +79,10 @@ struct tally {
 
 static struct tally tally;
 static struct sockaddr_in address;
-static char request[REQUEST_BYTES], *marks[MAX_MARKS + 1];
+static struct request *requests;
+static size_t request_count;
 static char *sent_body, frame[6 + MAX_FRAME_BYTES], message[MAX_FRAME_BYTES];
-static size_t request_bytes, sent_body_bytes, message_bytes;
+static size_t sent_body_bytes, message_bytes;
 static int expected_status, is_new_each_time, is_tls;
 static int epoll;
 #ifdef WITH_TLS
@@ -170,30 +180,37 @@ static void shut(struct connection *connection) {
 
 /* --- requests ---------------------------------------------------------------------------------- */
 
-/* Put another number in the place of each mark, and others in each run: xorshift64*. */
-static void renumber(void) {
+/* Another number, and others in each run: xorshift64*. */
+static uint64_t another_number(void) {
     static uint64_t state;
     if (state == 0)
         state = 88172645463325252u ^ (uint64_t)now_ns();
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return state * 2685821657736338717u;
+}
+
+/* One of the requests, with another number in the place of each mark. */
+static const struct request *another_request(void) {
+    struct request *one = requests + (request_count > 1 ? another_number() % request_count : 0);
     char digits[sizeof MARK];
-    for (char **mark = marks; *mark != NULL; mark++) {
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        snprintf(digits, sizeof digits, "%016lx", (unsigned long)(state * 2685821657736338717u));
+    for (char **mark = one->marks; *mark != NULL; mark++) {
+        snprintf(digits, sizeof digits, "%016lx", (unsigned long)another_number());
         memcpy(*mark, digits, sizeof MARK - 1);
     }
+    return one;
 }
 
 /* Send what the socket takes of a request; whether all is well so far. */
 static int send_rest(struct connection *connection) {
     int is_framed = connection->phase == FRAME;
-    size_t head = is_framed ? 6 + message_bytes : request_bytes;
+    size_t head = is_framed ? 6 + message_bytes : connection->request->size;
     size_t body = is_framed ? 0 : sent_body_bytes;
     while (connection->sent < head + body) {
         size_t skipped = connection->sent < head ? 0 : connection->sent - head;
         struct iovec parts[] = {
-            {(is_framed ? frame : request) + connection->sent,
+            {(is_framed ? frame : connection->request->text) + connection->sent,
              connection->sent < head ? head - connection->sent : 0},
             {sent_body + skipped, body - skipped},
         };
@@ -220,7 +237,8 @@ static int ask(struct connection *connection) {
     connection->held = connection->sent = 0;
     if (connection->phase != FRAME) {
         connection->phase = HEAD;
-        renumber(); /* what is sent in parts is numbered anew in between: marks are not for bodies */
+        /* What is sent in parts is numbered anew in between: marks are not for bodies. */
+        connection->request = another_request();
     }
     if (!is_new_each_time)
         connection->asked_ns = now_ns();
@@ -382,31 +400,57 @@ static int64_t percentile_us(double share) {
     return tally.max_us;
 }
 
-static void find_marks(void) {
+static void find_marks(struct request *one) {
     size_t count = 0;
-    for (char *at = request; count < MAX_MARKS && (at = strstr(at, MARK)) != NULL; count++) {
-        marks[count] = at;
+    for (char *at = one->text; count < MAX_MARKS && (at = strstr(at, MARK)) != NULL; count++) {
+        one->marks[count] = at;
         at += sizeof MARK - 1;
     }
 }
 
-static void make_request(const char *path, char **lines) {
+/* Add a request with the fields `lines`, and after them the field `last`, if there is one. */
+static void make_request(const char *path, char **lines, const char *last) {
+    static char text[REQUEST_BYTES];
     size_t size = 0;
-    size += (size_t)snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n",
+    size += (size_t)snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n",
                              sent_body_bytes ? "POST" : "GET", path, ntohs(address.sin_port));
-    for (; *lines != NULL && size < sizeof request; lines++)
-        size += (size_t)snprintf(request + size, sizeof request - size, "%s\r\n", *lines);
-    if (size < sizeof request && sent_body_bytes > 0)
-        size += (size_t)snprintf(request + size, sizeof request - size, "Content-Length: %zu\r\n",
+    for (; *lines != NULL && size < sizeof text; lines++)
+        size += (size_t)snprintf(text + size, sizeof text - size, "%s\r\n", *lines);
+    if (size < sizeof text && last != NULL)
+        size += (size_t)snprintf(text + size, sizeof text - size, "%s\r\n", last);
+    if (size < sizeof text && sent_body_bytes > 0)
+        size += (size_t)snprintf(text + size, sizeof text - size, "Content-Length: %zu\r\n",
                                  sent_body_bytes);
-    if (size < sizeof request)
-        size += (size_t)snprintf(request + size, sizeof request - size, "\r\n");
-    if (size >= sizeof request) {
+    if (size < sizeof text)
+        size += (size_t)snprintf(text + size, sizeof text - size, "\r\n");
+    if (size >= sizeof text) {
         fprintf(stderr, "the request is too long\n");
         exit(EXIT_FAILURE);
     }
-    request_bytes = size;
-    find_marks();
+    requests = realloc(requests, (request_count + 1) * sizeof *requests);
+    char *copy = strdup(text);
+    if (requests == NULL || copy == NULL)
+        die("make_request");
+    struct request *one = &requests[request_count++];
+    *one = (struct request){.size = size, .text = copy};
+    find_marks(one);
+}
+
+/* Add a request for each line of `file`. */
+static void make_requests(const char *path, char **lines, const char *file) {
+    static char line[LINE_BYTES];
+    FILE *input = fopen(file, "r");
+    if (input == NULL)
+        die(file);
+    while (fgets(line, sizeof line, input) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        make_request(path, lines, line);
+    }
+    fclose(input);
+    if (request_count == 0) {
+        fprintf(stderr, "%s holds no line\n", file);
+        exit(EXIT_FAILURE);
+    }
 }
 
 static void make_body(size_t size) {
@@ -451,10 +495,12 @@ static void report(double seconds) {
 }
 
 int main(int argc, char **argv) {
-    char *program = argv[0];
-    for (int option; (option = getopt(argc, argv, "+b:ntw:")) != -1;) {
+    char *program = argv[0], *file = NULL;
+    for (int option; (option = getopt(argc, argv, "+b:f:ntw:")) != -1;) {
         if (option == 'b')
             make_body(strtoul(optarg, NULL, 10));
+        else if (option == 'f')
+            file = optarg;
         else if (option == 'n')
             is_new_each_time = 1;
         else if (option == 't')
@@ -467,8 +513,8 @@ int main(int argc, char **argv) {
     argc -= optind - 1;
     argv += optind - 1;
     if (argc < 7) {
-        fprintf(stderr, "usage: %s [-b BYTES] [-n] [-t] [-w BYTES] PORT CONNECTIONS WARM_UP_S "
-                        "SECONDS STATUS PATH [FIELD-LINE...]\n",
+        fprintf(stderr, "usage: %s [-b BYTES] [-f FILE] [-n] [-t] [-w BYTES] PORT CONNECTIONS "
+                        "WARM_UP_S SECONDS STATUS PATH [FIELD-LINE...]\n",
                 program);
         return 2;
     }
@@ -478,7 +524,10 @@ int main(int argc, char **argv) {
     address.sin_port = htons((uint16_t)atoi(argv[1]));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     expected_status = atoi(argv[5]);
-    make_request(argv[6], argv + 7);
+    if (file != NULL)
+        make_requests(argv[6], argv + 7, file);
+    else
+        make_request(argv[6], argv + 7, NULL);
     epoll = epoll_create1(EPOLL_CLOEXEC);
     struct connection *all = calloc((size_t)connections, sizeof *all);
     if (epoll < 0 || all == NULL)

@@ -39,6 +39,7 @@ ENTRIES = {
     "naive": Entry(Group.SMALL, "naive gateway, session"),
     "session": Entry(Group.SMALL, "Gateway, session cookie"),
     "varied": Entry(Group.SMALL, "Gateway, session, every head different"),
+    "sessions-5000": Entry(Group.SMALL, "Gateway, 5 000 sessions, a random one each time"),
     "bearer": Entry(Group.SMALL, "Gateway, bearer token, cached"),
     "refused": Entry(Group.SMALL, "Gateway, no credential: 401"),
     "limited": Entry(Group.SMALL, "Gateway, over a limit: 429"),

@@ -46,6 +46,7 @@ SCENARIOS = (
     Scenario("naive", Callers.naive),
     Scenario("session", Callers.session),
     Scenario("varied", Callers.varied),
+    Scenario("sessions-5000", Callers.sessions),
     Scenario("bearer", Callers.bearer),
     Scenario("refused", Callers.refused),
     Scenario("limited", Callers.limited),

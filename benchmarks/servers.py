@@ -152,11 +152,11 @@ class Rig:
     def __init__(
         self, stack: ExitStack, directory: Path, where: Cores, checkout: Checkout = THIS
     ) -> None:
+        self.directory = directory
         self._stack = stack
-        self._directory = directory
         self._where = where
         self._checkout = checkout
-        self._gateways: dict[Variant, Server] = {}
+        self._gateways: dict[Variant, tuple[Server, ExitStack]] = {}
         self._numbers = count(1)
 
     @cached_property
@@ -174,11 +174,11 @@ class Rig:
     @cached_property
     def store(self) -> Path:
         """The socket of the store, which all gateways share."""
-        server = ValkeyServer(port=0, unix_socket_path=self._directory / "store.sock")
+        server = ValkeyServer(port=0, unix_socket_path=self.directory / "store.sock")
         with pinned(self._where.others):
             server.start()
         self._stack.callback(server.stop)
-        return self._directory / "store.sock"
+        return self.directory / "store.sock"
 
     @cached_property
     def relay(self) -> Server:
@@ -195,13 +195,21 @@ class Rig:
     def gateway(self, variant: Variant = PLAIN) -> Server:
         """A gateway that runs till the end; its access log goes to a file. Raises `NotHere`."""
         if variant not in self._gateways:
-            self._gateways[variant] = self._stack.enter_context(self.new_gateway(variant))
-        return self._gateways[variant]
+            life = ExitStack()
+            started = life.enter_context(self.new_gateway(variant))
+            self._gateways[variant] = started, self._stack.enter_context(life)
+        return self._gateways[variant][0]
+
+    def stop_gateways(self) -> None:
+        """Stop them; the next ones find the same app, and all that the store holds."""
+        for _, life in self._gateways.values():
+            life.close()
+        self._gateways.clear()
 
     @contextmanager
     def new_gateway(self, variant: Variant) -> Iterator[Server]:
         """A gateway for a while."""
-        port, directory = free_port(), self._directory / f"gateway-{next(self._numbers)}"
+        port, directory = free_port(), self.directory / f"gateway-{next(self._numbers)}"
         directory.mkdir()
         places = Places(
             port,
@@ -243,7 +251,7 @@ class Rig:
         self, name: str, cores: tuple[int | None, ...], port: int, *command: str | Path
     ) -> Server:
         with pinned(*cores):
-            server = running(command, port, self._directory / f"{name}.log")
+            server = running(command, port, self.directory / f"{name}.log")
             return self._stack.enter_context(server)
 
 

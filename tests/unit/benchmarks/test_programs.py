@@ -225,6 +225,40 @@ async def test_load(programs: Path, port: int) -> None:
     assert 0 < counted["p50_us"] <= counted["p99_us"] <= counted["max_us"]
 
 
+async def test_fields_of_a_file(programs: Path, tmp_path: Path) -> None:
+    """Each request has one of the lines, and all lines have their turn."""
+    file, heads = tmp_path / "lines", list[bytes]()
+    file.write_text("Cookie: a=1\nCookie: a=22\nCookie: a=333")
+    async with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", heads=heads) as port:
+        counted = await loaded(programs / "load", port, options=("-f", str(file)), enough=60)
+    assert (counted["errors"], counted["unexpected"]) == (0, 0)
+    sent = {head.partition(b"\r\n")[2].partition(b"\r\n")[2] for head in heads}
+    assert sent == {b"X-A: b\r\nCookie: a=%s\r\n\r\n" % value for value in (b"1", b"22", b"333")}
+
+
+async def test_marks_beside_fields_of_a_file(programs: Path, tmp_path: Path) -> None:
+    """Another number stands for a mark in each request, whichever line it has."""
+    file, heads = tmp_path / "lines", list[bytes]()
+    file.write_text(f"X-C: d\nX-E: {MARK}\n")
+    async with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", heads=heads) as port:
+        options = ("-f", str(file))
+        await loaded(programs / "load", port, options=options, path=f"/{MARK}", enough=20)
+    assert len(set(heads)) == len(heads)
+    assert not any(MARK.encode() in head for head in heads)
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_a_file_without_lines(programs: Path, tmp_path: Path, text: str | None) -> None:
+    """Without a request to send, the load generator ends."""
+    file = tmp_path / "lines"
+    if text is not None:
+        file.write_text(text)
+    arguments = ["-f", str(file), "1", "1", "0", "0", "200", "/"]
+    ended = subprocess.run([programs / "load", *arguments], capture_output=True, check=False)
+    assert ended.returncode == 1
+    assert str(file).encode() in ended.stderr
+
+
 async def test_unexpected_status(programs: Path, port: int) -> None:
     """A gateway that refuses everybody is fast; it must not count."""
     counted = await loaded(programs / "load", port, status=401)

@@ -1,0 +1,158 @@
+"""What a run of pairs does and how it ends."""
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import ab
+from benchmarks.build import CannotRun, NotHere
+from benchmarks.checkout import THIS
+from benchmarks.rows import ENTRIES, Measurement
+from benchmarks.scenarios import Scenario
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """A run takes SIGTERM over."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+class Programs:
+    """One side: it starts nothing, and what it is asked costs what it is told."""
+
+    def __init__(self, name: str, cpu_us: float) -> None:
+        self.name = name
+        self.cpu_us = cpu_us
+        self.stops = 0
+
+    def stop_gateways(self) -> None:
+        self.stops += 1
+
+
+class Sides:
+    """Both sides of a run, and the order in which they were measured."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, here_us: float) -> None:
+        self.programs: list[Programs] = []
+        self.order: list[str] = []
+        self.why: Exception | None = None
+        self._here_us = here_us
+        monkeypatch.setattr(ab, "rig", self.rig)
+        monkeypatch.setattr(ab, "Callers", lambda programs: programs)
+        monkeypatch.setattr(ab, "load_for", lambda _: None)
+        monkeypatch.setattr(ab, "measure", self.measure)
+        monkeypatch.setattr(ab, "SCENARIOS", (Scenario("session", self.request),))
+
+    @contextmanager
+    def rig(self, *_: Any) -> Iterator[Programs]:
+        side = ("base", 40.0) if not self.programs else ("here", self._here_us)
+        self.programs.append(Programs(*side))
+        yield self.programs[-1]
+
+    def request(self, programs: Any) -> Any:
+        if self.why is not None:
+            raise self.why
+        return programs
+
+    def measure(self, scenario: Scenario, programs: Any, _: Any) -> Measurement:
+        self.order.append(programs.name)
+        cpu_s = programs.cpu_us / 1e6 * 1000
+        return Measurement(scenario.name, 64, 1000, 1.0, 0, 0, 0, 1, 1, 1, cpu_s, 0.0, 1)
+
+
+def run(*options: str) -> int:
+    """A run of as few pairs as are allowed, with this checkout as the base."""
+    return ab.main(["--base", str(THIS.directory), "--pairs", "6", *options])
+
+
+@pytest.mark.parametrize(
+    ("here_us", "options", "expected"),
+    [
+        pytest.param(40.5, ["--check"], 0, id="the same"),
+        pytest.param(44.0, ["--check"], 1, id="worse"),
+        pytest.param(44.0, [], 0, id="worse, and not checked"),
+    ],
+)
+def test_exit_status(
+    monkeypatch: pytest.MonkeyPatch, here_us: float, options: list[str], expected: int
+) -> None:
+    """A worse row is 1 if that was asked for."""
+    Sides(monkeypatch, here_us)
+    assert expected == run(*options)
+
+
+def test_pairs_alternate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The side that is first in a pair is second in the next, and each pair has new gateways."""
+    sides = Sides(monkeypatch, 40.0)
+    run()
+    assert sides.order == ["base", "here", "here", "base"] * 3
+    assert [each.stops for each in sides.programs] == [6, 6]
+
+
+def test_report(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The figures are shown, and written for programs."""
+    Sides(monkeypatch, 44.0)
+    run("--json", str(tmp_path / "json"))
+    assert "| 40.0 | 44.0 | 1.100 | 1.100 – 1.100 |" in capsys.readouterr().out
+    assert json.loads((tmp_path / "json").read_text())["rows"]["session"]["verdict"] == "WORSE"
+
+
+def test_what_is_left_out_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A row that cannot be measured here is told once, and is not judged."""
+    sides = Sides(monkeypatch, 44.0)
+    sides.why = NotHere("no OpenSSL")
+    assert run("--check") == 0
+    said = capsys.readouterr()
+    assert "left out: session: no OpenSSL\n" in said.out
+    assert said.err.count("no OpenSSL") == 1
+
+
+def test_what_cannot_be_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A gateway that does not start, or that is not there, is 3."""
+    sides = Sides(monkeypatch, 40.0)
+    sides.why = CannotRun("no compiler")
+    assert run() == 3
+    assert "no compiler" in capsys.readouterr().err
+    assert ab.main(["--base", str(tmp_path)]) == 3
+
+
+def test_every_row_is_known() -> None:
+    """What can be asked for is a row of the benchmark, once."""
+    rows = [*ab.ROWS, *ab.MORE_ROWS]
+    assert len(rows) == len(set(rows))
+    assert set(rows) <= set(ENTRIES)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(["--pairs", "4"], id="too few for an interval"),
+        pytest.param(["--pairs", "11"], id="one side first more often"),
+        pytest.param(["--seconds", "0"], id="no time"),
+        pytest.param(["--connections", "1"], id="one connection"),
+        pytest.param(["--rows", "naive"], id="not a gateway of ours"),
+    ],
+)
+def test_wrong_options(options: list[str]) -> None:
+    """A slip of the pen is no run."""
+    with pytest.raises(SystemExit, match="2"):
+        ab.main(["--base", ".", *options])
+
+
+def test_a_base_is_needed() -> None:
+    """There is nothing to compare with otherwise."""
+    with pytest.raises(SystemExit, match="2"):
+        ab.main([])
