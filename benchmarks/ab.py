@@ -106,9 +106,9 @@ def _run(
     """
     One pair of each row, with both gateways running; then the next, with both started anew.
 
-    Where the kernel puts a process in memory, and how its hashes are seeded, makes it a few per
-    cent dearer or cheaper for as long as it lives. If the gateways lived as long as the run, all
-    pairs would share that accident, and the interval would not hold it.
+    Processes of the same code differ by one or two per cent for as long as they live: memory lies
+    elsewhere, hashes have another seed. If the gateways lived as long as the run, all pairs would
+    share that accident, and the interval would not include it.
     """
     chosen = [each for each in SCENARIOS if each.name in options.rows]
     plan = Plan(options.connections, options.seconds, where)

@@ -3,6 +3,7 @@
 import secrets
 import ssl
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from pathlib import Path
@@ -25,7 +26,9 @@ _UPGRADE = (
     "Sec-WebSocket-Version: 13",
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",  # RFC 6455 section 1.3; the app knows its answer
 )
-_TIMEOUT_S = 5.0
+_AT_ONE_TIME = 16
+"""Of many who sign in."""
+_TIMEOUT_S = 10.0
 _LIFETIME_S = 86_400
 """Of the DID tokens: longer than any run."""
 
@@ -155,9 +158,10 @@ class Callers:
     def _cookies_of_many(self) -> Path:
         """A file with the cookies of `SESSIONS` users; the sessions stay in the store."""
         server, file = self._rig.gateway(), self._rig.directory / "cookies"
-        emails = (f"user-{number}@example.com" for number in range(SESSIONS))
-        lines = [f"Cookie: {sign_in(server, mint(server, email))}\n" for email in emails]
-        file.write_text("".join(lines), "ascii")
+        emails = [f"user-{number}@example.com" for number in range(SESSIONS)]
+        with ThreadPoolExecutor(_AT_ONE_TIME) as pool:
+            cookies = pool.map(lambda email: sign_in(server, mint(server, email)), emails)
+            file.write_text("".join(f"Cookie: {cookie}\n" for cookie in cookies), "ascii")
         return file
 
     def _token(self, server: Server) -> str:

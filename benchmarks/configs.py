@@ -44,6 +44,7 @@ server:
 admin: {{listen: "127.0.0.1:{places.admin_port}"}}
 redis:
   url: "unix://{places.store_socket}"
+  timeout: 5s
 magic:
   mode: development
 session:
@@ -63,7 +64,8 @@ routes:
 """
 """
 What everybody gets by default, and limits that are counted but never reached, or used up at once.
-A limit that is ``closed`` without the store is strict: each request waits for the store.
+A limit that is ``closed`` without the store is strict: each request waits for the store. The store
+has more time to answer than by default: on a busy machine it may have to wait for a core.
 """
 
 
