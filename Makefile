@@ -55,6 +55,11 @@ lint: $(VENV)/.dev       ## ruff and mypy --strict
 bench: $(VENV)/.dev      ## measure CPU, memory and latency against the budgets
 	$(BIN)/python -m benchmarks
 
+.PHONY: bench-ab
+bench-ab: $(VENV)/.dev   ## compare the CPU of a request with another checkout's: make bench-ab BASE=DIR
+	@test -n "$(BASE)" || { echo "Name the checkout to compare with: make bench-ab BASE=DIR"; exit 2; }
+	$(BIN)/python -m benchmarks.ab --check --base "$(BASE)" $(AB)
+
 sdk:                     ## fetch the latest magic-sdk from npm, and record which one it is
 	$(PYTHON) tools/fetch_sdk.py
 
