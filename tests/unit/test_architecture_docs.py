@@ -16,8 +16,9 @@ import pytest
 
 from tools.layers import PACKAGE, ROOT, files, layers, module_names, storeys
 
-ARCHITECTURE = ROOT / "docs" / "architecture.md"
-DECISIONS = ROOT / "docs" / "decisions"
+DOCS = ROOT / "docs"
+ARCHITECTURE = DOCS / "architecture.md"
+DECISIONS = DOCS / "decisions"
 RECORDS = sorted(DECISIONS.glob("[0-9]*.md"))
 PAGES = [ARCHITECTURE, *sorted(DECISIONS.glob("*.md"))]
 
@@ -28,6 +29,7 @@ FOREIGN = {"BaseProtocol", "StreamReader", "ClientSession"}
 """Classes of aiohttp that the pages name."""
 
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+_ANCHOR = re.compile(r"\]\(([^)#:]*)#([^)]+)\)")
 _CODE = re.compile(r"`([^`\n]+)`")
 _CLASS = re.compile(r"_?(?:[A-Z][a-z0-9]+){2,}")
 _MAKE = re.compile(r"`make ([a-z][a-z-]*)")
@@ -182,6 +184,25 @@ def test_links_lead_somewhere(page: Path) -> None:
     """No link to a file of the repository is broken."""
     targets = _LINK.findall(page.read_text())
     assert [] == [target for target in targets if not (page.parent / target).exists()]
+
+
+def slugs(page: Path) -> set[str]:
+    """The anchors of the headings of ``page``, as they are made on the hosting service."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *DOCS.rglob("*.md")], ids=lambda p: p.name)
+def test_anchors_lead_to_a_heading(page: Path) -> None:
+    """A heading that was reworded is reworded where it is linked to."""
+    links = _ANCHOR.findall(page.read_text())
+    lost = [
+        f"{path}#{anchor}"
+        for path, anchor in links
+        if anchor not in slugs((page.parent / path) if path else page)
+    ]
+    assert [] == lost
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
