@@ -1,8 +1,8 @@
 """
-Every way in which the gateway says no, and the one table that turns it into an answer.
+All refusals of the gateway, and the one table that turns them into answers.
 
 A stage refuses by raising a `Refusal`. Its class decides the answer (`PROBLEM_TYPES`); its ``reason`` is
-for the operator's log, holds nothing secret, and never reaches the client, but for `Forbidden`'s.
+for the operator's log, holds nothing secret, and never reaches the client, except that of `Forbidden`.
 """
 
 from http import HTTPStatus
@@ -17,7 +17,7 @@ class GatewayError(Exception):
 
 
 class ConfigError(GatewayError):
-    """The configuration cannot be used. ``problems`` names file, line and key of each fault."""
+    """The configuration cannot be used. ``problems`` names file, line and key of each error."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -29,15 +29,15 @@ class StartError(GatewayError):
 
 
 class NotReached(StartError):
-    """A server without which the gateway cannot start did not answer."""
+    """A server that the gateway needs to start did not answer."""
 
 
 class Refusal(GatewayError):
-    """A request that goes no further. Abstract: raise one of its kinds."""
+    """A request that goes no further. Abstract: raise one of its sub-classes."""
 
     reason: str
     login_url: str = ""
-    """Where to sign in, told to programs beside a 401; empty where there is no such page."""
+    """URL of the login page, for the problem document of a 401; empty if there is none."""
 
     def __init__(self, reason: str = "") -> None:
         if type(self) not in PROBLEM_TYPES:
@@ -46,11 +46,11 @@ class Refusal(GatewayError):
         self.reason = reason
 
 
-# --- what the client did -----------------------------------------------------------------------
+# --- the request as sent -------------------------------------------------------------------------
 
 
 class BadRequest(Refusal):
-    """The message breaks the grammar of HTTP/1.1, or could be read in two ways."""
+    """The message breaks the grammar of HTTP/1.1, or is ambiguous."""
 
 
 class BadTarget(Refusal):
@@ -62,10 +62,10 @@ class BadHost(Refusal):
 
 
 class AmbiguousCredentials(Refusal):
-    """Two credentials of one kind: whoever picks one of them picks for an attacker."""
+    """Two credentials of one kind; picking one could pick the attacker's."""
 
     clears: tuple[str, ...] = ()
-    """Set-Cookie values that rid a browser of cookies that others have set in our name."""
+    """Set-Cookie values that clear cookies of our name that the gateway did not set."""
 
     def __init__(self, reason: str = "", *, is_cookie: bool = False) -> None:
         super().__init__(reason)
@@ -73,7 +73,7 @@ class AmbiguousCredentials(Refusal):
 
 
 class ConflictingCredentials(Refusal):
-    """Two credentials that are both good, of different people or programs."""
+    """Two valid credentials that name different people or programs."""
 
 
 class RequestTimeout(Refusal):
@@ -101,7 +101,7 @@ class UnsupportedCoding(Refusal):
 
 
 class UnsupportedUpgrade(Refusal):
-    """The connection was to become something that the gateway does not tunnel."""
+    """The request asks for an upgrade that the gateway does not tunnel."""
 
 
 class WrongWebSocketVersion(Refusal):
@@ -112,7 +112,7 @@ class ExpectationFailed(Refusal):
     """``Expect`` asks for something other than ``100-continue``."""
 
 
-# --- where it wanted to go ---------------------------------------------------------------------
+# --- routing and limits --------------------------------------------------------------------------
 
 
 class NoRoute(Refusal):
@@ -120,15 +120,15 @@ class NoRoute(Refusal):
 
 
 class MethodNotAllowed(Refusal):
-    """One of the gateway's own pages does not know the method."""
+    """One of the gateway's own pages does not support the method."""
 
 
 class UntrustedPeer(Refusal):
-    """A check was asked for by somebody who is none of ``server.trusted_proxies``."""
+    """A forward-auth check from a peer that is not in ``server.trusted_proxies``."""
 
 
 class BadOriginal(Refusal):
-    """A check that does not say which request it is about, or says it in two ways."""
+    """A forward-auth check that does not say which request it is about, or says it in two ways."""
 
 
 class RateLimited(Refusal):
@@ -139,15 +139,15 @@ class RateLimited(Refusal):
         self.state = state
 
 
-# --- who it was --------------------------------------------------------------------------------
+# --- credentials and rights ----------------------------------------------------------------------
 
 
 class Unauthenticated(Refusal):
-    """The route wants a proven identity and the request carries no credential."""
+    """The route requires authentication and the request carries no credential."""
 
 
 class SignInFirst(Refusal):
-    """Like `unauthenticated` or `session_ended`, for a person who navigates: the login page."""
+    """Like `unauthenticated` or `session_ended`, for a browser that navigates: to the login page."""
 
     def __init__(self, reason: str = "", location: str = "/") -> None:
         super().__init__(reason)
@@ -155,35 +155,35 @@ class SignInFirst(Refusal):
 
 
 class SignInByProxy(SignInFirst):
-    """Like `sign_in_first`, for nginx, whose checks know no redirect: `Location` says where to."""
+    """Like `sign_in_first`, for nginx, which takes no redirect from a check: `Location` names it."""
 
 
 class InvalidToken(Refusal):
-    """The bearer token does not prove anybody."""
+    """The bearer token is malformed, forged, or of an unknown issuer."""
 
 
 class ExpiredToken(InvalidToken):
-    """The bearer token did prove somebody, but its time is over."""
+    """The bearer token was valid, but has expired."""
 
 
 class CredentialNotAccepted(Refusal):
-    """A credential of a kind that the route does not take, see `accept`; it was not looked at."""
+    """The route does not accept this kind of credential, see `accept`; it was not checked."""
 
 
 class RevokedToken(InvalidToken):
-    """The token was made before all that its owner had proven was revoked."""
+    """The token was issued before its issuer was revoked."""
 
 
 class InvalidApiKey(Refusal):
-    """The API key is none of ours."""
+    """The API key is malformed or unknown."""
 
 
 class ExpiredApiKey(Refusal):
-    """The API key was good, but its time is over."""
+    """The API key was valid, but has expired."""
 
 
 class RevokedApiKey(Refusal):
-    """The API key was good until it was revoked."""
+    """The API key was valid until it was revoked."""
 
 
 class TokenAlreadyUsed(Refusal):
@@ -199,15 +199,15 @@ class NoSession(Refusal):
 
 
 class RevokedSession(SessionEnded):
-    """The session was proven before all that its owner had proven was revoked."""
+    """The session began before its issuer was revoked."""
 
 
 class CrossSite(Refusal):
-    """A cookie came with a state-changing request that was not made by a page of ours."""
+    """CSRF: a cookie on a state-changing request that no page of this site made."""
 
 
 class Forbidden(Refusal):
-    """The caller is known, and may not do this here; ``reason`` in the document says what lacks."""
+    """The caller is authenticated but not allowed; ``reason`` in the document says what is missing."""
 
     def __init__(self, reason: ForbiddenReason) -> None:
         super().__init__(reason)
@@ -218,18 +218,18 @@ class MustBeBearer(Refusal):
 
 
 class NonceRequired(Refusal):
-    """The exchange asks for the nonce of an attempt (`POST /login/attempt`), and there is none."""
+    """The exchange needs the nonce of a sign-in attempt (`POST /login/attempt`), and has none."""
 
 
 class NonceRefused(Refusal):
-    """The nonce is used, too old, another browser's or address's, or the token not bound to it."""
+    """The nonce is used, expired, for another browser or contact, or not bound into the token."""
 
 
-# --- what we depend on -------------------------------------------------------------------------
+# --- dependencies --------------------------------------------------------------------------------
 
 
 class Unavailable(Refusal):
-    """Something that the gateway needs is out of reach for now. Abstract."""
+    """Something that the gateway needs is unavailable for now. Abstract."""
 
     retry_after_s: float
 
@@ -239,27 +239,27 @@ class Unavailable(Refusal):
 
 
 class StoreUnavailable(Unavailable):
-    """Redis did not answer in time: whether the session lives is unknown."""
+    """Redis did not answer in time, so whether the session lives is unknown."""
 
 
 class MagicUnavailable(Unavailable):
-    """Magic did not answer in time and nobody here knows the issuer yet."""
+    """Magic did not answer in time, and the issuer is not known here yet."""
 
 
 class KeysUnavailable(Unavailable):
-    """The keys of a JWT's issuer could not be fetched yet, or not for a day."""
+    """The keys of a JWT's issuer have not been fetched yet, or not for a day."""
 
 
 class UpstreamBusy(Unavailable):
-    """All connections to the upstream are taken, or as many requests under way as may be."""
+    """All connections to the upstream are in use, or `max_in_flight` is reached."""
 
 
 class UpstreamDown(Unavailable):
-    """The upstream failed so often in a row that it is given a pause."""
+    """The circuit breaker of the upstream is open after repeated failures."""
 
 
 class Overloaded(Unavailable):
-    """There are ``server.max.connections`` or ``server.max.tunnels`` already."""
+    """``server.max.connections`` or ``server.max.tunnels`` is reached."""
 
 
 class UpstreamUnreachable(Refusal):
@@ -275,7 +275,7 @@ class BadUpstreamAnswer(Refusal):
 
 
 class InternalError(Refusal):
-    """A fault of the gateway itself. Its traceback is in the log, under the request id."""
+    """A fault of the gateway. Its traceback is in the log, under the request id."""
 
 
 class ProblemType(NamedTuple):
@@ -338,4 +338,4 @@ PROBLEM_TYPES: dict[type[Refusal], ProblemType] = {
     UpstreamTimeout:      ProblemType(_S.GATEWAY_TIMEOUT, "upstream_timeout", "The application took too long", "RFC 9110 §15.6.5"),
     InternalError:        ProblemType(_S.INTERNAL_SERVER_ERROR, "internal_error", "The gateway failed", "RFC 9110 §15.6.1"),
 }  # fmt: skip
-"""The one table. A test holds that every concrete refusal stands in it, once."""
+"""The answer to each refusal. A test checks that every concrete refusal is in it, once."""

@@ -1,9 +1,9 @@
 """
-Why a request was refused: closed lists of words, shared by logs, metrics, answers and documents.
+Reasons of refusals: closed lists of words, shared by logs, metrics, answers and documentation.
 
-A `Refusal`'s class decides the answer's code; its reason says more. Those of `ForbiddenReason` are told to
-clients too, and none of them says whom a rule names. Lists about one kind of credential stand
-beside what reads it. docs/reasons.md shows all of them.
+A `Refusal`'s class decides the code of the answer; its reason says more. Clients are told those of
+`ForbiddenReason` too; none of them reveals which values a rule names. Lists for one kind of
+credential stand beside the code that reads it. docs/reasons.md shows all of them.
 """
 
 from enum import StrEnum
@@ -11,7 +11,7 @@ from typing import Self
 
 
 class Reason(StrEnum):
-    """A word, and what it means; each subclass is one list, and its docstring says what about."""
+    """A word and its meaning; each sub-class is one list, and its docstring names the code."""
 
     meaning: str
 
@@ -25,16 +25,16 @@ class Reason(StrEnum):
 class ForbiddenReason(Reason):
     """`forbidden`; told to the client"""
 
-    DENIED = "denied", "A `deny` of the route holds."
-    NOT_LISTED = "not_listed", "No `allow` names the issuer, email, domain, address or wallet."
-    ROLE_MISSING = "role_missing", "None of the roles that an `allow` asks for."
+    DENIED = "denied", "A `deny` rule of the route matches."
+    NOT_LISTED = "not_listed", "No `allow` rule names the issuer, email, domain, address or wallet."
+    ROLE_MISSING = "role_missing", "The caller has none of the roles that an `allow` rule requires."
     SCOPE_MISSING = (
         "scope_missing",
-        "The credential has none of the scopes that an `allow` asks for.",
+        "The credential has none of the scopes that an `allow` rule requires.",
     )
     CREDENTIAL_NOT_ALLOWED = (
         "credential_not_allowed",
-        "Proven, but by a kind of credential that is not in `auth_methods`.",
+        "Authenticated by a kind of credential that is not in `auth_methods`.",
     )
     NETWORK_NOT_ALLOWED = (
         "network_not_allowed",
@@ -42,24 +42,24 @@ class ForbiddenReason(Reason):
     )
     METHOD_NOT_ALLOWED = (
         "method_not_allowed",
-        "The method is in none of the `methods` of an `allow`.",
+        "The method is in none of the `methods` of an `allow` rule.",
     )
 
 
 class RolesReason(Reason):
-    """`store_unavailable`, on a route whose rules ask for roles"""
+    """`store_unavailable`, on a route whose rules require roles"""
 
-    UNKNOWN = "roles_unknown", "The store did not say which roles the caller has."
-    UNREADABLE = "roles_unreadable", "`roles:{issuer}` holds something else than names of roles."
+    UNKNOWN = "roles_unknown", "The store did not answer which roles the caller has."
+    UNREADABLE = "roles_unreadable", "`roles:{issuer}` does not hold names of roles."
 
 
 class UnauthenticatedReason(Reason):
-    """`unauthenticated`, or what takes its place for people who navigate"""
+    """`unauthenticated`, or the redirect in its place for browsers that navigate"""
 
-    NO_CREDENTIAL = "no_credential", "The route wants somebody who is proven."
+    NO_CREDENTIAL = "no_credential", "The route requires authentication."
     TO_BE_JUDGED = (
         "sign_in_to_be_judged",
-        "Signing in is optional here, but nobody else can be judged by `allow`.",
+        "Signing in is optional here, but the `allow` rules need an authenticated caller.",
     )
 
 
@@ -68,30 +68,33 @@ class CrossSiteReason(Reason):
 
     ORIGIN_MISSING = (
         "origin_missing",
-        "Something is to be changed with a cookie, without `Origin` and `Sec-Fetch-Site`.",
+        "A state-changing request with a cookie, without `Origin` and `Sec-Fetch-Site`.",
     )
-    ORIGIN_FOREIGN = "origin_foreign", "`Origin` is another site than `server.public_url`."
+    ORIGIN_FOREIGN = "origin_foreign", "`Origin` is not `server.public_url`."
     SITE_FOREIGN = "site_foreign", "`Sec-Fetch-Site` is not `same-origin`."
     UPGRADE_FOREIGN = (
         "upgrade_foreign",
-        "A WebSocket with a cookie, and `Origin` is not `server.public_url`.",
+        "A WebSocket with a cookie, whose `Origin` is not `server.public_url`.",
     )
 
     PREFLIGHT_FOREIGN = (
         "preflight_foreign",
-        "A CORS preflight of an origin that the route does not list.",
+        "A CORS preflight from an origin that the route does not list.",
     )
 
 
 class SessionEndReason(Reason):
     """`session_ended`"""
 
-    COOKIE_MALFORMED = "session_cookie_malformed", "The cookie's value is none of ours."
-    UNKNOWN = "session_unknown", "The store has no such session: it ended, or never was."
-    EXPIRED = "session_expired", "Its time is over."
+    COOKIE_MALFORMED = (
+        "session_cookie_malformed",
+        "The cookie's value does not have the form of a session cookie.",
+    )
+    UNKNOWN = "session_unknown", "The store has no such session: it ended, or never existed."
+    EXPIRED = "session_expired", "The session has expired."
     SEAL_BROKEN = (
         "session_seal_broken",
-        "No key in `session.keys` opens the record, or it was changed.",
+        "No key in `session.keys` decrypts the record, or it was altered.",
     )
     UNREADABLE = "session_unreadable", "The record is of another version."
 
@@ -105,8 +108,8 @@ class CredentialReason(Reason):
 
 
 class TokenReason(Reason):
-    """`invalid_token`, of whatever kind the token is"""
+    """`invalid_token`, for any kind of token"""
 
     MALFORMED = "bearer_malformed", "`Bearer` without a token68 (RFC 9110 section 11.2)."
-    STRANGER = "issuer_unknown", "The token is good, but Magic does not know the issuer."
-    REFUSED_BEFORE = "signature_refused_before", "Its signature was found wrong a while ago."
+    STRANGER = "issuer_unknown", "The token is valid, but Magic does not know the issuer."
+    REFUSED_BEFORE = "signature_refused_before", "Its signature failed verification before."
