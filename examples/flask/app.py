@@ -1,4 +1,4 @@
-"""Greets the person whom the gateway has let in."""
+"""Greets the user that the gateway has authenticated."""
 
 from urllib.parse import unquote
 

@@ -1,4 +1,4 @@
-// Greets the person whom the gateway has let in. A server component: it runs for each request.
+// Greets the user that the gateway has authenticated. A server component: it runs for each request.
 import { headers } from "next/headers";
 
 export default async function Page() {
