@@ -102,7 +102,7 @@ def test_tests_run_with_the_versions_of_the_image() -> None:
 
 @pytest.mark.parametrize("lock", GROUPS)
 def test_a_lock_names_no_index(lock: str) -> None:
-    """Anybody's mirror will do: the hashes say whether it tells the truth."""
+    """Packages may come from any mirror: the hashes prove what they are."""
     text = (LOCKS / f"{lock}.txt").read_text()
     assert not re.search(r"://|--index|--extra-index|--find-links|--trusted-host|file:", text)
 
