@@ -16,13 +16,16 @@ from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import Clock, Script, Store
 from gateway.store.batch import Batch, Call, Command
-from gateway.store.breaker import Breaker
+from gateway.util.circuit_breaker import CircuitBreaker
 
 IN_FLIGHT = 2
 """Batches under way at a time: what comes meanwhile gathers, so that load makes batches longer."""
 
 _FRESH_S = 1.0
 """For so long after a good reply a connection is not looked at before it is used again."""
+
+_PAUSE_S = 0.2
+"""Between two trials after a failure: clients hardly notice it, and thousands skip the wait."""
 
 _DEMOTED_S = 1.0
 """Between two connections that are left because the server may not write."""
@@ -37,7 +40,7 @@ class RedisStore:
     than one command (a command costs redis-py some 50 µs, a key in an MGET 2 µs).
 
     ``timeout_s`` counts from a caller's arrival until its reply. After a failure of the
-    connection, callers are refused at once until a probe succeeds (see `Breaker`).
+    connection, callers are refused at once until a trial succeeds (see `CircuitBreaker`).
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class RedisStore:
         self._prefix = prefix
         self._timeout_s = timeout_s
         self._clock = clock
-        self._breaker = Breaker()
+        self._breaker = CircuitBreaker(failures=1, pause_s=_PAUSE_S)
         self._waiting = Batch()
         self._busy = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -123,7 +126,7 @@ class RedisStore:
         """The batch that a caller may join. Raises `StoreUnavailable` while the breaker is open."""
         if self._is_closed:
             raise StoreUnavailable("closed")
-        if self._breaker.is_open and not self._breaker.admits(self._clock()):
+        if not self._breaker.is_closed and not self._breaker.admit(self._clock()):
             raise StoreUnavailable("failed a moment ago")
         batch = self._waiting
         if not batch:

@@ -32,7 +32,7 @@ from gateway.core.ports import Clock
 from gateway.core.text import printable_text
 from gateway.users.clock_skew import ClockSkew
 from gateway.users.metadata import user_of
-from gateway.util.circuit_breaker import Circuit
+from gateway.util.circuit_breaker import CircuitBreaker
 from gateway.util.eth_imports import eth_imports
 
 with eth_imports():
@@ -126,7 +126,7 @@ class MagicApi:
         self._room = max_calls + max_waiting
         self._clock = clock
         self._skew = skew or ClockSkew()
-        self._circuit = Circuit()
+        self._circuit = CircuitBreaker(failures=5, pause_s=1.0)
         self._session: ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -176,9 +176,9 @@ class MagicApi:
 
     async def _ask(self, method: str, path: str, body: bytes | None = None) -> _ApiResponse:
         """A 200 or a 4xx that is about the question; everything else is `MagicUnavailable`."""
-        open_for_s = self._circuit.open_for_s(self._clock())
-        if open_for_s > 0:
-            raise MagicUnavailable("calls to Magic are paused", open_for_s)
+        now_s = self._clock()
+        if not self._circuit.admit(now_s):
+            raise MagicUnavailable("calls to Magic are paused", self._circuit.wait_s(now_s))
         with self._counted():
             try:
                 async with asyncio.timeout(self._deadline_s), self._turns:
@@ -231,7 +231,7 @@ class MagicApi:
     def _failed(self, reason: str, retry_after_s: float | None = None) -> MagicUnavailable:
         now_s = self._clock()
         self._circuit.failed(now_s, retry_after_s)
-        return MagicUnavailable(reason, max(1.0, self._circuit.open_for_s(now_s)))
+        return MagicUnavailable(reason, max(1.0, self._circuit.wait_s(now_s)))
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

@@ -1,35 +1,82 @@
-"""Whether it is worth calling somebody who has just failed."""
+"""A circuit breaker: calls to a service that fails are refused at once, until a trial succeeds."""
 
-from dataclasses import dataclass
+from typing import Final
 
-MAX_PAUSE_S = 300.0
-"""No answer, not even ``Retry-After: 3600``, keeps sign-in closed for longer than this."""
+MAX_PAUSE_S: Final = 300.0
+"""The longest pause that a ``Retry-After`` can ask for: an hour would keep sign-in closed."""
 
 
-@dataclass(slots=True)
-class Circuit:
+class CircuitBreaker:
     """
-    Opens for ``pause_s`` after ``tolerated`` failures in a row, or for as long as it was told to.
+    Decides whether a service that has failed may be called again.
 
-    After the pause calls are let through again; the first failure among them opens it anew. Times
-    are seconds of any clock that does not go back.
+    *Closed*: all calls are let through. After ``failures`` in a row it *opens* for ``pause_s``, or
+    at once for as long as a ``Retry-After`` says: calls are refused. After the pause it is
+    *half-open*: one call is let through as a trial, and one more after each further pause. The
+    first success closes it, but does not cut short what ``Retry-After`` asked for. A failure during
+    a pause comes from an earlier call and does not prolong it; one after the pause starts a new
+    one.
+
+    Times are seconds of any clock. One that was set back ends the pause.
     """
 
-    tolerated: int = 5
-    pause_s: float = 1.0
-    _failures: int = 0
-    _open_until_s: float = 0.0
+    __slots__ = (
+        "_failures",
+        "_max_pause_s",
+        "_must_wait",
+        "_pause_s",
+        "_paused_for_s",
+        "_paused_from_s",
+        "_threshold",
+        "is_closed",
+    )
 
-    def open_for_s(self, now_s: float) -> float:
-        """Seconds until the next call may be made; 0 if it may be made now."""
-        return max(0.0, self._open_until_s - now_s)
-
-    def succeeded(self) -> None:
+    def __init__(self, failures: int, pause_s: float, max_pause_s: float = MAX_PAUSE_S) -> None:
+        self._threshold = failures
+        self._pause_s = pause_s
+        self._max_pause_s = max_pause_s
         self._failures = 0
+        self._paused_from_s = 0.0
+        self._paused_for_s = 0.0
+        self._must_wait = False
+        """Whether a ``Retry-After`` asked for the pause."""
+        self.is_closed = True
+
+    def wait_s(self, now_s: float) -> float:
+        """Return the seconds left of the pause; 0 where a call may be made now."""
+        if self.is_closed:
+            return 0.0
+        elapsed_s = now_s - self._paused_from_s
+        return self._paused_for_s - elapsed_s if 0 <= elapsed_s < self._paused_for_s else 0.0
+
+    def admit(self, now_s: float) -> bool:
+        """Let a call through or refuse it; a call let through after a pause is the trial."""
+        if self.is_closed:
+            return True
+        if self.wait_s(now_s):
+            return False
+        self._pause(now_s, self._pause_s)
+        return True
 
     def failed(self, now_s: float, retry_after_s: float | None = None) -> None:
+        """Count a failed call; ``retry_after_s`` is what its answer asked for, if anything."""
         self._failures += 1
-        pause_s = self.pause_s if self._failures >= self.tolerated else 0.0
-        if retry_after_s is not None:
-            pause_s = min(retry_after_s, MAX_PAUSE_S)
-        self._open_until_s = max(self._open_until_s, now_s + pause_s)
+        left_s = self.wait_s(now_s)
+        is_due = not self.is_closed or self._failures >= self._threshold
+        pause_s = self._pause_s if is_due and not left_s else 0.0
+        asked_s = min(retry_after_s or 0.0, self._max_pause_s)
+        if asked_s > max(pause_s, left_s):
+            self._pause(now_s, asked_s, must_wait=True)
+        elif pause_s:
+            self._pause(now_s, pause_s)
+
+    def succeeded(self) -> None:
+        """Count a successful call, which closes the circuit."""
+        self._failures = 0
+        self.is_closed = self.is_closed or not self._must_wait
+
+    def _pause(self, now_s: float, length_s: float, *, must_wait: bool = False) -> None:
+        self.is_closed = False
+        self._paused_from_s = now_s
+        self._paused_for_s = length_s
+        self._must_wait = must_wait

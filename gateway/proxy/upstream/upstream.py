@@ -14,8 +14,9 @@ from gateway.core.route import Balance
 from gateway.proxy.upstream.balancer import Balancer, Endpoint, HealthPolicy
 from gateway.proxy.upstream.connect import RemovedAddresses
 from gateway.proxy.upstream.health import HealthCheck, HealthTarget, watch
-from gateway.proxy.upstream.overload import CircuitBreaker, RetryBudget
+from gateway.proxy.upstream.overload import RetryBudget
 from gateway.proxy.upstream.pool import Connect, UpstreamPool
+from gateway.util.circuit_breaker import CircuitBreaker
 
 _log = logging.getLogger(__name__)
 
@@ -128,9 +129,9 @@ class Upstream:
             if in_flight >= self._max_in_flight:
                 raise UpstreamBusy("max_in_flight")
         if self._circuit is not None:
-            wait_s = self._circuit.closed_for_s(self._loop.time())
-            if wait_s:
-                raise UpstreamDown("circuit breaker", wait_s)
+            now_s = self._loop.time()
+            if not self._circuit.admit(now_s):
+                raise UpstreamDown("circuit breaker", self._circuit.wait_s(now_s))
 
     # --- how it went ---------------------------------------------------------------------------
 
@@ -142,7 +143,7 @@ class Upstream:
         if server.member.is_doubted:
             server.member.answered(self._loop.time())
         if self._circuit is not None:
-            self._circuit.answered()
+            self._circuit.succeeded()
 
     def failed(self, server: UpstreamServer) -> None:
         """There was no connection, no answer, or none that could be read."""

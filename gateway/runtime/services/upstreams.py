@@ -19,11 +19,11 @@ from gateway.proxy.upstream.connect import (
     to_unix,
 )
 from gateway.proxy.upstream.health import HealthCheck
-from gateway.proxy.upstream.overload import CircuitBreaker
 from gateway.proxy.upstream.pool import Connect, UpstreamPool
 from gateway.proxy.upstream.upstream import Upstream, UpstreamRules, UpstreamServer
 from gateway.routing.client_address import ClientIp
 from gateway.telemetry.counters import Counters
+from gateway.util.circuit_breaker import CircuitBreaker
 from gateway.util.deadlines import Deadlines
 
 _PAGES_CONNECTIONS = 256
