@@ -14,6 +14,7 @@ from gateway.core.identity import Identity
 from gateway.core.ports import Clock
 from gateway.core.request import RequestHead, Target
 from gateway.core.route import Route
+from gateway.util.by_identity import ByIdentity
 from gateway.util.lru import LruCache
 
 _MAX_CACHED = 4096
@@ -22,7 +23,6 @@ _RENEWED_AFTER = 2 / 3
 
 
 class _SignedAssertion(NamedTuple):
-    identity: Identity
     line: bytes
     from_s: float
     until_s: float
@@ -60,7 +60,8 @@ class AssertionCache:
         self._binds_requests = binds_requests
         self._clock = clock
         self._token_id = token_id
-        self._by_object: dict[tuple[int, str], _SignedAssertion] = {}
+        self._by_object: ByIdentity[_SignedAssertion] = ByIdentity(_MAX_CACHED)
+        """By identity and audience, both as objects: names of audiences live as long as routes."""
         self._by_value: LruCache[tuple[Identity, str], _SignedAssertion] = LruCache(_MAX_CACHED)
         """A session that is looked up again comes as another object."""
 
@@ -76,29 +77,21 @@ class AssertionCache:
             query = target.wire[len(target.path) + 1 :]
             asked = AssertedRequest(head.method, host, target.path, query)
             said = self._claims(identity, audience, now_s) | binding(asked, self._token_id())
-            return self._written(said)
-        signed = self._by_object.get((id(identity), audience))
-        if (
-            signed is None
-            or signed.identity is not identity
-            or not signed.from_s <= now_s < signed.until_s
-        ):
-            signed = self._renewed(identity, audience, now_s)
+            return self._signed_line(said)
+        signed = self._by_object.get((id(identity), id(audience)))
+        if signed is None or not signed.from_s <= now_s < signed.until_s:
+            signed = self._renew(identity, audience, now_s)
         return signed.line
 
-    def _renewed(self, identity: Identity, audience: str, now_s: float) -> _SignedAssertion:
+    def _renew(self, identity: Identity, audience: str, now_s: float) -> _SignedAssertion:
         known = self._by_value.get((identity, audience))
         if known is None or not known.from_s <= now_s < known.until_s:
             said = self._claims(identity, audience, now_s)
             left_s = min(self._lifetime_s, identity.expires_at_ms / 1000 - now_s)
             until_s = now_s + left_s * _RENEWED_AFTER
-            known = _SignedAssertion(identity, self._written(said), now_s, until_s)
+            known = _SignedAssertion(self._signed_line(said), now_s, until_s)
             self._by_value.put((identity, audience), known)
-        known = known._replace(identity=identity)
-        if len(self._by_object) >= _MAX_CACHED:
-            self._by_object.clear()
-        self._by_object[id(identity), audience] = known  # what is kept here keeps its id
-        return known
+        return self._by_object.keep(known, identity, audience)
 
     def _claims(self, identity: Identity, audience: str, now_s: float) -> dict[str, object]:
         return claims(
@@ -109,5 +102,5 @@ class AssertionCache:
             lifetime_s=self._lifetime_s,
         )
 
-    def _written(self, said: Mapping[str, object]) -> bytes:
+    def _signed_line(self, said: Mapping[str, object]) -> bytes:
         return self._beginning + self._signer.sign(said) + b"\r\n"

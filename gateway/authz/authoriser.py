@@ -12,14 +12,15 @@ from gateway.core.identity import Identity
 from gateway.core.ports import RoleStore
 from gateway.core.request import Client
 from gateway.core.route import Grant, Route
+from gateway.util.by_identity import ByIdentity
 
 _MAX_CACHED = 4096
 
 _StoredRoles = tuple[str, ...] | None
 """What the store said; None where it did not."""
 
-_RolesLookup = tuple[Identity, _StoredRoles, Identity]
-"""An identity as it was proven, the roles that the store gave it, and the identity with all."""
+_RolesLookup = tuple[_StoredRoles, Identity]
+"""The roles that the store gave an identity, and the identity with all its roles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class Authoriser:
     permissions: Permissions = field(default_factory=Permissions)
     gives_roles: bool = field(init=False)
     """Whether there are any to be found out."""
-    _known: dict[int, _RolesLookup] = field(default_factory=dict)
+    _known: ByIdentity[_RolesLookup] = field(default_factory=lambda: ByIdentity(_MAX_CACHED))
+    """By the identity without its roles."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "gives_roles", bool(self.grants) or self.store is not None)
@@ -52,12 +54,9 @@ class Authoriser:
                     raise
                 stored = None
         known = self._known.get(id(identity))
-        if known is None or known[0] is not identity or known[1] != stored:
-            if len(self._known) >= _MAX_CACHED:
-                self._known.clear()
-            known = identity, stored, self._granted(identity, stored)  # so its id stays its own
-            self._known[id(identity)] = known
-        return known[2]
+        if known is None or known[0] != stored:
+            known = self._known.keep((stored, self._granted(identity, stored)), identity)
+        return known[1]
 
     def enforce(self, route: Route, identity: Identity | None, client: Client, method: str) -> None:
         """See `Permissions.enforce`."""

@@ -15,6 +15,7 @@ from gateway.core.identity import Identity, User
 from gateway.core.reasons import ForbiddenReason, UnauthenticatedReason
 from gateway.core.request import Client
 from gateway.core.route import Route, Rule
+from gateway.util.by_identity import ByIdentity
 
 _MAX_CACHED = 4096
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
@@ -65,7 +66,8 @@ class Permissions:
     """Judges callers by the rules of routes, and remembers what it thought of whom."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, int], _CallerRules] = {}
+        self._known: ByIdentity[_CallerRules] = ByIdentity(_MAX_CACHED)
+        """By identity, or None, and route."""
 
     def enforce(self, route: Route, identity: Identity | None, client: Client, method: str) -> None:
         """
@@ -73,27 +75,20 @@ class Permissions:
 
         Raises `Forbidden`, or `Unauthenticated` where signing in may help.
         """
-        key = id(identity), id(route)
-        settled = self._known.get(key)
-        if settled is None or settled.identity is not identity or settled.route is not route:
-            if len(self._known) >= _MAX_CACHED:
-                self._known.clear()
-            settled = self._known[key] = _rules_for_caller(
-                route, identity
-            )  # so their ids stay theirs
-        if settled.passes:
+        rules = self._known.get((id(identity), id(route)))
+        if rules is None:
+            rules = self._known.keep(_rules_for_caller(route, identity), identity, route)
+        if rules.passes:
             return
-        if any(_is_from(rule, client, method) for rule in settled.deny):
+        if any(_is_from(rule, client, method) for rule in rules.deny):
             raise Forbidden(ForbiddenReason.DENIED)
-        if route.allow and not any(_is_from(rule, client, method) for rule in settled.allow):
+        if route.allow and not any(_is_from(rule, client, method) for rule in rules.allow):
             raise _refusal(route.allow, identity, client, method)
 
 
 class _CallerRules(NamedTuple):
     """What remains to be asked of the request, now that it is known who makes it."""
 
-    identity: Identity | None
-    route: Route
     deny: tuple[Rule, ...]
     """Those that hold for the caller."""
     allow: tuple[Rule, ...]
@@ -105,7 +100,7 @@ def _rules_for_caller(route: Route, identity: Identity | None) -> _CallerRules:
     deny = tuple(rule for rule in route.deny if _is_for(rule, identity, doubtful=True))
     allow = tuple(rule for rule in route.allow if _is_for(rule, identity, doubtful=False))
     is_open = not route.allow or any(not rule.networks and not rule.methods for rule in allow)
-    return _CallerRules(identity, route, deny, allow, passes=is_open and not deny)
+    return _CallerRules(deny, allow, passes=is_open and not deny)
 
 
 def holds_for(rule: Rule, identity: Identity) -> bool:

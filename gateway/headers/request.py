@@ -21,6 +21,7 @@ from gateway.headers.fields import CRLF, FieldAction, FieldActions, normalise_na
 from gateway.headers.forwarded import ForwardedFields, forwarding_lines
 from gateway.headers.hop_by_hop import HOP_BY_HOP, nominated_fields
 from gateway.headers.internal import internal_fields
+from gateway.util.by_identity import ByIdentity
 
 DEFAULT_IDENTITY_NAMES = frozenset(
     {"X-User-Issuer", "X-User-Email", "X-User-Public-Address", "X-User-Phone", "X-User-Roles"}
@@ -61,7 +62,7 @@ _OVERRIDES = frozenset(
     }
 )
 
-_MAX_USERS = 4096
+_MAX_IDENTITIES = 4096
 
 
 class IdentityNames(NamedTuple):
@@ -98,7 +99,7 @@ class RequestFields:
             normalise_name(name) for name in (*names, *more_names, *DEFAULT_IDENTITY_NAMES)
         }
         self._fates = FieldActions(self._judge)
-        self._blocks: dict[int, tuple[Identity, bytes]] = {}
+        self._identity_blocks: ByIdentity[bytes] = ByIdentity(_MAX_IDENTITIES)
         self._with_credentials, self._without_credentials = object(), object()
         """Under which a memo keeps what these settings make of its fields."""
         self._hop_block = lru_cache(maxsize=4096)(partial(forwarding_lines, forwarded))
@@ -196,14 +197,11 @@ class RequestFields:
         return self._identity_block(identity) if identity is not None else b""
 
     def _identity_block(self, identity: Identity) -> bytes:
-        """The lines of `_serialise`, made once for each object: hashing one costs more."""
-        known = self._blocks.get(id(identity))
-        if known is None or known[0] is not identity:
-            if len(self._blocks) >= _MAX_USERS:
-                self._blocks.clear()
-            # What is kept here keeps its id.
-            known = self._blocks[id(identity)] = identity, self._serialise(identity)
-        return known[1]
+        """Serialise ``identity``, once for each object: to hash one costs more than a look-up."""
+        block = self._identity_blocks.get(id(identity))
+        if block is None:
+            block = self._identity_blocks.keep(self._serialise(identity), identity)
+        return block
 
     def _serialise(self, identity: Identity) -> bytes:
         user = identity.user

@@ -128,11 +128,11 @@ def test_one_that_is_bound_to_a_request_is_signed_for_it() -> None:
     assert one["qh"] == two["qh"]
 
 
-def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many come, the memory does not grow."""
+def test_the_caches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many identities there are, memory does not grow."""
     monkeypatch.setattr(module, "_MAX_CACHED", 2)
     house = House()
     for number in range(5):
         house.line(replace(LONG, token_id=str(number)))
-    assert 1 == len(house.assertions._by_object)
+    assert 2 == len(house.assertions._by_object)
     assert 2 == len(house.assertions._by_value)

@@ -95,13 +95,13 @@ async def test_unknown_roles_are_not_spoken_of_elsewhere() -> None:
     assert ("admin", "staff") == again.roles
 
 
-async def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many come, the memory does not grow."""
+async def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many identities there are, memory does not grow."""
     monkeypatch.setattr(module, "_MAX_CACHED", 2)
     authorisation = Authoriser((STAFF,))
     for number in range(5):
         await authorisation.with_roles(replace(SESSION_IDENTITY, token_id=str(number)), OPEN)
-    assert 1 == len(authorisation._known)
+    assert 2 == len(authorisation._known)
 
 
 def test_rules_are_enforced() -> None:

@@ -247,8 +247,8 @@ def test_nobody(route: Route, expected: str) -> None:
     assert expected == verdict(route, None)
 
 
-def test_what_was_thought_of_somebody_is_remembered() -> None:
-    """For the one object on the one route: another object or route is judged anew."""
+def test_rules_are_cached_for_one_caller_on_one_route() -> None:
+    """Another identity object, or another route, is judged anew."""
     permissions = Permissions()
     admins, others = allowing(rule(roles=["admin"])), allowing(rule(roles=["other"]))
     permissions.enforce(admins, ALICE, CLIENT, "GET")
@@ -262,14 +262,14 @@ def test_what_was_thought_of_somebody_is_remembered() -> None:
         permissions.enforce(admins, None, CLIENT, "GET")
 
 
-def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many come, the memory does not grow."""
+def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many callers there are, memory does not grow."""
     monkeypatch.setattr(rules, "_MAX_CACHED", 2)
     permissions = Permissions()
     route = allowing(rule(roles=["admin"]))
     for number in range(5):
         permissions.enforce(route, replace(ALICE, token_id=str(number)), CLIENT, "GET")
-    assert 1 == len(permissions._known)
+    assert 2 == len(permissions._known)
 
 
 @pytest.mark.parametrize(

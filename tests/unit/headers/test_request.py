@@ -584,14 +584,14 @@ def test_credentials_of_a_connection_do_not_pass(scheme: str) -> None:
     assert [] == kept(("Authorization", f"{scheme} TlRMTVNTUAAB"))
 
 
-def test_lines_of_many_people_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is remembered of people is bounded, and whoever comes again has the same lines."""
-    monkeypatch.setattr(module, "_MAX_USERS", 3)
+def test_the_cache_of_identity_lines_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest lines make room; an identity that comes again has the same lines."""
+    monkeypatch.setattr(module, "_MAX_IDENTITIES", 3)
     fields = RequestFields(IdentityNames(), COOKIE, "localhost")
     people = [replace(ALICE, user=User(f"did:ethr:0x{number}")) for number in range(10)]
     first = [fields._identity_block(identity) for identity in people]
 
-    assert len(fields._blocks) <= 3
+    assert 3 == len(fields._identity_blocks)
     assert first == [fields._identity_block(identity) for identity in people]
     assert fields._identity_block(people[-1]) is fields._identity_block(people[-1])
 
