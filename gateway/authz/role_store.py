@@ -42,7 +42,6 @@ class RedisRoleStore:
         self._store = store
         self._fresh_s = fresh_s
         self._clock = clock
-        self._capacity = capacity
         self._known: LruCache[str, _CachedRoles] = LruCache(capacity)
         self._lookups: SingleFlight[tuple[str, int], tuple[str, ...]] = SingleFlight()
         self._forgotten = 0
@@ -65,7 +64,7 @@ class RedisRoleStore:
     def forget_all(self) -> None:
         """Ask the store about everybody: something was said that nobody here has heard."""
         self._forgotten += 1
-        self._known = LruCache(self._capacity)
+        self._known.clear()
 
     async def aclose(self) -> None:
         """Give up look-ups that are under way."""

@@ -1,14 +1,14 @@
 """Limits counted in this process alone: for when the store is out of reach."""
 
 import time
-from collections import OrderedDict
 
 from gateway.core.limit import Limit, LimitState
 from gateway.core.ports import Clock, Limiter
 from gateway.ratelimit.sliding_window import settle, states, window_number
+from gateway.util.lru import LruCache
 
 MAX_CALLERS = 100_000
-"""Some 30 MB. Who was seen least recently is forgotten first, and starts afresh."""
+"""Some 30 MB. The caller unused for longest is forgotten first, and starts afresh."""
 
 
 class LocalLimiter:
@@ -16,8 +16,7 @@ class LocalLimiter:
 
     def __init__(self, clock: Clock = time.time, max_callers: int = MAX_CALLERS) -> None:
         self._clock = clock
-        self._max_callers = max_callers
-        self._counts: OrderedDict[tuple[str, str], tuple[int, int, int]] = OrderedDict()
+        self._counts: LruCache[tuple[str, str], tuple[int, int, int]] = LruCache(max_callers)
         """By limit and caller: window, its count, and that of the window before it."""
 
     async def spend(self, limit: Limit, caller: str) -> LimitState:
@@ -32,12 +31,12 @@ class LocalLimiter:
         current, previous = self._seen(limit, caller, window)
         allowed = settle(limit, current, previous, asked, now_ms)
         current += allowed
-        self._remember((limit.name, caller), (window, current, previous))
+        self._counts.put((limit.name, caller), (window, current, previous))
         return states(limit, current, previous, allowed, asked, now_ms)
 
     def _seen(self, limit: Limit, caller: str, window: int) -> tuple[int, int]:
         """Counts of ``window`` and of the one before it."""
-        last, current, previous = self._counts.get((limit.name, caller), (window, 0, 0))
+        last, current, previous = self._counts.peek((limit.name, caller)) or (window, 0, 0)
         match window - last:
             case 0:
                 return current, previous
@@ -45,12 +44,6 @@ class LocalLimiter:
                 return 0, current
             case _:
                 return 0, 0
-
-    def _remember(self, key: tuple[str, str], counts: tuple[int, int, int]) -> None:
-        self._counts[key] = counts
-        self._counts.move_to_end(key)
-        if len(self._counts) > self._max_callers:
-            self._counts.popitem(last=False)
 
 
 _: type[Limiter] = LocalLimiter

@@ -23,6 +23,7 @@ from gateway.ratelimit.sliding_window import (
     window_ms,
     window_number,
 )
+from gateway.util.lru import LruCache
 
 SPEND = Script(
     "sliding_window", files("gateway.ratelimit").joinpath("sliding_window.lua").read_text("utf-8")
@@ -103,11 +104,12 @@ class RedisLimiter:
         """Whether anybody waits for what is due."""
         self._run: Task[None] | None = None
         self._timer: TimerHandle | None = None
-        self._headroom: dict[_Key, Headroom] = {}
+        self._headroom: LruCache[_Key, Headroom] = LruCache(MAX_CALLERS)
+        """Full, it evicts what was learnt longest ago: a flood of new callers ends no other's."""
 
     async def spend(self, limit: Limit, caller: str) -> LimitState:
         key = (id(limit), caller)  # charge and headroom hold the limit, so its id stays its own
-        known = self._headroom.get(key)
+        known = self._headroom.peek(key)
         if known is not None and self._clock() < known.until_s:
             if not known.state.allowed:
                 return known.state
@@ -215,12 +217,10 @@ class RedisLimiter:
         room = state.remaining - limit.rate // 2
         must_ask = room <= 0 or limit.rate < LEAST_RATE or limit.on_store_failure == "closed"
         if must_ask and state.allowed:
-            self._headroom.pop((id(limit), charge.caller), None)
+            self._headroom.forget((id(limit), charge.caller))
             return
-        if len(self._headroom) >= MAX_CALLERS:
-            self._headroom.clear()
         fresh = Headroom(limit, room, self._clock() + fresh_s, state)
-        self._headroom[id(limit), charge.caller] = fresh
+        self._headroom.put((id(limit), charge.caller), fresh)
         if (due := self._due.get((id(limit), charge.caller))) is not None:
             fresh.room -= due.asked  # they came while the script ran
 

@@ -1,9 +1,9 @@
 """Sessions that were looked up a moment ago."""
 
-from collections import OrderedDict
 from typing import NamedTuple
 
 from gateway.core.identity import Identity
+from gateway.util.lru import LruCache
 
 FRESH_S = 1.0
 """How long a session that was ended elsewhere may go on here."""
@@ -38,23 +38,22 @@ class SessionCache:
     ) -> None:
         self._fresh_s = fresh_s
         self._grace_s = grace_s
-        self._max_sessions = max_sessions
-        self._seen: OrderedDict[str, Seen] = OrderedDict()
+        self._seen: LruCache[str, Seen] = LruCache(max_sessions)
         self._cookies: dict[str, str] = {}
         """By session key: its cookie."""
         self._of_issuer: dict[str, set[str]] = {}
         """By issuer: the cookies."""
 
     def get(self, cookie: str, now_s: float) -> Identity | None:
-        seen = self._seen.get(cookie)
+        seen = self._seen.peek(cookie)
         if seen is None or not seen[1] <= now_s < seen[2]:
             return None
-        self._seen.move_to_end(cookie)
+        self._seen.touch(cookie)
         return seen[0]
 
     def recall(self, cookie: str, now_s: float) -> Identity | None:
         """What was known, for while the store cannot be asked."""
-        seen = self._seen.get(cookie)
+        seen = self._seen.peek(cookie)
         if seen is None or not 0 <= now_s - seen.from_s < self._grace_s:
             return None
         is_over = now_s * 1000 >= seen.identity.expires_at_ms
@@ -62,39 +61,39 @@ class SessionCache:
 
     def issuer_of(self, cookie: str) -> str | None:
         """Whose session it was when it was looked up last, however long ago."""
-        seen = self._seen.get(cookie)
+        seen = self._seen.peek(cookie)
         return seen.identity.user.issuer if seen is not None else None
 
     def put(self, cookie: str, identity: Identity, now_s: float) -> None:
         """Keep ``identity``, which has a session key."""
         until_s = min(now_s + self._fresh_s, identity.expires_at_ms / 1000)
-        self._seen[cookie] = Seen(identity, now_s, until_s)
-        self._seen.move_to_end(cookie)
+        evicted = self._seen.put(cookie, Seen(identity, now_s, until_s))
         self._cookies[str(identity.session_key)] = cookie
         self._of_issuer.setdefault(identity.user.issuer, set()).add(cookie)
-        if len(self._seen) > self._max_sessions:
-            self._drop(next(iter(self._seen)))
+        if evicted is not None:
+            self._unlist(*evicted)
 
     def drop(self, session_key: str) -> None:
         cookie = self._cookies.get(session_key)
         if cookie is not None:
-            self._drop(cookie)
+            self.drop_cookie(cookie)
 
     def drop_cookie(self, cookie: str) -> None:
-        if cookie in self._seen:
-            self._drop(cookie)
+        seen = self._seen.forget(cookie)
+        if seen is not None:
+            self._unlist(cookie, seen)
 
     def drop_issuer(self, issuer: str) -> None:
         for cookie in tuple(self._of_issuer.get(issuer, ())):
-            self._drop(cookie)
+            self.drop_cookie(cookie)
 
     def stale_all(self) -> None:
         """Nothing is fresh any more."""
         for cookie, seen in self._seen.items():
-            self._seen[cookie] = seen._replace(until_s=_NEVER_S)
+            self._seen.put(cookie, seen._replace(until_s=_NEVER_S))
 
-    def _drop(self, cookie: str) -> None:
-        identity = self._seen.pop(cookie).identity
+    def _unlist(self, cookie: str, seen: Seen) -> None:
+        identity = seen.identity
         del self._cookies[str(identity.session_key)]
         of_issuer = self._of_issuer[identity.user.issuer]
         of_issuer.discard(cookie)

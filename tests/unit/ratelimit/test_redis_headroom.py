@@ -128,16 +128,19 @@ async def test_what_comes_while_the_store_is_asked_counts(house: House) -> None:
     house.store.gate.set()
     await closing
 
-    [headroom] = house.limiter._headroom.values()
+    [(_, headroom)] = house.limiter._headroom.items()
     assert 100 - 11 - 50 - 20 == headroom.room
 
 
 async def test_headroom_is_bounded(house: House) -> None:
-    """Ever new callers do not fill the memory."""
-    house.limiter._headroom.update(dict.fromkeys(((n, "x") for n in range(MAX_CALLERS)), None))  # type: ignore[arg-type]
+    """Ever new callers neither fill the memory nor end the headroom of all others."""
+    for number in range(MAX_CALLERS):
+        house.limiter._headroom.put((number, "x"), None)  # type: ignore[arg-type]
     await house.spend()
 
-    assert 1 == len(house.limiter._headroom)
+    assert MAX_CALLERS == len(house.limiter._headroom)
+    kept = [key for key, _ in house.limiter._headroom.items()]
+    assert [(1, "x"), (MAX_CALLERS - 1, "x")] == [kept[0], kept[-2]]
 
 
 @given(st.lists(st.booleans(), max_size=300), st.integers(20, 120))
