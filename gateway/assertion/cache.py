@@ -1,4 +1,4 @@
-"""What is signed for whom: the last stage of the journey, where the config asks for it."""
+"""Signed assertions and their cache: the last stage of the journey, where the config has it."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -18,8 +18,10 @@ from gateway.util.by_identity import ByIdentity
 from gateway.util.lru import LruCache
 
 _MAX_CACHED = 4096
+_MAX_PAIRS = 4 * _MAX_CACHED
+"""Of identities and routes: several routes lead to one audience, and share its assertions."""
 _RENEWED_AFTER = 2 / 3
-"""Of its life: an app gets none that is about to end."""
+"""Of its life: an app gets no assertion that is about to expire."""
 
 
 class _SignedAssertion(NamedTuple):
@@ -30,10 +32,10 @@ class _SignedAssertion(NamedTuple):
 
 class AssertionCache:
     """
-    The field line with the assertion, for each request of somebody who is proven.
+    Signs the field line with the assertion for each authenticated request.
 
-    One about an identity is signed anew after two thirds of its life; one that is bound to a
-    request is signed for each.
+    An assertion about an identity is signed anew after two thirds of its life; one that is bound to
+    a request is signed for each request.
     """
 
     def __init__(
@@ -49,9 +51,9 @@ class AssertionCache:
         clock: Clock,
         token_id: Callable[[], str],
     ) -> None:
-        """``audiences`` are the names of apps, by that of their upstream."""
+        """Take the names of apps, by that of their upstream, in ``audiences``."""
         self.header = header
-        self._beginning = f"{header}: ".encode("ascii")
+        self._prefix = f"{header}: ".encode("ascii")
         self._signer = AssertionSigner(key)
         self._issuer = issuer
         self._audiences = audiences
@@ -60,38 +62,42 @@ class AssertionCache:
         self._binds_requests = binds_requests
         self._clock = clock
         self._token_id = token_id
-        self._by_object: ByIdentity[_SignedAssertion] = ByIdentity(_MAX_CACHED)
-        """By identity and audience, both as objects: names of audiences live as long as routes."""
+        self._by_object: ByIdentity[_SignedAssertion] = ByIdentity(_MAX_PAIRS)
+        """By identity and route."""
         self._by_value: LruCache[tuple[Identity, str], _SignedAssertion] = LruCache(_MAX_CACHED)
-        """A session that is looked up again comes as another object."""
+        """By identity and audience: a session that is looked up again is another object."""
 
     def line(self, identity: Identity, route: Route, head: RequestHead, target: Target) -> bytes:
-        """The line, with its CRLF; the gateway's own pages get none."""
+        """Return the line, with its CRLF; it is empty for the gateway's own pages."""
         if route.is_internal:
             return b""
-        # A route without an upstream is for checks of a proxy in front: it is its app's name.
-        audience = self._audiences.get(route.upstream, route.upstream or route.name)
         now_s = self._clock()
         if self._binds_requests:
+            audience = self._audience(route)
             host = head.headers.get("Host") or self._public_host
             query = target.wire[len(target.path) + 1 :]
-            asked = AssertedRequest(head.method, host, target.path, query)
-            said = self._claims(identity, audience, now_s) | binding(asked, self._token_id())
-            return self._signed_line(said)
-        signed = self._by_object.get((id(identity), id(audience)))
+            request = AssertedRequest(head.method, host, target.path, query)
+            claimed = self._claims(identity, audience, now_s) | binding(request, self._token_id())
+            return self._signed_line(claimed)
+        signed = self._by_object.get((id(identity), id(route)))
         if signed is None or not signed.from_s <= now_s < signed.until_s:
-            signed = self._renew(identity, audience, now_s)
+            signed = self._renew(identity, route, now_s)
         return signed.line
 
-    def _renew(self, identity: Identity, audience: str, now_s: float) -> _SignedAssertion:
+    def _audience(self, route: Route) -> str:
+        """Name the app of ``route``; by the route where it has no upstream (forward-auth)."""
+        return self._audiences.get(route.upstream, route.upstream or route.name)
+
+    def _renew(self, identity: Identity, route: Route, now_s: float) -> _SignedAssertion:
+        audience = self._audience(route)
         known = self._by_value.get((identity, audience))
         if known is None or not known.from_s <= now_s < known.until_s:
-            said = self._claims(identity, audience, now_s)
+            claimed = self._claims(identity, audience, now_s)
             left_s = min(self._lifetime_s, identity.expires_at_ms / 1000 - now_s)
             until_s = now_s + left_s * _RENEWED_AFTER
-            known = _SignedAssertion(self._signed_line(said), now_s, until_s)
+            known = _SignedAssertion(self._signed_line(claimed), now_s, until_s)
             self._by_value.put((identity, audience), known)
-        return self._by_object.keep(known, identity, audience)
+        return self._by_object.keep(known, identity, route)
 
     def _claims(self, identity: Identity, audience: str, now_s: float) -> dict[str, object]:
         return claims(
@@ -102,5 +108,5 @@ class AssertionCache:
             lifetime_s=self._lifetime_s,
         )
 
-    def _signed_line(self, said: Mapping[str, object]) -> bytes:
-        return self._beginning + self._signer.sign(said) + b"\r\n"
+    def _signed_line(self, claimed: Mapping[str, object]) -> bytes:
+        return self._prefix + self._signer.sign(claimed) + b"\r\n"

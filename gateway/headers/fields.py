@@ -1,31 +1,35 @@
 """Field lines: names as the laxest app reads them, and which lines are kept."""
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
+from typing import TypeVar
 
 from gateway.core.request import RawFields
 
-_TO_HYPHEN = str.maketrans(dict.fromkeys("_.!#$%&'*+^`|~", "-"))
-
-
-_MAX_NAMES = 1024
-
+V = TypeVar("V")
 
 CRLF = b"\r\n"
+
+_TO_HYPHEN = str.maketrans(dict.fromkeys("_.!#$%&'*+^`|~", "-"))
+
+_MAX_NAMES = 1024
+_MAX_NAME_BYTES = 128
+"""Of names that are learnt: no usual one is longer, and a head may hold one that fills it."""
 
 
 def normalise_name(name: str) -> str:
     """
-    As the laxest app will see it: CGI and WSGI read ``X_User-Issuer`` as ``X-User-Issuer``.
+    Return ``name`` as the laxest app reads it: lower case, with a hyphen for all punctuation.
 
-    Every punctuation character that a field name may hold counts as a hyphen (CVE-2025-64484,
-    CVE-2026-52845, CVE-2026-88011).
+    CGI and WSGI read ``X_User-Issuer`` as ``X-User-Issuer`` (CVE-2025-64484, CVE-2026-52845,
+    CVE-2026-88011).
     """
     return name.lower().translate(_TO_HYPHEN)
 
 
 class FieldAction(Enum):
-    """What becomes of a field line."""
+    """What the gateway does with a field line."""
 
     KEEP = auto()
     DROP = auto()
@@ -36,40 +40,53 @@ class FieldAction(Enum):
     API_KEY = auto()
 
 
-class FieldActions(dict[bytes, FieldAction]):
-    """What becomes of each field, by its name as sent; judged once for each spelling."""
+class _LearntByName(dict[bytes, V]):
+    """
+    A table that computes what it lacks, by field names as peers send them.
 
-    def __init__(self, judge: Callable[[bytes], FieldAction]) -> None:
+    It is bounded, as peers can send ever new names. When it is full it evicts the oldest name, one
+    at a time: a name still in use is learnt again, for some 2 µs in each thousand new names. It
+    must not stop learning instead: a thousand made-up names would then keep out all others for as
+    long as the config lasts.
+    """
+
+    def __init__(self, compute: Callable[[bytes], V]) -> None:
         super().__init__()
-        self._judge = judge
-        self.beginnings = KeptLinePrefixes(self)
+        self._compute = compute
+        self._learnt: deque[bytes] = deque()
+        """The names in the table, the oldest first."""
 
-    def __missing__(self, name: bytes) -> FieldAction:
-        fate = self._judge(name)
-        if len(self) >= _MAX_NAMES:
-            self.clear()  # a peer that sends ever new names must not fill the memory
-            self.beginnings.clear()
-        self[name] = fate
-        return fate
+    def __missing__(self, name: bytes) -> V:
+        value = self._compute(name)
+        if len(name) <= _MAX_NAME_BYTES:
+            if len(self) >= _MAX_NAMES:
+                del self[self._learnt.popleft()]
+            self._learnt.append(name)
+            self[name] = value
+        return value
 
 
-class KeptLinePrefixes(dict[bytes, bytes]):
-    """How the line of a field begins if it is simply kept; empty for every other fate."""
+class FieldActions(_LearntByName[FieldAction]):
+    """The action for each field, by its name as sent; decided once for each spelling."""
 
-    def __init__(self, fates: FieldActions) -> None:
-        super().__init__()
-        self._fates = fates
+    def __init__(self, decide: Callable[[bytes], FieldAction]) -> None:
+        super().__init__(decide)
+        self.prefixes = KeptLinePrefixes(self)
 
-    def __missing__(self, name: bytes) -> bytes:
-        beginning = name + b": " if self._fates[name] is FieldAction.KEEP else b""
-        self[name] = beginning
-        return beginning
+
+class KeptLinePrefixes(_LearntByName[bytes]):
+    """How the line of a field that is kept begins; empty for every other action."""
+
+    def __init__(self, actions: FieldActions) -> None:
+        super().__init__(
+            lambda name: name + b": " if actions[name] is FieldAction.KEEP else b"",
+        )
 
     def lines(self, raw: RawFields) -> list[bytes]:
-        """The kept lines: a fifth of the cost of looking at each fate, and most messages' case."""
-        return [start + value for name, value in raw if (start := self[name])]
+        """Return the kept lines: the common case, for a fifth of the cost of each action."""
+        return [prefix + value for name, value in raw if (prefix := self[name])]
 
 
 def serialise(fields: Iterable[tuple[str, str]]) -> bytes:
-    """Field lines of our own, each with its CRLF."""
+    """Write field lines of the gateway's own, each with its CRLF."""
     return "".join(f"{name}: {value}\r\n" for name, value in fields).encode("latin-1")

@@ -98,7 +98,7 @@ class RequestFields:
         self._reserved = _OURS | {
             normalise_name(name) for name in (*names, *more_names, *DEFAULT_IDENTITY_NAMES)
         }
-        self._fates = FieldActions(self._judge)
+        self._actions = FieldActions(self._judge)
         self._identity_blocks: ByIdentity[bytes] = ByIdentity(_MAX_IDENTITIES)
         self._with_credentials, self._without_credentials = object(), object()
         """Under which a memo keeps what these settings make of its fields."""
@@ -147,12 +147,12 @@ class RequestFields:
         nominated = nominated_fields(headers)
         is_plain = not nominated and "Authorization" not in headers
         if is_plain and not route.forward_credentials and self._has_no_other_cookie(headers):
-            return self._fates.beginnings.lines(head.raw_fields)
+            return self._actions.prefixes.lines(head.raw_fields)
         return [
             name + b": " + kept
             for name, value in head.raw_fields
             if not (nominated and name.lower() in nominated)
-            and (kept := self._kept(self._fates[name], value, route)) is not None
+            and (kept := self._kept(self._actions[name], value, route)) is not None
         ]
 
     def _has_no_other_cookie(self, headers: CIMultiDictProxy[str]) -> bool:
@@ -164,18 +164,18 @@ class RequestFields:
             cookies[0].startswith(self._cookie_pair) and ";" not in cookies[0]
         )
 
-    def _kept(self, fate: FieldAction, value: bytes, route: Route) -> bytes | None:
+    def _kept(self, action: FieldAction, value: bytes, route: Route) -> bytes | None:
         """What is left of a field's value; None where nothing is."""
-        if fate is FieldAction.KEEP:
+        if action is FieldAction.KEEP:
             return value
-        if fate is FieldAction.AUTHORIZATION:
+        if action is FieldAction.AUTHORIZATION:
             scheme = (value.split(None, 1) or [b""])[0].lower()
             if scheme in _CONNECTION_BOUND:
                 return None
             return None if scheme == b"bearer" and not route.forward_credentials else value
-        if fate is FieldAction.COOKIE:
+        if action is FieldAction.COOKIE:
             return value if route.forward_credentials else without_cookie(value, self._cookie_name)
-        if fate is FieldAction.API_KEY and route.forward_credentials:
+        if action is FieldAction.API_KEY and route.forward_credentials:
             return value
         return None  # dropped; or Host, which is written by us from the value that was matched
 
@@ -198,10 +198,10 @@ class RequestFields:
 
     def _identity_block(self, identity: Identity) -> bytes:
         """Serialise ``identity``, once for each object: to hash one costs more than a look-up."""
-        block = self._identity_blocks.get(id(identity))
-        if block is None:
-            block = self._identity_blocks.keep(self._serialise(identity), identity)
-        return block
+        try:
+            return self._identity_blocks[id(identity)]
+        except KeyError:
+            return self._identity_blocks.keep(self._serialise(identity), identity)
 
     def _serialise(self, identity: Identity) -> bytes:
         user = identity.user

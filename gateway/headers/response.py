@@ -17,7 +17,7 @@ class ResponseFields:
 
     def __init__(self, cookie_name: str) -> None:
         self._cookie_name = cookie_name.encode("ascii")
-        self._fates = FieldActions(_action_for)
+        self._actions = FieldActions(_action_for)
 
     def rewrite(
         self, raw: RawFields, headers: CIMultiDictProxy[str], *, may_set_session: bool
@@ -31,13 +31,13 @@ class ResponseFields:
         """
         nominated = nominated_fields(headers)
         if not nominated and "Set-Cookie" not in headers:
-            lines = self._fates.beginnings.lines(raw)
+            lines = self._actions.prefixes.lines(raw)
         else:
             lines = [
                 name + b": " + value
                 for name, value in raw
                 if not (nominated and name.lower() in nominated)
-                and self._may_pass(self._fates[name], value, may_set_session=may_set_session)
+                and self._may_pass(self._actions[name], value, may_set_session=may_set_session)
             ]
         lines.append(b"")
         block = CRLF.join(lines)
@@ -46,10 +46,10 @@ class ResponseFields:
             raise BadUpstreamAnswer("control character in a field")
         return block
 
-    def _may_pass(self, fate: FieldAction, value: bytes, *, may_set_session: bool) -> bool:
-        if fate is FieldAction.SET_COOKIE:
+    def _may_pass(self, action: FieldAction, value: bytes, *, may_set_session: bool) -> bool:
+        if action is FieldAction.SET_COOKIE:
             return may_set_session or not self._sets_session(value)
-        return fate is FieldAction.KEEP
+        return action is FieldAction.KEEP
 
     def _sets_session(self, set_cookie: bytes) -> bool:
         """A cookie without a name is sent back as its bare value: ``=session=x`` sets it too."""

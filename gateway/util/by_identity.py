@@ -10,10 +10,10 @@ class ByIdentity(dict[int | tuple[int, int], V]):
     """
     A cache of at most ``capacity`` values, by the `id` of one object or the ids of two.
 
-    Read it with ``get(id(thing))`` or ``get((id(one), id(other)))``: this is `dict`'s own method,
-    as one of ours would double the cost of a hit. Write it with `keep` alone. It holds the objects
-    for as long as their value, so no other object can have their ids, and a hit needs no further
-    check. When it is full, `keep` evicts the oldest value.
+    Read it as a `dict`, by ``id(thing)`` or ``(id(one), id(other))``: a method of ours would double
+    the cost of a hit. Write it with `keep` alone. It holds the objects for as long as their value,
+    so no other object can have their ids, and a hit needs no further check. When it is full, `keep`
+    evicts the oldest value.
     """
 
     __slots__ = ("_capacity", "_held")

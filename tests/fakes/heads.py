@@ -9,6 +9,17 @@ from gateway.routing.client_address import client_at
 
 REQUEST_ID = "req-1"
 
+WRITTEN = [
+    ("Host", "app.example.com"),
+    ("Via", "1.1 gateway"),
+    ("Forwarded", 'for=203.0.113.9;host="app.example.com";proto=https'),
+    ("X-Forwarded-For", "203.0.113.9"),
+    ("X-Forwarded-Proto", "https"),
+    ("X-Forwarded-Host", "app.example.com"),
+    ("X-Request-Id", REQUEST_ID),
+]
+"""What the gateway tells every app of a `request_head` that came over HTTPS."""
+
 
 def multidict(*fields: tuple[str, str]) -> CIMultiDictProxy[str]:
     """Field lines for look-ups."""
@@ -42,3 +53,10 @@ def request_head(
         peer=client_at(ip_address(peer)),
         request_id=REQUEST_ID,
     )
+
+
+def read_lines(block: bytes) -> list[tuple[str, str]]:
+    """Read the field lines of ``block``, of which each ends with CRLF."""
+    *read, rest = block.decode("latin-1").split("\r\n")
+    assert rest == ""
+    return [(name, value) for name, _, value in (line.partition(": ") for line in read)]

@@ -131,6 +131,7 @@ def test_one_that_is_bound_to_a_request_is_signed_for_it() -> None:
 def test_the_caches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many identities there are, memory does not grow."""
     monkeypatch.setattr(module, "_MAX_CACHED", 2)
+    monkeypatch.setattr(module, "_MAX_PAIRS", 2)
     house = House()
     for number in range(5):
         house.line(replace(LONG, token_id=str(number)))
