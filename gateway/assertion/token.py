@@ -1,8 +1,8 @@
 """
-An identity that the app can verify: a JWT (RFC 7519) that the gateway signs.
+Identity assertions that an app can verify: JWTs (RFC 7519) that the gateway signs.
 
-Who reads an identity in a header field believes whoever can reach the app. Who verifies this
-believes the holder of a key, whose public half is in the key set.
+An app that reads plain header fields trusts every machine that can reach it. An app that verifies
+an assertion trusts the holder of a key alone. The public half of the key is in the key set.
 """
 
 from base64 import urlsafe_b64encode
@@ -22,11 +22,11 @@ from gateway.core.identity import Identity
 from gateway.sessions.seal import public_id
 
 HEADER: Final = "X-Gateway-Assertion"
-"""The usual field; always the gateway's own, whatever it is called in the config."""
+"""The default field; clients can never send it, even where the config names another."""
 
 
 class SigningKey(NamedTuple):
-    """A private key of ours."""
+    """A private key of the gateway."""
 
     key: ECKey | OKPKey
     algorithm: str
@@ -35,45 +35,45 @@ class SigningKey(NamedTuple):
     """The thumbprint of its public half (RFC 7638)."""
 
     def __repr__(self) -> str:
-        return f"SigningKey({self.key_id})"  # tracebacks must not hold it
+        return f"SigningKey({self.key_id})"  # tracebacks must not show the key
 
 
 class AssertedRequest(NamedTuple):
-    """What an assertion for a single request is bound to, as the app sees it."""
+    """The parts of a request that its assertion is bound to, as the app sees them."""
 
     method: str
     host: str
-    """As the client sent it, and as it stands in ``X-Forwarded-Host``."""
+    """As the client sent it; ``X-Forwarded-Host`` holds the same."""
     path: str
     query: str
     """Without the question mark."""
 
 
 def signing_key(pem: str) -> SigningKey:
-    """The private key in ``pem``: Ed25519 or P-256, without a password. Raises `ValueError`."""
+    """Load an Ed25519 or P-256 key from ``pem``, without a password. Raises `ValueError`."""
     try:
         private = load_pem_private_key(pem.encode(), None)
-    except (ValueError, TypeError):  # what the library says might show the value
+    except (ValueError, TypeError):  # the library's message might show the value
         private = None
     if isinstance(private, Ed25519PrivateKey):
-        return _known(OKPKey.import_key(private), "EdDSA")
+        return _with_key_id(OKPKey.import_key(private), "EdDSA")
     if isinstance(private, EllipticCurvePrivateKey) and isinstance(private.curve, SECP256R1):
-        return _known(ECKey.import_key(private), "ES256")
+        return _with_key_id(ECKey.import_key(private), "ES256")
     raise ValueError("expected a private key in PEM: Ed25519 or P-256, without a password")
 
 
 def made_up_key(seed: bytes) -> SigningKey:
-    """The key of development mode; the same for all processes that share ``seed``."""
+    """Derive the key of development mode; all processes that share ``seed`` have the same."""
     private = Ed25519PrivateKey.from_private_bytes(digest(seed, b"gateway: assertions", "sha256"))
-    return _known(OKPKey.import_key(private), "EdDSA")
+    return _with_key_id(OKPKey.import_key(private), "EdDSA")
 
 
-def _known(key: ECKey | OKPKey, algorithm: str) -> SigningKey:
+def _with_key_id(key: ECKey | OKPKey, algorithm: str) -> SigningKey:
     return SigningKey(key, algorithm, key.thumbprint())
 
 
 def key_set(keys: Iterable[SigningKey]) -> bytes:
-    """The public halves of ``keys`` as JSON (RFC 7517 section 5)."""
+    """Write the public halves of ``keys`` as JSON (RFC 7517 section 5)."""
     public = [
         {
             **{name: key.key.as_dict(private=False)[name] for name in _members(key)},
@@ -87,7 +87,7 @@ def key_set(keys: Iterable[SigningKey]) -> bytes:
 
 
 def _members(key: SigningKey) -> tuple[str, ...]:
-    """All that a public key is; what is not named here cannot get out."""
+    """Name the members of a public key; no other member is published."""
     return ("kty", "crv", "x", "y") if isinstance(key.key, ECKey) else ("kty", "crv", "x")
 
 
@@ -95,12 +95,13 @@ def claims(
     identity: Identity, *, issuer: str, audience: str, now_s: float, lifetime_s: float
 ) -> dict[str, object]:
     """
-    What is said of ``identity`` to ``audience`` for ``lifetime_s``, never beyond its own end.
+    Return the claims about ``identity`` for ``audience``.
 
-    ``sid`` names the session without leading to it: it is neither cookie nor key.
+    They expire after ``lifetime_s``, or with the identity. ``sid`` identifies the session, but is
+    neither its cookie nor its key.
     """
     issued_at_s = int(now_s)
-    said: dict[str, object] = {
+    claimed: dict[str, object] = {
         "iss": issuer,
         "sub": identity.user.issuer,
         "aud": audience,
@@ -109,39 +110,39 @@ def claims(
         "auth_method": identity.method,
     }
     if identity.roles is not None:
-        said["roles"] = identity.roles
+        claimed["roles"] = identity.roles
     if identity.user.email is not None:
-        said["email"] = identity.user.email
+        claimed["email"] = identity.user.email
     if identity.scopes:
-        said["scope"] = " ".join(identity.scopes)  # RFC 8693 section 4.2
+        claimed["scope"] = " ".join(identity.scopes)  # RFC 8693 section 4.2
     if identity.session_key is not None:
-        said["sid"] = public_id(identity.session_key)
-    return said
+        claimed["sid"] = public_id(identity.session_key)
+    return claimed
 
 
-def binding(asked: AssertedRequest, token_id: str) -> dict[str, object]:
-    """The claims by which an assertion is good for one request."""
+def binding(request: AssertedRequest, token_id: str) -> dict[str, object]:
+    """Return the claims that bind an assertion to one request."""
     return {
         "jti": token_id,
-        "htm": asked.method,
-        "host": asked.host,
-        "path": asked.path,
-        "qh": _base64url(sha256(asked.query.encode()).digest()).decode(),
+        "htm": request.method,
+        "host": request.host,
+        "path": request.path,
+        "qh": _base64url(sha256(request.query.encode()).digest()).decode(),
     }
 
 
 class AssertionSigner:
-    """Signs with one key; the compact serialisation of RFC 7515 section 7.1."""
+    """Signs claims with one key, in the compact serialisation of RFC 7515 section 7.1."""
 
     def __init__(self, key: SigningKey) -> None:
         self._key = key.key
         self._algorithm = JWSRegistry.algorithms[key.algorithm]
         header = {"alg": key.algorithm, "kid": key.key_id, "typ": "JWT"}
-        self._beginning = _base64url(orjson.dumps(header)) + b"."
+        self._header = _base64url(orjson.dumps(header)) + b"."
 
-    def sign(self, said: Mapping[str, object]) -> bytes:
-        """The JWT that says it."""
-        message = self._beginning + _base64url(orjson.dumps(said))
+    def sign(self, claimed: Mapping[str, object]) -> bytes:
+        """Return the JWT that holds the claims."""
+        message = self._header + _base64url(orjson.dumps(claimed))
         return message + b"." + _base64url(self._algorithm.sign(message, self._key))
 
 

@@ -1,7 +1,7 @@
 """
-May the caller do this? The stage of the journey that finds out somebody's roles and asks the rules.
+Authorisation, a stage of the journey: find the caller's roles, then enforce the rules.
 
-Roles are given by the config, and by ``roles:{issuer}`` in the store where the config lets it.
+Roles are granted by the config, and by ``roles:{issuer}`` in the store where the config allows it.
 """
 
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ from gateway.util.by_identity import ByIdentity
 _MAX_CACHED = 4096
 
 _StoredRoles = tuple[str, ...] | None
-"""What the store said; None where it did not."""
+"""Roles in the store; None where the store is unavailable."""
 
 _RolesLookup = tuple[_StoredRoles, Identity]
 """The roles that the store gave an identity, and the identity with all its roles."""
@@ -25,13 +25,13 @@ _RolesLookup = tuple[_StoredRoles, Identity]
 
 @dataclass(frozen=True, slots=True)
 class Authoriser:
-    """Decides by the rules of routes; remembers only what follows from an `Identity` object."""
+    """Grants roles and enforces the rules of routes; caches by `Identity` object alone."""
 
     grants: tuple[Grant, ...] = ()
     store: RoleStore | None = None
     permissions: Permissions = field(default_factory=Permissions)
     gives_roles: bool = field(init=False)
-    """Whether there are any to be found out."""
+    """Whether `with_roles` can add a role."""
     _known: ByIdentity[_RolesLookup] = field(default_factory=lambda: ByIdentity(_MAX_CACHED))
     """By the identity without its roles."""
 
@@ -40,17 +40,17 @@ class Authoriser:
 
     async def with_roles(self, identity: Identity, route: Route) -> Identity:
         """
-        ``identity`` with its roles.
+        Return ``identity`` with its roles.
 
-        Where they are unknown because the store does not say, a route that asks for roles raises
-        `StoreUnavailable`; on others the caller goes on, and its roles are None.
+        While the store is unavailable its roles are unknown. A route that requires roles raises
+        `StoreUnavailable` then; on others the request goes on, and the roles are None.
         """
         stored: _StoredRoles = ()
         if self.store is not None:
             try:
                 stored = await self.store.roles(identity.user.issuer)
             except StoreUnavailable:
-                if _asks_for_roles(route):
+                if _requires_roles(route):
                     raise
                 stored = None
         known = self._known.get(id(identity))
@@ -59,7 +59,7 @@ class Authoriser:
         return known[1]
 
     def enforce(self, route: Route, identity: Identity | None, client: Client, method: str) -> None:
-        """See `Permissions.enforce`."""
+        """Enforce the rules of ``route``; see `Permissions.enforce`."""
         self.permissions.enforce(route, identity, client, method)
 
     def _granted(self, identity: Identity, stored: _StoredRoles) -> Identity:
@@ -69,5 +69,5 @@ class Authoriser:
         return replace(identity, roles=tuple(sorted({*(identity.roles or ()), *given, *stored})))
 
 
-def _asks_for_roles(route: Route) -> bool:
+def _requires_roles(route: Route) -> bool:
     return any(rule.roles for rule in (*route.allow, *route.deny))

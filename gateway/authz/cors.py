@@ -1,8 +1,8 @@
 """
-May a page of another origin read the answers of a route? (CORS: the Fetch standard, section 3.3.)
+CORS (the Fetch standard, section 3.3): which pages of other origins may read responses.
 
-What a route says is put into field lines once. Whatever an app says of it is replaced, so that
-there is one policy, and the gateway's own refusals bear it too: a page can read why it was refused.
+The policy of a route is serialised once. It replaces CORS fields of the app, so that there is one
+policy. The gateway's own refusals carry it too: a page can read why it was refused.
 """
 
 import re
@@ -32,7 +32,7 @@ def policy(
     max_age_s: float,
     passes_preflights: bool,
 ) -> Cors:
-    """The field lines for each of ``origins``; with `ANY` there are no credentials."""
+    """Build the field lines for each of ``origins``; with `ANY` there are no credentials."""
     answers, preflights = {}, {}
     shown = ", ".join(expose)
     for origin in origins:
@@ -59,10 +59,10 @@ def policy(
 
 def asked_method(head: RequestHead) -> str | None:
     """
-    The method that a preflight asks for; None where ``head`` is no preflight.
+    Return the method that a preflight asks for; None where ``head`` is no preflight.
 
-    Browsers send none with a body or with credentials, so whatever has either is a request like
-    any other, and as hard to make as one: the exemption is no way in.
+    Browsers send preflights without body and credentials. A request with either is no preflight, so
+    their exemption from authentication cannot be used for other requests.
     """
     headers = head.headers
     asked = headers.getall("Access-Control-Request-Method", ())
@@ -76,22 +76,22 @@ def asked_method(head: RequestHead) -> str | None:
 
 
 def answer_fields(cors: Cors, headers: RequestHeaders) -> FieldLines:
-    """What an answer to a request with ``headers`` says to browsers."""
+    """Return the CORS fields of the response to a request with ``headers``."""
     origins = headers.getall("Origin", ())
     return cors.answers.get(origins[0], cors.otherwise) if len(origins) == 1 else cors.otherwise
 
 
 def replaces_cors(route: Route) -> bool:
-    """Whether it is the gateway that speaks of CORS on ``route``, and not its app."""
+    """Whether the gateway, and not the app, writes the CORS fields of ``route``."""
     return route.cors is not None and not route.cors.passes_preflights
 
 
 def preflight_answer(cors: Cors, headers: RequestHeaders) -> Reply:
     """
-    The answer to a preflight, for which no app is asked.
+    Answer a preflight without asking the app.
 
-    Which method and headers are asked for does not matter: the browser compares. Raises `CrossSite`
-    for an origin that is not listed.
+    The requested method and headers do not matter: the browser compares them with the answer.
+    Raises `CrossSite` for an origin that is not listed.
     """
     granted = cors.preflights.get(headers["Origin"]) or cors.preflights.get(ANY)
     if granted is None:
@@ -100,7 +100,7 @@ def preflight_answer(cors: Cors, headers: RequestHeaders) -> Reply:
 
 
 def replaced(block: bytes, lines: bytes) -> bytes:
-    """The field lines in ``block``, with ``lines`` in place of all that the app says of CORS."""
+    """Return ``block`` with ``lines`` in place of the CORS fields of the app."""
     kept = [
         line
         for line in block.splitlines(keepends=True)

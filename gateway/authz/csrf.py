@@ -1,4 +1,4 @@
-"""May a page of another site use somebody's cookie?"""
+"""CSRF protection: pages of other sites must not act with a user's cookie."""
 
 from gateway.core.errors import CrossSite
 from gateway.core.identity import AuthMethod, Identity
@@ -6,7 +6,7 @@ from gateway.core.reasons import CrossSiteReason
 from gateway.core.request import RequestHeaders
 
 _SENT_AUTOMATICALLY = frozenset({AuthMethod.SESSION, AuthMethod.CLIENT_CERTIFICATE})
-"""What browsers send by themselves."""
+"""Credentials that browsers attach to requests of any page."""
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 section 9.2.1; TRACE is refused
 
 
@@ -18,14 +18,14 @@ def refuse_cross_site(
     listed: frozenset[str] = frozenset(),
 ) -> None:
     """
-    Refuse a state-changing request that a page of another site made with our cookie.
+    Refuse a state-changing request of a page of another site with the session cookie (CSRF).
 
-    Browsers send the cookie whoever wrote the form, and say who did in ``Origin`` (RFC 6454
-    section 7) or ``Sec-Fetch-Site`` (W3C Fetch Metadata). One of them must be there, and whatever
-    is there must speak of us, or of an origin that is ``listed``: whose pages the route trusts with
-    it (CORS with credentials). A bearer token is never sent by a browser on its own. A certificate
-    is, but mostly it is a program's, which says nothing of pages: it need not be ours, only not
-    foreign.
+    Browsers attach the cookie to forms of any page, and name the page's origin in ``Origin`` (RFC
+    6454 section 7) or ``Sec-Fetch-Site`` (W3C Fetch Metadata). One of them must be present, and
+    whichever is present must name our origin, or one that is ``listed``: the route trusts its pages
+    with the cookie (CORS with credentials). Browsers never attach a bearer token. They attach
+    client certificates, but most of those belong to programs, which send neither field: both may be
+    absent then.
 
     Raises `CrossSite`.
     """
@@ -33,18 +33,18 @@ def refuse_cross_site(
         return
     if listed and len(headers.getall("Origin", ())) == 1 and headers["Origin"] in listed:
         return
-    says_nothing = "Origin" not in headers and "Sec-Fetch-Site" not in headers
-    if says_nothing and identity.method is AuthMethod.SESSION:
+    has_no_origin = "Origin" not in headers and "Sec-Fetch-Site" not in headers
+    if has_no_origin and identity.method is AuthMethod.SESSION:
         raise CrossSite(CrossSiteReason.ORIGIN_MISSING)
     refuse_foreign_page(headers, public_origin)
 
 
 def refuse_foreign_upgrade(headers: RequestHeaders, identity: Identity, public_origin: str) -> None:
     """
-    Refuse a WebSocket that a page of another site opens with our cookie.
+    Refuse a WebSocket that a page of another site opens with the session cookie (CSWSH).
 
-    Browsers let any page open one to any site, with GET and with the cookie, and always say in
-    ``Origin`` which page did (RFC 6455 section 10.2). What else they say differs between them.
+    Browsers let any page open one to any site, with GET and with the cookie, and always name the
+    page's origin in ``Origin`` (RFC 6455 section 10.2). Other fields differ between browsers.
 
     Raises `CrossSite`.
     """
@@ -57,7 +57,7 @@ def refuse_foreign_upgrade(headers: RequestHeaders, identity: Identity, public_o
 
 def refuse_foreign_page(headers: RequestHeaders, public_origin: str) -> None:
     """
-    Refuse what a page of another site sent; programs, which say nothing of a page, pass.
+    Refuse a request of a page of another site; requests of programs, without origin, pass.
 
     Raises `CrossSite`.
     """

@@ -1,4 +1,4 @@
-"""The port `RoleStore` over the store: ``roles:{issuer}``, remembered for a moment."""
+"""The port `RoleStore` over the store: ``roles:{issuer}``, cached for a second."""
 
 import time
 from importlib.resources import files
@@ -26,9 +26,9 @@ class _CachedRoles(NamedTuple):
 
 class RedisRoleStore:
     """
-    What the store says, believed for ``fresh_s`` or until `forget`.
+    Reads roles from the store, and caches them for ``fresh_s`` or until `forget`.
 
-    Never longer: while the store does not answer, or holds what cannot be read, roles are unknown.
+    Never longer: while the store is unavailable, or its record is unreadable, roles are unknown.
     """
 
     def __init__(
@@ -45,9 +45,10 @@ class RedisRoleStore:
         self._known: LruCache[str, _CachedRoles] = LruCache(capacity)
         self._lookups: SingleFlight[tuple[str, int], tuple[str, ...]] = SingleFlight()
         self._forgotten = 0
-        """How often something was forgotten: what was looked up meanwhile may be just that."""
+        """Counts calls of `forget`: a look-up that was under way then must not be cached."""
 
     async def roles(self, issuer: str) -> tuple[str, ...]:
+        """Return the roles of ``issuer``. Raises `StoreUnavailable`."""
         known = self._known.get(issuer)
         if known is not None and 0 <= self._clock() - known.since_s < self._fresh_s:
             return known.roles
@@ -57,17 +58,17 @@ class RedisRoleStore:
         )
 
     def forget(self, issuer: str) -> None:
-        """Ask the store the next time, whatever a look-up that is under way will find."""
+        """Drop the cached roles of ``issuer``; a look-up under way is not cached."""
         self._forgotten += 1
         self._known.forget(issuer)
 
     def forget_all(self) -> None:
-        """Ask the store about everybody: something was said that nobody here has heard."""
+        """Drop all cached roles, as an invalidation may have been missed."""
         self._forgotten += 1
         self._known.clear()
 
     async def aclose(self) -> None:
-        """Give up look-ups that are under way."""
+        """Cancel look-ups that are under way."""
         await self._lookups.aclose()
 
     async def _look_up(self, issuer: str, forgotten: int) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The record ``roles:{issuer}``, which apps may write: what it may look like."""
+"""The format of the record ``roles:{issuer}``, which apps may write."""
 
 import re
 
@@ -12,16 +12,15 @@ ROLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
 
 
 def key(issuer: str) -> str:
-    """Where the roles of ``issuer`` are."""
+    """Return the key of the roles of ``issuer``."""
     return f"roles:{issuer}"
 
 
 def decode_roles(record: bytes) -> tuple[str, ...]:
     """
-    The roles in ``record``, a JSON array of strings or a list with commas, sorted.
+    Return the roles in ``record``, a JSON array of strings or a list with commas, sorted.
 
-    Raises ValueError if any part of it is something else: half of a record could be the half that
-    takes rights away.
+    Raises `ValueError` if any part of it is invalid: a deny rule could depend on that part.
     """
     if len(record) > MAX_RECORD_BYTES:
         raise ValueError("record is too long")
@@ -35,7 +34,7 @@ def decode_roles(record: bytes) -> tuple[str, ...]:
 
 
 def encode_roles(roles: tuple[str, ...]) -> bytes:
-    """The record of ``roles``."""
+    """Write the record of ``roles``."""
     return orjson.dumps(sorted(roles))
 
 

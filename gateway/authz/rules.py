@@ -1,9 +1,9 @@
 """
-May this caller use this route? What ``allow:`` and ``deny:`` say.
+Enforcement of the ``allow:`` and ``deny:`` rules of routes.
 
-A rule is a conjunction: all keys that it has must hold, each for any of its values. A route's
-``deny`` wins over its ``allow``; with an ``allow``, whoever none of them is for is refused. What of
-a rule is about the caller alone is judged once for each `Identity` object.
+A rule is a conjunction: all of its keys must hold, each for any of its values. A route's ``deny``
+wins over its ``allow``. With an ``allow``, a caller that matches none of its rules is refused. The
+part of a rule about the caller is evaluated once for each `Identity` object.
 """
 
 import re
@@ -21,7 +21,7 @@ _MAX_CACHED = 4096
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 _DID = "did:ethr:0x"
 
-# What RFC 5321 section 4.1.2 takes without quotes, and RFC 6531 adds to it.
+# An address without quotes: RFC 5321 section 4.1.2, with the characters of RFC 6531.
 _MAILBOX = re.compile(
     r"([^\x00-\x20\x7f-\xa0\"(),:;<>@\[\\\]]{1,256})@((?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*"
     r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)"
@@ -29,41 +29,41 @@ _MAILBOX = re.compile(
 
 
 class Mailbox(NamedTuple):
-    """An email address, folded."""
+    """An email address, in lower case."""
 
     local: str
     domain: str
 
 
 def lower(text: str) -> str:
-    """Without regard to ASCII case, and to that alone: the Kelvin sign is no ``k``."""
+    """Lower ASCII letters alone: the Kelvin sign is no ``k``."""
     return text.translate(_LOWER)
 
 
 def mailbox(email: str) -> Mailbox | None:
     """
-    The two parts of ``email``; None if it cannot be told for certain what they are.
+    Split ``email`` into its parts; None where they are ambiguous.
 
-    There is exactly one ``@`` (CVE-2026-40574). The case of ASCII letters counts in neither part:
-    RFC 5321 section 2.4 would let the local part's count, and no provider does. Nothing else is
-    folded: ``a+b@`` and ``a@`` are two people to Magic.
+    There is exactly one ``@`` (CVE-2026-40574). ASCII case is ignored in both parts: RFC 5321
+    section 2.4 lets it count in the local part, but no provider does. Nothing else is normalised:
+    ``a+b@`` and ``a@`` are two users to Magic.
     """
     found = _MAILBOX.fullmatch(lower(email))
     return Mailbox(found[1], found[2]) if found else None
 
 
 def issuer(text: str) -> str:
-    """``text`` as rules compare it: the address in ``did:ethr:0x…`` has no case."""
+    """Normalise an issuer: the address in ``did:ethr:0x…`` is case-insensitive."""
     return text.lower() if text.startswith(_DID) else text
 
 
 def address(text: str) -> str:
-    """A public address as rules compare it: those of Ethereum have no case, others may have."""
+    """Normalise a public address: Ethereum's are case-insensitive, others may not be."""
     return text.lower() if text.startswith("0x") else text
 
 
 class Permissions:
-    """Judges callers by the rules of routes, and remembers what it thought of whom."""
+    """Enforces the rules of routes; caches, for each caller and route, which rules apply."""
 
     def __init__(self) -> None:
         self._known: ByIdentity[_CallerRules] = ByIdentity(_MAX_CACHED)
@@ -87,13 +87,13 @@ class Permissions:
 
 
 class _CallerRules(NamedTuple):
-    """What remains to be asked of the request, now that it is known who makes it."""
+    """The rules that remain to be checked against requests of one caller on one route."""
 
     deny: tuple[Rule, ...]
-    """Those that hold for the caller."""
+    """Rules that match the caller."""
     allow: tuple[Rule, ...]
     passes: bool
-    """Whatever is asked for, from wherever."""
+    """Whether every request passes, whatever its method and network."""
 
 
 def _rules_for_caller(route: Route, identity: Identity | None) -> _CallerRules:
@@ -104,7 +104,7 @@ def _rules_for_caller(route: Route, identity: Identity | None) -> _CallerRules:
 
 
 def holds_for(rule: Rule, identity: Identity) -> bool:
-    """Whether what ``rule`` says about callers holds for certain: a role is given on it."""
+    """Whether ``rule`` matches ``identity`` for certain, so that a role is granted."""
     return _is_for(rule, identity, doubtful=False)
 
 
@@ -114,10 +114,10 @@ def _is_for(rule: Rule, identity: Identity | None, *, doubtful: bool) -> bool:
 
 def _missing(rule: Rule, identity: Identity | None, *, doubtful: bool) -> Iterator[ForbiddenReason]:
     """
-    What keeps ``rule`` from being about the caller.
+    Yield the reasons why ``rule`` does not match the caller.
 
-    ``doubtful`` says whether it holds for an email that nobody can read for certain: a rule that
-    refuses does, a rule that lets in does not. What is absent is not doubtful.
+    ``doubtful`` is the result for an ambiguous email and for unknown roles: true for a deny rule,
+    false for an allow rule. An absent value is not doubtful.
     """
     if identity is None:
         if rule.is_about_callers:
@@ -159,7 +159,7 @@ def _has_mail(rule: Rule, email: str | None, *, doubtful: bool) -> bool:
 
 
 def _wallet(issuer: str) -> str:
-    """The address whose key has signed; empty where the issuer is no such key."""
+    """Return the address of the signing key; empty where the issuer is no Ethereum key."""
     return "0x" + issuer.removeprefix(_DID).lower() if issuer.startswith(_DID) else ""
 
 
@@ -171,7 +171,7 @@ def _is_mail_of(emails: frozenset[str], box: Mailbox) -> bool:
 
 def is_in_one_of(domains: frozenset[str], domain: str) -> bool:
     """
-    Whether ``domain`` is one of ``domains``, or there are none.
+    Whether ``domain`` is one of ``domains``, or ``domains`` is empty.
 
     ``*.example.com`` covers all below ``example.com``, and neither itself nor notexample.com.
     """
@@ -186,10 +186,10 @@ def is_in_one_of(domains: frozenset[str], domain: str) -> bool:
 
 def enforce_preflight(route: Route, client: Client, method: str) -> None:
     """
-    Return if the app of ``route`` may be asked a preflight, which nobody has to sign in for.
+    Return if a preflight may go to the app of ``route``; it needs no authentication.
 
-    The networks of ``allow`` hold too: from elsewhere nobody would be let in, whoever it is. The
-    verdict is not remembered, as anybody can ask as often as they like. Raises `Forbidden`.
+    The networks of ``allow`` apply: from elsewhere every caller would be refused. The decision is
+    not cached, as preflights cost an attacker nothing. Raises `Forbidden`.
     """
     if any(not rule.is_about_callers and _is_from(rule, client, method) for rule in route.deny):
         raise Forbidden(ForbiddenReason.DENIED)
@@ -202,7 +202,7 @@ def _is_from(rule: Rule, client: Client, method: str) -> bool:
 
 
 def _request_mismatch(rule: Rule, client: Client, method: str) -> Iterator[ForbiddenReason]:
-    """What keeps ``rule`` from being about the request."""
+    """Yield the reasons why ``rule`` does not match the request."""
     if not _is_within(rule, client):
         yield ForbiddenReason.NETWORK_NOT_ALLOWED
     if rule.methods and method not in rule.methods:
@@ -216,7 +216,7 @@ def _is_within(rule: Rule, client: Client) -> bool:
 def _refusal(
     allow: tuple[Rule, ...], identity: Identity | None, client: Client, method: str
 ) -> Refusal:
-    """By the rule that came nearest; the first of those that came as near."""
+    """Choose the reason of the rule with the fewest mismatches; the first of several."""
     if identity is None and any(_is_from(rule, client, method) for rule in allow):
         return Unauthenticated(UnauthenticatedReason.TO_BE_JUDGED)
     missing = (

@@ -1,1 +1,1 @@
-"""Header fields on their way through: what is dropped, and what is written."""
+"""Rewriting of header fields: which are dropped, and which are written."""

@@ -1,4 +1,4 @@
-"""What an app is told of where a request came from: the same for all requests of a client."""
+"""Fields that tell an app where a request came from; the same for all requests of a client."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from gateway.routing.client_address import UNIX
 
 
 class ForwardedFields(StrEnum):
-    """In which words an app is told where a request came from."""
+    """The fields in which an app is told where a request came from."""
 
     BOTH = "both"
     X_FORWARDED = "x-forwarded"
@@ -24,10 +24,10 @@ def forwarding_lines(
     rewrites_host: bool,
 ) -> bytes:
     """
-    Field lines, serialised; they end where the request's id belongs.
+    Serialise the field lines; they end where the request's id belongs.
 
-    ``hidden_prefix`` is what the app does not see of the path. Where Host is rewritten, who knows
-    the server adds it.
+    ``hidden_prefix`` is the part of the path that the app does not see. Where Host is rewritten,
+    the connection to the chosen server adds it.
     """
     lines = ["Via: 1.1 gateway"] if rewrites_host else [f"Host: {host}", "Via: 1.1 gateway"]
     if hidden_prefix:
@@ -46,7 +46,7 @@ def forwarding_lines(
 
 
 def _forwarded(host: str, client: str, scheme: str) -> str:
-    """The client alone (RFC 7239 section 4): what it said of hops before it is nobody's word."""
+    """Name the client alone (RFC 7239 section 4): the hops before it cannot be verified."""
     node = f'"[{client}]"' if ":" in client else client
     quoted = host.replace("\\", "\\\\").replace('"', '\\"')
     return f'for={node};host="{quoted}";proto={scheme}'

@@ -1,4 +1,4 @@
-"""Fields that end at this hop (RFC 9110 section 7.6.1)."""
+"""Hop-by-hop fields, which are not forwarded (RFC 9110 section 7.6.1)."""
 
 from multidict import CIMultiDictProxy
 
@@ -16,15 +16,15 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-"""RFC 9110 section 7.6.1. Content-Length travels with them: framing is decided for each side."""
+"""RFC 9110 section 7.6.1. Content-Length travels with them: the framing of each side is its own."""
 
 
 def nominated_fields(headers: CIMultiDictProxy[str]) -> frozenset[bytes]:
     """
-    The fields that ``Connection`` declares to be for this hop alone, in lower case.
+    Return the field names that ``Connection`` declares hop-by-hop, in lower case.
 
-    ``Host`` is written by us whatever is said here; so are all fields that carry an identity
-    (GHSA-w9mr-28mw-j8hg, CVE-2024-45410).
+    The gateway writes ``Host`` and all identity fields after these were dropped, so a client cannot
+    remove them (GHSA-w9mr-28mw-j8hg, CVE-2024-45410).
     """
     if "Connection" not in headers:
         return _NONE_NOMINATED

@@ -1,8 +1,8 @@
 """
-What the gateway's own pages are told of a request, beyond whose it is: no app sees these lines.
+Fields for the gateway's own pages, beside the identity; no app gets these lines.
 
-The pages can believe them: all fields named ``X-Gateway-…`` are stripped from what clients send,
-and nothing but the gateway reaches the pages.
+The pages can trust them: all fields named ``X-Gateway-…`` are stripped from requests of clients,
+and only the gateway can reach the pages.
 """
 
 from multidict import CIMultiDictProxy
@@ -16,13 +16,13 @@ INTERNAL_CLIENT = "X-Gateway-Client"
 INTERNAL_REPLACED = "X-Gateway-Replaced"
 
 MAX_REPLACED = 4
-"""Sessions that one login ends. A browser sends one; more are somebody's attempt at something."""
+"""Sessions that one login ends. A browser sends one; a flood of cookies is an attack."""
 
 
 def internal_fields(
     route: Route, client: Client, headers: CIMultiDictProxy[str], cookie_name: str
 ) -> bytes:
-    """The lines for a route that leads to the pages, each with its CRLF."""
+    """Write the lines for a route that leads to the pages, each with its CRLF."""
     lines = f"{INTERNAL_CLIENT}: {client.text}\r\n"
     if route.is_sign_in:
         lines += f"{INTERNAL_REPLACED}: {' '.join(_session_keys(headers, cookie_name))}\r\n"
@@ -31,9 +31,9 @@ def internal_fields(
 
 def _session_keys(headers: CIMultiDictProxy[str], cookie_name: str) -> list[str]:
     """
-    Of the sessions whose cookies came along.
+    List the keys of the sessions in the request's cookies.
 
-    Who has the cookie may end the session: nothing need be looked up.
+    The holder of a cookie may end its session, so none is looked up.
     """
     secrets = list(filter(is_secret, presented(headers, cookie_name)))
     return [key_name(secret) for secret in secrets[:MAX_REPLACED]]

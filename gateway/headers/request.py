@@ -1,8 +1,8 @@
 """
-What becomes of field lines on their way through: strip first, write second (RFC 9110 section 7.6).
+Rewrites the field lines of requests: strip first, write second (RFC 9110 section 7.6).
 
-Everything that a client could use to speak in the gateway's name is dropped before the gateway
-writes a line, on every route, public ones included.
+Fields that a client could forge in the gateway's name are dropped before the gateway writes a line,
+on every route, public ones included.
 """
 
 from collections.abc import Mapping
@@ -26,16 +26,16 @@ from gateway.util.by_identity import ByIdentity
 DEFAULT_IDENTITY_NAMES = frozenset(
     {"X-User-Issuer", "X-User-Email", "X-User-Public-Address", "X-User-Phone", "X-User-Roles"}
 )
-"""Stripped even where the config renames them: an app may read them out of habit."""
+"""Stripped even where the config renames them: an app may still read them."""
 
 AUTH_METHOD = "X-Auth-Method"
-"""Tells the app how its caller was proven: the word of an `AuthMethod`."""
+"""Tells the app how its caller was authenticated: the value of an `AuthMethod`."""
 INTERNAL_IDENTITY = "X-Gateway-Identity"
 _OURS = frozenset({"forwarded", "x-real-ip", "x-request-id", AUTH_METHOD.lower()})
 _OUR_PREFIXES = ("x-forwarded-", "x-gateway-")
 _ADDRESSES = frozenset(
     {
-        # Other proxies' words for the client's address and host: an app may believe them.
+        # Other proxies' fields for the client's address and host, which an app may trust.
         "client-ip",
         "x-client-ip",
         "true-client-ip",
@@ -47,10 +47,10 @@ _ADDRESSES = frozenset(
     }
 )
 _CONNECTION_BOUND = frozenset({b"ntlm", b"negotiate", b"kerberos"})
-"""Schemes that prove who a connection is: on a shared one, they prove it for everybody."""
+"""Schemes that authenticate a connection: on a shared one, all users would be that user."""
 _OVERRIDES = frozenset(
     {
-        # They make an app serve another path or method than the one that was decided on.
+        # They make an app serve another path or method than the one that was authorised.
         "proxy",  # CGI makes HTTP_PROXY of it (CVE-2016-5385)
         "x-original-url",
         "x-original-uri",
@@ -66,7 +66,7 @@ _MAX_IDENTITIES = 4096
 
 
 class IdentityNames(NamedTuple):
-    """The header names under which an app reads who is asking."""
+    """The header names in which an app reads the caller's identity."""
 
     issuer: str = "X-User-Issuer"
     email: str = "X-User-Email"
@@ -76,7 +76,7 @@ class IdentityNames(NamedTuple):
 
 
 class RequestFields:
-    """Rewrites the field lines of requests; made once for each config."""
+    """Rewrites the field lines of requests; one object for each config."""
 
     def __init__(
         self,
@@ -87,21 +87,21 @@ class RequestFields:
         api_key_header: str = "",
         more_names: tuple[str, ...] = (),
     ) -> None:
-        """``more_names`` are those of fields that others write about the identity."""
+        """Take the names of further identity fields, which others write, in ``more_names``."""
         self._names = names
         self._api_key_header = normalise_name(api_key_header)
         self.identity_names = (*names, AUTH_METHOD, *more_names)
-        """All that may be among `identity_lines`."""
+        """All names that `identity_lines` can hold."""
         self._cookie_name = cookie_name.encode("ascii")
         self._cookie_pair = cookie_name + "="
         self._public_host = public_host
         self._reserved = _OURS | {
             normalise_name(name) for name in (*names, *more_names, *DEFAULT_IDENTITY_NAMES)
         }
-        self._actions = FieldActions(self._judge)
+        self._actions = FieldActions(self._decide)
         self._identity_blocks: ByIdentity[bytes] = ByIdentity(_MAX_IDENTITIES)
         self._with_credentials, self._without_credentials = object(), object()
-        """Under which a memo keeps what these settings make of its fields."""
+        """Keys under which a memo keeps the lines that these settings make of its fields."""
         self._hop_block = lru_cache(maxsize=4096)(partial(forwarding_lines, forwarded))
 
     def rewrite(
@@ -112,7 +112,7 @@ class RequestFields:
         scheme: str,
         identity: Identity | None,
     ) -> bytes:
-        """The field lines for the app, each with its CRLF; framing is not among them."""
+        """Return the field lines for the app, each with its CRLF, without framing fields."""
         host = head.headers.get("Host") or self._public_host
         parts = [
             self._kept_lines(head, route),
@@ -130,7 +130,7 @@ class RequestFields:
         return b"".join(parts)
 
     def _kept_lines(self, head: RequestHead, route: Route) -> bytes:
-        """The lines that pass, each with its CRLF; made once for fields that are repeated."""
+        """Return the lines that pass, each with its CRLF; computed once for repeated fields."""
         key = self._with_credentials if route.forward_credentials else self._without_credentials
         memo = head.memo
         if memo is not None and (known := memo.get(key)) is not None:
@@ -156,7 +156,7 @@ class RequestFields:
         ]
 
     def _has_no_other_cookie(self, headers: CIMultiDictProxy[str]) -> bool:
-        """Whether the Cookie field, if there is one, holds our pair alone: then all of it goes."""
+        """Whether there is no cookie but the session's: then all of the field is dropped."""
         if "Cookie" not in headers:
             return True
         cookies = headers.getall("Cookie")
@@ -165,7 +165,7 @@ class RequestFields:
         )
 
     def _kept(self, action: FieldAction, value: bytes, route: Route) -> bytes | None:
-        """What is left of a field's value; None where nothing is."""
+        """Return what is left of a field's value; None where the field is dropped."""
         if action is FieldAction.KEEP:
             return value
         if action is FieldAction.AUTHORIZATION:
@@ -177,23 +177,23 @@ class RequestFields:
             return value if route.forward_credentials else without_cookie(value, self._cookie_name)
         if action is FieldAction.API_KEY and route.forward_credentials:
             return value
-        return None  # dropped; or Host, which is written by us from the value that was matched
+        return None  # dropped; or Host, which is written from the value that was matched
 
-    def _judge(self, raw_name: bytes) -> FieldAction:
+    def _decide(self, raw_name: bytes) -> FieldAction:
         name = raw_name.decode("latin-1")
-        folded = normalise_name(name)
-        if folded in self._reserved or folded.startswith(_OUR_PREFIXES):
+        normalised = normalise_name(name)
+        if normalised in self._reserved or normalised.startswith(_OUR_PREFIXES):
             return FieldAction.DROP
-        if folded in _OVERRIDES or folded in _ADDRESSES:
+        if normalised in _OVERRIDES or normalised in _ADDRESSES:
             return FieldAction.DROP
-        if folded in HOP_BY_HOP or folded == "content-length":
+        if normalised in HOP_BY_HOP or normalised == "content-length":
             return FieldAction.DROP
-        if folded == self._api_key_header:  # in another spelling nobody has looked at it
-            return FieldAction.API_KEY if name.lower() == folded else FieldAction.DROP
+        if normalised == self._api_key_header:  # other spellings were not authenticated
+            return FieldAction.API_KEY if name.lower() == normalised else FieldAction.DROP
         return _REQUEST_SPECIAL.get(name.lower(), FieldAction.KEEP)
 
     def identity_lines(self, identity: Identity | None) -> bytes:
-        """What an app is told of who is asking; nothing where nobody was proven."""
+        """Return the field lines that tell an app the identity; empty without one."""
         return self._identity_block(identity) if identity is not None else b""
 
     def _identity_block(self, identity: Identity) -> bytes:
@@ -224,15 +224,16 @@ _REQUEST_SPECIAL: Mapping[str, FieldAction] = {
 
 def encode_value(value: str) -> str:
     """
-    A claim as a field value: visible ASCII stays, all else is percent-encoded UTF-8.
+    Encode a claim as a field value: visible ASCII stays, all else is percent-encoded UTF-8.
 
-    The percent sign is encoded too, and the space, which recipients cut off at both ends: decoding
-    gives back exactly what Magic knows. No claim can hold a line break (RFC 9110 section 5.5).
+    The percent sign is encoded too, and the space, which recipients trim at both ends: decoding
+    gives exactly the claim. No line break is left, so header injection is impossible (RFC 9110
+    section 5.5).
     """
     return quote(value, safe="!\"#$&'()*+,/:;<=>?@[\\]^`{|}~")
 
 
 def internal_identity(identity: Identity) -> bytes:
-    """What the gateway's own pages are told beyond what apps are; no app ever sees this line."""
+    """Write the whole identity for the gateway's own pages; no app gets this line."""
     value = encode_value(orjson.dumps(identity).decode())
     return f"{INTERNAL_IDENTITY}: {value}\r\n".encode("ascii")

@@ -13,7 +13,7 @@ _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 
 
 class ResponseFields:
-    """Rewrites the field lines of an app's answers."""
+    """Rewrites the field lines of responses; one object for each config."""
 
     def __init__(self, cookie_name: str) -> None:
         self._cookie_name = cookie_name.encode("ascii")
@@ -23,11 +23,11 @@ class ResponseFields:
         self, raw: RawFields, headers: CIMultiDictProxy[str], *, may_set_session: bool
     ) -> bytes:
         """
-        The field lines for the client, each with its CRLF; framing is not among them.
+        Return the field lines for the client, each with its CRLF, without framing fields.
 
         Only the gateway's own pages may set the session cookie. Raises `BadUpstreamAnswer` where a
-        name is no token or a value holds a control character that would end the line: the parser
-        is lenient on answers.
+        name is no token or a value holds a control character that would end the line (response
+        splitting): the parser is lenient on responses.
         """
         nominated = nominated_fields(headers)
         if not nominated and "Set-Cookie" not in headers:
@@ -52,12 +52,12 @@ class ResponseFields:
         return action is FieldAction.KEEP
 
     def _sets_session(self, set_cookie: bytes) -> bool:
-        """A cookie without a name is sent back as its bare value: ``=session=x`` sets it too."""
+        """Whether it sets the session cookie, as does ``=session=x``, a cookie without a name."""
         return set_cookie.lstrip(b"= \t").partition(b"=")[0].strip() == self._cookie_name
 
 
 def _action_for(name: bytes) -> FieldAction:
-    if not _TOKEN.fullmatch(name):  # the parser lets ``Content-Length : 5`` pass
+    if not _TOKEN.fullmatch(name):  # the parser accepts ``Content-Length : 5``
         raise BadUpstreamAnswer("field name is no token")
     lower = name.decode("latin-1").lower()
     if lower in HOP_BY_HOP or lower in {"content-length", "x-request-id"}:

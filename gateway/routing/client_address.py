@@ -1,4 +1,4 @@
-"""Whose address is this, really?"""
+"""The client's address: which of the reported addresses can be trusted."""
 
 import re
 from collections.abc import Sequence
@@ -14,31 +14,31 @@ class ClientIp(StrEnum):
     """Where the client's address is read from. There is no default: the operator chooses."""
 
     PEER = "peer"
-    """The other end of the socket: right where clients connect to us without a proxy between."""
+    """The other end of the socket: right where clients connect without a proxy in front."""
     X_FORWARDED_FOR = "x-forwarded-for"
-    """What the proxies of ours in front wrote down: right behind a balancer that we run."""
+    """The field that our own proxies in front write: right behind a balancer that we run."""
     FORWARDED = "forwarded"
-    """The same in the words of RFC 7239, where our proxies write those."""
+    """The same with the field of RFC 7239, where our proxies write it."""
     PROXY_PROTOCOL = "proxy-protocol"
-    """What a balancer of ours says before all else on a connection: right behind one of TCP."""
+    """The PROXY header of our own balancer: right behind one that balances TCP."""
 
 
 UNIX_PEER = IPv6Address("::")
-"""The address of whoever has none, at the other end of a unix socket; nobody else has this one."""
+"""Stands for the peer of a unix socket, which has no address; no other peer has this one."""
 
 UNIX_PEERS = IPv6Network("::/128")
 """The network of `UNIX_PEER`: ``unix:`` among the trusted proxies."""
 
 UNIX = "unix:"
-"""How whoever is behind a unix socket is called."""
+"""The name of the peer of a unix socket."""
 
 
 def fold(address: IPAddress) -> IPAddress:
     """
-    The one form of an address: IPv4-mapped IPv6 is IPv4, and a zone is left out.
+    Normalise an address: IPv4-mapped IPv6 becomes IPv4, and the zone is dropped.
 
-    ``::ffff:192.0.2.1`` and ``192.0.2.1`` are one caller (RFC 4291 section 2.5.5.2): left apart
-    they have two limits, and an allow-list that names one lets the other slip by.
+    ``::ffff:192.0.2.1`` and ``192.0.2.1`` are one client (RFC 4291 section 2.5.5.2). Otherwise it
+    would have two rate limits, and could evade a deny-list that names one of them.
     """
     if isinstance(address, IPv6Address):
         return address.ipv4_mapped or IPv6Address(int(address))
@@ -46,19 +46,20 @@ def fold(address: IPAddress) -> IPAddress:
 
 
 def parse_address(text: str) -> IPAddress:
-    """An address as proxies write it down, with or without port. Raises ValueError."""
+    """Parse an address as proxies write it, with or without port. Raises `ValueError`."""
     text = text.strip(" \t")
     if text.startswith("["):  # [2001:db8::1]:443
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:  # 192.0.2.1:443
         text = text.partition(":")[0]
-    return _somebody(text)
+    return _specified(text)
 
 
-def _somebody(text: str) -> IPAddress:
+def _specified(text: str) -> IPAddress:
+    """Parse an address other than the unspecified one, which `UNIX_PEER` has."""
     address = fold(ip_address(text))
     if address.is_unspecified:
-        raise ValueError("nobody has the unspecified address")  # but for us: see `UNIX_PEER`
+        raise ValueError("the unspecified address is no client's")
     return address
 
 
@@ -66,14 +67,14 @@ def client_address(
     peer: IPAddress, forwarded_for: Sequence[str], trusted: Sequence[IPNetwork]
 ) -> IPAddress:
     """
-    The nearest address on the way to the client that we have no reason to trust.
+    Return the rightmost address that is not one of our own proxies.
 
     Every proxy appends the peer it saw to the right of X-Forwarded-For, so only the right-hand end
-    is written by machines we run: walk leftwards from the socket for as long as the hop is one of
-    ours, and stop at the first that is not. Reading from the left instead lets a client choose its
-    own address (CVE-2024-21494). ``forwarded_for`` are the field's lines in order.
+    is written by machines that we run. Walk leftwards from the socket while the hop is trusted, and
+    stop at the first that is not. Reading from the left would let a client spoof its address
+    (CVE-2024-21494). ``forwarded_for`` are the field's lines in order.
 
-    An unreadable hop ends the walk: what lies beyond it was not vouched for.
+    An unreadable hop ends the walk, as no trusted proxy wrote what lies beyond it.
     """
     nearest = peer
     for hop in reversed(_hops(forwarded_for)):
@@ -87,16 +88,16 @@ def client_address(
 
 
 def is_trusted(address: IPAddress, trusted: Sequence[IPNetwork]) -> bool:
-    """Whether ``address`` lies in one of the networks that we run."""
+    """Whether ``address`` lies in one of the ``trusted`` networks."""
     return any(address in network for network in trusted)
 
 
 def client_at(address: IPAddress) -> Client:
     """
-    ``address`` with the name under which its use is counted: IPv4 whole, of IPv6 the /64.
+    Return the client at ``address``, with its key for rate limits: of IPv6, the /64 network.
 
-    A household or a cloud machine is handed a whole /64 (RFC 6177): counted by address, it would
-    have 2**64 limits.
+    A household or a cloud machine has a whole /64 (RFC 6177): counted by address, it would have
+    2**64 limits.
     """
     if address == UNIX_PEER:
         return Client(address, UNIX, UNIX)
@@ -114,11 +115,11 @@ def _hops(lines: Sequence[str]) -> list[str]:
 
 
 class ForwardedClient(NamedTuple):
-    """What our own proxies say of a request."""
+    """The client as our own proxies report it."""
 
     address: IPAddress
     scheme: str
-    """With which the client came to them: ``http``, ``https``, or empty where they do not say."""
+    """Of the client's request to them: ``http``, ``https``, or empty where it is not reported."""
 
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # a token of RFC 9110 section 5.6.2
@@ -131,19 +132,19 @@ _NODE = re.compile(
 )
 _SCHEMES = frozenset({"http", "https"})
 _MOST_COMMAS = 8
-"""In the quoted strings of one element; none of what we read should hold any."""
+"""Limit on commas in the quoted strings of one element; usual elements hold none."""
 
 
 def forwarded_client(
     peer: IPAddress, lines: Sequence[str], trusted: Sequence[IPNetwork]
 ) -> ForwardedClient:
     """
-    Like `client_address`, by the lines of ``Forwarded``, with the scheme that the client used.
+    Return the client by the lines of ``Forwarded``, with its scheme; see `client_address`.
 
-    Read from the right too, an element at a time: a quotation mark that a client leaves open
-    further left swallows nothing of what our proxies have appended (CVE-2026-57210), nor does what
-    it puts into a Host that they repeat (GHSA-4jgr-pg2m-m988). ``unknown``, an obfuscated name, a
-    parameter said twice, or anything malformed ends the walk.
+    The lines are read from the right, an element at a time. So an unbalanced quotation mark of a
+    client cannot swallow what our proxies have appended (CVE-2026-57210), nor can one in a Host
+    that they repeat (GHSA-4jgr-pg2m-m988). ``unknown``, an obfuscated name, a repeated parameter,
+    or anything malformed ends the walk.
     """
     nearest, scheme = peer, ""
     for line in reversed(lines):
@@ -152,29 +153,29 @@ def forwarded_client(
             if not is_trusted(nearest, trusted):
                 return ForwardedClient(nearest, scheme)
             element, rest = _split_last(rest)
-            said = _parameters(element)
-            scheme = forwarded_scheme([said.get("proto", "").lower()])
+            parameters = _parameters(element)
+            scheme = forwarded_scheme([parameters.get("proto", "").lower()])
             try:
-                nearest = _node(said.get("for", ""))
+                nearest = _node(parameters.get("for", ""))
             except ValueError:
                 return ForwardedClient(nearest, scheme)
     return ForwardedClient(nearest, scheme)
 
 
-def forwarded_scheme(said: Sequence[str]) -> str:
-    """The scheme that a proxy of ours named; empty unless it is one word, and one that we know."""
-    return said[0] if len(said) == 1 and said[0] in _SCHEMES else ""
+def forwarded_scheme(values: Sequence[str]) -> str:
+    """Return the scheme that a trusted proxy reported; empty unless it is one known scheme."""
+    return values[0] if len(values) == 1 and values[0] in _SCHEMES else ""
 
 
 def _node(text: str) -> IPAddress:
     match = _NODE.fullmatch(text)
     if match is None:
         raise ValueError("no address")
-    return _somebody(match[1] or match[2])
+    return _specified(match[1] or match[2])
 
 
 def _split_last(line: str) -> tuple[str, str | None]:
-    """The last element, and what stands before it; an empty element where that is unreadable."""
+    """Split off the last element; it is empty where it is malformed."""
     at = len(line)
     for _ in range(_MOST_COMMAS):
         at = line.rfind(",", 0, at)
@@ -187,13 +188,13 @@ def _split_last(line: str) -> tuple[str, str | None]:
 
 
 def _parameters(element: str) -> dict[str, str]:
-    """The parameters by name in lower case; none where one is there twice."""
-    said: dict[str, str] = {}
+    """Return the parameters by name in lower case; none where one is repeated."""
+    parameters: dict[str, str] = {}
     for name, token, quoted in _PAIRS.findall(element):
-        if name.lower() in said:
+        if name.lower() in parameters:
             return {}
-        said[name.lower()] = token or _unquote(quoted)
-    return said
+        parameters[name.lower()] = token or _unquote(quoted)
+    return parameters
 
 
 def _unquote(quoted: str) -> str:

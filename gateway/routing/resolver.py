@@ -1,4 +1,4 @@
-"""Where a request leads: host, canonical target and route, decided once and then remembered."""
+"""Resolves a request to host, canonical target and route, with a cache."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -15,51 +15,50 @@ from gateway.routing.target import (
     with_prefix_replaced,
 )
 
-_REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})  # tunnels past us; echoes credentials back
+_REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})  # opens a tunnel; echoes credentials
 _HTTP_1_1 = (1, 1)
 
-_REMEMBERED = 4096
-_LONGEST_REMEMBERED = 512
-"""In characters: together some 8 MiB at the most, whatever clients ask for."""
+_CACHED = 4096
+_LONGEST_CACHED = 512
+"""Length of cached targets, in characters: the cache takes 8 MiB at most."""
 
 
 class ResolvedRoute(NamedTuple):
-    """What was matched, and what becomes of it."""
+    """The route of a request, with the target as matched and as forwarded."""
 
     host: str
-    """As routes know it. HTTP/1.0 may name none: then it is ours, here as upstream."""
+    """Normalised. HTTP/1.0 may send none: then it is the public host, also for the app."""
     target: Target
     route: Route
     forwarded: Target
-    """Serialised upstream as it stands here: the target, unless the route replaces a prefix."""
+    """Sent to the upstream: the target, unless the route replaces a prefix."""
 
 
 class RouteResolver:
-    """The routes of one config, asked with request heads."""
+    """Resolves request heads by the routes of one config."""
 
     def __init__(self, routes: RouteTable, public_host: str) -> None:
         self._routes = routes
         self._public_host = public_host
-        self._remembered = lru_cache(maxsize=_REMEMBERED)(self._decide)
+        self._cached = lru_cache(maxsize=_CACHED)(self._resolve)
 
     def resolve(self, head: RequestHead) -> ResolvedRoute:
         """
-        Where ``head`` leads: the same for the same method, target and Host.
+        Resolve ``head``, by its method, target and Host alone.
 
-        Raises `UnsupportedMethod`, `BadTarget`, `BadHost` or `NoRoute`. Only what leads somewhere
-        is remembered.
+        Raises `UnsupportedMethod`, `BadTarget`, `BadHost` or `NoRoute`; none of these is cached.
         """
-        named = head.headers.get("Host")
-        if not named and head.version >= _HTTP_1_1:
+        host_field = head.headers.get("Host")
+        if not host_field and head.version >= _HTTP_1_1:
             raise BadHost("empty Host")
-        decide = self._remembered if len(head.target) <= _LONGEST_REMEMBERED else self._decide
-        return decide(head.method, head.target, named or self._public_host)
+        resolve = self._cached if len(head.target) <= _LONGEST_CACHED else self._resolve
+        return resolve(head.method, head.target, host_field or self._public_host)
 
-    def _decide(self, method: str, raw_target: str, named: str) -> ResolvedRoute:
+    def _resolve(self, method: str, raw_target: str, host_field: str) -> ResolvedRoute:
         if method in _REFUSED_METHODS:
             raise UnsupportedMethod(method)
         authority, origin_form = split_absolute(raw_target)
-        host = parse_authority(named)
+        host = parse_authority(host_field)
         if authority is not None and authority != host:
             raise BadHost("the target's authority differs from Host")
         target = canonical_target(origin_form)
@@ -73,7 +72,7 @@ class RouteResolver:
         route = self._routes.match(host, target.path, method)
         if target.has_encoded_slash and not route.keep_encoded_slashes:
             raise BadTarget("encoded slash")
-        for reading in alternative_paths(target.path):
-            if self._routes.match(host, reading, method) is not route:
+        for alternative in alternative_paths(target.path):
+            if self._routes.match(host, alternative, method) is not route:
                 raise BadTarget("another reading of the path leads to another route")
         return route

@@ -1,5 +1,5 @@
 """
-Which route is it? Compiled once, so that the cost does not grow with the number of routes.
+The route table, compiled once: the cost of a match does not grow with the number of routes.
 
 The most specific route wins: an exact path before a prefix, a longer prefix before a shorter one,
 a named host before any host, named methods before any, and the order of the file after that.
@@ -15,7 +15,7 @@ _Bucket = list[Route]
 
 
 class RouteTable:
-    """The routes of one config; `match` looks up as often as the longest prefix has segments."""
+    """The routes of one config; `match` makes one look-up for each segment of a prefix."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._exact: dict[str, _Bucket] = {}
@@ -28,12 +28,12 @@ class RouteTable:
             )
             table.setdefault(key, []).append(route)
         for bucket in (*self._exact.values(), *self._prefix.values()):
-            bucket.sort(key=_generality)  # stable: what is equally specific keeps the file's order
+            bucket.sort(key=_generality)  # stable: equally specific routes keep the file's order
         self._deepest = max((prefix.count("/") for prefix in self._prefix), default=0)
 
     def match(self, host: str, path: str, method: str) -> Route:
         """
-        The route for a canonical ``path`` on ``host`` (lower case, no port).
+        Return the route for a canonical ``path`` on ``host`` (lower case, no port).
 
         A prefix ``/admin/*`` covers ``/admin``, and ``/admin`` covers ``/admin/``: most apps serve
         both alike, and an operator who protects one means both. Raises `NoRoute`.
@@ -47,7 +47,7 @@ class RouteTable:
         raise NoRoute
 
     def _candidates(self, path: str) -> Iterator[_Bucket]:
-        """The buckets that cover ``path``, most specific first."""
+        """Yield the buckets that cover ``path``, most specific first."""
         prefix = path.removesuffix("/")
         if bucket := self._exact.get(path):
             yield bucket

@@ -1,8 +1,8 @@
 """
-One canonical target: parsed once, matched, and serialised upstream as the object that was matched.
+Canonical targets: parsed once, matched, and sent to the upstream as they were matched.
 
-Whatever two parsers could read in two ways is refused, never repaired: a gateway that repairs
-matches one request and forwards another (CVE-2026-33494, CVE-2026-42274, CVE-2025-66490).
+Ambiguous targets are refused, never repaired: a gateway that repairs matches one request and
+forwards another (CVE-2026-33494, CVE-2026-42274, CVE-2025-66490).
 """
 
 import re
@@ -15,7 +15,7 @@ from gateway.core.request import Target
 
 _SEGMENT = r"(?!\.{1,2}(?:[/?;]|\Z))[A-Za-z0-9._~!$&'()*+,;=:@-]"
 _PLAIN = re.compile(rf"(?=/)(?:/{_SEGMENT}+)*/?(?:\?[!-\"$-~]*)?")
-"""A target in canonical form already, without an escape in its path: nearly all there are."""
+"""A target in canonical form, without an escape in its path: nearly all are."""
 
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")  # RFC 3986 section 3.3: pchar and "/"
 _QUERY = re.compile(r"[!-\"$-~]*")  # visible ASCII but "#"; laxer than RFC 3986, as browsers are
@@ -23,7 +23,7 @@ _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})?")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _CONTROLS = frozenset([*map(chr, range(0x20)), "\x7f"])
 _TWICE_ESCAPED = re.compile(r"%25(?:2[EF5]|5C|00)", re.IGNORECASE)
-"""``%252e``: one decoding too many downstream turns it into a dot, slash, backslash or NUL."""
+"""``%252e``: an app that decodes twice reads a dot, slash, backslash or NUL."""
 _ESCAPED_PCHAR = re.compile(r"%(2[1467-9A-C]|3[ABD]|40)")  # ! $ & ' ( ) * + , : ; = @
 _PARAMETERS = re.compile(r";[^/]*")
 _DOTS = frozenset([".", ".."])
@@ -34,7 +34,7 @@ _AUTHORITY = re.compile(
 
 
 class Authority(NamedTuple):
-    """A host as routes know it, and the port if one was named (RFC 9110 section 4.2)."""
+    """A normalised host, and the port if there is one (RFC 9110 section 4.2)."""
 
     host: str
     """Lower case, without the trailing dot of a fully qualified name; IPv6 in its one spelling."""
@@ -43,11 +43,11 @@ class Authority(NamedTuple):
 
 def canonical_target(raw: str) -> Target:
     """
-    The canonical form of an origin-form target (RFC 9112 section 3.2.1).
+    Return the canonical form of an origin-form target (RFC 9112 section 3.2.1).
 
     Escaped unreserved characters are decoded and the other escapes written in upper case: both
-    spellings are equivalent (RFC 3986 section 6.2.2). Raises `BadTarget` for everything that is
-    malformed or ambiguous.
+    spellings are equivalent (RFC 3986 section 6.2.2). Raises `BadTarget` for malformed and
+    ambiguous targets.
     """
     if _PLAIN.fullmatch(raw):
         return Target(raw.partition("?")[0], raw, has_encoded_slash=False)
@@ -85,7 +85,7 @@ def _refuse_ambiguous_segments(path: str) -> None:
 
 
 def _refuse_broken_utf8(path: str) -> None:
-    """Overlong forms such as ``%C0%AE`` are a dot to a lenient decoder."""
+    """Refuse overlong forms such as ``%C0%AE``, which lenient decoders read as a dot."""
     octets = re.sub(r"%([0-9A-F]{2})", lambda escape: chr(int(escape[1], 16)), path)
     try:
         octets.encode("latin-1").decode("utf-8")
@@ -95,11 +95,11 @@ def _refuse_broken_utf8(path: str) -> None:
 
 def with_prefix_replaced(target: Target, prefix: str, new_prefix: str) -> Target:
     """
-    ``target`` with ``new_prefix`` in place of ``prefix``, neither of which ends in a slash.
+    Replace ``prefix`` of ``target`` with ``new_prefix``; neither ends in a slash.
 
-    The prefix is cut at a slash alone, and what comes out must be as canonical as what went in: a
-    path that is cut first and cleaned later is another one than was judged (CVE-2026-48020).
-    Raises `BadTarget` where it is not.
+    The prefix is cut at a slash alone, and the result must be canonical too: a path that is
+    normalised after the cut is another one than was matched (CVE-2026-48020). Raises `BadTarget`
+    where it is not.
     """
     rest = target.path.removeprefix(prefix)
     if not target.path.startswith(prefix) or (rest and not rest.startswith("/")):
@@ -114,12 +114,12 @@ def with_prefix_replaced(target: Target, prefix: str, new_prefix: str) -> Target
 
 def alternative_paths(path: str) -> tuple[str, ...]:
     """
-    Paths that a common app makes of the canonical ``path``, where they differ from it.
+    Return the other paths that common apps read in the canonical ``path``.
 
-    All of them decode escaped reserved characters (``%40admin`` is ``@admin``), many the escaped
-    slash, and servlet containers cut ``;parameters`` off each segment. All readings must lead to
-    one route, or ``/admin;x/users`` is public here and private there (CVE-2025-66490). Raises
-    `BadTarget` where a reading holds dot segments.
+    All apps decode escaped reserved characters (``%40admin`` is ``@admin``), many decode the
+    escaped slash, and servlet containers cut ``;parameters`` off each segment. All readings must
+    match one route: otherwise ``/admin;x/users`` is public for the gateway and private for the app
+    (CVE-2025-66490). Raises `BadTarget` where a reading holds dot segments.
     """
     if "%" not in path and ";" not in path:
         return ()
@@ -136,7 +136,7 @@ def split_absolute(raw: str) -> tuple[Authority | None, str]:
     """
     Split an absolute-form target into its authority and its origin-form (RFC 9112 section 3.2.2).
 
-    An origin-form target comes back as it is, with None. Raises `BadTarget` for other forms and
+    An origin-form target is returned as it is, with None. Raises `BadTarget` for other forms and
     for schemes other than http and https.
     """
     if raw.startswith("/"):
@@ -154,7 +154,7 @@ def split_absolute(raw: str) -> tuple[Authority | None, str]:
 
 @lru_cache(maxsize=1024)
 def parse_authority(text: str) -> Authority:
-    """Host and port of a Host field or an authority. Raises `BadHost`; userinfo is malformed."""
+    """Parse a Host field or an authority; userinfo is malformed. Raises `BadHost`."""
     match = _AUTHORITY.fullmatch(text)
     if match is None:
         raise BadHost("malformed host")
@@ -170,7 +170,7 @@ def parse_authority(text: str) -> Authority:
 
 
 def _canonical_ipv6(literal: str) -> str:
-    """``[0:0::1]`` and ``[::1]`` are one host: a route that names either must see both."""
+    """Normalise an IPv6 literal: ``[0:0::1]`` and ``[::1]`` are one host, with one route."""
     try:
         return f"[{IPv6Address(literal[1:-1])}]"
     except ValueError:

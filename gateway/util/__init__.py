@@ -1,1 +1,1 @@
-"""Small general tools that know nothing of the gateway."""
+"""Small general tools that do not depend on the gateway."""

@@ -1,4 +1,4 @@
-"""Work that goes on beside the rest."""
+"""Background tasks bound to a context."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Coroutine
 
 @contextlib.asynccontextmanager
 async def background(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
-    """Until the end of the context."""
+    """Run ``work`` as a task until the end of the context, which cancels it."""
     task = asyncio.create_task(work)
     try:
         yield

@@ -1,13 +1,13 @@
-"""How long to wait before something that ended is started again."""
+"""Exponential backoff: the wait before a process that ended is started again."""
 
 FIRST_S = 0.1
 LONGEST_S = 10.0
 SETTLED_S = 60.0
-"""What has lived so long starts anew: what ended it was no fault of the start."""
+"""The length of life after which the wait starts anew: the start was not at fault."""
 
 
 class Backoff:
-    """Twice as long each time, up to ``longest_s``. The defaults are those of workers."""
+    """Doubles the wait each time, up to ``longest_s``. The defaults are those of workers."""
 
     def __init__(
         self,
@@ -21,7 +21,7 @@ class Backoff:
         self._next_s = first_s
 
     def after(self, lived_s: float) -> float:
-        """The wait in seconds after a life of ``lived_s``."""
+        """Return the wait in seconds after a life of ``lived_s``."""
         wait_s = self._first_s if lived_s >= self._settled_s else self._next_s
         self._next_s = min(wait_s * 2, self._longest_s)
         return wait_s

@@ -1,32 +1,32 @@
-"""One timer for all connections, instead of one for each wait (a timer costs 1 µs a request)."""
+"""One timer for all connections, as one for each wait would cost 1 µs a request."""
 
 import asyncio
 from typing import Protocol
 
 
 class HasDeadline(Protocol):
-    """Something that must not wait for ever."""
+    """An object with a deadline, such as a connection."""
 
     def check_deadline(self, now_s: float) -> None:
-        """Give up what should have happened before ``now_s`` (the loop's clock)."""
+        """Give up what was due before ``now_s`` (the loop's clock)."""
 
 
 class Deadlines:
-    """Looks at all that waits, every ``period_s``: a deadline is met up to that much late."""
+    """Checks all deadlines every ``period_s``, so each is met up to that much late."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, period_s: float) -> None:
         self._loop = loop
         self.period_s = period_s
-        """May be changed: it is so from the next look on."""
+        """Seconds between two checks. A change counts from the next check on."""
         self._waiting: set[HasDeadline] = set()
         self._timer = loop.call_later(period_s, self._sweep)
 
     def watch(self, waiting: HasDeadline) -> None:
-        """Look at ``waiting`` from now on."""
+        """Check ``waiting`` from now on."""
         self._waiting.add(waiting)
 
     def forget(self, waiting: HasDeadline) -> None:
-        """Look at it no more."""
+        """Check ``waiting`` no more."""
         self._waiting.discard(waiting)
 
     def close(self) -> None:

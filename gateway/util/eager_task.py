@@ -1,4 +1,4 @@
-"""How tasks begin."""
+"""Start of tasks, without a turn of the event loop where Python allows it."""
 
 import asyncio
 import sys
@@ -6,11 +6,11 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-_begin = partial(asyncio.Task, name="requests")  # making a name up costs 0.5 µs a task
+_new_task = partial(asyncio.Task, name="requests")  # to make a name up costs 0.5 µs a task
 if sys.version_info >= (3, 12):
-    _begin = partial(_begin, eager_start=True)
+    _new_task = partial(_new_task, eager_start=True)
 
 
 def start(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Begin ``work``: at once where Python can (3.12), which saves a turn of the loop."""
-    return _begin(work, loop=loop)
+    """Start ``work`` as a task; from Python 3.12 on it runs at once, up to its first wait."""
+    return _new_task(work, loop=loop)

@@ -1,4 +1,4 @@
-"""How the Ethereum libraries are imported: without what else their import does."""
+"""Imports of the Ethereum libraries, without their side effects."""
 
 import sys
 import warnings
@@ -8,21 +8,21 @@ from types import ModuleType
 
 _UNUSED = ("eth_keyfile", "eth_keyfile.keyfile")
 """
-Keystore files, of which there are none here.
+Modules for keystore files, which the gateway does not use.
 
-eth-account imports this, and py_ecc with it, which then makes tables of pairings: 0.4 s, a third
-of what a start takes.
+eth-account imports them, and py_ecc with them, which computes tables of pairings: 0.4 s, a third of
+the time that a start takes.
 """
 
 
 class _Unused:
-    """What stands for everything in such a module: a type among types, that cannot be made."""
+    """A placeholder for all names in an unused module: a type that cannot be instantiated."""
 
     def __init__(self, *args: object, **options: object) -> None:
         raise NotImplementedError("keystore files are not used here")
 
 
-class _StandIn(ModuleType):
+class _UnusedModule(ModuleType):
     def __getattr__(self, name: str) -> type[_Unused]:
         if name.startswith("__"):
             raise AttributeError(name)
@@ -32,21 +32,20 @@ class _StandIn(ModuleType):
 @contextmanager
 def eth_imports() -> Iterator[None]:
     """
-    Import magic-admin or eth-account in here, first.
+    Provide the context in which magic-admin and eth-account must be imported first.
 
-    Importing either raises the interpreter's recursion limit to 100 000 (py_ecc does), with which
-    70 000 opening brackets in any JSON crash a Python 3.11 process; so the limit is put back. It
-    also warns of deprecations that are not ours to repair. What is expensive to import and not
-    used here is not imported.
+    py_ecc raises the interpreter's recursion limit to 100 000, and then 70 000 opening brackets in
+    any JSON crash a Python 3.11 process: the limit is restored. Deprecation warnings of the
+    libraries are ignored. Expensive modules that the gateway does not use are not imported.
     """
     limit = sys.getrecursionlimit()
-    stand_ins = {name: _StandIn(name) for name in _UNUSED if name not in sys.modules}
-    sys.modules.update(stand_ins)
+    placeholders = {name: _UnusedModule(name) for name in _UNUSED if name not in sys.modules}
+    sys.modules.update(placeholders)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             yield
     finally:
-        for name in stand_ins:
+        for name in placeholders:
             del sys.modules[name]
         sys.setrecursionlimit(limit)
