@@ -1,4 +1,4 @@
-"""How often something is signed, and for which app."""
+"""The cache of assertions: when one is signed anew, and for which app."""
 
 from dataclasses import replace
 from itertools import count
@@ -24,7 +24,7 @@ LONG = replace(SESSION_IDENTITY, expires_at_ms=2**50)
 
 
 class House:
-    """Assertions, by a clock that stands still, with ids that are numbered."""
+    """A cache with a clock that stands still and numbered ids."""
 
     def __init__(self, *, binds_requests: bool = False) -> None:
         self.clock = FakeClock()
@@ -42,11 +42,11 @@ class House:
         )
 
     def line(self, identity: Identity = LONG, route: Route = ROUTE, **head: Any) -> bytes:
-        """What is written for a request."""
+        """Return the field line for a request."""
         return self.assertions.line(identity, route, request_head(**head), TARGET)
 
     def said(self, line: bytes) -> dict[str, Any]:
-        """The claims in a line."""
+        """Read the claims of a field line."""
         name, _, token = line.decode().partition(": ")
         assert ("X-Gateway-Assertion", True) == (name, token.endswith("\r\n"))
         claims: dict[str, Any] = jwt.decode(
@@ -55,16 +55,16 @@ class House:
         return claims
 
 
-def test_a_hot_session_does_not_sign_each_time() -> None:
-    """The same line again, for an equal identity that was looked up anew too."""
+def test_a_session_in_use_does_not_sign_each_time() -> None:
+    """The line is the same again, also for an equal identity that was looked up anew."""
     house = House()
     first = house.line()
     assert first is house.line()
     assert first is house.line(replace(LONG))
 
 
-def test_an_assertion_is_renewed_before_it_ends() -> None:
-    """After two thirds of its life: an app has at least a third left to read it in."""
+def test_an_assertion_is_renewed_before_it_expires() -> None:
+    """After two thirds of its life, so an app has a third left to verify it."""
     house = House()
     first = house.line()
     house.clock.now_s += 39.9
@@ -73,7 +73,7 @@ def test_an_assertion_is_renewed_before_it_ends() -> None:
     assert house.said(first)["exp"] + 40 == house.said(house.line())["exp"]
 
 
-def test_a_clock_that_was_set_back_keeps_nothing() -> None:
+def test_a_clock_that_was_set_back_renews_the_assertion() -> None:
     """An assertion from the future is not sent."""
     house = House()
     first = house.line()
@@ -81,8 +81,8 @@ def test_a_clock_that_was_set_back_keeps_nothing() -> None:
     assert house.said(first)["iat"] - 3600 == house.said(house.line())["iat"]
 
 
-def test_what_ends_soon_is_not_kept_for_longer() -> None:
-    """Its end is that of the identity."""
+def test_an_assertion_expires_with_its_identity() -> None:
+    """A shorter life of the identity makes the assertion's shorter."""
     house = House()
     ending = replace(LONG, expires_at_ms=int((house.clock.now_s + 6) * 1000))
     first = house.line(ending)
@@ -100,26 +100,26 @@ def test_what_ends_soon_is_not_kept_for_longer() -> None:
     ],
 )
 def test_an_assertion_is_for_one_app(route: Route, audience: str) -> None:
-    """By the name of its upstream, or as the config calls it, or by the route for checks."""
+    """Its audience is named by the config, or else by the upstream or the route."""
     house = House()
     assert audience == house.said(house.line(route=route))["aud"]
     assert house.line() is not house.line(route=replace(ROUTE, upstream="other"))
 
 
-def test_other_roles_are_another_assertion() -> None:
-    """Nothing stale is sent for somebody whose rights have changed."""
+def test_other_roles_make_another_assertion() -> None:
+    """No stale roles are sent after a change of rights."""
     house = House()
     house.line()
     assert ["admin"] == house.said(house.line(replace(LONG, roles=("admin",))))["roles"]
 
 
-def test_our_own_pages_get_none() -> None:
-    """They know by themselves."""
+def test_the_gateways_own_pages_get_none() -> None:
+    """They get the identity in an internal field."""
     assert b"" == House().line(route=replace(ROUTE, is_internal=True))
 
 
-def test_one_that_is_bound_to_a_request_is_signed_for_it() -> None:
-    """Each has its own id, and what the app will see of the request."""
+def test_a_bound_assertion_is_signed_for_each_request() -> None:
+    """Each has its own id, and the parts of the request that the app sees."""
     house = House(binds_requests=True)
     one = house.said(house.line(method="POST"))
     two = house.said(house.line(host=None))

@@ -1,4 +1,4 @@
-"""What is signed, how, and with which key."""
+"""Assertions: keys, claims and signatures."""
 
 from dataclasses import replace
 from hashlib import sha256
@@ -34,7 +34,7 @@ URL = "https://app.example.com"
 
 
 def written(private: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> str:
-    """As PEM."""
+    """Write the key as PEM."""
     return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
@@ -44,8 +44,8 @@ RSA = rsa.generate_private_key(65537, 2048)
 
 
 @pytest.mark.parametrize(("pem", "algorithm"), [(ED25519, "EdDSA"), (P256, "ES256")])
-def test_what_is_signed_can_be_verified(pem: str, algorithm: str) -> None:
-    """By another library, with the published key; the header names it by its thumbprint."""
+def test_another_library_verifies_the_signature(pem: str, algorithm: str) -> None:
+    """With the published key; the header names it by its thumbprint."""
     key = signing_key(pem)
     token = AssertionSigner(key).sign({"sub": "x", "aud": "app"}).decode()
     (published,) = orjson.loads(key_set([key]))["keys"]
@@ -58,8 +58,8 @@ def test_what_is_signed_can_be_verified(pem: str, algorithm: str) -> None:
 
 
 @pytest.mark.parametrize(("pem", "more"), [(ED25519, set()), (P256, {"y"})])
-def test_nothing_private_is_published(pem: str, more: set[str]) -> None:
-    """The members of a public key, and no other."""
+def test_no_private_member_is_published(pem: str, more: set[str]) -> None:
+    """The key set has the members of public keys, and no other."""
     (published,) = orjson.loads(key_set([signing_key(pem)]))["keys"]
     assert {"kty", "crv", "x", "use", "alg", "kid"} | more == set(published)
     assert "sig" == published["use"]
@@ -79,27 +79,27 @@ def test_nothing_private_is_published(pem: str, more: set[str]) -> None:
     ],
     ids=["empty", "words", "public", "rsa", "p384", "password"],
 )
-def test_other_keys(pem: str) -> None:
-    """Only the two kinds; what the library says of them is not repeated: it may show the key."""
+def test_other_keys_are_refused(pem: str) -> None:
+    """The library's message is not repeated, as it may show the key."""
     with pytest.raises(ValueError, match=r"^expected a private key in PEM") as refused:
         signing_key(pem)
     assert not pem or pem not in str(refused.value)
 
 
-def test_a_key_is_not_shown() -> None:
-    """Not in a traceback either."""
+def test_the_repr_does_not_show_the_key() -> None:
+    """A traceback does not show it either."""
     key = signing_key(ED25519)
     assert f"SigningKey({key.key_id})" == repr(key)
 
 
-def test_development_has_one_key_in_all_its_processes() -> None:
-    """It follows from the seed, and from nothing else."""
+def test_the_development_key_follows_from_the_seed() -> None:
+    """All processes that share the seed have the same key."""
     one, same, other = made_up_key(b"1" * 32), made_up_key(b"1" * 32), made_up_key(b"2" * 32)
     assert one.key_id == same.key_id != other.key_id
 
 
 def said_of(identity: object = SESSION_IDENTITY, **changes: object) -> dict[str, object]:
-    """The claims about somebody."""
+    """Return the claims about an identity."""
     return claims(
         replace(SESSION_IDENTITY, **changes) if changes else identity,  # type: ignore[arg-type]
         issuer=URL,
@@ -110,7 +110,7 @@ def said_of(identity: object = SESSION_IDENTITY, **changes: object) -> dict[str,
 
 
 def test_claims() -> None:
-    """Who, for whom, from when until when; the session by a name that leads to nothing."""
+    """Subject, audience, times, and a session id that is neither cookie nor key."""
     said = said_of(roles=("admin", "staff"), scopes=("read", "write:all"))
     sid = said.pop("sid")
     assert said == {
@@ -128,21 +128,21 @@ def test_claims() -> None:
     assert str(SESSION_IDENTITY.session_key) not in sid
 
 
-def test_what_is_not_known_is_not_claimed() -> None:
-    """No email, no session: no member."""
+def test_absent_values_are_not_claimed() -> None:
+    """Without email or session there is no such member."""
     said = said_of(replace(TOKEN_IDENTITY, user=User(ISSUER)))
     assert not {"email", "sid", "scope"} & said.keys()
     assert () == said["roles"]
     assert "roles" not in said_of(roles=None)
 
 
-def test_no_assertion_outlives_what_it_is_about() -> None:
-    """A session that ends in ten seconds is vouched for that long."""
+def test_no_assertion_outlives_its_identity() -> None:
+    """A session that ends in ten seconds gets an assertion of ten seconds."""
     assert 1_800_000_010 == said_of(expires_at_ms=1_800_000_010_999)["exp"]
 
 
-def test_a_request_is_named_by_its_parts() -> None:
-    """The query by its hash, an absent one as an empty one."""
+def test_the_claims_of_a_bound_request() -> None:
+    """The query is a hash; an absent one is hashed as an empty one."""
     asked = AssertedRequest("POST", "app.example.com", "/a%20b", "x=1&y=2")
     assert binding(asked, "id-1") == {
         "jti": "id-1",
@@ -154,8 +154,8 @@ def test_a_request_is_named_by_its_parts() -> None:
 
 
 @given(st.emails() | st.text(max_size=64), st.lists(st.text(max_size=8), max_size=4))
-def test_any_claim_is_one_clean_value(email: str, roles: list[str]) -> None:
-    """Whatever Magic knows, the field has no character that could end it, and says just that."""
+def test_any_claim_is_one_field_value(email: str, roles: list[str]) -> None:
+    """Whatever Magic knows, no character ends the field, and the claim can be read back."""
     signer = AssertionSigner(_KEY)
     try:
         token = signer.sign({"email": email, "roles": roles})

@@ -1,4 +1,4 @@
-"""Which roles somebody has, and what becomes of a request while nobody can tell."""
+"""Roles of identities, and requests while roles are unknown."""
 
 from dataclasses import replace
 from ipaddress import ip_address
@@ -21,7 +21,7 @@ UNBANNED = Route("unbanned", "/*", "app", deny=(Rule(roles=frozenset({"banned"})
 
 
 class Roles:
-    """A `RoleStore` that says what it is told to, and counts how often it is asked."""
+    """A `RoleStore` with given roles, which records look-ups."""
 
     def __init__(self, *roles: str) -> None:
         self.said: tuple[str, ...] | None = roles
@@ -35,7 +35,7 @@ class Roles:
 
 
 async def test_roles_come_from_the_config_and_from_the_store() -> None:
-    """Both, sorted, each once, with those that the credential brought."""
+    """Both are merged with those of the credential, sorted, each once."""
     roles = Roles("zoo", "admin", "staff")
     found = await Authoriser((STAFF, OTHERS), roles).with_roles(
         replace(SESSION_IDENTITY, roles=("jwt",)), OPEN
@@ -44,8 +44,8 @@ async def test_roles_come_from_the_config_and_from_the_store() -> None:
     assert [ISSUER] == roles.asked
 
 
-async def test_without_a_store_nobody_is_asked() -> None:
-    """The config alone gives roles then."""
+async def test_without_a_store_the_config_alone_grants_roles() -> None:
+    """No look-up is made."""
     authorisation = Authoriser((STAFF,))
     assert ("staff",) == (await authorisation.with_roles(SESSION_IDENTITY, OPEN)).roles
 
@@ -58,13 +58,13 @@ async def test_without_a_store_nobody_is_asked() -> None:
         (Authoriser((), Roles()), True),
     ],
 )
-def test_whether_there_are_roles(authorisation: Authoriser, expected: bool) -> None:
-    """Where there are none, no request pays for them."""
+def test_gives_roles(authorisation: Authoriser, expected: bool) -> None:
+    """It is false where no role can be granted, so that no request pays for it."""
     assert expected == authorisation.gives_roles
 
 
-async def test_an_identity_is_made_once_while_nothing_changes() -> None:
-    """So what is remembered of the object is found again; other roles make another object."""
+async def test_the_identity_object_stays_while_its_roles_do() -> None:
+    """So caches by object find it again; other roles make another object."""
     roles = Roles("admin")
     authorisation = Authoriser((), roles)
     first = await authorisation.with_roles(SESSION_IDENTITY, OPEN)
@@ -74,16 +74,16 @@ async def test_an_identity_is_made_once_while_nothing_changes() -> None:
 
 
 @pytest.mark.parametrize("route", [ADMINS, UNBANNED], ids=lambda route: str(route.name))
-async def test_unknown_roles_close_a_route_that_asks_for_some(route: Route) -> None:
-    """Neither "none", which would pass a deny, nor "all", which would pass an allow."""
+async def test_unknown_roles_close_a_route_that_requires_roles(route: Route) -> None:
+    """They are neither "none", which would pass a deny, nor "all", which would pass an allow."""
     roles = Roles()
     roles.said = None
     with pytest.raises(StoreUnavailable):
         await Authoriser((STAFF,), roles).with_roles(SESSION_IDENTITY, route)
 
 
-async def test_unknown_roles_are_not_spoken_of_elsewhere() -> None:
-    """Who is proven goes on where no role counts, and the app is told of none: not of half."""
+async def test_unknown_roles_pass_on_other_routes() -> None:
+    """The app gets no roles then, rather than the known half of them."""
     roles = Roles()
     roles.said = None
     authorisation = Authoriser((STAFF,), roles)
@@ -105,6 +105,6 @@ async def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rules_are_enforced() -> None:
-    """By `gateway.authz.rules`."""
+    """The decision is that of `gateway.authz.rules`."""
     with pytest.raises(Forbidden):
         Authoriser().enforce(ADMINS, SESSION_IDENTITY, client_at(ip_address("10.0.0.1")), "GET")

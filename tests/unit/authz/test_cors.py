@@ -1,4 +1,4 @@
-"""Which pages of other origins may read what."""
+"""CORS policies and preflights."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ ASKS = ("Access-Control-Request-Method", "POST")
 def made(
     *origins: str, credentials: bool = False, expose: tuple[str, ...] = ("Retry-After",)
 ) -> Cors:
-    """The policy of a route."""
+    """Make the policy of a route."""
     return policy(
         origins,
         methods={"POST", "GET"},
@@ -64,13 +64,13 @@ def made(
         pytest.param([ORIGIN, (ASKS[0], "GET, POST")], None, id="several"),
     ],
 )
-def test_what_is_a_preflight(fields: list[tuple[str, str]], expected: str | None) -> None:
-    """What browsers send, and nothing that could be a request of its own."""
+def test_preflights_are_recognised(fields: list[tuple[str, str]], expected: str | None) -> None:
+    """What browsers send is one; a request with credentials or a body is not."""
     assert expected == asked_method(request_head(*fields, method="OPTIONS"))
 
 
 def test_no_other_method_and_no_upgrade_is_a_preflight() -> None:
-    """Whatever fields it has."""
+    """Its other fields do not matter."""
     assert asked_method(request_head(ORIGIN, ASKS, method="GET")) is None
     upgrade = request_head(ORIGIN, ASKS, method="OPTIONS")._replace(upgrade="websocket")
     assert asked_method(upgrade) is None
@@ -101,7 +101,7 @@ def test_no_other_method_and_no_upgrade_is_a_preflight() -> None:
         ),
         pytest.param(made(SHOP), [], {"Vary": "Origin"}, id="no-origin"),
         pytest.param(made(SHOP), [ORIGIN, ORIGIN], {"Vary": "Origin"}, id="two-origins"),
-        pytest.param(made(), [ORIGIN], {"Vary": "Origin"}, id="nobody-listed"),
+        pytest.param(made(), [ORIGIN], {"Vary": "Origin"}, id="no-origin-listed"),
         pytest.param(
             made(ANY, expose=()), [ORIGIN], {"Access-Control-Allow-Origin": "*"}, id="any"
         ),
@@ -110,10 +110,10 @@ def test_no_other_method_and_no_upgrade_is_a_preflight() -> None:
         ),
     ],
 )
-def test_what_an_answer_says(
+def test_answer_fields(
     cors: Cors, headers: list[tuple[str, str]], expected: dict[str, str]
 ) -> None:
-    """One origin is named, the one that asks, and caches are told that it matters."""
+    """The request's origin alone is named, and Vary tells caches that it matters."""
     assert expected == dict(answer_fields(cors, multidict(*headers)))
 
 
@@ -126,8 +126,8 @@ _STRANGERS = [
 
 
 @pytest.mark.parametrize("origin", _STRANGERS, ids=repr)
-def test_strangers(origin: str) -> None:
-    """No part and no likeness of a listed origin is one."""
+def test_origins_that_are_not_listed(origin: str) -> None:
+    """No part of a listed origin, and no similar one, is accepted."""
     cors = made(SHOP, credentials=True)
     headers = multidict(("Origin", origin), ASKS)
     assert (("Vary", "Origin"),) == answer_fields(cors, headers)
@@ -137,7 +137,7 @@ def test_strangers(origin: str) -> None:
 
 
 def test_the_answer_to_a_preflight() -> None:
-    """What the route says, whatever is asked for: the browser compares."""
+    """It holds the policy of the route; the browser compares it with the request."""
     reply = preflight_answer(made(SHOP, credentials=True), multidict(ORIGIN, ASKS))
     assert (204, b"") == (reply.status, reply.body)
     assert {
@@ -151,7 +151,7 @@ def test_the_answer_to_a_preflight() -> None:
 
 
 def test_any_origin_has_no_credentials() -> None:
-    """With a star nobody acts with somebody's session."""
+    """With a star, no page acts with a user's session."""
     cors = made(ANY)
     reply = preflight_answer(cors, multidict(("Origin", "https://evil.example"), ASKS))
     assert "*" == dict(reply.fields)["Access-Control-Allow-Origin"]
@@ -160,14 +160,14 @@ def test_any_origin_has_no_credentials() -> None:
 
 
 def test_only_with_credentials_pages_act_with_the_session() -> None:
-    """To read what is public is not to act as somebody."""
+    """A page that may read public responses may not act as the user."""
     assert frozenset() == made(SHOP).credentialed
     assert {SHOP} == made(SHOP, credentials=True).credentialed
     assert replace(made(SHOP), passes_preflights=True).passes_preflights
 
 
-def test_what_the_app_says_is_replaced() -> None:
-    """In any case; all else stays, in its order."""
+def test_cors_fields_of_the_app_are_replaced() -> None:
+    """In any case of letters; all other lines stay, in their order."""
     block = (
         b"Content-Type: text/plain\r\naccess-control-allow-origin: *\r\nVary: Accept\r\n"
         b"Access-Control-Allow-Credentials: true\r\nX: access-control-\r\n"
@@ -179,7 +179,7 @@ def test_what_the_app_says_is_replaced() -> None:
 
 @given(st.lists(st.tuples(st.from_regex(r"[A-Za-z-]{1,30}", fullmatch=True), st.text(max_size=9))))
 def test_nothing_but_cors_is_replaced(fields: list[tuple[str, str]]) -> None:
-    """Lines are kept byte by byte."""
+    """All other lines are kept byte by byte."""
     lines = [
         f"{name}: {value}\r\n".encode().replace(b"\n", b"").replace(b"\r", b"") + b"\r\n"
         for name, value in fields

@@ -1,4 +1,4 @@
-"""A page of another site must not act with somebody's cookie."""
+"""CSRF: a page of another site must not act with a user's cookie."""
 
 from dataclasses import replace
 
@@ -76,7 +76,7 @@ def is_allowed(method: str, *fields: tuple[str, str], by_cookie: bool = True) ->
 def test_a_change_by_cookie_must_come_from_our_own_page(
     fields: list[tuple[str, str]], expected: bool
 ) -> None:
-    """One of the two fields must be there, and whatever is there must speak of us."""
+    """One of the two fields must be present, and each that is must name our origin."""
     assert expected is is_allowed("POST", *fields)
 
 
@@ -94,14 +94,14 @@ def test_a_change_by_cookie_must_come_from_our_own_page(
         pytest.param("get", False, id="methods-have-case"),
     ],
 )
-def test_only_safe_methods_pass_from_elsewhere(method: str, expected: bool) -> None:
+def test_only_safe_methods_pass_from_other_sites(method: str, expected: bool) -> None:
     """A link from another site works; a form does not."""
     assert expected is is_allowed(method, ("Origin", "https://evil.example"))
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_a_bearer_token_is_never_sent_unasked(method: str) -> None:
-    """No browser adds a bearer token on its own, so nothing needs to be said about the page."""
+def test_bearer_tokens_need_no_origin(method: str) -> None:
+    """Browsers never attach them, so the page's origin does not matter."""
     assert is_allowed(method, ("Origin", "https://evil.example"), by_cookie=False)
     assert is_allowed(method, by_cookie=False)
 
@@ -115,8 +115,8 @@ def test_a_bearer_token_is_never_sent_unasked(method: str) -> None:
         pytest.param([("Origin", "null")], False, id="a-sandboxed-page"),
     ],
 )
-def test_a_certificate_is_sent_unasked_too(fields: list[tuple[str, str]], expected: bool) -> None:
-    """By browsers that have one; programs say nothing of pages."""
+def test_certificates_are_checked_too(fields: list[tuple[str, str]], expected: bool) -> None:
+    """Browsers attach them; programs, which send no origin, pass."""
     identity = replace(SESSION_IDENTITY, method=AuthMethod.CLIENT_CERTIFICATE, session_key=None)
     refusals = 0
     try:
@@ -146,7 +146,7 @@ def test_a_certificate_is_sent_unasked_too(fields: list[tuple[str, str]], expect
 def test_an_upgrade_with_a_cookie_comes_from_our_page(
     origins: list[str], by_cookie: bool, expected: bool
 ) -> None:
-    """Any page may open a WebSocket to us; its browser says in Origin which page it is."""
+    """Any page can open a WebSocket to us; Origin names the page (CSWSH)."""
     headers = multidict(*(("Origin", origin) for origin in origins))
     identity = SESSION_IDENTITY if by_cookie else TOKEN_IDENTITY
     try:
@@ -173,8 +173,8 @@ def test_an_upgrade_with_a_cookie_comes_from_our_page(
         pytest.param([], False, id="nothing"),
     ],
 )
-def test_pages_that_a_route_lists(fields: list[tuple[str, str]], expected: bool) -> None:
-    """CORS with credentials is trust in what these pages do with the session."""
+def test_listed_origins_pass(fields: list[tuple[str, str]], expected: bool) -> None:
+    """CORS with credentials trusts these pages with the session."""
     listed = frozenset({"https://shop.example.com"})
     try:
         refuse_cross_site("POST", multidict(*fields), SESSION_IDENTITY, PUBLIC, listed)

@@ -1,4 +1,4 @@
-"""Roles in the store: how long they are believed, and what unknown means."""
+"""Roles in the store: how long they are cached, and when they are unknown."""
 
 import asyncio
 from collections.abc import Sequence
@@ -27,20 +27,20 @@ class House:
         return self.store.values.get(keys[0], (None, 0))[0]
 
     def write(self, record: bytes) -> None:
-        """What an app does."""
+        """Write the record, as an app does."""
         self.store.values[f"roles:{ISSUER}"] = record, NEVER_MS
 
 
-async def test_what_apps_write_is_read() -> None:
-    """None where there is no record."""
+async def test_roles_that_apps_write_are_read() -> None:
+    """There are none where there is no record."""
     house = House()
     assert () == await house.roles.roles("did:ethr:0x2")
     house.write(b'["b", "a"]')
     assert ("a", "b") == await house.roles.roles(ISSUER)
 
 
-async def test_roles_are_believed_for_a_second() -> None:
-    """A hot session asks the store once a second, and a change is obeyed within that."""
+async def test_roles_are_cached_for_a_second() -> None:
+    """A session in use asks the store once a second, and a change counts within that."""
     house = House()
     house.write(b"a")
     assert ("a",) == await house.roles.roles(ISSUER)
@@ -52,8 +52,8 @@ async def test_roles_are_believed_for_a_second() -> None:
     assert 2 == len(house.store.asked)
 
 
-async def test_a_clock_that_was_set_back_prolongs_nothing() -> None:
-    """What was read in the future is asked for again."""
+async def test_a_clock_that_was_set_back_ends_the_caching() -> None:
+    """Roles that were read in the future are read again."""
     house = House()
     house.write(b"a")
     await house.roles.roles(ISSUER)
@@ -62,8 +62,8 @@ async def test_a_clock_that_was_set_back_prolongs_nothing() -> None:
     assert ("b",) == await house.roles.roles(ISSUER)
 
 
-async def test_what_is_told_to_be_forgotten_is() -> None:
-    """At once."""
+async def test_forget() -> None:
+    """The next look-up asks the store."""
     house = House()
     house.write(b"a")
     await house.roles.roles(ISSUER)
@@ -72,8 +72,8 @@ async def test_what_is_told_to_be_forgotten_is() -> None:
     assert ("b",) == await house.roles.roles(ISSUER)
 
 
-async def test_whoever_may_have_missed_something_forgets_everybody() -> None:
-    """A gateway whose ear was closed for a while asks anew."""
+async def test_forget_all() -> None:
+    """A gateway that may have missed invalidations reads all roles anew."""
     house = House()
     house.write(b"a")
     await house.roles.roles(ISSUER)
@@ -82,8 +82,8 @@ async def test_whoever_may_have_missed_something_forgets_everybody() -> None:
     assert ("b",) == await house.roles.roles(ISSUER)
 
 
-async def test_an_answer_that_is_on_its_way_is_not_kept() -> None:
-    """It may be what was to be forgotten; who asks afterwards asks anew."""
+async def test_a_look_up_under_way_is_not_cached_after_forget() -> None:
+    """It may have read the old roles; later callers ask again."""
     house = House()
     house.write(b"a")
     house.store.gate.clear()
@@ -99,8 +99,8 @@ async def test_an_answer_that_is_on_its_way_is_not_kept() -> None:
     assert ("b",) == await house.roles.roles(ISSUER)
 
 
-async def test_many_who_ask_at_once_are_one() -> None:
-    """A burst of one caller's requests is one command."""
+async def test_concurrent_look_ups_are_one_command() -> None:
+    """A burst of one caller's requests asks the store once."""
     house = House()
     house.write(b"a")
     house.store.gate.clear()
@@ -113,7 +113,7 @@ async def test_many_who_ask_at_once_are_one() -> None:
 
 
 async def test_a_store_that_is_down_leaves_roles_unknown() -> None:
-    """What was known before is no longer believed: unknown is neither none nor as before."""
+    """Roles that were read before no longer count: unknown is neither none nor as before."""
     house = House()
     house.write(b"a")
     await house.roles.roles(ISSUER)
@@ -123,7 +123,7 @@ async def test_a_store_that_is_down_leaves_roles_unknown() -> None:
         await house.roles.roles(ISSUER)
 
 
-async def test_a_record_that_cannot_be_read_leaves_roles_unknown() -> None:
+async def test_an_unreadable_record_leaves_roles_unknown() -> None:
     """It is not taken for an empty one."""
     house = House()
     house.write(b"{}")

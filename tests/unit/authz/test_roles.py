@@ -1,4 +1,4 @@
-"""The record in which apps write roles."""
+"""The format of the record in which apps write roles."""
 
 import pytest
 from hypothesis import given
@@ -26,8 +26,8 @@ from gateway.authz.roles import (
         (b"org/team:lead.x-1_2", ("org/team:lead.x-1_2",)),
     ],
 )
-def test_readable(record: bytes, expected: tuple[str, ...]) -> None:
-    """A JSON array or a list with commas; sorted, each once."""
+def test_readable_records(record: bytes, expected: tuple[str, ...]) -> None:
+    """A JSON array or a list with commas is read; sorted, each role once."""
     assert expected == decode_roles(record)
 
 
@@ -51,9 +51,9 @@ def test_readable(record: bytes, expected: tuple[str, ...]) -> None:
         b"[" * 5000,
     ],
 )
-def test_unreadable(record: bytes) -> None:
-    """As a whole: half of a record could be the half that takes rights away."""
-    with pytest.raises(ValueError):  # noqa: PT011 - of which kind, nobody asks
+def test_unreadable_records(record: bytes) -> None:
+    """They are refused as a whole: a deny rule could depend on the unreadable part."""
+    with pytest.raises(ValueError):  # noqa: PT011 - every ValueError counts
         decode_roles(record)
 
 
@@ -61,8 +61,8 @@ NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}", fullmatch=True)
 
 
 @given(st.lists(NAMES, max_size=MAX_ROLES))
-def test_what_is_written_can_be_read(names: list[str]) -> None:
-    """The command writes what the gateway reads, and so does whoever joins by commas."""
+def test_written_roles_can_be_read(names: list[str]) -> None:
+    """The gateway reads the records of its command, and lists that apps join by commas."""
     roles = tuple(sorted(set(names)))
     assert roles == decode_roles(encode_roles(roles))
     assert roles == decode_roles(",".join(roles).encode())
@@ -70,7 +70,7 @@ def test_what_is_written_can_be_read(names: list[str]) -> None:
 
 @given(st.binary(max_size=64))
 def test_any_bytes_are_read_or_refused(record: bytes) -> None:
-    """Nothing that is written to Redis makes the gateway fail."""
+    """No bytes in Redis raise another error."""
     try:
         roles = decode_roles(record)
     except ValueError:
@@ -79,5 +79,5 @@ def test_any_bytes_are_read_or_refused(record: bytes) -> None:
 
 
 def test_key() -> None:
-    """It is part of the contract with apps."""
+    """The key is part of the contract with apps."""
     assert "roles:did:ethr:0x1" == key("did:ethr:0x1")

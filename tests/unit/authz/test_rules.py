@@ -1,4 +1,4 @@
-"""Who may use a route: every key of a rule, and how rules are put together."""
+"""Every key of a rule, and how rules are combined."""
 
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
@@ -40,7 +40,7 @@ HIT, MISS, ABSENT, MALFORMED = "hit", "miss", "absent", "malformed"
 
 
 def emailed(email: str | None) -> Identity:
-    """Alice with another email."""
+    """Alice, with another email."""
     return replace(ALICE, user=replace(ALICE.user, email=email))
 
 
@@ -50,22 +50,22 @@ def addressed(address: str | None) -> Identity:
 
 
 def issued(issuer: str) -> Identity:
-    """Somebody else altogether."""
+    """Another user."""
     return replace(ALICE, user=replace(ALICE.user, issuer=issuer))
 
 
 def rule(**keys: Any) -> Rule:
-    """A rule; lists become the sets that it holds."""
-    said: dict[str, Any] = {name: frozenset(values) for name, values in keys.items()}
+    """Make a rule from lists."""
+    sets: dict[str, Any] = {name: frozenset(values) for name, values in keys.items()}
     if "networks" in keys:
-        said["networks"] = tuple(map(ip_network, keys["networks"]))
-    return Rule(**said)
+        sets["networks"] = tuple(map(ip_network, keys["networks"]))
+    return Rule(**sets)
 
 
 def verdict(
     route: Route, identity: Identity | None = ALICE, client: str = "10.1.2.3", method: str = "GET"
 ) -> str:
-    """``passes``, or the class and the reason of the refusal."""
+    """Return ``passes``, or the class and the reason of the refusal."""
     try:
         Permissions().enforce(route, identity, client_at(ip_address(client)), method)
     except Refusal as refusal:
@@ -74,12 +74,12 @@ def verdict(
 
 
 def allowing(*rules: Rule) -> Route:
-    """A route that these rules open."""
+    """Make a route with these allow rules."""
     return Route("a", "/*", "app", allow=rules)
 
 
 def denying(*rules: Rule) -> Route:
-    """A route that these rules close."""
+    """Make a route with these deny rules."""
     return Route("a", "/*", "app", deny=rules)
 
 
@@ -87,10 +87,10 @@ CALLERS = [
     pytest.param(rule(issuers=[ISSUER.lower()]), ALICE, HIT, id="issuer"),
     pytest.param(rule(issuers=[ISSUER.lower()]), issued(ISSUER.lower()), HIT, id="issuer-folded"),
     pytest.param(rule(issuers=["agent:7"]), issued("agent:7"), HIT, id="issuer-of-another-kind"),
-    pytest.param(rule(issuers=["agent:7"]), issued("Agent:7"), MISS, id="issuer-whose-case-counts"),
+    pytest.param(rule(issuers=["agent:7"]), issued("Agent:7"), MISS, id="case-sensitive-issuer"),
     pytest.param(rule(issuers=[f"did:ethr:{OTHER}"]), ALICE, MISS, id="another-issuer"),
     pytest.param(rule(issuers=[ISSUER.lower()]), issued(ISSUER + "0"), MISS, id="longer-issuer"),
-    pytest.param(rule(issuers=[ISSUER.lower()]), None, ABSENT, id="nobody"),
+    pytest.param(rule(issuers=[ISSUER.lower()]), None, ABSENT, id="no-identity"),
     pytest.param(rule(wallets=[WALLET.lower()]), ALICE, HIT, id="wallet"),
     pytest.param(rule(wallets=[WALLET.lower()]), issued("agent:7"), ABSENT, id="no-wallet"),
     pytest.param(rule(wallets=[WALLET.lower()]), issued(f"did:ethr:{OTHER}"), MISS, id="other-wallet"),
@@ -98,9 +98,9 @@ CALLERS = [
     pytest.param(rule(addresses=[WALLET.lower()]), addressed(OTHER), MISS, id="another-address"),
     pytest.param(rule(addresses=[WALLET.lower()]), addressed(None), ABSENT, id="no-address"),
     pytest.param(rule(addresses=["9xQeWvG8"]), addressed("9xQeWvG8"), HIT, id="another-chain"),
-    pytest.param(rule(addresses=["9xQeWvG8"]), addressed("9xqewvg8"), MISS, id="whose-case-counts"),
+    pytest.param(rule(addresses=["9xQeWvG8"]), addressed("9xqewvg8"), MISS, id="case-sensitive-address"),
     pytest.param(rule(emails=["alice@example.com"]), ALICE, HIT, id="email"),
-    pytest.param(rule(emails=["*@example.com"]), ALICE, HIT, id="everybody-of-a-domain"),
+    pytest.param(rule(emails=["*@example.com"]), ALICE, HIT, id="all-of-a-domain"),
     pytest.param(rule(emails=["*@example.com"]), emailed("a@EXAMPLE.COM"), HIT, id="domain-case"),
     pytest.param(rule(emails=["alice@example.com"]), emailed("bob@example.com"), MISS, id="other-email"),
     pytest.param(rule(emails=["alice@example.com"]), emailed("alice+x@example.com"), MISS, id="tagged"),
@@ -127,7 +127,7 @@ CALLERS = [
     pytest.param(rule(domains=["example.com"]), emailed(None), ABSENT, id="no-domain"),
     pytest.param(rule(domains=["example.com"]), emailed("example.com"), MALFORMED, id="a-bare-domain"),
     pytest.param(rule(roles=["admin", "root"]), ALICE, HIT, id="role"),
-    pytest.param(rule(roles=["Admin"]), ALICE, MISS, id="a-role-whose-case-counts"),
+    pytest.param(rule(roles=["Admin"]), ALICE, MISS, id="case-sensitive-role"),
     pytest.param(rule(roles=["admin"]), replace(ALICE, roles=()), ABSENT, id="no-roles"),
     pytest.param(rule(roles=["admin"]), replace(ALICE, roles=None), MALFORMED, id="unknown-roles"),
     pytest.param(rule(scopes=["write"]), ALICE, HIT, id="scope"),
@@ -135,28 +135,28 @@ CALLERS = [
     pytest.param(rule(scopes=["write"]), replace(ALICE, scopes=()), ABSENT, id="no-scopes"),
     pytest.param(rule(auth_methods=[AuthMethod.SESSION]), ALICE, HIT, id="auth-method"),
     pytest.param(rule(auth_methods=[AuthMethod.API_KEY]), ALICE, MISS, id="another-auth-method"),
-    pytest.param(rule(auth_methods=[AuthMethod.API_KEY]), None, ABSENT, id="nobody-by-any-method"),
+    pytest.param(rule(auth_methods=[AuthMethod.API_KEY]), None, ABSENT, id="no-identity-by-any-method"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("asked", "identity", "fits"), CALLERS)
 def test_allow(asked: Rule, identity: Identity | None, fits: str) -> None:
-    """A rule that lets in does so only for what is certain."""
+    """An allow rule matches only what is certain."""
     assert (fits == HIT) == (verdict(allowing(asked), identity) == "passes")
 
 
 @pytest.mark.parametrize(("asked", "identity", "fits"), CALLERS)
 def test_deny(asked: Rule, identity: Identity | None, fits: str) -> None:
-    """A rule that keeps out does so in doubt too, but not for what is not there."""
+    """A deny rule matches in doubt too, but not an absent value."""
     expected = "Forbidden denied" if fits in (HIT, MALFORMED) else "passes"
     assert expected == verdict(denying(asked), identity)
 
 
 @pytest.mark.parametrize(("asked", "identity", "fits"), CALLERS)
-def test_a_role_is_given_for_what_is_certain(
+def test_a_role_is_granted_only_for_certain(
     asked: Rule, identity: Identity | None, fits: str
 ) -> None:
-    """As in a rule that lets in."""
+    """The rule of a grant matches as an allow rule does."""
     if identity is not None:
         assert (fits == HIT) == holds_for(asked, identity)
 
@@ -172,8 +172,8 @@ REQUESTS = [
 
 
 @pytest.mark.parametrize(("asked", "client", "method", "fits"), REQUESTS)
-def test_what_a_rule_asks_of_requests(asked: Rule, client: str, method: str, fits: str) -> None:
-    """Where it comes from and what it does count as who makes it does."""
+def test_rules_about_requests(asked: Rule, client: str, method: str, fits: str) -> None:
+    """Network and method are compared beside the caller."""
     assert (fits == HIT) == (verdict(allowing(asked), ALICE, client, method) == "passes")
     assert (fits == HIT) == (verdict(denying(asked), ALICE, client, method) != "passes")
 
@@ -221,8 +221,8 @@ def test_what_a_rule_asks_of_requests(asked: Rule, client: str, method: str, fit
         ),
     ],
 )
-def test_rules_together(route: Route, expected: str) -> None:
-    """Deny goes first; then any rule of allow will do; the reason is that of the nearest."""
+def test_rules_are_combined(route: Route, expected: str) -> None:
+    """Deny goes first; then one rule of allow is enough; the reason is that of the nearest rule."""
     assert expected == verdict(route)
 
 
@@ -238,17 +238,17 @@ def test_rules_together(route: Route, expected: str) -> None:
             "Forbidden network_not_allowed",
             id="signing-in-would-not-help",
         ),
-        pytest.param(denying(rule(roles=["admin"])), "passes", id="nobody-has-no-role"),
+        pytest.param(denying(rule(roles=["admin"])), "passes", id="no-identity-has-no-role"),
         pytest.param(denying(rule(networks=["10.0.0.0/8"])), "Forbidden denied", id="denied"),
     ],
 )
-def test_nobody(route: Route, expected: str) -> None:
-    """Where signing in is optional, who is not signed in is told to, if that may help."""
+def test_requests_without_identity(route: Route, expected: str) -> None:
+    """Where authentication is optional, they are asked to sign in if that may help."""
     assert expected == verdict(route, None)
 
 
 def test_rules_are_cached_for_one_caller_on_one_route() -> None:
-    """Another identity object, or another route, is judged anew."""
+    """Another identity object, or another route, is evaluated anew."""
     permissions = Permissions()
     admins, others = allowing(rule(roles=["admin"])), allowing(rule(roles=["other"]))
     permissions.enforce(admins, ALICE, CLIENT, "GET")
@@ -288,21 +288,21 @@ def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_mailbox(email: str, expected: Mailbox | None) -> None:
-    """Both parts of an address, or nothing: never a guess."""
+    """Both parts of an address are read, or none: never a guess."""
     assert expected == mailbox(email)
 
 
 @given(st.text(max_size=40))
-def test_no_text_has_two_readings(text: str) -> None:
-    """What can be read has one @, and reads the same once it was read."""
+def test_mailbox_is_unambiguous(text: str) -> None:
+    """A readable address has one @, and is read the same again."""
     box = mailbox(text)
     if box is not None:
         assert 1 == text.count("@")
         assert box == mailbox(f"{box.local}@{box.domain}")
 
 
-def test_every_refusal_of_a_rule_has_a_word_of_the_list() -> None:
-    """The reasons in answers are those in the documents."""
+def test_every_refusal_has_a_documented_reason() -> None:
+    """The reasons in answers are those of the documentation."""
     with pytest.raises(Forbidden) as refused:
         Permissions().enforce(denying(rule(roles=["admin"])), ALICE, CLIENT, "GET")
     assert refused.value.reason is ForbiddenReason.DENIED
@@ -312,7 +312,7 @@ def test_every_refusal_of_a_rule_has_a_word_of_the_list() -> None:
     ("rules", "expected"),
     [
         pytest.param({}, "", id="no-rules"),
-        pytest.param({"allow": [rule(roles=["admin"])]}, "", id="somebody-to-be-found-out"),
+        pytest.param({"allow": [rule(roles=["admin"])]}, "", id="an-unknown-caller"),
         pytest.param({"allow": [rule(methods=["PUT"])]}, "", id="it-asks-about-another-method"),
         pytest.param({"allow": [rule(networks=["10.0.0.0/8"])]}, "", id="from-there"),
         pytest.param(
@@ -328,11 +328,11 @@ def test_every_refusal_of_a_rule_has_a_word_of_the_list() -> None:
         pytest.param({"deny": [rule(networks=["10.0.0.0/8"])]}, "denied", id="denied-from-there"),
         pytest.param({"deny": [rule(networks=["192.0.2.0/24"])]}, "", id="denied-elsewhere"),
         pytest.param({"deny": [rule(methods=["OPTIONS"])]}, "denied", id="denied-method"),
-        pytest.param({"deny": [rule(roles=["admin"])]}, "", id="denied-to-somebody"),
+        pytest.param({"deny": [rule(roles=["admin"])]}, "", id="denied-to-some-callers"),
     ],
 )
 def test_preflights(rules: dict[str, Any], expected: str) -> None:
-    """Nobody has to sign in for one, and no network is let in by it."""
+    """They need no authentication; networks that are refused otherwise stay refused."""
     allow, deny = tuple(rules.get("allow", ())), tuple(rules.get("deny", ()))
     route, reason = Route("r", "/*", "app", allow=allow, deny=deny), ""
     try:

@@ -1,4 +1,4 @@
-"""What the gateway's own pages are told."""
+"""The fields for the gateway's own pages."""
 
 from dataclasses import replace
 from ipaddress import ip_address
@@ -28,7 +28,7 @@ def keys(*secrets: str) -> str:
 
 
 def test_pages_are_told_from_where_a_request_comes() -> None:
-    """And of no cookie, unless they sign in."""
+    """The client's address is written for all pages; session keys only for those that sign in."""
     assert "X-Gateway-Client: 203.0.113.9\r\n" == told(PAGES, f"session={A}")
 
 
@@ -51,8 +51,8 @@ def test_pages_are_told_from_where_a_request_comes() -> None:
         ),
     ],
 )
-def test_who_signs_in_ends_what_the_browser_had(cookies: list[str], replaced: str) -> None:
-    """By the names of the sessions: the pages never see a cookie's secret."""
+def test_a_login_is_told_which_sessions_it_replaces(cookies: list[str], replaced: str) -> None:
+    """Their keys are written, so the pages never see the secret of a cookie."""
     line = told(SIGN_IN, *cookies).split("\r\n")[1]
 
     assert f"X-Gateway-Replaced: {replaced}" == line

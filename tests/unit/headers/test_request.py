@@ -1,4 +1,4 @@
-"""Strip first, write second: nobody but the gateway speaks in the gateway's name."""
+"""Request fields: strip first, write second, so that no client forges the gateway's."""
 
 from dataclasses import replace
 from ipaddress import ip_address
@@ -41,13 +41,13 @@ PAGES = replace(PROTECTED, is_internal=True)
 ALICE = replace(TOKEN_IDENTITY, user=User(ISSUER, "alice@example.com", "0xab", "+15550100"))
 
 FROM = ("X-Gateway-Client", "203.0.113.9")
-"""What the gateway's own pages are told, whoever asks."""
+"""The line that the gateway's own pages get with each request."""
 
 MOVED = replace(PUBLIC, prefix="/api", hidden_prefix="/api")
 NAMED = replace(PUBLIC, rewrites_host=True)
 
 PUNCTUATION = "!#$%&'*+-.^_`|~"
-"""What a field name may hold beside letters and digits (RFC 9110 section 5.6.2)."""
+"""The punctuation of field names (RFC 9110 section 5.6.2)."""
 
 
 def forwarded(
@@ -57,14 +57,14 @@ def forwarded(
     names: IdentityNames | None = None,
     host: str | None = HOST,
 ) -> Fields:
-    """What the app gets to see of a request with ``fields``."""
+    """Rewrite a request with ``fields``; return the lines that the app gets."""
     rewriter = RequestFields(names or IdentityNames(), COOKIE, HOST)
     head = request_head(*fields, host=host)
     return read_lines(rewriter.rewrite(head, route, CLIENT, "https", identity))
 
 
 def kept(*fields: tuple[str, str], route: Route = PUBLIC) -> Fields:
-    """What the app gets to see beyond what the gateway writes."""
+    """Return the lines that the app gets beside those that the gateway writes."""
     seen = forwarded(*fields, route=route)
     cut = len(seen) - len(WRITTEN)
     assert seen[cut:] == WRITTEN
@@ -74,13 +74,13 @@ def kept(*fields: tuple[str, str], route: Route = PUBLIC) -> Fields:
 # --- requests: what the gateway writes ------------------------------------------------------------
 
 
-def test_every_app_is_told_where_a_request_came_from() -> None:
+def test_forwarding_fields_are_written() -> None:
     """Host, Via, the address, scheme and host of the client, and the id of the log line."""
     assert WRITTEN == forwarded()
 
 
-def test_the_app_is_told_who_is_asking() -> None:
-    """Each thing that Magic knows stands in a field of its own."""
+def test_identity_fields_are_written() -> None:
+    """Each claim of Magic has a field of its own."""
     expected = [
         *WRITTEN,
         ("X-User-Issuer", ISSUER),
@@ -92,7 +92,7 @@ def test_the_app_is_told_who_is_asking() -> None:
     assert expected == forwarded(route=PROTECTED, identity=ALICE)
 
 
-def test_what_magic_does_not_know_is_left_out() -> None:
+def test_absent_claims_are_left_out() -> None:
     """A claim that is absent or empty makes no field."""
     identity = replace(ALICE, user=User(ISSUER, email=None, phone=""))
     expected = [*WRITTEN, ("X-User-Issuer", ISSUER), ("X-Auth-Method", "did-token")]
@@ -100,35 +100,35 @@ def test_what_magic_does_not_know_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("method", list(AuthMethod))
-def test_the_app_is_told_how_its_caller_was_proven(method: AuthMethod) -> None:
-    """By a word of a closed list; of nobody it is told nothing, whatever the client says."""
+def test_the_auth_method_is_written(method: AuthMethod) -> None:
+    """It is a word of a closed list; a field of the client is dropped."""
     said = ("X-Auth-Method", "evil")
     seen = forwarded(said, route=PROTECTED, identity=replace(ALICE, method=method))
     assert [method.value] == [value for name, value in seen if name == "X-Auth-Method"]
     assert "X-Auth-Method" not in dict(forwarded(said))
 
 
-def test_identity_fields_are_called_what_the_config_says() -> None:
-    """An app that reads other names is told under those."""
+def test_the_config_names_the_identity_fields() -> None:
+    """An app that reads other names gets those."""
     names = IdentityNames("Remote-User", "Remote-Email", "Remote-Address", "Remote-Phone", "R")
     seen = forwarded(route=PROTECTED, identity=replace(ALICE, roles=("admin",)), names=names)
     assert [name for name, _ in seen[len(WRITTEN) :]] == [*names, "X-Auth-Method"]
 
 
 def test_http_1_0_without_host_is_for_the_public_host() -> None:
-    """An app is always told a host."""
+    """An app always gets a Host."""
     assert WRITTEN == forwarded(host=None)
 
 
-def test_the_host_that_was_matched_is_the_one_that_is_told() -> None:
-    """Host is written once, as it came, and where else the client puts one does not matter."""
+def test_the_host_that_was_matched_is_forwarded() -> None:
+    """Host is written once, as it came; other host fields of the client are dropped."""
     seen = forwarded(("X-Forwarded-Host", "evil.example"), host="App.Example.com:8080")
     hosts = [value for name, value in seen if "host" in name.lower()]
     assert ["App.Example.com:8080"] * 2 == hosts
 
 
-def test_only_the_gateways_own_pages_learn_which_session_it_is() -> None:
-    """An app is told who it is; the pages also how that was proven."""
+def test_only_the_gateways_own_pages_get_the_session_key() -> None:
+    """An app gets the identity; the pages get the session and the authentication too."""
     to_app = forwarded(route=PROTECTED, identity=SESSION_IDENTITY)
     to_pages = forwarded(route=PAGES, identity=SESSION_IDENTITY)
     assert [*to_app, FROM] == [*to_pages[:-2], to_pages[-1]]
@@ -139,15 +139,15 @@ def test_only_the_gateways_own_pages_learn_which_session_it_is() -> None:
     assert ISSUER == told["user"]["issuer"]
 
 
-def test_the_pages_learn_of_nobody_where_there_is_nobody() -> None:
-    """Without a proven identity no line says so, whatever the client wrote."""
+def test_a_forged_internal_identity_is_dropped() -> None:
+    """Without an identity the pages get no identity line, whatever the client sent."""
     forged = read_lines(internal_identity(SESSION_IDENTITY))
     assert [*WRITTEN, FROM] == forwarded(*forged, route=PAGES)
 
 
 # --- requests: what the gateway strips ------------------------------------------------------------
 
-_OURS = [
+_RESERVED = [
     *sorted(DEFAULT_IDENTITY_NAMES),
     "X-Forwarded-For",
     "X-Forwarded-Proto",
@@ -174,11 +174,11 @@ _OURS = [
 
 @pytest.mark.parametrize("route", [PUBLIC, PROTECTED, TRUSTING, PAGES], ids=lambda r: r.name)
 @pytest.mark.parametrize("mark", PUNCTUATION)
-def test_no_spelling_of_our_names_reaches_an_app(mark: str, route: Route) -> None:
-    """Whatever stands for the hyphens, in any case, on any route: the app reads what we wrote."""
+def test_no_spelling_of_the_gateways_names_reaches_an_app(mark: str, route: Route) -> None:
+    """Whatever punctuation stands for hyphens, in any case, on any route."""
     aliases = [
         cased
-        for name in _OURS
+        for name in _RESERVED
         for alias in (name.replace("-", mark), name.replace("-", mark, 1))
         for cased in (alias, alias.lower(), alias.upper(), alias.swapcase())
     ]
@@ -188,7 +188,7 @@ def test_no_spelling_of_our_names_reaches_an_app(mark: str, route: Route) -> Non
 
 @pytest.mark.parametrize("mark", PUNCTUATION)
 def test_no_spelling_of_a_configured_name_reaches_an_app(mark: str) -> None:
-    """Names of the config are guarded like the usual ones, and the usual ones still are."""
+    """Names of the config are protected like the default ones, which stay protected."""
     names = IdentityNames(issuer="Remote_User")
     alias = f"rEMOTE{mark}USER"
     seen = forwarded((alias, "evil"), ("X-User-Issuer", "evil"), names=names, identity=ALICE)
@@ -198,8 +198,8 @@ def test_no_spelling_of_a_configured_name_reaches_an_app(mark: str) -> None:
     assert "evil" not in dict(seen).values()
 
 
-def test_a_claim_that_is_absent_is_not_the_clients_to_fill_in() -> None:
-    """Where Magic knows no phone, the app sees none (CVE-2026-30851)."""
+def test_a_client_cannot_fill_in_an_absent_claim() -> None:
+    """Where Magic knows no phone, the app gets none (CVE-2026-30851)."""
     identity = replace(ALICE, user=User(ISSUER))
     seen = forwarded(("X-User-Phone", "+1"), ("X-User-Email", "boss@x"), identity=identity)
     assert [*WRITTEN, ("X-User-Issuer", ISSUER), ("X-Auth-Method", "did-token")] == seen
@@ -207,8 +207,8 @@ def test_a_claim_that_is_absent_is_not_the_clients_to_fill_in() -> None:
 
 @pytest.mark.parametrize("name", sorted(HOP_BY_HOP | {"content-length"}))
 @pytest.mark.parametrize("mark", ["-", "_"])
-def test_fields_for_this_hop_end_here(name: str, mark: str) -> None:
-    """They are about our connection; framing is decided anew for the next one."""
+def test_hop_by_hop_fields_are_dropped(name: str, mark: str) -> None:
+    """They are about the client's connection; the next one is framed anew."""
     alias = name.replace("-", mark)
     assert [] == kept((alias, "1"), (alias.upper(), "1"))
 
@@ -231,15 +231,17 @@ def test_fields_for_this_hop_end_here(name: str, mark: str) -> None:
         pytest.param(["é, \udcff"], ["X-Trace", "X-Other", "Cookie", "Authorization"], id="junk"),
     ],
 )
-def test_fields_that_connection_names_end_here(connection: list[str], expected: list[str]) -> None:
-    """A client says which of its fields are for this hop alone (RFC 9110 section 7.6.1)."""
+def test_fields_that_connection_names_are_dropped(
+    connection: list[str], expected: list[str]
+) -> None:
+    """The client nominates hop-by-hop fields (RFC 9110 section 7.6.1)."""
     sent = [("X-Trace", "1"), ("X-Other", "2"), ("Cookie", "a=1"), ("Authorization", "Basic x")]
     seen = kept(*(("Connection", line) for line in connection), *sent)
     assert expected == [name for name, _ in seen]
 
 
-def test_connection_cannot_take_away_what_we_write() -> None:
-    """Naming our fields strips the client's ones alone (GHSA-w9mr-28mw-j8hg, CVE-2024-45410)."""
+def test_connection_cannot_remove_the_gateways_fields() -> None:
+    """Naming them strips the client's fields alone (GHSA-w9mr-28mw-j8hg, CVE-2024-45410)."""
     ours = [name for name, _ in WRITTEN] + list(IdentityNames())
     connection = ("Connection", ", ".join([*ours, *map(str.lower, ours)]))
     assert forwarded(identity=ALICE) == forwarded(connection, identity=ALICE)
@@ -261,7 +263,7 @@ def test_connection_cannot_take_away_what_we_write() -> None:
     ],
 )
 def test_no_app_gets_the_secret_of_a_session(cookies: list[str], expected: list[str]) -> None:
-    """Our cookie is cut out of the others, which keep every octet."""
+    """The session cookie is cut out of the others, which keep every octet."""
     seen = kept(*(("Cookie", cookie) for cookie in cookies))
     assert [("Cookie", cookie) for cookie in expected] == seen
 
@@ -278,13 +280,13 @@ def test_no_app_gets_the_secret_of_a_session(cookies: list[str], expected: list[
     ],
 )
 def test_no_app_gets_a_did_token(authorization: str, expected: list[str]) -> None:
-    """It could pose as the user elsewhere; what is for the app itself is kept."""
+    """It could impersonate the user elsewhere; credentials for the app itself pass."""
     seen = kept(("Authorization", authorization))
     assert [("Authorization", value) for value in expected] == seen
 
 
 def test_an_app_gets_the_credentials_where_the_config_says_so() -> None:
-    """``forward_credentials`` passes token and cookie on, as they came."""
+    """``forward_credentials`` passes token and cookie unchanged."""
     sent = [("Authorization", "Bearer abc"), ("Cookie", f"{COOKIE}=s; a=1")]
     assert sent == kept(*sent, route=TRUSTING)
 
@@ -292,7 +294,7 @@ def test_an_app_gets_the_credentials_where_the_config_says_so() -> None:
 @pytest.mark.parametrize("name", ["X-API-Key", "x-api-key"])
 @pytest.mark.parametrize("configured", ["X-API-Key", ""])
 def test_an_api_key_is_for_the_gateway(name: str, configured: str) -> None:
-    """Where it is; else the field is the app's own."""
+    """Where keys are configured; otherwise the field is the app's."""
     rewriter = RequestFields(IdentityNames(), COOKIE, HOST, api_key_header=configured)
     for route in (PROTECTED, TRUSTING):
         head = request_head((name, "gwk_secret"))
@@ -302,15 +304,15 @@ def test_an_api_key_is_for_the_gateway(name: str, configured: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["X_API_Key", "X.API-Key", "x-api!key"])
-def test_what_an_app_may_take_for_an_api_key(name: str) -> None:
-    """Never gets there, also where the real one does: nobody has judged it."""
+def test_other_spellings_of_the_api_key_field_are_dropped(name: str) -> None:
+    """Also where the real field passes: the gateway has not verified them."""
     rewriter = RequestFields(IdentityNames(), COOKIE, HOST, api_key_header="X-API-Key")
     for route in (PROTECTED, TRUSTING):
         head = request_head((name, "gwk_another"))
         assert b"gwk_another" not in rewriter.rewrite(head, route, CLIENT, "https", None)
 
 
-def test_all_other_fields_are_the_apps() -> None:
+def test_all_other_fields_pass_unchanged() -> None:
     """Order, case and repetition stay, and so do octets that are no UTF-8."""
     sent = [
         ("aCCEPT", "*/*"),
@@ -328,7 +330,7 @@ def test_all_other_fields_are_the_apps() -> None:
 
 _NAMES = st.from_regex(r"\A[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}\Z") | st.builds(
     lambda name, mark: name.replace("-", mark),
-    st.sampled_from([*_OURS, "Host", "Cookie", "Connection", "Via", "Content-Length", "TE"]),
+    st.sampled_from([*_RESERVED, "Host", "Cookie", "Connection", "Via", "Content-Length", "TE"]),
     st.sampled_from(PUNCTUATION),
 )
 _VALUES = st.text(st.characters(max_codepoint=0xFF, exclude_categories=["Cc"]), max_size=12).map(
@@ -337,8 +339,8 @@ _VALUES = st.text(st.characters(max_codepoint=0xFF, exclude_categories=["Cc"]), 
 
 
 @given(st.lists(st.tuples(_NAMES, _VALUES), max_size=12), st.text(max_size=20))
-def test_whatever_comes_in_the_app_reads_one_identity(sent: Fields, email: str) -> None:
-    """A strict parser reads the result; our lines stand there once, and none but ours."""
+def test_the_app_reads_one_identity_whatever_was_sent(sent: Fields, email: str) -> None:
+    """A strict parser reads the result; the gateway's lines are there once, and no forged ones."""
     identity = replace(ALICE, user=User(ISSUER, email=email.encode("utf-8", "ignore").decode()))
     rewriter = RequestFields(IdentityNames(), COOKIE, HOST)
     raw_fields = tuple((n.encode("latin-1"), v.encode("latin-1")) for n, v in sent)
@@ -386,8 +388,8 @@ def test_a_claim_can_be_read_back(claim: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["NTLM", "Negotiate", "kerberos"])
-def test_credentials_of_a_connection_do_not_pass(scheme: str) -> None:
-    """They prove who a connection is, and connections to the app are shared."""
+def test_schemes_that_authenticate_a_connection_do_not_pass(scheme: str) -> None:
+    """Connections to the app are shared: the next user would be authenticated too."""
     assert [] == kept(("Authorization", f"{scheme} TlRMTVNTUAAB"))
 
 
@@ -403,23 +405,23 @@ def test_the_cache_of_identity_lines_is_bounded(monkeypatch: pytest.MonkeyPatch)
     assert fields._identity_block(people[-1]) is fields._identity_block(people[-1])
 
 
-def test_an_app_is_told_what_was_cut_off() -> None:
-    """By us alone: what a client says about it is dropped."""
+def test_the_hidden_prefix_is_written() -> None:
+    """By the gateway alone: the client's fields of that name are dropped."""
     seen = forwarded(("X-Forwarded-Prefix", "/evil"), ("X_Forwarded_Prefix", "/e"), route=MOVED)
     assert [("X-Forwarded-Prefix", "/api")] == [
         (name, value) for name, value in seen if normalise_name(name) == "x-forwarded-prefix"
     ]
 
 
-def test_a_server_is_asked_under_its_own_name() -> None:
-    """Its name is added when it is chosen; what the client asked for is told beside it."""
+def test_a_rewritten_host_is_left_to_the_connection() -> None:
+    """It is added when the server is chosen; X-Forwarded-Host keeps the client's."""
     seen = forwarded(route=NAMED)
     assert "Host" not in dict(seen)
     assert HOST == dict(seen)["X-Forwarded-Host"]
 
 
-def test_repeated_fields_are_stripped_once_for_each_kind_of_route_and_config() -> None:
-    """A memo never carries what one route may see to another, nor from one config to the next."""
+def test_a_memo_is_kept_apart_by_route_and_config() -> None:
+    """It never carries the lines of one kind of route to another, nor of one config to the next."""
     head = request_head(("Authorization", "Bearer x"), ("X-A", "b"))._replace(memo={})
     seeing = Route("raw", "/raw/*", "app", auth=Auth.NONE, forward_credentials=True)
     hiding_a = IdentityNames(issuer="X-A")

@@ -1,4 +1,4 @@
-"""Whose address it is, however much the client lies."""
+"""The client's address, whatever the client forges."""
 
 from ipaddress import ip_address, ip_network
 
@@ -64,14 +64,14 @@ PROXY, CLIENT = "10.0.0.1", "203.0.113.9"
         pytest.param(PROXY, [f"{CLIENT}, ::ffff:10.0.0.2"], CLIENT, id="ipv4-mapped-proxy-of-ours"),
         pytest.param("fd00::1", [CLIENT], CLIENT, id="our-proxy-speaks-ipv6"),
         pytest.param("fd00::1", [f"{CLIENT}, 10.0.0.2"], CLIENT, id="our-proxies-speak-both"),
-        pytest.param(PROXY, [f"{CLIENT}, ::"], PROXY, id="nobody-has-the-unspecified-address"),
+        pytest.param(PROXY, [f"{CLIENT}, ::"], PROXY, id="the-unspecified-address"),
         pytest.param(PROXY, [f"{CLIENT}, 0.0.0.0"], PROXY, id="nor-that-of-ipv4"),
         pytest.param(PROXY, [f"{CLIENT}, unix:"], PROXY, id="a-proxy-on-a-unix-socket"),
         pytest.param(PROXY, ["'10.0.0.2'; drop table"], PROXY, id="not-even-trying"),
     ],
 )
 def test_client_address(peer: str, forwarded_for: list[str], expected: str) -> None:
-    """The client is the first hop, from the socket outwards, that is not ours."""
+    """The client is the first hop, from the socket outwards, that is no trusted proxy."""
     assert ip_address(expected) == client_address(ip_address(peer), forwarded_for, OURS)
 
 
@@ -79,14 +79,14 @@ _ADDRESSES = st.ip_addresses().map(str)
 
 
 @given(st.lists(st.text() | _ADDRESSES))
-def test_nobody_is_believed_where_no_proxy_is_ours(forwarded_for: list[str]) -> None:
-    """Without trusted proxies the client is the peer, whatever the request says."""
+def test_without_trusted_proxies_the_client_is_the_peer(forwarded_for: list[str]) -> None:
+    """Forwarding fields are ignored then."""
     assert ip_address(CLIENT) == client_address(ip_address(CLIENT), forwarded_for, ())
 
 
 @given(st.lists(st.text(st.characters(exclude_characters=",")) | _ADDRESSES))
-def test_what_a_client_writes_does_not_move_it(lies: list[str]) -> None:
-    """Our proxy appends what it saw; all that the client wrote stands to the left of that."""
+def test_x_forwarded_for_cannot_be_spoofed(lies: list[str]) -> None:
+    """The proxy appends the peer it saw; all that the client wrote is to the left of that."""
     told = [", ".join([*lies, CLIENT])]
     assert ip_address(CLIENT) == client_address(ip_address(PROXY), told, OURS)
 
@@ -103,20 +103,20 @@ def test_what_a_client_writes_does_not_move_it(lies: list[str]) -> None:
     ],
 )
 def test_an_address_has_one_form(text: str, expected: str) -> None:
-    """IPv4-mapped IPv6 is IPv4, and a zone tells no two callers apart."""
+    """IPv4-mapped IPv6 becomes IPv4, and zones are dropped."""
     assert expected == str(fold(ip_address(text))) == str(parse_address(text))
 
 
 @pytest.mark.parametrize("text", ["", "[", "[]", "[]:1", ":1", "a", "1.2.3", "1:2:3", "1.2.3.4.5"])
-def test_what_is_no_address_is_not_guessed(text: str) -> None:
+def test_malformed_addresses_are_refused(text: str) -> None:
     """Only whole addresses are read."""
     with pytest.raises(ValueError, match="address"):
         parse_address(text)
 
 
 @given(st.text())
-def test_any_text_is_an_address_or_is_not(text: str) -> None:
-    """Nothing but ValueError comes of reading what somebody wrote into a field."""
+def test_any_text_is_an_address_or_a_value_error(text: str) -> None:
+    """No text in a field raises another error."""
     try:
         address = parse_address(text)
     except ValueError:
@@ -133,8 +133,8 @@ def test_any_text_is_an_address_or_is_not(text: str) -> None:
         pytest.param("::a00:1", False, id="the-other-family"),
     ],
 )
-def test_we_trust_the_networks_that_we_run(address: str, expected: bool) -> None:
-    """An address is trusted if one of the networks of the config holds it."""
+def test_trusted_networks(address: str, expected: bool) -> None:
+    """An address is trusted if one of the configured networks holds it."""
     assert expected is is_trusted(ip_address(address), OURS)
 
 
@@ -148,8 +148,8 @@ def test_we_trust_the_networks_that_we_run(address: str, expected: bool) -> None
         pytest.param("::1", "::/64", id="loopback"),
     ],
 )
-def test_a_household_is_one_caller(address: str, limit_key: str) -> None:
-    """IPv4 is counted whole, IPv6 by the /64 that one customer is handed."""
+def test_an_ipv6_network_has_one_limit(address: str, limit_key: str) -> None:
+    """IPv4 is counted by address, IPv6 by the /64 that one customer gets."""
     expected = Client(ip_address(address), address, limit_key)
     assert expected == client_at(ip_address(address))
 
@@ -157,15 +157,15 @@ def test_a_household_is_one_caller(address: str, limit_key: str) -> None:
 # --- unix sockets ------------------------------------------------------------------------------
 
 
-def test_a_proxy_on_a_unix_socket_is_believed_where_it_is_trusted() -> None:
-    """It has no address; ``unix:`` among the trusted proxies means it, and nobody else."""
+def test_a_proxy_on_a_unix_socket_can_be_trusted() -> None:
+    """It has no address; ``unix:`` among the trusted proxies means it alone."""
     assert ip_address(CLIENT) == client_address(UNIX_PEER, [CLIENT], (UNIX_PEERS,))
     assert UNIX_PEER == client_address(UNIX_PEER, [CLIENT], OURS)
     assert ip_address(PROXY) == client_address(ip_address(PROXY), [CLIENT], (UNIX_PEERS,))
 
 
-def test_all_on_a_unix_socket_are_one_caller() -> None:
-    """Who they are cannot be seen."""
+def test_all_clients_of_a_unix_socket_share_a_limit() -> None:
+    """They cannot be told apart."""
     assert Client(UNIX_PEER, "unix:", "unix:") == client_at(UNIX_PEER)
 
 
@@ -261,13 +261,13 @@ def test_all_on_a_unix_socket_are_one_caller() -> None:
     ],
 )
 def test_forwarded_client(peer: str, lines: list[str], expected: str, scheme: str) -> None:
-    """As with X-Forwarded-For, the client is the first hop that is not ours; so is its scheme."""
+    """As with X-Forwarded-For, it is the first hop that is no trusted proxy; so is its scheme."""
     assert (ip_address(expected), scheme) == forwarded_client(ip_address(peer), lines, OURS)
 
 
 @given(st.lists(st.text() | _ADDRESSES.map('for="{}"'.format)))
-def test_what_a_client_writes_does_not_move_it_in_forwarded_either(lies: list[str]) -> None:
-    """Whether our proxy appends to the last line, or writes one of its own."""
+def test_forwarded_cannot_be_spoofed(lies: list[str]) -> None:
+    """Whether the proxy appends to the last line, or writes a new one."""
     ours = f'for={CLIENT};host="a.b";proto=https'
     for lines in ([", ".join([*lies, ours])], [*lies, ours]):
         assert (ip_address(CLIENT), "https") == forwarded_client(ip_address(PROXY), lines, OURS)
@@ -279,8 +279,8 @@ _PARTS = st.sampled_from(
 
 
 @given(st.lists(_PARTS, max_size=30).map("".join))
-def test_nonsense_is_read_in_one_go(line: str) -> None:
-    """Whatever comes, an address comes of it: the peer's, or one that is written there."""
+def test_malformed_forwarded_is_read_in_linear_time(line: str) -> None:
+    """The result is the peer's address, or one that is written in the field."""
     address, scheme = forwarded_client(ip_address(PROXY), [line], OURS)
     assert address == ip_address(PROXY) or str(address).split(":")[-1] in line
     assert scheme in {"", "https"}

@@ -1,4 +1,4 @@
-"""Which route it is: the most specific one, at a cost that does not grow."""
+"""The route table: the most specific route wins, at a constant cost."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,13 +15,13 @@ from gateway.routing.table import RouteTable
 def route(
     path: str, name: str = "", host: str | None = None, methods: Iterable[str] | None = None
 ) -> Route:
-    """A route called ``name``, or by its path."""
+    """Make a route called ``name``, or by its path."""
     wanted = None if methods is None else frozenset(methods)
     return Route(name or path, path, "app", host=host, methods=wanted)
 
 
 def chosen(routes: list[Route], host: str, path: str, method: str) -> str | None:
-    """The name of the route that matches, None where there is none."""
+    """Return the name of the route that matches, or None."""
     try:
         return RouteTable(routes).match(host, path, method).name
     except NoRoute:
@@ -153,7 +153,7 @@ def test_the_most_specific_route_wins(
 
 
 class CountingDict(dict[str, list[Route]]):
-    """Counts how often it is asked."""
+    """Counts look-ups."""
 
     asked = 0
 
@@ -163,7 +163,7 @@ class CountingDict(dict[str, list[Route]]):
 
 
 def look_ups(routes: list[Route], path: str) -> int:
-    """How many look-ups it takes to find the route of ``path``."""
+    """Count the look-ups that find the route of ``path``."""
     table = RouteTable(routes)
     table._exact, table._prefix = CountingDict(table._exact), CountingDict(table._prefix)
     table.match(APP, path, "GET")
@@ -195,7 +195,7 @@ _ROUTES = st.builds(
 
 
 def by_hand(routes: list[Route], host: str, path: str, method: str) -> str | None:
-    """What the rules say, without a table: go through all routes and sort."""
+    """Find the route without a table: sort all that match."""
 
     def covers(prefix: str) -> bool:
         return path == prefix or path.startswith(prefix + "/")

@@ -1,4 +1,4 @@
-"""One canonical target: what is matched is what goes upstream, and nothing else passes."""
+"""Canonical targets: the matched target is sent upstream, and ambiguous ones are refused."""
 
 import re
 from urllib.parse import unquote_to_bytes
@@ -161,7 +161,7 @@ REFUSED = None
     ],
 )
 def test_a_target_has_one_canonical_path_or_is_refused(raw: str, expected: str | None) -> None:
-    """Equivalent spellings become one; what two parsers could read in two ways is refused."""
+    """Equivalent spellings become one; ambiguous ones are refused."""
     if expected is REFUSED:
         with pytest.raises(BadTarget):
             canonical_target(raw)
@@ -178,8 +178,8 @@ def test_a_target_has_one_canonical_path_or_is_refused(raw: str, expected: str |
         pytest.param("/%41?%41?%2f&a=%zz", "/A?%41?%2f&a=%zz", id="the-query-keeps-every-octet"),
     ],
 )
-def test_the_canonical_path_is_what_goes_upstream(raw: str, expected: str) -> None:
-    """The object that was matched is serialised: its own path, then the query as it came."""
+def test_the_canonical_path_is_sent_upstream(raw: str, expected: str) -> None:
+    """The matched object is serialised: its own path, then the query as it came."""
     assert expected == canonical_target(raw).wire
 
 
@@ -196,7 +196,7 @@ def test_the_canonical_path_is_what_goes_upstream(raw: str, expected: str) -> No
     ],
 )
 def test_an_encoded_slash_is_noticed(raw: str, expected: bool) -> None:
-    """A target says whether its path holds an escaped slash or backslash, in either case."""
+    """A target tells whether its path holds an escaped slash or backslash, in either case."""
     assert expected is canonical_target(raw).has_encoded_slash
 
 
@@ -206,13 +206,13 @@ _PIECES = st.sampled_from([
     "%c3%a9", "%C0%AE",
 ])  # fmt: skip
 TEXT = st.text() | st.lists(_PIECES, max_size=8).map(lambda pieces: "/" + "".join(pieces))
-"""Anything, and things made of what attacks are made of."""
+"""Any text, and text made of the parts of attacks."""
 
 
 @given(TEXT)
 @example("/%25%32%65")
-def test_canonicalising_twice_changes_nothing(raw: str) -> None:
-    """The canonical form is the canonical form of itself: whoever does it again sees the same."""
+def test_canonical_targets_stay_as_they_are(raw: str) -> None:
+    """A second gateway or app that canonicalises them reads the same."""
     try:
         target = canonical_target(raw)
     except BadTarget:
@@ -222,7 +222,7 @@ def test_canonicalising_twice_changes_nothing(raw: str) -> None:
 
 @given(TEXT)
 def test_a_canonical_path_holds_nothing_ambiguous(raw: str) -> None:
-    """No empty or dot segments, no lower-case escapes, no escape of an unreserved character."""
+    """No empty or dot segments, no lower-case escapes, no escapes of unreserved characters."""
     try:
         path, wire, _ = canonical_target(raw)
     except BadTarget:
@@ -236,8 +236,8 @@ def test_a_canonical_path_holds_nothing_ambiguous(raw: str) -> None:
 
 
 @given(TEXT)
-def test_canonicalising_does_not_change_what_is_meant(raw: str) -> None:
-    """Decoded by the standard library, the canonical path and the one that came are the same."""
+def test_the_canonical_path_is_equivalent(raw: str) -> None:
+    """The standard library decodes it and the original to the same path."""
     try:
         target = canonical_target(raw)
     except BadTarget:
@@ -249,7 +249,7 @@ def test_canonicalising_does_not_change_what_is_meant(raw: str) -> None:
 
 @given(TEXT)
 def test_any_text_is_read_or_refused(raw: str) -> None:
-    """Whatever a client sends, the only thing that is raised is the refusal."""
+    """No text of a client raises anything but the refusal."""
     try:
         _, origin_form = split_absolute(raw)
         alternative_paths(canonical_target(origin_form).path)
@@ -279,10 +279,8 @@ def test_any_text_is_read_or_refused(raw: str) -> None:
         pytest.param("/;x/admin", REFUSED, id="parameters-that-leave-an-empty-segment"),
     ],
 )
-def test_other_readings_are_those_of_common_apps(
-    path: str, expected: tuple[str, ...] | None
-) -> None:
-    """What servlet containers and decoding frameworks make of a path; never a way upwards."""
+def test_alternative_paths(path: str, expected: tuple[str, ...] | None) -> None:
+    """They are those of servlet containers and decoding frameworks; none leads upwards."""
     if expected is REFUSED:
         with pytest.raises(BadTarget):
             alternative_paths(path)
@@ -319,7 +317,7 @@ def test_other_readings_are_those_of_common_apps(
 def test_absolute_form_is_split(
     raw: str, expected: tuple[tuple[str, int | None] | None, str] | None
 ) -> None:
-    """An absolute-form target is an authority and an origin-form; no other form is known."""
+    """It becomes an authority and an origin-form; other forms are refused."""
     if expected is REFUSED:
         with pytest.raises(BadTarget):
             split_absolute(raw)
@@ -383,7 +381,7 @@ def test_absolute_form_is_split(
 def test_a_host_has_one_spelling_or_is_refused(
     text: str, expected: tuple[str, int | None] | None
 ) -> None:
-    """Case, the last dot and the many forms of IPv6 make no second host; the rest is refused."""
+    """Case, the final dot and the spellings of IPv6 make one host; malformed ones are refused."""
     if expected is REFUSED:
         with pytest.raises(BadHost):
             parse_authority(text)
@@ -393,7 +391,7 @@ def test_a_host_has_one_spelling_or_is_refused(
 
 @given(st.text() | st.from_regex(r"\A[\[\]A-Fa-f0-9:.@%-]{0,20}(:[0-9]{0,6})?\Z"))
 def test_any_host_is_read_or_refused(text: str) -> None:
-    """Whatever stands in Host, a host comes out that is read the same again, or the refusal."""
+    """Any text becomes a host that is read the same again, or is refused."""
     try:
         host, _ = parse_authority(text)
     except BadHost:
@@ -411,7 +409,7 @@ def test_any_host_is_read_or_refused(text: str) -> None:
     ],
 )
 def test_escaped_reserved_characters_are_read_decoded(path: str, expected: str) -> None:
-    """Apps decode them, so a route for the plain spelling must not be passed by."""
+    """Apps decode them, so they cannot bypass a route for the plain spelling."""
     assert expected in alternative_paths(path)
 
 
@@ -438,7 +436,7 @@ def test_escaped_reserved_characters_are_read_decoded(path: str, expected: str) 
     ],
 )
 def test_a_prefix_is_replaced(raw: str, prefix: str, new_prefix: str, expected: str | None) -> None:
-    """At a slash, once, and what comes out is canonical or refused."""
+    """It is replaced once, at a slash; the result is canonical or refused."""
     target = canonical_target(raw)
     if expected is REFUSED:
         with pytest.raises(BadTarget):
@@ -454,9 +452,10 @@ def test_a_prefix_is_replaced(raw: str, prefix: str, new_prefix: str, expected: 
 @example("/api/;/admin", 1, "")
 def test_replacing_a_prefix_opens_nothing(raw: str, segments: int, new_prefix: str) -> None:
     """
-    Whatever was canonical is canonical still, or is refused; no reading of it begins with ``//``.
+    The result is canonical, or is refused; no reading of it begins with ``//``.
 
-    Cut first and cleaned later, ``/api/..;/admin`` became ``/admin`` (CVE-2026-48020).
+    A prefix that is cut before the path is normalised makes ``/admin`` of ``/api/..;/admin``
+    (CVE-2026-48020).
     """
     try:
         target = canonical_target(raw)

@@ -1,4 +1,4 @@
-"""What waits is looked at."""
+"""One timer for many deadlines."""
 
 import asyncio
 
@@ -6,27 +6,27 @@ from gateway.util.deadlines import Deadlines
 
 
 class Waiting:
-    """Notes when it was looked at."""
+    """Records that its deadline was checked."""
 
     def __init__(self) -> None:
-        self.looked_at = asyncio.Event()
+        self.checked = asyncio.Event()
 
     def check_deadline(self, now_s: float) -> None:
         assert now_s <= asyncio.get_running_loop().time()
-        self.looked_at.set()
+        self.checked.set()
 
 
-async def test_what_waits_is_looked_at_again_and_again() -> None:
-    """Until it is forgotten."""
+async def test_deadlines_are_checked_until_forgotten() -> None:
+    """Each watched object is checked again after every period."""
     deadlines, waiting = Deadlines(asyncio.get_running_loop(), 0.001), Waiting()
     deadlines.watch(waiting)
     for _ in range(2):
-        await asyncio.wait_for(waiting.looked_at.wait(), 5)
-        waiting.looked_at.clear()
+        await asyncio.wait_for(waiting.checked.wait(), 5)
+        waiting.checked.clear()
     deadlines.forget(waiting)
     other = Waiting()
     deadlines.watch(other)
-    await asyncio.wait_for(other.looked_at.wait(), 5)
+    await asyncio.wait_for(other.checked.wait(), 5)
     deadlines.close()
 
-    assert not waiting.looked_at.is_set()
+    assert not waiting.checked.is_set()

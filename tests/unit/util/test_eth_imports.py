@@ -1,4 +1,4 @@
-"""How the Ethereum libraries are imported."""
+"""Imports of the Ethereum libraries."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import pytest
 from gateway.util.eth_imports import _Unused, eth_imports
 
 
-def test_recursion_limit_is_put_back_after_a_failure() -> None:
+def test_the_recursion_limit_is_restored_after_a_failure() -> None:
     """The interpreter is left as it was, even if the import fails."""
     before = sys.getrecursionlimit()
 
@@ -23,8 +23,8 @@ def test_recursion_limit_is_put_back_after_a_failure() -> None:
     assert before == sys.getrecursionlimit()
 
 
-def test_deprecations_stay_theirs() -> None:
-    """What they deprecate among themselves is no warning of ours; other warnings still are."""
+def test_deprecation_warnings_are_ignored() -> None:
+    """Those of the libraries are; other warnings stay."""
     with eth_imports():
         warnings.warn("old", DeprecationWarning, stacklevel=1)
         with pytest.raises(RuntimeWarning):
@@ -34,9 +34,9 @@ def test_deprecations_stay_theirs() -> None:
 @pytest.mark.parametrize("module", ["users.magic_api", "authn.did_token.mint", "users.development"])
 def test_import_leaves_the_interpreter_alone(module: str) -> None:
     """
-    After our modules are imported, deep JSON is an error and not a crash.
+    After the gateway's modules are imported, deep JSON is an error and not a crash.
 
-    In a process of its own, with warnings as errors: the import happens only once.
+    Runs in a process of its own, with warnings as errors: the import happens only once.
     """
     program = f"""
 import json, sys
@@ -56,9 +56,9 @@ except (RecursionError, ValueError):
 
 def test_keystores_are_left_out() -> None:
     """
-    What nobody needs is not imported, and whoever does need it gets the real one.
+    Keystore modules are not imported, but later imports get the real ones.
 
-    In a process of its own, as the import happens only once.
+    Runs in a process of its own, as the import happens only once.
     """
     program = """
 import sys
@@ -76,7 +76,7 @@ except NotImplementedError:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "create_keyfile_json\n", "")
 
 
-def test_what_stands_for_keystores_cannot_be_made() -> None:
-    """Whoever uses it after all is told at once."""
+def test_placeholders_cannot_be_instantiated() -> None:
+    """Use of an unused module fails at once."""
     with pytest.raises(NotImplementedError):
         _Unused("keyfile")

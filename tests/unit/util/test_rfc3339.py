@@ -14,5 +14,5 @@ from gateway.util.rfc3339 import rfc3339
     ],
 )
 def test_times_are_utc_to_the_millisecond(at_ms: int, text: str) -> None:
-    """RFC 3339, in the one spelling that sorts."""
+    """One spelling, which sorts by time."""
     assert text == rfc3339(at_ms)

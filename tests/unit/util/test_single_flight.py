@@ -1,4 +1,4 @@
-"""One call for many who ask the same at the same time."""
+"""One shared fetch for concurrent callers."""
 
 import asyncio
 import gc
@@ -9,7 +9,7 @@ from gateway.util.single_flight import SingleFlight
 
 
 class Fetch:
-    """Counts its calls; ends when ``gate`` opens, with ``error`` if there is one."""
+    """Counts its calls, and returns when ``gate`` opens; raises ``error`` if there is one."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.calls = 0
@@ -25,14 +25,14 @@ class Fetch:
 
 
 async def started(*waiters: "asyncio.Task[int]") -> None:
-    """Let all get to where they wait."""
+    """Let all waiters start."""
     for _ in waiters:
         await asyncio.sleep(0)
     await asyncio.sleep(0)
 
 
-async def test_one_call_for_all() -> None:
-    """Who asks while a fetch is under way gets what it brings; who asks later starts a new one."""
+async def test_concurrent_callers_share_one_fetch() -> None:
+    """A caller after its end starts a new one."""
     flights, fetch = SingleFlight[str, int](), Fetch()
     waiters = [asyncio.create_task(flights.run("a", fetch)) for _ in range(5)]
     await started(*waiters)
@@ -41,16 +41,16 @@ async def test_one_call_for_all() -> None:
     assert await flights.run("a", fetch) == 2
 
 
-async def test_keys_are_apart() -> None:
-    """Different questions are different calls."""
+async def test_each_key_has_its_own_fetch() -> None:
+    """Different keys are different calls."""
     flights, fetch = SingleFlight[str, int](), Fetch()
     fetch.gate.set()
     await asyncio.gather(flights.run("a", fetch), flights.run("b", fetch))
     assert fetch.calls == 2
 
 
-async def test_who_gives_up_takes_nobody_along() -> None:
-    """The first to ask may be cancelled: the others get their answer."""
+async def test_a_cancelled_caller_does_not_cancel_the_fetch() -> None:
+    """The other callers get its result."""
     flights, fetch = SingleFlight[str, int](), Fetch()
     waiters = [asyncio.create_task(flights.run("a", fetch)) for _ in range(3)]
     await started(*waiters)
@@ -62,8 +62,8 @@ async def test_who_gives_up_takes_nobody_along() -> None:
         await waiters[0]
 
 
-async def test_a_failure_reaches_all_and_is_forgotten() -> None:
-    """All who waited learn of it; the next one tries anew."""
+async def test_a_failure_reaches_all_callers_and_is_not_kept() -> None:
+    """The next caller starts a new fetch."""
     flights, fetch = SingleFlight[str, int](), Fetch(ValueError("no"))
     waiters = [asyncio.create_task(flights.run("a", fetch)) for _ in range(3)]
     await started(*waiters)
@@ -74,8 +74,8 @@ async def test_a_failure_reaches_all_and_is_forgotten() -> None:
     assert await flights.run("a", fetch) == 2
 
 
-async def test_a_failure_nobody_waits_for_is_silent() -> None:
-    """Nothing is reported of a fetch that failed after all had given up."""
+async def test_a_failure_without_callers_is_not_reported() -> None:
+    """All of them were cancelled before the fetch failed."""
     reported: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, about: reported.append(about))
     flights, fetch = SingleFlight[str, int](), Fetch(ValueError("no"))
@@ -90,7 +90,7 @@ async def test_a_failure_nobody_waits_for_is_silent() -> None:
 
 
 async def test_close() -> None:
-    """Closing ends what is under way, and those who wait for it."""
+    """It cancels the fetches under way, and the callers that wait for them."""
     flights, fetch = SingleFlight[str, int](), Fetch()
     waiter = asyncio.create_task(flights.run("a", fetch))
     await started(waiter)

@@ -1,0 +1,109 @@
+"""The route of a request, by its method, target and Host."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.core.errors import BadHost, BadTarget, NoRoute, UnsupportedMethod
+from gateway.core.request import Target
+from gateway.core.route import Route
+from gateway.routing.resolver import _LONGEST_CACHED, ResolvedRoute, RouteResolver
+from gateway.routing.table import RouteTable
+from tests.fakes.heads import request_head
+
+HOST = "app.example.com"
+APP = Route("app", "/*", "app", host=HOST)
+ADMIN = Route("admin", "/admin/*", "app", host=HOST)
+READ = Route("read", "/read", "app", host=HOST, methods=frozenset({"GET"}))
+KEEPING = Route("keeping", "/keep/*", "app", host=HOST, keep_encoded_slashes=True)
+MOVED = Route("moved", "/api/*", "app", host=HOST, prefix="/api", new_prefix="/v2")
+OTHER = Route("other", "/*", "other", host="other.example.com")
+ROUTES = (APP, ADMIN, READ, KEEPING, MOVED, OTHER)
+
+
+def resolver(*routes: Route) -> RouteResolver:
+    """A resolver of ``routes``, or of all of this file."""
+    return RouteResolver(RouteTable(routes or ROUTES), HOST)
+
+
+def resolved(
+    target: str, host: str | None = HOST, method: str = "GET", version: tuple[int, int] = (1, 1)
+) -> ResolvedRoute:
+    """The route of a request."""
+    head = request_head(method=method, target=target, host=host, version=version)
+    return resolver().resolve(head)
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "expected"),
+    [
+        pytest.param("/", HOST, "app", id="host-and-path"),
+        pytest.param("/admin/users?a=1", "App.Example.COM.:8080", "admin", id="normalised-host"),
+        pytest.param("/", "other.example.com", "other", id="another-host"),
+        pytest.param(f"http://{HOST}/admin", HOST, "admin", id="absolute-form"),
+        pytest.param("/%61dmin", HOST, "admin", id="escaped-letter"),
+        pytest.param("/keep/a%2Fb", HOST, "keeping", id="encoded-slash-that-is-kept"),
+        pytest.param("/read", HOST, "read", id="method"),
+    ],
+)
+def test_routes(target: str, host: str, expected: str) -> None:
+    """The canonical target and the normalised host are matched."""
+    found = resolved(target, host)
+    assert expected == found.route.name
+    assert found.host == found.route.host
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "method", "refusal"),
+    [
+        pytest.param("/", HOST, "TRACE", UnsupportedMethod, id="trace"),
+        pytest.param("app.example.com:443", HOST, "CONNECT", UnsupportedMethod, id="connect"),
+        pytest.param("/", "", "GET", BadHost, id="empty-host"),
+        pytest.param("/", "a b", "GET", BadHost, id="malformed-host"),
+        pytest.param("/", "third.example.com", "GET", NoRoute, id="unknown-host"),
+        pytest.param("http://other.example.com/", HOST, "GET", BadHost, id="two-hosts"),
+        pytest.param(f"http://{HOST}:81/", HOST, "GET", BadHost, id="two-ports"),
+        pytest.param("/a/../b", HOST, "GET", BadTarget, id="dot-segment"),
+        pytest.param("/a%2Fb", HOST, "GET", BadTarget, id="encoded-slash"),
+        pytest.param("/admin;x/users", HOST, "GET", BadTarget, id="other-reading-other-route"),
+        pytest.param("*", HOST, "OPTIONS", BadTarget, id="asterisk-form"),
+    ],
+)
+def test_refusals(target: str, host: str, method: str, refusal: type[Exception]) -> None:
+    """Ambiguous requests are refused, each time alike."""
+    head, routes = request_head(method=method, target=target, host=host), resolver()
+    for _ in range(2):
+        with pytest.raises(refusal):
+            routes.resolve(head)
+
+
+@pytest.mark.parametrize("host", [None, ""])
+def test_http_1_0_without_host_is_for_the_public_host(host: str | None) -> None:
+    """HTTP/1.1 requires a Host (RFC 9112 section 3.2); HTTP/1.0 does not."""
+    found = resolved("/", host, version=(1, 0))
+    assert (HOST, "app") == (found.host, found.route.name)
+
+
+def test_the_forwarded_target() -> None:
+    """It is the matched one, unless the route replaces a prefix."""
+    found = resolved("/%61pp?q=%61")
+    assert Target("/app", "/app?q=%61", False) == found.target == found.forwarded
+    moved = resolved("/api/users?q=1")
+    assert "/api/users" == moved.target.path
+    assert Target("/v2/users", "/v2/users?q=1", False) == moved.forwarded
+
+
+def test_equal_requests_are_resolved_once() -> None:
+    """Method, target and Host decide; long targets are not cached, to bound memory."""
+    routes = resolver()
+    short, long = request_head(target="/a"), request_head(target="/" + "a" * _LONGEST_CACHED)
+    assert routes.resolve(short) is routes.resolve(short._replace(request_id="another"))
+    assert routes.resolve(short) is not routes.resolve(short._replace(method="HEAD"))
+    assert routes.resolve(long) is not routes.resolve(long)
+    assert routes.resolve(long) == routes.resolve(long)
+
+
+def test_each_config_has_its_own_routes() -> None:
+    """A resolver never returns a route that another one cached."""
+    head, changed = request_head(target="/a"), replace(APP, name="changed")
+    assert [APP, changed] == [resolver(route).resolve(head).route for route in (APP, changed)]
