@@ -235,6 +235,25 @@ async def test_failures_in_a_row(api: MagicApi, fake: FakeMagic, clock: FakeCloc
     assert await api.user(ALICE.issuer) is not None
 
 
+async def test_one_trial_after_a_pause(api: MagicApi, fake: FakeMagic, clock: FakeClock) -> None:
+    """While one call tries whether Magic works again, others are refused; its success ends that."""
+    fake.mood = Mood.BROKEN
+    for _ in range(5):
+        with pytest.raises(MagicUnavailable):
+            await api.user(ALICE.issuer)
+    clock.now_s += 1
+    fake.mood = Mood.HANG
+    fake.asked.clear()
+    trial = asyncio.create_task(api.user(ALICE.issuer))
+    await fake.asked.wait()
+    with pytest.raises(MagicUnavailable, match="paused") as refused:
+        await api.user(ALICE.issuer)
+    assert (refused.value.retry_after_s, len(fake.calls)) == (1.0, 6)
+    fake.release()
+    assert await trial is not None
+    assert await api.user(ALICE.issuer) is not None
+
+
 async def test_strangers_are_no_failures(api: MagicApi, fake: FakeMagic) -> None:
     """However many strangers come, Magic is still asked."""
     for _ in range(8):
