@@ -31,6 +31,8 @@ from gateway.core.ports import Sessions, TokenVerifier
 from gateway.core.reasons import UnauthenticatedReason
 from gateway.core.request import Certificate, Client, RequestHead
 from gateway.core.route import Auth, Route
+from gateway.telemetry.counters import CountEvent
+from gateway.telemetry.metrics import AUTHENTICATIONS
 
 _SESSION, _CERTIFICATE = AuthMethod.SESSION, AuthMethod.CLIENT_CERTIFICATE
 
@@ -51,7 +53,7 @@ class Authenticator:
         verifiers: Mapping[AuthMethod, TokenVerifier],
         failures: FailureLimit,
         certified: CertificateVerifier | None = None,
-        count: Callable[[str, str], object] = lambda _figure, _label: None,
+        count: CountEvent = lambda _metric, _label: None,
     ) -> None:
         """``verifiers`` has one for each kind that ``reader`` finds, but for sessions."""
         self._reader = reader
@@ -126,7 +128,7 @@ class Authenticator:
             raise
 
     def _refused(self, method: AuthMethod) -> None:
-        self._count("authentications", f"{method},refused")
+        self._count(AUTHENTICATIONS, f"{method},refused")
 
 
 def require_same_identity(proven: Identity | None, found: Identity) -> Identity:

@@ -53,16 +53,16 @@ class RedisRevocations:
         kept_s: float,
         grace_s: float = 0.0,
         clock: Clock = time.time,
-        count: Callable[[str], object] = lambda _name: None,
+        on_revoked: Callable[[], object] = lambda: None,
         capacity: int = _MAX_ISSUERS,
     ) -> None:
-        """``kept_s``: how long an epoch stays in the store. ``count``: of ``revocations``."""
+        """``kept_s``: how long an epoch stays in the store. ``on_revoked`` counts."""
         self._store = store
         self._bus = bus
         self._kept_ms = round(kept_s * 1000)
         self._grace_s = grace_s
         self._clock = clock
-        self._count = count
+        self._on_revoked = on_revoked
         self._known: LruCache[str, _CachedEpoch] = LruCache(capacity)
         self._seen_ms: LruCache[str, int] = LruCache(capacity)
         """The latest epochs; of one that lay ahead, by a clock's fault, the part that was over."""
@@ -113,7 +113,7 @@ class RedisRevocations:
         if epoch_ms is None:
             raise StoreUnavailable("no answer of the script's")
         self._never_back(issuer, epoch_ms)
-        self._count("revocations")
+        self._on_revoked()
         await self._bus.publish(InvalidationKind.REVOKED, issuer)
         return epoch_ms
 

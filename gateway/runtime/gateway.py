@@ -50,6 +50,18 @@ from gateway.store.bus import StoreBus
 from gateway.telemetry import snapshot
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.counters import Counters
+from gateway.telemetry.metrics import (
+    ACCESS_LOG_DROPPED,
+    BUS_MESSAGES,
+    BUS_SUBSCRIPTIONS,
+    CLOCK_SKEW_SECONDS,
+    CONNECTIONS_OPEN,
+    MAGIC_LOGOUTS,
+    TUNNELS_OPEN,
+    UPSTREAM_BUSY,
+    UPSTREAM_IDLE,
+    UPSTREAM_SERVERS_OUT,
+)
 from gateway.telemetry.snapshot import MetricsSnapshot
 from gateway.users.clock_skew import ClockSkew
 from gateway.users.development import DEVELOPMENT_AUDIENCE, DevelopmentMagic
@@ -174,16 +186,16 @@ class Gateway:
 
     async def snapshot(self) -> MetricsSnapshot:
         """See `gateway.admin.app.Source`."""
-        levels = Counter({("connections_open", ""): self.server.open_connections})
-        levels["tunnels_open", ""] = len(self._process.tunnels)
-        levels["clock_skew_seconds", ""] = self._process.magic.skew.ahead_s
+        levels = Counter({(CONNECTIONS_OPEN, ""): self.server.open_connections})
+        levels[TUNNELS_OPEN, ""] = len(self._process.tunnels)
+        levels[CLOCK_SKEW_SECONDS, ""] = self._process.magic.skew.ahead_s
         for name, upstream in self._current.serving.upstreams.items():
-            levels["upstream_servers_out", name] = upstream.servers_out()
+            levels[UPSTREAM_SERVERS_OUT, name] = upstream.servers_out()
             for server in upstream.servers:
                 idle, in_use = server.pool.usage()
-                levels["upstream_idle", name] += idle
-                levels["upstream_busy", name] += in_use
-        dropped = {("access_log_dropped", ""): self._log.dropped}
+                levels[UPSTREAM_IDLE, name] += idle
+                levels[UPSTREAM_BUSY, name] += in_use
+        dropped = {(ACCESS_LOG_DROPPED, ""): self._log.dropped}
         return snapshot.of(self._process.shared.counters, dropped, levels)
 
     async def revoke(self, issuer: str) -> Revoked:
@@ -225,7 +237,11 @@ async def running(
         stack.callback(deadlines.close)
         shared = WireServices(loop, deadlines, WriteBatcher(loop), Counters(), Resolver(loop))
         tunnels = TunnelRegistry(loop, time.time, shared.counters)
-        bus = StoreBus(store, shared.counters.add)
+        bus = StoreBus(
+            store,
+            shared.counters.labelled_events(BUS_MESSAGES),
+            shared.counters.events(BUS_SUBSCRIPTIONS),
+        )
         magic_logout = await stack.enter_async_context(
             _farewells(settings, shared.counters, magic.skew)
         )
@@ -322,7 +338,7 @@ async def _farewells(
         yield None
         return
     async with magic_api(settings, skew) as api:
-        magic_logout = MagicLogout(api.log_out, counters.add)
+        magic_logout = MagicLogout(api.log_out, counters.labelled_events(MAGIC_LOGOUTS))
         yield magic_logout
         await magic_logout.aclose()
 

@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager, suppress
 
 from gateway.config.source import ConfigFile
 from gateway.core.errors import ConfigError, GatewayError
+from gateway.telemetry.metrics import ReloadOutcome
 
 _LOOK_S = 0.5
 """A change is read after it was seen twice the same: within a second."""
 
 _log = logging.getLogger("gateway")
 
-CountReload = Callable[[str, str], None]
-"""See `gateway.telemetry.counters.Tally.add`."""
+CountReload = Callable[[ReloadOutcome], None]
 
 
 @asynccontextmanager
@@ -52,10 +52,10 @@ async def _reload_when_asked(
                 async with asyncio.timeout(_LOOK_S):
                     await asked.wait()
         asked.clear()
-        count("reloads", await _try(reload))
+        count(await _try(reload))
 
 
-async def _try(reload: Callable[[], Awaitable[None]]) -> str:
+async def _try(reload: Callable[[], Awaitable[None]]) -> ReloadOutcome:
     """The outcome, as it is counted."""
     try:
         await reload()

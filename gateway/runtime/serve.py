@@ -16,6 +16,7 @@ from gateway.config.source import ConfigFile
 from gateway.proxy.downstream import tls
 from gateway.runtime.gateway import Gateway, running
 from gateway.runtime.reload import reloading
+from gateway.telemetry.metrics import RELOADS
 
 _GC_THRESHOLD = 10_000
 """Container objects made before the youngest are looked at; Python's own default is 700."""
@@ -84,7 +85,7 @@ async def _reloading(file: ConfigFile | None, gateway: Gateway) -> AsyncIterator
         settings, _ = await asyncio.to_thread(file.load)  # many routes take half a second
         await gateway.reload(settings)
 
-    async with reloading(file, reload, gateway.server.counters.add):
+    async with reloading(file, reload, gateway.server.counters.labelled_events(RELOADS)):
         yield
 
 

@@ -43,6 +43,7 @@ from gateway.runtime.worker_rpc import (
 )
 from gateway.telemetry import snapshot
 from gateway.telemetry.counters import Counters
+from gateway.telemetry.metrics import RELOADS, WORKER_RESTARTS, WORKERS
 from gateway.telemetry.snapshot import MetricsSnapshot
 from gateway.util.backoff import Backoff
 
@@ -209,7 +210,7 @@ class Supervisor:
         )
         self._gone = [snapshot.merged([*self._gone, snapshot.gone(worker.last)])]
         worker.last = snapshot.EMPTY
-        self._counters.add("worker_restarts")
+        self._counters.add(WORKER_RESTARTS)
         if wait_s > _HOLD_S:
             worker.release_sockets()
         await asyncio.sleep(wait_s)
@@ -309,7 +310,7 @@ class Supervisor:
         """See `gateway.admin.app.Source`."""
         await asyncio.gather(*map(_refresh, self._workers))
         up = sum(worker.caller is not None for worker in self._workers)
-        levels = Counter({("workers", "up"): up, ("workers", "down"): len(self._workers) - up})
+        levels = Counter({(WORKERS, "up"): up, (WORKERS, "down"): len(self._workers) - up})
         own = snapshot.of(self._counters, {}, levels)
         return snapshot.merged([own, *self._gone, *(worker.last for worker in self._workers)])
 
@@ -374,7 +375,7 @@ async def supervise(settings: Settings, config: ConfigSnapshot, file: ConfigFile
         async def reload() -> None:
             await supervisor.reload(*await asyncio.to_thread(file.load))
 
-        async with reloading(file, reload, supervisor.count.add):
+        async with reloading(file, reload, supervisor.count.labelled_events(RELOADS)):
             names = dict.fromkeys(map(bind.name_of, workers[0].sockets))
             announce_places(names, admin_port)
             await stop.wait()

@@ -16,7 +16,6 @@ from gateway.core.ports import Bus, Store
 
 Forget = Callable[[str], object]
 ForgetAll = Callable[[], object]
-CountMessages = Callable[[str, str], object]
 
 _log = logging.getLogger(__name__)
 
@@ -29,10 +28,16 @@ class StoreBus:
     no message says what is so.
     """
 
-    def __init__(self, store: Store, count: CountMessages = lambda _name, _label: None) -> None:
-        """``count`` is told of ``bus_messages`` by kind, and of ``bus_subscriptions``."""
+    def __init__(
+        self,
+        store: Store,
+        on_message: Callable[[str], object] = lambda _kind: None,
+        on_subscribed: Callable[[], object] = lambda: None,
+    ) -> None:
+        """``on_message`` counts messages by kind, ``on_subscribed`` subscriptions."""
         self._store = store
-        self._count = count
+        self._on_message = on_message
+        self._on_subscribed = on_subscribed
         self._listening: defaultdict[InvalidationKind, list[Forget]] = defaultdict(list)
         self._wary: list[ForgetAll] = []
 
@@ -62,13 +67,13 @@ class StoreBus:
     def heard(self, message: bytes) -> None:
         """Tell those who listen here what somebody has published."""
         told = decode(message)
-        self._count("bus_messages", told[0] if told else "unreadable")
+        self._on_message(told[0] if told else "unreadable")
         if told is not None:
             self.tell(*told)
 
     def subscribed(self) -> None:
         """From here on all is heard; what was published until now was perhaps missed."""
-        self._count("bus_subscriptions", "")
+        self._on_subscribed()
         for forget_all in tuple(self._wary):
             try:
                 forget_all()

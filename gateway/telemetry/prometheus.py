@@ -1,6 +1,6 @@
-"""The figures as Prometheus reads them."""
+"""The metrics page, in the text format of Prometheus."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -12,13 +12,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from gateway.telemetry.counters import (
-    BUCKETS_S,
-    COUNTERS,
-    DURATION,
-    GAUGES,
-    MetricSpec,
-)
+from gateway.telemetry import metrics
+from gateway.telemetry.metrics import BUCKETS_S, CounterSpec, GaugeSpec, MetricSpec
 from gateway.telemetry.snapshot import Labelled, MetricsSnapshot
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -27,7 +22,7 @@ _PREFIX = "gateway_"
 
 
 def page(snapshot: MetricsSnapshot) -> bytes:
-    """The text of ``/metrics``."""
+    """Write the text of ``/metrics``."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_MetricsCollector(snapshot))
     return generate_latest(registry)
@@ -38,14 +33,18 @@ class _MetricsCollector(Collector):
         self._snapshot = snapshot
 
     def collect(self) -> Iterable[Metric]:
-        yield from _families(CounterMetricFamily, COUNTERS, self._snapshot.counts)
-        yield from _families(GaugeMetricFamily, GAUGES, self._snapshot.levels)
-        yield self._durations()
+        for metric in metrics.METRICS:
+            if isinstance(metric, CounterSpec):
+                yield _family(CounterMetricFamily, metric, self._snapshot.counts)
+            elif isinstance(metric, GaugeSpec):
+                yield _family(GaugeMetricFamily, metric, self._snapshot.levels)
+            else:
+                yield self._durations(metric)
 
-    def _durations(self) -> Metric:
+    def _durations(self, metric: MetricSpec) -> Metric:
         bounds = [*map(str, BUCKETS_S), "+Inf"]
         counts = self._snapshot.durations or (0,) * len(bounds)
-        family = HistogramMetricFamily(_PREFIX + DURATION.name, DURATION.help)
+        family = HistogramMetricFamily(_PREFIX + metric.name, metric.help)
         buckets = [
             (bound, float(count)) for bound, count in zip(bounds, accumulate(counts), strict=True)
         ]
@@ -53,18 +52,15 @@ class _MetricsCollector(Collector):
         return family
 
 
-def _families(
-    kind: type[CounterMetricFamily | GaugeMetricFamily],
-    figures: Iterable[MetricSpec],
-    values: Labelled,
-) -> Iterator[Metric]:
-    for figure in figures:
-        labels = figure.label.split(",") if figure.label else []
-        family = kind(_PREFIX + figure.name, figure.help, labels=labels)
-        found = {label: value for (name, label), value in values.items() if name == figure.name}
-        if not figure.label:
-            family.add_metric([], found.get("", 0))
-        else:
-            for label, value in sorted(found.items()):
-                family.add_metric(label.split(",", len(labels) - 1), value)
-        yield family
+def _family(
+    kind: type[CounterMetricFamily | GaugeMetricFamily], metric: MetricSpec, values: Labelled
+) -> Metric:
+    labels = metric.label.split(",") if metric.label else []
+    family = kind(_PREFIX + metric.name, metric.help, labels=labels)
+    found = {label: value for (name, label), value in values.items() if name == metric.name}
+    if not metric.label:
+        family.add_metric([], found.get("", 0))
+    else:
+        for label, value in sorted(found.items()):
+            family.add_metric(label.split(",", len(labels) - 1), value)
+    return family

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from gateway.core.errors import MagicUnavailable
+from gateway.telemetry.metrics import LogoutOutcome
 
 MAX_WAITING = 256
 AT_ONCE = 4
@@ -21,9 +22,9 @@ class MagicLogout:
     """
 
     def __init__(
-        self, log_out: Callable[[str], Awaitable[None]], count: Callable[[str, str], object]
+        self, log_out: Callable[[str], Awaitable[None]], count: Callable[[LogoutOutcome], object]
     ) -> None:
-        """``log_out`` raises `MagicUnavailable`. ``count``: ``magic_logouts`` by outcome."""
+        """``log_out`` raises `MagicUnavailable`. ``count`` is told each outcome."""
         self._log_out = log_out
         self._count = count
         self._turns = asyncio.Semaphore(AT_ONCE)
@@ -34,14 +35,14 @@ class MagicLogout:
         if issuer in self._waiting:
             return
         if len(self._waiting) >= MAX_WAITING:
-            self._count("magic_logouts", "dropped")
+            self._count("dropped")
             return
         task = asyncio.get_running_loop().create_task(self._say(issuer))
         self._waiting[issuer] = task
         task.add_done_callback(lambda _: self._waiting.pop(issuer, None))
 
     async def _say(self, issuer: str) -> None:
-        outcome = "failed"
+        outcome: LogoutOutcome = "failed"
         try:
             async with self._turns:
                 await self._log_out(issuer)
@@ -49,7 +50,7 @@ class MagicLogout:
         except MagicUnavailable:
             pass
         finally:
-            self._count("magic_logouts", outcome)
+            self._count(outcome)
 
     async def aclose(self) -> None:
         """Wait for what is under way, but not for long."""

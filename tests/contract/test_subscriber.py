@@ -22,15 +22,18 @@ class Listener:
     """A process that writes down what it hears."""
 
     def __init__(self, store: RedisStore) -> None:
-        self.bus = StoreBus(store, self.count)
+        self.bus = StoreBus(store, self.count_message, self.count_subscription)
         self.names: list[str] = []
         self.begun = 0
         self.counts: list[str] = []
         self.bus.on(InvalidationKind.SESSION, self.names.append)
         self.bus.on_missed(self._begin)
 
-    def count(self, name: str, label: str) -> None:
-        self.counts.append(f"{name} {label}".rstrip())
+    def count_message(self, subject: str) -> None:
+        self.counts.append(f"bus_messages {subject}")
+
+    def count_subscription(self) -> None:
+        self.counts.append("bus_subscriptions")
 
     def _begin(self) -> None:
         self.begun += 1

@@ -22,7 +22,7 @@ from gateway.core.errors import PROBLEM_TYPES
 from gateway.core.reasons import Reason
 from gateway.headers import request as headers
 from gateway.headers.hop_by_hop import HOP_BY_HOP
-from gateway.telemetry.counters import COUNTERS, DURATION, GAUGES
+from gateway.telemetry import metrics
 from tests.fakes.keys import PEM
 
 ROOT = Path(__file__).parents[2]
@@ -74,11 +74,10 @@ def reasons() -> list[type[Reason]]:
 
 def metrics_table() -> str:
     """The table of all figures on the metrics page."""
-    kinds = (("counter", "_total", COUNTERS), ("gauge", "", GAUGES), ("histogram", "", [DURATION]))
     lines = ["| figure | kind | label | what it counts |", "|---|---|---|---|"]
-    for kind, ending, figures in kinds:
-        for name, label, meaning, _ in figures:
-            lines.append(f"| `gateway_{name}{ending}` | {kind} | {label} | {meaning} |")
+    for metric in metrics.METRICS:
+        name = f"gateway_{metric.name}{metric.suffix}"
+        lines.append(f"| `{name}` | {metric.kind} | {metric.label} | {metric.help} |")
     return "\n".join(lines) + "\n"
 
 

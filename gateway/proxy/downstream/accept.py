@@ -23,6 +23,7 @@ from gateway.proxy.downstream.server import ProxyServer, ServingConfig
 from gateway.proxy.downstream.tls import ServerTls
 from gateway.proxy.http1.close import FAREWELL_S
 from gateway.routing.client_address import client_at, is_trusted
+from gateway.telemetry.metrics import CONNECTIONS, ConnectionOutcome
 
 _log = logging.getLogger(__name__)
 
@@ -281,9 +282,9 @@ class PendingConnection:
         else:
             self._end("failed")
 
-    def _end(self, outcome: str) -> None:
+    def _end(self, outcome: ConnectionOutcome) -> None:
         self._has_left = True
         self._stop_reading()
-        self._server.counters.add("connections", outcome)
+        self._server.counters.add(CONNECTIONS, outcome)
         self._server.forget_connection(self)
         self._sock.close()

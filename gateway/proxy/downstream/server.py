@@ -20,6 +20,7 @@ from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.tunnel.registry import TunnelRegistry
 from gateway.proxy.upstream.upstream import Upstream
 from gateway.telemetry.counters import Counters
+from gateway.telemetry.metrics import CONNECTIONS
 from gateway.util.deadlines import Deadlines, HasDeadline
 
 
@@ -169,7 +170,7 @@ class ProxyServer:
     def admit_connection(self, connection: ServedConnection) -> bool:
         """Whether there is room for one more."""
         has_room = self.reserve(connection)
-        self.counters.add("connections", "accepted" if has_room else "refused")
+        self.counters.add(CONNECTIONS, "accepted" if has_room else "refused")
         return has_room
 
     def reserve(self, connection: ServedConnection) -> bool:

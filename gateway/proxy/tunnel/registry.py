@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from gateway.core.ports import Clock
 from gateway.revocation.epoch import is_revoked
 from gateway.telemetry.counters import Counters
+from gateway.telemetry.metrics import TUNNELS, TUNNELS_ENDED, TunnelEndReason
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class ProofLookup(NamedTuple):
 class TunnelEnd(NamedTuple):
     """Why a tunnel ends, and what a WebSocket client is told (RFC 6455 section 7.4.1)."""
 
-    reason: str
+    reason: TunnelEndReason
     close_code: int
     close_reason: str
 
@@ -96,7 +97,7 @@ class TunnelRegistry:
 
         What was said while the app was thinking about it, nobody here has heard: so it is asked.
         """
-        self._counters.add("tunnels")
+        self._counters.add(TUNNELS)
         self._open.add(tunnel)
         if tunnel.session_key is not None:
             self._by_session[tunnel.session_key].add(tunnel)
@@ -109,7 +110,7 @@ class TunnelRegistry:
 
     def forget(self, tunnel: OpenTunnel, ending: TunnelEnd) -> None:
         """It is over."""
-        self._counters.add("tunnels_ended", ending.reason)
+        self._counters.add(TUNNELS_ENDED, ending.reason)
         self._open.discard(tunnel)
         _discard(self._by_session, tunnel.session_key, tunnel)
         _discard(self._by_issuer, tunnel.issuer, tunnel)

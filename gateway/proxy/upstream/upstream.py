@@ -16,6 +16,8 @@ from gateway.proxy.upstream.connect import RemovedAddresses
 from gateway.proxy.upstream.health import HealthCheck, HealthTarget, watch
 from gateway.proxy.upstream.overload import RetryBudget
 from gateway.proxy.upstream.pool import Connect, UpstreamPool
+from gateway.telemetry.counters import CountEvent
+from gateway.telemetry.metrics import UPSTREAM_EJECTIONS, UPSTREAM_RETRIES
 from gateway.util.circuit_breaker import CircuitBreaker
 
 _log = logging.getLogger(__name__)
@@ -75,7 +77,7 @@ class Upstream:
         servers: Sequence[UpstreamServer],
         rules: UpstreamRules,
         loop: asyncio.AbstractEventLoop,
-        count: Callable[[str, str], None],
+        count: CountEvent,
     ) -> None:
         self.name = name
         self.retries = rules.retries
@@ -116,7 +118,7 @@ class Upstream:
         """
         if len(tried) > self.retries or not self._budget.spend(self._requests, self._loop.time()):
             return None
-        self._count("upstream_retries", self.name)
+        self._count(UPSTREAM_RETRIES, self.name)
         return self._only or self._choose(outbound, [server.member for server in tried])
 
     def _choose(self, outbound: Outbound, tried: Sequence[Endpoint]) -> UpstreamServer:
@@ -151,7 +153,7 @@ class Upstream:
         if self._circuit is not None:
             self._circuit.failed(now_s)
         if self._group.failed(server.member, now_s):
-            self._count("upstream_ejections", self.name)
+            self._count(UPSTREAM_EJECTIONS, self.name)
             _log.warning("upstream %s: %s failed too often", self.name, server.member.name)
 
     def say_where(self, server: UpstreamServer, refusal: Refusal) -> None:

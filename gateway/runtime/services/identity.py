@@ -17,6 +17,7 @@ from gateway.sessions.cache import FRESH_S, SessionCache
 from gateway.sessions.idle import STEPS
 from gateway.sessions.redis import RedisSessions
 from gateway.sessions.seal import Sealer
+from gateway.telemetry.metrics import GRACE_USES, REVOCATIONS, TOKENS_EARLY
 from gateway.users.directory import CachedDirectory
 from gateway.users.metadata import RecordLifetimes, RecordSealer
 
@@ -65,7 +66,7 @@ def _revocations(settings: Settings, process: ProcessServices) -> RedisRevocatio
         process.bus,
         kept_s=identity.max_token_lifetime_s + KEPT_BEYOND_S,
         grace_s=settings.session.grace_s,
-        count=counters.add,
+        on_revoked=counters.events(REVOCATIONS),
     )
 
 
@@ -79,7 +80,7 @@ def _sessions(
         cache=_cache(settings),
         bus=process.bus,
         revocations=revocations,
-        on_grace=partial(process.shared.counters.add, "grace_uses"),
+        on_grace=process.shared.counters.events(GRACE_USES),
         idle_s=settings.session.idle_s,
     )
     sessions.on_end = process.tunnels.end_session
@@ -131,6 +132,6 @@ def _verifier(
             settings.identity.clock_skew_s,
         ),
         server_key=server_key,
-        on_early=partial(process.shared.counters.add, "tokens_early"),
+        on_early=process.shared.counters.events(TOKENS_EARLY),
         revocations=revocations,
     )

@@ -103,7 +103,7 @@ def house(limit: Limit | None = None) -> House:
         },
         failures,
         certified,
-        lambda figure, label: counted.append(f"{figure} {label}"),
+        lambda metric, label: counted.append(f"{metric.name} {label}"),
     )
     return House(stage, diary, tokens, counted)
 

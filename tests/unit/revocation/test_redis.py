@@ -55,7 +55,13 @@ def revocations(
     store: FakeStore, bus: StoreBus, clock: FakeClock, counted: list[str]
 ) -> RedisRevocations:
     made = RedisRevocations(
-        store, bus, kept_s=KEPT_S, grace_s=GRACE_S, clock=clock, count=counted.append, capacity=2
+        store,
+        bus,
+        kept_s=KEPT_S,
+        grace_s=GRACE_S,
+        clock=clock,
+        on_revoked=lambda: counted.append("revocations"),
+        capacity=2,
     )
     bus.on(InvalidationKind.REVOKED, made.forget)
     bus.on_missed(made.forget_all)

@@ -2,7 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.telemetry.counters import COUNTERS, DURATION, GAUGES
+from gateway.telemetry.metrics import METRICS
 from gateway.telemetry.prometheus import page
 from gateway.telemetry.snapshot import MetricsSnapshot
 
@@ -46,5 +46,5 @@ def test_durations() -> None:
 def test_all_figures_are_there_from_the_start() -> None:
     """A dashboard finds the name before the first event."""
     text = page(MetricsSnapshot({}, {})).decode()
-    names = [figure.name for figure in (*COUNTERS, *GAUGES, DURATION)]
+    names = [metric.name for metric in METRICS]
     assert [] == [name for name in names if f"# HELP gateway_{name}" not in text]

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from gateway.telemetry import snapshot
-from gateway.telemetry.counters import BUCKETS_S, Counters
+from gateway.telemetry.counters import Counters
+from gateway.telemetry.metrics import ACCESS_LOG_DROPPED, BUCKETS_S, CONNECTIONS_OPEN, RELOADS
 from gateway.telemetry.snapshot import MetricsSnapshot
 
 
@@ -14,8 +15,8 @@ def _one() -> MetricsSnapshot:
     counters.request(204, "", 0.002)
     counters.request(404, "no_route", 99.0)
     counters.request(200, "", 0.001, "", "session")
-    counters.add("reloads", "applied")
-    return snapshot.of(counters, {("access_log_dropped", ""): 2}, {("connections_open", ""): 3})
+    counters.add(RELOADS, "applied")
+    return snapshot.of(counters, {(ACCESS_LOG_DROPPED, ""): 2}, {(CONNECTIONS_OPEN, ""): 3})
 
 
 def test_what_is_counted() -> None:

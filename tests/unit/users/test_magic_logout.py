@@ -33,9 +33,8 @@ class Told:
         self.outcomes: Counter[str] = Counter()
         self.farewells = MagicLogout(self.magic.log_out, self._count)
 
-    def _count(self, name: str, label: str) -> None:
-        assert name == "magic_logouts"
-        self.outcomes[label] += 1
+    def _count(self, outcome: str) -> None:
+        self.outcomes[outcome] += 1
 
     async def turns(self) -> None:
         for _ in range(20):

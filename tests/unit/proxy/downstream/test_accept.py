@@ -16,6 +16,7 @@ from gateway.proxy.downstream.accept import Acceptor, ListenerOptions, PendingCo
 from gateway.proxy.downstream.accepted import AcceptedConnection
 from gateway.proxy.downstream.server import ConnectionLimits, ProxyServer
 from gateway.telemetry.counters import Counters
+from gateway.telemetry.metrics import CONNECTIONS
 
 HEADER = b"PROXY TCP4 203.0.113.9 192.0.2.1 1 2\r\n"
 
@@ -41,7 +42,7 @@ class House:
     def outcomes(self) -> dict[str, int]:
         """How connections ended that never were a client's."""
         return {
-            label: n for (name, label), n in self.counters.counts.items() if name == "connections"
+            label: n for (metric, label), n in self.counters.counts.items() if metric is CONNECTIONS
         }
 
 

@@ -17,6 +17,7 @@ from gateway.proxy.tunnel.registry import (
     TunnelRegistry,
 )
 from gateway.telemetry.counters import Counters
+from gateway.telemetry.metrics import TUNNELS, TUNNELS_ENDED
 from tests.fakes.memory import FakeClock
 
 NOW_MS = 1_800_000_000_000
@@ -92,7 +93,7 @@ async def test_all_are_counted(tunnels: TunnelRegistry, counters: Counters) -> N
     for tunnel, ending in zip(opened, (CLOSED, IDLE, CLOSED), strict=True):
         tunnels.forget(tunnel, ending)
 
-    expected = {("tunnels", ""): 3, ("tunnels_ended", "closed"): 2, ("tunnels_ended", "idle"): 1}
+    expected = {(TUNNELS, ""): 3, (TUNNELS_ENDED, "closed"): 2, (TUNNELS_ENDED, "idle"): 1}
     assert expected == counters.counts
     assert 0 == len(tunnels)
 

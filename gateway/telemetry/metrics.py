@@ -1,0 +1,177 @@
+"""
+The metrics: one constant each, which call sites pass to `gateway.telemetry.counters.Counters`.
+
+To add a metric, declare its constant here; the metrics page and the documentation read `METRICS`.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Final, Generic, Literal, TypeVar, get_args
+
+from gateway.core.errors import PROBLEM_TYPES
+from gateway.core.identity import AuthMethod
+from gateway.core.invalidation import InvalidationKind
+
+LabelT = TypeVar("LabelT", bound=str)
+
+NoLabel = Literal[""]
+"""The label value of a metric without a label."""
+
+ConnectionOutcome = Literal["accepted", "refused", "failed"]
+TunnelEndReason = Literal["closed", "idle", "expired", "revoked", "drained"]
+LogoutOutcome = Literal["ok", "failed", "dropped"]
+ReloadOutcome = Literal["applied", "refused"]
+WorkerState = Literal["up", "down"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MetricSpec:
+    """
+    A metric of the metrics page, by its name without the prefix ``gateway_``.
+
+    Several labels are separated by commas, and so are their values.
+    """
+
+    kind: ClassVar[str]
+    suffix: ClassVar[str] = ""
+    """What Prometheus puts behind the name."""
+
+    name: str
+    help: str
+    label: str = ""
+    """Empty for a metric without a label."""
+    values: tuple[str, ...] = ()
+    """All values of the label; empty where the set is open (names from the config)."""
+
+    def allows(self, value: str) -> bool:
+        """Whether ``value`` is declared as a label value; tests hold the metrics page to it."""
+        return not value if not self.label else not self.values or value in self.values
+
+
+class CounterSpec(MetricSpec, Generic[LabelT]):
+    """A number of events. mypy refuses a label value outside ``LabelT``."""
+
+    __slots__ = ()
+    kind = "counter"
+    suffix = "_total"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GaugeSpec(MetricSpec):
+    """A value that goes up and down."""
+
+    kind = "gauge"
+
+    max_of_workers: bool = False
+    """Whether the value farthest from 0 is shown of several workers, and not their sum."""
+
+
+class HistogramSpec(MetricSpec):
+    """A distribution of durations over `BUCKETS_S`."""
+
+    __slots__ = ()
+    kind = "histogram"
+
+
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Upper bounds of the buckets of durations; one more bucket holds longer ones."""
+
+# --- counters ----------------------------------------------------------------------------------
+
+REQUESTS: Final[CounterSpec[str]] = CounterSpec(
+    "requests", "Requests answered, by status class", "status"
+)
+REFUSALS: Final[CounterSpec[str]] = CounterSpec(
+    "refusals",
+    "Requests refused, by the code of the problem document",
+    "code",
+    tuple(answer.code for answer in PROBLEM_TYPES.values()),
+)
+REFUSAL_REASONS: Final[CounterSpec[str]] = CounterSpec(
+    "refusal_reasons", "Requests refused, by the reason, where it has a word", "reason"
+)
+AUTHENTICATIONS: Final[CounterSpec[str]] = CounterSpec(
+    "authentications",
+    "Requests by how they were proven, or refused",
+    "method,outcome",
+    tuple(f"{method},{outcome}" for method in AuthMethod for outcome in ("proven", "refused")),
+)
+CONNECTIONS: Final[CounterSpec[ConnectionOutcome]] = CounterSpec(
+    "connections",
+    "Connections, accepted, refused, or failed on their way in",
+    "outcome",
+    get_args(ConnectionOutcome),
+)
+TUNNELS: Final[CounterSpec[NoLabel]] = CounterSpec("tunnels", "Tunnels opened")
+TUNNELS_ENDED: Final[CounterSpec[TunnelEndReason]] = CounterSpec(
+    "tunnels_ended", "Tunnels ended, by why", "reason", get_args(TunnelEndReason)
+)
+UPSTREAM_RETRIES: Final[CounterSpec[str]] = CounterSpec(
+    "upstream_retries", "Requests sent once more", "upstream"
+)
+UPSTREAM_EJECTIONS: Final[CounterSpec[str]] = CounterSpec(
+    "upstream_ejections", "Servers taken out because they failed", "upstream"
+)
+BUS_MESSAGES: Final[CounterSpec[str]] = CounterSpec(
+    "bus_messages",
+    "Messages heard of what to forget, by kind",
+    "subject",
+    (*InvalidationKind, "unreadable"),
+)
+BUS_SUBSCRIPTIONS: Final[CounterSpec[NoLabel]] = CounterSpec(
+    "bus_subscriptions", "Times that hearing these messages began, or began again"
+)
+REVOCATIONS: Final[CounterSpec[NoLabel]] = CounterSpec("revocations", "Issuers revoked here")
+MAGIC_LOGOUTS: Final[CounterSpec[LogoutOutcome]] = CounterSpec(
+    "magic_logouts",
+    "Signed out at Magic too: ok, failed or dropped",
+    "outcome",
+    get_args(LogoutOutcome),
+)
+GRACE_USES: Final[CounterSpec[NoLabel]] = CounterSpec(
+    "grace_uses", "Requests let in by a session known before the store went away"
+)
+RELOADS: Final[CounterSpec[ReloadOutcome]] = CounterSpec(
+    "reloads", "Config reloads, applied or refused", "outcome", get_args(ReloadOutcome)
+)
+TOKENS_EARLY: Final[CounterSpec[NoLabel]] = CounterSpec(
+    "tokens_early", "New DID tokens whose iat lay ahead of our clock, as far as it may"
+)
+ACCESS_LOG_DROPPED: Final[CounterSpec[NoLabel]] = CounterSpec(
+    "access_log_dropped", "Lines of the access log that its reader was too slow for"
+)
+WORKER_RESTARTS: Final[CounterSpec[NoLabel]] = CounterSpec(
+    "worker_restarts", "Workers started again because they had ended"
+)
+
+# --- gauges ------------------------------------------------------------------------------------
+
+CONNECTIONS_OPEN: Final = GaugeSpec("connections_open", "Connections from clients that are open")
+TUNNELS_OPEN: Final = GaugeSpec("tunnels_open", "Tunnels that are open")
+UPSTREAM_BUSY: Final = GaugeSpec(
+    "upstream_busy", "Connections to an upstream that carry an exchange", "upstream"
+)
+UPSTREAM_IDLE: Final = GaugeSpec(
+    "upstream_idle", "Connections to an upstream that wait for a request", "upstream"
+)
+UPSTREAM_SERVERS_OUT: Final = GaugeSpec(
+    "upstream_servers_out", "Servers left alone, counted by each process", "upstream"
+)
+CLOCK_SKEW_SECONDS: Final = GaugeSpec(
+    "clock_skew_seconds",
+    "How far Magic's clock was ahead of ours at its last answer; negative if behind",
+    max_of_workers=True,
+)
+WORKERS: Final = GaugeSpec(
+    "workers", "Worker processes, by what they do: up or down", "state", get_args(WorkerState)
+)
+
+# --- histograms --------------------------------------------------------------------------------
+
+REQUEST_DURATION: Final = HistogramSpec(
+    "request_duration_seconds", "From the head of a request to the answer's end"
+)
+
+METRICS: Final[tuple[MetricSpec, ...]] = tuple(
+    declared for declared in tuple(globals().values()) if isinstance(declared, MetricSpec)
+)
+"""Every metric above, in the order of the metrics page."""
