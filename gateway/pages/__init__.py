@@ -1,1 +1,1 @@
-"""The gateway's own pages, served as one more upstream."""
+"""The gateway's own pages, served as one more upstream; start at `gateway.pages.registry`."""

@@ -1,4 +1,4 @@
-"""The gateway's own pages as one `aiohttp.web` app, and the wire to it."""
+"""The gateway's own pages as one `aiohttp.web` app, and the connections to it."""
 
 import asyncio
 import logging
@@ -19,21 +19,21 @@ from gateway.proxy.upstream.connection import UpstreamConnection
 
 _log = logging.getLogger(__name__)
 
-_NEVER_BINDING = 1 << 24
+_UNREACHABLE = 1 << 24
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def make_app(routes: Iterable[web.AbstractRouteDef]) -> web.Application:
-    """The app for ``routes``."""
+    """Make the app for ``routes``."""
     app = web.Application(middlewares=[_answer_refusals])
     app.add_routes(routes)
-    app.on_response_prepare.append(_say_no_version)
+    app.on_response_prepare.append(_remove_server_field)
     return app
 
 
-async def _say_no_version(_: web.Request, response: web.StreamResponse) -> None:
-    """Which version of which library answers helps nobody but an attacker."""
+async def _remove_server_field(_: web.Request, response: web.StreamResponse) -> None:
+    """Remove ``Server``: names and versions of libraries help attackers alone."""
     response.headers.popall("Server", None)
 
 
@@ -50,7 +50,7 @@ async def _answer_refusals(request: web.Request, handler: Handler) -> web.Stream
         response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
     except web.HTTPBadRequest:
         return _problem(request, BadRequest())
-    except (web.HTTPException, OSError):  # the latter: nobody waits for an answer any more
+    except (web.HTTPException, OSError):  # OSError: the client no longer waits for an answer
         raise
     except Exception:  # noqa: BLE001 (a fault of ours must still be answered and logged)
         _log.exception("request %s failed", request.headers.get("X-Request-Id", ""))
@@ -62,13 +62,13 @@ async def _answer_refusals(request: web.Request, handler: Handler) -> web.Stream
 def _problem(request: web.Request, refusal: Refusal) -> web.Response:
     request_id = request.headers.get("X-Request-Id", "")
     code, reply = problem(refusal, request_id)
-    if refusal.reason:  # the access log's line, which has the same id, cannot know it
+    if refusal.reason:  # the line of the access log has the same id, but cannot know the reason
         _log.info("request %s was refused: %s: %s", request_id, code, refusal.reason)
     return web.Response(status=reply.status, headers=dict(reply.fields), body=reply.body)
 
 
 class PagesServer:
-    """Serves the pages over socket pairs: one more upstream, so one path serves all requests."""
+    """Serves the pages over socket pairs, as one more upstream: all requests take one path."""
 
     def __init__(self, app: web.Application) -> None:
         logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # it would quote requests
@@ -76,11 +76,11 @@ class PagesServer:
             app,
             access_log=None,
             keepalive_timeout=3600,
-            auto_decompress=False,  # what is packed is not read: nothing of ours is that long
-            # What is too much has been judged before; these are only never to bind.
-            max_line_size=_NEVER_BINDING,
-            max_field_size=_NEVER_BINDING,
-            max_headers=_NEVER_BINDING,
+            auto_decompress=False,  # no page takes a compressed body
+            # The proxy has enforced the limits already; these must never be reached.
+            max_line_size=_UNREACHABLE,
+            max_field_size=_UNREACHABLE,
+            max_headers=_UNREACHABLE,
         )
 
     async def start(self) -> None:
@@ -92,7 +92,7 @@ class PagesServer:
         await self._runner.cleanup()
 
     async def connect(self, make: Callable[[], UpstreamConnection]) -> UpstreamConnection:
-        """A connection to the pages; see `gateway.proxy.upstream.pool.Connect`."""
+        """Connect to the pages; see `gateway.proxy.upstream.pool.Connect`."""
         loop = asyncio.get_running_loop()
         server = self._runner.server
         if server is None:

@@ -1,15 +1,15 @@
-"""The throttle before the login: who may try, and the proof at the exchange that they did."""
+"""The login throttle: attempts are counted before Magic is asked, and proven at the exchange."""
 
 import asyncio
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import orjson
 from aiohttp import hdrs, web
 
 from gateway.authn.did_token.attachment import is_attached
 from gateway.authz.csrf import refuse_foreign_page
-from gateway.config.compile import LoginLimits
+from gateway.config.compile import LoginLimits, login_limits
 from gateway.config.schema import ServerSettings
 from gateway.core.errors import (
     BadRequest,
@@ -25,15 +25,16 @@ from gateway.core.ports import Limiter
 from gateway.login_attempts.contact import ContactHasher, attempt
 from gateway.login_attempts.redis import LIFETIME_S, RedisAttempts
 from gateway.pages.caller import address, caller
+from gateway.pages.services import PageGroup, PageServices
 from gateway.routing.client_address import client_at as caller_at
 
 MAX_BODY_BYTES: Final = 4096
 BODY_TIMEOUT_S: Final = 5.0
-"""For the whole of it: meanwhile a connection to the pages is taken, and everybody shares those."""
+"""For the whole body, which holds one of the connections to the pages that all clients share."""
 
 
-class AttemptPages:
-    """``POST /login/attempt``, and what the exchange asks of whoever has come by it."""
+class AttemptPages(PageGroup):
+    """``POST /login/attempt``, and the check of its nonce at the exchange."""
 
     def __init__(
         self,
@@ -58,17 +59,25 @@ class AttemptPages:
             + ("; Secure" if is_https else "")
         )
 
-    def routes(self, prefix: str) -> list[web.RouteDef]:
-        """The page under ``prefix``."""
-        return [web.post(f"{prefix}/login/attempt", self.begin)]
+    @classmethod
+    def of(cls, services: PageServices) -> Self:
+        hasher = ContactHasher(services.server_keys)
+        return cls(
+            RedisAttempts(services.store, hasher),
+            hasher,
+            services.limiter,
+            login_limits(services.settings),
+            services.settings.server,
+            is_required=services.settings.session.require_attempt,
+        )
 
     async def begin(self, request: web.Request) -> web.Response:
         """
-        A nonce for whoever may try; 429 for those who tried too often.
+        Issue a nonce for an attempt to sign in; 429 after too many attempts.
 
-        Both counts are charged before anything that costs, and whether Magic knows the address is
-        not even asked. That of the client's address comes before the body, which it may take its
-        time to send. A page of another site is refused before it could use up a visitor's tries.
+        Both limits are charged before any work, and Magic is not asked whether it knows the contact
+        (enumeration). The limit by address is charged before the body is read, since a client may
+        send it slowly. CSRF: a page of another site is refused before it uses up a visitor's tries.
         """
         refuse_foreign_page(request.headers, self._public_origin)
         identity = caller(request)
@@ -83,11 +92,11 @@ class AttemptPages:
         response.headers.add(hdrs.SET_COOKIE, cookie)
         return response
 
-    async def settle(self, request: web.Request, proven: Identity) -> None:
+    async def settle(self, request: web.Request, identity: Identity) -> None:
         """
-        Judge the nonce of an exchange, if there is one or must be one.
+        Check the nonce of an exchange, which is required if `session.require_attempt` is set.
 
-        The token must be bound to it, so that a token that was made without it, or for another
+        The token must be bound to the nonce, so that a token minted without it, or for another
         page, opens no session. Raises `NonceRequired`, `NonceRefused`, `BadRequest` or
         `StoreUnavailable`.
         """
@@ -96,10 +105,10 @@ class AttemptPages:
             if self._is_required:
                 raise NonceRequired("no nonce")
             return
-        await self._attempts.take(nonce, self._browser(request), proven.user)
+        await self._attempts.take(nonce, self._browser(request), identity.user)
         token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")[2].strip()
-        if not is_attached(token, proven.user.issuer, nonce):
-            raise NonceRefused("the token is not bound to it")
+        if not is_attached(token, identity.user.issuer, nonce):
+            raise NonceRefused("the token is not bound to the nonce")
 
     async def _spend(self, limit: Limit | None, caller: str) -> None:
         if limit is None:
@@ -116,11 +125,11 @@ def _limit_key(address: str) -> str:
     try:
         return caller_at(ip_address(address)).limit_key
     except ValueError:
-        return address  # a unix socket has none
+        return address  # a unix socket has no IP address
 
 
 async def _nonce(request: web.Request) -> str | None:
-    """What the body of an exchange names; None where there is no body, or it names none."""
+    """Read the nonce in the body of an exchange; None without a body or a nonce."""
     if not request.can_read_body:
         return None
     document = await _document(request)
@@ -132,9 +141,9 @@ async def _nonce(request: web.Request) -> str | None:
 
 async def _document(request: web.Request) -> Any:
     """
-    The JSON in the body, which must say that it is JSON.
+    Read the JSON in the body, which must be declared as JSON.
 
-    No form can say so: a page of another site would have to ask first.
+    CSRF: no form can declare it, and a script of another site needs a preflight first.
     """
     if request.content_type != "application/json":
         raise BadRequest("expected application/json")
@@ -144,7 +153,7 @@ async def _document(request: web.Request) -> Any:
             async for part in request.content.iter_any():
                 body += part
                 if len(body) > MAX_BODY_BYTES:
-                    raise BodyTooLarge("more than an attempt takes")
+                    raise BodyTooLarge("an attempt takes up to 4 KiB")
     except TimeoutError:
         raise RequestTimeout("the body of an attempt") from None
     try:

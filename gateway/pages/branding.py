@@ -1,4 +1,4 @@
-"""What of the pages follows from the config: colours, logo, texts, and what their scripts know."""
+"""The parts of the pages that the config decides: colours, logo, texts, settings of scripts."""
 
 from collections.abc import Mapping
 from math import inf
@@ -17,18 +17,18 @@ _KINDS = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"))
 
 
 def name(settings: Settings) -> str:
-    """What one signs in to."""
+    """Name of the app that the login page shows."""
     return settings.login.name or urlsplit(settings.server.public_url).netloc
 
 
 def texts(settings: Settings) -> dict[str, str]:
-    """All that the pages say, by key; the name is filled in."""
-    said = {**TEXTS, **settings.login.texts}
-    return {key: text.replace("{name}", name(settings)) for key, text in said.items()}
+    """Texts of the pages by key, with the name filled in."""
+    chosen = {**TEXTS, **settings.login.texts}
+    return {key: text.replace("{name}", name(settings)) for key, text in chosen.items()}
 
 
 def lifespan_s(settings: Settings) -> int:
-    """How long the DID token is to live that the pages ask Magic for."""
+    """Lifetime of the DID tokens that the pages ask Magic for."""
     return int(
         min(
             settings.login.lifespan_s,
@@ -40,7 +40,7 @@ def lifespan_s(settings: Settings) -> int:
 
 def made_files(settings: Settings) -> dict[str, bytes]:
     """
-    The files that are made for this config, by name.
+    Make the files of this config, by name.
 
     Raises `StartError` where the logo cannot be used.
     """
@@ -52,7 +52,7 @@ def made_files(settings: Settings) -> dict[str, bytes]:
 
 
 def logo(path: str) -> Mapping[str, bytes]:
-    """The logo's file by the name that says what it is; none for an empty ``path``."""
+    """Read the logo, named by its format; empty for an empty ``path``. Raises `StartError`."""
     if not path:
         return {}
     try:
@@ -66,7 +66,7 @@ def logo(path: str) -> Mapping[str, bytes]:
 
 
 def _kind(body: bytes) -> str:
-    """By its first bytes: names lie."""
+    """Format by the first bytes, since a file name may be wrong."""
     for start, kind in _KINDS:
         if body.startswith(start):
             return kind
@@ -95,6 +95,6 @@ def _config_module(settings: Settings) -> bytes:
         "lang": settings.login.lang,
     }
     return (
-        b"/** What the scripts know of the config. */\nexport const settings = %b;\n"
-        b"/** What the pages say, by key. */\nexport const texts = %b;\n"
+        b"/** Settings of the scripts. */\nexport const settings = %b;\n"
+        b"/** Texts of the pages, by key. */\nexport const texts = %b;\n"
     ) % (orjson.dumps(known), orjson.dumps(texts(settings)))

@@ -1,4 +1,4 @@
-"""Whose request a page is answering, and from where: decided by the journey, read here."""
+"""Identity and address of a page's caller: decided by the pipeline, read here."""
 
 from typing import Any
 from urllib.parse import unquote
@@ -6,6 +6,7 @@ from urllib.parse import unquote
 import orjson
 from aiohttp import web
 
+from gateway.core.errors import Unauthenticated
 from gateway.core.identity import (
     AuthMethod,
     Identity,
@@ -17,20 +18,20 @@ from gateway.headers.request import INTERNAL_IDENTITY
 
 
 def address(request: web.Request) -> str:
-    """The client's address, as the journey has read it."""
+    """Address of the client, as the pipeline read it."""
     return request.headers.get(INTERNAL_CLIENT, "")
 
 
 def replaced(request: web.Request) -> list[str]:
-    """The keys of the sessions whose cookies came along with a request to sign in."""
+    """Keys of the sessions whose cookies came with a request to sign in."""
     return request.headers.get(INTERNAL_REPLACED, "").split()
 
 
 def caller(request: web.Request) -> Identity | None:
     """
-    Whom the journey has proven, or None.
+    Identity that the pipeline authenticated, or None.
 
-    The header can be believed, see `gateway.headers.internal`.
+    The header is trustworthy; see `gateway.headers.internal`.
     """
     text = request.headers.get(INTERNAL_IDENTITY)
     if text is None:
@@ -46,6 +47,14 @@ def caller(request: web.Request) -> Identity | None:
         roles=None if fields["roles"] is None else tuple(fields["roles"]),
         scopes=tuple(fields["scopes"]),
     )
+
+
+def require_caller(request: web.Request) -> Identity:
+    """Identity that the pipeline authenticated. Raises `Unauthenticated`."""
+    identity = caller(request)
+    if identity is None:
+        raise Unauthenticated("no identity")
+    return identity
 
 
 def _user(members: dict[str, Any]) -> User:

@@ -1,14 +1,14 @@
-"""Development mode's stand-in for the login page: a DID token for whatever email is asked for."""
+"""``POST /development/token``: a DID token for any email, in development mode only."""
 
-from collections.abc import Awaitable, Callable
 from math import isfinite
+from typing import Self
 
 from aiohttp import web
 
 from gateway.authz.csrf import refuse_foreign_page
 from gateway.core.errors import BadHost, BadRequest
-from gateway.core.identity import User
 from gateway.core.ports import Clock
+from gateway.pages.services import LearnUser, PageGroup, PageServices
 from gateway.routing.target import parse_authority
 from gateway.users.development import DevelopmentMagic
 
@@ -20,30 +20,30 @@ _LONGEST_EMAIL = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
 _LONGEST_ATTACHMENT = 128
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
-Learn = Callable[[User], Awaitable[None]]
-"""Tells other processes of a user, who could not know what was minted here."""
 
-
-class DevelopmentPages:
-    """``POST /development/token?email=``; never there in live mode."""
+class DevelopmentPages(PageGroup):
+    """``POST /development/token?email=``; absent in live mode."""
 
     def __init__(
-        self, magic: DevelopmentMagic, learn: Learn, public_origin: str, clock: Clock
+        self, magic: DevelopmentMagic, learn: LearnUser, public_origin: str, clock: Clock
     ) -> None:
         self._magic = magic
         self._learn = learn
         self._public_origin = public_origin
         self._clock = clock
 
-    def routes(self, prefix: str) -> list[web.RouteDef]:
-        """The page under ``prefix``."""
-        return [web.post(f"{prefix}/development/token", self.mint)]
+    @classmethod
+    def of(cls, services: PageServices) -> Self | None:
+        magic = services.development
+        if magic is None:
+            return None
+        return cls(magic, services.learn, services.public_origin, services.clock)
 
     async def mint(self, request: web.Request) -> web.Response:
         """
-        A token as text, made for ``email``, valid for ``lifetime_s``, bound to ``attachment``.
+        Mint a token for ``email``, valid for ``lifetime_s``, bound to ``attachment``, as text.
 
-        Not for web pages, under whatever name they reach this machine (DNS rebinding).
+        DNS rebinding: refuses web pages, under any name by which they reach this machine.
         """
         refuse_foreign_page(request.headers, self._public_origin)
         if parse_authority(request.host).host not in _LOOPBACK:

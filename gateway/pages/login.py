@@ -1,25 +1,26 @@
-"""The pages that people see: signing in, the way back from an email, the account."""
+"""The HTML pages: login, the target of the link in an email, the account; and their files."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 from aiohttp import hdrs, web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from gateway.config import compile as compiled
 from gateway.config.schema import Settings
-from gateway.core.errors import Unauthenticated
 from gateway.pages import branding
 from gateway.pages.assets import Assets
-from gateway.pages.caller import caller
+from gateway.pages.caller import caller, require_caller
+from gateway.pages.services import PageGroup, PageServices
 
 OnlyReturnTo = Callable[[Sequence[str]], str]
-"""Where the values of ``return_to`` in a query lead: a safe place, whatever they are."""
+"""Open redirect: maps the values of ``return_to`` in a query to a safe place."""
 
 
-class LoginPages:
-    """``GET /login``, ``/callback`` and ``/account``, and the files that they are made of."""
+class LoginPages(PageGroup):
+    """``GET /login``, ``/callback`` and ``/account``, and the files that they load."""
 
     def __init__(self, settings: Settings, return_to: OnlyReturnTo) -> None:
         """Raises `StartError` where the logo cannot be used."""
@@ -43,37 +44,38 @@ class LoginPages:
         }
         self._security = security_fields(settings.magic.endpoint)
 
-    def routes(self, prefix: str) -> list[web.RouteDef]:
-        """The pages under ``prefix``."""
-        return [
-            web.get(f"{prefix}/login", self.login),
-            web.get(f"{prefix}/callback", self.callback),
-            web.get(f"{prefix}/account", self.account),
-            *self._assets.routes(prefix),
-        ]
+    @classmethod
+    def of(cls, services: PageServices) -> Self:
+        return cls(services.settings, compiled.return_to(services.settings).only)
 
     async def login(self, request: web.Request) -> web.Response:
-        """The form; whoever is signed in already is led on."""
-        asked = request.query.getall("return_to", ())
+        """Show the form, or redirect a caller who is signed in already."""
+        wanted = request.query.getall("return_to", ())
         if caller(request) is not None:
-            place = self._return_to(asked) if asked else f"{self._prefix}/account"
+            place = self._return_to(wanted) if wanted else f"{self._prefix}/account"
             return web.Response(status=303, headers={hdrs.LOCATION: place})
-        return self._page("login.html", return_to=self._return_to(asked))
+        return self._page("login.html", return_to=self._return_to(wanted))
 
     async def callback(self, _: web.Request) -> web.Response:
-        """Where the link in an email leads; all else is between the page's script and Magic."""
+        """Show the target of the link in an email; its script does the rest with Magic."""
         return self._page("callback.html")
 
     async def account(self, request: web.Request) -> web.Response:
-        """Who one is, and where one is signed in."""
-        identity = caller(request)
-        if identity is None:
-            raise Unauthenticated("no identity")
+        """Show the caller's identity and sessions."""
+        identity = require_caller(request)
         until = datetime.fromtimestamp(identity.expires_at_ms / 1000, tz=UTC)
         response = self._page("account.html", user=identity.user, until=until)
-        # Browsers say ``Origin: null`` for forms of pages with no-referrer (Fetch section 3.2).
+        # Browsers send ``Origin: null`` for forms of pages with no-referrer (Fetch section 3.2).
         response.headers[hdrs.REFERRER_POLICY] = "same-origin"
         return response
+
+    async def file(self, request: web.Request) -> web.Response:
+        """Serve a file of the pages by its versioned name; see `Assets.serve`."""
+        return self._assets.serve(request)
+
+    async def renewal(self, request: web.Request) -> web.Response:
+        """Serve the module that apps include; see `Assets.serve_renewal`."""
+        return self._assets.serve_renewal(request)
 
     def _page(self, template: str, **values: object) -> web.Response:
         text = _templates().get_template(template).render(**self._known, **values)
@@ -82,9 +84,9 @@ class LoginPages:
 
 def security_fields(endpoint: str) -> dict[str, str]:
     """
-    What browsers are told about our pages: our own files alone, and Magic's frame.
+    Security fields of the HTML pages: they load only their own files, and Magic's frame.
 
-    The policy was tried with the SDK as it is: it sets styles through the CSSOM, which needs no
+    Magic's SDK works with this policy: it sets styles through the CSSOM, which needs no
     ``unsafe-inline``.
     """
     policy = (

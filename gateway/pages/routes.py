@@ -1,10 +1,9 @@
-"""The routes that lead to the gateway's own pages: ordinary ones, more specific than any other."""
+"""The routes that lead to the gateway's own pages: more specific than any other route."""
 
-from dataclasses import replace
-
-from gateway.core.identity import AuthMethod
 from gateway.core.limit import Limit
 from gateway.core.route import Auth, Route
+from gateway.pages import registry
+from gateway.pages.registry import CATCH_ALL, Page
 
 PAGES = "gateway pages"
 """The upstream of the pages; no name in a config can hold a space."""
@@ -12,47 +11,51 @@ PAGES = "gateway pages"
 
 def page_routes(prefix: str, limits: tuple[Limit, ...]) -> tuple[Route, ...]:
     """
-    All requests under ``prefix``.
+    Make the routes of all requests under ``prefix``, from the list of pages.
 
-    Whoever signs in or asks who they are must be somebody; to sign out it is enough to have been.
-    Programs may ask who they are, and no more.
-    The files of the pages are not counted: a page is made of several, and they lie in memory.
+    Signing in and asking for one's identity need a valid credential; signing out takes an ended
+    session too. API keys and JWTs may ask for their identity, and do nothing else.
     """
-
-    def route(
-        name: str, path: str, auth: Auth, *methods: str, limits: tuple[Limit, ...] = limits
-    ) -> Route:
-        return Route(
-            name=f"gateway-{name}",
-            path=prefix + path,
+    own = [page for page in registry.OWN_PAGES if page.route != CATCH_ALL]
+    return (
+        *(_route(page, prefix, limits) for page in own),
+        Route(
+            name=f"gateway-{CATCH_ALL}",
+            path=f"{prefix}/*",
             upstream=PAGES,
-            auth=auth,
-            methods=frozenset(methods) or None,
+            auth=Auth.NONE,
             limits=limits,
             is_internal=True,
-        )
-
-    who_am_i = route("who-am-i", "/session", Auth.REQUIRED, "GET", "HEAD")
-    sign_in = route("sign-in", "/session", Auth.REQUIRED, "POST")
-    attempt = route("attempt", "/login/attempt", Auth.OPTIONAL, "POST")
-    return (
-        replace(sign_in, is_sign_in=True, forward_credentials=True),  # it reads the attachment
-        replace(who_am_i, accept=frozenset(AuthMethod)),
-        route("sign-out", "/session", Auth.OPTIONAL, "DELETE"),
-        route("sign-out", "/logout", Auth.OPTIONAL, "POST"),
-        route("login", "/login", Auth.OPTIONAL, "GET", "HEAD"),
-        route("account", "/account", Auth.REQUIRED, "GET", "HEAD"),
-        route("files", "/static/*", Auth.NONE, limits=()),
-        replace(attempt, accept=frozenset({AuthMethod.SESSION})),
-        route("sessions", "/sessions", Auth.REQUIRED, "GET", "HEAD"),
-        route("end-session", "/sessions/*", Auth.REQUIRED, "DELETE"),
-        route("pages", "/*", Auth.NONE),
+        ),
         Route(  # its limits are those of the request that is asked about
             "gateway-verify",
             f"{prefix}/verify/*",
             upstream="",
             auth=Auth.NONE,
-            keep_encoded_slashes=True,  # they are judged by the route that they lead to
+            keep_encoded_slashes=True,  # the route that they lead to judges them
             is_internal=True,
         ),
     )
+
+
+def _route(page: Page, prefix: str, limits: tuple[Limit, ...]) -> Route:
+    methods = {page.method, "HEAD"} if page.method == "GET" else {page.method}
+    return Route(
+        name=f"gateway-{page.route}",
+        path=prefix + _path(page),
+        upstream=PAGES,
+        auth=page.auth,
+        accept=page.accept,
+        # Without a credential there is nothing to decide by method: the page answers 405.
+        methods=None if page.auth is Auth.NONE else frozenset(methods),
+        limits=limits if page.is_limited else (),
+        is_internal=True,
+        is_sign_in=page.is_sign_in,
+        forward_credentials=page.is_sign_in,  # the page reads the token's attachment
+    )
+
+
+def _path(page: Page) -> str:
+    """Path of the route: a prefix from the first placeholder on."""
+    start, brace, _ = page.path.partition("{")
+    return f"{start}*" if brace else start
