@@ -7,7 +7,7 @@ from aiohttp import web
 
 from gateway.admin.api import AdminActions, Api
 from gateway.admin.app import AdminPages, StatusSource
-from gateway.config.schema import AdminSettings
+from gateway.config.server import AdminSettings
 from gateway.core.errors import StartError
 
 

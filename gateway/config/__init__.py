@@ -1,1 +1,1 @@
-"""The configuration: the schema is the reference; loading reports all problems together."""
+"""Configuration: the schema is the reference; loading reports all problems together."""

@@ -1,8 +1,7 @@
 """
-Where things are: hosts, listen addresses, origins, networks, the URL of the store.
+Parsers of addresses: hosts, listen addresses, origins, networks, the URL of the store.
 
-A parser raises `ValueError` that says what was expected, never what was found: that may be a
-secret.
+The `ValueError` of a parser says what was expected and never shows the text, which may be a secret.
 """
 
 import re
@@ -19,7 +18,7 @@ from gateway.routing.client_address import UNIX, UNIX_PEERS
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-# A name that ends so is read by resolvers as an IPv4 address: 0x7f.1 is 127.0.0.1.
+# Resolvers read a name with such an end as an IPv4 address: 0x7f.1 is 127.0.0.1.
 _NUMBER_LAST = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
 _AUTHORITY = re.compile(r"(\[[^][]*\]|[^][:]*)(?::([0-9]{1,5}))?")
 _ORIGIN = re.compile(r"(https?)://([^/]*)/?", re.IGNORECASE)
@@ -39,15 +38,16 @@ class HostPort(NamedTuple):
 
 
 class ServerAddress(NamedTuple):
-    """Where an app listens."""
+    """The address of a server of an app: TCP or a unix socket."""
 
     scheme: str
     """``http``, ``https`` or ``unix``."""
     host: str
-    """As in `HostPort`; empty for a unix socket, as are port and path for the others."""
+    """As in `HostPort`; empty for a unix socket."""
     port: int
+    """0 for a unix socket."""
     path: str = ""
-    """Of a unix socket."""
+    """The path of a unix socket; empty for TCP."""
 
     def __str__(self) -> str:
         if self.scheme == "unix":
@@ -56,7 +56,7 @@ class ServerAddress(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """As in ``Host`` (RFC 9110 section 7.2); a unix socket has no name of its own."""
+        """Value of ``Host`` (RFC 9110 section 7.2); ``localhost`` for a unix socket."""
         if self.scheme == "unix":
             return "localhost"
         if self.port == _DEFAULT_PORTS[self.scheme]:
@@ -65,12 +65,12 @@ class ServerAddress(NamedTuple):
 
 
 def bracketed(name: str) -> str:
-    """``name`` as it stands in a URL."""
+    """Put an IPv6 address into brackets, as URLs require."""
     return f"[{name}]" if ":" in name else name
 
 
 def host(text: str) -> str:
-    """A DNS name or an IP address (IPv6 in brackets), normalised. Raises `ValueError`."""
+    """Parse a DNS name or an IP address (IPv6 in brackets); normalised. Raises `ValueError`."""
     name = text.lower()
     try:
         if name.startswith("[") and name.endswith("]") and "%" not in name:
@@ -78,14 +78,14 @@ def host(text: str) -> str:
         if _NUMBER_LAST.fullmatch(name):
             return str(IPv4Address(name))
     except ValueError:
-        name = ""  # what the library says would show the value
+        name = ""  # the library's message would show the value
     if not _NAME.fullmatch(name):
         raise ValueError("expected a host name or an IP address (IPv6 in brackets)")
     return name
 
 
 def host_field(text: str) -> str:
-    """Like `host`, but an IPv6 address keeps its brackets, as in ``Host``. Raises `ValueError`."""
+    """Parse like `host`, but keep the brackets of IPv6, as ``Host`` has them."""
     return bracketed(host(text))
 
 
@@ -99,7 +99,7 @@ def _address(authority: str, default_port: int | None) -> HostPort:
 
 def listen(text: str) -> HostPort:
     """
-    The address in ``0.0.0.0:8080`` or ``[::]:8080``; port 0 is any free one.
+    Parse ``0.0.0.0:8080`` or ``[::]:8080``; port 0 stands for any free port.
 
     Raises `ValueError`.
     """
@@ -122,7 +122,7 @@ def _origin(text: str) -> tuple[str, HostPort]:
 
 def origin(text: str) -> str:
     """
-    An origin (RFC 6454) as a browser writes it: lower case, no default port, no slash at the end.
+    Parse an origin (RFC 6454) into the form of browsers: lower case, no default port, no slash.
 
     Raises `ValueError`.
     """
@@ -130,7 +130,7 @@ def origin(text: str) -> str:
         scheme, address = _origin(text)
     except ValueError:
         raise ValueError(
-            "expected an origin such as https://app.example.com: scheme, host, port if need be"
+            "expected an origin such as https://app.example.com: scheme, host and optional port"
         ) from None
     if address.port == _DEFAULT_PORTS[scheme]:
         return f"{scheme}://{bracketed(address.host)}"
@@ -138,12 +138,16 @@ def origin(text: str) -> str:
 
 
 def optional_origin(text: str) -> str | None:
-    """Like `origin`; None for empty text, which an unset variable gives. Raises `ValueError`."""
+    """Parse like `origin`; None for empty text, which an unset variable gives."""
     return origin(text) if text else None
 
 
 def server(text: str) -> ServerAddress:
-    """Where an app listens: ``http://host:port``, ``https://host`` or ``unix:/path``."""
+    """
+    Parse ``http://host:port``, ``https://host:port`` or ``unix:/path``; ports are optional.
+
+    Raises `ValueError`.
+    """
     try:
         if text.startswith("unix:"):
             return ServerAddress("unix", "", 0, _socket_path(text.removeprefix("unix:")))
@@ -165,7 +169,7 @@ def _socket_path(path: str) -> str:
 
 def network(text: str) -> IPNetwork:
     """
-    A CIDR network, not all of the internet; or ``unix:``, whoever is behind a unix socket.
+    Parse a CIDR network other than /0, or ``unix:``, which stands for all unix sockets.
 
     Raises `ValueError`.
     """
@@ -178,17 +182,17 @@ def network(text: str) -> IPNetwork:
     if not wide.prefixlen:
         raise ValueError("a /0 network would let every client name its own address")
     if ip_address(text.partition("/")[0]) != wide.network_address:
-        raise ValueError(f"has bits set beyond its /{wide.prefixlen}")
+        raise ValueError(f"has bits set beyond its /{wide.prefixlen}: write them as 0")
     return wide
 
 
 def network_text(wide: IPNetwork) -> str:
-    """The inverse of `network`."""
+    """Write a network as `network` reads it."""
     return UNIX if wide == UNIX_PEERS else str(wide)
 
 
 def is_loopback(name: str) -> bool:
-    """Whether only this machine can reach ``name``, a host as `host` returns it."""
+    """Whether ``name``, a result of `host`, is loopback: only this machine can reach it."""
     try:
         return ip_address(name).is_loopback
     except ValueError:
@@ -196,17 +200,13 @@ def is_loopback(name: str) -> bool:
 
 
 def is_loopback_http(url: str) -> bool:
-    """Whether only this machine can reach ``url``, an origin as `origin` returns it, over http."""
+    """Whether ``url``, a result of `origin`, is http on loopback."""
     scheme, address = _origin(url)
     return scheme == "http" and is_loopback(address.host)
 
 
 def redis_url(text: str) -> SecretStr:
-    """
-    The store's URL, which may hold a password.
-
-    Raises `ValueError`.
-    """
+    """Parse the URL of the store, which may hold a password. Raises `ValueError`."""
     if not _is_redis_url(text):
         raise ValueError(
             "expected redis://host:port, rediss://host:port, unix:///path or embedded://"
@@ -219,7 +219,7 @@ def _is_redis_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
         has_host = bool(parts.hostname) and parts.port != 0
-    except ValueError:  # of the port, or of brackets
+    except ValueError:  # a bad port, or unbalanced brackets
         return False
     match parts.scheme:
         case "redis" | "rediss":
@@ -244,14 +244,14 @@ Origin = Annotated[
     of_text(origin),
     WithJsonSchema({"type": "string", "examples": ["https://app.example.com"]}),
 ]
-"""Scheme, host, and the port where it is not the scheme's own."""
+"""An origin: scheme, host, and the port unless it is the default of the scheme."""
 
 OptionalOrigin = Annotated[
     str | None,
     of_text(optional_origin, null=""),
     WithJsonSchema({"type": ["string", "null"]}),
 ]
-"""An origin, or nothing."""
+"""An origin; None for empty text."""
 
 ServerUrl = Annotated[
     ServerAddress,
@@ -264,7 +264,7 @@ ServerUrl = Annotated[
         }
     ),
 ]
-"""Where an app listens."""
+"""The address of a server of an app."""
 
 Network = Annotated[
     IPNetwork,
@@ -278,7 +278,7 @@ Host = Annotated[str, of_text(host), WithJsonSchema({"type": "string"})]
 """A DNS name or an IP address."""
 
 HostField = Annotated[str, of_text(host_field), WithJsonSchema({"type": "string"})]
-"""A host as it stands in ``Host``, without port."""
+"""A host as in ``Host``, without port."""
 
 RedisUrl = Annotated[
     SecretStr,
@@ -286,4 +286,4 @@ RedisUrl = Annotated[
     HIDDEN,
     WithJsonSchema({"type": "string", "examples": ["redis://127.0.0.1:6379/0", "embedded://"]}),
 ]
-"""Where the store is."""
+"""The URL of the store."""

@@ -1,4 +1,4 @@
-"""``identity.assertion``: what apps can verify."""
+"""Section ``identity.assertion``: the signed JWT by which apps verify an identity."""
 
 from typing import Annotated, Literal
 
@@ -14,18 +14,22 @@ _SHORTEST_S, _LONGEST_S = 5.0, 3600.0
 
 
 def assertion_header(text: str) -> str:
-    """The name of the field. Raises `ValueError`."""
+    """Parse the name of the field; the default keeps its spelling. Raises `ValueError`."""
     return HEADER if text.lower() == HEADER.lower() else header_name(text)
 
 
 def private_key(text: str) -> SecretStr:
-    """A private key in PEM. Raises `ValueError`."""
+    """Check that ``text`` is a private key in PEM, and hide it. Raises `ValueError`."""
     signing_key(text)
     return SecretStr(text)
 
 
 def lifetime_s(text: str) -> float:
-    """Seconds; what is said cannot be taken back for so long. Raises `ValueError`."""
+    """
+    Parse a lifetime from 5s to 1h, in seconds.
+
+    It is bounded because an assertion cannot be revoked before it expires. Raises `ValueError`.
+    """
     length_s = duration_s(text)
     if not _SHORTEST_S <= length_s <= _LONGEST_S:
         raise ValueError("expected a duration from 5s to 1h")
@@ -47,17 +51,23 @@ AssertionLifetime = Annotated[
     PlainSerializer(duration_text),
     WithJsonSchema({"type": "string", "examples": ["60s"]}),
 ]
-"""How long an assertion is good, in seconds."""
+"""The lifetime of an assertion, in seconds."""
 
 
 class AssertionSettings(Section):
-    """A signed JWT that tells the app whose request it is."""
+    """Signed JWT that proves the caller's identity to the app."""
 
     header: HeaderText = HEADER
-    """The field that carries it."""
+    """Header field that carries the assertion."""
     lifetime_s: AssertionLifetime = Field(60.0, alias="lifetime")
-    """How long one is good, 5s to 1h."""
+    """Lifetime of an assertion, from 5s to 1h. It cannot be revoked before it expires."""
     bind: Literal["identity", "request"] = "identity"
-    """To the caller alone, and used again; or to method, host, path and query of each request."""
+    """
+    identity: one assertion is signed per caller and reused. request: each request gets its own,
+    bound to method, host, path and query, which costs a signature per request.
+    """
     keys: tuple[PrivateKey, ...] = ()
-    """Private keys in PEM; the first signs, all are published. Required in live mode."""
+    """
+    Private keys in PEM, such as `gateway keys generate` prints. The first one signs; all are
+    published at {prefix}/jwks.json. Required in live mode.
+    """

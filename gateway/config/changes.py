@@ -1,17 +1,17 @@
-"""What of a new config can take the place of the old one while the gateway runs."""
+"""Parts of a config that a reload cannot change."""
 
 from gateway.config.schema import Settings
 
 NEEDS_RESTART = ("server.listen", "server.workers", "admin", "redis", "magic")
 """
-Parts that are read once, when the gateway starts: what it listens on, and whom it asks.
+Parts that are read once, at start: listeners, processes, and connections to Redis and Magic.
 
-magic-admin keeps the client id in a global of the process, so Magic's part is one of them.
+`magic` is among them because magic-admin keeps the client id in a global variable.
 """
 
 
 def needs_restart(old: Settings, new: Settings) -> list[str]:
-    """The parts of `NEEDS_RESTART` that differ, as they are written in the file."""
+    """List the parts of `NEEDS_RESTART` that differ, by their keys in the file."""
     return [part for part in NEEDS_RESTART if _at(old, part) != _at(new, part)]
 
 

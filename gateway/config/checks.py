@@ -1,50 +1,46 @@
 """
-What one place of a config demands of another.
+Checks between keys: errors that no single key shows.
 
-The checks read the draft, of any shape whatever, and judge what is there: a fault in one place
-hides none in another. No message shows a value of the draft; keys are shown, they are never filled
-in.
+To add a check: a function here, and its name in `CHECKS`. The checks read the draft, which may have
+any shape, so that an error in one place hides none in another. Messages name keys and the remedy.
+They never show a value, which may be a secret; keys hold no placeholders, so they may be shown.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 
-from gateway.config import addresses
-from gateway.config import listen as places
+from gateway.config import addresses, listen
 from gateway.config.draft import Draft
 from gateway.config.identity import IdentityHeaders
 from gateway.config.names import needs_https
 from gateway.config.paths import is_under, prefix
-from gateway.config.problems import (
-    KeyPath,
-    Problem,
-    Unreadable,
-    dotted,
-)
+from gateway.config.problems import KeyPath, Problem, Unreadable, dotted
 
 Check = Callable[[Draft], Iterator[Problem]]
 
 _ASSERTION_HEADER = ("identity", "assertion", "header")
-_OF_REQUESTS = {"networks", "methods"}
-_VOUCHED = ("x-forwarded-for", "forwarded", "proxy-protocol")
-_OF_AN_UPSTREAM = ("forward_credentials", "strip_prefix", "rewrite", "timeouts")
-_LOOPBACK = "development mode is for this machine alone: "
+_REQUEST_MATCHERS = {"networks", "methods"}
+"""Keys of a rule that need no authenticated caller."""
+_FROM_A_PROXY = ("x-forwarded-for", "forwarded", "proxy-protocol")
+_FORWARDING_KEYS = ("forward_credentials", "strip_prefix", "rewrite", "timeouts")
+_LOOPBACK = "development mode works on loopback only: "
+_PUBLIC = "not allowed with auth: none, which authenticates no caller"
 
 
-def forwarding_header_is_vouched_for(draft: Draft) -> Iterator[Problem]:
-    """A header that anyone can write says nothing until a trusted proxy has appended to it."""
+def proxy_fields_need_trusted_proxies(draft: Draft) -> Iterator[Problem]:
+    """Require trusted proxies for the client's address: any client can write such a field."""
     source = draft.text("server", "client_ip")
-    if source in _VOUCHED and draft.at("server", "trusted_proxies") in (None, []):
+    if source in _FROM_A_PROXY and draft.at("server", "trusted_proxies") in (None, []):
         yield Problem(("server", "client_ip"), f"{source} needs server.trusted_proxies")
 
 
 def development_stays_on_loopback(draft: Draft) -> Iterator[Problem]:
-    """Whoever reaches a gateway in development mode can sign in as anybody."""
+    """Refuse public addresses in development mode, in which a client can sign in as any user."""
     if draft.text("magic", "mode") != "development":
         return
     for place, _ in enumerate(draft.items("server", "listen")):
         at = ("server", "listen", place)
-        where = draft.parsed(places.place, *at)
-        if where and not places.is_private(where):
+        address = draft.parsed(listen.listen_address, *at)
+        if address and not listen.is_private(address):
             yield Problem(at, f"{_LOOPBACK}listen on 127.0.0.1, [::1], localhost or unix:/path")
     url = draft.parsed(addresses.origin, "server", "public_url")
     if url and not addresses.is_loopback_http(url):
@@ -52,7 +48,7 @@ def development_stays_on_loopback(draft: Draft) -> Iterator[Problem]:
 
 
 def tls_has_a_certificate(draft: Draft) -> Iterator[Problem]:
-    """Half a pair is a slip; none at all would mean to go on in the clear."""
+    """Require a certificate with its key where ``tls`` is present, instead of plain HTTP."""
     at = ("server", "tls")
     if draft.at(*at) is None:
         return
@@ -63,20 +59,21 @@ def tls_has_a_certificate(draft: Draft) -> Iterator[Problem]:
         yield Problem(at, "expected certificate and key, or certificates")
 
 
-def cookie_suits_scheme(draft: Draft) -> Iterator[Problem]:
-    """A browser drops, without a word, a cookie whose prefix asks for https."""
+def cookie_prefix_needs_https(draft: Draft) -> Iterator[Problem]:
+    """Refuse ``__Host-`` and ``__Secure-`` over http: browsers drop such cookies silently."""
     url = draft.parsed(addresses.origin, "server", "public_url") or ""
     if url.startswith("http:") and needs_https(draft.text("session", "cookie")):
         yield Problem(("session", "cookie"), "a name with this prefix needs an https public_url")
 
 
-def secrets_suit_mode(draft: Draft) -> Iterator[Problem]:
-    """Live mode cannot do without its secrets, development mode must not have a live key."""
+def secrets_match_mode(draft: Draft) -> Iterator[Problem]:
+    """Require the secrets of live mode, and refuse a live key in development mode."""
     match draft.text("magic", "mode") or draft.at("magic", "mode"):
         case "development":
             if draft.text("magic", "secret_key").startswith("sk_live_"):
                 yield Problem(
-                    ("magic", "secret_key"), "a live key has no place in development mode"
+                    ("magic", "secret_key"),
+                    "a live key in development mode: remove it, or use a test key",
                 )
         case None | "live":
             if draft.at("magic", "secret_key") in (None, ""):
@@ -89,7 +86,7 @@ def secrets_suit_mode(draft: Draft) -> Iterator[Problem]:
 
 
 def identity_headers_differ(draft: Draft) -> Iterator[Problem]:
-    """Two identity headers of one folded name would be one field to the app."""
+    """Refuse identity headers with equal names, without case: apps would see one field."""
     written = {**IdentityHeaders().model_dump(), **draft.mapping("identity", "headers")}
     names = [
         (("identity", "headers", key), name.lower())
@@ -100,32 +97,32 @@ def identity_headers_differ(draft: Draft) -> Iterator[Problem]:
     yield from _repeated(names, "same header as")
 
 
-def credentials_have_a_header_of_their_own(draft: Draft) -> Iterator[Problem]:
-    """A field that a client fills in cannot be one that the gateway does."""
+def api_key_header_is_no_identity_header(draft: Draft) -> Iterator[Problem]:
+    """Refuse an identity header for API keys: the gateway drops it from requests."""
     at = ("credentials", "api_keys", "header")
     header = draft.text(*at).lower()
     names = {**IdentityHeaders().model_dump(), **draft.mapping("identity", "headers")}
     taken = {name.lower() for name in names.values() if isinstance(name, str)}
     if header and header in taken:
-        yield Problem(at, "is an identity header")
+        yield Problem(at, "is an identity header: choose another name")
 
 
-def jwt_issuers_are_told_apart(draft: Draft) -> Iterator[Problem]:
-    """Each has its name, a name for its people, and keys from one place."""
+def jwt_issuers_differ(draft: Draft) -> Iterator[Problem]:
+    """Require issuers and prefixes of subjects to be unique, and one source of keys for each."""
     issuers = [("credentials", "jwt", n) for n, _ in enumerate(draft.items("credentials", "jwt"))]
     yield from _repeated(
         (((*at, "issuer"), draft.text(*at, "issuer")) for at in issuers), "same issuer as"
     )
     names = ((at, draft.text(*at, "subject_prefix") or draft.text(*at, "issuer")) for at in issuers)
-    yield from _repeated(names, "same name for people as")
+    yield from _repeated(names, "same subject_prefix or issuer as")
     for at in issuers:
         given = [key for key in ("jwks_url", "jwks_file") if draft.at(*at, key) is not None]
         if len(given) != 1:
             yield Problem(at, "expected either jwks_url or jwks_file")
 
 
-def certificates_are_asked_for(draft: Draft) -> Iterator[Problem]:
-    """Names in certificates count only where somebody vouches for them."""
+def client_certificates_need_a_ca(draft: Draft) -> Iterator[Problem]:
+    """Require the CA that signs client certificates: without it none is requested."""
     at = ("credentials", "client_certificates")
     if draft.at(*at) is not None and draft.at("server", "tls", "client_ca") is None:
         yield Problem(at, "needs server.tls.client_ca")
@@ -138,8 +135,8 @@ _CONFIGURED_AT = {
 }
 
 
-def routes_accept_what_there_is(draft: Draft) -> Iterator[Problem]:
-    """A way in that is not configured lets nobody in: its author thought it would."""
+def accepted_credentials_are_configured(draft: Draft) -> Iterator[Problem]:
+    """Refuse a kind of credentials in ``accept`` that is not configured and so never succeeds."""
     for at in _routes(draft):
         for place, _ in enumerate(draft.items(*at, "accept")):
             kind = (*at, "accept", place)
@@ -149,21 +146,22 @@ def routes_accept_what_there_is(draft: Draft) -> Iterator[Problem]:
 
 
 def route_names_differ(draft: Draft) -> Iterator[Problem]:
-    """A log line names one route."""
+    """Require unique names of routes, so that a log line names one route."""
     yield from _repeated(
         (((*at, "name"), draft.text(*at, "name")) for at in _routes(draft)), "same name as"
     )
 
 
 def routes_differ(draft: Draft) -> Iterator[Problem]:
-    """Of two routes for the same requests, the later one is dead: its author meant otherwise."""
+    """Refuse two routes that match the same requests: the later one would never apply."""
     yield from _repeated(
-        (((*at, "match"), _matched(draft, at)) for at in _routes(draft)), "same requests as"
+        (((*at, "match"), _matched(draft, at)) for at in _routes(draft)),
+        "matches the same requests as",
     )
 
 
 def _matched(draft: Draft, at: KeyPath) -> object:
-    """Host, path and methods; None where the path is missing or the rest is faulty."""
+    """Host, path and methods of a route; None if one of them is missing or unreadable."""
     path = draft.text(*at, "match", "path")
     host, methods = draft.at(*at, "match", "host"), draft.at(*at, "match", "methods")
     if not path or isinstance(host, Unreadable) or isinstance(methods, Unreadable):
@@ -172,48 +170,55 @@ def _matched(draft: Draft, at: KeyPath) -> object:
     return draft.text(*at, "match", "host").lower(), path, names
 
 
-def routes_lead_somewhere(draft: Draft) -> Iterator[Problem]:
-    """A route names an upstream that there is."""
+def upstreams_of_routes_exist(draft: Draft) -> Iterator[Problem]:
+    """Refuse the name of an upstream that is not configured."""
     known = draft.mapping("upstreams")
     for at in _routes(draft):
         name = draft.text(*at, "upstream")
         if name and name not in known:
-            yield Problem((*at, "upstream"), f"no such upstream; there is {_list(known)}")
+            yield Problem((*at, "upstream"), f"no such upstream; known: {_list(known)}")
 
 
-def routes_without_upstream_are_asked_about(draft: Draft) -> Iterator[Problem]:
-    """Without a proxy that may ask, such a route is a slip; and it forwards nothing."""
+def routes_without_upstream_are_for_checks(draft: Draft) -> Iterator[Problem]:
+    """
+    Allow a route without upstream for forward-auth checks only.
+
+    It needs a trusted proxy that asks, and no key that is about forwarding.
+    """
     for at in _routes(draft):
         if draft.at(*at, "upstream") is not None:
             continue
         if draft.at("server", "trusted_proxies") in (None, []):
-            yield Problem((*at, "upstream"), "required, unless server.trusted_proxies may ask")
-        for key in _OF_AN_UPSTREAM:
+            yield Problem(
+                (*at, "upstream"),
+                "required, except for forward-auth: that needs server.trusted_proxies",
+            )
+        for key in _FORWARDING_KEYS:
             if draft.at(*at, key) is not None:
                 yield Problem((*at, key), "needs an upstream")
 
 
-def routes_are_limited_by_limits(draft: Draft) -> Iterator[Problem]:
-    """A route names limits that there are, each once."""
+def limits_of_routes_exist(draft: Draft) -> Iterator[Problem]:
+    """Refuse the name of a limit that is not configured, or that a route lists twice."""
     known = draft.mapping("limits")
     for at in _routes(draft):
         places = [(*at, "limits", place) for place, _ in enumerate(draft.items(*at, "limits"))]
         for place in places:
             name = draft.text(*place)
             if name and name not in known:
-                yield Problem(place, f"no such limit; there is {_list(known)}")
+                yield Problem(place, f"no such limit; known: {_list(known)}")
         yield from _repeated(((place, draft.text(*place)) for place in places), "same limit as")
 
 
-def emails_are_counted_at_login(draft: Draft) -> Iterator[Problem]:
-    """Only an attempt to sign in names an email before anybody is proven."""
+def only_login_counts_by_email(draft: Draft) -> Iterator[Problem]:
+    """Refuse counts by email except for ``login``: other requests name no email that early."""
     for name in draft.mapping("limits"):
         at = ("limits", name)
         parts = [draft.text(*at, "per"), *map(str, draft.items(*at, "per"))]
         if "email" in parts and name != "login":
             yield Problem((*at, "per"), "only the limit named login can count by email")
         if draft.at(*at, "ip_rate") is not None and not {"ip", "email"} <= set(parts):
-            yield Problem((*at, "ip_rate"), "has no place without per: [ip, email]")
+            yield Problem((*at, "ip_rate"), "needs per: [ip, email]")
         if "email" in parts and name == "login":
             yield from _routes_limited_by_email(draft)
 
@@ -222,34 +227,37 @@ def _routes_limited_by_email(draft: Draft) -> Iterator[Problem]:
     for at in _routes(draft):
         for place, name in enumerate(draft.items(*at, "limits")):
             if name == "login":
-                yield Problem((*at, "limits", place), "counts by email, which no route knows")
+                yield Problem(
+                    (*at, "limits", place),
+                    "a route cannot count by email: set per: ip, or remove it",
+                )
 
 
-def routes_replace_what_they_match(draft: Draft) -> Iterator[Problem]:
-    """A prefix is replaced on every path of a route or on none, and in one way."""
+def replaced_prefixes_are_matched(draft: Draft) -> Iterator[Problem]:
+    """Require that all paths of a route have the prefix to strip, and one way to replace it."""
     for at in _routes(draft):
         stripped = draft.text(*at, "strip_prefix")
         if stripped and draft.at(*at, "rewrite") is not None:
-            yield Problem((*at, "strip_prefix"), "has no place beside rewrite")
+            yield Problem((*at, "strip_prefix"), "cannot be combined with rewrite: remove one")
         path = draft.text(*at, "match", "path")
         if stripped and path and not is_under(path, stripped):
-            yield Problem((*at, "strip_prefix"), "is not the beginning of match.path")
+            yield Problem((*at, "strip_prefix"), "must be a prefix of match.path")
 
 
-def rules_have_somebody_to_judge(draft: Draft) -> Iterator[Problem]:
-    """Nobody is known on a public route: who is to be let in there cannot be told."""
+def public_routes_have_no_caller_rules(draft: Draft) -> Iterator[Problem]:
+    """Refuse rules about callers on a public route, where no caller is authenticated."""
     for at in _routes(draft):
         if draft.text(*at, "auth") != "none":
             continue
         if draft.at(*at, "allow") is not None:
-            yield Problem((*at, "allow"), "has no place on a public route")
+            yield Problem((*at, "allow"), _PUBLIC)
         for place, rule in _rules(draft, (*at, "deny")):
-            if stray := sorted(rule.keys() - _OF_REQUESTS):
-                yield Problem((*place, stray[0]), "nobody is known on a public route")
+            if about_callers := sorted(rule.keys() - _REQUEST_MATCHERS):
+                yield Problem((*place, about_callers[0]), _PUBLIC)
 
 
 def _rules(draft: Draft, at: KeyPath) -> Iterator[tuple[KeyPath, dict[str, object]]]:
-    """The rules at ``at``: one, or a list of them."""
+    """Iterate over the rules at ``at``, which may be a single one or a list."""
     if draft.mapping(*at):
         yield at, draft.mapping(*at)
     for place, _ in enumerate(draft.items(*at)):
@@ -257,7 +265,7 @@ def _rules(draft: Draft, at: KeyPath) -> Iterator[tuple[KeyPath, dict[str, objec
 
 
 def servers_differ(draft: Draft) -> Iterator[Problem]:
-    """A server that is named twice would get twice its share."""
+    """Refuse a server that is listed twice: it would get twice its share of the requests."""
     for at in _upstreams(draft):
         yield from _repeated(
             (
@@ -268,8 +276,8 @@ def servers_differ(draft: Draft) -> Iterator[Problem]:
         )
 
 
-def tls_is_complete(draft: Draft) -> Iterator[Problem]:
-    """A certificate is nothing without its key; and TLS files without TLS protect nothing."""
+def upstream_tls_is_complete(draft: Draft) -> Iterator[Problem]:
+    """Refuse TLS settings without an https server, and a key without its certificate."""
     for at in _upstreams(draft):
         tls = draft.mapping(*at, "tls")
         servers = [
@@ -278,15 +286,18 @@ def tls_is_complete(draft: Draft) -> Iterator[Problem]:
         if tls and servers and not any(server.lower().startswith("https:") for server in servers):
             yield Problem((*at, "tls"), "needs a server at https://")
         if draft.text(*at, "tls", "key") and not draft.text(*at, "tls", "certificate"):
-            yield Problem((*at, "tls", "key"), "needs a certificate beside it")
+            yield Problem((*at, "tls", "key"), "needs tls.certificate")
 
 
-def routes_leave_our_pages_alone(draft: Draft) -> Iterator[Problem]:
-    """A route at the gateway's prefix could pose as its login page."""
+def routes_keep_out_of_own_prefix(draft: Draft) -> Iterator[Problem]:
+    """Refuse routes under the gateway's own prefix: an app could imitate its login page."""
     pages = draft.parsed(prefix, "server", "prefix") or "/_gateway"
     for at in _routes(draft):
         if is_under(draft.text(*at, "match", "path"), pages):
-            yield Problem((*at, "match", "path"), "lies under server.prefix, the gateway's own")
+            yield Problem(
+                (*at, "match", "path"),
+                "lies under server.prefix, which is reserved",
+            )
 
 
 def _routes(draft: Draft) -> Iterator[KeyPath]:
@@ -298,7 +309,7 @@ def _upstreams(draft: Draft) -> Iterator[KeyPath]:
 
 
 def _repeated(entries: Iterable[tuple[KeyPath, object]], message: str) -> Iterator[Problem]:
-    """A problem for each entry whose value came before; empty values are no values."""
+    """Report each entry with the value of an earlier one; empty values are ignored."""
     first: dict[object, KeyPath] = {}
     for path, value in entries:
         if value and first.setdefault(value, path) is not path:
@@ -310,31 +321,31 @@ def _list(known: dict[str, object]) -> str:
 
 
 CHECKS: tuple[Check, ...] = (
-    forwarding_header_is_vouched_for,
+    proxy_fields_need_trusted_proxies,
     development_stays_on_loopback,
     tls_has_a_certificate,
-    cookie_suits_scheme,
-    secrets_suit_mode,
+    cookie_prefix_needs_https,
+    secrets_match_mode,
     identity_headers_differ,
-    credentials_have_a_header_of_their_own,
-    routes_accept_what_there_is,
-    jwt_issuers_are_told_apart,
-    certificates_are_asked_for,
+    api_key_header_is_no_identity_header,
+    accepted_credentials_are_configured,
+    jwt_issuers_differ,
+    client_certificates_need_a_ca,
     route_names_differ,
     routes_differ,
-    routes_lead_somewhere,
-    routes_without_upstream_are_asked_about,
-    routes_are_limited_by_limits,
-    emails_are_counted_at_login,
-    routes_leave_our_pages_alone,
-    routes_replace_what_they_match,
-    rules_have_somebody_to_judge,
+    upstreams_of_routes_exist,
+    routes_without_upstream_are_for_checks,
+    limits_of_routes_exist,
+    only_login_counts_by_email,
+    routes_keep_out_of_own_prefix,
+    replaced_prefixes_are_matched,
+    public_routes_have_no_caller_rules,
     servers_differ,
-    tls_is_complete,
+    upstream_tls_is_complete,
 )
 
 
 def problems(draft: Draft) -> Iterator[Problem]:
-    """All that does not fit together in ``draft``."""
+    """Run all checks on ``draft``."""
     for check in CHECKS:
         yield from check(draft)

@@ -1,4 +1,4 @@
-"""Colours of a config, and whether they can be told apart (WCAG 2.2)."""
+"""Colours of the login page, and their contrast (WCAG 2.2)."""
 
 import re
 from typing import Annotated
@@ -11,25 +11,25 @@ _COLOUR = re.compile(r"#[0-9a-fA-F]{6}", re.ASCII)
 
 
 def colour(written: str) -> str:
-    """A colour such as ``#1d4ed8``, in lower case. Raises `ValueError`."""
+    """Parse a colour such as ``#1d4ed8`` into lower case. Raises `ValueError`."""
     if not _COLOUR.fullmatch(written):
         raise ValueError("expected a colour such as #1d4ed8")
     return written.lower()
 
 
 def contrast(one: str, other: str) -> float:
-    """From 1 (the same) to 21 (black and white); WCAG 2.2, "contrast ratio"."""
+    """Contrast ratio of two colours (WCAG 2.2), from 1 (equal) to 21 (black and white)."""
     light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
 def text_on(background: str) -> str:
-    """Black or white, whichever can be read better; never below 4.5, which is level AA."""
+    """Choose black or white text for the higher contrast; never below 4.5, level AA of WCAG."""
     return max("#000000", "#ffffff", key=lambda text: contrast(text, background))
 
 
 def _luminance(written: str) -> float:
-    """WCAG 2.2, "relative luminance"."""
+    """Relative luminance of a colour (WCAG 2.2)."""
     red, green, blue = (_linear(int(written[at : at + 2], 16) / 255) for at in (1, 3, 5))
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 

@@ -1,4 +1,4 @@
-"""Settings to what the journey knows: routes, limits, the login page."""
+"""Compile settings to the values that the pipeline uses: routes, limits, roles, the login page."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -8,26 +8,21 @@ from gateway.authn.return_to import ReturnTo
 from gateway.authz.cors import policy
 from gateway.config.limits import LimitSettings
 from gateway.config.rules import CallerMatchSettings
-from gateway.config.schema import RouteSettings, Settings, UpstreamSettings
+from gateway.config.schema import RouteSettings, Settings
+from gateway.config.upstreams import UpstreamSettings
 from gateway.core.limit import Limit
-from gateway.core.route import (
-    Cors,
-    Grant,
-    Route,
-    Rule,
-    UpstreamTimeouts,
-)
+from gateway.core.route import Cors, Grant, Route, Rule, UpstreamTimeouts
 
 _DEFAULT = "default"
-_USUAL_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+_COMMON_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _LOGIN = "login"
-_USUAL_LOGIN = LimitSettings.model_validate({"rate": "5/15minutes", "per": ["ip", "email"]})
-_IPS_SHARE = 10
-"""How many times as often an address may try as one email: people share addresses, not emails."""
+_DEFAULT_LOGIN = LimitSettings.model_validate({"rate": "5/15minutes", "per": ["ip", "email"]})
+_IP_FACTOR = 10
+"""Rate of an IP address relative to that of an email: users share addresses, but not emails."""
 
 
 class LoginLimits(NamedTuple):
-    """What attempts to sign in are charged to; None where that is not counted."""
+    """Limits that a sign-in attempt is charged to; None for one that is not counted."""
 
     ip: Limit | None
     contact: Limit | None
@@ -35,17 +30,17 @@ class LoginLimits(NamedTuple):
 
 
 def routes(settings: Settings) -> tuple[Route, ...]:
-    """The routes of the file, in its order; the gateway's own pages are not among them."""
+    """Compile the routes of the file, in its order, without those of the gateway's own pages."""
     limits = {name: limit(name, entry) for name, entry in settings.limits.items()}
-    apps = {name: _app(entry) for name, entry in settings.upstreams.items()}
+    defaults = {name: _defaults(entry) for name, entry in settings.upstreams.items()}
     return tuple(
-        _route(entry, limits, apps[entry.upstream] if entry.upstream else _NO_APP)
+        _route(entry, limits, defaults[entry.upstream] if entry.upstream else _NO_UPSTREAM)
         for entry in settings.routes
     )
 
 
 def login_page(settings: Settings) -> LoginPage | None:
-    """The page that people are sent to; None where there is none that could work."""
+    """Build the login page; None if it is disabled or has no publishable key to work with."""
     magic, server = settings.magic, settings.server
     if not settings.login.enabled or not (magic.publishable_key or magic.mode == "development"):
         return None
@@ -53,27 +48,27 @@ def login_page(settings: Settings) -> LoginPage | None:
 
 
 def return_to(settings: Settings) -> ReturnTo:
-    """Where people may be led once they have signed in."""
+    """Build the check of ``return_to``, which prevents open redirects after signing in."""
     server = settings.server
     return ReturnTo(server.public_url, server.prefix, settings.login.return_to_hosts)
 
 
 class _UpstreamDefaults(NamedTuple):
-    """What routes take over from their upstream."""
+    """Values that a route inherits from its upstream."""
 
     timeouts: UpstreamTimeouts
     rewrites_host: bool
 
 
-_NO_APP = _UpstreamDefaults(UpstreamTimeouts(), rewrites_host=False)
+_NO_UPSTREAM = _UpstreamDefaults(UpstreamTimeouts(), rewrites_host=False)
 
 
-def _app(entry: UpstreamSettings) -> _UpstreamDefaults:
+def _defaults(entry: UpstreamSettings) -> _UpstreamDefaults:
     return _UpstreamDefaults(UpstreamTimeouts(**dict(entry.timeouts)), entry.host == "rewrite")
 
 
 def limit(name: str, entry: LimitSettings) -> Limit:
-    """One entry of ``limits:``."""
+    """Compile one entry of ``limits:``."""
     return Limit(
         name=name,
         rate=entry.rate.requests,
@@ -83,19 +78,19 @@ def limit(name: str, entry: LimitSettings) -> Limit:
 
 
 def login_limits(settings: Settings) -> LoginLimits:
-    """The limit named ``login``, which there always is."""
-    entry = settings.limits.get(_LOGIN, _USUAL_LOGIN)
+    """Compile the limit named ``login``, which has a default."""
+    entry = settings.limits.get(_LOGIN, _DEFAULT_LOGIN)
     contact = limit(_LOGIN, entry)
     if "email" not in entry.per:
         return LoginLimits(contact, None)
     if "ip" not in entry.per:
         return LoginLimits(None, contact)
-    shared = entry.ip_rate or entry.rate._replace(requests=entry.rate.requests * _IPS_SHARE)
+    shared = entry.ip_rate or entry.rate._replace(requests=entry.rate.requests * _IP_FACTOR)
     ip = replace(contact, rate=shared.requests, window_s=shared.window_s)
     return LoginLimits(ip, contact)
 
 
-def _route(entry: RouteSettings, limits: dict[str, Limit], app: _UpstreamDefaults) -> Route:
+def _route(entry: RouteSettings, limits: dict[str, Limit], upstream: _UpstreamDefaults) -> Route:
     named = entry.limits
     if named is None:
         named = (_DEFAULT,) if _DEFAULT in limits else ()
@@ -110,12 +105,12 @@ def _route(entry: RouteSettings, limits: dict[str, Limit], app: _UpstreamDefault
         limits=tuple(limits[name] for name in named),
         forward_credentials=entry.forward_credentials,
         keep_encoded_slashes=entry.encoded_slashes == "keep",
-        timeouts=_timeouts(entry, app.timeouts),
+        timeouts=_timeouts(entry, upstream.timeouts),
         upgrades=frozenset(entry.upgrades),
         prefix=_prefix(entry),
         new_prefix=entry.rewrite or "",
         hidden_prefix=entry.strip_prefix or "",
-        rewrites_host=app.rewrites_host,
+        rewrites_host=upstream.rewrites_host,
         allow=tuple(map(_rule, entry.allow or ())),
         deny=tuple(map(_rule, entry.deny or ())),
         cors=_cors(entry),
@@ -123,42 +118,42 @@ def _route(entry: RouteSettings, limits: dict[str, Limit], app: _UpstreamDefault
 
 
 def _cors(entry: RouteSettings) -> Cors | None:
-    said = entry.cors
-    if said is None:
+    cors = entry.cors
+    if cors is None:
         return None
-    methods = said.methods or entry.match.methods
+    methods = cors.methods or entry.match.methods
     return policy(
-        said.origins,
-        methods=with_head(methods) if methods else _USUAL_METHODS,
-        headers=said.headers,
-        expose=said.expose,
-        credentials=said.credentials,
-        max_age_s=said.max_age_s,
-        passes_preflights=said.preflight == "pass",
+        cors.origins,
+        methods=with_head(methods) if methods else _COMMON_METHODS,
+        headers=cors.headers,
+        expose=cors.expose,
+        credentials=cors.credentials,
+        max_age_s=cors.max_age_s,
+        passes_preflights=cors.preflight == "pass",
     )
 
 
 def grants(settings: Settings) -> tuple[Grant, ...]:
-    """Who has which role."""
+    """Compile ``identity.roles``: each entry grants a role to the callers that match its rule."""
     return tuple(Grant(entry.role, _rule(entry)) for entry in settings.identity.roles)
 
 
 def _rule(entry: CallerMatchSettings) -> Rule:
-    said = {name: value for name, value in dict(entry).items() if value and name != "role"}
-    if "methods" in said:
-        said["methods"] = with_head(said["methods"])
-    return Rule(**said)
+    matchers = {name: value for name, value in dict(entry).items() if value and name != "role"}
+    if "methods" in matchers:
+        matchers["methods"] = with_head(matchers["methods"])
+    return Rule(**matchers)
 
 
 def _prefix(entry: RouteSettings) -> str:
-    """What is replaced of the paths of a route; empty for nothing."""
+    """Prefix that is replaced in the paths of a route; empty for none."""
     if entry.rewrite is not None:
         return entry.match.path.removesuffix("/*").removesuffix("/")
     return entry.strip_prefix or ""
 
 
 def _timeouts(route: RouteSettings, upstream: UpstreamTimeouts) -> UpstreamTimeouts:
-    """Those of the route, and for the rest those of its upstream."""
+    """Time-outs of the route, completed by those of its upstream."""
     given = route.timeouts.model_fields_set
     if not given:
         return upstream
@@ -166,5 +161,5 @@ def _timeouts(route: RouteSettings, upstream: UpstreamTimeouts) -> UpstreamTimeo
 
 
 def with_head(methods: frozenset[str]) -> frozenset[str]:
-    """HEAD asks for what GET would answer (RFC 9110 section 9.3.2), so it needs the same rights."""
+    """Add HEAD to GET: it asks for the same response (RFC 9110 section 9.3.2)."""
     return methods | {"HEAD"} if "GET" in methods else methods

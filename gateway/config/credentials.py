@@ -1,4 +1,4 @@
-"""More ways in: what a config may say of credentials other than people's own."""
+"""Section ``credentials``: API keys, JWT issuers and client certificates, all off by default."""
 
 import re
 from typing import Annotated, Literal
@@ -14,16 +14,18 @@ from gateway.config.texts import FilePath, OptionalText
 from gateway.config.units import Duration, Flag, of_text
 
 _NAME = re.compile(r"[!\"$-~]{1,256}", re.ASCII)
-_TAKEN = ("did:", "service:", "cert:")
+_RESERVED_PREFIXES = ("did:", "service:", "cert:")
+"""Beginnings of the issuers that the gateway gives to users, API keys and certificates."""
 
 
 def issuer_name(text: str) -> str:
     """
-    What `iss` says, or what stands for it in our names. Raises `ValueError`.
+    Check the name of a JWT issuer, or the prefix that replaces it. Raises `ValueError`.
 
-    No `#`, which ends it in our name for somebody, and none of the beginnings that others have.
+    A caller's issuer is ``name#subject``, so the name has no ``#``, and must not look like an
+    issuer of another kind of credentials.
     """
-    if not _NAME.fullmatch(text) or text.lower().startswith(_TAKEN):
+    if not _NAME.fullmatch(text) or text.lower().startswith(_RESERVED_PREFIXES):
         raise ValueError(
             "expected visible ASCII without #, not beginning with did:, service:, cert:"
         )
@@ -31,20 +33,20 @@ def issuer_name(text: str) -> str:
 
 
 def optional_issuer_name(text: str) -> str:
-    """Like `issuer_name`, or empty. Raises `ValueError`."""
+    """Check like `issuer_name`, but allow empty text. Raises `ValueError`."""
     return issuer_name(text) if text else ""
 
 
 def keys_url(text: str) -> str:
-    """Where a key set is: over https, or http on loopback. Raises `ValueError`."""
+    """Check the URL of a key set: https, or http on loopback (MITM). Raises `ValueError`."""
     scheme_and_host = "/".join(text.split("/")[:3])
     try:
         base = origin(scheme_and_host)
     except ValueError:
         base = ""
     parts = urlsplit(text) if base and text.isascii() and text.isprintable() else None
-    is_good = parts is not None and not parts.fragment and " " not in text
-    if not is_good or not (base.startswith("https:") or is_loopback_http(base)):
+    is_url = parts is not None and not parts.fragment and " " not in text
+    if not is_url or not (base.startswith("https:") or is_loopback_http(base)):
         raise ValueError("expected https://host/path; http only on loopback")
     return text
 
@@ -61,7 +63,7 @@ KeysUrl = Annotated[
 CertificatePattern = Annotated[
     NamePattern,
     of_text(pattern),
-    PlainSerializer(lambda found: found.text),
+    PlainSerializer(lambda parsed: parsed.text),
     WithJsonSchema({"type": "string", "examples": ["spiffe://example.org/*"]}),
 ]
 Algorithm = Literal[
@@ -71,59 +73,68 @@ Algorithm = Literal[
 
 
 class ApiKeySettings(Section):
-    """Keys for programs, made by `gateway api-keys create`."""
+    """API keys of programs, created by `gateway api-keys create`."""
 
     header: Annotated[HeaderName | None, GIVEN] = None
-    """A header that may hold one, such as X-API-Key; `Authorization: Bearer` always may."""
+    """
+    Header field for API keys, such as X-API-Key, beside `Authorization: Bearer`, which always
+    works.
+    """
 
 
 class JwtClaims(Section):
-    """What is taken over from a token; nothing is where a name is empty."""
+    """Claims of a JWT that become part of the identity. An empty name takes none."""
 
     email: OptionalText = ""
-    """The claim with the e-mail address; ignored where `email_verified` is there and not true."""
+    """Claim with the email address. It is ignored if `email_verified` is present and not true."""
     roles: OptionalText = ""
-    """The claim with roles: a list, or one."""
+    """Claim with the roles: a list, or one role."""
     scopes: OptionalText = "scope"
-    """The claim with scopes: a list, or words."""
+    """Claim with the scopes: a list, or text with spaces between them (RFC 8693)."""
 
 
 class JwtIssuerSettings(Section):
-    """Somebody whose JWTs are believed."""
+    """A trusted issuer of JWTs."""
 
     issuer: IssuerName
-    """`iss`, exactly."""
+    """Required value of `iss`, compared exactly."""
     audience: IssuerName
-    """What `aud` must be or hold."""
+    """Value that `aud` must be or contain."""
     jwks_url: Annotated[KeysUrl | None, GIVEN] = None
-    """Where its keys are; this or `jwks_file`."""
+    """URL of the issuer's key set (JWKS): https, or http on loopback. Exclusive of `jwks_file`."""
     jwks_file: Annotated[FilePath | None, GIVEN] = None
-    """A file with its keys."""
+    """File with the issuer's key set (JWKS). Exclusive of `jwks_url`."""
     algorithms: Annotated[tuple[Algorithm, ...], SOME] = ("RS256", "ES256")
-    """What its tokens may be signed with; only with public keys."""
+    """Accepted signature algorithms. All of them use public keys: none shares a secret."""
     clock_skew_s: Duration = Field(60.0, alias="clock_skew")
-    """By how much `iat` and `nbf` may lie ahead of our clock."""
+    """How far `iat` and `nbf` may lie in the future, as clocks differ."""
     subject_prefix: OptionalIssuerName = ""
-    """What stands for it before `#` and the subject, as apps are told; its name when empty."""
+    """Replacement for the issuer in the name that apps see, issuer#subject. None when empty."""
     claims: JwtClaims = JwtClaims()
-    """What is taken over from a token."""
+    """Claims of a JWT that become part of the identity."""
 
 
 class CertificateNamesSettings(Section):
-    """Certificates of clients, which `server.tls.client_ca` vouches for."""
+    """Client certificates as credentials. `server.tls.client_ca` must have signed them."""
 
     names: Annotated[tuple[CertificatePattern, ...], SOME]
-    """Names that count: spiffe://example.org/*, *.svc.example.com, *@example.com, or whole ones."""
+    """
+    Names that identify a caller: patterns such as spiffe://example.org/*, *.svc.example.com and
+    *@example.com, or whole names.
+    """
     common_name: Flag = False
-    """Whether a subject's common name counts as a DNS name, where there are no other names."""
+    """
+    Whether the common name of the subject counts as a DNS name in a certificate without other
+    names. Off by default, as such names are deprecated (RFC 9525).
+    """
 
 
 class CredentialSettings(Section):
-    """Ways in that are closed unless they stand here; a route names those that it takes."""
+    """Further kinds of credentials, off by default. A route lists those it takes in `accept`."""
 
     api_keys: ApiKeySettings | None = None
-    """Keys for programs; `{}` is enough."""
+    """API keys of programs. `{}` switches them on."""
     jwt: tuple[JwtIssuerSettings, ...] = ()
-    """Issuers of JWTs that are believed."""
+    """Trusted issuers of JWTs."""
     client_certificates: Annotated[CertificateNamesSettings | None, GIVEN] = None
-    """Certificates by which programs get in."""
+    """Client certificates as credentials."""

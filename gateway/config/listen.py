@@ -1,7 +1,7 @@
 """
-Where the gateway listens: an address, a unix socket, or a socket that somebody else has opened.
+Listen addresses: TCP, a unix socket, an inherited descriptor, or sockets passed on by systemd.
 
-Parsers raise `ValueError` that says what was expected, never what was found.
+The `ValueError` of a parser says what was expected and never shows the text.
 """
 
 import re
@@ -13,7 +13,7 @@ from gateway.config.addresses import HostPort, is_loopback, listen
 from gateway.config.units import of_text
 
 _MAX_PATH_BYTES = 107
-"""Of ``sun_path`` (unix(7)), whose last byte ends it."""
+"""Length of ``sun_path`` without its terminating zero (unix(7))."""
 
 _DESCRIPTOR = re.compile(r"(?:[3-9]|[1-9][0-9]{1,4})")  # 0 to 2 are the standard streams
 _NAME = re.compile(r"[!-9;-~]{1,255}")  # FileDescriptorName= of systemd.socket(5): no colon
@@ -29,7 +29,7 @@ class UnixPath(NamedTuple):
 
 
 class InheritedDescriptor(NamedTuple):
-    """A listening socket that the process was started with."""
+    """A listening socket that the process inherited from its parent."""
 
     number: int
 
@@ -38,7 +38,7 @@ class InheritedDescriptor(NamedTuple):
 
 
 class ActivatedSocket(NamedTuple):
-    """The sockets that systemd passes on (sd_listen_fds(3)): those of a name, or all."""
+    """Sockets that systemd passes on (sd_listen_fds(3)): those of a name, or all if it is empty."""
 
     name: str
 
@@ -49,9 +49,9 @@ class ActivatedSocket(NamedTuple):
 ListenAddress = HostPort | UnixPath | InheritedDescriptor | ActivatedSocket
 
 
-def place(text: str) -> ListenAddress:
+def listen_address(text: str) -> ListenAddress:
     """
-    ``host:port``, ``unix:/path``, ``fd:N``, ``systemd`` or ``systemd:NAME``.
+    Parse ``host:port``, ``unix:/path``, ``fd:N``, ``systemd`` or ``systemd:NAME``.
 
     Raises `ValueError`.
     """
@@ -76,19 +76,23 @@ def _path(text: str) -> str:
     return text
 
 
-def is_private(where: ListenAddress) -> bool:
-    """Whether it can be seen that only this machine can reach ``where``."""
-    if isinstance(where, HostPort):
-        return is_loopback(where.host)
-    return isinstance(where, UnixPath)
+def is_private(address: ListenAddress) -> bool:
+    """
+    Whether only this machine can reach ``address``.
+
+    False for sockets that other processes opened, as their addresses are not known here.
+    """
+    if isinstance(address, HostPort):
+        return is_loopback(address.host)
+    return isinstance(address, UnixPath)
 
 
 ListenPlace = Annotated[
     ListenAddress,
-    of_text(place),
+    of_text(listen_address),
     PlainSerializer(str),
     WithJsonSchema(
         {"type": "string", "examples": ["0.0.0.0:8080", "[::]:8080", "unix:/run/gateway.sock"]}
     ),
 ]
-"""Where to listen."""
+"""A listen address of any kind."""

@@ -1,4 +1,4 @@
-"""The config file's schema as JSON Schema (2020-12), for editors and for ``gateway schema``."""
+"""JSON Schema (2020-12) of the config file, for editors and for ``gateway schema``."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,10 +11,11 @@ _NOTES = {"default", "description", "examples", "title"}
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of a file as it is written: YAML keys, defaults with their units."""
+    """Describe a file as it is written: YAML keys, and defaults with their units."""
     made = Settings.model_json_schema(by_alias=True)
     for model in sections():
         part = made if model is Settings else made["$defs"][model.__name__]
+        part["description"] = _one_line(part["description"])
         written = model.model_construct().model_dump(mode="json", by_alias=True)
         part["properties"] = {
             key: _property(node, written.get(key)) for key, node in part["properties"].items()
@@ -27,7 +28,7 @@ def schema() -> dict[str, Any]:
 
 
 def sections(base: type[Section] = Section) -> Iterator[type[Section]]:
-    """All models that stand in the schema: those that are only inherited from do not."""
+    """List the models of the schema, without those that only serve as base classes."""
     for model in base.__subclasses__():
         inheriting = tuple(sections(model))
         yield from inheriting or (model,)
@@ -35,6 +36,8 @@ def sections(base: type[Section] = Section) -> Iterator[type[Section]]:
 
 def _property(node: dict[str, Any], default: object) -> dict[str, Any]:
     notes = {key: value for key, value in node.items() if key in _NOTES}
+    if "description" in notes:  # pydantic leaves out one that repeats its section's
+        notes["description"] = _one_line(notes["description"])
     rule = {key: value for key, value in node.items() if key not in _NOTES}
     if "default" in notes:
         notes["default"] = default
@@ -44,8 +47,13 @@ def _property(node: dict[str, Any], default: object) -> dict[str, Any]:
     return {**notes, **_fillable(rule)}
 
 
+def _one_line(docstring: str) -> str:
+    """Undo the line breaks of the source: editors break lines themselves."""
+    return " ".join(docstring.split())
+
+
 def _fillable(rule: dict[str, Any]) -> dict[str, Any]:
-    """``rule``, or a placeholder where the rule is about a single value."""
+    """Allow a placeholder beside ``rule``, if the rule is about a single value."""
     if "items" in rule:
         return {**rule, "items": _fillable(rule["items"])}
     if rule.keys() & {"enum", "const", "pattern"} or rule.get("type") in ("integer", "boolean"):

@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from gateway.authn.did_token.attachment import is_attached
 from gateway.authz.csrf import refuse_foreign_page
 from gateway.config.compile import LoginLimits, login_limits
-from gateway.config.schema import ServerSettings
+from gateway.config.server import ServerSettings
 from gateway.core.errors import (
     BadRequest,
     BodyTooLarge,

@@ -5,7 +5,9 @@ from functools import partial
 from typing import NamedTuple
 
 from gateway.config.addresses import ServerAddress as Address
-from gateway.config.schema import Settings, TlsSettings, UpstreamSettings
+from gateway.config.schema import Settings
+from gateway.config.server import TlsSettings
+from gateway.config.upstreams import UpstreamSettings
 from gateway.proxy.downstream.accept import ListenerOptions
 from gateway.proxy.downstream.tls import CertificateFiles, ServerTls, ServerTlsFiles
 from gateway.proxy.http1.write_batch import WriteBatcher

@@ -46,14 +46,14 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
             " {issuer: a, audience: b, jwks_file: c}]}",
             [
                 "1: credentials.jwt[1].issuer: same issuer as credentials.jwt[0].issuer",
-                "1: credentials.jwt[1]: same name for people as credentials.jwt[0]",
+                "1: credentials.jwt[1]: same subject_prefix or issuer as credentials.jwt[0]",
             ],
             id="one-issuer-twice",
         ),
         pytest.param(
             "credentials: {jwt: [{issuer: a, audience: b, jwks_file: c},"
             " {issuer: d, audience: b, jwks_file: c, subject_prefix: a}]}",
-            ["1: credentials.jwt[1]: same name for people as credentials.jwt[0]"],
+            ["1: credentials.jwt[1]: same subject_prefix or issuer as credentials.jwt[0]"],
             id="two-issuers-whose-people-have-one-name",
         ),
         pytest.param(
@@ -84,7 +84,7 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
         ),
         pytest.param(
             "credentials: {api_keys: {header: x-user-email}}",
-            ["1: credentials.api_keys.header: is an identity header"],
+            ["1: credentials.api_keys.header: is an identity header: choose another name"],
             id="a-field-that-clients-and-we-fill-in",
         ),
         pytest.param(
@@ -139,7 +139,7 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
             " public_url: 'http://localhost'}",
             [
                 (
-                    "3: server.listen[1]: development mode is for this machine alone: listen on"
+                    "3: server.listen[1]: development mode works on loopback only: listen on"
                     " 127.0.0.1, [::1], localhost or unix:/path"
                 )
             ],
@@ -150,11 +150,11 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
             " public_url: 'https://localhost'}",
             [
                 (
-                    "3: server.listen[1]: development mode is for this machine alone: listen on"
+                    "3: server.listen[1]: development mode works on loopback only: listen on"
                     " 127.0.0.1, [::1], localhost or unix:/path"
                 ),
                 (
-                    "3: server.public_url: development mode is for this machine alone: expected"
+                    "3: server.public_url: development mode works on loopback only: expected"
                     " http://localhost:port"
                 ),
             ],
@@ -163,7 +163,7 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
         pytest.param(
             "server: {public_url: 'http://localhost'}\n"
             "magic: {mode: development, secret_key: sk_live_1}",
-            ["2: magic.secret_key: a live key has no place in development mode"],
+            ["2: magic.secret_key: a live key in development mode: remove it, or use a test key"],
             id="development-with-a-live-key",
         ),
         pytest.param(
@@ -246,7 +246,7 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
             "routes:\n"
             "- {name: a, match: {host: A, path: /a, methods: [GET, HEAD]}, upstream: app}\n"
             "- {name: b, match: {host: a, path: /a, methods: [HEAD, GET]}, upstream: app}",
-            ["3: routes[1].match: same requests as routes[0].match"],
+            ["3: routes[1].match: matches the same requests as routes[0].match"],
             id="two-routes-for-the-same-requests",
         ),
         pytest.param(
@@ -267,12 +267,15 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
         ),
         pytest.param(
             "routes:\n- {name: a, match: {path: /a}, upstream: ap}\nupstreams: {}",
-            ["2: routes[0].upstream: no such upstream; there is none"],
+            ["2: routes[0].upstream: no such upstream; known: none"],
             id="a-route-to-nowhere",
         ),
         pytest.param(
             "routes: [{name: a, match: {path: /a}}]",
-            ["1: routes[0].upstream: required, unless server.trusted_proxies may ask"],
+            [
+                "1: routes[0].upstream: required, except for forward-auth: that needs"
+                " server.trusted_proxies"
+            ],
             id="a-route-that-nobody-may-ask-about",
         ),
         pytest.param(
@@ -293,7 +296,7 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
         pytest.param(
             f"routes:\n- {{name: a, {ROUTE}, limits: [default, default, strict]}}",
             [
-                "2: routes[0].limits[2]: no such limit; there is default",
+                "2: routes[0].limits[2]: no such limit; known: default",
                 "2: routes[0].limits[1]: same limit as routes[0].limits[0]",
             ],
             id="limits-that-there-are-not-or-twice",
@@ -303,22 +306,22 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
             "routes:\n"
             "- {name: a, match: {path: /auth/*}, upstream: app}\n"
             "- {name: b, match: {path: /_gateway}, upstream: app}",
-            ["3: routes[0].match.path: lies under server.prefix, the gateway's own"],
+            ["3: routes[0].match.path: lies under server.prefix, which is reserved"],
             id="a-route-over-our-own-pages",
         ),
         pytest.param(
             f"routes: [{{name: a, {ROUTE}, strip_prefix: /a, rewrite: /b}}]",
-            ["1: routes[0].strip_prefix: has no place beside rewrite"],
+            ["1: routes[0].strip_prefix: cannot be combined with rewrite: remove one"],
             id="a-prefix-that-is-replaced-in-two-ways",
         ),
         pytest.param(
             "routes: [{name: a, match: {path: /ab/*}, upstream: app, strip_prefix: /a}]",
-            ["1: routes[0].strip_prefix: is not the beginning of match.path"],
+            ["1: routes[0].strip_prefix: must be a prefix of match.path"],
             id="a-prefix-that-is-not-there",
         ),
         pytest.param(
             "routes: [{name: a, match: {path: /*}, upstream: app, strip_prefix: /a}]",
-            ["1: routes[0].strip_prefix: is not the beginning of match.path"],
+            ["1: routes[0].strip_prefix: must be a prefix of match.path"],
             id="a-prefix-that-is-not-always-there",
         ),
         pytest.param(
@@ -349,7 +352,7 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
         pytest.param(
             "upstreams: {app: {servers: ['HTTPS://a'], tls: {key: k}},"
             " b: {servers: ['https://b'], tls: {certificate: c, key: k}}}",
-            ["1: upstreams.app.tls.key: needs a certificate beside it"],
+            ["1: upstreams.app.tls.key: needs tls.certificate"],
             id="a-key-without-certificate",
         ),
     ],

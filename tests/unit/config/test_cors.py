@@ -71,12 +71,12 @@ def test_without_it_there_is_none(read: Read) -> None:
         pytest.param("{origins: []}", "expected origins, or preflight: pass", id="nobody"),
         pytest.param(
             "{origins: ['*'], credentials: true}",
-            '"*" stands alone, and without credentials',
+            '"*" must be the only origin, and excludes credentials: true',
             id="anybody-with-credentials",
         ),
         pytest.param(
             "{origins: ['*', 'https://b.example']}",
-            '"*" stands alone, and without credentials',
+            '"*" must be the only origin, and excludes credentials: true',
             id="anybody-and-somebody",
         ),
         pytest.param("{origins: ['null']}", "expected an origin", id="sandboxed-frames"),

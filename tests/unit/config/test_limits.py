@@ -59,12 +59,12 @@ def test_what_attempts_are_charged_to(
         pytest.param(
             "limits: {login: {rate: 1/hour, per: email}}\n"
             "routes: [{name: a, match: {path: /a}, upstream: app, limits: [login]}]",
-            "routes[0].limits[0]: counts by email, which no route knows",
+            "routes[0].limits[0]: a route cannot count by email: set per: ip, or remove it",
             id="a-route",
         ),
         pytest.param(
             "limits: {login: {rate: 1/hour, per: email, ip_rate: 1/hour}}",
-            "limits.login.ip_rate: has no place without per: [ip, email]",
+            "limits.login.ip_rate: needs per: [ip, email]",
             id="a-rate-for-nothing",
         ),
         pytest.param(

@@ -9,7 +9,7 @@ from gateway.config.listen import (
     ListenAddress,
     UnixPath,
     is_private,
-    place,
+    listen_address,
 )
 
 
@@ -28,7 +28,7 @@ from gateway.config.listen import (
 )
 def test_place(text: str, expected: ListenAddress, private: bool) -> None:
     """Reading and writing give the same; only loopback and files are seen to be private."""
-    read = place(text)
+    read = listen_address(text)
     assert (type(expected), expected) == (type(read), read)
     assert text == str(read)
     assert private is is_private(read)
@@ -57,4 +57,4 @@ def test_place(text: str, expected: ListenAddress, private: bool) -> None:
 def test_no_place(text: str, message: str) -> None:
     """What is meant otherwise is refused."""
     with pytest.raises(ValueError, match=message):
-        place(text)
+        listen_address(text)

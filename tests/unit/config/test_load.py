@@ -173,14 +173,14 @@ def test_every_fault_is_reported_with_its_line() -> None:
         ),
         "gateway.yaml:10: limits.slow.rate: required",
         "gateway.yaml:11: upstreams.app.servers: expected at least one entry",
-        "gateway.yaml:13: routes[0].upstream: no such upstream; there is app",
-        "gateway.yaml:13: routes[0].limits[1]: no such limit; there is a b, slow",
+        "gateway.yaml:13: routes[0].upstream: no such upstream; known: app",
+        "gateway.yaml:13: routes[0].limits[1]: no such limit; known: a b, slow",
         "gateway.yaml:14: routes[1].auth: expected 'required', 'optional' or 'none'",
         "gateway.yaml:14: routes[1].name: same name as routes[0].name",
-        "gateway.yaml:14: routes[1].match: same requests as routes[0].match",
+        "gateway.yaml:14: routes[1].match: matches the same requests as routes[0].match",
         "gateway.yaml:15: routes[2].name: required",
         "gateway.yaml:15: routes[2].methods: unknown key",
-        "gateway.yaml:15: routes[2].match.path: lies under server.prefix, the gateway's own",
+        "gateway.yaml:15: routes[2].match.path: lies under server.prefix, which is reserved",
     ]
     assert caught.value.__cause__ is caught.value.__context__ is None
 

@@ -112,9 +112,9 @@ def test_roles(read: Read) -> None:
             "write it as an IPv4",
         ),
         ("allow: {methods: [get]}", "allow[0].methods[0]", "expected a request method"),
-        ("auth: none, allow: {methods: [GET]}", "allow", "has no place on a public route"),
-        ("auth: none, deny: {roles: [a]}", "deny.roles", "nobody is known on a public route"),
-        ("auth: none, deny: [{roles: [a]}]", "deny[0].roles", "nobody is known on a public"),
+        ("auth: none, allow: {methods: [GET]}", "allow", "not allowed with auth: none"),
+        ("auth: none, deny: {roles: [a]}", "deny.roles", "not allowed with auth: none"),
+        ("auth: none, deny: [{roles: [a]}]", "deny[0].roles", "not allowed with auth: none"),
     ],
 )
 def test_what_a_rule_cannot_be(complaints: Complain, more: str, key: str, fault: str) -> None:
