@@ -1,4 +1,9 @@
-"""What is allowed, and probably not meant."""
+"""
+Lints of a valid config: warnings about what is allowed, but probably not meant.
+
+To add a lint: a function here, and its line with a code in `LINTS`. Messages say what can happen,
+and the remedy.
+"""
 
 import stat
 from collections.abc import Callable, Iterator
@@ -18,12 +23,16 @@ from gateway.core.identity import AuthMethod
 from gateway.core.route import Auth
 from gateway.routing.client_address import UNIX_PEERS
 
-_LEAST_CONTRAST = 3
-"""Of what is not text: WCAG 2.2 section 1.4.11."""
+_MIN_CONTRAST = 3
+"""Contrast of controls against the page (WCAG 2.2 section 1.4.11)."""
+_LARGE_SKEW_S = 3600.0
+_SHORT_IDLE_S = 60.0
+_HAVE_SCOPES = frozenset({AuthMethod.API_KEY, AuthMethod.JWT})
+"""Kinds of credentials that may have scopes."""
 
 
 class Finding(NamedTuple):
-    """A warning. ``code`` is stable: programs may know it."""
+    """A warning about one key. ``code`` is stable: programs may depend on it."""
 
     code: str
     key: str
@@ -34,7 +43,7 @@ class Finding(NamedTuple):
 
 
 LintFindings = Iterator[tuple[str, str]]
-"""Keys, and what is odd about them."""
+"""Keys and messages."""
 
 
 def _routes(settings: Settings) -> Iterator[tuple[str, RouteSettings]]:
@@ -43,49 +52,52 @@ def _routes(settings: Settings) -> Iterator[tuple[str, RouteSettings]]:
     )
 
 
-def _public_with_credentials(settings: Settings) -> LintFindings:
+def _unchecked_credentials_forwarded(settings: Settings) -> LintFindings:
     for key, route in _routes(settings):
         if route.auth is Auth.NONE and route.forward_credentials:
-            yield key, "a public route passes on credentials that nobody has checked"
+            yield key, "a public route forwards credentials unchecked: use auth: optional"
 
 
-def _checked_without_limit(settings: Settings) -> LintFindings:
+def _no_limit_on_authentication(settings: Settings) -> LintFindings:
     for key, route in _routes(settings):
         limited = route.limits or (route.limits is None and "default" in settings.limits)
         if route.auth is not Auth.NONE and not limited:
-            yield key, "without a limit anyone may have signatures checked as fast as they can send"
+            yield key, "no rate limit: clients can have credentials checked at any rate; add limits"
 
 
 def _public_by_default(settings: Settings) -> LintFindings:
     for key, route in _routes(settings):
         if route.auth is Auth.NONE and route.match.path == "/*":
-            yield key, "whatever no other route names is public, pages of tomorrow included"
+            yield key, "all paths without a route of their own are public, future ones included"
 
 
-def _secrets_in_the_clear(settings: Settings) -> LintFindings:
+def _secrets_over_http(settings: Settings) -> LintFindings:
     if settings.magic.mode == "live" and settings.server.public_url.startswith("http:"):
-        yield "server.public_url", "over http, cookies and tokens can be read on the way"
+        yield "server.public_url", "over http, cookies and tokens can be read in transit: use https"
     api_url = settings.magic.api_url or "https:"
     if api_url.startswith("http:") and not is_loopback_http(api_url):
-        yield "magic.api_url", "over http, the secret key can be read on the way"
+        yield "magic.api_url", "over http, the secret key can be read in transit: use https"
     endpoint = settings.magic.endpoint
     if endpoint.startswith("http:") and not is_loopback_http(endpoint):
-        yield "magic.endpoint", "over http, whoever stands between signs in as anybody"
+        yield "magic.endpoint", "over http, a network attacker can sign in as any user: use https"
 
 
-def _pale_accent(settings: Settings) -> LintFindings:
-    for key, ground in (("accent", "#ffffff"), ("accent_dark", "#181b21")):
-        if contrast(getattr(settings.login, key), ground) < _LEAST_CONTRAST:
-            yield f"login.{key}", "buttons can hardly be told from the page (WCAG 2.2, 1.4.11)"
+def _low_contrast_accent(settings: Settings) -> LintFindings:
+    for key, background in (("accent", "#ffffff"), ("accent_dark", "#181b21")):
+        if contrast(getattr(settings.login, key), background) < _MIN_CONTRAST:
+            yield (
+                f"login.{key}",
+                f"contrast of buttons is below {_MIN_CONTRAST}:1 (WCAG 2.2, 1.4.11)",
+            )
 
 
-def _admin_for_everybody(settings: Settings) -> LintFindings:
+def _admin_not_on_loopback(settings: Settings) -> LintFindings:
     if settings.admin and not is_loopback(settings.admin.listen.host):
-        yield "admin.listen", "not on loopback: see that only your own machines can reach it"
+        yield "admin.listen", "not on loopback: make sure that only your own machines can reach it"
 
 
-def _private_by_another_path(settings: Settings) -> LintFindings:
-    """What an app sees as one path may be public and private here, under two names."""
+def _protected_path_reached_publicly(settings: Settings) -> LintFindings:
+    """Find rewritten public routes whose paths, as the app sees them, another route protects."""
     for key, public in _routes(settings):
         if public.auth is not Auth.NONE or (public.strip_prefix, public.rewrite) == (None, None):
             continue
@@ -93,12 +105,15 @@ def _private_by_another_path(settings: Settings) -> LintFindings:
             if private.upstream != public.upstream or private.auth is Auth.NONE:
                 continue
             if _overlap(_path_upstream(public), _path_upstream(private)):
-                yield key, f"its paths may be to the app what {private.name} protects"
+                yield (
+                    key,
+                    f"public, and its rewritten paths may be those that {private.name} protects",
+                )
                 break
 
 
 def _path_upstream(route: RouteSettings) -> str:
-    """The path of ``route`` as its app sees it, in the same notation."""
+    """Path of ``route`` as its app sees it, in the notation of ``match.path``."""
     path, end = route.match.path.removesuffix("/*"), "/*" * route.match.path.endswith("/*")
     if route.rewrite is not None:
         return route.rewrite + end or "/"
@@ -118,10 +133,13 @@ def _covers(wide: str, path: str) -> bool:
 def _unverified_tls(settings: Settings) -> LintFindings:
     for name, upstream in settings.upstreams.items():
         if not upstream.tls.verify:
-            yield f"upstreams.{name}.tls.verify", "whoever stands between reads and writes along"
+            yield (
+                f"upstreams.{name}.tls.verify",
+                "a network attacker (MITM) can read and alter it all",
+            )
 
 
-def _cors_in_the_clear(settings: Settings) -> LintFindings:
+def _cors_credentials_over_http(settings: Settings) -> LintFindings:
     if settings.server.public_url.startswith("http:"):
         return
     for key, route in _routes(settings):
@@ -129,14 +147,14 @@ def _cors_in_the_clear(settings: Settings) -> LintFindings:
             for place, origin in enumerate(route.cors.origins):
                 if origin.startswith("http:") and not is_loopback_http(origin):
                     where = f"{key}.cors.origins[{place}]"
-                    yield where, "whoever stands between can write that page, and act with sessions"
+                    yield where, "a network attacker can alter that page and act with sessions"
 
 
-def _login_without_count(settings: Settings) -> LintFindings:
+def _login_limit_can_be_skipped(settings: Settings) -> LintFindings:
     if not settings.session.require_attempt and "login" in settings.limits:
         yield (
             "session.require_attempt",
-            "false: who skips /login/attempt is not held to limits.login",
+            "false: clients can skip {prefix}/login/attempt, and with it limits.login",
         )
 
 
@@ -144,71 +162,67 @@ def _mixed_tls(settings: Settings) -> LintFindings:
     for name, upstream in settings.upstreams.items():
         schemes = {server.scheme for server in upstream.servers}
         if {"http", "https"} <= schemes:
-            yield f"upstreams.{name}.servers", "some over https, some not: which one is luck"
+            yield f"upstreams.{name}.servers", "some use https, some http: use https for all"
 
 
-def _checks_without_choice(settings: Settings) -> LintFindings:
+def _health_checks_of_one_server(settings: Settings) -> LintFindings:
     for name, upstream in settings.upstreams.items():
         if upstream.health is not None and len(upstream.servers) == 1:
-            yield f"upstreams.{name}.health", "a single server gets all requests, ill or not"
+            yield (
+                f"upstreams.{name}.health",
+                "has no effect: a single server gets all requests, healthy or not",
+            )
 
 
-def _key_for_everybody(settings: Settings) -> LintFindings:
+def _world_readable_key(settings: Settings) -> LintFindings:
     tls = settings.server.tls
     if tls is None:
         return
     keys = [("server.tls.key", tls.key)] if tls.key else []
     keys += [(f"server.tls.certificates[{n}]", c.key) for n, c in enumerate(tls.certificates)]
     for key, path in keys:
-        with suppress(OSError):  # files of another machine are judged there
+        with suppress(OSError):  # the config may be checked on another machine than it runs on
             if Path(path).stat().st_mode & stat.S_IROTH:
-                yield key, "everybody on this machine can read the private key"
+                yield key, "all users of this machine can read the private key: chmod o-r"
 
 
 def _tls_without_https(settings: Settings) -> LintFindings:
     if settings.server.tls and settings.server.public_url.startswith("http:"):
-        yield "server.public_url", "http, though the gateway speaks TLS"
+        yield "server.public_url", "http, although the gateway speaks TLS: use https"
 
 
-_LARGE_SKEW_S = 3600.0
-
-
-def _clocks_apart(settings: Settings) -> LintFindings:
+def _large_clock_skew(settings: Settings) -> LintFindings:
     if settings.identity.clock_skew_s > _LARGE_SKEW_S:
-        yield "identity.clock_skew", "clocks that are an hour apart are ill: set them by NTP"
+        yield "identity.clock_skew", "more than an hour: set the clock by NTP instead"
 
 
-_SHORT_IDLE_S = 60.0
-
-
-def _idle_to_no_effect(settings: Settings) -> LintFindings:
+def _ineffective_idle_time(settings: Settings) -> LintFindings:
     idle_s, lifetime_s = settings.session.idle_s, settings.session.lifetime_s
     if idle_s is None:
         return
     if idle_s < _SHORT_IDLE_S:
-        yield "session.idle", "who reads a page for a minute is signed out meanwhile"
+        yield "session.idle", "under a minute: users are signed out while they read a page"
     if lifetime_s is not None and idle_s >= lifetime_s:
-        yield "session.idle", "never the first to end a session: session.lifetime is"
+        yield "session.idle", "has no effect: session.lifetime ends sessions earlier"
 
 
-def _foreign_session_cookies(settings: Settings) -> LintFindings:
-    is_guarded = settings.session.cookie.lower().startswith("__host-")
-    if settings.server.public_url.startswith("https:") and not is_guarded:
-        yield "session.cookie", "without __Host- sibling hosts can set a second one, and lock out"
-
-
-def _unix_peers_untrusted(settings: Settings) -> LintFindings:
-    server = settings.server
-    listens = any(isinstance(place, UnixPath) for place in server.listen)
-    if listens and UNIX_PEERS not in server.trusted_proxies:
+def _cookie_without_host_prefix(settings: Settings) -> LintFindings:
+    has_prefix = settings.session.cookie.lower().startswith("__host-")
+    if settings.server.public_url.startswith("https:") and not has_prefix:
         yield (
-            "server.trusted_proxies",
-            "without unix: all who come through a unix socket are one client",
+            "session.cookie",
+            "without the prefix __Host-, sibling hosts can set it too, and so lock users out",
         )
 
 
-_PROGRAMS = frozenset({AuthMethod.API_KEY, AuthMethod.JWT})
-"""Credentials that may have scopes."""
+def _untrusted_unix_peers(settings: Settings) -> LintFindings:
+    server = settings.server
+    listens = any(isinstance(address, UnixPath) for address in server.listen)
+    if listens and UNIX_PEERS not in server.trusted_proxies:
+        yield (
+            "server.trusted_proxies",
+            "without unix:, all requests through a unix socket count as one client",
+        )
 
 
 def _rules(settings: Settings) -> Iterator[tuple[str, RouteSettings, RuleSettings]]:
@@ -218,96 +232,103 @@ def _rules(settings: Settings) -> Iterator[tuple[str, RouteSettings, RuleSetting
                 yield f"{key}.{name}[{place}]", route, rule
 
 
-def _rules_that_never_hold(settings: Settings) -> LintFindings:
+def _rules_that_never_match(settings: Settings) -> LintFindings:
     for key, route, rule in _rules(settings):
         methods = route.match.methods
         if rule.methods and methods and not with_head(rule.methods) & with_head(methods):
-            yield key, "never holds: the route is for none of its methods"
+            yield key, "never matches: the route has none of its methods"
         if rule.auth_methods and rule.auth_methods.isdisjoint(route.accept):
-            yield key, "never holds: the route accepts none of its kinds of credentials"
-        if rule.scopes and _PROGRAMS.isdisjoint(rule.auth_methods or route.accept):
-            yield key, "never holds: only API keys and JWTs have scopes"
-        if rule.emails and rule.domains and not _some_mail(rule.emails, rule.domains):
-            yield key, "never holds: none of its emails is of its domains"
-        if rule.issuers and rule.wallets and not _some_wallet(rule.issuers, rule.wallets):
-            yield key, "never holds: none of its issuers is one of its wallets"
+            yield key, "never matches: the route accepts none of its kinds of credentials"
+        if rule.scopes and _HAVE_SCOPES.isdisjoint(rule.auth_methods or route.accept):
+            yield key, "never matches: only API keys and JWTs have scopes"
+        if rule.emails and rule.domains and not _any_email_in(rule.domains, rule.emails):
+            yield key, "never matches: none of its emails is in one of its domains"
+        if rule.issuers and rule.wallets and not _any_issuer_of(rule.wallets, rule.issuers):
+            yield key, "never matches: none of its issuers belongs to one of its wallets"
 
 
-def _some_mail(emails: frozenset[str], domains: frozenset[str]) -> bool:
-    return any(is_in_one_of(domains, mail.partition("@")[2]) for mail in emails)
+def _any_email_in(domains: frozenset[str], emails: frozenset[str]) -> bool:
+    return any(is_in_one_of(domains, email.partition("@")[2]) for email in emails)
 
 
-def _some_wallet(issuers: frozenset[str], wallets: frozenset[str]) -> bool:
+def _any_issuer_of(wallets: frozenset[str], issuers: frozenset[str]) -> bool:
     return any(issuer.rpartition(":")[2] in wallets for issuer in issuers)
 
 
-def _roles_that_nobody_gives(settings: Settings) -> LintFindings:
+def _roles_not_assigned(settings: Settings) -> LintFindings:
     if settings.identity.roles_from_store:
         return
     known = {entry.role for entry in settings.identity.roles}
     for key, _, rule in _rules(settings):
         for role in sorted((rule.roles or frozenset()) - known):
-            yield key, f"nobody has the role {role}: identity.roles does not give it"
+            yield key, f"the role {role} is assigned to no caller: add it to identity.roles"
 
 
-def _denied_alone(settings: Settings) -> LintFindings:
+def _deny_without_allow(settings: Settings) -> LintFindings:
     for key, route in _routes(settings):
         if route.deny and not route.allow and route.auth is not Auth.NONE:
-            yield key, "deny without allow: whoever is not named may pass"
+            yield key, "deny without allow: all other callers may pass"
 
 
-def _rules_by_address_of_proxies(settings: Settings) -> LintFindings:
+def _networks_of_proxies(settings: Settings) -> LintFindings:
     if settings.server.client_ip == "peer" and settings.server.trusted_proxies:
         for key, _, rule in _rules(settings):
             if rule.networks:
-                yield key, "client_ip is peer: behind a proxy all clients have its address"
+                yield (
+                    key,
+                    "server.client_ip is peer: all clients behind a proxy have its address",
+                )
 
 
-def _asked_as_one_client(settings: Settings) -> LintFindings:
-    is_asked = any(route.upstream is None for route in settings.routes)
-    if is_asked and settings.server.client_ip in ("peer", "proxy-protocol"):
-        yield "server.client_ip", "whoever is asked about counts as the proxy that asks: one client"
+def _forward_auth_as_one_client(settings: Settings) -> LintFindings:
+    has_checks = any(route.upstream is None for route in settings.routes)
+    if has_checks and settings.server.client_ip in ("peer", "proxy-protocol"):
+        yield (
+            "server.client_ip",
+            "all forward-auth checks count as one client, the proxy: use x-forwarded-for",
+        )
 
 
-def _one_audience_for_two(settings: Settings) -> LintFindings:
+def _shared_audience(settings: Settings) -> LintFindings:
     if settings.identity.assertion is None:
         return
     taken = {entry.audience or name for name, entry in settings.upstreams.items()}
     for key, route in _routes(settings):
         if route.upstream is None and route.name in taken:
-            yield f"{key}.name", "what is signed for its app is good for that of an upstream too"
+            yield f"{key}.name", "also the audience of an upstream, which accepts its assertions"
 
 
 LINTS: tuple[tuple[str, Callable[[Settings], LintFindings]], ...] = (
-    ("public-with-credentials", _public_with_credentials),
-    ("checked-without-limit", _checked_without_limit),
+    ("public-with-credentials", _unchecked_credentials_forwarded),
+    ("checked-without-limit", _no_limit_on_authentication),
     ("public-by-default", _public_by_default),
-    ("secrets-in-the-clear", _secrets_in_the_clear),
-    ("pale-accent", _pale_accent),
-    ("admin-for-everybody", _admin_for_everybody),
-    ("private-by-another-path", _private_by_another_path),
+    ("secrets-in-the-clear", _secrets_over_http),
+    ("pale-accent", _low_contrast_accent),
+    ("admin-for-everybody", _admin_not_on_loopback),
+    ("private-by-another-path", _protected_path_reached_publicly),
     ("unverified-tls", _unverified_tls),
     ("mixed-tls", _mixed_tls),
-    ("cors-in-the-clear", _cors_in_the_clear),
-    ("login-limit-not-demanded", _login_without_count),
-    ("checks-without-choice", _checks_without_choice),
-    ("key-for-everybody", _key_for_everybody),
+    ("cors-in-the-clear", _cors_credentials_over_http),
+    ("login-limit-not-demanded", _login_limit_can_be_skipped),
+    ("checks-without-choice", _health_checks_of_one_server),
+    ("key-for-everybody", _world_readable_key),
     ("tls-without-https", _tls_without_https),
-    ("clocks-apart", _clocks_apart),
-    ("idle-to-no-effect", _idle_to_no_effect),
-    ("foreign-session-cookies", _foreign_session_cookies),
-    ("rule-never-holds", _rules_that_never_hold),
-    ("role-nobody-has", _roles_that_nobody_gives),
-    ("denied-alone", _denied_alone),
-    ("networks-of-proxies", _rules_by_address_of_proxies),
-    ("unix-peers-untrusted", _unix_peers_untrusted),
-    ("asked-as-one-client", _asked_as_one_client),
-    ("one-audience-for-two", _one_audience_for_two),
+    ("clocks-apart", _large_clock_skew),
+    ("idle-to-no-effect", _ineffective_idle_time),
+    ("foreign-session-cookies", _cookie_without_host_prefix),
+    ("rule-never-holds", _rules_that_never_match),
+    ("role-not-assigned", _roles_not_assigned),
+    ("denied-alone", _deny_without_allow),
+    ("networks-of-proxies", _networks_of_proxies),
+    ("unix-peers-untrusted", _untrusted_unix_peers),
+    ("asked-as-one-client", _forward_auth_as_one_client),
+    ("one-audience-for-two", _shared_audience),
 )
+"""Codes and functions, in the order of the report."""
 
 
 def lint(settings: Settings) -> tuple[Finding, ...]:
-    """What an operator should look at twice."""
+    """Run all lints on ``settings``."""
     return tuple(
-        Finding(code, key, message) for code, look in LINTS for key, message in look(settings)
+        Finding(code, key, message) for code, find in LINTS for key, message in find(settings)
     )

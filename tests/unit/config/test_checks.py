@@ -273,8 +273,10 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
         pytest.param(
             "routes: [{name: a, match: {path: /a}}]",
             [
-                "1: routes[0].upstream: required, except for forward-auth: that needs"
-                " server.trusted_proxies"
+                (
+                    "1: routes[0].upstream: required, except for forward-auth: that needs"
+                    " server.trusted_proxies"
+                )
             ],
             id="a-route-that-nobody-may-ask-about",
         ),
