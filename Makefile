@@ -16,7 +16,7 @@ NODE := examples/express examples/nextjs tests/node
 # The layers whose branches are all tested: see tools/layers.toml.
 DECIDING = $(shell $(BIN)/python -m tools.layers deciding)
 
-.PHONY: demo test unit contract lowest lock peers soak browser screenshots lint bench sdk clean
+.PHONY: tables demo test unit contract lowest lock peers soak browser screenshots lint bench sdk clean
 
 demo: $(VENV)/.run       ## set up and run the demo
 	$(BIN)/gateway demo
@@ -51,6 +51,9 @@ lint: $(VENV)/.dev       ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+tables: $(VENV)/.dev     ## write the tables of docs/ that are generated from code
+	$(BIN)/python -m tools.write_tables
 
 bench: $(VENV)/.dev      ## measure CPU, memory and latency against the budgets
 	$(BIN)/python -m benchmarks
