@@ -75,6 +75,9 @@ class HistogramSpec(MetricSpec):
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds of the buckets of durations; one more bucket holds longer ones."""
 
+CLIENT_GONE: Final = "client_gone"
+"""In place of a problem code: the client left before the response (nginx's status 499)."""
+
 # --- counters ----------------------------------------------------------------------------------
 
 REQUESTS: Final[CounterSpec[str]] = CounterSpec(
@@ -84,7 +87,7 @@ REFUSALS: Final[CounterSpec[str]] = CounterSpec(
     "refusals",
     "Requests refused, by the code of the problem document",
     "code",
-    tuple(answer.code for answer in PROBLEM_TYPES.values()),
+    (*(answer.code for answer in PROBLEM_TYPES.values()), CLIENT_GONE),
 )
 REFUSAL_REASONS: Final[CounterSpec[str]] = CounterSpec(
     "refusal_reasons", "Requests refused, by the reason, where it has a word", "reason"

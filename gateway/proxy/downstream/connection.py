@@ -30,6 +30,7 @@ from gateway.proxy.http1.min_rate import MinimumRate
 from gateway.proxy.http1.parser import NOTHING, RawRequestMessage, StreamReader
 from gateway.proxy.http1.strict import check_request, keeps_alive
 from gateway.proxy.tunnel.tunnel import serve_upgrade
+from gateway.telemetry.metrics import CLIENT_GONE
 from gateway.util.eager_task import start
 
 _log = logging.getLogger(__name__)
@@ -242,7 +243,7 @@ class ClientConnection(ClientReader):
             self._refuse(refusal, record)
         except (asyncio.CancelledError, ClientGone) as error:
             self.status = self.status or _CLIENT_GONE
-            record.refusal = "client_gone"
+            record.refusal = CLIENT_GONE
             if isinstance(error, asyncio.CancelledError):
                 raise
         except Exception:  # noqa: BLE001 (a fault of ours must still be answered and logged)
