@@ -16,21 +16,25 @@ NODE := examples/express examples/nextjs tests/node
 # The layers whose branches are all tested: see tools/layers.toml.
 DECIDING = $(shell $(BIN)/python -m tools.layers deciding)
 
+# Tests run in as many processes as there are cores; a file stays in one, as its tests may share a gateway.
+JOBS   ?= auto
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+
 .PHONY: tables demo test unit contract lowest lock peers soak browser screenshots lint bench sdk clean
 
 demo: $(VENV)/.run       ## set up and run the demo
 	$(BIN)/gateway demo
 
 test: $(VENV)/.dev       ## set up and run the tests, with coverage
-	$(BIN)/python -m pytest --cov --cov-report=
+	$(PYTEST) --cov --cov-report=
 	$(BIN)/coverage report --skip-covered
 	$(BIN)/coverage report --include='$(DECIDING)' --fail-under=100 --show-missing
 
 unit: $(VENV)/.dev       ## the unit tests alone
-	$(BIN)/python -m pytest tests/unit
+	$(PYTEST) tests/unit
 
 contract: $(VENV)/.dev   ## one suite over every implementation of a port
-	$(BIN)/python -m pytest tests/contract
+	$(PYTEST) tests/contract
 
 lowest:                  ## the unit tests with the lowest versions that pyproject.toml allows
 	$(MAKE) --no-print-directory VENV=.venv-lowest RUN=requirements/lowest.txt DEV=requirements/lowest.txt unit
