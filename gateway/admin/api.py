@@ -1,4 +1,4 @@
-"""The API of the private listener: ``/api/…``, JSON in and out."""
+"""The API of the private listener: JSON under ``/api/``."""
 
 from typing import Any, Protocol
 
@@ -13,10 +13,10 @@ from gateway.util.rfc3339 import rfc3339
 
 
 class AdminActions(Protocol):
-    """Who does what the API is asked for: the process itself, or one of several."""
+    """Carries out what the API is asked for: in this process, or in one of several workers."""
 
     async def revoke(self, issuer: str) -> Revoked:
-        """Make void all that ``issuer`` has proven. Raises ValueError or `StoreUnavailable`."""
+        """Revoke everything that ``issuer`` has proven. Raises ValueError or `StoreUnavailable`."""
 
 
 class Api:
@@ -27,14 +27,14 @@ class Api:
         self._known_hosts = known_hosts
 
     def routes(self) -> list[web.RouteDef]:
-        """All of them."""
+        """List the routes of the API."""
         return [web.post("/api/revocations", self.revoke)]
 
     async def revoke(self, request: web.Request) -> web.Response:
-        """200 with what became of it; 503 where the store did not confirm it."""
-        said = refusal(request.headers, self._known_hosts)
-        if said is not None:
-            return _problem(403, "forbidden", said)
+        """Revoke an issuer: 200 with the result; 503 where the store did not confirm it."""
+        refused = refusal(request.headers, self._known_hosts)
+        if refused is not None:
+            return _problem(403, "forbidden", refused)
         if not is_json(request.headers.get("Content-Type", "")):
             return _problem(415, "not_json", "Content-Type is not application/json")
         try:
@@ -42,7 +42,7 @@ class Api:
         except ValueError as error:
             return _problem(400, "bad_request", str(error))
         except StoreUnavailable as error:
-            return _refused(error)
+            return _unavailable(error)
         return _json(
             200,
             {
@@ -71,7 +71,7 @@ def _problem(status: int, code: str, detail: str) -> web.Response:
     )
 
 
-def _refused(error: Refusal) -> web.Response:
+def _unavailable(error: Refusal) -> web.Response:
     _, reply = problem(error, "")
     return web.Response(status=reply.status, headers=dict(reply.fields), body=reply.body)
 

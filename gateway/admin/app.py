@@ -1,4 +1,4 @@
-"""Health and metrics, for orchestrators: a listener of its own, which clients cannot reach."""
+"""Health and metrics, on the private listener, which clients cannot reach."""
 
 from typing import NamedTuple, Protocol
 
@@ -11,10 +11,10 @@ _MAX_BODY_BYTES = 4096
 
 
 class Status(NamedTuple):
-    """How a gateway is."""
+    """Readiness of a gateway, and the state of its store."""
 
     is_ready: bool
-    """Whether it should be sent requests."""
+    """Whether a balancer should send it requests."""
     status: str
     """``ok``, ``draining``, or ``down`` where no worker serves."""
     store: str
@@ -22,23 +22,23 @@ class Status(NamedTuple):
 
 
 class StatusSource(Protocol):
-    """Who knows: the process itself, or the supervisor of several."""
+    """Source of status and metrics: this process, or the supervisor of several workers."""
 
     async def state(self) -> Status:
-        """How it is now."""
+        """Current status."""
 
     async def snapshot(self) -> MetricsSnapshot:
-        """What was counted."""
+        """Current metrics."""
 
 
 class AdminPages:
-    """``/healthz``: the process runs. ``/readyz``: it can serve, so send it requests."""
+    """``/healthz``: the process runs. ``/readyz``: it can serve. ``/metrics``: its metrics."""
 
     def __init__(self, source: StatusSource) -> None:
         self._source = source
 
     def app(self) -> web.Application:
-        """The app of the private listener."""
+        """Make the app of the private listener."""
         app = web.Application(client_max_size=_MAX_BODY_BYTES)
         app.add_routes(
             [
@@ -50,21 +50,21 @@ class AdminPages:
         return app
 
     async def health(self, _: web.Request) -> web.Response:
-        """Alive as long as it answers: a restart would not bring Redis back."""
+        """Answer 200 always: restarting the process would not bring Redis back."""
         return web.json_response({"status": "ok"})
 
     async def ready(self, _: web.Request) -> web.Response:
         """
-        Not ready while draining.
+        Answer 503 while draining.
 
-        A store that does not answer is told but does not count: it would take all gateways out of
-        the balancer at once, and with them the public routes that need no store.
+        An unavailable store is reported, but the gateway stays ready: otherwise all gateways would
+        leave the balancer at once, and with them the public routes that need no store.
         """
         state = await self._source.state()
-        said = {"status": state.status, "store": state.store}
-        return web.json_response(said, status=200 if state.is_ready else 503)
+        document = {"status": state.status, "store": state.store}
+        return web.json_response(document, status=200 if state.is_ready else 503)
 
     async def metrics(self, _: web.Request) -> web.Response:
-        """All figures, in Prometheus' text format."""
+        """Answer with all metrics, in the text format of Prometheus."""
         page = prometheus.page(await self._source.snapshot())
         return web.Response(body=page, headers={"Content-Type": prometheus.CONTENT_TYPE})

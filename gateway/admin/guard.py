@@ -1,10 +1,10 @@
 """
-Who may use the API of the private listener: programs that mean to, and no page in a browser.
+Guard of the API of the private listener: admits programs, and no page in a browser.
 
-A browser on the operator's machine reaches the listener, and any page can make it send requests
-there; so what browsers say of themselves is refused. A page whose own host name was pointed at the
-listener (DNS rebinding) names that host: what is asked for must be an address, or a name that the
-config knows (Caddy CVE-2026-27589).
+CSRF: a browser on the operator's machine reaches the listener, and any page can make it send
+requests, so requests with fields of browsers are refused. DNS rebinding: a page may point its own
+host name at the listener, so ``Host`` must be an address, or a name in the config (Caddy
+CVE-2026-27589).
 """
 
 import re
@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]+)?", re.ASCII)
-_OF_BROWSERS = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Referer")
+_BROWSER_FIELDS = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Referer")
 
 
 def refusal(headers: Mapping[str, str], known_hosts: frozenset[str]) -> str | None:
-    """Why a request is refused; None where it is not. ``known_hosts`` are in lower case."""
-    for name in _OF_BROWSERS:
+    """Why a request is refused, or None. ``known_hosts`` are in lower case."""
+    for name in _BROWSER_FIELDS:
         if name in headers:
             return f"a request with {name} comes from a browser"
     host = host_of(headers.get("Host", ""))
@@ -27,7 +27,7 @@ def refusal(headers: Mapping[str, str], known_hosts: frozenset[str]) -> str | No
 
 
 def host_of(field: str) -> str:
-    """The host in a ``Host`` field, in lower case, without port and brackets; or nothing."""
+    """Host of a ``Host`` field, in lower case, without port and brackets; empty if malformed."""
     match = _HOST.fullmatch(field.lower())
     return (match[1] or match[2]) if match else ""
 
@@ -41,5 +41,5 @@ def _is_address(host: str) -> bool:
 
 
 def is_json(content_type: str) -> bool:
-    """A form cannot be sent so, and a script of another site only after asking (Fetch, CORS)."""
+    """Whether it is JSON: a form cannot send it, and a foreign script needs a preflight (CORS)."""
     return content_type.partition(";")[0].strip().lower() == "application/json"

@@ -1,4 +1,4 @@
-"""The private listener."""
+"""The private listener: health, metrics and the API on a port of their own."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from gateway.core.errors import StartError
 async def listening(
     settings: AdminSettings | None, source: StatusSource, actions: AdminActions
 ) -> AsyncIterator[int | None]:
-    """The port of the private listener, if there is to be one. Raises `StartError`."""
+    """Serve on the private listener, if the config has one; its port. Raises `StartError`."""
     if settings is None:
         yield None
         return

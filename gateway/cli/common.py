@@ -52,7 +52,7 @@ def config_option(command: F) -> F:
 
 def json_option(command: F) -> F:
     """``--json``, as ``as_json``."""
-    return click.option("--json", "as_json", is_flag=True, help="For programs.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
 class IssuerParam(click.ParamType[str]):

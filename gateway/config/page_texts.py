@@ -1,10 +1,10 @@
-"""What the gateway's own pages say; `login.texts` of a config puts other words in their place."""
+"""Texts of the gateway's own pages; `login.texts` in the config replaces them by key."""
 
 from collections.abc import Mapping
 from typing import Final
 
 TEXTS: Final[Mapping[str, str]] = {
-    # the page that signs in
+    # the login page
     "title": "Sign in to {name}",
     "email": "Email address",
     "phone": "Phone number, with country code",
@@ -13,9 +13,9 @@ TEXTS: Final[Mapping[str, str]] = {
     "send_sms": "Text me a code",
     "no_script": "Signing in needs JavaScript, which is switched off or did not load.",
     "not_set_up": "Signing in is not set up yet: the publishable key is missing.",
-    "development": "Development mode: whoever you say you are, you are signed in. Nothing is sent.",
+    "development": "Development mode: any address is accepted unchecked. Nothing is sent.",
     "development_sign_in": "Sign in without proof",
-    # while it does
+    # while signing in
     "connecting": "One moment…",
     "sending": "Sending…",
     "code_sent": "We have sent a code to {to}.",
@@ -30,7 +30,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "signed_in_elsewhere": "The link was opened in another browser. This page can be closed.",
     "asked_elsewhere": "This link was asked for in another browser. It signs you in as {to}.",
     "sign_in_here": "Sign in here",
-    # what can go wrong
+    # errors
     "bad_email": "This does not look like an email address.",
     "bad_phone": "Write the number as +, country code, number: +14155550123.",
     "wrong_code": "This is not the code that we sent. Look again, or start again.",
@@ -42,16 +42,16 @@ TEXTS: Final[Mapping[str, str]] = {
     "not_deliverable": "The email could not be delivered. Is the address right?",
     "cancelled": "Cancelled. Nothing was changed.",
     "magic_unreachable": "The sign-in service cannot be reached. Try again in a moment.",
-    "magic_failed": "The sign-in service could not do it. Try again in a moment.",
+    "magic_failed": "The sign-in service failed. Try again in a moment.",
     "magic_not_set_up": "The sign-in service does not accept this site as it is set up.",
     "throttled": "Too many tries. Wait {wait}, then try again.",
     "try_again_now": "You can try again now.",
     "not_allowed": "This account may not sign in here.",
-    "refused": "The proof of who you are was not accepted. Start again.",
+    "refused": "Your sign-in was not accepted. Start again.",
     "unavailable": "Signing in is not possible right now. Try again in a moment.",
     "gateway_unreachable": "This site cannot be reached. Are you online?",
     "failed": "Something went wrong. Try again.",
-    # the page of those who are signed in
+    # the account page
     "account_title": "Your account at {name}",
     "who": "Signed in as",
     "issuer": "Identifier",
@@ -71,4 +71,4 @@ TEXTS: Final[Mapping[str, str]] = {
     "session_ending": "This session ends soon, and could not be renewed.",
     "session_over": "Your session has ended. Sign in again to go on.",
 }
-"""By key. Braces are filled in by the pages: {name}, {to}, {wait}."""
+"""By key. The pages fill in the braces: {name}, {to}, {wait}."""

@@ -1,1 +1,1 @@
-"""Attempts to sign in: the contact that is named, and the one-time nonce."""
+"""Attempts to sign in: the contact, and the one-time nonce."""

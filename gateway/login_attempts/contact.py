@@ -1,8 +1,8 @@
 """
-Whom somebody says they are, before anything is proven: an email address or a phone number.
+Contacts: the unverified email address or phone number of an attempt to sign in.
 
-Spellings of one address count as one (CVE-2025-24806, CVE-2026-40574), and the store gets to see
-none of them, only hashes that nobody can make without the gateway's key.
+Spellings of one address count as one (CVE-2025-24806, CVE-2026-40574). The store gets no address,
+only hashes, which cannot be computed without the gateway's key.
 """
 
 import hmac
@@ -15,7 +15,7 @@ from gateway.core.errors import BadRequest
 from gateway.core.identity import User
 
 ISSUER: Final = "issuer"
-"""The kind of somebody who is signed in already."""
+"""Kind of contact of a user who is signed in already."""
 LONGEST_EMAIL: Final = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
 _LONGEST_LOCAL: Final = 64  # RFC 5321 section 4.5.3.1.1
 _LONGEST_PHONE: Final = 40
@@ -26,7 +26,7 @@ _DOMAIN: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.ASCII)
 
 
 class Contact(NamedTuple):
-    """In its one spelling. ``kind`` is ``email``, ``phone`` or ``issuer``."""
+    """A contact in its canonical spelling. ``kind`` is ``email``, ``phone`` or ``issuer``."""
 
     kind: str
     value: str
@@ -35,12 +35,12 @@ class Contact(NamedTuple):
         return f"Contact({self.kind}, …)"  # logs must not hold it
 
 
-def email(text: str) -> Contact:
+def read_email(text: str) -> Contact:
     """
-    The email address in ``text``: trimmed, without regard to case, in one normal form.
+    Read the email address in ``text``: trimmed, case-folded and normalised.
 
-    Mailboxes may be told apart by case (RFC 5321 section 2.4) and are by nobody, so all spellings
-    share a count. Raises `BadRequest`.
+    Mailboxes may differ by case (RFC 5321 section 2.4), but no provider uses that, so all
+    spellings share a count. Raises `BadRequest`.
     """
     folded = normalize("NFKC", normalize("NFKC", text.strip()).casefold())
     local, _, domain = folded.partition("@")
@@ -55,19 +55,19 @@ def email(text: str) -> Contact:
     return Contact("email", f"{local}@{domain}")
 
 
-def phone(text: str) -> Contact:
-    """The number in ``text``, with its country code. Raises `BadRequest`."""
+def read_phone(text: str) -> Contact:
+    """Read the phone number in ``text``, with its country code. Raises `BadRequest`."""
     number = text.strip()[:_LONGEST_PHONE].translate(_PHONE_SIGNS)
     if not _PHONE.fullmatch(number):
         raise BadRequest("phone is not +, country code and number")
     return Contact("phone", number)
 
 
-_READERS: Final[dict[str, Callable[[str], Contact]]] = {"email": email, "phone": phone}
+_READERS: Final[dict[str, Callable[[str], Contact]]] = {"email": read_email, "phone": read_phone}
 
 
-def named(document: Any) -> Contact:
-    """The one contact in a JSON document. Raises `BadRequest`."""
+def read_contact(document: Any) -> Contact:
+    """Read the one contact in a JSON document. Raises `BadRequest`."""
     if not isinstance(document, dict):
         raise BadRequest("expected an object")
     given = [kind for kind in _READERS if kind in document]
@@ -76,10 +76,10 @@ def named(document: Any) -> Contact:
     return _READERS[given[0]](document[given[0]])
 
 
-def known(user: User) -> list[Contact]:
-    """What Magic knows of ``user``; what cannot be read as one is left out."""
+def contacts_of(user: User) -> list[Contact]:
+    """Contacts that Magic knows of ``user``; malformed ones are left out."""
     found: list[Contact] = []
-    for text, read in ((user.email, email), (user.phone, phone)):
+    for text, read in ((user.email, read_email), (user.phone, read_phone)):
         try:
             found += [read(text)] if text else []
         except BadRequest:
@@ -87,51 +87,51 @@ def known(user: User) -> list[Contact]:
     return found
 
 
-def itself(user: User) -> Contact:
-    """Somebody who is signed in already, whatever Magic knows of them."""
+def issuer_contact(user: User) -> Contact:
+    """Contact of a user who is signed in already, by issuer."""
     return Contact(ISSUER, user.issuer.lower())
 
 
 class Attempt(NamedTuple):
-    """Whom somebody wants to sign in as, and under whom that is counted."""
+    """The contact to sign in as, and the contact that the limit is charged to."""
 
     contact: Contact
     counted_as: Contact
 
 
-def attempt(document: Any, user: User | None) -> Attempt:
+def read_attempt(document: Any, user: User | None) -> Attempt:
     """
-    The attempt in a JSON document; ``user`` is who is signed in already.
+    Read the attempt in a JSON document; ``user`` is signed in already, if given.
 
-    Who renews a session is counted apart, so that nobody who uses up the tries for an email keeps
-    its owner from going on; and need name no address, as not everybody has one. Raises
+    A renewal is counted by issuer, so that an attacker who uses up the attempts of an email does
+    not lock its owner out. It may leave out the contact, as some users have none. Raises
     `BadRequest`.
     """
     if user is not None and isinstance(document, dict) and not any(map(document.get, _READERS)):
-        return Attempt(itself(user), itself(user))
-    contact = named(document)
-    is_own = user is not None and contact in known(user)
-    return Attempt(contact, itself(user) if user is not None and is_own else contact)
+        return Attempt(issuer_contact(user), issuer_contact(user))
+    contact = read_contact(document)
+    is_own = user is not None and contact in contacts_of(user)
+    return Attempt(contact, issuer_contact(user) if user is not None and is_own else contact)
 
 
 class ContactHasher:
-    """Hashes of contacts under the gateway's keys; the first makes them, all are recognised."""
+    """Hashes contacts with the gateway's keys: the first makes hashes, all are recognised."""
 
     def __init__(self, server_keys: tuple[bytes, ...]) -> None:
         self._keys = [hmac.digest(key, b"gateway: contacts", "sha256") for key in server_keys]
 
     def digest(self, contact: Contact) -> bytes:
-        """32 bytes."""
+        """Hash of a contact, 32 bytes."""
         return _digest(self._keys[0], contact)
 
     def limit_key(self, contact: Contact) -> str:
-        """Under which its attempts are counted."""
+        """Key under which attempts for a contact are counted."""
         return f"{contact.kind}-{self.digest(contact).hex()[:32]}"
 
     def is_one_of(self, digest: bytes, contacts: list[Contact]) -> bool:
-        """Whether ``digest`` is that of one of ``contacts``, with any of the keys."""
+        """Whether ``digest`` is the hash of one of ``contacts``, with any of the keys."""
         hashes = [_digest(key, contact) for key in self._keys for contact in contacts]
-        return any([hmac.compare_digest(digest, made) for made in hashes])  # noqa: C419 - all of them, whichever it is
+        return any([hmac.compare_digest(digest, known) for known in hashes])  # noqa: C419 - constant time
 
 
 def _digest(key: bytes, contact: Contact) -> bytes:

@@ -1,4 +1,4 @@
-"""Nonces of attempts to sign in, kept in the store until they are used, once."""
+"""Nonces of attempts to sign in: kept in the store, used once."""
 
 import re
 import secrets
@@ -16,15 +16,15 @@ from gateway.login_attempts.contact import (
     ISSUER,
     Contact,
     ContactHasher,
-    itself,
-    known,
+    contacts_of,
+    issuer_contact,
 )
 
 TAKE: Final = Script(
     "take", files("gateway.login_attempts").joinpath("take.lua").read_text("utf-8")
 )
 LIFETIME_S: Final = 900
-"""For which a nonce is good: as long as a link or code of Magic's."""
+"""Lifetime of a nonce: that of a link or code of Magic."""
 
 _SECRET_BYTES: Final = 32
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -32,21 +32,21 @@ _HASH_BYTES: Final = 32
 
 
 class BegunAttempt(NamedTuple):
-    """What the browser is given."""
+    """The secrets that the browser gets."""
 
     nonce: str
-    """For the exchange, and to be signed by Magic's user."""
+    """Sent with the exchange; the DID token is bound to it."""
     browser: str
-    """A secret of this browser's own, for its cookie."""
+    """Secret of this browser, for its cookie."""
 
 
 class RedisAttempts:
     """
-    Nonces by their hashes; a record is a hash of the browser's secret, one of the contact, and of
-    which kind that is.
+    Nonces by hash; a record holds a hash of the browser's secret, a hash of the contact, and its
+    kind.
 
-    Who reads the store learns no nonce, no browser's secret and no address; who asked for one
-    address cannot sign in with another, and a nonce is of no use in another browser.
+    Reading the store reveals no nonce, no browser's secret and no address. A nonce issued for one
+    address cannot be used with another address or in another browser (login CSRF).
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class RedisAttempts:
 
     async def begin(self, contact: Contact, browser: str) -> BegunAttempt:
         """
-        A new nonce for ``contact``; one secret serves all attempts of a browser.
+        Issue a nonce for ``contact``; one secret serves all attempts of a browser.
 
-        ``browser`` is what its cookie says; what no gateway has made is replaced. Raises
+        ``browser`` is the value of its cookie; a malformed value is replaced. Raises
         `StoreUnavailable`.
         """
         nonce = self._secret()
@@ -77,21 +77,22 @@ class RedisAttempts:
 
     async def take(self, nonce: str, browser: str, user: User) -> None:
         """
-        Use up ``nonce``, which must have been given to ``browser`` for an address of ``user``.
+        Use up ``nonce``, which must have been issued to ``browser`` for a contact of ``user``.
 
-        Whoever has no address at Magic (some OAuth users) may have come by any, but not in the name
-        of somebody else who is signed in here. Raises `NonceRefused` or `StoreUnavailable`.
+        A user without a contact at Magic (some OAuth users) may use a nonce of any contact, but
+        not one issued to another user who is signed in. Raises `NonceRefused` or
+        `StoreUnavailable`.
         """
         if not _SECRET.fullmatch(nonce) or not _SECRET.fullmatch(browser):
-            raise NonceRefused("not of ours")
+            raise NonceRefused("malformed nonce or browser secret")
         record = await self._store.run(TAKE, [_key(nonce)], [_hash(browser)])
         if not isinstance(record, bytes):
-            raise NonceRefused("used, expired, unknown, or given to another browser")
+            raise NonceRefused("used, expired, unknown, or issued to another browser")
         contact, kind = record[_HASH_BYTES : 2 * _HASH_BYTES], record[2 * _HASH_BYTES :]
-        own = [*known(user), itself(user)]
-        is_anybodys = len(own) == 1 and kind != ISSUER.encode()
-        if not is_anybodys and not self._hasher.is_one_of(contact, own):
-            raise NonceRefused("given for another address")
+        own = [*contacts_of(user), issuer_contact(user)]
+        may_use_any = len(own) == 1 and kind != ISSUER.encode()
+        if not may_use_any and not self._hasher.is_one_of(contact, own):
+            raise NonceRefused("issued for another contact")
 
     def _secret(self) -> str:
         return urlsafe_b64encode(self._token_bytes(_SECRET_BYTES)).rstrip(b"=").decode()

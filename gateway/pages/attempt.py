@@ -22,7 +22,7 @@ from gateway.core.errors import (
 from gateway.core.identity import Identity
 from gateway.core.limit import Limit
 from gateway.core.ports import Limiter
-from gateway.login_attempts.contact import ContactHasher, attempt
+from gateway.login_attempts.contact import ContactHasher, read_attempt
 from gateway.login_attempts.redis import LIFETIME_S, RedisAttempts
 from gateway.pages.caller import address, caller
 from gateway.pages.services import PageGroup, PageServices
@@ -83,7 +83,7 @@ class AttemptPages(PageGroup):
         identity = caller(request)
         user = None if identity is None else identity.user
         await self._spend(self._limits.ip, _limit_key(address(request)))
-        contact, counted_as = attempt(await _document(request), user)
+        contact, counted_as = read_attempt(await _document(request), user)
         await self._spend(self._limits.contact, self._hasher.limit_key(counted_as))
         nonce, browser = await self._attempts.begin(contact, self._browser(request))
         body = orjson.dumps({"nonce": nonce, "expires_in_s": LIFETIME_S})

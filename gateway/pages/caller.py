@@ -23,7 +23,7 @@ def address(request: web.Request) -> str:
 
 
 def replaced(request: web.Request) -> list[str]:
-    """Keys of the sessions whose cookies came with a request to sign in."""
+    """Keys of the sessions of the cookies that came with a request to sign in."""
     return request.headers.get(INTERNAL_REPLACED, "").split()
 
 

@@ -11,7 +11,7 @@ from gateway.sessions.cookie import Cookie
 from gateway.users.development import DevelopmentMagic
 
 LearnUser = Callable[[User], Awaitable[None]]
-"""Tells other processes of a user minted here, whom they could not look up."""
+"""Tells other processes of a user minted here, which they could not look up."""
 
 
 class PageServices(NamedTuple):

@@ -61,7 +61,7 @@ class SessionPages(PageGroup):
         )
 
     async def aclose(self) -> None:
-        """End the sessions whose end was delayed."""
+        """End the sessions that are due to end."""
         await self._delayed_ends.aclose()
 
     async def exchange(self, request: web.Request) -> web.Response:

@@ -1,1 +1,1 @@
-"""What operators see: access log, counters, Prometheus metrics, the process's own log."""
+"""Access log, metrics, and the log of the process."""

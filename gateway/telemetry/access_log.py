@@ -1,9 +1,9 @@
 """
-One JSON line for each request.
+The access log: one JSON line for each request.
 
-Lines are collected and written ten times a second, or earlier when many have come together. A
-reader that does not keep up never stops the loop: what it does not take is kept up to a bound, then
-dropped and counted. Nothing secret is in a line: no query, no cookie, no token.
+Lines are buffered and written ten times a second, or earlier when many have accumulated. A slow
+reader never blocks the event loop: the buffer grows up to a bound, then lines are dropped and
+counted. No line holds a secret: no query, no cookie, no token.
 """
 
 import os
@@ -18,28 +18,28 @@ from gateway.core.record import RequestRecord
 from gateway.core.request import RequestHead
 from gateway.telemetry.counters import Counters
 
-_MAX_KEPT_BYTES = 8 * 1024 * 1024
+_MAX_BUFFERED_BYTES = 8 * 1024 * 1024
 _FLUSH_BYTES = 32 * 1024
 _MAX_REFUSED_PATH = 200
 _PATH_END = re.compile(r"[?#]")
 
 
 class AccessLog:
-    """Writes what became of each request to a file descriptor, without waiting for its reader."""
+    """Writes the outcome of each request to a file descriptor, without waiting for its reader."""
 
     def __init__(self, fd: int, clock: Clock, counters: Counters) -> None:
         self._fd = fd
         self._count = counters.request
         self._clock = clock
         self._buffer = bytearray()
-        """Grown in place: lines kept apart would each touch memory that is cold (5 µs a line)."""
+        """Grown in place: separate lines would each touch cold memory (5 µs a line)."""
         self.dropped = 0
-        """Lines given up because the reader did not keep up."""
+        """Number of lines dropped because the reader was too slow."""
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
         is_file = stat.S_ISREG(os.fstat(fd).st_mode)
         self._write_bytes = 1024 * 1024 if is_file else select.PIPE_BUF
-        """A pipe that can be written to takes this much without waiting (pipe(7))."""
+        """A writable pipe takes this much without blocking (pipe(7))."""
 
     def __call__(
         self,
@@ -49,10 +49,10 @@ class AccessLog:
         bytes_out: int,
         duration_s: float,
     ) -> None:
-        """Note one request; see `gateway.proxy.downstream.server.LogRequest`."""
+        """Log and count one request; see `gateway.proxy.downstream.server.LogRequest`."""
         served_s = duration_s - record.tunnel_s
         self._count(status, record.refusal, served_s, record.reason, record.auth_method)
-        if len(self._buffer) > _MAX_KEPT_BYTES:
+        if len(self._buffer) > _MAX_BUFFERED_BYTES:
             self.dropped += 1
             return
         line = {
@@ -80,23 +80,23 @@ class AccessLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write what the reader takes now; called by a timer of the loop as well."""
+        """Write as much as the reader takes now; a timer of the event loop calls this too."""
         buffer = self._buffer
         while buffer and self._poll.poll(0):
             try:
                 written = os.write(self._fd, memoryview(buffer)[: self._whole_lines()])
-            except OSError:  # the reader is gone; requests matter more than their log
+            except OSError:  # the reader is gone: requests go on without a log
                 return
             del buffer[:written]
 
     def _whole_lines(self) -> int:
-        """How much to write at once: other processes write lines to the same place."""
+        """Bytes to write at once, in whole lines: other processes write to the same file."""
         return self._buffer.rfind(b"\n", 0, self._write_bytes) + 1 or self._write_bytes
 
 
 def _refused_path(head: RequestHead | None) -> str:
     """
-    The path of a target that was not accepted, if it has one.
+    Path of a target that was not accepted, if it has one.
 
     Query and fragment may hold secrets, and so may the authority of an absolute-form target.
     """

@@ -1,4 +1,4 @@
-"""The gateway's own log: JSON lines on standard error."""
+"""The log of the process: JSON lines on standard error."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ import orjson
 
 
 class JsonLines(logging.Formatter):
-    """One line a record; a traceback is one of its fields, so it cannot break a line."""
+    """Formats a record as one line; a traceback is a field, so that it cannot break the line."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {
@@ -22,7 +22,7 @@ class JsonLines(logging.Formatter):
 
 
 def set_up() -> None:
-    """Send all logging there."""
+    """Send all logging to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

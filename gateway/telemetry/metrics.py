@@ -90,88 +90,87 @@ REFUSALS: Final[CounterSpec[str]] = CounterSpec(
     (*(answer.code for answer in PROBLEM_TYPES.values()), CLIENT_GONE),
 )
 REFUSAL_REASONS: Final[CounterSpec[str]] = CounterSpec(
-    "refusal_reasons", "Requests refused, by the reason, where it has a word", "reason"
+    "refusal_reasons", "Requests refused, by reason; reasons in free text are left out", "reason"
 )
 AUTHENTICATIONS: Final[CounterSpec[str]] = CounterSpec(
     "authentications",
-    "Requests by how they were proven, or refused",
+    "Credentials authenticated or refused, by method",
     "method,outcome",
     tuple(f"{method},{outcome}" for method in AuthMethod for outcome in ("proven", "refused")),
 )
 CONNECTIONS: Final[CounterSpec[ConnectionOutcome]] = CounterSpec(
     "connections",
-    "Connections, accepted, refused, or failed on their way in",
+    "Connections accepted, refused at a limit, or failed before they were accepted",
     "outcome",
     get_args(ConnectionOutcome),
 )
 TUNNELS: Final[CounterSpec[NoLabel]] = CounterSpec("tunnels", "Tunnels opened")
 TUNNELS_ENDED: Final[CounterSpec[TunnelEndReason]] = CounterSpec(
-    "tunnels_ended", "Tunnels ended, by why", "reason", get_args(TunnelEndReason)
+    "tunnels_ended", "Tunnels ended, by reason", "reason", get_args(TunnelEndReason)
 )
 UPSTREAM_RETRIES: Final[CounterSpec[str]] = CounterSpec(
-    "upstream_retries", "Requests sent once more", "upstream"
+    "upstream_retries", "Requests retried", "upstream"
 )
 UPSTREAM_EJECTIONS: Final[CounterSpec[str]] = CounterSpec(
-    "upstream_ejections", "Servers taken out because they failed", "upstream"
+    "upstream_ejections", "Servers ejected after failures", "upstream"
 )
 BUS_MESSAGES: Final[CounterSpec[str]] = CounterSpec(
     "bus_messages",
-    "Messages heard of what to forget, by kind",
+    "Invalidation messages received, by kind",
     "subject",
     (*InvalidationKind, "unreadable"),
 )
 BUS_SUBSCRIPTIONS: Final[CounterSpec[NoLabel]] = CounterSpec(
-    "bus_subscriptions", "Times that hearing these messages began, or began again"
+    "bus_subscriptions",
+    "Subscriptions to invalidation messages, reconnections included",
 )
-REVOCATIONS: Final[CounterSpec[NoLabel]] = CounterSpec("revocations", "Issuers revoked here")
+REVOCATIONS: Final[CounterSpec[NoLabel]] = CounterSpec(
+    "revocations", "Issuers revoked by this gateway"
+)
 MAGIC_LOGOUTS: Final[CounterSpec[LogoutOutcome]] = CounterSpec(
     "magic_logouts",
-    "Signed out at Magic too: ok, failed or dropped",
+    "Logouts at Magic: ok, failed or dropped",
     "outcome",
     get_args(LogoutOutcome),
 )
 GRACE_USES: Final[CounterSpec[NoLabel]] = CounterSpec(
-    "grace_uses", "Requests let in by a session known before the store went away"
+    "grace_uses", "Requests authenticated by a cached session while the store was unavailable"
 )
 RELOADS: Final[CounterSpec[ReloadOutcome]] = CounterSpec(
     "reloads", "Config reloads, applied or refused", "outcome", get_args(ReloadOutcome)
 )
 TOKENS_EARLY: Final[CounterSpec[NoLabel]] = CounterSpec(
-    "tokens_early", "New DID tokens whose iat lay ahead of our clock, as far as it may"
+    "tokens_early", "New DID tokens with an iat in the future, within the tolerated clock skew"
 )
 ACCESS_LOG_DROPPED: Final[CounterSpec[NoLabel]] = CounterSpec(
-    "access_log_dropped", "Lines of the access log that its reader was too slow for"
+    "access_log_dropped", "Access log lines dropped because the reader was too slow"
 )
 WORKER_RESTARTS: Final[CounterSpec[NoLabel]] = CounterSpec(
-    "worker_restarts", "Workers started again because they had ended"
+    "worker_restarts", "Workers restarted after they had ended"
 )
 
 # --- gauges ------------------------------------------------------------------------------------
 
-CONNECTIONS_OPEN: Final = GaugeSpec("connections_open", "Connections from clients that are open")
-TUNNELS_OPEN: Final = GaugeSpec("tunnels_open", "Tunnels that are open")
-UPSTREAM_BUSY: Final = GaugeSpec(
-    "upstream_busy", "Connections to an upstream that carry an exchange", "upstream"
-)
-UPSTREAM_IDLE: Final = GaugeSpec(
-    "upstream_idle", "Connections to an upstream that wait for a request", "upstream"
-)
+CONNECTIONS_OPEN: Final = GaugeSpec("connections_open", "Open client connections")
+TUNNELS_OPEN: Final = GaugeSpec("tunnels_open", "Open tunnels")
+UPSTREAM_BUSY: Final = GaugeSpec("upstream_busy", "Connections to an upstream in use", "upstream")
+UPSTREAM_IDLE: Final = GaugeSpec("upstream_idle", "Idle connections to an upstream", "upstream")
 UPSTREAM_SERVERS_OUT: Final = GaugeSpec(
-    "upstream_servers_out", "Servers left alone, counted by each process", "upstream"
+    "upstream_servers_out", "Ejected or unhealthy servers, as counted by each process", "upstream"
 )
 CLOCK_SKEW_SECONDS: Final = GaugeSpec(
     "clock_skew_seconds",
-    "How far Magic's clock was ahead of ours at its last answer; negative if behind",
+    "How far Magic's clock was ahead at its last answer; negative if behind",
     max_of_workers=True,
 )
 WORKERS: Final = GaugeSpec(
-    "workers", "Worker processes, by what they do: up or down", "state", get_args(WorkerState)
+    "workers", "Worker processes, by state: up or down", "state", get_args(WorkerState)
 )
 
 # --- histograms --------------------------------------------------------------------------------
 
 REQUEST_DURATION: Final = HistogramSpec(
-    "request_duration_seconds", "From the head of a request to the answer's end"
+    "request_duration_seconds", "Time from the head of a request to the end of its answer"
 )
 
 METRICS: Final[tuple[MetricSpec, ...]] = tuple(

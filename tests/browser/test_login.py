@@ -187,7 +187,7 @@ async def test_a_service_that_failed_can_be_tried_again(at: Site) -> None:
     at.relayer.error = -32603
     page = await at.page()
     await ask_for(page, "Email me a code", at.email)
-    await alert(page, "could not do it")
+    await alert(page, "sign-in service failed")
     at.relayer.error = 0
     await ask_for(page, "Email me a code", at.email)
     await give_code(page)

@@ -17,7 +17,7 @@ async def figures(port: int) -> dict[str, float]:
 
 
 def undeclared(page: str) -> list[str]:
-    """The counters and gauges of ``page`` whose label value is not in the list of metrics."""
+    """The counters and gauges of ``page`` with a label value that is not declared."""
     known = {f"gateway_{metric.name}{metric.suffix}": metric for metric in metrics.METRICS}
     return [
         f"{sample.name} {sample.labels}"

@@ -1,10 +1,10 @@
 """
-What the documentation says is so.
+The documentation agrees with the code.
 
     python -m tests.unit.test_docs
 
-prints the tables of docs/errors.md, docs/reasons.md, docs/operating.md and docs/login.md, for when
-a refusal, a reason, a figure or a text was added or changed.
+prints the tables of docs/errors.md, docs/reasons.md, docs/operating.md, docs/login-api.md and
+docs/login.md, for when a refusal, a reason, a metric, a page or a text was added or changed.
 """
 
 import re
@@ -22,6 +22,7 @@ from gateway.core.errors import PROBLEM_TYPES
 from gateway.core.reasons import Reason
 from gateway.headers import request as headers
 from gateway.headers.hop_by_hop import HOP_BY_HOP
+from gateway.pages import registry
 from gateway.telemetry import metrics
 from tests.fakes.keys import PEM
 
@@ -73,16 +74,26 @@ def reasons() -> list[type[Reason]]:
 
 
 def metrics_table() -> str:
-    """The table of all figures on the metrics page."""
-    lines = ["| figure | kind | label | what it counts |", "|---|---|---|---|"]
+    """The table of all metrics."""
+    lines = ["| metric | kind | label | what it counts |", "|---|---|---|---|"]
     for metric in metrics.METRICS:
         name = f"gateway_{metric.name}{metric.suffix}"
         lines.append(f"| `{name}` | {metric.kind} | {metric.label} | {metric.help} |")
     return "\n".join(lines) + "\n"
 
 
+def pages_table() -> str:
+    """The table of the gateway's own pages."""
+    lines = ["| request | credential | answers with | there |", "|---|---|---|---|"]
+    for page in registry.OWN_PAGES:
+        path = page.path.replace("{name:.+}", "{name}")
+        cells = (page.auth.value, page.answer, page.condition or "always")
+        lines.append(f"| `{page.method} /_gateway{path}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def texts_table() -> str:
-    """The table of all that the gateway's own pages say."""
+    """The table of the texts of the gateway's own pages."""
     lines = ["| key | text |", "|---|---|"]
     lines += [f"| `{key}` | {text} |" for key, text in TEXTS.items()]
     return "\n".join(lines) + "\n"
@@ -139,13 +150,19 @@ def test_lists_of_reasons_name_codes_that_there_are() -> None:
         assert set(re.findall(r"`([a-z_]+)`", (kind.__doc__ or "").partition(",")[0])) & codes
 
 
-def test_the_page_of_operating_has_the_table_of_figures() -> None:
-    """Whoever makes a dashboard finds every figure."""
+def test_the_page_of_operating_has_the_table_of_metrics() -> None:
+    """Every metric of the page can be looked up."""
     assert metrics_table() in (DOCS / "operating.md").read_text()
 
 
+def test_the_page_of_the_login_api_lists_the_pages() -> None:
+    """Every page of the gateway's own is documented, and no other."""
+    page = (DOCS / "login-api.md").read_text()
+    assert pages_table() in page
+
+
 def test_the_page_of_the_login_lists_the_texts() -> None:
-    """Whoever writes other words finds the key of each."""
+    """The key of each text can be looked up."""
     assert texts_table() in (DOCS / "login.md").read_text()
 
 
@@ -162,7 +179,7 @@ def test_configs_in_the_documentation_load(text: str) -> None:
 
 
 def test_the_readme_shows_a_config() -> None:
-    """The test above has something to hold."""
+    """So that the test above tests something."""
     assert blocks(ROOT / "README.md", "yaml")
 
 
@@ -194,7 +211,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_readme_names_every_command() -> None:
-    """There is no command that nobody hears of."""
+    """Every command is documented."""
     readme = (ROOT / "README.md").read_text()
     assert [] == [command for command in commands(main) if f"`{command}" not in readme]
 
@@ -217,4 +234,5 @@ if __name__ == "__main__":
     click.echo(errors_table())
     click.echo(reasons_table())
     click.echo(metrics_table())
+    click.echo(pages_table())
     click.echo(texts_table(), nl=False)

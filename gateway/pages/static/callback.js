@@ -30,7 +30,7 @@ async function land() {
 
 /**
  * For a link that was not asked for in this browser: who it has turned out to be, once they say so.
- * Anybody can send a link of their own, to have somebody else act in their account (login CSRF).
+ * Login CSRF: an attacker can send a link of their own, so that a victim acts in their account.
  */
 async function agreed(sdk) {
   const { email, phoneNumber } = await within(INFO_MS, sdk.user.getInfo());

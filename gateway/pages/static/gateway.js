@@ -77,7 +77,7 @@ export async function exchange(token, nonce, isRenewal = false) {
   return answer.json();
 }
 
-/** @returns {Promise<{email: string | null, expires_at: string} | null>} null for nobody */
+/** @returns {Promise<{email: string | null, expires_at: string} | null>} null if not signed in */
 export async function whoAmI() {
   const answer = await ask("GET", "/session");
   if (answer.status === 401) return null;

@@ -79,7 +79,7 @@ function script(url) {
 }
 
 /**
- * Log in with Magic; `begin` makes the SDK's request. Somebody may be logged in there from before,
+ * Log in with Magic; `begin` makes the SDK's request. A user may be logged in there from before,
  * and it need not be the same person: they are logged out first.
  */
 export async function logIn(sdk, begin) {
@@ -100,7 +100,7 @@ export async function bound(sdk, token, nonce) {
   return { token: await newToken(sdk, nonce), nonce };
 }
 
-/** A new token for whoever is logged in with Magic, bound to `nonce` where there is one. */
+/** A new token for the user who is logged in with Magic, bound to `nonce` where there is one. */
 export async function newToken(sdk, nonce) {
   const { lifespanS: lifespan } = settings;
   const asked = nonce

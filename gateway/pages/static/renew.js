@@ -30,7 +30,7 @@ function tell(name, detail = {}) {
 /** Look when the session ends, and come back in time. */
 async function watch() {
   const session = await whoAmI();
-  if (!session) return; // nobody is signed in: nothing to keep
+  if (!session) return; // not signed in: nothing to keep
   expiresAt = Date.parse(session.expires_at);
   const leftMs = expiresAt - Date.now();
   wait(leftMs - early(leftMs));

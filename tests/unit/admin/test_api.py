@@ -17,7 +17,7 @@ Client = TestClient[web.Request, web.Application]
 
 
 class Deeds:
-    """Writes down who was to be revoked, and fails as it is told."""
+    """Records which issuers were revoked, and fails as told."""
 
     def __init__(self) -> None:
         self.revoked: list[str] = []
@@ -79,10 +79,10 @@ async def test_an_issuer_is_revoked(client: Client, actions: Deeds) -> None:
         ),
     ],
 )
-async def test_what_is_not_right_revokes_nobody(
+async def test_an_invalid_request_revokes_no_issuer(
     client: Client, actions: Deeds, changes: dict[str, Any], status: int, code: str
 ) -> None:
-    """And is told why: whoever may ask at all is an operator."""
+    """The answer says why: only operators reach the listener."""
     found = await asked(client, **changes)
     assert (status, code) == (found[0], found[1]["code"])
     assert [] == actions.revoked
@@ -98,7 +98,7 @@ async def test_what_is_not_right_revokes_nobody(
 async def test_what_failed_is_no_success(
     client: Client, actions: Deeds, error: Exception, status: int, code: str
 ) -> None:
-    """Nobody was revoked."""
+    """The answer has the status and code of the failure."""
     actions.error = error
     found = await asked(client)
     assert (status, code) == (found[0], found[1]["code"])

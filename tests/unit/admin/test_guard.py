@@ -1,4 +1,4 @@
-"""Who may use the API of the private listener."""
+"""The guard of the API of the private listener."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whom somebody says they are."""
+"""Contacts of attempts to sign in."""
 
 from unicodedata import normalize
 
@@ -11,11 +11,11 @@ from gateway.core.identity import User
 from gateway.login_attempts.contact import (
     Contact,
     ContactHasher,
-    attempt,
-    email,
-    known,
-    named,
-    phone,
+    contacts_of,
+    read_attempt,
+    read_contact,
+    read_email,
+    read_phone,
 )
 
 KEY, OLDER = b"k" * 32, b"o" * 32
@@ -43,8 +43,8 @@ ADA = Contact("email", "ada@example.com")
     ],
 )
 def test_spellings_of_one_email(written: str, expected: str | None) -> None:
-    """Whoever writes it differently has no more tries for it."""
-    assert Contact("email", written if expected is None else expected) == email(written)
+    """Another spelling of an address gives no more attempts for it."""
+    assert Contact("email", written if expected is None else expected) == read_email(written)
 
 
 @pytest.mark.parametrize(
@@ -63,18 +63,18 @@ def test_spellings_of_one_email(written: str, expected: str | None) -> None:
 def test_what_is_no_email(written: str) -> None:
     """Two addresses in one, control characters and the like are refused, never repaired."""
     with pytest.raises(BadRequest):
-        email(written)
+        read_email(written)
 
 
 @given(st.text(max_size=60) | st.emails())
 def test_one_spelling_for_an_email(written: str) -> None:
     """What comes out is its own spelling, and holds nothing that a key or a log could trip over."""
     try:
-        contact = email(written)
+        contact = read_email(written)
     except BadRequest:
         return
-    assert contact == email(contact.value) == email(contact.value.upper())
-    assert contact == email(normalize("NFD", contact.value))
+    assert contact == read_email(contact.value) == read_email(contact.value.upper())
+    assert contact == read_email(normalize("NFD", contact.value))
     assert 1 == contact.value.count("@")
     assert contact.value.isprintable()
     assert not any(character.isspace() for character in contact.value)
@@ -86,7 +86,7 @@ def test_one_spelling_for_an_email(written: str) -> None:
 )
 def test_spellings_of_one_phone(written: str, expected: str) -> None:
     """Signs between the digits say nothing."""
-    assert Contact("phone", expected) == phone(written)
+    assert Contact("phone", expected) == read_phone(written)
 
 
 @pytest.mark.parametrize(
@@ -106,9 +106,9 @@ def test_spellings_of_one_phone(written: str, expected: str) -> None:
     ids=ascii,
 )
 def test_what_is_no_phone(written: str) -> None:
-    """A number without its country could be anybody's."""
+    """A number without its country is ambiguous."""
     with pytest.raises(BadRequest):
-        phone(written)
+        read_phone(written)
 
 
 @pytest.mark.parametrize(
@@ -127,16 +127,16 @@ def test_what_is_no_phone(written: str) -> None:
     ],
     ids=repr,
 )
-def test_documents_that_name_nobody(document: object) -> None:
+def test_documents_without_a_contact(document: object) -> None:
     """Exactly one of both, as text."""
     with pytest.raises(BadRequest):
-        named(document)
+        read_contact(document)
 
 
-def test_documents_that_name_somebody() -> None:
+def test_documents_with_a_contact() -> None:
     """Other members are for later versions."""
-    assert ADA == named({"email": "Ada@example.com", "locale": "en"})
-    assert Contact("phone", "+14155550100") == named({"phone": "+14155550100"})
+    assert ADA == read_contact({"email": "Ada@example.com", "locale": "en"})
+    assert Contact("phone", "+14155550100") == read_contact({"phone": "+14155550100"})
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_documents_that_name_somebody() -> None:
 )
 def test_what_is_known_of_a_user(user: User, expected: list[Contact]) -> None:
     """In the spelling in which attempts are counted."""
-    assert expected == known(user)
+    assert expected == contacts_of(user)
 
 
 def test_hashes_say_nothing_without_the_key() -> None:
@@ -174,7 +174,7 @@ def test_kinds_do_not_mix() -> None:
 
 
 def test_a_new_key_knows_what_an_older_one_made() -> None:
-    """Whoever is signing in while keys are rotated is not sent back."""
+    """A sign-in under way while keys are rotated still succeeds."""
     made = ContactHasher((OLDER,)).digest(ADA)
     assert ContactHasher((KEY, OLDER)).is_one_of(made, [ADA])
     assert not ContactHasher((KEY,)).is_one_of(made, [ADA])
@@ -188,7 +188,7 @@ OWN = Contact("issuer", "did:ethr:0xad")
 @pytest.mark.parametrize(
     ("document", "user", "expected"),
     [
-        pytest.param({"email": "Ada@example.com"}, None, (ADA, ADA), id="nobody-yet"),
+        pytest.param({"email": "Ada@example.com"}, None, (ADA, ADA), id="not-signed-in"),
         pytest.param(
             {"email": "Ada@example.com"},
             User("did:ethr:0xAd", email="ada@Example.com"),
@@ -209,11 +209,11 @@ def test_under_whom_an_attempt_is_counted(
     document: object, user: User | None, expected: tuple[Contact, Contact]
 ) -> None:
     """The tries for an email cannot be used up to end its owner's session."""
-    assert expected == attempt(document, user)
+    assert expected == read_attempt(document, user)
 
 
 @pytest.mark.parametrize("document", [[], None, {"email": "x"}, {"email": 7}], ids=repr)
 def test_who_is_signed_in_may_not_write_anything_either(document: object) -> None:
     """What is malformed stays malformed."""
     with pytest.raises(BadRequest):
-        attempt(document, User("did:ethr:0xAd"))
+        read_attempt(document, User("did:ethr:0xAd"))

@@ -18,7 +18,7 @@ MADE = {"config.js": b"export const settings = {};", "theme.css": b""}
 
 
 def test_the_sdk_is_the_one_on_record() -> None:
-    """Nobody has changed a byte of Magic's SDK; `make sdk` fetches another version."""
+    """Magic's SDK is unchanged, byte for byte; `make sdk` fetches another version."""
     record = json.loads((STATIC / "vendor/magic-sdk.json").read_text())
     body = (STATIC / "vendor/magic-sdk.js").read_bytes()
     assert record["sha256"] == hashlib.sha256(body).hexdigest()

@@ -62,7 +62,7 @@ def test_logo(tmp_path: Path, body: bytes, name: str) -> None:
     ],
 )
 def test_what_is_no_logo(tmp_path: Path, body: bytes) -> None:
-    """It would be sent to everybody."""
+    """It would be sent to every visitor."""
     path = tmp_path / "logo"
     path.write_bytes(body)
     with pytest.raises(StartError, match="expected SVG"):

@@ -1,4 +1,4 @@
-"""One line a request, whoever reads them."""
+"""The access log."""
 
 import os
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def _note(log: AccessLog, head: RequestHead | None = None, **known: Any) -> None
     log(head, RequestRecord(**known), 200, 42, 0.0012345)
 
 
-def test_a_line_says_what_became_of_a_request(pipe: tuple[int, int]) -> None:
+def test_a_line_holds_the_outcome_of_a_request(pipe: tuple[int, int]) -> None:
     """It is JSON, with times to the millisecond and the microsecond."""
     log = AccessLog(pipe[1], _clock, Counters())
     _note(log, request_head(), client="192.0.2.1", path="/x", route="rest", issuer="did:ethr:0x1")
@@ -80,7 +80,7 @@ def test_a_reader_that_does_not_keep_up_stops_nothing(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lines are kept up to a bound; then they are dropped, and counted."""
-    monkeypatch.setattr(access_log, "_MAX_KEPT_BYTES", 100_000)
+    monkeypatch.setattr(access_log, "_MAX_BUFFERED_BYTES", 100_000)
     log = AccessLog(pipe[1], _clock, Counters())
     for _ in range(2000):
         _note(log)
@@ -90,7 +90,7 @@ def test_a_reader_that_does_not_keep_up_stops_nothing(
 
 
 def test_a_reader_that_is_gone_stops_nothing() -> None:
-    """Requests matter more than their log."""
+    """Requests go on without a log."""
     read_end, write_end = os.pipe()
     log = AccessLog(write_end, _clock, Counters())
     os.close(read_end)
@@ -100,7 +100,7 @@ def test_a_reader_that_is_gone_stops_nothing() -> None:
 
 
 def test_the_line_of_a_tunnel_says_more(pipe: tuple[int, int]) -> None:
-    """Why it ended, and how much went either way; other lines do not mention it."""
+    """Why it ended, and how many bytes went in each direction; other lines have no such fields."""
     log = AccessLog(pipe[1], _clock, Counters())
     _note(log, request_head(), tunnel="idle", tunnel_bytes_in=7)
     _note(log, request_head())

@@ -1,4 +1,4 @@
-"""What is counted."""
+"""Counts of events."""
 
 from gateway.core.reasons import ForbiddenReason
 from gateway.telemetry.counters import Counters
@@ -6,7 +6,7 @@ from gateway.telemetry.metrics import REFUSAL_REASONS, RELOADS, TUNNELS, TUNNELS
 
 
 def test_events_add_up() -> None:
-    """Each event counts once, under its figure and label."""
+    """Each event counts once, under its metric and label."""
     counters = Counters()
     counters.add(TUNNELS)
     counters.add(TUNNELS_ENDED, "expired")

@@ -1,4 +1,4 @@
-"""The page of figures."""
+"""The metrics page."""
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -16,7 +16,7 @@ def _samples(snapshot: MetricsSnapshot) -> dict[tuple[str, frozenset[tuple[str, 
     }
 
 
-def test_figures() -> None:
+def test_values() -> None:
     """Each value stands under its name, its label and its value."""
     counts = {("requests", "2xx"): 3, ("tunnels", ""): 4}
     samples = _samples(MetricsSnapshot(counts, {("upstream_idle", 'a"b'): 5}, (1,) * 15, 1.5))
@@ -25,7 +25,7 @@ def test_figures() -> None:
     assert 5 == samples["gateway_upstream_idle", frozenset({("upstream", 'a"b')})]
 
 
-def test_a_figure_with_two_labels() -> None:
+def test_a_metric_with_two_labels() -> None:
     """Each has its own name; a comma in the value of a single one is part of it."""
     counts = {("authentications", "jwt,refused"): 2, ("refusals", "a,b"): 3}
     samples = _samples(MetricsSnapshot(counts, {}))
@@ -43,7 +43,7 @@ def test_durations() -> None:
     assert (15, 1.5) == (samples[f"{name}_count", frozenset()], samples[f"{name}_sum", frozenset()])
 
 
-def test_all_figures_are_there_from_the_start() -> None:
+def test_all_metrics_are_there_from_the_start() -> None:
     """A dashboard finds the name before the first event."""
     text = page(MetricsSnapshot({}, {})).decode()
     names = [metric.name for metric in METRICS]

@@ -1,4 +1,4 @@
-"""Figures of several processes."""
+"""Metrics of several processes."""
 
 import json
 

@@ -1,0 +1,43 @@
+"""``gateway run``: serve with a config."""
+
+import asyncio
+import gc
+import os
+from pathlib import Path
+
+import click
+
+from gateway.cli.common import (
+    EXIT_NO,
+    EXIT_NOT_REACHED,
+    config_option,
+    fail,
+    fail_config,
+)
+from gateway.config.source import ConfigFile
+from gateway.core.errors import ConfigError, NotReached, StartError
+from gateway.runtime import serve
+from gateway.runtime.fd_limit import raise_fd_limit
+from gateway.runtime.supervisor import supervise, workers_of
+from gateway.telemetry import logs
+
+
+@click.command()
+@config_option
+def run(path: Path) -> None:
+    """Serve until SIGTERM or SIGINT; reload the config at SIGHUP and when it changes."""
+    gc.freeze()  # imported modules are no garbage: saves 0.2 s of collection with 10 000 routes
+    file = ConfigFile(path, os.environ)
+    try:
+        settings, config = file.load()
+    except ConfigError as error:
+        fail_config(error)
+    logs.set_up()
+    raise_fd_limit(settings)
+    try:
+        if workers_of(settings) > 1:
+            asyncio.run(supervise(settings, config, file))
+        else:
+            serve.run(serve.serve(settings, serve.announce, file))
+    except StartError as error:
+        fail(str(error), EXIT_NOT_REACHED if isinstance(error, NotReached) else EXIT_NO)

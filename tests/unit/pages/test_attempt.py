@@ -1,0 +1,58 @@
+"""``POST /login/attempt``."""
+
+import pytest
+
+from tests.fakes.pages import page_services, serving
+from tests.fakes.ports import TOKEN_IDENTITY, Diary, RecordingLimiter
+
+JSON = "Content-Type: application/json"
+
+
+async def test_an_attempt_gets_a_nonce() -> None:
+    """And the browser a secret; the address and the contact are both charged, in this order."""
+    diary: Diary = []
+    async with serving(page_services(diary)) as pages:
+        answer = await pages.ask(
+            "POST", "/login/attempt", JSON, body=b'{"email": "ada@example.com"}'
+        )
+    assert (200, 900) == (answer.status, answer.json()["expires_in_s"])
+    assert "HttpOnly; SameSite=Strict" in answer.value("Set-Cookie")
+    assert ["192.0.2.1", "email"] == [line.split()[-1].partition("-")[0] for line in diary]
+    assert "ada" not in diary[1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "body", "status"),
+    [
+        pytest.param(("Content-Type: text/plain",), b"{}", 400, id="not-declared-as-json"),
+        pytest.param((JSON,), b"{", 400, id="not-json"),
+        pytest.param((JSON,), b"{}", 400, id="no-contact"),
+        pytest.param((JSON,), b" " * 4097, 413, id="too-large"),
+        pytest.param((JSON, "Origin: https://evil.example"), b"{}", 403, id="foreign-page"),
+    ],
+)
+async def test_what_is_refused(fields: tuple[str, ...], body: bytes, status: int) -> None:
+    """Without a nonce."""
+    async with serving(page_services([])) as pages:
+        answer = await pages.ask("POST", "/login/attempt", *fields, body=body)
+    assert status == answer.status
+    assert [] == answer.values("Set-Cookie")
+
+
+async def test_too_many_attempts() -> None:
+    """429, before the body is read."""
+    limiter = RecordingLimiter([], ["login"])
+    async with serving(page_services([], limiter=limiter)) as pages:
+        assert 429 == (await pages.ask("POST", "/login/attempt")).status
+
+
+async def test_an_exchange_without_a_nonce() -> None:
+    """It is refused where the config requires attempts."""
+    more = "session: {require_attempt: true}"
+    async with serving(page_services([], more)) as pages:
+        answer = await pages.ask("POST", "/session", identity=TOKEN_IDENTITY)
+        assert "nonce_required" == answer.code
+    async with serving(page_services([])) as pages:
+        body = b'{"nonce": 5}'
+        answer = await pages.ask("POST", "/session", JSON, identity=TOKEN_IDENTITY, body=body)
+        assert 400 == answer.status
