@@ -132,7 +132,7 @@ async def _revoke(gateway: Gateway, issuer: str, until_s: float) -> Message:
 
 def main() -> None:
     """Work until told to stop."""
-    gc.freeze()  # as in `gateway.cli.main`
+    gc.freeze()  # as in `gateway.cli.run`
     logs.set_up()
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the supervisor's business

@@ -85,7 +85,7 @@ async def test_a_nonce_is_for_the_address_that_was_asked_for(
 ) -> None:
     """To be throttled for one address and to sign in with another leads nowhere."""
     nonce, browser = await attempts.begin(asked_for, "")
-    with pytest.raises(NonceRefused, match="another address"):
+    with pytest.raises(NonceRefused, match="another contact"):
         await attempts.take(nonce, browser, user)
     with pytest.raises(NonceRefused, match="used"):
         await attempts.take(nonce, browser, USER)
