@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from gateway.admin.listener import listening
-from gateway.config.schema import AdminSettings
+from gateway.config.server import AdminSettings
 from gateway.core.errors import StartError
 from tests.fakes.http import fetch
 from tests.unit.admin.test_api import Deeds

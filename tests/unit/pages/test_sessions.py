@@ -20,7 +20,7 @@ THERE = HERE._replace(id="id-2", session_key="session:2")
 class Listed(KnownSessions):
     """Two sessions of one user."""
 
-    async def listed(self, issuer: str) -> list[SessionSummary]:
+    async def list_for(self, issuer: str) -> list[SessionSummary]:
         return [HERE, THERE] if issuer == ISSUER else []
 
 
