@@ -1,18 +1,19 @@
 """
-Which credentials a request carries: session cookie, DID token, API key, JWT, or none that is ours.
+Read the credentials that a request carries: the session cookie, and tokens of the kinds in use.
 
-Nothing is proven here. What could be read in two ways is refused, never resolved.
+Nothing is verified here. What could be read in two ways is refused, never resolved.
 """
 
 import re
 import string
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from multidict import CIMultiDictProxy, istr
 
 from gateway.core.errors import AmbiguousCredentials, InvalidToken
-from gateway.core.identity import INTERACTIVE_METHODS, AuthMethod
+from gateway.core.identity import AuthMethod
 from gateway.core.reasons import CredentialReason, TokenReason
 from gateway.core.request import RequestHead
 
@@ -24,11 +25,6 @@ _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr](?![!#$%&'*+.^_`|~0-9A-Za-z-])")
 _TOKEN68 = (string.ascii_letters + string.digits + "-._~+/").encode()
 _SESSION_VALUE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _OWS = " \t"  # RFC 9110 section 5.6.3
-
-API_KEY_START = "gwk_"
-"""Of every API key: programs that look for leaked secrets find them by it."""
-
-_DOTS_OF_A_JWT = 2  # RFC 7515 section 7.1
 
 
 class Credential(NamedTuple):
@@ -42,27 +38,49 @@ class Credential(NamedTuple):
         return f"Credential({self.method}, …)"  # tracebacks must not hold it
 
 
+class BearerKind(NamedTuple):
+    """A kind of bearer token, told from others by its shape."""
+
+    method: AuthMethod
+    has_shape: Callable[[str], bool]
+
+
+class CredentialHeader(NamedTuple):
+    """A field that may hold a credential of one kind, beside ``Authorization``."""
+
+    name: str
+    method: AuthMethod
+    several: CredentialReason
+    """Why a request with two of them is refused."""
+
+
+def any_shape(_token: str) -> bool:
+    """For the kind that takes each token which no other kind has taken."""
+    return True
+
+
+DID_TOKENS = BearerKind(AuthMethod.DID_TOKEN, any_shape)
+
+
 class CredentialReader:
     """
-    Finds the credentials in a request's fields; made once for each config.
+    Reads the credentials in a request's fields; made once for each config.
 
-    First come those that somebody has put there, then the cookie, which browsers send by
-    themselves. A bearer token is of the kind that its shape tells: API keys begin with a word of
-    their own, JWTs have two dots, which no DID token can have. A kind that the config does not know
-    is not looked for: such a token is a malformed DID token.
+    First come those that the client has added on purpose, then the cookie, which browsers send by
+    themselves. A bearer token is of the first kind whose shape it has. A kind that the config does
+    not enable is not looked for: such a token is a malformed DID token.
     """
 
     def __init__(
         self,
         cookie_name: str,
-        kinds: frozenset[AuthMethod] = INTERACTIVE_METHODS,
-        api_key_header: str = "",
+        bearers: Sequence[BearerKind] = (DID_TOKENS,),
+        headers: Sequence[CredentialHeader] = (),
     ) -> None:
-        """``api_key_header`` is the field that may hold an API key; none where it is empty."""
+        """``bearers``: the one that takes any shape comes last."""
         self._cookie_name = cookie_name
-        self._has_api_keys = AuthMethod.API_KEY in kinds
-        self._has_jwts = AuthMethod.JWT in kinds
-        self._api_key_header = istr(api_key_header)
+        self._bearers = tuple(bearers)
+        self._headers = tuple((istr(header.name), header) for header in headers)
 
     def remembered(self, head: RequestHead) -> tuple[Credential, ...]:
         """Like `read`, read once for fields that are repeated."""
@@ -85,8 +103,10 @@ class CredentialReader:
         fields = headers.getall(_AUTHORIZATION, None)
         if fields is not None:
             found = self._bearer(fields)
-        if self._api_key_header:
-            found = self._with_api_key(found, headers)
+        for name, header in self._headers:
+            values = headers.getall(name, None)
+            if values is not None:
+                found = _with_header(found, values, header)
         cookies = headers.getall(_COOKIE, None)
         if cookies is not None:
             found += _session_cookie(cookies, self._cookie_name)
@@ -105,24 +125,23 @@ class CredentialReader:
         return (Credential(self._kind_of(token), token),)
 
     def _kind_of(self, token: str) -> AuthMethod:
-        if self._has_api_keys and token.startswith(API_KEY_START):
-            return AuthMethod.API_KEY
-        if self._has_jwts and token.count(".") == _DOTS_OF_A_JWT:
-            return AuthMethod.JWT
-        return AuthMethod.DID_TOKEN
+        for method, has_shape in self._bearers:
+            if has_shape(token):
+                return method
+        raise InvalidToken(TokenReason.MALFORMED)
 
-    def _with_api_key(
-        self, found: tuple[Credential, ...], headers: CIMultiDictProxy[str]
-    ) -> tuple[Credential, ...]:
-        values = headers.getall(self._api_key_header, ())
-        if not values:
-            return found
-        given = {value.strip(_OWS) for value in values}
-        given.update(text for method, text in found if method is AuthMethod.API_KEY)
-        if len(given) > 1:
-            raise AmbiguousCredentials(CredentialReason.SEVERAL_API_KEYS)
-        others = tuple(sent for sent in found if sent.method is not AuthMethod.API_KEY)
-        return (*others, Credential(AuthMethod.API_KEY, given.pop()))
+
+def _with_header(
+    found: tuple[Credential, ...], values: list[str], header: CredentialHeader
+) -> tuple[Credential, ...]:
+    """Add the credential of a field of its own; one that is also a bearer token counts once."""
+    method = header.method
+    texts = {value.strip(_OWS) for value in values}
+    texts.update(sent.text for sent in found if sent.method == method)
+    if len(texts) > 1:
+        raise AmbiguousCredentials(header.several)
+    others = tuple(sent for sent in found if sent.method != method)
+    return (*others, Credential(method, texts.pop()))
 
 
 def presented(headers: CIMultiDictProxy[str], cookie_name: str) -> list[str]:

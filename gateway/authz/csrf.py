@@ -5,8 +5,6 @@ from gateway.core.identity import AuthMethod, Identity
 from gateway.core.reasons import CrossSiteReason
 from gateway.core.request import RequestHeaders
 
-_SENT_AUTOMATICALLY = frozenset({AuthMethod.SESSION, AuthMethod.CLIENT_CERTIFICATE})
-"""Credentials that browsers attach to requests of any page."""
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 section 9.2.1; TRACE is refused
 
 
@@ -29,12 +27,12 @@ def refuse_cross_site(
 
     Raises `CrossSite`.
     """
-    if identity.method not in _SENT_AUTOMATICALLY or method in _SAFE_METHODS:
+    if not identity.method.is_sent_automatically or method in _SAFE_METHODS:
         return
     if listed and len(headers.getall("Origin", ())) == 1 and headers["Origin"] in listed:
         return
     has_no_origin = "Origin" not in headers and "Sec-Fetch-Site" not in headers
-    if has_no_origin and identity.method is AuthMethod.SESSION:
+    if has_no_origin and identity.method == AuthMethod.SESSION:
         raise CrossSite(CrossSiteReason.ORIGIN_MISSING)
     refuse_foreign_page(headers, public_origin)
 
@@ -49,9 +47,9 @@ def refuse_foreign_upgrade(headers: RequestHeaders, identity: Identity, public_o
     Raises `CrossSite`.
     """
     origins = headers.getall("Origin", [])
-    if identity.method is AuthMethod.CLIENT_CERTIFICATE and not origins:
+    if identity.method == AuthMethod.CLIENT_CERTIFICATE and not origins:
         return
-    if identity.method in _SENT_AUTOMATICALLY and origins != [public_origin]:
+    if identity.method.is_sent_automatically and origins != [public_origin]:
         raise CrossSite(CrossSiteReason.UPGRADE_FOREIGN)
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.authn.api_key import key as api_key
-from gateway.authn.api_key.key import ApiKey, KeySealer
+from gateway.authn.api_key.key import ApiKey
 from gateway.authn.api_key.redis import RedisApiKeys
 from gateway.cli.common import (
     EXIT_CONFIG,
@@ -23,16 +23,16 @@ from gateway.cli.common import (
     print_json,
     run,
     settings_in,
-    store_of,
 )
 from gateway.config import names, units
 from gateway.config.schema import Settings
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.issuer import canonical
 from gateway.core.limit import Limit
-from gateway.revocation.epoch import KEPT_BEYOND_S, api_key_subject
-from gateway.revocation.redis import RedisRevocations
-from gateway.store.bus import StoreBus
+from gateway.revocation.epoch import api_key_subject
+from gateway.runtime.services.credentials.api_key import api_key_store
+from gateway.runtime.services.identity import revocation_store, server_keys
+from gateway.runtime.services.store import shared_store
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -197,18 +197,18 @@ def revoke(key_ids: tuple[str, ...], owner: str | None, path: Path) -> None:
 async def _revoked(
     settings: Settings, key_ids: tuple[str, ...], owner: str | None
 ) -> tuple[list[str], list[str]]:
-    """Which were, and which are not there."""
-    async with store_of(settings) as store:
-        keys, bus = RedisApiKeys(store, KeySealer(_server_keys(settings))), StoreBus(store)
+    """Revoke keys; returns which were revoked, and which do not exist."""
+    async with shared_store(settings) as shared:
+        keys = api_key_store(shared.store, _sealing_keys(settings))
         found = {key_id: await keys.get(key_id) for key_id in key_ids}
         if owner is not None:
             found |= {key.id: key for key in await keys.all() if key.owner == owner}
         for key in found.values():
             if key is not None:
                 await keys.revoke(key)
-                await bus.publish(InvalidationKind.API_KEY, key.id)
+                await shared.bus.publish(InvalidationKind.API_KEY, key.id)
                 left_s = max(0.0, key.expires_at_ms / 1000 - time.time())
-                tunnels = RedisRevocations(store, bus, kept_s=left_s + KEPT_BEYOND_S)
+                tunnels = revocation_store(shared, left_s)
                 await tunnels.revoke(api_key_subject(key.id))
     return [n for n, key in found.items() if key], [n for n, key in found.items() if not key]
 
@@ -226,14 +226,14 @@ def reseal(path: Path) -> None:
 
 def _with_keys(settings: Settings, work: Callable[[RedisApiKeys], Awaitable[T]]) -> T:
     async def connected() -> T:
-        async with store_of(settings) as store:
-            return await work(RedisApiKeys(store, KeySealer(_server_keys(settings))))
+        async with shared_store(settings) as shared:
+            return await work(api_key_store(shared.store, _sealing_keys(settings)))
 
     return run(connected())
 
 
-def _server_keys(settings: Settings) -> list[bytes]:
-    keys = [key.get_secret_value().encode() for key in settings.session.keys]
+def _sealing_keys(settings: Settings) -> tuple[bytes, ...]:
+    keys = server_keys(settings)
     if not keys:
         fail(
             "session.keys: API keys are sealed with the first of them, and there is none",

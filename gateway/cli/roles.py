@@ -21,14 +21,13 @@ from gateway.cli.common import (
     print_json,
     run,
     settings_in,
-    store_of,
 )
 from gateway.config.matchers import role
 from gateway.config.schema import Settings
 from gateway.core.errors import StartError
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.ports import Script
-from gateway.store.bus import StoreBus
+from gateway.runtime.services.store import shared_store
 
 _TRIES = 10
 _UNREAD = "identity.roles_from_store is off: no gateway with this config reads them"
@@ -102,7 +101,7 @@ async def _changed(
     settings: Settings, issuer: str, change: Callable[[RoleNames], RoleNames]
 ) -> RoleNames:
     """The roles after ``change``; an app may write between, and nothing of it is lost."""
-    async with store_of(settings) as store:
+    async with shared_store(settings) as (store, bus):
         for _ in range(_TRIES):
             record = await store.get(key(issuer)) or b""
             try:
@@ -116,7 +115,7 @@ async def _changed(
                 raise StartError(f"nobody can have more than {MAX_ROLES} roles")
             written = encode_roles(changed) if changed else b""
             if await store.run(_SWAP, [key(issuer)], [record, written]):
-                await StoreBus(store).publish(InvalidationKind.ROLES, issuer)
+                await bus.publish(InvalidationKind.ROLES, issuer)
                 return changed
     raise StartError("somebody else writes the roles all the time")
 

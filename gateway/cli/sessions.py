@@ -1,6 +1,5 @@
 """``gateway sessions``: who is signed in where, and to end it."""
 
-import secrets
 from pathlib import Path
 
 import click
@@ -11,28 +10,24 @@ from gateway.cli.common import (
     config_option,
     fail,
     json_option,
-    keys_of,
     print_json,
     run,
     settings_in,
-    store_of,
 )
 from gateway.config.schema import Settings
 from gateway.core.errors import MagicUnavailable
 from gateway.core.identity import SessionSummary
-from gateway.core.ports import Store
-from gateway.revocation.epoch import KEPT_BEYOND_S
-from gateway.revocation.redis import RedisRevocations
 from gateway.revocation.revoke import Revoked, Revoker
-from gateway.runtime.gateway import magic_api
-from gateway.sessions.redis import RedisSessions
-from gateway.sessions.seal import (
-    SERVER_KEY_BYTES,
-    SESSION,
-    Sealer,
-    public_id,
+from gateway.runtime.services.identity import (
+    revocation_store,
+    server_keys,
+    session_store,
+    throwaway_keys,
 )
-from gateway.store.bus import StoreBus
+from gateway.runtime.services.magic import logs_out_at_magic, magic_api
+from gateway.runtime.services.store import SharedStore, scan_keys, shared_store
+from gateway.sessions.redis import RedisSessions
+from gateway.sessions.seal import SESSION, public_id
 from gateway.util.rfc3339 import rfc3339
 
 
@@ -105,18 +100,17 @@ def revoke(issuer: str | None, session_id: str | None, path: Path, *, as_json: b
 
 
 async def _listed(settings: Settings, issuer: str) -> list[SessionSummary]:
-    async with store_of(settings) as store:
-        return await _sessions(settings, store).list_for(issuer)
+    async with shared_store(settings) as shared:
+        return await _sessions(settings, shared).list_for(issuer)
 
 
 async def _revoked(settings: Settings, issuer: str) -> tuple[Revoked, bool | None]:
-    """What was done, and whether Magic has heard of it; None where it is not to."""
-    async with store_of(settings) as store:
-        kept_s = settings.identity.max_token_lifetime_s + KEPT_BEYOND_S
-        revocations = RedisRevocations(store, StoreBus(store), kept_s=kept_s)
-        revoker = Revoker(revocations, _sessions(settings, store), lambda _issuer: None)
+    """Revoke ``issuer``; returns what was done, and whether Magic was told; None if not wanted."""
+    async with shared_store(settings) as shared:
+        revocations = revocation_store(shared, settings.identity.max_token_lifetime_s)
+        revoker = Revoker(revocations, _sessions(settings, shared), lambda _issuer: None)
         done = await revoker.revoke(issuer)
-    if settings.magic.mode == "development" or not settings.session.logout_magic:
+    if not logs_out_at_magic(settings):
         return done, None
     try:
         async with magic_api(settings) as api:
@@ -127,10 +121,10 @@ async def _revoked(settings: Settings, issuer: str) -> tuple[Revoked, bool | Non
 
 
 async def _ended(settings: Settings, issuer: str | None, session_id: str) -> int:
-    async with store_of(settings) as store:
-        of_all = _sessions(settings, store)
+    async with shared_store(settings) as shared:
+        of_all = _sessions(settings, shared)
         if issuer is None:
-            keys = {key async for key in keys_of(settings, SESSION)}
+            keys = {key async for key in scan_keys(settings, SESSION)}
         else:
             keys = {found.session_key for found in await of_all.list_for(issuer)}
         chosen = [key for key in keys if public_id(key) == session_id]
@@ -139,11 +133,9 @@ async def _ended(settings: Settings, issuer: str | None, session_id: str) -> int
         return len(chosen)
 
 
-def _sessions(settings: Settings, store: Store) -> RedisSessions:
-    """Without a key in the config (development mode) what is sealed stays so."""
-    keys = [key.get_secret_value().encode() for key in settings.session.keys]
-    sealer = Sealer(keys or [secrets.token_bytes(SERVER_KEY_BYTES)])
-    return RedisSessions(store, sealer, bus=StoreBus(store), idle_s=settings.session.idle_s)
+def _sessions(settings: Settings, shared: SharedStore) -> RedisSessions:
+    """Without a key in the config (development mode), what is sealed is not shown."""
+    return session_store(settings, shared, server_keys(settings) or throwaway_keys())
 
 
 def _described(session: SessionSummary) -> dict[str, str | None]:

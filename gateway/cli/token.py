@@ -14,12 +14,7 @@ import click
 from click.core import ParameterSource
 
 from gateway.authn.did_token.token import TokenRules
-from gateway.authn.inspect import (
-    Instant,
-    Report,
-    Result,
-    examine,
-)
+from gateway.authn.inspect import InspectionContext, Instant, Report, Result, examine
 from gateway.cli.common import (
     EXIT_NO,
     EXIT_NOT_REACHED,
@@ -33,7 +28,9 @@ from gateway.config.identity import IdentitySettings
 from gateway.config.load import load
 from gateway.config.schema import Settings
 from gateway.core.errors import ConfigError
-from gateway.users.development import DEVELOPMENT_AUDIENCE
+from gateway.runtime.services.credentials.registry import inspectors
+from gateway.runtime.services.identity import token_rules
+from gateway.runtime.services.magic import configured_audience
 
 _MINT_TIMEOUT_S = 10
 _MAX_CHARS = 1 << 20
@@ -86,11 +83,11 @@ def inspect(
     """
     settings = _settings(context, path)
     defaults = _rules(settings, "")
-    known = audience or _audience(settings)
+    known = audience or (configured_audience(settings) if settings else None)
     if text == "-":
         text = sys.stdin.read(_MAX_CHARS)
     rules = defaults._replace(audience=known) if known else None
-    report = examine(text.strip(), rules, time.time(), defaults)
+    report = examine(text.strip(), inspectors(), InspectionContext(rules, defaults, time.time()))
     if as_json:
         print_json(_described(report))
     else:
@@ -115,16 +112,7 @@ def _settings(context: click.Context, path: Path) -> Settings | None:
 
 def _rules(settings: Settings | None, audience: str) -> TokenRules:
     identity = IdentitySettings() if settings is None else settings.identity
-    return TokenRules(audience, identity.max_token_lifetime_s, identity.clock_skew_s)
-
-
-def _audience(settings: Settings | None) -> str | None:
-    """The client id that tokens must name, as far as the config says it: Magic is not asked."""
-    if settings is None:
-        return None
-    if settings.magic.mode == "development":
-        return DEVELOPMENT_AUDIENCE
-    return settings.magic.client_id or None
+    return token_rules(identity, audience)
 
 
 def _described(report: Report) -> dict[str, object]:

@@ -18,25 +18,19 @@ from gateway.cli.common import (
     config_option,
     fail,
     json_option,
-    keys_of,
     print_json,
     run,
     settings_in,
-    store_of,
 )
 from gateway.config.schema import Settings
 from gateway.config.units import duration_s
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.issuer import canonical_did
-from gateway.runtime.gateway import magic_api
-from gateway.store.bus import StoreBus
+from gateway.runtime.services.identity import record_lifetimes, record_sealer, server_keys
+from gateway.runtime.services.magic import is_development, magic_api
+from gateway.runtime.services.store import scan_keys, shared_store
 from gateway.users.directory import key_of
-from gateway.users.metadata import (
-    RecordLifetimes,
-    RecordSealer,
-    SealedRecord,
-    parse,
-)
+from gateway.users.metadata import RecordSealer, SealedRecord, parse
 from gateway.users.warm_up import WarmUp, WarmUpOutcome, WarmUpResult
 
 _MAX_AT_ONCE = 16
@@ -132,7 +126,7 @@ def warm(file: TextIO, at_once: int, patience: str, path: Path, *, as_json: bool
         raise click.BadParameter(str(error), param_hint="--patience") from error
     issuers = _issuers(file)
     settings = settings_in(path)
-    if settings.magic.mode == "development" or not settings.session.keys:
+    if is_development(settings) or not settings.session.keys:
         fail("magic.mode, session.keys: records are of live users, and sealed", EXIT_CONFIG)
     warmed = run(_warmed(settings, issuers, at_once, patience_s))
     counts = {outcome.value: len(found) for outcome, found in warmed.issuers.items()}
@@ -172,17 +166,15 @@ def _issuers(file: TextIO) -> tuple[str, ...]:
 async def _warmed(
     settings: Settings, issuers: tuple[str, ...], at_once: int, patience_s: float
 ) -> WarmUpResult:
-    identity = settings.identity
     bars = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
     with bars:
         bar = bars.add_task("users", total=len(issuers))
-        async with store_of(settings) as store, magic_api(settings) as api:
-            bus = StoreBus(store)
+        async with shared_store(settings) as (store, bus), magic_api(settings) as api:
             warmer = WarmUp(
                 api,
                 store,
                 _seals(settings),
-                RecordLifetimes(identity.metadata_ttl_s, identity.metadata_stale_s),
+                record_lifetimes(settings),
                 tell=lambda issuer: bus.publish(InvalidationKind.USER, issuer),
                 patience_s=patience_s,
             )
@@ -190,17 +182,16 @@ async def _warmed(
 
 
 async def _read(settings: Settings, issuer: str) -> bytes | None:
-    async with store_of(settings) as store:
+    async with shared_store(settings) as (store, _):
         return await store.get(key_of(issuer))
 
 
 async def _forgotten(settings: Settings, issuers: tuple[str, ...]) -> int:
     deleted = 0
-    async with store_of(settings) as store:
-        bus = StoreBus(store)
+    async with shared_store(settings) as (store, bus):
         if not issuers:
             start = key_of("")
-            issuers = tuple({key[len(start) :] async for key in keys_of(settings, start)})
+            issuers = tuple({key[len(start) :] async for key in scan_keys(settings, start)})
         for issuer in issuers:
             deleted += await store.delete(key_of(issuer))
             await bus.publish(InvalidationKind.USER, issuer)
@@ -212,4 +203,4 @@ def _is_ours(settings: Settings, stored: SealedRecord) -> bool:
 
 
 def _seals(settings: Settings) -> RecordSealer:
-    return RecordSealer([key.get_secret_value().encode() for key in settings.session.keys])
+    return record_sealer(server_keys(settings))

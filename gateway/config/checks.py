@@ -9,6 +9,7 @@ They never show a value, which may be a secret; keys hold no placeholders, so th
 from collections.abc import Callable, Iterable, Iterator
 
 from gateway.config import addresses, listen
+from gateway.config.credentials import SECTIONS
 from gateway.config.draft import Draft
 from gateway.config.identity import IdentityHeaders
 from gateway.config.names import needs_https
@@ -128,21 +129,15 @@ def client_certificates_need_a_ca(draft: Draft) -> Iterator[Problem]:
         yield Problem(at, "needs server.tls.client_ca")
 
 
-_CONFIGURED_AT = {
-    "api-key": ("credentials", "api_keys"),
-    "jwt": ("credentials", "jwt"),
-    "client-certificate": ("credentials", "client_certificates"),
-}
-
-
 def accepted_credentials_are_configured(draft: Draft) -> Iterator[Problem]:
     """Refuse a kind of credentials in ``accept`` that is not configured and so never succeeds."""
+    sections = {str(method): section for method, section in SECTIONS.items()}
     for at in _routes(draft):
         for place, _ in enumerate(draft.items(*at, "accept")):
             kind = (*at, "accept", place)
-            needed = _CONFIGURED_AT.get(draft.text(*kind))
-            if needed is not None and draft.at(*needed) in (None, []):
-                yield Problem(kind, f"needs {dotted(needed)}")
+            section = sections.get(draft.text(*kind))
+            if section is not None and draft.at("credentials", section) in (None, []):
+                yield Problem(kind, f"needs {dotted(('credentials', section))}")
 
 
 def route_names_differ(draft: Draft) -> Iterator[Problem]:

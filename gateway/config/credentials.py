@@ -1,7 +1,7 @@
 """Section ``credentials``: API keys, JWT issuers and client certificates, all off by default."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import Field, PlainSerializer, WithJsonSchema
@@ -12,6 +12,7 @@ from gateway.config.names import HeaderName
 from gateway.config.section import GIVEN, SOME, Section
 from gateway.config.texts import FilePath, OptionalText
 from gateway.config.units import Duration, Flag, of_text
+from gateway.core.identity import AuthMethod
 
 _NAME = re.compile(r"[!\"$-~]{1,256}", re.ASCII)
 _RESERVED_PREFIXES = ("did:", "service:", "cert:")
@@ -129,12 +130,52 @@ class CertificateNamesSettings(Section):
     """
 
 
+class Enables(NamedTuple):
+    """Marks the section of a credential kind: routes may accept the kind where it is there."""
+
+    method: AuthMethod
+
+
 class CredentialSettings(Section):
     """Further kinds of credentials, off by default. A route lists those it takes in `accept`."""
 
-    api_keys: ApiKeySettings | None = None
+    api_keys: Annotated[ApiKeySettings | None, Enables(AuthMethod.API_KEY)] = None
     """API keys of programs. `{}` switches them on."""
-    jwt: tuple[JwtIssuerSettings, ...] = ()
+    jwt: Annotated[tuple[JwtIssuerSettings, ...], Enables(AuthMethod.JWT)] = ()
     """Trusted issuers of JWTs."""
-    client_certificates: Annotated[CertificateNamesSettings | None, GIVEN] = None
+    client_certificates: Annotated[
+        CertificateNamesSettings | None, GIVEN, Enables(AuthMethod.CLIENT_CERTIFICATE)
+    ] = None
     """Client certificates as credentials."""
+
+
+def sections(settings: type[CredentialSettings]) -> dict[AuthMethod, str]:
+    """The key of the section that enables a kind of credential, by kind."""
+    return {
+        mark.method: key
+        for key, field in settings.model_fields.items()
+        for mark in field.metadata
+        if isinstance(mark, Enables)
+    }
+
+
+SECTIONS = sections(CredentialSettings)
+
+AUTH_METHODS = (AuthMethod.SESSION, AuthMethod.DID_TOKEN, *SECTIONS)
+"""All that a route may accept."""
+
+
+def auth_method(text: str) -> AuthMethod:
+    """The kind of credential of this name. Raises `ValueError`."""
+    for method in AUTH_METHODS:
+        if method == text:
+            return method
+    *most, last = (f"'{method}'" for method in AUTH_METHODS)
+    raise ValueError(f"expected {', '.join(most)} or {last}")
+
+
+AuthMethodName = Annotated[
+    AuthMethod,
+    of_text(auth_method),
+    WithJsonSchema({"type": "string", "enum": list(map(str, AUTH_METHODS))}),
+]

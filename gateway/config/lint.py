@@ -19,7 +19,6 @@ from gateway.config.listen import UnixPath
 from gateway.config.paths import is_under
 from gateway.config.rules import RuleSettings
 from gateway.config.schema import RouteSettings, Settings
-from gateway.core.identity import AuthMethod
 from gateway.core.route import Auth
 from gateway.routing.client_address import UNIX_PEERS
 
@@ -27,7 +26,6 @@ _MIN_CONTRAST = 3
 """Contrast of controls against the page (WCAG 2.2 section 1.4.11)."""
 _LARGE_SKEW_S = 3600.0
 _SHORT_IDLE_S = 60.0
-_HAVE_SCOPES = frozenset({AuthMethod.API_KEY, AuthMethod.JWT})
 """Kinds of credentials that may have scopes."""
 
 
@@ -239,7 +237,7 @@ def _rules_that_never_match(settings: Settings) -> LintFindings:
             yield key, "never matches: the route has none of its methods"
         if rule.auth_methods and rule.auth_methods.isdisjoint(route.accept):
             yield key, "never matches: the route accepts none of its kinds of credentials"
-        if rule.scopes and _HAVE_SCOPES.isdisjoint(rule.auth_methods or route.accept):
+        if rule.scopes and not any(kind.has_scopes for kind in rule.auth_methods or route.accept):
             yield key, "never matches: only API keys and JWTs have scopes"
         if rule.emails and rule.domains and not _any_email_in(rule.domains, rule.emails):
             yield key, "never matches: none of its emails is in one of its domains"

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
+from gateway.config.credentials import AuthMethodName
 from gateway.config.matchers import (
     ClientNetwork,
     Domain,
@@ -17,7 +18,6 @@ from gateway.config.matchers import (
 )
 from gateway.config.names import MethodName
 from gateway.config.section import GIVEN, SOME, Section
-from gateway.core.identity import AuthMethod
 
 
 class CallerMatchSettings(Section):
@@ -35,7 +35,7 @@ class CallerMatchSettings(Section):
     """Addresses whose key has signed the proof: those in did:ethr:0x…"""
     scopes: Annotated[Annotated[frozenset[Scope], SOME] | None, GIVEN] = None
     """What the credential of a program is good for; any of them."""
-    auth_methods: Annotated[Annotated[frozenset[AuthMethod], SOME] | None, GIVEN] = None
+    auth_methods: Annotated[Annotated[frozenset[AuthMethodName], SOME] | None, GIVEN] = None
     """Kinds of credentials: session, did-token, api-key, jwt, client-certificate."""
 
     @model_validator(mode="after")

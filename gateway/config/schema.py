@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from gateway.config.addresses import HostField, OptionalOrigin, Origin, RedisUrl
 from gateway.config.cors import CorsSettings
-from gateway.config.credentials import CredentialSettings
+from gateway.config.credentials import AuthMethodName, CredentialSettings
 from gateway.config.draft import Draft, with_defaults
 from gateway.config.identity import IdentitySettings
 from gateway.config.limits import LimitSettings
@@ -153,7 +153,7 @@ class RouteSettings(Section):
     Authentication: required; optional (an anonymous request passes, an invalid credential is
     refused); or none, for a public route.
     """
-    accept: Annotated[tuple[AuthMethod, ...], SOME] = (AuthMethod.SESSION, AuthMethod.DID_TOKEN)
+    accept: Annotated[tuple[AuthMethodName, ...], SOME] = (AuthMethod.SESSION, AuthMethod.DID_TOKEN)
     """
     Kinds of credentials that count on the route: session, did-token, api-key, jwt,
     client-certificate. The default is the kinds that users have; others are for programs.

@@ -1,18 +1,62 @@
 """Identities: who made a request, and how that was proven."""
 
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import NamedTuple
+from enum import Enum, auto
+from typing import ClassVar, NamedTuple, Self
 
 
-class AuthMethod(StrEnum):
-    """The kind of credential that proved an identity."""
+class RevokedBy(Enum):
+    """In whose name proofs of a kind are revoked, see `gateway.revocation.epoch`."""
 
-    SESSION = "session"
-    DID_TOKEN = "did-token"
-    API_KEY = "api-key"
-    JWT = "jwt"
-    CLIENT_CERTIFICATE = "client-certificate"
+    ISSUER = auto()
+    CREDENTIAL = auto()
+    """In its own name: it may live longer than the epoch of its issuer is kept."""
+    NOTHING = auto()
+
+
+class AuthMethod(str):
+    """
+    The kind of credential that proved an identity, by its public name.
+
+    A new kind makes its own; see `gateway.runtime.services.credentials.registry`.
+    """
+
+    __slots__ = ("has_scopes", "is_sent_automatically", "revoked_by")
+
+    SESSION: ClassVar["AuthMethod"]
+    DID_TOKEN: ClassVar["AuthMethod"]
+    API_KEY: ClassVar["AuthMethod"]
+    JWT: ClassVar["AuthMethod"]
+    CLIENT_CERTIFICATE: ClassVar["AuthMethod"]
+
+    is_sent_automatically: bool
+    """Whether browsers send it by themselves, so that another site can use it (CSRF)."""
+    has_scopes: bool
+    revoked_by: RevokedBy
+
+    def __new__(
+        cls,
+        name: str,
+        *,
+        is_sent_automatically: bool = False,
+        has_scopes: bool = False,
+        revoked_by: RevokedBy = RevokedBy.ISSUER,
+    ) -> Self:
+        """Name a kind, and say what the stages after authentication must know of it."""
+        method = super().__new__(cls, name)
+        method.is_sent_automatically = is_sent_automatically
+        method.has_scopes = has_scopes
+        method.revoked_by = revoked_by
+        return method
+
+
+AuthMethod.SESSION = AuthMethod("session", is_sent_automatically=True)
+AuthMethod.DID_TOKEN = AuthMethod("did-token")
+AuthMethod.API_KEY = AuthMethod("api-key", has_scopes=True, revoked_by=RevokedBy.CREDENTIAL)
+AuthMethod.JWT = AuthMethod("jwt", has_scopes=True)
+AuthMethod.CLIENT_CERTIFICATE = AuthMethod(
+    "client-certificate", is_sent_automatically=True, revoked_by=RevokedBy.NOTHING
+)
 
 
 @dataclass(frozen=True, slots=True)

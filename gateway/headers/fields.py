@@ -37,7 +37,8 @@ class FieldAction(Enum):
     COOKIE = auto()
     SET_COOKIE = auto()
     AUTHORIZATION = auto()
-    API_KEY = auto()
+    CREDENTIAL = auto()
+    """A field that holds a credential of its own, such as ``X-API-Key``."""
 
 
 class _LearntByName(dict[bytes, V]):

@@ -84,12 +84,12 @@ class RequestFields:
         cookie_name: str,
         public_host: str,
         forwarded: ForwardedFields = ForwardedFields.BOTH,
-        api_key_header: str = "",
+        credential_headers: tuple[str, ...] = (),
         more_names: tuple[str, ...] = (),
     ) -> None:
         """Take the names of further identity fields, which others write, in ``more_names``."""
         self._names = names
-        self._api_key_header = normalise_name(api_key_header)
+        self._credential_headers = frozenset(map(normalise_name, credential_headers))
         self.identity_names = (*names, AUTH_METHOD, *more_names)
         """All names that `identity_lines` can hold."""
         self._cookie_name = cookie_name.encode("ascii")
@@ -175,7 +175,7 @@ class RequestFields:
             return None if scheme == b"bearer" and not route.forward_credentials else value
         if action is FieldAction.COOKIE:
             return value if route.forward_credentials else without_cookie(value, self._cookie_name)
-        if action is FieldAction.API_KEY and route.forward_credentials:
+        if action is FieldAction.CREDENTIAL and route.forward_credentials:
             return value
         return None  # dropped; or Host, which is written from the value that was matched
 
@@ -188,8 +188,8 @@ class RequestFields:
             return FieldAction.DROP
         if normalised in HOP_BY_HOP or normalised == "content-length":
             return FieldAction.DROP
-        if normalised == self._api_key_header:  # other spellings were not authenticated
-            return FieldAction.API_KEY if name.lower() == normalised else FieldAction.DROP
+        if normalised in self._credential_headers:  # other spellings were not authenticated
+            return FieldAction.CREDENTIAL if name.lower() == normalised else FieldAction.DROP
         return _REQUEST_SPECIAL.get(name.lower(), FieldAction.KEEP)
 
     def identity_lines(self, identity: Identity | None) -> bytes:

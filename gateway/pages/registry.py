@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from aiohttp import web
 
+from gateway.config.credentials import AUTH_METHODS
 from gateway.core.identity import INTERACTIVE_METHODS, AuthMethod
 from gateway.core.route import Auth
 from gateway.pages.app import PagesServer, make_app
@@ -29,7 +30,7 @@ PageHandler = Callable[[Any, web.Request], Awaitable[web.StreamResponse]]
 CATCH_ALL = "pages"
 """The route of pages that take no credential and need no route of their own."""
 
-_ALL = frozenset(AuthMethod)
+_ALL = frozenset(AUTH_METHODS)
 _SESSION = frozenset({AuthMethod.SESSION})
 
 

@@ -75,7 +75,7 @@ class SessionPages(PageGroup):
         refuse_foreign_page(request.headers, self._public_origin)
         end = self._delayed_ends.end if _flag(request, "renewal") else self._sessions.end
         token_identity = require_caller(request)
-        if token_identity.method is not AuthMethod.DID_TOKEN:
+        if token_identity.method != AuthMethod.DID_TOKEN:
             raise MustBeBearer("a session cannot be exchanged for another")
         await self._attempts.settle(request, token_identity)
         browser = Browser(device_name(request.headers.get("User-Agent", "")), address(request))

@@ -7,7 +7,7 @@ before or after, is void too, and nothing that came before it slips through; a s
 from the next full second on.
 """
 
-from gateway.core.identity import AuthMethod, Identity
+from gateway.core.identity import AuthMethod, Identity, RevokedBy
 
 KEPT_BEYOND_S = 86_400.0
 """
@@ -17,25 +17,29 @@ For clocks that differ, and for gateways whose config allows a longer life.
 """
 
 
-_OF_PEOPLE = frozenset({AuthMethod.SESSION, AuthMethod.DID_TOKEN, AuthMethod.JWT})
-
-
 def subject_of(identity: Identity) -> str | None:
     """
     In whose name an epoch makes void what proved ``identity``; None where none can.
 
     An API key may live longer than its owner's epoch is kept, and is revoked in its own name.
     """
-    if identity.method in _OF_PEOPLE:
-        return identity.user.issuer
-    if identity.method is AuthMethod.API_KEY:
-        return api_key_subject(identity.token_id)
-    return None
+    match identity.method.revoked_by:
+        case RevokedBy.ISSUER:
+            return identity.user.issuer
+        case RevokedBy.CREDENTIAL:
+            return credential_subject(identity.method, identity.token_id)
+        case RevokedBy.NOTHING:
+            return None
+
+
+def credential_subject(method: AuthMethod, token_id: str) -> str:
+    """The name of one credential, as an epoch has it; no issuer is called so."""
+    return f"{method}:{token_id}"
 
 
 def api_key_subject(key_id: str) -> str:
-    """The name of an API key; no issuer is called so."""
-    return f"api-key:{key_id}"
+    """The name of an API key, as an epoch has it."""
+    return credential_subject(AuthMethod.API_KEY, key_id)
 
 
 def key_of(issuer: str) -> str:

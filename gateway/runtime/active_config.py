@@ -1,8 +1,8 @@
 """
-What a config is compiled to, and the adapters that belong to it.
+Compile one config to what serves it: the pipeline, the upstreams, the limits of connections.
 
-A reload opens a new generation, swaps its site in between two requests, and closes the old one when
-the last exchange on it is done. What outlives a config is in `ProcessServices`.
+A reload activates the new config, swaps its `ServingConfig` in between two requests, and closes the
+old one when the last exchange on it is done. What outlives a config is in `ProcessServices`.
 """
 
 from collections.abc import AsyncIterator
@@ -13,13 +13,12 @@ from urllib.parse import urlsplit
 from gateway.assertion.cache import AssertionCache
 from gateway.authn.authenticator import Authenticator
 from gateway.authz.authoriser import Authoriser
-from gateway.authz.role_store import RedisRoleStore
 from gateway.config import compile as compiled
 from gateway.config.schema import Settings
-from gateway.core.invalidation import InvalidationKind
 from gateway.headers.forwarded import ForwardedFields
 from gateway.headers.request import IdentityNames, RequestFields
 from gateway.headers.response import ResponseFields
+from gateway.pages.app import PagesServer
 from gateway.pages.routes import PAGES, page_routes
 from gateway.pipeline.request import RequestPipeline
 from gateway.pipeline.stages import Stages
@@ -32,11 +31,13 @@ from gateway.routing.client_resolver import ClientResolver
 from gateway.routing.resolver import RouteResolver
 from gateway.routing.table import RouteTable
 from gateway.runtime.process import ProcessServices
-from gateway.runtime.services import assertion as signing
-from gateway.runtime.services import authn as ways
-from gateway.runtime.services import pages as own_pages
-from gateway.runtime.services import upstreams as wiring
-from gateway.runtime.services.identity import farewell, identity_services
+from gateway.runtime.services.assertion import assertions, signing_keys
+from gateway.runtime.services.authn import authenticator, credential_headers
+from gateway.runtime.services.authz import authoriser
+from gateway.runtime.services.identity import identity_services
+from gateway.runtime.services.magic import on_sign_out
+from gateway.runtime.services.pages import pages_server, session_cookie
+from gateway.runtime.services.upstreams import pages_upstream, upstreams
 
 _LONGEST_SWEEP_S, _SHORTEST_SWEEP_S = 1.0, 0.02
 
@@ -54,48 +55,46 @@ class ActiveConfig(NamedTuple):
 
 @asynccontextmanager
 async def activate(settings: Settings, process: ProcessServices) -> AsyncIterator[ActiveConfig]:
-    """A generation; what it opened is closed at the end of the context."""
+    """Build all that follows from ``settings``; what was opened is closed with the context."""
     async with AsyncExitStack() as stack:
         process.magic.skew.tolerated_s = settings.identity.clock_skew_s
-        known = identity_services(settings, process, stack)
+        identity = identity_services(settings, process, stack)
         limiter = RedisLimiter(process.store, process.local)
         stack.push_async_callback(limiter.aclose)
-        signing_keys = signing.signing_keys(settings, process.made_up_key)
+        keys = signing_keys(settings, process.made_up_key)
         pages = await stack.enter_async_context(
-            own_pages.serving(settings, process, known, limiter, signing_keys)
+            pages_server(settings, process, identity, limiter, keys)
         )
-        upstreams = wiring.upstreams(settings, process.shared)
-        upstreams[PAGES] = wiring.pages(PAGES, pages.connect, process.shared)
-        for upstream in upstreams.values():
-            upstream.start()
-            stack.push_async_callback(upstream.aclose)
         pipeline = _pipeline(
             settings,
             limiter,
-            ways.authentication(settings, process, known, limiter, stack),
-            _authorisation(settings, process, stack),
-            signing.assertions(settings, signing_keys),
+            authenticator(settings, process, identity, limiter, stack),
+            authoriser(settings, process, stack),
+            assertions(settings, keys),
         )
-        serving = _serving_config(settings, upstreams, pipeline)
-        revoker = Revoker(known.revocations, known.sessions, farewell(settings, process))
+        reached = _started(settings, process, pages, stack)
         yield ActiveConfig(
-            settings, serving, _connection_limits(settings), _sweep_s(settings), revoker
+            settings,
+            _serving_config(settings, reached, pipeline),
+            _connection_limits(settings),
+            _sweep_s(settings),
+            Revoker(identity.revocations, identity.sessions, on_sign_out(settings, process)),
         )
 
 
-# --- the journey -------------------------------------------------------------------------------
+def _started(
+    settings: Settings, process: ProcessServices, pages: PagesServer, stack: AsyncExitStack
+) -> dict[str, Upstream]:
+    """Start the upstreams, the gateway's own pages among them; ``stack`` closes them."""
+    reached = upstreams(settings, process.wire)
+    reached[PAGES] = pages_upstream(PAGES, pages.connect, process.wire)
+    for upstream in reached.values():
+        upstream.start()
+        stack.push_async_callback(upstream.aclose)
+    return reached
 
 
-def _authorisation(
-    settings: Settings, process: ProcessServices, stack: AsyncExitStack
-) -> Authoriser:
-    roles = None
-    if settings.identity.roles_from_store:
-        roles = RedisRoleStore(process.store)
-        stack.push_async_callback(roles.aclose)
-        stack.callback(process.bus.on(InvalidationKind.ROLES, roles.forget))
-        stack.callback(process.bus.on_missed(roles.forget_all))
-    return Authoriser(compiled.grants(settings), roles)
+# --- the pipeline ------------------------------------------------------------------------------
 
 
 def _pipeline(
@@ -103,7 +102,7 @@ def _pipeline(
     limiter: RedisLimiter,
     authenticator: Authenticator,
     authoriser: Authoriser,
-    assertions: AssertionCache | None,
+    assertion_cache: AssertionCache | None,
 ) -> RequestPipeline:
     routes = compiled.routes(settings)
     default = settings.limits.get("default")
@@ -124,12 +123,12 @@ def _pipeline(
             settings.session.cookie,
             public_host,
             ForwardedFields(server.forwarded),
-            ways.api_key_header(settings),
-            more_names=(assertions.header,) if assertions is not None else (),
+            credential_headers(settings),
+            more_names=(assertion_cache.header,) if assertion_cache is not None else (),
         ),
-        cookie=own_pages.session_cookie(settings),
+        cookie=session_cookie(settings),
         login=compiled.login_page(settings),
-        assertions=assertions,
+        assertions=assertion_cache,
     )
     return RequestPipeline(stages)
 
@@ -139,7 +138,7 @@ def _identity_names(settings: Settings) -> IdentityNames:
     return IdentityNames(names.issuer, names.email, names.public_address, names.phone, names.roles)
 
 
-# --- the data plane ----------------------------------------------------------------------------
+# --- the proxy server --------------------------------------------------------------------------
 
 
 def _serving_config(
@@ -171,7 +170,7 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
 
 
 def _sweep_s(settings: Settings) -> float:
-    """A tenth of the shortest time-out: no deadline is met later than that."""
+    """Return a tenth of the shortest time-out: no deadline is noticed later than that."""
     times = settings.server.timeouts
     shortest = min(times.head_s, times.body_idle_s, times.keep_alive_s, times.half_closed_s)
     for upstream in settings.upstreams.values():

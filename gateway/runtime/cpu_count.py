@@ -1,9 +1,9 @@
-"""How many processes make sense on this machine."""
+"""Count the cores that this process may use."""
 
 
 def cpu_count(allowed: int, cpu_max: str) -> int:
     """
-    The cores that may be used at one time, at least 1.
+    Return how many cores may be used at one time, at least 1.
 
     ``allowed`` are those that the scheduler may choose from; ``cpu_max`` is the file of that name
     of a control group (cgroup v2): microseconds of all cores, in a period of so many, or ``max``.

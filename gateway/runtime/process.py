@@ -1,23 +1,61 @@
-"""What a process has once, whatever config is in use."""
+"""What outlives a config: the services that a process builds once and keeps over every reload."""
 
+import asyncio
+import secrets
+import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from gateway.authn.jwt.key_set import KeySets
 from gateway.core.ports import Bus, Store
+from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.tunnel.registry import TunnelRegistry
+from gateway.proxy.upstream.connect import Resolver
 from gateway.ratelimit.local import LocalLimiter
-from gateway.runtime.services import upstreams as wiring
+from gateway.telemetry.counters import Counters
 from gateway.users.clock_skew import ClockSkew
 from gateway.users.development import DevelopmentMagic
 from gateway.users.directory import MetadataSource
 from gateway.users.magic_api import SignatureChecker
 from gateway.users.magic_logout import MagicLogout
+from gateway.util.deadlines import Deadlines
+
+
+class Inherited(NamedTuple):
+    """What a worker is handed by its supervisor; without one, a process makes it for itself."""
+
+    seed: bytes
+    """Of the users of development mode."""
+    made_up_key: bytes
+    """Seals where the config names no key."""
+    sockets: Sequence[socket.socket] | None = None
+    """Listening already, see `bind_all`; without them the addresses of the config are bound."""
+    store_url: str | None = None
+    """Of an embedded server that runs already."""
+    client_id: str | None = None
+    """The client id that Magic has answered with."""
+
+
+def standalone() -> Inherited:
+    """Make the keys of a process that has no supervisor."""
+    return Inherited(secrets.token_bytes(32), secrets.token_bytes(32))
+
+
+class WireServices(NamedTuple):
+    """What all connections of a process share."""
+
+    loop: asyncio.AbstractEventLoop
+    deadlines: Deadlines
+    write_batcher: WriteBatcher
+    counters: Counters
+    resolver: Resolver
+    """Its last answers outlast a config: a reload while DNS is down changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class MagicServices:
-    """Whom a process asks about users, and the one client id that it checks tokens for."""
+    """Magic as a source of users, and the one client id that tokens are checked for."""
 
     source: MetadataSource
     checker: SignatureChecker
@@ -27,9 +65,9 @@ class MagicServices:
 
 
 class ProcessServices(NamedTuple):
-    """The parts that outlive a config."""
+    """The services that outlive a config."""
 
-    shared: wiring.WireServices
+    wire: WireServices
     store: Store
     magic: MagicServices
     local: LocalLimiter
@@ -38,6 +76,6 @@ class ProcessServices(NamedTuple):
     tunnels: TunnelRegistry
     bus: Bus
     magic_logout: MagicLogout | None
-    """None where there is no Magic to say goodbye to."""
+    """None in development mode: there is no Magic to sign out at."""
     key_sets: KeySets
-    """Of issuers of JWTs: who cannot be reached just after a reload goes on being believed."""
+    """Of issuers of JWTs: the keys of one that cannot be reached after a reload stay in use."""

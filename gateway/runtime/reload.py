@@ -1,4 +1,4 @@
-"""Reads the config again: at SIGHUP, and when a file of it has changed."""
+"""Read the config again: at SIGHUP, and when one of its files has changed."""
 
 import asyncio
 import logging
@@ -10,8 +10,8 @@ from gateway.config.source import ConfigFile
 from gateway.core.errors import ConfigError, GatewayError
 from gateway.telemetry.metrics import ReloadOutcome
 
-_LOOK_S = 0.5
-"""A change is read after it was seen twice the same: within a second."""
+_POLL_S = 0.5
+"""How often files are looked at; a change is read once two looks agree, within a second."""
 
 _log = logging.getLogger("gateway")
 
@@ -23,9 +23,9 @@ async def reloading(
     file: ConfigFile, reload: Callable[[], Awaitable[None]], count: CountReload
 ) -> AsyncIterator[None]:
     """
-    Call ``reload`` when it is time, one at a time, while the context lasts.
+    Call ``reload`` at SIGHUP and after a change, one call at a time, until the context ends.
 
-    What it raises is reported: whoever serves goes on as before.
+    What it raises is logged: the old config stays in use.
     """
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -49,14 +49,14 @@ async def _reload_when_asked(
     while True:
         while not asked.is_set() and not file.has_changed():
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
+                async with asyncio.timeout(_POLL_S):
                     await asked.wait()
         asked.clear()
         count(await _try(reload))
 
 
 async def _try(reload: Callable[[], Awaitable[None]]) -> ReloadOutcome:
-    """The outcome, as it is counted."""
+    """Reload once; returns the outcome, as it is counted."""
     try:
         await reload()
     except ConfigError as error:
@@ -64,7 +64,7 @@ async def _try(reload: Callable[[], Awaitable[None]]) -> ReloadOutcome:
             _log.error("config not reloaded: %s", problem)
     except GatewayError as error:
         _log.error("config not reloaded: %s", error)
-    except Exception:  # noqa: BLE001 (a fault of ours: the old config still serves)
+    except Exception:  # noqa: BLE001 (a defect: the old config still serves)
         _log.exception("config not reloaded")
     else:
         _log.info("config reloaded")

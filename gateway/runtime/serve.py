@@ -1,4 +1,4 @@
-"""Runs a gateway until it is told to stop."""
+"""Run a gateway until a signal stops it."""
 
 import asyncio
 import gc
@@ -31,7 +31,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 
 class Stop:
-    """The first of some signals asks to drain, the second to end at once."""
+    """Waits for signals: the first asks to drain, the second to end at once."""
 
     def __init__(self, *signals: signal.Signals) -> None:
         self._asked = asyncio.Event()
@@ -40,17 +40,17 @@ class Stop:
             asyncio.get_running_loop().add_signal_handler(number, self.now)
 
     def now(self) -> None:
-        """As a signal does."""
+        """Stop, as a signal does."""
         if self._asked.is_set() and self._hurry is not None:
             self._hurry()
         self._asked.set()
 
     def then(self, hurry: Callable[[], None]) -> None:
-        """What the second signal does."""
+        """Set what the second signal does."""
         self._hurry = hurry
 
     async def wait(self) -> None:
-        """Until the first."""
+        """Wait for the first signal."""
         await self._asked.wait()
 
 
@@ -91,7 +91,7 @@ async def _reloading(file: ConfigFile | None, gateway: Gateway) -> AsyncIterator
 
 def freeze_gc() -> None:
     """
-    Leave what start-up made out of garbage collection.
+    Exclude what start-up made from garbage collection.
 
     Half a million objects of modules never become garbage, and looking at them anew stops the loop
     for 50 ms each time (measured as p99 under load; 6 ms without).
@@ -102,12 +102,12 @@ def freeze_gc() -> None:
 
 
 def announce(gateway: Gateway) -> None:
-    """Say in the log where it listens."""
-    announce_places(gateway.places, gateway.admin_port)
+    """Log the addresses that the gateway listens on."""
+    announce_addresses(gateway.addresses, gateway.admin_port)
 
 
-def announce_places(places: Iterable[str], admin_port: int | None) -> None:
-    """Say in the log where it listens."""
+def announce_addresses(addresses: Iterable[str], admin_port: int | None) -> None:
+    """Log the addresses that the gateway listens on."""
     if admin_port is not None:
         _log.info("private listener on port %d", admin_port)
-    _log.info("listening on %s", ", ".join(places))
+    _log.info("listening on %s", ", ".join(addresses))

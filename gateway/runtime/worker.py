@@ -1,10 +1,10 @@
 """
-One of several processes that serve: started by `gateway.runtime.supervisor`, and told by it what to do.
+One of several processes that serve, started by `gateway.runtime.supervisor`.
 
     python -m gateway.runtime.worker FD
 
-FD is its end of the channel. The supervisor's death is heard there as the end of the file, and ends
-the worker like SIGTERM: nobody would look after it.
+FD is its end of the RPC connection. When the supervisor dies, the connection is closed, and the
+worker drains as after SIGTERM: it would not be restarted, nor told of a new config.
 """
 
 import asyncio
@@ -21,14 +21,15 @@ from gateway.config.per_worker import share
 from gateway.config.source import ConfigSnapshot
 from gateway.core.errors import GatewayError, NotReached, StoreUnavailable
 from gateway.runtime import serve
-from gateway.runtime.gateway import Gateway, Inherited, running
+from gateway.runtime.gateway import Gateway, running
+from gateway.runtime.process import Inherited
 from gateway.runtime.worker_rpc import Message, RpcConnection
 from gateway.telemetry import logs
 
 _log = logging.getLogger("gateway")
 
 LEAVING: Message = {"number": None}
-"""What a worker says when it drains: it accepts no more connections."""
+"""What a worker sends when it drains: it accepts no more connections."""
 
 
 class WorkerConfig(NamedTuple):
@@ -44,19 +45,20 @@ class WorkerConfig(NamedTuple):
     """Of its listening sockets, which it has inherited."""
 
     def to_json(self) -> dict[str, Any]:
-        """For the channel."""
+        """Encode it for the RPC connection."""
         keys = {"seed": self.seed.hex(), "made_up_key": self.made_up_key.hex()}
         return {**self._asdict(), "config": self.config._asdict(), **keys}
 
     @classmethod
-    def from_json(cls, said: Message) -> "WorkerConfig":
-        """What `to_json` made."""
-        keys = {key: bytes.fromhex(said[key]) for key in ("seed", "made_up_key")}
-        config = ConfigSnapshot(**said["config"])
-        return cls(**{**said, "config": config, **keys, "descriptors": tuple(said["descriptors"])})
+    def from_json(cls, message: Message) -> "WorkerConfig":
+        """Decode what `to_json` has encoded."""
+        keys = {key: bytes.fromhex(message[key]) for key in ("seed", "made_up_key")}
+        config = ConfigSnapshot(**message["config"])
+        descriptors = tuple(message["descriptors"])
+        return cls(**{**message, "config": config, **keys, "descriptors": descriptors})
 
-    def given(self) -> Inherited:
-        """For `gateway.runtime.gateway.running`."""
+    def inherited(self) -> Inherited:
+        """Return what `gateway.runtime.gateway.running` is handed."""
         sockets = [socket.socket(fileno=descriptor) for descriptor in self.descriptors]
         return Inherited(self.seed, self.made_up_key, sockets, self.store_url, self.client_id)
 
@@ -66,33 +68,41 @@ async def work(descriptor: int) -> None:
     Serve until SIGTERM, or until the supervisor is gone.
 
     A second signal does nothing: systemd sends one to all processes, and the supervisor passes its
-    own on. It kills those that are to end at once.
+    own on. To end workers at once, the supervisor kills them.
     """
-    channel = await RpcConnection.over(socket.socket(fileno=descriptor))
+    connection = await RpcConnection.over(socket.socket(fileno=descriptor))
     stop = serve.Stop(signal.SIGTERM)
-    said = await channel.receive()
-    if said is None:
+    message = await connection.receive()
+    if message is None:
         return
-    worker_config = WorkerConfig.from_json(said)
-    settings = share(worker_config.config.settings(os.environ), worker_config.workers)
+    worker_config = WorkerConfig.from_json(message)
     try:
-        async with running(settings, sys.stdout.fileno(), worker_config.given()) as gateway:
-            serve.freeze_gc()
-            channel.send({"places": gateway.places})
-            obey = asyncio.create_task(_obey(channel, gateway, worker_config.workers, stop))
-            await stop.wait()
-            channel.send(LEAVING)
-        obey.cancel()
+        await _serve(worker_config, connection, stop)
     except GatewayError as error:
-        channel.send({"failed": str(error), "not_reached": isinstance(error, NotReached)})
-    await channel.aclose()
+        connection.send({"failed": str(error), "not_reached": isinstance(error, NotReached)})
+    await connection.aclose()
 
 
-async def _obey(channel: RpcConnection, gateway: Gateway, workers: int, stop: serve.Stop) -> None:
+async def _serve(worker_config: WorkerConfig, connection: RpcConnection, stop: serve.Stop) -> None:
+    workers = worker_config.workers
+    settings = share(worker_config.config.settings(os.environ), workers)
+    async with running(settings, sys.stdout.fileno(), worker_config.inherited()) as gateway:
+        serve.freeze_gc()
+        connection.send({"addresses": gateway.addresses})
+        answering = asyncio.create_task(_answer_requests(connection, gateway, workers, stop))
+        await stop.wait()
+        connection.send(LEAVING)
+    answering.cancel()
+
+
+async def _answer_requests(
+    connection: RpcConnection, gateway: Gateway, workers: int, stop: serve.Stop
+) -> None:
+    """Answer the supervisor until it is gone; then stop."""
     try:
-        while (message := await channel.receive()) is not None:
+        while (message := await connection.receive()) is not None:
             answer = await _answer(message, gateway, workers)
-            channel.send({"number": message["number"], **answer})
+            connection.send({"number": message["number"], **answer})
     finally:
         stop.now()
 
@@ -106,20 +116,23 @@ async def _answer(message: Message, gateway: Gateway, workers: int) -> Message:
         case "revoke":
             return await _revoke(gateway, message["issuer"], message["until_s"])
         case _:
-            config = ConfigSnapshot(**message["config"])
-            try:
-                settings = await asyncio.to_thread(config.settings, os.environ)
-                await gateway.reload(share(settings, workers))
-            except GatewayError as error:
-                return {"failed": str(error)}
-            except Exception as error:  # noqa: BLE001 (such as no descriptor left: the old config still serves)
-                _log.exception("config not reloaded")
-                return {"failed": type(error).__name__}
-            return {}
+            return await _reload(gateway, ConfigSnapshot(**message["config"]), workers)
+
+
+async def _reload(gateway: Gateway, config: ConfigSnapshot, workers: int) -> Message:
+    try:
+        settings = await asyncio.to_thread(config.settings, os.environ)
+        await gateway.reload(share(settings, workers))
+    except GatewayError as error:
+        return {"failed": str(error)}
+    except Exception as error:  # noqa: BLE001 (such as no descriptor left: the old config still serves)
+        _log.exception("config not reloaded")
+        return {"failed": type(error).__name__}
+    return {}
 
 
 async def _revoke(gateway: Gateway, issuer: str, until_s: float) -> Message:
-    """Not after ``until_s``, in Unix time: nobody waits for it any more."""
+    """Revoke, but not after ``until_s``, in Unix time: the supervisor has given up by then."""
     if time.time() > until_s:
         return {"failed": "too late"}
     try:
@@ -131,11 +144,11 @@ async def _revoke(gateway: Gateway, issuer: str, until_s: float) -> Message:
 
 
 def main() -> None:
-    """Work until told to stop."""
+    """Serve until told to stop."""
     gc.freeze()  # as in `gateway.cli.run`
     logs.set_up()
     for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the supervisor's business
+        signal.signal(number, signal.SIG_IGN)  # the supervisor handles them
     serve.run(work(int(sys.argv[1])))
 
 

@@ -17,15 +17,15 @@ Message = dict[str, Any]
 
 
 class PeerGone(GatewayError):
-    """The other process ended, or does not answer."""
+    """The other process has ended, or does not answer."""
 
 
 class NoAnswer(PeerGone):
-    """It has not ended, as far as we know."""
+    """The other process does not answer, and has not ended as far as is known."""
 
 
 class RpcConnection:
-    """One end. Its end of file says that the other process has ended, however it ended."""
+    """One end of the connection. End of file means that the other process has ended."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -33,16 +33,16 @@ class RpcConnection:
 
     @classmethod
     async def over(cls, sock: socket.socket) -> "RpcConnection":
-        """A channel that owns ``sock``."""
+        """Make a connection that owns ``sock``."""
         return cls(*await asyncio.open_unix_connection(sock=sock))
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Send without waiting; that the other one is gone is heard by `receive`."""
+        """Send without waiting; `receive` reports when the other process is gone."""
         data = orjson.dumps(message)
         self._writer.write(_LENGTH.pack(len(data)) + data)
 
     async def receive(self) -> Message | None:
-        """The next message; None when the other process has ended."""
+        """Wait for the next message; None when the other process has ended."""
         try:
             (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
             message: Message = orjson.loads(await self._reader.readexactly(length))
@@ -60,24 +60,24 @@ class RpcConnection:
 
 
 class RpcClient:
-    """Asks over a channel and matches answers to questions by number."""
+    """Sends requests over a connection and matches answers to them by number."""
 
-    def __init__(self, channel: RpcConnection, heard: Callable[[], None]) -> None:
-        """``heard`` is called for what the other one says without being asked."""
-        self._channel = channel
-        self._heard = heard
+    def __init__(self, connection: RpcConnection, on_notice: Callable[[], None]) -> None:
+        """``on_notice`` is called for each message that answers no request."""
+        self._connection = connection
+        self._on_notice = on_notice
         self._numbers = itertools.count()
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._is_over = False
 
     async def ask(self, what: str, within_s: float, **more: object) -> Message:
-        """The answer to ``what``. Raises `PeerGone` or `NoAnswer`."""
+        """Send a request and wait for its answer. Raises `PeerGone` or `NoAnswer`."""
         if self._is_over:
             raise PeerGone(what)
         number = next(self._numbers)
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
-        self._channel.send({"number": number, "what": what, **more})
+        self._connection.send({"number": number, "what": what, **more})
         try:
             async with asyncio.timeout(within_s):
                 return await answer
@@ -87,11 +87,11 @@ class RpcClient:
             del self._waiting[number]
 
     async def listen(self) -> None:
-        """Take answers until the other process ends."""
-        while (message := await self._channel.receive()) is not None:
+        """Receive answers until the other process ends."""
+        while (message := await self._connection.receive()) is not None:
             number = message.pop("number", None)
             if number is None:
-                self._heard()
+                self._on_notice()
                 continue
             answer = self._waiting.get(number)
             if answer is not None and not answer.done():

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Generic, Literal, TypeVar, get_args
 
 from gateway.core.errors import PROBLEM_TYPES
-from gateway.core.identity import AuthMethod
 from gateway.core.invalidation import InvalidationKind
 
 LabelT = TypeVar("LabelT", bound=str)
@@ -95,8 +94,7 @@ REFUSAL_REASONS: Final[CounterSpec[str]] = CounterSpec(
 AUTHENTICATIONS: Final[CounterSpec[str]] = CounterSpec(
     "authentications",
     "Credentials authenticated or refused, by method",
-    "method,outcome",
-    tuple(f"{method},{outcome}" for method in AuthMethod for outcome in ("proven", "refused")),
+    "method,outcome",  # one for each kind of credential, of which the registry has the list
 )
 CONNECTIONS: Final[CounterSpec[ConnectionOutcome]] = CounterSpec(
     "connections",

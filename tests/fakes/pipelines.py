@@ -127,7 +127,7 @@ async def outcome(head: RequestHead, pipeline: RequestPipeline | None = None) ->
         outbound = await admitted(head, pipeline)
     except Refusal as refusal:
         return type(refusal).__name__
-    return outbound.identity.method.value if outbound.identity else "anonymous"
+    return str(outbound.identity.method) if outbound.identity else "anonymous"
 
 
 def sent_fields(outbound: Outbound, name: str) -> list[str]:

@@ -27,6 +27,9 @@ from gateway.core.limit import Limit
 
 ID_BYTES, SECRET_BYTES = 10, 32
 
+PREFIX = "gwk_"
+"""Of every API key: programs that look for leaked secrets find them by it."""
+
 _KEY = re.compile(r"(gwk_([a-z2-7]{16})_([a-z2-7]{52}))_([0-9a-f]{8})", re.ASCII)
 _ID = re.compile(r"[a-z2-7]{16}", re.ASCII)
 _SEALING = b"gateway: api keys"
@@ -81,6 +84,11 @@ def format_key(id_bytes: bytes, secret_bytes: bytes) -> tuple[str, ParsedApiKey]
     parts = ParsedApiKey(_base32(id_bytes), _base32(secret_bytes))
     start = f"gwk_{parts.id}_{parts.secret}"
     return f"{start}_{_checksum(start)}", parts
+
+
+def has_key_shape(token: str) -> bool:
+    """Whether a token is meant to be an API key."""
+    return token.startswith(PREFIX)
 
 
 def parse_key(text: str) -> ParsedApiKey | None:

@@ -30,6 +30,7 @@ ALGORITHMS = frozenset(
 ) | {"EdDSA", "Ed25519"}
 """All with a public key: a secret that the gateway shared could be used to make tokens."""
 
+_DOTS = 2  # RFC 7515 section 7.1
 _MAX_BRACKETS = 256
 _MAX_INSTANT_S = 2**53  # what JSON writers agree on (RFC 8259 section 6)
 _MAX_SUBJECT_CHARS = 255
@@ -96,6 +97,11 @@ class ParsedJwt(NamedTuple):
     claims: Mapping[str, Any]
     signing_input: bytes
     signature: bytes
+
+
+def has_jwt_shape(token: str) -> bool:
+    """Whether a token is meant to be a signed JWT: no DID token can have a dot."""
+    return token.count(".") == _DOTS
 
 
 def parse(token: str) -> ParsedJwt:

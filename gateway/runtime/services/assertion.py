@@ -1,4 +1,4 @@
-"""How the signing of assertions is put together, from the config."""
+"""Build the signing of identity assertions: the keys, and the cache of signed tokens."""
 
 import secrets
 import time
@@ -11,7 +11,7 @@ from gateway.config.schema import Settings
 
 
 def signing_keys(settings: Settings, seed: bytes) -> tuple[SigningKey, ...]:
-    """The keys of the config, each once; in development mode one is made of ``seed``."""
+    """Return the configured keys, each once; in development mode one is derived from ``seed``."""
     said = settings.identity.assertion
     if said is None:
         return ()
@@ -20,7 +20,7 @@ def signing_keys(settings: Settings, seed: bytes) -> tuple[SigningKey, ...]:
 
 
 def assertions(settings: Settings, keys: tuple[SigningKey, ...]) -> AssertionCache | None:
-    """None where the config asks for none."""
+    """Build the cache of assertions; None where the config asks for none."""
     said = settings.identity.assertion
     if said is None:
         return None

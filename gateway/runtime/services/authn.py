@@ -1,111 +1,64 @@
-"""From settings to the ways in: which kinds of credentials are looked for, and who judges them."""
+"""Build the stage that turns credentials into an identity, from the table of credential kinds."""
 
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from gateway.authn.api_key.key import KeySealer
-from gateway.authn.api_key.redis import RedisApiKeys
-from gateway.authn.api_key.verifier import ApiKeyVerifier
-from gateway.authn.authenticator import Authenticator, CertificateVerifier
-from gateway.authn.certificate import CertificateNames
-from gateway.authn.credentials import CredentialReader
+from gateway.authn.authenticator import Authenticator
+from gateway.authn.credentials import BearerKind, CredentialHeader, CredentialReader
 from gateway.authn.failure_limit import DEFAULT_LIMIT, FailureLimit
-from gateway.authn.jwt.key_set import (
-    KeySets,
-    KeySource,
-    at_url,
-    in_file,
-)
-from gateway.authn.jwt.token import TrustedIssuer
-from gateway.authn.jwt.verifier import IssuerWithKeys, JwtVerifier
 from gateway.config import compile as compiled
-from gateway.config.credentials import CertificateNamesSettings, JwtIssuerSettings
 from gateway.config.schema import Settings
-from gateway.core.identity import INTERACTIVE_METHODS, AuthMethod
-from gateway.core.invalidation import InvalidationKind
-from gateway.core.ports import Limiter, TokenVerifier
+from gateway.core.ports import Limiter
 from gateway.runtime.process import ProcessServices
+from gateway.runtime.services.credentials.kind import AuthnContext, CredentialKind
+from gateway.runtime.services.credentials.registry import CREDENTIAL_KINDS
 from gateway.runtime.services.identity import IdentityServices
 
 
-def authentication(
+def authenticator(
     settings: Settings,
     process: ProcessServices,
-    known: IdentityServices,
+    identity: IdentityServices,
     limiter: Limiter,
     stack: AsyncExitStack,
+    kinds: Sequence[CredentialKind] = CREDENTIAL_KINDS,
 ) -> Authenticator:
-    """The stage of the journey; ``stack`` closes what it opens."""
-    verifiers: dict[AuthMethod, TokenVerifier] = {AuthMethod.DID_TOKEN: known.tokens}
-    if settings.credentials.api_keys is not None:
-        verifiers[AuthMethod.API_KEY] = _api_keys(process, known, limiter, stack)
-    if settings.credentials.jwt:
-        verifiers[AuthMethod.JWT] = _jwts(settings, process, known, stack)
-    failed = settings.limits.get(DEFAULT_LIMIT.name)
-    limit = compiled.limit(DEFAULT_LIMIT.name, failed) if failed is not None else DEFAULT_LIMIT
+    """Build the stage for the kinds that ``settings`` enables; ``stack`` closes what it opens."""
+    context = AuthnContext(settings, process, identity, limiter, stack)
+    built = [(kind, kind.verifier(context)) for kind in kinds]
+    enabled = [kind for kind, verifier in built if verifier is not None]
+    certificates = [found for kind in kinds if (found := kind.certificates(context)) is not None]
     return Authenticator(
-        CredentialReader(
-            settings.session.cookie,
-            INTERACTIVE_METHODS | verifiers.keys(),
-            api_key_header(settings),
-        ),
-        known.sessions,
-        verifiers,
-        FailureLimit(limiter, time.time, limit),
-        _certified(settings.credentials.client_certificates),
-        process.shared.counters.add,
+        _reader(settings, enabled),
+        identity.sessions,
+        {kind.method: verifier for kind, verifier in built if verifier is not None},
+        _failure_limit(settings, limiter),
+        certificates[0] if certificates else None,
+        process.wire.counters.add,
     )
 
 
-def api_key_header(settings: Settings) -> str:
-    """The field that may hold an API key; empty for none."""
-    api_keys = settings.credentials.api_keys
-    return (api_keys.header or "") if api_keys is not None else ""
+def credential_headers(
+    settings: Settings, kinds: Sequence[CredentialKind] = CREDENTIAL_KINDS
+) -> tuple[str, ...]:
+    """Return the fields that hold credentials, beside ``Authorization`` and ``Cookie``."""
+    return tuple(name for kind in kinds if (name := kind.header(settings)))
 
 
-def _api_keys(
-    process: ProcessServices, known: IdentityServices, limiter: Limiter, stack: AsyncExitStack
-) -> ApiKeyVerifier:
-    stored = RedisApiKeys(process.store, KeySealer(known.server_keys))
-    verifier = ApiKeyVerifier(stored, known.directory, limiter)
-    stack.callback(process.bus.on(InvalidationKind.API_KEY, verifier.forget))
-    stack.callback(process.bus.on_missed(verifier.forget_all))
-    return verifier
+def _reader(settings: Settings, enabled: Sequence[CredentialKind]) -> CredentialReader:
+    return CredentialReader(
+        settings.session.cookie,
+        [BearerKind(kind.method, kind.has_shape) for kind in enabled if kind.has_shape],
+        [
+            CredentialHeader(name, kind.method, kind.several)
+            for kind in enabled
+            if (name := kind.header(settings))
+        ],
+    )
 
 
-def _jwts(
-    settings: Settings, process: ProcessServices, known: IdentityServices, stack: AsyncExitStack
-) -> JwtVerifier:
-    trusted = [
-        IssuerWithKeys(
-            TrustedIssuer(
-                name=entry.issuer,
-                audience=entry.audience,
-                algorithms=frozenset(entry.algorithms),
-                prefix=entry.subject_prefix,
-                clock_skew_s=entry.clock_skew_s,
-                max_lifetime_s=settings.identity.max_token_lifetime_s,
-                email_claim=entry.claims.email,
-                roles_claim=entry.claims.roles,
-                scopes_claim=entry.claims.scopes,
-            ),
-            _key_source(entry, process.key_sets),
-        )
-        for entry in settings.credentials.jwt
-    ]
-    verifier = JwtVerifier(trusted, known.revocations)
-    stack.push_async_callback(verifier.aclose)
-    return verifier
-
-
-def _key_source(entry: JwtIssuerSettings, known: KeySets) -> KeySource:
-    place = entry.jwks_url or str(entry.jwks_file)
-    fetch = at_url(place) if entry.jwks_url is not None else in_file(place)
-    return KeySource(entry.issuer, fetch, place=place, known=known)
-
-
-def _certified(settings: CertificateNamesSettings | None) -> CertificateVerifier | None:
-    if settings is None:
-        return None
-    certificates = CertificateNames(settings.names, common_name=settings.common_name)
-    return lambda shown: certificates.identity(shown, time.time())
+def _failure_limit(settings: Settings, limiter: Limiter) -> FailureLimit:
+    configured = settings.limits.get(DEFAULT_LIMIT.name)
+    limit = compiled.limit(DEFAULT_LIMIT.name, configured) if configured else DEFAULT_LIMIT
+    return FailureLimit(limiter, time.time, limit)

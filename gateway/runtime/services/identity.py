@@ -1,5 +1,6 @@
-"""From settings to those who know people: sessions, Magic's users, tokens, and what is void."""
+"""Build what knows identities: sessions, Magic's users, DID tokens, revocations, and their keys."""
 
+import secrets
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -7,23 +8,25 @@ from typing import NamedTuple
 
 from gateway.authn.did_token.token import TokenRules
 from gateway.authn.did_token.verifier import DidTokenVerifier
+from gateway.config.identity import IdentitySettings
 from gateway.config.schema import Settings
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.ports import Revocations
 from gateway.revocation.epoch import KEPT_BEYOND_S
 from gateway.revocation.redis import RedisRevocations
 from gateway.runtime.process import ProcessServices
+from gateway.runtime.services.store import SharedStore
 from gateway.sessions.cache import FRESH_S, SessionCache
 from gateway.sessions.idle import STEPS
 from gateway.sessions.redis import RedisSessions
-from gateway.sessions.seal import Sealer
+from gateway.sessions.seal import SERVER_KEY_BYTES, Sealer
 from gateway.telemetry.metrics import GRACE_USES, REVOCATIONS, TOKENS_EARLY
 from gateway.users.directory import CachedDirectory
 from gateway.users.metadata import RecordLifetimes, RecordSealer
 
 
 class IdentityServices(NamedTuple):
-    """Those who know people, by one config."""
+    """The services that know identities, by one config."""
 
     server_keys: tuple[bytes, ...]
     """The first seals, all open."""
@@ -36,13 +39,23 @@ class IdentityServices(NamedTuple):
 def identity_services(
     settings: Settings, process: ProcessServices, stack: AsyncExitStack
 ) -> IdentityServices:
-    """They hear of what they must forget, until ``stack`` closes them."""
+    """Build them and subscribe their caches to invalidations; ``stack`` unsubscribes them."""
     on, on_missed = process.bus.on, process.bus.on_missed
-    keys = _server_keys(settings) or (process.made_up_key,)
-    revocations = _revocations(settings, process)
+    counters = process.wire.counters
+    keys = server_keys(settings) or (process.made_up_key,)
+    shared = SharedStore(process.store, process.bus)
+    revocations = revocation_store(
+        shared,
+        settings.identity.max_token_lifetime_s,
+        grace_s=settings.session.grace_s,
+        on_revoked=counters.events(REVOCATIONS),
+    )
     stack.callback(on(InvalidationKind.REVOKED, revocations.forget))
     stack.callback(on_missed(revocations.forget_all))
-    sessions = _sessions(settings, process, keys, revocations)
+    sessions = session_store(
+        settings, shared, keys, revocations, on_grace=counters.events(GRACE_USES)
+    )
+    sessions.on_end = process.tunnels.end_session
     stack.push_async_callback(sessions.aclose)
     stack.callback(on(InvalidationKind.SESSION, sessions.forget))
     stack.callback(on(InvalidationKind.REVOKED, sessions.forget_issuer))
@@ -51,51 +64,77 @@ def identity_services(
     sessions.latest = directory.latest
     stack.push_async_callback(directory.aclose)
     stack.callback(on(InvalidationKind.USER, directory.forget))
-    tokens = _verifier(settings, process, directory, keys[0], revocations)
+    tokens = _did_token_verifier(settings, process, directory, keys[0], revocations)
     return IdentityServices(keys, revocations, sessions, directory, tokens)
 
 
-def _server_keys(settings: Settings) -> tuple[bytes, ...]:
+# --- used by the command line too -----------------------------------------------------------------
+
+
+def server_keys(settings: Settings) -> tuple[bytes, ...]:
+    """Return the keys of ``session.keys``; none in development mode."""
     return tuple(key.get_secret_value().encode() for key in settings.session.keys)
 
 
-def _revocations(settings: Settings, process: ProcessServices) -> RedisRevocations:
-    identity, counters = settings.identity, process.shared.counters
+def throwaway_keys() -> tuple[bytes, ...]:
+    """Make a key for a command whose config has none: it opens nothing that is sealed."""
+    return (secrets.token_bytes(SERVER_KEY_BYTES),)
+
+
+def revocation_store(
+    shared: SharedStore,
+    lifetime_s: float,
+    *,
+    grace_s: float = 0.0,
+    on_revoked: Callable[[], object] = lambda: None,
+) -> RedisRevocations:
+    """Build the store of epochs, each kept for longer than a credential of ``lifetime_s`` lives."""
+    kept_s = lifetime_s + KEPT_BEYOND_S
     return RedisRevocations(
-        process.store,
-        process.bus,
-        kept_s=identity.max_token_lifetime_s + KEPT_BEYOND_S,
-        grace_s=settings.session.grace_s,
-        on_revoked=counters.events(REVOCATIONS),
+        shared.store, shared.bus, kept_s=kept_s, grace_s=grace_s, on_revoked=on_revoked
     )
 
 
-def _sessions(
-    settings: Settings, process: ProcessServices, keys: Sequence[bytes], revocations: Revocations
+def session_store(
+    settings: Settings,
+    shared: SharedStore,
+    keys: Sequence[bytes],
+    revocations: Revocations | None = None,
+    on_grace: Callable[[], object] = lambda: None,
 ) -> RedisSessions:
-    sessions = RedisSessions(
-        process.store,
+    """Build the store of sessions, sealed with the first of ``keys``."""
+    return RedisSessions(
+        shared.store,
         Sealer(keys),
         lifetime_cap_s=settings.session.lifetime_s,
-        cache=_cache(settings),
-        bus=process.bus,
+        cache=_session_cache(settings),
+        bus=shared.bus,
         revocations=revocations,
-        on_grace=process.shared.counters.events(GRACE_USES),
+        on_grace=on_grace,
         idle_s=settings.session.idle_s,
     )
-    sessions.on_end = process.tunnels.end_session
-    return sessions
 
 
-def farewell(settings: Settings, process: ProcessServices) -> Callable[[str], object]:
-    """Told who signs out."""
-    if process.magic_logout is None or not settings.session.logout_magic:
-        return lambda _issuer: None
-    return process.magic_logout.say
+def record_sealer(keys: Sequence[bytes]) -> RecordSealer:
+    """Build what seals the records of users, with the first of ``keys``."""
+    return RecordSealer(keys)
 
 
-def _cache(settings: Settings) -> SessionCache:
-    """Nothing is remembered for so long that it could have ended because it was not used."""
+def record_lifetimes(settings: Settings) -> RecordLifetimes:
+    """Return for how long the records of users are fresh, and how long they are kept."""
+    return RecordLifetimes(settings.identity.metadata_ttl_s, settings.identity.metadata_stale_s)
+
+
+def token_rules(identity: IdentitySettings, audience: str) -> TokenRules:
+    """Return what DID tokens are checked by."""
+    return TokenRules(audience, identity.max_token_lifetime_s, identity.clock_skew_s)
+
+
+# --- of a gateway alone ---------------------------------------------------------------------------
+
+
+def _session_cache(settings: Settings) -> SessionCache:
+    """Build a cache that keeps no session for so long that it could have ended unused."""
     grace_s, idle_s = settings.session.grace_s, settings.session.idle_s
     if idle_s is None:
         return SessionCache(grace_s=grace_s)
@@ -105,17 +144,16 @@ def _cache(settings: Settings) -> SessionCache:
 def _directory(
     settings: Settings, process: ProcessServices, keys: Sequence[bytes]
 ) -> CachedDirectory:
-    identity = settings.identity
     return CachedDirectory(
         process.magic.source,
         process.store,
-        RecordSealer(keys),
-        RecordLifetimes(identity.metadata_ttl_s, identity.metadata_stale_s),
+        record_sealer(keys),
+        record_lifetimes(settings),
         changed=partial(process.bus.publish, InvalidationKind.USER),
     )
 
 
-def _verifier(
+def _did_token_verifier(
     settings: Settings,
     process: ProcessServices,
     directory: CachedDirectory,
@@ -126,12 +164,8 @@ def _verifier(
         process.magic.checker.check,
         directory,
         process.store,
-        rules=TokenRules(
-            process.magic.client_id,
-            settings.identity.max_token_lifetime_s,
-            settings.identity.clock_skew_s,
-        ),
+        rules=token_rules(settings.identity, process.magic.client_id),
         server_key=server_key,
-        on_early=process.shared.counters.events(TOKENS_EARLY),
+        on_early=process.wire.counters.events(TOKENS_EARLY),
         revocations=revocations,
     )

@@ -1,4 +1,4 @@
-"""From settings to the gateway's own pages."""
+"""Build the gateway's own pages and the server that answers for them."""
 
 import time
 from collections.abc import AsyncIterator
@@ -11,38 +11,39 @@ from gateway.pages.app import PagesServer
 from gateway.pages.services import PageServices
 from gateway.ratelimit.redis import RedisLimiter
 from gateway.runtime.process import ProcessServices
-from gateway.runtime.services.identity import IdentityServices, farewell
+from gateway.runtime.services.identity import IdentityServices
+from gateway.runtime.services.magic import on_sign_out
 from gateway.sessions.cookie import Cookie
 
 
 @asynccontextmanager
-async def serving(
+async def pages_server(
     settings: Settings,
     process: ProcessServices,
-    known: IdentityServices,
+    identity: IdentityServices,
     limiter: RedisLimiter,
     signing_keys: tuple[SigningKey, ...],
 ) -> AsyncIterator[PagesServer]:
-    """A server of all pages, until the context ends. Raises `StartError` for a faulty logo."""
+    """Serve all pages until the context ends. Raises `StartError` for a faulty logo."""
     services = PageServices(
         settings=settings,
         clock=time.time,
         store=process.store,
-        sessions=known.sessions,
-        revocations=known.revocations,
+        sessions=identity.sessions,
+        revocations=identity.revocations,
         limiter=limiter,
         cookie=session_cookie(settings),
-        server_keys=known.server_keys,
+        server_keys=identity.server_keys,
         signing_keys=signing_keys,
         development=process.magic.development,
-        learn=known.directory.learn,
-        log_out_at_magic=farewell(settings, process),
+        learn=identity.directory.learn,
+        log_out_at_magic=on_sign_out(settings, process),
     )
     async with registry.serving(services) as server:
         yield server
 
 
 def session_cookie(settings: Settings) -> Cookie:
-    """The cookie that sessions are kept in."""
+    """Build the cookie that holds a session's secret."""
     is_https = settings.server.public_url.startswith("https:")
     return Cookie(settings.session.cookie, secure=is_https)

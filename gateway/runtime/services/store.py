@@ -1,35 +1,44 @@
-"""From settings to the store, to its embedded server, and to what is published there."""
+"""Build the store, its embedded server, and the subscription to what is published there."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple, cast
+
+from redis.exceptions import RedisError
 
 from gateway.config.schema import Settings
+from gateway.core.errors import StoreUnavailable
 from gateway.core.invalidation import CHANNEL
-from gateway.core.ports import Store
+from gateway.core.ports import Bus, Store
+from gateway.store import connect
 from gateway.store.bus import StoreBus
-from gateway.store.connect import connect
-from gateway.store.embedded import EmbeddedServer
 from gateway.store.pubsub import Subscriber
 from gateway.store.redis import RedisStore
 from gateway.util.background import background
 
+_SCANNED_AT_ONCE = 1000
+
+
+class SharedStore(NamedTuple):
+    """A store that gateways use, and the bus that tells them of changes."""
+
+    store: Store
+    bus: Bus
+
 
 @asynccontextmanager
-async def store_url(settings: Settings, embedded_url: str | None) -> AsyncIterator[str]:
-    """Where the store is; for ``embedded://`` with its server, unless that runs already."""
-    async with AsyncExitStack() as stack:
-        if embedded_url is None:
-            embedded_url = await stack.enter_async_context(embedded(settings))
-        yield embedded_url or settings.redis.url.get_secret_value()
+async def store_server(settings: Settings) -> AsyncIterator[str]:
+    """Run the embedded server where the config asks for one; yields the URL of the store."""
+    async with connect.run_server(_configured_url(settings)) as url:
+        yield url
 
 
 @asynccontextmanager
-async def store_at(url: str, settings: Settings) -> AsyncIterator[Store]:
-    """The store there."""
+async def open_store(url: str, settings: Settings) -> AsyncIterator[Store]:
+    """Open the store at ``url``. Nothing is sent yet."""
     timeout_s = settings.redis.timeout_s
-    store = RedisStore(connect(url, timeout_s), settings.redis.prefix, timeout_s)
+    store = RedisStore(connect.connect(url, timeout_s), settings.redis.prefix, timeout_s)
     try:
         yield store
     finally:
@@ -37,9 +46,9 @@ async def store_at(url: str, settings: Settings) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def hearing(url: str, settings: Settings, bus: StoreBus) -> AsyncIterator[None]:
-    """What is published there is told to ``bus``; does not wait for the store to answer."""
-    client = connect(url, settings.redis.timeout_s)
+async def subscription(url: str, settings: Settings, bus: StoreBus) -> AsyncIterator[None]:
+    """Hand ``bus`` what is published at ``url``; does not wait for the store to answer."""
+    client = connect.connect(url, settings.redis.timeout_s)
     channel = settings.redis.prefix + CHANNEL
     subscriber = Subscriber(client, channel, bus.heard, bus.subscribed)
     try:
@@ -50,20 +59,41 @@ async def hearing(url: str, settings: Settings, bus: StoreBus) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def embedded(settings: Settings) -> AsyncIterator[str | None]:
-    """The URL of a server that runs until the context ends, where the config asks for one."""
-    url = settings.redis.url.get_secret_value()
-    if not url.startswith("embedded://"):
-        yield None
-        return
-    server = EmbeddedServer(_embedded_directory(url))
-    await server.start()
+async def shared_store(settings: Settings) -> AsyncIterator[SharedStore]:
+    """
+    Open the store that running gateways with this config use; for commands.
+
+    Raises `StartError` for a store in a gateway's memory, which no other process can reach.
+    """
+    url = connect.shared_url(_configured_url(settings))
+    async with open_store(url, settings) as store:
+        yield SharedStore(store, StoreBus(store))
+
+
+async def scan_keys(settings: Settings, start: str) -> AsyncIterator[str]:
+    """
+    Yield all keys of the shared store that begin with ``start``, without the configured prefix.
+
+    Some may come twice. It reads all keys there are, a thousand at a time: for operators, who can
+    wait. Raises `StoreUnavailable` or `StartError`.
+    """
+    timeout_s, prefix = settings.redis.timeout_s, settings.redis.prefix
+    client = connect.connect(connect.shared_url(_configured_url(settings)), timeout_s)
+    pattern = f"{prefix}{start}*"  # neither may hold what a pattern would read
+    cursor, is_over = 0, False
     try:
-        yield server.url
+        while not is_over:
+            async with asyncio.timeout(timeout_s):
+                cursor, keys = await client.scan(cursor, match=pattern, count=_SCANNED_AT_ONCE)
+            for key in cast("list[bytes]", keys):
+                with suppress(UnicodeDecodeError):  # of another program
+                    yield key.decode().removeprefix(prefix)
+            is_over = cursor == 0
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable(type(error).__name__) from error
     finally:
-        await server.stop()
+        await client.aclose()
 
 
-def _embedded_directory(url: str) -> Path | None:
-    path = unquote(urlsplit(url).path)
-    return Path(path) if path else None
+def _configured_url(settings: Settings) -> str:
+    return settings.redis.url.get_secret_value()

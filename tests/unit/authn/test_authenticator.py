@@ -10,6 +10,7 @@ import pytest
 from gateway.authn.authenticator import Authenticator
 from gateway.authn.credentials import CredentialReader
 from gateway.authn.failure_limit import FailureLimit
+from gateway.config.credentials import AUTH_METHODS
 from gateway.core.errors import (
     ExpiredApiKey,
     ExpiredToken,
@@ -28,6 +29,7 @@ from gateway.core.request import Certificate, RequestHead
 from gateway.core.route import Auth, Route
 from gateway.ratelimit.local import LocalLimiter
 from gateway.routing.client_address import client_at
+from tests.fakes.credentials import API_KEY_HEADER, BEARERS
 from tests.fakes.heads import request_head
 from tests.fakes.ports import (
     SESSION_IDENTITY,
@@ -41,7 +43,7 @@ COOKIE = "__Host-session"
 NOW_S = 1_800_000_000.0
 BOB = User("did:ethr:0x" + "cd" * 20)
 
-REQUIRED = Route("required", "/*", "app", accept=frozenset(AuthMethod))
+REQUIRED = Route("required", "/*", "app", accept=frozenset(AUTH_METHODS))
 OPTIONAL = replace(REQUIRED, name="optional", auth=Auth.OPTIONAL)
 PUBLIC = replace(REQUIRED, name="public", auth=Auth.NONE)
 SIGN_IN = replace(REQUIRED, name="sign-in", is_sign_in=True)
@@ -94,7 +96,7 @@ def house(limit: Limit | None = None) -> House:
     clock = lambda: NOW_S  # noqa: E731 - a clock that stands still
     failures = FailureLimit(LocalLimiter(clock), clock, limit or Limit("failures", 1000, 60))
     stage = Authenticator(
-        CredentialReader(COOKIE, frozenset(AuthMethod), "X-API-Key"),
+        CredentialReader(COOKIE, BEARERS, [API_KEY_HEADER]),
         KnownSessions(diary, SESSIONS),
         {
             AuthMethod.DID_TOKEN: tokens,

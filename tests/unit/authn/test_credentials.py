@@ -8,6 +8,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from gateway.authn.credentials import Credential, CredentialReader, without_cookie
 from gateway.core.errors import AmbiguousCredentials, InvalidToken, Refusal
 from gateway.core.identity import AuthMethod
+from tests.fakes.credentials import API_KEY_HEADER, BEARERS
 from tests.fakes.heads import request_head
 
 NAME = "__Host-session"
@@ -15,7 +16,7 @@ S1, S2 = "a" * 43, "b" * 43
 
 
 READER = CredentialReader(NAME)
-ALL_KINDS = CredentialReader(NAME, frozenset(AuthMethod), "X-API-Key")
+ALL_KINDS = CredentialReader(NAME, BEARERS, [API_KEY_HEADER])
 
 
 def carried(*fields: tuple[str, str], reader: CredentialReader = READER) -> str:

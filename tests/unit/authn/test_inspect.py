@@ -6,11 +6,13 @@ from gateway.authn.api_key import key as api_key
 from gateway.authn.did_token.token import TokenFault, TokenRules
 from gateway.authn.inspect import (
     SIGNATURE,
+    InspectionContext,
     Instant,
     Report,
     Result,
     examine,
 )
+from gateway.runtime.services.credentials.registry import inspectors
 from tests.fakes.jwts import signed as jwt
 from tests.fakes.tokens import ALICE, AUDIENCE, BOB, minted, packed, signed
 from tests.hostile.tokens import CASES, MAX_LIFETIME_S, Case
@@ -21,7 +23,7 @@ KEY, PARTS = api_key.format_key(b"i" * 10, b"s" * 32)
 
 
 def report_on(text: str, rules: TokenRules | None = RULES) -> Report:
-    return examine(text, rules, NOW_S, RULES._replace(audience=""))
+    return examine(text, inspectors(), InspectionContext(rules, RULES._replace(audience=""), NOW_S))
 
 
 def failed(report: Report) -> list[str]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.config.credentials import AUTH_METHODS
 from gateway.core.identity import AuthMethod
 from gateway.core.limit import Limit
 from gateway.core.route import Auth, Route
@@ -33,7 +34,7 @@ def test_no_other_route_sees_credentials() -> None:
 
 def test_programs_may_ask_for_their_identity() -> None:
     """With every kind of credential; other pages take sessions and DID tokens, or less."""
-    assert frozenset(AuthMethod) == _route("HEAD", "/session").accept
+    assert frozenset(AUTH_METHODS) == _route("HEAD", "/session").accept
     assert AuthMethod.API_KEY not in _route("GET", "/account").accept
     assert {AuthMethod.SESSION} == _route("POST", "/login/attempt").accept
 

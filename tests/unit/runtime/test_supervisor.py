@@ -12,8 +12,9 @@ from gateway.config.schema import Settings
 from gateway.config.source import ConfigSnapshot
 from gateway.core.errors import StartError, StoreUnavailable
 from gateway.revocation.revoke import Revoked
-from gateway.runtime.supervisor import Supervisor, Worker
+from gateway.runtime.supervisor import Supervisor
 from gateway.runtime.worker import WorkerConfig
+from gateway.runtime.worker_process import WorkerProcess
 from gateway.runtime.worker_rpc import NoAnswer, PeerGone
 
 CONFIG = """
@@ -32,7 +33,7 @@ def _settings(config: ConfigSnapshot) -> Settings:
     return config.settings({})
 
 
-class Obedient(Worker):
+class Obedient(WorkerProcess):
     """A worker without a process, that takes every config but one; or is down."""
 
     def __init__(self, number: int, refuses: int = 0, *, is_down: bool = False) -> None:
@@ -62,7 +63,7 @@ class Obedient(Worker):
         return asyncio.create_task(asyncio.sleep(0))
 
 
-def _supervisor(*workers: Worker) -> Supervisor:
+def _supervisor(*workers: WorkerProcess) -> Supervisor:
     old = _snapshot()
     worker_config = WorkerConfig(old, 2, b"seed", b"key", None, None, ())
     return Supervisor(_settings(old), old, worker_config, list(workers))
@@ -130,7 +131,7 @@ def test_orders_travel_as_json() -> None:
     assert parse(_snapshot().text, "f", {}, lambda path: path) == _settings(worker_config.config)
 
 
-class Revoking(Worker):
+class Revoking(WorkerProcess):
     """A worker that answers as it is told, or is down."""
 
     def __init__(self, answer: dict[str, Any] | None) -> None:

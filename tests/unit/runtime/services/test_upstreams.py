@@ -9,7 +9,8 @@ from aiohappyeyeballs import AddrInfoType
 from gateway.config.load import parse
 from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.upstream.connect import Resolver
-from gateway.runtime.services import upstreams as wiring
+from gateway.runtime.process import WireServices
+from gateway.runtime.services.upstreams import upstreams
 from gateway.telemetry.counters import Counters
 from gateway.util.deadlines import Deadlines
 
@@ -35,9 +36,9 @@ async def test_a_reload_while_dns_is_down_changes_nothing() -> None:
     loop = asyncio.get_running_loop()
     deadlines = Deadlines(loop, 1)
     resolver = Resolver(loop, look_up, ttl_s=0)
-    shared = wiring.WireServices(loop, deadlines, WriteBatcher(loop), Counters(), resolver)
+    shared = WireServices(loop, deadlines, WriteBatcher(loop), Counters(), resolver)
     for _ in range(2):
-        upstream = wiring.upstreams(parse(CONFIG, "gateway.yaml", {}, str), shared)["app"]
+        upstream = upstreams(parse(CONFIG, "gateway.yaml", {}, str), shared)["app"]
         ask = upstream.servers[0].look_up
         assert ask is not None
         assert FOUND == await ask()

@@ -1,0 +1,65 @@
+"""Build the listening sockets and the options of the listeners: TLS, and the PROXY protocol."""
+
+import os
+import socket
+from collections.abc import Iterable
+from contextlib import ExitStack
+
+from gateway.config.schema import Settings
+from gateway.config.server import TlsSettings
+from gateway.proxy.downstream import bind
+from gateway.proxy.downstream.accept import ListenerOptions
+from gateway.proxy.downstream.socket_activation import take
+from gateway.proxy.downstream.tls import CertificateFiles, ServerTls, ServerTlsFiles
+from gateway.routing.client_address import ClientIp
+
+
+def bind_all(settings: Settings, *, reuse_port: bool = False) -> tuple[socket.socket, ...]:
+    """
+    Bind all addresses of ``server.listen``.
+
+    The sockets are to be closed by `close_all`. Raises `StartError`.
+    """
+    passed = take(os.environ, os.getpid())
+    with ExitStack() as undo:
+        sockets: list[socket.socket] = []
+        undo.callback(close_all, sockets)
+        for address in settings.server.listen:
+            sockets += bind.bind(address, passed=passed, reuse_port=reuse_port)
+        undo.pop_all()
+    return tuple(sockets)
+
+
+def close_all(sockets: Iterable[socket.socket]) -> None:
+    """Close what `bind_all` has opened."""
+    for sock in sockets:
+        bind.close(sock)
+
+
+def listener_options(settings: Settings, before: ListenerOptions | None) -> ListenerOptions:
+    """
+    Build the options that new connections are accepted with.
+
+    TLS contexts of ``before`` stay in use where the config names the same files. Raises
+    `StartError` where a file of TLS cannot be used.
+    """
+    files = _server_files(settings.server.tls)
+    tls = before.tls if before else None
+    if files is None:
+        tls = None
+    elif tls is None or tls.files != files:
+        tls = ServerTls(files)
+    else:
+        tls.look()
+    return ListenerOptions(
+        tls, says_who=ClientIp(settings.server.client_ip) is ClientIp.PROXY_PROTOCOL
+    )
+
+
+def _server_files(tls: TlsSettings | None) -> ServerTlsFiles | None:
+    if tls is None:
+        return None
+    pairs = [CertificateFiles(entry.certificate, entry.key) for entry in tls.certificates]
+    if tls.certificate is not None and tls.key is not None:
+        pairs.insert(0, CertificateFiles(tls.certificate, tls.key))
+    return ServerTlsFiles(tuple(pairs), tls.client_ca, tls.client_auth == "optional")

@@ -1,0 +1,59 @@
+"""Build the services that outlive a config."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from gateway.config.schema import Settings
+from gateway.proxy.http1.write_batch import WriteBatcher
+from gateway.proxy.tunnel.registry import TunnelRegistry
+from gateway.proxy.upstream.connect import Resolver
+from gateway.ratelimit.local import LocalLimiter
+from gateway.runtime.process import Inherited, ProcessServices, WireServices
+from gateway.runtime.services.magic import magic_logout, magic_services
+from gateway.runtime.services.store import open_store, subscription
+from gateway.runtime.services.tunnels import watched_tunnels
+from gateway.store.bus import StoreBus
+from gateway.telemetry.counters import Counters
+from gateway.telemetry.metrics import BUS_MESSAGES, BUS_SUBSCRIPTIONS
+from gateway.util.deadlines import Deadlines
+
+_FIRST_SWEEP_S = 0.02
+"""How often deadlines are looked at until the first config says it."""
+
+
+@asynccontextmanager
+async def process_services(
+    settings: Settings, inherited: Inherited, store_url: str
+) -> AsyncIterator[ProcessServices]:
+    """
+    Build the services of a process; what the first config says of them holds until it ends.
+
+    Raises `StartError`, or `NotReached` where Magic has to be asked for the client id.
+    """
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        store = await enter(open_store(store_url, settings))
+        magic = await enter(magic_services(settings, inherited))
+        wire = wire_services()
+        stack.callback(wire.deadlines.close)
+        tunnels = TunnelRegistry(wire.loop, time.time, wire.counters)
+        bus = StoreBus(
+            store,
+            wire.counters.labelled_events(BUS_MESSAGES),
+            wire.counters.events(BUS_SUBSCRIPTIONS),
+        )
+        logouts = await enter(magic_logout(settings, wire.counters, magic.skew))
+        await enter(watched_tunnels(tunnels, store, bus))
+        await enter(subscription(store_url, settings, bus))
+        yield ProcessServices(
+            wire, store, magic, LocalLimiter(), inherited.made_up_key, tunnels, bus, logouts, {}
+        )
+
+
+def wire_services() -> WireServices:
+    """Build what all connections share; ``deadlines`` has to be closed."""
+    loop = asyncio.get_running_loop()
+    deadlines = Deadlines(loop, _FIRST_SWEEP_S)
+    return WireServices(loop, deadlines, WriteBatcher(loop), Counters(), Resolver(loop))
