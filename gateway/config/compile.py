@@ -74,6 +74,7 @@ def limit(name: str, entry: LimitSettings) -> Limit:
         rate=entry.rate.requests,
         window_s=entry.rate.window_s,
         on_store_failure=entry.on_store_failure,
+        algorithm=entry.algorithm,
     )
 
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 @dataclass(frozen=True, slots=True)
 class Limit:
     """
-    A rate limit of the config: ``rate`` requests in ``window_s`` seconds, as a sliding window.
+    A rate limit of the config: ``rate`` requests in ``window_s`` seconds.
 
-    `gateway.ratelimit.sliding_window` says how exact the window is.
+    The algorithm says how exact the window is; see `gateway.ratelimit.sliding_window`.
     """
 
     name: str
@@ -17,6 +17,8 @@ class Limit:
     window_s: int
     on_store_failure: str = "local"
     """``local`` (count in this process), ``open`` (let pass) or ``closed`` (refuse)."""
+    algorithm: str = "sliding-window"
+    """A name in `gateway.ratelimit.algorithm.ALGORITHMS`."""
 
 
 class LimitState(NamedTuple):

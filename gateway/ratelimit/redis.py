@@ -3,9 +3,7 @@
 import asyncio
 import time
 from asyncio import Future, Task, TimerHandle
-from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import cast
 
 from gateway.core.errors import StoreUnavailable
@@ -16,22 +14,12 @@ from gateway.core.ports import (
     Script,
     Store,
 )
+from gateway.ratelimit.algorithm import ALGORITHMS, LimitAlgorithm
 from gateway.ratelimit.local import LocalLimiter
-from gateway.ratelimit.sliding_window import (
-    states,
-    uncounted,
-    window_ms,
-    window_number,
-)
 from gateway.util.lru import LruCache
-
-SPEND = Script(
-    "sliding_window", files("gateway.ratelimit").joinpath("sliding_window.lua").read_text("utf-8")
-)
 
 NOT_OUR_WINDOW = -1
 """What the script answers in place of a count where our clock is too far from the store's."""
-
 
 GATHER_S = 0.005
 """How long requests that went ahead are gathered before they are charged."""
@@ -89,8 +77,8 @@ class RedisLimiter:
     A caller that is over its limit is refused by what was learnt last, too: counts do not fall
     before ``retry_after_s``. So a flood of one caller asks the store ten times a second.
 
-    Windows are the store's: keys are named by its clock, whose distance from ours is learnt from
-    every reply.
+    How requests are counted is up to the algorithm of the limit. Time is the store's: its distance
+    from our clock is learnt from every reply.
     """
 
     def __init__(self, store: Store, local: LocalLimiter, clock: Clock = time.time) -> None:
@@ -168,47 +156,54 @@ class RedisLimiter:
 
     async def _settle(self, charges: list[Charge]) -> None:
         try:
-            missed = await self._charge(charges)
-            if missed and await self._charge(missed):
-                raise StoreUnavailable("its clock jumps")  # noqa: TRY301 - as for any other reason
-        except StoreUnavailable as error:
-            self._settle_without_store(charges, error.reason)
+            for algorithm, alike in _by_algorithm(charges).items():
+                await self._settle_alike(ALGORITHMS[algorithm], alike)
         except BaseException as error:
             self._settle_without_store(charges, type(error).__name__)
             raise
 
-    async def _charge(self, charges: list[Charge]) -> list[Charge]:
-        """Those that could not be charged, as our clock was too far off; by now we know better."""
+    async def _settle_alike(self, algorithm: LimitAlgorithm, charges: list[Charge]) -> None:
+        try:
+            missed = await self._charge(algorithm, charges)
+            if missed and await self._charge(algorithm, missed):
+                raise StoreUnavailable("its clock jumps")  # noqa: TRY301 - as for any other reason
+        except StoreUnavailable as error:
+            self._settle_without_store(charges, error.reason)
+
+    async def _charge(self, algorithm: LimitAlgorithm, charges: list[Charge]) -> list[Charge]:
+        """Charge; returns those that were not charged, as our clock was too far off until now."""
         keys: list[str] = []
         args: list[int] = []
         estimate_ms = self._now_ms() + self._ahead_ms
         for charge in charges:
-            limit = charge.limit
-            window = window_number(limit, estimate_ms)
-            keys += counters(limit, charge.caller, window)
-            args += limit.rate, window_ms(limit), charge.asked, window
-        reply = cast("list[int]", await self._store.run(SPEND, keys, args))
+            keys += algorithm.keys(charge.limit, charge.caller, estimate_ms)
+            args += algorithm.args(charge.limit, charge.asked, estimate_ms)
+        script = Script(algorithm.name, algorithm.script)
+        reply = cast("list[int]", await self._store.run(script, keys, args))
         now_ms = reply[0]
         self._ahead_ms = now_ms - self._now_ms() - 1  # never early: both clocks were rounded down
+        step = 1 + algorithm.width
         return [
             charge
-            for charge, counts in zip(charges, _threes(reply), strict=True)
-            if not self._deliver(charge, *counts, now_ms)
+            for charge, start in zip(charges, range(1, len(reply), step), strict=True)
+            if not self._deliver(algorithm, charge, reply[start : start + step], now_ms)
         ]
 
     def _deliver(
-        self, charge: Charge, allowed: int, current: int, previous: int, now_ms: int
+        self, algorithm: LimitAlgorithm, charge: Charge, reply: list[int], now_ms: int
     ) -> bool:
         """Answer those who wait for ``charge``; whether there was an answer."""
+        allowed, *counts = reply
         if allowed == NOT_OUR_WINDOW:
             return False
+        limit, states = charge.limit, algorithm.states
         waiting, heard = len(charge.answers), max(0, allowed - charge.ahead)
-        _tell(charge.answers, states(charge.limit, current, previous, heard, waiting, now_ms))
-        last = states(charge.limit, current, previous, 1, 1, now_ms)[0]
+        _tell(charge.answers, states(limit, counts, heard, waiting, now_ms))
+        last = states(limit, counts, 1, 1, now_ms)[0]
         if last.remaining:
             self._learn(charge, last, FRESH_S)
         else:
-            refused = states(charge.limit, current, previous, 0, 1, now_ms)[0]
+            refused = states(limit, counts, 0, 1, now_ms)[0]
             self._learn(charge, refused, min(FRESH_S, refused.retry_after_s))
         return True
 
@@ -234,7 +229,8 @@ class RedisLimiter:
             waiting = [answer for answer in charge.answers if not answer.done()]
             match limit.on_store_failure:
                 case "open":
-                    _tell(waiting, [uncounted(limit, self._now_ms())] * len(waiting))
+                    passed = ALGORITHMS[limit.algorithm].uncounted(limit, self._now_ms())
+                    _tell(waiting, [passed] * len(waiting))
                 case "closed":
                     _refuse(waiting, reason)
                 case _ if waiting or charge.ahead:
@@ -248,19 +244,12 @@ def _encodable(caller: str) -> str:
     return caller if caller.isascii() else caller.encode(errors="backslashreplace").decode()
 
 
-def counters(limit: Limit, caller: str, window: int) -> Iterable[str]:
-    """
-    The keys of the window before, of ``window`` and of the one after it.
-
-    Those of one caller lie on one node of a cluster: the caller is their hash tag.
-    """
-    return [
-        f"limit:{limit.name}:{number}:{{{caller}}}" for number in (window - 1, window, window + 1)
-    ]
-
-
-def _threes(reply: list[int]) -> Iterable[tuple[int, int, int]]:
-    return zip(reply[1::3], reply[2::3], reply[3::3], strict=True)
+def _by_algorithm(charges: list[Charge]) -> dict[str, list[Charge]]:
+    """Group charges: each algorithm has a script of its own."""
+    groups: dict[str, list[Charge]] = {}
+    for charge in charges:
+        groups.setdefault(charge.limit.algorithm, []).append(charge)
+    return groups
 
 
 def _tell(answers: list[Future[LimitState]], heard: list[LimitState]) -> None:

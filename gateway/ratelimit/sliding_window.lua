@@ -1,6 +1,6 @@
 -- Times are in milliseconds, counts in requests.
 --
--- Charges several callers in one step, with the arithmetic of policy.settle. For each charge
+-- Charges several callers in one step, with the arithmetic of sliding_window.settle. For each charge
 --   KEYS  three counters: of the window before `window`, of `window`, and of the one after it
 --   ARGV  rate, length of a window, requests asked for, window (its number, by the client's clock)
 -- The reply begins with the server's time; for each charge follow: how many were allowed, and the

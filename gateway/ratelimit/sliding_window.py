@@ -8,11 +8,71 @@ the grid is ever charged more than ``rate``, and a caller that keeps to it evenl
 the price of remembering two numbers instead of every request is that a burst at the end of one
 window, and then the full rate, can come to nearly 2 × ``rate`` in a stretch across the border.
 
-`settle` is what ``spend.lua`` does inside the store; the tests hold the two against each other.
-It is exact there as long as ``rate`` × ``window_s`` × 1000 stays below 2**53 (Lua has doubles).
+`settle` is what ``sliding_window.lua`` does inside the store; the tests hold the two against each
+other. It is exact there as long as ``rate`` × ``window_s`` × 1000 stays below 2**53 (Lua has
+doubles).
 """
 
+from collections.abc import Sequence
+from importlib.resources import files
+
 from gateway.core.limit import Limit, LimitState
+
+
+class SlidingWindow:
+    """The port `gateway.ratelimit.algorithm.LimitAlgorithm`, by the functions below."""
+
+    name = "sliding_window"
+    script = files("gateway.ratelimit").joinpath("sliding_window.lua").read_text("utf-8")
+    width = 2
+    """The counts of the current window and of the previous one."""
+
+    def keys(self, limit: Limit, caller: str, now_ms: int) -> Sequence[str]:
+        return counters(limit, caller, window_number(limit, now_ms))
+
+    def args(self, limit: Limit, asked: int, now_ms: int) -> Sequence[int]:
+        return limit.rate, window_ms(limit), asked, window_number(limit, now_ms)
+
+    def states(
+        self, limit: Limit, counts: Sequence[int], allowed: int, asked: int, now_ms: int
+    ) -> list[LimitState]:
+        current, previous = counts
+        return states(limit, current, previous, allowed, asked, now_ms)
+
+    def uncounted(self, limit: Limit, now_ms: int) -> LimitState:
+        return uncounted(limit, now_ms)
+
+    def charge(
+        self, limit: Limit, known: tuple[int, ...] | None, asked: int, now_ms: int
+    ) -> tuple[tuple[int, ...], list[LimitState]]:
+        """Keep the number of the window, its count, and that of the window before it."""
+        window = window_number(limit, now_ms)
+        current, previous = _counts_in(window, *(known or (window, 0, 0)))
+        allowed = settle(limit, current, previous, asked, now_ms)
+        current += allowed
+        answers = states(limit, current, previous, allowed, asked, now_ms)
+        return (window, current, previous), answers
+
+
+def _counts_in(window: int, last: int, current: int, previous: int) -> tuple[int, int]:
+    """The counts of ``window`` and of the one before it, as known in the window ``last``."""
+    match window - last:
+        case 0:
+            return current, previous
+        case 1:
+            return 0, current
+    return 0, 0
+
+
+def counters(limit: Limit, caller: str, window: int) -> Sequence[str]:
+    """
+    The keys of the window before, of ``window`` and of the one after it.
+
+    Those of one caller lie on one node of a cluster: the caller is their hash tag.
+    """
+    return [
+        f"limit:{limit.name}:{number}:{{{caller}}}" for number in (window - 1, window, window + 1)
+    ]
 
 
 def window_ms(limit: Limit) -> int:
@@ -60,7 +120,7 @@ def states(
 
 
 def uncounted(limit: Limit, now_ms: int) -> LimitState:
-    """What a caller hears who is let through because nobody can count."""
+    """What a caller hears who is let through because the store cannot count."""
     return LimitState(limit, True, limit.rate, _reset_s(limit, now_ms), 0.0)
 
 

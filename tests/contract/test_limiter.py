@@ -14,8 +14,14 @@ from redis.asyncio import Redis
 from gateway.core.limit import Limit, LimitState
 from gateway.core.ports import Limiter
 from gateway.ratelimit.local import LocalLimiter
-from gateway.ratelimit.redis import SPEND, RedisLimiter, counters
-from gateway.ratelimit.sliding_window import settle, window_ms, window_number
+from gateway.ratelimit.redis import RedisLimiter
+from gateway.ratelimit.sliding_window import (
+    SlidingWindow,
+    counters,
+    settle,
+    window_ms,
+    window_number,
+)
 from gateway.store.connect import connect
 from gateway.store.redis import RedisStore
 from tests.fakes.servers import REAL, RealServer, Servers, eventually, opened_client
@@ -188,7 +194,7 @@ def test_the_script_settles_as_the_policy_does(
             args += [limit.rate, window_ms(limit), asked, window + off]
         seeding.execute()
 
-    reply = blocking_client.eval(SPEND.source, len(keys), *keys, *args)
+    reply = blocking_client.eval(SlidingWindow.script, len(keys), *keys, *args)
 
     then_ms = reply[0]
     expected = [then_ms]

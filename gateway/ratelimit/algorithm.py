@@ -1,0 +1,56 @@
+"""
+The port of rate-limit algorithms, and the table of them.
+
+An algorithm is pure arithmetic, and the same arithmetic as a Lua script for the store. The limiters
+know neither: they keep the numbers that an algorithm hands them, and return what it makes of them.
+
+To add one: write its file and its script, add a line to `ALGORITHMS`, and its name to
+``limits.*.algorithm`` of the config.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gateway.core.limit import Limit, LimitState
+from gateway.ratelimit.sliding_window import SlidingWindow
+
+
+class LimitAlgorithm(Protocol):
+    """Counts requests against a limit, here and in the store."""
+
+    name: str
+    """Of its script, for logs."""
+    script: str
+    """
+    Lua that charges several callers in one step.
+
+    Each charge has ``keys`` and ``args``. The reply begins with the store's time in milliseconds;
+    for each charge follow how many requests were allowed, and as many numbers as ``width`` says.
+    Allowed is `gateway.ratelimit.redis.NOT_OUR_WINDOW` where the caller's clock is too far off.
+    """
+    width: int
+
+    def keys(self, limit: Limit, caller: str, now_ms: int) -> Sequence[str]:
+        """Name the keys that a charge at ``now_ms`` touches, all with the caller as hash tag."""
+
+    def args(self, limit: Limit, asked: int, now_ms: int) -> Sequence[int]:
+        """Return the arguments of a charge of ``asked`` requests."""
+
+    def states(
+        self, limit: Limit, counts: Sequence[int], allowed: int, asked: int, now_ms: int
+    ) -> list[LimitState]:
+        """Answer each of ``asked`` requests, of which the first ``allowed`` were charged."""
+
+    def uncounted(self, limit: Limit, now_ms: int) -> LimitState:
+        """Answer a request that is let through because the store cannot count."""
+
+    def charge(
+        self, limit: Limit, known: tuple[int, ...] | None, asked: int, now_ms: int
+    ) -> tuple[tuple[int, ...], list[LimitState]]:
+        """Charge ``asked`` requests here; returns the numbers to keep, and the answers."""
+
+
+ALGORITHMS: dict[str, LimitAlgorithm] = {
+    "sliding-window": SlidingWindow(),
+}
+"""By the name that ``limits.*.algorithm`` gives them."""
