@@ -28,10 +28,11 @@ def schema() -> dict[str, Any]:
 
 
 def sections(base: type[Section] = Section) -> Iterator[type[Section]]:
-    """List the models of the schema, without those that only serve as base classes."""
+    """List the package's models of the schema, without those that only serve as base classes."""
     for model in base.__subclasses__():
-        inheriting = tuple(sections(model))
-        yield from inheriting or (model,)
+        if model.__module__.startswith(f"{__package__}."):
+            inheriting = tuple(sections(model))
+            yield from inheriting or (model,)
 
 
 def _property(node: dict[str, Any], default: object) -> dict[str, Any]:

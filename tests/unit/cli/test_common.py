@@ -4,8 +4,10 @@ import json
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from gateway.cli.common import IssuerParam, fail, fail_config, print_json, run
+from gateway.cli.main import main
 from gateway.core.errors import ConfigError, NotReached, StartError, StoreUnavailable
 
 ISSUER = "did:ethr:0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
@@ -71,3 +73,10 @@ def test_a_mistyped_issuer() -> None:
     """Its checksum is wrong."""
     with pytest.raises(click.BadParameter):
         IssuerParam().convert(ISSUER[:-1] + "D", None, None)
+
+
+@pytest.mark.parametrize("command", [["sessions", "list", ISSUER], ["check"]])
+def test_a_missing_config_ends_every_command_with_status_2(command: list[str]) -> None:
+    """The status of wrong usage and of faulty configs."""
+    result = CliRunner().invoke(main, [*command, "--config", "/nowhere.yaml"])
+    assert 2 == result.exit_code

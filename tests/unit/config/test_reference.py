@@ -8,9 +8,8 @@ from typing import Any
 
 import yaml
 
-from gateway.config.reference import schema
+from gateway.config.reference import schema, sections
 from gateway.config.schema import Settings
-from gateway.config.section import Section
 
 
 def test_defaults_are_written_with_their_units() -> None:
@@ -56,7 +55,7 @@ def test_every_key_is_described() -> None:
     """The models are the reference."""
     undescribed = [
         (model.__name__, name)
-        for model in Section.__subclasses__()
+        for model in sections()
         for name, field in model.model_fields.items()
         if not field.description
     ]

@@ -1,11 +1,22 @@
 """From a URL to a client."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 from redis.asyncio import Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
 
+from gateway.config.addresses import redis_url
 from gateway.core.errors import StartError
-from gateway.store.connect import connect
+from gateway.store.connect import (
+    STORE_KINDS,
+    StoreKind,
+    connect,
+    redis_client,
+    run_server,
+    shared_url,
+)
 
 
 def _settings(client: Redis) -> dict[str, object]:
@@ -59,3 +70,46 @@ async def test_a_url_that_cannot_be_used_is_not_repeated(url: str) -> None:
         connect(url, 0.25)
 
     assert "s3cret" not in str(fault.value)
+
+
+# --- the table of kinds -------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _toy_box(url: str) -> AsyncIterator[str]:
+    yield url.replace("toy://", "unix:///run/")
+
+
+async def test_a_toy_kind_of_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line says how its server is run, where others find it, and how a client is made."""
+
+    def client(url: str, timeout_s: float) -> Redis:
+        return redis_client(url.replace("toy://", "unix:///run/"), timeout_s)
+
+    kind = StoreKind(client, _toy_box, lambda url: f"{url}/shared")
+    monkeypatch.setitem(STORE_KINDS, "toy", kind)
+    made = connect("toy://box", 0.25).connection_pool.connection_kwargs
+    async with run_server("toy://box") as url:
+        assert "unix:///run/box" == url
+    assert ("/run/box", "toy://box/shared") == (made["path"], shared_url("toy://box"))
+
+
+async def test_servers_that_run_elsewhere_are_not_started() -> None:
+    """Their URL is used as it is, by commands too."""
+    async with run_server("redis://example.com") as url:
+        assert "redis://example.com" == url == shared_url("redis://example.com")
+
+
+@pytest.mark.parametrize("scheme", STORE_KINDS)
+def test_the_config_takes_every_kind(scheme: str) -> None:
+    """`redis.url` may have each scheme of the table."""
+    places = {"unix": "/run/s", "embedded": ""}
+    text = f"{scheme}://{places.get(scheme, 'example.com')}"
+    assert text == redis_url(text).get_secret_value()
+
+
+def test_an_embedded_store_in_memory_is_not_shared() -> None:
+    """No other process can reach it; one in a directory can be reached at its socket."""
+    with pytest.raises(StartError, match="the gateway's own"):
+        shared_url("embedded://")
+    assert "unix:///var/lib/gw/valkey.sock" == shared_url("embedded:///var/lib/gw")

@@ -1,0 +1,233 @@
+"""The table of credential kinds: a toy kind shows what adding one takes."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+
+import gateway
+from gateway.authn.authenticator import Authenticator
+from gateway.authn.did_token.token import TokenRules
+from gateway.authn.inspect import InspectionContext, Inspector, Report, examine
+from gateway.config.credentials import (
+    AUTH_METHODS,
+    CredentialSettings,
+    Enables,
+    sections,
+)
+from gateway.config.schema import Settings
+from gateway.config.section import Section
+from gateway.core.errors import (
+    AmbiguousCredentials,
+    CredentialNotAccepted,
+    InvalidToken,
+    Refusal,
+)
+from gateway.core.identity import AuthMethod, Identity, User
+from gateway.core.route import Route
+from gateway.revocation.epoch import subject_of
+from gateway.runtime.services.authn import authenticator, credential_headers
+from gateway.runtime.services.credentials.kind import AuthnContext, CredentialKind
+from gateway.runtime.services.credentials.registry import CREDENTIAL_KINDS
+from gateway.runtime.services.identity import identity_services
+from tests.fakes.heads import request_head
+from tests.fakes.ports import RecordingLimiter
+from tests.fakes.services import fake_process, settings_of
+
+# --- the files of the toy: its verifier, and its line -------------------------------------------
+
+TOY = AuthMethod("toy", has_scopes=True)
+
+
+class ToyVerifier:
+    """Takes ``toy_NAME`` for a proof of being NAME."""
+
+    async def verify(self, token: str) -> Identity:
+        name = token.removeprefix("toy_")
+        if name == "forged":
+            raise InvalidToken("forged")
+        return Identity(User(f"toy:{name}"), TOY, "tid", 2_000_000_000_000)
+
+    def knows(self, token: str) -> bool:
+        return token == "toy_known"
+
+
+def has_toy_shape(token: str) -> bool:
+    return token.startswith("toy_")
+
+
+def toy_verifier(context: AuthnContext) -> ToyVerifier | None:
+    return ToyVerifier() if toy_settings(context.settings) else None
+
+
+def toy_header(settings: Settings) -> str:
+    toy = toy_settings(settings)
+    return toy.header if toy else ""
+
+
+def inspect_toy(text: str, _context: InspectionContext) -> Report:
+    return Report("toy", {"name": text.removeprefix("toy_")})
+
+
+TOYS = CredentialKind(
+    TOY, has_shape=has_toy_shape, header=toy_header, verifier=toy_verifier, inspect=inspect_toy
+)
+
+# --- its section of the config ------------------------------------------------------------------
+
+
+class ToySettings(Section):
+    header: str = ""
+
+
+class WithToys(CredentialSettings):
+    toy: Annotated[ToySettings | None, Enables(TOY)] = None
+
+
+def toy_settings(settings: Settings) -> ToySettings | None:
+    credentials = settings.credentials
+    return credentials.toy if isinstance(credentials, WithToys) else None
+
+
+# --- what it gets for that ----------------------------------------------------------------------
+
+KINDS = (TOYS, *CREDENTIAL_KINDS)
+ROUTE = Route("toys", "/*", "app", accept=frozenset({TOY, AuthMethod.DID_TOKEN}))
+
+
+def enabled(header: str = "") -> Settings:
+    """A config with the toy's section."""
+    credentials = WithToys(toy=ToySettings(header=header))
+    return settings_of().model_copy(update={"credentials": credentials})
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+async def stage(settings: Settings, stack: AsyncExitStack) -> Authenticator:
+    """The stage of a gateway that has the toy in its table."""
+    process = await stack.enter_async_context(fake_process(settings))
+    identity = identity_services(settings, process, stack)
+    return authenticator(settings, process, identity, RecordingLimiter([]), stack, KINDS)
+
+
+async def outcome(stage: Authenticator, *fields: tuple[str, str], route: Route = ROUTE) -> str:
+    """The issuer that was proven, or the refusal's name."""
+    head = request_head(*fields)
+    try:
+        identity = await stage.identify(head, route, head.peer)
+    except Refusal as refusal:
+        return type(refusal).__name__
+    return identity.user.issuer if identity else "nobody"
+
+
+def bearer(token: str) -> tuple[str, str]:
+    return "Authorization", f"Bearer {token}"
+
+
+async def test_a_toy_lets_a_request_in(stack: AsyncExitStack) -> None:
+    """By a bearer token; a bad one is refused, and so is a good one where the route takes none."""
+    built = await stage(enabled(), stack)
+    assert "toy:ada" == await outcome(built, bearer("toy_ada"))
+    assert InvalidToken.__name__ == await outcome(built, bearer("toy_forged"))
+    only_people = replace(ROUTE, accept=frozenset({AuthMethod.SESSION}))
+    refused = await outcome(built, bearer("toy_ada"), route=only_people)
+    assert CredentialNotAccepted.__name__ == refused
+
+
+async def test_a_toy_has_a_header_of_its_own(stack: AsyncExitStack) -> None:
+    """It is read, two of them are refused, and it is among the fields that apps do not see."""
+    settings = enabled("X-Toy")
+    built = await stage(settings, stack)
+    assert "toy:ada" == await outcome(built, ("X-Toy", "toy_ada"))
+    two = await outcome(built, ("X-Toy", "toy_ada"), bearer("toy_eve"))
+    assert AmbiguousCredentials.__name__ == two
+    assert ("X-Toy",) == credential_headers(settings, KINDS)
+
+
+async def test_a_toy_that_the_config_does_not_enable_is_not_looked_for(
+    stack: AsyncExitStack,
+) -> None:
+    """Its token is a malformed DID token then."""
+    built = await stage(settings_of(), stack)
+    assert InvalidToken.__name__ == await outcome(built, bearer("toy_ada"))
+
+
+def test_a_toy_is_inspected() -> None:
+    """By the command that looks at credentials."""
+    inspectors = [
+        Inspector(kind.has_shape, kind.inspect) for kind in KINDS if kind.has_shape and kind.inspect
+    ]
+    context = InspectionContext(None, TokenRules("", 60), 0.0)
+    assert Report("toy", {"name": "ada"}) == examine("toy_ada", inspectors, context)
+    assert "did_token" == examine("ada", inspectors, context).kind
+
+
+def test_routes_may_accept_a_toy_where_its_section_is() -> None:
+    """The config derives the names from its sections."""
+    assert "toy" == sections(WithToys)[TOY]
+
+
+def test_a_toy_is_revoked_with_its_issuer() -> None:
+    """Unless its `AuthMethod` says otherwise."""
+    assert "toy:ada" == subject_of(Identity(User("toy:ada"), TOY, "tid", 0))
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+
+def test_every_kind_of_the_config_has_a_line() -> None:
+    """And every line can be accepted by a route."""
+    assert sorted(AUTH_METHODS) == sorted(kind.method for kind in CREDENTIAL_KINDS)
+
+
+def test_the_kind_that_takes_any_token_comes_last() -> None:
+    """No other kind of token would be recognised after it."""
+    shaped = [kind for kind in CREDENTIAL_KINDS if kind.has_shape]
+    assert [AuthMethod.DID_TOKEN] == [k.method for k in shaped if k.has_shape and k.has_shape("?")]
+    assert AuthMethod.DID_TOKEN == shaped[-1].method
+
+
+@pytest.mark.parametrize(
+    ("names", "own", "others"),
+    [
+        pytest.param(
+            r"gateway\.authn\.jwt|AuthMethod\.JWT|JWTS",
+            ("authn/jwt/", "runtime/services/credentials/jwt.py"),
+            {"runtime/process.py"},  # the key sets, which outlive a config
+            id="jwt",
+        ),
+        pytest.param(
+            r"gateway\.authn\.certificate|AuthMethod\.CLIENT_CERTIFICATE|CERTIFICATES",
+            ("authn/certificate.py", "runtime/services/credentials/certificate.py"),
+            {
+                "authn/authenticator.py",  # it comes with the connection, not in a field
+                "authz/csrf.py",  # programs that show one need not name a page
+                "core/request.py",
+                "proxy/downstream/accepted.py",
+            },
+            id="client-certificate",
+        ),
+    ],
+)
+def test_how_many_files_name_a_kind(names: str, own: tuple[str, ...], others: set[str]) -> None:
+    """Beside its own files: its name, its section of the config, and its line in the table."""
+    recipe = {
+        "core/identity.py",  # a kind may as well name itself in its own file, as the toy does
+        "config/credentials.py",
+        "runtime/services/credentials/registry.py",
+    }
+    package = Path(gateway.__file__).parent
+    found = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if re.search(names, path.read_text())
+    }
+    assert recipe | others == {path for path in found if not path.startswith(own)}

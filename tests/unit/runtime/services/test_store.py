@@ -1,0 +1,70 @@
+"""The store is built in one place, for gateways and for commands."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway.core.errors import StartError, StoreUnavailable
+from gateway.core.invalidation import InvalidationKind
+from gateway.runtime.services.store import (
+    open_store,
+    scan_keys,
+    shared_store,
+    store_server,
+    subscription,
+)
+from gateway.store.bus import StoreBus
+from tests.fakes.services import settings_of
+
+SOON_MS = int((time.time() + 60) * 1000)
+
+
+async def test_commands_find_the_store_of_a_gateway(tmp_path: Path) -> None:
+    """Under the same prefix, with keys that are listed without it."""
+    settings = settings_of(redis=f"embedded://{tmp_path}")
+    async with store_server(settings) as url, open_store(url, settings) as store:
+        await store.set("user:ada", b"1", expires_at_ms=SOON_MS)
+        async with shared_store(settings) as shared:
+            assert b"1" == await shared.store.get("user:ada")
+            await shared.store.set("other", b"2", expires_at_ms=SOON_MS)
+        assert ["user:ada"] == [key async for key in scan_keys(settings, "user:")]
+
+
+async def test_a_store_in_memory_has_no_commands() -> None:
+    """No other process can reach it, which is said before anything is tried."""
+    settings = settings_of()
+    with pytest.raises(StartError, match="the gateway's own"):
+        async with shared_store(settings):
+            pass
+    with pytest.raises(StartError, match="the gateway's own"):
+        await anext(scan_keys(settings, ""))
+
+
+async def test_a_store_that_is_down_is_unavailable(tmp_path: Path) -> None:
+    """Listing keys fails as everything else does."""
+    settings = settings_of(redis=f"unix://{tmp_path}/none.sock")
+    with pytest.raises(StoreUnavailable):
+        await anext(scan_keys(settings, ""))
+
+
+async def test_a_subscription_hears_what_commands_publish(tmp_path: Path) -> None:
+    """On the channel under the configured prefix."""
+    settings = settings_of(redis=f"embedded://{tmp_path}")
+    async with store_server(settings) as url, open_store(url, settings) as store:
+        bus, heard, ready = StoreBus(store), asyncio.Event(), asyncio.Event()
+        names: list[str] = []
+
+        def hear(name: str) -> None:
+            names.append(name)
+            heard.set()
+
+        bus.on(InvalidationKind.USER, hear)
+        bus.on_missed(ready.set)
+        async with subscription(url, settings, bus), asyncio.timeout(10):
+            await ready.wait()
+            async with shared_store(settings) as shared:
+                await shared.bus.publish(InvalidationKind.USER, "ada")
+            await heard.wait()
+    assert ["ada"] == names
