@@ -23,6 +23,7 @@ from gateway.core.errors import (
 )
 from gateway.core.request import Outbound
 from gateway.proxy.downstream.server import ServingConfig
+from gateway.proxy.downstream.writer import ResponseWriter
 from gateway.proxy.http1.close import ClientGone
 from gateway.proxy.http1.framing import (
     LAST_CHUNK,
@@ -46,29 +47,23 @@ _WITHOUT_A_USUAL_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 
 class ClientSide(Protocol):
-    """What an exchange needs of the client's side."""
+    """The client's connection, as an exchange uses it."""
 
-    version: tuple[int, int]
-    has_answered: bool
+    writer: ResponseWriter
 
     @property
     def writing_paused(self) -> bool:
         """Whether the client does not keep up."""
 
-    def begin_answer(self, status: int, head: bytes, body: bytes) -> None:
-        """Send the head (without its empty line) and as much of the body as is there."""
-
-    def write(self, data: bytes) -> None:
-        """Send more."""
-
     async def drain(self) -> None:
-        """Wait until the client keeps up again."""
+        """Wait until the client keeps up again. Raises `ClientGone`."""
 
     async def read_body(self, body: StreamReader) -> bytes:
-        """The next part of the request's body; empty at its end. Raises `RequestTimeout`."""
+        """
+        Return the next part of the request's body; empty at its end.
 
-    def close_after_answer(self) -> None:
-        """This answer is the connection's last."""
+        Raises `RequestTimeout`, `BadRequest`.
+        """
 
 
 UpgradeHandler = Callable[[UpstreamConnection, RawResponseMessage, bytes, float], Awaitable[None]]
@@ -96,6 +91,7 @@ class Exchange:
         "_switch",
         "_timeouts",
         "_upstream",
+        "_writer",
         "may_repeat",
         "outbound",
     )
@@ -110,6 +106,7 @@ class Exchange:
         switch: UpgradeHandler = refuse_switch,
     ) -> None:
         self._client = client
+        self._writer = client.writer
         self._switch = switch
         self.outbound = outbound
         self._framing = framing
@@ -132,7 +129,7 @@ class Exchange:
 
     def is_untouched(self) -> bool:
         """Whether there is no body to send, and the client has seen nothing."""
-        return self._framing.kind is BodyKind.NONE and not self._client.has_answered
+        return self._framing.kind is BodyKind.NONE and not self._writer.has_answered
 
     async def send(self, upstream: UpstreamConnection, server: UpstreamServer) -> int:
         """Send the request and stream the answer; see `gateway.proxy.upstream.retry.Work`."""
@@ -210,35 +207,35 @@ class Exchange:
         HTTP/1.0 clients know none, and one that does not keep up can do without: nothing else would
         bound what an app may send.
         """
-        if self._client.version < (1, 1) or self._client.writing_paused:
+        if self._writer.version < (1, 1) or self._client.writing_paused:
             return
         with suppress(ClientGone):
-            self._client.write(self._status_and_fields(message) + b"\r\n")
+            self._writer.write(self._status_and_fields(message) + b"\r\n")
 
     def _begin_answer(self, answer: ResponseHead) -> Framing | None:
         """Send the head, and the body if all of it is there; else how the body is to be framed."""
         message, _, whole, memo = answer
-        client = self._client
+        writer = self._writer
         key = self._answer_fields, self.outbound.route.is_internal, self.outbound.cors
         if memo is not None and whole is not None and self._sent_body and key in memo:
-            client.begin_answer(message.code, memo[key], whole)
+            writer.begin_answer(message.code, memo[key], whole)
             return None
         framing = response_framing(
             message.headers,
             message.code,
             self.outbound.method,
-            client.version,
+            writer.version,
             is_chunked=message.chunked,
         )
         head = self._status_and_fields(message) + framing.field
         if memo is not None:
             memo[key] = head  # it has a length and a body, so it is the same for every client
         if framing.kind is BodyKind.CLOSE or not self._sent_body:
-            client.close_after_answer()
+            writer.will_close = True
         if whole is not None:
-            client.begin_answer(message.code, head, _framed(framing, whole))
+            writer.begin_answer(message.code, head, _framed(framing, whole))
             return None
-        client.begin_answer(message.code, head, b"")
+        writer.begin_answer(message.code, head, b"")
         return framing
 
     async def _become(
@@ -253,19 +250,19 @@ class Exchange:
     async def _stream(
         self, upstream: UpstreamConnection, framing: Framing, body: StreamReader
     ) -> None:
-        client, idle_s = self._client, self._timeouts.idle_s
+        client, writer, idle_s = self._client, self._writer, self._timeouts.idle_s
         is_chunked = framing.kind is BodyKind.CHUNKED
         while True:
             upstream.expect_within(idle_s)
             data = await body.readany()
             if not data:
                 break
-            client.write(encode_chunk(data) if is_chunked else data)
+            writer.write(encode_chunk(data) if is_chunked else data)
             if client.writing_paused:
                 upstream.expect_within(inf)  # it is the client that we wait for
                 await client.drain()
         if is_chunked:
-            client.write(LAST_CHUNK)
+            writer.write(LAST_CHUNK)
 
     def _status_and_fields(self, message: RawResponseMessage) -> bytes:
         fields = self._answer_fields.rewrite(

@@ -22,7 +22,8 @@ from gateway.pages.app import PagesServer
 from gateway.pages.routes import PAGES, page_routes
 from gateway.pipeline.request import RequestPipeline
 from gateway.pipeline.stages import Stages
-from gateway.proxy.downstream.server import ConnectionLimits, ServingConfig
+from gateway.proxy.downstream.limits import ConnectionLimits
+from gateway.proxy.downstream.server import ServingConfig
 from gateway.proxy.upstream.upstream import Upstream
 from gateway.ratelimit.redis import RedisLimiter
 from gateway.revocation.revoke import Revoker

@@ -80,7 +80,7 @@ class Gateway:
 
     async def listen(self, sockets: Sequence[socket.socket]) -> None:
         """Accept clients on ``sockets``. Raises `StartError`."""
-        self.server.closes(self._listeners)
+        self.server.close_on_drain(self._listeners)
         self._listeners.sockets = sockets
         await self._listeners.open(listener_options(self._active.settings, None))
         self.addresses = tuple(dict.fromkeys(map(bind.name_of, sockets)))

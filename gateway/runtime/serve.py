@@ -67,7 +67,7 @@ async def serve(
     if file is not None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it would end a gateway that is starting
     async with running(settings, sys.stdout.fileno()) as gateway:
-        stop.then(gateway.server.hurry)
+        stop.then(gateway.server.force_close)
         async with _reloading(file, gateway):
             freeze_gc()
             ready(gateway)

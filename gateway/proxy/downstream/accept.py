@@ -21,7 +21,7 @@ from gateway.proxy.downstream.accepted import AcceptedConnection, peer_at
 from gateway.proxy.downstream.proxy_protocol import ProxyHeader
 from gateway.proxy.downstream.server import ProxyServer, ServingConfig
 from gateway.proxy.downstream.tls import ServerTls
-from gateway.proxy.http1.close import FAREWELL_S
+from gateway.proxy.http1.close import TLS_SHUTDOWN_S
 from gateway.routing.client_address import client_at, is_trusted
 from gateway.telemetry.metrics import CONNECTIONS, ConnectionOutcome
 
@@ -247,7 +247,7 @@ class PendingConnection:
             self._sock,
             ssl=options.tls.context,
             ssl_handshake_timeout=self._server.limits.head_s,
-            ssl_shutdown_timeout=max(FAREWELL_S, self._server.limits.body_idle_s),
+            ssl_shutdown_timeout=max(TLS_SHUTDOWN_S, self._server.limits.body_idle_s),
         )
 
     def _handed_over(self, task: asyncio.Task[None]) -> None:
@@ -257,7 +257,7 @@ class PendingConnection:
         if not self._has_left:
             self._end("failed")
 
-    def leave(self) -> Client:
+    def hand_over(self) -> Client:
         """The client's connection takes its own place now; who is at its other end."""
         self._has_left = True
         self._server.forget_connection(self)
@@ -272,7 +272,7 @@ class PendingConnection:
         if now_s >= self._deadline_s:
             self.abort()
 
-    def finish_soon(self) -> None:
+    def close_when_idle(self) -> None:
         """Drain: a client that is about to send its request may do so."""
 
     def abort(self) -> None:

@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection, as far as can be seen from here."""
+"""The client of a connection: its address and certificate."""
 
 import asyncio
 import socket
@@ -10,36 +10,36 @@ from gateway.authn.certificate import read
 from gateway.core.request import Certificate, Client
 from gateway.routing.client_address import UNIX_PEER, client_at, parse_address
 
-_UNIX_CALLER = client_at(UNIX_PEER)
+_UNIX_CLIENT = client_at(UNIX_PEER)
 
-_REMEMBERED = 4096
-"""Addresses whose spellings are kept: 8 µs less for each new connection of theirs."""
+_MAX_CACHED = 4096
+"""Parsed addresses that are kept: saves 8 µs for each new connection from one of them."""
 
 
 class AcceptedConnection(Protocol):
-    """What a connection went through before its first request: see `gateway.proxy.downstream.accept`."""
+    """A connection past its PROXY header; see `gateway.proxy.downstream.accept`."""
 
-    def leave(self) -> Client:
-        """The connection takes its own place now; who is at its other end."""
+    def hand_over(self) -> Client:
+        """Release its place, which the client's connection takes; return the client."""
 
 
 def peer_of(transport: asyncio.BaseTransport) -> Client | None:
-    """The other end; None where it is gone: reset before it was accepted."""
+    """Return the other end; None if it was reset before it was accepted."""
     sock = transport.get_extra_info("socket")
     return peer_at(sock.family, transport.get_extra_info("peername"))
 
 
 def peer_at(family: int, name: object) -> Client | None:
-    """Who has the socket address ``name``; None where that is no address."""
+    """Return the client at the socket address ``name``; None if that is no address."""
     if family == socket.AF_UNIX:
-        return _UNIX_CALLER
+        return _UNIX_CLIENT
     if not name or not isinstance(name, tuple):
         return None
-    return _caller_at(name[0])
+    return _client_at(name[0])
 
 
-def shown_certificate(transport: asyncio.BaseTransport) -> Certificate | None:
-    """What the client has shown; None without TLS, and where it was not asked or has none."""
+def client_certificate(transport: asyncio.BaseTransport) -> Certificate | None:
+    """Return the client's verified certificate; None without TLS, or if it sent none."""
     connection = transport.get_extra_info("ssl_object")
     if connection is None or connection.context.verify_mode is ssl.CERT_NONE:
         return None
@@ -47,6 +47,6 @@ def shown_certificate(transport: asyncio.BaseTransport) -> Certificate | None:
     return read(der) if der else None
 
 
-@lru_cache(_REMEMBERED)
-def _caller_at(text: str) -> Client:
+@lru_cache(_MAX_CACHED)
+def _client_at(text: str) -> Client:
     return client_at(parse_address(text.partition("%")[0]))

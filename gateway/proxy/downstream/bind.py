@@ -40,11 +40,11 @@ def bind(
     place: ListenAddress, *, passed: Sequence[PassedSocket] = (), reuse_port: bool = False
 ) -> tuple[socket.socket, ...]:
     """
-    The listening sockets of ``place``: more than one where a name stands for several addresses.
+    Return the listening sockets of ``place``: more than one where a name stands for several addresses.
 
-    ``passed`` is what `gateway.proxy.downstream.socket_activation.take` returned. With ``reuse_port`` others may be
-    bound to the same TCP port as well, and the kernel shares connections out among them
-    (SO_REUSEPORT); that does not go for sockets that cannot be bound twice. Raises `StartError`.
+    ``passed`` is what `socket_activation.take` returned. With ``reuse_port`` other sockets can be
+    bound to the same TCP port, and the kernel distributes connections among them (SO_REUSEPORT);
+    this has no effect on sockets that cannot be bound twice. Raises `StartError`.
     """
     match place:
         case InheritedDescriptor(number):

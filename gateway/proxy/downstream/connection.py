@@ -1,33 +1,31 @@
 """
-One connection from a client: its requests are served in order, and it ends when it should.
+One connection from a client: serves its requests in order, and closes it in time.
 
-An idle connection holds no task. Requests that have arrived are served one after the other by one
-task. How bytes become requests is told in `client_reader`, how answers leave in `client_writer`.
+A connection is an asyncio protocol with two parts: `RequestReader` turns bytes into a queue of
+requests, `ResponseWriter` turns answers into bytes. The connection joins them. It has the phase,
+the task that serves the queue, and the deadline for what the client sends. An idle connection has
+no task.
 """
 
 import asyncio
 import logging
-from enum import Enum, auto
 from math import inf
 from time import perf_counter
 
-from gateway.core.errors import (
-    BadRequest,
-    InternalError,
-    Overloaded,
-    Refusal,
-    RequestTimeout,
-)
+from gateway.core.errors import BadRequest, InternalError, Overloaded, Refusal, RequestTimeout
+from gateway.core.problem import problem
 from gateway.core.record import RequestRecord
-from gateway.core.request import Reply, RequestHead
-from gateway.proxy.downstream.accepted import AcceptedConnection, peer_of, shown_certificate
-from gateway.proxy.downstream.reader import ClientReader
+from gateway.core.request import Client, Reply, RequestHead
+from gateway.proxy.downstream.accepted import AcceptedConnection, client_certificate, peer_of
+from gateway.proxy.downstream.phase import Phase
+from gateway.proxy.downstream.reader import ReadState, RequestReader
 from gateway.proxy.downstream.server import ProxyServer, ServingConfig
+from gateway.proxy.downstream.writer import ResponseWriter
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.http1.close import ClientGone, untaken_bytes
+from gateway.proxy.http1.close import ENDS_CONNECTION, LINGER_S, ClientGone, LingeringClose
 from gateway.proxy.http1.framing import NO_BODY
 from gateway.proxy.http1.min_rate import MinimumRate
-from gateway.proxy.http1.parser import NOTHING, RawRequestMessage, StreamReader
+from gateway.proxy.http1.parser import HttpProtocol, RawRequestMessage, StreamReader
 from gateway.proxy.http1.strict import check_request, keeps_alive
 from gateway.proxy.tunnel.tunnel import serve_upgrade
 from gateway.telemetry.metrics import CLIENT_GONE
@@ -35,203 +33,226 @@ from gateway.util.eager_task import start
 
 _log = logging.getLogger(__name__)
 
-_LINGER_S = 2.0
-"""How long a client that is still sending may read our answer; longer while it does."""
-
 _HIBERNATE_S = 2.0
-"""After which an idle connection gives up its parser and what it remembers: some 4 KiB."""
+"""After which an idle connection frees its parser and its last head: some 4 KiB."""
 
-_CLIENT_GONE = 499
-"""nginx's status for a client that left before the answer; for the log alone."""
+_CLIENT_CLOSED_REQUEST = 499
+"""nginx's status for a client that left before the answer; for the access log alone."""
 
-
-class _Phase(Enum):
-    """What a connection waits for."""
-
-    HEAD = auto()
-    IDLE = auto()
-    """The next request, on a connection that has had one."""
-    SERVING = auto()
-    LINGERING = auto()
-    """Nothing but the client's end: the last answer is sent, what still comes is dropped."""
+_IDLE = Phase.IDLE
+_SERVING = Phase.SERVING
+_OPEN = ReadState.OPEN
 
 
-class ClientConnection(ClientReader):
-    """Speaks HTTP/1 with one client: what becomes of each request, and of the connection."""
+class ClientConnection(HttpProtocol):
+    """Speaks HTTP/1 with one client."""
+
+    peer: Client
+    """The other end; set when the connection is made."""
 
     __slots__ = (
         "_accepted",
+        "_deadline_s",
         "_is_half_closed",
+        "_lingering",
         "_phase",
-        "_read_deadline_s",
-        "_reading_pace",
+        "_receive_rate",
+        "_server",
         "_task",
-        "_untaken_bytes",
+        "peer",
+        "reader",
         "serving",
+        "writer",
     )
 
     def __init__(self, server: ProxyServer, accepted: AcceptedConnection | None = None) -> None:
-        super().__init__(server)
+        super().__init__(server.loop)
+        self.reader = RequestReader(server)
+        self.writer = ResponseWriter(server)
+        self._server = server
         self._accepted = accepted
-        self._task: asyncio.Task[None] | None = None
-        self._phase = _Phase.HEAD
+        self._phase = Phase.HEAD
+        self._deadline_s = inf
+        """By when the client has to send what the phase waits for."""
         self._is_half_closed = False
-        self._read_deadline_s = inf
-        self._reading_pace: MinimumRate | None = None
-        self._untaken_bytes = 0
+        """Whether the client has closed its sending side; it may still read."""
+        self._task: asyncio.Task[None] | None = None
+        """Serves the queue; exists in `Phase.SERVING` alone."""
+        self._receive_rate: MinimumRate | None = None
+        """Of the body that is being read."""
+        self._lingering: LingeringClose | None = None
         self.serving: ServingConfig | None = None
+        """The configuration of the request under way."""
 
     # --- events of the socket ------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        peer = self._accepted.leave() if self._accepted else peer_of(transport)
-        if peer is None:  # reset before we accepted it: nobody is there to be served or logged
+        self.writer.transport = self.transport
+        peer = self._accepted.hand_over() if self._accepted else peer_of(transport)
+        if peer is None:  # it was reset before it was accepted
             self.abort()
             return
-        shown = shown_certificate(transport)
-        self.peer = peer if shown is None else peer._replace(certificate=shown)
+        certificate = client_certificate(transport)
+        self.peer = peer if certificate is None else peer._replace(certificate=certificate)
+        self.reader.peer = self.peer
         if not self._server.admit_connection(self):
+            self.writer.request_id = self._server.next_request_id()
             self._refuse(Overloaded(), None)
-            self._close()  # at once: lingering, they would hold the descriptors that are short
+            self._close()  # lingering would hold the descriptors that are short
             return
-        self._read_deadline_s = self._server.loop.time() + self._server.limits.head_s
+        self._deadline_s = self._server.loop.time() + self._server.limits.head_s
 
     def data_received(self, data: bytes) -> None:
-        if self._stopped_parsing or self._assembler.is_closed:
+        reader = self.reader
+        if reader.state is not _OPEN:
             return
-        if self._phase is _Phase.IDLE and data:
-            if (arrived := self._assembler.recall(data, self.peer)) is not None:
-                self._body = NOTHING
-                self._queue.append(arrived)
-                self._begin()
+        if self._phase is _IDLE and data:
+            if reader.recall(data):
+                self._start_serving()
                 return
             self._expect_head()
-        self._read(data)
-        if self._phase is _Phase.IDLE and not self._assembler.splitter.is_between:
+        if not reader.feed(data, self):
+            self._pause_reading_for_buffer()
+        if reader.queue and self._phase is not _SERVING:
+            self._start_serving()
+        if self._phase is _IDLE and not reader.splitter.is_between:
             self._expect_head()  # an eager task has answered all that came before it
-
-    def _expect_head(self) -> None:
-        self._phase = _Phase.HEAD
-        self._read_deadline_s = self._server.loop.time() + self._server.limits.head_s
 
     def eof_received(self) -> bool:
         """
-        The client will send no more; what it has sent is still answered (RFC 9112 section 9.6).
+        Note that the client sends no more; what it has sent is answered (RFC 9112 section 9.6).
 
-        Whether it also left, only writing to it can tell: so for an answer that has not begun it
-        is given ``half_closed_s``. TLS has no half-closed connections here.
+        Only writing can tell whether it has also stopped reading, so an answer has to begin within
+        ``half_closed_s``. asyncio has no half-closed TLS connections.
         """
         transport = self.transport
         if transport is None or transport.get_extra_info("ssl_object") is not None:
-            may_stay = False
+            stays_open = False
         else:
-            may_stay = self._is_serving and self._body.is_eof()
-        if may_stay:
+            stays_open = self._phase is _SERVING and self.reader.body.is_eof()
+        if stays_open:
             self._is_half_closed = True
-            self._read_deadline_s = self._server.loop.time() + self._server.limits.half_closed_s
+            self._deadline_s = self._server.loop.time() + self._server.limits.half_closed_s
         else:
-            self._server.write_batcher.flush()  # the transport closes now, and with it what is only due
-        return may_stay
+            self._phase = Phase.CLOSING
+            self._server.write_batcher.flush()  # the transport closes now, and drops what waits
+        return stays_open
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._server.forget_connection(self)
-        self._stopped_parsing = True
+        self._phase = Phase.CLOSING
         super().connection_lost(exc)
+        self.writer.transport = None
+        # Parser, bodies and lingering close refer to this connection or its transport: each would
+        # be a reference cycle, and the memory would wait for the garbage collector.
+        self.drop_parser()
+        self.reader.discard()
+        self._lingering = None
         if self._task is not None:
             self._task.cancel()
 
     def check_deadline(self, now_s: float) -> None:
-        """Give up a client that neither sends nor reads."""
-        if now_s >= self._read_deadline_s:
-            self._read_deadline_s = inf
+        """Give up a client that neither sends nor reads; see `gateway.util.deadlines`."""
+        if now_s >= self._deadline_s:
+            self._deadline_s = inf
             self._expire()
-        self._check_writing(now_s)
-        if self._phase is _Phase.IDLE and self._parser is not None:
+        self.writer.check_deadline(now_s)
+        if self._phase is _IDLE and self._parser is not None:
             self._hibernate(now_s)
 
     def _hibernate(self, now_s: float) -> None:
-        """Keep nothing of a connection that has been idle for a moment but the connection."""
-        idle_s = now_s - (self._read_deadline_s - self._server.limits.keep_alive_s)
-        if idle_s >= _HIBERNATE_S and self._assembler.splitter.is_between:
-            self._assembler.forget()
-            self._parser = None
+        """Free the memory that a connection needs only while requests follow closely."""
+        idle_s = now_s - (self._deadline_s - self._server.limits.keep_alive_s)
+        if idle_s >= _HIBERNATE_S and self.reader.splitter.is_between:
+            self.reader.forget_head()
+            self.drop_parser()
 
     def _expire(self) -> None:
-        if self._phase is _Phase.SERVING:
-            if not self._is_half_closed:
-                self._body.set_exception(RequestTimeout("idle body"))
-            elif not self.has_answered:
-                self.abort()
-        elif self._phase is _Phase.HEAD and not self._assembler.splitter.is_between:
-            self._reject(RequestTimeout("slow head"))
-        elif self._phase is _Phase.LINGERING:
-            self._linger_on()
-        else:
-            self._close()
+        """Act on the deadline of the phase."""
+        match self._phase:
+            case Phase.SERVING if not self._is_half_closed:
+                self.reader.body.set_exception(RequestTimeout("idle body"))
+            case Phase.SERVING:
+                if not self.writer.has_answered:
+                    self.abort()
+            case Phase.HEAD if not self.reader.splitter.is_between:
+                self.reader.reject(RequestTimeout("slow head"))
+                self._start_serving()
+            case Phase.LINGERING:
+                if self._lingering is not None and self._lingering.go_on():
+                    self._deadline_s = self._server.loop.time() + LINGER_S
+            case Phase.HEAD | Phase.IDLE:
+                self._close()
 
-    # --- from the parser to the task -----------------------------------------------------------
+    # --- the queue -----------------------------------------------------------------------------
 
-    def _begin(self) -> None:
-        self._phase, self._is_serving = _Phase.SERVING, True  # before an eager task begins
-        self._read_deadline_s = inf
+    def _expect_head(self) -> None:
+        self._phase = Phase.HEAD
+        self._deadline_s = self._server.loop.time() + self._server.limits.head_s
+
+    def _start_serving(self) -> None:
+        self._phase = _SERVING  # before an eager task begins
+        self._deadline_s = inf
         task = start(self._server.loop, self._serve())
         self._task = None if task.done() else task
 
     async def _serve(self) -> None:
+        reader, writer = self.reader, self.writer
         try:
-            while self._queue and self.transport is not None and not self._close_after:
-                entry = self._queue.pop(0)
+            while reader.queue and writer.transport is not None and not writer.will_close:
+                entry = reader.queue.pop(0)
                 if isinstance(entry, Refusal):
                     self._answer_unparsed(entry)
                 else:
                     await self._serve_one(*entry)
-                if self._paused and not self._close_after:
-                    await self.drain()  # else whoever asks and does not read fills the memory
-                if self._buffer_paused and not self._stopped_parsing:
-                    self._refill()
+                if self._paused and not writer.will_close:
+                    await self.drain()  # a client that does not read would fill the memory
+                if self._buffer_paused and not reader.is_stopped:
+                    self._read_on()
         except ClientGone:
             return
         finally:
-            self._task, self._is_serving = None, False
-        self._rest()
+            self._task = None
+        if self.transport is not None:
+            self._expect_next()
 
-    def _refill(self) -> None:
-        """Take what was held back while too much waited."""
+    def _read_on(self) -> None:
+        """Parse what was kept while the queue was full."""
         self.data_received(b"")
-        if not self._queue_is_full():
+        if not self.reader.is_full():
             self._resume_reading_for_buffer()
 
-    def _rest(self) -> None:
-        """Wait for the next request, or end."""
-        if self.transport is None:
+    def _expect_next(self) -> None:
+        """Wait for the next request, or close."""
+        reader, server = self.reader, self._server
+        is_last = self.writer.will_close or self._is_half_closed or reader.state is not _OPEN
+        if is_last or server.is_draining:
+            self._close_gracefully()
             return
-        is_last = self._close_after or self._is_half_closed or self._stopped_parsing
-        if is_last or self._server.is_draining:
-            self._shut()
-            return
-        limits = self._server.limits
-        is_in_head = not self._assembler.splitter.is_between
-        self._phase = _Phase.HEAD if is_in_head else _Phase.IDLE
-        wait_s = limits.head_s if is_in_head else limits.keep_alive_s
-        self._read_deadline_s = self._server.loop.time() + wait_s
+        if reader.splitter.is_between:
+            self._phase = _IDLE
+            self._deadline_s = server.loop.time() + server.limits.keep_alive_s
+        else:
+            self._expect_head()
 
     # --- one request ---------------------------------------------------------------------------
 
     async def _serve_one(
         self, head: RequestHead, message: RawRequestMessage | None, body: StreamReader
     ) -> None:
-        server, record = self._server, RequestRecord()
-        self._begin_request(head, message)
+        server, writer, record = self._server, self.writer, RequestRecord()
+        client_keeps_alive = message is None or keeps_alive(message)
+        writer.start(head.request_id, head.method, head.version, keeps_alive=client_keeps_alive)
+        self._receive_rate = None
         started_s = perf_counter()  # the loop of uvloop counts whole milliseconds
         try:
-            self.serving = serving = (
-                server.serving
-            )  # a reload swaps it: one request is judged by one
+            # A reload replaces it: one request is served by one configuration.
+            self.serving = serving = server.serving
             framing = NO_BODY if message is None else check_request(message, serving.max_body_bytes)
             if message is not None and message.upgrade:
                 upgrading = serve_upgrade(self, server, serving, head, body, record)
-                del serving  # a tunnel may outlast many: none is kept for its sake
+                del serving  # a tunnel may outlast many, and needs none
                 await upgrading
             else:
                 admitted = await serving.admit(head, record)
@@ -242,93 +263,138 @@ class ClientConnection(ClientReader):
         except Refusal as refusal:
             self._refuse(refusal, record)
         except (asyncio.CancelledError, ClientGone) as error:
-            self.status = self.status or _CLIENT_GONE
+            writer.status = writer.status or _CLIENT_CLOSED_REQUEST
             record.refusal = CLIENT_GONE
             if isinstance(error, asyncio.CancelledError):
                 raise
-        except Exception:  # noqa: BLE001 (a fault of ours must still be answered and logged)
+        except Exception:  # noqa: BLE001 (an unexpected error is answered and logged, too)
             _log.exception("request %s failed", head.request_id)
             self._refuse(InternalError(), record)
         finally:
             self.serving = None
             if not body.is_eof():
-                self._close_after = True
-            server.log(head, record, self.status, self.bytes_out, perf_counter() - started_s)
-
-    def _begin_request(self, head: RequestHead, message: RawRequestMessage | None) -> None:
-        self._request_id = head.request_id
-        self.version = head.version
-        self.has_answered = False
-        self.status = self.bytes_out = 0
-        self._pace = self._reading_pace = None
-        self._method = head.method
-        self._keeps_alive = message is None or keeps_alive(message)
+                writer.will_close = True
+            server.log(head, record, writer.status, writer.bytes_out, perf_counter() - started_s)
 
     async def read_body(self, body: StreamReader) -> bytes:
-        """The next part of the body; empty at its end. Raises `RequestTimeout`, `BadRequest`."""
+        """
+        Return the next part of the body; empty at its end.
+
+        Raises `RequestTimeout`, `BadRequest`.
+        """
         if body.is_eof():
-            return body.read_nowait()  # and a deadline that the client's end has set stays
+            return body.read_nowait()  # a deadline that `eof_received` has set stays
         loop, limits = self._server.loop, self._server.limits
-        if self._reading_pace is None:
-            self._reading_pace = MinimumRate(limits.body_idle_s, limits.min_bytes_per_s)
-        since_s = loop.time()
-        self._read_deadline_s = since_s + self._reading_pace.patience_s()
+        if self._receive_rate is None:
+            self._receive_rate = MinimumRate(limits.body_idle_s, limits.min_bytes_per_s)
+        began_s = loop.time()
+        self._deadline_s = began_s + self._receive_rate.timeout_s()
         try:
             data = await body.readany()
-        except RuntimeError as error:  # aiohttp's word for a connection that is gone
+        except RuntimeError as error:  # aiohttp raises it when the connection is lost
             raise BadRequest("the client left in the middle of the body") from error
         finally:
             if not self._is_half_closed:
-                self._read_deadline_s = inf
-        self._reading_pace.moved(len(data), loop.time() - since_s)
+                self._deadline_s = inf
+        self._receive_rate.record(len(data), loop.time() - began_s)
         return data
 
-    def take_back(self, *, has_ended: bool) -> None:
-        """The tunnel is over; ``has_ended``: and the client sends nothing more."""
-        self._stopped_parsing, self._is_half_closed = not has_ended, has_ended
+    async def drain(self) -> None:
+        """Wait until the client has taken what was written. Raises `ClientGone`."""
+        self.writer.begin_wait()
+        try:
+            await self._drain_helper()
+        except ConnectionError as error:
+            raise ClientGone from error
+        finally:
+            self.writer.end_wait()
+
+    # --- the gateway's own answers -------------------------------------------------------------
+
+    def answer(self, reply: Reply) -> None:
+        """Send a reply of the gateway's own."""
+        if self._is_client_sending():
+            self.writer.will_close = True
+        self.writer.send_reply(reply)
+
+    def _refuse(self, refusal: Refusal, record: RequestRecord | None) -> None:
+        """Answer with a refusal; after the head of another answer, break that off."""
+        code, reply = problem(refusal, self.writer.request_id)
+        if record is not None:
+            record.refusal, record.reason = code, refusal.reason
+            reply = reply._replace(fields=reply.fields + record.fields)
+        if self.writer.has_answered:
+            self.writer.will_close = True
+            self._close(is_incomplete=True)
+            return
+        if isinstance(refusal, ENDS_CONNECTION):
+            self.writer.will_close = True
+            self.reader.stop()
+        self.answer(reply)
+
+    def _answer_unparsed(self, refusal: Refusal) -> None:
+        """Refuse, and log, bytes that are no request."""
+        writer, request_id = self.writer, self._server.next_request_id()
+        writer.start(request_id, "", (1, 1), keeps_alive=False)
+        writer.will_close = True
+        record = RequestRecord(client=self.peer.text, request_id=request_id)
+        self._refuse(refusal, record)
+        self._server.log(None, record, writer.status, writer.bytes_out, 0.0)
+
+    def _is_client_sending(self) -> bool:
+        """Return whether input may follow that is no further request: then the answer is last."""
+        reader = self.reader
+        if self._is_half_closed:
+            return False
+        if reader.state is not _OPEN and reader.is_stopped:
+            return True
+        return not reader.queue and not reader.body.is_eof()
+
+    # --- tunnels -------------------------------------------------------------------------------
+
+    @property
+    def early_data(self) -> bytes:
+        """What the client sent right after a request to upgrade."""
+        return self.reader.early_data
+
+    def tunnel_ended(self, *, has_client_ended: bool) -> None:
+        """Take the connection back; ``has_client_ended``: the client sends nothing more."""
+        self.reader.state = ReadState.ENDED if has_client_ended else ReadState.STOPPED
+        self._is_half_closed = has_client_ended
 
     # --- ends ----------------------------------------------------------------------------------
 
-    def _is_client_sending(self) -> bool:
-        """A body that is not complete is that of the last request: of none that another follows."""
-        is_body_coming = not self._queue and not self._body.is_eof()
-        return not self._is_half_closed and (self._stopped_parsing or is_body_coming)
+    def close_when_idle(self) -> None:
+        """Close now, or after the answer that is under way."""
+        if self._phase in {Phase.HEAD, _IDLE}:
+            self._close_gracefully()
 
-    def finish_soon(self) -> None:
-        """Drain: close now if idle, else after the answer that is under way."""
-        if self._task is None and self._phase is not _Phase.LINGERING:
-            self._shut()
+    def abort(self) -> None:
+        """Close at once; what was not sent is lost."""
+        self.writer.abort()
 
-    def _shut(self) -> None:
+    def _close(self, *, is_incomplete: bool = False) -> None:
+        """Close when all is sent, without waiting for the client's end."""
+        self._phase = Phase.CLOSING
+        self.writer.close(is_incomplete=is_incomplete)
+
+    def _close_gracefully(self) -> None:
         """
-        Close after the last answer; where the client is still sending, let it read first.
+        Close after the last answer, so that the client can read it; see `LingeringClose`.
 
-        Closing with unread bytes in the socket resets the connection, and the reset overtakes the
-        answer (RFC 9112 section 9.6). TLS, which has no half-closed connections here, sees to that
-        by itself: it reads until the client has said goodbye too.
+        TLS needs no lingering: its shutdown reads until the client has sent a close_notify.
         """
-        if self.transport is None or self.transport.is_closing():
-            return
-        is_more_to_come = self._stopped_parsing or not self._body.is_eof() or self._buffer_paused
-        if self._is_half_closed or not is_more_to_come or not self.transport.can_write_eof():
-            self._close()
-            return
-        self._stopped_parsing, self._phase = True, _Phase.LINGERING
-        self._resume_transport_reading()
-        self._server.write_batcher.flush()
-        self.transport.write_eof()
-        self._untaken_bytes = untaken_bytes(self.transport)
-        self._read_deadline_s = self._server.loop.time() + _LINGER_S
-
-    def _linger_on(self) -> None:
-        """As long as the client takes what was sent, fast enough; then the connection goes."""
         transport = self.transport
         if transport is None or transport.is_closing():
             return
-        left = untaken_bytes(transport)
-        taken = self._untaken_bytes - left
-        if not left or taken < _LINGER_S * self._server.limits.min_bytes_per_s:
-            transport.abort()
+        reader = self.reader
+        is_input_coming = reader.is_stopped or not reader.body.is_eof() or self._buffer_paused
+        if self._is_half_closed or not is_input_coming or not transport.can_write_eof():
+            self._close()
             return
-        self._untaken_bytes = left
-        self._read_deadline_s = self._server.loop.time() + _LINGER_S
+        reader.stop()
+        self._phase = Phase.LINGERING
+        self._resume_transport_reading()
+        self._server.write_batcher.flush()
+        self._lingering = LingeringClose(transport, self._server.limits.min_bytes_per_s)
+        self._deadline_s = self._server.loop.time() + LINGER_S

@@ -1,161 +1,218 @@
-"""The reading half of a client's connection: from bytes to requests that wait for their turn."""
+"""The requests of one client connection: from bytes to a queue. Reads no socket and no clock."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from enum import Enum, auto
 
 from gateway.core.errors import BadRequest, Refusal
+from gateway.core.request import Client
 from gateway.proxy.downstream.assembler import ParsedRequest, RequestAssembler
 from gateway.proxy.downstream.server import ProxyServer
-from gateway.proxy.downstream.writer import ClientWriter
 from gateway.proxy.http1.parser import (
     NOTHING,
     HttpProcessingError,
+    HttpProtocol,
     RawRequestMessage,
-    RequestParser,
     StreamReader,
     refusal_for,
-    request_parser,
 )
 
 MAX_QUEUED = 15
 """Requests that wait for the one that is being served; then reading stops."""
 
 
-class ClientReader(ClientWriter, ABC):
-    """Feeds the parser with one part of one message at a time, and queues what comes out."""
+class ReadState(Enum):
+    """
+    What becomes of the next bytes of the client.
+
+    ``OPEN`` leads to each of the others, and all lead to ``STOPPED``. After a tunnel, ``UPGRADE``
+    becomes ``ENDED`` if the client has closed its side, else ``STOPPED``.
+    """
+
+    OPEN = auto()
+    """They belong to a request."""
+    ENDED = auto()
+    """They are ignored: the client said that the request before them is its last."""
+    UPGRADE = auto()
+    """They stay unread: the client asked to upgrade, so they are for the tunnel."""
+    STOPPED = auto()
+    """They are dropped: where the next request begins would be a guess."""
+
+
+_OPEN = ReadState.OPEN
+
+
+class RequestReader:
+    """
+    Feeds the parser with one part of one message at a time, and queues what comes out.
+
+    `feed` says whether reading may go on; the connection pauses its transport, and serves what is
+    in `queue`. The parser stands in the connection, whose flow control pauses it (aiohttp's way),
+    so `feed` is handed the connection: a reader that kept it would be a reference cycle.
+    """
 
     __slots__ = (
-        "_body",
-        "_unparsed",
         "_assembler",
+        "_head_bytes",
         "_is_body_read",
-        "_is_serving",
         "_parsed",
-        "_queue",
-        "early",
+        "_unparsed",
+        "body",
+        "early_data",
+        "peer",
+        "queue",
+        "splitter",
+        "state",
     )
 
+    peer: Client
+    """The other end; set when the connection is made."""
+
     def __init__(self, server: ProxyServer) -> None:
-        super().__init__(server)
-        self._parser: RequestParser | None = None  # made when there is something to parse
         self._assembler = RequestAssembler(server.limits, server.next_request_id)
-        self._queue: list[ParsedRequest | Refusal] = []  # a deque takes 600 bytes
-        self._is_serving = False
-        self._body: StreamReader = NOTHING
-        """Of the request that was parsed last."""
+        self.splitter = self._assembler.splitter
+        """Where in a message the next byte is."""
+        self._head_bytes = server.limits.head_bytes
+        self.state = _OPEN
+        self.queue: list[ParsedRequest | Refusal] = []  # a deque takes 600 bytes
+        self.body: StreamReader = NOTHING
+        """Body of the request that was parsed last."""
         self._is_body_read = False
-        """Whether all of it is with the parser."""
+        """Whether the parser has all of ``body``."""
         self._unparsed = b""
         """What came behind a body that is not taken, or behind as many requests as may wait."""
         self._parsed: Sequence[tuple[RawRequestMessage, StreamReader]] = ()
-        self.early = b""
-        """What came behind a request to upgrade: it is for the tunnel."""
+        self.early_data = b""
+        """What came behind a request to upgrade, in the same read."""
 
-    @abstractmethod
-    def _begin(self) -> None:
-        """Serve what is queued."""
+    # --- what the connection asks --------------------------------------------------------------
 
-    def _read(self, data: bytes) -> None:
-        """Queue the requests that ``data`` completes; what may not be read yet is held."""
+    @property
+    def is_stopped(self) -> bool:
+        """Whether bytes that are no part of a request may be on their way."""
+        return self.state is ReadState.STOPPED or self.state is ReadState.UPGRADE
+
+    def is_full(self) -> bool:
+        """
+        Whether the queue is full: of requests, or of bodies that another request stands before.
+
+        Each body would take 128 KiB.
+        """
+        waiting = len(self.queue)
+        return waiting >= MAX_QUEUED or (waiting > 1 and not self.splitter.is_in_head)
+
+    # --- from bytes to the queue ---------------------------------------------------------------
+
+    def recall(self, data: bytes) -> bool:
+        """Queue the request in ``data`` if it repeats the head before; return whether it does."""
+        recalled = self._assembler.recall(data, self.peer)
+        if recalled is None:
+            return False
+        self.body = NOTHING
+        self.queue.append(recalled)
+        return True
+
+    def feed(self, data: bytes, protocol: HttpProtocol) -> bool:
+        """
+        Queue the requests that ``data`` completes; return whether more may be read.
+
+        What may not be parsed yet is kept, and comes first the next time.
+        """
         data, self._unparsed = self._unparsed + data, b""
-        assembler = self._assembler
-        while data or not assembler.splitter.is_in_head:
-            if self._queue_is_full():
+        splitter = self.splitter
+        while data or not splitter.is_in_head:
+            if self.is_full():
                 self._unparsed = data
-                self._pause_reading_for_buffer()
-                return
-            data = self._read_head(data) if assembler.splitter.is_in_head else self._read_body(data)
-            if not data or self._stopped_parsing or assembler.is_closed:
-                return
+                return False
+            read = self._read_head if splitter.is_in_head else self._read_body
+            data = read(data, protocol)
+            if not data or self.state is not _OPEN:
+                return self.state is not ReadState.UPGRADE
+        return True
 
-    def _queue_is_full(self) -> bool:
-        """
-        Whether as much waits as may: requests, or the body of one that another stands before.
+    def reject(self, refusal: Refusal) -> None:
+        """Queue ``refusal`` as the answer to bytes that are no request; parse nothing more."""
+        self.state = ReadState.STOPPED
+        if self.body.is_eof():
+            self.queue.append(refusal)
+        else:
+            self.body.set_exception(refusal)  # the fault is in a body that is being forwarded
 
-        Bodies would wait 128 KiB each.
-        """
-        waiting = len(self._queue)
-        return waiting >= MAX_QUEUED or (waiting > 1 and not self._assembler.splitter.is_in_head)
-
-    def _read_head(self, data: bytes) -> bytes:
-        """Take what belongs to the head that is under way; the rest."""
-        end = self._assembler.splitter.head_end(data)
+    def _read_head(self, data: bytes, protocol: HttpProtocol) -> bytes:
+        """Parse what belongs to the head that is under way; return the rest."""
+        end = self.splitter.head_end(data)
         if end is None:
-            if not self._parse(data):
+            if not self._parse(data, protocol):
                 return b""
             refusal = BadRequest("head") if self._parsed else self._assembler.size_refusal()
             if refusal is not None:
-                self._reject(refusal)
+                self.reject(refusal)
             return b""
         part, rest = data[:end], data[end:]
-        if not self._parse(part):
+        if not self._parse(part, protocol):
             return b""
         if not self._parsed:
-            self._reject(BadRequest("empty head"))
+            self.reject(BadRequest("empty head"))
             return b""
-        ((message, self._body),), self._parsed = self._parsed, ()
-        arrived = self._assembler.arrived(message, self._body, part, self.peer)
-        if isinstance(arrived, Refusal):
-            self._stopped_parsing = True
+        ((message, self.body),), self._parsed = self._parsed, ()
+        request = self._assembler.assemble(message, self.body, part, self.peer)
+        self.queue.append(request)
+        if isinstance(request, Refusal):
+            self.state = ReadState.STOPPED
         elif message.upgrade:
-            self._hold_back(rest)
-        self._queue.append(arrived)
-        if not self._is_serving:
-            self._begin()
+            self.early_data, self.state = rest, ReadState.UPGRADE
+        elif self._assembler.has_ended:
+            self.state = ReadState.ENDED
         return rest
 
-    def _read_body(self, data: bytes) -> bytes:
+    def _read_body(self, data: bytes, protocol: HttpProtocol) -> bytes:
         """
-        Take what belongs to the body that is under way; the rest.
+        Parse what belongs to the body that is under way; return the rest.
 
         The parser holds some back while the body is not taken: fed with nothing, it goes on.
         """
         assembler, rest = self._assembler, b""
         if self._is_body_read:
             data, rest = b"", data
-        elif (end := assembler.splitter.body_end(data)) is not None:
+        elif (end := self.splitter.body_end(data)) is not None:
             self._is_body_read = True
             data, rest = data[:end], data[end:]
         if (refusal := assembler.size_refusal()) is not None:
-            self._reject(refusal)
+            self.reject(refusal)
             return b""
-        if not self._parse(data):
+        if not self._parse(data, protocol):
             return b""
-        if not self._body.is_eof():
+        if not self.body.is_eof():
             self._unparsed = rest
             return b""
-        if assembler.splitter.has_chunks:
-            self._parser = None  # it would make a trailer a field of the next message
+        if self.splitter.has_chunks:
+            protocol.drop_parser()  # it would make a trailer a field of the next message
         assembler.end_body()
         self._is_body_read = False
+        if assembler.has_ended:
+            self.state = ReadState.ENDED
         return rest
 
-    def _parse(self, data: bytes) -> bool:
-        """Feed the parser; whether it takes it."""
-        parser = self._parser or self._new_parser()
+    def _parse(self, data: bytes, protocol: HttpProtocol) -> bool:
+        """Feed the parser; return whether it accepts ``data``."""
         try:
-            self._parsed, _, _ = parser.feed_data(data)
+            self._parsed, _, _ = protocol.request_parser(self._head_bytes).feed_data(data)
         except HttpProcessingError as error:
-            self._reject(refusal_for(error))
+            self.reject(refusal_for(error))
             return False
         return True
 
-    def _hold_back(self, rest: bytes) -> None:
-        """What follows is no request: leave it for the tunnel, unread."""
-        self.early, self._stopped_parsing = rest, True
-        self._pause_reading_for_buffer()
+    # --- ends ----------------------------------------------------------------------------------
 
-    def _new_parser(self) -> RequestParser:
-        server = self._server
-        self._parser = parser = request_parser(self, server.loop, server.limits.head_bytes)
-        return parser
+    def stop(self) -> None:
+        """Drop what the client still sends."""
+        self.state = ReadState.STOPPED
 
-    def _reject(self, refusal: Refusal) -> None:
-        """Answer bytes that are no request, after the requests before them; then close."""
-        self._stopped_parsing = True
-        if not self._body.is_eof():
-            self._body.set_exception(refusal)  # the breach is in a body that is being forwarded
-            return
-        self._queue.append(refusal)
-        if not self._is_serving:
-            self._begin()
+    def forget_head(self) -> None:
+        """Free what is kept of the last head, while the connection is idle."""
+        self._assembler.forget()
+
+    def discard(self) -> None:
+        """Drop all that was read: bodies refer to the connection, which is lost."""
+        self.state = ReadState.STOPPED
+        self.queue.clear()
+        self.body, self._unparsed, self._parsed = NOTHING, b"", ()

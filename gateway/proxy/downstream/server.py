@@ -1,4 +1,4 @@
-"""The data plane: all client connections of a process, and what they share."""
+"""All client connections of a process, and what they share."""
 
 import asyncio
 import itertools
@@ -15,7 +15,7 @@ from gateway.core.request import Client, RequestHead
 from gateway.headers.response import ResponseFields
 from gateway.pipeline.request import Admit
 from gateway.proxy.downstream.bind import ListeningServer
-from gateway.proxy.downstream.limits import ConnectionCounter
+from gateway.proxy.downstream.limits import ConnectionCounter, ConnectionLimits
 from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.tunnel.registry import TunnelRegistry
 from gateway.proxy.upstream.upstream import Upstream
@@ -24,23 +24,8 @@ from gateway.telemetry.metrics import CONNECTIONS
 from gateway.util.deadlines import Deadlines, HasDeadline
 
 
-class ConnectionLimits(NamedTuple):
-    """What one client may use. Times in seconds, sizes in bytes."""
-
-    head_s: float = 10.0
-    body_idle_s: float = 30.0
-    keep_alive_s: float = 75.0
-    half_closed_s: float = 5.0
-    min_bytes_per_s: int = 128
-    head_bytes: int = 16 * 1024
-    fields: int = 100
-    connections: int = 10_000
-    connections_per_client: int = 1000
-    tunnels: int = 10_000
-
-
 class ServingConfig(NamedTuple):
-    """What a config is compiled to; swapped whole, between two requests."""
+    """A compiled configuration; a reload replaces it as a whole, between two requests."""
 
     admit: Admit
     upstreams: Mapping[str, Upstream]
@@ -50,7 +35,7 @@ class ServingConfig(NamedTuple):
 
 
 class LogRequest(Protocol):
-    """Writes one line about one request."""
+    """Writes the log line of a request."""
 
     def __call__(
         self,
@@ -60,25 +45,25 @@ class LogRequest(Protocol):
         bytes_out: int,
         duration_s: float,
     ) -> None:
-        """``head`` is None where the bytes were no request."""
+        """Log a request; ``head`` is None if the bytes were no request."""
 
 
 class ServedConnection(HasDeadline, Protocol):
-    """A client's connection, as far as the plane deals with it."""
+    """A client connection, as the server sees it."""
 
     peer: Client
     serving: ServingConfig | None
-    """What judges the exchange that is under way, if one is."""
+    """The configuration of the exchange under way, if any."""
 
-    def finish_soon(self) -> None:
-        """Close now if idle, else after the answer that is under way."""
+    def close_when_idle(self) -> None:
+        """Close now, or after the answer that is under way."""
 
     def abort(self) -> None:
         """Close at once."""
 
 
 class ProxyServer:
-    """Accepts connections and ends them."""
+    """Admits client connections, and closes them when the gateway stops."""
 
     def __init__(
         self,
@@ -103,100 +88,107 @@ class ProxyServer:
         self._deadlines = deadlines
         self._clock = clock
         self._connections: set[ServedConnection] = set()
-        self._occupancy = ConnectionCounter()
-        self._servers: list[ListeningServer] = []
-        self._all_gone = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._per_client = ConnectionCounter()
+        self._listeners: list[ListeningServer] = []
+        self._is_empty = asyncio.Event()
+        self._force_close = asyncio.Event()
         self._id_prefix = secrets.token_hex(4)
         self._ids = itertools.count(1)
         self._date = (0, b"")
 
-    def closes(self, server: ListeningServer) -> None:
-        """Draining closes ``server``."""
-        self._servers.append(server)
+    def close_on_drain(self, listener: ListeningServer) -> None:
+        """Have `drain` close ``listener``."""
+        self._listeners.append(listener)
 
     async def drain(self, within_s: float, delay_s: float = 0.0) -> None:
         """
-        Stop: accept nothing, close what is idle, let requests under way finish.
+        Stop: accept no connections, close idle ones, let requests under way finish.
 
-        After ``within_s`` seconds the rest is cut off. For ``delay_s`` before that all goes on, but
-        each answer is its connection's last, and whoever asks is told that this one is not ready.
+        After ``within_s`` seconds the rest is aborted. For ``delay_s`` before that the server goes
+        on, but each answer closes its connection, and readiness checks fail.
         """
         self.is_draining = True
         if delay_s:
             with suppress(TimeoutError):
                 async with asyncio.timeout(delay_s):
-                    await self._hurry.wait()
-        for server in self._servers:
-            server.close()
+                    await self._force_close.wait()
+        for listener in self._listeners:
+            listener.close()
         for connection in tuple(self._connections):
-            connection.finish_soon()
+            connection.close_when_idle()
         if self._connections:
             closing = self.loop.create_task(self.tunnels.drain(within_s))
             with suppress(TimeoutError):
-                async with asyncio.timeout(0 if self._hurry.is_set() else within_s):
-                    await self._emptied()
+                async with asyncio.timeout(0 if self._force_close.is_set() else within_s):
+                    await self._wait_until_empty()
             closing.cancel()
-            self._cut_off()
-            await self._emptied()
+            self._abort_all()
+            await self._wait_until_empty()
 
-    async def _emptied(self) -> None:
-        """For a moment nobody may be here: one who comes in gives up a place and takes one."""
+    async def _wait_until_empty(self) -> None:
+        """
+        Wait until there are no connections.
+
+        The count is also 0 for a moment while an accepted connection gives up its place and the
+        client's connection takes one: so it is checked again after each wait.
+        """
         while self._connections:
-            self._all_gone.clear()
-            await self._all_gone.wait()
+            self._is_empty.clear()
+            await self._is_empty.wait()
 
-    def hurry(self) -> None:
-        """End a drain at once, now or as soon as it begins."""
-        self._hurry.set()
-        self._cut_off()
+    def force_close(self) -> None:
+        """Abort all connections, and end a drain as soon as it begins."""
+        self._force_close.set()
+        self._abort_all()
 
-    def _cut_off(self) -> None:
-        self.tunnels.end_all()  # one whose client is gone waits for its app to take all
+    def _abort_all(self) -> None:
+        self.tunnels.end_all()  # one whose client is gone waits until its app has read all
         for connection in tuple(self._connections):
             connection.abort()
 
     def is_using(self, serving: ServingConfig) -> bool:
-        """Whether an exchange that began on ``serving`` is under way."""
+        """Return whether an exchange that began with ``serving`` is under way."""
         return any(connection.serving is serving for connection in self._connections)
 
     @property
     def open_connections(self) -> int:
-        """Connections from clients."""
+        """Number of connections from clients."""
         return len(self._connections)
 
     # --- for connections -----------------------------------------------------------------------
 
     def admit_connection(self, connection: ServedConnection) -> bool:
-        """Whether there is room for one more."""
+        """Count a client connection; return whether it is within the limits."""
         has_room = self.reserve(connection)
         self.counters.add(CONNECTIONS, "accepted" if has_room else "refused")
         return has_room
 
     def reserve(self, connection: ServedConnection) -> bool:
-        """Like `admit_connection`, for what is no client's connection yet."""
+        """Like `admit_connection`, for a connection before its PROXY header or TLS handshake."""
         limits, trusted = self.limits, self.serving.trusted_proxies
         has_room = len(self._connections) < limits.connections
         self._connections.add(connection)
         self._deadlines.watch(connection)
-        may_have_it = self._occupancy.enter(connection.peer, limits.connections_per_client, trusted)
-        return has_room and may_have_it
+        is_within_share = self._per_client.acquire(
+            connection.peer, limits.connections_per_client, trusted
+        )
+        return has_room and is_within_share
 
     def forget_connection(self, connection: ServedConnection) -> None:
-        """It is closed."""
+        """Note that a connection is closed."""
         if connection in self._connections:
             self._connections.remove(connection)
-            self._occupancy.leave(connection.peer)
+            self._per_client.release(connection.peer)
         self._deadlines.forget(connection)
         if not self._connections:
-            self._all_gone.set()
+            self._is_empty.set()
 
     def next_request_id(self) -> str:
-        """Unique over processes and restarts; it guards nothing, so it may be guessed."""
+        """Return an id unique over processes and restarts; it is no secret, and can be guessed."""
         return f"{self._id_prefix}{next(self._ids):08x}"
 
     def http_date(self) -> bytes:
-        """The Date field (RFC 9110 section 6.6.1), made once a second."""
+        """Return the Date field (RFC 9110 section 6.6.1), formatted once a second."""
         second = int(self._clock())
         if self._date[0] != second:
             self._date = (second, f"Date: {formatdate(second, usegmt=True)}\r\n".encode())

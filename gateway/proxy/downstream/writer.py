@@ -1,228 +1,180 @@
-"""The writing half of a client's connection: answers, and how long a client may take them."""
+"""The responses of one client connection: bytes out, and how long the client may take them."""
 
 import asyncio
 from math import inf
 
-from gateway.core.errors import (
-    BadHost,
-    BadRequest,
-    BadTarget,
-    BodyTooLarge,
-    ExpectationFailed,
-    HeadTooLarge,
-    Overloaded,
-    Refusal,
-    RequestTimeout,
-    UnsupportedCoding,
-    UnsupportedMethod,
-    UnsupportedUpgrade,
-    UnsupportedVersion,
-)
-from gateway.core.problem import problem
-from gateway.core.record import RequestRecord
-from gateway.core.request import Client, Reply
+from gateway.core.request import Reply
 from gateway.proxy.downstream.server import ProxyServer
 from gateway.proxy.http1.close import (
-    FAREWELL_S,
+    TLS_SHUTDOWN_S,
     ClientGone,
-    close,
     close_incomplete,
-    untaken_bytes,
+    undelivered_bytes,
 )
 from gateway.proxy.http1.min_rate import MinimumRate
-from gateway.proxy.http1.parser import HttpProtocol
 from gateway.proxy.http1.serialise import serialise_reply
 
-_LAST_ANSWERS = (
-    BadRequest
-    | BadTarget
-    | BadHost
-    | HeadTooLarge
-    | BodyTooLarge
-    | RequestTimeout
-    | Overloaded
-    | ExpectationFailed
-    | UnsupportedCoding
-    | UnsupportedMethod
-    | UnsupportedUpgrade
-    | UnsupportedVersion
-)
-"""After these, what the client sends next may be anything."""
 
+class ResponseWriter:
+    """
+    Writes the responses of one connection, one after the other.
 
-class ClientWriter(HttpProtocol):
-    """What an `Exchange` writes to; see `gateway.proxy.exchange.Client`."""
-
-    peer: Client
+    It knows the transport, not the connection that owns both: so the two are no reference cycle.
+    Waiting for flow control is the connection's part; the writer says when that has taken too long.
+    """
 
     __slots__ = (
-        "_close_after",
-        "_drain_left_bytes",
-        "_drain_since_s",
-        "_stopped_parsing",
+        "_deadline_s",
         "_keeps_alive",
         "_method",
-        "_pace",
+        "_rate",
         "_server",
-        "_request_id",
-        "_write_deadline_s",
+        "_wait_began_s",
+        "_wait_began_with_bytes",
         "bytes_out",
         "has_answered",
-        "peer",
+        "request_id",
         "status",
+        "transport",
         "version",
+        "will_close",
     )
 
     def __init__(self, server: ProxyServer) -> None:
-        super().__init__(server.loop)
         self._server = server
-        self._close_after = False
-        self._stopped_parsing = False
-        """Nothing more is parsed: after a breach of the grammar, where messages end is a guess."""
-        self._keeps_alive = True
-        self._request_id = ""
-        self._method = ""
-        self._pace: MinimumRate | None = None
-        self._write_deadline_s = inf
-        self._drain_since_s = 0.0
-        self._drain_left_bytes = 0
+        # Of the connection.
+        self.transport: asyncio.Transport | None = None
+        """None before the connection is made, and after it is lost."""
+        self.will_close = False
+        """Whether the connection closes after this response; it never becomes False again."""
+        # Of the response that is under way; see `start`.
+        self.request_id = ""
         self.version = (1, 1)
         self.has_answered = False
+        """Whether the head of the final response was sent."""
         self.status = 0
         self.bytes_out = 0
+        self._method = ""
+        self._keeps_alive = True
+        # Of waiting for the client to take what was written.
+        self._rate: MinimumRate | None = None
+        self._deadline_s = inf
+        self._wait_began_s = 0.0
+        self._wait_began_with_bytes = 0
+
+    def start(
+        self, request_id: str, method: str, version: tuple[int, int], *, keeps_alive: bool
+    ) -> None:
+        """Prepare for the response to a request; ``keeps_alive``: as its client asks."""
+        self.request_id = request_id
+        self.version = version
+        self.has_answered = False
+        self.status = self.bytes_out = 0
+        self._method = method
+        self._keeps_alive = keeps_alive
+        self._rate = None
 
     def begin_answer(self, status: int, head: bytes, body: bytes) -> None:
-        """Send a head (without its empty line), what this hop adds, and a first part of body."""
+        """
+        Send a head (without its empty line), the fields of this hop, and a first part of the body.
+
+        Raises `ClientGone`.
+        """
         self.status, self.has_answered = status, True
-        if self._server.is_draining or not self._keeps_alive:
-            self._close_after = True
-        if self._close_after:
+        server = self._server
+        if server.is_draining or not self._keeps_alive:
+            self.will_close = True
+        if self.will_close:
             hop = b"\r\nConnection: close\r\n\r\n"
         elif self.version < (1, 1):
             hop = b"\r\nConnection: keep-alive\r\n\r\n"
         else:
             hop = b"\r\n\r\n"
-        request_id = self._request_id.encode("ascii")
+        request_id = self.request_id.encode("ascii")
         data = b"".join((head, b"X-Request-Id: ", request_id, hop, body))
-        self._server.write_batcher.write_soon(self._to(data), data)
+        server.write_batcher.write_soon(self._transport_for(data), data)
 
     def write(self, data: bytes) -> None:
         """Send more. Raises `ClientGone`."""
-        self._server.write_batcher.write(self._to(data), data)
+        self._server.write_batcher.write(self._transport_for(data), data)
 
-    def _to(self, data: bytes) -> asyncio.Transport:
+    def send_reply(self, reply: Reply) -> None:
+        """Send a reply of the gateway's own. Raises `ClientGone`."""
+        head, body = serialise_reply(reply, self._server.http_date())
+        self.begin_answer(reply.status, head, b"" if self._method == "HEAD" else body)
+
+    def switch_protocols(self, status: int, head: bytes) -> None:
+        """Send the head of a 101, after which nothing is HTTP any more. Raises `ClientGone`."""
+        self.status, self.has_answered = status, True
+        self.write(head)
+
+    def _transport_for(self, data: bytes) -> asyncio.Transport:
         if self.transport is None:
             raise ClientGone
         self.bytes_out += len(data)
         return self.transport
 
-    def close_after_answer(self) -> None:
-        """This answer is the connection's last."""
-        self._close_after = True
+    # --- waiting for the client to take what was written ---------------------------------------
 
-    # --- answers of our own --------------------------------------------------------------------
-
-    def _refuse(self, refusal: Refusal, record: RequestRecord | None) -> None:
-        self._request_id = self._request_id or self._server.next_request_id()
-        code, reply = problem(refusal, self._request_id)
-        if record is not None:
-            record.refusal, record.reason = code, refusal.reason
-            reply = reply._replace(fields=reply.fields + record.fields)
-        if self.has_answered:
-            self._close_after = True
-            self._close(is_broken=True)
-            return
-        if isinstance(refusal, _LAST_ANSWERS):
-            self._close_after = self._stopped_parsing = True
-        if self._is_client_sending():
-            self._close_after = True
-        self._send(reply)
-
-    def answer(self, reply: Reply) -> None:
-        """Send an answer that no app was asked for."""
-        if self._is_client_sending():
-            self._close_after = True
-        self._send(reply)
-
-    def _send(self, reply: Reply) -> None:
-        head, body = serialise_reply(reply, self._server.http_date())
-        self.begin_answer(reply.status, head, b"" if self._method == "HEAD" else body)
-
-    def _answer_unparsed(self, refusal: Refusal) -> None:
-        self._request_id = self._server.next_request_id()
-        self.version, self.has_answered, self._close_after = (1, 1), False, True
-        self.bytes_out, self._method = 0, ""
-        record = RequestRecord(client=self.peer.text, request_id=self._request_id)
-        self._refuse(refusal, record)
-        self._server.log(None, record, self.status, self.bytes_out, 0.0)
-
-    def _is_client_sending(self) -> bool:
-        """Whether more of a request is to come: then our answer is the last."""
-        return False
-
-    # --- waiting for the client to take it -----------------------------------------------------
-
-    async def drain(self) -> None:
-        """Wait until the client keeps up. Raises `ClientGone`."""
-        self._expect_taking()
-        try:
-            await self._drain_helper()
-        except ConnectionError as error:
-            raise ClientGone from error
-        finally:
-            self._note_taken(self._server.loop.time())
-            self._write_deadline_s = inf
-
-    def _expect_taking(self) -> None:
-        if self._pace is None:
+    def begin_wait(self) -> None:
+        """Expect the client to take what is buffered; see `check_deadline`."""
+        if self._rate is None:
             limits = self._server.limits
-            self._pace = MinimumRate(limits.body_idle_s, limits.min_bytes_per_s)
-        now_s = self._server.loop.time()
-        self._drain_since_s, self._drain_left_bytes = now_s, self._unsent_bytes()
-        self._write_deadline_s = now_s + self._pace.patience_s()
+            self._rate = MinimumRate(limits.body_idle_s, limits.min_bytes_per_s)
+        self._wait_began_s = self._server.loop.time()
+        self._wait_began_with_bytes = self._buffered_bytes()
+        self._deadline_s = self._wait_began_s + self._rate.timeout_s()
 
-    def _note_taken(self, now_s: float) -> int:
-        """How many bytes the client took since the last look."""
-        left = self._unsent_bytes()
-        taken = self._drain_left_bytes - left
-        if self._pace is not None:
-            self._pace.moved(taken, now_s - self._drain_since_s)
-        self._drain_since_s, self._drain_left_bytes = now_s, left
-        return taken
+    def end_wait(self) -> None:
+        """Note that the client keeps up again, or has gone."""
+        self._record_progress(self._server.loop.time())
+        self._deadline_s = inf
 
-    def _unsent_bytes(self) -> int:
-        return self.transport.get_write_buffer_size() if self.transport is not None else 0
-
-    def _check_writing(self, now_s: float) -> None:
-        """Cut off a client that took nothing for too long, or too little on the whole."""
-        if now_s < self._write_deadline_s or self._pace is None:
+    def check_deadline(self, now_s: float) -> None:
+        """Abort if the client took nothing for too long, or too little over the whole response."""
+        if now_s < self._deadline_s or self._rate is None:
             return
-        if self._is_leaving_tls() and self.transport and untaken_bytes(self.transport):
-            self._write_deadline_s = now_s + FAREWELL_S  # in the end TLS has a time-out of its own
+        if self._is_in_tls_shutdown() and self.transport and undelivered_bytes(self.transport):
+            self._deadline_s = now_s + TLS_SHUTDOWN_S  # in the end TLS has a time-out of its own
             return
-        if self._note_taken(now_s) > 0 and (patience_s := self._pace.patience_s()) > 0:
-            self._write_deadline_s = now_s + patience_s
+        if self._record_progress(now_s) > 0 and (timeout_s := self._rate.timeout_s()) > 0:
+            self._deadline_s = now_s + timeout_s
         else:
             self.abort()
 
-    # --- ends ----------------------------------------------------------------------------------
+    def _record_progress(self, now_s: float) -> int:
+        """Tell the rate how much the client took since the last time; return that."""
+        left_bytes = self._buffered_bytes()
+        taken_bytes = self._wait_began_with_bytes - left_bytes
+        if self._rate is not None:
+            self._rate.record(taken_bytes, now_s - self._wait_began_s)
+        self._wait_began_s, self._wait_began_with_bytes = now_s, left_bytes
+        return taken_bytes
+
+    def _buffered_bytes(self) -> int:
+        return self.transport.get_write_buffer_size() if self.transport is not None else 0
+
+    # --- the end of the connection -------------------------------------------------------------
 
     def abort(self) -> None:
         """Close at once; what was not sent is lost."""
         if self.transport is not None:
             self.transport.abort()
 
-    def _close(self, *, is_broken: bool = False) -> None:
+    def close(self, *, is_incomplete: bool = False) -> None:
         """Close when all is sent; a client that does not take it in time is cut off."""
-        if self.transport is not None:
-            self._server.write_batcher.flush()
-            self._expect_taking()
-            how = close_incomplete if is_broken else close
-            how(self.transport, self.version)
-            if self._is_leaving_tls():
-                self._write_deadline_s = self._server.loop.time() + FAREWELL_S
+        if self.transport is None:
+            return
+        self._server.write_batcher.flush()
+        self.begin_wait()
+        if is_incomplete:
+            close_incomplete(self.transport, self.version)
+        else:
+            self.transport.close()
+        if self._is_in_tls_shutdown():
+            self._deadline_s = self._server.loop.time() + TLS_SHUTDOWN_S
 
-    def _is_leaving_tls(self) -> bool:
-        """Whether the client's word is awaited: TLS ends when both have said so."""
+    def _is_in_tls_shutdown(self) -> bool:
+        """Whether the client's close_notify is awaited: TLS ends when both sides have sent one."""
         transport = self.transport
         return transport is not None and transport.is_closing() and not transport.can_write_eof()

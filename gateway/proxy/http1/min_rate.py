@@ -1,14 +1,14 @@
-"""How slow a peer may be."""
+"""The lowest rate at which a peer may send or take a body."""
 
 
 class MinimumRate:
     """
-    How long to wait for a peer that sends, or takes, a body.
+    Time-outs for a peer that sends, or takes, a body: against slow POST and slow read attacks.
 
-    Never longer than ``idle_s`` for the next byte; and on the whole no longer than ``idle_s`` and
-    what ``min_bytes_per_s`` allows for the bytes that have moved: a byte now and then does not hold
-    a connection for ever (slow POST, slow read). Only the time that we wait counts, so that an app
-    that is slow itself costs its client nothing.
+    Allows ``idle_s`` for the next byte. Over the whole body it allows ``idle_s`` plus one second
+    for each ``min_bytes_per_s`` that were transferred, so that a byte now and then does not hold a
+    connection for ever. Only the time spent waiting for the peer counts: a slow app costs its
+    client nothing.
     """
 
     __slots__ = ("_idle_s", "_left_s", "_min_bytes_per_s")
@@ -18,10 +18,10 @@ class MinimumRate:
         self._min_bytes_per_s = min_bytes_per_s
         self._left_s = idle_s
 
-    def patience_s(self) -> float:
-        """How long to wait for the next byte; not above zero where it was too slow already."""
+    def timeout_s(self) -> float:
+        """Return how long to wait for the next byte; 0 or less if the peer was too slow already."""
         return min(self._idle_s, self._left_s)
 
-    def moved(self, size_bytes: int, waited_s: float) -> None:
-        """Note that so much came, or was taken, after so long a wait."""
+    def record(self, size_bytes: int, waited_s: float) -> None:
+        """Count ``size_bytes`` that were transferred after a wait of ``waited_s``."""
         self._left_s += size_bytes / self._min_bytes_per_s - waited_s

@@ -8,6 +8,7 @@ in C. Nothing is ever copied raw from one side to the other: what was parsed is 
 
 import asyncio
 import importlib
+from typing import cast
 
 from aiohttp import http_parser
 from aiohttp.base_protocol import BaseProtocol
@@ -33,6 +34,20 @@ class HttpProtocol(BaseProtocol):
     """A connection whose reading stops while a body is not taken."""
 
     __slots__ = ()
+
+    def request_parser(self, head_bytes: int) -> "RequestParser":
+        """
+        Return the parser of this connection's requests; made when there is something to parse.
+
+        It stands in aiohttp's own attribute, where aiohttp's flow control pauses it.
+        """
+        if self._parser is None:
+            self._parser = request_parser(self, self._loop, head_bytes)
+        return cast("RequestParser", self._parser)
+
+    def drop_parser(self) -> None:
+        """Free the parser; the next request gets a new one."""
+        self._parser = None
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """

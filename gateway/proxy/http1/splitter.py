@@ -14,7 +14,7 @@ _HEAD_END = b"\r\n\r\n"
 class MessageSplitter:
     """Knows in which part of a message the next byte is; the parser judges what the parts hold."""
 
-    __slots__ = ("_chunks", "_left_bytes", "partial_head", "is_in_head")
+    __slots__ = ("_chunks", "_left_bytes", "is_in_head", "partial_head")
 
     def __init__(self) -> None:
         self.is_in_head = True

@@ -49,20 +49,20 @@ class TransportOwner(Protocol):
 
 
 class TunnelClient(ClientSide, TransportOwner, Protocol):
-    """What a tunnel needs of the client's connection."""
+    """The client's connection, as a tunnel uses it."""
 
-    early: bytes
-    """What came right after the request."""
     serving: ServingConfig | None
-    """What judges the request; a tunnel needs none, and may outlast many."""
-    status: int
-    bytes_out: int
+    """The configuration of the request; a tunnel needs none, and may outlast many."""
+
+    @property
+    def early_data(self) -> bytes:
+        """What the client sent right after the request."""
 
     def answer(self, reply: Reply) -> None:
-        """Send an answer that no app was asked for."""
+        """Send a reply of the gateway's own."""
 
-    def take_back(self, *, has_ended: bool) -> None:
-        """The tunnel is over; ``has_ended``: and the client sends nothing more."""
+    def tunnel_ended(self, *, has_client_ended: bool) -> None:
+        """Take the connection back; ``has_client_ended``: the client sends nothing more."""
 
 
 async def serve_upgrade(
@@ -79,7 +79,7 @@ async def serve_upgrade(
     Whatever the answer is, it is the last one on the connection: what the client sends after such
     a request must never be read as another request. Raises the `Refusal` that ended it.
     """
-    client.close_after_answer()
+    client.writer.will_close = True
     asked = asked_upgrade(head.method, head.version, head.headers)
     outbound = await serving.admit(head._replace(upgrade=asked.name), record)
     if isinstance(outbound, Reply):
@@ -88,7 +88,7 @@ async def serve_upgrade(
     _refuse_too_many(server)
     framing = Framing(BodyKind.NONE, asked.fields)
     switch = _SwitchToTunnel(
-        client, client.early, server, asked, outbound.identity, record, head.request_id
+        client, client.early_data, server, asked, outbound.identity, record, head.request_id
     )
     exchange = Exchange(client, outbound, framing, body, serving, switch.tunnel)
     del serving
@@ -104,7 +104,7 @@ class _SwitchToTunnel(NamedTuple):
     """Makes a tunnel of the two connections when the app has said 101."""
 
     client: TunnelClient
-    early: bytes
+    early_data: bytes
     server: ProxyServer
     asked: Upgrade
     identity: Identity | None
@@ -130,17 +130,16 @@ class _SwitchToTunnel(NamedTuple):
             idle_s,
             self.identity,
         )
-        client.status, client.has_answered = message.code, True
         client.serving = None
         request_id = f"X-Request-Id: {self.request_id}\r\n\r\n".encode("ascii")
-        client.write(head + self.asked.fields + request_id)
+        client.writer.switch_protocols(message.code, head + self.asked.fields + request_id)
         server.tunnels.add(tunnel)
         begun_s = perf_counter()
         try:
-            await tunnel.run(self.early, upstream.tail)
+            await tunnel.run(self.early_data, upstream.tail)
         finally:
             server.tunnels.forget(tunnel, tunnel.ending)
-            client.bytes_out += tunnel.bytes_out
+            client.writer.bytes_out += tunnel.bytes_out
             self.record.tunnel = tunnel.ending.reason
             self.record.tunnel_bytes_in = tunnel.bytes_in
             self.record.tunnel_s = perf_counter() - begun_s
@@ -382,4 +381,4 @@ class Tunnel:
         if is_broken:
             reset(client.transport)
         else:
-            cast("TunnelClient", client.owner).take_back(has_ended=client.has_ended)
+            cast("TunnelClient", client.owner).tunnel_ended(has_client_ended=client.has_ended)

@@ -14,7 +14,8 @@ import pytest
 from gateway.proxy.downstream import accept
 from gateway.proxy.downstream.accept import Acceptor, ListenerOptions, PendingConnection
 from gateway.proxy.downstream.accepted import AcceptedConnection
-from gateway.proxy.downstream.server import ConnectionLimits, ProxyServer
+from gateway.proxy.downstream.limits import ConnectionLimits
+from gateway.proxy.downstream.server import ProxyServer
 from gateway.telemetry.counters import Counters
 from gateway.telemetry.metrics import CONNECTIONS
 
@@ -54,7 +55,7 @@ class Guest(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        transport.write(self._accepted.leave().text.encode())
+        transport.write(self._accepted.hand_over().text.encode())
         transport.close()
 
 
@@ -141,7 +142,7 @@ async def test_who_is_slow_is_given_up() -> None:
         await until(house, 1)
         (guest,) = house.here
         guest.check_deadline(house.loop.time())
-        guest.finish_soon()
+        guest.close_when_idle()
         assert house.here
         guest.check_deadline(house.loop.time() + 5.1)
         assert b"" == await rest(reader)

@@ -14,32 +14,32 @@ OURS = (ip_network("10.0.0.0/8"),)
 def test_a_client_has_so_many_and_no_more() -> None:
     """One too many is refused, until one is gone; another client is another matter."""
     house = ConnectionCounter()
-    assert [True, True, False] == [house.enter(CLIENT, 2, OURS) for _ in range(3)]
-    assert house.enter(OTHER, 2, OURS)
-    house.leave(CLIENT)
-    house.leave(CLIENT)
-    assert house.enter(CLIENT, 2, OURS)
+    assert [True, True, False] == [house.acquire(CLIENT, 2, OURS) for _ in range(3)]
+    assert house.acquire(OTHER, 2, OURS)
+    house.release(CLIENT)
+    house.release(CLIENT)
+    assert house.acquire(CLIENT, 2, OURS)
 
 
 def test_proxies_of_ours_are_exempt() -> None:
     """Many clients share their address."""
     house = ConnectionCounter()
-    assert all(house.enter(PROXY, 2, OURS) for _ in range(5))
-    assert all(house.enter(client_at(UNIX_PEER), 2, (UNIX_PEERS,)) for _ in range(5))
+    assert all(house.acquire(PROXY, 2, OURS) for _ in range(5))
+    assert all(house.acquire(client_at(UNIX_PEER), 2, (UNIX_PEERS,)) for _ in range(5))
 
 
 def test_a_household_is_one_client() -> None:
     """Of IPv6 addresses, those of one /64 are counted together."""
     house = ConnectionCounter()
-    assert [True, False] == [house.enter(SIX, 1, ()), house.enter(NEIGHBOUR, 1, ())]
+    assert [True, False] == [house.acquire(SIX, 1, ()), house.acquire(NEIGHBOUR, 1, ())]
 
 
 def test_who_is_gone_is_forgotten() -> None:
     """Addresses that come and go do not fill the memory."""
     house = ConnectionCounter()
-    house.enter(CLIENT, 2, ())
-    house.enter(CLIENT, 2, ())
-    house.leave(CLIENT)
+    house.acquire(CLIENT, 2, ())
+    house.acquire(CLIENT, 2, ())
+    house.release(CLIENT)
     assert 1 == house.clients()
-    house.leave(CLIENT)
+    house.release(CLIENT)
     assert 0 == house.clients()

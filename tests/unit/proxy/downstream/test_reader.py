@@ -9,8 +9,10 @@ from unittest.mock import Mock
 
 import pytest
 
-from gateway.proxy.downstream.reader import MAX_QUEUED, ClientReader
-from gateway.proxy.downstream.server import ConnectionLimits, ProxyServer
+from gateway.proxy.downstream.limits import ConnectionLimits
+from gateway.proxy.downstream.reader import MAX_QUEUED, RequestReader
+from gateway.proxy.downstream.server import ProxyServer
+from gateway.proxy.http1.parser import HttpProtocol
 from gateway.routing.client_address import client_at
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -22,44 +24,40 @@ def post(size: int) -> bytes:
     return b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
 
 
-class Reader(ClientReader):
-    """Whose requests are served when the test says so."""
+class Reader:
+    """A reader whose requests are served when the test says so."""
+
+    def __init__(self, server: ProxyServer) -> None:
+        self._protocol = HttpProtocol(server.loop)
+        self._protocol.transport = Mock()
+        self.reader = RequestReader(server)
+        self.reader.peer = client_at(IPv4Address("192.0.2.1"))
+        self.may_read_more = True
 
     @property
     def queued(self) -> list[str]:
-        """The targets that wait."""
-        return [entry[0].target for entry in self._queue if isinstance(entry, tuple)]
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether it stopped reading because enough waits."""
-        return self._buffer_paused
+        """The targets of the requests that wait."""
+        return [entry[0].target for entry in self.reader.queue if isinstance(entry, tuple)]
 
     def data_received(self, data: bytes) -> None:
-        """As from the socket."""
-        self._read(data)
+        """Feed what comes from the socket."""
+        self.may_read_more = self.reader.feed(data, self._protocol)
 
     def serve(self) -> bytes:
         """Take the first of the queue, and what is there of its body; then read on."""
-        entry = self._queue.pop(0)
+        entry = self.reader.queue.pop(0)
         assert isinstance(entry, tuple)
         body = entry[2].read_nowait()
-        self._read(b"")
+        self.data_received(b"")
         return body
-
-    def _begin(self) -> None:
-        self._is_serving = True
 
 
 @pytest.fixture
 def reader() -> Iterator[Reader]:
-    """With a transport that nothing comes from."""
+    """A reader without a socket."""
     loop = asyncio.new_event_loop()
     server = SimpleNamespace(loop=loop, limits=ConnectionLimits(), next_request_id=lambda: "id")
-    reader = Reader(cast("ProxyServer", server))
-    reader.peer = client_at(IPv4Address("192.0.2.1"))
-    reader.transport = Mock()
-    yield reader
+    yield Reader(cast("ProxyServer", server))
     loop.close()
 
 
@@ -70,7 +68,7 @@ def test_no_more_requests_wait_than_may(reader: Reader) -> None:
         reader.data_received(b"1\r\nx\r\n")
     reader.data_received(b"0\r\n\r\n" + GET * 100)
     assert MAX_QUEUED == len(reader.queued)
-    assert reader.is_paused
+    assert not reader.may_read_more
 
     assert b"x" * 100 == reader.serve()
     assert MAX_QUEUED == len(reader.queued)
@@ -86,6 +84,6 @@ def test_nothing_is_lost_of_what_was_held(reader: Reader) -> None:
 def test_bodies_that_wait_for_their_turn_stay_with_the_client(reader: Reader) -> None:
     """Of those behind the next one nothing is read: they would be 128 KiB each."""
     reader.data_received(post(100_000) * 4)
-    assert reader.is_paused
+    assert not reader.may_read_more
     assert ["/p"] * 2 == reader.queued
     assert [100_000] * 4 == [len(reader.serve()) for _ in range(4)]

@@ -88,8 +88,8 @@ class FakeOwner:
     def connection_lost(self, exc: BaseException | None) -> None:
         self.told.append(("lost", exc))
 
-    def take_back(self, *, has_ended: bool) -> None:
-        self.told.append(("back", has_ended))
+    def tunnel_ended(self, *, has_client_ended: bool) -> None:
+        self.told.append(("back", has_client_ended))
 
 
 class Ends(NamedTuple):
