@@ -1,8 +1,8 @@
 """
-One request and its answer, streamed both ways.
+One request and its answer, streamed in both directions.
 
-Bodies are never collected: each side is read only as fast as the other takes it. An app that dies
-in the middle makes the client see a broken message, never a clean end.
+Bodies are never collected: each side is read only as fast as the other takes it. If an app fails in
+the middle of an answer, the client sees a broken message, never a clean end.
 """
 
 import asyncio
@@ -42,8 +42,8 @@ _log = logging.getLogger(__name__)
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
 _SWITCHING_PROTOCOLS = 101
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9112 section 4: tab alone may pass
-_WITHOUT_A_USUAL_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
-"""An app may leave their body unread, and read it as the next request (CL.0)."""
+_METHODS_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+"""An app may leave a body of these unread, and read it as the next request (CL.0 smuggling)."""
 
 
 class ClientSide(Protocol):
@@ -68,18 +68,18 @@ class ClientSide(Protocol):
 
 UpgradeHandler = Callable[[UpstreamConnection, RawResponseMessage, bytes, float], Awaitable[None]]
 """
-What becomes of a 101, with its head (without this hop's fields) and the app's idle time-out in
-seconds. Stays as long as the connections are something else.
+Handles a 101: gets its head (without the fields of this hop) and the app's idle time-out in
+seconds. Returns when the tunnel has ended.
 """
 
 
 async def refuse_switch(*_: object) -> None:
-    """Nobody asked for it. Raises `BadUpstreamAnswer`."""
+    """Refuse a 101 that the client did not ask for. Raises `BadUpstreamAnswer`."""
     raise BadUpstreamAnswer("101 without an upgrade")
 
 
 class Exchange:
-    """Carries one admitted request to the app and the answer back."""
+    """Forwards one admitted request to the app, and the answer to the client."""
 
     __slots__ = (
         "_answer_fields",
@@ -128,7 +128,7 @@ class Exchange:
         return send_with_retries(self, self._upstream)
 
     def is_untouched(self) -> bool:
-        """Whether there is no body to send, and the client has seen nothing."""
+        """Return whether there is no body to send, and the client has been sent nothing."""
         return self._framing.kind is BodyKind.NONE and not self._writer.has_answered
 
     async def send(self, upstream: UpstreamConnection, server: UpstreamServer) -> int:
@@ -139,14 +139,14 @@ class Exchange:
             if self._sent_body:
                 upstream.expect_within(self._timeouts.response_s)
             else:
-                if self.outbound.method in _WITHOUT_A_USUAL_BODY:
+                if self.outbound.method in _METHODS_WITHOUT_BODY:
                     upstream.mark_unusable()
                 pump = asyncio.create_task(self._pump(upstream))
             head = await answer
             if not self._sent_body:
-                upstream.mark_unusable()  # whether the app will take the rest for a body, who knows
+                upstream.mark_unusable()  # the app may read the rest of the body as a request
             if head.message.code == _SWITCHING_PROTOCOLS:
-                await self._become(upstream, server, head.message)
+                await self._switch_protocols(upstream, server, head.message)
             elif (framing := self._begin_answer(head)) is not None:
                 await self._stream(upstream, framing, head.body)
         except Refusal:
@@ -174,12 +174,12 @@ class Exchange:
     # --- the request's body --------------------------------------------------------------------
 
     async def _pump(self, upstream: UpstreamConnection) -> None:
-        """Send the body; what goes wrong here ends the exchange through the upstream's future."""
+        """Send the body; an error here fails the upstream connection, and so ends the exchange."""
         try:
             await self._send_body(upstream)
         except Refusal as refusal:
             upstream.fail(refusal)
-        except Exception:  # noqa: BLE001 (a fault of ours: whoever waits must hear of it)
+        except Exception:  # noqa: BLE001 (an unexpected error must end the exchange, too)
             _log.exception("sending a body failed")
             upstream.fail(InternalError("sending a body failed"))
 
@@ -202,10 +202,10 @@ class Exchange:
 
     def _interim(self, message: RawResponseMessage) -> None:
         """
-        Pass on a 1xx answer (RFC 9110 section 15.2).
+        Forward a 1xx answer (RFC 9110 section 15.2).
 
-        HTTP/1.0 clients know none, and one that does not keep up can do without: nothing else would
-        bound what an app may send.
+        Not to HTTP/1.0 clients, which know none; nor to a client that does not keep up, since
+        nothing else limits how many an app may send.
         """
         if self._writer.version < (1, 1) or self._client.writing_paused:
             return
@@ -213,7 +213,7 @@ class Exchange:
             self._writer.write(self._status_and_fields(message) + b"\r\n")
 
     def _begin_answer(self, answer: ResponseHead) -> Framing | None:
-        """Send the head, and the body if all of it is there; else how the body is to be framed."""
+        """Send the head, with the body if all of it has come; else return the body's framing."""
         message, _, whole, memo = answer
         writer = self._writer
         key = self._answer_fields, self.outbound.route.is_internal, self.outbound.cors
@@ -229,7 +229,7 @@ class Exchange:
         )
         head = self._status_and_fields(message) + framing.field
         if memo is not None:
-            memo[key] = head  # it has a length and a body, so it is the same for every client
+            memo[key] = head  # with a length and a body it is the same for every client
         if framing.kind is BodyKind.CLOSE or not self._sent_body:
             writer.will_close = True
         if whole is not None:
@@ -238,10 +238,10 @@ class Exchange:
         writer.begin_answer(message.code, head, b"")
         return framing
 
-    async def _become(
+    async def _switch_protocols(
         self, upstream: UpstreamConnection, server: UpstreamServer, message: RawResponseMessage
     ) -> None:
-        """Something that is not HTTP, if that was asked; it may last for hours."""
+        """Turn both connections into a tunnel, if the client asked for one."""
         self._upstream.answered(server, message.code)
         server.pool.detach(upstream)
         head = self._status_and_fields(message)
@@ -259,7 +259,7 @@ class Exchange:
                 break
             writer.write(encode_chunk(data) if is_chunked else data)
             if client.writing_paused:
-                upstream.expect_within(inf)  # it is the client that we wait for
+                upstream.expect_within(inf)  # the app is not to blame for a slow client
                 await client.drain()
         if is_chunked:
             writer.write(LAST_CHUNK)
@@ -275,17 +275,17 @@ class Exchange:
         return _status_line(message) + fields
 
 
-_USUAL_STATUS_LINES = {
+_STANDARD_STATUS_LINES = {
     (status.value, status.phrase): f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
     for status in HTTPStatus
 }
 
 
 def _status_line(message: RawResponseMessage) -> bytes:
-    """The reason phrase is kept: some apps speak through it."""
-    usual = _USUAL_STATUS_LINES.get((message.code, message.reason))
-    if usual is not None:
-        return usual
+    """Return the status line, with the app's reason phrase: some apps use it for messages."""
+    standard = _STANDARD_STATUS_LINES.get((message.code, message.reason))
+    if standard is not None:
+        return standard
     line = f"HTTP/1.1 {message.code} {message.reason}".encode("utf-8", "surrogateescape")
     if _CONTROLS.search(line):
         raise BadUpstreamAnswer("control character in the reason phrase")

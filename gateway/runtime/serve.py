@@ -26,7 +26,7 @@ _log = logging.getLogger("gateway")
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run ``work`` on uvloop: half the cost of asyncio's own loop for what a proxy does."""
-    sys.unraisablehook = tls.pass_over_names
+    sys.unraisablehook = tls.ignore_malformed_names
     uvloop.run(work)
 
 

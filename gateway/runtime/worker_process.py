@@ -105,7 +105,7 @@ class WorkerProcess:
         """Let the kernel give new connections to other workers; those that wait here are reset."""
         for index, sock in enumerate(self.sockets):
             is_open = sock.fileno() >= 0  # during a drain of all, they are closed
-            if is_open and bind.is_shared_out(sock):
+            if is_open and bind.can_share_port(sock):
                 self._released[index] = (sock.family, sock.getsockname())
                 sock.close()
 

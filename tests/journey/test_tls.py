@@ -293,7 +293,7 @@ async def test_a_bad_file_changes_nothing(tmp_path: Path) -> None:
     serial = serial_in(house.pair.certificate)
     async with world(tmp_path, more_server=house.config) as around:
         write(house.pair.certificate, "junk")
-        await around.gateway.said("TLS goes on with the old files")
+        await around.gateway.said("TLS files not reloaded")
         assert serial == await serial_at(around.port, house.authority)
         config = around.gateway.config
         config.write_text(config.read_text() + "\n# touched\n")
@@ -348,7 +348,7 @@ async def test_clients_show_certificates(tmp_path: Path) -> None:
     async with world(tmp_path, more_server=config) as around:
         assert [200, 0, 0] == [await status(around.port, own) for own in (friend, None, stranger)]
         write(str(clients.file), "")
-        await around.gateway.said("TLS goes on with the old files")
+        await around.gateway.said("TLS files not reloaded")
         assert [200, 0, 0] == [await status(around.port, own) for own in (friend, None, stranger)]
         assert 2 == len(around.app.seen)
 

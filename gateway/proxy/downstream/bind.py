@@ -1,7 +1,7 @@
 """
-Where clients come in: an address becomes sockets once, each socket is served by any process.
+Listening sockets: made from an address once, and served by any process.
 
-`bind` needs no loop, so a supervisor can bind and hand the sockets to the processes that it starts.
+`bind` needs no event loop, so a supervisor can bind and hand the sockets to its workers.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from gateway.core.errors import StartError
 from gateway.proxy.downstream.socket_activation import PassedSocket, adopt
 
 BACKLOG = 1024
-"""Connections that wait in the kernel to be accepted; capped by net.core.somaxconn."""
+"""Connections that wait in the kernel to be accepted; limited by net.core.somaxconn."""
 
 MakeProtocol = Callable[[], asyncio.BaseProtocol]
 
@@ -33,14 +33,14 @@ class ListeningServer(Protocol):
     """Accepts connections until it is closed."""
 
     def close(self) -> None:
-        """Accept no more; what was accepted goes on."""
+        """Accept no more; accepted connections go on."""
 
 
 def bind(
     place: ListenAddress, *, passed: Sequence[PassedSocket] = (), reuse_port: bool = False
 ) -> tuple[socket.socket, ...]:
     """
-    Return the listening sockets of ``place``: more than one where a name stands for several addresses.
+    Return the listening sockets of ``place``: several if a name has several addresses.
 
     ``passed`` is what `socket_activation.take` returned. With ``reuse_port`` other sockets can be
     bound to the same TCP port, and the kernel distributes connections among them (SO_REUSEPORT);
@@ -52,7 +52,7 @@ def bind(
         case ActivatedSocket(name):
             numbers = [entry.number for entry in passed if name in ("", entry.name)]
             if not numbers:
-                raise StartError(f"{place}: no such socket was passed on")
+                raise StartError(f"{place}: no socket of this name was passed to the process")
             return tuple(map(adopt, numbers))
     try:
         if isinstance(place, UnixPath):
@@ -69,7 +69,7 @@ def _bind_tcp(address: HostPort, *, reuse_port: bool) -> tuple[socket.socket, ..
     with ExitStack() as undo:
         sockets: list[socket.socket] = []
         for family, host in _places(address):
-            port = port_of(sockets[0]) if sockets else address.port  # 0 is chosen once
+            port = port_of(sockets[0]) if sockets else address.port  # port 0 is chosen once
             sock = undo.enter_context(_bound(family, (host, port), reuse_port=reuse_port))
             sockets.append(sock)
         undo.pop_all()
@@ -78,23 +78,23 @@ def _bind_tcp(address: HostPort, *, reuse_port: bool) -> tuple[socket.socket, ..
 
 def twin(sock: socket.socket) -> socket.socket:
     """
-    Another listening socket at the same address, for another process. Raises `OSError`.
+    Return another listening socket at the same address, for another process.
 
-    Only where connections can be shared out (SO_REUSEPORT): else it is the same socket once more,
-    and whoever accepts first gets a connection.
+    Without SO_REUSEPORT it is a duplicate of the same socket: the process that accepts first gets a
+    connection. Raises `OSError`.
     """
-    if not is_shared_out(sock):
+    if not can_share_port(sock):
         return sock.dup()
     return again(sock.family, sock.getsockname())
 
 
 def again(family: int, name: tuple[str, int]) -> socket.socket:
-    """A listening socket at an address that others listen at, too. Raises `OSError`."""
+    """Return a further listening socket at an address (SO_REUSEPORT). Raises `OSError`."""
     return _bound(socket.AddressFamily(family), name[:2], reuse_port=True)
 
 
-def is_shared_out(sock: socket.socket) -> bool:
-    """Whether the kernel shares connections out among the sockets at this one's address."""
+def can_share_port(sock: socket.socket) -> bool:
+    """Return whether the kernel distributes connections among sockets at this address."""
     if sock.family == socket.AF_UNIX:
         return False
     return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))
@@ -128,12 +128,12 @@ def _bound(
 
 
 def port_of(sock: socket.socket) -> int:
-    """The TCP port of a listening socket."""
+    """Return the TCP port of a listening socket."""
     return int(sock.getsockname()[1])
 
 
 def name_of(sock: socket.socket) -> str:
-    """Where a listening socket can be found: ``port 8080``, or ``unix:/path``."""
+    """Return the address of a listening socket for a log: ``port 8080``, or ``unix:/path``."""
     if sock.family == socket.AF_UNIX:
         return f"unix:{sock.getsockname()}"
     return f"port {port_of(sock)}"
@@ -142,15 +142,15 @@ def name_of(sock: socket.socket) -> str:
 # --- unix --------------------------------------------------------------------------------------
 
 _ONLY_OWNER_AND_GROUP = 0o117
-"""As umask(2): what is left is mode 0660."""
+"""As umask(2): the file gets mode 0660."""
 
 
 class _UnixSocket(socket.socket):
-    """A listening socket with a file; to be closed by `close`."""
+    """A listening socket with a file; `close` closes it."""
 
     path = ""
     maker = 0
-    """The process that has made the file; no other removes it."""
+    """The process that made the file; no other removes it."""
 
 
 def _bind_unix(path: str) -> _UnixSocket:
@@ -158,7 +158,9 @@ def _bind_unix(path: str) -> _UnixSocket:
     try:
         _remove_stale(path)
         sock.setblocking(False)
-        umask = os.umask(_ONLY_OWNER_AND_GROUP)  # a chmod would come after the first caller
+        umask = os.umask(
+            _ONLY_OWNER_AND_GROUP
+        )  # chmod would leave a moment in which others can connect
         try:
             sock.bind(path)
         finally:
@@ -173,9 +175,9 @@ def _bind_unix(path: str) -> _UnixSocket:
 
 def close(sock: socket.socket) -> None:
     """
-    Close a listening socket, and remove its file where this process has made it.
+    Close a listening socket, and remove its file if this process made it.
 
-    Unless somebody listens there still: a process that shares the socket, or a successor.
+    The file stays while a process listens there: one that shares the socket, or a successor.
     """
     sock.close()
     if isinstance(sock, _UnixSocket) and sock.maker == os.getpid():
@@ -184,10 +186,10 @@ def close(sock: socket.socket) -> None:
 
 
 def _remove_stale(path: str) -> None:
-    """Remove what a gateway that was killed has left; not a file, nor a socket that answers."""
+    """Remove the socket file of a killed gateway, but no other file and no socket in use."""
     with suppress(FileNotFoundError):
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise FileExistsError(0, "there is something else than a socket")
+            raise FileExistsError(0, "the file is not a socket")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.setblocking(False)
             try:
@@ -196,8 +198,8 @@ def _remove_stale(path: str) -> None:
                 Path(path).unlink()
                 return
             except BlockingIOError:
-                pass  # somebody is there, and busy
-        raise FileExistsError(0, "somebody listens there")
+                pass  # a process listens there, and is busy
+        raise FileExistsError(0, "another process listens there")
 
 
 # --- serving -----------------------------------------------------------------------------------
@@ -206,7 +208,7 @@ def _remove_stale(path: str) -> None:
 async def serve(
     loop: asyncio.AbstractEventLoop, sock: socket.socket, make: MakeProtocol
 ) -> ListeningServer:
-    """Accept connections on ``sock``, whose protocol ``make`` makes; closing closes ``sock``."""
+    """Accept connections on ``sock``; ``make`` makes their protocols. Closing closes ``sock``."""
     if sock.family == socket.AF_UNIX:
         return await loop.create_unix_server(make, sock=sock, backlog=BACKLOG)
     return await loop.create_server(make, sock=sock, backlog=BACKLOG)

@@ -1,4 +1,4 @@
-"""All sockets that a process listens on, and how clients come in by them."""
+"""All listening sockets of a process, and the options of their connections."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ from gateway.proxy.downstream.tls import ServerTls
 
 
 class Listeners:
-    """Serves listening sockets; how may change while it does."""
+    """Serves listening sockets; its options can be replaced at run time."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class Listeners:
         self.options: ListenerOptions | None = None
 
     async def open(self, options: ListenerOptions) -> None:
-        """Let clients in by ``options`` from now on; those who are in stay."""
+        """Serve new connections with ``options``; open connections stay."""
         if options == self.options:
             return
         servers: list[ListeningServer] = []
@@ -42,20 +42,20 @@ class Listeners:
         _close(old)
 
     def tls(self) -> ServerTls | None:
-        """What is in use."""
+        """Return the TLS in use."""
         return self.options.tls if self.options else None
 
     def close(self) -> None:
-        """Let nobody in any more."""
+        """Accept no more, and close all sockets."""
         _close((*self._servers, *self.sockets))
 
     async def _serve(self, sock: socket.socket, options: ListenerOptions) -> ListeningServer:
         if options == ListenerOptions():
-            # The loop accepts faster by itself, and bears a lack of descriptors as well.
+            # The event loop accepts faster by itself, and copes with a lack of descriptors, too.
             return await serve(self._server.loop, sock, lambda: self._make(None))
         return Acceptor(self._server, sock, options, self._make)
 
 
-def _close(doors: Iterable[ListeningServer]) -> None:
-    for door in doors:
-        door.close()
+def _close(servers: Iterable[ListeningServer]) -> None:
+    for server in servers:
+        server.close()

@@ -1,7 +1,7 @@
 """
-The PROXY protocol, versions 1 and 2: a balancer's word for who is at the other end.
+The PROXY protocol, versions 1 and 2: a header by which a load balancer names the client.
 
-It is read before anything else on a connection, from peers that are trusted to write it; see
+It is read first on a connection, and only from trusted peers; see
 https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt.
 """
 
@@ -17,10 +17,10 @@ _MAX_V1_BYTES = 107
 
 _FIXED_BYTES = 16
 _MAX_V2_BODY_BYTES = 4096
-"""Addresses and TLVs; the format allows 64 KiB, of which a certificate's name takes the most."""
+"""Addresses and TLVs; the format allows 64 KiB, mostly for fields of a client certificate."""
 
 MAX_BYTES = _FIXED_BYTES + _MAX_V2_BODY_BYTES
-"""No header is longer."""
+"""The longest header that is accepted."""
 
 _V1_START = b"PROXY "
 _V2_START = b"\r\n\r\n\0\r\nQUIT\n"
@@ -41,22 +41,22 @@ _SSL_HEAD_BYTES = 5
 
 
 class ProxyHeader(NamedTuple):
-    """What a balancer said."""
+    """A parsed PROXY header."""
 
     source: IPAddress | None
-    """The client; None where the connection is the balancer's own, or it does not know."""
+    """The client; None if the connection is the balancer's own, or it does not know."""
     is_tls: bool
-    """Whether it says that the client spoke TLS to it (PP2_TYPE_SSL)."""
+    """Whether the client used TLS to the balancer (PP2_TYPE_SSL)."""
     size_bytes: int
-    """How much of the connection the header takes; what follows is the client's."""
+    """Size of the header; the client's bytes follow it."""
 
 
 def read(data: bytes) -> ProxyHeader | None:
     """
-    The header that ``data`` begins with; None where it is not complete.
+    Return the header at the start of ``data``; None if it is not complete.
 
-    As long as that is None, all of ``data`` is the header's. What breaks the format is refused as
-    soon as it is seen: what would come of a guess is somebody else's address. Raises `ValueError`.
+    While it returns None, all of ``data`` belongs to the header. A malformed header is refused as
+    soon as it is seen: a guess could yield another client's address. Raises `ValueError`.
     """
     if data.startswith(_V2_START):
         return _read_v2(data)
@@ -92,8 +92,8 @@ def _from(
 ) -> ProxyHeader:
     source, _ = (family(end.decode()) for end in ends)
     if any(int(port) > _HIGHEST_PORT for port in ports):
-        raise ValueError("no such port")
-    return ProxyHeader(_somebody(source), is_tls=False, size_bytes=size)
+        raise ValueError("port out of range")
+    return ProxyHeader(_specified(source), is_tls=False, size_bytes=size)
 
 
 # --- version 2: binary -------------------------------------------------------------------------
@@ -110,7 +110,7 @@ def _read_v2(data: bytes) -> ProxyHeader | None:
         raise ValueError("PROXY header too long")
     if len(data) < size:
         return None
-    if command == _LOCAL:  # a health check of the balancer's; the rest says nothing
+    if command == _LOCAL:  # a health check of the balancer; the rest is meaningless
         return ProxyHeader(None, is_tls=False, size_bytes=size)
     address_bytes = _ADDRESS_BYTES.get(family)
     if address_bytes is None:
@@ -118,28 +118,28 @@ def _read_v2(data: bytes) -> ProxyHeader | None:
     body = data[_FIXED_BYTES:size]
     if len(body) < address_bytes:
         raise ValueError("PROXY header too short for its addresses")
-    is_tls = _says_tls(body[address_bytes:])
+    is_tls = _has_client_tls(body[address_bytes:])
     return ProxyHeader(_source(family, body), is_tls, size)
 
 
 def _source(family: int, body: bytes) -> IPAddress | None:
     if family == _TCP4:
-        return _somebody(ip_address(body[:4]))
+        return _specified(ip_address(body[:4]))
     if family == _TCP6:
-        return _somebody(ip_address(body[:16]))
+        return _specified(ip_address(body[:16]))
     return None
 
 
-def _somebody(address: IPAddress) -> IPAddress:
+def _specified(address: IPAddress) -> IPAddress:
     address = fold(address)
-    if address.is_unspecified:  # else it would pass for `client_ip.UNIX_PEER`, who may be trusted
-        raise ValueError("nobody has the unspecified address")
+    if address.is_unspecified:  # else it would equal `UNIX_PEER`, which may be trusted
+        raise ValueError("the unspecified address is no client's")
     return address
 
 
-def _says_tls(tlvs: bytes) -> bool:
-    """Whether the TLV of TLS is there and says that the client spoke it; the others are skipped."""
-    says = False
+def _has_client_tls(tlvs: bytes) -> bool:
+    """Return whether a TLV says that the client used TLS; other TLVs are skipped."""
+    has_tls = False
     at = 0
     while at < len(tlvs):
         head = tlvs[at : at + _TLV_HEAD_BYTES]
@@ -150,5 +150,5 @@ def _says_tls(tlvs: bytes) -> bool:
             value = tlvs[at - int.from_bytes(head[1:]) : at]
             if len(value) < _SSL_HEAD_BYTES:
                 raise ValueError("a TLV too short")
-            says = bool(value[0] & _CLIENT_SSL)
-    return says
+            has_tls = bool(value[0] & _CLIENT_SSL)
+    return has_tls

@@ -1,5 +1,5 @@
 """
-Sockets that whoever started the process has opened: systemd's protocol, or a descriptor's number.
+Sockets inherited from the parent process: systemd's socket activation, or a descriptor's number.
 
 sd_listen_fds(3): LISTEN_FDS sockets from descriptor 3 on, for the process LISTEN_PID alone, with
 their names in LISTEN_FDNAMES.
@@ -18,7 +18,7 @@ _VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
 
 class PassedSocket(NamedTuple):
-    """A descriptor that was passed on, and its name."""
+    """A descriptor that was passed to the process, and its name."""
 
     number: int
     name: str
@@ -26,9 +26,9 @@ class PassedSocket(NamedTuple):
 
 def take(environ: MutableMapping[str, str], pid: int) -> tuple[PassedSocket, ...]:
     """
-    What was passed to the process ``pid``; nothing where it was meant for another.
+    Return the sockets for the process ``pid``; none if they are meant for another process.
 
-    The variables are unset, so that no process that we start takes them for its own. Raises
+    Removes the variables from ``environ``, so that child processes do not use them. Raises
     `StartError`.
     """
     meant_for, number, names = (environ.pop(name, None) for name in _VARIABLES)
@@ -44,7 +44,7 @@ def take(environ: MutableMapping[str, str], pid: int) -> tuple[PassedSocket, ...
 
 
 def adopt(number: int) -> socket.socket:
-    """The listening socket with the descriptor ``number``. Raises `StartError`."""
+    """Return the listening socket with the descriptor ``number``. Raises `StartError`."""
     try:
         os.set_inheritable(number, False)
         sock = socket.socket(fileno=number)
@@ -55,7 +55,7 @@ def adopt(number: int) -> socket.socket:
     except OSError:
         is_listening = 0
     if not is_listening or sock.type != socket.SOCK_STREAM:
-        sock.detach()  # whatever it is, it is not ours to close
+        sock.detach()  # it belongs to the parent process, so it stays open
         raise StartError(f"fd:{number} is no listening stream socket")
     sock.setblocking(False)
     return sock

@@ -1,9 +1,9 @@
 """
-TLS with clients: contexts made from files, and made anew when these change.
+TLS with clients: contexts are made from files, and made anew when the files change.
 
-What is in use is replaced whole, and only by what was read without a fault: a certificate without
-its key, or a CA file that is empty, changes nothing. So verification is never switched off by a
-file (CVE-2026-54762, CVE-2026-27586).
+The context in use is replaced as a whole, and only by one that loaded without an error: a
+certificate without its key, or an empty CA file, changes nothing. So a file can never switch off
+verification (CVE-2026-54762, CVE-2026-27586).
 """
 
 import asyncio
@@ -19,71 +19,71 @@ from cryptography import x509
 from gateway.core.errors import StartError
 from gateway.util.file_stamp import Stamp, stamp_if_there
 
-_LOOK_S = 1.0
+_CHECK_EVERY_S = 1.0
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""Of TLS 1.2: forward secrecy and AEAD alone (RFC 9325 section 4.2); TLS 1.3 has no others."""
+"""For TLS 1.2: only forward secrecy and AEAD (RFC 9325 section 4.2); TLS 1.3 has only such."""
 
 _log = logging.getLogger(__name__)
 
 
 class CertificateFiles(NamedTuple):
-    """The files of a certificate, with those that vouch for it, and of its key; both PEM."""
+    """The files of a certificate chain and of its key; both PEM."""
 
     certificate: str
     key: str
 
 
 class ServerTlsFiles(NamedTuple):
-    """What TLS is made of."""
+    """The files of a TLS context."""
 
     pairs: tuple[CertificateFiles, ...]
-    """The first one is for clients that name no host, or one that no other is for."""
+    """The first one is for clients that send no server name, or an unknown one."""
     client_ca: str | None
-    """Who vouches for clients; without it none is asked for a certificate."""
+    """CA of client certificates; if None, clients are not asked for one."""
     clients_may_do_without: bool = False
-    """Whether one that has no certificate is let in all the same; a bad one never is."""
+    """Whether a client certificate is optional; an invalid one is always refused."""
 
 
 class ServerTls:
-    """The context for the next handshake."""
+    """Holds the context for the next handshake."""
 
     def __init__(self, files: ServerTlsFiles) -> None:
-        """Raise `StartError` where a file cannot be used."""
+        """Load ``files``. Raises `StartError` if a file cannot be used."""
         self.files = files
         self._stamp = _stamp(files)
-        self._complaint = ""
+        self._last_error = ""
         self.context = server_context(files)
 
-    def look(self) -> None:
-        """Read the files again if they have changed; those that cannot be used are reported."""
+    def reload_if_changed(self) -> None:
+        """Read the files again if they have changed; log an error if they cannot be used."""
         stamp = _stamp(self.files)
         if stamp == self._stamp:
             return
         try:
             self.context = server_context(self.files)
         except StartError as error:
-            # The stamp stays the old one: a pair that is being replaced is whole a moment later.
-            if str(error) != self._complaint:
-                self._complaint = str(error)
-                _log.error("TLS goes on with the old files: %s", error)
+            # The old stamp stays: a pair that is being replaced is complete a moment later.
+            if str(error) != self._last_error:
+                self._last_error = str(error)
+                _log.error("TLS files not reloaded, the old ones stay in use: %s", error)
             return
-        self._stamp, self._complaint = stamp, ""
-        _log.info("TLS files read again")
+        self._stamp, self._last_error = stamp, ""
+        _log.info("TLS files reloaded")
 
 
 async def watch(current: Callable[[], ServerTls | None]) -> None:
-    """Look after the files of what is ``current``, without end."""
+    """Reload the files of ``current`` when they change, until cancelled."""
     while True:
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_CHECK_EVERY_S)
         try:
             if tls := current():
-                tls.look()
-        except Exception:  # noqa: BLE001 (whatever it is, the certificate in use goes on)
-            _log.exception("TLS files were not looked at")
+                tls.reload_if_changed()
+        except Exception:  # noqa: BLE001 (the certificate in use stays, whatever the error)
+            _log.exception("checking the TLS files failed")
 
 
 def server_context(files: ServerTlsFiles) -> ssl.SSLContext:
-    """A context for handshakes. Raises `StartError` that names the file at fault."""
+    """Make a context for handshakes. Raises `StartError` that names the file at fault."""
     contexts = [_context(pair, files) for pair in files.pairs]
     first = contexts[0]
     if len(contexts) > 1:
@@ -91,7 +91,7 @@ def server_context(files: ServerTlsFiles) -> ssl.SSLContext:
         for pair, context in zip(files.pairs, contexts, strict=True):
             for name in _names(pair.certificate):
                 by_name.setdefault(name, context)
-        _choose_by_name(first, by_name)
+        _select_by_name(first, by_name)
     return first
 
 
@@ -102,7 +102,7 @@ def _context(pair: CertificateFiles, files: ServerTlsFiles) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     try:
-        # The empty password keeps OpenSSL from asking for one at the terminal.
+        # With an empty password OpenSSL does not ask for one at the terminal.
         context.load_cert_chain(pair.certificate, pair.key, password="")
     except (OSError, ValueError) as error:
         raise StartError(
@@ -134,12 +134,12 @@ def _why(error: Exception) -> str:
 # --- server name indication --------------------------------------------------------------------
 
 
-def _choose_by_name(first: ssl.SSLContext, by_name: Mapping[str, ssl.SSLContext]) -> None:
+def _select_by_name(first: ssl.SSLContext, by_name: Mapping[str, ssl.SSLContext]) -> None:
     def choose(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
         """
         Give ``connection`` the certificate for ``name``.
 
-        What is asked of clients stays as ``first`` has it; it is the same in all.
+        Client verification stays as ``first`` has it; it is the same in all contexts.
         """
         if name is not None and (found := find(by_name, name)) is not None:
             connection.context = found
@@ -147,12 +147,12 @@ def _choose_by_name(first: ssl.SSLContext, by_name: Mapping[str, ssl.SSLContext]
     first.sni_callback = choose
 
 
-def pass_over_names(unraisable: "sys.UnraisableHookArgs") -> None:
+def ignore_malformed_names(unraisable: "sys.UnraisableHookArgs") -> None:
     """
-    A `sys.unraisablehook` that says nothing of host names that are no ASCII.
+    Ignore the error of a server name that is not ASCII; a `sys.unraisablehook`.
 
-    Python refuses the handshake by itself, and would show a traceback in our log: anybody could
-    fill it.
+    Python refuses the handshake by itself, and would write a traceback for each: any client could
+    fill the log.
     """
     is_name = isinstance(unraisable.object, bytes)
     if not (is_name and isinstance(unraisable.exc_value, UnicodeDecodeError)):
@@ -160,13 +160,13 @@ def pass_over_names(unraisable: "sys.UnraisableHookArgs") -> None:
 
 
 def find(by_name: Mapping[str, ssl.SSLContext], name: str) -> ssl.SSLContext | None:
-    """The one for ``name``, or for all names beside it: a star is one label (RFC 6125)."""
+    """Return the entry for ``name``, or for its wildcard: a star is one label (RFC 6125)."""
     name = name.lower()
     return by_name.get(name) or by_name.get(f"*.{name.partition('.')[2]}")
 
 
 def _names(certificate: str) -> Iterable[str]:
-    """The names in the first certificate of the file, which is the server's own."""
+    """Return the names in the first certificate of the file, which is the server's own."""
     try:
         found = x509.load_pem_x509_certificates(Path(certificate).read_bytes())[0]
         alternatives = found.extensions.get_extension_for_class(x509.SubjectAlternativeName)
@@ -181,6 +181,6 @@ def _names(certificate: str) -> Iterable[str]:
 
 
 def _stamp(files: ServerTlsFiles) -> list[Stamp | None]:
-    """What differs when a file, or a link on the way to it, was replaced or written."""
+    """Return stamps that differ when a file, or a link on its path, was replaced or written."""
     paths = [path for pair in files.pairs for path in pair]
     return [stamp_if_there(path) for path in (*paths, *filter(None, [files.client_ca]))]

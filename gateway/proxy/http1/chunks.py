@@ -1,4 +1,4 @@
-"""Where a chunked body ends (RFC 9112 section 7.1)."""
+"""The end of a chunked body (RFC 9112 section 7.1)."""
 
 import re
 
@@ -8,9 +8,9 @@ _SIZE = re.compile(rb"[0-9A-Fa-f]+")  # Python also reads -6, +6, 0x6 and 1_0: n
 
 class ChunkScanner:
     """
-    Finds the end of a chunked body without looking at what is in it.
+    Finds the end of a chunked body without parsing its data.
 
-    It judges nothing: the parser reads the same bytes and refuses what is malformed.
+    It validates nothing: the parser reads the same bytes and refuses malformed ones.
     """
 
     __slots__ = ("_is_in_trailers", "_line", "_longest_bytes", "_run_bytes", "_skip_bytes")
@@ -23,11 +23,11 @@ class ChunkScanner:
 
     @property
     def overhead_bytes(self) -> int:
-        """Of the longest line, or the trailers: no data, and they could go on for ever."""
+        """Size of the longest line, or of the trailers: neither counts as data."""
         return max(self._longest_bytes, self._run_bytes)
 
     def end(self, data: bytes) -> int | None:
-        """How much of ``data`` belongs to the body, if it ends in it; else all of it does."""
+        """Return where in ``data`` the body ends; None if all of ``data`` belongs to it."""
         at, size = 0, len(data)
         while at < size:
             if self._skip_bytes:
@@ -44,7 +44,7 @@ class ChunkScanner:
         return None
 
     def _is_last(self, line: bytes) -> bool:
-        """Take a whole line; whether it ends the body."""
+        """Read a whole line; return whether it ends the body."""
         self._line = b""
         if self._is_in_trailers:
             return line == b"\r\n"
@@ -57,6 +57,6 @@ class ChunkScanner:
 
 
 def _size(line: bytes) -> int:
-    """0 for what is no number: the parser refuses it."""
+    """Return the chunk-size of a line; 0 if malformed: the parser refuses that."""
     digits = _SIZE.match(line)
     return int(digits[0], 16) if digits is not None else 0

@@ -1,4 +1,4 @@
-"""Where a body ends (RFC 9112 section 6): decided for each side from what was parsed."""
+"""Message body framing (RFC 9112 section 6), decided anew for each side of the gateway."""
 
 from collections.abc import Mapping
 from enum import Enum, auto
@@ -19,17 +19,17 @@ _MAX_LENGTH_DIGITS = 18
 
 
 class BodyKind(Enum):
-    """How the end of a body is told."""
+    """How a body is delimited."""
 
     NONE = auto()
     LENGTH = auto()
     CHUNKED = auto()
     CLOSE = auto()
-    """By the end of the connection: only answers, and only where nothing better is known."""
+    """By the end of the connection; only in answers to HTTP/1.0 clients."""
 
 
 class Framing(NamedTuple):
-    """How a body is delimited, and the field line that says so."""
+    """The kind of delimiter, and its field line."""
 
     kind: BodyKind
     field: bytes = b""
@@ -44,11 +44,11 @@ def request_framing(
     headers: Mapping[str, str], version: tuple[int, int], max_body_bytes: int
 ) -> Framing:
     """
-    The framing of a request, the same on both sides.
+    Return the framing of a request, which is the same on both sides.
 
     Raises `BadRequest` for chunked in HTTP/1.0 (RFC 9112 section 6.1), `UnsupportedCoding`, and
-    `BodyTooLarge` where the length is announced and over ``max_body_bytes``. That both fields are
-    there, or one twice, the parser has refused.
+    `BodyTooLarge` if Content-Length is over ``max_body_bytes``. The parser has refused requests
+    with both fields, or with one of them twice.
     """
     coding = headers.get("Transfer-Encoding")
     if coding is not None:
@@ -77,14 +77,14 @@ def response_framing(
     is_chunked: bool,
 ) -> Framing:
     """
-    How an answer with ``status`` to ``method`` goes to a client of ``client_version``.
+    Return the framing of an answer with ``status`` to ``method`` for a client.
 
     HEAD and 304 keep the length that a GET would have had and send no body; 204 has neither (RFC
-    9110 section 8.6). What ended by closing upstream is chunked for HTTP/1.1 clients, so that they
-    can tell an end from a break; HTTP/1.0 knows only closing.
+    9110 section 8.6). A body that the app ends by closing is sent in chunks to HTTP/1.1 clients, so
+    that they can tell an end from a broken connection; HTTP/1.0 knows only closing.
 
-    Raises `BadUpstreamAnswer` where the body is in a transfer coding other than chunked: it is
-    passed on without the field that says so.
+    Raises `BadUpstreamAnswer` if the body has a transfer coding other than chunked: the field that
+    declares it is not forwarded.
     """
     length = headers.get("Content-Length")
     if status == _NO_CONTENT:
@@ -104,7 +104,7 @@ def _length_field(length: str | None) -> bytes:
 
 
 def encode_chunk(data: bytes) -> bytes:
-    """One chunk (RFC 9112 section 7.1); ``data`` is not empty: an empty chunk would be the last."""
+    """Encode a chunk (RFC 9112 section 7.1); ``data`` is not empty, as in the last chunk."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
@@ -112,7 +112,7 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 
 def connection_options(headers: CIMultiDictProxy[str]) -> set[str]:
-    """What ``Connection`` says, in lower case (RFC 9110 section 7.6.1)."""
+    """Return the options in ``Connection``, in lower case (RFC 9110 section 7.6.1)."""
     return {
         option.strip().lower()
         for line in headers.getall("Connection", ())

@@ -1,9 +1,9 @@
 """
-Clients repeat themselves: after its first line, a head is mostly what it was the last time.
+A cache of one parsed head for each client connection.
 
-So what was parsed is kept for each connection, and used again where the same bytes come. The parser
-has judged these very bytes before, in the same place, so its verdict is still the verdict. Only a
-head that is all of a read is looked at, and only one without a body.
+Most clients send the same field lines with every request, so their parsed form is reused when the
+same bytes come again. That is safe, since the parser has accepted exactly these bytes in the same
+position. Only a head without a body that fills a whole read is looked up.
 """
 
 import re
@@ -15,7 +15,7 @@ from gateway.core.request import FieldMemo, RawFields
 
 _LINE = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[!-\"$-~]*) HTTP/1\.1\r\n")
 _MAX_BYTES = 4096
-"""Of a head that is remembered: what one connection may keep in memory."""
+"""Longest head that is kept: it takes memory for as long as its connection is open."""
 
 
 class ParsedFields(NamedTuple):
@@ -27,21 +27,21 @@ class ParsedFields(NamedTuple):
 
 
 class HeadCache:
-    """The field lines that came last on a connection from a client."""
+    """Keeps the field lines that came last on a client connection."""
 
     __slots__ = ("_block", "_fields", "_max_bytes")
 
     def __init__(self, head_bytes: int) -> None:
-        """No head of more than ``head_bytes`` passes here: only the parser refuses it."""
+        """Make a cache that ignores heads of more than ``head_bytes``, which the parser refuses."""
         self._max_bytes = min(head_bytes, _MAX_BYTES)
         self._block = b""
         self._fields: ParsedFields | None = None
 
     def recall(self, data: bytes) -> tuple[str, str, ParsedFields] | None:
         """
-        Method, target and fields of the request that a read holds.
+        Return method, target and fields of the request in ``data``.
 
-        None where it is not a whole head, or does not repeat the field lines of the one before.
+        None if it is not a whole head, or does not repeat the field lines of the one before.
         """
         if self._fields is None or len(data) > self._max_bytes:
             return None
@@ -54,20 +54,20 @@ class HeadCache:
         self, head: bytes, headers: CIMultiDictProxy[str], raw_fields: RawFields
     ) -> FieldMemo | None:
         """
-        Keep what was parsed from a head without a body, once it has repeated the one before.
+        Keep the parsed form of a head without a body, if it repeats the one before.
 
-        The memo is for what is derived from the fields; None where they are not kept.
+        Returns a memo for values that are derived from the fields; None if they are not kept.
         """
         line = _LINE.match(head)
         if line is None or len(head) > self._max_bytes:
             return None
         block = head[line.end() :]
-        if block != self._block:  # it may never come again
+        if block != self._block:  # most heads that differ come once
             self._block, self._fields = block, None
             return None
         self._fields = ParsedFields(headers, raw_fields, {})
         return self._fields.memo
 
     def forget(self) -> None:
-        """Free the memory."""
+        """Free the memory of the cached head."""
         self._block, self._fields = b"", None

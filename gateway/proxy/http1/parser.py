@@ -1,9 +1,9 @@
 """
-The one room that knows aiohttp's parsers.
+aiohttp's HTTP/1 parsers (llhttp, in C), and the only module that imports them.
 
-The parser classes are not documented API, so all use of them stands here, the version is pinned to
-the minor, and ``tests/contract/test_http1.py`` holds the behaviour that we rely on. They are llhttp
-in C. Nothing is ever copied raw from one side to the other: what was parsed is serialised anew.
+The parser classes are not documented API. So all use of them is here, the version is pinned to the
+minor, and ``tests/contract/test_http1.py`` checks the behaviour that the gateway relies on.
+Messages are never copied raw from one side to the other: they are parsed, and serialised anew.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ from gateway.core.errors import (
 )
 
 BODY_BUFFER_BYTES = 64 * 1024
-"""How much of a body waits for the slower side: reading stops at twice this."""
+"""How much of a body is buffered for the slower side; reading stops at twice this."""
 
 _MAX_ANSWER_FIELD_BYTES = 64 * 1024
 _MAX_ANSWER_FIELDS = 1000
 
 
 class HttpProtocol(BaseProtocol):
-    """A connection whose reading stops while a body is not taken."""
+    """An aiohttp protocol: its transport is not read while the buffer of a body is full."""
 
     __slots__ = ()
 
@@ -51,16 +51,17 @@ class HttpProtocol(BaseProtocol):
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """
-        Called at the end of every body, paused or not: usually there is nothing to do.
+        Resume reading if it was paused.
 
-        Saves 1 µs a body of calls into the transport.
+        aiohttp calls this at the end of every body, paused or not. The check saves 1 µs a body of
+        calls into the transport.
         """
         if self._reading_paused or self._buffer_paused:
             super().resume_reading(resume_parser)
 
 
 NOTHING: StreamReader = EMPTY_PAYLOAD
-"""The body of a message that has none: the parser gives this very object."""
+"""The body of a message without one: the parser returns this very object."""
 
 RequestParser = http_parser.HttpRequestParser
 ResponseParser = http_parser.HttpResponseParser
@@ -84,22 +85,24 @@ __all__ = [
 
 def require_c_parsers() -> None:
     """
-    Refuse to start on aiohttp's pure-Python parsers, which have let smuggling by (CVE-2025-53643).
+    Refuse to start with aiohttp's pure-Python parsers, which allowed request smuggling.
+
+    See CVE-2025-53643.
 
     Raises `StartError`.
     """
     if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
-        raise StartError("aiohttp lacks its C extension; its Python parser is not safe in front")
+        raise StartError("aiohttp lacks its C extension; its Python parser is not safe for a proxy")
     _read_answers_strictly()
 
 
 def _read_answers_strictly() -> None:
     """
-    Hold answers to the grammar that requests are held to.
+    Parse answers as strictly as requests.
 
-    aiohttp reads answers leniently (bare LF, obs-fold, spaces after a chunk size, control
-    characters) unless Python runs in development mode; its C module looks at this name each time
-    that it makes a parser. Raises `StartError`.
+    aiohttp is lenient with answers (bare LF, obs-fold, spaces after a chunk size, control
+    characters) unless Python runs in development mode. Its C module reads this variable each time
+    it makes a parser. Raises `StartError`.
     """
     extension = vars(importlib.import_module("aiohttp._http_parser"))
     if "DEBUG" not in extension:
@@ -110,14 +113,14 @@ def _read_answers_strictly() -> None:
 def request_parser(
     protocol: BaseProtocol, loop: asyncio.AbstractEventLoop, head_bytes: int
 ) -> RequestParser:
-    """A parser for one client connection. No line or field may be longer than ``head_bytes``."""
+    """Make a parser for a client connection; no line or field may be over ``head_bytes``."""
     return http_parser.HttpRequestParser(
         protocol,
         loop,
         BODY_BUFFER_BYTES,
         max_line_size=head_bytes,
         max_field_size=head_bytes,
-        max_headers=head_bytes,  # never binding: fields are counted where the answer is 431
+        max_headers=head_bytes,  # never reached: the gateway counts fields itself, to answer 431
         auto_decompress=False,
     )
 
@@ -125,7 +128,7 @@ def request_parser(
 def response_parser(
     protocol: BaseProtocol, loop: asyncio.AbstractEventLoop, *, answers_head: bool = False
 ) -> ResponseParser:
-    """A parser for one upstream connection; ``answers_head`` where the request is HEAD."""
+    """Make a parser for an upstream connection; ``answers_head`` if the request is HEAD."""
     return http_parser.HttpResponseParser(
         protocol,
         loop,
@@ -140,7 +143,7 @@ def response_parser(
 
 
 def refusal_for(error: HttpProcessingError) -> Refusal:
-    """What a request that the parser rejected is answered with."""
+    """Return the refusal for a request that the parser rejected."""
     if isinstance(error, LineTooLong):
         return HeadTooLarge("a line is too long")
     return BadRequest(type(error).__name__)

@@ -1,4 +1,4 @@
-"""The gateway's own answers, as bytes."""
+"""Serialisation of the gateway's own answers."""
 
 from http import HTTPStatus
 
@@ -11,7 +11,7 @@ _STATUS_LINES = {
 
 
 def serialise_reply(reply: Reply, http_date: bytes) -> tuple[bytes, bytes]:
-    """Head (without the empty line) and body of ``reply``."""
+    """Return the head (without the empty line) and the body of ``reply``."""
     fields = serialise(reply.fields)
     length = b"Content-Length: %d\r\n" % len(reply.body)
     if reply.status == HTTPStatus.NO_CONTENT:

@@ -1,4 +1,4 @@
-"""All tunnels of a process: what a person has opened ends when their session does."""
+"""All tunnels of a process: a tunnel ends when the session that opened it does."""
 
 import asyncio
 import logging
@@ -15,26 +15,26 @@ from gateway.telemetry.metrics import TUNNELS, TUNNELS_ENDED, TunnelEndReason
 _log = logging.getLogger(__name__)
 
 _PERIOD_S = 0.4
-"""How often tunnels are looked at: with a slow store's time-out, still within a second."""
-_LOOKS_AT_ISSUERS = 5
+"""How often tunnels are checked: within a second, a store's time-out included."""
+_CHECKS_PER_ISSUER_CHECK = 5
 """
-At every so manieth look issuers are asked for, too: two seconds, where no message came.
+Issuers are checked every so many times: every 2 s, in case an invalidation message was lost.
 
-For 10 000 tunnels that takes 80 ms of CPU, and revoking ends the sessions as well.
+For 10 000 tunnels that takes 80 ms of CPU, and revoking an issuer also ends its sessions.
 """
-_AT_ONCE = 500
-"""Sessions, or issuers, that the store is asked for together."""
+_BATCH = 500
+"""Sessions, or issuers, in one query to the store."""
 _STAGGERED_OVER = 0.8
-"""Of the time to drain: the last tunnels need some of it to end."""
+"""Part of the drain time: the last tunnels need the rest to end."""
 
 
 class ProofLookup(NamedTuple):
-    """Who knows what is over; what cannot be told is not among the answers."""
+    """Look-ups of ended sessions and revoked issuers; what is unknown is not in the result."""
 
     ended: Callable[[Sequence[str]], Awaitable[Iterable[str]]]
-    """Those of the sessions, by key, that are no more."""
+    """Returns those of the sessions, by key, that have ended."""
     epochs_ms: Callable[[Sequence[str]], Awaitable[Mapping[str, int]]]
-    """Of those of the issuers that were revoked: up to when; see `gateway.revocation.epoch`."""
+    """Returns the epochs of those issuers that were revoked; see `gateway.revocation.epoch`."""
 
 
 class TunnelEnd(NamedTuple):
@@ -46,7 +46,7 @@ class TunnelEnd(NamedTuple):
 
 
 CLOSED = TunnelEnd("closed", 1000, "")
-"""By one of the peers: the gateway adds nothing."""
+"""By one of the peers: the gateway sends no Close frame."""
 IDLE = TunnelEnd("idle", 1001, "idle")
 EXPIRED = TunnelEnd("expired", 1008, "sign-in expired")
 REVOKED = TunnelEnd("revoked", 1008, "session ended")
@@ -54,26 +54,26 @@ DRAINED = TunnelEnd("drained", 1001, "going away")
 
 
 class OpenTunnel(Protocol):
-    """A tunnel, as far as the registry deals with it."""
+    """A tunnel, as the registry sees it."""
 
     session_key: str | None
-    """None where no session opened it."""
+    """The session that opened it; None without one."""
     expires_at_ms: int | None
-    """Unix time; None where nobody had to prove who they are."""
+    """Unix time at which the credential expires; None for an anonymous client."""
     issuer: str | None
-    """Whose epoch ends it, if any; see `gateway.revocation.epoch.subject_of`."""
+    """The subject whose revocation ends it, if any; see `gateway.revocation.epoch.subject_of`."""
     proven_at_ms: int
-    """Unix time at which they proved it."""
+    """Unix time at which the client authenticated."""
 
-    def look(self, loop_now_s: float) -> None:
-        """End if nothing has moved for too long."""
+    def check_idle(self, loop_now_s: float) -> None:
+        """End if it was idle for too long."""
 
     def end(self, ending: TunnelEnd) -> None:
-        """End now, or in a moment; once is enough."""
+        """End now, or in a moment; a second call has no effect."""
 
 
 class TunnelRegistry:
-    """Knows all open tunnels, and ends those whose time is over."""
+    """Knows all open tunnels, and ends those that are idle, expired or revoked."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, counters: Counters) -> None:
         self._loop = loop
@@ -82,10 +82,10 @@ class TunnelRegistry:
         self._open: set[OpenTunnel] = set()
         self._by_session: defaultdict[str, set[OpenTunnel]] = defaultdict(set)
         self._by_issuer: defaultdict[str, set[OpenTunnel]] = defaultdict(set)
-        self._doubted: set[str] = set()
-        self._doubted_issuers: set[str] = set()
-        self._in_doubt = asyncio.Event()
-        self._looks = 0
+        self._sessions_to_recheck: set[str] = set()
+        self._issuers_to_recheck: set[str] = set()
+        self._recheck_requested = asyncio.Event()
+        self._checks = 0
         self._is_draining = False
 
     def __len__(self) -> int:
@@ -93,9 +93,9 @@ class TunnelRegistry:
 
     def add(self, tunnel: OpenTunnel) -> None:
         """
-        It is open.
+        Register an open tunnel, and recheck its session and issuer.
 
-        What was said while the app was thinking about it, nobody here has heard: so it is asked.
+        They may have ended between the admission of the request and the app's 101.
         """
         self._counters.add(TUNNELS)
         self._open.add(tunnel)
@@ -109,95 +109,95 @@ class TunnelRegistry:
             self._loop.call_soon(tunnel.end, DRAINED)
 
     def forget(self, tunnel: OpenTunnel, ending: TunnelEnd) -> None:
-        """It is over."""
+        """Forget a tunnel that has ended."""
         self._counters.add(TUNNELS_ENDED, ending.reason)
         self._open.discard(tunnel)
         _discard(self._by_session, tunnel.session_key, tunnel)
         _discard(self._by_issuer, tunnel.issuer, tunnel)
 
     def end_session(self, session_key: str) -> None:
-        """The session is over: end what it has opened."""
+        """End the tunnels of a session that has ended."""
         for tunnel in tuple(self._by_session.get(session_key, ())):
             tunnel.end(REVOKED)
 
     def end_issuer(self, issuer: str, epoch_ms: int) -> None:
-        """All that the issuer has proven up to then is void: end what it has opened."""
+        """End the tunnels of a revoked issuer that authenticated up to its epoch."""
         for tunnel in tuple(self._by_issuer.get(issuer, ())):
             if is_revoked(tunnel.proven_at_ms, epoch_ms):
                 tunnel.end(REVOKED)
 
-    # --- what others say is over ---------------------------------------------------------------
+    # --- rechecks ------------------------------------------------------------------------------
 
     def recheck_session(self, session_key: str) -> None:
-        """Ask soon whether it has ended: whoever says so may not be one of us."""
+        """Look up soon whether a session has ended: a message that says so is not trusted."""
         if session_key in self._by_session:
-            self._doubted.add(session_key)
-            self._in_doubt.set()
+            self._sessions_to_recheck.add(session_key)
+            self._recheck_requested.set()
 
     def recheck_issuer(self, issuer: str) -> None:
-        """Ask soon whether it was revoked."""
+        """Look up soon whether an issuer was revoked."""
         if issuer in self._by_issuer:
-            self._doubted_issuers.add(issuer)
-            self._in_doubt.set()
+            self._issuers_to_recheck.add(issuer)
+            self._recheck_requested.set()
 
     def recheck_all(self) -> None:
-        """Ask soon about all."""
-        self._doubted.update(self._by_session)
-        self._doubted_issuers.update(self._by_issuer)
-        self._in_doubt.set()
+        """Look up all sessions and issuers soon."""
+        self._sessions_to_recheck.update(self._by_session)
+        self._issuers_to_recheck.update(self._by_issuer)
+        self._recheck_requested.set()
 
-    async def recheck_pending(self, truth: ProofLookup) -> None:
-        """Ask about what is in doubt as soon as it is, for ever; many doubts at a time are one."""
+    async def recheck_pending(self, lookup: ProofLookup) -> None:
+        """Look up what is to be rechecked, in batches, until cancelled."""
         while True:
-            await self._in_doubt.wait()
-            self._in_doubt.clear()
-            sessions, self._doubted = self._doubted, set()
-            issuers, self._doubted_issuers = self._doubted_issuers, set()
+            await self._recheck_requested.wait()
+            self._recheck_requested.clear()
+            sessions, self._sessions_to_recheck = self._sessions_to_recheck, set()
+            issuers, self._issuers_to_recheck = self._issuers_to_recheck, set()
             try:
-                await self._ask(truth, sessions, issuers)
-            except Exception:  # noqa: BLE001 (whatever it was, the next look asks again)
-                _log.exception("asking about tunnels failed")
+                await self._look_up(lookup, sessions, issuers)
+            except Exception:  # noqa: BLE001 (the next check looks up again, whatever the error)
+                _log.exception("rechecking tunnels failed")
 
-    async def watch(self, truth: ProofLookup, period_s: float = _PERIOD_S) -> None:
-        """Look at all tunnels now and then, for ever."""
+    async def watch(self, lookup: ProofLookup, period_s: float = _PERIOD_S) -> None:
+        """Check all tunnels periodically, until cancelled."""
         while True:
             await asyncio.sleep(period_s)
             try:
-                await self.look(truth)
-            except Exception:  # noqa: BLE001 (whatever it was, expired tunnels must still end)
-                _log.exception("looking at tunnels failed")
+                await self.check(lookup)
+            except Exception:  # noqa: BLE001 (expired tunnels must still end, whatever the error)
+                _log.exception("checking tunnels failed")
 
-    async def look(self, truth: ProofLookup) -> None:
-        """End what is idle or expired, and what was opened by a proof that is void by now."""
+    async def check(self, lookup: ProofLookup) -> None:
+        """End tunnels that are idle or expired, or whose credential is no longer valid."""
         loop_now_s, now_ms = self._loop.time(), self._clock() * 1000
         for tunnel in tuple(self._open):
             if tunnel.expires_at_ms is not None and now_ms >= tunnel.expires_at_ms:
                 tunnel.end(EXPIRED)
             else:
-                tunnel.look(loop_now_s)
-        issuers = () if self._looks % _LOOKS_AT_ISSUERS else self._by_issuer
-        self._looks += 1
-        await self._ask(truth, self._by_session, issuers)
+                tunnel.check_idle(loop_now_s)
+        issuers = () if self._checks % _CHECKS_PER_ISSUER_CHECK else self._by_issuer
+        self._checks += 1
+        await self._look_up(lookup, self._by_session, issuers)
 
-    async def _ask(
-        self, truth: ProofLookup, sessions: Iterable[str], issuers: Iterable[str]
+    async def _look_up(
+        self, lookup: ProofLookup, sessions: Iterable[str], issuers: Iterable[str]
     ) -> None:
         for keys in _batches(sessions):
-            for key in await truth.ended(keys):
+            for key in await lookup.ended(keys):
                 self.end_session(key)
         for names in _batches(issuers):
-            for issuer, epoch_ms in (await truth.epochs_ms(names)).items():
+            for issuer, epoch_ms in (await lookup.epochs_ms(names)).items():
                 self.end_issuer(issuer, epoch_ms)
 
     # --- the end of all ------------------------------------------------------------------------
 
     def end_all(self) -> None:
-        """End all, now."""
+        """End all tunnels now."""
         for tunnel in tuple(self._open):
             tunnel.end(DRAINED)
 
     async def drain(self, within_s: float) -> None:
-        """End all, one after the other, so that clients do not all come back at one time."""
+        """End all tunnels, one by one, so that clients do not all reconnect at the same moment."""
         self._is_draining = True
         waiting = tuple(self._open)
         for tunnel in waiting:
@@ -217,5 +217,5 @@ def _discard(
 
 def _batches(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
     left = iter(tuple(names))
-    while batch := tuple(islice(left, _AT_ONCE)):
+    while batch := tuple(islice(left, _BATCH)):
         yield batch

@@ -1,9 +1,9 @@
 """
-A connection that became another one: bytes both ways until one end, or the gateway, ends it.
+Tunnels: after a 101, bytes are forwarded in both directions until a peer or the gateway ends it.
 
-After the 101 small protocols take the place of the two connections' own, so that these carry no
-load of it. Each end is read only as fast as the other takes it. The gateway reads no message; it
-counts the frames of a WebSocket towards the client, to put in a Close where one may stand.
+After the 101 each transport gets a small protocol of its own in place of the HTTP protocol. Each
+side is read only as fast as the other takes it. The gateway reads no messages; it tracks the frames
+of a WebSocket towards the client, so that it can send a Close frame between two of them.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ from gateway.proxy.http1.close import ClientGone, reset
 from gateway.proxy.http1.framing import BodyKind, Framing
 from gateway.proxy.http1.parser import RawResponseMessage, StreamReader
 from gateway.proxy.tunnel.registry import CLOSED, IDLE, TunnelEnd
-from gateway.proxy.tunnel.upgrade import Upgrade, asked_upgrade, judge_switch
+from gateway.proxy.tunnel.upgrade import Upgrade, check_switch, requested_upgrade
 from gateway.proxy.tunnel.websocket import FrameScanner, close_frame
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.revocation.epoch import subject_of
 
 _BOUNDARY_WAIT_S = 0.25
-"""How long a frame that is under way may take to end before it is cut off."""
+"""How long an incomplete frame may take to end before the tunnel closes in its middle."""
 
 
 class TransportOwner(Protocol):
-    """The protocol that led a connection to its tunnel, and ends it."""
+    """The HTTP protocol of a connection: it leads to the tunnel, and closes after it."""
 
     transport: asyncio.Transport | None
 
@@ -39,13 +39,13 @@ class TransportOwner(Protocol):
         """Whether the peer does not keep up."""
 
     def pause_writing(self) -> None:
-        """It does not any more."""
+        """Note that the peer does not keep up."""
 
     def resume_writing(self) -> None:
-        """It does again."""
+        """Note that the peer keeps up again."""
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """It is gone."""
+        """Note that the connection is lost."""
 
 
 class TunnelClient(ClientSide, TransportOwner, Protocol):
@@ -74,13 +74,13 @@ async def serve_upgrade(
     record: RequestRecord,
 ) -> None:
     """
-    Forward a request to upgrade; stay until the tunnel ends, if there is to be one.
+    Forward a request to upgrade; return when the answer, or the tunnel, has ended.
 
-    Whatever the answer is, it is the last one on the connection: what the client sends after such
-    a request must never be read as another request. Raises the `Refusal` that ended it.
+    Any answer to it closes the connection: what the client sends after such a request must never be
+    read as another request. Raises the `Refusal` that ended it.
     """
     client.writer.will_close = True
-    asked = asked_upgrade(head.method, head.version, head.headers)
+    asked = requested_upgrade(head.method, head.version, head.headers)
     outbound = await serving.admit(head._replace(upgrade=asked.name), record)
     if isinstance(outbound, Reply):
         client.answer(outbound)
@@ -101,7 +101,7 @@ def _refuse_too_many(server: ProxyServer) -> None:
 
 
 class _SwitchToTunnel(NamedTuple):
-    """Makes a tunnel of the two connections when the app has said 101."""
+    """Turns the two connections into a tunnel when the app answers 101."""
 
     client: TunnelClient
     early_data: bytes
@@ -114,18 +114,22 @@ class _SwitchToTunnel(NamedTuple):
     async def tunnel(
         self, upstream: UpstreamConnection, message: RawResponseMessage, head: bytes, idle_s: float
     ) -> None:
-        """``head`` is without the fields of this hop. Raises `BadUpstreamAnswer`, `ClientGone`."""
+        """
+        Run the tunnel; ``head`` is without the fields of this hop.
+
+        Raises `BadUpstreamAnswer`, `ClientGone`.
+        """
         client, server = self.client, self.server
-        judge_switch(self.asked, message.version, message.headers)
+        check_switch(self.asked, message.version, message.headers)
         if client.transport is None or client.transport.is_closing():
             raise ClientGone
         if upstream.transport is None:
             raise UpstreamUnreachable("closed after its 101")
-        _refuse_too_many(server)  # others may have come first while the app thought
+        _refuse_too_many(server)  # the limit may have been reached while the app took its time
         is_websocket = bool(self.asked.accept)
         tunnel = Tunnel(
             _TunnelSide(client, client.transport),
-            (_FramedSide if is_websocket else _TunnelSide)(upstream, upstream.transport),
+            (_WebSocketSide if is_websocket else _TunnelSide)(upstream, upstream.transport),
             server.loop,
             idle_s,
             self.identity,
@@ -146,7 +150,7 @@ class _SwitchToTunnel(NamedTuple):
 
 
 class _TunnelSide(asyncio.Protocol):
-    """One end of a tunnel: what arrives here is written to the other."""
+    """One side of a tunnel: what arrives here is written to the other side."""
 
     __slots__ = (
         "bytes_in",
@@ -175,22 +179,22 @@ class _TunnelSide(asyncio.Protocol):
 
     # --- between the connection's own protocol and back ----------------------------------------
 
-    def take_over(self) -> None:
-        """From here on what happens on the connection is told to this end."""
+    def attach(self) -> None:
+        """Receive the events of the connection from now on."""
         self.transport.set_protocol(self)
         if self.owner.writing_paused:
             self.pause_writing()
 
-    def hand_back(self) -> None:
-        """Let the connection's own protocol end it; it must not have been lost."""
+    def detach(self) -> None:
+        """Give the connection back to its owner, with its flow control; it must not be lost."""
         if self.writing_paused and not self.owner.writing_paused:
             self.owner.pause_writing()
         elif self.owner.writing_paused and not self.writing_paused:
             self.owner.resume_writing()
         self.transport.set_protocol(cast("asyncio.Protocol", self.owner))
 
-    def tell_lost(self) -> None:
-        """Tell the connection's own protocol what it did not hear."""
+    def forward_connection_lost(self) -> None:
+        """Tell the owner that the connection was lost during the tunnel."""
         self.owner.connection_lost(self.error)
 
     # --- events --------------------------------------------------------------------------------
@@ -198,15 +202,15 @@ class _TunnelSide(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.tunnel.is_ending:
             return
-        self.pass_on(data)
+        self.forward(data)
 
-    def pass_on(self, data: bytes) -> None:
-        """Write to the other end."""
+    def forward(self, data: bytes) -> None:
+        """Write to the other side."""
         self.tunnel.has_moved = True
         self.bytes_in += len(data)
         try:
             self.other.transport.write(data)
-        except RuntimeError:  # uvloop's word for one that closed just now
+        except RuntimeError:  # uvloop raises it for a transport that has just closed
             return
 
     def pause_writing(self) -> None:
@@ -220,16 +224,16 @@ class _TunnelSide(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.has_ended = True
-        self.tunnel.half_closed(self)
+        self.tunnel.side_ended(self)
         return True
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.is_lost, self.error = True, exc
-        self.tunnel.lost(self)
+        self.tunnel.side_lost(self)
 
 
-class _FramedSide(_TunnelSide):
-    """The app's end of a WebSocket."""
+class _WebSocketSide(_TunnelSide):
+    """The app's side of a WebSocket."""
 
     __slots__ = ("frames",)
 
@@ -240,15 +244,15 @@ class _FramedSide(_TunnelSide):
     def data_received(self, data: bytes) -> None:
         if not self.tunnel.is_ending:
             self.frames.feed(data)
-            self.pass_on(data)
+            self.forward(data)
         elif not self.frames.is_between:
-            self.pass_on(data[: self.frames.feed_to_boundary(data)])
+            self.forward(data[: self.frames.feed_to_boundary(data)])
             if self.frames.is_between:
-                self.tunnel.say_close()
+                self.tunnel.send_close()
 
 
 class Tunnel:
-    """Two connections, each the other's."""
+    """Two connections whose bytes are forwarded to each other."""
 
     def __init__(
         self,
@@ -261,7 +265,7 @@ class Tunnel:
         self._client, self._app = client, app
         client.other, app.other = app, client
         client.tunnel = app.tunnel = self
-        self._frames = app.frames if isinstance(app, _FramedSide) else None
+        self._frames = app.frames if isinstance(app, _WebSocketSide) else None
         self._loop = loop
         self._idle_s = idle_s
         self._idle_from_s = loop.time()
@@ -273,37 +277,37 @@ class Tunnel:
         self.proven_at_ms = identity.proven_at_ms if identity else 0
         self.ending = CLOSED
         self.is_ending = False
-        """Whether nothing new is passed on any more."""
+        """Whether no new bytes are forwarded."""
         self.has_moved = False
 
     @property
     def bytes_in(self) -> int:
-        """How much the client has sent."""
+        """Bytes that the client has sent."""
         return self._client.bytes_in
 
     @property
     def bytes_out(self) -> int:
-        """How much the app has sent."""
+        """Bytes that the app has sent."""
         return self._app.bytes_in
 
     async def run(self, early: bytes, tail: bytes) -> None:
-        """Pass on bytes until the end, beginning with what either side has sent already."""
-        self._client.take_over()
-        self._app.take_over()
+        """Forward bytes until the end, beginning with what both sides have sent already."""
+        self._client.attach()
+        self._app.attach()
         try:
-            for end, data in ((self._app, tail), (self._client, early)):
+            for side, data in ((self._app, tail), (self._client, early)):
                 if data:
-                    end.data_received(data)
-                if not end.other.writing_paused:
-                    end.transport.resume_reading()
+                    side.data_received(data)
+                if not side.other.writing_paused:
+                    side.transport.resume_reading()
             await self._ended
         finally:
-            self._part()
+            self._detach_sides()
 
     # --- how it ends ---------------------------------------------------------------------------
 
-    def look(self, loop_now_s: float) -> None:
-        """End it if nothing has moved for too long; called now and then."""
+    def check_idle(self, loop_now_s: float) -> None:
+        """End the tunnel if it was idle for too long; called periodically."""
         if self.has_moved:
             self.has_moved, self._idle_from_s = False, loop_now_s
         elif loop_now_s - self._idle_from_s >= self._idle_s:
@@ -311,9 +315,9 @@ class Tunnel:
 
     def end(self, ending: TunnelEnd) -> None:
         """
-        End it from here, for a reason that a WebSocket client is told.
+        End the tunnel for a reason that a WebSocket client is told.
 
-        A frame that is under way may end first, if it is quick about it.
+        An incomplete frame may end first, within a short time.
         """
         if self.is_ending:
             return
@@ -323,61 +327,63 @@ class Tunnel:
         if frames is None or frames.has_close:
             self.close()
         elif frames.is_between:
-            self.say_close()
+            self.send_close()
         else:
             self._timer = self._loop.call_later(_BOUNDARY_WAIT_S, self.close)
 
-    def say_close(self) -> None:
-        """Put in a Close frame, and end."""
+    def send_close(self) -> None:
+        """Send a Close frame to the client, and end."""
         if not self._client.transport.is_closing():
             frame = close_frame(self.ending.close_code, self.ending.close_reason)
             self._client.transport.write(frame)
         self.close()
 
-    def half_closed(self, end: _TunnelSide) -> None:
-        """One peer sends no more: tell the other, which may go on."""
-        other = end.other
-        if self._frames is not None and end is self._app:
-            self.close()  # nothing that the client could say is heard
+    def side_ended(self, side: _TunnelSide) -> None:
+        """Handle the end of one peer's input: the other may go on sending."""
+        other = side.other
+        if self._frames is not None and side is self._app:
+            self.close()  # the app would not read what the client sends
         elif not other.has_ended and other.transport.can_write_eof():
             other.transport.write_eof()
         else:
-            self._app.transport.close()  # both ends: when all is taken, it is over
+            self._app.transport.close()  # both sides have ended: close when all is written
 
-    def lost(self, end: _TunnelSide) -> None:
-        """One connection is gone; where that was a clean end, the app still gets what was said."""
+    def side_lost(self, side: _TunnelSide) -> None:
+        """Handle a lost connection; after a clean end, the app still gets what the client sent."""
         app = self._app
-        if end is self._client and end.error is None and app.transport.get_write_buffer_size():
-            app.transport.close()  # TLS has no half-closed connections; see `half_closed`
+        if side is self._client and side.error is None and app.transport.get_write_buffer_size():
+            app.transport.close()  # TLS has no half-closed connections; see `side_ended`
         else:
             self.close()
 
     def close(self) -> None:
-        """Now."""
+        """End at once."""
         self.is_ending = True
         if self._timer is not None:
             self._timer.cancel()
         if not self._ended.done():
             self._ended.set_result(None)
 
-    def _part(self) -> None:
+    def _detach_sides(self) -> None:
         """
-        Give the connections back to be ended; what broke on one side breaks on the other.
+        Give the connections back, to be closed; a reset of one side resets the other.
 
-        Of a WebSocket the frames tell whether all of it came.
+        Not for a WebSocket, whose frames show whether all of it has come.
         """
         self.close()
         client, app = self._client, self._app
         is_broken = self._frames is None and (client.error or app.error) is not None
         if app.is_lost:
-            app.tell_lost()
+            app.forward_connection_lost()
         else:
-            app.hand_back()
+            app.detach()
             reset(app.transport) if is_broken else app.transport.abort()
         if client.is_lost:
-            self._loop.call_soon(client.tell_lost)  # it would cancel the task that is here
+            self._loop.call_soon(
+                client.forward_connection_lost
+            )  # called now, it would cancel the task that runs this
             return
-        client.hand_back()
+        client.detach()
         if is_broken:
             reset(client.transport)
         else:

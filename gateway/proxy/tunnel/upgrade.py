@@ -1,8 +1,8 @@
 """
-May the connection become another one? What both sides must say for it (RFC 9110 section 7.8).
+Checks of an upgrade: what request and 101 have to agree on (RFC 9110 section 7.8).
 
-Nothing is upgraded that only one side means: bytes that one takes for the new protocol and the
-other for requests are how requests are smuggled (CVE-2026-69243).
+A connection is upgraded only if both sides agree. Bytes that one side reads as the new protocol and
+the other as requests allow request smuggling (CVE-2026-69243).
 """
 
 import re
@@ -28,12 +28,12 @@ _FRAMING = ("Content-Length", "Transfer-Encoding")
 
 
 class Upgrade(NamedTuple):
-    """What a client asks its connection to become."""
+    """The protocol that a client asks for."""
 
     token: str
-    """One protocol, with its version if it has one; as the client spells it, but for WebSocket."""
+    """One protocol, with its version if any; as the client spells it, except for WebSocket."""
     accept: str = ""
-    """What ``Sec-WebSocket-Accept`` must answer; empty for all but WebSocket."""
+    """The required ``Sec-WebSocket-Accept``; empty unless the protocol is WebSocket."""
 
     @property
     def name(self) -> str:
@@ -42,15 +42,15 @@ class Upgrade(NamedTuple):
 
     @property
     def fields(self) -> bytes:
-        """The field lines of this hop: those of the other hop were stripped."""
+        """The field lines for this hop; those of the client's hop were stripped."""
         return f"Connection: Upgrade\r\nUpgrade: {self.token}\r\n".encode("ascii")
 
 
-def asked_upgrade(method: str, version: tuple[int, int], headers: RequestHeaders) -> Upgrade:
+def requested_upgrade(method: str, version: tuple[int, int], headers: RequestHeaders) -> Upgrade:
     """
-    What is asked by a request with ``Upgrade`` and ``Connection: upgrade``.
+    Return the upgrade that a request with ``Upgrade`` and ``Connection: upgrade`` asks for.
 
-    Raises `UnsupportedUpgrade` (CONNECT comes this way too), `WrongWebSocketVersion`, or
+    Raises `UnsupportedUpgrade` (also for CONNECT), `WrongWebSocketVersion`, or
     `BadRequest` for a body, or a WebSocket handshake that breaks RFC 6455 section 4.2.1.
     """
     if any(name in headers for name in _FRAMING):
@@ -76,12 +76,12 @@ def _websocket_key(headers: RequestHeaders) -> str:
     return key
 
 
-def judge_switch(asked: Upgrade, version: tuple[int, int], headers: RequestHeaders) -> None:
+def check_switch(asked: Upgrade, version: tuple[int, int], headers: RequestHeaders) -> None:
     """
-    Whether a 101 answers what was asked.
+    Check that a 101 agrees with the request.
 
-    Raises `BadUpstreamAnswer` where it names another protocol, has a body (RFC 9110 section 8.6),
-    or proves that it has not read the WebSocket handshake (RFC 6455 section 4.1): a cache, say.
+    Raises `BadUpstreamAnswer` if it names another protocol, has a body (RFC 9110 section 8.6), or
+    was made without the WebSocket handshake (RFC 6455 section 4.1), by a cache for example.
     """
     if version != _HTTP_1_1 or any(name in headers for name in _FRAMING):
         raise BadUpstreamAnswer("101 with a body, or in HTTP/1.0")
@@ -95,6 +95,6 @@ def judge_switch(asked: Upgrade, version: tuple[int, int], headers: RequestHeade
 
 
 def _only(headers: RequestHeaders, name: str) -> str | None:
-    """The value of a field that is there once."""
+    """Return the value of a field that is present exactly once."""
     values = headers.getall(name, ())
     return values[0] if len(values) == 1 else None

@@ -1,4 +1,4 @@
-"""As much of WebSocket (RFC 6455) as a gateway needs that reads no message."""
+"""The parts of WebSocket (RFC 6455) that the gateway needs: handshake, Close, frame borders."""
 
 import struct
 from base64 import b64encode
@@ -16,54 +16,54 @@ _FINAL_CLOSE = 0x88
 
 
 def accept_for(key: str) -> str:
-    """What ``Sec-WebSocket-Accept`` must say to this ``Sec-WebSocket-Key`` (section 4.2.2)."""
-    digest = sha1(key.encode("ascii") + _GUID).digest()  # noqa: S324 - the standard's, no secret
+    """Return the ``Sec-WebSocket-Accept`` for a ``Sec-WebSocket-Key`` (section 4.2.2)."""
+    digest = sha1(key.encode("ascii") + _GUID).digest()  # noqa: S324 - required by the RFC; protects no secret
     return b64encode(digest).decode("ascii")
 
 
 def close_frame(code: int, reason: str) -> bytes:
-    """A Close frame of a server (section 5.5.1); ``reason`` takes at most 123 octets."""
+    """Return a Close frame of a server (section 5.5.1); ``reason`` has at most 123 octets."""
     payload = struct.pack("!H", code) + reason.encode()
     return bytes((_FINAL_CLOSE, len(payload))) + payload
 
 
 class FrameScanner:
     """
-    Knows where the frames of one direction end; looks at their heads alone (section 5.2).
+    Finds where the frames of one direction end, from their headers (section 5.2).
 
-    It judges nothing: what one peer may send is the other peer's business.
+    It validates nothing: the peers do.
     """
 
     __slots__ = ("_head", "_left_bytes", "has_close")
 
     def __init__(self) -> None:
         self._head = b""
-        """Of the next frame, as far as it has come."""
+        """The bytes of an incomplete frame header."""
         self._left_bytes = 0
-        """Of the payload of this frame."""
+        """What is left of the payload of the current frame."""
         self.has_close = False
         """Whether a Close frame has begun."""
 
     @property
     def is_between(self) -> bool:
-        """Whether the next octet begins a frame: nothing may be put in anywhere else."""
+        """Whether the next octet begins a frame: only there another frame may be inserted."""
         return not self._left_bytes and not self._head
 
     def feed(self, data: bytes) -> None:
-        """Note ``data``."""
+        """Scan ``data``."""
         at, size = 0, len(data)
         while at < size:
             at = self._step(data, at, size)
 
     def feed_to_boundary(self, data: bytes) -> int:
-        """Note ``data`` as far as the end of the frame that is under way; how far that is."""
+        """Scan ``data`` up to the end of the current frame; return where that is."""
         at, size = 0, len(data)
         while at < size and not self.is_between:
             at = self._step(data, at, size)
         return at
 
     def _step(self, data: bytes, at: int, size: int) -> int:
-        """Note the rest of a payload, or a head; where that ends."""
+        """Scan the rest of a payload, or a frame header; return where that ends."""
         if self._left_bytes:
             step = min(self._left_bytes, size - at)
             self._left_bytes -= step
@@ -82,7 +82,7 @@ class FrameScanner:
 
 
 def _head_bytes(head: bytes) -> int:
-    """How long a head that begins so is."""
+    """Return the length of a frame header from its first octets."""
     if len(head) < _SHORT_HEAD_BYTES:
         return _SHORT_HEAD_BYTES
     second = head[1]
@@ -99,4 +99,4 @@ def _payload_bytes(head: bytes) -> int:
 
 
 _EXTENSION_BYTES = {126: 2, 127: 8}
-"""How many octets hold the length where it does not fit into seven bits."""
+"""Octets of an extended payload length, by the value of the seven-bit length."""

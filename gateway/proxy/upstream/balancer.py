@@ -1,7 +1,7 @@
 """
-Which server of an upstream gets a request, and which ones are left alone.
+Load balancing and outlier ejection among the servers of an upstream.
 
-Times are seconds of a clock that does not go back.
+Times are seconds of a monotonic clock.
 """
 
 from collections.abc import Sequence
@@ -14,36 +14,36 @@ from typing import NamedTuple
 from gateway.core.route import Balance
 
 _LEAST_SHARE = 0.1
-"""Of a server that has just come back: enough to prove itself, little enough to fail cheaply."""
+"""Share of a server that has just come back: enough to show its health, at little risk."""
 
-_REMEMBERED_CALLERS = 4096
+_MAX_CACHED_RANKINGS = 4096
 _FRACTIONS = 1 << 64
 
 
 class HealthPolicy(NamedTuple):
-    """When a server is taken out, and how it comes back. Times in seconds."""
+    """When a server is ejected, and how it returns. Times in seconds."""
 
     eject_after: int = 5
     """Failures in a row."""
     eject_s: float = 10.0
-    """Doubled each time that the server fails again soon after its return."""
+    """Doubled each time the server fails again soon after its return."""
     longest_ejection_s: float = 300.0
     slow_start_s: float = 10.0
-    """Until a server that came back has its full share."""
+    """How long a server that has returned takes to get its full share."""
     healthy_after: int = 2
     unhealthy_after: int = 3
 
 
 class _EndpointState(Enum):
-    WELL = auto()
+    HEALTHY = auto()
     EJECTED = auto()
-    """What is heard of it is about requests from before, and says nothing new."""
+    """Outcomes are ignored: they belong to requests from before the ejection."""
     ON_TRIAL = auto()
-    """Its next answer, or failure, decides."""
+    """The outcome of the next request decides."""
 
 
 class Endpoint:
-    """One server as the balancer sees it."""
+    """One server, as the balancer sees it."""
 
     __slots__ = (
         "_contradictions",
@@ -63,49 +63,49 @@ class Endpoint:
     def __init__(self, name: str) -> None:
         self.name = name
         self.is_doubted = False
-        """Whether `answered` has something to change."""
+        """Whether `answered` would change the state."""
         self.in_flight = 0
-        """Requests under way; counted by whoever sends them."""
+        """Requests under way; counted by their sender."""
         self.credit = 0.0
-        """How much it is owed in round-robin."""
-        self._state = _EndpointState.WELL
+        """Current weight in smooth weighted round-robin."""
+        self._state = _EndpointState.HEALTHY
         self._failures = 0
         self._ejections = 0
-        """In a row, each soon after the return from the one before."""
+        """Ejections in a row, each soon after the return from the one before."""
         self._until_s = -inf
         self._returned_s = -inf
         self._is_healthy = True
         self._was_checked = False
         self._contradictions = 0
-        """Health checks in a row that say other than what is believed."""
+        """Health checks in a row that contradict `_is_healthy`."""
 
     def is_usable(self, now_s: float) -> bool:
-        """Whether it is neither ejected nor found ill by health checks."""
+        """Return whether it is neither ejected nor unhealthy by its health checks."""
         return self._is_healthy and now_s >= self._until_s
 
     def is_ejected(self, now_s: float) -> bool:
-        """Whether it is left alone because requests to it failed."""
+        """Return whether it is ejected because requests to it failed."""
         return now_s < self._until_s
 
     def share(self, now_s: float, slow_start_s: float) -> float:
-        """Of what an equal server gets: 1, or less for a while after its return."""
+        """Return its share relative to other servers: 1, or less for a while after its return."""
         return min(1.0, max(_LEAST_SHARE, (now_s - self._returned_s) / slow_start_s))
 
     def is_settled(self, now_s: float, slow_start_s: float) -> bool:
-        """Whether nothing sets it apart: it is well, and has been for a while."""
+        """Return whether it is healthy, and has its full share."""
         return (
-            self._state is _EndpointState.WELL
+            self._state is _EndpointState.HEALTHY
             and self._is_healthy
             and self.share(now_s, slow_start_s) == 1
         )
 
     def try_out(self) -> None:
-        """It gets a request: if it was ejected, what comes of that decides."""
+        """Note that it gets a request; after an ejection, the outcome decides."""
         if self._state is _EndpointState.EJECTED:
             self._state = _EndpointState.ON_TRIAL
 
     def failed(self, now_s: float, policy: HealthPolicy, *, may_eject: bool) -> bool:
-        """A request to it failed; whether it is ejected for that."""
+        """Record a failed request; return whether it is ejected for that."""
         if self._state is _EndpointState.EJECTED:
             return False
         self.is_doubted = True
@@ -116,7 +116,7 @@ class Endpoint:
         return is_enough and may_eject
 
     def _eject(self, now_s: float, policy: HealthPolicy) -> None:
-        """For longer each time, unless it has been well for as long as it would be out."""
+        """Eject it, for longer each time unless it was healthy for that long."""
         length_s = min(policy.eject_s * 2.0 ** min(self._ejections, 32), policy.longest_ejection_s)
         if now_s - self._returned_s > length_s:
             self._ejections, length_s = 0, policy.eject_s
@@ -125,62 +125,62 @@ class Endpoint:
         self._until_s = self._returned_s = now_s + length_s
 
     def answered(self, now_s: float) -> None:
-        """A request to it was answered."""
+        """Record an answered request."""
         if self._state is _EndpointState.EJECTED:
             return
         self._failures = 0
         self.is_doubted = False
         if self._state is _EndpointState.ON_TRIAL:
-            self._state = _EndpointState.WELL
-            if now_s < self._until_s:  # it was asked as the last resort, and is back
+            self._state = _EndpointState.HEALTHY
+            if now_s < self._until_s:  # it was used as a last resort, and works again
                 self._until_s = self._returned_s = now_s
 
-    def checked(self, now_s: float, policy: HealthPolicy, *, is_well: bool) -> bool:
+    def checked(self, now_s: float, policy: HealthPolicy, *, is_healthy: bool) -> bool:
         """
-        A health check's result; whether it changed what is believed.
+        Record a health check's result; return whether it changed the state.
 
-        The first one is believed at once: until then, nothing is known.
+        The first result counts at once: until then, nothing is known.
         """
         is_first, self._was_checked = not self._was_checked, True
-        if is_well is self._is_healthy:
+        if is_healthy is self._is_healthy:
             self._contradictions = 0
             return False
         self._contradictions += 1
-        needed = policy.healthy_after if is_well else policy.unhealthy_after
+        needed = policy.healthy_after if is_healthy else policy.unhealthy_after
         if self._contradictions < needed and not is_first:
             return False
         self._contradictions = 0
-        self._is_healthy = is_well
-        if is_well:
+        self._is_healthy = is_healthy
+        if is_healthy:
             self._returned_s = max(now_s, self._until_s)
         return True
 
 
 class Balancer:
-    """The servers of one upstream."""
+    """Chooses among the servers of one upstream."""
 
     def __init__(self, members: Sequence[Endpoint], balance: Balance, policy: HealthPolicy) -> None:
         self.members = tuple(members)
         self._balance = balance
         self._policy = policy
         self._has_trouble = False
-        """Whether some server is out, or on its way back: else nobody needs to look."""
+        """Whether a server is out or returning; if not, the choice takes a short path."""
         self._turn = -1
-        self._ranking = lru_cache(maxsize=_REMEMBERED_CALLERS)(self._rank)
+        self._ranking = lru_cache(maxsize=_MAX_CACHED_RANKINGS)(self._rank)
 
     def choose(self, caller: str, now_s: float, tried: Sequence[Endpoint] = ()) -> Endpoint:
         """
-        The server for the next request of ``caller``.
+        Return the server for the next request of ``caller``.
 
-        One that is out is asked where all that are in were ``tried``; one that was tried, where all
-        were. With all servers out, all are in: it may be our own network that failed.
+        If all usable servers were ``tried``, an unusable one is chosen; if all servers were tried,
+        one of them again. If no server is usable, all are: the gateway's own network may be down.
         """
         if not self._has_trouble and not tried and self._balance is Balance.ROUND_ROBIN:
             self._turn = (self._turn + 1) % len(self.members)
             return self.members[self._turn]
         candidates = self._candidates(now_s, tried)
         if self._balance is Balance.BY_ISSUER:
-            chosen = self._of(caller, candidates, now_s)
+            chosen = self._by_caller(caller, candidates, now_s)
         elif self._balance is Balance.LEAST_CONNECTIONS:
             chosen = self._least_busy(candidates, now_s)
         else:
@@ -191,18 +191,18 @@ class Balancer:
 
     def failed(self, member: Endpoint, now_s: float) -> bool:
         """
-        A request to ``member`` failed; whether it is left alone from now on.
+        Record a failed request to ``member``; return whether it is ejected.
 
-        At most half of the servers are: what fails everywhere is not one server's fault.
+        At most half of the servers are ejected: what fails everywhere is not one server's fault.
         """
         others = sum(other.is_ejected(now_s) for other in self.members if other is not member)
         ejected = member.failed(now_s, self._policy, may_eject=others < len(self.members) // 2)
         self._has_trouble = self._has_trouble or ejected
         return ejected
 
-    def checked(self, member: Endpoint, now_s: float, *, is_well: bool) -> bool:
-        """A health check's result; whether it changed what is believed of ``member``."""
-        changed = member.checked(now_s, self._policy, is_well=is_well)
+    def checked(self, member: Endpoint, now_s: float, *, is_healthy: bool) -> bool:
+        """Record a health check's result; return whether it changed the state of ``member``."""
+        changed = member.checked(now_s, self._policy, is_healthy=is_healthy)
         self._has_trouble = self._has_trouble or changed
         return changed
 
@@ -223,7 +223,7 @@ class Balancer:
         return member.share(now_s, self._policy.slow_start_s) if self._has_trouble else 1.0
 
     def _next(self, candidates: Sequence[Endpoint], now_s: float) -> Endpoint:
-        """In turn, by share: nginx's smooth weighted round-robin."""
+        """Choose by nginx's smooth weighted round-robin, with shares as weights."""
         total = 0.0
         for member in candidates:
             share = self._share(member, now_s)
@@ -234,7 +234,7 @@ class Balancer:
         return chosen
 
     def _least_busy(self, candidates: Sequence[Endpoint], now_s: float) -> Endpoint:
-        """By requests under way, divided by the share; in turn where that is equal."""
+        """Choose by requests under way, divided by the share; ties in turn."""
         self._turn += 1
         turn = self._turn % len(candidates)
         return min(
@@ -242,8 +242,8 @@ class Balancer:
             key=lambda member: (member.in_flight + 1) / self._share(member, now_s),
         )
 
-    def _of(self, caller: str, candidates: Sequence[Endpoint], now_s: float) -> Endpoint:
-        """The caller's first choice that is there; one on its way back takes callers by and by."""
+    def _by_caller(self, caller: str, candidates: Sequence[Endpoint], now_s: float) -> Endpoint:
+        """Choose the caller's first candidate; one that is returning takes callers gradually."""
         usable = [
             (member, fraction) for member, fraction in self._ranking(caller) if member in candidates
         ]
@@ -254,10 +254,10 @@ class Balancer:
 
     def _rank(self, caller: str) -> tuple[tuple[Endpoint, float], ...]:
         """
-        All servers in the order in which ``caller`` prefers them (rendezvous hashing).
+        Return all servers in the order of rendezvous hashing for ``caller``.
 
-        Each server's place depends on caller and server alone: one that leaves moves its own
-        callers and nobody else's. With each a number from 0 to 1, to tell callers apart.
+        A server's place depends only on caller and server: one that leaves moves only its own
+        callers. Each comes with a number from 0 to 1, to divide its callers in a slow start.
         """
         hashed = []
         for member in self.members:

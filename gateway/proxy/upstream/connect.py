@@ -1,4 +1,4 @@
-"""How a connection to a server is made: TCP, TLS or a unix socket."""
+"""Connections to servers: TCP, TLS or a unix socket."""
 
 import asyncio
 import logging
@@ -20,11 +20,11 @@ from gateway.util.file_stamp import Stamp, stamp
 _log = logging.getLogger(__name__)
 
 _NEXT_ADDRESS_S = 0.25
-"""Until the next address is tried beside the one that has not answered (RFC 8305 section 5)."""
+"""Delay before the next address is tried in parallel (RFC 8305 section 5)."""
 
 MakeUpstreamConnection = Callable[[], UpstreamConnection]
 ResolveAddresses = Callable[[str, int], Awaitable[Sequence[AddrInfoType]]]
-"""All addresses of a name. Raises `OSError`."""
+"""Returns all addresses of a name. Raises `OSError`."""
 
 
 class _CachedAddresses(NamedTuple):
@@ -39,9 +39,9 @@ class _PendingLookup(NamedTuple):
 
 class Resolver:
     """
-    Addresses of names, asked for again every ``ttl_s``, so that new connections follow the DNS.
+    Resolves names, again after every ``ttl_s``, so that new connections follow the DNS.
 
-    A resolver that fails, or is slow, changes nothing: the last answer holds.
+    If the system's resolver fails or is slow, the last answer is used.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Resolver:
 
     async def addresses(self, host: str, port: int) -> list[AddrInfoType]:
         """
-        The addresses of ``host``, those of one family in another order each time.
+        Return the addresses of ``host``, those of each family rotated every time.
 
         Raises `OSError` for a name that was never found.
         """
@@ -77,19 +77,19 @@ class Resolver:
         ]
 
     async def current(self, host: str, port: int) -> Sequence[AddrInfoType]:
-        """The addresses of ``host``, as the resolver gives them. Raises `OSError`."""
+        """Return the addresses of ``host``, in the resolver's order. Raises `OSError`."""
         key = host, port
         known = self._known.get(key)
         if known is not None and self._loop.time() < known.until_s:
             return known.addresses
         if key not in self._asking:
             task = self._loop.create_task(self._ask(key))
-            task.add_done_callback(_look_at)
+            task.add_done_callback(_retrieve_exception)
             self._asking[key] = _PendingLookup(task, self._loop.time() + self._patience_s)
         asking = self._asking[key]
         if known is None:
             return await asyncio.shield(asking.task)
-        with suppress(OSError, TimeoutError):  # who comes later does not wait for as long again
+        with suppress(OSError, TimeoutError):  # later callers share the deadline
             async with asyncio.timeout_at(asking.patience_ends_s):
                 return await asyncio.shield(asking.task)
         return known.addresses
@@ -112,14 +112,14 @@ class Resolver:
 
 
 class RemovedAddresses:
-    """Which addresses a name has lost for good: some names have more than they tell at a time."""
+    """Finds addresses that a name has lost; one answer may hold only some of a name's addresses."""
 
     def __init__(self, after_s: float) -> None:
         self._after_s = after_s
         self._seen_s: dict[str, float] = {}
 
     def gone(self, found: Sequence[AddrInfoType], now_s: float) -> frozenset[str]:
-        """The addresses that have not been ``found`` for so long; each is told once."""
+        """Return the addresses that were not ``found`` for ``after_s``; each of them once."""
         self._seen_s.update((str(entry[4][0]), now_s) for entry in found)
         gone = [name for name, at_s in self._seen_s.items() if now_s - at_s >= self._after_s]
         for name in gone:
@@ -127,14 +127,14 @@ class RemovedAddresses:
         return frozenset(gone)
 
 
-def _look_at(task: asyncio.Task[Sequence[AddrInfoType]]) -> None:
-    """Whoever asked may have left: then nobody else hears of a failure."""
+def _retrieve_exception(task: asyncio.Task[Sequence[AddrInfoType]]) -> None:
+    """Mark a failure as seen: if all callers are cancelled, asyncio would log it."""
     if not task.cancelled():
         task.exception()
 
 
 class ClientTlsFiles(NamedTuple):
-    """What TLS to a server is made with; empty for none."""
+    """The files for TLS to a server; an empty name for none."""
 
     ca: str = ""
     certificate: str = ""
@@ -146,7 +146,7 @@ class ClientTls:
     """The TLS context for one upstream, made anew for new connections when its files change."""
 
     def __init__(self, files: ClientTlsFiles) -> None:
-        """Raises `StartError` where a file cannot be used: without its CA nobody is believed."""
+        """Load ``files``. Raises `StartError` if a file cannot be used."""
         self._files = files
         try:
             self._stamps = self._stamp()
@@ -155,14 +155,16 @@ class ClientTls:
             raise StartError(f"TLS to an upstream: {_why(error, files)}") from error
 
     def context(self) -> ssl.SSLContext:
-        """The context of now. Files that cannot be used change nothing."""
+        """Return the current context; files that cannot be used are ignored, with a warning."""
         try:
             stamps = self._stamp()
             if stamps != self._stamps:
                 self._stamps = stamps
                 self._context = self._load()
         except (OSError, ValueError) as error:
-            _log.warning("TLS files kept as they were: %s", _why(error, self._files))
+            _log.warning(
+                "TLS files not reloaded, the old ones stay in use: %s", _why(error, self._files)
+            )
         return self._context
 
     def _stamp(self) -> list[Stamp]:
@@ -182,13 +184,13 @@ class ClientTls:
 
 
 def _why(error: Exception, files: ClientTlsFiles) -> str:
-    """The library does not say which file it could not read."""
+    """Describe an error with the files: the library does not name the one it could not read."""
     reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
     return f"{reason} ({', '.join(filter(None, files[:3]))})"
 
 
 def to_unix(loop: asyncio.AbstractEventLoop, path: str) -> Connect:
-    """Connects to the socket at ``path``."""
+    """Return a function that connects to the unix socket at ``path``."""
 
     async def connect(make: MakeUpstreamConnection) -> UpstreamConnection:
         _, protocol = await loop.create_unix_connection(make, path)
@@ -205,7 +207,7 @@ def to_tcp(
     tls: ClientTls | None = None,
     server_name: str | None = None,
 ) -> Connect:
-    """Connects to ``host``; with ``tls``, to whom proves to be ``server_name``."""
+    """Return a function that connects to ``host``; TLS verifies ``server_name``, else ``host``."""
     expected = (server_name or host) if tls is not None else None
 
     async def connect_to_address(make: MakeUpstreamConnection) -> UpstreamConnection:
@@ -232,7 +234,7 @@ def to_tcp(
 
 
 def is_address(host: str) -> bool:
-    """Whether ``host`` needs no resolver."""
+    """Return whether ``host`` is an IP address."""
     try:
         ip_address(host)
     except ValueError:

@@ -1,4 +1,4 @@
-"""One connection to an app: a request out, its answer in."""
+"""Connections to an app: a request out, its answer in."""
 
 import asyncio
 from collections.abc import Callable
@@ -29,7 +29,7 @@ _FIRST_FINAL_STATUS = 200
 _SWITCHING_PROTOCOLS = 101
 
 Interim = Callable[[RawResponseMessage], None]
-"""What to do with a 1xx answer, which precedes the final one."""
+"""Handles a 1xx answer, which precedes the final one."""
 
 
 class ResponseHead(NamedTuple):
@@ -38,23 +38,23 @@ class ResponseHead(NamedTuple):
     message: RawResponseMessage
     body: StreamReader
     whole: bytes | None = None
-    """The body, where all of it came with the head; ``body`` is empty then."""
+    """The body, if all of it came with the head; then ``body`` is empty."""
     memo: FieldMemo | None = None
-    """For what is derived from the head; None where it is not expected again."""
+    """Holds values derived from the head; None if the head is not kept."""
 
 
 _HEAD_END = b"\r\n\r\n"
 _PROTOCOL = b"HTTP/1."
-_MAX_REMEMBERED_BYTES = 4096
+_MAX_KEPT_BYTES = 4096
 _WITHOUT_BODY = (204, 304)
 
 
 class _LastResponse(NamedTuple):
     """
-    The head that came last, where it told the length of a body that came with it.
+    The head that came last, if it had a length and its body came with it.
 
-    Most apps answer most requests with the same head but for the Date, which changes once a second.
-    The parser has judged these very bytes before, in the same place.
+    Most apps answer most requests with the same head, except for the Date, which changes once a
+    second. The parser has accepted exactly these bytes in the same position.
     """
 
     head: bytes
@@ -64,7 +64,7 @@ class _LastResponse(NamedTuple):
 
 
 class UpstreamConnection(HttpProtocol):
-    """One connection to an app; one exchange at a time."""
+    """One connection to an app; serves one exchange at a time."""
 
     __slots__ = (
         "_answer",
@@ -74,11 +74,11 @@ class UpstreamConnection(HttpProtocol):
         "_had_chunks",
         "_interim",
         "_is_at_head",
+        "_is_unusable",
         "_last",
         "_on_lost",
-        "_spoilt",
-        "_taking_deadline_s",
         "_write_batcher",
+        "_write_deadline_s",
         "final_seen",
         "has_answered",
         "idle_since_s",
@@ -101,33 +101,33 @@ class UpstreamConnection(HttpProtocol):
         self._body: StreamReader | None = None
         self._interim: Interim | None = None
         self._deadline_s = inf
-        """For the app's next word."""
-        self._taking_deadline_s = inf
-        """For the app to take what was written."""
+        """By when the app has to send something."""
+        self._write_deadline_s = inf
+        """By when the app has to take what was written."""
         self._is_at_head = False
         """Whether the next byte is the first of an answer."""
         self._had_chunks = False
         self._last: _LastResponse | None = None
         self.final_seen = False
-        """Whether the final answer has begun; 1xx do not count."""
-        self._spoilt = False
+        """Whether the final answer has begun; 1xx answers do not count."""
+        self._is_unusable = False
         self.has_answered = False
         self.idle_since_s = 0.0
         self.tail = b""
-        """What came after a 101: no HTTP any more."""
+        """What came after a 101: bytes of the new protocol."""
 
     # --- one exchange --------------------------------------------------------------------------
 
     def ask(self, request: bytes, method: str, interim: Interim) -> "asyncio.Future[ResponseHead]":
         """
-        Send the head of a request, and its body as far as it is there.
+        Send the head of a request.
 
-        The future holds the answer's head, or `UpstreamUnreachable`, `UpstreamTimeout` or
+        The future gets the answer's head, or `UpstreamUnreachable`, `UpstreamTimeout` or
         `BadUpstreamAnswer`.
         """
         if method == "HEAD":
             self._parser = response_parser(self, self._loop, answers_head=True)
-            self._spoilt = True  # the parser is for this answer alone
+            self._is_unusable = True  # the parser fits only this answer
         self._interim = interim
         self.final_seen = self.has_answered = False
         self._is_at_head = True
@@ -137,31 +137,31 @@ class UpstreamConnection(HttpProtocol):
         return answer
 
     def write(self, data: bytes) -> None:
-        """Send more of the request; what a lost connection means the answer's future tells."""
+        """Send more of the request; the answer's future gets the error of a lost connection."""
         if self.transport is not None:
             self._write_batcher.write(self.transport, data)
 
     def expect_within(self, seconds: float) -> None:
-        """Fail the exchange if the app does nothing for so long; ``inf`` waits."""
+        """Fail the exchange if the app sends nothing for ``seconds``; ``inf`` switches that off."""
         self._deadline_s = self._loop.time() + seconds
 
     async def drain_within(self, seconds: float) -> None:
         """
-        Wait until the app has taken what was written; fail the exchange if it takes longer.
+        Wait until the app has taken what was written; fail the exchange after ``seconds``.
 
         Raises `UpstreamUnreachable`.
         """
-        self._taking_deadline_s = self._loop.time() + seconds
+        self._write_deadline_s = self._loop.time() + seconds
         try:
             await self._drain_helper()
         except ConnectionError as error:
             raise UpstreamUnreachable(type(error).__name__) from error
         finally:
-            self._taking_deadline_s = inf
+            self._write_deadline_s = inf
 
     def fail(self, refusal: Refusal) -> None:
-        """End the exchange: whoever waits for the head or the body gets ``refusal``."""
-        self._spoilt = True
+        """End the exchange: a reader of the head or the body gets ``refusal``."""
+        self._is_unusable = True
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(refusal)
         elif self._body is not None and not self._body.is_eof():
@@ -170,9 +170,9 @@ class UpstreamConnection(HttpProtocol):
             self.transport.abort()
 
     def finish(self) -> bool:
-        """Leave the exchange; whether the connection may serve another."""
+        """End the exchange; return whether the connection may serve another."""
         clean = (
-            not self._spoilt
+            not self._is_unusable
             and self.transport is not None
             and self.final_seen
             and (self._body is None or self._body.is_eof())
@@ -180,7 +180,7 @@ class UpstreamConnection(HttpProtocol):
         )
         answer = self._answer
         if answer is not None and not (answer.cancel() or answer.cancelled()):
-            answer.exception()  # looked at, so that the loop does not complain
+            answer.exception()  # retrieved, so that asyncio does not log it
         if clean and self._had_chunks:
             # aiohttp's parser (3.14.5) would make the last trailer a field of the next answer.
             self._parser, self._had_chunks = response_parser(self, self._loop), False
@@ -189,7 +189,7 @@ class UpstreamConnection(HttpProtocol):
         return clean
 
     def _is_between_messages(self) -> bool:
-        """Whether nothing of a further answer has come: it would be the next caller's."""
+        """Return whether no part of a further answer has come: the next caller would get it."""
         try:
             return self._parser.feed_eof() is None
         except HttpProcessingError:
@@ -203,14 +203,16 @@ class UpstreamConnection(HttpProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._answer is None:
-            if data:  # nobody asked: never let it become somebody's answer
+            if data:  # no request is under way: the next one must not get this
                 self.abort()
             return
         is_at_head, self._is_at_head = self._is_at_head, False
         if is_at_head:
             if self._recall(self._answer, data):
                 return
-            if not data.startswith(_PROTOCOL[: len(data)]):  # the parser skips, and hides its name
+            if not data.startswith(
+                _PROTOCOL[: len(data)]
+            ):  # the parser skips bytes and hides the protocol
                 self.fail(BadUpstreamAnswer("not HTTP/1"))
                 return
         try:
@@ -221,14 +223,14 @@ class UpstreamConnection(HttpProtocol):
         memo = self._learn(data, *messages[0]) if is_at_head and len(messages) == 1 else None
         for message, body in messages:
             self._take(message, body, memo)
-        if upgraded:  # whether anybody asked for it, who waits for the answer knows
-            self._spoilt, self.tail = True, tail
+        if upgraded:  # the exchange knows whether it was asked for
+            self._is_unusable, self.tail = True, tail
             self._pause_transport_reading()
 
     def _recall(self, answer: asyncio.Future[ResponseHead], data: bytes) -> bool:
-        """Take a read that is a whole answer whose head is the one before; whether it was."""
+        """Handle ``data`` if it is a whole answer with the head before; return whether it is."""
         last = self._last
-        if last is None or self._spoilt or answer.done():
+        if last is None or self._is_unusable or answer.done():
             return False
         head, length, message, memo = last
         if len(data) != len(head) + length or not data.startswith(head):
@@ -244,8 +246,8 @@ class UpstreamConnection(HttpProtocol):
         end = data.find(_HEAD_END) + len(_HEAD_END)
         length = len(data) - end
         if (
-            self._spoilt
-            or end > _MAX_REMEMBERED_BYTES
+            self._is_unusable
+            or end > _MAX_KEPT_BYTES
             or message.headers.get("Content-Length") != str(length)
             or message.code < _FIRST_FINAL_STATUS
             or message.code in _WITHOUT_BODY
@@ -262,24 +264,24 @@ class UpstreamConnection(HttpProtocol):
     ) -> None:
         answer = self._answer
         if answer is None or answer.done() or self.final_seen:
-            self._spoilt = True  # a second final answer to one request
+            self._is_unusable = True  # a second final answer to one request
             return
         self.has_answered = True
         if (reason := response_fault(message)) is not None:
             self.fail(BadUpstreamAnswer(reason))
             return
         if message.code < _FIRST_FINAL_STATUS and message.code != _SWITCHING_PROTOCOLS:
-            self._pass_on(message)
+            self._forward_interim(message)
             return
         self.final_seen = True
-        self._spoilt = self._spoilt or message.should_close
+        self._is_unusable = self._is_unusable or message.should_close
         self._body = body
         self._had_chunks = message.chunked
         self._deadline_s = inf
         whole = body.read_nowait() if body.is_eof() else None
         answer.set_result(ResponseHead(message, body, whole, memo))
 
-    def _pass_on(self, interim: RawResponseMessage) -> None:
+    def _forward_interim(self, interim: RawResponseMessage) -> None:
         try:
             if self._interim is not None:
                 self._interim(interim)
@@ -287,13 +289,13 @@ class UpstreamConnection(HttpProtocol):
             self.fail(refusal)
 
     def eof_received(self) -> None:
-        """The app closed: an answer that ends by closing ends here, any other is broken."""
-        self._spoilt = True
+        """Handle the app's end: an answer that ends by closing is complete, any other is broken."""
+        self._is_unusable = True
         if self._body is None or self._body.is_eof():
             return
         size = -1
         while not self._body.is_eof() and self._body.total_bytes != size:
-            size = self._body.total_bytes  # what the parser held back while it was paused
+            size = self._body.total_bytes  # what the parser kept while it was paused
             self.data_received(b"")
         if self._body.is_eof():
             return
@@ -310,16 +312,16 @@ class UpstreamConnection(HttpProtocol):
         self._on_lost(self)
 
     def check_deadline(self, now_s: float) -> None:
-        if now_s >= min(self._deadline_s, self._taking_deadline_s):
-            self._deadline_s = self._taking_deadline_s = inf
+        if now_s >= min(self._deadline_s, self._write_deadline_s):
+            self._deadline_s = self._write_deadline_s = inf
             self.fail(UpstreamTimeout("idle body" if self.final_seen else "no answer"))
 
     def mark_unusable(self) -> None:
         """Serve no other exchange after this one."""
-        self._spoilt = True
+        self._is_unusable = True
 
     def abort(self) -> None:
         """Close at once."""
-        self._spoilt = True
+        self._is_unusable = True
         if self.transport is not None:
             self.transport.abort()

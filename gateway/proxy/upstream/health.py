@@ -1,4 +1,4 @@
-"""Asks servers whether they are well."""
+"""Active health checks of servers."""
 
 import asyncio
 import logging
@@ -13,12 +13,12 @@ from gateway.proxy.upstream.pool import Connect
 _log = logging.getLogger(__name__)
 
 _JITTER = 0.1
-"""Of the interval: else all gateways would ask at the same moment."""
-_GOOD = range(200, 400)
+"""Part of the interval: else all gateways would check at the same moment."""
+_HEALTHY_STATUS = range(200, 400)
 
 
 class HealthCheck(NamedTuple):
-    """What is asked. Times in seconds."""
+    """Request and intervals of a health check. Times in seconds."""
 
     path: str
     interval_s: float
@@ -31,32 +31,32 @@ class HealthTarget(NamedTuple):
     authority: str
     connect: Connect
     make: Callable[[], UpstreamConnection]
-    """A connection that no pool knows."""
+    """Makes a connection outside the pool."""
 
 
-async def watch(check: HealthCheck, subject: HealthTarget, tell: Callable[[bool], None]) -> None:
-    """Ask ``subject`` until cancelled; ``tell`` hears what came of it."""
+async def watch(check: HealthCheck, target: HealthTarget, tell: Callable[[bool], None]) -> None:
+    """Check ``target`` until cancelled; call ``tell`` with each result."""
     while True:
-        tell(await is_well(check, subject))
+        tell(await is_healthy(check, target))
         jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 (spreads load, guards nothing)
         await asyncio.sleep(check.interval_s * jitter)
 
 
-async def is_well(check: HealthCheck, subject: HealthTarget) -> bool:
-    """Whether the server answers, in time, that it is."""
+async def is_healthy(check: HealthCheck, target: HealthTarget) -> bool:
+    """Return whether the server answers in time, with a status below 400."""
     request = (
-        f"GET {check.path} HTTP/1.1\r\nHost: {subject.authority}\r\n"
+        f"GET {check.path} HTTP/1.1\r\nHost: {target.authority}\r\n"
         "User-Agent: gateway-health\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     ).encode()
     connection: UpstreamConnection | None = None
     try:
         async with asyncio.timeout(check.timeout_s):
-            connection = await subject.connect(subject.make)
+            connection = await target.connect(target.make)
             answer = await connection.ask(request, "GET", lambda _: None)
-            return answer.message.code in _GOOD
+            return answer.message.code in _HEALTHY_STATUS
     except (OSError, TimeoutError, Refusal):
         return False
-    except Exception:  # noqa: BLE001 (checks go on, whatever a server makes of them)
+    except Exception:  # noqa: BLE001 (an unexpected error must not end the checks)
         _log.exception("a health check failed")
         return False
     finally:

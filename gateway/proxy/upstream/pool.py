@@ -1,8 +1,8 @@
 """
-The connections to one server, kept for the next request.
+The connection pool of one server.
 
-A connection is used again only if both bodies ended cleanly and nothing extra arrived on it: what
-is left in the pipe would be the next caller's answer (CVE-2026-71324).
+A connection is used again only if both bodies ended cleanly and no further bytes arrived on it:
+they would become the next caller's answer (CVE-2026-71324).
 """
 
 import asyncio
@@ -17,23 +17,23 @@ from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.util.deadlines import Deadlines
 
 Connect = Callable[[Callable[[], UpstreamConnection]], Awaitable[UpstreamConnection]]
-"""Opens one connection whose protocol the argument makes. Raises OSError."""
+"""Opens a connection; the argument makes its protocol. Raises `OSError`."""
 
-_OUR_OWN_WANT = frozenset(
+_LOCAL_SHORTAGE = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 )
-"""No descriptor, memory or port left here: not the server's fault."""
+"""The gateway has no descriptor, memory or port left: not the server's fault."""
 
 _IDLE_S = 60.0
 _FRESH_S = 1.0
 """
-A request that must not be sent twice takes only connections that were busy so recently: apps close
-idle ones after 5 s (Node, uvicorn) and more, and what meets a closing connection is lost.
+How long a connection may be idle to serve a request that must not be sent twice: apps close idle
+connections after 5 s (Node, uvicorn) or more, and a request that meets the close is lost.
 """
 
 
 class UpstreamPool:
-    """All connections to one server."""
+    """Keeps the connections to one server."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class UpstreamPool:
         self._keeps = True
 
     def take_idle(self, *, may_repeat: bool) -> UpstreamConnection | None:
-        """The connection that was busy last, if one waits that is fit for the request."""
+        """Return the connection that was used last, if it is usable for the request."""
         now_s = self._loop.time()
         max_age_s = _IDLE_S if may_repeat else _FRESH_S
         while self._idle:
@@ -71,12 +71,10 @@ class UpstreamPool:
 
     async def open(self, within_s: float) -> UpstreamConnection:
         """
-        A new connection, as soon as there is room for one.
+        Open a connection as soon as the pool has room for it.
 
-        Room and connection may each take ``within_s`` seconds.
-
-        Raises `UpstreamUnreachable`, `UpstreamTimeout`, or `UpstreamBusy` where there was no room
-        in time.
+        Waiting for room, and connecting, may each take ``within_s`` seconds. Raises
+        `UpstreamUnreachable`, `UpstreamTimeout`, or `UpstreamBusy` if there was no room in time.
         """
         await self._reserve(within_s)
         try:
@@ -87,7 +85,7 @@ class UpstreamPool:
             raise UpstreamTimeout("connect") from error
         except OSError as error:
             self._unreserve()
-            if error.errno in _OUR_OWN_WANT:
+            if error.errno in _LOCAL_SHORTAGE:
                 raise UpstreamBusy(f"connect: {error.strerror}") from error
             raise UpstreamUnreachable(type(error).__name__) from error
         except BaseException:
@@ -104,27 +102,27 @@ class UpstreamPool:
         if connection.finish() and self._keeps:
             connection.idle_since_s = self._loop.time()
             self._idle.append(connection)
-            if self._queue:  # somebody waits for room: an idle connection is room
+            if self._queue:  # a request waits for room: closing an idle connection makes some
                 self._idle.popleft().abort()
         else:
             connection.abort()
 
     def detach(self, connection: UpstreamConnection) -> None:
-        """It carries no requests any more: the room that it took is another's."""
+        """Remove a connection that became a tunnel: it makes room for another."""
         self._lost(connection)
 
     def retire(self) -> None:
-        """Keep no connection that is idle, now or later; those in use finish."""
+        """Close idle connections, now and later; those in use finish their exchange."""
         self._keeps = False
         while self._idle:
             self._idle.popleft().abort()
 
     def usage(self) -> tuple[int, int]:
-        """How many connections wait for a request, and how many carry one."""
+        """Return the numbers of idle and of busy connections."""
         return len(self._idle), len(self._open) - len(self._idle)
 
-    def part_from(self, addresses: Container[str]) -> None:
-        """Use connections to these ``addresses`` no more; those in use finish."""
+    def close_addresses(self, addresses: Container[str]) -> None:
+        """Stop using connections to ``addresses``; those in use finish their exchange."""
         for connection in tuple(self._open):
             transport = connection.transport
             peer = transport.get_extra_info("peername") if transport is not None else None
@@ -137,12 +135,12 @@ class UpstreamPool:
             connection.abort()
 
     def make(self) -> UpstreamConnection:
-        """A connection to be; the pool counts it once it was handed out."""
+        """Make the protocol of a connection; the pool counts it once `open` returns it."""
         return UpstreamConnection(self._loop, self._deadlines, self._write_batcher, self._lost)
 
     def _lost(self, connection: UpstreamConnection) -> None:
         if connection not in self._open:
-            return  # it was not handed out yet: whoever opens it gives the room back
+            return  # `open` has not returned it, and gives the room back itself
         self._open.discard(connection)
         with suppress(ValueError):  # not idle
             self._idle.remove(connection)
@@ -168,13 +166,13 @@ class UpstreamPool:
 
     def _leave_queue(self, turn: asyncio.Future[None]) -> None:
         if turn.cancelled():
-            with suppress(ValueError):  # a lost connection took it out as we left
+            with suppress(ValueError):  # a lost connection has just removed it
                 self._queue.remove(turn)
-        else:  # the room was given to us as we left
+        else:  # it got the room just before it left
             self._unreserve()
 
     def _unreserve(self) -> None:
-        """Give the room of a lost connection to the first that waits, if any."""
+        """Give the room of a lost connection to the first request that waits, if any."""
         while self._queue:
             turn = self._queue.popleft()
             if not turn.done():

@@ -1,7 +1,7 @@
 """
-One request, sent once; and when it may be sent once more.
+Sending a request, and when it is retried.
 
-A request is repeated only if no app has acted on it, or acting twice is the same as once (RFC 9110
+A request is retried only if no app has acted on it, or acting twice is the same as once (RFC 9110
 section 9.2.2): it was never sent, or it is idempotent, has no body, and nothing was answered yet.
 """
 
@@ -23,33 +23,33 @@ _FAILURES = UpstreamUnreachable | UpstreamTimeout | BadUpstreamAnswer
 
 
 class RetryableRequest(Protocol):
-    """A request that can be carried to a server."""
+    """A request that can be sent to a server."""
 
     @property
     def outbound(self) -> Outbound:
-        """What was admitted."""
+        """The admitted request."""
 
     @property
     def may_repeat(self) -> bool:
         """Whether the method is idempotent."""
 
     def is_untouched(self) -> bool:
-        """Whether there is no body to send, and the client has seen nothing."""
+        """Return whether there is no body to send, and the client has been sent nothing."""
 
     async def send(self, connection: UpstreamConnection, server: UpstreamServer) -> int:
         """
-        Send the request and stream the answer; its status.
+        Send the request and stream the answer; return its status.
 
-        The connection is given back whatever happens. Raises the `Refusal` that ended it.
+        Gives the connection back in any case. Raises the `Refusal` that ended the exchange.
         """
 
 
 async def send_with_retries(work: RetryableRequest, upstream: Upstream) -> None:
     """
-    Have ``work`` done by a server of ``upstream``.
+    Send ``work`` to a server of ``upstream``, and retry where that is allowed.
 
-    Raises the `Refusal` that ended it; once the client has seen a head, the caller must break the
-    connection instead of answering.
+    Raises the `Refusal` that ended it; if the client has been sent a head by then, the caller must
+    break the connection instead of answering.
     """
     server = upstream.enter(work.outbound)
     may_repeat = work.may_repeat
@@ -63,13 +63,15 @@ async def send_with_retries(work: RetryableRequest, upstream: Upstream) -> None:
             if connection is None:
                 connection = await server.pool.open(work.outbound.route.timeouts.connect_s)
             status = await work.send(connection, server)
-            if upstream.is_watching and status != _SWITCHING_PROTOCOLS:  # told when it began
+            if (
+                upstream.is_watching and status != _SWITCHING_PROTOCOLS
+            ):  # recorded when the tunnel began
                 upstream.answered(server, status)
         except Refusal as refusal:
             tries = tries or _RetryState(work, upstream)
             again = tries.after(server, connection, refusal, was_kept=kept is not None)
             if again is None:
-                upstream.say_where(server, refusal)
+                upstream.add_server_name(server, refusal)
                 raise
             server = again
         else:
@@ -79,7 +81,7 @@ async def send_with_retries(work: RetryableRequest, upstream: Upstream) -> None:
 
 
 class _RetryState:
-    """What has been tried for one request; made when the first try fails."""
+    """The tries of one request; made when the first one fails."""
 
     def __init__(self, work: RetryableRequest, upstream: Upstream) -> None:
         self._work = work
@@ -96,7 +98,7 @@ class _RetryState:
         *,
         was_kept: bool,
     ) -> UpstreamServer | None:
-        """Which server to try after ``refusal``; None to give up."""
+        """Return the server to try after ``refusal``; None to give up."""
         if connection is None:
             return self._after_no_connection(server, refusal)
         if connection.has_answered or not isinstance(refusal, _FAILURES):
@@ -104,8 +106,8 @@ class _RetryState:
         is_lost = isinstance(refusal, UpstreamUnreachable)
         may_send = is_lost and self._work.may_repeat and self._work.is_untouched()
         if is_lost and was_kept:
-            # A kept connection that the app closed as we used it: no fault of the server's, and
-            # the request may be sent again (RFC 9112 section 9.3.1), on a new one.
+            # The app closed a kept connection as it was used: not a failure of the server, and the
+            # request may be sent again on a new connection (RFC 9112 section 9.3.1).
             self.needs_new = True
             return server if may_send else None
         self._upstream.failed(server)
@@ -114,7 +116,7 @@ class _RetryState:
     def _after_no_connection(
         self, server: UpstreamServer, refusal: Refusal
     ) -> UpstreamServer | None:
-        """Nothing was sent; asking the same server again at once would change nothing."""
+        """Choose another server: nothing was sent, and the same one would fail again."""
         if not isinstance(refusal, UpstreamBusy):
             self._upstream.failed(server)
         if len(self._upstream.servers) <= len(self._tried) + 1:

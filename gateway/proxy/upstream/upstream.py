@@ -1,4 +1,4 @@
-"""An app behind the gateway: its servers, which of them is asked, and when none is."""
+"""An app behind the gateway: its servers, the choice among them, and limits on requests."""
 
 import asyncio
 import logging
@@ -23,10 +23,10 @@ from gateway.util.circuit_breaker import CircuitBreaker
 _log = logging.getLogger(__name__)
 
 CurrentAddresses = Callable[[], Awaitable[Sequence[AddrInfoType]]]
-"""All addresses of one server. Raises `OSError`."""
+"""Returns all addresses of one server. Raises `OSError`."""
 
 _GATEWAY_FAILURES = frozenset({502, 503, 504})
-"""Answers by which an app, or a proxy before it, says that it cannot serve (RFC 9110, 15.6)."""
+"""Status codes that count as failures of the server (RFC 9110 section 15.6)."""
 
 
 class UpstreamServer(NamedTuple):
@@ -37,9 +37,9 @@ class UpstreamServer(NamedTuple):
     connect: Connect
     authority: str
     host_line: bytes
-    """``Host`` as the server itself would have it."""
+    """The ``Host`` field that names the server itself."""
     look_up: CurrentAddresses | None
-    """Its addresses; None where they are its name."""
+    """Looks up its addresses; None if its name is an address or a path."""
 
     @classmethod
     def of(
@@ -50,13 +50,13 @@ class UpstreamServer(NamedTuple):
         pool: UpstreamPool,
         look_up: CurrentAddresses | None = None,
     ) -> "UpstreamServer":
-        """A server that is called ``name`` in logs."""
+        """Make a server that is called ``name`` in logs."""
         host_line = f"Host: {authority}\r\n".encode()
         return cls(Endpoint(name), pool, connect, authority, host_line, look_up)
 
 
 class UpstreamRules(NamedTuple):
-    """How an upstream is dealt with."""
+    """The settings of an upstream."""
 
     balance: Balance = Balance.ROUND_ROBIN
     policy: HealthPolicy = HealthPolicy()
@@ -65,11 +65,11 @@ class UpstreamRules(NamedTuple):
     circuit: CircuitBreaker | None = None
     health: HealthCheck | None = None
     dns_s: tuple[float, float] = (10.0, 30.0)
-    """How often names are looked up while nobody connects; until an address is gone for good."""
+    """Interval of look-ups; and how long an address may be missing before it counts as removed."""
 
 
 class Upstream:
-    """The servers of one app. With a single one, it costs as much as that server's pool alone."""
+    """The servers of one app. A single server costs no more than its pool."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Upstream:
         self._circuit = rules.circuit
         self._has_gate = rules.max_in_flight is not None or rules.circuit is not None
         self.is_watching = self._only is None or rules.circuit is not None
-        """Whether it matters how requests end; see `answered`."""
+        """Whether the outcomes of requests are used; see `answered`."""
         self._budget = RetryBudget()
         self._requests = 0
         self._health = rules.health if self._only is None else None
@@ -102,7 +102,7 @@ class Upstream:
     # --- which server --------------------------------------------------------------------------
 
     def enter(self, outbound: Outbound) -> UpstreamServer:
-        """The server for a request. Raises `UpstreamBusy` or `UpstreamDown`."""
+        """Return the server for a request. Raises `UpstreamBusy` or `UpstreamDown`."""
         self._requests += 1
         if self._has_gate:
             self._pass_gate()
@@ -112,9 +112,9 @@ class Upstream:
         self, outbound: Outbound, tried: Sequence[UpstreamServer]
     ) -> UpstreamServer | None:
         """
-        The server for one more try, another than those ``tried`` if there is one.
+        Return the server for a retry, if possible one that is not in ``tried``.
 
-        None where retries are used up: there may be so many, and a fifth of the requests at most.
+        None if the request, or the retry budget of the upstream, is used up.
         """
         if len(tried) > self.retries or not self._budget.spend(self._requests, self._loop.time()):
             return None
@@ -138,7 +138,7 @@ class Upstream:
     # --- how it went ---------------------------------------------------------------------------
 
     def answered(self, server: UpstreamServer, status: int) -> None:
-        """The app answered; only that it cannot serve counts as a failure."""
+        """Record an answer; only a gateway error counts as a failure."""
         if status in _GATEWAY_FAILURES:
             self.failed(server)
             return
@@ -148,28 +148,30 @@ class Upstream:
             self._circuit.succeeded()
 
     def failed(self, server: UpstreamServer) -> None:
-        """There was no connection, no answer, or none that could be read."""
+        """Record a failure: no connection, no answer, or none that could be parsed."""
         now_s = self._loop.time()
         if self._circuit is not None:
             self._circuit.failed(now_s)
         if self._group.failed(server.member, now_s):
             self._count(UPSTREAM_EJECTIONS, self.name)
-            _log.warning("upstream %s: %s failed too often", self.name, server.member.name)
+            _log.warning(
+                "upstream %s: %s ejected after repeated failures", self.name, server.member.name
+            )
 
-    def say_where(self, server: UpstreamServer, refusal: Refusal) -> None:
-        """Say in the log which of several servers a request ended at."""
+    def add_server_name(self, server: UpstreamServer, refusal: Refusal) -> None:
+        """Add the server to the logged reason, if the upstream has several."""
         if self._only is None:
             refusal.reason = f"{refusal.reason} ({server.member.name})"
 
     def servers_out(self) -> int:
-        """How many servers are left alone: ejected, or found ill."""
+        """Return the number of servers that are ejected or unhealthy."""
         now_s = self._loop.time()
         return sum(not member.is_usable(now_s) for member in self._group.members)
 
     # --- its life ------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin what goes on beside the requests."""
+        """Start health checks and DNS look-ups."""
         for server in self.servers:
             if self._health is not None:
                 self._tasks.append(self._loop.create_task(self._watch(self._health, server)))
@@ -177,25 +179,25 @@ class Upstream:
                 self._tasks.append(self._loop.create_task(self._follow(server, server.look_up)))
 
     async def _watch(self, check: HealthCheck, server: UpstreamServer) -> None:
-        def tell(is_well: bool) -> None:
-            if self._group.checked(server.member, self._loop.time(), is_well=is_well):
-                word = "well again" if is_well else "ill"
+        def tell(is_healthy: bool) -> None:
+            if self._group.checked(server.member, self._loop.time(), is_healthy=is_healthy):
+                word = "healthy" if is_healthy else "unhealthy"
                 _log.warning("upstream %s: %s is %s", self.name, server.member.name, word)
 
         await watch(check, HealthTarget(server.authority, server.connect, server.pool.make), tell)
 
     async def _follow(self, server: UpstreamServer, look_up: CurrentAddresses) -> None:
-        """Let go of connections to addresses that the server's name has lost."""
+        """Close connections to addresses that the server's name has lost, until cancelled."""
         every_s, after_s = self._dns_s
-        departures = RemovedAddresses(after_s)
+        removed = RemovedAddresses(after_s)
         while True:
             with suppress(OSError):
                 found = await look_up()
-                server.pool.part_from(departures.gone(found, self._loop.time()))
+                server.pool.close_addresses(removed.gone(found, self._loop.time()))
             await asyncio.sleep(every_s)
 
     def retire(self) -> None:
-        """No more requests will come; those under way finish."""
+        """Stop, and close idle connections; requests under way finish."""
         self._stop()
         for server in self.servers:
             server.pool.retire()
@@ -213,7 +215,7 @@ class Upstream:
 
 
 def _key(outbound: Outbound) -> str:
-    """Who is asking, as far as it is known."""
+    """Return the key of the caller: its issuer, else its address."""
     if outbound.identity is not None:
         return outbound.identity.user.issuer
     return outbound.client.limit_key

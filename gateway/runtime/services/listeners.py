@@ -50,9 +50,9 @@ def listener_options(settings: Settings, before: ListenerOptions | None) -> List
     elif tls is None or tls.files != files:
         tls = ServerTls(files)
     else:
-        tls.look()
+        tls.reload_if_changed()
     return ListenerOptions(
-        tls, says_who=ClientIp(settings.server.client_ip) is ClientIp.PROXY_PROTOCOL
+        tls, has_proxy_header=ClientIp(settings.server.client_ip) is ClientIp.PROXY_PROTOCOL
     )
 
 

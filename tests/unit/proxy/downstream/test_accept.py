@@ -60,11 +60,13 @@ class Guest(asyncio.Protocol):
 
 
 @contextmanager
-def door(house: House, *, says_who: bool = True) -> Iterator[Acceptor]:
+def door(house: House, *, has_proxy_header: bool = True) -> Iterator[Acceptor]:
     """A door on a loopback port."""
     sock = socket.create_server(("127.0.0.1", 0))
     sock.setblocking(False)
-    opened = Acceptor(cast(ProxyServer, house), sock, ListenerOptions(None, says_who), Guest)
+    opened = Acceptor(
+        cast(ProxyServer, house), sock, ListenerOptions(None, has_proxy_header), Guest
+    )
     try:
         yield opened
     finally:
@@ -180,7 +182,7 @@ class Failing:
 async def test_who_was_gone_before_is_passed_over(gone: int) -> None:
     """The next one in the queue is let in at once."""
     house = House()
-    with door(house, says_who=False) as opened:
+    with door(house, has_proxy_header=False) as opened:
         opened._sock = failing = cast(Any, Failing(opened._sock, [gone]))
         assert b"127.0.0.1" == await said(opened, b"")
         assert 3 == failing.asked  # one failed, one came, then nobody
@@ -193,7 +195,7 @@ async def test_a_lack_of_descriptors_is_waited_for(
     """Nothing is accepted for a moment; it is said once."""
     monkeypatch.setattr(accept, "_PAUSE_S", 0.02)
     house = House()
-    with door(house, says_who=False) as opened:
+    with door(house, has_proxy_header=False) as opened:
         opened._sock = failing = cast(Any, Failing(opened._sock, [short] * 3))
         assert b"127.0.0.1" == await said(opened, b"")
         assert failing.asked <= 6
@@ -203,7 +205,7 @@ async def test_a_lack_of_descriptors_is_waited_for(
 async def test_a_door_that_is_closed_in_the_pause_stays_closed() -> None:
     """Its timer is gone with it."""
     house = House()
-    with door(house, says_who=False) as opened:
+    with door(house, has_proxy_header=False) as opened:
         opened._sock = cast(Any, Failing(opened._sock, [errno.EMFILE]))
         opened._accept()
         assert opened._timer is not None

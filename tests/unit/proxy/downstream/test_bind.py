@@ -171,14 +171,14 @@ def test_a_socket_that_answers_is_left_alone(
         waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
         waiting.setblocking(False)
         waiting.connect_ex(place.path)
-    with pytest.raises(StartError, match="somebody listens there"):
+    with pytest.raises(StartError, match="another process listens there"):
         bind(place)
 
 
 def test_a_file_is_no_socket(place: UnixPath) -> None:
     """What stands there is somebody's."""
     Path(place.path).write_text("mine")
-    with pytest.raises(StartError, match="something else than a socket"):
+    with pytest.raises(StartError, match="the file is not a socket"):
         bind(place)
     assert "mine" == Path(place.path).read_text()
 
@@ -233,5 +233,7 @@ def test_sockets_are_passed_on_by_name_or_by_number() -> None:
 
 def test_a_socket_that_was_not_passed_on() -> None:
     """The gateway does not start without what it was to listen on."""
-    with pytest.raises(StartError, match="systemd:http: no such socket was passed on"):
+    with pytest.raises(
+        StartError, match="systemd:http: no socket of this name was passed to the process"
+    ):
         bind(ActivatedSocket("http"), passed=[PassedSocket(3, "other")])

@@ -67,7 +67,7 @@ async def test_what_cannot_be_opened_leaves_all_as_it_was() -> None:
     await doors.open(ListenerOptions())
     doors.sockets = [sock, broken]
     with pytest.raises(OSError, match="Too many open files"):
-        await doors.open(ListenerOptions(says_who=True))
+        await doors.open(ListenerOptions(has_proxy_header=True))
     assert [b"hello"] * 5 == [await hello(port) for _ in range(5)]
     doors.close()
 

@@ -218,10 +218,10 @@ def test_a_certificate_that_is_replaced_is_used(
     """From the next handshake on; without a change nothing is made anew."""
     tls = ServerTls(ServerTlsFiles((pair,), None))
     first = tls.context
-    tls.look()
+    tls.reload_if_changed()
     assert tls.context is first
     authority.issue("localhost", file="server")
-    tls.look()
+    tls.reload_if_changed()
     assert serial_in(pair.certificate) == shown(tls.context)
 
 
@@ -240,7 +240,7 @@ def test_a_link_that_is_swapped_is_a_change(tmp_path: Path, authority: Authority
     assert serial_in(one.certificate) == shown(tls.context)
     (tmp_path / "new").symlink_to("2")
     (tmp_path / "new").rename(tmp_path / "data")
-    tls.look()
+    tls.reload_if_changed()
     assert serial_in(two.certificate) == shown(tls.context)
 
 
@@ -254,12 +254,12 @@ def test_a_bad_file_changes_nothing(
     authority.issue("localhost", file="server")
     new_key = Path(pair.key).read_bytes()
     Path(pair.key).write_bytes(key)  # half of the pair is there
-    tls.look()
-    tls.look()
+    tls.reload_if_changed()
+    tls.reload_if_changed()
     assert before == shown(tls.context)
-    assert 1 == sum("goes on with the old files" in message for message in caplog.messages)
+    assert 1 == sum("the old ones stay in use" in message for message in caplog.messages)
     Path(pair.key).write_bytes(new_key)
-    tls.look()
+    tls.reload_if_changed()
     assert serial_in(pair.certificate) == shown(tls.context)
 
 
@@ -274,7 +274,7 @@ def test_a_bad_ca_does_not_open_the_door(
         authority.file.unlink()
     else:
         authority.file.write_text(content)
-    tls.look()
+    tls.reload_if_changed()
     assert ssl.CERT_REQUIRED is tls.context.verify_mode
     handshake(tls.context, own=friend)
     with pytest.raises(ssl.SSLError):

@@ -34,7 +34,7 @@ class FakeTunnel:
     endings: list[TunnelEnd] = field(default_factory=list)
     looks: int = 0
 
-    def look(self, _: float) -> None:
+    def check_idle(self, _: float) -> None:
         self.looks += 1
 
     def end(self, ending: TunnelEnd) -> None:
@@ -117,7 +117,7 @@ async def test_the_store_is_asked_for_each_session_once(tunnels: TunnelRegistry)
         tunnels.add(tunnel)
     sessions = SomeEnded("session:1")
 
-    await tunnels.look(sessions.truth)
+    await tunnels.check(sessions.truth)
 
     assert [("session:1", "s:2")] == sessions.diary
     assert [[REVOKED], [REVOKED], []] == [t.endings for t in (gone, gone_too, living)]
@@ -129,7 +129,7 @@ async def test_thousands_of_sessions_are_asked_for_in_parts(tunnels: TunnelRegis
         tunnels.add(FakeTunnel(f"session:{number}"))
     sessions = SomeEnded()
 
-    await tunnels.look(sessions.truth)
+    await tunnels.check(sessions.truth)
 
     assert [500, 500, 200] == [len(asked) for asked in sessions.diary]
 
@@ -142,11 +142,11 @@ async def test_a_tunnel_ends_with_what_proved_its_owner(
     tunnels.add(bearer)
     tunnels.add(anonymous)
 
-    await tunnels.look(SomeEnded().truth)
+    await tunnels.check(SomeEnded().truth)
     assert ([], 1) == (bearer.endings, bearer.looks)
 
     clock.now_s += 1
-    await tunnels.look(SomeEnded().truth)
+    await tunnels.check(SomeEnded().truth)
     assert ([EXPIRED], []) == (bearer.endings, anonymous.endings)
 
 
@@ -280,15 +280,15 @@ async def test_revoked_issuers_are_found_without_a_word(tunnels: TunnelRegistry)
     old = FakeTunnel(issuer="ada")
     tunnels.add(old)
     for _ in range(5):
-        await tunnels.look(sessions.truth)
+        await tunnels.check(sessions.truth)
     assert [("ada",)] == sessions.asked_issuers
 
     sessions.revoked = {"ada": NOW_MS}
-    await tunnels.look(sessions.truth)
+    await tunnels.check(sessions.truth)
     assert [REVOKED] == old.endings
     tunnels.forget(old, REVOKED)
     for _ in range(5):
-        await tunnels.look(sessions.truth)
+        await tunnels.check(sessions.truth)
     assert 2 == len(sessions.asked_issuers)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -14,61 +14,12 @@ from gateway.proxy.tunnel.registry import (
     IDLE,
     REVOKED,
 )
-from gateway.proxy.tunnel.tunnel import Tunnel, _FramedSide, _TunnelSide
+from gateway.proxy.tunnel.tunnel import Tunnel, _TunnelSide, _WebSocketSide
 from tests.fakes.ports import SESSION_IDENTITY
+from tests.fakes.transport import FakeTransport
 
 GOODBYE = b"\x88\x0f\x03\xf0session ended"
 HALF, REST, NEXT = b"\x82\x05he", b"llo", b"\x82\x01x"
-
-
-class FakeTransport(asyncio.Transport):
-    """Writes down what is done with it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.protocol: Any = None
-        self.written = bytearray()
-        self.done: list[str] = []
-        self.unsent_bytes = 0
-        self.is_reading_now = False
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self.protocol = protocol
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        if "abort" in self.done:
-            raise RuntimeError("closed")
-        self.written += data
-
-    def write_eof(self) -> None:
-        self.done.append("write_eof")
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def pause_reading(self) -> None:
-        self.is_reading_now = False
-
-    def resume_reading(self) -> None:
-        self.is_reading_now = True
-
-    def is_closing(self) -> bool:
-        return "close" in self.done or "abort" in self.done
-
-    def close(self) -> None:
-        self.done.append("close")
-
-    def abort(self) -> None:
-        self.done.append("abort")
-
-    def get_write_buffer_size(self) -> int:
-        return self.unsent_bytes
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self if name == "socket" else default
-
-    def setsockopt(self, *_: object) -> None:
-        self.done.append("reset")
 
 
 class FakeOwner:
@@ -115,7 +66,7 @@ async def opened(*, is_websocket: bool, identity: Identity | None = None) -> End
     owners = FakeOwner(client), FakeOwner(app)
     tunnel = Tunnel(
         _TunnelSide(owners[0], client),
-        (_FramedSide if is_websocket else _TunnelSide)(owners[1], app),
+        (_WebSocketSide if is_websocket else _TunnelSide)(owners[1], app),
         asyncio.get_running_loop(),
         10.0,
         identity,
@@ -227,13 +178,13 @@ async def test_it_ends_once(socket: Ends) -> None:
 async def test_what_moves_is_not_idle(chat: Ends) -> None:
     """The time counts from the last look at which something had moved."""
     now_s = asyncio.get_running_loop().time()
-    chat.tunnel.look(now_s)
-    chat.tunnel.look(now_s + 9.9)
+    chat.tunnel.check_idle(now_s)
+    chat.tunnel.check_idle(now_s + 9.9)
     chat.app.protocol.data_received(b"x")
-    chat.tunnel.look(now_s + 15)
-    chat.tunnel.look(now_s + 24.9)
+    chat.tunnel.check_idle(now_s + 15)
+    chat.tunnel.check_idle(now_s + 24.9)
     assert not chat.tunnel.is_ending
-    chat.tunnel.look(now_s + 25)
+    chat.tunnel.check_idle(now_s + 25)
     await chat.over()
     assert IDLE == chat.tunnel.ending
 

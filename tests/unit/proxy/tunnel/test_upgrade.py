@@ -9,7 +9,7 @@ from gateway.core.errors import (
     UnsupportedUpgrade,
     WrongWebSocketVersion,
 )
-from gateway.proxy.tunnel.upgrade import Upgrade, asked_upgrade, judge_switch
+from gateway.proxy.tunnel.upgrade import Upgrade, check_switch, requested_upgrade
 from tests.fakes.heads import multidict
 
 KEY = ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
@@ -23,14 +23,14 @@ HEAD = b"GET / HTTP/1.1\r\nUpgrade: chat\r\nConnection: upgrade\r\n\r\n"
 
 def test_a_websocket_is_asked_for() -> None:
     """The token in any case; the key decides what the answer must be."""
-    asked = asked_upgrade("GET", (1, 1), multidict(("Upgrade", "WebSocket"), KEY, VERSION))
+    asked = requested_upgrade("GET", (1, 1), multidict(("Upgrade", "WebSocket"), KEY, VERSION))
     assert ("websocket", ACCEPT) == (asked.name, asked.accept)
     assert b"Connection: Upgrade\r\nUpgrade: websocket\r\n" == asked.fields
 
 
 def test_another_protocol_is_asked_for() -> None:
     """With its version, as the client spells it."""
-    asked = asked_upgrade("GET", (1, 1), multidict(("Upgrade", "Chat/2.0")))
+    asked = requested_upgrade("GET", (1, 1), multidict(("Upgrade", "Chat/2.0")))
     assert ("chat/2.0", "") == (asked.name, asked.accept)
     assert b"Connection: Upgrade\r\nUpgrade: Chat/2.0\r\n" == asked.fields
 
@@ -90,7 +90,7 @@ def test_what_is_not_asked_properly(
 ) -> None:
     """It is refused before the app hears of it."""
     with pytest.raises(refusal):
-        asked_upgrade(method, version, multidict(*fields))
+        requested_upgrade(method, version, multidict(*fields))
 
 
 WEBSOCKET = Upgrade("websocket", ACCEPT)
@@ -111,7 +111,7 @@ ACCEPTED = ("Sec-WebSocket-Accept", ACCEPT)
 )
 def test_a_101_that_answers(asked: Upgrade, fields: list[tuple[str, str]]) -> None:
     """Both sides mean the same: the connection becomes it."""
-    judge_switch(asked, (1, 1), multidict(*fields))
+    check_switch(asked, (1, 1), multidict(*fields))
 
 
 @pytest.mark.parametrize(
@@ -143,4 +143,4 @@ def test_a_101_that_answers_something_else(
 ) -> None:
     """An app, or a cache before it, that has not read the request is not believed."""
     with pytest.raises(BadUpstreamAnswer):
-        judge_switch(WEBSOCKET, version, multidict(*fields))
+        check_switch(WEBSOCKET, version, multidict(*fields))

@@ -103,9 +103,9 @@ def test_all_come_back_at_once() -> None:
     """By issuer, with every server on its way back, callers are at home all the same."""
     servers = group(2, Balance.BY_ISSUER)
     home = chosen(servers, 0, caller="x")
-    for is_well in (False, False, False, True, True):
+    for is_healthy in (False, False, False, True, True):
         for member in servers.members:
-            servers.checked(member, 0, is_well=is_well)
+            servers.checked(member, 0, is_healthy=is_healthy)
     seen = {chosen(servers, 0.01, caller=f"{number}") for number in range(100)}
     assert {"a", "b"} == seen
     assert home == chosen(servers, LATER_S, caller="x")
@@ -245,7 +245,9 @@ def test_the_last_resort_that_answers_is_back() -> None:
 def test_health_checks(results: str, believed: bool) -> None:
     """It takes several in a row to change what is believed, but for the first one."""
     servers = group(2)
-    changes = [servers.checked(servers.members[0], 0, is_well=result == "+") for result in results]
+    changes = [
+        servers.checked(servers.members[0], 0, is_healthy=result == "+") for result in results
+    ]
     assert believed == servers.members[0].is_usable(0)
     assert believed is (sum(changes) % 2 == 0)
     assert ("a" in chosen(servers, 0, 40)) is believed
@@ -254,8 +256,8 @@ def test_health_checks(results: str, believed: bool) -> None:
 def test_one_that_is_well_again_comes_back_slowly() -> None:
     """As after an ejection."""
     servers = group(2)
-    for is_well in (False, True, True):
-        servers.checked(servers.members[0], 0, is_well=is_well)
+    for is_healthy in (False, True, True):
+        servers.checked(servers.members[0], 0, is_healthy=is_healthy)
     assert 18 == pytest.approx(chosen(servers, 0, 200).count("a"), abs=2)
     assert 100 == pytest.approx(chosen(servers, 11, 200).count("a"), abs=2)
 
@@ -264,7 +266,7 @@ def test_where_all_are_ill_all_are_asked() -> None:
     """It may be the checks that fail."""
     servers = group(2)
     for member in servers.members:
-        servers.checked(member, 0, is_well=False)
+        servers.checked(member, 0, is_healthy=False)
     assert {"a", "b"} == set(chosen(servers, 0, 10))
 
 
@@ -294,7 +296,7 @@ def test_somebody_is_always_asked(
             case "answer":
                 member.answered(now_s)
             case "ill" | "well":
-                servers.checked(member, now_s, is_well=event == "well")
+                servers.checked(member, now_s, is_healthy=event == "well")
         one = servers.choose("x", now_s)
         usable = [other for other in servers.members if other.is_usable(now_s)]
         assert one in (usable or servers.members)

@@ -38,7 +38,7 @@ def test_without_tls() -> None:
     """A PROXY header comes first where the client's address is read from it."""
     assert ListenerOptions() == listener_options(settings_of(), None)
     proxied = 'client_ip: proxy-protocol, trusted_proxies: ["10.0.0.0/8"]'
-    assert listener_options(settings_of(server=proxied), None).says_who
+    assert listener_options(settings_of(server=proxied), None).has_proxy_header
 
 
 def test_tls_contexts_outlive_a_reload(tmp_path: Path) -> None:

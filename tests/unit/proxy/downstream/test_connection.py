@@ -1,0 +1,423 @@
+"""The phases of a client connection: each row of the table in `Phase`, and no other change."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable
+from math import inf
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
+
+import pytest
+
+from gateway.core.errors import Unauthenticated
+from gateway.core.request import Outbound, Reply
+from gateway.headers.response import ResponseFields
+from gateway.proxy.downstream.connection import ClientConnection
+from gateway.proxy.downstream.limits import ConnectionLimits
+from gateway.proxy.downstream.phase import Phase
+from gateway.proxy.downstream.reader import ReadState
+from gateway.proxy.downstream.server import ProxyServer, ServingConfig
+from gateway.proxy.http1.write_batch import WriteBatcher
+from gateway.telemetry.counters import Counters
+from gateway.util.deadlines import Deadlines
+from tests.fakes.transport import FakeTransport
+
+GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
+LAST = b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+MALFORMED = b"GET /x HTTP/1.1\r\nHost : a\r\n\r\n"
+
+
+class Rig:
+    """A connection on a fake transport, and a pipeline that answers when the test says so."""
+
+    def __init__(self, *, limits: ConnectionLimits | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.transport = FakeTransport()
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.log: list[tuple[int, str]] = []
+        self.failure: BaseException | None = None
+        self.deadlines = Deadlines(self.loop, 1000.0)
+        serving = ServingConfig(self._admit, {}, ResponseFields("s"), 1000, ())
+        self.server = ProxyServer(
+            self.loop,
+            serving,
+            limits or ConnectionLimits(),
+            self.deadlines,
+            WriteBatcher(self.loop),
+            self._log,
+            lambda: 0.0,
+            Counters(),
+            cast("Any", SimpleNamespace(end_all=lambda: None)),
+        )
+        self.connection = ClientConnection(self.server)
+        self.transport.protocol = self.connection
+
+    async def _admit(self, *_: object) -> Outbound | Reply:
+        if not self.may_answer.is_set():  # else an answer would always take a turn of the loop
+            await self.may_answer.wait()
+        if self.failure is not None:
+            raise self.failure
+        return Reply(200, (), b"hello")
+
+    def _log(self, *line: Any, **_: object) -> None:
+        record, status = line[1:3]
+        self.log.append((status, record.refusal))
+
+    @property
+    def phase(self) -> Phase:
+        """The connection's phase now."""
+        return self.connection._phase
+
+    def open(self) -> None:
+        """Let asyncio tell the protocol of the connection."""
+        self.connection.connection_made(self.transport)
+
+    def receive(self, data: bytes) -> None:
+        """Let ``data`` come from the socket."""
+        self.connection.data_received(data)
+
+    def end_input(self) -> None:
+        """Let the client close its sending side; asyncio closes where the protocol allows it."""
+        if not self.connection.eof_received():
+            self.transport.close()
+
+    def pass_deadline(self) -> None:
+        """Let the deadline of the phase pass; it must have one."""
+        assert self.connection._deadline_s < inf
+        self.connection.check_deadline(self.connection._deadline_s)
+
+    async def settle(self) -> None:
+        """Run what can run."""
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    async def answer(self) -> None:
+        """Let the requests that wait be answered."""
+        self.may_answer.set()
+        await self.settle()
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    """A connection that is about to be made."""
+    rig = Rig()
+    yield rig
+    rig.deadlines.close()
+    if rig.connection.transport is not None:
+        rig.connection.connection_lost(None)
+    await rig.settle()
+
+
+# --- the table ---------------------------------------------------------------------------------
+
+
+class Row(NamedTuple):
+    """A row of the table in the docstring of `Phase`."""
+
+    before: str
+    event: str
+    after: str
+
+
+def rows() -> list[Row]:
+    """The table: its lines between the second and the third rule, cut where the rules are."""
+    lines = (Phase.__doc__ or "").splitlines()
+    rules = [number for number, line in enumerate(lines) if line.strip().startswith("===")]
+    columns = lines[rules[0]].split()
+    starts = [lines[rules[0]].index(columns[0]), *_starts(lines[rules[0]])]
+    return [
+        Row(*(line[a:b].strip() for a, b in zip(starts, [*starts[1:], None], strict=True)))
+        for line in lines[rules[1] + 1 : rules[2]]
+    ]
+
+
+def _starts(rule: str) -> list[int]:
+    """Where the columns after the first one begin."""
+    return [at + 1 for at in range(1, len(rule)) if rule[at] == " " and rule[at - 1] == "="]
+
+
+async def _head(rig: Rig) -> None:
+    rig.open()
+
+
+async def _head_begun(rig: Rig) -> None:
+    rig.open()
+    rig.receive(GET[:9])
+
+
+async def _idle(rig: Rig) -> None:
+    rig.open()
+    rig.receive(GET)
+    await rig.settle()
+
+
+async def _serving(rig: Rig, request: bytes = GET) -> None:
+    rig.may_answer.clear()
+    rig.open()
+    rig.receive(request)
+    await rig.settle()
+
+
+async def _half_closed(rig: Rig) -> None:
+    await _serving(rig)
+    rig.end_input()
+
+
+async def _lingering(rig: Rig) -> None:
+    rig.open()
+    rig.receive(MALFORMED)
+    await rig.settle()
+
+
+def receive(data: bytes) -> Callable[[Rig], Awaitable[None]]:
+    """The event that ``data`` comes."""
+
+    async def event(rig: Rig) -> None:
+        rig.receive(data)
+
+    return event
+
+
+async def _deadline(rig: Rig) -> None:
+    rig.pass_deadline()
+
+
+async def _linger_deadline(rig: Rig) -> None:
+    rig.transport.unsent_bytes = 1 << 20
+    assert rig.connection._lingering is not None
+    rig.connection._lingering._undelivered_bytes = 2 << 20
+    rig.pass_deadline()
+
+
+async def _drain(rig: Rig) -> None:
+    rig.connection.close_when_idle()
+
+
+async def _eof(rig: Rig) -> None:
+    rig.end_input()
+
+
+async def _answered(rig: Rig) -> None:
+    await rig.answer()
+
+
+async def _answered_in_head(rig: Rig) -> None:
+    rig.receive(GET[:9])
+    await rig.answer()
+
+
+async def _broken(rig: Rig) -> None:
+    rig.connection.writer.begin_answer(200, b"HTTP/1.1 200 OK\r\n", b"")
+    rig.connection._refuse(Unauthenticated("late"), None)
+
+
+def serving(request: bytes) -> Callable[[Rig], Awaitable[None]]:
+    """The phase in which ``request`` is served."""
+
+    async def prepare(rig: Rig) -> None:
+        await _serving(rig, request)
+
+    return prepare
+
+
+async def _full(rig: Rig) -> None:
+    rig.server.limits = rig.server.limits._replace(connections=0)
+    rig.open()
+
+
+async def _nothing(_: Rig) -> None:
+    """Do nothing: the event is the connection itself."""
+
+
+Step = Callable[[Rig], Awaitable[None]]
+CASES: dict[tuple[str, str], tuple[Step, Step]] = {
+    ("HEAD", "part of a head"): (_head, receive(GET[:9])),
+    ("HEAD", "rest of a head"): (_head_begun, receive(GET[9:])),
+    ("HEAD", "malformed head"): (_head, receive(MALFORMED)),
+    ("HEAD", "deadline, head begun"): (_head_begun, _deadline),
+    ("HEAD", "deadline, nothing read"): (_head, _deadline),
+    ("HEAD", "drain"): (_head, _drain),
+    ("HEAD", "end of input"): (_head_begun, _eof),
+    ("HEAD", "connection refused"): (_nothing, _full),
+    ("IDLE", "part of a head"): (_idle, receive(GET[:9])),
+    ("IDLE", "whole head"): (_idle, receive(GET)),
+    ("IDLE", "deadline, nothing read"): (_idle, _deadline),
+    ("IDLE", "drain"): (_idle, _drain),
+    ("IDLE", "end of input"): (_idle, _eof),
+    ("SERVING", "whole head"): (_serving, receive(GET)),
+    ("SERVING", "end of input"): (_serving, _eof),
+    ("SERVING", "end of input, body incomplete"): (serving(POST + b"ab"), _eof),
+    ("SERVING", "drain"): (_serving, _drain),
+    ("SERVING", "answered"): (_serving, _answered),
+    ("SERVING", "answered, next head begun"): (_serving, _answered_in_head),
+    ("SERVING", "answered, last"): (serving(LAST), _answered),
+    ("SERVING", "answered, last, input unread"): (serving(POST + b"ab"), _answered),
+    ("SERVING", "deadline, input ended"): (_half_closed, _deadline),
+    ("SERVING", "answer broken"): (_serving, _broken),
+    ("LINGERING", "more input"): (_lingering, receive(GET)),
+    ("LINGERING", "drain"): (_lingering, _drain),
+    ("LINGERING", "deadline, client reads"): (_lingering, _linger_deadline),
+    ("LINGERING", "end of input"): (_lingering, _eof),
+}
+
+
+def test_the_table_has_a_case_for_each_row() -> None:
+    """The documentation names all events that the tests cause, and no others."""
+    assert {(row.before, row.event) for row in rows() if row.before != "any"} == set(CASES)
+
+
+@pytest.mark.parametrize(
+    "row", [pytest.param(row, id="-".join(row)) for row in rows() if row.before != "any"]
+)
+async def test_an_event_leads_to_the_phase_of_the_table(rig: Rig, row: Row) -> None:
+    """Each row of the table holds."""
+    prepare, event = CASES[row.before, row.event]
+    await prepare(rig)
+    assert Phase[row.before] is rig.phase
+    await event(rig)
+    if rig.may_answer.is_set() and row.after == "SERVING":
+        assert rig.phase in {Phase.SERVING, Phase.IDLE}  # an eager task has answered already
+        return
+    assert Phase[row.after] is rig.phase
+
+
+@pytest.mark.parametrize("prepare", [_head, _head_begun, _idle, _serving, _half_closed, _lingering])
+async def test_a_lost_connection_is_closing(rig: Rig, prepare: Step) -> None:
+    """In any phase; what comes after it changes nothing."""
+    await prepare(rig)
+    rig.connection.connection_lost(None)
+    await rig.settle()
+    rig.receive(GET)
+    await rig.settle()
+    assert Phase.CLOSING is rig.phase
+    assert rig.connection._task is None
+    assert 0 == rig.server.open_connections
+
+
+# --- what the phases are for -------------------------------------------------------------------
+
+
+async def test_a_slow_head_is_answered_with_408(rig: Rig) -> None:
+    """Its client is told why, and the log has a line."""
+    await _head_begun(rig)
+    rig.pass_deadline()
+    await rig.settle()
+    assert rig.transport.written.startswith(b"HTTP/1.1 408 ")
+    assert [(408, "request_timeout")] == rig.log
+
+
+async def test_a_half_closed_client_gets_its_answer(rig: Rig) -> None:
+    """Then the connection closes."""
+    await _half_closed(rig)
+    await rig.answer()
+    assert rig.transport.written.startswith(b"HTTP/1.1 200 ")
+    assert ["close"] == rig.transport.done
+
+
+async def test_a_half_closed_client_does_not_wait_for_ever(rig: Rig) -> None:
+    """An answer that has not begun in ``half_closed_s`` is given up."""
+    await _half_closed(rig)
+    rig.pass_deadline()
+    assert ["abort"] == rig.transport.done
+
+
+async def test_pipelined_requests_are_answered_in_order(rig: Rig) -> None:
+    """One task serves them one after the other."""
+    rig.open()
+    rig.receive(GET + POST + b"abcd" + LAST)
+    await rig.settle()
+    assert 3 == rig.transport.written.count(b"HTTP/1.1 200 OK")
+    assert [(200, "")] * 3 == rig.log
+    assert ["close"] == rig.transport.done
+
+
+async def test_nothing_is_served_after_the_last_request(rig: Rig) -> None:
+    """What follows ``Connection: close`` is ignored."""
+    rig.open()
+    rig.receive(LAST + GET)
+    await rig.settle()
+    assert [(200, "")] == rig.log
+
+
+async def test_an_unread_body_makes_the_answer_the_last(rig: Rig) -> None:
+    """Its rest would be read as the next request."""
+    await _serving(rig, POST + b"ab")
+    await rig.answer()
+    assert b"\r\nConnection: close\r\n" in rig.transport.written
+    assert Phase.LINGERING is rig.phase
+    assert ReadState.STOPPED is rig.connection.reader.state
+
+
+async def test_an_unexpected_error_is_answered_and_logged(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client gets a 500, the log the traceback."""
+    rig.failure = ZeroDivisionError("oops")
+    rig.open()
+    rig.receive(GET)
+    await rig.settle()
+    assert [500] == [status for status, _ in rig.log]
+    assert "oops" in caplog.text
+
+
+async def test_a_client_that_leaves_is_logged_as_499(rig: Rig) -> None:
+    """Its request is cancelled."""
+    await _serving(rig)
+    rig.connection.connection_lost(None)
+    await rig.settle()
+    assert [(499, "client_gone")] == rig.log
+
+
+async def test_reading_stops_while_the_queue_is_full(rig: Rig) -> None:
+    """And goes on, without losing a request, when the queue is served."""
+    await _serving(rig)
+    rig.receive(GET * 40)
+    assert not rig.transport.is_reading_now
+    await rig.answer()
+    assert rig.transport.is_reading_now
+    assert [(200, "")] * 41 == rig.log
+
+
+async def test_an_idle_connection_frees_its_parser(rig: Rig) -> None:
+    """After a moment; the next request is served all the same."""
+    await _idle(rig)
+    keep_alive_s = rig.server.limits.keep_alive_s
+    rig.connection.check_deadline(rig.connection._deadline_s - keep_alive_s + 1.9)
+    assert rig.connection._parser is not None
+    rig.connection.check_deadline(rig.connection._deadline_s - keep_alive_s + 2.1)
+    assert rig.connection._parser is None
+    rig.receive(GET)
+    await rig.settle()
+    assert [(200, "")] * 2 == rig.log
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        pytest.param(GET * 3, id="get"),
+        pytest.param(POST + b"abcd", id="post"),
+        pytest.param(POST + b"ab", id="incomplete-body"),
+        pytest.param(MALFORMED, id="malformed"),
+        pytest.param(GET[:9], id="part-of-a-head"),
+    ],
+)
+async def test_a_lost_connection_leaves_no_reference_cycle(request_bytes: bytes) -> None:
+    """Its memory is free at once, without the garbage collector."""
+    rig = Rig()
+    rig.open()
+    rig.receive(request_bytes)
+    await rig.settle()
+    rig.connection.connection_lost(None)
+    await rig.settle()
+    rig.deadlines.close()
+    rig.transport.protocol = None
+    gc.collect()
+    gc.disable()
+    try:
+        del rig.connection
+        unreachable = gc.collect()
+    finally:
+        gc.enable()
+    assert 0 == unreachable
