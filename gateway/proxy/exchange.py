@@ -132,7 +132,7 @@ class Exchange:
         return self._framing.kind is BodyKind.NONE and not self._writer.has_answered
 
     async def send(self, upstream: UpstreamConnection, server: UpstreamServer) -> int:
-        """Send the request and stream the answer; see `gateway.proxy.upstream.retry.Work`."""
+        """Send the request and stream the answer; see `RetryableRequest`."""
         pump: asyncio.Task[None] | None = None
         try:
             answer = upstream.ask(self._head(server), self.outbound.method, self._interim)

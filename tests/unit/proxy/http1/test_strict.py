@@ -1,0 +1,122 @@
+"""What the parsers accept and the gateway refuses."""
+
+import pytest
+
+from gateway.core.errors import ExpectationFailed, Refusal, UnsupportedVersion
+from gateway.proxy.http1.framing import NO_BODY, BodyKind
+from gateway.proxy.http1.strict import (
+    check_request,
+    has_strict_line,
+    is_plain,
+    keeps_alive,
+    response_fault,
+)
+from tests.fakes.heads_parsed import parsed_request, parsed_response
+
+HOST = b"Host: a\r\n"
+
+
+def head(*lines: bytes, version: bytes = b"1.1", method: bytes = b"GET") -> bytes:
+    """A request's head with ``lines`` after Host."""
+    fields = b"".join(line + b"\r\n" for line in lines)
+    return method + b" /x HTTP/" + version + b"\r\n" + HOST + fields + b"\r\n"
+
+
+async def test_a_request_without_a_body_has_no_framing() -> None:
+    """And one with a length has it."""
+    assert NO_BODY == check_request(parsed_request(head())[0], 10)
+    message, _ = parsed_request(head(b"Content-Length: 3", method=b"POST"))
+    assert BodyKind.LENGTH is check_request(message, 10).kind
+
+
+@pytest.mark.parametrize(
+    ("data", "refusal"),
+    [
+        pytest.param(head(b"Expect: 200-ok"), ExpectationFailed, id="unknown-expectation"),
+        pytest.param(
+            head(b"Expect: 100-continue", b"Expect: other"), ExpectationFailed, id="one-unknown"
+        ),
+        pytest.param(head(version=b"0.9"), UnsupportedVersion, id="http-0.9"),
+    ],
+)
+async def test_requests_that_cannot_be_forwarded(data: bytes, refusal: type[Refusal]) -> None:
+    """Each is refused with the kind that says why."""
+    message, _ = parsed_request(data)
+    with pytest.raises(refusal):
+        check_request(message, 10)
+
+
+async def test_100_continue_is_accepted() -> None:
+    """In any case of letters."""
+    assert NO_BODY == check_request(parsed_request(head(b"Expect: 100-Continue"))[0], 10)
+
+
+@pytest.mark.parametrize(
+    ("data", "is_strict"),
+    [
+        pytest.param(head(), True, id="canonical"),
+        pytest.param(b"\r\n" + head(), True, id="one-empty-line-before"),
+        pytest.param(b"\r\n\r\n" + head(), False, id="two-empty-lines-before"),
+        pytest.param(b"GET  /x HTTP/1.1\r\n" + HOST + b"\r\n", False, id="two-spaces"),
+        pytest.param(b"GET /x RTSP/1.0\r\n" + HOST + b"\r\n", False, id="another-protocol"),
+    ],
+)
+async def test_the_request_line_is_canonical(data: bytes, is_strict: bool) -> None:
+    """What the parser does not report is seen in the bytes."""
+    message, _ = parsed_request(head(version=b"1.0" if b"RTSP" in data else b"1.1"))
+    assert is_strict is has_strict_line(message, data)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        pytest.param(head(), True, id="1.1"),
+        pytest.param(head(b"Connection: close"), False, id="1.1-close"),
+        pytest.param(head(version=b"1.0"), False, id="1.0"),
+        pytest.param(head(b"Connection: keep-alive", version=b"1.0"), True, id="1.0-keep-alive"),
+        pytest.param(
+            head(b"Connection: keep-alive, close", version=b"1.0"), False, id="1.0-close-wins"
+        ),
+        pytest.param(
+            head(b"Proxy-Connection: keep-alive", version=b"1.0"), False, id="1.0-proxy-connection"
+        ),
+    ],
+)
+async def test_a_connection_is_kept_as_its_client_asks(data: bytes, expected: bool) -> None:
+    """By Connection alone (RFC 9112 section 9.3)."""
+    assert expected is keeps_alive(parsed_request(data)[0])
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        pytest.param((b"Accept: */*",), True, id="plain"),
+        pytest.param((b"Content-Length: 0",), False, id="length"),
+        pytest.param((b"Expect: 100-continue",), False, id="expect"),
+        pytest.param((b"Connection: close",), False, id="close"),
+        pytest.param((b"Upgrade: x", b"Connection: upgrade"), False, id="upgrade"),
+    ],
+)
+async def test_only_a_plain_request_needs_no_check(
+    lines: tuple[bytes, ...], expected: bool
+) -> None:
+    """Its head can be recalled when it comes again."""
+    assert expected is is_plain(parsed_request(head(*lines))[0])
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", None, id="good"),
+        pytest.param(b"HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n", "status", id="status"),
+        pytest.param(
+            b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "chunked in HTTP/1.0",
+            id="chunked-1.0",
+        ),
+        pytest.param(b"HTTP/0.9 200 OK\r\nContent-Length: 0\r\n\r\n", "version", id="version"),
+    ],
+)
+async def test_faults_of_answers(data: bytes, fault: str | None) -> None:
+    """An answer that the parser accepts may be broken all the same."""
+    assert fault == response_fault(parsed_response(data)[0])

@@ -1,0 +1,257 @@
+"""One request and its answer between a fake client and a fake app."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from gateway.core.errors import BadUpstreamAnswer, BodyTooLarge, RequestTimeout, UpstreamUnreachable
+from gateway.core.request import Outbound, Target
+from gateway.core.route import Route
+from gateway.headers.response import ResponseFields
+from gateway.proxy.downstream.limits import ConnectionLimits
+from gateway.proxy.downstream.server import ServingConfig
+from gateway.proxy.downstream.writer import ResponseWriter
+from gateway.proxy.exchange import Exchange
+from gateway.proxy.http1.framing import NO_BODY, BodyKind, Framing
+from gateway.proxy.http1.parser import NOTHING, StreamReader
+from gateway.proxy.http1.write_batch import WriteBatcher
+from gateway.proxy.upstream.connection import UpstreamConnection
+from gateway.proxy.upstream.pool import UpstreamPool
+from gateway.proxy.upstream.upstream import Upstream, UpstreamRules, UpstreamServer
+from gateway.util.deadlines import Deadlines
+from tests.fakes.heads import request_head
+from tests.fakes.transport import FakeTransport
+
+MAX_BODY_BYTES = 10
+CHUNKED = Framing(BodyKind.CHUNKED, b"Transfer-Encoding: chunked\r\n")
+LENGTH = Framing(BodyKind.LENGTH, b"Content-Length: 4\r\n")
+ANSWER = b"HTTP/1.1 200 Fine\r\nX-App: yes\r\nContent-Length: 5\r\n\r\nhello"
+
+
+class AppTransport(FakeTransport):
+    """Answers with the next of ``answers`` when the request has come as far as ``after``."""
+
+    def __init__(self, answers: list[bytes], after: bytes) -> None:
+        super().__init__()
+        self._answers = answers
+        self._after = after
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        super().write(data)
+        if self.written.endswith(self._after) and self._answers:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._send, self._answers.pop(0))
+
+    def _send(self, answer: bytes) -> None:
+        self.protocol.data_received(answer)
+        if not answer:
+            self.protocol.connection_lost(ConnectionResetError())
+
+
+class Around:
+    """An exchange's client and its app."""
+
+    def __init__(self, *answers: bytes, after: bytes = b"\r\n\r\n") -> None:
+        loop = asyncio.get_running_loop()
+        self.deadlines = Deadlines(loop, 1000.0)
+        self.deadlines.close()
+        batcher = WriteBatcher(loop)
+        server = SimpleNamespace(
+            loop=loop, limits=ConnectionLimits(), write_batcher=batcher, is_draining=False
+        )
+        self.transport = FakeTransport()
+        self.writer = ResponseWriter(cast("Any", server))
+        self.writer.transport = self.transport
+        self.version = (1, 1)
+        self.writing_paused = False
+        self.parts: list[bytes | Exception] = []
+        """What the client sends of its body."""
+        self.may_end_body = asyncio.Event()
+        self.may_end_body.set()
+        self.app = AppTransport(list(answers), after)
+        self.pool = UpstreamPool(loop, self._connect, self.deadlines, batcher, 10)
+        upstream = Upstream(
+            "app",
+            [UpstreamServer.of("a", "a", self._connect, self.pool)],
+            UpstreamRules(),
+            loop,
+            lambda *_: None,
+        )
+        self.serving = ServingConfig(
+            cast("Any", None), {"app": upstream}, ResponseFields("s"), MAX_BODY_BYTES, ()
+        )
+        self.batcher = batcher
+
+    async def _connect(self, make: Any) -> UpstreamConnection:
+        connection: UpstreamConnection = make()
+        self.app.protocol = connection
+        connection.connection_made(self.app)
+        return connection
+
+    async def drain(self) -> None:
+        self.writing_paused = False
+
+    async def read_body(self, _: StreamReader) -> bytes:
+        await asyncio.sleep(0)
+        if not self.parts:
+            await self.may_end_body.wait()
+        part = self.parts.pop(0) if self.parts else b""
+        if isinstance(part, Exception):
+            raise part
+        return part
+
+    async def run(self, framing: Framing = NO_BODY, method: str = "GET") -> bytes:
+        """What the client gets."""
+        self.writer.start("id-1", method, self.version, keeps_alive=True)
+        outbound = Outbound(
+            Route("r", "/*", "app"),
+            method,
+            Target("/x", "/x", has_encoded_slash=False),
+            b"Host: a\r\n",
+            None,
+            request_head().peer,
+        )
+        await Exchange(self, outbound, framing, NOTHING, self.serving).run()
+        self.batcher.flush()
+        return bytes(self.transport.written)
+
+
+async def test_a_request_and_its_answer() -> None:
+    """Each is written anew, with the fields of its hop."""
+    around = Around(ANSWER)
+    assert (
+        b"HTTP/1.1 200 Fine\r\nX-App: yes\r\nContent-Length: 5\r\nX-Request-Id: id-1\r\n\r\nhello"
+        == await around.run()
+    )
+    assert b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n" == around.app.written
+    assert (1, 0) == around.pool.usage()
+
+
+async def test_a_repeated_answer_is_the_same() -> None:
+    """The second one comes from the memo of the head."""
+    around = Around(ANSWER, ANSWER)
+    first = await around.run()
+    around.transport.written.clear()
+    assert first == await around.run()
+
+
+async def test_a_body_in_chunks_reaches_the_app() -> None:
+    """Part by part; the end is told."""
+    around = Around(ANSWER, after=b"0\r\n\r\n")
+    around.parts = [b"abc", b"d"]
+    await around.run(CHUNKED, "POST")
+    assert around.app.written.endswith(b"\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n")
+    assert (1, 0) == around.pool.usage()
+
+
+async def test_a_body_that_grows_over_the_limit_is_refused() -> None:
+    """And the app sees a broken request, not a short one."""
+    around = Around(ANSWER, after=b"never")
+    around.parts = [b"x" * 6, b"x" * 6]
+    with pytest.raises(BodyTooLarge):
+        await around.run(CHUNKED, "POST")
+    assert b"0\r\n\r\n" not in around.app.written[-5:]
+    assert ["abort"] == around.app.done[:1]
+
+
+async def test_a_client_that_stops_sending_ends_the_exchange() -> None:
+    """With its own refusal."""
+    around = Around(after=b"never")
+    around.parts = [b"ab", RequestTimeout("idle body")]
+    with pytest.raises(RequestTimeout):
+        await around.run(LENGTH, "POST")
+    assert around.app.done
+
+
+async def test_an_answer_before_the_end_of_the_body_is_the_last() -> None:
+    """Both connections close: what is left of the body could be read as a request."""
+    around = Around(ANSWER)
+    around.parts = [b"ab"]
+    around.app._after = b"ab"
+    around.may_end_body.clear()
+    answer = await around.run(LENGTH, "POST")
+    assert b"\r\nConnection: close\r\n" in answer
+    assert around.app.done
+
+
+async def test_a_body_with_a_method_that_has_none_closes_the_upstream() -> None:
+    """The app may leave it unread, and read it as the next request (CL.0)."""
+    around = Around(ANSWER, after=b"abcd")
+    around.parts = [b"abcd"]
+    await around.run(LENGTH, "GET")
+    assert (0, 0) == (around.pool.usage()[0], around.app.done.count("close"))
+    assert around.app.done
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        pytest.param(
+            b"HTTP/1.1 101 x\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+            "101 without an upgrade",
+            id="101",
+        ),
+        pytest.param(
+            b"HTTP/1.1 200 a\x01b\r\nContent-Length: 0\r\n\r\n",
+            "control character",
+            id="control-character",
+        ),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            "transfer coding",
+            id="coding",
+        ),
+    ],
+)
+async def test_answers_that_cannot_be_forwarded(answer: bytes, reason: str) -> None:
+    """The client gets none of it."""
+    around = Around(answer)
+    with pytest.raises(BadUpstreamAnswer, match=reason):
+        await around.run()
+    assert b"" == around.transport.written
+
+
+async def test_interim_answers_are_forwarded() -> None:
+    """Before the final one."""
+    answer = await Around(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + ANSWER).run()
+    assert answer.startswith(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 Fine\r\n")
+
+
+async def test_an_http_1_0_client_gets_no_interim_answer() -> None:
+    """It knows none."""
+    around = Around(b"HTTP/1.1 103 Early Hints\r\n\r\n" + ANSWER)
+    around.version = (1, 0)
+    assert (await around.run()).startswith(b"HTTP/1.1 200 Fine\r\n")
+
+
+async def test_a_body_is_streamed_as_it_comes() -> None:
+    """In chunks; a client that does not keep up is waited for."""
+    around = Around(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    loop = asyncio.get_running_loop()
+    loop.call_later(0.01, lambda: around.app.protocol.data_received(b"3\r\nabc\r\n"))
+    loop.call_later(0.02, lambda: setattr(around, "writing_paused", True))
+    loop.call_later(0.03, lambda: around.app.protocol.data_received(b"1\r\nd\r\n0\r\n\r\n"))
+    answer = await around.run()
+    assert answer.endswith(b"\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n")
+    assert not around.writing_paused
+
+
+async def test_a_get_is_sent_once_more_when_a_kept_connection_was_closed() -> None:
+    """On a new one."""
+    around = Around(ANSWER, b"", ANSWER)
+    await around.run()
+    kept = around.app
+    around.app = AppTransport([ANSWER], b"\r\n\r\n")
+    around.transport.written.clear()
+    assert b"hello" in await around.run()
+    assert 2 == kept.written.count(b"GET /x")
+
+
+async def test_a_get_is_sent_twice_at_most() -> None:
+    """An app that fails at it twice would fail at it again."""
+    around = Around(b"", b"")
+    with pytest.raises(UpstreamUnreachable):
+        await around.run()
+    assert 2 == around.app.written.count(b"GET /x")

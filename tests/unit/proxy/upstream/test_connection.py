@@ -1,0 +1,224 @@
+"""One connection to an app: what becomes of answers that come whole, in parts, or wrong."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.core.errors import BadUpstreamAnswer, UpstreamTimeout, UpstreamUnreachable
+from gateway.proxy.http1.parser import RawResponseMessage
+from gateway.proxy.http1.write_batch import WriteBatcher
+from gateway.proxy.upstream.connection import ResponseHead, UpstreamConnection
+from gateway.util.deadlines import Deadlines
+from tests.fakes.transport import FakeTransport
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+class App:
+    """The other end of the connection."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.transport = FakeTransport()
+        self.lost: list[UpstreamConnection] = []
+        self.interim: list[int] = []
+        self.batcher = WriteBatcher(loop)
+        self.deadlines = Deadlines(loop, 1000.0)
+        self.connection = UpstreamConnection(loop, self.deadlines, self.batcher, self.lost.append)
+        self.connection.connection_made(self.transport)
+
+    def ask(self, method: str = "GET") -> asyncio.Future[ResponseHead]:
+        """Send a request."""
+        return self.connection.ask(REQUEST, method, self._interim)
+
+    def _interim(self, message: RawResponseMessage) -> None:
+        self.interim.append(message.code)
+
+    async def exchange(self, answer: bytes = ANSWER) -> ResponseHead:
+        """A request that is answered at once."""
+        future = self.ask()
+        self.connection.data_received(answer)
+        return await future
+
+
+@pytest.fixture
+async def app() -> AsyncIterator[App]:
+    """An app whose connection is open."""
+    app = App()
+    yield app
+    app.deadlines.close()
+
+
+async def test_a_whole_answer_comes_with_its_body(app: App) -> None:
+    """The body need not be read from a stream."""
+    future = app.ask()
+    app.batcher.flush()
+    assert REQUEST == app.transport.written
+    app.connection.data_received(ANSWER)
+    answer = await future
+    assert (200, b"hello") == (answer.message.code, answer.whole)
+    assert app.connection.finish()
+
+
+async def test_the_same_head_is_recalled(app: App) -> None:
+    """The second answer has the first one's message and memo, and a body of its own."""
+    first = await app.exchange()
+    assert app.connection.finish()
+    second = await app.exchange(ANSWER.replace(b"hello", b"HELLO"))
+    assert first.message is second.message
+    assert first.memo is second.memo
+    assert b"HELLO" == second.whole
+    assert app.connection.finish()
+
+
+async def test_a_body_is_streamed(app: App) -> None:
+    """Head first; the connection is not clean before the body has ended."""
+    future = app.ask()
+    app.connection.data_received(ANSWER[:-2])
+    answer = await future
+    assert answer.whole is None
+    app.connection.data_received(b"lo")
+    assert b"hello" == await answer.body.read()
+    assert app.connection.finish()
+
+
+async def test_interim_answers_precede_the_final_one(app: App) -> None:
+    """Each is handed on."""
+    answer = await app.exchange(b"HTTP/1.1 103 Early Hints\r\n\r\n" + ANSWER)
+    assert [103] == app.interim
+    assert 200 == answer.message.code
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        pytest.param(b"SSH-2.0-x\r\n", "not HTTP/1", id="no-http"),
+        pytest.param(b"HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n", "status", id="status"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "^Bad", id="malformed"),
+    ],
+)
+async def test_answers_that_cannot_be_read(app: App, data: bytes, reason: str) -> None:
+    """The exchange fails, and the connection is closed."""
+    with pytest.raises(BadUpstreamAnswer, match=reason):
+        await app.exchange(data)
+    assert ["abort"] == app.transport.done
+    assert not app.connection.finish()
+
+
+async def test_unsolicited_bytes_end_the_connection(app: App) -> None:
+    """They must not become the next request's answer."""
+    await app.exchange()
+    assert app.connection.finish()
+    app.connection.data_received(ANSWER)
+    assert ["abort"] == app.transport.done
+
+
+async def test_a_second_answer_makes_the_connection_unusable(app: App) -> None:
+    """It came in the same read as the first one."""
+    await app.exchange(ANSWER + ANSWER)
+    assert not app.connection.finish()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(ANSWER.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), id="close"),
+        pytest.param(ANSWER[:-1], id="incomplete"),
+        pytest.param(ANSWER + b"HTTP/1", id="part-of-another"),
+    ],
+)
+async def test_connections_that_serve_no_other_request(app: App, data: bytes) -> None:
+    """Only a clean end keeps a connection."""
+    await app.exchange(data)
+    assert not app.connection.finish()
+
+
+async def test_a_connection_that_was_marked_serves_no_other_request(app: App) -> None:
+    """The app may read what was not sent of a body as a request."""
+    await app.exchange()
+    app.connection.mark_unusable()
+    assert not app.connection.finish()
+
+
+async def test_an_answer_to_head_has_no_body(app: App) -> None:
+    """And its parser is used once."""
+    future = app.ask("HEAD")
+    app.connection.data_received(ANSWER[:-5])
+    assert (await future).body.is_eof()
+    assert not app.connection.finish()
+
+
+async def test_a_trailer_is_no_field_of_the_next_answer(app: App) -> None:
+    """The parser is a new one after chunks."""
+    await app.exchange(CHUNKED + b"0\r\nX-Late: yes\r\n\r\n")
+    assert app.connection.finish()
+    assert "X-Late" not in (await app.exchange()).message.headers
+
+
+async def test_a_connection_that_is_lost_fails_the_exchange(app: App) -> None:
+    """And its pool is told."""
+    future = app.ask()
+    app.connection.connection_lost(None)
+    with pytest.raises(UpstreamUnreachable, match="closed"):
+        await future
+    assert [app.connection] == app.lost
+
+
+async def test_a_body_that_is_broken_off_is_no_end(app: App) -> None:
+    """Its reader gets the error."""
+    future = app.ask()
+    app.connection.data_received(ANSWER[:-2])
+    answer = await future
+    app.connection.eof_received()
+    with pytest.raises(UpstreamUnreachable):
+        await answer.body.read()
+
+
+async def test_closing_ends_a_body_without_a_length(app: App) -> None:
+    """As HTTP/1.0 apps do."""
+    future = app.ask()
+    app.connection.data_received(b"HTTP/1.0 200 OK\r\n\r\nhel")
+    answer = await future
+    app.connection.data_received(b"lo")
+    app.connection.eof_received()
+    assert b"hello" == await answer.body.read()
+    assert not app.connection.finish()
+
+
+async def test_an_app_that_does_not_answer_is_given_up(app: App) -> None:
+    """When its time is over, not before."""
+    future = app.ask()
+    app.connection.expect_within(5.0)
+    now_s = asyncio.get_running_loop().time()
+    app.connection.check_deadline(now_s + 4.9)
+    assert not future.done()
+    app.connection.check_deadline(now_s + 5.1)
+    with pytest.raises(UpstreamTimeout, match="no answer"):
+        await future
+
+
+async def test_an_app_that_takes_nothing_is_given_up(app: App) -> None:
+    """The request's body waits; the answer's future gets the time-out."""
+    future = app.ask()
+    app.connection.pause_writing()
+    draining = asyncio.create_task(app.connection.drain_within(5.0))
+    await asyncio.sleep(0)
+    app.connection.check_deadline(asyncio.get_running_loop().time() + 5.1)
+    with pytest.raises(UpstreamTimeout):
+        await future
+    app.connection.connection_lost(ConnectionResetError())
+    with pytest.raises(UpstreamUnreachable):
+        await draining
+
+
+async def test_what_follows_a_101_is_kept(app: App) -> None:
+    """It belongs to the new protocol."""
+    future = app.ask()
+    head = b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
+    app.connection.data_received(head + b"tail")
+    assert 101 == (await future).message.code
+    assert b"tail" == app.connection.tail
+    assert not app.transport.is_reading_now

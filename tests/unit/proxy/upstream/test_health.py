@@ -1,0 +1,99 @@
+"""Health checks: which answers count as healthy."""
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple, cast
+
+import pytest
+
+from gateway.proxy.http1.write_batch import WriteBatcher
+from gateway.proxy.upstream import health
+from gateway.proxy.upstream.connection import UpstreamConnection
+from gateway.proxy.upstream.health import HealthCheck, HealthTarget, is_healthy
+from gateway.util.deadlines import Deadlines
+from tests.fakes.transport import FakeTransport
+
+CHECK = HealthCheck("/health", 0.001, 0.05)
+
+
+class Server(NamedTuple):
+    """A server that answers with ``answer``; with None it does not, or ``error`` is raised."""
+
+    answer: bytes | None
+    error: BaseException | None = None
+    made: list[FakeTransport] = []  # noqa: RUF012 (given anew by `server`)
+
+    def target(self) -> HealthTarget:
+        """What is checked."""
+        loop = asyncio.get_running_loop()
+        deadlines = Deadlines(loop, 1000.0)
+        deadlines.close()
+
+        def make() -> UpstreamConnection:
+            return UpstreamConnection(loop, deadlines, WriteBatcher(loop), lambda _: None)
+
+        return HealthTarget("app:80", self.connect, make)
+
+    async def connect(self, make: Callable[[], UpstreamConnection]) -> UpstreamConnection:
+        """As to a server of an upstream."""
+        if self.error is not None:
+            raise self.error
+        connection, transport = make(), FakeTransport()
+        self.made.append(transport)
+        connection.connection_made(transport)
+        if self.answer is not None:
+            asyncio.get_running_loop().call_soon(
+                lambda: connection.data_received(cast("bytes", self.answer))
+            )
+        return connection
+
+
+def server(answer: bytes | None, error: BaseException | None = None) -> Server:
+    """A server of its own."""
+    return Server(answer, error, [])
+
+
+def status(code: int) -> bytes:
+    """An answer with ``code``."""
+    return b"HTTP/1.1 %d x\r\nContent-Length: 0\r\n\r\n" % code
+
+
+@pytest.mark.parametrize(
+    ("answering", "expected"),
+    [
+        pytest.param(server(status(200)), True, id="200"),
+        pytest.param(server(status(302)), True, id="302"),
+        pytest.param(server(status(404)), False, id="404"),
+        pytest.param(server(status(503)), False, id="503"),
+        pytest.param(server(b"SSH-2.0\r\n"), False, id="no-http"),
+        pytest.param(server(None), False, id="silent"),
+        pytest.param(server(None, ConnectionRefusedError()), False, id="refused"),
+        pytest.param(server(None, ZeroDivisionError()), False, id="unexpected"),
+    ],
+)
+async def test_a_server_is_healthy_by_its_answer(answering: Server, expected: bool) -> None:
+    """Whatever goes wrong, the check has a result, and its connection is closed."""
+    assert expected is await is_healthy(CHECK, answering.target())
+    assert all("abort" in transport.done for transport in answering.made)
+
+
+async def test_the_request_names_the_server_and_closes() -> None:
+    """No keep-alive: a health check shows that the server accepts connections."""
+    asked = server(status(200))
+    await is_healthy(CHECK, asked.target())
+    (transport,) = asked.made
+    assert transport.written.startswith(b"GET /health HTTP/1.1\r\nHost: app:80\r\n")
+    assert b"\r\nConnection: close\r\n" in transport.written
+
+
+async def test_checks_go_on_until_they_are_cancelled() -> None:
+    """Each result is told."""
+    told: list[bool] = []
+    watching = asyncio.create_task(health.watch(CHECK, server(status(200)).target(), told.append))
+    async with asyncio.timeout(5):
+        while len(told) < 3:
+            await asyncio.sleep(0.001)
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+    assert {True} == set(told)

@@ -1,0 +1,228 @@
+"""Which connections are kept, reused and closed, and how many there may be."""
+
+import asyncio
+import errno
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from gateway.core.errors import Refusal, UpstreamBusy, UpstreamTimeout, UpstreamUnreachable
+from gateway.proxy.http1.write_batch import WriteBatcher
+from gateway.proxy.upstream.connection import UpstreamConnection
+from gateway.proxy.upstream.pool import UpstreamPool
+from gateway.util.deadlines import Deadlines
+from tests.fakes.transport import FakeTransport
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+class Transport(FakeTransport):
+    """A transport to ``address`` that tells its protocol when it is closed."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self._address = address
+
+    def abort(self) -> None:
+        if "abort" not in self.done:
+            super().abort()
+            asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        if name == "peername":
+            return (self._address, 80)
+        return super().get_extra_info(name, default)
+
+
+class Server:
+    """A server that accepts connections, or fails to."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.deadlines = Deadlines(loop, 1000.0)
+        self.error: BaseException | None = None
+        self.is_silent = False
+        self.address = "192.0.2.1"
+        self.transports: list[Transport] = []
+        batcher = WriteBatcher(loop)
+        self.pool = UpstreamPool(loop, self._connect, self.deadlines, batcher, max_connections=2)
+
+    async def _connect(self, make: Callable[[], UpstreamConnection]) -> UpstreamConnection:
+        if self.is_silent:
+            await asyncio.sleep(60)
+        if self.error is not None:
+            raise self.error
+        connection, transport = make(), Transport(self.address)
+        transport.protocol = connection
+        connection.connection_made(transport)
+        self.transports.append(transport)
+        return connection
+
+    async def use(self) -> UpstreamConnection:
+        """A new connection that has had an answer, and was not given back."""
+        connection = await self.pool.open(0.05)
+        answer = connection.ask(b"", "GET", lambda _: None)
+        connection.data_received(ANSWER)
+        await answer
+        return connection
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    """A server with room for two connections."""
+    server = Server()
+    yield server
+    server.pool.close()
+    await asyncio.sleep(0)
+    server.deadlines.close()
+
+
+async def test_a_clean_connection_is_used_again(server: Server) -> None:
+    """The one that was used last comes first."""
+    first, second = await server.use(), await server.use()
+    server.pool.give_back(first)
+    server.pool.give_back(second)
+    assert (2, 0) == server.pool.usage()
+    assert second is server.pool.take_idle(may_repeat=True)
+    assert (1, 1) == server.pool.usage()
+
+
+async def test_a_connection_in_the_middle_of_an_answer_is_closed(server: Server) -> None:
+    """What is left would be the next request's answer."""
+    connection = await server.use()
+    connection.mark_unusable()
+    server.pool.give_back(connection)
+    assert ["abort"] == server.transports[0].done
+    assert server.pool.take_idle(may_repeat=True) is None
+
+
+async def test_a_request_that_cannot_repeat_takes_fresh_connections(server: Server) -> None:
+    """An idle one may be closing just now."""
+    connection = await server.use()
+    server.pool.give_back(connection)
+    connection.idle_since_s -= 2.0
+    assert server.pool.take_idle(may_repeat=False) is None
+    assert connection is server.pool.take_idle(may_repeat=True)
+
+
+async def test_a_connection_that_is_idle_for_long_is_closed(server: Server) -> None:
+    """A minute is enough."""
+    connection = await server.use()
+    server.pool.give_back(connection)
+    connection.idle_since_s -= 61.0
+    assert server.pool.take_idle(may_repeat=True) is None
+    assert ["abort"] == server.transports[0].done
+
+
+async def test_a_closing_connection_is_not_used(server: Server) -> None:
+    """Though the pool has not been told of its end."""
+    connection = await server.use()
+    server.pool.give_back(connection)
+    server.transports[0].close()
+    assert server.pool.take_idle(may_repeat=True) is None
+
+
+async def test_there_are_so_many_connections_and_no_more(server: Server) -> None:
+    """A request that finds no room in time is refused."""
+    await server.use()
+    await server.use()
+    with pytest.raises(UpstreamBusy, match="no free connection"):
+        await server.pool.open(0.01)
+
+
+async def test_a_request_that_waits_gets_the_room_of_a_lost_connection(server: Server) -> None:
+    """In the order in which they came."""
+    first = await server.use()
+    await server.use()
+    waiting = asyncio.create_task(server.pool.open(5.0))
+    await asyncio.sleep(0)
+    first.abort()
+    assert (await waiting).transport is server.transports[2]
+
+
+async def test_a_request_that_waits_gets_the_room_of_an_idle_connection(server: Server) -> None:
+    """It is closed for it: the request wanted a fresh one."""
+    first = await server.use()
+    await server.use()
+    waiting = asyncio.create_task(server.pool.open(5.0))
+    await asyncio.sleep(0)
+    server.pool.give_back(first)
+    await waiting
+    assert ["abort"] == server.transports[0].done
+
+
+async def test_a_cancelled_request_leaves_its_room(server: Server) -> None:
+    """Before and after it got it."""
+    first, second = await server.use(), await server.use()
+    waiting = [asyncio.create_task(server.pool.open(5.0)) for _ in range(2)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    first.abort()
+    await asyncio.wait([waiting[0]])
+    await waiting[1]
+    late = asyncio.create_task(server.pool.open(5.0))
+    await asyncio.sleep(0)
+    second.abort()
+    await asyncio.sleep(0)
+    late.cancel()
+    await asyncio.wait([late])
+    await server.pool.open(0.05)
+
+
+async def test_a_tunnel_makes_room(server: Server) -> None:
+    """Its connection carries no requests."""
+    tunnel = await server.use()
+    await server.use()
+    server.pool.detach(tunnel)
+    await server.pool.open(0.05)
+    assert [] == server.transports[0].done
+
+
+@pytest.mark.parametrize(
+    ("error", "refusal"),
+    [
+        pytest.param(ConnectionRefusedError(), UpstreamUnreachable, id="refused"),
+        pytest.param(OSError(errno.EMFILE, "Too many open files"), UpstreamBusy, id="descriptors"),
+        pytest.param(TimeoutError(), UpstreamTimeout, id="time-out"),
+    ],
+)
+async def test_connections_that_fail_take_no_room(
+    server: Server, error: BaseException, refusal: type[Refusal]
+) -> None:
+    """However many there were."""
+    server.error = error
+    for _ in range(5):
+        with pytest.raises(refusal):
+            await server.pool.open(0.05)
+    server.error = None
+    await server.use()
+    await server.use()
+
+
+async def test_a_server_that_does_not_accept_is_given_up(server: Server) -> None:
+    """In time."""
+    server.is_silent = True
+    with pytest.raises(UpstreamTimeout, match="connect"):
+        await server.pool.open(0.01)
+
+
+async def test_a_retired_pool_keeps_nothing(server: Server) -> None:
+    """Connections in use finish."""
+    idle, busy = await server.use(), await server.use()
+    server.pool.give_back(idle)
+    server.pool.retire()
+    assert [["abort"], []] == [transport.done for transport in server.transports]
+    server.pool.give_back(busy)
+    assert ["abort"] == server.transports[1].done
+
+
+async def test_connections_to_removed_addresses_are_closed(server: Server) -> None:
+    """An idle one now, one in use after its exchange; others stay."""
+    idle, busy = await server.use(), await server.use()
+    server.pool.give_back(idle)
+    server.pool.close_addresses({"192.0.2.9"})
+    assert [] == server.transports[0].done
+    server.pool.close_addresses({"192.0.2.1"})
+    assert [["abort"], []] == [transport.done for transport in server.transports]
+    server.pool.give_back(busy)
+    assert ["abort"] == server.transports[1].done
