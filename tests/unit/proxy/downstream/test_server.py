@@ -14,6 +14,7 @@ from gateway.proxy.downstream.server import ProxyServer, ServingConfig
 from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.routing.client_address import client_at
 from gateway.telemetry.counters import Counters
+from gateway.telemetry.metrics import CONNECTIONS
 from gateway.util.deadlines import Deadlines
 
 
@@ -85,7 +86,7 @@ async def server() -> AsyncIterator[House]:
 def outcomes(server: House) -> dict[str, int]:
     """How connections were counted."""
     counts = server.counters.counts.items()
-    return {label: number for (name, label), number in counts if name == "connections"}
+    return {label: number for (metric, label), number in counts if metric is CONNECTIONS}
 
 
 async def test_a_client_has_a_share_of_the_connections(server: House) -> None:

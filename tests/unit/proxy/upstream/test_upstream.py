@@ -10,6 +10,7 @@ from gateway.core.errors import UpstreamBusy, UpstreamUnreachable
 from gateway.core.request import Outbound, Target
 from gateway.core.route import Balance, Route
 from gateway.proxy.upstream.upstream import Upstream, UpstreamRules, UpstreamServer
+from gateway.telemetry.metrics import UPSTREAM_EJECTIONS, UPSTREAM_RETRIES
 from tests.fakes.heads import request_head
 from tests.fakes.ports import SESSION_IDENTITY
 
@@ -40,7 +41,7 @@ class Bench(NamedTuple):
     """An upstream and what it counted."""
 
     upstream: Upstream
-    counted: list[tuple[str, str]]
+    counted: list[tuple[object, ...]]
 
     def fail(self, times: int = 5) -> UpstreamServer:
         """Let requests to the first server fail."""
@@ -52,7 +53,7 @@ class Bench(NamedTuple):
 
 def bench(servers: int = 2, rules: UpstreamRules | None = None) -> Bench:
     """An upstream with so many servers."""
-    counted: list[tuple[str, str]] = []
+    counted: list[tuple[object, ...]] = []
     made = [
         UpstreamServer.of(name, f"{name}:80", cast("Any", None), cast("Any", Pool()))
         for name in "abc"[:servers]
@@ -88,7 +89,7 @@ async def test_a_server_that_fails_repeatedly_is_ejected(caplog: pytest.LogCaptu
     around = bench()
     with caplog.at_level(logging.WARNING):
         around.fail()
-    assert [("upstream_ejections", "app")] == around.counted
+    assert [(UPSTREAM_EJECTIONS, "app")] == around.counted
     assert ["upstream app: a ejected after repeated failures"] == caplog.messages
     assert 1 == around.upstream.servers_out()
     assert {"b"} == {around.upstream.enter(OUTBOUND).member.name for _ in range(4)}
@@ -124,7 +125,7 @@ async def test_a_retry_goes_to_another_server() -> None:
     assert second is not None
     assert {"a", "b"} == {first.member.name, second.member.name}
     assert around.upstream.enter_again(OUTBOUND, [first, second]) is None
-    assert [("upstream_retries", "app")] == around.counted
+    assert [(UPSTREAM_RETRIES, "app")] == around.counted
 
 
 async def test_retries_have_a_budget() -> None:
