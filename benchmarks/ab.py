@@ -49,6 +49,8 @@ class Compared(NamedTuple):
     """By row, in the order of the run."""
     left_out: dict[str, str]
     """What could not be measured here, and why."""
+    failure: str = ""
+    """Why the run ended before its end."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,6 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         figures = pairs.as_json(compared.pairs, machine(where), differs)
         options.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    if compared.failure:
+        print(f"the run ended early: {compared.failure}", file=sys.stderr)
+        return 3
     return 1 if options.check and pairs.has_failed(comparisons) else 0
 
 
@@ -116,16 +121,19 @@ def _run(
     plan = Plan(options.connections, options.seconds, where)
     compared = Compared({each.name: [] for each in chosen}, {})
     _say_how_long(len(chosen), options)
-    with rig(where, checkouts[0]) as of_base, rig(where, checkouts[1]) as of_here:
+    failure = ""
+    with rig(where, checkouts[0]) as of_base, rig(where, checkouts[1], of_base) as of_here:
         sides = Callers(of_base), Callers(of_here)
-        for number in range(options.pairs):
-            for scenario in chosen:
-                _measure_pair(scenario, sides, number, plan, compared)
-            of_base.stop_gateways()
-            of_here.stop_gateways()
-    return Compared(
-        {name: found for name, found in compared.pairs.items() if found}, compared.left_out
-    )
+        try:
+            for number in range(options.pairs):
+                for scenario in chosen:
+                    _measure_pair(scenario, sides, number, plan, compared)
+                of_base.stop_gateways()
+                of_here.stop_gateways()
+        except CannotRun as error:  # the pairs so far are not lost
+            failure = str(error)
+    found = {name: measured for name, measured in compared.pairs.items() if measured}
+    return Compared(found, compared.left_out, failure)
 
 
 def _measure_pair(

@@ -31,6 +31,8 @@ class Places(NamedTuple):
     store_socket: Path
     certificate: Path
     key: Path
+    prefix: str = "gateway:"
+    """Of all keys and channels of the store: gateways with another one share nothing in it."""
 
 
 _CONFIG = """\
@@ -44,6 +46,7 @@ server:
 admin: {{listen: "127.0.0.1:{places.admin_port}"}}
 redis:
   url: "unix://{places.store_socket}"
+  prefix: "{places.prefix}"
   timeout: 5s
 magic:
   mode: development

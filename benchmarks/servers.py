@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -31,8 +31,14 @@ _START_S = 20.0
 _STOP_S = 10.0
 _POLL_S = 0.02
 _TOLD_OF_LOG = 2000
+_TRIES = 3
+_PORT_TAKEN = "Address already in use"
 _NOT_YET = "is not supported yet"
 """What a gateway says of a config that a later one can do."""
+
+
+class PortTaken(CannotRun):
+    """Another program listens on a port that was free a moment before."""
 
 
 class Cores(NamedTuple):
@@ -114,6 +120,8 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, output: Pat
             said = output.read_text("utf-8", "replace")[-_TOLD_OF_LOG:]
             if _NOT_YET in said:
                 raise NotHere(said.strip())
+            if _PORT_TAKEN in said:
+                raise PortTaken(said.strip())
             raise CannotRun(f"{process.args!r} is not ready on port {port}:\n{said}")
         time.sleep(_POLL_S)
 
@@ -146,22 +154,31 @@ class Rig:
     """
     All the programs of a run. Each is started when it is first asked for.
 
-    The gateways are those of ``checkout``; everything else is ours.
+    The gateways are those of ``checkout``; everything else is ours. With ``beside``, app and store
+    are those of another rig, which outlives this one; in the store each has its own prefix.
     """
 
     def __init__(
-        self, stack: ExitStack, directory: Path, where: Cores, checkout: Checkout = THIS
+        self,
+        stack: ExitStack,
+        directory: Path,
+        where: Cores,
+        checkout: Checkout = THIS,
+        beside: "Rig | None" = None,
     ) -> None:
         self.directory = directory
         self._stack = stack
         self._where = where
         self._checkout = checkout
+        self._beside = beside
         self._gateways: dict[Variant, tuple[Server, ExitStack]] = {}
         self._numbers = count(1)
 
     @cached_property
     def upstream(self) -> Server:
         """The app."""
+        if self._beside is not None:
+            return self._beside.upstream
         port = free_port()
         return self._start("upstream", (self._where.others,), port, build("upstream"), str(port))
 
@@ -174,6 +191,8 @@ class Rig:
     @cached_property
     def store(self) -> Path:
         """The socket of the store, which all gateways share."""
+        if self._beside is not None:
+            return self._beside.store
         server = ValkeyServer(port=0, unix_socket_path=self.directory / "store.sock")
         with pinned(self._where.others):
             server.start()
@@ -196,9 +215,16 @@ class Rig:
         """A gateway that runs till the end; its access log goes to a file. Raises `NotHere`."""
         if variant not in self._gateways:
             life = ExitStack()
-            started = life.enter_context(self.new_gateway(variant))
+            started = self._start_gateway(variant, life)
             self._gateways[variant] = started, self._stack.enter_context(life)
         return self._gateways[variant][0]
+
+    def _start_gateway(self, variant: Variant, life: ExitStack) -> Server:
+        """Start one until ``life`` ends; where other programs take its port, on another one."""
+        for _ in range(_TRIES - 1):
+            with suppress(PortTaken):
+                return life.enter_context(self.new_gateway(variant))
+        return life.enter_context(self.new_gateway(variant))
 
     def stop_gateways(self) -> None:
         """Stop them; the next ones find the same app, and all that the store holds."""
@@ -218,6 +244,7 @@ class Rig:
             self.store,
             directory / "certificate.pem",
             directory / "key.pem",
+            prefix="gateway:" if self._beside is None else "another:",
         )
         config = directory / "gateway.yaml"
         config.write_text(gateway_config(places, variant), "utf-8")
@@ -256,10 +283,10 @@ class Rig:
 
 
 @contextmanager
-def rig(where: Cores, checkout: Checkout = THIS) -> Iterator[Rig]:
+def rig(where: Cores, checkout: Checkout = THIS, beside: Rig | None = None) -> Iterator[Rig]:
     """The programs, on their cores; stopped in the end."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(TemporaryDirectory(prefix="benchmarks-")))
-        made = Rig(stack, directory, where, checkout)
+        made = Rig(stack, directory, where, checkout, beside)
         stack.enter_context(pinned(where.others))
         yield made

@@ -43,6 +43,7 @@ class Sides:
         self.programs: list[Programs] = []
         self.order: list[str] = []
         self.why: Exception | None = None
+        self.fails_after: int | None = None
         self._here_us = here_us
         monkeypatch.setattr(ab, "rig", self.rig)
         monkeypatch.setattr(ab, "Callers", lambda programs: programs)
@@ -62,6 +63,8 @@ class Sides:
         return programs
 
     def measure(self, scenario: Scenario, programs: Any, _: Any) -> Measurement:
+        if len(self.order) == self.fails_after:
+            raise CannotRun("it does not start")
         self.order.append(programs.name)
         cpu_s = programs.cpu_us / 1e6 * 1000
         return Measurement(scenario.name, 64, 1000, 1.0, 0, 0, 0, 1, 1, 1, cpu_s, 0.0, 1)
@@ -127,6 +130,18 @@ def test_what_cannot_be_run(
     assert run() == 3
     assert "no compiler" in capsys.readouterr().err
     assert ab.main(["--base", str(tmp_path)]) == 3
+
+
+def test_what_was_measured_before_a_failure_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A gateway that does not start in the last minute does not cost the minutes before."""
+    sides = Sides(monkeypatch, 44.0)
+    sides.fails_after = 6
+    assert run("--check") == 3
+    said = capsys.readouterr()
+    assert "| 40.0 | 44.0 | 1.100 | – – – |     3 |" in said.out
+    assert "the run ended early: it does not start" in said.err
 
 
 def test_every_row_is_known() -> None:

@@ -32,3 +32,9 @@ def test_paths_lead_to_their_routes(path: str, expected: str) -> None:
     """A scenario measures what it says."""
     settings = parse(gateway_config(PLACES, Variant(routes=10)), "f", {}, str)
     assert RouteTable(routes(settings)).match("127.0.0.1", path, "GET").name == expected
+
+
+def test_two_gateways_share_nothing_in_one_store() -> None:
+    """What one counts or forgets does not reach the other."""
+    settings = parse(gateway_config(PLACES._replace(prefix="another:"), PLAIN), "f", {}, str)
+    assert settings.redis.prefix == "another:"
