@@ -1,10 +1,11 @@
 """
-YAML text to plain data, remembering on which line each key and each item of a list was written.
+Parse YAML to plain data, with the line of each key and of each item of a list.
 
 The dialect is YAML 1.2's core with text, whole numbers, true, false and null: ``no`` is text and
-``12:30`` is not 750. What a config does not need is refused: tags, aliases, keys written twice.
+``12:30`` is not 750. Features that a config does not need are refused: tags, aliases, repeated
+keys.
 
-The text is read as events, once, and libyaml makes those: 10 000 routes take 0.15 s. PyYAML's own
+libyaml parses the text to events, which are read once: 10 000 routes take 0.15 s. PyYAML's own
 nodes took 2.4 s.
 """
 
@@ -28,13 +29,13 @@ from gateway.config.problems import KeyPath, Problem
 from gateway.core.errors import ConfigError
 
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's, which PyYAML's wheels hold; PyYAML's own where it was built without."""
+"""libyaml's parser, which PyYAML's wheels contain; else PyYAML's own."""
 
 _NULL = frozenset({"~", "null", "Null", "NULL", ""})
 _FLAGS = {"true": True, "false": False}
 _INT = re.compile(r"-?[0-9]{1,18}")
 
-_DEEPEST = 16  # the schema needs 5; reading recurses, so a file of brackets must not
+_MAX_DEPTH = 16  # the schema needs 5; unbounded recursion would let a file of brackets crash us
 
 
 class Document(NamedTuple):
@@ -46,7 +47,7 @@ class Document(NamedTuple):
 
 
 def read(text: str, name: str) -> Document:
-    """The data of ``text``, a file called ``name``. Raises `ConfigError` if it is no YAML."""
+    """Parse ``text``, a file called ``name``. Raises `ConfigError` for invalid YAML."""
     if stray := Reader.NON_PRINTABLE.search(text):
         line = text.count("\n", 0, stray.start()) + 1
         raise ConfigError([f"{name}:{line}: a character that YAML does not allow"])
@@ -54,15 +55,19 @@ def read(text: str, name: str) -> Document:
         return _read(text)
     except yaml.YAMLError as error:
         problem = f"{name}:{_syntax_problem(error, text)}"
-    # Raised out here so that PyYAML's error, which shows the text around it, is not chained to it.
+    # Raised outside of `except`: a chained PyYAML error would show the text around the fault.
     raise ConfigError([problem])
 
 
 def _syntax_problem(error: yaml.YAMLError, text: str) -> str:
-    """Line and fault. PyYAML names single characters and kinds of tokens, no values."""
+    """
+    Describe a syntax error with its line.
+
+    PyYAML's sentences name single characters and kinds of tokens, but no values.
+    """
     mark = getattr(error, "problem_mark", None)
     line = min(mark.line, text.count("\n")) if mark else 0  # libyaml counts one more at the end
-    # The likeliest slip: to YAML, the brace of a placeholder opens a mapping within { } and [ ].
+    # The most likely mistake: within { } and [ ], the brace of a placeholder opens a mapping.
     has_placeholder = any("${" in here for here in text.split("\n")[line : line + 1])
     hint = "; within { } and [ ], put ${…} in quotes" if has_placeholder else ""
     return f"{line + 1}: {getattr(error, 'problem', None) or 'not valid YAML'}{hint}"
@@ -70,26 +75,26 @@ def _syntax_problem(error: yaml.YAMLError, text: str) -> str:
 
 def _read(text: str) -> Document:
     parser = _PARSER(text)
-    parser.get_event()  # the stream begins
-    reading = _Reading(parser.get_event)
+    parser.get_event()  # start of the stream
+    reader = _EventReader(parser.get_event)
     try:
         data = None
         if parser.get_event().__class__ is DocumentStartEvent:
-            data = reading.value(parser.get_event(), (), 0)
-            parser.get_event()  # the document ends
+            data = reader.value(parser.get_event(), (), 0)
+            parser.get_event()  # end of the document
             if (after := parser.get_event()).__class__ is not StreamEndEvent:
-                raise _fault("but found another document", after)
+                raise _error("but found another document", after)
     finally:
         parser.dispose()
-    return Document(data, reading.lines, reading.problems)
+    return Document(data, reader.lines, reader.problems)
 
 
-def _fault(problem: str, event: Any) -> ComposerError:
+def _error(problem: str, event: Any) -> ComposerError:
     return ComposerError(None, None, problem, event.start_mark)
 
 
-class _Reading:
-    """Collects lines and problems on the way through the events."""
+class _EventReader:
+    """Builds data from events, and collects lines and problems."""
 
     def __init__(self, next_event: Any) -> None:
         self.lines: dict[KeyPath, int] = {(): 1}
@@ -97,14 +102,14 @@ class _Reading:
         self._next = next_event
 
     def value(self, event: Any, path: KeyPath, depth: int) -> object:
-        """What begins with ``event``. Raises `ComposerError`."""
+        """Read the value that begins with ``event``. Raises `ComposerError`."""
         kind = event.__class__
         if kind is AliasEvent:
-            raise _fault("aliases are not supported", event)
+            raise _error("aliases are not supported", event)
         if event.tag is not None:
-            raise _fault("tags are not supported", event)
-        if depth > _DEEPEST:
-            raise _fault("nested too deeply", event)
+            raise _error("tags are not supported", event)
+        if depth > _MAX_DEPTH:
+            raise _error("nested too deeply", event)
         if path not in self.lines:
             self.lines[path] = event.start_mark.line + 1
         if kind is ScalarEvent:
@@ -112,44 +117,44 @@ class _Reading:
         return self._mapping(path, depth) if kind is MappingStartEvent else self._list(path, depth)
 
     def _list(self, path: KeyPath, depth: int) -> list[object]:
-        found: list[object] = []
+        items: list[object] = []
         while (event := self._next()).__class__ is not SequenceEndEvent:
-            found.append(self.value(event, (*path, len(found)), depth + 1))
-        return found
+            items.append(self.value(event, (*path, len(items)), depth + 1))
+        return items
 
     def _mapping(self, path: KeyPath, depth: int) -> dict[str, object]:
-        found: dict[str, object] = {}
+        items: dict[str, object] = {}
         while (event := self._next()).__class__ is not MappingEndEvent:
             line = event.start_mark.line + 1
             key = self._key(event, depth)
             if key is None:
-                self.problems.append(Problem(path, f"line {line} has a key that is no text"))
-                self._pass_over(self._next(), depth)
+                self.problems.append(Problem(path, f"line {line} has a key that is not text"))
+                self._skip(self._next(), depth)
                 continue
             at = (*path, key)
-            if key in found:
+            if key in items:
                 first = self.lines[at]
                 self.problems.append(Problem(at, f"written twice, first on line {first}", line))
-                self._pass_over(self._next(), depth)
+                self._skip(self._next(), depth)
             else:
                 self.lines[at] = line
-                found[key] = self.value(self._next(), at, depth + 1)
-        return found
+                items[key] = self.value(self._next(), at, depth + 1)
+        return items
 
     def _key(self, event: Any, depth: int) -> str | None:
-        """A key's text; None where it has none. Raises `ComposerError`."""
+        """Read a key; None for one that is a list or a mapping. Raises `ComposerError`."""
         if event.__class__ is ScalarEvent and event.tag is None:
             return str(event.value)
-        self._pass_over(event, depth)
+        self._skip(event, depth)
         return None
 
-    def _pass_over(self, event: Any, depth: int) -> None:
-        """Read what is of no use, by the same rules."""
-        _Reading(self._next).value(event, (), depth + 1)
+    def _skip(self, event: Any, depth: int) -> None:
+        """Read and drop a value; aliases and tags in it are refused all the same."""
+        _EventReader(self._next).value(event, (), depth + 1)
 
 
 def _scalar(text: str) -> object:
-    """What text without quotes stands for."""
+    """Interpret text without quotes."""
     if text in _NULL:
         return None
     if text in _FLAGS:

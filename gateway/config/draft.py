@@ -1,8 +1,8 @@
 """
-A config that may still be wrong, read tolerantly.
+A config that is not validated yet: plain data of any shape, with tolerant access.
 
-What spans several places is judged on the draft, not on the settings: so a fault in one place hides
-none in another.
+Checks between keys read the draft instead of the settings, so that an error in one place hides none
+in another.
 """
 
 from collections.abc import Callable
@@ -12,12 +12,12 @@ T = TypeVar("T")
 
 
 class Draft(NamedTuple):
-    """Plain data, as parsed and filled in, of any shape whatever."""
+    """Plain data of any shape, parsed and with placeholders filled in."""
 
     data: object
 
     def at(self, *path: str | int) -> object:
-        """What stands at ``path``; None where nothing does."""
+        """Value at ``path``; None if there is none."""
         value = self.data
         for step in path:
             if isinstance(value, dict):
@@ -29,29 +29,29 @@ class Draft(NamedTuple):
         return value
 
     def text(self, *path: str | int) -> str:
-        """The text at ``path``; empty where there is none."""
+        """Text at ``path``; empty if there is none."""
         value = self.at(*path)
         return value if isinstance(value, str) else ""
 
     def mapping(self, *path: str | int) -> dict[str, object]:
-        """The mapping at ``path``; empty where there is none."""
+        """Mapping at ``path``; empty if there is none."""
         value = self.at(*path)
         return value if isinstance(value, dict) else {}
 
     def items(self, *path: str | int) -> list[object]:
-        """The list at ``path``; empty where there is none."""
+        """List at ``path``; empty if there is none."""
         value = self.at(*path)
         return value if isinstance(value, list) else []
 
     def parsed(self, parse: Callable[[str], T], *path: str | int) -> T | None:
-        """What ``parse`` makes of the text at ``path``; None where it raises `ValueError`."""
+        """Text at ``path``, parsed; None if ``parse`` raises `ValueError`."""
         try:
             return parse(self.text(*path))
         except ValueError:
             return None
 
     def put(self, section: str, key: str, value: object) -> "Draft":
-        """A copy with ``value`` at the place; the same draft where the shape has no such place."""
+        """Copy the draft with ``value`` in place; unchanged if there is no such section."""
         data = {} if self.data is None else self.data
         part = self.at(section)
         part = {} if part is None else part
@@ -60,12 +60,12 @@ class Draft(NamedTuple):
         return Draft({**data, section: {**part, key: value}})
 
     def put_default(self, section: str, key: str, value: object) -> "Draft":
-        """Like `put`, but what is there stays."""
+        """Copy the draft like `put`, but keep a value that is there."""
         return self if key in self.mapping(section) else self.put(section, key, value)
 
 
 def with_defaults(draft: Draft) -> Draft:
-    """Add the defaults that follow from what stands elsewhere in the config."""
+    """Add the defaults that depend on other keys."""
     scheme = draft.text("server", "public_url").partition(":")[0].lower()
     # Browsers take __Host- cookies over https alone (RFC 6265bis section 4.1.3.2).
     draft = draft.put_default(

@@ -1,4 +1,4 @@
-"""What is known of callers, and what apps are told of them."""
+"""Section ``identity``: header fields for apps, roles, metadata and limits of DID tokens."""
 
 from typing import Annotated
 
@@ -12,36 +12,45 @@ from gateway.config.units import Duration, Flag
 
 
 class IdentityHeaders(Section):
-    """The header fields that tell the app whose request it is."""
+    """
+    Names of the header fields that tell apps the caller's identity. Fields of these names, or of
+    names like them, are dropped from what clients send.
+    """
 
     issuer: HeaderName = "X-User-Issuer"
-    """The DID."""
+    """Issuer: the DID of a user, or the name of a program."""
     email: HeaderName = "X-User-Email"
-    """The e-mail address, where Magic knows one."""
+    """Email address, if Magic knows one."""
     public_address: HeaderName = "X-User-Public-Address"
-    """The wallet's address."""
+    """Public address of the user's wallet."""
     phone: HeaderName = "X-User-Phone"
-    """The phone number, where Magic knows one."""
+    """Phone number, if Magic knows one."""
     roles: HeaderName = "X-User-Roles"
-    """The roles, sorted, with commas between them."""
+    """Roles, sorted and separated by commas."""
 
 
 class IdentitySettings(Section):
-    """What is known of a caller, and what the app is told."""
+    """Identity of callers, and the fields that tell it to apps."""
 
     headers: IdentityHeaders = IdentityHeaders()
-    """Names of the header fields that carry the identity."""
+    """Names of the header fields that tell apps the caller's identity."""
     roles: Annotated[tuple[RoleSettings, ...], GIVEN] = ()
-    """Who has which role."""
+    """Roles, each with the rule for the callers that have it."""
     roles_from_store: Flag = False
-    """Whether `roles:{issuer}` gives roles too: who can write to the store can then give any."""
+    """
+    Whether apps assign roles too, in Redis at `roles:{issuer}`. Off by default: every program that
+    writes to Redis could then assign any role.
+    """
     assertion: Annotated[AssertionSettings | None, GIVEN] = None
-    """A signed JWT that tells the app whose request it is; none when absent."""
+    """Signed JWT that proves the caller's identity to the app. None when absent."""
     metadata_ttl_s: Duration = Field(3600.0, alias="metadata_ttl")
-    """How long Magic's answer about a user is believed."""
+    """Time for which Magic's response about a user is cached."""
     metadata_stale_s: Duration = Field(86_400.0, alias="metadata_stale")
-    """For how much longer, where Magic does not answer when it is asked again."""
+    """Further time for which the cached response is used while Magic does not respond."""
     max_token_lifetime_s: Duration = Field(7 * 86_400.0, alias="max_token_lifetime")
-    """The longest time from `iat` to `ext` in a DID token; Magic's own sessions last 7 days."""
+    """
+    Maximum time from `iat` to `ext` of a DID token. The default is the length of Magic's own
+    sessions.
+    """
     clock_skew_s: Duration = Field(300.0, alias="clock_skew")
-    """By how much `iat` and `nbf` of a DID token may lie ahead of our clock."""
+    """How far `iat` and `nbf` of a DID token may lie in the future, as clocks differ."""

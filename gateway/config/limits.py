@@ -1,4 +1,4 @@
-"""Rate limits: ``limits:``."""
+"""Section ``limits``: rate limits."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ _PARTS = ["ip", "email"]
 
 
 def _parts(value: object) -> object:
-    """One name or a list of them, each once. Raises `ValueError`."""
+    """Parse one name, or a list of different ones. Raises `ValueError`."""
     parts = [value] if isinstance(value, str) else value
     if not isinstance(parts, list | tuple) or not parts or parts == ["issuer"]:
         raise ValueError(
@@ -36,25 +36,34 @@ Per = Annotated[
         {"anyOf": [{"enum": _PARTS}, {"type": "array", "items": {"enum": _PARTS}, "minItems": 1}]}
     ),
 ]
-"""What is counted together: all of an address, all for an email, or each of both."""
+"""Keys of the counters of a limit: the client's address, the email address, or both."""
 
 
 class LimitSettings(Section):
     """A rate limit."""
 
     rate: RateText
-    """Requests in a window: 50/second, 300/minute, 5/15minutes."""
+    """Number of requests in a window: 50/second, 300/minute, 5/15minutes."""
     per: Per = ("ip",)
-    """Whose requests are counted together: ip; for `login` also email, or [ip, email] for both."""
+    """
+    Key of the counter: ip, the client's address. For the limit named `login` also email, or
+    [ip, email] for one counter of each.
+    """
     ip_rate: Annotated[RateText | None, GIVEN] = None
-    """With [ip, email], the rate of an address, which offices share; 10 times `rate` if absent."""
+    """
+    With [ip, email], the rate of an address. 10 times `rate` when absent, as the users of an office
+    share an address.
+    """
     algorithm: Annotated[
         Literal["sliding-window"], planned_keys.refuse("token-bucket", "fixed-window", "gcra")
     ] = "sliding-window"
-    """How they are counted."""
+    """Algorithm of the counter."""
     mode: Annotated[Literal["enforce"], planned_keys.refuse("observe", "shadow", "dry-run")] = (
         "enforce"
     )
-    """What happens to a request too many: it is refused."""
+    """Effect of the limit: enforce refuses excess requests with 429."""
     on_store_failure: Literal["open", "closed", "local"] = "local"
-    """Without the store: let pass, refuse, or count in this process."""
+    """
+    Behaviour while Redis does not answer: local counts in each process, open lets all requests
+    pass, closed refuses them with 503.
+    """

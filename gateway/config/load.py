@@ -1,7 +1,7 @@
 """
-Text to settings: parse, fill in, validate, and report all faults together.
+Load settings: parse YAML, fill in placeholders, validate, and report all problems together.
 
-`load` and its parts read files; `parse` is pure. Nothing else here touches the world.
+`load`, `load_text` and `read_file` read files; `parse` is pure.
 """
 
 from collections.abc import Mapping
@@ -16,16 +16,16 @@ from gateway.config.problems import UNREADABLE, Problem
 from gateway.config.schema import Settings
 from gateway.core.errors import ConfigError
 
-_LARGEST_BYTES = 8 << 20  # ten thousand routes take some 1.5 MiB
+_MAX_BYTES = 8 << 20  # ten thousand routes take some 1.5 MiB
 
 
 def load(path: Path, env: Mapping[str, str]) -> Settings:
-    """The settings in the file at ``path``. Raises `ConfigError`."""
+    """Load the settings in the file at ``path``. Raises `ConfigError`."""
     return parse(load_text(path), str(path), env, read_file)
 
 
 def load_text(path: Path) -> str:
-    """The text of the config file at ``path``. Raises `ConfigError`."""
+    """Read the config file at ``path``. Raises `ConfigError`."""
     try:
         return read_file(str(path))
     except OSError as error:
@@ -36,10 +36,10 @@ def load_text(path: Path) -> str:
 
 
 def read_file(path: str) -> str:
-    """The text of a small file. Raises `OSError` or `ValueError`."""
+    """Read a text file of up to 8 MiB. Raises `OSError` or `ValueError`."""
     with Path(path).open("rb") as file:
-        octets = file.read(_LARGEST_BYTES + 1)
-    if len(octets) > _LARGEST_BYTES:
+        octets = file.read(_MAX_BYTES + 1)
+    if len(octets) > _MAX_BYTES:
         raise ValueError("larger than 8 MiB")
     try:
         return octets.decode()
@@ -49,11 +49,10 @@ def read_file(path: str) -> str:
 
 def parse(text: str, name: str, env: Mapping[str, str], read_file: ReadFile) -> Settings:
     """
-    The settings in ``text``, a file called ``name``.
+    Parse and validate ``text``, a file called ``name``.
 
-    Raises `ConfigError` with every fault: of placeholders, of single keys, and of what does not fit
-    together. ``read_file`` gives the text behind ``${file:/path}``; it may raise `OSError` or
-    `ValueError`.
+    Raises `ConfigError` with all problems: of placeholders, of single keys and between keys.
+    ``read_file`` returns the text behind ``${file:/path}``; it may raise `OSError` or `ValueError`.
     """
     read = document.read(text, name)
     problems = list(read.problems)
@@ -68,7 +67,7 @@ def parse(text: str, name: str, env: Mapping[str, str], read_file: ReadFile) -> 
 
 
 def _with_store(draft: Draft, env: Mapping[str, str], problems: list[Problem]) -> Draft:
-    """The store's URL from the environment, where the file names none."""
+    """Take the URL of the store from the environment if the file has none."""
     if draft.at("redis", "url") not in (None, ""):
         return draft
     url: object = env.get("REDIS_URL")

@@ -1,4 +1,4 @@
-"""The login pages: who is led there, how they look, what they offer."""
+"""Section ``login``: the login page, its looks, its texts and its sign-in methods."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,11 @@ LoginMethod = Literal["email-otp", "magic-link", "sms"]
 
 
 def return_host(text: str) -> str:
-    """A host, with its port if it is not the scheme's own, as browsers write it."""
+    """
+    Parse a host with an optional port into the form of browsers; port 443 is left out.
+
+    Raises `ValueError`.
+    """
     try:
         return origin(f"https://{text}").removeprefix("https://")
     except ValueError:
@@ -27,7 +31,7 @@ def return_host(text: str) -> str:
 
 
 def language(written: str) -> str:
-    """A language tag such as ``en`` or ``pt-BR`` (RFC 5646). Raises `ValueError`."""
+    """Check a language tag such as ``en`` or ``pt-BR`` (RFC 5646). Raises `ValueError`."""
     if not _LANGUAGE.fullmatch(written):
         raise ValueError("expected a language tag such as en or pt-BR")
     return written
@@ -51,7 +55,7 @@ Language = Annotated[
 """A language tag."""
 
 TextKey = Annotated[str, AfterValidator(_known_text)]
-"""Which text is meant."""
+"""The key of a text of the pages."""
 
 Words = Annotated[str, of_text(text), WithJsonSchema({"type": "string"})]
 """Plain text on one line."""
@@ -61,32 +65,44 @@ ReturnHost = Annotated[
     of_text(return_host),
     WithJsonSchema({"type": "string", "examples": ["shop.example.com"]}),
 ]
-"""Where people may be led after signing in."""
+"""A host to which users may be redirected after signing in."""
 
 
 class LoginSettings(Section):
-    """Where people sign in, and how that looks."""
+    """Login page: its looks, its texts and its sign-in methods."""
 
     enabled: Flag = True
-    """Whether people who navigate are sent to the login page; it needs magic.publishable_key."""
+    """
+    Whether browsers that navigate without a session are redirected to the login page. Needs
+    `magic.publishable_key`, except in development mode.
+    """
     return_to_hosts: tuple[ReturnHost, ...] = ()
-    """Hosts beside that of public_url to which `return_to` may lead."""
+    """
+    Hosts beside that of public_url to which `return_to` may redirect after signing in. Others are
+    refused (open redirect).
+    """
     name: OptionalText = ""
-    """What one signs in to; the host of public_url when empty."""
+    """Name of the site in the texts. The host of public_url when empty."""
     logo: OptionalText = ""
-    """A file that is shown above it: SVG, PNG, WebP or JPEG, up to 256 KiB; none when empty."""
+    """File with the logo: SVG, PNG, WebP or JPEG, up to 256 KiB. None when empty."""
     lang: Language = "en"
-    """The language of the texts, for screen readers and for Magic's emails."""
+    """Language of the texts, for screen readers and for Magic's emails."""
     methods: Annotated[tuple[LoginMethod, ...], SOME, AfterValidator(_each_once)] = (
         "email-otp",
         "magic-link",
     )
-    """What is offered, the first most visibly: email-otp (a code), magic-link, sms."""
+    """
+    Sign-in methods: email-otp (a one-time code), magic-link, sms. The first one is shown most
+    prominently.
+    """
     lifespan_s: Duration = Field(8 * 3600.0, alias="lifespan")
-    """How long a DID token is asked for; session.lifetime and max_token_lifetime cap it."""
+    """
+    Lifetime of the DID token that the page requests, and so of the session. `session.lifetime` and
+    `identity.max_token_lifetime` cap it.
+    """
     accent: Colour = "#1d4ed8"
-    """The colour of buttons; their text is black or white, whichever can be read."""
+    """Colour of buttons. Their text is black or white, for the higher contrast."""
     accent_dark: Colour = "#93c5fd"
-    """The same where people prefer dark."""
+    """Colour of buttons in the dark scheme."""
     texts: Mapping[TextKey, Words] = {}
-    """Other words for what the pages say, by key."""
+    """Replacements for texts of the gateway's pages, by key."""

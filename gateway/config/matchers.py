@@ -1,8 +1,8 @@
 """
-How rules name people: by issuer, email, domain, address, role and scope.
+Parsers of the matchers in rules: issuer, email, domain, address, role, scope, network.
 
-A parser raises `ValueError` that says what was expected, never what was found. What it returns is
-folded as `gateway.authz.rules` compares it.
+They return values normalised as `gateway.authz.rules` compares them. Their `ValueError` says what
+was expected and never shows the text.
 """
 
 import re
@@ -12,7 +12,7 @@ from Crypto.Hash import keccak
 from pydantic import PlainSerializer, WithJsonSchema
 
 from gateway.authz.roles import ROLE
-from gateway.authz.rules import issuer as folded
+from gateway.authz.rules import issuer as normalised_issuer
 from gateway.authz.rules import lower, mailbox
 from gateway.config.addresses import network, network_text
 from gateway.config.units import of_text
@@ -28,10 +28,10 @@ _MAPPED_BITS = 96
 
 def ethereum_address(text: str) -> str:
     """
-    ``0x`` and 40 hex digits, in lower case. Raises `ValueError`.
+    Parse ``0x`` and 40 hex digits into lower case. Raises `ValueError`.
 
-    Where both cases occur, they are a checksum (EIP-55) and have to be right: a slip of the pen
-    would name somebody else.
+    Mixed case is a checksum (EIP-55), which must be correct: a typing error would name another
+    user.
     """
     if not _ADDRESS.fullmatch(text):
         raise ValueError("expected 0x and 40 hex digits")
@@ -48,16 +48,16 @@ def _checksummed(digits: str) -> str:
 
 
 def issuer(text: str) -> str:
-    """``did:ethr:0x…``, or another text that may name an issuer. Raises `ValueError`."""
+    """Parse ``did:ethr:0x…``, or the name of another issuer. Raises `ValueError`."""
     if text.startswith(_DID):
         return _DID + ethereum_address(text.removeprefix(_DID))
     if not _TEXT.fullmatch(text) or "*" in text:
         raise ValueError("expected an issuer such as did:ethr:0x…, whole and without a star")
-    return folded(text)
+    return normalised_issuer(text)
 
 
 def public_address(text: str) -> str:
-    """A public address, of Ethereum or of another chain. Raises `ValueError`."""
+    """Parse a public address of Ethereum, or of another chain. Raises `ValueError`."""
     if text.startswith("0x"):
         return ethereum_address(text)
     if not _OTHER_CHAINS.fullmatch(text):
@@ -66,7 +66,7 @@ def public_address(text: str) -> str:
 
 
 def email(text: str) -> str:
-    """An email address; ``*@`` and a domain for all of its people. Raises `ValueError`."""
+    """Parse an email address, or ``*@`` and a domain for all its users. Raises `ValueError`."""
     box = mailbox(text)
     if box is None or ("*" in box.local and box.local != "*"):
         raise ValueError("expected an email address, or *@ and a domain, such as *@example.com")
@@ -74,54 +74,58 @@ def email(text: str) -> str:
 
 
 def domain(text: str) -> str:
-    """A domain of emails; ``*.`` before it for all that is below it. Raises `ValueError`."""
+    """Parse a domain, or ``*.`` and a domain for all its subdomains. Raises `ValueError`."""
     name = lower(text)
     box = mailbox("a@" + name.removeprefix("*."))
     if box is None:
-        raise ValueError("expected a domain such as example.com, or *.example.com for those below")
+        raise ValueError("expected a domain such as example.com, or *.example.com for subdomains")
     return name
 
 
 def role(text: str) -> str:
-    """The name of a role. Raises `ValueError`."""
+    """Check the name of a role. Raises `ValueError`."""
     if not ROLE.fullmatch(text):
         raise ValueError("expected the name of a role: up to 64 letters, digits and ._:/-")
     return text
 
 
 def scope(text: str) -> str:
-    """The name of a scope. Raises `ValueError`."""
+    """Check the name of a scope. Raises `ValueError`."""
     if not _SCOPE.fullmatch(text):
         raise ValueError("expected the name of a scope, without spaces (RFC 6749 section 3.3)")
     return text
 
 
 def client_network(text: str) -> IPNetwork:
-    """A network that clients come from. Raises `ValueError`."""
+    """
+    Parse a network of clients other than /0. Raises `ValueError`.
+
+    IPv4-mapped IPv6 networks are refused, because clients in them are known by their IPv4 address.
+    """
     if text.endswith("/0"):
-        raise ValueError("a /0 network is everybody: leave the key out")
+        raise ValueError("a /0 network matches all clients: leave the key out")
     wide = network(text)
     if wide.version == 6 and wide.prefixlen >= _MAPPED_BITS and wide.network_address.ipv4_mapped:  # noqa: PLR2004 - IPv6
-        raise ValueError("write it as an IPv4 network: that is how such clients are known")
+        raise ValueError("write it as an IPv4 network: the clients in it have IPv4 addresses")
     return wide
 
 
 _text = WithJsonSchema({"type": "string"})
 
 IssuerText = Annotated[str, of_text(issuer), _text]
-"""Who somebody is, as the app reads it in ``X-User-Issuer``."""
+"""An issuer, as the app reads it in ``X-User-Issuer``."""
 
 Email = Annotated[str, of_text(email), WithJsonSchema({"type": "string", "examples": ["*@a.com"]})]
-"""An email address, or all of a domain."""
+"""An email address, or all addresses of a domain."""
 
 Domain = Annotated[str, of_text(domain), _text]
-"""The domain of email addresses, or all below it."""
+"""A domain of email addresses, or all its subdomains."""
 
 PublicAddress = Annotated[str, of_text(public_address), _text]
 """A public address."""
 
 WalletText = Annotated[str, of_text(ethereum_address), _text]
-"""The address of a key that signs DID tokens."""
+"""The Ethereum address of a key that signs DID tokens."""
 
 Role = Annotated[
     str, of_text(role), WithJsonSchema({"type": "string", "pattern": f"^{ROLE.pattern}$"})
@@ -137,4 +141,4 @@ ClientNetwork = Annotated[
     PlainSerializer(network_text),
     WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8"]}),
 ]
-"""A network that clients come from."""
+"""A network of clients."""

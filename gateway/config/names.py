@@ -1,7 +1,7 @@
 """
-What may be called how: entries of the config, identity headers, the cookie, methods.
+Parsers of names: entries of the config, identity headers, the cookie, methods, protocols.
 
-A parser raises `ValueError` that says what was expected, never what was found.
+The `ValueError` of a parser says what was expected and never shows the text.
 """
 
 import re
@@ -14,14 +14,14 @@ from gateway.config.units import of_text
 # Names end up in Redis keys between colons, in metrics and in log lines.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
-# Narrower than an RFC 9110 token: of two spellings that an app folds into one (CGI turns - and _
-# into the same character) only the plain one can be configured.
+# Narrower than an RFC 9110 token: apps may map several spellings to one name (CGI turns - and _
+# into the same character), and only the plain one can be configured.
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 
 # RFC 6265 section 4.1.1, by way of RFC 2616 section 2.2.
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
 
-# No braces: what stands between them decides on which node of a cluster a key lives.
+# No braces: they enclose the hash tag that selects the node of a Redis Cluster.
 _KEY_PREFIX = re.compile(r"[A-Za-z0-9:._/-]{0,64}")
 
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
@@ -29,64 +29,63 @@ _UNFORWARDED = frozenset({"CONNECT", "TRACE"})
 
 RESERVED_HEADERS = frozenset(
     {
-        # RFC 9110 section 7.6.1 and what came before it: these speak to the next hop alone
+        # hop-by-hop fields (RFC 9110 section 7.6.1 and its predecessors)
         "connection", "keep-alive", "proxy-authenticate", "proxy-authorization",
         "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
         # framing and routing of the message
         "content-encoding", "content-length", "content-type", "expect", "host",
         # the caller's own credentials
         "authorization", "cookie",
-        # what the gateway writes with another meaning
+        # fields that the gateway writes with another meaning
         "forwarded", "via", "x-auth-method", "x-request-id",
     }
 )  # fmt: skip
 """
-Lower case; a field of this name never carries an identity. Nor does ``x-forwarded-*``, nor
-``x-gateway-*``.
+Names that an identity header cannot have, in lower case.
+
+``x-forwarded-*`` and ``x-gateway-*`` are reserved too.
 """
 
 
 def name(text: str) -> str:
-    """The name of a route, a limit or an upstream. Raises `ValueError`."""
+    """Check the name of a route, a limit or an upstream. Raises `ValueError`."""
     if not _NAME.fullmatch(text):
         raise ValueError(
-            "expected a name of up to 64 letters, digits, - and _, starting with no sign"
+            "expected a name of up to 64 letters, digits, - and _, starting with a letter or digit"
         )
     return text
 
 
 def header_name(text: str) -> str:
-    """The name of an identity header. Raises `ValueError`."""
+    """Check the name of an identity header. Raises `ValueError`."""
     if not _HEADER.fullmatch(text):
         raise ValueError("expected a header name of letters, digits and -, starting with a letter")
     if text.lower() in RESERVED_HEADERS or text.lower().startswith(("x-forwarded-", "x-gateway-")):
-        raise ValueError(
-            "this header has another meaning: choose one of your own, such as X-User-…"
-        )
+        raise ValueError("this header has another meaning: choose another name, such as X-User-…")
     return text
 
 
 def cookie_name(text: str) -> str:
-    """The name of the session cookie. Raises `ValueError`."""
+    """Check the name of the session cookie. Raises `ValueError`."""
     if not _TOKEN.fullmatch(text):
         raise ValueError("expected a cookie name: letters, digits and !#$%&'*+-.^_`|~")
     return text
 
 
 def needs_https(cookie: str) -> bool:
-    """Whether browsers take a cookie of this name over https alone (RFC 6265bis, 4.1.3)."""
+    """Whether browsers accept a cookie of this name only over https (RFC 6265bis, 4.1.3)."""
     return cookie.lower().startswith(("__host-", "__secure-"))
 
 
 def key_prefix(text: str) -> str:
-    """What stands before every key in the store; may be empty. Raises `ValueError`."""
+    """Check the prefix of keys in the store; it may be empty. Raises `ValueError`."""
     if not _KEY_PREFIX.fullmatch(text):
         raise ValueError("expected up to 64 letters, digits and :._/-")
     return text
 
 
 def method(text: str) -> str:
-    """A request method that the gateway forwards. Raises `ValueError`."""
+    """Check a request method that the gateway forwards. Raises `ValueError`."""
     if not _METHOD.fullmatch(text):
         raise ValueError("expected a request method in upper case, such as GET")
     if text in _UNFORWARDED:
@@ -101,14 +100,16 @@ _HTTP_ITSELF = frozenset({"h2c", "h2", "h3", "http", "tls"})
 
 def upgrade(text: str) -> str:
     """
-    A protocol that a connection may become, in lower case. Raises `ValueError`.
+    Parse a protocol to upgrade to, into lower case. Raises `ValueError`.
 
-    HTTP in another form would carry requests that nobody looks at (CVE-2026-88008).
+    Other forms of HTTP are refused: requests in them would bypass the gateway (CVE-2026-88008).
     """
     if not _UPGRADE.fullmatch(text):
         raise ValueError("expected an upgrade token, such as websocket")
     if text.lower().partition("/")[0] in _HTTP_ITSELF:
-        raise ValueError("h2c, HTTP and TLS would carry requests past the gateway")
+        raise ValueError(
+            "h2c, HTTP and TLS are refused: they would carry requests past the gateway"
+        )
     return text.lower()
 
 
@@ -130,7 +131,7 @@ KeyPrefix = Annotated[
     of_text(key_prefix),
     WithJsonSchema({"type": "string", "pattern": f"^{_KEY_PREFIX.pattern}$"}),
 ]
-"""What stands before every key."""
+"""The prefix of all keys in the store."""
 
 MethodName = Annotated[
     str, of_text(method), WithJsonSchema({"type": "string", "pattern": f"^{_METHOD.pattern}$"})
@@ -142,4 +143,4 @@ UpgradeToken = Annotated[
     of_text(upgrade),
     WithJsonSchema({"type": "string", "pattern": f"^{_UPGRADE.pattern}$"}),
 ]
-"""A protocol that a connection may become."""
+"""A protocol to upgrade to."""

@@ -1,8 +1,8 @@
 """
-Paths in the config: they are compared with canonical ones, so they must be canonical themselves.
+Parsers of paths. They accept canonical paths only, because requests are compared in that form.
 
-A route whose path can never be matched, or is matched by something else than its author meant, is
-a hole; such a path is refused, not repaired.
+Other paths are refused instead of corrected: a route that never matches, or that matches other
+requests than intended, is a security hole.
 """
 
 from typing import Annotated
@@ -15,7 +15,7 @@ from gateway.routing.target import canonical_target
 
 
 def path(text: str) -> str:
-    """An exact, canonical path. Raises `ValueError`."""
+    """Check an exact, canonical path. Raises `ValueError`."""
     if not text.startswith("/"):
         raise ValueError("expected a path that starts with /")
     if set("?#*") & set(text):
@@ -25,30 +25,30 @@ def path(text: str) -> str:
     except BadTarget as refusal:
         raise ValueError(f"no request can have this path: {refusal.reason}") from None
     if canonical != text:
-        raise ValueError("expected a path that escapes only what must be, as %XX in upper case")
+        raise ValueError("expected a path that escapes only what it must, as %XX in upper case")
     return text
 
 
 def route_path(text: str) -> str:
-    """An exact path, or one that ends in ``/*`` for everything below. Raises `ValueError`."""
+    """Check an exact path, or a prefix that ends in ``/*``. Raises `ValueError`."""
     path(text.removesuffix("*") if text.endswith("/*") else text)
     return text
 
 
 def prefix(text: str) -> str:
-    """Where the gateway's own pages are. Raises `ValueError`."""
+    """Check a path without a slash at its end. Raises `ValueError`."""
     if path(text).endswith("/"):
         raise ValueError("expected a path such as /_gateway, without / at its end")
     return text
 
 
 def path_start(text: str) -> str:
-    """What a path may begin with: like `prefix`, and empty for ``/``. Raises `ValueError`."""
+    """Parse the beginning of a path like `prefix`; ``/`` becomes empty. Raises `ValueError`."""
     return prefix(text) if text != "/" else ""
 
 
 def is_under(route: str, pages: str) -> bool:
-    """Whether all that ``route`` matches belongs to the pages at the prefix ``pages``."""
+    """Whether all paths that ``route`` matches lie under the prefix ``pages``."""
     return f"{route.removesuffix('/*')}/".startswith(f"{pages}/")
 
 
@@ -60,10 +60,10 @@ RoutePath = Annotated[
 """An exact path, or a prefix that ends in ``/*``."""
 
 Prefix = Annotated[str, of_text(prefix), WithJsonSchema({"type": "string", "pattern": "^/."})]
-"""A path without slash at its end."""
+"""A path without a slash at its end."""
 
 CanonicalPath = Annotated[str, of_text(path), WithJsonSchema({"type": "string", "pattern": "^/"})]
-"""One path."""
+"""One exact path."""
 
 PathStart = Annotated[str, of_text(path_start), WithJsonSchema({"type": "string", "pattern": "^/"})]
-"""A path without slash at its end; empty for ``/``."""
+"""A path without a slash at its end; empty for ``/``."""

@@ -1,4 +1,4 @@
-"""One worker's part of what the config grants the whole gateway."""
+"""Division of the gateway's caps among its workers."""
 
 from typing import TypeVar
 
@@ -10,33 +10,34 @@ S = TypeVar("S", bound=Section)
 
 def share(settings: Settings, workers: int) -> Settings:
     """
-    The settings of one of ``workers`` processes; the private listener is their supervisor's.
+    Return the settings of one of ``workers`` processes.
 
-    Caps on connections are divided, and rounded up so that none has no part: where the kernel gives
-    one worker more connections than another, that one's part is used up before the whole is. Those
-    of one client are few and shared out less evenly: each worker lets it have twice its part.
+    Caps on connections are divided and rounded up, so that every worker has a share. The kernel
+    does not spread connections evenly: one worker may reach its share before the gateway reaches
+    the whole. The connections of one client are few, and spread even less evenly, so each worker
+    allows a client twice its share. The private listener belongs to the supervisor.
     """
-    caps = settings.server.max
-    most = _with(
-        caps,
-        connections=_part(caps.connections, workers),
+    whole = settings.server.max
+    caps = _with(
+        whole,
+        connections=_share(whole.connections, workers),
         connections_per_client=min(
-            caps.connections_per_client, 2 * _part(caps.connections_per_client, workers)
+            whole.connections_per_client, 2 * _share(whole.connections_per_client, workers)
         ),
     )
     upstreams = {
         name: _with(
             entry,
-            connections=_part(entry.connections, workers),
-            max_in_flight=entry.max_in_flight and _part(entry.max_in_flight, workers),
+            connections=_share(entry.connections, workers),
+            max_in_flight=entry.max_in_flight and _share(entry.max_in_flight, workers),
         )
         for name, entry in settings.upstreams.items()
     }
-    server = _with(settings.server, max=most)
+    server = _with(settings.server, max=caps)
     return _with(settings, server=server, upstreams=upstreams, admin=None)
 
 
-def _part(whole: int, workers: int) -> int:
+def _share(whole: int, workers: int) -> int:
     return -(-whole // workers)
 
 

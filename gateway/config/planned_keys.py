@@ -1,8 +1,8 @@
 """
-What a config of a later version may say, and this one cannot do.
+Keys and values of later versions, which this version refuses as not supported yet.
 
-Such a key is told apart from a slip of the pen, and refused: to go on without, say, `burst` would
-do another thing than was meant.
+The message distinguishes them from typing errors. Ignoring such a key, `burst` for example, would
+change what the config means.
 """
 
 from pydantic import BeforeValidator
@@ -16,11 +16,11 @@ KEYS = frozenset(
         "redis.token",
     }
 )
-"""The star stands for the name of an entry or its place in a list."""
+"""Paths of keys; a star stands for the name of an entry, or its place in a list."""
 
 
 def is_key(path: KeyPath) -> bool:
-    """Whether ``path`` leads to a key that a later version will know."""
+    """Whether ``path`` is a key of a later version."""
     return any(_matches(pattern.split("."), path) for pattern in KEYS)
 
 
@@ -31,7 +31,7 @@ def _matches(pattern: list[str], path: KeyPath) -> bool:
 
 
 def refuse(*values: str) -> BeforeValidator:
-    """Refuse ``values`` by saying that their time has not come."""
+    """Refuse ``values`` of a key as not supported yet."""
 
     def validate(value: object) -> object:
         if isinstance(value, str) and value in values:

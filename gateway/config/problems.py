@@ -1,34 +1,34 @@
-"""What is wrong with a config, and where."""
+"""Problems of a config, each with its place."""
 
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 KeyPath = tuple[str | int, ...]
-"""The way from the root of the document: keys, and places in lists."""
+"""Path from the root of the document: keys, and places in lists."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Unreadable:
-    """Stands for a value whose fault is known: nobody needs to hear of it again."""
+    """Replaces a value whose problem is reported already, so that it is not reported twice."""
 
 
 UNREADABLE = Unreadable()
 
 
 class Problem(NamedTuple):
-    """One fault. ``message`` holds no value of the config: that may be a secret."""
+    """One problem. ``message`` contains no value of the config, as that may be a secret."""
 
     path: KeyPath
     message: str
     at_line: int | None = None
-    """Where the line is not that of ``path``."""
-    joint: str = ": "
-    """What stands between key and message."""
+    """The line, if it is not that of ``path``."""
+    separator: str = ": "
+    """Text between key and message."""
 
     def line(self, lines: Mapping[KeyPath, int]) -> int:
-        """The line of ``path``, or of the nearest thing around it that was written."""
+        """Line of ``path``, or of the innermost enclosing value that the file contains."""
         if self.at_line:
             return self.at_line
         path = self.path
@@ -37,13 +37,13 @@ class Problem(NamedTuple):
         return lines.get(path, 1)
 
     def text(self, name: str, lines: Mapping[KeyPath, int]) -> str:
-        """The sentence for the operator: file, line, key, fault."""
-        subject = f"{dotted(self.path)}{self.joint}" if self.path else ""
+        """Write the problem for the operator: file, line, key, message."""
+        subject = f"{dotted(self.path)}{self.separator}" if self.path else ""
         return f"{name}:{self.line(lines)}: {subject}{self.message}"
 
 
 def dotted(path: KeyPath) -> str:
-    """``path`` as people write it: ``server.listen[0]``."""
+    """Write ``path`` as ``server.listen[0]``; keys with special characters are quoted."""
     return "".join(map(_step, path)).removeprefix(".")
 
 

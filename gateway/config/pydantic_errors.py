@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in our words: its own would show the value, which may be a secret."""
+"""Translate pydantic's errors: its own messages show the value, which may be a secret."""
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -22,31 +22,31 @@ _MESSAGES = {
 
 
 def problems(error: ValidationError) -> Iterator[Problem]:
-    """The faults in ``error``, but for those of values that were found faulty before."""
-    for fault in error.errors(include_url=False):
-        if fault["type"] == "extra_forbidden":
-            yield _stray_key(fault["loc"])
-        elif not isinstance(fault["input"], Unreadable):
-            yield Problem(_path(fault["loc"]), _message(fault))
+    """Translate the errors in ``error``, except those of values with a known problem."""
+    for details in error.errors(include_url=False):
+        if details["type"] == "extra_forbidden":
+            yield _unknown_key(details["loc"])
+        elif not isinstance(details["input"], Unreadable):
+            yield Problem(_path(details["loc"]), _message(details))
 
 
 def _path(loc: KeyPath) -> KeyPath:
-    """Without the mark by which pydantic tells a faulty key from a faulty value."""
+    """Remove the mark by which pydantic distinguishes an invalid key from an invalid value."""
     return loc[:-1] if loc[-1:] == ("[key]",) else loc
 
 
-def _message(fault: ErrorDetails) -> str:
-    match fault:
-        case {"type": "value_error", "ctx": {"error": ValueError() as why}}:
-            return str(why)
+def _message(details: ErrorDetails) -> str:
+    match details:
+        case {"type": "value_error", "ctx": {"error": ValueError() as error}}:
+            return str(error)
         case {"type": "literal_error" | "enum", "ctx": {"expected": expected}}:
             return f"expected {expected}"
-    return _MESSAGES.get(fault["type"], "not valid here")
+    return _MESSAGES.get(details["type"], "not valid here")
 
 
-def _stray_key(path: KeyPath) -> Problem:
+def _unknown_key(path: KeyPath) -> Problem:
     if planned_keys.is_key(path):
-        return Problem(path, "is not supported yet", joint=" ")
+        return Problem(path, "is not supported yet", separator=" ")
     near = get_close_matches(str(path[-1]), _known_keys(path[:-1]), n=1)
     return Problem(path, f"unknown key, did you mean {near[0]}?" if near else "unknown key")
 
@@ -64,18 +64,18 @@ def _schema() -> dict[str, Any]:
 
 
 def _below(node: Mapping[str, Any], step: str | int) -> Mapping[str, Any]:
-    """The schema of what stands at ``step`` in something of the schema ``node``."""
+    """Schema of the value at ``step`` in a value with the schema ``node``."""
     if isinstance(step, int):
-        found = node["items"]
+        child = node["items"]
     elif "properties" in node:
-        found = node["properties"][step]
+        child = node["properties"][step]
     else:
-        found = next(iter(node["patternProperties"].values()))
-    return dict(found)
+        child = next(iter(node["patternProperties"].values()))
+    return dict(child)
 
 
 def _resolved(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
-    while "anyOf" in node:  # or null, or one of a list
+    while "anyOf" in node:  # the others are null, or a list of the first
         node = node["anyOf"][0]
     if "$ref" in node:
         node = definitions[node["$ref"].rpartition("/")[2]]

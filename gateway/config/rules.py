@@ -1,4 +1,4 @@
-"""What a config says about who may do what: ``allow``, ``deny`` and ``identity.roles``."""
+"""Rules about callers and requests: ``allow``, ``deny`` and ``identity.roles``."""
 
 from typing import Annotated, Any, Self
 
@@ -21,50 +21,53 @@ from gateway.config.section import GIVEN, SOME, Section
 
 
 class CallerMatchSettings(Section):
-    """What can be asked of a caller; all keys that are there must hold, each for any value."""
+    """Conditions on a caller. All keys must match, each by any of its values."""
 
     issuers: Annotated[Annotated[frozenset[IssuerText], SOME] | None, GIVEN] = None
-    """Issuers, such as did:ethr:0x…; without case, a mixed one must be the checksum."""
+    """
+    Issuers, such as did:ethr:0x…. The case of such an address does not matter, but mixed case must
+    be its checksum (EIP-55).
+    """
     emails: Annotated[Annotated[frozenset[Email], SOME] | None, GIVEN] = None
-    """Email addresses, or *@ and a domain; without case."""
+    """Email addresses, or *@example.com for all of a domain. Case does not matter."""
     domains: Annotated[Annotated[frozenset[Domain], SOME] | None, GIVEN] = None
-    """Domains of email addresses; *.example.com is all below example.com."""
+    """Domains of email addresses. *.example.com matches the subdomains, without example.com."""
     addresses: Annotated[Annotated[frozenset[PublicAddress], SOME] | None, GIVEN] = None
-    """Public addresses that Magic knows."""
+    """Public addresses of callers, as Magic reports them."""
     wallets: Annotated[Annotated[frozenset[WalletText], SOME] | None, GIVEN] = None
-    """Addresses whose key has signed the proof: those in did:ethr:0x…"""
+    """Addresses of the keys that signed the caller's DID token: the 0x… in did:ethr:0x…."""
     scopes: Annotated[Annotated[frozenset[Scope], SOME] | None, GIVEN] = None
-    """What the credential of a program is good for; any of them."""
+    """Scopes of the credential. Only API keys and JWTs have any."""
     auth_methods: Annotated[Annotated[frozenset[AuthMethodName], SOME] | None, GIVEN] = None
     """Kinds of credentials: session, did-token, api-key, jwt, client-certificate."""
 
     @model_validator(mode="after")
-    def _asks_something(self) -> Self:
+    def _has_a_condition(self) -> Self:
         if not any(getattr(self, name) for name in type(self).model_fields if name != "role"):
             raise ValueError("expected at least one condition")
         return self
 
 
 class RuleSettings(CallerMatchSettings):
-    """One rule; all keys that are there must hold, each for any of its values."""
+    """A rule. All keys must match, each by any of its values."""
 
     roles: Annotated[Annotated[frozenset[Role], SOME] | None, GIVEN] = None
-    """Roles; any of them."""
+    """Roles of the caller."""
     networks: Annotated[Annotated[tuple[ClientNetwork, ...], SOME] | None, GIVEN] = None
-    """Networks that the client's address lies in."""
+    """Networks of the client's address, in CIDR notation; unix: stands for unix sockets."""
     methods: Annotated[Annotated[frozenset[MethodName], SOME] | None, GIVEN] = None
-    """Methods of the request; GET is HEAD too."""
+    """Methods of the request. GET includes HEAD."""
 
 
 class RoleSettings(CallerMatchSettings):
-    """A role, and who has it."""
+    """A role, and the conditions for callers to have it. All must match, each by any value."""
 
     role: Role
-    """Its name."""
+    """Name of the role. Several entries may give the same role."""
 
 
 class _OneOrMore:
-    """Of a list: one entry may stand there alone."""
+    """Marks a list that may be written as a single entry."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -81,4 +84,4 @@ class _OneOrMore:
 
 
 RuleList = Annotated[tuple[RuleSettings, ...], SOME, _OneOrMore()]
-"""One rule, or several of which any may hold."""
+"""One rule, or a list of rules of which one must match."""

@@ -221,9 +221,9 @@ class Settings(Section):
     identity: IdentitySettings = IdentitySettings()
     """Identity of callers, and the fields that tell it to apps."""
     login: LoginSettings = LoginSettings()
-    """Login page."""
+    """Login page: its looks, its texts and its sign-in methods."""
     credentials: CredentialSettings = CredentialSettings()
-    """Further kinds of credentials, mostly for programs."""
+    """Further kinds of credentials, off by default. A route lists those it takes in `accept`."""
     limits: Mapping[Name, LimitSettings] = {}
     """Rate limits by name. The one named `default` applies to every route that lists none."""
     upstreams: Mapping[Name, UpstreamSettings] = {}

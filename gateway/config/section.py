@@ -1,4 +1,4 @@
-"""What all sections of the config have in common."""
+"""Base class of the sections of the config, and validators for optional keys."""
 
 from typing import TypeVar
 
@@ -14,18 +14,21 @@ def _some(values: V) -> V:
 
 
 def _given(value: object) -> object:
-    # An empty `methods:` could be meant as none or as any: on a public route that matters.
+    # An empty `methods:` could mean none or any, which matters on a public route.
     if value is None:
         raise ValueError("expected a value; leave the key out for the default")
     return value
 
 
 SOME = AfterValidator(_some)
+"""Requires at least one entry."""
+
 GIVEN = BeforeValidator(_given)
+"""Refuses a key without a value, where leaving the key out has another meaning."""
 
 
 class Section(BaseModel):
-    """A mapping of the file. A key that it does not know is an error."""
+    """A mapping of the file. Unknown keys are errors."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
@@ -34,5 +37,5 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _empty(cls, data: object) -> object:
-        """A section of which all is commented out is there, and has its defaults."""
+        """Read a section without keys as one with defaults: all its keys may be commented out."""
         return {} if data is None else data

@@ -1,4 +1,4 @@
-"""Where a config is read, again and again: its file, the files it names, and when they change."""
+"""The config file on disk: reading it with the files it names, and detecting changes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,15 +10,15 @@ from gateway.util.file_stamp import Stamp, stamp_if_there
 
 
 class ConfigSnapshot(NamedTuple):
-    """A config as it was read at one time, so that several processes can read the same."""
+    """The text of a config and of the files it names, so that all workers parse the same."""
 
     name: str
     text: str
     files: Mapping[str, str]
-    """What stood in the files behind ``${file:…}``, by their paths."""
+    """Texts of the files behind ``${file:…}``, by path."""
 
     def settings(self, env: Mapping[str, str]) -> Settings:
-        """What it says. Raises `ConfigError`."""
+        """Parse the snapshot without reading files. Raises `ConfigError`."""
         return parse(self.text, self.name, env, self._file)
 
     def _file(self, path: str) -> str:
@@ -29,22 +29,24 @@ class ConfigSnapshot(NamedTuple):
 
 
 class ConfigFile:
-    """A config file. It is watched by asking: that sees swapped symlinks and works on any disk."""
+    """A config file. Changes are found by polling: it sees swapped symlinks, on any file system."""
 
     def __init__(self, path: Path, env: Mapping[str, str]) -> None:
         self._path = path
         self._env = env
-        self._read: dict[str, Stamp | None] = {}
-        """What was read last, and how it looked just before."""
+        self._loaded: dict[str, Stamp | None] = {}
+        """Files of the last `load`, and their stamps just before it read them."""
         self._seen: dict[str, Stamp | None] = {}
+        """The same files, and their stamps at the last `has_changed`."""
 
     def load(self) -> tuple[Settings, ConfigSnapshot]:
-        """What it says now. Raises `ConfigError`."""
-        self._read, self._seen = {}, {}
+        """Read and parse the file and the files it names. Raises `ConfigError`."""
+        self._loaded, self._seen = {}, {}
         files: dict[str, str] = {}
 
         def read(path: str) -> str:
-            files[path] = text = self._noted(path)
+            self._stamp(path)
+            files[path] = text = read_file(path)
             return text
 
         self._stamp(str(self._path))
@@ -54,16 +56,12 @@ class ConfigFile:
 
     def has_changed(self) -> bool:
         """
-        Whether a file is another one than was read, and the same as when this was asked last.
+        Whether a file differs from the one that was loaded, and did not change since the last call.
 
-        So a file that is still being written is not read yet.
+        The second condition avoids loading a file that is still being written.
         """
-        seen, self._seen = self._seen, {path: stamp_if_there(path) for path in self._read}
-        return self._seen not in (self._read, {}) and self._seen == seen
-
-    def _noted(self, path: str) -> str:
-        self._stamp(path)
-        return read_file(path)
+        seen, self._seen = self._seen, {path: stamp_if_there(path) for path in self._loaded}
+        return self._seen not in (self._loaded, {}) and self._seen == seen
 
     def _stamp(self, path: str) -> None:
-        self._read.setdefault(path, stamp_if_there(path))
+        self._loaded.setdefault(path, stamp_if_there(path))

@@ -1,4 +1,4 @@
-"""Plain text, and text that nobody may see."""
+"""Parsers of text: plain text, secrets and paths of files."""
 
 from typing import Annotated
 
@@ -6,43 +6,43 @@ from pydantic import PlainSerializer, SecretStr, WithJsonSchema
 
 from gateway.config.units import of_text
 
-_SHORTEST_KEY = 32  # bytes: what `openssl rand -base64 32` or `gateway keys generate` exceeds
+_MIN_KEY_BYTES = 32  # exceeded by `openssl rand -base64 32` and `gateway keys generate`
 
 
 def text(written: str) -> str:
-    """As it is; no line breaks or other control characters. Raises `ValueError`."""
+    """Check for text without line breaks or other control characters. Raises `ValueError`."""
     if not written.isprintable():
         raise ValueError("expected text on one line, without control characters")
     return written
 
 
 def optional_secret(written: str) -> SecretStr | None:
-    """A secret; None for empty text, which an unset variable gives. Raises `ValueError`."""
+    """Hide a secret; None for empty text, which an unset variable gives. Raises `ValueError`."""
     return SecretStr(text(written)) if written else None
 
 
 def seal_key(written: str) -> SecretStr:
-    """A key that seals sessions: random text or base64, 32 bytes or more. Raises `ValueError`."""
-    if len(written.encode(errors="surrogatepass")) < _SHORTEST_KEY:
-        raise ValueError(f"expected a random key of at least {_SHORTEST_KEY} bytes")
+    """Check and hide a key that seals sessions: 32 bytes or more. Raises `ValueError`."""
+    if len(written.encode(errors="surrogatepass")) < _MIN_KEY_BYTES:
+        raise ValueError(f"expected a random key of at least {_MIN_KEY_BYTES} bytes")
     return SecretStr(text(written))
 
 
 def file_path(written: str) -> str:
-    """Where a file is. Raises `ValueError`."""
-    if not written:  # what an unset variable gives must not switch anything off
+    """Check the path of a file. Raises `ValueError`."""
+    if not written:  # an unset variable must not switch a feature off
         raise ValueError("expected the path of a file")
     return text(written)
 
 
 HIDDEN = PlainSerializer(str, when_used="unless-none")
-"""A secret writes itself as stars."""
+"""Serialises a secret as stars."""
 
 FilePath = Annotated[str, of_text(file_path), WithJsonSchema({"type": "string", "minLength": 1})]
-"""The path of a file; relative ones count from where the gateway was started."""
+"""The path of a file; a relative one starts at the gateway's working directory."""
 
 OptionalText = Annotated[str, of_text(text, null=""), WithJsonSchema({"type": ["string", "null"]})]
-"""Text; empty where the key has no value."""
+"""Text; empty if the key has no value."""
 
 OptionalSecret = Annotated[
     SecretStr | None,
@@ -50,7 +50,7 @@ OptionalSecret = Annotated[
     HIDDEN,
     WithJsonSchema({"type": ["string", "null"]}),
 ]
-"""A secret, or nothing."""
+"""A secret; None for empty text."""
 
 SealKey = Annotated[
     SecretStr, of_text(seal_key), HIDDEN, WithJsonSchema({"type": "string", "minLength": 8})

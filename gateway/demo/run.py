@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - lines that are pasted into a terminal must not be broken
-"""`gateway demo`: the whole thing on one machine, with nothing but this package."""
+"""Run the demo: a gateway in development mode in front of a sample app, in one process."""
 
 import os
 import socket
@@ -22,7 +22,11 @@ _RATE = 30
 
 
 async def demo(port: int) -> None:
-    """Serve the sample app behind a gateway in development mode, until told to stop."""
+    """
+    Serve the sample app behind a gateway until the process is stopped.
+
+    The gateway listens on ``port`` of loopback, or on a free port if that one is in use.
+    """
     runner = web.AppRunner(sample_app.make_app(), access_log=None)
     await runner.setup()
     try:
@@ -42,7 +46,7 @@ def _settings(port: int, app_port: int) -> Settings:
 
 
 def _free_port(wanted: int) -> int:
-    """``wanted`` if nobody listens there, else any."""
+    """Return ``wanted`` if it can be bound, else a free port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -61,12 +65,12 @@ def _show(gateway: Gateway, port: int) -> None:
 
 def _lines(url: str, token: str) -> str:
     return dedent(f"""
-        Gateway is running at {url} in front of a sample app that echoes what it is sent.
-        Development mode: no account, no secrets, an embedded store. Ctrl-C stops it.
-        Sign in with a browser at {url}/_gateway/login (or go to {url}/me, and be led there).
-        Or paste these into another terminal.
+        Gateway is running at {url}, in front of a sample app that echoes its requests.
+        Development mode: no account at Magic, no secrets, a store in memory. Ctrl-C stops it.
+        Sign in with a browser at {url}/_gateway/login; {url}/me redirects there, too.
+        Or paste these commands into another terminal.
 
-        # a DID token for {_EMAIL}, as Magic's SDK would hand it to the browser
+        # a DID token for {_EMAIL}, as Magic's SDK would give it to the browser
         TOKEN={token}
 
         # a public page
@@ -75,23 +79,23 @@ def _lines(url: str, token: str) -> str:
         # a protected page: 401 without credentials
         curl -i {url}/me
 
-        # 200 with the token; the app sees X-User-Issuer and X-User-Email, whatever you forge
+        # 200 with the token; the app receives X-User-Issuer from the gateway, not the forged one
         curl -i {url}/me -H "Authorization: Bearer $TOKEN" -H "X-User-Issuer: forged"
 
         # exchange the token for a session cookie (once)
         curl -i {url}/_gateway/session -X POST -H "Authorization: Bearer $TOKEN" -c /tmp/gateway-cookies
 
-        # 200 with the cookie; the app does not see it
+        # 200 with the cookie; the app does not receive it
         curl -i {url}/me -b /tmp/gateway-cookies
 
-        # who am I?
+        # the identity of the session
         curl -i {url}/_gateway/session -b /tmp/gateway-cookies
 
-        # log out; the same cookie is worth nothing afterwards
+        # log out; then the same cookie is refused: 401
         curl -i {url}/_gateway/session -X DELETE -b /tmp/gateway-cookies -H "Origin: {url}"
         curl -i {url}/me -b /tmp/gateway-cookies
 
-        # another token, for somebody else
+        # a token for another user
         curl -X POST '{url}/_gateway/development/token?email=grace@example.com'
 
         # more than {_RATE} requests in a minute: 429

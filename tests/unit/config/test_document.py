@@ -87,7 +87,7 @@ def test_keys_that_are_no_text() -> None:
     """A key that is a list or a mapping is a fault."""
     read = document.read("a: 1\n? [b]\n: 2\n", "f")
     (problem,) = read.problems
-    assert problem.text("f", read.lines) == "f:1: line 2 has a key that is no text"
+    assert problem.text("f", read.lines) == "f:1: line 2 has a key that is not text"
 
 
 @pytest.mark.parametrize(

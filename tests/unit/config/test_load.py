@@ -169,7 +169,7 @@ def test_every_fault_is_reported_with_its_line() -> None:
         "gateway.yaml:9: session.keys[0]: cannot read /run/secrets/key: No such file or directory",
         (
             "gateway.yaml:10: limits['a b']: expected a name of up to 64 letters, digits, - and _,"
-            " starting with no sign"
+            " starting with a letter or digit"
         ),
         "gateway.yaml:10: limits.slow.rate: required",
         "gateway.yaml:11: upstreams.app.servers: expected at least one entry",

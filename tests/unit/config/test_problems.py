@@ -28,7 +28,7 @@ def test_dotted(path: KeyPath, expected: str) -> None:
         pytest.param(Problem(("z",), "required"), "f:1: z: required", id="the-first-line"),
         pytest.param(Problem((), "bad"), "f:1: bad", id="the-whole-file"),
         pytest.param(Problem(("a",), "bad", at_line=9), "f:9: a: bad", id="another-line"),
-        pytest.param(Problem(("a",), "is bad", joint=" "), "f:2: a is bad", id="a-sentence"),
+        pytest.param(Problem(("a",), "is bad", separator=" "), "f:2: a is bad", id="a-sentence"),
     ],
 )
 def test_text(problem: Problem, expected: str) -> None:

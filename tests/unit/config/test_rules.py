@@ -103,8 +103,12 @@ def test_roles(read: Read) -> None:
         ("allow: {wallets: [me]}", "allow[0].wallets[0]", "expected 0x and 40 hex digits"),
         ("allow: {scopes: ['a b']}", "allow[0].scopes[0]", "expected the name of a scope"),
         ("allow: {auth_methods: [magic]}", "allow[0].auth_methods[0]", "expected 'session',"),
-        ("allow: {networks: [0.0.0.0/0]}", "allow[0].networks[0]", "a /0 network is everybody"),
-        ("allow: {networks: ['::/0']}", "allow[0].networks[0]", "a /0 network is everybody"),
+        (
+            "allow: {networks: [0.0.0.0/0]}",
+            "allow[0].networks[0]",
+            "a /0 network matches all clients",
+        ),
+        ("allow: {networks: ['::/0']}", "allow[0].networks[0]", "a /0 network matches all clients"),
         ("allow: {networks: [10.0.0.1/8]}", "allow[0].networks[0]", "has bits set beyond its /8"),
         (
             "allow: {networks: ['::ffff:1.0.0.0/104']}",
