@@ -65,7 +65,7 @@ def _show(gateway: Gateway, port: int) -> None:
 
 def _lines(url: str, token: str) -> str:
     return dedent(f"""
-        Gateway is running at {url}, in front of a sample app that echoes its requests.
+        Gateway is running at {url} in front of a sample app that echoes its requests.
         Development mode: no account at Magic, no secrets, a store in memory. Ctrl-C stops it.
         Sign in with a browser at {url}/_gateway/login; {url}/me redirects there, too.
         Or paste these commands into another terminal.

@@ -91,8 +91,8 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
             "credentials: {api_keys: {header: Authorization}}",
             [
                 (
-                    "1: credentials.api_keys.header: this header has another meaning: choose another"
-                    " name, such as X-User-…"
+                    "1: credentials.api_keys.header: this header has another meaning: choose"
+                    " another name, such as X-User-…"
                 )
             ],
             id="a-field-with-another-meaning",

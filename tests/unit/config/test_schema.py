@@ -1,0 +1,69 @@
+"""The settings as a whole: which sections there are, and what the models have in common."""
+
+from collections.abc import Iterator
+
+import pytest
+from pydantic import BaseModel
+
+from gateway.config.reference import sections
+from gateway.config.schema import Settings
+from gateway.config.section import Section
+
+MODELS = sorted(sections(), key=lambda model: model.__name__)
+MINIMUM = {"server": {"public_url": "https://app.example.com"}, "redis": {"url": "redis://h"}}
+
+
+def models_of(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """``model`` and the models of its fields, as the JSON schema names them."""
+    names = model.model_json_schema().get("$defs", {})
+    yield model
+    yield from (each for each in MODELS if each.__name__ in names)
+
+
+def test_every_section_can_be_reached_from_the_root() -> None:
+    """No model of the package is left without a key in the file."""
+    assert set(MODELS) == set(models_of(Settings))
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_sections_and_keys_are_described(model: type[Section]) -> None:
+    """A section has a docstring of its own, and each key a sentence that ends in a full stop."""
+    assert (model.__doc__ or "").strip().endswith(".")
+    for name, field in model.model_fields.items():
+        description = (field.description or "").strip()
+        assert description.endswith((".", "…")), name
+        assert description[0] == description[0].upper() or description.split()[0].strip(",;:") in {
+            "answer", "false", "host:port", "identity", "live", "redis://host:port",
+        }, name  # fmt: skip
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_durations_and_sizes_carry_their_unit(model: type[Section]) -> None:
+    """An attribute with another name than its key differs by the unit alone."""
+    for name, field in model.model_fields.items():
+        if field.alias is not None:
+            assert name.removesuffix("_s").removesuffix("_bytes") == field.alias
+            assert name != field.alias
+
+
+def test_sections_that_are_left_out_have_their_defaults() -> None:
+    """A section is never None, except for the private listener, which null switches off."""
+    settings = Settings.model_validate(MINIMUM)
+    assert None not in [getattr(settings, name) for name in Settings.model_fields]
+    assert Settings.model_validate({**MINIMUM, "admin": None}).admin is None
+
+
+@pytest.mark.parametrize(
+    ("url", "cookie"),
+    [("https://a.example", "__Host-session"), ("http://a.example", "session")],
+)
+def test_the_default_cookie_follows_the_scheme(url: str, cookie: str) -> None:
+    """Browsers drop a cookie with the prefix __Host- over http."""
+    settings = Settings.model_validate({**MINIMUM, "server": {"public_url": url}})
+    assert cookie == settings.session.cookie
+
+
+def test_development_mode_listens_on_loopback_by_default() -> None:
+    """A client that reaches development mode can sign in as any user."""
+    settings = Settings.model_validate({**MINIMUM, "magic": {"mode": "development"}})
+    assert ["127.0.0.1:8080"] == [str(address) for address in settings.server.listen]
