@@ -1,4 +1,4 @@
-"""A whole config from a few lines of it."""
+"""Fixtures that complete a few lines to a whole config."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,7 +32,7 @@ def no_file(path: str) -> str:
 
 
 def _complete(text: str) -> str:
-    """``text`` first, so that its lines keep their numbers; then what it does not say."""
+    """Add valid sections after ``text``, so that its lines keep their numbers."""
     written = {line.partition(":")[0] for line in text.splitlines()}
     return "\n".join(
         [text, *(section for name, section in SECTIONS.items() if name not in written)]
@@ -41,7 +41,7 @@ def _complete(text: str) -> str:
 
 @pytest.fixture
 def read() -> Read:
-    """The settings of some sections, the others being valid."""
+    """Parses some sections, completed by valid ones, to settings."""
 
     def of(text: str, env: Mapping[str, str] = ENV) -> Settings:
         return parse(_complete(text), "gateway.yaml", env, no_file)
@@ -51,7 +51,7 @@ def read() -> Read:
 
 @pytest.fixture
 def complaints(read: Read) -> Complain:
-    """What is wrong with some sections, the others being valid."""
+    """Lists the problems of some sections, completed by valid ones."""
 
     def of(text: str, env: Mapping[str, str] = ENV) -> list[str]:
         try:
@@ -65,5 +65,5 @@ def complaints(read: Read) -> Complain:
 
 @pytest.fixture
 def config_dir() -> Path:
-    """Where the configs that we ship are."""
+    """The folder of the shipped configs."""
     return Path(__file__).parents[3] / "config"

@@ -24,7 +24,7 @@ from gateway.routing.client_address import UNIX_PEER
     ],
 )
 def test_listen(text: str, expected: HostPort) -> None:
-    """A listen address is a host and a port."""
+    """A listen address is a host and a port, normalised."""
     assert expected == addresses.listen(text)
 
 
@@ -50,7 +50,7 @@ def test_listen(text: str, expected: HostPort) -> None:
     ],
 )
 def test_no_listen_address(text: str) -> None:
-    """What could be misread is no listen address."""
+    """An address that could be misread is refused."""
     with pytest.raises(ValueError, match="expected host:port such as"):
         addresses.listen(text)
 
@@ -98,7 +98,7 @@ def test_no_origin(text: str) -> None:
     ("text", "expected"), [("", None), ("http://localhost:1", "http://localhost:1")]
 )
 def test_optional_origin(text: str, expected: str | None) -> None:
-    """Empty text, which an unset variable gives, is no origin and no fault."""
+    """Empty text, which an unset variable gives, is no origin and no error."""
     assert expected == addresses.optional_origin(text)
 
 
@@ -136,7 +136,7 @@ def test_server(text: str, expected: ServerAddress) -> None:
     ],
 )
 def test_authority(text: str, expected: str) -> None:
-    """What Host says to a server that is asked under its own name."""
+    """``Host`` leaves out the default port of the scheme; a unix socket is ``localhost``."""
     assert expected == addresses.server(text).authority
 
 
@@ -155,7 +155,7 @@ def test_authority(text: str, expected: str) -> None:
     ],
 )
 def test_no_server(text: str) -> None:
-    """What cannot be reached is refused by saying what can."""
+    """Text that is no address of a server is refused with the forms that are."""
     with pytest.raises(ValueError, match="expected http://host:port, https://host:port or unix:/"):
         addresses.server(text)
 
@@ -180,7 +180,7 @@ def test_addresses_are_read_as_they_are_written(host: str, port: int) -> None:
 
 @pytest.mark.parametrize(("text", "expected"), [("[::0:1]", "[::1]"), ("App", "app")])
 def test_host_field(text: str, expected: str) -> None:
-    """The host of a route is written as it stands in Host."""
+    """The host of a route is written as in ``Host``, with the brackets of IPv6."""
     assert expected == addresses.host_field(text)
 
 
@@ -194,7 +194,7 @@ def test_network(text: str) -> None:
 
 
 def test_unix_sockets_are_a_network() -> None:
-    """Nobody who has an address belongs to it."""
+    """The network of unix sockets contains no IP address."""
     assert "unix:" == addresses.network_text(addresses.network("unix:"))
     assert UNIX_PEER in addresses.network("unix:")
     assert ip_address("::1") not in addresses.network("unix:")
@@ -213,7 +213,7 @@ def test_unix_sockets_are_a_network() -> None:
     ],
 )
 def test_no_network(text: str, message: str) -> None:
-    """To trust everybody, or somebody else than was meant, is refused."""
+    """A network of all addresses, or one that does not mean what it looks like, is refused."""
     with pytest.raises(ValueError, match=message):
         addresses.network(text)
 
@@ -263,7 +263,7 @@ def test_is_loopback_http(url: str, expected: bool) -> None:
     ],
 )
 def test_redis_url(text: str) -> None:
-    """The store's URL is kept as it is, and out of sight."""
+    """The URL of the store is kept as it is, and hidden."""
     url = addresses.redis_url(text)
     assert text == url.get_secret_value()
     assert "secret" not in repr(url)
@@ -286,6 +286,6 @@ def test_redis_url(text: str) -> None:
     ],
 )
 def test_no_redis_url(text: str) -> None:
-    """Other stores are for later."""
+    """A URL of another kind of store is refused as not supported yet."""
     with pytest.raises(ValueError, match=r"expected redis://.* not supported yet"):
         addresses.redis_url(text)

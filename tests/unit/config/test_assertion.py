@@ -1,4 +1,4 @@
-"""``identity.assertion``."""
+"""Section ``identity.assertion``, and the keys and the cache that are made from it."""
 
 from collections.abc import Callable
 
@@ -16,22 +16,22 @@ SEED = b"1" * 32
 DEVELOPMENT = "magic: {mode: development}\nserver: {public_url: 'http://localhost'}\n"
 
 
-def said(more: str, *pems: str) -> str:
-    """An assertion with these keys."""
+def section(more: str, *pems: str) -> str:
+    """The section with these private keys, and more YAML keys."""
     keys = ", ".join(map(as_yaml, pems))
     return f"identity: {{assertion: {{keys: [{keys}]{more}}}}}"
 
 
 def test_off_until_configured(read: Read) -> None:
-    """Nothing is signed, and no key is made."""
+    """Without the section nothing is signed, and no key is made."""
     settings = read("")
     assert () == signing_keys(settings, SEED)
     assert assertions(settings, ()) is None
 
 
 def test_defaults(read: Read) -> None:
-    """As the design has them."""
-    settings = read(said("", PEM))
+    """An assertion lives a minute, and is reused for the same caller."""
+    settings = read(section("", PEM))
     assertion = settings.identity.assertion
     assert assertion is not None
     assert ("X-Gateway-Assertion", 60.0, "identity") == (
@@ -44,52 +44,58 @@ def test_defaults(read: Read) -> None:
     assert "X-Gateway-Assertion" == made.header
 
 
-def test_keys_are_known_once(read: Read) -> None:
-    """The first signs; one that stands there twice is one."""
-    ids = [key.key_id for key in signing_keys(read(said("", PEM_2, PEM, PEM_2)), SEED)]
+def test_repeated_keys_count_once(read: Read) -> None:
+    """The order is that of the file, so the first one signs."""
+    ids = [key.key_id for key in signing_keys(read(section("", PEM_2, PEM, PEM_2)), SEED)]
     assert [signing_key(PEM_2).key_id, signing_key(PEM).key_id] == ids
 
 
-def test_development_makes_its_own(read: Read) -> None:
-    """The same for all processes that were given the seed."""
-    (key,) = signing_keys(read(DEVELOPMENT + said("")), SEED)
+def test_development_mode_makes_its_own_key(read: Read) -> None:
+    """The key follows from the seed, so that all workers have the same."""
+    (key,) = signing_keys(read(DEVELOPMENT + section("")), SEED)
     assert made_up_key(SEED).key_id == key.key_id
 
 
 def test_keys_are_not_shown(read: Read) -> None:
-    """Not when the settings are printed."""
-    settings = read(said("", PEM))
+    """Settings can be printed without the private keys."""
+    settings = read(section("", PEM))
     assert PEM.splitlines()[1] not in f"{settings!r}{settings.model_dump(mode='json')}"
 
 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (said(""), "identity.assertion.keys: required in live mode"),
+        (section(""), "identity.assertion.keys: required in live mode"),
         ("identity: {assertion: {}}", "identity.assertion.keys: required in live mode"),
         ("identity: {assertion: }", "identity.assertion: expected a value"),
-        (said("", "nonsense"), "identity.assertion.keys[0]: expected a private key in PEM"),
-        (said(", lifetime: 4s", PEM), "identity.assertion.lifetime: expected a duration from 5s"),
-        (said(", lifetime: 2h", PEM), "identity.assertion.lifetime: expected a duration from 5s"),
-        (said(", bind: user", PEM), "identity.assertion.bind: expected 'identity' or 'request'"),
-        (said(", header: X-Gateway-Other", PEM), "identity.assertion.header: this header has"),
+        (section("", "nonsense"), "identity.assertion.keys[0]: expected a private key in PEM"),
         (
-            said(", header: x-user-issuer", PEM),
+            section(", lifetime: 4s", PEM),
+            "identity.assertion.lifetime: expected a duration from 5s",
+        ),
+        (
+            section(", lifetime: 2h", PEM),
+            "identity.assertion.lifetime: expected a duration from 5s",
+        ),
+        (section(", bind: user", PEM), "identity.assertion.bind: expected 'identity' or 'request'"),
+        (section(", header: X-Gateway-Other", PEM), "identity.assertion.header: this header has"),
+        (
+            section(", header: x-user-issuer", PEM),
             "identity.assertion.header: same header as identity.headers.issuer",
         ),
     ],
 )
-def test_what_cannot_be(complaints: Complain, text: str, fault: str) -> None:
-    """Each is said with its place, and without what was written."""
+def test_invalid_values(complaints: Complain, text: str, fault: str) -> None:
+    """Each is reported with its key, and without the value."""
     (problem,) = complaints(text)
     assert problem.startswith(f"gateway.yaml:1: {fault}")
 
 
 def test_another_header(read: Read) -> None:
-    """It may have another name; the usual one keeps its spelling."""
-    assertion = read(said(", header: X-Vouched", PEM)).identity.assertion
+    """The name can be replaced; the default keeps its spelling in any case."""
+    assertion = read(section(", header: X-Vouched", PEM)).identity.assertion
     assert assertion is not None
     assert "X-Vouched" == assertion.header
-    assertion = read(said(", header: x-gateway-assertion", PEM)).identity.assertion
+    assertion = read(section(", header: x-gateway-assertion", PEM)).identity.assertion
     assert assertion is not None
     assert "X-Gateway-Assertion" == assertion.header

@@ -1,4 +1,4 @@
-"""What a running gateway can take over."""
+"""Parts of a config that a reload cannot change."""
 
 from collections.abc import Callable
 
@@ -29,5 +29,5 @@ OLD = "server: {public_url: 'https://a', listen: ['127.0.0.1:1']}"
     ],
 )
 def test_needs_restart(read: Read, new: str, fixed: list[str]) -> None:
-    """What was opened once, at the start, is named when it differs."""
+    """A part that is read once, at start, is named if it differs."""
     assert fixed == needs_restart(read(OLD), read(new))

@@ -1,4 +1,4 @@
-"""What one place demands of another."""
+"""Checks between keys."""
 
 from collections.abc import Callable
 
@@ -20,20 +20,20 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
             f"upstreams: {{app: {{servers: ['http://a:1']}}}}\n"
             f"routes: [{{name: a, accept: [session, api-key], {ROUTE}}}]",
             ["2: routes[0].accept[1]: needs credentials.api_keys"],
-            id="a-way-in-that-is-closed",
+            id="a-kind-of-credentials-that-is-not-configured",
         ),
         pytest.param(
             "credentials: {api_keys: {}}\n"
             f"upstreams: {{app: {{servers: ['http://a:1']}}}}\n"
             f"routes: [{{name: a, accept: [api-key], {ROUTE}}}]",
             [],
-            id="a-way-in-that-is-open",
+            id="a-kind-of-credentials-that-is-configured",
         ),
         pytest.param(
             f"upstreams: {{app: {{servers: ['http://a:1']}}}}\n"
             f"routes: [{{name: a, accept: [], {ROUTE}}}]",
             ["2: routes[0].accept: expected at least one entry"],
-            id="no-way-in",
+            id="no-kind-of-credentials",
         ),
         pytest.param(
             "credentials: {jwt: [{issuer: a, audience: b, jwks_file: c},"
@@ -54,7 +54,7 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
             "credentials: {jwt: [{issuer: a, audience: b, jwks_file: c},"
             " {issuer: d, audience: b, jwks_file: c, subject_prefix: a}]}",
             ["1: credentials.jwt[1]: same subject_prefix or issuer as credentials.jwt[0]"],
-            id="two-issuers-whose-people-have-one-name",
+            id="two-issuers-with-one-prefix",
         ),
         pytest.param(
             "credentials: {jwt: [{issuer: a, audience: b},"
@@ -68,7 +68,7 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
         pytest.param(
             "credentials: {client_certificates: {names: [a.example]}}",
             ["1: credentials.client_certificates: needs server.tls.client_ca"],
-            id="certificates-that-nobody-vouches-for",
+            id="client-certificates-without-a-ca",
         ),
         pytest.param(
             "credentials: {client_certificates: {names: ['*']}}",
@@ -80,7 +80,7 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
                 ),
                 "1: credentials.client_certificates: needs server.tls.client_ca",
             ],
-            id="certificates-of-everybody",
+            id="client-certificates-of-any-name",
         ),
         pytest.param(
             "credentials: {api_keys: {header: x-user-email}}",
@@ -100,12 +100,12 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
         pytest.param(
             "server: {public_url: 'https://a', client_ip: x-forwarded-for}",
             ["1: server.client_ip: x-forwarded-for needs server.trusted_proxies"],
-            id="a-header-that-nobody-vouches-for",
+            id="a-header-without-trusted-proxies",
         ),
         pytest.param(
             "server: {public_url: 'https://a', client_ip: forwarded}",
             ["1: server.client_ip: forwarded needs server.trusted_proxies"],
-            id="a-way-to-tell-the-client-that-is-for-later",
+            id="forwarded-without-trusted-proxies",
         ),
         pytest.param(
             "server: {public_url: 'https://a', client_ip: guess}",
@@ -115,13 +115,13 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
                     " 'proxy-protocol'"
                 )
             ],
-            id="no-way-to-tell-the-client",
+            id="an-unknown-source-of-the-address",
         ),
         pytest.param(
             "server: {public_url: 'https://a', client_ip: x-forwarded-for,"
             " trusted_proxies: [10.0.0.0/8]}",
             [],
-            id="a-header-that-a-proxy-vouches-for",
+            id="a-header-of-a-trusted-proxy",
         ),
         pytest.param(
             f"{DEVELOPMENT}server: {{listen: ['127.9.9.9:1', '[::1]:1', 'localhost:1'],"
@@ -158,7 +158,7 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
                     " http://localhost:port"
                 ),
             ],
-            id="development-for-everybody",
+            id="development-on-all-addresses",
         ),
         pytest.param(
             "server: {public_url: 'http://localhost'}\n"
@@ -278,13 +278,13 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
                     " server.trusted_proxies"
                 )
             ],
-            id="a-route-that-nobody-may-ask-about",
+            id="a-route-without-upstream-or-trusted-proxies",
         ),
         pytest.param(
             "server: {public_url: 'https://a', trusted_proxies: [10.0.0.0/8]}\n"
             "routes: [{name: a, match: {path: /a}}]",
             [],
-            id="a-route-that-a-proxy-asks-about",
+            id="a-route-for-forward-auth-checks",
         ),
         pytest.param(
             "server: {public_url: 'https://a', trusted_proxies: [10.0.0.0/8]}\n"
@@ -360,7 +360,7 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
     ],
 )
 def test_checks(complaints: Complain, text: str, expected: list[str]) -> None:
-    """What does not fit together is a fault."""
+    """Keys that contradict each other are reported with place and remedy."""
     assert [f"gateway.yaml:{problem}" for problem in expected] == complaints(text)
 
 
@@ -375,7 +375,7 @@ def test_checks(complaints: Complain, text: str, expected: list[str]) -> None:
     ],
 )
 def test_cookie_default(read: Read, text: str, expected: str) -> None:
-    """The cookie is as safe as the scheme allows."""
+    """The default name has the prefix __Host- where public_url is https."""
     assert expected == read(text).session.cookie
 
 
@@ -443,5 +443,5 @@ def test_cookie_default(read: Read, text: str, expected: str) -> None:
     ],
 )
 def test_shapes(complaints: Complain, text: str, expected: str) -> None:
-    """What is in the wrong shape is told what was expected."""
+    """A value of the wrong type is reported with the type that was expected."""
     assert f"gateway.yaml:{expected}" in complaints(text)

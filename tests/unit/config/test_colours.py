@@ -1,4 +1,4 @@
-"""Colours, and whether they can be told apart."""
+"""Colours and their contrast."""
 
 import pytest
 from hypothesis import given
@@ -10,14 +10,14 @@ COLOURS = st.integers(0, 0xFFFFFF).map(lambda number: f"#{number:06x}")
 
 
 def test_a_colour_is_six_digits() -> None:
-    """It ends up in a style sheet: nothing else may come along."""
+    """A colour is put into a style sheet, so nothing but digits is accepted (CSS injection)."""
     assert "#1d4ed8" == colour("#1D4ED8")
 
 
 @pytest.mark.parametrize(
     "written", ["", "red", "#fff", "1d4ed8", "#1d4ed8;}", "#1d4ed8\n", "#1d4edg"]
 )
-def test_what_is_no_colour(written: str) -> None:
+def test_other_text_is_no_colour(written: str) -> None:
     """Names, short forms and style sheets are refused."""
     with pytest.raises(ValueError, match="expected a colour"):
         colour(written)
@@ -33,12 +33,12 @@ def test_what_is_no_colour(written: str) -> None:
     ],
 )
 def test_contrast(one: str, other: str, expected: float) -> None:
-    """As others compute it, whichever comes first."""
+    """The ratio is that of published tables, in either order of the colours."""
     assert expected == pytest.approx(contrast(one, other), abs=0.01)
     assert contrast(one, other) == contrast(other, one)
 
 
 @given(COLOURS)
 def test_text_on_any_colour_can_be_read(background: str) -> None:
-    """Black or white has the contrast of level AA on every colour."""
+    """Black or white has the contrast of level AA (4.5) on every colour."""
     assert contrast(text_on(background), background) >= 4.5

@@ -1,4 +1,4 @@
-"""Settings to routes."""
+"""Compilation of settings to routes."""
 
 from collections.abc import Callable
 
@@ -18,8 +18,8 @@ LIMITS = (
 )
 
 
-def test_routes_keep_their_order_and_all_they_say(read: Read) -> None:
-    """Every word of a route reaches the journey, in the order of the file."""
+def test_routes_keep_their_order_and_all_their_keys(read: Read) -> None:
+    """Every key of a route is compiled, and routes stay in the order of the file."""
     settings = read(
         LIMITS
         + """\
@@ -62,7 +62,7 @@ routes:
     ],
 )
 def test_limits(read: Read, limits: str, named: str, expected: tuple[Limit, ...]) -> None:
-    """A limit named default is for the routes that say nothing about limits."""
+    """The limit named ``default`` applies to routes without ``limits``."""
     text = f"{limits}routes: [{{name: a, match: {{path: /a}}, upstream: app{named}}}]"
     (route,) = routes(read(text))
     assert expected == route.limits
@@ -85,7 +85,7 @@ def _only(read: Read, route: str, upstream: str = "") -> Route:
     ],
 )
 def test_timeouts(read: Read, upstream: str, route: str, expected: tuple[float, ...]) -> None:
-    """A route's own time-outs come before those of its upstream."""
+    """Time-outs of a route take precedence over those of its upstream."""
     made = _only(
         read,
         f"match: {{path: /a}}, timeouts: {route or '{}'}",
@@ -107,12 +107,12 @@ def test_timeouts(read: Read, upstream: str, route: str, expected: tuple[float, 
     ],
 )
 def test_prefixes(read: Read, route: str, expected: tuple[str, str, str]) -> None:
-    """What is replaced, by what, and what the app is told."""
+    """``strip_prefix`` and ``rewrite`` become a prefix, its replacement, and the hidden part."""
     made = _only(read, route)
     assert expected == (made.prefix, made.new_prefix, made.hidden_prefix)
 
 
 @pytest.mark.parametrize(("keys", "expected"), [("", False), (", host: rewrite", True)])
 def test_host(read: Read, keys: str, expected: bool) -> None:
-    """An upstream says whose name it is asked under."""
+    """A route inherits ``host`` from its upstream: the client's ``Host``, or the server's."""
     assert expected is _only(read, "match: {path: /a}", keys).rewrites_host

@@ -1,4 +1,4 @@
-"""What a route says of pages of other origins."""
+"""Section ``routes.*.cors``, and the policy that is compiled from it."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ ROUTE = "routes: [{{name: a, match: {{path: /a{more}}}, upstream: app, cors: {co
 
 
 def compiled(read: Read, cors: str, more: str = "") -> Cors:
-    """The policy of the one route."""
+    """The policy of a config with one route."""
     (route,) = routes(read(ROUTE.format(cors=cors, more=more)))
     assert route.cors is not None
     return route.cors
@@ -30,19 +30,19 @@ def compiled(read: Read, cors: str, more: str = "") -> Cors:
     ],
 )
 def test_methods(read: Read, more: str, cors: str, expected: str) -> None:
-    """What is not said is what the route serves."""
+    """The methods of a policy default to those of the route, or to the common ones."""
     made = compiled(read, f"{{origins: ['https://b.example']{cors}}}", more)
     assert expected == dict(made.preflights["https://b.example"])["Access-Control-Allow-Methods"]
 
 
 def test_origins_are_as_browsers_write_them(read: Read) -> None:
-    """Lower case, without the usual port."""
+    """An origin is compared in lower case and without the default port."""
     made = compiled(read, "{origins: ['HTTPS://Shop.Example.com:443'], credentials: true}")
     assert {"https://shop.example.com"} == set(made.answers) == made.credentialed
 
 
 def test_times_and_fields(read: Read) -> None:
-    """As the file has them."""
+    """The fields and the time of the file stand in the response to a preflight."""
     made = compiled(read, "{origins: ['*'], headers: [X-A], expose: [X-B, X-C], max_age: 2h}")
     preflight = dict(made.preflights["*"])
     assert ("X-A", "7200") == (
@@ -52,14 +52,14 @@ def test_times_and_fields(read: Read) -> None:
     assert "X-B, X-C" == dict(made.answers["*"])["Access-Control-Expose-Headers"]
 
 
-def test_an_app_may_speak_for_itself(read: Read) -> None:
-    """Then no origin need be listed."""
+def test_an_app_may_answer_preflights_itself(read: Read) -> None:
+    """With ``preflight: pass``, no origin has to be listed."""
     made = compiled(read, "{preflight: pass}")
     assert (True, {}) == (made.passes_preflights, made.answers)
 
 
-def test_without_it_there_is_none(read: Read) -> None:
-    """A preflight is a request like any other."""
+def test_a_route_without_the_section_has_no_policy(read: Read) -> None:
+    """A preflight is then a request like any other."""
     (route,) = routes(read("routes: [{name: a, match: {path: /a}, upstream: app}]"))
     assert route.cors is None
 
@@ -68,16 +68,16 @@ def test_without_it_there_is_none(read: Read) -> None:
     ("cors", "complaint"),
     [
         pytest.param("{}", "expected origins, or preflight: pass", id="nothing"),
-        pytest.param("{origins: []}", "expected origins, or preflight: pass", id="nobody"),
+        pytest.param("{origins: []}", "expected origins, or preflight: pass", id="no-origin"),
         pytest.param(
             "{origins: ['*'], credentials: true}",
             '"*" must be the only origin, and excludes credentials: true',
-            id="anybody-with-credentials",
+            id="any-origin-with-credentials",
         ),
         pytest.param(
             "{origins: ['*', 'https://b.example']}",
             '"*" must be the only origin, and excludes credentials: true',
-            id="anybody-and-somebody",
+            id="any-origin-and-a-listed-one",
         ),
         pytest.param("{origins: ['null']}", "expected an origin", id="sandboxed-frames"),
         pytest.param("{origins: ['https://*.example.com']}", "expected an origin", id="pattern"),
@@ -96,8 +96,8 @@ def test_without_it_there_is_none(read: Read) -> None:
         ),
     ],
 )
-def test_what_is_no_policy(complaints: Complain, cors: str, complaint: str) -> None:
-    """What would open more than was meant, or nothing at all."""
+def test_invalid_policies(complaints: Complain, cors: str, complaint: str) -> None:
+    """A policy that would open more than intended, or nothing, is refused."""
     (problem,) = complaints(ROUTE.format(cors=cors, more=""))
     assert "routes[0].cors" in problem
     assert complaint in problem

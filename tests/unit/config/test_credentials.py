@@ -1,4 +1,4 @@
-"""What a config may say of more ways in."""
+"""Section ``credentials``: names of issuers, and URLs of key sets."""
 
 import pytest
 
@@ -7,21 +7,21 @@ from gateway.config.credentials import issuer_name, keys_url, optional_issuer_na
 
 @pytest.mark.parametrize("text", ["https://id.example.com", "ci", "accounts.example.com/a?b=c"])
 def test_names_of_issuers(text: str) -> None:
-    """Taken as they are."""
+    """The name of an issuer is kept as it is."""
     assert text == issuer_name(text) == optional_issuer_name(text)
 
 
 @pytest.mark.parametrize(
     "text", ["", "a b", "a#b", "é", "did:ethr:0x1", "Service:x", "cert:x", "a\n", "x" * 257]
 )
-def test_names_that_others_have(text: str) -> None:
-    """Nobody's people could be told from a person, a service or a certificate."""
+def test_names_of_other_kinds_of_issuers_are_refused(text: str) -> None:
+    """Callers of a JWT issuer cannot have the issuer of a user, an API key or a certificate."""
     with pytest.raises(ValueError, match="visible ASCII"):
         issuer_name(text)
 
 
-def test_no_name_at_all() -> None:
-    """Where there may be none."""
+def test_an_optional_name_may_be_empty() -> None:
+    """An unset variable gives empty text."""
     assert "" == optional_issuer_name("")
 
 
@@ -35,8 +35,8 @@ def test_no_name_at_all() -> None:
         "https://id.example.com",
     ],
 )
-def test_where_keys_are(text: str) -> None:
-    """Over https, or on this machine."""
+def test_urls_of_key_sets(text: str) -> None:
+    """Keys are fetched over https, or over http on loopback."""
     assert text == keys_url(text)
 
 
@@ -55,7 +55,7 @@ def test_where_keys_are(text: str) -> None:
         "https:///keys",
     ],
 )
-def test_where_nobody_looks_for_keys(text: str) -> None:
-    """Whoever stands between could put in their own."""
+def test_refused_urls_of_key_sets(text: str) -> None:
+    """Over http, a network attacker (MITM) could replace the keys."""
     with pytest.raises(ValueError, match="expected https"):
         keys_url(text)

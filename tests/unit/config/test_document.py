@@ -1,4 +1,4 @@
-"""YAML to plain data with line numbers."""
+"""Parsing of YAML to plain data with line numbers."""
 
 from textwrap import dedent
 
@@ -61,7 +61,7 @@ def test_lines() -> None:
     ],
 )
 def test_scalars(text: str, expected: object) -> None:
-    """Text, whole numbers, true, false and null: nothing else is guessed."""
+    """Unquoted text is a whole number, true, false, null or text; no other type is guessed."""
     assert document.read(f"key: {text}", "f").data == {"key": expected}
 
 
@@ -76,7 +76,7 @@ def test_empty_file() -> None:
 
 
 def test_repeated_keys() -> None:
-    """The second of two equal keys is a fault, on its line; the first stays."""
+    """The second of two equal keys is reported with its line; the first one counts."""
     read = document.read("a: 1\nb: 2\na: 3\n", "f")
     assert read.data == {"a": 1, "b": 2}
     (problem,) = read.problems
@@ -84,7 +84,7 @@ def test_repeated_keys() -> None:
 
 
 def test_keys_that_are_no_text() -> None:
-    """A key that is a list or a mapping is a fault."""
+    """A key that is a list or a mapping is reported."""
     read = document.read("a: 1\n? [b]\n: 2\n", "f")
     (problem,) = read.problems
     assert problem.text("f", read.lines) == "f:1: line 2 has a key that is not text"
@@ -111,7 +111,7 @@ def test_keys_that_are_no_text() -> None:
     ],
 )
 def test_no_yaml(text: str, message: str) -> None:
-    """What is no YAML, or more YAML than a config needs, is refused with its line."""
+    """Invalid YAML, and YAML features that a config does not need, are refused with the line."""
     with pytest.raises(ConfigError, match=message) as caught:
         document.read(text, "f")
     assert caught.value.__cause__ is caught.value.__context__ is None
@@ -119,7 +119,7 @@ def test_no_yaml(text: str, message: str) -> None:
 
 @given(st.text())
 def test_any_text(text: str) -> None:
-    """Whatever the file holds, it is data or a config error."""
+    """Any text is either parsed or refused as a config error."""
     try:
         read = document.read(text, "f")
     except ConfigError as error:
@@ -129,7 +129,7 @@ def test_any_text(text: str) -> None:
 
 
 def test_unknown_yaml_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of PyYAML's without place is an error of the file all the same."""
+    """An error of PyYAML without a place is reported for the first line."""
 
     def fail(text: str) -> None:
         raise yaml.YAMLError
@@ -148,19 +148,19 @@ def test_unknown_yaml_error(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_without_libyaml(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where PyYAML was built without libyaml, its own parser says the same, later."""
+    """PyYAML's own parser, used where libyaml is missing, gives the same result."""
     expected = document.read(text, "f")
     monkeypatch.setattr(document, "_PARSER", yaml.SafeLoader)
     assert document.read(text, "f") == expected
 
 
-def test_what_is_passed_over_keeps_the_rules() -> None:
-    """A value that is of no use, as its key is faulty, smuggles no alias in."""
+def test_skipped_values_are_checked() -> None:
+    """The value of an invalid key is dropped, but an alias in it is still refused."""
     with pytest.raises(ConfigError, match=r"^f:3: aliases are not supported"):
         document.read("a: 1\nb: 2\na: [*x]\n", "f")
 
 
 def test_keys_have_no_tags() -> None:
-    """A key is text as it stands."""
+    """A tag cannot make a key something other than text."""
     with pytest.raises(ConfigError, match=r"^f:1: tags are not supported"):
         document.read("!!str a: 1\n", "f")

@@ -1,4 +1,4 @@
-"""Configs of any shape, read tolerantly."""
+"""Tolerant access to configs of any shape."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ DRAFT = Draft({"a": {"b": ["x", 1]}})
 
 
 def test_reading() -> None:
-    """What is not there is None or empty; no shape is a mistake."""
+    """A missing value, or one of another type, is None or empty and raises nothing."""
     assert DRAFT.at("a", "b", 0) == "x"
     assert DRAFT.at("a", "b", 2) is None
     assert DRAFT.at("a", "b", "c") is None
@@ -35,7 +35,7 @@ def test_reading() -> None:
     ],
 )
 def test_put_default(data: object, expected: object) -> None:
-    """A default is put where its place is, and nothing is overwritten."""
+    """A default is added where its section can be, and overwrites nothing."""
     assert expected == Draft(data).put_default("s", "k", 1).data
 
 
@@ -59,5 +59,5 @@ DATA = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(KEYS
 
 @given(DATA)
 def test_checks_stand_any_shape(data: object) -> None:
-    """No config, however wrong, breaks the checks."""
+    """The checks raise nothing on data of any shape."""
     list(checks.problems(with_defaults(Draft(data))))

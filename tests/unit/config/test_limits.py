@@ -1,4 +1,4 @@
-"""What the login pages count by."""
+"""The limit named ``login``, and the keys of counters."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ Complain = Callable[..., list[str]]
 
 
 def login(rate: int, window_s: int, on_store_failure: str = "local") -> Limit:
-    """One of the two."""
+    """The compiled limit of one counter."""
     return Limit("login", rate, window_s, on_store_failure)
 
 
@@ -33,13 +33,13 @@ def login(rate: int, window_s: int, on_store_failure: str = "local") -> Limit:
         pytest.param("{rate: 3/hour, per: email}", None, login(3, 3600), id="email"),
         pytest.param("{rate: 3/hour, per: [email]}", None, login(3, 3600), id="email-in-a-list"),
         pytest.param("{rate: 3/hour, per: ip}", login(3, 3600), None, id="ip"),
-        pytest.param("{rate: 3/hour}", login(3, 3600), None, id="says-nothing"),
+        pytest.param("{rate: 3/hour}", login(3, 3600), None, id="default-key"),
     ],
 )
-def test_what_attempts_are_charged_to(
+def test_limits_of_sign_in_attempts(
     read: Read, written: str, ip: Limit | None, contact: Limit | None
 ) -> None:
-    """Each in a count of its own; an address may try ten times as often as an email."""
+    """Addresses and emails are counted separately; an address may try ten times as often."""
     assert (ip, contact) == login_limits(read(f"limits: {{login: {written}}}" if written else ""))
 
 
@@ -89,14 +89,14 @@ def test_what_attempts_are_charged_to(
         ),
     ],
 )
-def test_what_cannot_be_counted_by(complaints: Complain, text: str, complaint: str) -> None:
-    """A limit that would count nothing, or everything together, is no config."""
+def test_refused_keys_of_counters(complaints: Complain, text: str, complaint: str) -> None:
+    """A limit that would count nothing, or all requests together, is refused."""
     (problem,) = complaints(text)
     assert problem.endswith(complaint)
 
 
 def test_a_route_may_share_a_login_limit_by_address(read: Read) -> None:
-    """It is a limit like any other then."""
+    """The limit named ``login`` can be listed by a route if it does not count by email."""
     settings = read(
         "limits: {login: {rate: 3/hour}}\n"
         "routes: [{name: a, match: {path: /a}, upstream: app, limits: [login]}]"

@@ -1,4 +1,4 @@
-"""Warnings."""
+"""Lints: each finds its oddity, and nothing else."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -201,7 +201,7 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
         pytest.param(
             "upstreams: {app: {servers: ['https://a'], tls: {verify: false}}}",
             [("unverified-tls", "upstreams.app.tls.verify")],
-            id="a-server-that-anybody-may-be",
+            id="any-certificate-is-accepted",
         ),
         pytest.param(
             "upstreams: {app: {servers: ['https://a', 'http://b']}}",
@@ -214,12 +214,12 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
         pytest.param(
             "upstreams: {app: {servers: ['http://a'], health: {path: /x}}}",
             [("checks-without-choice", "upstreams.app.health")],
-            id="nobody-else-to-ask",
+            id="health-checks-of-one-server",
         ),
         pytest.param(
             "upstreams: {app: {servers: ['http://a', 'http://b'], health: {path: /x}}}",
             [],
-            id="somebody-else-to-ask",
+            id="health-checks-of-two-servers",
         ),
         *(
             pytest.param(
@@ -306,14 +306,14 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
             "server: {public_url: 'https://a', trusted_proxies: [10.0.0.1]}\n"
             "routes: [{name: a, match: {path: /a}, auth: none}]",
             [("asked-as-one-client", "server.client_ip")],
-            id="a-proxy-that-asks-without-saying-for-whom",
+            id="forward-auth-without-the-address-of-clients",
         ),
         pytest.param(
             "server: {public_url: 'https://a', trusted_proxies: [10.0.0.1],"
             " client_ip: x-forwarded-for}\n"
             "routes: [{name: a, match: {path: /a}, auth: none}]",
             [],
-            id="a-proxy-that-says-for-whom-it-asks",
+            id="forward-auth-with-the-address-of-clients",
         ),
         *(
             pytest.param(
@@ -334,15 +334,15 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
     ],
 )
 def test_lint(read: Read, text: str, expected: list[tuple[str, str]]) -> None:
-    """What is allowed and probably not meant is found, and nothing else."""
+    """Each config has the findings that it should have, and no other."""
     assert expected == [(finding.code, finding.key) for finding in lint(read(text))]
 
 
 @pytest.mark.parametrize(("mode", "found"), [(0o600, 0), (0o640, 0), (0o644, 1)])
-def test_a_private_key_that_everybody_can_read(
+def test_a_private_key_that_all_users_can_read(
     read: Read, tmp_path: Path, mode: int, found: int
 ) -> None:
-    """A key in a file of mode 0644 is everybody's on the machine."""
+    """A key in a file of mode 0644 can be read by all users of the machine."""
     key = tmp_path / "tls.key"
     key.write_text("secret")
     key.chmod(mode)
@@ -352,7 +352,7 @@ def test_a_private_key_that_everybody_can_read(
 
 
 def test_findings_are_sentences(read: Read) -> None:
-    """A finding names key, oddity and code."""
+    """A finding is written with its key, its message and its code."""
     (finding,) = lint(read("admin: {listen: '[::]:9090'}"))
     assert str(finding).startswith("admin.listen: not on loopback")
     assert str(finding).endswith("[admin-for-everybody]")

@@ -1,4 +1,4 @@
-"""Where the gateway can listen."""
+"""Listen addresses of all kinds."""
 
 import pytest
 
@@ -26,8 +26,8 @@ from gateway.config.listen import (
         ("systemd:http", ActivatedSocket("http"), False),
     ],
 )
-def test_place(text: str, expected: ListenAddress, private: bool) -> None:
-    """Reading and writing give the same; only loopback and files are seen to be private."""
+def test_listen_address(text: str, expected: ListenAddress, private: bool) -> None:
+    """Parsing and writing are inverse; only loopback and unix sockets are known to be private."""
     read = listen_address(text)
     assert (type(expected), expected) == (type(read), read)
     assert text == str(read)
@@ -54,7 +54,7 @@ def test_place(text: str, expected: ListenAddress, private: bool) -> None:
         pytest.param("", "expected host:port", id="nothing"),
     ],
 )
-def test_no_place(text: str, message: str) -> None:
-    """What is meant otherwise is refused."""
+def test_no_listen_address(text: str, message: str) -> None:
+    """Text that is no listen address is refused with the form that it resembles."""
     with pytest.raises(ValueError, match=message):
         listen_address(text)

@@ -1,4 +1,4 @@
-"""Text to settings, and all faults of a text together."""
+"""Loading of settings, with all problems of a file reported together."""
 
 from collections.abc import Callable
 from ipaddress import ip_network
@@ -86,7 +86,7 @@ def no_file(path: str) -> str:
 
 
 def test_whole_design_is_known(complaints: Complain) -> None:
-    """A config of a later version is refused for what is not there yet, and for that alone."""
+    """A config of a later version is refused for the keys that are not supported yet, only."""
     env = {**LIVE, "MAGIC_PUBLISHABLE_KEY": "pk_live_1", "HOOK_SECRET": "hush"}
     assert complaints(DESIGN, env) == [
         "gateway.yaml:30: identity.assertion.keys: required in live mode",
@@ -99,7 +99,7 @@ def test_whole_design_is_known(complaints: Complain) -> None:
 
 
 def test_defaults() -> None:
-    """What the file does not say is as the design says."""
+    """Keys that are left out have the documented defaults."""
     text = """\
 server: {public_url: "https://app.example.com"}
 magic: {secret_key: sk_live_1}
@@ -132,7 +132,7 @@ session: {keys: [0123456789abcdef0123456789abcdef]}
 
 
 def test_every_fault_is_reported_with_its_line() -> None:
-    """Faults of every kind come together, in the order of the file."""
+    """Problems of every kind are reported together, in the order of the file."""
     text = dedent("""\
         server:
           listen: ["0.0.0.0:8080", nowhere]
@@ -213,7 +213,7 @@ routes:
 
 @pytest.mark.parametrize("written", [SECRET, "${SECRET}"], ids=["in-the-file", "in-a-variable"])
 def test_no_value_is_in_a_message(written: str) -> None:
-    """Whatever stands in the wrong place, or in a variable, does not end up in a log."""
+    """A secret in the wrong place, or in a variable, does not get into a log."""
     with pytest.raises(ConfigError) as caught:
         parse(LEAKY.format(secret=written), "f", {"SECRET": SECRET}, no_file)
     assert len(caught.value.problems) == 37
@@ -236,7 +236,7 @@ def test_secrets_are_not_in_the_settings_repr(read: Read) -> None:
 
 
 def test_settings_are_written_as_they_are_read(read: Read) -> None:
-    """What was read can be written as YAML again, but for the secrets."""
+    """Settings can be written as YAML and read again, except for the secrets."""
     settings = read(
         "server: {public_url: 'https://app.example.com', trusted_proxies: [10.0.0.0/8],"
         " client_ip: x-forwarded-for}\n"
@@ -253,7 +253,7 @@ def test_settings_are_written_as_they_are_read(read: Read) -> None:
 
 
 def test_settings_are_frozen(read: Read) -> None:
-    """Nobody changes a setting in flight."""
+    """A setting does not change while requests use it."""
     settings = read("")
     with pytest.raises(ValidationError) as caught:
         settings.server = settings.server  # type: ignore[misc]
@@ -304,7 +304,7 @@ def test_store(complaints: Complain, text: str, env: dict[str, str], expected: l
     ],
 )
 def test_no_config(text: str, expected: str) -> None:
-    """A file that says nothing is told what is missing."""
+    """An empty file, or one of another type, is reported with what is missing."""
     with pytest.raises(ConfigError) as caught:
         parse(text, "f", {}, no_file)
     assert f"f:1: {expected}" in caught.value.problems
@@ -350,5 +350,5 @@ def test_unreadable_file(tmp_path: Path, octets: bytes | None, message: str) -> 
     ],
 )
 def test_shipped_configs(config_dir: Path, name: str, env: dict[str, str]) -> None:
-    """The configs that we ship are valid."""
+    """The shipped configs are valid."""
     assert load(config_dir / name, env).routes

@@ -1,4 +1,4 @@
-"""The settings of the login pages, and what becomes of them."""
+"""Section ``login``, and the login page that is compiled from it."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ LIVE = "magic: {secret_key: sk_live_1234567890, publishable_key: pk_live_1}\n"
     ],
 )
 def test_a_login_page_that_can_work(read: Read, text: str, expected: bool) -> None:
-    """Nobody is sent to a page that could not sign them in."""
+    """Browsers are redirected to the login page only if it is enabled and has its key."""
     assert expected == (login_page(read(text)) is not None)
 
 
@@ -42,7 +42,7 @@ def test_a_login_page_that_can_work(read: Read, text: str, expected: bool) -> No
     ],
 )
 def test_listed_hosts(read: Read, written: str, place: str, expected: bool) -> None:
-    """They are spelled as browsers spell them, whoever wrote the file."""
+    """Hosts are compared in the form of browsers, with https and the exact port."""
     settings = read(f"login: {{return_to_hosts: [{written}]}}")
     assert expected == (return_to(settings).checked(place) == place)
 
@@ -50,14 +50,14 @@ def test_listed_hosts(read: Read, written: str, place: str, expected: bool) -> N
 @pytest.mark.parametrize(
     "written", ["'*.example.com'", "'https://a.example'", "a.example/x", "a@b", "'a:b'", "''"]
 )
-def test_what_is_no_host(complaints: Complain, written: str) -> None:
-    """A pattern, a URL or a path would be a promise that is not kept."""
+def test_invalid_hosts(complaints: Complain, written: str) -> None:
+    """A pattern, a URL or a path would never match, so it is refused."""
     (problem,) = complaints(f"login: {{return_to_hosts: [{written}]}}")
     assert "expected a host such as shop.example.com" in problem
 
 
-def test_how_it_looks(read: Read) -> None:
-    """Colours, methods, language and words are the operator's."""
+def test_looks_and_texts(read: Read) -> None:
+    """Name, language, methods, colours and texts can be replaced."""
     login = read(
         "login: {name: Acme, lang: pt-BR, methods: [sms], accent: '#ABCDEF', texts: {title: Olá}}"
     ).login
@@ -80,8 +80,8 @@ def test_how_it_looks(read: Read) -> None:
         pytest.param("texts: {titel: x}", "expected one of title", id="a-text-that-is-not-there"),
     ],
 )
-def test_what_cannot_be_shown(complaints: Complain, text: str, complaint: str) -> None:
-    """A slip of the pen is found at the start, not by those who sign in."""
+def test_invalid_looks_and_texts(complaints: Complain, text: str, complaint: str) -> None:
+    """A typing error is reported at start, instead of showing on the page."""
     found = complaints(f"login: {{{text}}}")
     assert 1 == len(found)
     assert complaint in found[0]

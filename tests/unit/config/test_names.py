@@ -1,4 +1,4 @@
-"""Names of entries, headers, cookies, methods."""
+"""Names of entries, headers, cookies, methods and protocols."""
 
 from collections.abc import Callable
 
@@ -52,7 +52,7 @@ def test_names(parse: Callable[[str], str], text: str) -> None:
     ],
 )
 def test_no_names(parse: Callable[[str], str], text: str) -> None:
-    """What could be misread elsewhere is no name."""
+    """A name that Redis, a log, a header or a cookie could misread is refused."""
     with pytest.raises(ValueError, match=r"^expected "):
         parse(text)
 
@@ -62,7 +62,7 @@ def test_no_names(parse: Callable[[str], str], text: str) -> None:
     [*sorted(names.RESERVED_HEADERS), "Host", "COOKIE", "X-Forwarded-For", "x-forwarded-user"],
 )
 def test_reserved_headers(text: str) -> None:
-    """A field that means something else to a hop or to the app never carries an identity."""
+    """A field with another meaning to a hop or to the app cannot carry an identity."""
     with pytest.raises(ValueError, match="has another meaning"):
         names.header_name(text)
 
@@ -72,13 +72,13 @@ def test_reserved_headers(text: str) -> None:
     [("websocket", "websocket"), ("WebSocket", "websocket"), ("Chat/2.0", "chat/2.0")],
 )
 def test_upgrades(text: str, expected: str) -> None:
-    """Tokens have no case (RFC 9110 section 7.8)."""
+    """Names of protocols have no case (RFC 9110 section 7.8)."""
     assert expected == names.upgrade(text)
 
 
 @pytest.mark.parametrize("text", ["h2c", "H2C", "HTTP/2.0", "TLS/1.2", "h2", "h3", "http"])
 def test_upgrades_to_http_itself(text: str) -> None:
-    """Requests inside of it would pass by the gateway unseen (CVE-2026-88008)."""
+    """Requests in other forms of HTTP would bypass the gateway (CVE-2026-88008)."""
     with pytest.raises(ValueError, match="past the gateway"):
         names.upgrade(text)
 
@@ -95,5 +95,5 @@ def test_unforwarded_methods(text: str) -> None:
     [("__Host-s", True), ("__host-s", True), ("__Secure-s", True), ("session", False)],
 )
 def test_needs_https(cookie: str, expected: bool) -> None:
-    """Browsers know the prefixes in any case."""
+    """Browsers compare the prefixes of cookies without case."""
     assert names.needs_https(cookie) is expected

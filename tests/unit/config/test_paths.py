@@ -62,20 +62,20 @@ def test_no_route_path(text: str, message: str) -> None:
 
 @pytest.mark.parametrize(("text", "expected"), [("/", ""), ("/v2", "/v2"), ("/a/b", "/a/b")])
 def test_path_start(text: str, expected: str) -> None:
-    """What a path begins with ends in no slash: the rest begins with one."""
+    """The beginning of a path has no slash at its end, because the rest begins with one."""
     assert expected == paths.path_start(text)
 
 
 @pytest.mark.parametrize("text", ["", "v2", "/v2/", "//", "/a/../b", "/a?b", "/*"])
 def test_no_path_start(text: str) -> None:
-    """Nothing is put in front of a path that would make it another than it looks."""
+    """A beginning that is not canonical is refused: the whole path would not be either."""
     with pytest.raises(ValueError, match=r"expected a path|no request can have"):
         paths.path_start(text)
 
 
 @given(st.text(alphabet="/.%;*?#aA2eEfF5cC3\\ ", max_size=12).map(lambda tail: f"/{tail}"))
 def test_every_exact_path_is_canonical(text: str) -> None:
-    """A path is refused, or it is the one that requests for it are matched by."""
+    """A path is refused, or it equals the canonical path of requests for it."""
     try:
         path = paths.path(text)
     except ValueError:
@@ -85,13 +85,13 @@ def test_every_exact_path_is_canonical(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["/_gateway", "/a/b"])
 def test_prefix(text: str) -> None:
-    """The gateway's own pages are below some path."""
+    """The prefix of the gateway's own pages is kept as it is."""
     assert text == paths.prefix(text)
 
 
 @pytest.mark.parametrize("text", ["", "/", "/_gateway/", "_gateway", "/_gateway/*", "/a/../b"])
 def test_no_prefix(text: str) -> None:
-    """The gateway's own pages are not everywhere."""
+    """The root, a pattern and a path with a slash at its end are no prefix."""
     with pytest.raises(ValueError, match=r"^expected |^no request"):
         paths.prefix(text)
 

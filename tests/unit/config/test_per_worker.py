@@ -1,4 +1,4 @@
-"""One worker's part."""
+"""Division of caps among workers."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ admin: {admin}
 
 
 def test_caps_are_divided(read: Read) -> None:
-    """Rounded up; all else is the same for every worker, but for the private listener."""
+    """Shares are rounded up; a worker has no private listener; all else is unchanged."""
     whole = read(TEXT.format(connections=100, of_one=10, to_app=2, in_flight=7, admin="{}"))
     assert read(
         TEXT.format(connections=34, of_one=8, to_app=1, in_flight=3, admin="null")

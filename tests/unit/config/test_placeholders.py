@@ -1,4 +1,4 @@
-"""``${VAR}`` and its kin."""
+"""Placeholders: variables, defaults, files and escapes."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ ENV = {"NAME": "value", "EMPTY": "", "NESTED": "${NAME}", "YAML": "a: [1]"}
 
 
 def read_file(path: str) -> str:
-    """Files with and without newlines at their end; some that cannot be read."""
+    """Stand in for files with and without newlines at their end, and unreadable ones."""
     match path:
         case "/secret":
             return "s3cret\n"
@@ -70,7 +70,7 @@ def test_filled(text: object, expected: object) -> None:
     ],
 )
 def test_unfilled(text: str, message: str) -> None:
-    """What cannot be filled in is a fault with its place, and nothing is put in its stead."""
+    """A placeholder that cannot be filled is reported with its place, and marks the value."""
     value, problems = fill({"a": ["ok", text]})
     assert value == {"a": ["ok", UNREADABLE]}
     ((path, found, *_),) = problems
@@ -80,18 +80,18 @@ def test_unfilled(text: str, message: str) -> None:
 
 
 def test_keys_are_left_alone() -> None:
-    """A placeholder in a key is no placeholder."""
+    """A placeholder in a key is plain text."""
     assert fill({"${NAME}": "${NAME}"}) == ({"${NAME}": "value"}, [])
 
 
 @given(st.text())
 def test_escaping(text: str) -> None:
-    """Any text can be written so that it comes out as it is."""
+    """Any text can be escaped so that its value is the text."""
     assert (text, []) == fill(text.replace("${", "$${"))
 
 
 @given(st.text())
 def test_values_are_literal(value: str) -> None:
-    """Whatever a variable holds comes out as it is."""
+    """The value of a variable is inserted unchanged."""
     filler = Filler({"V": value}, read_file, [])
     assert filler.fill("<${V}>") == f"<{value}>"

@@ -1,4 +1,4 @@
-"""What later versions will know."""
+"""Keys of later versions."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ WITHIN = {
 
 @pytest.mark.parametrize("pattern", sorted(planned_keys.KEYS))
 def test_keys(complaints: Complain, pattern: str) -> None:
-    """A key of a later version is refused as such, and is no key of this one."""
+    """A key of a later version is refused as not supported yet, in the place where it will be."""
     section, _, key = pattern.rpartition(".")
     (problem,) = complaints(WITHIN[section].format(key=key))
     assert problem.startswith("gateway.yaml:1: ")
@@ -32,5 +32,5 @@ def test_keys(complaints: Complain, pattern: str) -> None:
 
 @pytest.mark.parametrize("path", [("server",), ("tls",), ("server", "tls", "key"), ("hooks", 0)])
 def test_other_keys(path: tuple[str | int, ...]) -> None:
-    """The table is about whole keys at their own place."""
+    """A pattern matches a whole path only."""
     assert not planned_keys.is_key(path)

@@ -1,4 +1,4 @@
-"""How a fault is told."""
+"""Problems as text."""
 
 import pytest
 
@@ -16,7 +16,7 @@ LINES: dict[KeyPath, int] = {(): 1, ("a",): 2, ("a", "b"): 3, ("a", "b", 0): 4}
     ],
 )
 def test_dotted(path: KeyPath, expected: str) -> None:
-    """A path is written as people would; odd keys are quoted, lest they forge a line."""
+    """A path is written with dots; special characters are quoted (log injection)."""
     assert expected == dotted(path)
 
 
@@ -32,5 +32,5 @@ def test_dotted(path: KeyPath, expected: str) -> None:
     ],
 )
 def test_text(problem: Problem, expected: str) -> None:
-    """A fault names file, line and key."""
+    """A problem names file, line and key."""
     assert expected == problem.text("f", LINES)

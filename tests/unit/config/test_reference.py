@@ -13,7 +13,7 @@ from gateway.config.schema import Settings
 
 
 def test_defaults_are_written_with_their_units() -> None:
-    """Who reads the schema sees what would be written in the file."""
+    """The schema shows defaults as they would be written in the file."""
     made = schema()
     server = made["$defs"]["ServerSettings"]["properties"]
     assert server["listen"]["default"] == ["0.0.0.0:8080"]
@@ -23,7 +23,7 @@ def test_defaults_are_written_with_their_units() -> None:
 
 
 def test_only_public_url_is_required() -> None:
-    """Nothing can be guessed for public_url; the rest has defaults, or an environment variable."""
+    """All other keys have a default, or an environment variable."""
     made = schema()
     assert made["required"] == ["server"]
     assert made["$defs"]["ServerSettings"]["required"] == ["public_url"]
@@ -31,7 +31,7 @@ def test_only_public_url_is_required() -> None:
 
 
 def test_placeholders_fit_everywhere() -> None:
-    """An editor does not complain of a placeholder where a number or a word is due."""
+    """An editor accepts a placeholder in place of a number or a word."""
     made = schema()["$defs"]
     placeholder = {"type": "string", "pattern": r"\$\{"}
     assert placeholder in made["MagicSettings"]["properties"]["mode"]["anyOf"]
@@ -40,7 +40,7 @@ def test_placeholders_fit_everywhere() -> None:
 
 
 def test_absent_is_not_null() -> None:
-    """An optional key of a route may be left out, not left empty."""
+    """An optional key of a route may be left out, but not be left empty."""
     host = schema()["$defs"]["RouteMatch"]["properties"]["host"]
     assert host["type"] == "string"
     assert "default" not in host
@@ -49,6 +49,12 @@ def test_absent_is_not_null() -> None:
 def test_schema_is_json() -> None:
     """The schema can be printed."""
     assert json.loads(json.dumps(schema())) == schema()
+
+
+def test_descriptions_are_on_one_line() -> None:
+    """Editors break lines themselves."""
+    assert "  " not in json.dumps(schema())
+    assert "\\n" not in json.dumps(schema())
 
 
 def test_every_key_is_described() -> None:
@@ -93,7 +99,7 @@ def _entries(part: Any, definition: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_the_reference_config_shows_every_key(config_dir: Path) -> None:
-    """Whoever reads config/gateway.yaml has seen all there is."""
+    """config/gateway.yaml contains all keys of the schema, and no other."""
     made = Settings.model_json_schema()
     definitions = made["$defs"] | {"Settings": {**made, "$defs": {}}}
     text = (config_dir / "gateway.yaml").read_text()

@@ -1,4 +1,4 @@
-"""``allow``, ``deny`` and ``identity.roles``: how they are written and what they come to."""
+"""Rules in ``allow``, ``deny`` and ``identity.roles``, and their compiled form."""
 
 from collections.abc import Callable
 from ipaddress import ip_network
@@ -23,7 +23,7 @@ def route(more: str) -> str:
 
 
 def test_a_rule_is_compiled(read: Read) -> None:
-    """Every key, folded."""
+    """Every key of a rule is compiled to normalised values."""
     (made,) = routes(
         read(
             route(
@@ -53,7 +53,7 @@ def test_a_rule_is_compiled(read: Read) -> None:
 
 
 def test_one_rule_or_a_list(read: Read) -> None:
-    """One that stands alone is a list of one."""
+    """A rule that is not in a list is a list of one."""
     text = route("allow: {roles: [a]}, deny: [{roles: [b]}, {methods: [POST]}]")
     (made,) = routes(read(text))
     assert made.allow == (Rule(roles=frozenset({"a"})),)
@@ -61,7 +61,7 @@ def test_one_rule_or_a_list(read: Read) -> None:
 
 
 def test_roles(read: Read) -> None:
-    """A role, and the rule that gives it."""
+    """Each entry becomes a grant: a role, and the rule that gives it."""
     text = "identity: {roles: [{role: staff, emails: ['*@a.org']}, {role: staff, issuers: [x]}]}"
     assert grants(read(text)) == (
         Grant("staff", Rule(emails=frozenset({"*@a.org"}))),
@@ -75,7 +75,7 @@ def test_roles(read: Read) -> None:
         ("allow: {}", "allow[0]", "expected at least one condition"),
         ("allow: []", "allow", "expected at least one entry"),
         ("allow: ", "allow", "expected a value; leave the key out for the default"),
-        ("allow: everybody", "allow", "expected a list"),
+        ("allow: all", "allow", "expected a list"),
         ("allow: {roles: []}", "allow[0].roles", "expected at least one entry"),
         ("allow: {roles: }", "allow[0].roles", "expected a value; leave the key out"),
         ("allow: {roles: admin}", "allow[0].roles", "expected a list"),
@@ -121,14 +121,14 @@ def test_roles(read: Read) -> None:
         ("auth: none, deny: [{roles: [a]}]", "deny[0].roles", "not allowed with auth: none"),
     ],
 )
-def test_what_a_rule_cannot_be(complaints: Complain, more: str, key: str, fault: str) -> None:
-    """A rule that says nothing, or something that is not what was meant, is no rule."""
+def test_invalid_rules(complaints: Complain, more: str, key: str, fault: str) -> None:
+    """A rule without conditions, or with a value that could be misread, is refused."""
     (problem,) = complaints(route(more))
     assert problem.startswith(f"gateway.yaml:1: routes[0].{key}: {fault}")
 
 
-def test_what_a_public_route_may_deny(complaints: Complain) -> None:
-    """Networks and methods are known of everybody."""
+def test_a_public_route_may_deny_networks_and_methods(complaints: Complain) -> None:
+    """They are known without authentication."""
     more = "auth: none, limits: [], deny: {networks: [10.0.0.0/8], methods: [POST]}"
     assert [] == complaints(route(more))
 
@@ -143,8 +143,8 @@ def test_what_a_public_route_may_deny(complaints: Complain) -> None:
         ("{role: a, roles: [b]}", "identity.roles[0].roles: unknown key, did you mean role?"),
     ],
 )
-def test_what_gives_no_role(complaints: Complain, text: str, fault: str) -> None:
-    """A role follows from who somebody is, not from where they are."""
+def test_invalid_roles(complaints: Complain, text: str, fault: str) -> None:
+    """A role depends on the caller, and not on the client's address or the request."""
     (problem,) = complaints(f"identity: {{roles: [{text}]}}")
     assert problem.startswith(f"gateway.yaml:1: {fault}")
 
@@ -161,6 +161,6 @@ def test_what_gives_no_role(complaints: Complain, text: str, fault: str) -> None
     ],
 )
 def test_addresses_with_a_checksum(read: Read, address: str) -> None:
-    """The right checksum, or none."""
+    """An address with the right checksum, or without any, is accepted."""
     (made,) = routes(read(route(f"allow: {{wallets: ['{address}']}}")))
     assert made.allow == (Rule(wallets=frozenset({address.lower()})),)

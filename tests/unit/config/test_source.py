@@ -1,4 +1,4 @@
-"""A config that is read again."""
+"""Reading a config again when its files change."""
 
 import os
 from pathlib import Path
@@ -32,8 +32,8 @@ def changes(config: ConfigFile, times: int) -> list[bool]:
     return [config.has_changed() for _ in range(times)]
 
 
-def test_a_snapshot_says_the_same_for_ever(file: Path, secret: Path) -> None:
-    """Other processes read what this one read, whatever became of the files."""
+def test_a_snapshot_does_not_change(file: Path, secret: Path) -> None:
+    """Workers parse the config that the supervisor read, even if the files are gone."""
     settings, snapshot = ConfigFile(file, ENV).load()
     file.unlink()
     secret.unlink()
@@ -42,13 +42,13 @@ def test_a_snapshot_says_the_same_for_ever(file: Path, secret: Path) -> None:
 
 
 def test_a_snapshot_holds_what_was_read(file: Path) -> None:
-    """It reads no file that was not part of it."""
+    """A snapshot reads no file that is not part of it."""
     with pytest.raises(ConfigError, match="cannot read"):
         ConfigSnapshot("gateway.yaml", file.read_text(), {}).settings(ENV)
 
 
 def test_unchanged(file: Path) -> None:
-    """Before it was read there is nothing that could differ, and afterwards it stays the same."""
+    """A config that was not loaded yet, or whose files are unchanged, has not changed."""
     config = ConfigFile(file, ENV)
     assert not config.has_changed()
     config.load()
@@ -57,7 +57,7 @@ def test_unchanged(file: Path) -> None:
 
 @pytest.mark.parametrize("name", ["gateway.yaml", "secret"])
 def test_changed(file: Path, name: str) -> None:
-    """It tells when it was seen twice the same, until it is read again."""
+    """A change is reported from the second equal look on, until the config is loaded again."""
     config = ConfigFile(file, ENV)
     config.load()
     with (file.parent / name).open("a") as changed:
@@ -68,7 +68,7 @@ def test_changed(file: Path, name: str) -> None:
 
 
 def test_written_slowly(file: Path) -> None:
-    """A file that is still growing waits."""
+    """A file that is still being written is not reported yet."""
     config = ConfigFile(file, ENV)
     config.load()
     for _ in range(3):
@@ -78,7 +78,7 @@ def test_written_slowly(file: Path) -> None:
 
 
 def test_swapped_symlinks(file: Path) -> None:
-    """As Kubernetes mounts config maps: the folder is another one, the path is the same."""
+    """Kubernetes replaces the folder of a config map by swapping a symlink."""
     old, new, link = (file.parent / name for name in ("old", "new", "link"))
     for folder in (old, new):
         folder.mkdir()
@@ -93,8 +93,8 @@ def test_swapped_symlinks(file: Path) -> None:
     assert [False, True] == changes(config, 2)
 
 
-def test_what_was_bad_is_watched(file: Path, secret: Path) -> None:
-    """A missing file that appears is a change, and a config that was taken away is one, too."""
+def test_unreadable_files_are_watched(file: Path, secret: Path) -> None:
+    """A missing file that appears is a change, and so is a config that is removed."""
     config = ConfigFile(file, ENV)
     secret.unlink()
     with pytest.raises(ConfigError, match="cannot read"):

@@ -1,4 +1,4 @@
-"""Plain text and secrets."""
+"""Plain text, secrets and keys."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from gateway.config import texts
 
 
 def test_text_is_one_line() -> None:
-    """A line break in a key would be a header of its own on the way to Magic."""
+    """A line break in a key would add a header to requests to Magic (header injection)."""
     assert texts.text("pk_live_1") == "pk_live_1"
     with pytest.raises(ValueError, match="on one line"):
         texts.text("pk_live\r\nX: 1")

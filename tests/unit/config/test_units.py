@@ -41,7 +41,7 @@ def test_duration(text: str, expected: float) -> None:
     ],
 )
 def test_no_duration(text: str) -> None:
-    """What could be misread is no duration."""
+    """A duration that could be misread is refused."""
     with pytest.raises(ValueError, match="expected a duration"):
         units.duration_s(text)
 
@@ -74,7 +74,7 @@ def test_size(text: str, expected: int) -> None:
     ],
 )
 def test_no_size(text: str) -> None:
-    """What could be misread is no size."""
+    """A size that could be misread is refused."""
     with pytest.raises(ValueError, match="expected a size"):
         units.size_bytes(text)
 
@@ -106,7 +106,7 @@ def test_rate(text: str, expected: Rate) -> None:
     ],
 )
 def test_no_rate(text: str) -> None:
-    """What could be misread is no rate."""
+    """A rate that could be misread is refused."""
     with pytest.raises(ValueError, match="expected a rate"):
         units.rate(text)
 
@@ -134,20 +134,20 @@ def test_flag(value: object, expected: bool) -> None:
 
 @pytest.mark.parametrize(("text", "expected"), [("0", 0), ("1", 1), ("10", 10)])
 def test_few(text: str, expected: int) -> None:
-    """None is a number too."""
+    """A small number may be zero."""
     assert expected == units.few(text)
 
 
 @pytest.mark.parametrize("text", ["", "-1", "11", "1.0", "1e1", "many", "9999999999"])
 def test_not_few(text: str) -> None:
-    """Retries are few, or they are the problem."""
+    """More than ten retries would overload an app that fails under load."""
     with pytest.raises(ValueError, match="expected a whole number from 0 to 10"):
         units.few(text)
 
 
 @pytest.mark.parametrize("value", [1, 0, "yes", "no", "on", "True", "", None, [True]])
 def test_no_flag(value: object) -> None:
-    """Nothing else is true or false: a switch that is misread is a hole."""
+    """Other words for true and false are refused: a misread switch is a security hole."""
     with pytest.raises(ValueError, match="expected true or false"):
         units.flag(value)
 
@@ -186,7 +186,7 @@ def test_workers(text: str, expected: int | None) -> None:
 
 @pytest.mark.parametrize("text", ["0", "257", "-1", "many", "", "1e2"])
 def test_no_workers(text: str) -> None:
-    """None at all, and thousands, are slips of the pen."""
+    """Zero workers, and more than 256, are typing errors."""
     with pytest.raises(ValueError, match=r"^expected auto, or a whole number from 1 to 256$"):
         units.workers(text)
 
@@ -202,7 +202,7 @@ def test_counts_are_read_as_they_are_written(number: int) -> None:
 )
 @given(text=st.text())
 def test_no_parser_shows_what_it_read(parse: object, text: str) -> None:
-    """A parser gives a value or says what it expected; what it got may be a secret."""
+    """A parser returns a value or says what it expected; the text itself may be a secret."""
     assert callable(parse)
     try:
         parse(text)
