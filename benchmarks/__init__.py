@@ -1,1 +1,1 @@
-"""What a request costs: the gateway beside a naive one, in one run on one machine."""
+"""Benchmarks: the cost of a request to the gateway and to a naive one, in one run."""

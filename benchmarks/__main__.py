@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: build, start, measure, report."""
+"""Run the benchmarks: build the programs, start them, measure and report."""
 
 import argparse
 import json
@@ -23,16 +23,20 @@ ROUNDS = 3
 
 
 class Measured(NamedTuple):
-    """What came out of a run."""
+    """The results of a run."""
 
     windows: list[Measurement]
     figures: dict[str, float]
     left_out: list[str]
-    """What could not be measured here, and why."""
+    """Scenarios that could not be measured here, each with the reason."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, or with ``--check`` 1 if a bar was missed; 3 if something did not run."""
+    """
+    Run the benchmarks, and return the exit status.
+
+    0; with ``--check`` 1 if a bar was missed; 3 if a program did not run.
+    """
     options = _options(arguments)
     if sys.platform != "linux":
         print("the benchmarks need Linux: epoll, /proc and pinned cores", file=sys.stderr)
@@ -55,9 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     names = [one.name for one in SCENARIOS] + [one.name for one in SINGLES]
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each window (default: 2)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="per window (default: 2)")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of windows (default: 3)")
-    parser.add_argument("--connections", type=int, default=64, help="at one time (default: 64)")
+    parser.add_argument("--connections", type=int, default=64, help="open at once (default: 64)")
     parser.add_argument(
         "--only", action="append", choices=names, metavar="NAME", help=f"of {', '.join(names)}"
     )
@@ -70,7 +74,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace, where: Cores) -> Measured:
-    """First the windows, then, when their servers are gone, what is measured once."""
+    """Measure all windows, stop their servers, and then take the single figures."""
     plan = Plan(options.connections, options.seconds, where)
     measured = Measured([], {}, [])
     with rig(where) as programs:
@@ -86,7 +90,7 @@ def _run(options: argparse.Namespace, where: Cores) -> Measured:
 
 @contextmanager
 def _leaving_out(name: str, measured: Measured) -> Iterator[None]:
-    """Go on without what this machine, or this gateway, cannot do."""
+    """Skip a scenario that this machine, or this gateway, does not support."""
     try:
         yield
     except NotHere as why:
@@ -97,7 +101,7 @@ def _leaving_out(name: str, measured: Measured) -> Iterator[None]:
 def _measure_windows(
     chosen: Sequence[Scenario], callers: Callers, plan: Plan, rounds: int, measured: Measured
 ) -> None:
-    """In rounds, so that what slows the machine for a while does not meet one scenario alone."""
+    """Measure in rounds, so that a temporary slowdown does not hit only one scenario."""
     requests: list[tuple[Scenario, Request]] = []
     for scenario in chosen:
         with _leaving_out(scenario.name, measured):

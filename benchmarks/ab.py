@@ -1,4 +1,8 @@
-"""`python -m benchmarks.ab --base DIR`: is a request dearer here than in another checkout?"""
+"""
+Compare the CPU cost of requests with that of another checkout, in interleaved pairs of windows.
+
+    python -m benchmarks.ab --base DIR
+"""
 
 import argparse
 import json
@@ -39,11 +43,11 @@ ROWS = (
 MORE_ROWS = ("get-10k-session", "tls-new", "routes-10", "routes-10000", "session-1", "strict-1")
 """What can be compared, too."""
 _START_S = 4.0
-"""About what it takes to start and stop the gateways of one side."""
+"""Approximate time to start and stop the gateways of one side."""
 
 
 class Compared(NamedTuple):
-    """What came out of a run."""
+    """The results of a run."""
 
     pairs: dict[str, list[Pair]]
     """By row, in the order of the run."""
@@ -54,7 +58,11 @@ class Compared(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, or with ``--check`` 1 if a row is worse; 3 if something did not run."""
+    """
+    Run the comparison, and return the exit status.
+
+    0; with ``--check`` 1 if a row is worse; 3 if a program did not run.
+    """
     options = _options(arguments)
     if sys.platform != "linux":
         print("the benchmarks need Linux: epoll, /proc and pinned cores", file=sys.stderr)
@@ -68,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CannotRun as error:
         print(error, file=sys.stderr)
         return 3
-    comparisons = [pairs.compare(name, found) for name, found in compared.pairs.items()]
+    comparisons = [pairs.compare(name, measured) for name, measured in compared.pairs.items()]
     _show(comparisons, compared.left_out, differs, where)
     if options.json:
         figures = pairs.as_json(compared.pairs, machine(where), differs)
@@ -111,11 +119,11 @@ def _run(
     options: argparse.Namespace, where: Cores, checkouts: tuple[Checkout, Checkout]
 ) -> Compared:
     """
-    One pair of each row, with both gateways running; then the next, with both started anew.
+    Measure one pair of each row with both gateways running, restart both, and repeat.
 
-    Processes of the same code differ by one or two per cent for as long as they live: memory lies
-    elsewhere, hashes have another seed. If the gateways lived as long as the run, all pairs would
-    share that accident, and the interval would not include it.
+    Two processes of the same code differ by one or two per cent as long as they run, because of
+    their memory layout and hash seed. If the gateways ran for the whole run, all pairs would share
+    that difference, and the interval would not include it.
     """
     chosen = [each for each in SCENARIOS if each.name in options.rows]
     plan = Plan(options.connections, options.seconds, where)
@@ -153,10 +161,10 @@ def _measure_pair(
     windows = {id(request): measure(scenario, request, plan) for request in (first, second)}
     pair = Pair(windows[id(requests[0])], windows[id(requests[1])])
     compared.pairs[scenario.name].append(pair)
-    say(f"pair {number + 1}: {scenario.name}: {_told(pair)}")
+    say(f"pair {number + 1}: {scenario.name}: {_text(pair)}")
 
 
-def _told(pair: Pair) -> str:
+def _text(pair: Pair) -> str:
     ratio = "–" if pair.ratio is None else f"{pair.ratio:.3f}"
     return f"{ratio}{', disturbed' if pair.is_disturbed else ''}"
 

@@ -1,5 +1,5 @@
 """
-What an assertion costs in CPU for each request.
+Measure the CPU cost of an assertion per request.
 
     python -m benchmarks.assertions
 """
@@ -32,7 +32,7 @@ IDENTITY = Identity(
 
 
 def assertions(key: SigningKey, *, binds_requests: bool) -> AssertionCache:
-    """As the gateway makes them."""
+    """Make the cache of assertions as the gateway does."""
     return AssertionCache(
         "X-Gateway-Assertion",
         key,
@@ -47,13 +47,13 @@ def assertions(key: SigningKey, *, binds_requests: bool) -> AssertionCache:
 
 
 def cpu_us(made: AssertionCache) -> float:
-    """Microseconds of CPU for one line; the best of some rounds."""
+    """Measure the CPU time of one field line, in microseconds; the best of `ROUNDS` rounds."""
     line = partial(made.line, IDENTITY, ROUTE, request_head(), TARGET)
     return min(repeat(line, repeat=ROUNDS, number=CALLS, timer=time.process_time)) / CALLS * 1e6
 
 
 def main() -> None:
-    """Print a line for each."""
+    """Print a line for each signature algorithm."""
     for private in (ed25519.Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())):
         pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         key = signing_key(pem.decode())

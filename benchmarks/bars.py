@@ -1,8 +1,8 @@
 """
-What the figures are judged by: the budgets of the design, and what must hold between rows. Pure.
+Bars for the figures: the budgets of the design, and required orders between rows. Pure.
 
-Absolute budgets in time were written on one machine. Here they are scaled by what a blind relay
-costs here more than there; without the relay's row, they are taken as they stand.
+Budgets of time were written on a reference machine. They are scaled by the cost of a blind relay on
+this machine relative to that one; without the relay's row, they are not scaled.
 """
 
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ from typing import NamedTuple
 from benchmarks.rows import Rows, added_latency_us, cpu_us, per_second, ratio
 
 REFERENCE_RELAY_US = 11.5
-"""CPU µs a request of a blind relay on the machine for which the budgets were written."""
+"""CPU µs a request of a blind relay on the reference machine."""
 
 
 class Results(NamedTuple):
-    """All that was measured."""
+    """All measurements of a run."""
 
     rows: Rows
     figures: Mapping[str, float]
-    """What is measured once, by name; see `FIGURES`."""
+    """Figures that are measured once, by name; see `FIGURES`."""
 
 
 FIGURES = {
@@ -32,20 +32,20 @@ FIGURES = {
     "routing_10_ns": "to route a request, 10 routes, ns",
     "routing_10000_ns": "to route a request, 10 000 routes, ns",
 }
-"""What each of the single figures is."""
+"""Titles of the single figures."""
 
 
 class Bar(NamedTuple):
-    """Something that must be so."""
+    """A requirement, and whether it is met."""
 
     demand: str
     found: str
     passed: bool | None
-    """None where what it takes was not measured."""
+    """None if a measurement that it needs is missing."""
 
 
 def bars(results: Results) -> tuple[Bar, ...]:
-    """What the report is judged by."""
+    """List all bars, with their verdicts."""
     return (
         *_budgets_of_requests(results.rows),
         *_budgets_of_figures(results),
@@ -90,7 +90,7 @@ def _budgets_of_figures(results: Results) -> tuple[Bar, ...]:
 
 
 def _orders(rows: Rows) -> tuple[Bar, ...]:
-    """What must cost less than what; no budget has figures for these."""
+    """Compare rows with each other, where no budget gives a figure."""
     session = cpu_us(rows, "session")
     bodies = [
         _at_least(
@@ -153,17 +153,17 @@ def _number(value: float | None) -> str:
 
 
 def machine_factor(rows: Rows) -> float | None:
-    """How much more a relay costs here than where the budgets were written."""
+    """Cost of a relay on this machine relative to the reference machine."""
     return ratio(cpu_us(rows, "relay"), REFERENCE_RELAY_US)
 
 
 def added_ms(rows: Rows, name: str) -> float | None:
-    """What `added_latency_us` tells, in ms."""
+    """Convert `added_latency_us` to milliseconds."""
     return ratio(added_latency_us(rows, name), 1000)
 
 
 def verdict(bar: Bar) -> str:
-    """``bar`` as a line of text."""
+    """Write ``bar`` as a line of text."""
     word = {True: "pass", False: "FAIL", None: "not measured"}[bar.passed]
     return f"{word}: {bar.demand}" + ("" if bar.passed is None else f" ({bar.found})")
 

@@ -1,4 +1,4 @@
-"""Compiles the two C programs, which load generators and apps in Python would be too slow for."""
+"""Compile the load generator and the app, which are in C because Python would be too slow."""
 
 import os
 import subprocess
@@ -13,16 +13,16 @@ class CannotRun(Exception):
 
 
 class NotHere(CannotRun):
-    """A scenario needs what this machine, or this gateway, does not have: it is left out."""
+    """A scenario needs a feature that this machine, or this gateway, lacks: it is left out."""
 
 
 def build(name: str, into: Path = HERE / "build") -> Path:
-    """The program of ``name``.c, compiled again only if that has changed. Raises `CannotRun`."""
+    """Compile ``name``.c, unless the program is newer. Raises `CannotRun`."""
     return _build(HERE / f"{name}.c", into / name, ())
 
 
 def build_load_with_tls(into: Path = HERE / "build") -> Path:
-    """The load generator that speaks TLS. Raises `NotHere` where OpenSSL's headers are missing."""
+    """Compile the load generator with TLS. Raises `NotHere` if OpenSSL's headers are missing."""
     try:
         return _build(HERE / "load.c", into / "load-tls", _TLS)
     except CannotRun as error:

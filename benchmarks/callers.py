@@ -1,4 +1,4 @@
-"""What is asked of whom: people whom the gateways know, and one whom they do not."""
+"""Requests of the scenarios: with a session, with a token, and without credentials."""
 
 import secrets
 import ssl
@@ -15,10 +15,10 @@ from benchmarks.servers import Rig, Server
 
 PATH = "/api/items?page=1"
 MARK = "################"
-"""The load generator puts another number here in each request."""
+"""The load generator replaces this by another number in each request."""
 MESSAGE_BYTES = 32
 SESSIONS = 5000
-"""More users than most caches keep, fewer than the session cache does."""
+"""More users than most caches hold, fewer than the session cache holds."""
 
 _UPGRADE = (
     "Connection: Upgrade",
@@ -27,29 +27,29 @@ _UPGRADE = (
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",  # RFC 6455 section 1.3; the app knows its answer
 )
 _AT_ONE_TIME = 16
-"""Of many who sign in."""
+"""Number of users that sign in at once."""
 _TIMEOUT_S = 10.0
 _LIFETIME_S = 86_400
-"""Of the DID tokens: longer than any run."""
+"""Lifetime of the DID tokens: longer than any run."""
 
 
 class Request(NamedTuple):
-    """What each connection asks, over and over."""
+    """The request that each connection repeats."""
 
     server: Server
     status: int = 200
     fields: tuple[str, ...] = ()
     is_judged: bool = True
-    """Whether it is the CPU time of ``server`` that matters."""
+    """Whether the CPU time of ``server`` is measured."""
     path: str = PATH
     options: tuple[str, ...] = ()
-    """Of the load generator."""
+    """Options of the load generator."""
     is_loose: bool = False
-    """Whether load and server run on whatever core is free."""
+    """Whether load and server run on any core, instead of a core each."""
 
 
 class Callers:
-    """Makes requests; starts what they need. Each may raise `NotHere`."""
+    """Makes the requests of scenarios, and starts their servers. Each may raise `NotHere`."""
 
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
@@ -70,13 +70,13 @@ class Callers:
         return Request(server, fields=(self._cookie(server),))
 
     def varied(self) -> Request:
-        """Nothing that is remembered of a whole head is of use."""
+        """Make every head different, so that caches of whole heads never hit."""
         fields = (f"Referer: http://localhost/{MARK}", f"X-Trace-Id: {MARK}")
         session = self.session()
         return session._replace(path=f"/api/items/{MARK}?page=1", fields=session.fields + fields)
 
     def sessions(self) -> Request:
-        """A random one of many sessions in each request."""
+        """Use a random one of many sessions in each request."""
         return Request(self._rig.gateway(), options=("-f", str(self._cookies_of_many)))
 
     def bearer(self) -> Request:
@@ -87,7 +87,7 @@ class Callers:
         return Request(self._rig.gateway(), status=401)
 
     def verify(self) -> Request:
-        """As nginx asks, about another path each time."""
+        """Ask a forward-auth check as nginx does, about another path each time."""
         session = self.session(ASKED)
         fields = (
             "X-Original-Method: GET",
@@ -97,7 +97,7 @@ class Callers:
         return session._replace(path="/_gateway/verify", fields=session.fields + fields)
 
     def limited(self) -> Request:
-        """After the one request that the limit allows."""
+        """Make requests over a limit, after the one that it allows."""
         request = self.session()._replace(path="/limited/x", status=429)
         get(request)
         return request
@@ -106,12 +106,12 @@ class Callers:
         return self.session()._replace(path="/strict/x")
 
     def body(self, way: str, size: int, side: str) -> Request:
-        """``size`` bytes, ``way`` being get or post."""
+        """Transfer ``size`` bytes; ``way`` is get or post."""
         sides = {"direct": self.direct, "naive": self.naive, "session": self.session}
         request: Request = sides[side]()
         if way == "get":
             return request._replace(path=f"/bytes/{size}")
-        # Who sends a session's cookie with a POST says from which page.
+        # A POST with a session cookie needs the origin of its page (CSRF protection).
         origin = f"Origin: {request.server.origin}"
         return request._replace(fields=(*request.fields, origin), options=("-b", str(size)))
 
@@ -122,7 +122,7 @@ class Callers:
         return _echo(self.relay())
 
     def echo(self) -> Request:
-        """Through the gateway, as a browser would: with the cookie, and the origin of its page."""
+        """Open a WebSocket as a browser does: with the cookie, and the origin of its page."""
         session = self.session()
         request = _echo(session, f"Origin: {session.server.origin}")
         if (status := get(request).status) != request.status:
@@ -139,7 +139,7 @@ class Callers:
         return _with_options(self.tls(), "-n")
 
     def routes(self, number: int) -> Request:
-        """The last of ``number`` routes, on another path each time."""
+        """Request the last of ``number`` routes, on another path each time."""
         request = self.session(Variant("routes", routes=number))
         return request._replace(path=f"{path_of_route(number - 1)}/{MARK}")
 
@@ -149,14 +149,14 @@ class Callers:
 
     @cached_property
     def _naive_cookie(self) -> str:
-        """As long as the gateway's own."""
+        """Cookie of the same length as the gateway's."""
         cookie = secrets.token_urlsafe(32)
         self._rig.sign_in_naive(cookie, f"did:ethr:0x{secrets.token_hex(20)}")
         return f"Cookie: session={cookie}"
 
     @cached_property
     def _cookies_of_many(self) -> Path:
-        """A file with the cookies of `SESSIONS` users; the sessions stay in the store."""
+        """File with the cookies of `SESSIONS` users, who stay signed in."""
         server, file = self._rig.gateway(), self._rig.directory / "cookies"
         emails = [f"user-{number}@example.com" for number in range(SESSIONS)]
         with ThreadPoolExecutor(_AT_ONE_TIME) as pool:
@@ -186,19 +186,19 @@ def _with_options(request: Request, *options: str) -> Request:
 
 
 def mint(server: Server, email: str) -> str:
-    """A DID token of a gateway in development mode."""
+    """Get a DID token from a gateway in development mode."""
     path = f"/_gateway/development/token?email={email}&lifetime_s={_LIFETIME_S}"
     return _post(server, path, (), 200)[0].strip()
 
 
 def sign_in(server: Server, token: str) -> str:
-    """The cookie, ``name=value``, that the gateway gives for ``token``."""
+    """Exchange ``token`` for a session; return the cookie as ``name=value``."""
     _, set_cookie = _post(server, "/_gateway/session", (f"Authorization: Bearer {token}",), 201)
     return set_cookie.partition(";")[0]
 
 
 def get(request: Request) -> HTTPResponse:
-    """Ask once."""
+    """Send one request."""
     client = _client(request.server)
     try:
         return _ask(client, "GET", request.path, request.fields)
@@ -207,7 +207,7 @@ def get(request: Request) -> HTTPResponse:
 
 
 def _post(server: Server, path: str, fields: Sequence[str], expected: int) -> tuple[str, str]:
-    """The answer's body and its ``Set-Cookie``."""
+    """Send a POST; return the body of the response and its ``Set-Cookie``."""
     client = _client(server)
     try:
         answer = _ask(client, "POST", path, fields)

@@ -1,4 +1,4 @@
-"""A certificate that nobody vouches for, of the kind that is usual: ECDSA over P-256."""
+"""A self-signed certificate of the common kind: ECDSA over P-256."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 
 def write_certificate(certificate: Path, key: Path) -> None:
-    """Make a pair for 127.0.0.1, and write it to two files in PEM."""
+    """Write a certificate for 127.0.0.1 and its key to two PEM files."""
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "benchmark")])
     address = x509.IPAddress(IPv4Address("127.0.0.1"))

@@ -1,4 +1,4 @@
-"""A checkout of the gateway: the interpreter that runs it, and proof that it runs this one."""
+"""Checkouts of the gateway: the Python of each, and a check that it imports that checkout."""
 
 import json
 import os
@@ -23,7 +23,7 @@ print(json.dumps({
 
 
 class Checkout(NamedTuple):
-    """A directory with the package ``gateway``, and a Python that has what the package needs."""
+    """A directory with the package ``gateway``, and a Python with its dependencies."""
 
     directory: Path
     python: Path
@@ -31,7 +31,7 @@ class Checkout(NamedTuple):
     @property
     def environment(self) -> dict[str, str]:
         """
-        Variables of a process that imports the package of this checkout.
+        Environment of a process that imports the package of this checkout.
 
         ``PYTHONPATH`` comes before site-packages, so an editable install of another checkout
         does not shadow it.
@@ -40,20 +40,20 @@ class Checkout(NamedTuple):
 
 
 THIS = Checkout(HERE.parent, Path(sys.executable))
-"""The checkout that this module is part of."""
+"""The checkout that contains this module."""
 
 
 class Installed(NamedTuple):
-    """What the Python of a checkout imports."""
+    """The Python of a checkout, and its installed distributions."""
 
     python: str
     """Version and build."""
     versions: Mapping[str, str]
-    """Versions of the installed distributions, by name; the gateway itself is left out."""
+    """Versions by name, without the gateway itself."""
 
 
 def checkout_at(directory: Path) -> Checkout:
-    """The checkout in ``directory``, with its own ``.venv`` if it has one, else with our Python."""
+    """Find the checkout in ``directory``, with its ``.venv`` if it has one, else this Python."""
     root = directory.resolve()
     own = root / ".venv" / "bin" / "python"
     return Checkout(root, own if own.exists() else THIS.python)
@@ -61,22 +61,22 @@ def checkout_at(directory: Path) -> Checkout:
 
 def installed(checkout: Checkout) -> Installed:
     """
-    Ask the Python of ``checkout`` what it imports.
+    List the distributions that the Python of ``checkout`` has.
 
-    The question is asked with the interpreter, directory and environment that the gateway is
-    started with. Raises `CannotRun` if the package is not the one of the checkout.
+    It is started with the same interpreter, directory and environment as the gateway. Raises
+    `CannotRun` if it imports another package than that of the checkout.
     """
-    found = _probe(checkout)
+    answer = _probe(checkout)
     expected = checkout.directory / "gateway" / "__init__.py"
-    if Path(found["package"]).resolve() != expected.resolve():
-        raise CannotRun(f"{checkout.python} imports {found['package']}, and not {expected}")
-    versions = {name: found["versions"][name] for name in found["versions"] if name != _OWN_NAME}
-    return Installed(found["python"], versions)
+    if Path(answer["package"]).resolve() != expected.resolve():
+        raise CannotRun(f"{checkout.python} imports {answer['package']}, and not {expected}")
+    versions = {name: answer["versions"][name] for name in answer["versions"] if name != _OWN_NAME}
+    return Installed(answer["python"], versions)
 
 
 def _probe(checkout: Checkout) -> dict[str, Any]:
     try:
-        answer = subprocess.run(
+        process = subprocess.run(
             [checkout.python, "-c", _PROBE],
             cwd=checkout.directory,
             env=checkout.environment,
@@ -90,17 +90,17 @@ def _probe(checkout: Checkout) -> dict[str, Any]:
         raise CannotRun(f"{where}:\n{error.stderr}") from error
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CannotRun(f"{checkout.directory}: {error}") from error
-    found: dict[str, Any] = json.loads(answer.stdout)
-    return found
+    answer: dict[str, Any] = json.loads(process.stdout)
+    return answer
 
 
 def differences(base: Installed, here: Installed) -> list[str]:
-    """What differs beside the code: the ratio measures it, too. Pure."""
-    told = []
+    """List differences beside the code, because the ratio includes their effect. Pure."""
+    lines = []
     if base.python != here.python:
-        told.append(f"Python {base.python} against {here.python}")
+        lines.append(f"Python {base.python} against {here.python}")
     for name in sorted({*base.versions, *here.versions}, key=str.lower):
         old, new = base.versions.get(name), here.versions.get(name)
         if old != new:
-            told.append(f"{name} {old or 'missing'} against {new or 'missing'}")
-    return told
+            lines.append(f"{name} {old or 'missing'} against {new or 'missing'}")
+    return lines

@@ -1,21 +1,21 @@
-"""The gateway's configs: everything at its default, but for what a scenario is about. Pure."""
+"""Configs of the gateways: defaults, except for the subject of a scenario. Pure."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 
 class Variant(NamedTuple):
-    """How a gateway differs from the one that most scenarios ask."""
+    """Differences of a gateway from the one that most scenarios use."""
 
     name: str = "plain"
     routes: int = 0
-    """Routes of applications beside the one for everything else."""
+    """Number of routes beside the one for all other paths."""
     workers: int = 1
     is_pinned: bool = True
-    """Whether it has a core for itself."""
+    """Whether the gateway has a core for itself."""
     has_tls: bool = False
     is_asked: bool = False
-    """Whether another proxy forwards, and asks."""
+    """Whether a proxy in front sends forward-auth checks."""
 
 
 PLAIN = Variant()
@@ -23,7 +23,7 @@ ASKED = Variant("asked", is_asked=True)
 
 
 class Places(NamedTuple):
-    """Where the gateway listens, and where the others do."""
+    """Ports, sockets and files of a gateway and of its peers."""
 
     port: int
     admin_port: int
@@ -66,14 +66,15 @@ routes:
   - {{name: app, match: {{path: "/*"}}, upstream: app}}
 """
 """
-What everybody gets by default, and limits that are counted but never reached, or used up at once.
+The defaults, with limits that are counted but never reached, or that are used up at once.
+
 A limit that is ``closed`` without the store is strict: each request waits for the store. The store
-has more time to answer than by default: on a busy machine it may have to wait for a core.
+has a longer time-out than by default, because on a busy machine it may have to wait for a core.
 """
 
 
 def gateway_config(places: Places, variant: Variant) -> str:
-    """The YAML of a gateway."""
+    """Write the YAML of a gateway."""
     files = f"{{certificate: {places.certificate}, key: {places.key}}}"
     text = _CONFIG.format(
         places=places,
@@ -90,5 +91,5 @@ def _route(number: int) -> str:
 
 
 def path_of_route(number: int) -> str:
-    """A path that only the route of that number is for."""
+    """Path that only the route of this number matches."""
     return f"/s/{number}/items"
