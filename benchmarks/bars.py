@@ -145,7 +145,7 @@ def _scaled(demand: str, found: float | None, limit: float, unit: str, factor: f
     bar = _at_most(demand, there, limit, unit)
     if factor is None or found is None:
         return bar
-    return bar._replace(found=f"{_number(found)} {unit} here; on the budgets' machine {bar.found}")
+    return bar._replace(found=f"{_number(found)} {unit} here; on the reference machine {bar.found}")
 
 
 def _number(value: float | None) -> str:

@@ -245,7 +245,7 @@ static int ask(struct connection *connection) {
     return send_rest(connection);
 }
 
-/* Connect and ask. Nobody listening ends the program. */
+/* Connect and send a request. Without a listener, the program ends. */
 static void open_connection(struct connection *connection) {
     int on = 1;
     connection->asked_ns = now_ns();

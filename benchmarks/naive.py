@@ -1,13 +1,13 @@
 """
-The gateway that one writes in an afternoon: `aiohttp.web` in front, `ClientSession` behind.
+A naive gateway for comparison: `aiohttp.web` in front, `ClientSession` behind.
 
     python -m benchmarks.naive PORT UPSTREAM_URL STORE_SOCKET
 
-It does the work that the gateway does for a session: look the cookie up in Redis, count the request
-against a limit, forward it with the caller's identity. It is not made slower than it has to be: it
-runs on uvloop, writes no access log, reads bodies whole, reuses connections on both sides, asks
-Redis for a fixed window only (INCR, and EXPIRE for the first of a window), and keeps no session
-record but a name.
+It does the work of the gateway for a session: look the cookie up in Redis, count the request
+against a limit, forward it with the caller's identity. It is not slower than necessary: it runs on
+uvloop, writes no access log, reads bodies whole, reuses connections on both sides, counts by a
+fixed window (INCR, and EXPIRE for the first request of a window), and stores only an issuer per
+session.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ UPSTREAM = web.AppKey("upstream", str)
 
 
 def session_key(cookie: str) -> str:
-    """Where the issuer of a session is kept."""
+    """Key of the issuer of a session in Redis."""
     return f"naive:session:{cookie}"
 
 
@@ -66,14 +66,14 @@ async def within_limit(request: web.Request) -> bool:
 
 
 async def issuer_of(request: web.Request) -> str | None:
-    """Whose session the cookie names."""
+    """Look up the issuer of the session that the cookie names."""
     key = session_key(request.cookies.get(COOKIE, ""))
     issuer = await request.app[STORE].get(key)
     return None if issuer is None else str(issuer)
 
 
 async def forward(request: web.Request, issuer: str) -> web.Response:
-    """Ask the app, and answer what it answers."""
+    """Forward the request to the app, and its response to the client."""
     headers = {**end_to_end(request.headers), "X-User-Issuer": issuer}
     url = request.app[UPSTREAM] + request.path_qs
     body = await request.read() or None
@@ -86,12 +86,12 @@ async def forward(request: web.Request, issuer: str) -> web.Response:
 
 
 def end_to_end(headers: Mapping[str, str]) -> dict[str, str]:
-    """The fields that are for the other side, too."""
+    """Remove the hop-by-hop fields."""
     return {name: value for name, value in headers.items() if name.lower() not in HOP_BY_HOP}
 
 
 def make_app(upstream_url: str, store_socket: str) -> web.Application:
-    """The gateway in front of ``upstream_url``."""
+    """Make the gateway in front of ``upstream_url``."""
     app = web.Application()
     app[UPSTREAM] = upstream_url
     app.cleanup_ctx.extend([client, lambda app: store(app, store_socket)])
@@ -100,14 +100,14 @@ def make_app(upstream_url: str, store_socket: str) -> web.Application:
 
 
 async def client(app: web.Application) -> AsyncIterator[None]:
-    """The connections to the app."""
+    """Hold the connections to the app while the gateway runs."""
     async with ClientSession(connector=TCPConnector(limit=0)) as session:
         app[CLIENT] = session
         yield
 
 
 async def store(app: web.Application, socket: str) -> AsyncIterator[None]:
-    """The connections to Redis."""
+    """Hold the connections to Redis while the gateway runs."""
     async with Redis(unix_socket_path=socket, decode_responses=True) as redis:
         app[STORE] = redis
         yield

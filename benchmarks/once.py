@@ -1,4 +1,4 @@
-"""What is measured once and not in windows: memory, starts, and the look-up of a route."""
+"""Single figures, which are not measured in windows: memory, start-up, look-up of a route."""
 
 import resource
 import socket
@@ -33,21 +33,21 @@ Figures = Mapping[str, float]
 
 
 class Single(NamedTuple):
-    """Something that is measured once; gives one figure or more."""
+    """A measurement that is made once, and gives one or more figures."""
 
     name: str
     measure: Callable[[Rig], Figures]
 
 
 class Client:
-    """Connections of one person to one gateway."""
+    """Opens connections of one user to one gateway."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._cookie = sign_in(server, mint(server, "ada@example.com"))
 
     def ask(self, method: str, path: str, *fields: str) -> socket.socket:
-        """A new connection on which a head was sent."""
+        """Open a connection and send a head."""
         client = socket.create_connection(("127.0.0.1", self._server.port), timeout=_TIMEOUT_S)
         own = (f"Cookie: {self._cookie}", f"Origin: {self._server.origin}")
         lines = (f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *own, *fields)
@@ -55,7 +55,7 @@ class Client:
         return client
 
     def exchange(self) -> socket.socket:
-        """A connection that has had its answer, and stays."""
+        """Open a connection, make one request, and keep it open."""
         client = self.ask("GET", PATH)
         _check(client.recv(65536))
         return client
@@ -70,7 +70,7 @@ def _check(answer: bytes) -> None:
 
 
 def idle(rig: Rig) -> Figures:
-    """What connections take that have had one request each, and wait for the next."""
+    """Measure the memory of idle keep-alive connections, after one request each."""
     _raise_descriptors(IDLE + _SPARE_DESCRIPTORS)
     with rig.new_gateway(Variant("idle")) as server, ExitStack() as stack:
         client = Client(server)
@@ -88,7 +88,7 @@ def _warm_up(client: Client) -> None:
 
 
 def _raise_descriptors(wanted: int) -> None:
-    """For this process, and those that it starts. Raises `NotHere`."""
+    """Raise the limit of this process and of those it starts. Raises `NotHere`."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < wanted:
         raise NotHere(f"it needs {wanted} descriptors, and may have {hard}")
@@ -102,7 +102,7 @@ def _settled_bytes(server: Server) -> int:
 
 
 def big(rig: Rig) -> Figures:
-    """What a body of 1 GiB adds to the memory of a gateway that has only had small requests."""
+    """Measure the memory that a body of 1 GiB adds to a gateway."""
     with rig.new_gateway(Variant("big")) as server:
         client = Client(server)
         _warm_up(client)
@@ -113,35 +113,35 @@ def big(rig: Rig) -> Figures:
 
 
 def download(client: Client, server: Server, size: int) -> int:
-    """The most memory that the server had while it sent ``size`` bytes."""
-    room, got, most = bytearray(_CHUNK_BYTES), 0, 0
+    """Measure the peak memory of the server while it sends ``size`` bytes."""
+    buffer, got, peak = bytearray(_CHUNK_BYTES), 0, 0
     with client.ask("GET", f"/bytes/{size}") as connection:
         _check(connection.recv(12 + 1, socket.MSG_PEEK))
         while got < size:
-            received = connection.recv_into(room)
+            received = connection.recv_into(buffer)
             if not received:
                 raise CannotRun("a large body was cut")
             got += received
-            most = max(most, rss_bytes(server.pid))
-    return most
+            peak = max(peak, rss_bytes(server.pid))
+    return peak
 
 
 def upload(client: Client, server: Server, size: int) -> int:
-    """The most memory that the server had while it was sent ``size`` bytes."""
-    chunk, most = bytes(_CHUNK_BYTES), 0
+    """Measure the peak memory of the server while it receives ``size`` bytes."""
+    chunk, peak = bytes(_CHUNK_BYTES), 0
     with client.ask("POST", PATH, f"Content-Length: {size}") as connection:
         for _ in range(size // _CHUNK_BYTES):
             connection.sendall(chunk)
-            most = max(most, rss_bytes(server.pid))
+            peak = max(peak, rss_bytes(server.pid))
         _check(connection.recv(65536))
-    return most
+    return peak
 
 
 # --- starts ------------------------------------------------------------------------------------
 
 
 def start(rig: Rig) -> Figures:
-    """From the command to the first connection that is accepted; the fastest of several."""
+    """Measure the time from start to the first accepted connection; the fastest of several."""
     few, many = Variant("start"), Variant("start", routes=10_000)
     return {"start_s": _start_s(rig, few), "start_10000_s": _start_s(rig, many)}
 
@@ -158,12 +158,12 @@ def _start_s(rig: Rig, variant: Variant) -> float:
 
 
 def routing(_: Rig) -> Figures:
-    """The look-up itself, in this process: what it costs hides in the rest of a request."""
+    """Measure the look-up of a route in this process: in a request, its cost would not show."""
     return {f"routing_{count}_ns": _look_up_ns(count) for count in (10, 10_000)}
 
 
 def _look_up_ns(count: int) -> float:
-    """Of paths that differ, and lead to all the routes in turn."""
+    """Time the look-up of different paths, which lead to all the routes in turn."""
     nowhere = Path("/nowhere")
     places = Places(8080, 9090, 3000, nowhere, nowhere, nowhere)
     text = gateway_config(places, Variant(routes=count))

@@ -16,9 +16,9 @@ _Side = TypeVar("_Side")
 
 CONFIDENCE = 0.95
 MIN_PAIRS = 6
-"""With fewer, even the least and the greatest ratio enclose the median with less than 95 %."""
+"""With fewer, even the smallest and the largest ratio enclose the median with less than 95 %."""
 TOLERANCE = 0.03
-"""How much dearer a request may be."""
+"""Accepted increase of the cost of a request."""
 
 
 class Pair(NamedTuple):
@@ -29,7 +29,7 @@ class Pair(NamedTuple):
 
     @property
     def ratio(self) -> float | None:
-        """CPU time of a request here over that in base; None if either was not measured."""
+        """CPU time of a request here, divided by that in base; None if one was not measured."""
         if self.base.cpu_us is None or self.here.cpu_us is None:
             return None
         return self.here.cpu_us / self.base.cpu_us
@@ -45,7 +45,7 @@ class Pair(NamedTuple):
 
 
 def in_order(sides: tuple[_Side, _Side], number: int) -> tuple[_Side, _Side]:
-    """The sides in the order of pair ``number``: that of the next pair is the reverse."""
+    """Order the sides for pair ``number``: the order is reversed from pair to pair."""
     first, second = sides
     return (first, second) if number % 2 == 0 else (second, first)
 
@@ -73,7 +73,7 @@ def _coverage(count: int, k: int) -> float:
 
 
 class Verdict(Enum):
-    """What the pairs of a row say about "no more than 3 % dearer"."""
+    """Whether the pairs of a row show that a request costs at most 3 % more."""
 
     WITHIN = "within 3 %"
     UNDECIDED = "undecided: more pairs"
@@ -99,9 +99,10 @@ class Comparison(NamedTuple):
     @property
     def verdict(self) -> Verdict:
         """
-        `Verdict.WORSE` takes both: a median over the tolerance, and an interval above 1.
+        Judge the interval against the tolerance.
 
-        `Verdict.WITHIN` takes an interval that ends below the tolerance.
+        `Verdict.WORSE` needs both: a median over the tolerance, and an interval above 1.
+        `Verdict.WITHIN` needs an interval that ends below the tolerance.
         """
         if self.failed:
             return Verdict.FAILED
@@ -116,7 +117,7 @@ class Comparison(NamedTuple):
 
 
 def compare(name: str, pairs: Sequence[Pair]) -> Comparison:
-    """What ``pairs`` of the row ``name`` come to."""
+    """Summarise ``pairs`` of the row ``name``."""
     ratios = [pair.ratio for pair in pairs if pair.ratio is not None]
     return Comparison(
         name,
@@ -136,12 +137,12 @@ def _median(values: Sequence[float | None]) -> float | None:
 
 
 def has_failed(comparisons: Sequence[Comparison]) -> bool:
-    """Whether a row is worse, or its requests were not answered as they should be."""
+    """Whether a row is worse, or had wrong answers."""
     return any(each.verdict in {Verdict.WORSE, Verdict.FAILED} for each in comparisons)
 
 
 def table(comparisons: Sequence[Comparison]) -> Table:
-    """A line for each row."""
+    """Make a table with a line for each row."""
     made = markdown_table(
         "CPU µs a request", "base", "here", "ratio", "95 %", "pairs", "disturbed", "verdict"
     )
@@ -167,7 +168,7 @@ def _number(value: float | None, form: str) -> str:
 def as_json(
     pairs: Mapping[str, Sequence[Pair]], machine: Mapping[str, Any], differs: Sequence[str]
 ) -> dict[str, Any]:
-    """All that was measured, for programs; windows of a row in pairs, in the order of the run."""
+    """Convert all measurements to JSON; the windows of a row stand in pairs, in run order."""
     comparisons = [compare(name, measured) for name, measured in pairs.items()]
     return {
         "machine": dict(machine),

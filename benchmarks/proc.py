@@ -1,4 +1,4 @@
-"""What Linux knows of a process: the texts of ``/proc``, parsed (proc(5))."""
+"""CPU time and memory of processes, parsed from ``/proc`` (proc(5))."""
 
 import os
 from pathlib import Path
@@ -22,10 +22,10 @@ def cpu_ticks(stat: str) -> int:
 
 def core_ticks(stat: str, core: int) -> int:
     """
-    How long ``core`` did not idle, of ``/proc/stat``, in clock ticks.
+    Time in which ``core`` was not idle, in ``/proc/stat``, in clock ticks.
 
     The fields are user, nice, system, idle, iowait, irq, softirq, steal and the time of guests,
-    which is in user and nice already.
+    which user and nice include.
     """
     for line in stat.splitlines():
         name, *fields = line.split()
@@ -45,27 +45,27 @@ def resident_bytes(status: str) -> int:
 
 
 def family(pid: int) -> list[int]:
-    """``pid`` and all that descend from it."""
+    """List ``pid`` and its descendants."""
     try:
         children = _read(pid, f"task/{pid}/children").split()
-    except OSError:  # it ended meanwhile
+    except OSError:  # the process has ended
         return []
     return [pid, *(member for child in children for member in family(int(child)))]
 
 
 def cpu_s(pid: int) -> float:
-    """The CPU time that ``pid``, its descendants and all their threads have used, in seconds."""
+    """CPU time of ``pid`` and its descendants with all their threads, in seconds."""
     ticks = sum(cpu_ticks(_read(member, "stat")) for member in family(pid))
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def core_s(core: int) -> float:
-    """The time that ``core`` was in use, by whomever, in seconds."""
+    """Time in which ``core`` was used by any program, in seconds."""
     return core_ticks(Path("/proc/stat").read_text("ascii"), core) / os.sysconf("SC_CLK_TCK")
 
 
 def rss_bytes(pid: int) -> int:
-    """The memory that ``pid`` and its descendants hold; what they share counts for each."""
+    """Resident memory of ``pid`` and its descendants; shared memory counts for each of them."""
     return sum(resident_bytes(_read(member, "status")) for member in family(pid))
 
 

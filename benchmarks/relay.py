@@ -1,9 +1,9 @@
 """
-The yard-stick: bytes in, the same bytes out, on uvloop, without a look at them.
+A blind TCP relay on uvloop, the yardstick of the benchmarks: it forwards bytes without parsing.
 
     python -m benchmarks.relay PORT UPSTREAM_PORT
 
-No proxy in Python can cost less than this, whatever it does with HTTP.
+No proxy in Python can cost less.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import uvloop
 
 
 class Side(asyncio.Protocol):
-    """One end of a relayed connection; what arrives before the other end is there is kept."""
+    """One end of a relayed connection; bytes that arrive before the other end is open are kept."""
 
     def __init__(self) -> None:
         self.other: asyncio.Transport | None = None
@@ -35,14 +35,14 @@ class Side(asyncio.Protocol):
             self.other.close()
 
     def join(self, other: "Side") -> None:
-        """Send what arrives, and what has arrived, to ``other``."""
+        """Forward bytes to ``other``, including those that arrived earlier."""
         self.other = other.transport
         if self.other is not None:
             self.other.write(bytes(self._early))
 
 
 class Front(Side):
-    """The client's end, which opens the app's."""
+    """The client's end, which opens the connection to the app."""
 
     def __init__(self, upstream_port: int) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Front(Side):
         back.join(self)
         self.join(back)
         if self.other is not None and self.transport is not None and self.transport.is_closing():
-            self.other.close()  # the client did not wait
+            self.other.close()  # the client has gone meanwhile
 
 
 async def serve(port: int, upstream_port: int) -> None:

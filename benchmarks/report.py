@@ -1,4 +1,4 @@
-"""From rows to tables, notes and JSON. Pure."""
+"""Report of a run: tables, notes and JSON. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -24,7 +24,7 @@ _Cells = Iterable[str]
 
 
 def tables(results: Results) -> list[Table]:
-    """Those of which anything was measured."""
+    """Make the tables of the report, without empty ones."""
     made = [_table_of(group, results.rows) for group in Group]
     return [table for table in (*made, figures_table(results)) if table.row_count]
 
@@ -39,7 +39,7 @@ def _table_of(group: Group, rows: Rows) -> Table:
 
 
 def _throughput(name: str, rows: Rows) -> _Cells:
-    """What requests cost when many come at one time."""
+    """Cost of requests on many connections."""
     best, naive = rows[name].best, rows.get("naive")
     times_naive = best.per_second / naive.best.per_second if naive else None
     return (
@@ -53,7 +53,7 @@ def _throughput(name: str, rows: Rows) -> _Cells:
 
 
 def _messages(name: str, rows: Rows) -> _Cells:
-    """What the messages of tunnels cost."""
+    """Cost of messages in tunnels."""
     cells = tuple(_throughput(name, rows))
     return *cells[:4], *_end(rows[name])
 
@@ -78,7 +78,7 @@ def _end(row: Row) -> _Cells:
 
 
 def _latency(name: str, rows: Rows) -> _Cells:
-    """How long one request takes when nothing else goes on."""
+    """Latency of requests on one connection."""
     row = rows[name]
     added = "–" if name == "direct-1" else _number(added_latency_us(rows, name), ".0f")
     return f"{row.best.p50_us}", added, f"{row.best.p99_us}", _number(row.spread, ".0%")
@@ -102,7 +102,7 @@ _FORMS: Mapping[Group, tuple[tuple[str, ...], Callable[[str, Rows], _Cells]]] = 
 
 
 def figures_table(results: Results) -> Table:
-    """What is measured once."""
+    """Make the table of the single figures."""
     table = markdown_table("once", "")
     for name, title in FIGURES.items():
         if name in results.figures:
@@ -111,7 +111,7 @@ def figures_table(results: Results) -> Table:
 
 
 def markdown_table(head: str, *columns: str) -> Table:
-    """An empty table in Markdown, so that it can be pasted."""
+    """Make an empty table in Markdown, so that it can be pasted."""
     table = Table(box=box.MARKDOWN)
     table.add_column(head, no_wrap=True)
     for column in columns:
@@ -128,22 +128,22 @@ def _number(value: float | None, form: str) -> str:
 
 
 def notes(results: Results) -> list[str]:
-    """What a reader needs to compare machines."""
+    """List what a reader needs to compare machines, and doubtful rows."""
     rows, lines = results.rows, []
     relay_us, factor = cpu_us(rows, "relay"), machine_factor(rows)
     if relay_us is not None and factor is not None:
         lines.append(
-            f"this machine: a blind relay costs {relay_us:.1f} µs; the budgets' machine: "
+            f"this machine: a blind relay costs {relay_us:.1f} µs; the reference machine: "
             f"{REFERENCE_RELAY_US} µs → factor {factor:.2f}"
         )
     varied = ratio(cpu_us(rows, "varied"), cpu_us(rows, "session"))
     if varied is not None:
-        lines.append(f"what is remembered of a whole head saves a factor of {varied:.2f}")
+        lines.append(f"caches of whole heads save a factor of {varied:.2f}")
     disturbed = [name for name, row in rows.items() if row.best.is_disturbed]
     if disturbed:
         lines.append(
-            "NOT TO BE RELIED ON: other programs used the core of what was measured in every "
-            f"window of {', '.join(disturbed)}"
+            "NOT RELIABLE: other programs used the measured core in every window of "
+            f"{', '.join(disturbed)}"
         )
     return lines
 
@@ -151,7 +151,7 @@ def notes(results: Results) -> list[str]:
 def as_json(
     measurements: Sequence[Measurement], figures: Mapping[str, float], machine: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """All that was measured, for programs."""
+    """Convert all measurements to JSON."""
     results = Results(summarise(measurements), figures)
     return {
         "machine": {**machine, "relay_factor": machine_factor(results.rows)},

@@ -1,4 +1,4 @@
-"""From windows to rows: which scenarios there are, and what each of them came to. Pure."""
+"""Rows of the report: their names and titles, and their figures from windows. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from math import inf, isfinite
 from typing import NamedTuple
 
 MAX_OTHERS = 0.05
-"""How much of the server's core other programs may use before a window counts as disturbed."""
+"""Share of the server's core that other programs may use in an undisturbed window."""
 
 
 class Group(Enum):
-    """Rows that stand in one table; its head."""
+    """Rows of one table; the value is its head."""
 
     SMALL = "one core, small GET"
     BODIES = "one core, bodies"
@@ -23,7 +23,7 @@ class Group(Enum):
 
 
 class Entry(NamedTuple):
-    """What is known of a row before it is measured."""
+    """Group and title of a row."""
 
     group: Group
     title: str
@@ -77,21 +77,21 @@ class Measurement:
     scenario: str
     connections: int
     requests: int
-    """Or messages, in a tunnel."""
+    """Number of requests, or of messages in a tunnel."""
     seconds: float
     errors: int
-    """Connections that broke."""
+    """Broken connections."""
     unexpected: int
-    """Answers with another status than the one that was asked for."""
+    """Responses with another status than expected."""
     body_bytes: int
-    """Of all requests and answers."""
+    """Size of the bodies of all requests and responses."""
     p50_us: int
     p99_us: int
     max_us: int
     cpu_s: float | None
-    """CPU time of the server in the window; None where it is not the server that is judged."""
+    """CPU time of the server in the window; None if it is not measured."""
     others_s: float
-    """CPU time that other programs used meanwhile on the server's core."""
+    """CPU time of other programs on the server's core in the window."""
     rss_bytes: int | None
 
     @property
@@ -108,19 +108,19 @@ class Measurement:
 
     @property
     def cpu_us(self) -> float | None:
-        """CPU time of the server for each request; None also where the kernel counted no tick."""
+        """CPU time of the server per request; None if the kernel counted no tick."""
         if not self.cpu_s or not self.requests:
             return None
         return self.cpu_s / self.requests * 1e6
 
     @property
     def busy(self) -> float | None:
-        """How much of the window the server computed: near 1, it is what limits the rate."""
+        """Share of the window in which the server computed. Near 1, the server limits the rate."""
         return None if self.cpu_s is None else self.cpu_s / self.seconds
 
     @property
     def cost(self) -> float:
-        """What is compared between repeats: CPU time, or wall-clock time where none is judged."""
+        """Cost that is compared between windows: CPU time, or wall-clock time without it."""
         if self.cpu_us is None or self.connections == 1:
             return 1e6 / self.per_second if self.requests else inf
         return self.cpu_us
@@ -130,9 +130,9 @@ class Row(NamedTuple):
     """All windows of one scenario."""
 
     best: Measurement
-    """The cheapest of those that were not disturbed: noise on a machine only ever adds."""
+    """The cheapest undisturbed window: noise only ever adds cost."""
     spread: float | None
-    """By how much the dearest window was dearer, as a share; None if one had no answer at all."""
+    """Relative difference of the most expensive window; None if one had no response at all."""
     failed: int
     """Errors and unexpected statuses in all windows."""
 
@@ -141,7 +141,7 @@ Rows = Mapping[str, Row]
 
 
 def summarise(measurements: Iterable[Measurement]) -> dict[str, Row]:
-    """A row for each scenario, by name."""
+    """Make a row of each scenario, by name."""
     windows: dict[str, list[Measurement]] = {}
     for measurement in measurements:
         windows.setdefault(measurement.scenario, []).append(measurement)
@@ -159,7 +159,7 @@ def _row(windows: Sequence[Measurement]) -> Row:
 
 
 def cpu_us(rows: Rows, name: str) -> float | None:
-    """The CPU time of a request, if it was measured."""
+    """CPU time of a request, if it was measured."""
     return rows[name].best.cpu_us if name in rows else None
 
 
@@ -169,12 +169,12 @@ def per_second(rows: Rows, name: str) -> float | None:
 
 
 def added_latency_us(rows: Rows, name: str) -> float | None:
-    """By how much a request takes longer than without anything between."""
+    """Latency of a request minus that of a direct one to the app."""
     if name not in rows or "direct-1" not in rows:
         return None
     return rows[name].best.p50_us - rows["direct-1"].best.p50_us
 
 
 def ratio(dividend: float | None, divisor: float | None) -> float | None:
-    """None where either is missing, or there is nothing to divide by."""
+    """Divide; None if a value is missing, or the divisor is zero."""
     return dividend / divisor if dividend is not None and divisor else None

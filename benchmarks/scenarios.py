@@ -1,4 +1,4 @@
-"""The scenarios that are measured in windows, and how one window is."""
+"""Scenarios that are measured in windows, and the measurement of one window."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ class Scenario(NamedTuple):
     name: str
     request: Callable[[Callers], Request]
     connections: int | None = None
-    """None for what the run is told. With one, to see how long a request takes by itself."""
+    """None for the number of the run. One shows the latency of a single request."""
 
 
 def _bodies(size: str) -> tuple[Scenario, ...]:
@@ -73,7 +73,7 @@ SCENARIOS = (
 
 
 class Plan(NamedTuple):
-    """How much is measured, and on which cores."""
+    """Connections, length of windows, and cores of a run."""
 
     connections: int
     seconds: float
@@ -85,24 +85,24 @@ class Clock(NamedTuple):
 
     server_s: float
     core_s: float
-    """Of all programs on the server's core, this one included; 0 where nothing is pinned."""
+    """Of all programs on the server's core, this one included; 0 if nothing is pinned."""
 
     @classmethod
     def read(cls, pid: int, core: int | None) -> "Clock":
-        """Now."""
+        """Read both clocks now."""
         return cls(cpu_s(pid), 0.0 if core is None else core_s(core))
 
 
 def load_for(request: Request) -> Path:
-    """The load generator that can ask ``request``. Raises `CannotRun`, `NotHere`."""
+    """Build the load generator for ``request``. Raises `CannotRun`, `NotHere`."""
     return build_load_with_tls() if request.server.has_tls else build("load")
 
 
 def measure(scenario: Scenario, request: Request, plan: Plan) -> Measurement:
     """
-    One window of ``scenario``.
+    Measure one window of ``scenario``.
 
-    The clocks are read as the load generator says that the window begins, and when it has ended.
+    The clocks are read when the load generator reports the start of the window, and its end.
     """
     server, connections = request.server, scenario.connections or plan.connections
     core = None if request.is_loose else plan.where.measured
@@ -123,7 +123,7 @@ def measure(scenario: Scenario, request: Request, plan: Plan) -> Measurement:
 
 
 def _costs(request: Request, before: Clock, after: Clock) -> dict[str, Any]:
-    """What the server used in between, and others on its core, if that is what is judged."""
+    """CPU time of the server, and of others on its core, if they are measured."""
     used_s, core_used_s = after.server_s - before.server_s, after.core_s - before.core_s
     return {
         "cpu_s": used_s if request.is_judged else None,

@@ -1,7 +1,7 @@
 """
-Starts the programs of a run, each on its core, and stops them.
+Start the programs of a run, each on its core, and stop them.
 
-What is measured has the first core for itself; the load, the app and the store share the second.
+The measured server has the first core for itself; the load, the app and the store share the second.
 """
 
 import os
@@ -34,7 +34,7 @@ _TOLD_OF_LOG = 2000
 _TRIES = 3
 _PORT_TAKEN = "Address already in use"
 _NOT_YET = "is not supported yet"
-"""What a gateway says of a config that a later one can do."""
+"""Part of the message of a gateway about a config of a later version."""
 
 
 class PortTaken(CannotRun):
@@ -42,21 +42,21 @@ class PortTaken(CannotRun):
 
 
 class Cores(NamedTuple):
-    """Where programs run; None where the machine has too few cores to keep them apart."""
+    """Cores of the programs; None if the machine has too few to separate them."""
 
     measured: int | None
     others: int | None
 
 
 def cores() -> Cores:
-    """The first two cores that this process may use."""
+    """Choose the first two cores that this process may use."""
     usable = sorted(os.sched_getaffinity(0))
     return Cores(usable[0], usable[1]) if len(usable) > 1 else Cores(None, None)
 
 
 @contextmanager
 def pinned(*cores: int | None) -> Iterator[None]:
-    """Programs that are started meanwhile run on ``cores`` alone: they inherit them."""
+    """Start programs on ``cores``: they inherit the affinity of this process."""
     before = os.sched_getaffinity(0)
     if chosen := {core for core in cores if core is not None}:
         os.sched_setaffinity(0, chosen)
@@ -74,16 +74,16 @@ class Server:
     port: int
     output: Path
     start_s: float
-    """How long it took until connections were accepted."""
+    """Time from the start until connections were accepted."""
     has_tls: bool = False
 
     @property
     def origin(self) -> str:
-        """What browsers know it by."""
+        """Origin of the server for browsers."""
         return f"http://127.0.0.1:{self.port}"
 
     def forget_output(self) -> None:
-        """Make room on the disk: an access log grows by megabytes a second."""
+        """Empty the log: an access log grows by megabytes a second."""
         os.truncate(self.output, 0)
 
 
@@ -96,7 +96,7 @@ def running(
     has_tls: bool = False,
     checkout: Checkout = THIS,
 ) -> Iterator[Server]:
-    """``command``, from when it accepts connections on ``port``. Raises `CannotRun`."""
+    """Run ``command``, and wait until it accepts connections on ``port``. Raises `CannotRun`."""
     from_s = time.monotonic()
     with output.open("ab") as out:
         process = subprocess.Popen(
@@ -144,7 +144,7 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 def free_port() -> int:
-    """A port of loopback on which nobody listens now."""
+    """Find a free port of loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -152,7 +152,7 @@ def free_port() -> int:
 
 class Rig:
     """
-    All the programs of a run. Each is started when it is first asked for.
+    The programs of a run. Each is started at its first use.
 
     The gateways are those of ``checkout``; everything else is ours. With ``beside``, app and store
     are those of another rig, which outlives this one; in the store each has its own prefix.
@@ -184,7 +184,7 @@ class Rig:
 
     @cached_property
     def loose_upstream(self) -> Server:
-        """The same, on whatever core is free."""
+        """The app on any free core."""
         port = free_port()
         return self._start("loose", self._where, port, build("upstream"), str(port))
 
@@ -201,7 +201,7 @@ class Rig:
 
     @cached_property
     def relay(self) -> Server:
-        """The yard-stick."""
+        """The blind relay, the yardstick."""
         return self._python("benchmarks.relay", str(self.upstream.port))
 
     @cached_property
@@ -212,7 +212,7 @@ class Rig:
         )
 
     def gateway(self, variant: Variant = PLAIN) -> Server:
-        """A gateway that runs till the end; its access log goes to a file. Raises `NotHere`."""
+        """Start a gateway for the whole run; its access log goes to a file. Raises `NotHere`."""
         if variant not in self._gateways:
             life = ExitStack()
             started = self._start_gateway(variant, life)
@@ -227,14 +227,14 @@ class Rig:
         return life.enter_context(self.new_gateway(variant))
 
     def stop_gateways(self) -> None:
-        """Stop them; the next ones find the same app, and all that the store holds."""
+        """Stop the gateways; the next ones use the same app and the same store."""
         for _, life in self._gateways.values():
             life.close()
         self._gateways.clear()
 
     @contextmanager
     def new_gateway(self, variant: Variant) -> Iterator[Server]:
-        """A gateway for a while."""
+        """Run a gateway for the length of a ``with`` block."""
         port, directory = free_port(), self.directory / f"gateway-{next(self._numbers)}"
         directory.mkdir()
         places = Places(
@@ -265,7 +265,7 @@ class Rig:
             yield started
 
     def sign_in_naive(self, cookie: str, issuer: str) -> None:
-        """Make a session of the naive gateway."""
+        """Create a session of the naive gateway."""
         with redis.Redis(unix_socket_path=str(self.store)) as client:
             client.set(session_key(cookie), issuer)
 

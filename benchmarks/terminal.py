@@ -1,4 +1,4 @@
-"""What the programs say, and where they ran."""
+"""Output of the benchmarks, and the description of the machine."""
 
 import os
 import platform
@@ -13,22 +13,20 @@ _WIDE = 160
 
 
 def say(line: str) -> None:
-    """Print a line of progress; it stays out of the report."""
+    """Print a line of progress to stderr, apart from the report."""
     print(line, file=sys.stderr, flush=True)
 
 
 def report_console(where: Cores) -> Console:
-    """The console for a report, which begins with what is wrong with the machine."""
+    """Make the console of a report, with a warning first if the machine has only one core."""
     console = Console(width=max(_WIDE, Console().width), soft_wrap=True)
     if where.measured is None:
-        console.print(
-            "one core only: nothing is pinned, and all programs take time from each other"
-        )
+        console.print("one core only: nothing is pinned, and all programs compete for it")
     return console
 
 
 def machine(where: Cores) -> dict[str, Any]:
-    """The machine, for programs that read the figures."""
+    """Describe the machine, for the JSON output."""
     return {
         "cores": os.cpu_count(),
         "is_pinned": where.measured is not None,

@@ -16,7 +16,7 @@ BUNDLE = "package/dist/magic.js"
 
 
 def main() -> None:
-    """The bundle, its licence and the record of both."""
+    """Write the bundle, its licence and the record of both."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
             ["npm", "pack", "magic-sdk"], cwd=folder, check=True, stdout=subprocess.DEVNULL
@@ -43,7 +43,7 @@ def main() -> None:
 def _read(packed: tarfile.TarFile, name: str) -> bytes:
     file = packed.extractfile(name)
     if file is None:
-        raise SystemExit(f"no {name} in it")
+        raise SystemExit(f"the package contains no {name}")
     return file.read()
 
 

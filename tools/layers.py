@@ -1,9 +1,10 @@
 """
-The layers and storeys of ``tools/layers.toml``.
+Read the layers and storeys of ``tools/layers.toml``.
 
     python -m tools.layers deciding
 
-prints the files whose branches `make test` wants tested in full, for ``coverage report --include``.
+prints the files that `make test` requires full branch coverage for, as ``coverage report
+--include`` takes them.
 """
 
 import sys
@@ -20,34 +21,34 @@ _FILE = Path(__file__).with_suffix(".toml")
 
 
 class Layer(NamedTuple):
-    """One layer: patterns of the modules in it, by their names inside the package."""
+    """A layer: patterns of its modules, by their names inside the package."""
 
     name: str
     about: str
     is_deciding: bool
-    """Whether all of its branches have to be tested."""
+    """Whether all branches must be tested."""
     modules: list[str]
 
     def holds(self, module: str) -> bool:
-        """Whether ``module`` is placed in this layer."""
+        """Whether ``module`` is in this layer."""
         return any(fnmatchcase(module, pattern) for pattern in self.modules)
 
 
 @cache
 def layers() -> list[Layer]:
-    """All layers, from the top: each uses itself and those before it."""
+    """List the layers in the order of the file: each uses itself and those before it."""
     return [Layer(**entry) for entry in _document()["layers"]]
 
 
 def storeys() -> list[list[str]]:
-    """The rooms, storey by storey, from the top: each uses those after it."""
+    """List the rooms of each storey, from the top: a storey uses those after it."""
     rooms: list[list[str]] = _document()["storeys"]
     return rooms
 
 
 @cache
 def module_names() -> list[str]:
-    """All modules by their names inside the package, without those that only make a folder."""
+    """List the modules by their names inside the package, without ``__init__`` modules."""
     paths = (path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
     return sorted(
         ".".join(path.with_suffix("").parts) for path in paths if path.name != "__init__.py"
@@ -55,13 +56,13 @@ def module_names() -> list[str]:
 
 
 def deciding() -> list[str]:
-    """The modules of all deciding layers."""
-    placed = [layer for layer in layers() if layer.is_deciding]
-    return [name for name in module_names() if any(layer.holds(name) for layer in placed)]
+    """List the modules of all deciding layers."""
+    chosen = [layer for layer in layers() if layer.is_deciding]
+    return [name for name in module_names() if any(layer.holds(name) for layer in chosen)]
 
 
 def files(modules: Iterable[str]) -> list[str]:
-    """The modules as paths below the root of the repository."""
+    """Convert modules to paths below the root of the repository."""
     return [f"gateway/{name.replace('.', '/')}.py" for name in modules]
 
 

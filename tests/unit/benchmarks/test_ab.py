@@ -1,4 +1,4 @@
-"""What a run of pairs does and how it ends."""
+"""Comparison of two checkouts: order, report and exit status of a run."""
 
 import json
 import signal
@@ -18,14 +18,14 @@ from benchmarks.scenarios import Scenario
 
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
-    """A run takes SIGTERM over."""
+    """Restore the handler of SIGTERM, which a run replaces."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
 
 
 class Programs:
-    """One side: it starts nothing, and what it is asked costs what it is told."""
+    """One side of a comparison: it starts nothing, and its requests have a fixed cost."""
 
     def __init__(self, name: str, cpu_us: float) -> None:
         self.name = name
@@ -37,7 +37,7 @@ class Programs:
 
 
 class Sides:
-    """Both sides of a run, and the order in which they were measured."""
+    """Both sides of a run; records the order in which they are measured."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, here_us: float) -> None:
         self.programs: list[Programs] = []
@@ -71,7 +71,7 @@ class Sides:
 
 
 def run(*options: str) -> int:
-    """A run of as few pairs as are allowed, with this checkout as the base."""
+    """Run the minimum of pairs, with this checkout as the base."""
     return ab.main(["--base", str(THIS.directory), "--pairs", "6", *options])
 
 
@@ -86,7 +86,7 @@ def run(*options: str) -> int:
 def test_exit_status(
     monkeypatch: pytest.MonkeyPatch, here_us: float, options: list[str], expected: int
 ) -> None:
-    """A worse row is 1 if that was asked for."""
+    """With ``--check``, a worse row is exit status 1."""
     Sides(monkeypatch, here_us)
     assert expected == run(*options)
 
@@ -102,29 +102,29 @@ def test_pairs_alternate(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_report(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """The figures are shown, and written for programs."""
+    """The figures are printed as a table, and written as JSON."""
     Sides(monkeypatch, 44.0)
     run("--json", str(tmp_path / "json"))
     assert "| 40.0 | 44.0 | 1.100 | 1.100 – 1.100 |" in capsys.readouterr().out
     assert json.loads((tmp_path / "json").read_text())["rows"]["session"]["verdict"] == "WORSE"
 
 
-def test_what_is_left_out_is_named(
+def test_rows_that_are_left_out_are_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A row that cannot be measured here is told once, and is not judged."""
+    """A row that cannot be measured here is reported once, and is not judged."""
     sides = Sides(monkeypatch, 44.0)
     sides.why = NotHere("no OpenSSL")
     assert run("--check") == 0
-    said = capsys.readouterr()
-    assert "left out: session: no OpenSSL\n" in said.out
-    assert said.err.count("no OpenSSL") == 1
+    output = capsys.readouterr()
+    assert "left out: session: no OpenSSL\n" in output.out
+    assert output.err.count("no OpenSSL") == 1
 
 
-def test_what_cannot_be_run(
+def test_programs_that_do_not_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """A gateway that does not start, or that is not there, is 3."""
+    """A gateway that does not start, or that is missing, is exit status 3."""
     sides = Sides(monkeypatch, 40.0)
     sides.why = CannotRun("no compiler")
     assert run() == 3
@@ -145,7 +145,7 @@ def test_what_was_measured_before_a_failure_is_shown(
 
 
 def test_every_row_is_known() -> None:
-    """What can be asked for is a row of the benchmark, once."""
+    """Each row that can be compared is a row of the benchmarks, and is listed once."""
     rows = [*ab.ROWS, *ab.MORE_ROWS]
     assert len(rows) == len(set(rows))
     assert set(rows) <= set(ENTRIES)
@@ -162,12 +162,12 @@ def test_every_row_is_known() -> None:
     ],
 )
 def test_wrong_options(options: list[str]) -> None:
-    """A slip of the pen is no run."""
+    """Invalid options end the program with exit status 2."""
     with pytest.raises(SystemExit, match="2"):
         ab.main(["--base", ".", *options])
 
 
 def test_a_base_is_needed() -> None:
-    """There is nothing to compare with otherwise."""
+    """``--base`` is required."""
     with pytest.raises(SystemExit, match="2"):
         ab.main([])

@@ -1,4 +1,4 @@
-"""Which gateway a checkout runs."""
+"""The Python of a checkout, and the gateway that it imports."""
 
 import sys
 from pathlib import Path
@@ -18,7 +18,7 @@ def other(tmp_path: Path) -> Path:
 
 
 def test_this_checkout() -> None:
-    """Our own package is found, with what it needs."""
+    """The package of this checkout is found, with its dependencies."""
     found = installed(THIS)
     assert found.python == sys.version
     assert "aiohttp" in found.versions
@@ -26,13 +26,13 @@ def test_this_checkout() -> None:
 
 
 def test_an_installed_package_does_not_shadow_the_checkout(other: Path) -> None:
-    """Our Python has this checkout installed, and still runs the other one."""
+    """The Python of this checkout imports another checkout if it is started for that one."""
     assert checkout_at(other) == Checkout(other.resolve(), THIS.python)
     assert installed(checkout_at(other)) == installed(THIS)
 
 
 def test_its_own_python(other: Path) -> None:
-    """A checkout with an environment runs in it: what it needs may be of another version."""
+    """A checkout with a ``.venv`` runs in it, as it may need other versions of its dependencies."""
     python = other / ".venv/bin/python"
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
@@ -40,27 +40,27 @@ def test_its_own_python(other: Path) -> None:
 
 
 def test_no_checkout(tmp_path: Path) -> None:
-    """A directory without the package would run the one that is installed: it is refused."""
+    """A directory without the package is refused, because it would run the installed one."""
     (tmp_path / "elsewhere").mkdir()
     with pytest.raises(CannotRun, match="elsewhere"):
         installed(Checkout(tmp_path / "elsewhere", THIS.python))
 
 
 def test_a_package_that_cannot_be_imported(other: Path) -> None:
-    """The reason is told."""
+    """The error contains the reason."""
     (other / "gateway/__init__.py").write_text("raise ImportError('half a checkout')")
     with pytest.raises(CannotRun, match="half a checkout"):
         installed(checkout_at(other))
 
 
 def test_no_directory(tmp_path: Path) -> None:
-    """A slip of the pen is no run."""
+    """A directory that does not exist is refused."""
     with pytest.raises(CannotRun, match="nowhere"):
         installed(checkout_at(tmp_path / "nowhere"))
 
 
 def test_differences() -> None:
-    """Everything that is not the same beside the code is named."""
+    """Differences of Python and of dependencies are named."""
     base = Installed("3.11.2", {"aiohttp": "3.14.5", "PyYAML": "6.0.3", "rich": "14"})
     here = Installed("3.11.7", {"aiohttp": "3.14.5", "PyYAML": "6.0.4", "orjson": "3"})
     assert differences(base, here) == [

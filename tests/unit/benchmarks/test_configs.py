@@ -1,4 +1,4 @@
-"""The configs that the gateways of a run are given."""
+"""Configs of the gateways of a run."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ PLACES = Places(8080, 9090, 3000, Path("/store"), Path("/certificate"), Path("/k
 
 
 @pytest.mark.parametrize("variant", [PLAIN, Variant(routes=10), Variant(is_pinned=False)])
-def test_they_can_be_used(variant: Variant) -> None:
-    """The gateway takes them, and has the routes that were asked for."""
+def test_configs_are_valid(variant: Variant) -> None:
+    """A config loads, and has the routes of its variant."""
     settings = parse(gateway_config(PLACES, variant), "f", {}, str)
     assert len(settings.routes) == 3 + variant.routes
 
@@ -29,7 +29,7 @@ def test_they_can_be_used(variant: Variant) -> None:
     ],
 )
 def test_paths_lead_to_their_routes(path: str, expected: str) -> None:
-    """A scenario measures what it says."""
+    """The paths of the scenarios match the intended routes."""
     settings = parse(gateway_config(PLACES, Variant(routes=10)), "f", {}, str)
     assert RouteTable(routes(settings)).match("127.0.0.1", path, "GET").name == expected
 

@@ -1,4 +1,4 @@
-"""What a run says and how it ends."""
+"""Report and exit status of a run."""
 
 import json
 import signal
@@ -15,19 +15,19 @@ from benchmarks.servers import Rig
 
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
-    """A run takes SIGTERM over."""
+    """Restore the handler of SIGTERM, which a run replaces."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
 
 
-def run(monkeypatch: pytest.MonkeyPatch, found: Figures | Exception, *options: str) -> int:
-    """A run in which nothing is measured but one figure."""
+def run(monkeypatch: pytest.MonkeyPatch, result: Figures | Exception, *options: str) -> int:
+    """Run with a single measurement, which has this result."""
 
     def measure(rig: Rig) -> Figures:
-        if isinstance(found, Exception):
-            raise found
-        return found
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     monkeypatch.setattr(program, "SCENARIOS", ())
     monkeypatch.setattr(program, "SINGLES", (Single("idle", measure),))
@@ -35,7 +35,7 @@ def run(monkeypatch: pytest.MonkeyPatch, found: Figures | Exception, *options: s
 
 
 @pytest.mark.parametrize(
-    ("found", "options", "expected"),
+    ("result", "options", "expected"),
     [
         pytest.param({"idle_kib": 4.0}, ["--check"], 0, id="met"),
         pytest.param({"idle_kib": 9.0}, ["--check"], 1, id="missed"),
@@ -46,34 +46,34 @@ def run(monkeypatch: pytest.MonkeyPatch, found: Figures | Exception, *options: s
     ],
 )
 def test_exit_status(
-    monkeypatch: pytest.MonkeyPatch, found: Figures | Exception, options: list[str], expected: int
+    monkeypatch: pytest.MonkeyPatch, result: Figures | Exception, options: list[str], expected: int
 ) -> None:
-    """A missed bar is 1 if that was asked for; what cannot be run is 3."""
-    assert expected == run(monkeypatch, found, *options)
+    """With ``--check``, a missed bar is exit status 1; a program that does not run is 3."""
+    assert expected == run(monkeypatch, result, *options)
 
 
-def test_what_is_left_out_is_named(
+def test_measurements_that_are_left_out_are_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A bar that is not measured must not look like one that is met."""
+    """A bar that is not measured does not look like one that is met."""
     run(monkeypatch, NotHere("no descriptors"))
-    said = capsys.readouterr().out
-    assert "left out: idle: no descriptors\n" in said
-    assert "not measured: an idle connection takes at most 8 KiB\n" in said
+    output = capsys.readouterr().out
+    assert "left out: idle: no descriptors\n" in output
+    assert "not measured: an idle connection takes at most 8 KiB\n" in output
 
 
 def test_report(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """The figures are shown, judged, and written for programs."""
+    """The figures are printed, judged, and written as JSON."""
     run(monkeypatch, {"idle_kib": 9.0}, "--json", str(tmp_path / "json"))
-    said = capsys.readouterr().out
-    assert "FAIL: an idle connection takes at most 8 KiB (9 KiB)\n" in said
+    output = capsys.readouterr().out
+    assert "FAIL: an idle connection takes at most 8 KiB (9 KiB)\n" in output
     assert json.loads((tmp_path / "json").read_text())["figures"] == {"idle_kib": 9.0}
 
 
 @pytest.mark.parametrize("options", [["--only", "nothing"], ["--seconds", "0"], ["--rounds", "0"]])
 def test_wrong_options(options: list[str]) -> None:
-    """A slip of the pen is no run."""
+    """Invalid options end the program with exit status 2."""
     with pytest.raises(SystemExit, match="2"):
         program.main(options)

@@ -12,7 +12,7 @@ from benchmarks.rows import Measurement
 
 
 def window(cpu_us: float = 40.0, **changes: Any) -> Measurement:
-    """A window of two seconds in which each of 40 000 requests took ``cpu_us``."""
+    """Make a window of two seconds in which each of 40 000 requests took ``cpu_us``."""
     figures: dict[str, Any] = {
         "connections": 64,
         "requests": 40_000,
@@ -31,12 +31,12 @@ def window(cpu_us: float = 40.0, **changes: Any) -> Measurement:
 
 
 def compared(*ratios: float) -> Comparison:
-    """What pairs of these ratios come to."""
+    """Summarise pairs with these ratios."""
     return pairs.compare("session", [Pair(window(), window(40.0 * ratio)) for ratio in ratios])
 
 
 def shown(comparison: Comparison) -> str:
-    """The line of the table, without its border."""
+    """Print the line of the table, without extra spaces."""
     console = Console(width=200)
     with console.capture() as capture:
         console.print(pairs.table([comparison]))
@@ -58,19 +58,19 @@ def shown(comparison: Comparison) -> str:
     ],
 )
 def test_interval(count: int, low: int, high: int) -> None:
-    """The ranks are those of printed tables for the 95 % interval of a median."""
+    """The ranks are those of published tables for the 95 % interval of a median."""
     values = [float(rank) for rank in range(count, 0, -1)]
     assert pairs.interval(values) == (low, high)
 
 
 def test_too_few_pairs_for_an_interval() -> None:
-    """All of five values are on one side of the median once in 16 times: no 95 %."""
+    """Five values lie on one side of the median in one of 16 cases, so they give no 95 %."""
     assert pairs.interval([1.0] * (pairs.MIN_PAIRS - 1)) is None
     assert compared(1.5, 1.5).verdict is Verdict.UNDECIDED
 
 
 def test_one_outlier_moves_neither_median_nor_interval() -> None:
-    """Another program that runs in one window does not decide."""
+    """A disturbance of one window does not change the result."""
     calm = compared(*[0.99, 1.0, 1.0, 1.01] * 3)
     stormy = compared(*[0.99, 1.0, 1.0, 1.01] * 2, 0.99, 1.0, 1.0, 3.0)
     assert stormy.ratio == pytest.approx(1.0)
@@ -78,7 +78,7 @@ def test_one_outlier_moves_neither_median_nor_interval() -> None:
 
 
 def test_ratios_are_taken_within_pairs() -> None:
-    """A machine that becomes slower and slower slows both sides of a pair."""
+    """A machine that slows down during the run affects both sides of a pair."""
     found = pairs.compare("session", [Pair(window(us), window(1.1 * us)) for us in range(30, 60)])
     assert found.base_us == pytest.approx(44.5)
     assert found.here_us == pytest.approx(48.95)
@@ -90,7 +90,7 @@ def test_ratios_are_taken_within_pairs() -> None:
     [(0, ("base", "here")), (1, ("here", "base")), (2, ("base", "here"))],
 )
 def test_order(number: int, expected: tuple[str, str]) -> None:
-    """What comes first in a pair comes second in the next."""
+    """The side that is first in a pair is second in the next."""
     assert pairs.in_order(("base", "here"), number) == expected
 
 
@@ -107,7 +107,7 @@ def test_order(number: int, expected: tuple[str, str]) -> None:
     ],
 )
 def test_verdict(ratios: list[float], expected: Verdict) -> None:
-    """A row is worse if that is shown, and passes if that is shown."""
+    """A row is worse, or within the tolerance, only if its interval shows it."""
     found = compared(*ratios * 5)
     assert found.verdict is expected
     assert pairs.has_failed([found]) is (expected is Verdict.WORSE)
@@ -115,7 +115,7 @@ def test_verdict(ratios: list[float], expected: Verdict) -> None:
 
 @pytest.mark.parametrize("failure", [{"errors": 1}, {"unexpected": 1}])
 def test_wrong_answers_are_no_comparison(failure: dict[str, int]) -> None:
-    """A side that refuses every request is cheap."""
+    """A side with wrong answers fails, however cheap they are."""
     found = pairs.compare("session", [Pair(window(), window(20.0, **failure))] * 6)
     assert found.verdict is Verdict.FAILED
     assert pairs.has_failed([found])
@@ -130,20 +130,20 @@ def test_a_window_without_a_tick_has_no_ratio() -> None:
 
 
 def test_no_ratio_at_all() -> None:
-    """Where nothing was measured, nothing is said."""
+    """A row without CPU time is undecided, and shows no figures."""
     found = pairs.compare("session", [Pair(window(cpu_s=0.0), window(cpu_s=0.0))] * 6)
     assert found.verdict is Verdict.UNDECIDED
     assert "| – | – | – | – – – | 0 |" in shown(found)
 
 
 def test_disturbed_pairs_are_counted() -> None:
-    """One side that was disturbed is enough."""
+    """A pair is disturbed if one of its sides is."""
     calm, disturbed = Pair(window(), window()), Pair(window(), window(others_s=0.2))
     assert pairs.compare("session", [calm, disturbed, calm]).disturbed == 1
 
 
 def test_table() -> None:
-    """A line holds both costs, the ratio and its interval."""
+    """A line contains both costs, the ratio and its interval."""
     line = shown(compared(*[1.0, 1.0, 1.1] * 4))
     expected = (
         "session cookie | 40.0 | 40.0 | 1.000 | 1.000 – 1.100 | 12 | 0 | undecided: more pairs |"
@@ -152,7 +152,7 @@ def test_table() -> None:
 
 
 def test_json() -> None:
-    """Programs get every window and the verdict, in numbers that JSON has."""
+    """The JSON contains every window and the verdict, and only numbers that JSON can express."""
     made = pairs.as_json({"session": [Pair(window(), window(50.0))] * 6}, {"cores": 2}, ["X"])
     read = json.loads(json.dumps(made, allow_nan=False))
     assert read["machine"] == {"cores": 2}

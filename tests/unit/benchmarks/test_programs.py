@@ -1,4 +1,4 @@
-"""The two C programs: what they measure with must itself be right."""
+"""The two C programs, app and load generator: they work correctly, so that figures are right."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory that the programs were compiled into."""
+    """The directory of the compiled programs."""
     directory = tmp_path_factory.mktemp("build")
     for name in ("load", "upstream"):
         build(name, directory)
@@ -40,7 +40,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def port(programs: Path, tmp_path: Path) -> Iterator[int]:
-    """Where the app listens."""
+    """The port of a running app."""
     number = free_port()
     with running((programs / "upstream", str(number)), number, tmp_path / "log"):
         yield number
@@ -54,7 +54,7 @@ def client(port: int) -> Iterator[socket.socket]:
 
 
 def read_answers(connection: socket.socket, count: int) -> bytes:
-    """``count`` answers, all of one length; and nothing after them."""
+    """Read ``count`` equal answers, and check that nothing follows; return one of them."""
     first = connection.recv(65536)
     size = first.index(b"\r\n\r\n") + 4 + 27
     data = bytearray(first)
@@ -75,10 +75,10 @@ async def loaded(
     enough: int = 3,
 ) -> dict[str, Any]:
     """
-    What the load generator reports of two connections in a short window.
+    Run the load generator with two connections in a short window, and return its report.
 
-    On a machine that stands still for a moment, a window in which fewer than ``enough`` requests
-    were answered or failed says nothing: then a longer one is tried.
+    If a machine stalls, fewer than ``enough`` requests are answered or fail in the window. A longer
+    one is tried then.
     """
     counted: dict[str, Any] = {"requests": 0, "errors": 0}
     window_s = 0.1
@@ -99,9 +99,9 @@ async def answering(
     *parts: bytes, heads: list[bytes] | None = None, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[int]:
     """
-    The port of a server that answers every request with ``parts``, sent one by one.
+    Serve on the returned port: every request is answered with ``parts``, sent one by one.
 
-    The heads of the requests go to ``heads``.
+    The heads of the requests are added to ``heads``.
     """
     served: list[asyncio.Task[None]] = []
 
@@ -131,7 +131,7 @@ async def answering(
 
 
 def test_answer(client: socket.socket) -> None:
-    """A request gets one answer, with JSON of the length that it says."""
+    """A request gets one answer with JSON, whose length is that of Content-Length."""
     client.sendall(REQUEST)
     head, _, body = read_answers(client, 1).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
@@ -141,7 +141,7 @@ def test_answer(client: socket.socket) -> None:
 
 @pytest.mark.parametrize("cut", range(1, len(REQUEST)))
 def test_request_in_two_parts(client: socket.socket, cut: int) -> None:
-    """Wherever the network cuts a request, it is one request."""
+    """A request that arrives in two parts is one request, wherever it is split."""
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     client.sendall(REQUEST + REQUEST[:cut])
     read_answers(client, 1)
@@ -149,14 +149,14 @@ def test_request_in_two_parts(client: socket.socket, cut: int) -> None:
     read_answers(client, 1)
 
 
-def test_line_ends_that_are_no_end(client: socket.socket) -> None:
-    """A CR too many begins an end anew, and does not lose it."""
+def test_an_extra_carriage_return(client: socket.socket) -> None:
+    """The end of a head is found after an extra CR."""
     client.sendall(b"GET / HTTP/1.1\r\nX: a\r\r\n\r\n")
     read_answers(client, 1)
 
 
 def test_more_pipelined_requests_than_the_socket_holds(client: socket.socket) -> None:
-    """Answers wait for a client that does not read yet, whole and in order."""
+    """Answers wait for a client that does not read yet, complete and in order."""
     count = 100_000
     sender = Thread(target=client.sendall, args=(REQUEST * count,))
     sender.start()
@@ -165,7 +165,7 @@ def test_more_pipelined_requests_than_the_socket_holds(client: socket.socket) ->
 
 
 def test_bytes(client: socket.socket) -> None:
-    """The path may ask for as many bytes as it likes."""
+    """The path can request any number of bytes."""
     client.sendall(b"GET /bytes/1000000 HTTP/1.1\r\nHost: a\r\n\r\n" + REQUEST)
     data = bytearray()
     while not data.endswith(b'World!"}'):
@@ -177,7 +177,7 @@ def test_bytes(client: socket.socket) -> None:
 
 @pytest.mark.parametrize("cut", [0, 1, 50_000, 100_000])
 def test_a_body_is_dropped(client: socket.socket, cut: int) -> None:
-    """A request with a body gets one answer, after all of it; the next request is the next."""
+    """A body is read to its end and dropped; the request after it is answered as well."""
     head, body = b"POST / HTTP/1.1\r\ncontent-length: 100000\r\n\r\n", b"\r\n\r\n" * 25_000
     client.sendall(head + body[:cut])
     client.sendall(body[cut:] + REQUEST)
@@ -186,7 +186,7 @@ def test_a_body_is_dropped(client: socket.socket, cut: int) -> None:
 
 @pytest.mark.parametrize("cut", range(1, 2 + 4 + 5))
 def test_echo(client: socket.socket, cut: int) -> None:
-    """After an upgrade, frames come back without their mask, however they were cut."""
+    """After an upgrade, frames are echoed without their mask, wherever they are split."""
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n")
     answer = client.recv(65536)
@@ -202,7 +202,7 @@ def test_echo(client: socket.socket, cut: int) -> None:
 
 
 def test_stop(programs: Path) -> None:
-    """SIGTERM is how it ends, so it is no failure."""
+    """SIGTERM ends the app with exit status 0."""
     number = free_port()
     process = subprocess.Popen([programs / "upstream", str(number)])
     while process.poll() is None:
@@ -219,14 +219,14 @@ def test_stop(programs: Path) -> None:
 
 
 async def test_load(programs: Path, port: int) -> None:
-    """Against an app that is well, nothing fails, and latencies are in order."""
+    """Against a healthy app nothing fails, and the latencies are in order."""
     counted = await loaded(programs / "load", port, enough=100)
     assert (counted["errors"], counted["unexpected"]) == (0, 0)
     assert 0 < counted["p50_us"] <= counted["p99_us"] <= counted["max_us"]
 
 
 async def test_fields_of_a_file(programs: Path, tmp_path: Path) -> None:
-    """Each request has one of the lines, and all lines have their turn."""
+    """Each request has one line of the file, and all lines are used."""
     file, heads = tmp_path / "lines", list[bytes]()
     file.write_text("Cookie: a=1\nCookie: a=22\nCookie: a=333")
     async with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", heads=heads) as port:
@@ -237,7 +237,7 @@ async def test_fields_of_a_file(programs: Path, tmp_path: Path) -> None:
 
 
 async def test_marks_beside_fields_of_a_file(programs: Path, tmp_path: Path) -> None:
-    """Another number stands for a mark in each request, whichever line it has."""
+    """A mark is replaced by another number in each request, in the path and in the file's line."""
     file, heads = tmp_path / "lines", list[bytes]()
     file.write_text(f"X-C: d\nX-E: {MARK}\n")
     async with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", heads=heads) as port:
@@ -249,7 +249,7 @@ async def test_marks_beside_fields_of_a_file(programs: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("text", [None, ""])
 def test_a_file_without_lines(programs: Path, tmp_path: Path, text: str | None) -> None:
-    """Without a request to send, the load generator ends."""
+    """The load generator fails on a missing or empty file."""
     file = tmp_path / "lines"
     if text is not None:
         file.write_text(text)
@@ -260,13 +260,13 @@ def test_a_file_without_lines(programs: Path, tmp_path: Path, text: str | None) 
 
 
 async def test_unexpected_status(programs: Path, port: int) -> None:
-    """A gateway that refuses everybody is fast; it must not count."""
+    """Answers with another status than the expected one are counted as unexpected."""
     counted = await loaded(programs / "load", port, status=401)
     assert counted["unexpected"] == counted["requests"] > 0
 
 
 async def test_answer_in_parts(programs: Path) -> None:
-    """An answer is one, whatever the case of its fields, however it is cut, however long it is."""
+    """A long answer in several parts is one answer; the case of its fields does not matter."""
     parts = (
         b"HTTP/1.1 200 OK\r\nX-Content-Length: 1\r\ncontent-le",
         b"ngth:200000\r\n\r",
@@ -280,7 +280,7 @@ async def test_answer_in_parts(programs: Path) -> None:
 
 
 async def test_marks(programs: Path) -> None:
-    """No two requests are the same where they are marked, and all are where they are not."""
+    """Requests differ in their marks, and nowhere else."""
     heads: list[bytes] = []
     async with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", heads=heads) as port:
         counted = await loaded(
@@ -301,34 +301,34 @@ async def test_marks(programs: Path) -> None:
 
 @pytest.mark.parametrize("size", [10, 100_000, 10_000_000])
 async def test_bodies_up(programs: Path, port: int, size: int) -> None:
-    """A body is sent whole, also one that the socket does not take at once."""
+    """A body is sent completely, even if the socket does not take it at once."""
     counted = await loaded(programs / "load", port, options=("-b", str(size)))
     assert (counted["errors"], counted["unexpected"]) == (0, 0)
     assert counted["body_bytes"] == counted["requests"] * (size + 27) > 0
 
 
 async def test_bodies_down(programs: Path, port: int) -> None:
-    """The bytes of answers are counted."""
+    """The bytes of the bodies of answers are counted."""
     counted = await loaded(programs / "load", port, path="/bytes/100000")
     assert (counted["errors"], counted["unexpected"]) == (0, 0)
     assert counted["body_bytes"] == counted["requests"] * 100_000 > 0
 
 
 async def test_new_connections(programs: Path, port: int) -> None:
-    """A connection that is closed after its answer is no error."""
+    """Closing a connection after its answer is no error."""
     counted = await loaded(programs / "load", port, options=("-n",), enough=10)
     assert (counted["errors"], counted["unexpected"]) == (0, 0)
 
 
 async def test_messages(programs: Path, port: int) -> None:
-    """Against an app that echoes, every message comes back as it was."""
+    """Against an app that echoes, every message comes back unchanged."""
     options, fields = ("-w", "32"), ("Upgrade: websocket",)
     counted = await loaded(programs / "load", port, 101, options=options, fields=fields, enough=100)
     assert (counted["errors"], counted["unexpected"]) == (0, 0)
 
 
 async def test_tls(tmp_path: Path) -> None:
-    """Over TLS it is the same, on one connection or on many."""
+    """The load generator works over TLS, with kept and with new connections."""
     try:
         program = build_load_with_tls(tmp_path)
     except NotHere as why:
@@ -355,7 +355,7 @@ async def test_tls(tmp_path: Path) -> None:
     ],
 )
 async def test_broken_answers_are_errors(programs: Path, answer: bytes) -> None:
-    """What is no answer is counted as none, and the load goes on."""
+    """An invalid answer is an error and not a request, and the load goes on."""
     async with answering(answer) as port:
         counted = await loaded(programs / "load", port)
     assert counted["requests"] == 0
@@ -366,13 +366,13 @@ async def test_broken_answers_are_errors(programs: Path, answer: bytes) -> None:
 
 
 def test_built_once(programs: Path) -> None:
-    """What has not changed is not compiled again."""
+    """An unchanged program is not compiled again."""
     built_ns = (programs / "load").stat().st_mtime_ns
     assert build("load", programs).stat().st_mtime_ns == built_ns
 
 
 def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a compiler the run ends with a sentence instead of a traceback."""
+    """Without a compiler, the error is a sentence instead of a traceback."""
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(CannotRun, match=r"load\.c was not compiled"):
         build("load", tmp_path)

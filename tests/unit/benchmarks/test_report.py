@@ -1,4 +1,4 @@
-"""What the figures of a run are made to say."""
+"""Rows, bars, tables and notes of a report."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ from benchmarks.scenarios import SCENARIOS
 
 
 def window(scenario: str = "session", **changes: Any) -> Measurement:
-    """A window of two seconds; 40 µs a request unless told otherwise."""
+    """Make a window of two seconds, with 40 µs a request by default."""
     figures: dict[str, Any] = {
         "connections": 1 if scenario.endswith("-1") else 64,
         "requests": 40_000,
@@ -33,7 +33,7 @@ def window(scenario: str = "session", **changes: Any) -> Measurement:
 
 
 def a_run(**changes: Any) -> list[Measurement]:
-    """A window of each scenario that a bar needs; ``changes`` are of the session."""
+    """Make a window of each scenario that the bars need; ``changes`` apply to ``session``."""
     return [
         window("relay", cpu_s=0.92),
         window("naive", requests=10_000, cpu_s=2.0),
@@ -47,7 +47,7 @@ def results(measurements: list[Measurement], **figures: float) -> Results:
 
 
 def verdicts(measurements: list[Measurement], **figures: float) -> dict[str, bool]:
-    """Of the bars for which enough was measured, by the first words of what they demand."""
+    """Verdicts of the bars that were measured, by their demand."""
     judged = bars.bars(results(measurements, **figures))
     return {bar.demand: bar.passed for bar in judged if bar.passed is not None}
 
@@ -67,15 +67,15 @@ def shown(table: object) -> str:
 
 
 def test_figures_of_a_window() -> None:
-    """CPU time and requests are divided by what they belong to."""
+    """CPU time is divided by requests, and requests by seconds."""
     measured = window()
     assert measured.cpu_us == pytest.approx(40.0)
     assert measured.per_second == pytest.approx(20_000)
     assert measured.busy == pytest.approx(0.8)
 
 
-def test_no_requests_cost_nothing_that_could_be_told() -> None:
-    """A window without answers divides by nothing, and is never the best."""
+def test_a_window_without_requests_has_no_cost() -> None:
+    """A window without answers has no CPU time per request, and is never the best."""
     dead = window(requests=0)
     assert dead.cpu_us is None
     row = rows.summarise([dead, window()])["session"]
@@ -83,21 +83,21 @@ def test_no_requests_cost_nothing_that_could_be_told() -> None:
     assert row.spread is None
 
 
-def test_less_than_a_tick_is_no_cost() -> None:
+def test_a_window_without_a_tick_has_no_cost() -> None:
     """The kernel counts CPU time in hundredths of a second: in a short window it may count none."""
     row = rows.summarise([window(cpu_s=0.0, requests=3), window()])["session"]
     assert row.best.cpu_s == 1.6
 
 
 def test_cheapest_window_counts() -> None:
-    """Noise only ever adds, so the least CPU time is the truest; the spread tells of the rest."""
+    """Noise only adds CPU time, so the cheapest window counts; the spread shows the others."""
     row = rows.summarise([window(cpu_s=2.0), window(cpu_s=1.6), window(cpu_s=1.8)])["session"]
     assert row.best.cpu_s == 1.6
     assert row.spread == pytest.approx(0.25)
 
 
-def test_fastest_window_counts_where_no_cpu_is_judged() -> None:
-    """The app itself has no CPU figure: there, and with one connection, time on the wall counts."""
+def test_fastest_window_counts_where_no_cpu_is_measured() -> None:
+    """For the app itself, and with one connection, wall-clock time counts instead of CPU time."""
     windows = [window("direct", cpu_s=None, requests=count) for count in (10, 30, 20)]
     assert rows.summarise(windows)["direct"].best.requests == 30
     alone = [
@@ -108,22 +108,22 @@ def test_fastest_window_counts_where_no_cpu_is_judged() -> None:
 
 
 def test_disturbed_windows_come_last() -> None:
-    """A window in which others used the core is taken only where there is no other."""
+    """A window in which other programs used the core counts only if there is no other window."""
     disturbed = window(cpu_s=1.0, others_s=0.2)
     assert rows.summarise([disturbed, window()])["session"].best.cpu_s == 1.6
     alone = rows.summarise([disturbed])
     assert alone["session"].best is disturbed
-    assert any("NOT TO BE RELIED ON" in line for line in report.notes(Results(alone, {})))
+    assert any("NOT RELIABLE" in line for line in report.notes(Results(alone, {})))
 
 
 def test_rows_are_in_order() -> None:
-    """However scenarios were interleaved, the report has one order."""
+    """The order of a report does not depend on the order of the windows."""
     names = list(rows.summarise([window("session-1"), window("session"), window("relay")]))
     assert names == ["relay", "session", "session-1"]
 
 
 def test_every_scenario_has_a_title() -> None:
-    """A scenario without a title would be measured and never shown."""
+    """A scenario without a title would be measured, but not shown."""
     assert [scenario.name for scenario in SCENARIOS] == list(rows.ENTRIES)
     assert not {scenario.name for scenario in SCENARIOS} & {single.name for single in SINGLES}
 
@@ -141,14 +141,14 @@ def test_every_scenario_has_a_title() -> None:
     ],
 )
 def test_bars(changes: dict[str, Any], missed: set[str]) -> None:
-    """Each bar is missed by what it is there for, and by nothing else."""
+    """Each change misses its own bars, and no others."""
     measurements = a_run(**changes)
     assert verdicts(measurements) == {demand: demand not in missed for demand in ALL}
     assert bars.has_failed(results(measurements)) is bool(missed)
 
 
-def test_budgets_are_scaled_by_the_yard_stick() -> None:
-    """Where a relay costs twice as much, so may a session."""
+def test_budgets_are_scaled_by_the_relay() -> None:
+    """If a relay costs twice as much as on the reference machine, a session may do so as well."""
     twice = [window("relay", cpu_s=0.92), window("session", cpu_s=3.5)]
     assert verdicts(twice)[SESSION]
     assert not verdicts(twice[1:])[SESSION]
@@ -169,18 +169,18 @@ def test_budgets_are_scaled_by_the_yard_stick() -> None:
     ],
 )
 def test_budgets_of_what_is_measured_once(figures: dict[str, float], passed: bool) -> None:
-    """Each figure has a bar."""
+    """Each single figure has a bar."""
     (found,) = (is_met for name, is_met in verdicts([], **figures).items() if name != FAILED)
     assert found is passed
 
 
 def test_a_failure_in_any_window_counts() -> None:
-    """Choosing the best window must not hide that another went wrong."""
+    """Wrong answers in a window that is not the best one are reported as well."""
     assert not verdicts([*a_run(), window(cpu_s=1.9, unexpected=3)])[FAILED]
 
 
-def test_what_was_not_measured_is_not_judged() -> None:
-    """With --only, the bars that need more are left open, and none of them fails the run."""
+def test_bars_without_measurements_are_not_judged() -> None:
+    """With ``--only``, the bars of other scenarios are not measured, and do not fail the run."""
     measured = results([window("bearer")])
     assert verdicts([window("bearer")]) == {FAILED: True}
     assert not bars.has_failed(measured)
@@ -188,22 +188,22 @@ def test_what_was_not_measured_is_not_judged() -> None:
     assert report.notes(measured) == []
 
 
-def test_yard_stick() -> None:
-    """A relay twice as dear as where the budgets were written halves what is read off here."""
+def test_factor_of_the_machine() -> None:
+    """On a machine where a relay costs twice as much, figures are halved for the budgets."""
     measured = results(a_run())
     assert bars.machine_factor(measured.rows) == pytest.approx(2.0)
     assert "factor 2.00" in report.notes(measured)[0]
-    assert "on the budgets' machine 20 µs" in bars.bars(measured)[0].found
+    assert "on the reference machine 20 µs" in bars.bars(measured)[0].found
 
 
-def test_what_is_remembered() -> None:
-    """How much the memory for whole heads saves is told, as the load repeats itself."""
+def test_effect_of_caches_of_heads() -> None:
+    """The notes state how much caches of whole heads save, as the load repeats its heads."""
     measured = results([window(), window("varied", cpu_s=2.4)])
     assert "a factor of 1.50" in report.notes(measured)[0]
 
 
 def test_added_latency() -> None:
-    """What the gateway adds is what a request takes longer than without it."""
+    """The latency that the gateway adds is the difference from a direct request."""
     found = rows.summarise(
         [window("direct-1", cpu_s=None, p50_us=20), window("session-1", p50_us=170)]
     )
@@ -213,27 +213,27 @@ def test_added_latency() -> None:
 
 
 def table(measurements: list[Measurement], head: str) -> str:
-    """The one table with that head."""
+    """Print the table with this head."""
     all_tables = map(shown, report.tables(results(measurements)))
     (found,) = (text for text in all_tables if f"| {head} " in text)
     return found
 
 
 def cells(text: str, title: str) -> list[str]:
-    """Those of the one line with that title, after it."""
+    """Cells of the line with this title, without the title."""
     (line,) = (line for line in text.splitlines() if title in line)
     return [cell.strip() for cell in line.strip("| ").split("|")][1:]
 
 
 def test_throughput_table() -> None:
-    """Many connections and one do not stand in the same table."""
+    """Rows with many connections and with one connection are in different tables."""
     text = table([*a_run(), window("session-1")], "one core, small GET")
     expected = ["40.0", "20,000", "1.00", "2.00", "4.0", "80%", "50", "0%"]
     assert cells(text, "session cookie") == expected
 
 
 def test_bodies_table() -> None:
-    """Bodies are compared with those of the same size and way."""
+    """Bodies are compared with bodies of the same size and direction."""
     windows = [
         window("get-1m-naive", requests=1000, body_bytes=1_000_000_000),
         window("get-1m-session", requests=2000, body_bytes=2_000_000_000),
@@ -245,13 +245,13 @@ def test_bodies_table() -> None:
 
 
 def test_messages_table() -> None:
-    """Messages are no requests: they are not compared with those of the naive gateway."""
+    """Messages of tunnels are not compared with requests to the naive gateway."""
     text = table([window("ws"), window("naive")], "one core, WebSocket echo of 32 bytes")
     assert cells(text, "Gateway") == ["40.0", "20,000", "1.00", "2.00", "80%", "50", "0%"]
 
 
 def test_latency_table() -> None:
-    """The app itself is what the others are compared with: to it, nothing is added."""
+    """Added latency is relative to the app itself, which therefore has none."""
     windows = [window("direct-1", cpu_s=None, p50_us=20), window("session-1", p50_us=170)]
     text = table([*windows, window()], "one core, small GET, one connection")
     assert cells(text, "app itself")[:2] == ["20", "–"]
@@ -259,25 +259,25 @@ def test_latency_table() -> None:
 
 
 def test_figures_table() -> None:
-    """What is measured once stands in a table of its own, if it was measured."""
+    """Single figures have a table of their own, without those that were not measured."""
     text = shown(report.figures_table(results([], idle_kib=4.567)))
     assert cells(text, "idle keep-alive") == ["4.57"]
     assert "GiB" not in text
 
 
 def test_every_figure_has_a_title() -> None:
-    """A figure without a title would be judged and never shown."""
+    """A figure without a title would be judged, but not shown."""
     text = shown(report.figures_table(results([], **dict.fromkeys(bars.FIGURES, 1.0))))
     assert len([line for line in text.splitlines() if line.endswith("| 1 |")]) == len(bars.FIGURES)
 
 
 def test_failures_stand_in_the_row() -> None:
-    """A figure that was got by wrong answers does not look like the others."""
+    """A row with wrong answers is marked."""
     assert "(5 failed!)" in table([window(errors=2, unexpected=3)], "one core, small GET")
 
 
 def test_json() -> None:
-    """Programs get every window, not the best alone, in numbers that JSON has."""
+    """The JSON contains every window, and only numbers that JSON can express."""
     windows = [*a_run(), window(requests=0)]
     made = report.as_json(windows, {"idle_kib": 4.5}, {"cores": 2})
     read = json.loads(json.dumps(made, allow_nan=False))
