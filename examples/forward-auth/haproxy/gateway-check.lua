@@ -1,20 +1,20 @@
--- Asks the gateway whether a request may pass. Its answer is the client's, unless it is a yes.
+-- Asks the gateway whether a request may pass. Any answer but a yes goes to the client.
 
 local GATEWAY = "http://127.0.0.1:8080/_gateway/verify"
 local TIMEOUT_MS = 5000
 
--- What the gateway needs to decide.
+-- Fields that the gateway needs to decide.
 local ASKED = {
   "authorization", "cookie", "x-api-key", "origin", "sec-fetch-site", "sec-fetch-mode", "accept",
   "x-requested-with", "sec-websocket-key", "sec-websocket-version", "x-forwarded-for",
   "x-forwarded-proto", "access-control-request-method", "access-control-request-headers",
 }
--- What the app is told; whatever the client said under these names was dropped before.
+-- Fields for the app; those that the client sent under these names were dropped before.
 local TOLD = {
   "x-user-issuer", "x-user-email", "x-user-public-address", "x-user-phone", "x-user-roles",
   "x-auth-method", "x-gateway-assertion", "x-request-id",
 }
--- What the client is told of a no.
+-- Fields for the client if the answer is a no.
 local PASSED_ON = {"location", "www-authenticate", "retry-after", "content-type", "cache-control", "vary"}
 
 local function all(values)  -- HAProxy counts from 0

@@ -1,4 +1,4 @@
-// An app that believes nothing but X-Gateway-Assertion. GET anything: who is asking, as JSON.
+// Trusts only X-Gateway-Assertion. Answers every GET with the verified claims, as JSON.
 package main
 
 import (
@@ -57,7 +57,7 @@ var known struct {
 	readAt time.Time
 }
 
-// keyOf reads the key set again when it is old, or when a key is new: then it was rotated.
+// keyOf fetches the key set again when it is old, or when the key is unknown: keys are rotated.
 func keyOf(kid string) (jwk, error) {
 	known.Lock()
 	defer known.Unlock()
@@ -84,7 +84,7 @@ func keyOf(kid string) (jwk, error) {
 	return key, nil
 }
 
-// isSigned knows the algorithms that may be: a list of its own, never what the token says of itself.
+// isSigned accepts a list of algorithms of its own, and never trusts the header of the token.
 func isSigned(key jwk, message string, signature []byte) bool {
 	x, err := b64.DecodeString(key.X)
 	if err != nil {
@@ -146,7 +146,7 @@ func verified(token string) (*claims, error) {
 	return said, nil
 }
 
-// isFor says, with `bind: request`, whether it is for this request and no other.
+// isFor checks, with `bind: request`, that the assertion is for this request and no other.
 func isFor(said *claims, request *http.Request) bool {
 	path, query, _ := strings.Cut(request.RequestURI, "?")
 	digest := sha256.Sum256([]byte(query))
@@ -176,7 +176,7 @@ func main() {
 		if err == nil && !isFor(said, request) {
 			err = errors.New("another request")
 		}
-		if err != nil { // whatever it is, nobody has been vouched for
+		if err != nil { // any error means that no identity is proven
 			w.WriteHeader(http.StatusUnauthorized)
 			fmt.Fprintf(w, "{\"error\":%q}", err.Error())
 			return

@@ -1,4 +1,4 @@
-// An app that believes nothing but X-Gateway-Assertion. GET anything: who is asking, as JSON.
+// Trusts only X-Gateway-Assertion. Answers every GET with the verified claims, as JSON.
 import { createHash, createPublicKey, verify } from "node:crypto";
 import { createServer } from "node:http";
 
@@ -6,7 +6,7 @@ const { ISSUER, AUDIENCE, PORT = "3000" } = process.env; // server.public_url; t
 const JWKS_URL = process.env.JWKS_URL ?? `${ISSUER}/_gateway/jwks.json`;
 const LEEWAY_S = 5;
 
-// A list of your own: never what the token says of itself.
+// A list of your own: never trust the header of the token.
 const ALGORITHMS = {
   EdDSA: (data, key, signature) => verify(null, data, key, signature),
   ES256: (data, key, signature) =>
@@ -18,7 +18,7 @@ const COOLDOWN_MS = 1_000;
 let keys = new Map();
 let readAt = -Infinity;
 
-// Reads the key set again when it is old, or when a key is new: then it was rotated.
+// Fetches the key set again when it is old, or when the key is unknown: keys are rotated.
 async function keyOf(kid) {
   const age = performance.now() - readAt;
   if (age > KEEP_MS || (!keys.has(kid) && age > COOLDOWN_MS)) {
@@ -55,7 +55,7 @@ async function verified(token) {
   return claims;
 }
 
-// With `bind: request`: is it for this request, and no other?
+// With `bind: request`: checks that the assertion is for this request, and no other.
 function isFor(claims, method, target) {
   if (claims.htm === undefined) return true;
   const [path, ...rest] = target.split("?");
@@ -70,7 +70,7 @@ createServer(async (request, response) => {
     said = await verified(request.headers["x-gateway-assertion"] ?? "");
     if (!isFor(said, request.method, request.url)) throw new Error("another request");
   } catch (error) {
-    status = 401; // whatever it is, nobody has been vouched for
+    status = 401; // any error means that no identity is proven
     said = { error: error.message };
   }
   response.writeHead(status, { "Content-Type": "application/json" });

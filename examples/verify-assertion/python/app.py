@@ -1,4 +1,4 @@
-"""An app that believes nothing but X-Gateway-Assertion. GET anything: who is asking, as JSON."""
+"""Trusts only X-Gateway-Assertion. Answers every GET with the verified claims, as JSON."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ import jwt
 ISSUER = os.environ["ISSUER"]  # server.public_url of the gateway
 AUDIENCE = os.environ["AUDIENCE"]  # this app's name among its upstreams
 JWKS_URL = os.environ.get("JWKS_URL", ISSUER + "/_gateway/jwks.json")
-ALGORITHMS = ["EdDSA", "ES256"]  # a list of your own: never what the token says of itself
+ALGORITHMS = ["EdDSA", "ES256"]  # a list of your own: never trust the header of the token
 LEEWAY_S = 5
 
 KEEP_S, COOLDOWN_S = 60, 1
@@ -21,7 +21,7 @@ keys, read_at = {}, 0.0
 
 
 def key_of(kid):
-    """Read the key set again when it is old, or when a key is new: then it was rotated."""
+    """Fetch the key set again when it is old, or when the key is unknown: keys are rotated."""
     global keys, read_at
     age = time.monotonic() - read_at
     if not keys or age > KEEP_S or (kid not in keys and age > COOLDOWN_S):
@@ -47,7 +47,7 @@ def verified(token):
 
 
 def check_request(claims, method, target):
-    """With `bind: request`: it is for this request, and no other."""
+    """With `bind: request`: check that the assertion is for this request, and no other."""
     if "htm" not in claims:
         return
     path, _, query = target.partition("?")
@@ -64,10 +64,10 @@ class App(BaseHTTPRequestHandler):
         try:
             claims = verified(self.headers["X-Gateway-Assertion"] or "")
             check_request(claims, self.command, self.path)
-            status, said = 200, claims
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody has been vouched for
-            status, said = 401, {"error": type(error).__name__}
-        body = json.dumps(said).encode()
+            status, answer = 200, claims
+        except Exception as error:  # noqa: BLE001 - any error means that no identity is proven
+            status, answer = 401, {"error": type(error).__name__}
+        body = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
