@@ -26,7 +26,7 @@ class LoginLimits(NamedTuple):
 
     ip: Limit | None
     contact: Limit | None
-    """For an email address or a phone number."""
+    """Limit of an email address or a phone number."""
 
 
 def routes(settings: Settings) -> tuple[Route, ...]:

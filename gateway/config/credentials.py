@@ -108,7 +108,7 @@ class JwtIssuerSettings(Section):
     algorithms: Annotated[tuple[Algorithm, ...], SOME] = ("RS256", "ES256")
     """Accepted signature algorithms. All of them use public keys: none shares a secret."""
     clock_skew_s: Duration = Field(60.0, alias="clock_skew")
-    """How far `iat` and `nbf` may lie in the future, as clocks differ."""
+    """Tolerance for `iat` and `nbf` in the future, as clocks differ."""
     subject_prefix: OptionalIssuerName = ""
     """Replacement for the issuer in the name that apps see, issuer#subject. None when empty."""
     claims: JwtClaims = JwtClaims()

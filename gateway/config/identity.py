@@ -53,4 +53,4 @@ class IdentitySettings(Section):
     sessions.
     """
     clock_skew_s: Duration = Field(300.0, alias="clock_skew")
-    """How far `iat` and `nbf` of a DID token may lie in the future, as clocks differ."""
+    """Tolerance for `iat` and `nbf` of a DID token in the future, as clocks differ."""

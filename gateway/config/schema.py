@@ -119,11 +119,11 @@ class RouteTimeouts(Section):
     """Time-outs of one route. Those of its upstream apply where a key is absent."""
 
     connect_s: Annotated[Duration | None, GIVEN] = Field(None, alias="connect")
-    """For a connection to be accepted, TLS included."""
+    """Time-out for a connection, TLS handshake included."""
     response_s: Annotated[Duration | None, GIVEN] = Field(None, alias="response")
-    """From the end of the request to the head of the response."""
+    """Time-out from the end of the request to the head of the response."""
     idle_s: Annotated[Duration | None, GIVEN] = Field(None, alias="idle")
-    """Between two parts of a body, or of a tunnel."""
+    """Time-out between two parts of a body, or of a tunnel."""
 
 
 class RouteMatch(Section):

@@ -17,17 +17,17 @@ class ServerTimeouts(Section):
 
     head_s: Duration = Field(10.0, alias="head")
     """
-    For the whole head of a request, counted from its first byte, so that a client cannot hold a
+    Time-out for the whole head of a request, from its first byte on, so that a client cannot hold a
     connection by sending it slowly (slowloris).
     """
     body_idle_s: Duration = Field(30.0, alias="body_idle")
-    """For the next bytes of a body, in either direction."""
+    """Time-out for the next bytes of a body, in either direction."""
     keep_alive_s: Duration = Field(75.0, alias="keep_alive")
-    """For the next request on an idle connection."""
+    """Time-out for the next request on an idle connection, which is closed afterwards."""
     half_closed_s: Duration = Field(5.0, alias="half_closed")
     """
-    For the response to begin after the client has closed its sending side. Short, because most
-    clients that do so have gone.
+    Time-out for the response to begin after the client has closed its sending side. Short, because
+    most clients that do so have gone.
     """
     min_rate_bytes: Size = Field(128, alias="min_rate")
     """
@@ -35,7 +35,7 @@ class ServerTimeouts(Section):
     ends a slow POST and a slow read. Time in which the app is slow does not count.
     """
     drain_s: Duration = Field(30.0, alias="drain")
-    """For requests in flight when the gateway is told to stop; they are cut afterwards."""
+    """Time-out for requests in flight when the gateway is told to stop. They are cut afterwards."""
     drain_delay_s: Annotated[Duration | None, GIVEN] = Field(None, alias="drain_delay")
     """
     Delay between reporting not ready and closing the listeners, for load balancers to notice. No

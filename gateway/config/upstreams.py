@@ -16,11 +16,11 @@ class UpstreamTimeoutSettings(Section):
     """Time-outs for an app."""
 
     connect_s: Duration = Field(2.0, alias="connect")
-    """For a connection to be accepted, TLS included."""
+    """Time-out for a connection, TLS handshake included."""
     response_s: Duration = Field(30.0, alias="response")
-    """From the end of the request to the head of the response."""
+    """Time-out from the end of the request to the head of the response."""
     idle_s: Duration = Field(300.0, alias="idle")
-    """Between two parts of a body, or of a tunnel."""
+    """Time-out between two parts of a body, or of a tunnel."""
 
 
 class HealthSettings(Section):
@@ -31,7 +31,7 @@ class HealthSettings(Section):
     interval_s: Duration = Field(5.0, alias="interval")
     """Time from one check of a server to the next."""
     timeout_s: Duration = Field(2.0, alias="timeout")
-    """For a whole check."""
+    """Time-out for a whole check."""
     healthy_after: CountText = 2
     """Number of successes in a row after which a server gets requests again."""
     unhealthy_after: CountText = 3

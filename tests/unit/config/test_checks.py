@@ -1,9 +1,11 @@
 """Checks between keys."""
 
 from collections.abc import Callable
+from types import FunctionType
 
 import pytest
 
+from gateway.config import checks
 from gateway.config.schema import Settings
 
 Read = Callable[..., Settings]
@@ -445,3 +447,17 @@ def test_cookie_default(read: Read, text: str, expected: str) -> None:
 def test_shapes(complaints: Complain, text: str, expected: str) -> None:
     """A value of the wrong type is reported with the type that was expected."""
     assert f"gateway.yaml:{expected}" in complaints(text)
+
+
+def test_every_check_is_in_the_list() -> None:
+    """A check that is written but not listed would never run."""
+    written = [
+        function
+        for name, function in vars(checks).items()
+        if getattr(function, "__module__", "") == checks.__name__
+        and not name.startswith("_")
+        and isinstance(function, FunctionType)
+        and function is not checks.problems
+    ]
+    assert set(written) == set(checks.CHECKS)
+    assert len(set(checks.CHECKS)) == len(checks.CHECKS)

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
+from gateway.config import lint as lints
 from gateway.config.lint import LINTS, lint
 from gateway.config.schema import Settings
 from tests.fakes.keys import PEM, as_yaml
@@ -361,3 +363,15 @@ def test_findings_are_sentences(read: Read) -> None:
 def test_codes_differ() -> None:
     """A code names one lint."""
     assert len({code for code, _ in LINTS}) == len(LINTS)
+
+
+def test_every_lint_is_in_the_list() -> None:
+    """A lint that is written but not listed would never run."""
+    written = [
+        function
+        for function in vars(lints).values()
+        if isinstance(function, FunctionType)
+        and function.__annotations__.get("return") == lints.LintFindings
+    ]
+    assert len(written) > 1
+    assert set(written) == {function for _, function in LINTS}

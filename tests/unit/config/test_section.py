@@ -69,4 +69,6 @@ def test_errors_hide_the_value() -> None:
 def test_docstrings_of_fields_are_descriptions() -> None:
     """`gateway schema` prints them."""
     description = ServerTimeouts.model_fields["keep_alive_s"].description
-    assert description == "For the next request on an idle connection."
+    assert description == (
+        "Time-out for the next request on an idle connection, which is closed afterwards."
+    )
