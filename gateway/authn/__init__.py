@@ -1,1 +1,1 @@
-"""Authentication: which credentials a request carries, and whose they are."""
+"""Authentication: finds the credentials of a request, and verifies them."""

@@ -1,15 +1,16 @@
 """
-Who is asking? The stage of the journey that turns credentials into an identity.
+Authentication: the stage that turns the credentials of a request into an identity.
 
-Each kind of credential has three outcomes: it proves somebody, it is refused, or it is not there
-and the next kind is asked. All that a request carries is looked at, because whoever picks one of
-two picks for an attacker:
+A credential of each kind proves an identity, is refused, or is absent. The gateway checks all that
+a request carries, because picking one of two could pick the attacker's:
 
-- What somebody has put into the request (a bearer token, an API key) must be good, and of a kind
-  that the route takes; else it is refused as what it is, whatever stands beside it.
-- A cookie is sent by browsers on their own: one that is dead means nobody. So is a certificate of
-  the connection, which counts where the config knows its name and the route takes such.
-- Those that are good must name one person or program. The one that was sent on purpose applies.
+- A bearer token or an API key is sent on purpose. It must be valid and of a kind that the route
+  accepts; otherwise the request is refused, whatever other credentials it carries.
+- A session cookie is sent by the browser itself. One whose session has ended counts as absent.
+- The same holds for the client certificate of the connection. It counts where the config lists its
+  name and the route accepts certificates.
+- All valid credentials must name the same user or program. The one that was sent on purpose
+  applies.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,14 +38,14 @@ from gateway.telemetry.metrics import AUTHENTICATIONS
 _SESSION, _CERTIFICATE = AuthMethod.SESSION, AuthMethod.CLIENT_CERTIFICATE
 
 CertificateVerifier = Callable[[Certificate], Identity | None]
-"""Whom a certificate names now; None where that counts for nothing."""
+"""Returns the identity that a certificate names now; None where its name is not listed."""
 
 REFUSED = (InvalidToken, InvalidApiKey, ExpiredApiKey, RevokedApiKey)
-"""What is counted; what of it is charged to the client says `gateway.authn.failure_limit`."""
+"""Refusals that are counted. `gateway.authn.failure_limit` says which the client is charged for."""
 
 
 class Authenticator:
-    """Asks the kinds of credentials in turn."""
+    """Verifies the credentials of a request, one kind after the other."""
 
     def __init__(
         self,
@@ -52,36 +53,37 @@ class Authenticator:
         sessions: Sessions,
         verifiers: Mapping[AuthMethod, TokenVerifier],
         failures: FailureLimit,
-        certified: CertificateVerifier | None = None,
+        verify_certificate: CertificateVerifier | None = None,
         count: CountEvent = lambda _metric, _label: None,
     ) -> None:
-        """``verifiers`` has one for each kind that ``reader`` finds, but for sessions."""
+        """Take a verifier for each kind that ``reader`` finds, except sessions."""
         self._reader = reader
         self._sessions = sessions
         self._verifiers = verifiers
         self._failures = failures
-        self._certified = certified
+        self._verify_certificate = verify_certificate
         self._count = count
 
     async def identify(self, head: RequestHead, route: Route, client: Client) -> Identity | None:
         """
-        Who is asking; None where nobody need be.
+        Authenticate a request; return None for an anonymous one, where ``route`` allows that.
 
-        Raises the `Refusal` that a credential met with, or `Unauthenticated` without one.
+        Raises the `Refusal` of the first credential that is refused, `ConflictingCredentials`, or
+        `Unauthenticated` without a credential.
         """
         if route.auth is Auth.NONE:
             return None
-        proven: Identity | None = None
+        verified: Identity | None = None
         ended: SessionEnded | None = None
         try:
-            sent = self._reader.remembered(head)
+            sent = self._reader.read_cached(head)
         except InvalidToken as refusal:
             await self._failures.charge(client, refusal)
             raise
         for method, text in sent:
             if method is not _SESSION:
                 found = await self._verify(method, text, route, client)
-            elif _SESSION not in route.accept or (route.is_sign_in and proven is not None):
+            elif _SESSION not in route.accept or (route.is_sign_in and verified is not None):
                 continue
             else:
                 try:
@@ -90,31 +92,31 @@ class Authenticator:
                     self._refused(method)
                     ended = error
                     continue
-            proven = require_same_identity(proven, found)
-        if self._certified is not None:
-            proven = self._with_certificate(proven, self._certified, route, client)
-        if proven is None and route.auth is Auth.REQUIRED:
+            verified = require_same_identity(verified, found)
+        if self._verify_certificate is not None:
+            verified = self._add_certificate(verified, self._verify_certificate, route, client)
+        if verified is None and route.auth is Auth.REQUIRED:
             raise ended or Unauthenticated(UnauthenticatedReason.NO_CREDENTIAL)
-        return proven
+        return verified
 
-    def _with_certificate(
+    def _add_certificate(
         self,
-        proven: Identity | None,
-        certified: CertificateVerifier,
+        verified: Identity | None,
+        verify_certificate: CertificateVerifier,
         route: Route,
         client: Client,
     ) -> Identity | None:
-        """Also by what the client itself has shown, not a proxy that hands on its requests."""
-        shown = client.certificate
-        if shown is None or _CERTIFICATE not in route.accept:
-            return proven
-        found = certified(shown)
-        return proven if found is None else require_same_identity(proven, found)
+        """Add the identity of the client's certificate; that of a proxy in front does not count."""
+        certificate = client.certificate
+        if certificate is None or _CERTIFICATE not in route.accept:
+            return verified
+        found = verify_certificate(certificate)
+        return verified if found is None else require_same_identity(verified, found)
 
     async def _verify(
         self, method: AuthMethod, text: str, route: Route, client: Client
     ) -> Identity:
-        """Whom a credential proves that somebody has put into the request."""
+        """Verify a bearer token or an API key, unless the client has failed too often."""
         if method not in route.accept:
             raise CredentialNotAccepted(method)
         verifier = self._verifiers[method]
@@ -131,10 +133,10 @@ class Authenticator:
         self._count(AUTHENTICATIONS, f"{method},refused")
 
 
-def require_same_identity(proven: Identity | None, found: Identity) -> Identity:
-    """The first of two proofs, which must be of one person or program."""
-    if proven is None:
+def require_same_identity(verified: Identity | None, found: Identity) -> Identity:
+    """Return the first of two identities. Raises `ConflictingCredentials` where they differ."""
+    if verified is None:
         return found
-    if proven.user.issuer != found.user.issuer:
-        raise ConflictingCredentials(f"{proven.method} and {found.method}")
-    return proven
+    if verified.user.issuer != found.user.issuer:
+        raise ConflictingCredentials(f"{verified.method} and {found.method}")
+    return verified

@@ -1,9 +1,9 @@
 """
-Whom a client's certificate names, where the config counts such names.
+Client certificates: the names in one, and the identity that a listed name stands for.
 
-That it was issued by an authority that we trust, and that the client has its key, TLS has proven
-already. Names are its subject alternative names; what a subject is called counts only where the
-config says so, and only of certificates that have no others (RFC 9525 section 2).
+The TLS handshake has already verified that a trusted authority issued the certificate, and that the
+client has its private key. The names are the subject alternative names. The common name counts only
+where the config says so, and only in certificates without other names (RFC 9525 section 2).
 """
 
 import re
@@ -19,14 +19,14 @@ from gateway.core.request import Certificate
 from gateway.util.lru import LruCache
 
 CERTIFICATE = "cert:"
-"""What the issuer of a program with a certificate begins with."""
+"""Prefix of the issuer of a program that authenticates by certificate."""
 
 _NAME = re.compile(r"[!-~]{1,256}", re.ASCII)
-_MAX_KNOWN = 4096
+_MAX_IDENTITIES = 4096
 
 
 def read(der: bytes) -> Certificate | None:
-    """What is asked of a certificate; None where it cannot be read: it names nobody then."""
+    """Parse a certificate in DER; None where it is unreadable, so that it names no identity."""
     try:
         found = x509.load_der_x509_certificate(der)
         try:
@@ -34,7 +34,7 @@ def read(der: bytes) -> Certificate | None:
         except x509.ExtensionNotFound:
             names = [("cn", str(a.value)) for a in found.subject.get_attributes_for_oid(_CN)]
         else:
-            names = [named for name in extension.value if (named := _named(name)) is not None]
+            names = [pair for name in extension.value if (pair := _kind_and_name(name)) is not None]
         return Certificate(
             tuple((kind, name) for kind, name in names if _NAME.fullmatch(name)),
             f"{found.serial_number:x}",
@@ -47,10 +47,10 @@ def read(der: bytes) -> Certificate | None:
 
 _CN = NameOID.COMMON_NAME
 _UNREADABLE = (x509.UnsupportedGeneralNameType, x509.DuplicateExtension, x509.InvalidVersion)
-"""What cryptography says of certificates that OpenSSL takes; none of them is a `ValueError`."""
+"""Errors of cryptography for certificates that OpenSSL accepts; none of them is a `ValueError`."""
 
 
-def _named(name: x509.GeneralName) -> tuple[str, str] | None:
+def _kind_and_name(name: x509.GeneralName) -> tuple[str, str] | None:
     match name:
         case x509.UniformResourceIdentifier(value=value):
             return "uri", value
@@ -66,18 +66,18 @@ def _ms(at: datetime) -> int:
 
 
 class NamePattern(NamedTuple):
-    """Names that count: one, or all with an end or a beginning."""
+    """A pattern for names in certificates: one name, or all with a common prefix or suffix."""
 
     kind: str
     """``uri``, ``email`` or ``dns``."""
     text: str
 
     def matches(self, kind: str, name: str) -> bool:
-        """Whether ``name`` counts. A star is one label, one mailbox, or all paths below."""
+        """Whether ``name`` matches. A star is one label, one mailbox, or all paths below."""
         if kind != self.kind:
             return False
         if self.kind == "uri" and self.text.endswith("/*"):
-            return name.startswith(self.text[:-1]) and not _has_steps(name)
+            return name.startswith(self.text[:-1]) and not _has_dot_segments(name)
         if self.text.startswith("*"):
             end = self.text[1:]
             start = name.removesuffix(end)
@@ -85,26 +85,26 @@ class NamePattern(NamedTuple):
         return name == self.text
 
 
-def _has_steps(uri: str) -> bool:
-    """Whether a path could lead out of where it begins."""
+def _has_dot_segments(uri: str) -> bool:
+    """Whether dot segments could lead the path out of its prefix."""
     return "/../" in f"{uri}/" or "%2e" in uri.lower()
 
 
 def pattern(text: str) -> NamePattern:
     """
-    The pattern in ``spiffe://example.org/ns/*``, ``*@example.com`` or ``*.svc.example.com``.
+    Parse ``spiffe://example.org/ns/*``, ``*@example.com``, ``*.svc.example.com`` or a plain name.
 
     Raises `ValueError`.
     """
     kind = "uri" if "://" in text else "email" if "@" in text else "dns"
     star = text.find("*")
     may_have_star = star in ((len(text) - 1,) if kind == "uri" else (0,))
-    is_good = star == -1 or (may_have_star and text.count("*") == 1)
+    is_valid = star == -1 or (may_have_star and text.count("*") == 1)
     if kind == "uri" and star != -1:
-        is_good = is_good and text.endswith("/*")
+        is_valid = is_valid and text.endswith("/*")
     elif star != -1:
-        is_good = is_good and text[1:2] == ("@" if kind == "email" else ".")
-    if not _NAME.fullmatch(text) or not is_good:
+        is_valid = is_valid and text[1:2] == ("@" if kind == "email" else ".")
+    if not _NAME.fullmatch(text) or not is_valid:
         raise ValueError(
             "expected a name in certificates: spiffe://example.org/*, *@example.com,"
             " *.svc.example.com, or one of them without a star"
@@ -113,36 +113,36 @@ def pattern(text: str) -> NamePattern:
 
 
 class CertificateNames:
-    """Knows which names count; one object for the same certificate, as long as it is shown."""
+    """Maps certificates to identities by the listed names; caches one object per certificate."""
 
     def __init__(self, patterns: Sequence[NamePattern], *, common_name: bool = False) -> None:
         self._patterns = tuple(patterns)
         self._common_name = common_name
-        self._known: LruCache[Certificate, Identity] = LruCache(_MAX_KNOWN)
+        self._identities: LruCache[Certificate, Identity] = LruCache(_MAX_IDENTITIES)
 
     def identity(self, certificate: Certificate, now_s: float) -> Identity | None:
-        """Whom it names; None where no name counts, or its time is over or has not come."""
+        """Return the identity; None where no name is listed, or outside the validity period."""
         if not certificate.begins_ms <= now_s * 1000 < certificate.ends_ms:
             return None
-        known = self._known.get(certificate)
-        if known is None:
+        identity = self._identities.get(certificate)
+        if identity is None:
             name = self._name(certificate)
             if name is None:
                 return None
-            known = Identity(
+            identity = Identity(
                 User(CERTIFICATE + name),
                 AuthMethod.CLIENT_CERTIFICATE,
                 certificate.serial,
                 certificate.ends_ms,
                 proven_at_ms=certificate.begins_ms,
             )
-            self._known.put(certificate, known)
-        return known
+            self._identities.put(certificate, identity)
+        return identity
 
     def _name(self, certificate: Certificate) -> str | None:
         for wanted in self._patterns:
             for kind, name in certificate.names:
-                said = "dns" if kind == "cn" and self._common_name else kind
-                if "*" not in name and wanted.matches(said, name):  # a star is many, not somebody
+                compared = "dns" if kind == "cn" and self._common_name else kind
+                if "*" not in name and wanted.matches(compared, name):  # a wildcard is no identity
                     return name
         return None

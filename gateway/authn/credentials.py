@@ -1,7 +1,7 @@
 """
-Read the credentials that a request carries: the session cookie, and tokens of the kinds in use.
+Credentials of a request: finds session cookie, DID token, API key and JWT in its header fields.
 
-Nothing is verified here. What could be read in two ways is refused, never resolved.
+Nothing is verified here. Ambiguous credentials are refused, never resolved.
 """
 
 import re
@@ -20,7 +20,7 @@ from gateway.core.request import RequestHead
 _AUTHORIZATION = istr("Authorization")
 _COOKIE = istr("Cookie")
 
-# A scheme is a token (RFC 9110 sections 5.6.2, 11.1) in any case: ``Bearerish`` is another one.
+# A scheme is a token (RFC 9110 sections 5.6.2, 11.1), in any letter case. ``Bearerish`` is another.
 _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr](?![!#$%&'*+.^_`|~0-9A-Za-z-])")
 _TOKEN68 = (string.ascii_letters + string.digits + "-._~+/").encode()
 _SESSION_VALUE = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -28,11 +28,11 @@ _OWS = " \t"  # RFC 9110 section 5.6.3
 
 
 class Credential(NamedTuple):
-    """Something that may prove who is asking, not yet decoded."""
+    """A credential as found in the request, neither decoded nor verified."""
 
     method: AuthMethod
     text: str
-    """Of a session: the cookie's value, empty where it cannot be one of ours; else a token68."""
+    """The cookie's value for a session, empty where it is malformed; otherwise a token68."""
 
     def __repr__(self) -> str:
         return f"Credential({self.method}, …)"  # tracebacks must not hold it
@@ -82,8 +82,8 @@ class CredentialReader:
         self._bearers = tuple(bearers)
         self._headers = tuple((istr(header.name), header) for header in headers)
 
-    def remembered(self, head: RequestHead) -> tuple[Credential, ...]:
-        """Like `read`, read once for fields that are repeated."""
+    def read_cached(self, head: RequestHead) -> tuple[Credential, ...]:
+        """Find the credentials like `read`, with the result cached for fields that are repeated."""
         memo = head.memo
         if memo is None:
             return self.read(head.headers)
@@ -94,7 +94,7 @@ class CredentialReader:
 
     def read(self, headers: CIMultiDictProxy[str]) -> tuple[Credential, ...]:
         """
-        What to judge the request by; at most one of each kind.
+        Find the credentials of a request, at most one of each kind.
 
         Raises `AmbiguousCredentials` for two of a kind, and `InvalidToken` for ``Bearer`` without a
         token.
@@ -117,7 +117,7 @@ class CredentialReader:
             raise AmbiguousCredentials(CredentialReason.SEVERAL_AUTHORIZATIONS)
         scheme = _BEARER.match(fields[0])
         if scheme is None:
-            return ()  # Basic and the like are between the client and the app
+            return ()  # other schemes, such as Basic, are for the app
         rest = fields[0][scheme.end() :]
         token = rest.lstrip(" ")
         if token == rest or not _is_token68(token):
@@ -144,8 +144,8 @@ def _with_header(
     return (*others, Credential(method, texts.pop()))
 
 
-def presented(headers: CIMultiDictProxy[str], cookie_name: str) -> list[str]:
-    """The values of all session cookies of a request, each once; nobody chooses between them."""
+def cookie_values(headers: CIMultiDictProxy[str], cookie_name: str) -> list[str]:
+    """Return the distinct values of all session cookies of a request."""
     fields = headers.getall(_COOKIE, ())
     found = (value for field in fields for value in _pairs(cookie_name).findall(field))
     return list(dict.fromkeys(value.strip(_OWS) for value in found))
@@ -153,15 +153,15 @@ def presented(headers: CIMultiDictProxy[str], cookie_name: str) -> list[str]:
 
 def without_cookie(cookie_field: str | bytes, name: str | bytes) -> bytes | None:
     """
-    A Cookie field value with our own pairs cut out; None when nothing is left of it.
+    Remove the pairs called ``name`` from a Cookie field value; None when nothing is left of it.
 
-    The other pairs keep every byte. An app never gets to see the secret of a session.
+    The other pairs keep every byte. An app never sees the secret of a session.
     """
     field, own = _wire(cookie_field), _wire(name)
     if own not in field:
         return field
     pairs = field.split(b";")
-    kept = [pair for pair in pairs if own not in pair or not _is_called(own, pair)]
+    kept = [pair for pair in pairs if own not in pair or not _has_name(own, pair)]
     if len(kept) == len(pairs):
         return field
     rest = b";".join(kept).lstrip(b" \t")
@@ -169,7 +169,11 @@ def without_cookie(cookie_field: str | bytes, name: str | bytes) -> bytes | None
 
 
 def _is_token68(text: str) -> bool:
-    """RFC 9110 section 11.2. Deleting what may occur is five times as fast as matching it."""
+    """
+    Whether ``text`` is a token68 (RFC 9110 section 11.2).
+
+    Deleting the allowed characters is five times as fast as matching them.
+    """
     body = text.rstrip("=")
     return body != "" and body.isascii() and not body.encode().translate(None, _TOKEN68)
 
@@ -195,20 +199,20 @@ def _session(value: str) -> tuple[Credential, ...]:
 @lru_cache(maxsize=8)
 def _pairs(name: str) -> re.Pattern[str]:
     """
-    Finds the values of the cookie pairs called ``name``.
+    Compile the pattern that finds the values of the cookie pairs called ``name``.
 
-    Names are told apart by case (RFC 6265 section 5.4); the space around them, which the grammar
-    forbids, is ignored because apps ignore it too.
+    Names are case-sensitive (RFC 6265 section 5.4). Space around them, which the grammar forbids,
+    is ignored, because apps ignore it too.
     """
     return re.compile(rf"(?:^|;)[{_OWS}]*{re.escape(name)}[{_OWS}]*=([^;]*)")
 
 
-def _is_called(own: bytes, pair: bytes) -> bool:
+def _has_name(own: bytes, pair: bytes) -> bool:
     """Whether `_pairs` would find ``pair``."""
     name, equals, _ = pair.partition(b"=")
     return bool(equals) and name.strip(b" \t") == own
 
 
 def _wire(text: str | bytes) -> bytes:
-    """The bytes of a field; the inverse of how aiohttp decodes them."""
+    """Return the bytes of a field: the inverse of aiohttp's decoding."""
     return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")

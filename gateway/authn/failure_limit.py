@@ -1,13 +1,14 @@
 """
-Failed credentials have a bucket of their own, for each client.
+Rate limit on failed authentication, for each client.
 
-Whoever guesses, or sends forged tokens, makes the gateway check signatures and ask the store and
-Magic. So each refused credential is charged to the client; once the bucket is empty, no credential
-of its that is new here is looked at until there is room again.
+A client that guesses, or sends forged tokens, makes the gateway check signatures and ask the store
+and Magic. So each refused credential is charged to the client. Once its limit is used up, the
+gateway checks no new credential of that client until the limit has room again.
 
-What was proven here before is no guess and still passes, so that many behind one address go on
-working beside one that misbehaves. Sessions have no part in it: browsers repeat dead cookies by
-themselves, looking one up costs no more than counting it would, and 256 bits cannot be guessed.
+A credential that this process verified before is no guess and still passes. So clients that share
+an address with an attacker can go on working. Sessions are not charged: browsers repeat dead
+cookies by themselves, looking one up costs no more than counting it, and 256 bits cannot be
+guessed.
 """
 
 from dataclasses import dataclass, field
@@ -25,16 +26,16 @@ from gateway.core.ports import Clock, Limiter
 from gateway.core.request import Client
 from gateway.util.lru import LruCache
 
-_WERE_GOOD = (ExpiredToken, RevokedToken, ExpiredApiKey, RevokedApiKey)
+_ONCE_VALID = (ExpiredToken, RevokedToken, ExpiredApiKey, RevokedApiKey)
 _MAX_CLIENTS = 10_000
 
 DEFAULT_LIMIT = Limit("failures", 300, 60)
-"""Where the config has no limit of this name."""
+"""The limit that applies where the config defines none of this name."""
 
 
 @dataclass(slots=True)
 class FailureLimit:
-    """Charges clients for credentials that were refused, and knows who has had enough."""
+    """Charges clients for refused credentials, and blocks those whose limit is used up."""
 
     limiter: Limiter
     clock: Clock
@@ -42,10 +43,10 @@ class FailureLimit:
     blocked_until: LruCache[str, tuple[float, LimitState]] = field(
         default_factory=lambda: LruCache(_MAX_CLIENTS)
     )
-    """By client: the Unix time, in seconds, until which it is refused. Mostly empty."""
+    """By client: the Unix time, in seconds, until which it is blocked. Mostly empty."""
 
     def refuse_if_blocked(self, client: Client) -> None:
-        """Raise `RateLimited` where ``client`` has nothing left."""
+        """Raise `RateLimited` where the limit of ``client`` is used up."""
         blocked_until = self.blocked_until.get(client.limit_key)
         if blocked_until is None:
             return
@@ -58,12 +59,13 @@ class FailureLimit:
 
     async def charge(self, client: Client, refusal: Refusal) -> None:
         """
-        Charge ``client`` for what was refused; raise `RateLimited` where it has nothing left.
+        Charge ``client`` for a refused credential. Raises `RateLimited` where its limit is used up.
 
-        Expired tokens are free: that they are is seen before anything that costs, and an honest
-        client sends one now and then. So are revoked ones, which were good.
+        Expired tokens are not charged: expiry is checked before anything expensive, and honest
+        clients send such tokens now and then. Revoked credentials, which were valid once, are not
+        charged either.
         """
-        if isinstance(refusal, _WERE_GOOD):
+        if isinstance(refusal, _ONCE_VALID):
             return
         state = await self.limiter.spend(self.limit, client.limit_key)
         if not state.remaining:

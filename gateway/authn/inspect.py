@@ -1,8 +1,8 @@
 """
-Report what a credential says of itself, and which checks it would pass.
+Inspection of a credential for an operator: its claims, and the checks that it passes or fails.
 
-Nothing is sent anywhere: whether Magic knows the issuer, or something was revoked or used, is not
-known here. Nothing that could be used is repeated: not a key's secret, nor a token's proof.
+Works offline: whether Magic knows the issuer, and whether the credential was revoked or used, is
+not known here. The report repeats no secrets: neither the secret of a key nor the proof of a token.
 
 Each kind has its own `Inspector`; they are in the table of `gateway.runtime.services.credentials`.
 """
@@ -21,7 +21,7 @@ SIGNATURE: Final = "signature"
 
 
 class Result(StrEnum):
-    """Of one check."""
+    """Result of one check."""
 
     OK = "ok"
     FAILED = "failed"
@@ -32,27 +32,27 @@ class Instant(NamedTuple):
     """A time that a credential names."""
 
     at: str | None
-    """As RFC 3339 has it; None beyond the year 9999."""
+    """In RFC 3339; None beyond the year 9999."""
     age_s: int
-    """Negative where it lies ahead."""
+    """Negative for a time in the future."""
 
 
 @dataclass(slots=True)
 class Report:
-    """What was found out."""
+    """Report on one credential."""
 
     kind: str
     claims: dict[str, Any] = field(default_factory=dict)
     times: dict[str, Instant] = field(default_factory=dict)
     checks: dict[str, Result] = field(default_factory=dict)
-    """By the reason of those that fail."""
+    """Results, by the reason that a failed check gives."""
     reason: str | None = None
-    """Why it would be refused; None where nothing here speaks against it."""
+    """Why the gateway would refuse it; None where all checks pass."""
     meaning: str | None = None
-    """Of the reason."""
+    """Meaning of ``reason``."""
 
     def fail(self, reason: str, meaning: str) -> None:
-        """A check that failed; the first is why it would be refused."""
+        """Record a failed check. The first one is the reason of the refusal."""
         self.checks[reason] = Result.FAILED
         if self.reason is None:
             self.reason, self.meaning = reason, meaning

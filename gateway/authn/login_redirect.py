@@ -1,4 +1,4 @@
-"""The login page in place of 401: for browsers that navigate, not for programs that fetch."""
+"""Redirects to the login page in place of 401: for browsers that navigate, not for scripts."""
 
 from http import HTTPStatus
 from urllib.parse import quote
@@ -14,7 +14,7 @@ _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 
 
 class LoginPage:
-    """Leads browsers to the login page of one config in place of an answer 401."""
+    """Redirects browsers to the login page of one config in place of a 401 response."""
 
     def __init__(self, public_origin: str, prefix: str, return_to: ReturnTo) -> None:
         self._path = f"{prefix}/login"
@@ -26,11 +26,10 @@ class LoginPage:
         self, refusal: Refusal, head: RequestHead, route: Route, target: Target
     ) -> Refusal:
         """
-        ``refusal``, or for a navigation that may sign in `SignInFirst`, which leads to the page.
+        Return ``refusal``, or `SignInFirst` for a navigation that can sign in.
 
-        Signing in leads back to ``target``. A script cannot use a page: its 401 names the URL of
-        the page. A route that takes no session would lead to the page again and again, so it keeps
-        its refusal.
+        Signing in leads back to ``target``. A script cannot use a page, so its 401 names the URL of
+        the page. A route that accepts no session would redirect in a loop, so it keeps its refusal.
         """
         if not _may_sign_in(refusal, route):
             return refusal
@@ -42,10 +41,10 @@ class LoginPage:
         self, refusal: Refusal, head: RequestHead, route: Route, target: Target
     ) -> Refusal:
         """
-        Like `refusal_or_login`, for a check: the proxy in front leads to the page.
+        Return the same as `refusal_or_login`, for a forward-auth check.
 
-        The proxy may serve any port, and hosts to which browsers do not send the session cookie:
-        on those, signing in would lead to the page again and again.
+        The proxy in front redirects the browser. It may serve any port, and hosts to which browsers
+        do not send the session cookie: on those, signing in would redirect in a loop.
         """
         if not _may_sign_in(refusal, route):
             return refusal
@@ -77,10 +76,10 @@ def _may_sign_in(refusal: Refusal, route: Route) -> bool:
 
 def is_navigation(head: RequestHead) -> bool:
     """
-    Whether a browser navigates, so that a person waits for a page.
+    Whether the request is a browser's navigation, so that a user waits for a page.
 
-    Browsers say so in ``Sec-Fetch-Mode`` (W3C Fetch Metadata). Older ones ask for HTML first; their
-    scripts named themselves in ``X-Requested-With``. A client that sends a bearer token is a
+    Browsers say so in ``Sec-Fetch-Mode`` (W3C Fetch Metadata). Older ones list HTML first in
+    ``Accept``, and their scripts send ``X-Requested-With``. A client that sends a bearer token is a
     program.
     """
     if head.method not in ("GET", "HEAD") or head.upgrade:

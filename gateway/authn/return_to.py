@@ -1,9 +1,9 @@
 """
-Where somebody who has signed in may be led: a page of this site, or one of a listed host.
+Open-redirect protection (CWE-601): checks the URL that signing in leads back to.
 
-Whoever sends a link to the login page chooses what stands in ``return_to``. A value that a browser
-could read as another site would lend our name to a phishing page (CWE-601), so nothing is repaired:
-what is not plainly one of ours leads to ``/``.
+The sender of a link to the login page chooses the value of ``return_to``. A value that a browser
+could read as another site would lend our name to a phishing page. So nothing is repaired: a value
+that is not plainly a page of this site or of a listed host is replaced by ``/``.
 """
 
 import re
@@ -15,15 +15,15 @@ from gateway.routing.target import alternative_paths, canonical_target
 
 HOME = "/"
 LONGEST = 2048
-"""In characters. Longer links are cut by one program or another on the way."""
+"""Most characters of a value. Some programs on the way cut longer links off."""
 
 _FRAGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*")  # RFC 3986 section 3.5
 _MARKUP = str.maketrans({character: quote(character) for character in "\"'<>\\^`{|}"})
-"""Spelled as browsers spell them in a query; the value ends up in pages and scripts."""
+"""Percent-encodes markup as browsers do in a query: the value ends up in pages and scripts."""
 
 
 class ReturnTo:
-    """The places of one config; ``own_pages`` are those below ``prefix`` that one may return to."""
+    """Checks ``return_to`` by one config: its origins, and the own pages that are allowed."""
 
     def __init__(
         self,
@@ -39,17 +39,17 @@ class ReturnTo:
         self._own_pages = frozenset(prefix + page for page in own_pages)
 
     def only(self, values: Sequence[str]) -> str:
-        """Like `checked`, for all that a query says: two values are one too many."""
+        """Check the only value of a query parameter; return ``/`` for none, or several."""
         return self.checked(values[0]) if len(values) == 1 else HOME
 
     def checked(self, value: object) -> str:
         """
-        ``value`` where it is safe to go there, else ``/``.
+        Return ``value`` where it is a safe destination, else ``/``.
 
-        The result is a path with its query and fragment, or a URL whose origin is a listed one.
-        Origins must be spelled as browsers spell them, and the rest is what the gateway itself
-        would take for a request's target, so that nobody reads it in two ways. The login page and
-        its like are no place to return to: it would go round in circles.
+        The result is a path with its query and fragment, or a URL with a listed origin. Origins
+        must be spelled as browsers spell them. The rest must be a valid request target, so that
+        browser and gateway read it alike. The login page and other own pages are refused, because
+        they would redirect in a loop.
         """
         if not isinstance(value, str) or len(value) > LONGEST:
             return HOME
@@ -58,7 +58,7 @@ class ReturnTo:
         return HOME if path is None else origin + path
 
     def _split(self, value: str) -> tuple[str, str]:
-        """The listed origin that ``value`` begins with (none for our own), and what follows it."""
+        """Split off the listed origin that ``value`` begins with; it is empty for our own."""
         if value.startswith("/"):
             return "", value
         for origin in (self._public_origin, *self._origins):
@@ -68,7 +68,7 @@ class ReturnTo:
         return "", ""
 
     def _path(self, text: str) -> str | None:
-        """The canonical form of a path with query and fragment; None where it is none."""
+        """Return the canonical form of a path with query and fragment; None if it is invalid."""
         wire, mark, fragment = text.partition("#")
         try:
             target = canonical_target(wire)
@@ -81,5 +81,5 @@ class ReturnTo:
         return target.path + query + mark + fragment
 
     def _is_ours(self, path: str) -> bool:
-        """Whether the gateway answers ``path`` itself, and not with a page to land on."""
+        """Whether ``path`` is an own page of the gateway that one may not return to."""
         return f"{path}/".startswith(f"{self._prefix}/") and path not in self._own_pages

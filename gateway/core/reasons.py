@@ -111,5 +111,5 @@ class TokenReason(Reason):
     """`invalid_token`, for any kind of token"""
 
     MALFORMED = "bearer_malformed", "`Bearer` without a token68 (RFC 9110 section 11.2)."
-    STRANGER = "issuer_unknown", "The token is valid, but Magic does not know the issuer."
+    UNKNOWN_ISSUER = "issuer_unknown", "The token is valid, but Magic does not know the issuer."
     REFUSED_BEFORE = "signature_refused_before", "Its signature failed verification before."

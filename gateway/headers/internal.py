@@ -7,7 +7,7 @@ and only the gateway can reach the pages.
 
 from multidict import CIMultiDictProxy
 
-from gateway.authn.credentials import presented
+from gateway.authn.credentials import cookie_values
 from gateway.core.request import Client
 from gateway.core.route import Route
 from gateway.sessions.seal import is_secret, key_name
@@ -35,5 +35,5 @@ def _session_keys(headers: CIMultiDictProxy[str], cookie_name: str) -> list[str]
 
     The holder of a cookie may end its session, so none is looked up.
     """
-    secrets = list(filter(is_secret, presented(headers, cookie_name)))
+    secrets = list(filter(is_secret, cookie_values(headers, cookie_name)))
     return [key_name(secret) for secret in secrets[:MAX_REPLACED]]

@@ -1,7 +1,7 @@
--- ARGV are ids of API keys.
---
--- KEYS[1] is the set of all of them. ARGV[1], where it is not empty, is put in; the others are
--- taken out. The reply is what is in it then.
+-- Adds to and removes from the set of all API keys.
+--   KEYS  the set
+--   ARGV  the id to add, or empty; then the ids to remove
+-- The reply is the members of the set afterwards.
 
 if ARGV[1] ~= '' then
   redis.call('SADD', KEYS[1], ARGV[1])

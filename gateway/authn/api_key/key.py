@@ -1,14 +1,14 @@
 """
-API keys: how they are written, and what is kept of them.
+API keys: their text format, and their records.
 
-A key is ``gwk_<id>_<secret>_<checksum>``. The word in front and the checksum let programs that look
-for leaked secrets find one, and be sure. The id names the record; the secret is 256 random bits.
+A key is ``gwk_<id>_<secret>_<checksum>``. By the prefix and the checksum, secret scanners find
+leaked keys without false alarms. The id names the record; the secret is 256 random bits.
 
-Of the secret a plain SHA-256 is kept. Slow hashes are for passwords, which people choose: nobody
-can try out 2**256 secrets, at whatever speed, and each request would pay for the slowness.
+The record holds a plain SHA-256 of the secret. Slow hashes protect passwords, which people choose.
+Trying out 2**256 secrets is impossible at any speed, and each request would pay for a slow hash.
 
-The record is sealed with a key of the server's: who can write to the store can delete keys, or put
-back what once was there, but make none.
+The record is sealed with a server key. An attacker with write access to the store can delete keys
+or restore old records, but cannot forge a key.
 """
 
 import hmac
@@ -38,25 +38,25 @@ _TAG_BYTES = 32
 _DID = re.compile(r"did:ethr:0x[0-9a-fA-F]{40}", re.ASCII)
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 _SCOPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._/*-]{0,63}", re.ASCII)
-"""Narrower than RFC 6749 section 3.3, so that one can stand in any header and log line."""
+"""Stricter than RFC 6749 section 3.3, so that a scope is safe in any header and log line."""
 
 SERVICE = "service:"
-"""What the issuer of a program begins with; of a person it is a DID."""
+"""Prefix of the issuer of a program; the issuer of a user is a DID."""
 
 
 class ParsedApiKey(NamedTuple):
-    """The parts of a key that are not the same in all."""
+    """The variable parts of a key."""
 
     id: str
     secret: str
 
     def __repr__(self) -> str:
-        return f"Written({self.id}, …)"  # tracebacks must not hold it
+        return f"ParsedApiKey({self.id}, …)"  # tracebacks must not hold the secret
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is kept of a key. Times are Unix times in milliseconds."""
+    """Record of a key. Times are Unix times in milliseconds."""
 
     id: str
     name: str
@@ -65,20 +65,20 @@ class ApiKey:
     secret_hash: str
     scopes: tuple[str, ...]
     limit: Limit | None
-    """Of its own, beside those of routes."""
+    """Rate limit of this key, in addition to those of routes."""
     created_at_ms: int
     expires_at_ms: int
     revoked_at_ms: int | None = None
 
     def state(self, now_ms: int) -> str:
-        """``active``, ``expired`` or ``revoked``."""
+        """Return ``active``, ``expired`` or ``revoked``."""
         if self.revoked_at_ms is not None:
             return "revoked"
         return "expired" if now_ms >= self.expires_at_ms else "active"
 
 
 def format_key(id_bytes: bytes, secret_bytes: bytes) -> tuple[str, ParsedApiKey]:
-    """A new key from randomness: its text, which is shown once, and its parts."""
+    """Make a new key of random bytes: its text, which is shown once, and its parts."""
     if (len(id_bytes), len(secret_bytes)) != (ID_BYTES, SECRET_BYTES):
         raise ValueError("an API key takes other random bytes")
     parts = ParsedApiKey(_base32(id_bytes), _base32(secret_bytes))
@@ -92,7 +92,7 @@ def has_key_shape(token: str) -> bool:
 
 
 def parse_key(text: str) -> ParsedApiKey | None:
-    """The parts of a key; None for what is none, which needs no look-up."""
+    """Parse a key; None for a malformed one, which needs no look-up."""
     match = _KEY.fullmatch(text)
     if match is None or _checksum(match[1]) != match[4]:
         return None
@@ -105,17 +105,17 @@ def is_id(text: str) -> bool:
 
 
 def hash_of(secret: str) -> str:
-    """What is kept of it."""
+    """Hash ``secret`` for its record."""
     return sha256(secret.encode()).hexdigest()
 
 
 def is_secret_of(key: ApiKey, secret: str) -> bool:
-    """Whether ``secret`` is the one; in a time that tells nothing of where it differs."""
+    """Whether ``secret`` is that of ``key``, compared in constant time."""
     return hmac.compare_digest(key.secret_hash, hash_of(secret))
 
 
 def owner(text: str) -> str:
-    """The issuer that ``text`` names: a DID as it is, or a service. Raises `ValueError`."""
+    """Return the issuer that ``text`` names: a DID as it is, or a service. Raises `ValueError`."""
     if _DID.fullmatch(text):
         return text
     if not _SERVICE.fullmatch(text):
@@ -124,21 +124,21 @@ def owner(text: str) -> str:
 
 
 def scope(text: str) -> str:
-    """A scope. Raises `ValueError`."""
+    """Return ``text`` if it is a scope. Raises `ValueError`."""
     if not _SCOPE.fullmatch(text):
         raise ValueError("expected a scope of up to 64 letters, digits and :._/*-")
     return text
 
 
 def readable_scopes(texts: Sequence[object]) -> tuple[str, ...]:
-    """Those that are scopes, sorted, each once."""
+    """Return the valid scopes among ``texts``, sorted and distinct."""
     found = {text for text in texts if isinstance(text, str) and _SCOPE.fullmatch(text)}
     return tuple(sorted(found))
 
 
 @lru_cache(maxsize=1024)
 def limit_of(rate: int, window_s: int) -> Limit:
-    """The limit of a key's own; one object for all that are alike."""
+    """Return the limit of a key; equal limits are the same object."""
     return Limit("api-key", rate, window_s)
 
 
@@ -146,13 +146,13 @@ def limit_of(rate: int, window_s: int) -> Limit:
 
 
 class KeySealer:
-    """Seals records with the first of its keys, and opens what any of them has sealed."""
+    """Seals records with the first of its keys, and opens those that any of them sealed."""
 
     def __init__(self, server_keys: Sequence[bytes]) -> None:
         self._keys = [hmac.digest(key, _SEALING, "sha256") for key in server_keys]
 
     def seal(self, key: ApiKey) -> bytes:
-        """The record for the store: 32 bytes of HMAC-SHA256, then JSON."""
+        """Encode a record for the store: 32 bytes of HMAC-SHA256, then JSON."""
         record = orjson.dumps(
             {
                 "version": 1,
@@ -170,25 +170,27 @@ class KeySealer:
         return hmac.digest(self._keys[0], record, "sha256") + record
 
     def open(self, sealed: bytes, key_id: str) -> ApiKey | None:
-        """The key whose record it is; None where we have not sealed it, or not for ``key_id``."""
+        """Decode a record; None where none of our keys sealed it, or not for ``key_id``."""
         tag, record = sealed[:_TAG_BYTES], sealed[_TAG_BYTES:]
-        good = [hmac.compare_digest(tag, hmac.digest(key, record, "sha256")) for key in self._keys]
-        if not any(good):
+        matches = [
+            hmac.compare_digest(tag, hmac.digest(key, record, "sha256")) for key in self._keys
+        ]
+        if not any(matches):
             return None
-        said = orjson.loads(record)
-        if said["version"] != 1 or said["id"] != key_id:
+        fields = orjson.loads(record)
+        if fields["version"] != 1 or fields["id"] != key_id:
             return None
-        rate = said["rate"]
+        rate = fields["rate"]
         return ApiKey(
             id=key_id,
-            name=said["name"],
-            owner=said["owner"],
-            secret_hash=said["secret_hash"],
-            scopes=tuple(said["scopes"]),
+            name=fields["name"],
+            owner=fields["owner"],
+            secret_hash=fields["secret_hash"],
+            scopes=tuple(fields["scopes"]),
             limit=limit_of(*rate) if rate else None,
-            created_at_ms=said["created_at_ms"],
-            expires_at_ms=said["expires_at_ms"],
-            revoked_at_ms=said["revoked_at_ms"],
+            created_at_ms=fields["created_at_ms"],
+            expires_at_ms=fields["expires_at_ms"],
+            revoked_at_ms=fields["revoked_at_ms"],
         )
 
 

@@ -1,4 +1,4 @@
-"""API keys in the store: made and revoked by commands, looked up by gateways."""
+"""Records of API keys in the store: commands create and revoke keys, gateways look them up."""
 
 import secrets
 import time
@@ -16,15 +16,9 @@ from gateway.authn.api_key.key import (
     format_key,
     hash_of,
 )
-from gateway.core.errors import (
-    StoreUnavailable,
-)
+from gateway.core.errors import StoreUnavailable
 from gateway.core.limit import Limit
-from gateway.core.ports import (
-    Clock,
-    Script,
-    Store,
-)
+from gateway.core.ports import Clock, Script, Store
 
 
 def _script(name: str) -> Script:
@@ -32,17 +26,14 @@ def _script(name: str) -> Script:
 
 
 INDEX = _script("api_keys")
-
-
 SWAP = _script("swap")
 
-
 KEPT_BEYOND_S = 30 * 86_400
-"""How long a record outlives its key: who still uses that one is told what has become of it."""
+"""How long a record outlives its key, so that clients are told that the key has expired."""
 
 
 class RedisApiKeys:
-    """The records, ``api-key:{id}``, and the set ``api-keys`` of their ids."""
+    """Stores the records at ``api-key:{id}``, and their ids in the set ``api-keys``."""
 
     def __init__(self, store: Store, sealer: KeySealer, clock: Clock = time.time) -> None:
         self._store = store
@@ -60,9 +51,9 @@ class RedisApiKeys:
         token_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> tuple[str, ApiKey]:
         """
-        A new key: its text, which nobody will see again, and its record.
+        Create a key; return its text, which is never shown again, and its record.
 
-        The id comes first and the record second: a failure in between leaves no key unlisted.
+        The id is stored before the record, so that a failure in between leaves no key unlisted.
         """
         text, parts = format_key(token_bytes(ID_BYTES), token_bytes(SECRET_BYTES))
         now_ms = int(self._clock() * 1000)
@@ -76,66 +67,67 @@ class RedisApiKeys:
             created_at_ms=now_ms,
             expires_at_ms=now_ms + round(lifetime_s * 1000),
         )
-        await self._ids(put_in=key.id)
-        await self._keep(key)
+        await self._update_index(add=key.id)
+        await self._save(key)
         return text, key
 
     async def get(self, key_id: str) -> ApiKey | None:
-        """The key; None where there is none, or its record was not made by us."""
+        """Look a key up; None where there is none, or its seal is not ours."""
         sealed = await self._store.get(_name(key_id))
         return None if sealed is None else self._sealer.open(sealed, key_id)
 
     async def all(self) -> list[ApiKey]:
-        """All of them, the oldest first; those whose records are over are forgotten."""
+        """List all keys, the oldest first; remove ids from the set whose records are gone."""
         found, gone = [], []
-        for key_id in await self._ids():
+        for key_id in await self._update_index():
             key = await self.get(key_id)
             if key is not None:
                 found.append(key)
             elif await self._store.get(_name(key_id)) is None:
                 gone.append(key_id)
         if gone:
-            await self._ids(take_out=gone)
+            await self._update_index(remove=gone)
         return sorted(found, key=lambda key: (key.created_at_ms, key.id))
 
     async def revoke(self, key: ApiKey) -> ApiKey:
-        """The record as it is from now on; one that was revoked before stays as it is."""
+        """Revoke a key and return its new record; one that is revoked already stays as it is."""
         if key.revoked_at_ms is None:
             key = replace(key, revoked_at_ms=int(self._clock() * 1000))
-            await self._keep(key)
+            await self._save(key)
         return key
 
     async def reseal(self, key_id: str) -> bool:
         """
-        Seal its record with the first of the server's keys, so that the others may go.
+        Seal the record with the first of the server's keys, so that the others can be removed.
 
-        Whether that was done; not where there is no such key, or it was changed meanwhile.
+        Return whether that was done. It is not where there is no such key, or where the record
+        changed meanwhile.
         """
         sealed = await self._store.get(_name(key_id))
         key = None if sealed is None else self._sealer.open(sealed, key_id)
         if sealed is None or key is None:
             return False
-        anew = self._sealer.seal(key)
-        return bool(await self._store.run(SWAP, [_name(key_id)], [sealed, anew]))
+        resealed = self._sealer.seal(key)
+        return bool(await self._store.run(SWAP, [_name(key_id)], [sealed, resealed]))
 
     async def used_at_ms(self, key_id: str) -> int | None:
-        """When it was used last, to the minute; None where that is not known."""
-        said = await self._store.get(_used(key_id))
-        return int(said) if said is not None and said.isdigit() else None
+        """Look up when a key was last used, to the minute; None where that is unknown."""
+        digits = await self._store.get(_used(key_id))
+        return int(digits) if digits is not None and digits.isdigit() else None
 
     async def note_use(self, key: ApiKey) -> None:
-        """It is in use. A store that is down is passed over."""
+        """Record that a key is being used. Ignores a store that is down."""
         with suppress(StoreUnavailable):
-            said = str(int(self._clock() * 1000)).encode()
-            await self._store.set(_used(key.id), said, expires_at_ms=_kept_until_ms(key))
+            digits = str(int(self._clock() * 1000)).encode()
+            await self._store.set(_used(key.id), digits, expires_at_ms=_kept_until_ms(key))
 
-    async def _keep(self, key: ApiKey) -> None:
+    async def _save(self, key: ApiKey) -> None:
         sealed = self._sealer.seal(key)
         await self._store.set(_name(key.id), sealed, expires_at_ms=_kept_until_ms(key))
 
-    async def _ids(self, put_in: str = "", take_out: Sequence[str] = ()) -> list[str]:
-        said = await self._store.run(INDEX, ["api-keys"], [put_in, *take_out])
-        return [member.decode() for member in cast("list[bytes]", said)]
+    async def _update_index(self, add: str = "", remove: Sequence[str] = ()) -> list[str]:
+        members = await self._store.run(INDEX, ["api-keys"], [add, *remove])
+        return [member.decode() for member in cast("list[bytes]", members)]
 
 
 def _kept_until_ms(key: ApiKey) -> int:

@@ -1,5 +1,7 @@
--- Puts ARGV[2] in the place of ARGV[1] at KEYS[1]; what stands there otherwise stays. The time that
--- is left of it does not change. The reply is 1 where it was done, else 0.
+-- Replaces a value if it has not changed (compare and set); its time to live stays the same.
+--   KEYS  the key
+--   ARGV  the expected value, the new value
+-- The reply is 1 if the value was replaced, else 0.
 
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0

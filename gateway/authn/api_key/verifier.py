@@ -1,14 +1,9 @@
-"""API keys in the store: made and revoked by commands, looked up by gateways."""
+"""Verification of API keys, with a cache of their records."""
 
 import time
 from typing import NamedTuple
 
-from gateway.authn.api_key.key import (
-    SERVICE,
-    ApiKey,
-    is_secret_of,
-    parse_key,
-)
+from gateway.authn.api_key.key import SERVICE, ApiKey, is_secret_of, parse_key
 from gateway.authn.api_key.redis import RedisApiKeys
 from gateway.core.errors import (
     ExpiredApiKey,
@@ -18,37 +13,32 @@ from gateway.core.errors import (
     StoreUnavailable,
 )
 from gateway.core.identity import AuthMethod, Identity, User
-from gateway.core.ports import (
-    Clock,
-    Directory,
-    Limiter,
-    TokenVerifier,
-)
+from gateway.core.ports import Clock, Directory, Limiter, TokenVerifier
 from gateway.util.lru import LruCache
 
 FRESH_S = 1.0
-"""How long a record is believed; less where a gateway hears that it was changed."""
+"""How long a record is cached; an invalidation ends that sooner."""
 GRACE_S = 30.0
-"""The same while the store does not answer."""
+"""How long a cached record is used while the store is unavailable."""
 UNKNOWN_S = 10.0
-"""How long an id is believed to be nobody's. They are random: none is tried before it is made."""
-_NOTED_EVERY_S = 60.0
-"""How often it is noted that a key is used."""
+"""How long it is cached that an id is unknown. Ids are random: none is used before it exists."""
+_NOTE_USE_EVERY_S = 60.0
+"""How often the use of a key is recorded."""
 
 
 class _CachedKey(NamedTuple):
     key: ApiKey
-    asked_at_s: float
-    era: int
+    looked_up_at_s: float
+    generation: int
 
 
 class ApiKeyVerifier:
     """
-    Proves whose an API key is.
+    Verifies API keys.
 
-    A record that was looked up is believed for a second, less where this gateway hears that the key
-    was revoked, and for half a minute while the store does not answer. Ids that are nobody's have a
-    memory of their own, so that a flood of them pushes out no key.
+    A record is cached for a second, or until this gateway hears that the key was revoked; while the
+    store is unavailable, for half a minute. Unknown ids have a cache of their own, so that a flood
+    of them evicts no key.
     """
 
     def __init__(
@@ -67,15 +57,15 @@ class ApiKeyVerifier:
         self._known: LruCache[str, _CachedKey] = LruCache(capacity)
         self._unknown_until_s: LruCache[str, float] = LruCache(capacity)
         self._identities: LruCache[str, Identity] = LruCache(capacity)
-        self._noted_at_s: LruCache[str, float] = LruCache(capacity)
-        self._forgotten = 0
-        """How often something was forgotten: what was looked up meanwhile may be just that."""
-        self._era = 0
-        """What was learnt in another one is not fresh."""
+        self._use_noted_at_s: LruCache[str, float] = LruCache(capacity)
+        self._invalidations = 0
+        """Number of invalidations: a look-up during which it changes is not cached."""
+        self._generation = 0
+        """Records that were cached in an earlier generation are not fresh."""
 
     async def verify(self, token: str) -> Identity:
         """
-        Whose key it is.
+        Verify a key and return the identity of its owner.
 
         Raises `InvalidApiKey`, `ExpiredApiKey`, `RevokedApiKey`, `RateLimited`, `StoreUnavailable`
         or `MagicUnavailable`.
@@ -97,32 +87,36 @@ class ApiKeyVerifier:
             state = await self._limiter.spend(key.limit, key.id)
             if not state.allowed:
                 raise RateLimited(state)
-        if now_s - (self._noted_at_s.get(key.id) or 0.0) >= _NOTED_EVERY_S:
-            self._noted_at_s.put(key.id, now_s)
+        if now_s - (self._use_noted_at_s.get(key.id) or 0.0) >= _NOTE_USE_EVERY_S:
+            self._use_noted_at_s.put(key.id, now_s)
             await self._keys.note_use(key)
         return identity
 
     def knows(self, token: str) -> bool:
-        """Whether it is a key that was looked up here, not long ago."""
+        """Whether ``token`` is a key whose record is in the cache."""
         parts = parse_key(token)
         known = self._known.get(parts.id) if parts else None
         return known is not None and parts is not None and is_secret_of(known.key, parts.secret)
 
     def forget(self, key_id: str) -> None:
-        """Ask the store the next time; without it, the key is good for nothing."""
-        self._forgotten += 1
+        """Drop a key from the cache; it is not valid while the store is unavailable."""
+        self._invalidations += 1
         self._known.forget(key_id)
         self._unknown_until_s.forget(key_id)
 
     def forget_all(self) -> None:
-        """Ask the store about all of them the next time; without it, what was known holds on."""
-        self._forgotten += 1
-        self._era += 1
+        """Mark all keys stale; cached records are used only while the store is unavailable."""
+        self._invalidations += 1
+        self._generation += 1
 
     async def _key(self, key_id: str) -> ApiKey:
         now_s = self._clock()
         known = self._known.get(key_id)
-        if known is not None and known.era == self._era and 0 <= now_s - known.asked_at_s < FRESH_S:
+        if (
+            known is not None
+            and known.generation == self._generation
+            and 0 <= now_s - known.looked_up_at_s < FRESH_S
+        ):
             return known.key
         unknown_until_s = self._unknown_until_s.get(key_id)
         if unknown_until_s is not None and 0 < unknown_until_s - now_s <= UNKNOWN_S:
@@ -130,30 +124,30 @@ class ApiKeyVerifier:
         return await self._look_up(key_id, now_s)
 
     async def _look_up(self, key_id: str, now_s: float) -> ApiKey:
-        forgotten = self._forgotten
+        invalidations = self._invalidations
         try:
             key = await self._keys.get(key_id)
         except StoreUnavailable:
             known = self._known.get(key_id)
-            if known is None or not 0 <= now_s - known.asked_at_s < GRACE_S:
+            if known is None or not 0 <= now_s - known.looked_up_at_s < GRACE_S:
                 raise
             return known.key
         if key is None:
             self._unknown_until_s.put(key_id, now_s + UNKNOWN_S)
             raise InvalidApiKey("no such key")
-        if forgotten == self._forgotten:
-            self._known.put(key_id, _CachedKey(key, now_s, self._era))
+        if invalidations == self._invalidations:
+            self._known.put(key_id, _CachedKey(key, now_s, self._generation))
         return key
 
     async def _identity(self, key: ApiKey) -> Identity:
-        """Of a service; or of a person, with what Magic knows. One object while that stays so."""
+        """Return the identity of the owner, with a user's metadata; the same object while it is."""
         known = self._identities.get(key.id)
         if key.owner.startswith(SERVICE):
             user = known.user if known is not None else User(key.owner)
         else:
             found = await self._directory.user(key.owner)
             if found is None:
-                raise InvalidApiKey(f"the owner of {key.id} is no user")
+                raise InvalidApiKey(f"Magic does not know the owner of {key.id}")
             user = found
         if known is None or known.user is not user:
             known = Identity(

@@ -1,9 +1,9 @@
 """
-What a DID token was bound to when it was made: its attachment.
+Verification of a DID token's attachment: a text that the token was bound to when it was made.
 
 ``generateIdToken({attachment})`` of Magic's browser SDK signs a text of the page's choice with the
-user's key, and puts the signature into the claim as ``add``. magic-admin for Python does not look
-at it; this does what magic-admin for JavaScript does.
+user's key, and puts the signature into the claim as ``add``. magic-admin for Python ignores it;
+this module checks it as magic-admin for JavaScript does.
 """
 
 import binascii
@@ -19,9 +19,9 @@ _SIGNATURE: Final = re.compile(r"0x[0-9a-f]{128}1[bc]", re.ASCII)  # EIP-191
 
 def is_attached(token: str, issuer: str, attachment: str) -> bool:
     """
-    Whether ``issuer`` signed ``attachment`` for this ``token``, which must have been proven.
+    Whether ``issuer`` bound ``token``, which was verified before, to ``attachment``.
 
-    The signature stands inside the claim, so nobody but the issuer can have put it there.
+    The signature is part of the signed claim, so only the issuer can have put it there.
     """
     signature = _signature(token)
     if signature is None:

@@ -1,7 +1,7 @@
 """
 Makes DID tokens that magic-admin accepts: for development mode and for tests.
 
-Anybody can: a DID token is self-signed. What makes an issuer somebody is that Magic knows it.
+A DID token is self-signed, so anyone can make one. It counts only where Magic knows its issuer.
 """
 
 import base64
@@ -17,13 +17,13 @@ with eth_imports():
 
 
 class TokenSigner(NamedTuple):
-    """A key, the address that follows from it, and the issuer that it can sign for."""
+    """A private key with the address and the issuer that follow from it."""
 
     account: Any  # eth_account's LocalAccount; the library is untyped here
 
     @property
     def address(self) -> str:
-        """``0x`` and 40 hexadecimal digits with EIP-55 checksum."""
+        """Return the address: ``0x`` and 40 hexadecimal digits with EIP-55 checksum."""
         return str(self.account.address)
 
     @property
@@ -31,13 +31,13 @@ class TokenSigner(NamedTuple):
         return f"did:ethr:{self.address}"
 
     def sign(self, text: str) -> str:
-        """``personal_sign`` of ``text`` (EIP-191): ``0x`` and 65 bytes of r, s, v."""
+        """Sign ``text`` by ``personal_sign`` (EIP-191): ``0x`` and 65 bytes of r, s, v."""
         signature: bytes = self.account.sign_message(encode_defunct(text=text)).signature
         return "0x" + bytes(signature).hex()
 
 
 def signer(key: bytes) -> TokenSigner:
-    """The signer with the private key ``key`` (32 bytes)."""
+    """Make the signer with the private key ``key`` (32 bytes)."""
     return TokenSigner(Account.from_key(key))
 
 
@@ -45,9 +45,9 @@ def mint(
     by: TokenSigner, audience: str, now_s: float, lifetime_s: float, attachment: str = "none"
 ) -> str:
     """
-    A token for ``audience`` from ``now_s`` on, with a new token id; Magic's default is 900 s.
+    Make a token for ``audience``, valid from ``now_s`` on; Magic's default lifetime is 900 s.
 
-    ``attachment`` is what the token is bound to: it holds its signature, not the text.
+    The token is bound to ``attachment``: it holds the signature of that text, not the text itself.
     """
     issued_at_s = int(now_s)
     claim = {
@@ -65,7 +65,7 @@ def mint(
 
 
 def encode(proof: str, claim_text: str) -> str:
-    """The token of a proof and the text of a claim, spelled as browsers spell it."""
+    """Encode proof and claim as a token, in the spelling of Magic's browser SDK."""
     return base64.b64encode(
         json.dumps([proof, claim_text], separators=(",", ":")).encode()
     ).decode()

@@ -1,4 +1,4 @@
-"""Whose key a signature was made with."""
+"""Recovery of the signer of a text from a signature (EIP-191)."""
 
 from gateway.util.eth_imports import eth_imports
 
@@ -8,8 +8,8 @@ with eth_imports():
 
 
 def signer_of(text: str, signature: str) -> str | None:
-    """The issuer whose ``personal_sign`` of ``text`` (EIP-191) is ``signature``; None for junk."""
+    """Recover the issuer that signed ``text`` by ``personal_sign``; None for a bad signature."""
     try:
         return f"did:ethr:{Account.recover_message(encode_defunct(text=text), signature=signature)}"
-    except Exception:  # noqa: BLE001 - as in `gateway.users.magic_api`: the libraries let anything out
+    except Exception:  # noqa: BLE001 - the libraries raise many kinds, see `gateway.users.magic_api`
         return None

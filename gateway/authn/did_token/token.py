@@ -1,13 +1,13 @@
 """
-What a DID token says, and every check of it that costs no cryptography.
+Decoding of DID tokens, and every check that needs no cryptography.
 
 A token is base64 of ``[proof, claim]``, two JSON strings in a JSON array; the claim is JSON again.
-One token has one spelling here: magic-admin, which proves it, lets many through for each signature
-(white space, escapes, repeated keys, other values of v), and each would be one more way past a
-cache or a deny list.
+Only the canonical spelling is accepted. magic-admin, which checks the signature, accepts many
+spellings for each signature (white space, escapes, repeated keys, other values of v). Each of them
+would be one more way past a cache or a deny list.
 
-Nothing is proven yet: the signature is checked after this, and Magic is asked whether the issuer is
-a user after that.
+Nothing is verified yet. The signature is checked after this, and then Magic is asked whether the
+issuer is a user.
 """
 
 import binascii
@@ -22,27 +22,27 @@ from gateway.core.errors import ExpiredToken, InvalidToken
 from gateway.core.reasons import Reason
 
 MAX_TOKEN_CHARS = 4096
-"""A real one has about 750."""
+"""Real tokens have about 750."""
 
 CLOCK_SKEW_S = 300.0
-"""By how much Magic's clock may be ahead, if the config does not say: magic-admin's grace."""
+"""Default tolerance for a clock of Magic that is ahead of ours: magic-admin's grace."""
 
 _MAX_BRACKETS = 64
-"""Real tokens hold two. Bounds the depth before any parser that recurses is asked."""
+"""Bounds the depth before a recursive parser runs. Real tokens have two brackets."""
 
 _CHECKS_VERSION = 2
-"""Of what this module makes of a token. A higher one lets older verdicts be forgotten."""
+"""Version of the checks in this module. A higher one invalidates older verdicts."""
 
 _MAX_INSTANT_S = 2**53  # what JSON writers agree on (RFC 8259 section 6)
 _HALF_ORDER = "7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0"
-"""Half the order of secp256k1: of the two ``s`` that fit, signers take the lower one (EIP-2)."""
+"""Half the order of secp256k1: of the two valid ``s``, signers use the lower one (EIP-2)."""
 
 # r, s and v as personal_sign writes them: v is 27 or 28 (EIP-191; magic-admin also takes others).
 _PROOF = re.compile(r"0x[0-9a-f]{64}([0-9a-f]{64})1[bc]", re.ASCII)
 _ISSUER = re.compile(r"did:ethr:0x[0-9a-fA-F]{40}", re.ASCII)
 _TOKEN_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 _SPLIT = len('["0x",') + 130
-"""Where the second string of the array begins, if no space comes before it."""
+"""Offset of the second string of the array, if no space comes before it."""
 
 
 class TokenFault(Reason):
@@ -71,30 +71,30 @@ class TokenFault(Reason):
 
 
 class TokenRules(NamedTuple):
-    """What the config says of tokens: all of it that can change a verdict."""
+    """Settings of the config that can change a verdict on a token."""
 
     audience: str
     """The client id that tokens must name."""
     max_lifetime_s: float
     clock_skew_s: float = CLOCK_SKEW_S
-    """By how much ``iat`` and ``nbf`` may lie ahead; ``ext`` has no grace: an end is an end."""
+    """How far ``iat`` and ``nbf`` may lie in the future. ``ext`` has no tolerance."""
 
     def epoch(self) -> bytes:
         """
-        32 bytes that differ between any two rules, and between versions of the checks.
+        Hash the rules, and the version of the checks, to 32 bytes.
 
-        What is remembered of a token is remembered under these, so that no verdict outlives the
-        config, or the code, that it was found by.
+        Verdicts on tokens are cached under this hash, so that none outlives the config or the code
+        that it was reached by.
         """
         # JSON of a list: no two lists have one spelling, wherever their parts begin and end.
         return sha256(orjson.dumps(["token rules", _CHECKS_VERSION, *self])).digest()
 
 
 class TokenClaim(NamedTuple):
-    """What a token says about itself. Times are Unix times in seconds."""
+    """The checked claim of a token. Times are Unix times in seconds."""
 
     issuer: str
-    """``did:ethr:0x…`` as signed; only the checksummed spelling of the address can be proven."""
+    """``did:ethr:0x…`` as signed; only the checksummed spelling of the address can be verified."""
     token_id: str
     issued_at_s: int
     expires_at_s: int
@@ -102,17 +102,17 @@ class TokenClaim(NamedTuple):
 
 
 class DecodedToken(NamedTuple):
-    """A token, taken apart."""
+    """A decoded token; nothing in it is checked yet."""
 
     proof: str
     text: str
-    """Of the claim: what the proof is a signature of."""
+    """The text of the claim, which the proof signs."""
     claim: dict[str, Any]
 
 
 def inspect(token: str, rules: TokenRules, now_s: float) -> TokenClaim:
     """
-    What ``token`` says, once all that is cheap to check has been checked.
+    Decode ``token`` and check everything but its signature.
 
     Raises `ExpiredToken` or `InvalidToken`, with a `TokenFault` as reason, and nothing else.
     """
@@ -123,16 +123,16 @@ def inspect(token: str, rules: TokenRules, now_s: float) -> TokenClaim:
 
 
 def read(token: str) -> DecodedToken:
-    """Take ``token`` apart, if it is spelled as Magic does. Raises `InvalidToken`."""
+    """Decode ``token``, if it has Magic's canonical spelling. Raises `InvalidToken`."""
     proof, text = _pair(_decoded(token))
     return DecodedToken(proof, text, _claim(text))
 
 
 def faults(claim: dict[str, Any], rules: TokenRules, now_s: float) -> Iterator[TokenFault]:
     """
-    All that is wrong with ``claim``, in the order of the checks: it is refused for the first.
+    Check ``claim`` and yield all faults, in the order of the checks.
 
-    Of times that are none, no more is said.
+    The first is the reason of the refusal. Times are not checked further where one is malformed.
     """
     if not _is_text(_ISSUER, claim.get("iss")):
         yield TokenFault.BAD_ISSUER
@@ -164,10 +164,10 @@ def _faults_in_time(
 
 def _decoded(token: str) -> bytes:
     """
-    The bytes that ``token`` is the base64 of.
+    Decode the base64 of ``token``.
 
-    The URL-safe alphabet is not needed: in ASCII text only ``>``, ``?``, ``~`` and DEL are spelled
-    differently by it, and tokens hold none of them.
+    The URL-safe alphabet is not needed: in ASCII text it differs only for ``>``, ``?``, ``~`` and
+    DEL, and tokens hold none of them.
     """
     if len(token) > MAX_TOKEN_CHARS:
         raise InvalidToken(TokenFault.TOO_LONG)
@@ -181,7 +181,7 @@ def _decoded(token: str) -> bytes:
 
 
 def _pair(decoded: bytes) -> tuple[str, str]:
-    """The proof, and the text of the claim."""
+    """Decode the array of the proof and the text of the claim."""
     if decoded.count(b"[") + decoded.count(b"{") > _MAX_BRACKETS:
         raise InvalidToken(TokenFault.TOO_DEEP)
     match _json(decoded):
@@ -201,10 +201,10 @@ def _pair(decoded: bytes) -> tuple[str, str]:
 
 def _claim(text: str) -> dict[str, Any]:
     """
-    The claim that ``text`` spells, if it is the compact ASCII spelling.
+    Decode the claim, if ``text`` is its compact ASCII spelling.
 
-    magic-admin checks the signature over its own such spelling of the claim, not over the text:
-    what a repeated key said first, for one, was never signed.
+    magic-admin checks the signature over its own compact spelling of the claim, not over the text:
+    the first value of a repeated key, for example, is not signed.
     """
     claim = _json(text)
     if not isinstance(claim, dict):
@@ -219,7 +219,7 @@ def _is_text(shape: re.Pattern[str], value: object) -> bool:
 
 
 def _is_instant(value: object) -> bool:
-    """A Unix time in seconds: an int and nothing like it (True, 1.0, NaN, "1")."""
+    """Whether ``value`` is a Unix time in seconds: an int, not True, 1.0, NaN or "1"."""
     return type(value) is int and 0 <= value <= _MAX_INSTANT_S
 
 

@@ -1,4 +1,4 @@
-"""The keys of an issuer of JWTs: read from a file or fetched, kept, and refreshed (RFC 7517)."""
+"""JWK sets of JWT issuers (RFC 7517): read from a file or fetched, cached, and refreshed."""
 
 import asyncio
 import logging
@@ -21,16 +21,16 @@ from gateway.util.single_flight import SingleFlight
 
 Key = RSAKey | ECKey | OKPKey
 Fetch = Callable[[], Awaitable[bytes]]
-"""Gives a key set as JSON, or raises `OSError` or `ValueError`."""
+"""Returns a key set as JSON, or raises `OSError` or `ValueError`."""
 
 REFRESH_S: Final = 600.0
-"""How old keys get before they are fetched again, in the background."""
-ASK_AGAIN_S: Final = 5.0
-"""How often they are fetched at most: tokens with made-up key ids cost the issuer no more."""
-WITHOUT_ANY_S: Final = 1.0
-"""The same while there are none."""
-KEPT_S: Final = 86_400.0
-"""How long keys are believed that could not be refreshed."""
+"""Age at which keys are fetched again, in the background."""
+MIN_INTERVAL_S: Final = 5.0
+"""Least time between two fetches: tokens with made-up key ids cause no more load than that."""
+MIN_INTERVAL_WITHOUT_KEYS_S: Final = 1.0
+"""Least time between two fetches while there are no keys."""
+MAX_AGE_S: Final = 86_400.0
+"""How long keys are used that could not be refreshed."""
 
 _DEADLINE_S = 5.0
 _MAX_BYTES = 256 << 10
@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 class KeySet(NamedTuple):
-    """What was fetched from a place last, and when."""
+    """Key set as last fetched from one place, and when (Unix time in seconds)."""
 
     text: bytes
     keys: tuple[Key, ...]
@@ -50,11 +50,11 @@ class KeySet(NamedTuple):
 
 
 KeySets = dict[str, KeySet]
-"""By place: what a process knows, whatever config is in use."""
+"""By place (URL or path): the key sets that a process knows, across all configs."""
 
 
 class KeySource:
-    """The keys of one issuer. ``version`` changes when they do."""
+    """Provides the keys of one issuer. ``version`` changes when they do."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class KeySource:
         place: str = "",
         known: KeySets | None = None,
     ) -> None:
-        """``known`` has what was fetched from ``place`` under a former config."""
+        """Take the key set of ``place`` from ``known`` where a former config fetched it."""
         self.version = 0
         self._issuer = issuer
         self._fetch = fetch
@@ -75,50 +75,52 @@ class KeySource:
         self._keys: tuple[Key, ...] = ()
         self._text = b""
         self._fetched_at_s: float | None = None
-        self._asked_at_s: float | None = None
+        self._attempted_at_s: float | None = None
         self._flights: SingleFlight[str, None] = SingleFlight()
         self._background: asyncio.Future[None] | None = None
 
     async def keys(self, key_id: str | None, algorithm: str) -> list[Key]:
         """
-        Those that may have signed; without an id the only one there is for the algorithm.
+        Return the keys that may have signed; without an id, the only one for the algorithm.
 
         Raises `KeysUnavailable` where none could be fetched yet, or not for a day.
         """
-        if self._age_s() >= REFRESH_S and self._may_ask():
+        if self._age_s() >= REFRESH_S and self._may_fetch():
             refresh = self._flights.run("keys", self._refresh)
-            if self._age_s() >= KEPT_S:
+            if self._age_s() >= MAX_AGE_S:
                 await refresh
             else:
                 self._background = asyncio.ensure_future(refresh)
-        if self._age_s() >= KEPT_S:
+        if self._age_s() >= MAX_AGE_S:
             raise KeysUnavailable(self._issuer)
-        found = self._fitting(key_id, algorithm)
-        if not found and self._may_ask():
+        found = self._matching(key_id, algorithm)
+        if not found and self._may_fetch():
             await self._flights.run("keys", self._refresh)
-            found = self._fitting(key_id, algorithm)
+            found = self._matching(key_id, algorithm)
         return found
 
     async def aclose(self) -> None:
-        """Give up what is being fetched."""
+        """Cancel fetches that are under way."""
         await self._flights.aclose()
 
     def _age_s(self) -> float:
-        """Of what was fetched last; a clock that was set back makes it old."""
+        """Return the age of the keys; a clock that was set back makes them due for a refresh."""
         if self._fetched_at_s is None:
-            return KEPT_S
+            return MAX_AGE_S
         age_s = self._clock() - self._fetched_at_s
         return age_s if age_s >= 0 else REFRESH_S
 
-    def _may_ask(self) -> bool:
-        wait_s = ASK_AGAIN_S if self._keys else WITHOUT_ANY_S
-        return self._asked_at_s is None or not 0 <= self._clock() - self._asked_at_s < wait_s
+    def _may_fetch(self) -> bool:
+        wait_s = MIN_INTERVAL_S if self._keys else MIN_INTERVAL_WITHOUT_KEYS_S
+        return (
+            self._attempted_at_s is None or not 0 <= self._clock() - self._attempted_at_s < wait_s
+        )
 
-    def _fitting(self, key_id: str | None, algorithm: str) -> list[Key]:
-        fitting = [key for key in self._keys if fits(key, algorithm)]
+    def _matching(self, key_id: str | None, algorithm: str) -> list[Key]:
+        matching = [key for key in self._keys if fits(key, algorithm)]
         if key_id is None:
-            return fitting if len(fitting) == 1 else []
-        return [key for key in fitting if key.get("kid") == key_id]
+            return matching if len(matching) == 1 else []
+        return [key for key in matching if key.get("kid") == key_id]
 
     async def _refresh(self) -> None:
         try:
@@ -126,15 +128,15 @@ class KeySource:
             keys = read_keys(text)
         except (OSError, ValueError, ClientError, TimeoutError) as error:
             _log.warning("keys of %s could not be read: %s", self._issuer, type(error).__name__)
-            if not self._keys and (before := self._known.get(self._place)) is not None:
-                self._take(before)
+            if not self._keys and (former := self._known.get(self._place)) is not None:
+                self._adopt(former)
             return
         finally:
-            self._asked_at_s = self._clock()  # not before: who comes meanwhile waits along
+            self._attempted_at_s = self._clock()  # only now: callers meanwhile join this fetch
         fetched = self._known[self._place] = KeySet(text, keys, self._clock())
-        self._take(fetched)
+        self._adopt(fetched)
 
-    def _take(self, found: KeySet) -> None:
+    def _adopt(self, found: KeySet) -> None:
         self._fetched_at_s = found.fetched_at_s
         if found.text != self._text:
             self._text, self._keys = found.text, found.keys
@@ -143,9 +145,10 @@ class KeySource:
 
 def read_keys(text: bytes) -> tuple[Key, ...]:
     """
-    The public keys for signatures in a key set; others in it are passed over.
+    Parse a key set and return its public signature keys; all others are ignored.
 
-    Raises ValueError for what is no key set, or has no such key: keys are never lost to a slip.
+    Raises ValueError for an invalid key set, and for one without such a key: a mistake of the
+    issuer must not discard the keys that are known.
     """
     try:
         document = orjson.loads(text)
@@ -168,7 +171,7 @@ def _key(entry: Any) -> Key | None:
         return None
     public = {name: value for name, value in entry.items() if name not in _PRIVATE}
     try:
-        with warnings.catch_warnings(action="ignore"):  # of short keys, which we pass over
+        with warnings.catch_warnings(action="ignore"):  # about short keys, which are ignored below
             key = JWKRegistry.import_key(public)
         if isinstance(key, RSAKey) and key.public_key.key_size < _LEAST_RSA_BITS:
             return None
@@ -183,9 +186,9 @@ _EDWARDS = frozenset({"EdDSA", "Ed25519"})
 
 
 def fits(key: Key, algorithm: str) -> bool:
-    """Whether ``key`` is for ``algorithm``: its own word on that counts too, where it has one."""
-    said = key.get("alg")
-    if said is not None and said != algorithm and not {said, algorithm} <= _EDWARDS:
+    """Whether ``key`` can be used for ``algorithm``, by its type and by its ``alg`` if any."""
+    declared = key.get("alg")
+    if declared is not None and declared != algorithm and not {declared, algorithm} <= _EDWARDS:
         return False
     match key:
         case RSAKey():
@@ -200,7 +203,7 @@ def fits(key: Key, algorithm: str) -> bool:
 
 
 def in_file(path: str) -> Fetch:
-    """Read from a file."""
+    """Return a function that reads the key set from a file."""
 
     async def fetch() -> bytes:
         text = await asyncio.to_thread(Path(path).read_bytes)
@@ -213,9 +216,9 @@ def in_file(path: str) -> Fetch:
 
 def at_url(url: str) -> Fetch:
     """
-    Fetched from ``url``, and from nowhere else: no redirect, no proxy, no cookie.
+    Return a function that fetches the key set from ``url``, without redirects, proxy or cookies.
 
-    The body is capped as it is sent, so it must not be compressed.
+    The length limit counts bytes as they are sent, so the body must not be compressed.
     """
 
     async def fetch() -> bytes:

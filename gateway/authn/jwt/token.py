@@ -1,10 +1,9 @@
 """
-What a JWT of another issuer says, and every check of it that costs no cryptography.
+Decoding of JWTs of trusted issuers, and every check that needs no cryptography.
 
-RFC 7519, as a signed compact JWS (RFC 7515), with the advice of RFC 8725: the config says which
-algorithms count, never the token; keys come from the config, never from the token; a header that
-would change how the rest is read is refused. Nothing is proven yet: the signature is checked after
-this, over the very bytes that were read here.
+Follows RFC 7519 for signed compact JWS (RFC 7515), with the advice of RFC 8725: the config names
+the accepted algorithms and the keys, never the token. Header parameters that change how the rest is
+read are refused. Nothing is verified yet: the signature is checked after this, over the same bytes.
 """
 
 import binascii
@@ -28,7 +27,7 @@ MAX_JWT_CHARS = 8192
 ALGORITHMS = frozenset(
     f"{family}{bits}" for family in ("RS", "PS", "ES") for bits in (256, 384, 512)
 ) | {"EdDSA", "Ed25519"}
-"""All with a public key: a secret that the gateway shared could be used to make tokens."""
+"""Asymmetric algorithms alone: with a shared secret, the gateway could make tokens itself."""
 
 _DOTS = 2  # RFC 7515 section 7.1
 _MAX_BRACKETS = 256
@@ -38,10 +37,10 @@ _PART = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _KEY_ID = re.compile(r"[!-~]{1,256}", re.ASCII)
 _TOKEN_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 _TYPES = frozenset({"jwt", "at+jwt"})
-"""RFC 7519 section 5.1 and RFC 9068 section 2.1; other kinds of tokens are for other places."""
+"""RFC 7519 section 5.1 and RFC 9068 section 2.1; tokens of other types have other purposes."""
 _REFUSED_PARAMETERS = frozenset(
     {
-        # They would bring their own key (RFC 7515 section 4.1.2 and on), or change how all is read.
+        # Those that bring their own key (RFC 7515 section 4.1.2 and on) or change how it is read.
         *("jwk", "jku", "x5u", "x5c"),
         *("crit", "b64", "zip", "enc"),
     }
@@ -72,17 +71,17 @@ class JwtFault(Reason):
 
 
 class TrustedIssuer(NamedTuple):
-    """What the config says of one issuer."""
+    """Settings of the config for one issuer."""
 
     name: str
-    """``iss``, exactly."""
+    """The exact value of ``iss``."""
     audience: str
     algorithms: frozenset[str]
     """Some of `ALGORITHMS`."""
     prefix: str = ""
-    """What our name for somebody of theirs begins with; ``name`` where it is empty."""
+    """Prefix of the identities of its subjects; ``name`` where it is empty."""
     clock_skew_s: float = 60.0
-    """By how much ``iat`` and ``nbf`` may lie ahead. An end is an end."""
+    """How far ``iat`` and ``nbf`` may lie in the future. ``exp`` has no tolerance."""
     max_lifetime_s: float = 7 * 86_400.0
     email_claim: str = ""
     roles_claim: str = ""
@@ -90,7 +89,7 @@ class TrustedIssuer(NamedTuple):
 
 
 class ParsedJwt(NamedTuple):
-    """A token, taken apart."""
+    """A decoded token; nothing in it is verified yet."""
 
     algorithm: object
     key_id: str | None
@@ -105,7 +104,7 @@ def has_jwt_shape(token: str) -> bool:
 
 
 def parse(token: str) -> ParsedJwt:
-    """Take ``token`` apart. Raises `InvalidToken`, with a `JwtFault` as reason."""
+    """Decode ``token``. Raises `InvalidToken`, with a `JwtFault` as reason."""
     if len(token) > MAX_JWT_CHARS:
         raise InvalidToken(JwtFault.TOO_LONG)
     parts = token.split(".")
@@ -126,7 +125,7 @@ def parse(token: str) -> ParsedJwt:
 
 
 def issuer_of(parsed: ParsedJwt, known: Mapping[str, TrustedIssuer]) -> TrustedIssuer:
-    """Whose it says that it is. Raises `InvalidToken` where that is nobody's of ``known``."""
+    """Return the issuer that ``iss`` names. Raises `InvalidToken` for one not in ``known``."""
     name = parsed.claims.get("iss")
     issuer = known.get(name) if isinstance(name, str) else None
     if issuer is None:
@@ -136,7 +135,7 @@ def issuer_of(parsed: ParsedJwt, known: Mapping[str, TrustedIssuer]) -> TrustedI
 
 def inspect(parsed: ParsedJwt, issuer: TrustedIssuer, token: str, now_s: float) -> Identity:
     """
-    Whom the token is about, once all that is cheap to check has been checked.
+    Check everything but the signature, and return the identity of the subject.
 
     Raises `ExpiredToken` or `InvalidToken`, with a `JwtFault` as reason.
     """
@@ -156,7 +155,7 @@ def inspect(parsed: ParsedJwt, issuer: TrustedIssuer, token: str, now_s: float) 
     if "nbf" in claims and _instant(claims, "nbf") > now_s + issuer.clock_skew_s:
         raise InvalidToken(JwtFault.NOT_YET_VALID)
     return Identity(
-        User(_named(claims, issuer), email=_email(claims, issuer)),
+        User(_subject_name(claims, issuer), email=_email(claims, issuer)),
         AuthMethod.JWT,
         _token_id(claims, token),
         int(expires_at_s * 1000),
@@ -170,7 +169,7 @@ def inspect(parsed: ParsedJwt, issuer: TrustedIssuer, token: str, now_s: float) 
 
 
 def _decoded(part: str) -> bytes:
-    """The bytes that ``part`` is the base64url of: one spelling, without padding."""
+    """Decode the base64url of ``part``: the canonical spelling, without padding."""
     if _PART.fullmatch(part) is None:
         raise InvalidToken(JwtFault.NOT_THREE_PARTS)
     try:
@@ -183,7 +182,7 @@ def _decoded(part: str) -> bytes:
 
 
 def _object(octets: bytes) -> dict[str, Any]:
-    """The JSON object in ``octets``; a key that is said twice is said ambiguously."""
+    """Decode the JSON object in ``octets``; repeated keys are refused as ambiguous."""
     if octets.count(b"[") + octets.count(b"{") > _MAX_BRACKETS:
         raise InvalidToken(JwtFault.TOO_DEEP)
     try:
@@ -209,20 +208,20 @@ def _refuse_constant(_: str) -> None:
 
 
 def _instant(claims: Mapping[str, Any], name: str) -> float:
-    """A time, in seconds (RFC 7519 section 2: NumericDate)."""
+    """Return a NumericDate, in seconds (RFC 7519 section 2). Raises `InvalidToken`."""
     value: Any = claims.get(name)
-    # Not isinstance: True is no time. Nothing that is not finite is below the bound.
+    # Not isinstance: True is no time. The bound refuses infinity and NaN, too.
     if type(value) not in (int, float) or not 0 <= value < _MAX_INSTANT_S:
         raise InvalidToken(JwtFault.BAD_INSTANT)
     return float(value)
 
 
-def _named(claims: Mapping[str, Any], issuer: TrustedIssuer) -> str:
+def _subject_name(claims: Mapping[str, Any], issuer: TrustedIssuer) -> str:
     """
-    Our name for the subject: never that of somebody else's, a DID, or a service.
+    Make our name of the subject, which no other subject, user or service can have.
 
-    The first ``#`` ends the issuer's part, as neither that nor the encoded subject can hold one;
-    DIDs of users and names of services have none.
+    The first ``#`` ends the issuer's part: neither that nor the encoded subject can hold one. DIDs
+    of users and names of services hold none.
     """
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= _MAX_SUBJECT_CHARS:
@@ -233,29 +232,29 @@ def _named(claims: Mapping[str, Any], issuer: TrustedIssuer) -> str:
 
 
 def _email(claims: Mapping[str, Any], issuer: TrustedIssuer) -> str | None:
-    """Where the config asks for it, and the issuer does not say that it is unverified."""
+    """Return the email, if the config names its claim and it is not marked unverified."""
     if not issuer.email_claim or claims.get("email_verified", True) is not True:
         return None
     return printable_text(claims.get(issuer.email_claim))
 
 
 def _roles(claims: Mapping[str, Any], issuer: TrustedIssuer) -> tuple[str, ...]:
-    said = claims.get(issuer.roles_claim) if issuer.roles_claim else None
-    names = said if isinstance(said, list) else [said]
+    value = claims.get(issuer.roles_claim) if issuer.roles_claim else None
+    names = value if isinstance(value, list) else [value]
     found = {name for name in names if isinstance(name, str) and ROLE.fullmatch(name)}
     return tuple(sorted(found)[:MAX_ROLES])
 
 
 def _scopes(claims: Mapping[str, Any], issuer: TrustedIssuer) -> tuple[str, ...]:
-    """A list, or words with spaces between them (RFC 8693 section 4.2)."""
-    said = claims.get(issuer.scopes_claim) if issuer.scopes_claim else None
-    if isinstance(said, str):
-        return readable_scopes(said.split(" "))
-    return readable_scopes(said) if isinstance(said, list) else ()
+    """Return the scopes of a list, or of words separated by spaces (RFC 8693 section 4.2)."""
+    value = claims.get(issuer.scopes_claim) if issuer.scopes_claim else None
+    if isinstance(value, str):
+        return readable_scopes(value.split(" "))
+    return readable_scopes(value) if isinstance(value, list) else ()
 
 
 def _token_id(claims: Mapping[str, Any], token: str) -> str:
-    said = claims.get("jti")
-    if isinstance(said, str) and _TOKEN_ID.fullmatch(said):
-        return said
+    value = claims.get("jti")
+    if isinstance(value, str) and _TOKEN_ID.fullmatch(value):
+        return value
     return sha256(token.encode("ascii")).hexdigest()[:32]

@@ -278,12 +278,12 @@ def test_repeated_fields_are_read_once() -> None:
     head = request_head(("Cookie", f"{NAME}={S1}; other={S2}"))
     again = head._replace(memo={})
     session = (Credential(AuthMethod.SESSION, S1),)
-    assert session == READER.remembered(head)
-    first = READER.remembered(again)
+    assert session == READER.read_cached(head)
+    first = READER.read_cached(again)
     assert first == session
-    assert first is READER.remembered(again)
+    assert first is READER.read_cached(again)
     other = CredentialReader("other")
-    assert (Credential(AuthMethod.SESSION, S2),) == other.remembered(again)
+    assert (Credential(AuthMethod.SESSION, S2),) == other.read_cached(again)
 
 
 def test_refused_fields_are_refused_again() -> None:
@@ -291,4 +291,4 @@ def test_refused_fields_are_refused_again() -> None:
     head = request_head(("Cookie", f"{NAME}={S1}; {NAME}={S2}"))._replace(memo={})
     for _ in range(2):
         with pytest.raises(AmbiguousCredentials):
-            READER.remembered(head)
+            READER.read_cached(head)

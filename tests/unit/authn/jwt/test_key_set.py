@@ -8,10 +8,10 @@ import pytest
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from gateway.authn.jwt.key_set import (
-    ASK_AGAIN_S,
-    KEPT_S,
+    MAX_AGE_S,
+    MIN_INTERVAL_S,
+    MIN_INTERVAL_WITHOUT_KEYS_S,
     REFRESH_S,
-    WITHOUT_ANY_S,
     KeySets,
     KeySource,
     fits,
@@ -77,7 +77,7 @@ async def test_a_new_key_is_fetched_when_it_is_first_used(clock: FakeClock) -> N
     for _ in range(5):
         assert [] == await ids(source, "ed", "EdDSA")
     assert 1 == published.fetched
-    clock.now_s += ASK_AGAIN_S
+    clock.now_s += MIN_INTERVAL_S
     assert ["ed"] == await ids(source, "ed", "EdDSA")
     assert (2, 2) == (published.fetched, source.version)
 
@@ -115,14 +115,14 @@ async def test_an_issuer_that_is_ill(clock: FakeClock, failure: bytes | Exceptio
     source = opened(published, clock)
     await ids(source)
     published.text = failure
-    clock.now_s += KEPT_S - 1
+    clock.now_s += MAX_AGE_S - 1
     assert ["ec"] == await ids(source)
     await settled()
-    clock.now_s += ASK_AGAIN_S
+    clock.now_s += MIN_INTERVAL_S
     with pytest.raises(KeysUnavailable):
         await ids(source)
     published.text = key_set(EC)
-    clock.now_s += ASK_AGAIN_S
+    clock.now_s += MIN_INTERVAL_S
     assert ["ec"] == await ids(source)
 
 
@@ -133,12 +133,12 @@ async def test_an_issuer_that_is_ill_when_the_config_changes(clock: FakeClock) -
     before = KeySource("i", published, clock, place="a", known=known)
     assert ["ec"] == await ids(before)
     published.text = OSError()
-    clock.now_s += KEPT_S / 2
+    clock.now_s += MAX_AGE_S / 2
     after = KeySource("i", published, clock, place="a", known=known)
     assert ["ec"] == await ids(after)
     with pytest.raises(KeysUnavailable):
         await ids(KeySource("i", published, clock, place="b", known=known))
-    clock.now_s += KEPT_S / 2
+    clock.now_s += MAX_AGE_S / 2
     with pytest.raises(KeysUnavailable):
         await ids(after)
     published.text = key_set(RSA)
@@ -154,7 +154,7 @@ async def test_an_issuer_that_was_never_reached(clock: FakeClock) -> None:
             await ids(source)
     assert 1 == published.fetched
     published.text = key_set(EC)
-    clock.now_s += WITHOUT_ANY_S
+    clock.now_s += MIN_INTERVAL_WITHOUT_KEYS_S
     assert ["ec"] == await ids(source)
 
 

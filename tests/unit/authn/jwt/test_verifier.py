@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.authn.jwt.key_set import (
-    ASK_AGAIN_S,
+    MIN_INTERVAL_S,
     Fetch,
     Key,
     KeySource,
@@ -172,7 +172,7 @@ async def test_a_withdrawn_key_proves_nothing_any_more(gate: Gate) -> None:
     token = signed(claims(gate.clock(), exp=gate.clock() + 3600))
     await gate.verifier.verify(token)
     gate.published[ISSUER] = key_set(RSA, ED)
-    gate.clock.now_s += ASK_AGAIN_S
+    gate.clock.now_s += MIN_INTERVAL_S
     with pytest.raises(InvalidToken):
         await gate.verifier.verify(signed(claims(gate.clock()), kid="new"))
     with pytest.raises(InvalidToken):
