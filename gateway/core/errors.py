@@ -1,8 +1,9 @@
 """
-All refusals of the gateway, and the one table that turns them into answers.
+All refusals of the gateway, and the one table that turns them into responses.
 
-A stage refuses by raising a `Refusal`. Its class decides the answer (`PROBLEM_TYPES`); its ``reason`` is
-for the operator's log, holds nothing secret, and never reaches the client, except that of `Forbidden`.
+A stage refuses by raising a `Refusal`. Its class decides the response (`PROBLEM_TYPES`). Its
+``reason`` is for the operator's log, holds nothing secret, and never reaches the client, except
+that of `Forbidden`.
 """
 
 from http import HTTPStatus
@@ -41,7 +42,7 @@ class Refusal(GatewayError):
 
     def __init__(self, reason: str = "") -> None:
         if type(self) not in PROBLEM_TYPES:
-            raise TypeError(f"{type(self).__name__} is no kind of refusal: it has no answer")
+            raise TypeError(f"{type(self).__name__} is no kind of refusal: it has no response")
         super().__init__(reason)
         self.reason = reason
 
@@ -128,7 +129,7 @@ class UntrustedPeer(Refusal):
 
 
 class BadOriginal(Refusal):
-    """A forward-auth check that does not say which request it is about, or says it in two ways."""
+    """A forward-auth check whose description of the request is incomplete or contradicts itself."""
 
 
 class RateLimited(Refusal):
@@ -147,7 +148,7 @@ class Unauthenticated(Refusal):
 
 
 class SignInFirst(Refusal):
-    """Like `unauthenticated` or `session_ended`, for a browser that navigates: to the login page."""
+    """Redirect of a browser to the login page, for `unauthenticated` and `session_ended`."""
 
     def __init__(self, reason: str = "", location: str = "/") -> None:
         super().__init__(reason)
@@ -155,7 +156,7 @@ class SignInFirst(Refusal):
 
 
 class SignInByProxy(SignInFirst):
-    """Like `sign_in_first`, for nginx, which takes no redirect from a check: `Location` names it."""
+    """The same for nginx, which accepts no redirect from a check: 401 with a `Location`."""
 
 
 class InvalidToken(Refusal):
@@ -263,23 +264,23 @@ class Overloaded(Unavailable):
 
 
 class UpstreamUnreachable(Refusal):
-    """No connection to the upstream, or it was lost before the answer began."""
+    """No connection to the upstream, or it was lost before the response began."""
 
 
 class UpstreamTimeout(Refusal):
-    """The upstream did not begin its answer in time."""
+    """The upstream did not begin its response in time."""
 
 
 class BadUpstreamAnswer(Refusal):
-    """The upstream's answer breaks the grammar of HTTP/1.1."""
+    """The upstream's response breaks the grammar of HTTP/1.1."""
 
 
 class InternalError(Refusal):
-    """A fault of the gateway. Its traceback is in the log, under the request id."""
+    """A bug in the gateway. Its traceback is in the log, under the request id."""
 
 
 class ProblemType(NamedTuple):
-    """How a kind of refusal is answered."""
+    """Response to a kind of refusal."""
 
     status: HTTPStatus
     code: str
@@ -338,4 +339,4 @@ PROBLEM_TYPES: dict[type[Refusal], ProblemType] = {
     UpstreamTimeout:      ProblemType(_S.GATEWAY_TIMEOUT, "upstream_timeout", "The application took too long", "RFC 9110 §15.6.5"),
     InternalError:        ProblemType(_S.INTERNAL_SERVER_ERROR, "internal_error", "The gateway failed", "RFC 9110 §15.6.1"),
 }  # fmt: skip
-"""The answer to each refusal. A test checks that every concrete refusal is in it, once."""
+"""The response to each refusal. A test checks that every concrete refusal is in it, once."""

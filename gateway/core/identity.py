@@ -1,4 +1,4 @@
-"""Identities: who made a request, and how that was proven."""
+"""Identities: the user or program that made a request, and how it was authenticated."""
 
 from dataclasses import dataclass
 from enum import Enum, auto

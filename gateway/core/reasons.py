@@ -1,9 +1,9 @@
 """
-Reasons of refusals: closed lists of words, shared by logs, metrics, answers and documentation.
+Reasons of refusals: closed lists of words, shared by logs, metrics, responses and documentation.
 
-A `Refusal`'s class decides the code of the answer; its reason says more. Clients are told those of
-`ForbiddenReason` too; none of them reveals which values a rule names. Lists for one kind of
-credential stand beside the code that reads it. docs/reasons.md shows all of them.
+The class of a `Refusal` decides the code of the response; its reason says more. Only a
+`ForbiddenReason` is sent to clients, too; none of them reveals which values a rule names. Lists for
+one kind of credential stand beside the code that reads it. docs/reasons.md shows all of them.
 """
 
 from enum import StrEnum
@@ -76,7 +76,6 @@ class CrossSiteReason(Reason):
         "upgrade_foreign",
         "A WebSocket with a cookie, whose `Origin` is not `server.public_url`.",
     )
-
     PREFLIGHT_FOREIGN = (
         "preflight_foreign",
         "A CORS preflight from an origin that the route does not list.",

@@ -19,7 +19,7 @@ from gateway.routing.resolver import ResolvedRoute
 
 @dataclass(frozen=True, slots=True)
 class CheckPipeline:
-    """Decides about the requests that trusted proxies describe."""
+    """Runs the stages for the requests that trusted proxies describe."""
 
     stages: Stages
 
@@ -45,7 +45,7 @@ class CheckPipeline:
             raise SignInByProxy(refusal.reason, refusal.location) from None
 
     async def _decide(self, checked: RequestHead, record: RequestRecord) -> Reply:
-        """Decide about the described request by the stages of any other."""
+        """Run the stages for the described request, as for any other."""
         stages = self.stages
         client = stages.find_client(checked, record)
         resolved = stages.resolve(checked, record)
@@ -63,7 +63,7 @@ class CheckPipeline:
     def _refusal_or_login(
         self, refusal: Refusal, checked: RequestHead, resolved: ResolvedRoute
     ) -> Refusal:
-        """``refusal``, or the way to the login page where that helps."""
+        """Return ``refusal``, or the redirect to the login page where signing in helps."""
         refusal = self.stages.with_cleared_cookies(refusal, checked, resolved)
         login = self.stages.login
         if login is None:

@@ -1,9 +1,9 @@
 """
-Which request does a proxy in front ask about, and what is it told? (Forward-auth.)
+Forward-auth checks: reads the described request, and writes the response to the proxy in front.
 
-nginx, Traefik, Caddy, Envoy and HAProxy forward by themselves and only ask whether they may. What
-they say of the request is put together to the head that the client would have sent us, and decided
-on as one. Who may say it, the journey has judged before.
+nginx, Traefik, Caddy, Envoy and HAProxy forward by themselves and only ask whether a request may
+pass. Their description of it is turned into the head that the client would have sent to us. The
+pipeline has checked before that the peer is a trusted proxy.
 """
 
 import re
@@ -20,7 +20,7 @@ from gateway.core.route import FieldLines
 
 
 class _RequestDescription(NamedTuple):
-    """What is said of a request, in one convention; None where nothing is."""
+    """Description of a request, by one convention of fields; None for a part that is absent."""
 
     method: str | None
     target: str | None
@@ -31,27 +31,27 @@ _X_ORIGINAL = ("X-Original-Method", "X-Original-URI", "X-Original-Host")  # ngin
 _X_FORWARDED = ("X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host")  # Traefik, Caddy
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
 _REMEMBERED = 4096
-"""Answers, one for each caller: some 4 MiB at the most."""
+"""Cached responses, one for each caller: some 4 MiB at the most."""
 _HANDSHAKE = ("Sec-WebSocket-Key", "Sec-WebSocket-Version")
 
 
 def checked_request(head: RequestHead, place: str) -> RequestHead:
     """
-    The request that the check ``head`` asks about; checks are asked for at the path ``place``.
+    Build the head of the request that the check ``head``, sent to the path ``place``, describes.
 
-    A whole account must be there: in the ``X-Original-`` fields, in the ``X-Forwarded-`` ones, or
-    in the check itself, with the target behind ``place`` (Envoy). A second one must say the same in
-    all that it says: the client may have written it (CVE-2026-40575). Raises `BadOriginal` for all
-    else. What target and host are worth is judged as for any request, later.
+    One description must be complete: in the ``X-Original-`` fields, in the ``X-Forwarded-`` ones,
+    or in the check itself, with the target behind ``place`` (Envoy). Any other one must agree with
+    it in every part that it has, as the client may have written it (CVE-2026-40575). Raises
+    `BadOriginal` otherwise. Target and host are validated later, as for any request.
     """
-    accounts = [*_in_fields(head.headers), *_in_the_check(head, place)]
-    asked = next((account for account in accounts if None not in account), None)
-    if asked is None:
-        raise BadOriginal("no account of a request is whole")
-    for account in accounts:
-        if any(said not in (None, ours) for said, ours in zip(account, asked, strict=True)):
-            raise BadOriginal("two accounts of the request disagree")
-    method, target, host = map(str, asked)
+    descriptions = [*_in_fields(head.headers), *_in_check(head, place)]
+    complete = next((found for found in descriptions if None not in found), None)
+    if complete is None:
+        raise BadOriginal("no description of the request is complete")
+    for found in descriptions:
+        if any(part not in (None, ours) for part, ours in zip(found, complete, strict=True)):
+            raise BadOriginal("two descriptions of the request disagree")
+    method, target, host = map(str, complete)
     if not _METHOD.fullmatch(method):
         raise BadOriginal("no method")
     headers, peer = CIMultiDict(head.headers), head.peer
@@ -62,10 +62,10 @@ def checked_request(head: RequestHead, place: str) -> RequestHead:
         method=method,
         target=target,
         version=(1, 1),
-        # What else is known of the connection is about the proxy, such as a certificate.
+        # Without the certificate: it is that of the proxy.
         peer=Client(peer.address, peer.text, peer.limit_key, peer.scheme),
         headers=CIMultiDictProxy(headers),
-        memo=None,  # it is one of other fields
+        memo=None,  # that one belongs to the fields of the check
         upgrade=_upgrade(head.headers),
     )
 
@@ -75,13 +75,13 @@ def _in_fields(headers: RequestHeaders) -> Iterator[_RequestDescription]:
         yield _RequestDescription(*(_only(headers, name) for name in names))
 
 
-def _in_the_check(head: RequestHead, place: str) -> Iterator[_RequestDescription]:
+def _in_check(head: RequestHead, place: str) -> Iterator[_RequestDescription]:
     if head.target.startswith(f"{place}/"):
         yield _RequestDescription(
             head.method, head.target[len(place) :], _only(head.headers, "Host")
         )
     elif head.target.partition("?")[0] != place:  # Caddy leaves the query of the request there
-        raise BadOriginal("neither the place of checks nor a target behind it")
+        raise BadOriginal("the target is not below the path of checks")
 
 
 def _only(headers: RequestHeaders, name: str) -> str | None:
@@ -93,10 +93,11 @@ def _only(headers: RequestHeaders, name: str) -> str | None:
 
 def _upgrade(headers: RequestHeaders) -> str:
     """
-    What the connection is to become, by the fields that proxies leave in a check.
+    Return the protocol of the upgrade, by the fields that proxies leave in a check.
 
-    Most drop ``Upgrade`` from it. Pages cannot write ``Sec-`` fields, and no browser opens a
-    WebSocket without them, so a page of another site cannot hide one (RFC 6455 section 4.1).
+    Most proxies drop ``Upgrade`` from it. Scripts cannot write ``Sec-`` fields, and no browser
+    opens a WebSocket without them, so a page of another site cannot hide one (RFC 6455 section
+    4.1).
     """
     if "Upgrade" in headers:
         return ",".join(headers.getall("Upgrade")).lower()
@@ -104,17 +105,17 @@ def _upgrade(headers: RequestHeaders) -> str:
 
 
 def takes_redirect(head: RequestHead) -> bool:
-    """Whether whoever asks leads the client to where the answer says; nginx answers it 500."""
+    """Whether the proxy passes a redirect on to the client; nginx answers 500 instead."""
     return not any(name in head.headers for name in _X_ORIGINAL)
 
 
 def allowed_reply(names: tuple[str, ...], lines: bytes, asserted: bytes = b"") -> Reply:
     """
-    The answer that lets a request pass: ``lines`` are what an app would be told of the identity.
+    Make the response that lets a request pass, with the identity fields for the app (``lines``).
 
-    Those of ``names`` that are not among them are there without a value. A proxy that copies what
-    is there would else let the client's own field of that name pass (CVE-2026-30851). ``asserted``
-    is a line that is signed: it may be good for this request alone, so it is not remembered.
+    Those of ``names`` that are not among them are sent empty. Otherwise a proxy that copies only
+    fields that are present would let the client's own field of that name pass (CVE-2026-30851).
+    ``asserted`` is a signed line. It may be valid for this request alone, so it is not cached.
     """
     fields = _identity_fields(names, lines)
     if asserted:
@@ -125,5 +126,5 @@ def allowed_reply(names: tuple[str, ...], lines: bytes, asserted: bytes = b"") -
 
 @lru_cache(maxsize=_REMEMBERED)
 def _identity_fields(names: tuple[str, ...], lines: bytes) -> FieldLines:
-    said = dict(line.split(": ", 1) for line in lines.decode("ascii").splitlines())
-    return (*{**dict.fromkeys(names, ""), **said, "Cache-Control": "no-store"}.items(),)
+    known = dict(line.split(": ", 1) for line in lines.decode("ascii").splitlines())
+    return (*{**dict.fromkeys(names, ""), **known, "Cache-Control": "no-store"}.items(),)

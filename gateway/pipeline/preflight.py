@@ -1,5 +1,5 @@
 """
-The stages of a CORS preflight (Fetch standard, section 3.3.5): no credentials are looked at.
+The stages of a CORS preflight (Fetch standard, section 3.3.5), which carries no credentials.
 
 A browser asks with OPTIONS, and without cookies, whether a page of another origin may send a
 request. The route of *that* request decides.
@@ -24,7 +24,7 @@ class PreflightPipeline:
     stages: Stages
 
     def resolve(self, head: RequestHead) -> ResolvedRoute | None:
-        """The route of the request that ``head`` asks about; None where it is no preflight."""
+        """Resolve the route of the request that ``head`` asks about; None if it is no preflight."""
         method = asked_method(head)
         if method is None:
             return None
@@ -40,8 +40,8 @@ class PreflightPipeline:
         """
         Answer the preflight ``head``, or return what to send to the app.
 
-        The app is told of no identity and gets no credentials. Raises what
-        `Stages.enforce_limits` raises, and `Forbidden` by rules that need no identity.
+        The app gets neither identity nor credentials. Raises what `Stages.enforce_limits` raises,
+        and `Forbidden` by rules that need no identity.
         """
         route = asked.route
         self.stages.note_route(head, asked, record)

@@ -30,7 +30,7 @@ Admit = Callable[[RequestHead, RequestRecord], Awaitable[Outbound | Reply]]
 
 @dataclass(frozen=True, slots=True)
 class RequestPipeline:
-    """Decides about requests by one config."""
+    """Runs the stages of requests by one config."""
 
     stages: Stages
     preflight: PreflightPipeline = field(init=False)
@@ -80,7 +80,7 @@ class RequestPipeline:
     def _refusal_or_login(
         self, refusal: Refusal, head: RequestHead, resolved: ResolvedRoute
     ) -> Refusal:
-        """``refusal``, or the way to the login page where that helps."""
+        """Return ``refusal``, or the redirect to the login page where signing in helps."""
         refusal = self.stages.with_cleared_cookies(refusal, head, resolved)
         if self.stages.login is None:
             return refusal

@@ -24,7 +24,7 @@ _NO_ORIGINS: frozenset[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The parts of one config that decide, and the stages made of them; holds no state."""
+    """Holds the parts of one config that decide, and the stages made of them; has no state."""
 
     clients: ClientResolver
     resolver: RouteResolver
@@ -39,7 +39,7 @@ class Stages:
     """None where the config asks for none."""
 
     def find_client(self, head: RequestHead, record: RequestRecord) -> Client:
-        """Find out where the request comes from."""
+        """Find the client: the peer, or the one that a trusted proxy names."""
         client = self.clients.client_of(head)
         record.client = client.text
         return client
@@ -97,7 +97,7 @@ class Stages:
     def assertion_line(
         self, identity: Identity | None, head: RequestHead, route: Route, target: Target
     ) -> bytes:
-        """The signed field line about the caller; empty where the config asks for none."""
+        """Return the signed field line about the caller; empty where the config asks for none."""
         if self.assertions is None or identity is None:
             return b""
         return self.assertions.line(identity, route, head, target)
@@ -106,12 +106,12 @@ class Stages:
         self, refusal: Refusal, head: RequestHead, resolved: ResolvedRoute
     ) -> Refusal:
         """
-        ``refusal``, which clears the session cookies where the request carried several.
+        Make the response clear foreign session cookies where the request carried several.
 
-        Another host of the same site may have set one beside ours; the browser sends both until
-        each is cleared at its own path and domain.
+        Another host of the same site may have set one beside ours (cookie tossing). The browser
+        sends both until each is cleared at its own path and domain.
         """
         if isinstance(refusal, AmbiguousCredentials) and refusal.is_cookie:
             path = head.target.partition("?")[0]
-            refusal.clears = self.cookie.clear_strangers(resolved.host, path)
+            refusal.clears = self.cookie.clear_foreign(resolved.host, path)
         return refusal

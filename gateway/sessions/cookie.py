@@ -20,7 +20,7 @@ _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._~%!$&'()*+,=:@-]*")
 _NAMES = re.compile(r"(?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*")
 """A host's name; the last label of an address begins with a digit, or has a colon in it."""
 
-_MAX_STRANGERS = 32
+_MAX_CLEARED = 32
 """Lines of an answer: some 3 KiB, which proxies in front still take."""
 
 
@@ -55,7 +55,7 @@ class Cookie:
         """Forget the cookie."""
         return self.set("", 0)
 
-    def clear_strangers(self, host: str, path: str) -> tuple[str, ...]:
+    def clear_foreign(self, host: str, path: str) -> tuple[str, ...]:
         """
         Forget all cookies of our name that came to ``path`` on ``host``, but for our own.
 
@@ -75,7 +75,7 @@ class Cookie:
         return tuple(
             self.set("", 0).replace("; Path=/", f"; Path={below}", 1)
             + (f"; Domain={domain}" if domain else "")
-            for domain, below in islice(places, _MAX_STRANGERS)
+            for domain, below in islice(places, _MAX_CLEARED)
         )
 
 

@@ -147,7 +147,7 @@ class ApiKeyVerifier:
         else:
             found = await self._directory.user(key.owner)
             if found is None:
-                raise InvalidApiKey(f"Magic does not know the owner of {key.id}")
+                raise InvalidApiKey(f"the owner of {key.id} is no user")
             user = found
         if known is None or known.user is not user:
             known = Identity(

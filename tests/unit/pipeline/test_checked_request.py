@@ -54,12 +54,15 @@ def test_one_request_is_asked_about(fields: Fields, method: str, target: str) ->
 @pytest.mark.parametrize(
     ("fields", "target", "reason"),
     [
-        pytest.param((), PLACE, "no account", id="nothing"),
-        pytest.param(x_original()[1:], PLACE, "no account", id="no-method"),
-        pytest.param(x_original()[:2], PLACE, "no account", id="no-host"),
-        pytest.param(x_original()[::2], PLACE, "no account", id="no-uri"),
+        pytest.param((), PLACE, "no description", id="nothing"),
+        pytest.param(x_original()[1:], PLACE, "no description", id="no-method"),
+        pytest.param(x_original()[:2], PLACE, "no description", id="no-host"),
+        pytest.param(x_original()[::2], PLACE, "no description", id="no-uri"),
         pytest.param(
-            (*x_original()[:2], *x_forwarded()[2:]), PLACE, "no account", id="whole-in-two-halves"
+            (*x_original()[:2], *x_forwarded()[2:]),
+            PLACE,
+            "no description",
+            id="whole-in-two-halves",
         ),
         pytest.param(
             (*x_original(), *x_forwarded(uri="/public")), PLACE, "disagree", id="another-uri"
@@ -84,9 +87,9 @@ def test_one_request_is_asked_about(fields: Fields, method: str, target: str) ->
         pytest.param(x_original(method="get"), PLACE, "no method", id="lower-case"),
         pytest.param(x_original(method="GET, POST"), PLACE, "no method", id="two-methods"),
         pytest.param(x_original(method="GET\x00"), PLACE, "no method", id="control"),
-        pytest.param((), f"{PLACE}?/public", "no account", id="no-target-in-the-query"),
-        pytest.param(x_original(), "/_gateway/%76erify", "place", id="spelt-otherwise"),
-        pytest.param(x_original(), f"http://a{PLACE}", "place", id="absolute-form"),
+        pytest.param((), f"{PLACE}?/public", "no description", id="no-target-in-the-query"),
+        pytest.param(x_original(), "/_gateway/%76erify", "path of checks", id="spelt-otherwise"),
+        pytest.param(x_original(), f"http://a{PLACE}", "path of checks", id="absolute-form"),
     ],
 )
 def test_what_is_unclear_is_refused(fields: Fields, target: str, reason: str) -> None:

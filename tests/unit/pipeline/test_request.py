@@ -615,7 +615,7 @@ async def test_two_cookies_are_refused_and_the_strangers_are_cleared() -> None:
 
     _, reply = problem(refused.value, "id")
     cleared = [value for name, value in reply.fields if name == "Set-Cookie"]
-    assert list(Cookie("__Secure-session", secure=True).clear_strangers(HOST, "/a")) == cleared
+    assert list(Cookie("__Secure-session", secure=True).clear_foreign(HOST, "/a")) == cleared
     assert cleared
 
 

@@ -87,7 +87,7 @@ def test_others_read_what_was_written(name: str, value: str, max_age_s: int) -> 
 def cleared(host: str, path: str, name: str = "session") -> set[tuple[str, str]]:
     """Domain, empty for none, and path of what is forgotten."""
     found = set()
-    for value in Cookie(name, secure=False).clear_strangers(host, path):
+    for value in Cookie(name, secure=False).clear_foreign(host, path):
         (morsel,) = SimpleCookie(value).values()
         assert (name, "", "0") == (morsel.key, morsel.value, morsel["max-age"])
         found.add((morsel["domain"], morsel["path"]))
@@ -127,7 +127,7 @@ def test_a_path_that_would_end_an_attribute_is_not_written(path: str) -> None:
 
 def test_a_name_that_others_cannot_set_has_no_strangers() -> None:
     """Browsers keep ``__Host-`` for the host."""
-    assert () == Cookie("__Host-session", secure=True).clear_strangers("a.example", "/x")
+    assert () == Cookie("__Host-session", secure=True).clear_foreign("a.example", "/x")
 
 
 labels = st.text("ab", min_size=1, max_size=2)
@@ -139,7 +139,7 @@ def test_an_answer_stays_short(names: list[str], segments: list[str], ends_in_sl
     """However deep host and path are, and what is likeliest is among it."""
     path = "/" + "/".join(segments) + ("/" if segments and ends_in_slash else "")
     host = ".".join([*names, "b", "example"])
-    lines = Cookie("session", secure=True).clear_strangers(host, path)
+    lines = Cookie("session", secure=True).clear_foreign(host, path)
 
     assert len(lines) <= 32
     assert ("b.example", "/") in cleared(host, path) or len(names) > 12

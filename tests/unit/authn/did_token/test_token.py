@@ -142,7 +142,7 @@ def test_epochs() -> None:
         pytest.param(signed(NOW_S, tid=""), TokenFault.BAD_ID, id="no-id"),
         pytest.param(signed(NOW_S, sub=1), TokenFault.BAD_SUBJECT, id="no-subject"),
         pytest.param(signed(NOW_S, ext=2**53), TokenFault.LIVES_TOO_LONG, id="long-lived"),
-        pytest.param(signed(NOW_S, iat=int(NOW_S) + 301), TokenFault.ISSUED_LATER, id="issued-later"),
+        pytest.param(signed(NOW_S, iat=int(NOW_S) + 301), TokenFault.ISSUED_LATER, id="from-later"),
         pytest.param(signed(NOW_S, nbf=int(NOW_S) + 301), TokenFault.NOT_YET_VALID, id="not-yet"),
     ],
 )  # fmt: skip
