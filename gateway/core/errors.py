@@ -156,7 +156,7 @@ class SignInFirst(Refusal):
 
 
 class SignInByProxy(SignInFirst):
-    """The same for nginx, which accepts no redirect from a check: 401 with a `Location`."""
+    """Like `sign_in_first`, for nginx, which accepts no redirect from a check: 401 with a `Location`."""
 
 
 class InvalidToken(Refusal):

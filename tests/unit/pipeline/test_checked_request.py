@@ -122,7 +122,7 @@ def test_nothing_of_the_connection_speaks_for_the_client() -> None:
 
 
 def test_nothing_else_is_known_of_a_request() -> None:
-    """Whatever is added here is the client's word, the proxy's or ours: `checked_request` must say."""
+    """A new member of `RequestHead` needs a decision in `checked_request`: keep it or reset it."""
     assert {
         *("method", "target", "version", "headers", "raw_fields"),
         *("peer", "request_id", "memo", "upgrade"),
