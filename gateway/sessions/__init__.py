@@ -1,1 +1,1 @@
-"""Sessions: the record, its cookie, its seal, its place in the store."""
+"""Sessions: their records, cookies and encryption, and their storage."""

@@ -1,4 +1,4 @@
-"""Sessions that were looked up a moment ago."""
+"""Cache of sessions that were looked up recently."""
 
 from typing import NamedTuple
 
@@ -6,15 +6,15 @@ from gateway.core.identity import Identity
 from gateway.util.lru import LruCache
 
 FRESH_S = 1.0
-"""How long a session that was ended elsewhere may go on here."""
+"""How long a session that another gateway has ended may stay valid here."""
 
 MAX_SESSIONS = 10_000
 
 _NEVER_S = float("-inf")
 
 
-class Seen(NamedTuple):
-    """A session, and the stretch of Unix time, in seconds, in which it need not be asked for."""
+class CachedSession(NamedTuple):
+    """A session, and the Unix times, in seconds, between which it is fresh."""
 
     identity: Identity
     from_s: float
@@ -23,11 +23,10 @@ class Seen(NamedTuple):
 
 class SessionCache:
     """
-    The sessions used most recently, by cookie.
+    Caches the most recently used sessions, by cookie.
 
-    Those that are not fresh any more are kept for `recall`, for ``grace_s`` from when they were
-    looked up. None outlives its session's end. A clock that was set back makes it ask again, not
-    go on.
+    Sessions that are no longer fresh are kept for `recall`, for ``grace_s`` after their look-up. No
+    entry outlives its session. After a clock was set back, entries are not fresh.
     """
 
     def __init__(
@@ -38,36 +37,36 @@ class SessionCache:
     ) -> None:
         self._fresh_s = fresh_s
         self._grace_s = grace_s
-        self._seen: LruCache[str, Seen] = LruCache(max_sessions)
+        self._sessions: LruCache[str, CachedSession] = LruCache(max_sessions)
         self._cookies: dict[str, str] = {}
-        """By session key: its cookie."""
+        """Cookies by session key."""
         self._of_issuer: dict[str, set[str]] = {}
-        """By issuer: the cookies."""
+        """Cookies by issuer."""
 
     def get(self, cookie: str, now_s: float) -> Identity | None:
-        seen = self._seen.peek(cookie)
-        if seen is None or not seen[1] <= now_s < seen[2]:
+        cached = self._sessions.peek(cookie)
+        if cached is None or not cached[1] <= now_s < cached[2]:
             return None
-        self._seen.touch(cookie)
-        return seen[0]
+        self._sessions.touch(cookie)
+        return cached[0]
 
     def recall(self, cookie: str, now_s: float) -> Identity | None:
-        """What was known, for while the store cannot be asked."""
-        seen = self._seen.peek(cookie)
-        if seen is None or not 0 <= now_s - seen.from_s < self._grace_s:
+        """Return a session that may be stale, for use while the store is unavailable."""
+        cached = self._sessions.peek(cookie)
+        if cached is None or not 0 <= now_s - cached.from_s < self._grace_s:
             return None
-        is_over = now_s * 1000 >= seen.identity.expires_at_ms
-        return None if is_over else seen.identity
+        is_over = now_s * 1000 >= cached.identity.expires_at_ms
+        return None if is_over else cached.identity
 
     def issuer_of(self, cookie: str) -> str | None:
-        """Whose session it was when it was looked up last, however long ago."""
-        seen = self._seen.peek(cookie)
-        return seen.identity.user.issuer if seen is not None else None
+        """Return the issuer of the session when it was last looked up, fresh or not."""
+        cached = self._sessions.peek(cookie)
+        return cached.identity.user.issuer if cached is not None else None
 
     def put(self, cookie: str, identity: Identity, now_s: float) -> None:
-        """Keep ``identity``, which has a session key."""
+        """Cache ``identity``, which has a session key."""
         until_s = min(now_s + self._fresh_s, identity.expires_at_ms / 1000)
-        evicted = self._seen.put(cookie, Seen(identity, now_s, until_s))
+        evicted = self._sessions.put(cookie, CachedSession(identity, now_s, until_s))
         self._cookies[str(identity.session_key)] = cookie
         self._of_issuer.setdefault(identity.user.issuer, set()).add(cookie)
         if evicted is not None:
@@ -79,21 +78,21 @@ class SessionCache:
             self.drop_cookie(cookie)
 
     def drop_cookie(self, cookie: str) -> None:
-        seen = self._seen.forget(cookie)
-        if seen is not None:
-            self._unlist(cookie, seen)
+        cached = self._sessions.forget(cookie)
+        if cached is not None:
+            self._unlist(cookie, cached)
 
     def drop_issuer(self, issuer: str) -> None:
         for cookie in tuple(self._of_issuer.get(issuer, ())):
             self.drop_cookie(cookie)
 
-    def stale_all(self) -> None:
-        """Nothing is fresh any more."""
-        for cookie, seen in self._seen.items():
-            self._seen.put(cookie, seen._replace(until_s=_NEVER_S))
+    def mark_all_stale(self) -> None:
+        """Mark all entries stale; `recall` still returns them."""
+        for cookie, cached in self._sessions.items():
+            self._sessions.put(cookie, cached._replace(until_s=_NEVER_S))
 
-    def _unlist(self, cookie: str, seen: Seen) -> None:
-        identity = seen.identity
+    def _unlist(self, cookie: str, cached: CachedSession) -> None:
+        identity = cached.identity
         del self._cookies[str(identity.session_key)]
         of_issuer = self._of_issuer[identity.user.issuer]
         of_issuer.discard(cookie)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-"""RFC 9110 section 5.6.2, which RFC 6265 section 4.1.1 asks of a name."""
+"""A token of RFC 9110 section 5.6.2, which RFC 6265 section 4.1.1 requires of a name."""
 
 OCTETS = re.compile(r"[!#-+\--:<-\[\]-~]*")
 """``cookie-octet``: no control characters, space, quotes, comma, semicolon or backslash."""
@@ -13,23 +13,22 @@ OCTETS = re.compile(r"[!#-+\--:<-\[\]-~]*")
 SECURE_PREFIXES = ("__host-", "__secure-")
 """Browsers drop a cookie of such a name unless it is Secure (RFC 6265bis section 4.1.3)."""
 
-
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._~%!$&'()*+,=:@-]*")
-"""Of a URL, as browsers send it (RFC 3986 section 3.3): nothing that would end an attribute."""
+"""A URL path as browsers send it (RFC 3986 section 3.3), without what would end an attribute."""
 
 _NAMES = re.compile(r"(?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*")
-"""A host's name; the last label of an address begins with a digit, or has a colon in it."""
+"""A host name. The last label of an IP address begins with a digit, or has a colon in it."""
 
 _MAX_CLEARED = 32
-"""Lines of an answer: some 3 KiB, which proxies in front still take."""
+"""Set-Cookie lines in one response: some 3 KiB, which proxies in front still accept."""
 
 
 class Cookie:
     """
-    One cookie of the gateway: for the whole host, out of reach of scripts, not sent cross-site.
+    Writes one cookie of the gateway: for the whole host, HttpOnly, and SameSite=Lax.
 
-    It never has a Domain, so that sibling hosts do not get it; a ``__Host-`` name makes sure that
-    they cannot set it either.
+    It never has a Domain, so that sibling hosts do not receive it. With a ``__Host-`` name, they
+    cannot set it either.
     """
 
     def __init__(self, name: str, *, secure: bool) -> None:
@@ -43,29 +42,29 @@ class Cookie:
 
     def set(self, value: str, max_age_s: int) -> str:
         """
-        Keep ``value`` for ``max_age_s`` seconds; 0 or less forgets it at once.
+        Make the line that sets ``value`` for ``max_age_s`` seconds; 0 or less deletes the cookie.
 
-        Raises ValueError for a value that would break out of its place.
+        Raises ValueError for a value with characters that could end it.
         """
         if not OCTETS.fullmatch(value):
             raise ValueError("a cookie's value may hold no spaces, separators or non-ASCII letters")
         return f"{self.name}={value}; Max-Age={max(0, max_age_s)}{self._attributes}"
 
     def clear(self) -> str:
-        """Forget the cookie."""
+        """Make the line that deletes the cookie."""
         return self.set("", 0)
 
     def clear_foreign(self, host: str, path: str) -> tuple[str, ...]:
         """
-        Forget all cookies of our name that came to ``path`` on ``host``, but for our own.
+        Make the lines that delete foreign cookies of our name (cookie tossing), but not our own.
 
-        A sibling host, or a script, has set them for a domain or a path of their choice. Which one
-        it was browsers do not say; but they send a cookie only to paths below its own, on hosts
-        below its domain (RFC 6265 section 5.4), so it is one of these. Ours has no Domain and the
-        path ``/``. The likeliest come first; more than a few dozen are not tried.
+        A sibling host, or a script, has set them for a domain or a path of its choice. Browsers do
+        not name that domain and path. But they send a cookie only to paths below its own, on hosts
+        below its domain (RFC 6265 section 5.4), so the lines clear all that match ``path`` and
+        ``host``. Ours has no Domain and the path ``/``. The likeliest come first, up to 32.
         """
         if self.name.lower().startswith("__host-"):
-            return ()  # there is no other
+            return ()  # browsers refuse foreign cookies of this name
         places = (
             (domain, below)
             for below in _paths_above(path)
@@ -80,7 +79,7 @@ class Cookie:
 
 
 def _paths_above(path: str) -> Iterator[str]:
-    """All that match ``path``, with and without a slash at the end, the shortest first."""
+    """Yield all cookie paths that match ``path``, with and without final slash, shortest first."""
     yield "/"
     if not _PLAIN_PATH.fullmatch(path):
         return
@@ -94,10 +93,10 @@ def _paths_above(path: str) -> Iterator[str]:
 
 def _domains_above(host: str) -> Iterator[str]:
     """
-    ``host`` and what it belongs to; an address belongs to nothing, and no site to a TLD.
+    Yield ``host`` and its parent domains, except top-level domains; nothing for an IP address.
 
-    Of a host that is one label browsers ignore ``Domain`` (RFC 6265 section 5.3, step 5): what
-    clears a stranger there would clear our own.
+    For a host of one label, browsers ignore ``Domain`` (RFC 6265 section 5.3, step 5). There, the
+    line that deletes a foreign cookie would delete our own.
     """
     if not _NAMES.fullmatch(host):
         return

@@ -1,4 +1,4 @@
-"""Sessions that were renewed: the old one goes on for a moment, for requests under way."""
+"""Delayed ends of renewed sessions: the old one stays valid briefly, for requests under way."""
 
 import asyncio
 from contextlib import suppress
@@ -7,16 +7,16 @@ from typing import Final
 from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import Sessions
 
-PARTING_S: Final = 10.0
-"""Long enough for what a page had sent before its browser knew of the new cookie."""
+DELAY_S: Final = 10.0
+"""Long enough for requests that a page sent before its browser had the new cookie."""
 
 _MAX_WAITING = 10_000
 
 
 class DelayedEnds:
-    """Ends sessions a little later; all that are left, when this is closed."""
+    """Ends sessions after a delay; all that are left when this is closed."""
 
-    def __init__(self, sessions: Sessions, after_s: float = PARTING_S) -> None:
+    def __init__(self, sessions: Sessions, after_s: float = DELAY_S) -> None:
         self._sessions = sessions
         self._after_s = after_s
         self._closing = asyncio.Event()
@@ -24,9 +24,9 @@ class DelayedEnds:
 
     async def end(self, session_key: str, issuer: str) -> None:
         """
-        In a moment; at once where too many wait for theirs. Its owner is not shown it any more.
+        End the session after the delay, or at once when 10 000 are waiting.
 
-        Raises `StoreUnavailable`.
+        Removes it from its owner's list at once. Raises `StoreUnavailable`.
         """
         if len(self._waiting) >= _MAX_WAITING:
             await self._sessions.end(session_key, issuer)
@@ -40,10 +40,10 @@ class DelayedEnds:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._after_s):
                 await self._closing.wait()
-        with suppress(StoreUnavailable):  # then it ends by itself
+        with suppress(StoreUnavailable):  # then it ends when it expires
             await self._sessions.end(session_key, issuer)
 
     async def aclose(self) -> None:
-        """End now what is to be ended."""
+        """End all waiting sessions now."""
         self._closing.set()
         await asyncio.gather(*self._waiting.values())

@@ -1,8 +1,8 @@
 -- Times are Unix times in milliseconds.
 --
--- Puts a session on its issuer's list, and takes off those whose time is over.
+-- Adds a session to its issuer's list, and removes those that have expired.
 --   KEYS  the list: a hash, by session, of "<end> <last seen> <sealed>"
---   ARGV  the session, its end, when it was last seen, what is sealed
+--   ARGV  the session, its end, when it was last seen, the sealed part
 -- The reply is how many sessions are on the list.
 
 local time = redis.call('TIME')

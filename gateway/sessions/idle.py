@@ -1,4 +1,4 @@
-"""Sessions that end when they are not used: their use is written down now and then."""
+"""Idle time-out of sessions: records their use in the store, at most ten times per time-out."""
 
 import asyncio
 from contextlib import suppress
@@ -14,18 +14,18 @@ from gateway.util.lru import LruCache
 KEEP: Final = Script("keep", files("gateway.sessions").joinpath("keep.lua").read_text("utf-8"))
 
 STEPS: Final = 10
-"""Use is written down at most every so manieth part of the idle time."""
+"""Use of a session is written at most this many times in one idle time-out."""
 
-_MAX_REMEMBERED = 100_000
-"""Some 15 MiB. Use of a session beyond these is told to the store at every look-up."""
+_MAX_TRACKED = 100_000
+"""Some 15 MiB. Use of sessions beyond these is written to the store at every look-up."""
 
 
 class IdleTracker:
     """
-    Puts off the end of sessions that are used, and notes when they were seen.
+    Extends sessions that are used, and records when they were last seen.
 
-    Both happen behind the requests' backs. What the store does not hear now it hears at the next
-    look-up: a session never ends because a write was lost, as long as it goes on being used.
+    Both happen in the background. A write that fails is repeated at the next look-up, so that no
+    session in use ends because a write was lost.
     """
 
     def __init__(self, store: Store, index: SessionIndex, clock: Clock, idle_s: float) -> None:
@@ -34,12 +34,12 @@ class IdleTracker:
         self._clock = clock
         self._idle_ms = round(idle_s * 1000)
         self._step_ms = max(1, self._idle_ms // STEPS)
-        self._due_ms: LruCache[str, int] = LruCache(_MAX_REMEMBERED)
-        """By session key: when its use is to be written down again."""
+        self._due_ms: LruCache[str, int] = LruCache(_MAX_TRACKED)
+        """By session key: when its use is to be written next."""
         self._writing: set[asyncio.Task[None]] = set()
 
     def note(self, identity: Identity) -> None:
-        """A session is being used. ``identity`` has a session key."""
+        """Note that a session is being used. ``identity`` has a session key."""
         key, now_ms = str(identity.session_key), int(self._clock() * 1000)
         due_ms = self._due_ms.get(key)
         if due_ms is not None and now_ms < due_ms <= now_ms + self._step_ms:
@@ -59,10 +59,10 @@ class IdleTracker:
         if wait_ms == 0:
             with suppress(StoreUnavailable):
                 await self._index.seen(identity.user.issuer, key, now_ms)
-        elif isinstance(wait_ms, int):  # another gateway wrote it down a moment ago
+        elif isinstance(wait_ms, int):  # another gateway wrote it a moment ago
             self._due_ms.put(key, now_ms + wait_ms)
 
     async def aclose(self) -> None:
-        """Wait for what is being written: no longer than the store's time-out."""
+        """Wait for writes that are under way: no longer than the store's time-out."""
         while self._writing:
             await asyncio.wait(self._writing)

@@ -1,4 +1,4 @@
-"""Each issuer's list of sessions, in the store, so that they can be ended without their cookies."""
+"""Index of each issuer's sessions, in the store, so that they can be ended without cookies."""
 
 import secrets
 from collections.abc import Callable, Sequence
@@ -7,12 +7,7 @@ from importlib.resources import files
 from typing import Final
 
 from gateway.core.ports import Script, Store
-from gateway.sessions.listing import (
-    ListEntry,
-    SignIn,
-    parse,
-    seal,
-)
+from gateway.sessions.listing import ListEntry, SignIn, parse, seal
 from gateway.sessions.seal import NONCE_BYTES, Sealer
 
 
@@ -28,9 +23,9 @@ UNLIST: Final = _script("unlist")
 
 class SessionIndex:
     """
-    The keys ``sessions-of:{issuer}``: which sessions there are, and until when.
+    Stores the list of each issuer's sessions, and their ends, at ``sessions-of:{issuer}``.
 
-    It says what may be there: whether a session lives, its own record says. Every method raises
+    A listed session may have ended: only its own record tells. Every method raises
     `StoreUnavailable`.
     """
 
@@ -45,7 +40,7 @@ class SessionIndex:
         self._token_bytes = token_bytes
 
     async def add(self, issuer: str, session_key: str, ends_at_ms: int, sign_in: SignIn) -> int:
-        """Put the session on the list; how many are on it then, expired ones not among them."""
+        """Add the session to the list; return how many unexpired ones are on it."""
         nonce = self._token_bytes(NONCE_BYTES)
         sealed = seal(self._sealer, issuer, session_key, sign_in, nonce)
         args = session_key, ends_at_ms, sign_in.created_at_ms, sealed
@@ -53,27 +48,27 @@ class SessionIndex:
         return count if isinstance(count, int) else 0
 
     async def seen(self, issuer: str, session_key: str, at_ms: int) -> None:
-        """The session was used at that Unix time, in milliseconds."""
+        """Record that the session was used at ``at_ms`` (Unix time in milliseconds)."""
         await self._store.run(SEEN, [_name(issuer)], [session_key, at_ms])
 
     async def remove(self, issuer: str, session_keys: Sequence[str]) -> None:
-        """Take the sessions off the list."""
+        """Remove the sessions from the list."""
         if session_keys:
             await self._store.run(UNLIST, [_name(issuer)], session_keys)
 
     async def entries(self, issuer: str) -> list[ListEntry]:
-        """All that is on the list, and can be read; the last to sign in comes first."""
+        """Read the list, the latest sign-in first; unreadable entries are left out."""
         reply = await self._store.run(LISTED, [_name(issuer)], [])
-        words = reply if isinstance(reply, list) else []
+        members = reply if isinstance(reply, list) else []
         found = []
-        for session_key, entry in zip(words[::2], words[1::2], strict=True):
-            with suppress(ValueError):  # somebody else's writing
+        for session_key, entry in zip(members[::2], members[1::2], strict=True):
+            with suppress(ValueError):  # not written by a gateway
                 found.append(parse(self._sealer, issuer, session_key.decode(), entry))
         return sorted(found, key=_age, reverse=True)
 
 
 def _age(entry: ListEntry) -> tuple[int, str]:
-    """What cannot be opened counts as the oldest."""
+    """Return the sort key of an entry; one that cannot be opened counts as the oldest."""
     return entry.sign_in.created_at_ms if entry.sign_in else 0, entry.session_key
 
 

@@ -1,10 +1,10 @@
 -- Times are in milliseconds, and Unix times where they are points in time.
 --
--- Puts off the end of a session that is used. One that is gone stays gone. What would double the
--- time that is left is always worth a write: the config may have another idle time than it had.
+-- Extends a session that is used. One that has ended stays ended. A change that doubles the time
+-- left is always written: the config may have another idle time-out than before.
 --   KEYS  the session
---   ARGV  how long it may be idle, its last possible end, the least change worth a write
--- The reply is 0 where that was written, else how long to wait until it will be worth it.
+--   ARGV  the idle time-out, the latest possible end, the least change that is written
+-- The reply is 0 if the end was written, else how long to wait until the change is large enough.
 
 local left = redis.call('PTTL', KEYS[1])
 local idle, step = tonumber(ARGV[1]), tonumber(ARGV[3])

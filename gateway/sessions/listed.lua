@@ -1,4 +1,4 @@
--- All that is on an issuer's list of sessions.
+-- Reads an issuer's list of sessions.
 --   KEYS  the list
 -- The reply is session, entry, session, entry and so on.
 

@@ -1,8 +1,8 @@
 """
-What is kept of a session for the person whose it is, beside the session itself.
+Entries of the list that shows users their own sessions.
 
-It is sealed with a key of the server's alone, so that it can be shown without the cookie: a stolen
-store tells nothing of it, and whoever can write there can put nothing into anybody's list.
+An entry is encrypted with a server key alone, so that it can be shown without the session's cookie.
+A stolen store reveals nothing of it, and an attacker with write access cannot forge one.
 """
 
 import re
@@ -18,7 +18,7 @@ _DIGITS = re.compile(rb"[0-9]{1,15}")
 
 
 class SignIn(NamedTuple):
-    """How a session began. Time is Unix time in milliseconds."""
+    """Sign-in that began a session. Time is Unix time in milliseconds."""
 
     browser: Browser
     created_at_ms: int
@@ -29,14 +29,14 @@ class ListEntry(NamedTuple):
 
     session_key: str
     ends_at_ms: int
-    """At the latest."""
+    """Latest end of the session; it may end earlier."""
     seen_at_ms: int
     sign_in: SignIn | None
-    """None where what is sealed does not open: by a key that is gone, or altered."""
+    """None where the sealed part does not open: its key is gone, or it was altered."""
 
 
 def summary_of(entry: ListEntry, *, is_used: bool) -> SessionSummary:
-    """What to show of ``entry``; ``is_used`` says whether use is written down."""
+    """Summarise ``entry`` for its owner; ``is_used`` says whether use is recorded."""
     return SessionSummary(
         id=public_id(entry.session_key),
         session_key=entry.session_key,
@@ -48,13 +48,13 @@ def summary_of(entry: ListEntry, *, is_used: bool) -> SessionSummary:
 
 
 def seal(sealer: Sealer, issuer: str, session_key: str, sign_in: SignIn, nonce: bytes) -> bytes:
-    """``sign_in`` for the list of ``issuer``, at ``session_key`` and nowhere else."""
+    """Seal ``sign_in`` for this issuer and session; it opens for no other."""
     record = orjson.dumps([sign_in.created_at_ms, *sign_in.browser])
     return sealer.seal_entry(_place(issuer, session_key), record, nonce)
 
 
 def parse(sealer: Sealer, issuer: str, session_key: str, entry: bytes) -> ListEntry:
-    """An entry as it is on the list of ``issuer``. Raises ValueError for what is none."""
+    """Parse an entry of the list of ``issuer``. Raises ValueError for a malformed one."""
     ends, seen, sealed = entry.split(b" ", 2)
     try:
         sign_in = _sign_in(sealer.open_entry(_place(issuer, session_key), sealed))
@@ -75,5 +75,5 @@ def _instant_ms(digits: bytes) -> int:
 
 
 def _place(issuer: str, session_key: str) -> str:
-    """Neither holds a NUL, so that no two places are one."""
+    """Join both; neither holds a NUL, so that the result is unambiguous."""
     return f"{issuer}\0{session_key}"

@@ -1,4 +1,4 @@
-"""Sessions in the store, where only their cookies can find and open them."""
+"""Storage of sessions: only the cookie of a session can find and open its record."""
 
 import secrets
 import time
@@ -7,12 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from gateway.core.errors import (
-    RevokedSession,
-    SessionEnded,
-    StoreUnavailable,
-    TokenAlreadyUsed,
-)
+from gateway.core.errors import RevokedSession, SessionEnded, StoreUnavailable, TokenAlreadyUsed
 from gateway.core.identity import (
     UNKNOWN_BROWSER,
     AuthMethod,
@@ -22,13 +17,7 @@ from gateway.core.identity import (
     User,
 )
 from gateway.core.invalidation import InvalidationKind
-from gateway.core.ports import (
-    Bus,
-    Clock,
-    Revocations,
-    Sessions,
-    Store,
-)
+from gateway.core.ports import Bus, Clock, Revocations, Sessions, Store
 from gateway.core.reasons import SessionEndReason
 from gateway.revocation.epoch import is_revoked
 from gateway.sessions.cache import SessionCache
@@ -44,29 +33,23 @@ from gateway.sessions.seal import (
     key_name,
     secret_from,
 )
-from gateway.sessions.session import (
-    Session,
-    decode,
-    encode,
-    expiry_ms,
-)
+from gateway.sessions.session import Session, decode, encode, expiry_ms
 
 MAX_OF_ISSUER = 100
-"""Sessions of one person at a time: one more ends the oldest."""
+"""Sessions of one user at a time; one more ends the oldest."""
 
-SETTLED_S = 60
-"""A session that is on the list for less may not be in the store yet."""
+LISTED_BEFORE_STORED_S = 60
+"""A session that was listed more recently than this may not be in the store yet."""
 
 
 class RedisSessions:
     """
     The port `Sessions` over a `Store`.
 
-    A session that was looked up is trusted for as long as ``cache`` keeps it (a second by
-    default), so one that was ended by another gateway may go on here for that long; `forget`
-    shortens it. What is not known because the store does not answer is never taken for ended: whom
-    ``cache`` remembers goes on for its grace, unless their session was ended here, or they were
-    revoked.
+    A look-up is cached while it is fresh (a second by default), so a session that another gateway
+    has ended may stay valid here for that long; `forget` shortens it. While the store is
+    unavailable, no session counts as ended: cached ones stay valid for the grace period of
+    ``cache``, unless they were ended here or their issuer was revoked.
     """
 
     def __init__(
@@ -84,9 +67,9 @@ class RedisSessions:
         idle_s: float | None = None,
     ) -> None:
         """
-        ``on_grace`` is called for each request that is let in by what was known before.
+        Call ``on_grace`` for each request that is admitted by a stale cached session.
 
-        ``idle_s``: after how long without use a session ends; None: it need not be used.
+        ``idle_s`` is the idle time-out of sessions; None for none.
         """
         self._store = store
         self._sealer = sealer
@@ -99,22 +82,24 @@ class RedisSessions:
         self._revocations = revocations
         self._on_grace = on_grace
         self.on_end: Callable[[str], object] | None = None
-        """Told the key of each session that is ended here, before the store is."""
+        """Called with the key of each session that is ended here, before the store is asked."""
         self._index = SessionIndex(store, sealer, token_bytes)
-        self._uses = None if idle_s is None else IdleTracker(store, self._index, clock, idle_s)
+        self._idle_tracker = (
+            None if idle_s is None else IdleTracker(store, self._index, clock, idle_s)
+        )
         self.latest: Callable[[User], User] = lambda user: user
-        """What is known by now of who signed in: the record says what was known then."""
-        self._forgotten = 0
-        """How often something was forgotten: what was looked up meanwhile may be just that."""
+        """Returns a user's current metadata; the record holds that of the sign-in."""
+        self._invalidations = 0
+        """Number of invalidations: a look-up during which it changes is not cached."""
 
     async def create(
         self, identity: Identity, browser: Browser = UNKNOWN_BROWSER
     ) -> tuple[str, Identity]:
         """
-        Exchange what a DID token proved for a session: the cookie's value, and its identity.
+        Exchange the identity of a DID token for a session; return the cookie's value and identity.
 
-        The session comes first and the mark on the token second, so that a failure in between
-        leaves a session without a cookie, which nobody can use, and a token that still can be.
+        The session is stored before the token is marked as used. So a failure in between leaves an
+        unusable session without a cookie, and a token that can still be exchanged.
         """
         secret = secret_from(self._token_bytes(SECRET_BYTES))
         now_ms = int(self._clock() * 1000)
@@ -125,10 +110,11 @@ class RedisSessions:
             session_key=key_name(secret),
         )
         _, count = await gather(
-            self._keep(secret, Session(known, now_ms)), self._enlist(known, SignIn(browser, now_ms))
+            self._store_session(secret, Session(known, now_ms)),
+            self._enlist(known, SignIn(browser, now_ms)),
         )
         if not await self._mark_used(identity):
-            with suppress(StoreUnavailable):  # it ends by itself, and nobody has the cookie
+            with suppress(StoreUnavailable):  # it expires by itself, and its cookie was never sent
                 await self._remove(key_name(secret), identity.user.issuer)
             raise TokenAlreadyUsed
         if count > MAX_OF_ISSUER:
@@ -136,7 +122,7 @@ class RedisSessions:
                 await self._end_oldest(identity.user.issuer)
         return secret, known
 
-    async def _keep(self, secret: str, session: Session) -> None:
+    async def _store_session(self, secret: str, session: Session) -> None:
         sealed = self._sealer.seal(secret, encode(session), self._token_bytes(NONCE_BYTES))
         ends_ms = session.identity.expires_at_ms
         if self._idle_s is not None:
@@ -148,20 +134,24 @@ class RedisSessions:
         return await self._index.add(identity.user.issuer, key, ends_ms, sign_in)
 
     async def _end_oldest(self, issuer: str) -> None:
-        living = await self._living(issuer)
-        await gather(*(self.end(old.session_key, issuer) for old in living[MAX_OF_ISSUER:]))
+        live = await self._live(issuer)
+        await gather(*(self.end(old.session_key, issuer) for old in live[MAX_OF_ISSUER:]))
 
     async def _mark_used(self, identity: Identity) -> bool:
-        """Whether it was not before. A token is named by issuer and ``tid``: its text has many."""
+        """
+        Mark the token as used; return whether it was unused.
+
+        Issuer and ``tid`` name the token, as its text has several spellings.
+        """
         name = f"seen:{identity.user.issuer}:{identity.token_id}"
         return await self._store.add(name, b"1", expires_at_ms=identity.expires_at_ms)
 
     async def find(self, cookie: str) -> Identity:
         now_s = self._clock()
-        return self._cache.get(cookie, now_s) or await self._found(cookie)
+        return self._cache.get(cookie, now_s) or await self._look_up_or_recall(cookie)
 
-    async def _found(self, cookie: str) -> Identity:
-        """As the store says; where it says nothing, as it said a moment ago."""
+    async def _look_up_or_recall(self, cookie: str) -> Identity:
+        """Look the session up; while the store is unavailable, use the cached one in its grace."""
         try:
             return await self._look_up(cookie)
         except SessionEnded:
@@ -177,9 +167,9 @@ class RedisSessions:
     async def _look_up(self, cookie: str) -> Identity:
         if not is_secret(cookie):
             raise SessionEnded(SessionEndReason.COOKIE_MALFORMED)
-        forgotten = self._forgotten
+        invalidations = self._invalidations
         issuer = self._cache.issuer_of(cookie)
-        sealed, epoch_ms = await self._asked(key_name(cookie), issuer)
+        sealed, epoch_ms = await self._sealed_and_epoch(key_name(cookie), issuer)
         if sealed is None:
             raise SessionEnded(SessionEndReason.UNKNOWN)
         identity = self._open(cookie, sealed)
@@ -193,14 +183,16 @@ class RedisSessions:
         user = self.latest(identity.user)
         if user != identity.user:
             identity = replace(identity, user=user)
-        if forgotten == self._forgotten:
+        if invalidations == self._invalidations:
             self._cache.put(cookie, identity, now_s)
-        if self._uses is not None:
-            self._uses.note(identity)
+        if self._idle_tracker is not None:
+            self._idle_tracker.note(identity)
         return identity
 
-    async def _asked(self, key: str, issuer: str | None) -> tuple[bytes | None, int | None]:
-        """The sealed session and, where it is known whose it was, the epoch: one round trip."""
+    async def _sealed_and_epoch(
+        self, key: str, issuer: str | None
+    ) -> tuple[bytes | None, int | None]:
+        """Get the sealed session and, if the issuer is known, its epoch, in one round trip."""
         if issuer is None:
             return await self._store.get(key), None
         return await gather(self._store.get(key), self._epoch_ms(issuer))
@@ -218,11 +210,11 @@ class RedisSessions:
 
     async def end(self, session_key: str, issuer: str | None = None) -> None:
         """
-        Forget the session, here and in the store, and tell all gateways. Raises `StoreUnavailable`.
+        End the session, here, in the store and on all gateways. Raises `StoreUnavailable`.
 
-        It is taken off the list of ``issuer`` too. Here it is forgotten twice: a look-up may have
-        come before this in the store and be answered after it. The others are told last: they ask
-        the store, which must not have it any more.
+        Removes it from the list of ``issuer`` too. The local cache is invalidated twice, because a
+        look-up may have reached the store before the deletion and return after it. The other
+        gateways are told last, because they ask the store, which must not have it any more.
         """
         self.forget(session_key)
         if self.on_end is not None:
@@ -241,61 +233,61 @@ class RedisSessions:
         await gather(*removing)
 
     async def unlist(self, session_key: str, issuer: str) -> None:
-        """Take the session off the list of ``issuer``; it goes on. Raises `StoreUnavailable`."""
+        """Remove the session from the issuer's list; it stays valid. Raises `StoreUnavailable`."""
         await self._index.remove(issuer, [session_key])
 
     async def end_all(self, issuer: str) -> int:
-        """End all sessions of ``issuer``; how many there were. Raises `StoreUnavailable`."""
-        living = await self._living(issuer)
-        await gather(*(self.end(entry.session_key, issuer) for entry in living))
-        return len(living)
+        """End all sessions of ``issuer``; return their number. Raises `StoreUnavailable`."""
+        live = await self._live(issuer)
+        await gather(*(self.end(entry.session_key, issuer) for entry in live))
+        return len(live)
 
     async def list_for(self, issuer: str) -> list[SessionSummary]:
-        """The living sessions of ``issuer``, the newest first. Raises `StoreUnavailable`."""
-        is_used = self._uses is not None
-        return [summary_of(entry, is_used=is_used) for entry in await self._living(issuer)]
+        """List the live sessions of ``issuer``, the newest first. Raises `StoreUnavailable`."""
+        is_used = self._idle_tracker is not None
+        return [summary_of(entry, is_used=is_used) for entry in await self._live(issuer)]
 
-    async def _living(self, issuer: str) -> list[ListEntry]:
-        """What is on the list and in the store; what is only on the list is taken off it."""
+    async def _live(self, issuer: str) -> list[ListEntry]:
+        """List the sessions that have a record; remove those without one from the list."""
         entries = await self._index.entries(issuer)
         gone = await ended(self._store, [entry.session_key for entry in entries])
-        settled_ms = (self._clock() - SETTLED_S) * 1000
+        listed_before_ms = (self._clock() - LISTED_BEFORE_STORED_S) * 1000
         await self._index.remove(
             issuer,
             [
                 entry.session_key
                 for entry in entries
-                if entry.session_key in gone and entry.seen_at_ms < settled_ms
+                if entry.session_key in gone and entry.seen_at_ms < listed_before_ms
             ],
         )
         return [entry for entry in entries if entry.session_key not in gone]
 
     def forget(self, session_key: str) -> None:
-        """Ask the store the next time, whatever a look-up that is under way will find."""
-        self._forgotten += 1
+        """Drop a session from the cache; look-ups that are under way are not cached either."""
+        self._invalidations += 1
         self._cache.drop(session_key)
 
     def forget_issuer(self, issuer: str) -> None:
-        """Ask the store about all sessions of ``issuer`` the next time."""
-        self._forgotten += 1
+        """Drop all sessions of ``issuer`` from the cache."""
+        self._invalidations += 1
         self._cache.drop_issuer(issuer)
 
     def forget_all(self) -> None:
-        """Ask the store about every session the next time; without it, what was known holds on."""
-        self._forgotten += 1
-        self._cache.stale_all()
+        """Mark all sessions stale; they are used only while the store is unavailable."""
+        self._invalidations += 1
+        self._cache.mark_all_stale()
 
     async def aclose(self) -> None:
-        """Wait for what is being written behind the requests' backs."""
-        if self._uses is not None:
-            await self._uses.aclose()
+        """Wait for writes in the background."""
+        if self._idle_tracker is not None:
+            await self._idle_tracker.aclose()
 
 
 async def ended(store: Store, session_keys: Sequence[str]) -> frozenset[str]:
     """
-    Those of the sessions that the store has no more, whatever was seen of them before.
+    Find those of the sessions that the store no longer has, past all caches.
 
-    While it does not answer, none of them is.
+    While the store is unavailable, none counts as ended.
     """
     records = await gather(*map(store.get, session_keys), return_exceptions=True)
     return frozenset(

@@ -1,12 +1,13 @@
 """
-Who holds the store holds no session: names and records can be made from the cookie only.
+Encryption of sessions: names and records in the store can be derived from the cookie only.
 
-The cookie is a random secret. The session's key in the store is a hash of it, and the record is
-encrypted under a key derived from the cookie *and* a key of the server, and bound to its own name.
-So a stolen store opens nothing, a stolen server key opens nothing without the cookies, and a record
-that was put, or answered, under another name does not open.
+The cookie is a random secret. The session's key in the store is a hash of it. The record is
+encrypted under a key derived from the cookie *and* a server key, and bound to its own name. So a
+stolen store opens nothing, a stolen server key opens nothing without the cookies, and a record that
+was moved to another name does not open.
 
-What is listed of a session, for whoever has lost its cookie, is sealed with the server's key alone.
+The entry in the owner's list of sessions is sealed with the server key alone, so that it can be
+shown without the session's cookie.
 """
 
 import re
@@ -21,15 +22,15 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 SESSION = "session:"
-"""How the keys of all sessions begin."""
+"""Prefix of the store keys of all sessions."""
 
 SECRET_BYTES = 32
-"""256 bits: OWASP asks for 64, and whoever guesses needs no second factor."""
+"""256 bits. OWASP asks for 64; guessing one would bypass even a second factor."""
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
-"""base64url of that, without padding (RFC 4648 section 5)."""
+"""base64url of the secret, without padding (RFC 4648 section 5)."""
 
 SERVER_KEY_BYTES = 32
-"""At least: RFC 5869 section 3.1 suggests the length of the hash."""
+"""Least length of a server key: RFC 5869 section 3.1 suggests the length of the hash."""
 
 NONCE_BYTES = 12
 TAG_BYTES = 16
@@ -38,7 +39,7 @@ KEY_ID_BYTES = 4
 FORM = b"\x01"
 """First byte of a sealed record: ChaCha20-Poly1305 (RFC 8439) under HKDF-SHA256 (RFC 5869)."""
 
-# What is hashed or derived for one purpose is never equal to what is for another.
+# Domain separation: a hash or key for one purpose never equals one for another.
 FOR_NAME = b"gateway session name\0"
 FOR_SEAL = b"gateway session seal\0"
 FOR_KEY_ID = b"gateway server key id\0"
@@ -47,7 +48,7 @@ FOR_ENTRY = b"gateway session entry\0"
 
 
 class SealBroken(ValueError):
-    """What was in the store was not sealed for this cookie by one of our keys, or was altered."""
+    """Decryption failed: the record is of another cookie or server key, or was altered."""
 
 
 class Sealed(NamedTuple):
@@ -60,29 +61,29 @@ class Sealed(NamedTuple):
 
 
 def secret_from(randomness: bytes) -> str:
-    """A cookie's value, from `SECRET_BYTES` random bytes."""
+    """Make a cookie's value from `SECRET_BYTES` random bytes."""
     if len(randomness) != SECRET_BYTES:
         raise ValueError(f"a session secret takes {SECRET_BYTES} random bytes")
     return urlsafe_b64encode(randomness).decode().rstrip("=")
 
 
 def is_secret(cookie: str) -> bool:
-    """Whether ``cookie`` could be one of ours; anything else need not be looked up."""
+    """Whether ``cookie`` has the form of a secret; anything else need not be looked up."""
     return SECRET.fullmatch(cookie) is not None
 
 
 def key_name(secret: str) -> str:
-    """The session's key in the store, which tells nothing of ``secret``."""
+    """Derive the session's key in the store, which reveals nothing of ``secret``."""
     return f"{SESSION}{sha256(FOR_NAME + secret.encode()).hexdigest()}"
 
 
 def public_id(session_key: str) -> str:
-    """The name by which people and logs know a session: it leads to neither cookie nor key."""
+    """Derive the id that users and logs see; it reveals neither the cookie nor the store key."""
     return sha256(FOR_PUBLIC_ID + session_key.encode()).hexdigest()[:32]
 
 
 class Sealer:
-    """Seals records with the first of its keys, and opens what any of them has sealed."""
+    """Seals records with the first of its keys, and opens those that any of them sealed."""
 
     def __init__(self, server_keys: Sequence[bytes]) -> None:
         """Raises ValueError for no key, a short one, or two alike."""
@@ -96,19 +97,19 @@ class Sealer:
         self._sealing_id = _key_id(server_keys[0])
 
     def seal(self, secret: str, record: bytes, nonce: bytes) -> bytes:
-        """``record`` for the store; ``nonce`` is `NONCE_BYTES` random bytes, used once."""
+        """Encrypt ``record`` for the store; ``nonce`` is `NONCE_BYTES` random bytes, used once."""
         return self._seal(FOR_SEAL, secret, key_name(secret), record, nonce)
 
     def open(self, secret: str, sealed: bytes) -> bytes:
-        """The record that was sealed for ``secret``. Raises `SealBroken`."""
+        """Decrypt the record that was sealed for ``secret``. Raises `SealBroken`."""
         return self._open(FOR_SEAL, secret, key_name(secret), sealed)
 
     def seal_entry(self, place: str, record: bytes, nonce: bytes) -> bytes:
-        """``record`` for ``place`` alone, to be opened without a secret; ``nonce`` as above."""
+        """Encrypt ``record`` for ``place``, to be opened without a secret; ``nonce`` as above."""
         return self._seal(FOR_ENTRY, "", place, record, nonce)
 
     def open_entry(self, place: str, sealed: bytes) -> bytes:
-        """The record that was sealed for ``place``. Raises `SealBroken`."""
+        """Decrypt the record that was sealed for ``place``. Raises `SealBroken`."""
         return self._open(FOR_ENTRY, "", place, sealed)
 
     def _seal(self, use: bytes, secret: str, place: str, record: bytes, nonce: bytes) -> bytes:

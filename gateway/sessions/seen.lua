@@ -1,9 +1,10 @@
 -- Times are Unix times in milliseconds.
 --
--- Notes on an issuer's list when a session was seen last. One that is not on it is not put there.
+-- Records on an issuer's list when a session was last seen. A session that is not on it is not
+-- added.
 --   KEYS  the list
 --   ARGV  the session, the time
--- The reply is 1 where it is on the list.
+-- The reply is 1 if the session is on the list, else 0.
 
 local entry = redis.call('HGET', KEYS[1], ARGV[1])
 local ends, rest = string.match(entry or '', '^(%d+) %d+() ')

@@ -1,4 +1,4 @@
-"""What is kept of somebody who signed in, and until when."""
+"""Session records: their JSON form, and when a session expires."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ import orjson
 from gateway.core.identity import AuthMethod, Identity, User
 
 VERSION = 2
-"""Of the record's form. A later one than this is not read: who has it signs in anew."""
+"""Version of the record's form. Later ones are not read: their users sign in again."""
 
 TEXT = (str,)
 TEXT_OR_NULL = (str, type(None))
@@ -28,7 +28,7 @@ FIELDS: dict[str, tuple[type, ...]] = {
 """The record: a JSON object with exactly these members, of exactly these types."""
 
 FIELDS_OF_VERSION_1 = {name: types for name, types in FIELDS.items() if name != "proven_at_ms"}
-"""Read as proven at the beginning of time: any revocation is later than all that was made so."""
+"""Records without a time of proof, which is read as 0: any revocation ends such sessions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Session:
 
 
 def encode(session: Session) -> bytes:
-    """The record of ``session``; its key is not part of it."""
+    """Encode the record of ``session``; its key is not part of it."""
     identity = session.identity
     return orjson.dumps(
         {
@@ -58,7 +58,7 @@ def encode(session: Session) -> bytes:
 
 
 def decode(record: bytes, session_key: str) -> Session:
-    """The session whose record was kept at ``session_key``. Raises ValueError if it is none."""
+    """Decode the record at ``session_key``. Raises ValueError if it is malformed."""
     members = orjson.loads(record)  # its JSONDecodeError is a ValueError
     _check(members)
     user = User(members["issuer"], members["email"], members["public_address"], members["phone"])
@@ -89,9 +89,9 @@ def _check(members: Any) -> None:
 
 def expiry_ms(identity: Identity, lifetime_cap_s: float | None, now_ms: int) -> int:
     """
-    When a session made now ends, in Unix milliseconds.
+    Compute when a session that is created now expires, in Unix milliseconds.
 
-    Never later than the token that proved it; earlier if the config caps it.
+    That is never later than its DID token, and earlier if the config caps it.
     """
     if lifetime_cap_s is None:
         return identity.expires_at_ms

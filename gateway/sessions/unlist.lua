@@ -1,6 +1,6 @@
--- Takes sessions off their issuer's list.
+-- Removes sessions from their issuer's list.
 --   KEYS  the list
 --   ARGV  the sessions, a hundred or so at most
--- The reply is how many were on it.
+-- The reply is how many of them were on it.
 
 return redis.call('HDEL', KEYS[1], unpack(ARGV))

@@ -1,14 +1,14 @@
-"""What a browser says of itself, in words in which its owner will know it again."""
+"""Names of devices, from User-Agent, by which users recognise their own sessions."""
 
 import re
 
 UNKNOWN = "Unknown device"
 
 _LONGEST = 512
-"""Characters of User-Agent that are looked at; real ones have some 120."""
+"""Characters of User-Agent that are read; real ones have some 120."""
 
 _BROWSERS = (
-    # The first that is there: each of them also claims to be some of those below it.
+    # The first match counts: each browser also claims to be some of those below it.
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
     ("SamsungBrowser/", "Samsung Internet"),
@@ -30,25 +30,26 @@ _SYSTEMS = (
     ("Linux", "Linux"),
 )
 _PROGRAM = re.compile(r"(?!Mozilla/)[A-Za-z][A-Za-z0-9._-]{0,31}(?=/|\Z)", re.ASCII)
-"""Such as ``curl/8.5.0``: the product's name (RFC 9110 section 10.1.5)."""
+"""The product name of programs such as ``curl/8.5.0`` (RFC 9110 section 10.1.5)."""
 
 
 def device_name(user_agent: str) -> str:
     """
-    ``Firefox on Linux`` and the like; never more than a few dozen printable characters.
+    Describe a device, as in ``Firefox on Linux``, in a few dozen printable characters at most.
 
-    It is the client's own word: it helps people to tell their sessions apart, and proves nothing.
+    The client chooses its User-Agent: the name helps users to tell their sessions apart, and proves
+    nothing.
     """
-    said = user_agent[:_LONGEST]
-    browser = _first(_BROWSERS, said)
-    system = _first(_SYSTEMS, said)
+    user_agent = user_agent[:_LONGEST]
+    browser = _first_match(_BROWSERS, user_agent)
+    system = _first_match(_SYSTEMS, user_agent)
     if browser and system:
         return f"{browser} on {system}"
     if browser or system:
         return browser or system
-    program = _PROGRAM.match(said)
+    program = _PROGRAM.match(user_agent)
     return program[0] if program else UNKNOWN
 
 
-def _first(words: tuple[tuple[str, str], ...], said: str) -> str:
-    return next((name for word, name in words if word in said), "")
+def _first_match(words: tuple[tuple[str, str], ...], user_agent: str) -> str:
+    return next((name for word, name in words if word in user_agent), "")

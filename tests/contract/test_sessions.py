@@ -11,7 +11,7 @@ from gateway.core.errors import SessionEnded, StoreUnavailable, TokenAlreadyUsed
 from gateway.core.identity import AuthMethod, Browser, Identity, User
 from gateway.sessions.idle import IdleTracker
 from gateway.sessions.index import SessionIndex
-from gateway.sessions.redis import MAX_OF_ISSUER, SETTLED_S, RedisSessions
+from gateway.sessions.redis import MAX_OF_ISSUER, LISTED_BEFORE_STORED_S, RedisSessions
 from gateway.sessions.seal import Sealer, key_name
 from gateway.store.connect import connect
 from gateway.store.redis import RedisStore
@@ -210,7 +210,7 @@ async def test_what_is_only_on_the_list_is_taken_off_it(store: RedisStore, clien
     _, gone = await RedisSessions(store, SEALER).create(proven())
     await client.delete(f"gw:{gone.session_key}")
     left = []
-    for later_s in (SETTLED_S - 5, SETTLED_S + 5):
+    for later_s in (LISTED_BEFORE_STORED_S - 5, LISTED_BEFORE_STORED_S + 5):
         later = RedisSessions(store, SEALER, lambda s=later_s: time.time() + s)
         assert [] == await later.list_for(ISSUER)
         left.append(await client.hlen(LIST))

@@ -71,7 +71,7 @@ def test_all_can_be_doubted() -> None:
     cache = SessionCache(grace_s=30)
     cache.put("cookie", identity("a"), NOW_S)
 
-    cache.stale_all()
+    cache.mark_all_stale()
 
     assert cache.get("cookie", NOW_S) is None
     assert cache.recall("cookie", NOW_S) == identity("a")
