@@ -106,17 +106,17 @@ def states(
     """
     left = max(0, limit.rate - used(limit, current, previous, now_ms))
     reset_s = _reset_s(limit, now_ms)
-    heard = [
+    found = [
         LimitState(limit, True, remaining, reset_s, 0.0)
         for remaining in range(left + allowed - 1, left - 1, -1)
     ]
     if left:
-        return heard
+        return found
     retry_after_s = retry_after_ms(limit, current, previous, now_ms) / 1000
-    if heard:
-        heard[-1] = heard[-1]._replace(retry_after_s=retry_after_s)
+    if found:
+        found[-1] = found[-1]._replace(retry_after_s=retry_after_s)
     refused = LimitState(limit, False, left, reset_s, retry_after_s)
-    return heard + [refused] * (asked - allowed)
+    return found + [refused] * (asked - allowed)
 
 
 def uncounted(limit: Limit, now_ms: int) -> LimitState:

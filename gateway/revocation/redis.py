@@ -31,9 +31,9 @@ _MAX_ISSUERS = 10_000
 
 class _CachedEpoch(NamedTuple):
     epoch_ms: int | None
-    asked_at_s: float
+    looked_up_at_s: float
     """When the store was asked: what came later it could not say."""
-    era: int
+    generation: int
 
 
 class RedisRevocations:
@@ -64,43 +64,43 @@ class RedisRevocations:
         self._clock = clock
         self._on_revoked = on_revoked
         self._known: LruCache[str, _CachedEpoch] = LruCache(capacity)
-        self._seen_ms: LruCache[str, int] = LruCache(capacity)
+        self._latest_ms: LruCache[str, int] = LruCache(capacity)
         """The latest epochs; of one that lay ahead, by a clock's fault, the part that was over."""
-        self._forgotten = 0
+        self._invalidations = 0
         """How often something was forgotten: what is being looked up meanwhile may be just that."""
-        self._era = 0
+        self._generation = 0
         """What was learnt in another one is not fresh."""
 
     async def epoch_ms(self, issuer: str) -> int | None:
         known = self._known.get(issuer)
-        if known is not None and known.era == self._era:
-            age_s = self._clock() - known.asked_at_s
+        if known is not None and known.generation == self._generation:
+            age_s = self._clock() - known.looked_up_at_s
             if 0 <= age_s < FRESH_S:
                 return known.epoch_ms
         return await self._look_up(issuer)
 
     async def _look_up(self, issuer: str) -> int | None:
-        forgotten, asked_at_s = self._forgotten, self._clock()
+        invalidations, looked_up_at_s = self._invalidations, self._clock()
         try:
-            epoch_ms = await self._stored(issuer)
+            epoch_ms = await self._stored_epoch_ms(issuer)
         except StoreUnavailable:
             known = self._known.get(issuer)
-            if known is None or not 0 <= self._clock() - known.asked_at_s < self._grace_s:
+            if known is None or not 0 <= self._clock() - known.looked_up_at_s < self._grace_s:
                 raise
             return known.epoch_ms
-        epoch_ms = self._never_back(issuer, epoch_ms)
-        if forgotten == self._forgotten:
-            self._known.put(issuer, _CachedEpoch(epoch_ms, asked_at_s, self._era))
+        epoch_ms = self._never_decrease(issuer, epoch_ms)
+        if invalidations == self._invalidations:
+            self._known.put(issuer, _CachedEpoch(epoch_ms, looked_up_at_s, self._generation))
         return epoch_ms
 
-    def _never_back(self, issuer: str, epoch_ms: int | None) -> int | None:
-        seen_ms = self._seen_ms.get(issuer)
-        if epoch_ms is None or (seen_ms is not None and epoch_ms < seen_ms):
-            return seen_ms
-        self._seen_ms.put(issuer, min(epoch_ms, int(self._clock() * 1000)))
+    def _never_decrease(self, issuer: str, epoch_ms: int | None) -> int | None:
+        latest_ms = self._latest_ms.get(issuer)
+        if epoch_ms is None or (latest_ms is not None and epoch_ms < latest_ms):
+            return latest_ms
+        self._latest_ms.put(issuer, min(epoch_ms, int(self._clock() * 1000)))
         return epoch_ms
 
-    async def _stored(self, issuer: str) -> int | None:
+    async def _stored_epoch_ms(self, issuer: str) -> int | None:
         try:
             return read_epoch_ms(await self._store.get(key_of(issuer)))
         except ValueError:
@@ -108,24 +108,24 @@ class RedisRevocations:
 
     async def revoke(self, issuer: str) -> int:
         now_ms = int(self._clock() * 1000)
-        said = await self._store.run(REVOKE, [key_of(issuer)], [now_ms, self._kept_ms])
-        epoch_ms = read_epoch_ms(said if isinstance(said, bytes) else None)
+        reply = await self._store.run(REVOKE, [key_of(issuer)], [now_ms, self._kept_ms])
+        epoch_ms = read_epoch_ms(reply if isinstance(reply, bytes) else None)
         if epoch_ms is None:
             raise StoreUnavailable("no answer of the script's")
-        self._never_back(issuer, epoch_ms)
+        self._never_decrease(issuer, epoch_ms)
         self._on_revoked()
         await self._bus.publish(InvalidationKind.REVOKED, issuer)
         return epoch_ms
 
     def forget(self, issuer: str) -> None:
         """Ask the store the next time; while it does not answer, nothing of ``issuer`` holds."""
-        self._forgotten += 1
+        self._invalidations += 1
         self._known.forget(issuer)
 
     def forget_all(self) -> None:
         """Ask the store about everybody the next time; without it, what was known holds on."""
-        self._forgotten += 1
-        self._era += 1
+        self._invalidations += 1
+        self._generation += 1
 
 
 async def epochs_ms(store: Store, issuers: Sequence[str]) -> dict[str, int]:

@@ -27,19 +27,19 @@ class Revoker:
     """The epoch comes first, and decides; what comes after it tidies up."""
 
     def __init__(
-        self, revocations: Revocations, sessions: Sessions, farewell: Callable[[str], object]
+        self, revocations: Revocations, sessions: Sessions, log_out: Callable[[str], object]
     ) -> None:
-        """``farewell`` is told who is to be signed out at Magic too."""
+        """``log_out`` is told who is to be signed out at Magic too."""
         self._revocations = revocations
         self._sessions = sessions
-        self._farewell = farewell
+        self._log_out = log_out
 
     async def revoke(self, issuer: str) -> Revoked:
         """Raises ValueError where it is no issuer, and `StoreUnavailable`."""
         name = canonical(issuer)
         epoch_ms = await self._revocations.revoke(name)
         _log.info("revoked: %s", name)
-        self._farewell(name)
+        self._log_out(name)
         sessions = 0
         with suppress(StoreUnavailable):
             sessions = await self._sessions.end_all(name)

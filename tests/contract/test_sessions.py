@@ -11,7 +11,7 @@ from gateway.core.errors import SessionEnded, StoreUnavailable, TokenAlreadyUsed
 from gateway.core.identity import AuthMethod, Browser, Identity, User
 from gateway.sessions.idle import IdleTracker
 from gateway.sessions.index import SessionIndex
-from gateway.sessions.redis import MAX_OF_ISSUER, LISTED_BEFORE_STORED_S, RedisSessions
+from gateway.sessions.redis import LISTED_BEFORE_STORED_S, MAX_OF_ISSUER, RedisSessions
 from gateway.sessions.seal import Sealer, key_name
 from gateway.store.connect import connect
 from gateway.store.redis import RedisStore
