@@ -1,1 +1,1 @@
-"""Rate limits: the arithmetic is pure; counting is in Redis or in this process."""
+"""Rate limits: pure arithmetic, and counters in Redis or in this process."""

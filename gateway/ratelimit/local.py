@@ -1,4 +1,4 @@
-"""Count requests in this process alone: for when the store is unavailable."""
+"""Rate limits counted in this process alone, for use while the store is unavailable."""
 
 import time
 
@@ -8,7 +8,7 @@ from gateway.ratelimit.algorithm import ALGORITHMS
 from gateway.util.lru import LruCache
 
 MAX_CALLERS = 100_000
-"""Some 30 MB. The caller unused for longest is forgotten first, and starts afresh."""
+"""Some 30 MB. The least recently seen caller is evicted first, and starts from zero."""
 
 _LocalKey = tuple[str, str, str]
 """The algorithm and the name of a limit, and the caller."""
@@ -28,7 +28,7 @@ class LocalLimiter:
         return state
 
     def charge(self, limit: Limit, caller: str, asked: int) -> list[LimitState]:
-        """Charge ``asked`` requests of one caller at once, first come first served."""
+        """Charge ``asked`` requests of one caller at once, in order of arrival."""
         key = limit.algorithm, limit.name, caller
         now_ms = int(self._clock() * 1000)
         algorithm = ALGORITHMS[limit.algorithm]

@@ -3,9 +3,9 @@
 -- Charges several callers in one step, with the arithmetic of sliding_window.settle. For each charge
 --   KEYS  three counters: of the window before `window`, of `window`, and of the one after it
 --   ARGV  rate, length of a window, requests asked for, window (its number, by the client's clock)
--- The reply begins with the server's time; for each charge follow: how many were allowed, and the
--- counts of the current window (after them) and of the previous one. Allowed is -1, and nothing is
--- charged, if by the server's clock it is neither `window` nor the one after it.
+-- The reply begins with the server's time. For each charge follow three numbers: how many requests
+-- were allowed, the count of the current window (with them), and that of the previous one. Allowed
+-- is -1, and nothing is charged, if the server's clock is neither in `window` nor in the next one.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,16 +1,15 @@
 """
-How much of a limit is used up: the arithmetic, in whole requests and whole milliseconds.
+Sliding-window counter: the arithmetic of a rate limit, in whole requests and milliseconds.
 
-A sliding window over two fixed ones. Windows are counted from the Unix epoch. What was charged in
-the previous window counts by the share of it that the last ``window_s`` seconds still cover, as if
-it had come evenly, rounded down; what was charged in this one counts in full. So no window of
-the grid is ever charged more than ``rate``, and a caller that keeps to it evenly is not refused;
-the price of remembering two numbers instead of every request is that a burst at the end of one
-window, and then the full rate, can come to nearly 2 × ``rate`` in a stretch across the border.
+A sliding window is estimated from two fixed ones, which are counted from the Unix epoch. Requests
+of the current window count in full. Those of the previous window count by the share of it that the
+last ``window_s`` seconds still cover, as if they had come evenly, rounded down. So no fixed window
+is ever charged more than ``rate``, and a caller that keeps evenly to the rate is not refused. The
+price of storing two numbers instead of every request: a burst at the end of one window, followed by
+the full rate, can reach nearly 2 × ``rate`` in a stretch across the border.
 
-`settle` is what ``sliding_window.lua`` does inside the store; the tests hold the two against each
-other. It is exact there as long as ``rate`` × ``window_s`` × 1000 stays below 2**53 (Lua has
-doubles).
+`settle` is what ``sliding_window.lua`` does inside the store; tests compare the two. Lua computes
+in doubles, so it is exact as long as ``rate`` × ``window_s`` × 1000 stays below 2**53.
 """
 
 from collections.abc import Sequence
@@ -80,19 +79,19 @@ def window_ms(limit: Limit) -> int:
 
 
 def window_number(limit: Limit, now_ms: int) -> int:
-    """Which window of the grid ``now_ms`` (Unix time in milliseconds) lies in."""
+    """Number of the fixed window that holds ``now_ms`` (Unix time in milliseconds)."""
     return now_ms // window_ms(limit)
 
 
 def used(limit: Limit, current: int, previous: int, now_ms: int) -> int:
-    """Requests that count at ``now_ms``, of those charged in this window and the previous one."""
+    """Count the requests of this window and the previous one that still matter at ``now_ms``."""
     length_ms = window_ms(limit)
     still_covered_ms = length_ms - now_ms % length_ms
     return current + previous * still_covered_ms // length_ms
 
 
 def settle(limit: Limit, current: int, previous: int, asked: int, now_ms: int) -> int:
-    """How many of ``asked`` requests are allowed, and charged; the others are not."""
+    """Return how many of ``asked`` requests are allowed and charged."""
     return max(0, min(asked, limit.rate - used(limit, current, previous, now_ms)))
 
 
@@ -100,27 +99,27 @@ def states(
     limit: Limit, current: int, previous: int, allowed: int, asked: int, now_ms: int
 ) -> list[LimitState]:
     """
-    What each of ``asked`` callers hears, first come first served.
+    Return the state after each of ``asked`` requests, in order of arrival.
 
     ``current`` is the count after ``allowed`` of them were charged.
     """
     left = max(0, limit.rate - used(limit, current, previous, now_ms))
     reset_s = _reset_s(limit, now_ms)
-    found = [
+    admitted = [
         LimitState(limit, True, remaining, reset_s, 0.0)
         for remaining in range(left + allowed - 1, left - 1, -1)
     ]
     if left:
-        return found
+        return admitted
     retry_after_s = retry_after_ms(limit, current, previous, now_ms) / 1000
-    if found:
-        found[-1] = found[-1]._replace(retry_after_s=retry_after_s)
+    if admitted:
+        admitted[-1] = admitted[-1]._replace(retry_after_s=retry_after_s)
     refused = LimitState(limit, False, left, reset_s, retry_after_s)
-    return found + [refused] * (asked - allowed)
+    return admitted + [refused] * (asked - allowed)
 
 
 def uncounted(limit: Limit, now_ms: int) -> LimitState:
-    """What a caller hears who is let through because the store cannot count."""
+    """Return the state of a request that is admitted without counting (``open``)."""
     return LimitState(limit, True, limit.rate, _reset_s(limit, now_ms), 0.0)
 
 
@@ -130,11 +129,11 @@ def _reset_s(limit: Limit, now_ms: int) -> float:
 
 def retry_after_ms(limit: Limit, current: int, previous: int, now_ms: int) -> int:
     """
-    Milliseconds until one more request would be allowed if nobody else asks; 0 if it already is.
+    Return the milliseconds until one more request is allowed, without others; 0 if it already is.
 
-    There are three cases: it is allowed once the previous window counts less; or once this window
-    is the previous one and counts less; or, where more was charged than the rate is now (it was
-    lowered), once this window does not count at all.
+    There are three cases. It is allowed once the previous window counts less; or once this window
+    is the previous one and counts less; or, where the count exceeds the rate (which was lowered),
+    once this window does not count at all.
     """
     length_ms = window_ms(limit)
     elapsed_ms = now_ms % length_ms
@@ -146,7 +145,7 @@ def retry_after_ms(limit: Limit, current: int, previous: int, now_ms: int) -> in
 
 def _opens_ms(room: int, previous: int, length_ms: int) -> int:
     """
-    How far into a window ``previous`` first counts less than ``room``; at its end if never.
+    Return how far into a window ``previous`` first counts less than ``room``; its end if never.
 
     The last moment that is too early has ``previous`` × (length - moment) = ``room`` × length.
     """

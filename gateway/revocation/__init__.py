@@ -1,1 +1,1 @@
-"""Revocation: the epoch before which an issuer's credentials are void."""
+"""Revocation: the epoch up to which an issuer's credentials are revoked."""

@@ -1,4 +1,4 @@
-"""Whose proofs are void, and since when: ``revoked:{issuer}`` in the store, for all gateways."""
+"""Revocation epochs in the store, at ``revoked:{issuer}``, shared by all gateways."""
 
 import time
 from asyncio import gather
@@ -9,13 +9,7 @@ from typing import Final, NamedTuple
 
 from gateway.core.errors import StoreUnavailable
 from gateway.core.invalidation import InvalidationKind
-from gateway.core.ports import (
-    Bus,
-    Clock,
-    Revocations,
-    Script,
-    Store,
-)
+from gateway.core.ports import Bus, Clock, Revocations, Script, Store
 from gateway.revocation.epoch import key_of, read_epoch_ms
 from gateway.util.lru import LruCache
 
@@ -24,7 +18,7 @@ REVOKE: Final = Script(
 )
 
 FRESH_S: Final = 1.0
-"""How long an epoch is believed; less where its gateway hears that it was moved."""
+"""How long an epoch is cached; an invalidation ends that sooner."""
 
 _MAX_ISSUERS = 10_000
 
@@ -32,7 +26,7 @@ _MAX_ISSUERS = 10_000
 class _CachedEpoch(NamedTuple):
     epoch_ms: int | None
     looked_up_at_s: float
-    """When the store was asked: what came later it could not say."""
+    """When the store was asked, not when it replied: the reply may miss later revocations."""
     generation: int
 
 
@@ -40,9 +34,9 @@ class RedisRevocations:
     """
     The port `Revocations` over a `Store`.
 
-    What the store said last holds for a second, and while it does not answer for ``grace_s``: after
-    that it is unknown, which is never taken for "not revoked". An epoch that was seen holds on here
-    where the store has lost it: in a failover, say, or by a restart without its data.
+    An epoch is cached for a second, and for ``grace_s`` while the store is unavailable. After that
+    it is unknown, which never counts as "not revoked". An epoch that was seen here stays in force
+    if the store loses it, in a failover or by a restart without its data.
     """
 
     def __init__(
@@ -56,7 +50,7 @@ class RedisRevocations:
         on_revoked: Callable[[], object] = lambda: None,
         capacity: int = _MAX_ISSUERS,
     ) -> None:
-        """``kept_s``: how long an epoch stays in the store. ``on_revoked`` counts."""
+        """Keep epochs in the store for ``kept_s``; ``on_revoked`` counts revocations."""
         self._store = store
         self._bus = bus
         self._kept_ms = round(kept_s * 1000)
@@ -65,11 +59,11 @@ class RedisRevocations:
         self._on_revoked = on_revoked
         self._known: LruCache[str, _CachedEpoch] = LruCache(capacity)
         self._latest_ms: LruCache[str, int] = LruCache(capacity)
-        """The latest epochs; of one that lay ahead, by a clock's fault, the part that was over."""
+        """Latest epochs seen, each at most the time it was seen: another clock may be wrong."""
         self._invalidations = 0
-        """How often something was forgotten: what is being looked up meanwhile may be just that."""
+        """Number of invalidations: a look-up during which it changes is not cached."""
         self._generation = 0
-        """What was learnt in another one is not fresh."""
+        """Epochs that were cached in an earlier generation are not fresh."""
 
     async def epoch_ms(self, issuer: str) -> int | None:
         known = self._known.get(issuer)
@@ -111,28 +105,28 @@ class RedisRevocations:
         reply = await self._store.run(REVOKE, [key_of(issuer)], [now_ms, self._kept_ms])
         epoch_ms = read_epoch_ms(reply if isinstance(reply, bytes) else None)
         if epoch_ms is None:
-            raise StoreUnavailable("no answer of the script's")
+            raise StoreUnavailable("malformed reply of the script")
         self._never_decrease(issuer, epoch_ms)
         self._on_revoked()
         await self._bus.publish(InvalidationKind.REVOKED, issuer)
         return epoch_ms
 
     def forget(self, issuer: str) -> None:
-        """Ask the store the next time; while it does not answer, nothing of ``issuer`` holds."""
+        """Drop an issuer from the cache; its epoch is unknown while the store is unavailable."""
         self._invalidations += 1
         self._known.forget(issuer)
 
     def forget_all(self) -> None:
-        """Ask the store about everybody the next time; without it, what was known holds on."""
+        """Mark all epochs stale; they are used only while the store is unavailable."""
         self._invalidations += 1
         self._generation += 1
 
 
 async def epochs_ms(store: Store, issuers: Sequence[str]) -> dict[str, int]:
     """
-    The epochs of those of the issuers that have one, whatever was seen of them before.
+    Look up the epochs of those issuers that have one, past all caches.
 
-    While the store does not answer, none has.
+    While the store is unavailable, none has.
     """
     records = await gather(*map(store.get, map(key_of, issuers)), return_exceptions=True)
     found = {}

@@ -1,9 +1,10 @@
 -- Moves an issuer's epoch forward, never back. All times are in milliseconds.
+--   KEYS  revoked:{issuer}
+--   ARGV  the caller's clock (Unix time), how long to keep the epoch
+-- The reply is the epoch, as text.
 --
--- KEYS[1] revoked:{issuer}
--- ARGV[1] the caller's clock, Unix time; ARGV[2] for how long the epoch is to be kept
---
--- The epoch is the later of both clocks: were one behind, what was proven a moment ago would live.
+-- The epoch is the later of both clocks. Otherwise a clock that is behind would leave recent proofs
+-- valid.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,4 +1,4 @@
-"""Revokes an issuer: all that it has proven, its sessions, and those that it has with Magic."""
+"""Revocation of an issuer: its credentials, its sessions, and its sessions at Magic."""
 
 import logging
 from collections.abc import Callable
@@ -13,29 +13,29 @@ _log = logging.getLogger(__name__)
 
 
 class Revoked(NamedTuple):
-    """What became of it."""
+    """Result of a revocation."""
 
     issuer: str
-    """As identities spell it."""
+    """The canonical spelling."""
     epoch_ms: int
-    """Unix time in milliseconds: all that was proven by then is void."""
+    """Unix time in milliseconds: all proofs made by then are revoked."""
     sessions: int
-    """How many of them were ended; those that were not heard of are void all the same."""
+    """How many sessions were ended; any that were missed are revoked all the same."""
 
 
 class Revoker:
-    """The epoch comes first, and decides; what comes after it tidies up."""
+    """Revokes issuers: sets the epoch, which is decisive, and then cleans up."""
 
     def __init__(
         self, revocations: Revocations, sessions: Sessions, log_out: Callable[[str], object]
     ) -> None:
-        """``log_out`` is told who is to be signed out at Magic too."""
+        """Call ``log_out`` with each issuer, to end its sessions at Magic too."""
         self._revocations = revocations
         self._sessions = sessions
         self._log_out = log_out
 
     async def revoke(self, issuer: str) -> Revoked:
-        """Raises ValueError where it is no issuer, and `StoreUnavailable`."""
+        """Revoke ``issuer``. Raises ValueError for a malformed one, and `StoreUnavailable`."""
         name = canonical(issuer)
         epoch_ms = await self._revocations.revoke(name)
         _log.info("revoked: %s", name)

@@ -18,7 +18,7 @@ FAR_S = 3600.0
 
 
 class Server:
-    """``spend.lua`` in Python, with a clock of its own."""
+    """``sliding_window.lua`` in Python, with a clock of its own."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
@@ -228,7 +228,7 @@ async def test_a_close_waits_for_the_run_that_is_under_way(
     await closing
 
     assert (await spending).allowed
-    assert limiter._run is None
+    assert limiter._running is None
 
 
 async def test_a_fault_in_a_run_is_raised_and_leaves_nobody_waiting(

@@ -237,7 +237,7 @@ async def test_memory_is_bounded(revocations: RedisRevocations, store: FakeStore
     for number in range(5):
         put(store, f"did:ethr:0x{number}", b"5")
         await revocations.epoch_ms(f"did:ethr:0x{number}")
-    assert [2, 2] == [len(revocations._known), len(revocations._seen_ms)]
+    assert [2, 2] == [len(revocations._known), len(revocations._latest_ms)]
 
 
 async def test_many_are_asked_for_together(store: FakeStore) -> None:
