@@ -1,1 +1,1 @@
-"""The Redis-compatible store: connections, batches, pub/sub, the embedded server."""
+"""The Redis-compatible store: connections, batches, pub/sub, and the embedded server."""

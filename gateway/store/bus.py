@@ -1,4 +1,4 @@
-"""The port `Bus`: within this process at once, and to all others by the store's pub/sub."""
+"""Cache invalidations: within this process at once, to all others by the store's pub/sub."""
 
 import logging
 from collections import defaultdict
@@ -6,12 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from gateway.core.errors import StoreUnavailable
-from gateway.core.invalidation import (
-    CHANNEL,
-    InvalidationKind,
-    decode,
-    encode,
-)
+from gateway.core.invalidation import CHANNEL, InvalidationKind, decode, encode
 from gateway.core.ports import Bus, Store
 
 Forget = Callable[[str], object]
@@ -22,10 +17,10 @@ _log = logging.getLogger(__name__)
 
 class StoreBus:
     """
-    Publishes through ``store``; what others publish is handed to `heard` by a `Subscriber`.
+    The port `Bus` over a `Store`; a `Subscriber` hands the messages of others to `receive`.
 
-    Whoever can publish can make gateways forget, and so ask the store once more, and nothing else:
-    no message says what is so.
+    Messages name what changed, but carry no state. So an attacker who can publish can only make
+    gateways drop cached values and ask the store again.
     """
 
     def __init__(
@@ -38,47 +33,47 @@ class StoreBus:
         self._store = store
         self._on_message = on_message
         self._on_subscribed = on_subscribed
-        self._listening: defaultdict[InvalidationKind, list[Forget]] = defaultdict(list)
-        self._wary: list[ForgetAll] = []
+        self._subscribers: defaultdict[InvalidationKind, list[Forget]] = defaultdict(list)
+        self._missed_callbacks: list[ForgetAll] = []
 
     async def publish(self, kind: InvalidationKind, name: str) -> None:
-        self.tell(kind, name)
+        self.notify(kind, name)
         with suppress(StoreUnavailable):
             await self._store.publish(CHANNEL, encode(kind, name))
 
     def on(self, kind: InvalidationKind, forget: Forget) -> Callable[[], None]:
-        self._listening[kind].append(forget)
-        return lambda: self._listening[kind].remove(forget)
+        self._subscribers[kind].append(forget)
+        return lambda: self._subscribers[kind].remove(forget)
 
     def on_missed(self, forget_all: ForgetAll) -> Callable[[], None]:
-        self._wary.append(forget_all)
-        return lambda: self._wary.remove(forget_all)
+        self._missed_callbacks.append(forget_all)
+        return lambda: self._missed_callbacks.remove(forget_all)
 
-    def tell(self, kind: InvalidationKind, name: str) -> None:
-        """Tell those who listen here."""
-        for forget in tuple(self._listening[kind]):
+    def notify(self, kind: InvalidationKind, name: str) -> None:
+        """Call the subscribers of this process."""
+        for forget in tuple(self._subscribers[kind]):
             try:
                 forget(name)
-            except Exception:  # noqa: BLE001 (one that fails keeps no other from hearing)
-                _log.exception("a memory could not forget")
+            except Exception:  # noqa: BLE001 (a subscriber that fails must not stop the others)
+                _log.exception("a cache could not be invalidated")
 
-    # --- what comes from the store -------------------------------------------------------------
+    # --- messages from the store ---------------------------------------------------------------
 
-    def heard(self, message: bytes) -> None:
-        """Tell those who listen here what somebody has published."""
-        told = decode(message)
-        self._on_message(told[0] if told else "unreadable")
-        if told is not None:
-            self.tell(*told)
+    def receive(self, message: bytes) -> None:
+        """Decode a published message and call the subscribers of this process."""
+        decoded = decode(message)
+        self._on_message(decoded[0] if decoded else "unreadable")
+        if decoded is not None:
+            self.notify(*decoded)
 
     def subscribed(self) -> None:
-        """From here on all is heard; what was published until now was perhaps missed."""
+        """Note that the subscription is new: messages before it may have been missed."""
         self._on_subscribed()
-        for forget_all in tuple(self._wary):
+        for forget_all in tuple(self._missed_callbacks):
             try:
                 forget_all()
             except Exception:  # noqa: BLE001 (as above)
-                _log.exception("a memory could not forget")
+                _log.exception("a cache could not be invalidated")
 
 
 _: type[Bus] = StoreBus

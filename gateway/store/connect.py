@@ -1,7 +1,7 @@
 """
 Store kinds: a table from the scheme of ``redis.url`` to how a client of the store is made.
 
-A kind is one line of `STORE_KINDS`. Whatever it is, it speaks Redis' protocol: `RedisStore`,
+A kind is one line of `STORE_KINDS`. Every kind speaks the Redis protocol: `RedisStore`,
 `Subscriber` and the commands work on the client that it makes.
 """
 
@@ -18,7 +18,7 @@ from gateway.core.errors import StartError
 from gateway.store.embedded import run_embedded, shared_embedded_url
 
 HEALTH_CHECK_S = 30
-"""A connection that was idle for longer is asked whether it lives before it is used."""
+"""A connection that was idle for longer is pinged before it is used."""
 
 
 @asynccontextmanager
@@ -43,7 +43,7 @@ class StoreKind(NamedTuple):
 
 def connect(url: str, timeout_s: float) -> Redis:
     """
-    Make a client of the store at ``url``. Nothing is sent yet.
+    Create a client of the store at ``url``. Nothing is sent yet.
 
     Raises `StartError`, which does not repeat the URL: it may hold a password.
     """
@@ -74,10 +74,10 @@ def redis_client(url: str, timeout_s: float) -> Redis:
     """
     Make a client of redis-py, set up for `RedisStore`.
 
-    redis-py repeats a failed command ten times over four seconds by default, writes included:
-    never here. With its maintenance notifications on (the default of RESP3) its pool no longer
-    discards a connection on which an unread reply is left: off. There is no time-out for each
-    reply (it costs a task and a timer): `RedisStore` has a deadline for the whole exchange.
+    Retries are off: by default, redis-py repeats a failed command ten times over four seconds,
+    writes included. Maintenance notifications (on by default in RESP3) are off: with them, its pool
+    no longer discards a connection with an unread reply. There is no time-out for each reply, which
+    would cost a task and a timer: `RedisStore` has a deadline for the whole exchange.
     """
     try:
         return Redis.from_url(

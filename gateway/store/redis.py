@@ -1,4 +1,4 @@
-"""A Redis-compatible server, asked by redis-py: what callers want at one time travels together."""
+"""The store over redis-py: batches the commands that callers send at one time."""
 
 import asyncio
 import time
@@ -19,28 +19,28 @@ from gateway.store.batch import Batch, Call, Command
 from gateway.util.circuit_breaker import CircuitBreaker
 
 IN_FLIGHT = 2
-"""Batches under way at a time: what comes meanwhile gathers, so that load makes batches longer."""
+"""Batches under way at a time. Later commands wait for the next, so load makes batches longer."""
 
-_FRESH_S = 1.0
-"""For so long after a good reply a connection is not looked at before it is used again."""
+_UNCHECKED_S = 1.0
+"""How long after a good reply a connection is used again without a check."""
 
 _PAUSE_S = 0.2
-"""Between two trials after a failure: clients hardly notice it, and thousands skip the wait."""
+"""Between two trials after a failure: short for a client, and long enough to spare the waits."""
 
-_DEMOTED_S = 1.0
-"""Between two connections that are left because the server may not write."""
+_RECONNECT_EVERY_S = 1.0
+"""Least time between two reconnections because the server is read-only."""
 
 
 class RedisStore:
     """
     The port `Store` over a `redis.asyncio.Redis` (which it closes; see `gateway.store.connect`).
 
-    Callers get futures. What one event-loop tick asked for is sent by a task of its own, which no
-    caller's cancellation touches: one MGET for all reads, and a pipeline only where there is more
-    than one command (a command costs redis-py some 50 µs, a key in an MGET 2 µs).
+    Callers get futures. The commands of one event-loop tick are sent by a task of their own, which
+    the cancellation of a caller does not affect: one MGET for all reads, and a pipeline only for
+    more than one command (a command costs redis-py some 50 µs, a key in an MGET 2 µs).
 
-    ``timeout_s`` counts from a caller's arrival until its reply. After a failure of the
-    connection, callers are refused at once until a trial succeeds (see `CircuitBreaker`).
+    ``timeout_s`` counts from a caller's arrival until its reply. After a failure of the connection,
+    callers are refused at once until a trial succeeds (see `CircuitBreaker`).
     """
 
     def __init__(
@@ -53,39 +53,39 @@ class RedisStore:
         self._client = client
         self._pool = client.connection_pool
         self._idle: list[tuple[Connection, float]] = []
-        """With the loop's time at which all went well on it last."""
+        """Idle connections, each with the loop's time of its last good exchange."""
         self._prefix = prefix
         self._timeout_s = timeout_s
         self._clock = clock
         self._breaker = CircuitBreaker(failures=1, pause_s=_PAUSE_S)
         self._waiting = Batch()
-        self._busy = 0
+        self._in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
         self._is_demoted = False
-        """Whether a server has just said that it may not write."""
-        self._left_at_s = -inf
-        """The loop's time at which one was last left for that."""
+        """Whether a server has just replied READONLY."""
+        self._reconnected_at_s = -inf
+        """The loop's time of the last reconnection for that."""
 
     async def get(self, key: str) -> bytes | None:
-        """The value, or None where there is none; so is a key that holds no string."""
+        """Get the value; None for an absent key, and for one that holds no string."""
         batch = self._admit()
-        answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         name = self._name(key)
         if (others := batch.reads.get(name)) is None:
-            batch.reads[name] = [answer]
+            batch.reads[name] = [future]
         else:
-            others.append(answer)
-        return await answer
+            others.append(future)
+        return await future
 
     async def set(self, key: str, value: bytes, *, expires_at_ms: int) -> None:
         await self._call("SET", self._name(key), value, "PXAT", expires_at_ms)
 
     async def add(self, key: str, value: bytes, *, expires_at_ms: int) -> bool:
         """
-        Like `set`, but only if the key is absent; whether it was.
+        Like `set`, but only if the key is absent; return whether it was.
 
-        When the answer was lost on the way, the key may have been added nevertheless.
+        When the reply is lost, the key may have been added nevertheless.
         """
         added = await self._call("SET", self._name(key), value, "PXAT", expires_at_ms, "NX")
         return added is not None
@@ -109,21 +109,21 @@ class RedisStore:
         await self._call("PING")
 
     async def aclose(self) -> None:
-        """Refuse new callers, wait for those under way (no longer than the deadline), hang up."""
+        """Refuse new callers, wait for those under way (until the deadline at most), disconnect."""
         self._is_closed = True
         while self._tasks:
             await asyncio.wait(self._tasks)
-        self._take().fail("closed")
+        self._take_batch().fail("closed")
         await self._client.aclose()
 
-    # --- callers come ---------------------------------------------------------------------------
+    # --- callers --------------------------------------------------------------------------------
 
     def _name(self, key: str) -> bytes:
-        """Encoded here, so that a key that cannot be hurts its own caller alone."""
+        """Encode a key here, so that one that cannot be encoded fails its own caller alone."""
         return (self._prefix + key).encode()
 
     def _admit(self) -> Batch:
-        """The batch that a caller may join. Raises `StoreUnavailable` while the breaker is open."""
+        """Return the batch to join. Raises `StoreUnavailable` while the breaker is open."""
         if self._is_closed:
             raise StoreUnavailable("closed")
         if not self._breaker.is_closed and not self._breaker.admit(self._clock()):
@@ -135,34 +135,34 @@ class RedisStore:
 
     def _open(self, batch: Batch) -> None:
         """
-        See to it that ``batch`` is sent: by a new task, or when one that is under way comes back.
+        Have ``batch`` sent: by a new task, or by one that is under way when it is done.
 
         A task begins after the callers of this tick have joined.
         """
         loop = asyncio.get_running_loop()
         batch.opened_at_s = loop.time()
-        if self._busy < IN_FLIGHT:
-            self._busy += 1
-            task = loop.create_task(self._work())
+        if self._in_flight < IN_FLIGHT:
+            self._in_flight += 1
+            task = loop.create_task(self._send_batches())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def _call(self, *command: str | bytes | int, script: Script | None = None) -> Any:
         batch = self._admit()
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        batch.calls.append(Call(command, answer, script))
-        return await answer
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        batch.calls.append(Call(command, future, script))
+        return await future
 
-    # --- batches go -----------------------------------------------------------------------------
+    # --- batches --------------------------------------------------------------------------------
 
-    async def _work(self) -> None:
+    async def _send_batches(self) -> None:
         try:
             while self._waiting:
-                await self._exchange(self._take())
+                await self._exchange(self._take_batch())
         finally:
-            self._busy -= 1
+            self._in_flight -= 1
 
-    def _take(self) -> Batch:
+    def _take_batch(self) -> Batch:
         batch, self._waiting = self._waiting, Batch()
         return batch
 
@@ -170,42 +170,42 @@ class RedisStore:
         try:
             async with asyncio.timeout_at(batch.opened_at_s + self._timeout_s):
                 replies = await self._replies(batch)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the callers must hear of it
+        except Exception as error:  # noqa: BLE001 - on any error, the callers must not wait forever
             self._breaker.failed(self._clock())
             batch.fail(type(error).__name__)
-            self._take().fail("failed a moment ago")
+            self._take_batch().fail("failed a moment ago")
         except asyncio.CancelledError:
             batch.fail("closed")
-            self._take().fail("closed")
+            self._take_batch().fail("closed")
             raise
         else:
             self._breaker.succeeded()
             batch.deliver(replies)
 
     async def _replies(self, batch: Batch) -> list[Any]:
-        """One for each command of ``batch``; an error reply is an exception in its place."""
+        """Return a reply for each command of ``batch``; an error reply is an exception there."""
         commands = batch.commands()
         try:
-            replies = await self._ask(commands)
+            replies = await self._execute(commands)
         except RedisConnectionError:
             if batch.calls:
                 raise  # they may have been carried out: only reads can be repeated
-            replies = await self._ask(commands)
+            replies = await self._execute(commands)
         for position, reply in enumerate(replies):
             script = batch.script_of(position)
             if script is not None and isinstance(reply, NoScriptError):
                 in_full = ("EVAL", script.source, *commands[position][2:])  # loads it, too
-                [replies[position]] = await self._ask([in_full])
+                [replies[position]] = await self._execute([in_full])
         return replies
 
-    async def _ask(self, commands: list[Command]) -> list[Any]:
+    async def _execute(self, commands: list[Command]) -> list[Any]:
         """
-        Send all, then read all; hiredis does the packing, which redis-py does in Python.
+        Send all commands, then read all replies; hiredis packs them, which redis-py does in Python.
 
-        A connection on which either was broken off is closed, so that no reply is left there for
-        whoever comes next; ``ensure_connection`` opens it again, and also replaces one that the
-        server has closed or that has something unread. It takes two turns of the loop, so that a
-        connection on which all went well a moment ago is used as it is.
+        A connection on which either is interrupted is closed, so that no reply is left for the next
+        caller. ``ensure_connection`` opens it again, and also replaces one that the server has
+        closed or that has unread data. That takes two turns of the loop, so a connection that
+        worked a moment ago is used without it.
         """
         if self._idle:
             connection, used_at_s = self._idle.pop()
@@ -213,13 +213,13 @@ class RedisStore:
             connection, used_at_s = await self._connection(), -inf
         loop, now_s = asyncio.get_running_loop(), -inf
         try:
-            if loop.time() - used_at_s > _FRESH_S:
+            if loop.time() - used_at_s > _UNCHECKED_S:
                 await self._pool.ensure_connection(connection)
             await connection.send_packed_command(b"".join(map(_packed, commands)))
             replies = [await self._reply(connection) for _ in commands]
             now_s = loop.time()
             if self._is_demoted:
-                now_s = await self._left(connection, now_s)
+                now_s = await self._reconnect_if_due(connection, now_s)
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
@@ -234,17 +234,18 @@ class RedisStore:
             self._is_demoted = self._is_demoted or isinstance(error, ReadOnlyError)
             return error
 
-    async def _left(self, connection: Connection, now_s: float) -> float:
+    async def _reconnect_if_due(self, connection: Connection, now_s: float) -> float:
         """
-        When ``connection`` was used last: never, if it is opened anew as its server may not write.
+        Close a connection to a read-only server, at most once a second; return its time of last
+        use.
 
-        Where an address leads to another server after a failover, those who are connected stay with
-        the old one for as long as it runs, and hear from it what was so then.
+        After a failover, an address may lead to another server. Connections that are open stay with
+        the old one for as long as it runs, and would read outdated values from it.
         """
         self._is_demoted = False
-        if now_s - self._left_at_s < _DEMOTED_S:
+        if now_s - self._reconnected_at_s < _RECONNECT_EVERY_S:
             return now_s
-        self._left_at_s = now_s
+        self._reconnected_at_s = now_s
         await connection.disconnect(nowait=True)
         return -inf
 
@@ -260,7 +261,7 @@ def _packed(command: Command) -> bytes:
 
 @lru_cache(maxsize=64)
 def _digest(source: str) -> str:
-    """The name by which servers know a script."""
+    """Return the name of a script on the server (its SHA-1)."""
     return sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -60,7 +60,7 @@ async def listening(
     """One that listens to the channel with the prefix of ``store``."""
     listener = Listener(store)
     bus = listener.bus
-    subscriber = Subscriber(client, "gw:invalidate", bus.heard, bus.subscribed, silence_s)
+    subscriber = Subscriber(client, "gw:invalidate", bus.receive, bus.subscribed, silence_s)
     async with background(subscriber.run()):
         yield listener
 

@@ -50,7 +50,7 @@ async def subscription(url: str, settings: Settings, bus: StoreBus) -> AsyncIter
     """Hand ``bus`` what is published at ``url``; does not wait for the store to answer."""
     client = connect.connect(url, settings.redis.timeout_s)
     channel = settings.redis.prefix + CHANNEL
-    subscriber = Subscriber(client, channel, bus.heard, bus.subscribed)
+    subscriber = Subscriber(client, channel, bus.receive, bus.subscribed)
     try:
         async with background(subscriber.run()):
             yield

@@ -44,13 +44,13 @@ async def test_nothing_is_left_of_a_config_that_is_over() -> None:
         bus = process.bus
         assert isinstance(bus, StoreBus)
         async with activate(settings, process):
-            assert bus._wary
-        assert [] == bus._wary
+            assert bus._missed_callbacks
+        assert [] == bus._missed_callbacks
         broken = settings_of(
             'upstreams: {app: {servers: ["https://a"], tls: {ca: /nowhere/ca.pem}}}'
         )
         with pytest.raises(StartError):
             async with activate(broken, process):
                 pass
-        assert [] == bus._wary
-        assert not any(bus._listening.values())
+        assert [] == bus._missed_callbacks
+        assert not any(bus._subscribers.values())

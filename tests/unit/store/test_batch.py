@@ -32,7 +32,7 @@ async def batch() -> Batch:
 
 def _answers(batch: Batch) -> list[Future[Any]]:
     reads = [answer for waiting in batch.reads.values() for answer in waiting]
-    return reads + [call.answer for call in batch.calls]
+    return reads + [call.future for call in batch.calls]
 
 
 async def test_reads_become_one_command(batch: Batch) -> None:

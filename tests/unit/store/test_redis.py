@@ -12,7 +12,7 @@ from gateway.store.redis import RedisStore
 async def test_a_loop_that_stops_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch that is cancelled tells its callers so."""
     store = RedisStore(fakeredis.FakeAsyncRedis(), "", 1)
-    monkeypatch.setattr(store, "_ask", lambda _: asyncio.Event().wait())
+    monkeypatch.setattr(store, "_execute", lambda _: asyncio.Event().wait())
     asking = asyncio.ensure_future(store.get("k"))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -27,7 +27,7 @@ async def test_a_loop_that_stops_leaves_nobody_waiting(monkeypatch: pytest.Monke
 async def test_a_fault_of_ours_does_not_hang_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever goes wrong under way, they hear of it, by its class."""
     store = RedisStore(fakeredis.FakeAsyncRedis(), "", 1)
-    monkeypatch.setattr(store, "_ask", None)
+    monkeypatch.setattr(store, "_execute", None)
 
     with pytest.raises(StoreUnavailable, match="TypeError"):
         await store.get("k")
@@ -39,7 +39,7 @@ async def test_the_clock_of_the_breaker_is_given(monkeypatch: pytest.MonkeyPatch
     now_s = 10.0
     store = RedisStore(fakeredis.FakeAsyncRedis(), "", 1, clock=lambda: now_s)
     with monkeypatch.context() as failing:
-        failing.setattr(store, "_ask", None)
+        failing.setattr(store, "_execute", None)
         with pytest.raises(StoreUnavailable):
             await store.get("k")
     with pytest.raises(StoreUnavailable, match="a moment ago"):

@@ -29,7 +29,7 @@ async def test_roles_from_the_store(more: str, roles: tuple[str, ...]) -> None:
     settings = settings_of(more)
     async with fake_process(settings, store) as process:
         assert isinstance(process.bus, StoreBus)
-        subscribed = process.bus._listening[InvalidationKind.ROLES]
+        subscribed = process.bus._subscribers[InvalidationKind.ROLES]
         async with AsyncExitStack() as stack:
             stage = authoriser(settings, process, stack)
             identity = await stage.with_roles(TOKEN_IDENTITY, Route("r", "/", "app"))

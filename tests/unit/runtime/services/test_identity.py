@@ -70,9 +70,9 @@ async def test_services_are_unsubscribed_when_their_config_is_over() -> None:
         async with AsyncExitStack() as stack:
             services = identity_services(settings, process, stack)
             assert (INHERITED.made_up_key,) == services.server_keys
-            assert all(bus._listening[kind] for kind in _KINDS)
-        assert not any(bus._listening[kind] for kind in _KINDS)
-        assert [] == bus._wary
+            assert all(bus._subscribers[kind] for kind in _KINDS)
+        assert not any(bus._subscribers[kind] for kind in _KINDS)
+        assert [] == bus._missed_callbacks
 
 
 _KINDS = (InvalidationKind.SESSION, InvalidationKind.REVOKED, InvalidationKind.USER)
