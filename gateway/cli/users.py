@@ -175,7 +175,7 @@ async def _warmed(
                 store,
                 _seals(settings),
                 record_lifetimes(settings),
-                tell=lambda issuer: bus.publish(InvalidationKind.USER, issuer),
+                notify=lambda issuer: bus.publish(InvalidationKind.USER, issuer),
                 patience_s=patience_s,
             )
             return await warmer.warm(issuers, at_once, lambda: bars.advance(bar))

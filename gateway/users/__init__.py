@@ -1,1 +1,1 @@
-"""Users of Magic: their metadata, cached in the store, asked from Magic's admin API."""
+"""Users of Magic: their metadata, from Magic's admin API, cached in the store."""

@@ -1,4 +1,4 @@
-"""Development mode: made-up users with real tokens, and no network."""
+"""Development mode: made-up users with real tokens, without network."""
 
 import hmac
 from typing import Final
@@ -15,10 +15,10 @@ DEVELOPMENT_AUDIENCE: Final = "did:magic:development"
 
 class DevelopmentMagic:
     """
-    Stands in for Magic: mints tokens, and knows the issuers that it minted for.
+    Stands in for Magic: mints tokens, and knows the users that it minted for.
 
-    The same ``seed`` and email give the same issuer, in every run and process; but only this object
-    knows what it has minted.
+    The same ``seed`` and email give the same issuer, in every run and process. But only this object
+    knows the users that it minted for.
     """
 
     def __init__(self, seed: bytes) -> None:
@@ -26,13 +26,13 @@ class DevelopmentMagic:
         self._users: LruCache[str, User] = LruCache(_MAX_USERS)
 
     def mint(self, email: str, lifetime_s: float, now_s: float, attachment: str = "none") -> str:
-        """A DID token for ``email``, who is a user from now on; see `mint` for the rest."""
+        """Mint a DID token for ``email``, which becomes a user; see `mint` for the rest."""
         user = self.user_with(email)
         self._users.put(user.issuer, user)
         return mint(self._signer(email), DEVELOPMENT_AUDIENCE, now_s, lifetime_s, attachment)
 
     def user_with(self, email: str) -> User:
-        """Who ``email`` is, or would be."""
+        """Return the user of ``email``, whether or not it is known."""
         by = self._signer(email)
         return User(by.issuer, email=email, public_address=by.address)
 

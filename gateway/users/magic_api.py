@@ -1,9 +1,9 @@
 """
-magic-admin, kept in one room.
+Access to Magic: signature checks by magic-admin, and its admin API over aiohttp.
 
-Its ``Token.validate`` is the authority on signatures and is called as it is: 106 µs with coincurve,
-inline, because a thread makes it slower. Its network calls are not used: they block, sleep for as
-long as ``Retry-After`` says, and cost four times as much as the same requests made with aiohttp.
+magic-admin's ``Token.validate`` is the authority on signatures. It takes 106 µs with coincurve and
+runs inline, because a thread makes it slower. Its network calls are not used: they block, sleep for
+as long as ``Retry-After`` says, and cost four times as much as the same requests made with aiohttp.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ _MAX_RETRY_AFTER_DIGITS: Final = 6
 
 
 def require_coincurve() -> None:
-    """Raise `StartError` unless signatures are checked in C: in Python each takes 4.2 ms."""
+    """Raise `StartError` unless signatures are checked in C; in Python, each takes 4.2 ms."""
     backend = type(KeyAPI().backend).__name__
     if backend != "CoinCurveECCBackend":
         raise StartError(f"signatures would be checked by {backend}: install coincurve")
@@ -61,10 +61,10 @@ def require_coincurve() -> None:
 
 class SignatureChecker:
     """
-    Whether the proof of a DID token was made by its issuer, for one client id in this process.
+    Checks the signatures of DID tokens by magic-admin, for one client id in this process.
 
-    magic-admin keeps the client id in a global: a second one would silently take over from the
-    first. Raises `StartError` for that, for an empty key or client id, and without coincurve.
+    magic-admin keeps the client id in a global: a second one would silently replace the first.
+    Raises `StartError` for that, for an empty key or client id, and without coincurve.
     """
 
     def __init__(self, secret_key: str, client_id: str) -> None:
@@ -80,16 +80,16 @@ class SignatureChecker:
         """
         Return if magic-admin accepts ``token``; else raise `ExpiredToken` or `InvalidToken`.
 
-        Its grace for ``nbf`` is a global, too, so it is set anew each time: two configs may be in
-        use while one takes the place of the other. It counts in whole seconds.
+        Its tolerance for ``nbf`` is a global, too, in whole seconds. It is set before each call,
+        because two configs may be in use during a reload.
         """
         magic_admin.did_token_nbf_grace_period_s = ceil(clock_skew_s)
         try:
             self._validate(token)
         except DIDTokenExpired:
             raise ExpiredToken("magic-admin: DIDTokenExpired") from None
-        except Exception as error:  # noqa: BLE001 - the token is an attacker's, and TypeError,
-            # KeyError, binascii.Error and eth_keys' own come out for it (tests/hostile/tokens.py)
+        except Exception as error:  # noqa: BLE001 - for hostile tokens, the libraries raise TypeError,
+            # KeyError, binascii.Error and errors of eth_keys (tests/hostile/tokens.py)
             raise InvalidToken(f"magic-admin: {type(error).__name__}") from None
 
 
@@ -100,11 +100,11 @@ class _ApiResponse(NamedTuple):
 
 class MagicApi:
     """
-    Magic's admin API: the calls of magic-admin 2.5.0, in its wire format, over aiohttp.
+    Client of Magic's admin API: the calls of magic-admin 2.5.0, in its wire format, over aiohttp.
 
-    Use it as a context manager. Every call ends within ``deadline_s``, waiting for its turn
-    included, and raises `MagicUnavailable` where Magic gave no usable answer. Nothing sleeps, and
-    nothing is tried twice, but for aiohttp's own second try when a connection was hung up.
+    Use it as a context manager. Every call ends within ``deadline_s``, waiting for a slot included,
+    and raises `MagicUnavailable` where Magic gave no usable response. Calls neither sleep nor
+    retry, except that aiohttp repeats a request when a kept-alive connection was closed.
     """
 
     def __init__(
@@ -118,11 +118,11 @@ class MagicApi:
         clock: Clock = time.monotonic,
         skew: ClockSkew | None = None,
     ) -> None:
-        """``skew`` is told the date of each answer."""
+        """Measure the clock skew by the ``Date`` of each response with ``skew``."""
         self._api_url = _checked_url(api_url)
         self._fields = _request_fields(secret_key)
         self._deadline_s = deadline_s
-        self._turns = asyncio.Semaphore(max_calls)
+        self._slots = asyncio.Semaphore(max_calls)
         self._room = max_calls + max_waiting
         self._clock = clock
         self._skew = skew or ClockSkew()
@@ -133,7 +133,7 @@ class MagicApi:
         self._session = ClientSession(
             cookie_jar=DummyCookieJar(),
             trust_env=False,
-            auto_decompress=False,  # a body that grows while it is read has no size to cap
+            auto_decompress=False,  # the size limit counts bytes as sent
             timeout=ClientTimeout(total=self._deadline_s),
         )
         return self
@@ -146,49 +146,53 @@ class MagicApi:
             await self._session.close()
 
     async def client_id(self) -> str:
-        """The client id that the secret key belongs to. Raises `MagicUnavailable`."""
-        answer = await self._get("/v1/admin/client")
-        client_id = _record(answer).get("client_id") if answer.status == _OK else None
+        """Look up the client id of the secret key. Raises `MagicUnavailable`."""
+        response = await self._get("/v1/admin/client")
+        client_id = _record(response).get("client_id") if response.status == _OK else None
         if not isinstance(client_id, str) or printable_text(client_id) is None:
-            raise MagicUnavailable(f"no client id in an answer of status {answer.status}")
+            raise MagicUnavailable(f"no client id in an answer of status {response.status}")
         return client_id
 
     async def user(self, issuer: str) -> User | None:
         """
-        What Magic knows of ``issuer``; None if it knows nobody of that name.
+        Look up ``issuer``; None if Magic does not know it.
 
-        How Magic says so is not documented: a 4xx, a null issuer and somebody else's record all
-        count. Raises `MagicUnavailable`.
+        How Magic reports that is not documented: a 4xx, a null issuer and the record of another
+        issuer all count. Raises `MagicUnavailable`.
         """
         query = urlencode({"issuer": issuer, "wallet_type": "NONE"})
-        answer = await self._get(f"/v1/admin/user?{query}")
-        return _user(_record(answer), issuer) if answer.status == _OK else None
+        response = await self._get(f"/v1/admin/user?{query}")
+        return _user(_record(response), issuer) if response.status == _OK else None
 
     async def log_out(self, issuer: str) -> None:
         """End the sessions that ``issuer`` has with Magic itself. Raises `MagicUnavailable`."""
         body = orjson.dumps({"issuer": issuer})
-        answer = await self._ask("POST", "/v1/admin/user/logout", body)
-        if answer.status != _OK:
-            raise MagicUnavailable(f"status {answer.status}")
+        response = await self._request("POST", "/v1/admin/user/logout", body)
+        if response.status != _OK:
+            raise MagicUnavailable(f"status {response.status}")
 
     async def _get(self, path: str) -> _ApiResponse:
-        return await self._ask("GET", path)
+        return await self._request("GET", path)
 
-    async def _ask(self, method: str, path: str, body: bytes | None = None) -> _ApiResponse:
-        """A 200 or a 4xx that is about the question; everything else is `MagicUnavailable`."""
+    async def _request(self, method: str, path: str, body: bytes | None = None) -> _ApiResponse:
+        """
+        Send a request; return a 200, or a 4xx that is about the issuer.
+
+        Raises `MagicUnavailable` for everything else.
+        """
         now_s = self._clock()
         if not self._circuit.admit(now_s):
             raise MagicUnavailable("calls to Magic are paused", self._circuit.wait_s(now_s))
-        with self._counted():
+        with self._waiting_slot():
             try:
-                async with asyncio.timeout(self._deadline_s), self._turns:
-                    answer = await self._call(method, path, body)
+                async with asyncio.timeout(self._deadline_s), self._slots:
+                    response = await self._call(method, path, body)
             except TimeoutError:
                 raise self._failed("no answer in time") from None
             except (ClientError, OSError, ValueError) as error:  # UnicodeError is a ValueError
                 raise self._failed(type(error).__name__) from None
         self._circuit.succeeded()
-        return answer
+        return response
 
     async def _call(self, method: str, path: str, body: bytes | None) -> _ApiResponse:
         if self._session is None or self._session.closed:
@@ -206,7 +210,7 @@ class MagicApi:
             return _ApiResponse(response.status, await self._body(response))
 
     def _refusal(self, response: ClientResponse) -> MagicUnavailable | None:
-        """What the status means, unless it answers the question."""
+        """Return the failure that the status means; None for one that is about the issuer."""
         match response.status:
             case 200:
                 return None
@@ -234,8 +238,8 @@ class MagicApi:
         return MagicUnavailable(reason, max(1.0, self._circuit.wait_s(now_s)))
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Refuses at once what would have to wait behind too many others."""
+    def _waiting_slot(self) -> Iterator[None]:
+        """Hold a place in the queue of calls; refuse at once when the queue is full."""
         if self._room == 0:
             raise MagicUnavailable("too many calls to Magic are waiting")
         self._room -= 1
@@ -246,29 +250,31 @@ class MagicApi:
 
 
 def _user(record: dict[str, object], issuer: str) -> User | None:
-    answered = record.get("issuer")
-    if answered is None:
+    named = record.get("issuer")
+    if named is None:
         return None
-    if not isinstance(answered, str):
+    if not isinstance(named, str):
         raise MagicUnavailable("issuer in the answer is not text")
-    if answered.lower() != issuer.lower():
+    if named.lower() != issuer.lower():
         return None
     members = {
         **record,
         "phone": record.get("phone_number"),
         "wallets": _wallets(record.get("wallets")),
     }
-    return user_of(issuer, members)  # in the spelling that was proven, not as it came back
+    return user_of(issuer, members)  # in the verified spelling, not in that of the response
 
 
-def _wallets(said: object) -> list[dict[str, object]]:
+def _wallets(value: object) -> list[dict[str, object]]:
     """
-    Wallets under the names that we write.
+    Convert wallets to the member names that we use.
 
-    Magic's own are not documented: its SDKs read ``public_address`` elsewhere in this record, and
+    Magic's names are not documented: its SDKs read ``public_address`` elsewhere in this record, and
     type those of wallets as ``publicAddress``.
     """
-    entries = [entry for entry in said if isinstance(entry, dict)] if isinstance(said, list) else []
+    entries = (
+        [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+    )
     return [
         {
             "network": entry.get("network"),
@@ -279,9 +285,9 @@ def _wallets(said: object) -> list[dict[str, object]]:
     ]
 
 
-def _record(answer: _ApiResponse) -> dict[str, object]:
+def _record(response: _ApiResponse) -> dict[str, object]:
     try:
-        record = orjson.loads(answer.body)
+        record = orjson.loads(response.body)
     except orjson.JSONDecodeError:
         raise MagicUnavailable("answer is not JSON") from None
     if not isinstance(record, dict):
@@ -290,7 +296,7 @@ def _record(answer: _ApiResponse) -> dict[str, object]:
 
 
 def _retry_after_s(field: str | None) -> float | None:
-    """The seconds in Retry-After (RFC 9110 section 10.2.3); None for its date form, or without."""
+    """Parse the seconds of Retry-After (RFC 9110 section 10.2.3); None for a date, or without."""
     if field is None or len(field) > _MAX_RETRY_AFTER_DIGITS:
         return None
     return float(field) if field.isascii() and field.isdigit() else None
@@ -308,9 +314,9 @@ def _checked_url(api_url: str) -> str:
 
 def _request_fields(secret_key: str) -> dict[str, str]:
     """
-    The fields of every call.
+    Return the header fields of every request.
 
-    magic-admin's User-Agent tells the host's name and system; ours does not.
+    magic-admin's User-Agent reveals the host's name and system; ours does not.
     """
     if _KEY.fullmatch(secret_key) is None:
         raise StartError("Magic's secret key is empty or holds characters that no key has")

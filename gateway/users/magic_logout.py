@@ -1,4 +1,4 @@
-"""Ends the sessions that people have with Magic itself, when they end here."""
+"""Logout at Magic: ends a user's sessions with Magic itself when they end here."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,43 +8,43 @@ from gateway.telemetry.metrics import LogoutOutcome
 
 MAX_WAITING = 256
 AT_ONCE = 4
-"""So that many who leave take no turn from those who come: looking people up is more urgent."""
+"""Logouts under way at one time. The other calls to Magic stay free for look-ups."""
 END_S = 2.0
-"""What is under way at the end of the process gets so long."""
+"""How long logouts that are under way may take when the process ends."""
 
 
 class MagicLogout:
     """
-    Says goodbye to Magic behind the requests' backs.
+    Queues logouts at Magic and sends them in the background.
 
-    It is best effort: what Magic does not hear is counted, and nobody waits for it. Somebody who is
-    already waiting is not told twice, and where too many wait the next is passed over.
+    Best effort: failures are counted, not retried. An issuer that is queued already is not queued
+    again, and a logout is dropped when 256 are waiting.
     """
 
     def __init__(
         self, log_out: Callable[[str], Awaitable[None]], count: Callable[[LogoutOutcome], object]
     ) -> None:
-        """``log_out`` raises `MagicUnavailable`. ``count`` is told each outcome."""
+        """Send by ``log_out``, which may raise `MagicUnavailable`; count outcomes by ``count``."""
         self._log_out = log_out
         self._count = count
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(AT_ONCE)
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
-    def say(self, issuer: str) -> None:
-        """Soon, or not at all."""
+    def queue(self, issuer: str) -> None:
+        """Queue a logout at Magic; dropped when 256 are waiting."""
         if issuer in self._waiting:
             return
         if len(self._waiting) >= MAX_WAITING:
             self._count("dropped")
             return
-        task = asyncio.get_running_loop().create_task(self._say(issuer))
+        task = asyncio.get_running_loop().create_task(self._run(issuer))
         self._waiting[issuer] = task
         task.add_done_callback(lambda _: self._waiting.pop(issuer, None))
 
-    async def _say(self, issuer: str) -> None:
+    async def _run(self, issuer: str) -> None:
         outcome: LogoutOutcome = "failed"
         try:
-            async with self._turns:
+            async with self._slots:
                 await self._log_out(issuer)
             outcome = "ok"
         except MagicUnavailable:
@@ -53,7 +53,7 @@ class MagicLogout:
             self._count(outcome)
 
     async def aclose(self) -> None:
-        """Wait for what is under way, but not for long."""
+        """Wait for logouts that are under way, for `END_S` at most; cancel the others."""
         tasks = list(self._waiting.values())
         if not tasks:
             return

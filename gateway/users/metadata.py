@@ -1,8 +1,9 @@
 """
-The record ``user:{issuer}``: what Magic knows of a user, as JSON that apps may read.
+User metadata from Magic: the record ``user:{issuer}``, sealed JSON that apps may read.
 
-Apps read the members; gateways also look at the seal. Who is a user follows from this record, so
-one that no gateway has written, or that was altered, is none: Magic is asked again.
+Apps read the members; gateways also check the seal (an HMAC). The record decides whether an issuer
+is a user. So a record that no gateway has written, or that was altered, is ignored, and Magic is
+asked.
 """
 
 import hmac
@@ -17,54 +18,55 @@ from gateway.core.identity import User, Wallet
 from gateway.core.text import printable_text
 
 MAX_WALLETS: Final = 32
-"""More than anybody has of Magic's networks; what is beyond is left out."""
+"""Most wallets of a record, more than Magic has networks; further ones are left out."""
 
 _TEXTS: Final = ("email", "public_address", "phone", "oauth_provider", "username")
 _WALLET_TEXTS: Final = ("network", "public_address", "wallet_type")
 
 _FRESH_SHARE: Final = 0.8
-"""Of its life, for which a record is served without a thought for the next one."""
+"""Share of its lifetime for which a record is served without a refresh."""
 
 _CLOCKS_APART_S: Final = 60.0
-"""By how much another gateway's clock may be ahead."""
+"""How far another gateway's clock may be ahead."""
 
 _LATEST_MS: Final = 2**53
 
 
 class Record(NamedTuple):
-    """What Magic has said of somebody, and when, in Unix milliseconds."""
+    """Metadata of a user, and when Magic returned it, in Unix milliseconds."""
 
     user: User
     fetched_at_ms: int
 
 
 class SealedRecord(NamedTuple):
-    """A record as it was read, and the seal on it, which may be anything."""
+    """A record as it was read, and its seal, which is not verified yet."""
 
     record: Record
     seal: str
 
 
 class RecordAge(Enum):
-    """What a record is still good for."""
+    """Age of a record, which decides its use."""
 
     FRESH = auto()
     AGEING = auto()
-    """Served, and asked for anew meanwhile."""
+    """Served, and refreshed in the background."""
     OLD = auto()
-    """Served only where Magic cannot be asked."""
+    """Served only while Magic is unavailable."""
     DEAD = auto()
+    """Never served."""
 
 
 class RecordLifetimes(NamedTuple):
-    """How long Magic's word is taken, in seconds."""
+    """Lifetimes of records, in seconds."""
 
     ttl_s: float
     stale_s: float = 0.0
-    """Beyond ``ttl_s``, for as long as Magic does not answer."""
+    """Extra lifetime beyond ``ttl_s`` while Magic is unavailable."""
 
     def age(self, record: Record, now_s: float) -> RecordAge:
-        """What ``record`` is good for now. One from the far future is asked for anew, too."""
+        """Return the age of ``record``. One from the far future is refreshed, too."""
         age_s = now_s - record.fetched_at_ms / 1000
         if -_CLOCKS_APART_S <= age_s < self.ttl_s * _FRESH_SHARE:
             return RecordAge.FRESH
@@ -73,16 +75,16 @@ class RecordLifetimes(NamedTuple):
         return RecordAge.OLD if age_s < self.ttl_s + self.stale_s else RecordAge.DEAD
 
     def expires_at_ms(self, record: Record) -> int:
-        """When it leaves the store, if all goes well."""
+        """Return when the record expires in the store, in Unix milliseconds."""
         return record.fetched_at_ms + round(self.ttl_s * 1000)
 
     def ends_at_ms(self, record: Record) -> int:
-        """When it leaves the store if Magic does not answer."""
+        """Return when the record expires in the store while Magic is unavailable."""
         return self.expires_at_ms(record) + round(self.stale_s * 1000)
 
 
 class RecordSealer:
-    """Seals records with the first of the server's keys, and believes those of all of them."""
+    """Seals records with the first of the server's keys, and accepts the seals of all of them."""
 
     def __init__(self, server_keys: Sequence[bytes]) -> None:
         self._keys = [
@@ -90,27 +92,27 @@ class RecordSealer:
         ]
 
     def encode(self, record: Record) -> bytes:
-        """The record as it is stored."""
+        """Encode a record for the store, with its seal."""
         return orjson.dumps({**_members(record), "seal": _seal(record, self._keys[0])})
 
     def is_ours(self, stored: SealedRecord) -> bool:
-        """Whether a gateway with one of our keys wrote it, as it is, for its issuer."""
-        said = stored.seal.encode("utf-8", "surrogatepass")
+        """Whether the seal was made with one of our keys, for this record."""
+        seal = stored.seal.encode("utf-8", "surrogatepass")
         return any(
-            hmac.compare_digest(said, _seal(stored.record, key).encode()) for key in self._keys
+            hmac.compare_digest(seal, _seal(stored.record, key).encode()) for key in self._keys
         )
 
     def decode(self, text: bytes, issuer: str) -> Record | None:
-        """What a gateway wrote of ``issuer``; None for anything else."""
+        """Decode a record of ``issuer``; None for one that no gateway has sealed."""
         stored = parse(text, issuer)
         return stored.record if stored is not None and self.is_ours(stored) else None
 
 
 def parse(text: bytes, issuer: str) -> SealedRecord | None:
     """
-    The record in ``text``, whoever wrote it; None if it is unreadable or about somebody else.
+    Parse a record without verifying its seal; None if it is unreadable or of another issuer.
 
-    Members that are not known here are ignored: others may have added them.
+    Unknown members are ignored: a later version, or an app, may have added them.
     """
     try:
         members = orjson.loads(text)
@@ -126,13 +128,13 @@ def parse(text: bytes, issuer: str) -> SealedRecord | None:
 
 
 def user_of(issuer: str, members: dict[str, Any]) -> User:
-    """The user that these members describe; what is not readable text counts as absent."""
+    """Build the user that these members describe; values that are no printable text are dropped."""
     texts = {name: printable_text(members.get(name)) for name in _TEXTS}
     return User(issuer, **texts, wallets=tuple(_wallets(members.get("wallets"))))
 
 
 def _wallets(value: object) -> Iterable[Wallet]:
-    """The readable ones of a list of objects."""
+    """Yield the readable wallets of a list of objects."""
     for entry in value[:MAX_WALLETS] if isinstance(value, list) else ():
         if isinstance(entry, dict):
             wallet = Wallet(*(printable_text(entry.get(name)) for name in _WALLET_TEXTS))
@@ -151,6 +153,6 @@ def _members(record: Record) -> dict[str, Any]:
 
 
 def _seal(record: Record, key: bytes) -> str:
-    """HMAC over the members in their order, as JSON, in base64url (RFC 4648 section 5)."""
+    """Compute the HMAC over the members in order, as JSON, in base64url (RFC 4648 section 5)."""
     code = hmac.digest(key, orjson.dumps(_members(record)), "sha256")
     return urlsafe_b64encode(code).decode().rstrip("=")

@@ -54,7 +54,7 @@ def on_sign_out(settings: Settings, process: ProcessServices) -> Callable[[str],
     """Return what is called with each issuer that signs out: a logout at Magic, or nothing."""
     if process.magic_logout is None or not logs_out_at_magic(settings):
         return lambda _issuer: None
-    return process.magic_logout.say
+    return process.magic_logout.queue
 
 
 def logs_out_at_magic(settings: Settings) -> bool:

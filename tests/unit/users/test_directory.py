@@ -401,7 +401,7 @@ async def test_strangers_push_out_no_user(
         await directory.user(f"did:ethr:0x{number:040x}")
     source.is_down = True
     assert await directory.user(ALICE.issuer) == USER
-    assert len(directory._strangers) == 3
+    assert len(directory._unknown) == 3
 
 
 async def test_a_clock_that_goes_back(

@@ -46,7 +46,7 @@ async def test_magic_is_told_and_nobody_waits(fails: bool, outcome: str) -> None
     """Whether it heard is counted, and that is all."""
     told = Told()
     told.magic.fails = fails
-    told.farewells.say("ada")
+    told.farewells.queue("ada")
     assert [] == told.magic.heard
     await told.turns()
     assert ["ada"] == told.magic.heard
@@ -59,14 +59,14 @@ async def test_few_are_told_at_a_time() -> None:
     """Who comes must not wait behind those who leave; who is waiting is told once."""
     told = Told()
     for number in range(10):
-        told.farewells.say(f"issuer {number}")
-        told.farewells.say(f"issuer {number}")
+        told.farewells.queue(f"issuer {number}")
+        told.farewells.queue(f"issuer {number}")
     await told.turns()
     assert AT_ONCE == len(told.magic.heard)
     told.magic.open.set()
     await told.farewells.aclose()
     assert 10 == len(told.magic.heard) == len(set(told.magic.heard))
-    told.farewells.say("issuer 0")
+    told.farewells.queue("issuer 0")
     await told.farewells.aclose()
     assert {"ok": 11} == told.outcomes
 
@@ -75,7 +75,7 @@ async def test_too_many_are_passed_over() -> None:
     """What waits is bounded."""
     told = Told()
     for number in range(MAX_WAITING + 3):
-        told.farewells.say(f"issuer {number}")
+        told.farewells.queue(f"issuer {number}")
     assert {"dropped": 3} == told.outcomes
     told.magic.open.set()
     await told.farewells.aclose()
@@ -88,7 +88,7 @@ async def test_the_end_of_the_process_does_not_wait_for_long(
     """What is late is given up."""
     monkeypatch.setattr(magic_logout, "END_S", 0.01)
     told = Told()
-    told.farewells.say("ada")
+    told.farewells.queue("ada")
     await told.farewells.aclose()
     assert {"failed": 1} == told.outcomes
     await told.farewells.aclose()

@@ -59,7 +59,7 @@ class Bench:
             self.store,
             SEALS,
             LIFETIMES,
-            tell=self._tell,
+            notify=self._notify,
             patience_s=patience_s,
             clock=self.clock,
             sleep=self._sleep,
@@ -76,7 +76,7 @@ class Bench:
         text = await self.store.get(key_of(issuer))
         return None if text is None else SEALS.decode(text, issuer)
 
-    async def _tell(self, issuer: str) -> None:
+    async def _notify(self, issuer: str) -> None:
         self.told.append(issuer)
 
     async def _sleep(self, length_s: float) -> None:
