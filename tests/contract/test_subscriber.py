@@ -189,7 +189,7 @@ async def test_whatever_answers_in_the_servers_place_is_not_waited_for_without_e
     mortal_server: RealServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A balancer whose server is gone takes connections, and says nothing: it is left again."""
-    monkeypatch.setattr("gateway.store.pubsub._ANSWER_S", 0.2)
+    monkeypatch.setattr("gateway.store.pubsub._REPLY_S", 0.2)
     client, onlooker = connect(mortal_server.url, 0.2), connect(mortal_server.url, 0.2)
     store = RedisStore(connect(mortal_server.url, 0.2), "gw:", 0.2)
     came: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
