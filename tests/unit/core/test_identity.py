@@ -1,0 +1,29 @@
+"""Identities and kinds of credentials."""
+
+from gateway.core.identity import INTERACTIVE_METHODS, UNKNOWN_BROWSER, AuthMethod, Identity, User
+
+
+def test_programs_are_accepted_only_where_a_route_lists_them() -> None:
+    """API keys, JWTs and certificates are not among the kinds that routes accept by default."""
+    assert {AuthMethod.SESSION, AuthMethod.DID_TOKEN} == INTERACTIVE_METHODS
+
+
+def test_an_identity_has_no_rights_of_its_own() -> None:
+    """Neither roles nor scopes, and no time of proof later than any revocation."""
+    identity = Identity(User("did:ethr:0x1"), AuthMethod.DID_TOKEN, "tid", 1)
+    assert ((), (), 0, None) == (
+        identity.roles,
+        identity.scopes,
+        identity.proven_at_ms,
+        identity.session_key,
+    )
+
+
+def test_kinds_of_credentials_have_stable_names() -> None:
+    """They stand in configs, logs, metrics and header fields."""
+    assert {"session", "did-token", "api-key", "jwt", "client-certificate"} == set(AuthMethod)
+
+
+def test_an_unknown_browser_names_neither_device_nor_address() -> None:
+    """Such as that of a session whose listed entry does not open."""
+    assert ("", "") == UNKNOWN_BROWSER
