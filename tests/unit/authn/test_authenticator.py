@@ -1,4 +1,4 @@
-"""Who is asking? Every pair of credential states, and what comes of it."""
+"""Authentication: every pair of credential states, and its outcome."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -47,7 +47,7 @@ REQUIRED = Route("required", "/*", "app", accept=frozenset(AUTH_METHODS))
 OPTIONAL = replace(REQUIRED, name="optional", auth=Auth.OPTIONAL)
 PUBLIC = replace(REQUIRED, name="public", auth=Auth.NONE)
 SIGN_IN = replace(REQUIRED, name="sign-in", is_sign_in=True)
-PEOPLE_ONLY = Route("people", "/*", "app")
+DEFAULT_KINDS = Route("people", "/*", "app")
 PROGRAMS_ONLY = replace(REQUIRED, accept=frozenset({AuthMethod.API_KEY}))
 
 TOKENS: Mapping[str, Identity | Refusal] = {
@@ -79,8 +79,8 @@ SESSIONS: Mapping[str, Identity | Refusal] = {
 }
 
 
-class House(NamedTuple):
-    """The stage, and what the ports behind it were asked."""
+class StageUnderTest(NamedTuple):
+    """The stage under test, and the calls to the ports behind it."""
 
     stage: Authenticator
     diary: Diary
@@ -88,7 +88,7 @@ class House(NamedTuple):
     counted: list[str]
 
 
-def house(limit: Limit | None = None) -> House:
+def stage_under_test(limit: Limit | None = None) -> StageUnderTest:
     """A stage that knows the tokens and sessions above."""
     diary: Diary = []
     counted: list[str] = []
@@ -107,7 +107,7 @@ def house(limit: Limit | None = None) -> House:
         certified,
         lambda metric, label: counted.append(f"{metric.name} {label}"),
     )
-    return House(stage, diary, tokens, counted)
+    return StageUnderTest(stage, diary, tokens, counted)
 
 
 def bearer(text: str) -> tuple[str, str]:
@@ -119,13 +119,13 @@ def cookie(text: str) -> tuple[str, str]:
 
 
 async def outcome(stage: Authenticator, head: RequestHead, route: Route = REQUIRED) -> str:
-    """The refusal's name, or how who was proven."""
+    """The name of the refusal, or the method and user of the identity."""
     try:
         identity = await stage.identify(head, route, head.peer)
     except Refusal as refusal:
         return type(refusal).__name__
     if identity is None:
-        return "nobody"
+        return "anonymous"
     return f"{identity.method}{' of bob' if identity.user == BOB else ''}"
 
 
@@ -170,14 +170,14 @@ magic     | MagicUnavailable | ·           | ·             | ·             | 
 """  # noqa: E501 - a table reads best as a table
 
 MALFORMED = "not one"
-NOBODY_INSTEAD = {"Unauthenticated", "SessionEnded"}
-"""What becomes of these where signing in is optional."""
+ANONYMOUS_INSTEAD = {"Unauthenticated", "SessionEnded"}
+"""Refusals that mean an anonymous caller where authentication is optional."""
 
 Field = tuple[str, str]
 
 
 class Pair(NamedTuple):
-    """Two credentials in some states, and what comes of them."""
+    """Two credentials in some states, and the expected outcome."""
 
     rows: str
     row: str
@@ -185,7 +185,7 @@ class Pair(NamedTuple):
     column: str
     expected: str
     alone: str
-    """What comes of the one before the row."""
+    """Outcome of the row's credential alone."""
 
     @property
     def head(self) -> RequestHead:
@@ -216,12 +216,12 @@ def read(table: str, rows: str, columns: str) -> Iterator[Pair]:
     ]
     for row, *outcomes in lines:
         for column, cell in zip(head[1:], outcomes, strict=True):
-            said = outcomes[0] if cell == "·" else cell
+            expected = outcomes[0] if cell == "·" else cell
             if rows == "jwt":
-                said = said.replace("did-token", "jwt")
+                expected = expected.replace("did-token", "jwt")
                 outcomes[0] = outcomes[0].replace("did-token", "jwt")
-            said = "ConflictingCredentials" if said == "Conflicting" else said
-            yield Pair(rows, row, columns, column, said, outcomes[0])
+            expected = "ConflictingCredentials" if expected == "Conflicting" else expected
+            yield Pair(rows, row, columns, column, expected, outcomes[0])
 
 
 PAIRS = [
@@ -239,36 +239,36 @@ each_pair = pytest.mark.parametrize(
 
 
 @each_pair
-async def test_every_pair_where_somebody_must_be(pair: Pair) -> None:
-    """What is refused is refused as what it is; what is good must name one person."""
-    assert pair.expected == await outcome(house().stage, pair.head)
+async def test_every_pair_where_authentication_is_required(pair: Pair) -> None:
+    """Invalid credentials are refused; valid ones have to name one identity."""
+    assert pair.expected == await outcome(stage_under_test().stage, pair.head)
 
 
 @each_pair
-async def test_every_pair_where_nobody_need_be(pair: Pair) -> None:
-    """A dead cookie means nobody; what was sent on purpose is refused all the same."""
-    said = "nobody" if pair.expected in NOBODY_INSTEAD else pair.expected
-    assert said == await outcome(house().stage, pair.head, OPTIONAL)
+async def test_every_pair_where_authentication_is_optional(pair: Pair) -> None:
+    """An ended session means anonymous; a credential sent on purpose is refused."""
+    expected = "anonymous" if pair.expected in ANONYMOUS_INSTEAD else pair.expected
+    assert expected == await outcome(stage_under_test().stage, pair.head, OPTIONAL)
 
 
 @each_pair
 async def test_every_pair_on_a_public_route(pair: Pair) -> None:
-    """Nothing is looked at."""
-    stage, diary, *_ = house()
-    assert "nobody" == await outcome(stage, pair.head, PUBLIC)
+    """No credential is checked."""
+    stage, diary, *_ = stage_under_test()
+    assert "anonymous" == await outcome(stage, pair.head, PUBLIC)
     assert [] == diary
 
 
 @pytest.mark.parametrize("pair", [pair for pair in PAIRS if pair.columns == "cookie"])
-async def test_every_pair_where_a_session_is_made(pair: Pair) -> None:
-    """A token makes a new session, whoever the old one belongs to: that is how people change."""
-    said = pair.expected if pair.row == "missing" else pair.alone
-    assert said == await outcome(house().stage, pair.head, SIGN_IN)
+async def test_every_pair_where_a_session_is_created(pair: Pair) -> None:
+    """A token replaces any session: this is how users switch accounts."""
+    expected = pair.expected if pair.row == "missing" else pair.alone
+    assert expected == await outcome(stage_under_test().stage, pair.head, SIGN_IN)
 
 
-# A certificate that names nobody is as none.
+# A certificate without a listed name counts as absent.
 BESIDE_A_CERTIFICATE = """
-          | alice              | bobs                      | stranger
+          | alice              | bobs                      | unlisted
 missing   | client-certificate | client-certificate of bob | Unauthenticated
 good      | session            | Conflicting               | session
 bobs      | Conflicting        | session of bob            | session of bob
@@ -277,7 +277,7 @@ malformed | client-certificate | client-certificate of bob | SessionEnded
 unknown   | StoreUnavailable   | StoreUnavailable          | StoreUnavailable
 """
 TOKEN_BESIDE_A_CERTIFICATE = """
-          | alice            | bobs             | stranger
+          | alice            | bobs             | unlisted
 good      | did-token        | Conflicting      | did-token
 bobs      | Conflicting      | did-token of bob | did-token of bob
 expired   | ExpiredToken     | ·                | ·
@@ -295,39 +295,39 @@ CERTIFIED = [
 
 
 def certified(certificate: Certificate) -> Identity | None:
-    """Knows two of them."""
+    """Verify a certificate; two serials are listed."""
     known = replace(TOKEN_IDENTITY, method=AuthMethod.CLIENT_CERTIFICATE)
     return {"alice": known, "bobs": replace(known, user=BOB)}.get(certificate.serial)
 
 
 def shown(head: RequestHead, serial: str) -> RequestHead:
-    """The same over a connection with a certificate."""
+    """Move a request to a connection with a certificate."""
     certificate = Certificate((), serial, 0, 1)
     return head._replace(peer=head.peer._replace(certificate=certificate))
 
 
 @pytest.mark.parametrize("pair", CERTIFIED)
 async def test_every_pair_with_a_certificate(pair: Pair) -> None:
-    """It is as a cookie, sent unasked, and goes last."""
+    """Like a cookie, a certificate is sent unasked; it comes last."""
     line = field(pair.rows, pair.row)
     head = shown(request_head(*([line] if line else [])), pair.column)
-    assert pair.expected == await outcome(house().stage, head)
+    assert pair.expected == await outcome(stage_under_test().stage, head)
 
 
-async def test_a_certificate_counts_where_a_route_takes_it() -> None:
+async def test_a_certificate_counts_where_a_route_accepts_it() -> None:
     """Elsewhere it only opens the connection."""
     head = shown(request_head(), "alice")
-    assert "client-certificate" == await outcome(house().stage, head, OPTIONAL)
-    assert "Unauthenticated" == await outcome(house().stage, head, PEOPLE_ONLY)
-    assert "nobody" == await outcome(house().stage, head, PUBLIC)
+    assert "client-certificate" == await outcome(stage_under_test().stage, head, OPTIONAL)
+    assert "Unauthenticated" == await outcome(stage_under_test().stage, head, DEFAULT_KINDS)
+    assert "anonymous" == await outcome(stage_under_test().stage, head, PUBLIC)
 
 
-async def test_the_certificate_of_a_proxy_in_front() -> None:
-    """Says who the proxy is, not whose requests it hands on."""
+async def test_the_certificate_of_a_proxy_is_not_the_clients() -> None:
+    """It authenticates the proxy, not the requests that it forwards."""
     head = shown(request_head(), "alice")
     behind = client_at(ip_address("198.51.100.7"))
     with pytest.raises(Unauthenticated):
-        await house().stage.identify(head, REQUIRED, behind)
+        await stage_under_test().stage.identify(head, REQUIRED, behind)
 
 
 # --- one at a time -----------------------------------------------------------------------------
@@ -353,9 +353,11 @@ async def test_the_certificate_of_a_proxy_in_front() -> None:
         pytest.param([bearer("good"), bearer("good")], [], id="two-tokens"),
     ],
 )
-async def test_who_is_asked(fields: list[tuple[str, str]], asked: list[str]) -> None:
-    """Each credential once, the one that was sent on purpose first."""
-    stage, diary, *_ = house()
+async def test_each_credential_is_verified_once(
+    fields: list[tuple[str, str]], asked: list[str]
+) -> None:
+    """Those sent on purpose come first."""
+    stage, diary, *_ = stage_under_test()
     await outcome(stage, request_head(*fields))
     assert asked == diary
 
@@ -369,9 +371,13 @@ async def test_who_is_asked(fields: list[tuple[str, str]], asked: list[str]) -> 
         pytest.param([bearer("good"), bearer("bobs")], id="two-tokens"),
     ],
 )
-async def test_two_of_a_kind(fields: list[tuple[str, str]], route: Route) -> None:
-    """Nobody picks one of them."""
-    assert "AmbiguousCredentials" == await outcome(house().stage, request_head(*fields), route)
+async def test_two_credentials_of_a_kind_are_refused(
+    fields: list[tuple[str, str]], route: Route
+) -> None:
+    """Picking one could pick the attacker's."""
+    assert "AmbiguousCredentials" == await outcome(
+        stage_under_test().stage, request_head(*fields), route
+    )
 
 
 @pytest.mark.parametrize(
@@ -383,9 +389,9 @@ async def test_two_of_a_kind(fields: list[tuple[str, str]], route: Route) -> Non
         (cookie("expired"), "session,refused"),
     ],
 )
-async def test_what_is_refused_is_counted(line: Field, expected: str) -> None:
-    """By its kind; what is proven is counted with the request."""
-    here = house()
+async def test_refused_credentials_are_counted_by_kind(line: Field, expected: str) -> None:
+    """Accepted ones are counted with the request."""
+    here = stage_under_test()
     await outcome(here.stage, request_head(line))
     assert [f"authentications {expected}"] == here.counted
     await outcome(here.stage, request_head(bearer("good")))
@@ -400,27 +406,31 @@ async def test_what_is_refused_is_counted(line: Field, expected: str) -> None:
     ("fields", "expected"),
     [
         pytest.param([bearer("good")], "CredentialNotAccepted", id="token"),
-        pytest.param([bearer("forged")], "CredentialNotAccepted", id="nobody-looks-at-it"),
+        pytest.param([bearer("forged")], "CredentialNotAccepted", id="it-is-not-verified"),
         pytest.param([cookie("good")], "Unauthenticated", id="browsers-send-cookies-unasked"),
         pytest.param([cookie("unknown")], "Unauthenticated", id="it-is-not-even-looked-up"),
         pytest.param([cookie("good"), bearer("good")], "CredentialNotAccepted", id="both"),
     ],
 )
 @pytest.mark.parametrize("auth", [Auth.REQUIRED, Auth.OPTIONAL])
-async def test_a_kind_that_a_route_does_not_take(
+async def test_a_kind_that_a_route_does_not_accept(
     fields: list[tuple[str, str]], expected: str, auth: Auth
 ) -> None:
-    """What was sent on purpose is refused; a cookie is passed over."""
-    stage, diary, *_ = house()
-    said = "nobody" if (expected, auth) == ("Unauthenticated", Auth.OPTIONAL) else expected
-    assert said == await outcome(stage, request_head(*fields), replace(PROGRAMS_ONLY, auth=auth))
+    """A credential sent on purpose is refused; a cookie is ignored."""
+    stage, diary, *_ = stage_under_test()
+    expected = "anonymous" if (expected, auth) == ("Unauthenticated", Auth.OPTIONAL) else expected
+    assert expected == await outcome(
+        stage, request_head(*fields), replace(PROGRAMS_ONLY, auth=auth)
+    )
     assert [] == diary
 
 
 @pytest.mark.parametrize("field", [cookie("good"), bearer("good")])
-async def test_a_route_takes_people_unless_it_says_otherwise(field: tuple[str, str]) -> None:
+async def test_a_route_accepts_sessions_and_did_tokens_by_default(field: tuple[str, str]) -> None:
     """Sessions and DID tokens."""
-    assert "nobody" != await outcome(house().stage, request_head(field), PEOPLE_ONLY)
+    assert "anonymous" != await outcome(
+        stage_under_test().stage, request_head(field), DEFAULT_KINDS
+    )
 
 
 # --- failures ----------------------------------------------------------------------------------
@@ -429,19 +439,19 @@ TWO = Limit("failures", 2, 60)
 FORGED = request_head(bearer("forged"))
 
 
-async def test_failures_run_out() -> None:
-    """After two of two nothing is looked at any more, good or bad."""
-    stage, diary, *_ = house(TWO)
-    said = [await outcome(stage, FORGED) for _ in range(3)]
-    assert ["InvalidToken", "InvalidToken", "RateLimited"] == said
+async def test_a_used_up_failure_limit_blocks_all_new_credentials() -> None:
+    """Neither valid nor invalid ones are verified."""
+    stage, diary, *_ = stage_under_test(TWO)
+    expected = [await outcome(stage, FORGED) for _ in range(3)]
+    assert ["InvalidToken", "InvalidToken", "RateLimited"] == expected
     assert ["verify forged", "verify forged"] == diary
     assert "RateLimited" == await outcome(stage, request_head(bearer("good")))
     assert ["verify forged", "verify forged"] == diary
 
 
-async def test_who_was_proven_before_goes_on() -> None:
-    """Somebody behind the same address is not locked out by another's failures."""
-    stage, _, tokens, _ = house(TWO)
+async def test_credentials_verified_before_pass_a_blocked_address() -> None:
+    """Failures of another client do not block them."""
+    stage, _, tokens, _ = stage_under_test(TWO)
     tokens.familiar.add("good")
     for _ in range(3):
         await outcome(stage, FORGED)
@@ -449,24 +459,26 @@ async def test_who_was_proven_before_goes_on() -> None:
     assert "session" == await outcome(stage, request_head(cookie("good")))
 
 
-async def test_what_is_no_token_at_all_is_a_failure_too() -> None:
-    """Whoever sends one is told so as often as the bucket allows."""
-    stage, *_ = house(TWO)
-    said = [await outcome(stage, request_head(bearer(MALFORMED))) for _ in range(3)]
-    assert ["InvalidToken", "InvalidToken", "RateLimited"] == said
+async def test_a_malformed_token_counts_as_a_failure() -> None:
+    """It is refused as malformed while the limit has room."""
+    stage, *_ = stage_under_test(TWO)
+    expected = [await outcome(stage, request_head(bearer(MALFORMED))) for _ in range(3)]
+    assert ["InvalidToken", "InvalidToken", "RateLimited"] == expected
 
 
 @pytest.mark.parametrize("fields", [[cookie("expired")], [bearer("expired")], [bearer("magic")]])
-async def test_what_is_no_failure(fields: list[tuple[str, str]]) -> None:
-    """Dead cookies, expired tokens, and what we cannot tell: honest clients send them."""
-    stage, *_ = house(TWO)
+async def test_dead_cookies_and_expired_tokens_are_no_failures(
+    fields: list[tuple[str, str]],
+) -> None:
+    """Honest clients send them."""
+    stage, *_ = stage_under_test(TWO)
     for _ in range(5):
         assert "RateLimited" != await outcome(stage, request_head(*fields))
 
 
 async def test_a_client_over_the_limit_is_told_when_to_come_back() -> None:
-    """As with every other limit."""
-    stage, *_ = house(TWO)
+    """The refusal holds the state of the limit."""
+    stage, *_ = stage_under_test(TWO)
     for _ in range(2):
         await outcome(stage, FORGED)
     with pytest.raises(RateLimited) as refusal:

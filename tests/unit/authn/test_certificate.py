@@ -1,4 +1,4 @@
-"""Whom a client's certificate names, and which names count."""
+"""Client certificates: their names, and the identities that they stand for."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def shown(*names: tuple[str, str]) -> Certificate:
 
 
 def named(certificate: Certificate, *patterns: str, common_name: bool = False) -> str | None:
-    """Whom it names, where these count."""
+    """The identity of a certificate, by these patterns."""
     known = CertificateNames([pattern(text) for text in patterns], common_name=common_name)
     identity = known.identity(certificate, NOW_S)
     return None if identity is None else identity.user.issuer
@@ -54,8 +54,10 @@ def named(certificate: Certificate, *patterns: str, common_name: bool = False) -
         ("a.example", "cn", "a.example", False),
     ],
 )
-def test_which_names_count(text: str, kind: str, name: str, expected: bool) -> None:
-    """Those of the kind that the pattern is for; a star is one label, mailbox, or what is below."""
+def test_a_pattern_matches_names_of_its_kind(
+    text: str, kind: str, name: str, expected: bool
+) -> None:
+    """A star is one label, one mailbox, or all paths below."""
     assert (f"cert:{name}" if expected else None) == named(shown((kind, name)), text)
 
 
@@ -67,15 +69,15 @@ def test_which_names_count(text: str, kind: str, name: str, expected: bool) -> N
         *("a b", "é.example", "x" * 257, "a\n"),
     ],
 )
-def test_what_is_no_pattern(text: str) -> None:
-    """A star anywhere else would be read in more than one way."""
+def test_malformed_patterns_are_refused(text: str) -> None:
+    """A star anywhere else would be ambiguous."""
     with pytest.raises(ValueError, match="expected a name"):
         pattern(text)
 
 
 @given(st.text(max_size=30))
-def test_any_pattern(text: str) -> None:
-    """Is one, or is refused."""
+def test_any_text_is_a_pattern_or_is_refused(text: str) -> None:
+    """Nothing else is raised."""
     try:
         found = pattern(text)
     except ValueError:
@@ -84,15 +86,15 @@ def test_any_pattern(text: str) -> None:
         assert found.matches(found.kind, found.text)
 
 
-def test_the_config_says_which_name_goes_first() -> None:
-    """Not the certificate."""
+def test_the_order_of_the_config_decides_between_names() -> None:
+    """The order inside the certificate does not."""
     both = shown(("dns", "a.example"), ("uri", "spiffe://a.example/x"))
     assert "cert:spiffe://a.example/x" == named(both, "spiffe://a.example/*", "a.example")
     assert "cert:a.example" == named(both, "a.example", "spiffe://a.example/*")
 
 
-def test_a_common_name() -> None:
-    """Counts as a host where the config says so."""
+def test_a_common_name_counts_where_the_config_says_so() -> None:
+    """It is compared as a host name."""
     assert named(shown(("cn", "a.example")), "a.example") is None
     assert "cert:a.example" == named(shown(("cn", "a.example")), "a.example", common_name=True)
     assert named(shown(("cn", "ops@a.example")), "*@a.example", common_name=True) is None
@@ -106,14 +108,14 @@ def test_a_common_name() -> None:
         pytest.param(ENDS_MS / 1000, False, id="not-beyond"),
     ],
 )
-def test_a_connection_may_outlast_its_certificate(now_s: float, is_good: bool) -> None:
-    """Which is looked at with each request."""
+def test_an_expired_certificate_names_no_identity(now_s: float, is_good: bool) -> None:
+    """Validity is checked with each request, as connections may last longer."""
     known = CertificateNames([pattern("a.example")])
     assert is_good == (known.identity(shown(("dns", "a.example")), now_s) is not None)
 
 
-def test_who_it_is() -> None:
-    """One object as long as it is shown."""
+def test_a_certificate_has_one_identity_object() -> None:
+    """It is cached while it is shown."""
     known = CertificateNames([pattern("a.example")])
     identity = known.identity(shown(("dns", "a.example")), NOW_S)
     assert identity is not None
@@ -127,8 +129,8 @@ def test_who_it_is() -> None:
 # --- real ones ---------------------------------------------------------------------------------
 
 
-def test_names_are_read(tmp_path: Path) -> None:
-    """Those of the kinds that count; addresses do not."""
+def test_subject_alternative_names_are_read(tmp_path: Path) -> None:
+    """IP addresses are not among them."""
     names = ("A.example", "spiffe://a.example/x", "ops@a.example", "192.0.2.1")
     certificate = read(der_in(Authority(tmp_path).issue(*names, file="a").certificate))
     assert certificate is not None
@@ -140,8 +142,8 @@ def test_names_are_read(tmp_path: Path) -> None:
     assert certificate.begins_ms < certificate.ends_ms
 
 
-def test_a_subject_is_read_where_there_are_no_other_names(tmp_path: Path) -> None:
-    """Never beside them: who asks for a certificate may choose its subject."""
+def test_the_common_name_is_read_without_other_names_alone(tmp_path: Path) -> None:
+    """A requester may choose the subject of its certificate."""
     authority = Authority(tmp_path)
     alone = read(der_in(authority.issue(file="alice").certificate))
     assert alone is not None
@@ -152,8 +154,8 @@ def test_a_subject_is_read_where_there_are_no_other_names(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("der", [b"", b"0", b"\x30\x03\x02\x01\x00"])
-def test_what_cannot_be_read(der: bytes) -> None:
-    """Names nobody."""
+def test_an_unreadable_certificate_names_no_identity(der: bytes) -> None:
+    """It counts as absent."""
     assert read(der) is None
 
 
@@ -166,8 +168,10 @@ def test_what_cannot_be_read(der: bytes) -> None:
         pytest.param(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05", id="unheard-of-version"),
     ],
 )
-def test_what_openssl_takes_and_we_do_not(before: bytes, after: bytes, tmp_path: Path) -> None:
-    """Names nobody either, and breaks no connection."""
+def test_a_certificate_that_only_openssl_accepts_names_no_identity(
+    before: bytes, after: bytes, tmp_path: Path
+) -> None:
+    """The connection goes on."""
     der = der_in(Authority(tmp_path).issue("a.example", file="a").certificate)
     assert before in der
     assert read(der.replace(before, after)) is None

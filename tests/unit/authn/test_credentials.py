@@ -1,4 +1,4 @@
-"""Which credential a request carries."""
+"""The credentials that a request carries."""
 
 import pytest
 from hypothesis import given
@@ -62,8 +62,10 @@ def carried(*fields: tuple[str, str], reader: CredentialReader = READER) -> str:
         ),
     ],
 )
-def test_credential(fields: list[tuple[str, str]], expected: str) -> None:
-    """A bearer token goes first, then our cookie; what is not ours is left alone."""
+def test_credentials_are_found_in_their_fields(
+    fields: list[tuple[str, str]], expected: str
+) -> None:
+    """A bearer token comes first, then our cookie; other fields are ignored."""
     assert expected == carried(*fields)
 
 
@@ -80,7 +82,7 @@ def test_credential(fields: list[tuple[str, str]], expected: str) -> None:
         pytest.param(f"{NAME}=\udcff", id="undecodable-cookie"),
     ],
 )
-def test_a_cookie_that_cannot_be_ours(cookie: str) -> None:
+def test_a_malformed_cookie_counts_as_a_session_that_ended(cookie: str) -> None:
     """It is there, and names no session."""
     assert "session " == carried(("Cookie", cookie))
 
@@ -112,13 +114,13 @@ DID, KEY, JWT = "WyIweCIsInt9Il0=", "gwk_a_b_c", "e30.e30.c2ln"
     ],
 )
 def test_kinds_are_told_apart_by_their_shape(fields: list[tuple[str, str]], expected: str) -> None:
-    """Before any of them is looked at; a key also has a field of its own."""
+    """An API key has a field of its own, too."""
     assert expected == carried(*fields, reader=ALL_KINDS)
 
 
 @pytest.mark.parametrize("token", [KEY, JWT])
-def test_kinds_that_the_config_does_not_know(token: str) -> None:
-    """Are malformed DID tokens, and another field is the app's."""
+def test_kinds_that_are_not_enabled_are_malformed_did_tokens(token: str) -> None:
+    """The field for API keys belongs to the app then."""
     fields = ("Authorization", f"Bearer {token}"), ("X-API-Key", KEY)
     assert f"did-token {token}" == carried(*fields)
 
@@ -130,8 +132,8 @@ def test_kinds_that_the_config_does_not_know(token: str) -> None:
         pytest.param([("X-API-Key", KEY), ("Authorization", f"Bearer {KEY}d")], id="two-places"),
     ],
 )
-def test_two_api_keys(fields: list[tuple[str, str]]) -> None:
-    """Nobody picks one of them."""
+def test_two_api_keys_are_ambiguous(fields: list[tuple[str, str]]) -> None:
+    """Picking one could pick the attacker's."""
     with pytest.raises(AmbiguousCredentials, match="several_api_keys"):
         carried(*fields, reader=ALL_KINDS)
 
@@ -173,15 +175,17 @@ def test_two_api_keys(fields: list[tuple[str, str]]) -> None:
         pytest.param([("Authorization", "Bearer ａ")], InvalidToken, id="fullwidth"),
     ],
 )
-def test_refused(fields: list[tuple[str, str]], refusal: type[Refusal]) -> None:
-    """What is ours but ambiguous or malformed is refused, each as what it is."""
+def test_ambiguous_and_malformed_credentials_are_refused(
+    fields: list[tuple[str, str]], refusal: type[Refusal]
+) -> None:
+    """Each has its own refusal."""
     with pytest.raises(Refusal) as refused:
         carried(*fields)
     assert refusal is refused.type
 
 
-def test_secrets_are_not_shown() -> None:
-    """A credential in a traceback or a log line does not give itself away."""
+def test_secrets_are_not_in_the_repr() -> None:
+    """Tracebacks and log lines hold no credential."""
     assert S1 not in repr(Credential(AuthMethod.SESSION, S1))
 
 
@@ -205,15 +209,15 @@ def test_secrets_are_not_shown() -> None:
         pytest.param(b"", b"", id="empty"),
     ],
 )
-def test_without_cookie(field: bytes, expected: bytes | None) -> None:
-    """Our pairs go; the others stay as they are."""
+def test_our_cookie_is_removed(field: bytes, expected: bytes | None) -> None:
+    """Other cookies stay as they are."""
     assert expected == without_cookie(field, NAME.encode())
     if field.isascii():
         assert expected == without_cookie(field.decode(), NAME)
 
 
-def test_without_cookie_takes_decoded_bytes() -> None:
-    """Text as aiohttp decoded it gives the bytes that were received."""
+def test_removal_takes_decoded_fields() -> None:
+    """Text that aiohttp decoded gives the bytes that were received."""
     received = b"b=\xff; __Host-session=a"
     decoded = received.decode("utf-8", "surrogateescape")
     assert received.partition(b";")[0] == without_cookie(decoded, NAME)
@@ -231,8 +235,8 @@ def names(field: bytes) -> list[bytes]:
 
 
 @given(st.lists(st.tuples(st.booleans(), OWN_PAIRS, OTHER_PAIRS)))
-def test_without_cookie_cuts_exactly(pairs: list[tuple[bool, bytes, bytes]]) -> None:
-    """None of ours is left, and all others are there, in order, byte for byte."""
+def test_removal_leaves_all_others_byte_for_byte(pairs: list[tuple[bool, bytes, bytes]]) -> None:
+    """In their order."""
     field = b";".join(own if is_own else other for is_own, own, other in pairs)
     others = b";".join(other for is_own, _, other in pairs if not is_own)
     rest = without_cookie(field, b"s")
@@ -244,8 +248,8 @@ def test_without_cookie_cuts_exactly(pairs: list[tuple[bool, bytes, bytes]]) -> 
 
 
 @given(st.binary(), st.sampled_from([b"s", b"session", b"__Host-session"]))
-def test_without_cookie_of_anything(field: bytes, name: bytes) -> None:
-    """Whatever the field holds, nobody can read our cookie out of what is left."""
+def test_no_cookie_parser_finds_ours_after_removal(field: bytes, name: bytes) -> None:
+    """Whatever the field holds."""
     rest = without_cookie(field, name)
     assert name not in names(rest or b"")
     if name not in names(field):
@@ -256,16 +260,16 @@ COOKIES = st.text(st.sampled_from('s=;ab \t"é\udcff\n'), max_size=30)
 
 
 @given(COOKIES)
-def test_what_was_cut_cannot_be_read(field: str) -> None:
-    """Reading and cutting agree on which pairs are ours."""
+def test_reading_and_removal_agree(field: str) -> None:
+    """Both find the same pairs."""
     rest = without_cookie(field, "s")
     left = (rest or b"").decode("utf-8", "surrogateescape")
     assert () == CredentialReader("s").read(CIMultiDictProxy(CIMultiDict({"Cookie": left})))
 
 
 @given(st.lists(st.tuples(st.sampled_from(["Authorization", "Cookie", "X-API-Key"]), st.text())))
-def test_anything(fields: list[tuple[str, str]]) -> None:
-    """No field makes anything happen but credentials, one of a kind, or one of two refusals."""
+def test_any_field_gives_credentials_or_a_refusal(fields: list[tuple[str, str]]) -> None:
+    """Nothing else is raised."""
     try:
         found = ALL_KINDS.read(CIMultiDictProxy(CIMultiDict(fields)))
     except (AmbiguousCredentials, InvalidToken):
@@ -274,7 +278,7 @@ def test_anything(fields: list[tuple[str, str]]) -> None:
 
 
 def test_repeated_fields_are_read_once() -> None:
-    """What a memo holds is read from the fields alone, for each config anew."""
+    """The memo is of the fields alone, and of one config."""
     head = request_head(("Cookie", f"{NAME}={S1}; other={S2}"))
     again = head._replace(memo={})
     session = (Credential(AuthMethod.SESSION, S1),)
@@ -287,7 +291,7 @@ def test_repeated_fields_are_read_once() -> None:
 
 
 def test_refused_fields_are_refused_again() -> None:
-    """A refusal is not remembered as nobody."""
+    """A refusal is not cached as "no credential"."""
     head = request_head(("Cookie", f"{NAME}={S1}; {NAME}={S2}"))._replace(memo={})
     for _ in range(2):
         with pytest.raises(AmbiguousCredentials):

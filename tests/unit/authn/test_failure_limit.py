@@ -1,4 +1,4 @@
-"""Failed credentials have a bucket of their own."""
+"""The rate limit on failed authentication."""
 
 from ipaddress import ip_address
 
@@ -23,7 +23,7 @@ CLIENT, OTHER = client_at(ip_address("203.0.113.9")), client_at(ip_address("203.
 
 
 class Clock:
-    """Stands still until it is set."""
+    """A clock that stands still until it is set."""
 
     def __init__(self) -> None:
         self.now_s = NOW_S
@@ -43,8 +43,8 @@ async def emptied(failures: FailureLimit) -> None:
         await failures.charge(CLIENT, InvalidToken())
 
 
-async def test_a_failure_is_charged_until_nothing_is_left() -> None:
-    """Each of them is answered as what it is, and the one too many as too many."""
+async def test_failures_are_charged_until_the_limit_is_used_up() -> None:
+    """Each is answered by its own refusal, the next as rate limited."""
     failures = bucket(Clock())
     await failures.charge(CLIENT, InvalidToken())
     failures.refuse_if_blocked(CLIENT)
@@ -56,14 +56,14 @@ async def test_a_failure_is_charged_until_nothing_is_left() -> None:
 
 
 async def test_others_are_not_charged() -> None:
-    """The bucket is one client's own."""
+    """Each client has its own count."""
     failures = bucket(Clock())
     await emptied(failures)
     failures.refuse_if_blocked(OTHER)
 
 
 @pytest.mark.parametrize("refusal", [ExpiredToken(), RevokedToken(), RevokedApiKey()])
-async def test_what_was_good_is_free(refusal: Refusal) -> None:
+async def test_expired_and_revoked_credentials_are_not_charged(refusal: Refusal) -> None:
     """Honest clients send one now and then."""
     failures = bucket(Clock())
     for _ in range(10):
@@ -71,8 +71,8 @@ async def test_what_was_good_is_free(refusal: Refusal) -> None:
     failures.refuse_if_blocked(CLIENT)
 
 
-async def test_who_is_shut_out_is_told_for_how_long() -> None:
-    """The time runs, and then there is room for one more."""
+async def test_a_blocked_client_is_told_for_how_long() -> None:
+    """The time counts down, and then there is room for one more."""
     clock = Clock()
     failures = bucket(clock)
     await emptied(failures)
@@ -89,8 +89,8 @@ async def test_who_is_shut_out_is_told_for_how_long() -> None:
     assert 0 == len(failures.blocked_until)
 
 
-async def test_a_clock_that_is_set_back_locks_nobody_out() -> None:
-    """What was remembered by it is dropped."""
+async def test_a_clock_that_is_set_back_ends_blocks() -> None:
+    """A block that seems too long is dropped."""
     clock = Clock()
     failures = bucket(clock)
     await emptied(failures)
@@ -98,6 +98,6 @@ async def test_a_clock_that_is_set_back_locks_nobody_out() -> None:
     failures.refuse_if_blocked(CLIENT)
 
 
-def test_the_usual_bucket() -> None:
-    """Where the config says nothing, there is one all the same."""
+def test_there_is_a_default_limit() -> None:
+    """It applies where the config defines none."""
     assert DEFAULT_LIMIT == FailureLimit(LocalLimiter(), Clock()).limit

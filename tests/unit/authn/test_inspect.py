@@ -1,4 +1,4 @@
-"""What people are told of a credential that they look at."""
+"""Inspection of credentials for operators."""
 
 import pytest
 
@@ -30,8 +30,8 @@ def failed(report: Report) -> list[str]:
     return [name for name, result in report.checks.items() if result is Result.FAILED]
 
 
-def test_a_good_token() -> None:
-    """All checks pass, the signature's too; it says when it was made, and when it ends."""
+def test_all_checks_of_a_valid_token_pass() -> None:
+    """The report holds its claims and times."""
     report = report_on(minted(NOW_S - 60))
     assert (None, None) == (report.reason, report.meaning)
     assert {Result.OK} == set(report.checks.values())
@@ -41,8 +41,8 @@ def test_a_good_token() -> None:
     assert Instant("2027-01-15T08:14:00.000Z", -840) == report.times["ext"]
 
 
-def test_without_an_audience_all_else_is_checked() -> None:
-    """What is not known is said to be not checked, and nothing is refused for it."""
+def test_without_rules_the_audience_is_not_checked() -> None:
+    """It is reported as not checked, and is no reason to refuse."""
     report = report_on(signed(NOW_S, aud="did:magic:another"), None)
     assert report.reason is None
     assert [TokenFault.OTHER_AUDIENCE] == [
@@ -50,8 +50,8 @@ def test_without_an_audience_all_else_is_checked() -> None:
     ]
 
 
-def test_all_that_is_wrong_is_told() -> None:
-    """Not just the first, for which it is refused."""
+def test_all_faults_are_reported() -> None:
+    """The first is the reason of the refusal."""
     ext = int(NOW_S) - 5
     report = report_on(signed(NOW_S - 60, BOB, aud="x", tid="", ext=ext, iss=ALICE.issuer))
     assert {TokenFault.OTHER_AUDIENCE, TokenFault.BAD_ID, TokenFault.EXPIRED, SIGNATURE} == set(
@@ -63,8 +63,8 @@ def test_all_that_is_wrong_is_told() -> None:
     )
 
 
-def test_of_what_cannot_be_read_no_more_is_told() -> None:
-    """Nor of times that are none."""
+def test_an_unreadable_token_has_one_fault() -> None:
+    """Its other checks are reported as not checked."""
     report = report_on(packed("[]"))
     assert [TokenFault.NOT_A_PAIR] == failed(report)
     assert {} == report.claims
@@ -79,16 +79,16 @@ def test_of_what_cannot_be_read_no_more_is_told() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_hostile_tokens(case: Case) -> None:
-    """Whatever a gateway would refuse is said to be refused; nothing else comes out."""
+def test_hostile_tokens_are_reported_as_refused(case: Case) -> None:
+    """No exception gets out."""
     report = report_on(case.forge(NOW_S, AUDIENCE, ALICE))
     if report.kind == "did_token":
         assert ([SIGNATURE] == failed(report)) is case.needs_signature
     assert report.reason is not None
 
 
-def test_api_keys() -> None:
-    """The id is told, never the secret; a slip of the pen is told by the checksum."""
+def test_an_api_key_is_reported_by_its_id() -> None:
+    """Its secret is not repeated; the checksum reveals a typing mistake."""
     report = report_on(KEY)
     assert ({"id": PARTS.id}, None) == (report.claims, report.reason)
     assert PARTS.secret not in repr(report)
@@ -96,8 +96,8 @@ def test_api_keys() -> None:
     assert ("api_key_malformed", {}) == (misspelled.reason, misspelled.claims)
 
 
-def test_jwts() -> None:
-    """What it says, unverified; it is refused if it is over, or is none."""
+def test_a_jwt_is_reported_unverified() -> None:
+    """It is refused if it has expired or is malformed."""
     report = report_on(jwt({"sub": "ada", "exp": int(NOW_S) + 60}))
     assert ("ada", -60, None) == (report.claims["sub"], report.times["exp"].age_s, report.reason)
     assert {SIGNATURE: Result.NOT_CHECKED} == report.checks

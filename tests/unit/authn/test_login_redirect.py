@@ -1,4 +1,4 @@
-"""Who is sent to the login page."""
+"""Redirects to the login page."""
 
 from dataclasses import replace
 
@@ -59,13 +59,13 @@ BEARER = ("Authorization", "Bearer x")
         pytest.param([HTML, ("X-Requested-With", "XMLHttpRequest")], "GET", False, id="jquery"),
     ],
 )
-def test_who_navigates(fields: list[tuple[str, str]], method: str, expected: bool) -> None:
-    """A person in front of a browser; nothing that a program does."""
+def test_only_browsers_navigate(fields: list[tuple[str, str]], method: str, expected: bool) -> None:
+    """Requests of scripts and programs are not navigations."""
     assert expected == is_navigation(request_head(*fields, method=method))
 
 
 def test_an_upgrade_is_no_navigation() -> None:
-    """Whatever else it says."""
+    """Its other fields do not matter."""
     assert not is_navigation(request_head(NAVIGATES, HTML)._replace(upgrade="websocket"))
 
 
@@ -79,8 +79,10 @@ def test_an_upgrade_is_no_navigation() -> None:
     ],
 )
 @pytest.mark.parametrize("refusal", [Unauthenticated("none"), SessionEnded("expired")])
-def test_a_person_is_led_to_the_login_page(target: str, location: str, refusal: Refusal) -> None:
-    """And back to where they were going, the query included."""
+def test_a_navigation_is_redirected_to_the_login_page(
+    target: str, location: str, refusal: Refusal
+) -> None:
+    """Signing in leads back to the target, with its query."""
     head = request_head(NAVIGATES, target=target)
     instead = PAGE.refusal_or_login(refusal, head, PRIVATE, canonical_target(target))
     assert isinstance(instead, SignInFirst)
@@ -97,8 +99,8 @@ def test_a_person_is_led_to_the_login_page(target: str, location: str, refusal: 
         pytest.param("APP.example.com.", "/", id="spelled-otherwise"),
     ],
 )
-def test_a_proxy_leads_there_from_its_own_port(host: str, back: str) -> None:
-    """The page is at our public URL; the way back is to a port that is listed, or home."""
+def test_a_check_redirects_from_any_port_of_our_host(host: str, back: str) -> None:
+    """The page is at our public URL; the way back is a listed origin or ``/``."""
     page = LoginPage(OURS, "/_gateway", ReturnTo(OURS, "/_gateway", ["app.example.com:8443"]))
     head, target = request_head(NAVIGATES, host=host), canonical_target("/x?y")
     instead = page.refusal_or_login_by_proxy(Unauthenticated(), head, PRIVATE, target)
@@ -107,8 +109,8 @@ def test_a_proxy_leads_there_from_its_own_port(host: str, back: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["wiki.example.com", "evil.example.com", "example.com"])
-def test_a_proxy_leads_nobody_there_from_another_host(host: str) -> None:
-    """The cookie stays at ours: who has signed in would come back as nobody, and be led there."""
+def test_a_check_for_another_host_is_not_redirected(host: str) -> None:
+    """The session cookie stays at our host, so signing in would redirect in a loop."""
     page = LoginPage(OURS, "/_gateway", ReturnTo(OURS, "/_gateway", ["wiki.example.com"]))
     head, target = request_head(NAVIGATES, host=host), canonical_target("/x?y")
     instead = page.refusal_or_login_by_proxy(Unauthenticated(), head, PRIVATE, target)
@@ -116,15 +118,15 @@ def test_a_proxy_leads_nobody_there_from_another_host(host: str) -> None:
     assert f"{OURS}/_gateway/login" == instead.login_url
 
 
-def test_a_public_url_that_no_request_can_name_keeps_nothing_from_starting() -> None:
-    """The config takes a host that begins with an underscore; people come to others, directly."""
+def test_a_public_url_with_an_underscore_host_is_accepted() -> None:
+    """The config allows it; requests name other hosts."""
     page = LoginPage("https://_a.example", "/_gateway", ReturnTo("https://_a.example", "/_gateway"))
     head = request_head(NAVIGATES)
     instead = page.refusal_or_login(Unauthenticated(), head, PRIVATE, canonical_target("/x"))
     assert isinstance(instead, SignInFirst)
 
 
-def test_no_reason_is_no_reason() -> None:
+def test_a_refusal_without_reason_is_logged_by_its_code() -> None:
     """The log names the kind of refusal all the same."""
     target = canonical_target("/")
     instead = PAGE.refusal_or_login(SessionEnded(), request_head(NAVIGATES), PRIVATE, target)
@@ -132,8 +134,8 @@ def test_no_reason_is_no_reason() -> None:
 
 
 @pytest.mark.parametrize("kind", [Unauthenticated, SessionEnded, InvalidToken, ExpiredToken])
-def test_a_program_is_told_where_the_login_page_is(kind: type[Refusal]) -> None:
-    """It is refused as it was, and can open the page itself."""
+def test_a_script_gets_the_url_of_the_login_page(kind: type[Refusal]) -> None:
+    """It is refused as before, and can open the page itself."""
     refusal = kind("because")
     instead = PAGE.refusal_or_login(refusal, request_head(), PRIVATE, canonical_target("/"))
     assert instead is refusal
@@ -141,8 +143,8 @@ def test_a_program_is_told_where_the_login_page_is(kind: type[Refusal]) -> None:
 
 
 @pytest.mark.parametrize("fields", [[NAVIGATES], []], ids=["person", "program"])
-def test_a_session_is_no_way_into_a_route_for_programs(fields: list[tuple[str, str]]) -> None:
-    """Whoever is signed in would be led back at once, and to the login page again."""
+def test_a_route_without_sessions_is_not_redirected(fields: list[tuple[str, str]]) -> None:
+    """Signing in would redirect in a loop."""
     refusal = Unauthenticated("no_credential")
     route = replace(PRIVATE, accept=frozenset({AuthMethod.API_KEY}))
     instead = PAGE.refusal_or_login(refusal, request_head(*fields), route, canonical_target("/"))
@@ -151,8 +153,8 @@ def test_a_session_is_no_way_into_a_route_for_programs(fields: list[tuple[str, s
 
 
 @pytest.mark.parametrize("kind", [StoreUnavailable, MagicUnavailable, AmbiguousCredentials])
-def test_signing_in_helps_against_nothing_else(kind: type[Refusal]) -> None:
-    """Nobody is sent away to sign in because Redis blinked."""
+def test_other_refusals_are_not_redirected(kind: type[Refusal]) -> None:
+    """An unavailable store is no reason to sign in."""
     refusal = kind("because")
     instead = PAGE.refusal_or_login(
         refusal, request_head(NAVIGATES), PRIVATE, canonical_target("/")
@@ -169,8 +171,8 @@ def test_signing_in_helps_against_nothing_else(kind: type[Refusal]) -> None:
         pytest.param("/_gateway/login", Unauthenticated, id="never-in-circles"),
     ],
 )
-def test_our_own_pages(target: str, expected: type[Refusal]) -> None:
-    """Of the gateway's own pages only those to land on lead to the login page."""
+def test_only_own_pages_to_return_to_are_redirected(target: str, expected: type[Refusal]) -> None:
+    """The others would redirect in a loop."""
     head = request_head(NAVIGATES, target=target)
     instead = PAGE.refusal_or_login(Unauthenticated(), head, INTERNAL, canonical_target(target))
     assert expected is type(instead)

@@ -1,4 +1,4 @@
-"""Where somebody who has signed in may be led."""
+"""Open-redirect protection of ``return_to``."""
 
 import json
 import shutil
@@ -54,26 +54,26 @@ def origins_by_browsers(values: list[str]) -> list[str]:
     return origins
 
 
-def test_there_are_many_tricks() -> None:
+def test_the_table_of_tricks_is_long_and_without_repeats() -> None:
     """The table is as long as it is meant to be, and says nothing twice."""
     assert 120 <= len(PAYLOADS) == len(set(PAYLOADS))
 
 
 @pytest.mark.parametrize("payload", PAYLOADS, ids=named)
-def test_tricks_lead_home(payload: str) -> None:
-    """Whatever a value tries, one ends up on our own first page."""
+def test_tricks_are_replaced_by_the_first_page(payload: str) -> None:
+    """Whatever a value tries, the result is ``/``."""
     assert HOME == PLACES.checked(payload)
 
 
 @pytest.mark.parametrize(("value", "expected"), GOOD, ids=named)
-def test_places_of_ours(value: str, expected: str) -> None:
-    """A deep link is kept with its query and fragment, in one spelling."""
+def test_own_paths_keep_query_and_fragment(value: str, expected: str) -> None:
+    """They are returned in their canonical spelling."""
     assert expected == PLACES.checked(value)
     assert expected == PLACES.checked(expected)
 
 
 @pytest.mark.parametrize("value", [None, 7, True, b"/x", ["/x"], {"a": "/x"}], ids=repr)
-def test_what_is_no_text(value: object) -> None:
+def test_values_that_are_no_text_are_replaced(value: object) -> None:
     """JSON may hold anything."""
     assert HOME == PLACES.checked(value)
 
@@ -87,19 +87,19 @@ def test_what_is_no_text(value: object) -> None:
         pytest.param(["/x", "//evil.example"], "/", id="a-good-one-first"),
     ],
 )
-def test_a_query_names_one_place(values: list[str], expected: str) -> None:
-    """Of two values, two readers would take different ones."""
+def test_two_values_are_replaced(values: list[str], expected: str) -> None:
+    """Two readers could take different ones."""
     assert expected == PLACES.only(values)
 
 
-def test_the_longest_link() -> None:
-    """It is a bound, not a cut."""
+def test_a_value_that_is_too_long_is_replaced() -> None:
+    """It is not cut."""
     longest = "/" + "a" * (LONGEST - 1)
     assert longest == PLACES.checked(longest)
 
 
-def test_a_gateway_on_a_port() -> None:
-    """Over http on a port of its own, as in development: the same origin and no other."""
+def test_the_port_is_part_of_the_origin() -> None:
+    """As in development, over http."""
     places = ReturnTo("http://localhost:8080", "/_gateway", ["localhost:3000"])
     assert "/x" == places.checked("http://localhost:8080/x")
     assert "http://localhost:3000/x" == places.checked("http://localhost:3000/x")
@@ -107,8 +107,8 @@ def test_a_gateway_on_a_port() -> None:
         assert HOME == places.checked(other)
 
 
-def test_browsers_would_follow_some_of_them() -> None:
-    """The table is about something: a browser leaves for elsewhere on many of its values."""
+def test_the_tricks_work_on_a_browser() -> None:
+    """A browser leaves our site on many values of the table."""
     able = [payload for payload in PAYLOADS if payload.startswith(("/", "\\", "http"))]
     origins = [origin_by_python(payload) for payload in able if "[app." not in payload]
     assert 40 < sum(origin not in ALLOWED for origin in origins)
@@ -133,8 +133,8 @@ VALUES: Final = st.one_of(
 @given(VALUES)
 @example("/%2F%2Fevil.example")
 @example("https://app.example.com/\\evil.example")
-def test_one_never_leaves(value: str) -> None:
-    """Whatever is asked for, every parser at hand ends up at one of our origins."""
+def test_no_parser_leaves_our_origins(value: str) -> None:
+    """Every parser at hand resolves every result to one of our origins."""
     checked = PLACES.checked(value)
     assert checked.isascii()
     assert checked.isprintable()
@@ -146,8 +146,8 @@ def test_one_never_leaves(value: str) -> None:
     assert checked == PLACES.checked(checked)
 
 
-def test_browsers_never_leave() -> None:
-    """A WHATWG parser ends up at one of our origins for every value that we let pass."""
+def test_no_browser_leaves_our_origins() -> None:
+    """A WHATWG parser resolves every accepted value to one of our origins."""
     starts = ["/", "//", "/\\", OURS, OURS + "/", f"https://{LISTED}/", "https:", "\\", "/a"]
     middles = ["", "/", "\\", "\t", "@", ".", "..", ";", "%2f", "%5c", "%09", "?", "#", ":", "&"]
     ends = ["", "evil.example", "/evil.example", "\\evil.example", "@evil.example", "//x"]
@@ -157,7 +157,7 @@ def test_browsers_never_leave() -> None:
     assert ALLOWED == set(origins_by_browsers(checked))
 
 
-def test_browsers_leave_where_we_say_no() -> None:
+def test_the_tricks_work_on_a_whatwg_parser() -> None:
     """Many of the tricks work on a WHATWG parser, so the table holds the real thing."""
     able = [value for value in PAYLOADS if value.startswith(("/", "\\")) and value.isascii()]
     assert 25 < sum(origin not in {*ALLOWED, ""} for origin in origins_by_browsers(able))

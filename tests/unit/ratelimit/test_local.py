@@ -1,4 +1,4 @@
-"""Limits counted in one process."""
+"""Rate limits counted in one process."""
 
 import asyncio
 
@@ -16,8 +16,8 @@ def clock() -> FakeClock:
     return FakeClock(1_800_000_000.0)  # a window begins
 
 
-async def test_the_rate_passes_and_no_more(clock: FakeClock) -> None:
-    """The fourth of three is refused, and told when to come back."""
+async def test_requests_beyond_the_rate_are_refused(clock: FakeClock) -> None:
+    """The refusal says when to come back."""
     limiter = LocalLimiter(clock)
 
     heard = [await limiter.spend(THREE, "a") for _ in range(4)]
@@ -38,8 +38,10 @@ async def test_the_rate_passes_and_no_more(clock: FakeClock) -> None:
         pytest.param(-15, 3, id="a-clock-that-was-set-back"),
     ],
 )
-async def test_what_was_used_slides_out(clock: FakeClock, wait_s: float, allowed: int) -> None:
-    """A window counts in full, then by halves, then no more."""
+async def test_old_requests_slide_out_of_the_window(
+    clock: FakeClock, wait_s: float, allowed: int
+) -> None:
+    """They count in full, then in part, then not at all."""
     limiter = LocalLimiter(clock)
     limiter.charge(THREE, "a", 3)
     clock.now_s += wait_s
@@ -50,7 +52,7 @@ async def test_what_was_used_slides_out(clock: FakeClock, wait_s: float, allowed
 
 
 async def test_callers_and_limits_are_counted_apart(clock: FakeClock) -> None:
-    """What one uses up another still has."""
+    """One caller's requests do not use up another's limit."""
     limiter = LocalLimiter(clock)
     limiter.charge(THREE, "a", 3)
 
@@ -62,7 +64,7 @@ async def test_callers_and_limits_are_counted_apart(clock: FakeClock) -> None:
 
 
 async def test_memory_is_bounded(clock: FakeClock) -> None:
-    """Of too many callers those seen least recently are forgotten."""
+    """The callers seen least recently are evicted."""
     limiter = LocalLimiter(clock, max_callers=2)
     for caller in ("old", "busy", "busy", "new"):
         limiter.charge(THREE, caller, 1)

@@ -1,4 +1,4 @@
-"""How requests are gathered, and what becomes of them when the store fails."""
+"""Batching in the shared limiter, and its behaviour when the store fails."""
 
 import asyncio
 from collections.abc import Sequence
@@ -70,8 +70,8 @@ def _spent(states: Sequence[LimitState]) -> list[bool]:
     return [state.allowed for state in states]
 
 
-async def test_the_requests_of_a_tick_are_one_run(limiter: RedisLimiter, server: Server) -> None:
-    """Those of one caller are one charge of it, first come first served."""
+async def test_requests_of_one_tick_are_one_run(limiter: RedisLimiter, server: Server) -> None:
+    """Requests of one caller are one charge in it, in order of arrival."""
     other = Limit("other", 1, 10)
 
     states = await asyncio.gather(
@@ -84,7 +84,7 @@ async def test_the_requests_of_a_tick_are_one_run(limiter: RedisLimiter, server:
     assert [True, True, True, False, False, True, True] == _spent(states)
 
 
-async def test_what_comes_during_a_run_gathers_for_the_next(
+async def test_requests_during_a_run_are_charged_by_the_next(
     limiter: RedisLimiter, store: FakeStore, server: Server
 ) -> None:
     """A slow store gets longer runs, not more of them."""
@@ -103,7 +103,7 @@ async def test_what_comes_during_a_run_gathers_for_the_next(
 async def test_a_cancelled_caller_does_not_disturb_others(
     limiter: RedisLimiter, store: FakeStore
 ) -> None:
-    """It was charged, as its request may have been; the others keep their places."""
+    """It stays charged; the others keep their places."""
     store.gate.clear()
     callers = [asyncio.ensure_future(limiter.spend(THREE, "a")) for _ in range(3)]
     await _ticks(3)
@@ -117,10 +117,10 @@ async def test_a_cancelled_caller_does_not_disturb_others(
 
 
 @pytest.mark.parametrize("skew_s", [-FAR_S, -10.0, -0.5, 0.0, 0.5, 10.0, FAR_S])
-async def test_the_stores_clock_counts(
+async def test_windows_follow_the_stores_clock(
     limiter: RedisLimiter, server: Server, clock: FakeClock, skew_s: float
 ) -> None:
-    """However wrong ours is; after the first answer it is known how wrong."""
+    """The first reply tells the offset of our clock."""
     server.clock.now_s += skew_s
 
     states = [await limiter.spend(THREE, "a") for _ in range(4)]
@@ -132,10 +132,10 @@ async def test_the_stores_clock_counts(
     assert f"limit:three:{window}:{{a}}" == key
 
 
-async def test_a_limit_that_fits_is_not_charged_again_for_one_that_did_not(
+async def test_a_retry_charges_only_what_was_not_charged(
     limiter: RedisLimiter, server: Server
 ) -> None:
-    """An hour's window is right by a clock that is a minute off; ten seconds' is not."""
+    """A wrong clock may be right for an hour's window and wrong for ten seconds'."""
     server.clock.now_s += 60
     hour = Limit("hour", rate=3, window_s=36000)
 
@@ -148,7 +148,7 @@ async def test_a_limit_that_fits_is_not_charged_again_for_one_that_did_not(
 async def test_a_clock_that_jumps_counts_as_a_store_that_fails(
     limiter: RedisLimiter, server: Server, clock: FakeClock
 ) -> None:
-    """Two runs are tried, no more."""
+    """There are two runs at most."""
 
     def jumping() -> float:
         clock.now_s += FAR_S
@@ -163,10 +163,10 @@ async def test_a_clock_that_jumps_counts_as_a_store_that_fails(
     assert [1, 1] == server.runs
 
 
-async def test_while_the_store_fails_this_process_counts(
+async def test_a_local_limit_is_counted_here_while_the_store_fails(
     limiter: RedisLimiter, store: FakeStore
 ) -> None:
-    """A limit goes on to hold by itself, and goes back to the store when that is back."""
+    """It returns to the store when that is back."""
     store.is_down = True
     alone = await asyncio.gather(*(limiter.spend(THREE, "a") for _ in range(4)))
     store.is_down = False
@@ -179,7 +179,7 @@ async def test_while_the_store_fails_this_process_counts(
 async def test_an_open_limit_lets_pass_while_the_store_fails(
     limiter: RedisLimiter, store: FakeStore
 ) -> None:
-    """As its rule says."""
+    """This is what ``open`` means."""
     store.is_down = True
 
     states = [await limiter.spend(Limit("open", 1, 10, "open"), "a") for _ in range(3)]
@@ -190,7 +190,7 @@ async def test_an_open_limit_lets_pass_while_the_store_fails(
 async def test_a_closed_limit_refuses_while_the_store_fails(
     limiter: RedisLimiter, store: FakeStore
 ) -> None:
-    """As its rule says; and says why."""
+    """The refusal names the reason."""
     store.is_down = True
 
     with pytest.raises(StoreUnavailable, match="is down"):
@@ -198,10 +198,10 @@ async def test_a_closed_limit_refuses_while_the_store_fails(
 
 
 @pytest.mark.parametrize("rule", ["local", "open", "closed"])
-async def test_callers_that_left_before_the_store_failed_are_passed_over(
+async def test_cancelled_callers_are_not_charged_locally(
     limiter: RedisLimiter, store: FakeStore, rule: str
 ) -> None:
-    """Nobody is there to be told."""
+    """Their futures are done."""
     store.is_down = True
     gone = asyncio.ensure_future(limiter.spend(Limit(rule, 1, 10, rule), "a"))
     await _ticks(1)
@@ -231,10 +231,10 @@ async def test_a_close_waits_for_the_run_that_is_under_way(
     assert limiter._running is None
 
 
-async def test_a_fault_in_a_run_is_raised_and_leaves_nobody_waiting(
+async def test_a_bug_in_a_run_is_raised_and_leaves_no_caller_waiting(
     limiter: RedisLimiter, store: FakeStore
 ) -> None:
-    """The callers are told as if the store had failed; the fault is seen in the log."""
+    """The callers see a failed store; the log shows the bug."""
     faults: list[BaseException] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, at: faults.append(at["exception"]))
     store.gate.clear()
@@ -255,7 +255,7 @@ async def test_a_fault_in_a_run_is_raised_and_leaves_nobody_waiting(
 
 @pytest.mark.parametrize("caller", ["\ud800", "ä", "a}b", ""])
 async def test_any_text_can_name_a_caller(limiter: RedisLimiter, caller: str) -> None:
-    """An odd e-mail address gets a count like any other."""
+    """An email address with odd characters gets a count like any other."""
     assert [2, 1] == [(await limiter.spend(THREE, caller)).remaining for _ in range(2)]
 
 

@@ -1,4 +1,4 @@
-"""Callers that are far from their limit go ahead, and are charged together soon after."""
+"""Callers far from their limit are admitted ahead and charged together soon after."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ WIDE = Limit("wide", rate=100, window_s=60)
 
 
 class Server:
-    """A store that counts in one window, and says how many requests each run was for."""
+    """A store that counts in one window and records the size of each charge."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -32,8 +32,8 @@ class Server:
         return [self.now_ms, allowed, self.count, 0]
 
 
-class House:
-    """A limiter and what is around it."""
+class LimiterUnderTest:
+    """A limiter with its store and clock."""
 
     def __init__(self) -> None:
         self.clock = FakeClock(1000.0)
@@ -46,45 +46,45 @@ class House:
 
 
 @pytest.fixture
-def house() -> House:
-    return House()
+def under_test() -> LimiterUnderTest:
+    return LimiterUnderTest()
 
 
-async def test_whoever_is_far_from_its_limit_does_not_wait(house: House) -> None:
-    """The first request asks the store; those after it are charged in one run."""
-    assert [True] * 11 == [await house.spend() for _ in range(11)]
-    assert [1] == house.server.runs
+async def test_a_caller_far_from_its_limit_does_not_wait(under_test: LimiterUnderTest) -> None:
+    """The first request asks the store; the next ones are charged in one run."""
+    assert [True] * 11 == [await under_test.spend() for _ in range(11)]
+    assert [1] == under_test.server.runs
 
-    await house.limiter.aclose()
+    await under_test.limiter.aclose()
 
-    assert [1, 10] == house.server.runs
+    assert [1, 10] == under_test.server.runs
 
 
-async def test_what_went_ahead_is_charged_by_itself(house: House) -> None:
-    """A timer sees to it, whoever comes or not."""
-    await house.spend()
-    await house.spend()
+async def test_requests_admitted_ahead_are_charged_by_a_timer(under_test: LimiterUnderTest) -> None:
+    """No further request is needed."""
+    await under_test.spend()
+    await under_test.spend()
     async with asyncio.timeout(5):
-        while house.server.count < 2:
+        while under_test.server.count < 2:
             await asyncio.sleep(0)
 
 
-async def test_half_of_a_limit_is_never_taken_ahead(house: House) -> None:
-    """With half of it gone, each request waits for its own answer."""
+async def test_only_half_of_a_limit_is_admitted_ahead(under_test: LimiterUnderTest) -> None:
+    """With half of it gone, each request waits for its own reply."""
     for _ in range(60):
-        await house.spend()
+        await under_test.spend()
 
-    assert [1, 50] == house.server.runs[:2]
-    assert [1] * 9 == house.server.runs[2:]
+    assert [1, 50] == under_test.server.runs[:2]
+    assert [1] * 9 == under_test.server.runs[2:]
 
 
-async def test_a_reply_is_believed_for_a_moment_only(house: House) -> None:
-    """What other gateways charged meanwhile is not known here."""
-    await house.spend()
-    house.clock.now_s += FRESH_S
-    await house.spend()
+async def test_a_reply_is_cached_for_100_ms(under_test: LimiterUnderTest) -> None:
+    """Other gateways may have charged the caller meanwhile."""
+    await under_test.spend()
+    under_test.clock.now_s += FRESH_S
+    await under_test.spend()
 
-    assert [1, 1] == house.server.runs
+    assert [1, 1] == under_test.server.runs
 
 
 @pytest.mark.parametrize(
@@ -94,91 +94,95 @@ async def test_a_reply_is_believed_for_a_moment_only(house: House) -> None:
         pytest.param(Limit("strict", 100, 60, "closed"), id="one-that-is-closed-without-the-store"),
     ],
 )
-async def test_exact_limits_always_wait(house: House, limit: Limit) -> None:
-    """Where every request counts, each one asks."""
+async def test_low_and_closed_limits_always_wait(
+    under_test: LimiterUnderTest, limit: Limit
+) -> None:
+    """Every request asks the store."""
     for _ in range(5):
-        await house.spend(limit)
+        await under_test.spend(limit)
 
-    assert [1] * 5 == house.server.runs
+    assert [1] * 5 == under_test.server.runs
 
 
-async def test_nobody_goes_ahead_of_a_store_that_failed(house: House) -> None:
-    """What went ahead is charged here then, and who comes next waits to hear."""
-    await house.spend()
-    await house.spend()
-    house.store.is_down = True
-    await house.limiter.aclose()
+async def test_no_request_is_admitted_ahead_after_a_failure(under_test: LimiterUnderTest) -> None:
+    """Those admitted before are charged locally."""
+    await under_test.spend()
+    await under_test.spend()
+    under_test.store.is_down = True
+    await under_test.limiter.aclose()
 
-    state = await house.limiter.spend(WIDE, "a")
+    state = await under_test.limiter.spend(WIDE, "a")
 
     assert 98 == state.remaining
 
 
-async def test_what_comes_while_the_store_is_asked_counts(house: House) -> None:
-    """Its answer does not know of them yet, so they are taken off it."""
-    await house.spend()
+async def test_requests_during_a_run_reduce_the_headroom(under_test: LimiterUnderTest) -> None:
+    """Its reply does not include them."""
+    await under_test.spend()
     for _ in range(10):
-        await house.spend()
-    house.store.gate.clear()
-    closing = asyncio.ensure_future(house.limiter.aclose())
+        await under_test.spend()
+    under_test.store.gate.clear()
+    closing = asyncio.ensure_future(under_test.limiter.aclose())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     for _ in range(20):
-        await house.spend()
-    house.store.gate.set()
+        await under_test.spend()
+    under_test.store.gate.set()
     await closing
 
-    [(_, headroom)] = house.limiter._headroom.items()
+    [(_, headroom)] = under_test.limiter._headroom.items()
     assert 100 - 11 - 50 - 20 == headroom.room
 
 
-async def test_headroom_is_bounded(house: House) -> None:
+async def test_headroom_is_bounded(under_test: LimiterUnderTest) -> None:
     """Ever new callers neither fill the memory nor end the headroom of all others."""
     for number in range(MAX_CALLERS):
-        house.limiter._headroom.put((number, "x"), None)  # type: ignore[arg-type]
-    await house.spend()
+        under_test.limiter._headroom.put((number, "x"), None)  # type: ignore[arg-type]
+    await under_test.spend()
 
-    assert MAX_CALLERS == len(house.limiter._headroom)
-    kept = [key for key, _ in house.limiter._headroom.items()]
+    assert MAX_CALLERS == len(under_test.limiter._headroom)
+    kept = [key for key, _ in under_test.limiter._headroom.items()]
     assert [(1, "x"), (MAX_CALLERS - 1, "x")] == [kept[0], kept[-2]]
 
 
 @given(st.lists(st.booleans(), max_size=300), st.integers(20, 120))
-async def test_one_gateway_never_lets_more_pass(charges_now: list[bool], rate: int) -> None:
-    """However requests and runs follow each other, the rate holds."""
-    house = House()
+async def test_one_gateway_never_exceeds_the_rate(charges_now: list[bool], rate: int) -> None:
+    """The order of requests and runs does not matter."""
+    under_test = LimiterUnderTest()
     limit = Limit("any", rate, 60)
     passed = 0
     for charge_now in charges_now:
-        passed += await house.spend(limit)
+        passed += await under_test.spend(limit)
         if charge_now:
-            await house.limiter.aclose()
-    await house.limiter.aclose()
+            await under_test.limiter.aclose()
+    await under_test.limiter.aclose()
 
-    assert min(rate, len(charges_now)) == passed == house.server.count
+    assert min(rate, len(charges_now)) == passed == under_test.server.count
 
 
-async def test_whoever_is_over_its_limit_is_refused_without_asking(house: House) -> None:
-    """A flood costs the store one run for each moment; nothing of it is charged."""
+async def test_a_caller_over_its_limit_is_refused_from_the_cache(
+    under_test: LimiterUnderTest,
+) -> None:
+    """A flood costs the store one run per 100 ms; no refused request is charged."""
     strict = Limit("strict", rate=2, window_s=60)
-    assert [True, True] + [False] * 50 == [await house.spend(strict) for _ in range(52)]
-    assert [1, 1] == house.server.runs
+    assert [True, True] + [False] * 50 == [await under_test.spend(strict) for _ in range(52)]
+    assert [1, 1] == under_test.server.runs
 
-    house.clock.now_s += FRESH_S
+    under_test.clock.now_s += FRESH_S
 
-    assert [False] * 50 == [await house.spend(strict) for _ in range(50)]
-    assert [1, 1, 1] == house.server.runs
+    assert [False] * 50 == [await under_test.spend(strict) for _ in range(50)]
+    assert [1, 1, 1] == under_test.server.runs
 
 
-async def test_a_refusal_is_forgotten_when_the_limit_opens(house: House) -> None:
-    """Nobody is refused for longer than was said."""
-    house.server.now_ms = 1_019_980  # the window of 60 s ends in 20 ms
+async def test_a_cached_refusal_ends_with_its_retry_after(under_test: LimiterUnderTest) -> None:
+    """No caller is refused for longer than it was told."""
+    under_test.server.now_ms = 1_019_980  # the window of 60 s ends in 20 ms
     strict = Limit("strict", rate=2, window_s=60)
-    assert [True, True, False] == [await house.spend(strict) for _ in range(3)]
-    refused = await house.limiter.spend(strict, "a")
+    assert [True, True, False] == [await under_test.spend(strict) for _ in range(3)]
+    refused = await under_test.limiter.spend(strict, "a")
     assert refused.retry_after_s == 0.021 < FRESH_S
 
-    house.clock.now_s += refused.retry_after_s
-    house.server.count = 0
+    under_test.clock.now_s += refused.retry_after_s
+    under_test.server.count = 0
 
-    assert await house.spend(strict)
+    assert await under_test.spend(strict)

@@ -1,4 +1,4 @@
-"""The arithmetic of limits."""
+"""The arithmetic of the sliding window."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -44,10 +44,10 @@ times_ms = st.integers(0, 2**41)
         pytest.param(0, 0, 0, 0, 0, id="nobody-asks"),
     ],
 )
-def test_how_many_are_allowed(
+def test_the_estimate_of_the_window_never_exceeds_the_rate(
     current: int, previous: int, elapsed_ms: int, asked: int, allowed: int
 ) -> None:
-    """What is in the last ten seconds, by an even spread, never exceeds ten."""
+    """Requests of the previous window count by the share that is still covered."""
     now_ms = WINDOW_STARTS_MS + elapsed_ms
 
     assert allowed == settle(TEN_IN_10_S, current, previous, asked, now_ms)
@@ -55,10 +55,8 @@ def test_how_many_are_allowed(
 
 @patient
 @given(limits, st.data())
-def test_no_window_of_the_grid_is_charged_more_than_the_rate(
-    limit: Limit, data: st.DataObject
-) -> None:
-    """However requests come, whoever counts per window finds the limit kept."""
+def test_no_fixed_window_is_charged_more_than_the_rate(limit: Limit, data: st.DataObject) -> None:
+    """This holds for every order of requests."""
     length_ms = window_ms(limit)
     arrivals = data.draw(
         st.lists(st.tuples(st.integers(0, 4 * length_ms), st.integers(1, 2 * limit.rate)))
@@ -74,10 +72,10 @@ def test_no_window_of_the_grid_is_charged_more_than_the_rate(
 
 @patient
 @given(limits, counts, counts, st.integers(0, 1200), times_ms)
-def test_nobody_is_refused_while_there_is_room(
+def test_as_many_are_allowed_as_there_is_room_for(
     limit: Limit, current: int, previous: int, asked: int, now_ms: int
 ) -> None:
-    """As many are allowed as the rate leaves room for, neither more nor fewer."""
+    """Neither more nor fewer."""
     allowed = settle(limit, current, previous, asked, now_ms)
 
     assert 0 <= allowed <= asked
@@ -89,10 +87,10 @@ def test_nobody_is_refused_while_there_is_room(
 
 @patient
 @given(limits, st.data())
-def test_who_stays_below_the_rate_over_two_windows_is_never_refused(
+def test_a_caller_below_the_rate_over_two_windows_is_never_refused(
     limit: Limit, data: st.DataObject
 ) -> None:
-    """The estimate never counts more than what was asked for."""
+    """The estimate never exceeds the number of requests."""
     previous = data.draw(st.integers(0, limit.rate))
     current = data.draw(st.integers(0, limit.rate - previous))
     asked = limit.rate - previous - current
@@ -103,7 +101,7 @@ def test_who_stays_below_the_rate_over_two_windows_is_never_refused(
 @patient
 @given(st.builds(Limit, st.just("any"), st.integers(1, 1000), st.integers(2, 3600)))
 def test_a_steady_caller_at_the_rate_is_never_refused(limit: Limit) -> None:
-    """Evenly spread requests all pass, for as long as they come."""
+    """Evenly spread requests all pass."""
     charged: dict[int, int] = {}
     for i in range(3 * limit.rate):
         now_ms = (2 * i + 1) * window_ms(limit) // (2 * limit.rate)
@@ -127,8 +125,8 @@ def _passes_after(limit: Limit, current: int, previous: int, now_ms: int, wait_m
 
 @patient
 @given(limits, counts, counts, times_ms)
-def test_retry_after_is_honest(limit: Limit, current: int, previous: int, now_ms: int) -> None:
-    """Who waits as long as it says passes; a millisecond less is too early."""
+def test_retry_after_is_exact(limit: Limit, current: int, previous: int, now_ms: int) -> None:
+    """A caller that waits that long passes; a millisecond less is too early."""
     wait_ms = retry_after_ms(limit, current, previous, now_ms)
 
     assert _passes_after(limit, current, previous, now_ms, wait_ms)
@@ -145,15 +143,17 @@ def test_retry_after_is_honest(limit: Limit, current: int, previous: int, now_ms
         pytest.param(10**6, 0, 4_000, 16_000, id="two-windows-on-when-nothing-counts-any-more"),
     ],
 )
-def test_when_to_come_back(current: int, previous: int, elapsed_ms: int, wait_ms: int) -> None:
-    """It says when one more request passes, which is seldom when the window ends."""
+def test_retry_after_may_be_before_the_end_of_the_window(
+    current: int, previous: int, elapsed_ms: int, wait_ms: int
+) -> None:
+    """The previous window counts less with each moment."""
     now_ms = WINDOW_STARTS_MS + elapsed_ms
 
     assert wait_ms == retry_after_ms(TEN_IN_10_S, current, previous, now_ms)
 
 
-def test_each_of_several_callers_hears_its_own_place() -> None:
-    """First come first served: the count goes down from one to the next, then all are refused."""
+def test_requests_charged_together_have_states_in_order() -> None:
+    """The remaining count goes down by one each; the rest are refused."""
     heard = states(
         TEN_IN_10_S, current=10, previous=0, allowed=2, asked=4, now_ms=WINDOW_STARTS_MS + 4_000
     )
@@ -168,10 +168,10 @@ def test_each_of_several_callers_hears_its_own_place() -> None:
 
 @patient
 @given(limits, counts, counts, st.integers(0, 50), times_ms)
-def test_together_or_one_by_one_is_the_same(
+def test_charging_together_equals_charging_one_by_one(
     limit: Limit, current: int, previous: int, asked: int, now_ms: int
 ) -> None:
-    """Callers that were charged in one go hear what they would have heard one after another."""
+    """The states are the same."""
     allowed = settle(limit, current, previous, asked, now_ms)
     together = states(limit, current + allowed, previous, allowed, asked, now_ms)
 
@@ -183,8 +183,8 @@ def test_together_or_one_by_one_is_the_same(
     assert one_by_one == together
 
 
-def test_who_is_let_through_uncounted_is_told_nothing_alarming() -> None:
-    """With nobody to count, all of the limit is left."""
+def test_an_uncounted_request_has_the_whole_limit_left() -> None:
+    """Its state shows no shortage."""
     state = uncounted(TEN_IN_10_S, WINDOW_STARTS_MS + 1)
 
     assert LimitState(TEN_IN_10_S, True, remaining=10, reset_s=9.999, retry_after_s=0.0) == state

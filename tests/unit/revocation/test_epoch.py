@@ -1,4 +1,4 @@
-"""What is void after a revocation, and what is not."""
+"""Revocation epochs: which proofs they revoke."""
 
 from dataclasses import replace
 
@@ -27,13 +27,13 @@ EPOCH_MS = 1_800_000_000_400
         pytest.param(1_800_000_001_000, False, id="in-the-next-second"),
     ],
 )
-def test_all_that_was_proven_by_then_is_void(proven_at_ms: int, is_void: bool) -> None:
-    """A token of the same second is: its iat does not say whether it came before."""
+def test_proofs_up_to_the_epoch_are_revoked(proven_at_ms: int, is_void: bool) -> None:
+    """A token of the same second is, as its iat does not say whether it came before."""
     assert is_void == is_revoked(proven_at_ms, EPOCH_MS)
 
 
-def test_where_nobody_was_revoked_nothing_is_void() -> None:
-    """Not even what was proven at an unknown time."""
+def test_without_an_epoch_no_proof_is_revoked() -> None:
+    """Not even one of an unknown time."""
     assert not is_revoked(0, None)
 
 
@@ -46,22 +46,22 @@ def test_where_nobody_was_revoked_nothing_is_void() -> None:
         pytest.param(b"9" * 19, int("9" * 19), id="the-end-of-time"),
     ],
 )
-def test_epochs_are_read(record: bytes | None, epoch_ms: int | None) -> None:
-    """They are written as decimal digits, which an operator can read and write too."""
+def test_epochs_are_decimal_digits(record: bytes | None, epoch_ms: int | None) -> None:
+    """An operator can read and write them."""
     assert epoch_ms == read_epoch_ms(record)
 
 
 @pytest.mark.parametrize(
     "record", [b"", b"-1", b"1e3", b" 1", b"1\n", b"soon", b"\xff", "١".encode(), b"9" * 20]
 )
-def test_what_is_no_epoch_is_not_taken_for_none(record: bytes) -> None:
-    """Somebody was to be revoked: that it cannot be read does not let them in."""
+def test_a_malformed_epoch_is_an_error(record: bytes) -> None:
+    """It does not count as "not revoked"."""
     with pytest.raises(ValueError, match="no epoch"):
         read_epoch_ms(record)
 
 
-def test_an_epoch_is_kept_under_its_issuer() -> None:
-    """A name that is a contract: an operator may look it up."""
+def test_an_epoch_is_stored_under_its_issuer() -> None:
+    """The key name is a public contract."""
     assert "revoked:did:ethr:0x1" == key_of("did:ethr:0x1")
 
 
@@ -75,6 +75,6 @@ def test_an_epoch_is_kept_under_its_issuer() -> None:
         (AuthMethod.CLIENT_CERTIFICATE, None),
     ],
 )
-def test_in_whose_name_a_proof_is_revoked(method: AuthMethod, subject: str | None) -> None:
-    """A program's key goes on where its owner is revoked, and ends by itself."""
+def test_an_api_key_is_revoked_under_its_own_name(method: AuthMethod, subject: str | None) -> None:
+    """Its owner's epoch does not revoke it."""
     assert subject == subject_of(replace(SESSION_IDENTITY, method=method))

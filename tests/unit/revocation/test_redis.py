@@ -1,4 +1,4 @@
-"""What is known of revocations, for how long, and what happens where it is not known."""
+"""Revocation epochs in the store, and their cache."""
 
 import asyncio
 from collections.abc import Sequence
@@ -76,7 +76,7 @@ def asked(store: FakeStore) -> int:
     return [command for command, _ in store.asked].count("get")
 
 
-async def test_who_was_not_revoked_has_no_epoch(revocations: RedisRevocations) -> None:
+async def test_an_issuer_that_was_not_revoked_has_no_epoch(revocations: RedisRevocations) -> None:
     """That is known, not unknown."""
     assert await revocations.epoch_ms(ADA) is None
 
@@ -84,7 +84,7 @@ async def test_who_was_not_revoked_has_no_epoch(revocations: RedisRevocations) -
 async def test_the_store_is_asked_once_a_second(
     revocations: RedisRevocations, store: FakeStore, clock: FakeClock
 ) -> None:
-    """What was found holds meanwhile; a clock that was set back does not make it hold longer."""
+    """A clock that was set back does not extend that."""
     put(store, ADA, b"5")
     for after_s, times in ((0, 1), (0.9, 1), (0.2, 2), (-5, 3)):
         clock.now_s += after_s
@@ -92,10 +92,10 @@ async def test_the_store_is_asked_once_a_second(
         assert times == asked(store)
 
 
-async def test_a_revocation_is_known_at_once_and_told_to_all(
+async def test_a_revocation_takes_effect_at_once_and_is_published(
     revocations: RedisRevocations, store: FakeStore, clock: FakeClock, counted: list[str]
 ) -> None:
-    """Though somebody asked a moment ago."""
+    """A cached epoch does not delay it."""
     assert await revocations.epoch_ms(ADA) is None
 
     epoch_ms = await revocations.revoke(ADA)
@@ -105,17 +105,17 @@ async def test_a_revocation_is_known_at_once_and_told_to_all(
     assert ["revocations"] == counted
 
 
-async def test_a_revocation_that_the_store_did_not_take_is_none(
+async def test_a_revocation_without_the_store_is_an_error(
     revocations: RedisRevocations, store: FakeStore, counted: list[str]
 ) -> None:
-    """Whoever asked for it hears so."""
+    """The caller is told that it was not done."""
     store.is_down = True
     with pytest.raises(StoreUnavailable):
         await revocations.revoke(ADA)
     assert [] == counted
 
 
-async def test_an_answer_that_is_no_epoch_is_no_success(
+async def test_a_malformed_reply_to_a_revocation_is_an_error(
     revocations: RedisRevocations, store: FakeStore
 ) -> None:
     """Such as that of a proxy in front of the store."""
@@ -124,19 +124,19 @@ async def test_an_answer_that_is_no_epoch_is_no_success(
         await revocations.revoke(ADA)
 
 
-async def test_an_epoch_that_cannot_be_read_lets_nobody_in(
+async def test_an_unreadable_epoch_admits_no_request(
     revocations: RedisRevocations, store: FakeStore
 ) -> None:
-    """Who put it there meant something."""
+    """It was set to revoke."""
     put(store, ADA, b"tomorrow")
     with pytest.raises(StoreUnavailable, match="cannot be read"):
         await revocations.epoch_ms(ADA)
 
 
-async def test_without_the_store_what_was_known_holds_for_the_grace(
+async def test_cached_epochs_are_used_for_the_grace_period(
     revocations: RedisRevocations, store: FakeStore, clock: FakeClock
 ) -> None:
-    """And not a moment longer: unknown is not "not revoked". A stranger has no grace at all."""
+    """Afterwards, and for unknown issuers, the epoch is unknown, which is not "not revoked"."""
     put(store, ADA, b"5")
     await revocations.epoch_ms(ADA)
     store.is_down = True
@@ -150,10 +150,10 @@ async def test_without_the_store_what_was_known_holds_for_the_grace(
         await revocations.epoch_ms(ADA)
 
 
-async def test_without_the_store_a_word_of_revocation_ends_the_grace(
+async def test_an_invalidation_ends_the_grace_period(
     revocations: RedisRevocations, store: FakeStore
 ) -> None:
-    """What was known is not so any more; what is so nobody can say."""
+    """The cached epoch is outdated, and the new one is unknown."""
     await revocations.epoch_ms(ADA)
     store.is_down = True
     revocations.forget(ADA)
@@ -161,10 +161,10 @@ async def test_without_the_store_a_word_of_revocation_ends_the_grace(
         await revocations.epoch_ms(ADA)
 
 
-async def test_what_may_have_been_missed_is_asked_for(
+async def test_after_missed_messages_epochs_are_looked_up_again(
     revocations: RedisRevocations, store: FakeStore, bus: StoreBus
 ) -> None:
-    """Where the store does not answer after all, what was known holds on."""
+    """The cached one is used only while the store is unavailable."""
     assert await revocations.epoch_ms(ADA) is None
     put(store, ADA, b"7")
     bus.subscribed()
@@ -175,10 +175,10 @@ async def test_what_may_have_been_missed_is_asked_for(
 
 
 @pytest.mark.parametrize("is_all", [True, False])
-async def test_an_answer_from_before_is_not_kept(
+async def test_a_look_up_during_an_invalidation_is_not_cached(
     revocations: RedisRevocations, store: FakeStore, is_all: bool
 ) -> None:
-    """A look-up that is under way while somebody is revoked may have come too early."""
+    """Its reply may be from before the revocation."""
     store.gate.clear()
     looking_up = asyncio.create_task(revocations.epoch_ms(ADA))
     await asyncio.sleep(0)
@@ -191,10 +191,10 @@ async def test_an_answer_from_before_is_not_kept(
 
 
 @pytest.mark.parametrize("left", [None, b"4"], ids=["nothing", "an-older-one"])
-async def test_an_epoch_that_the_store_has_lost_holds_here(
+async def test_an_epoch_that_the_store_has_lost_stays_in_force(
     revocations: RedisRevocations, store: FakeStore, clock: FakeClock, left: bytes | None
 ) -> None:
-    """After a failover, or a restart without its data: what was void does not become good."""
+    """As after a failover, or a restart without its data."""
     put(store, ADA, b"5")
     assert 5 == await revocations.epoch_ms(ADA)
     del store.values[epoch_key(ADA)]
@@ -209,20 +209,20 @@ async def test_an_epoch_that_the_store_has_lost_holds_here(
     assert 6 == await revocations.epoch_ms(ADA)
 
 
-async def test_who_was_revoked_here_stays_so(
+async def test_an_epoch_set_here_stays_in_force_when_the_store_loses_it(
     revocations: RedisRevocations, store: FakeStore
 ) -> None:
-    """Though nobody has asked before the store lost it."""
+    """No look-up before the loss is needed."""
     epoch_ms = await revocations.revoke(ADA)
     store.values.clear()
 
     assert epoch_ms == await revocations.epoch_ms(ADA)
 
 
-async def test_an_epoch_of_a_fast_clock_can_be_undone(
+async def test_an_epoch_from_the_future_can_be_deleted(
     revocations: RedisRevocations, store: FakeStore, clock: FakeClock
 ) -> None:
-    """It would lock somebody out: once it is deleted, only what was proven by now stays void."""
+    """Then only proofs up to now stay revoked, and the issuer can sign in again."""
     ahead_ms = int(clock.now_s * 1000) + 3_600_000
     put(store, ADA, str(ahead_ms).encode())
     assert ahead_ms == await revocations.epoch_ms(ADA)
@@ -233,15 +233,15 @@ async def test_an_epoch_of_a_fast_clock_can_be_undone(
 
 
 async def test_memory_is_bounded(revocations: RedisRevocations, store: FakeStore) -> None:
-    """Anybody who can sign in can have an issuer looked up."""
+    """Every issuer that signs in causes a look-up."""
     for number in range(5):
         put(store, f"did:ethr:0x{number}", b"5")
         await revocations.epoch_ms(f"did:ethr:0x{number}")
     assert [2, 2] == [len(revocations._known), len(revocations._latest_ms)]
 
 
-async def test_many_are_asked_for_together(store: FakeStore) -> None:
-    """Only those that are known to have been revoked are among the answers."""
+async def test_many_epochs_are_looked_up_together(store: FakeStore) -> None:
+    """Only revoked issuers are in the result."""
     put(store, ADA, b"5")
     put(store, "unreadable", b"?")
     assert {ADA: 5} == await epochs_ms(store, [ADA, BOB, "unreadable"])

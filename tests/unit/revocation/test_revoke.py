@@ -1,4 +1,4 @@
-"""What is done where somebody is revoked, and in which order."""
+"""Revocation of an issuer, step by step."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.fakes.tokens import ALICE
 
 
 class World:
-    """The ports that are asked, and what they were asked, in order."""
+    """The ports behind a `Revoker`, and the calls to them, in order."""
 
     def __init__(self) -> None:
         self.diary: list[str] = []
@@ -49,8 +49,8 @@ class World:
         self.note("end", issuer)
         return 2
 
-    def farewell(self, issuer: str) -> None:
-        self.note("farewell", issuer)
+    def log_out(self, issuer: str) -> None:
+        self.note("log_out", issuer)
 
 
 _: tuple[type[Revocations], type[Sessions]] = (World, World)
@@ -63,32 +63,34 @@ def around() -> World:
 
 @pytest.fixture
 def revoker(around: World) -> Revoker:
-    return Revoker(around, around, around.farewell)
+    return Revoker(around, around, around.log_out)
 
 
-async def test_the_epoch_comes_first(around: World, revoker: Revoker) -> None:
-    """By the name that identities have, however it was typed."""
+async def test_the_epoch_is_set_first(around: World, revoker: Revoker) -> None:
+    """For the canonical spelling of the issuer."""
     assert Revoked(ALICE.issuer, 5, 2) == await revoker.revoke(ALICE.issuer.lower())
-    expected = [f"{what} {ALICE.issuer}" for what in ("revoke", "farewell", "end")]
+    expected = [f"{what} {ALICE.issuer}" for what in ("revoke", "log_out", "end")]
     assert expected == around.diary
 
 
-async def test_without_an_epoch_nothing_was_done(around: World, revoker: Revoker) -> None:
-    """Whoever asked hears so."""
+async def test_a_failure_to_set_the_epoch_is_an_error(around: World, revoker: Revoker) -> None:
+    """No session was ended then."""
     around.is_down = {"revoke"}
     with pytest.raises(StoreUnavailable):
         await revoker.revoke(ALICE.issuer)
     assert [f"revoke {ALICE.issuer}"] == around.diary
 
 
-async def test_sessions_that_could_not_be_ended_are_void(around: World, revoker: Revoker) -> None:
-    """The epoch holds: it was done."""
+async def test_sessions_that_could_not_be_ended_are_revoked(
+    around: World, revoker: Revoker
+) -> None:
+    """The epoch revokes them, so it is a success."""
     around.is_down = {"end"}
     assert Revoked(ALICE.issuer, 5, 0) == await revoker.revoke(ALICE.issuer)
 
 
-async def test_what_is_no_issuer_is_refused(around: World, revoker: Revoker) -> None:
-    """Before anything is done."""
+async def test_a_malformed_issuer_is_refused(around: World, revoker: Revoker) -> None:
+    """Before any port is called."""
     with pytest.raises(ValueError, match="expected"):
         await revoker.revoke("did:ethr:0x1")
     assert [] == around.diary

@@ -1,4 +1,4 @@
-"""How long a session is trusted without asking."""
+"""The cache of sessions."""
 
 from dataclasses import replace
 
@@ -32,8 +32,8 @@ def test_a_session_is_fresh_for_a_second(after_s: float, is_known: bool) -> None
     assert is_known == (cache.get("cookie", NOW_S + after_s) is not None)
 
 
-def test_nobody_is_remembered_past_the_sessions_end() -> None:
-    """However fresh it is."""
+def test_no_entry_outlives_its_session() -> None:
+    """Even a fresh one."""
     cache = SessionCache()
     cache.put("cookie", identity("a", ends_s=NOW_S + 0.5), NOW_S)
 
@@ -42,7 +42,7 @@ def test_nobody_is_remembered_past_the_sessions_end() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """Of too many sessions the one used least recently is forgotten."""
+    """The session used least recently is evicted."""
     cache = SessionCache(max_sessions=2)
     cache.put("old", identity("old"), NOW_S)
     cache.put("used", identity("used"), NOW_S)
@@ -55,8 +55,8 @@ def test_memory_is_bounded() -> None:
     assert 2 == len(cache._cookies)
 
 
-def test_a_session_can_be_forgotten() -> None:
-    """By its key, as that is all that is known of it where it ends."""
+def test_a_session_can_be_dropped_by_its_key() -> None:
+    """Invalidations name the key, not the cookie."""
     cache = SessionCache()
     cache.put("cookie", identity("a"), NOW_S)
 
@@ -66,8 +66,8 @@ def test_a_session_can_be_forgotten() -> None:
     assert cache.get("cookie", NOW_S) is None
 
 
-def test_all_can_be_doubted() -> None:
-    """Where it is not known which sessions have ended: what was known may still be recalled."""
+def test_all_sessions_can_be_marked_stale() -> None:
+    """They can still be recalled."""
     cache = SessionCache(grace_s=30)
     cache.put("cookie", identity("a"), NOW_S)
 
@@ -86,8 +86,10 @@ def test_all_can_be_doubted() -> None:
         pytest.param(-1, False, id="a-clock-that-was-set-back"),
     ],
 )
-def test_what_was_known_is_recalled_for_the_grace(after_s: float, is_known: bool) -> None:
-    """From when it was looked up, not from when it was last used."""
+def test_stale_sessions_can_be_recalled_for_the_grace_period(
+    after_s: float, is_known: bool
+) -> None:
+    """It begins at the look-up, not at the last use."""
     cache = SessionCache(grace_s=30)
     cache.put("cookie", identity("a"), NOW_S)
     cache.get("cookie", NOW_S + 0.5)
@@ -96,8 +98,8 @@ def test_what_was_known_is_recalled_for_the_grace(after_s: float, is_known: bool
     assert cache.recall("another", NOW_S) is None
 
 
-def test_nothing_is_recalled_past_the_sessions_end() -> None:
-    """However long the grace is."""
+def test_no_session_is_recalled_past_its_end() -> None:
+    """However long the grace period is."""
     cache = SessionCache(grace_s=30)
     cache.put("cookie", identity("a", ends_s=NOW_S + 5), NOW_S)
 
@@ -105,7 +107,7 @@ def test_nothing_is_recalled_past_the_sessions_end() -> None:
     assert cache.recall("cookie", NOW_S + 5) is None
 
 
-def test_without_grace_nothing_is_recalled() -> None:
+def test_without_a_grace_period_no_session_is_recalled() -> None:
     """It can be switched off."""
     cache = SessionCache()
     cache.put("cookie", identity("a"), NOW_S)
@@ -113,8 +115,8 @@ def test_without_grace_nothing_is_recalled() -> None:
     assert cache.recall("cookie", NOW_S) is None
 
 
-def test_all_sessions_of_one_issuer_can_be_forgotten() -> None:
-    """Here and for the grace; nobody else's."""
+def test_all_sessions_of_an_issuer_can_be_dropped() -> None:
+    """Those of other issuers stay."""
     cache = SessionCache(grace_s=30)
     cache.put("one", identity("a"), NOW_S)
     cache.put("two", replace(identity("a"), session_key="session:a2"), NOW_S)
@@ -128,8 +130,8 @@ def test_all_sessions_of_one_issuer_can_be_forgotten() -> None:
     assert ["did:ethr:b"] == list(cache._of_issuer)
 
 
-def test_whose_a_session_was_is_known_for_longer_than_it_is_fresh() -> None:
-    """So that session and epoch can be asked for together."""
+def test_the_issuer_of_a_stale_session_is_known() -> None:
+    """Session and epoch can then be looked up together."""
     cache = SessionCache()
     cache.put("cookie", identity("a"), NOW_S)
 

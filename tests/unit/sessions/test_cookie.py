@@ -15,8 +15,8 @@ patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SAFE = string.ascii_letters + string.digits + "-_"
 
 
-def test_a_cookie_over_https() -> None:
-    """It is for the whole host, for no script, for no other site, and for https alone."""
+def test_a_cookie_over_https_is_secure() -> None:
+    """It is for the whole host, HttpOnly and SameSite."""
     cookie = Cookie("__Host-session", secure=True)
 
     assert "__Host-session=abc; Max-Age=900; Path=/; HttpOnly; SameSite=Lax; Secure" == cookie.set(
@@ -24,28 +24,28 @@ def test_a_cookie_over_https() -> None:
     )
 
 
-def test_a_cookie_over_http() -> None:
-    """Without https it cannot be Secure, and says so by its plain name."""
+def test_a_cookie_over_http_is_not_secure() -> None:
+    """It has a name without prefix."""
     assert "session=abc; Max-Age=900; Path=/; HttpOnly; SameSite=Lax" == Cookie(
         "session", secure=False
     ).set("abc", 900)
 
 
-def test_clearing_names_the_same_cookie() -> None:
-    """A browser forgets a cookie only if path and prefix rules fit."""
+def test_clearing_uses_the_same_attributes() -> None:
+    """A browser deletes a cookie only if path and prefix rules fit."""
     assert (
         "__Host-s=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax; Secure"
         == Cookie("__Host-s", secure=True).clear()
     )
 
 
-def test_a_session_that_has_ended_has_no_age() -> None:
-    """A negative Max-Age would be a syntax error for some."""
+def test_an_expired_session_has_max_age_0() -> None:
+    """A negative Max-Age is a syntax error for some."""
     assert "Max-Age=0;" in Cookie("s", secure=True).set("x", -5)
 
 
 @pytest.mark.parametrize("name", ["__Host-session", "__host-session", "__Secure-session"])
-def test_a_name_that_promises_https_needs_it(name: str) -> None:
+def test_a_secure_prefix_needs_https(name: str) -> None:
     """Browsers would drop the cookie, and every login would seem to fail."""
     with pytest.raises(ValueError, match="https"):
         Cookie(name, secure=False)
@@ -53,22 +53,22 @@ def test_a_name_that_promises_https_needs_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "a=b", "a;b", "a\r\nb", "ä", "a\n", '"a"'])
 def test_a_name_is_a_token(name: str) -> None:
-    """RFC 9110's, and nothing after it."""
+    """RFC 9110's token, and no other text."""
     with pytest.raises(ValueError, match="name"):
         Cookie(name, secure=True)
 
 
 @pytest.mark.parametrize("value", ["a b", "a;b", "a,b", "a\r\nX: y", "ä", "a\n", '"a"', "a\\b"])
-def test_a_value_stays_in_its_place(value: str) -> None:
-    """Nothing that a value holds can become an attribute or a header."""
+def test_a_value_cannot_become_an_attribute(value: str) -> None:
+    """Header injection is refused."""
     with pytest.raises(ValueError, match="value"):
         Cookie("s", secure=True).set(value, 1)
 
 
 @patient
 @given(st.text(SAFE, min_size=1), st.text(SAFE), st.integers(0, 10**9))
-def test_others_read_what_was_written(name: str, value: str, max_age_s: int) -> None:
-    """The standard library's parser finds one cookie, with just these attributes."""
+def test_other_parsers_read_the_same_cookie(name: str, value: str, max_age_s: int) -> None:
+    """The standard library's parser finds one cookie with these attributes."""
     jar: SimpleCookie = SimpleCookie()
     jar.load(Cookie("x" + name, secure=True).set(value, max_age_s))
 
@@ -94,8 +94,8 @@ def cleared(host: str, path: str, name: str = "session") -> set[tuple[str, str]]
     return found
 
 
-def test_all_cookies_of_our_name_that_came_are_cleared_but_for_our_own() -> None:
-    """Whichever domain and path they were set for; ours has no domain and the path /."""
+def test_all_foreign_cookies_of_our_name_are_cleared() -> None:
+    """Whatever their domain and path; ours has no domain and the path /."""
     assert {
         (domain, path)
         for domain in ("", "a.b.example", "b.example")
@@ -114,19 +114,19 @@ def test_all_cookies_of_our_name_that_came_are_cleared_but_for_our_own() -> None
         ("", {""}),
     ],
 )
-def test_domains_are_the_hosts_own(host: str, domains: set[str]) -> None:
-    """An address belongs to no other name, and nobody owns a whole TLD."""
+def test_only_parent_domains_are_tried(host: str, domains: set[str]) -> None:
+    """An IP address has none, and a top-level domain is not tried."""
     assert domains == {domain for domain, _ in cleared(host, "/x")}
 
 
 @pytest.mark.parametrize("path", ["*", "http://a/b", "/a;Domain=evil", "/a b", "/\u00e9", "/\r\n"])
 def test_a_path_that_would_end_an_attribute_is_not_written(path: str) -> None:
-    """What came as a target is the client's own writing."""
+    """The target is under the client's control."""
     assert {"/"} == {below for _, below in cleared("a.example", path)}
 
 
-def test_a_name_that_others_cannot_set_has_no_strangers() -> None:
-    """Browsers keep ``__Host-`` for the host."""
+def test_a_host_prefix_needs_no_clearing() -> None:
+    """Browsers refuse foreign ``__Host-`` cookies."""
     assert () == Cookie("__Host-session", secure=True).clear_foreign("a.example", "/x")
 
 
@@ -135,8 +135,10 @@ labels = st.text("ab", min_size=1, max_size=2)
 
 @patient
 @given(st.lists(labels, max_size=12), st.lists(labels, max_size=40), st.booleans())
-def test_an_answer_stays_short(names: list[str], segments: list[str], ends_in_slash: bool) -> None:
-    """However deep host and path are, and what is likeliest is among it."""
+def test_the_number_of_lines_is_bounded(
+    names: list[str], segments: list[str], ends_in_slash: bool
+) -> None:
+    """The likeliest domains and paths come first."""
     path = "/" + "/".join(segments) + ("/" if segments and ends_in_slash else "")
     host = ".".join([*names, "b", "example"])
     lines = Cookie("session", secure=True).clear_foreign(host, path)

@@ -1,4 +1,4 @@
-"""Sessions that end a moment later."""
+"""Delayed ends of renewed sessions."""
 
 import asyncio
 import time
@@ -21,8 +21,8 @@ def sessions(diary: Diary) -> KnownSessions:
     return KnownSessions(diary, {"c": StoreUnavailable()})
 
 
-async def test_a_session_ends_a_moment_later(diary: Diary, sessions: KnownSessions) -> None:
-    """Once, however often it is asked for; its owner is not shown it meanwhile."""
+async def test_a_session_ends_after_the_delay(diary: Diary, sessions: KnownSessions) -> None:
+    """It ends once, and is off its owner's list at once."""
     partings = DelayedEnds(sessions, after_s=0.05)
     begun_s = time.monotonic()
     for _ in range(3):
@@ -38,8 +38,8 @@ async def test_a_session_ends_a_moment_later(diary: Diary, sessions: KnownSessio
     assert ["take a off the list of ada", "end a of ada"] == diary
 
 
-async def test_none_is_left_over(diary: Diary, sessions: KnownSessions) -> None:
-    """Who closes does not wait."""
+async def test_closing_ends_all_waiting_sessions(diary: Diary, sessions: KnownSessions) -> None:
+    """It does not wait for the delay."""
     partings = DelayedEnds(sessions, after_s=3600)
     await partings.end("a", "ada")
     await partings.end("b", "bob")
@@ -49,8 +49,8 @@ async def test_none_is_left_over(diary: Diary, sessions: KnownSessions) -> None:
     assert ["end a of ada", "end b of bob"] == diary[2:]
 
 
-async def test_a_store_that_is_away_keeps_nobody_from_closing(sessions: KnownSessions) -> None:
-    """The session ends by itself."""
+async def test_closing_works_while_the_store_is_down(sessions: KnownSessions) -> None:
+    """The session expires by itself."""
     partings = DelayedEnds(sessions, after_s=0)
     await partings.end("c", "carol")
 
@@ -60,7 +60,7 @@ async def test_a_store_that_is_away_keeps_nobody_from_closing(sessions: KnownSes
 async def test_too_many_at_a_time_end_at_once(
     diary: Diary, sessions: KnownSessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They must not fill the memory."""
+    """The memory is bounded."""
     monkeypatch.setattr(delayed_ends, "_MAX_WAITING", 1)
     partings = DelayedEnds(sessions, after_s=3600)
     await partings.end("a", "ada")

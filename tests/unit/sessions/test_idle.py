@@ -1,4 +1,4 @@
-"""Sessions that end when they are not used."""
+"""The idle time-out of sessions."""
 
 import asyncio
 from dataclasses import replace
@@ -18,7 +18,7 @@ ISSUER = "did:ethr:0xAd"
 
 
 class Site:
-    """Gateways on one store, on which sessions end after `IDLE_S`."""
+    """Gateways on one store, with the idle time-out `IDLE_S`."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -49,8 +49,8 @@ def site() -> Site:
     return Site()
 
 
-async def test_a_session_that_is_not_used_ends(site: Site) -> None:
-    """Long before its token."""
+async def test_an_unused_session_ends_after_the_idle_timeout(site: Site) -> None:
+    """Long before its token expires."""
     cookie, _ = await site.gateway.create(site.proven)
     await site.use(cookie, IDLE_S - 1, site.another())
     site.clock.now_s += IDLE_S
@@ -59,8 +59,8 @@ async def test_a_session_that_is_not_used_ends(site: Site) -> None:
         await site.gateway.find(cookie)
 
 
-async def test_a_session_that_is_used_goes_on_until_its_token_ends(site: Site) -> None:
-    """And not a moment longer."""
+async def test_a_session_in_use_ends_with_its_token(site: Site) -> None:
+    """The idle time-out does not extend it beyond that."""
     cookie, identity = await site.gateway.create(site.proven)
     for _ in range(17):
         await site.use(cookie, 50)
@@ -71,8 +71,8 @@ async def test_a_session_that_is_used_goes_on_until_its_token_ends(site: Site) -
         await site.gateway.find(cookie)
 
 
-async def test_use_is_written_down_every_tenth_of_the_idle_time(site: Site) -> None:
-    """By all gateways together: one asks and learns that another has done it."""
+async def test_use_is_written_every_tenth_of_the_idle_timeout(site: Site) -> None:
+    """By all gateways together: a second one learns that another has done it."""
     cookie, _ = await site.gateway.create(site.proven)
     other = site.another()
     await site.use(cookie, 5)
@@ -89,8 +89,8 @@ async def test_use_is_written_down_every_tenth_of_the_idle_time(site: Site) -> N
     assert ["keep", "seen"] == site.scripts()
 
 
-async def test_a_session_that_was_ended_meanwhile_stays_ended(site: Site) -> None:
-    """A use that comes late brings nothing back, neither the session nor its place on the list."""
+async def test_a_late_use_does_not_revive_an_ended_session(site: Site) -> None:
+    """Neither its record nor its place on the list."""
     cookie, identity = await site.gateway.create(site.proven)
     key = str(identity.session_key)
     site.clock.now_s += 50
@@ -106,8 +106,8 @@ async def test_a_session_that_was_ended_meanwhile_stays_ended(site: Site) -> Non
     assert [] == await site.gateway.list_for(ISSUER)
 
 
-async def test_a_use_that_the_store_did_not_hear_of_is_told_again(site: Site) -> None:
-    """At the next look-up: nobody who goes on is signed out because a write was lost."""
+async def test_a_failed_write_is_repeated_at_the_next_look_up(site: Site) -> None:
+    """No session in use ends because a write was lost."""
     cookie, identity = await site.gateway.create(site.proven)
     site.clock.now_s += 50
     await site.gateway.find(cookie)
@@ -121,8 +121,8 @@ async def test_a_use_that_the_store_did_not_hear_of_is_told_again(site: Site) ->
     assert before < site.store.values[str(identity.session_key)][1]
 
 
-async def test_when_a_session_was_seen_is_on_the_list(site: Site) -> None:
-    """To a tenth of the idle time."""
+async def test_the_list_shows_when_a_session_was_last_used(site: Site) -> None:
+    """To a tenth of the idle time-out."""
     cookie, _ = await site.gateway.create(site.proven)
     created_ms = int(site.clock.now_s * 1000)
     await site.use(cookie, 30)
@@ -132,7 +132,7 @@ async def test_when_a_session_was_seen_is_on_the_list(site: Site) -> None:
 
 
 async def test_a_clock_that_was_set_back_does_not_keep_use_from_being_written(site: Site) -> None:
-    """Or everybody would be signed out an idle time later."""
+    """Otherwise every session would end an idle time-out later."""
     cookie, _ = await site.gateway.create(site.proven)
     await site.use(cookie, 50)
     site.scripts()
@@ -143,8 +143,8 @@ async def test_a_clock_that_was_set_back_does_not_keep_use_from_being_written(si
     assert "keep" in site.scripts()
 
 
-async def test_without_an_idle_time_use_costs_nothing(site: Site) -> None:
-    """Nothing is written, and nothing is shown."""
+async def test_without_an_idle_timeout_use_is_not_recorded(site: Site) -> None:
+    """The list shows no last use."""
     gateway = RedisSessions(site.store, Sealer([b"k" * 32]), site.clock)
     cookie, _ = await gateway.create(replace(site.proven, token_id="tid2"))
     site.scripts()

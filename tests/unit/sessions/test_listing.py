@@ -1,4 +1,4 @@
-"""What is listed of a session, for its owner alone."""
+"""Entries of the list that shows users their own sessions."""
 
 import pytest
 from hypothesis import given
@@ -23,22 +23,22 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(texts, texts, st.integers(0, 2**53))
-def test_an_entry_brings_back_how_a_session_began(device: str, address: str, at_ms: int) -> None:
-    """Whatever the browser was called."""
+def test_an_entry_holds_the_sign_in(device: str, address: str, at_ms: int) -> None:
+    """Any name of a browser survives."""
     sign_in = SignIn(Browser(device, address), at_ms)
     sealed = seal(SEALER, ISSUER, KEY, sign_in, bytes(NONCE_BYTES))
 
     assert ListEntry(KEY, 9, 7, sign_in) == parse(SEALER, ISSUER, KEY, b"9 7 " + sealed)
 
 
-def test_nothing_of_it_can_be_read_in_the_store() -> None:
-    """Neither the address nor the browser."""
+def test_an_entry_is_unreadable_in_the_store() -> None:
+    """It shows neither address nor browser."""
     assert b"2001" not in SEALED
     assert b"Firefox" not in SEALED
 
 
-def test_keys_are_rotated() -> None:
-    """What the old key has sealed is opened beside the new one."""
+def test_server_keys_can_be_rotated() -> None:
+    """Entries sealed with the old key open beside the new one."""
     assert ADA == parse(NEWER, ISSUER, KEY, b"9 7 " + SEALED).sign_in
 
 
@@ -53,10 +53,10 @@ def test_keys_are_rotated() -> None:
         pytest.param(Sealer([b"o" * 32]), ISSUER, KEY, SEALED, id="by-a-key-that-is-gone"),
     ],
 )
-def test_what_was_not_sealed_for_this_place_says_nothing(
+def test_an_entry_opens_only_for_its_issuer_and_session(
     sealer: Sealer, issuer: str, key: str, sealed: bytes
 ) -> None:
-    """That there is a session is known nevertheless: it can be ended."""
+    """The session is listed without its sign-in, so that it can be ended."""
     assert ListEntry(key, 9, 7, None) == parse(sealer, issuer, key, b"9 7 " + sealed)
 
 
@@ -73,25 +73,23 @@ def test_what_was_not_sealed_for_this_place_says_nothing(
         b"9" * 16 + b" 7 y",
     ],
 )
-def test_anything_else_is_no_entry(entry: bytes) -> None:
-    """Whoever can write to the store can show nothing to anybody."""
+def test_malformed_entries_are_refused(entry: bytes) -> None:
+    """Write access to the store is not enough to show users anything."""
     with pytest.raises(ValueError, match=r"."):
         parse(SEALER, ISSUER, KEY, entry)
 
 
 @pytest.mark.parametrize(("is_used", "seen_at_ms"), [(True, 7), (False, None)])
-def test_when_it_was_seen_is_shown_where_it_is_written_down(
-    is_used: bool, seen_at_ms: int | None
-) -> None:
-    """The key of the session is no part of its name."""
+def test_the_last_use_is_shown_where_it_is_recorded(is_used: bool, seen_at_ms: int | None) -> None:
+    """The public id does not contain the store key."""
     shown = summary_of(ListEntry(KEY, 9, 7, ADA), is_used=is_used)
 
     assert (ADA.browser, 1_000, seen_at_ms, 9) == shown[2:]
     assert KEY.partition(":")[2] not in shown.id
 
 
-def test_a_session_that_cannot_be_opened_is_still_known() -> None:
-    """By its name and its end."""
+def test_an_entry_that_does_not_open_is_still_shown() -> None:
+    """By its id and its end."""
     shown = summary_of(ListEntry(KEY, 9, 7, None), is_used=True)
 
     assert (None, Browser()) == (shown.created_at_ms, shown.browser)

@@ -1,4 +1,4 @@
-"""How sessions are made, found and ended, in any order of events."""
+"""Sessions: creating, finding and ending them, in any order of events."""
 
 import asyncio
 from dataclasses import replace
@@ -55,7 +55,7 @@ def proven(clock: FakeClock) -> Identity:
 async def test_a_token_is_exchanged_for_a_session(
     sessions: RedisSessions, store: FakeStore, proven: Identity
 ) -> None:
-    """The store holds neither the cookie nor who it is, and nothing longer than the token lives."""
+    """The store holds neither cookie nor user in the clear, and nothing longer than the token."""
     cookie, identity = await sessions.create(proven)
 
     expected = replace(proven, method=AuthMethod.SESSION, session_key=key_name(cookie))
@@ -68,7 +68,7 @@ async def test_a_token_is_exchanged_for_a_session(
 
 
 async def test_every_login_makes_a_new_session(sessions: RedisSessions, proven: Identity) -> None:
-    """Nobody can be made to use a cookie that somebody else knows (session fixation)."""
+    """No user can be made to use a cookie that an attacker knows (session fixation)."""
     made = [await sessions.create(replace(proven, token_id=f"tid{i}")) for i in range(3)]
 
     assert 3 == len({cookie for cookie, _ in made})
@@ -77,7 +77,7 @@ async def test_every_login_makes_a_new_session(sessions: RedisSessions, proven: 
 async def test_a_token_can_be_exchanged_once(
     sessions: RedisSessions, store: FakeStore, proven: Identity
 ) -> None:
-    """A copied token makes no second session, and none is left lying about."""
+    """A copied token makes no second session, and leaves none behind."""
     await sessions.create(proven)
     kept = set(store.values)
 
@@ -87,7 +87,7 @@ async def test_a_token_can_be_exchanged_once(
     assert kept == set(store.values)
 
 
-async def test_of_many_exchanges_at_a_time_one_succeeds(
+async def test_of_simultaneous_exchanges_one_succeeds(
     sessions: RedisSessions, store: FakeStore, proven: Identity
 ) -> None:
     """The store decides which."""
@@ -99,10 +99,10 @@ async def test_of_many_exchanges_at_a_time_one_succeeds(
     assert 2 == len(store.values)
 
 
-async def test_a_failure_in_between_burns_no_token(
+async def test_a_failed_exchange_does_not_use_up_the_token(
     sessions: RedisSessions, store: FakeStore, proven: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who could not sign in because the store blinked can try again with the same token."""
+    """The user can try again with the same token."""
 
     async def unavailable(*_: object, **__: object) -> bool:
         raise StoreUnavailable
@@ -122,7 +122,7 @@ async def test_a_failure_in_between_burns_no_token(
 async def test_a_used_token_is_refused_even_if_the_store_fails_then(
     sessions: RedisSessions, store: FakeStore, proven: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What cannot be removed has no cookie and ends by itself."""
+    """The session that is left has no cookie and expires."""
     await sessions.create(proven)
 
     async def unavailable(_: str) -> bool:
@@ -133,10 +133,10 @@ async def test_a_used_token_is_refused_even_if_the_store_fails_then(
         await sessions.create(proven)
 
 
-async def test_the_config_can_cap_a_session_but_not_the_mark_on_its_token(
+async def test_a_capped_session_does_not_free_its_token(
     store: FakeStore, clock: FakeClock, proven: Identity
 ) -> None:
-    """A token that outlives its session does not make another."""
+    """A token that outlives its session cannot be exchanged again."""
     sessions = RedisSessions(store, Sealer([KEY]), clock, lifetime_cap_s=60)
 
     cookie, identity = await sessions.create(proven)
@@ -149,10 +149,10 @@ async def test_the_config_can_cap_a_session_but_not_the_mark_on_its_token(
 # --- find ---------------------------------------------------------------------------------------
 
 
-async def test_who_it_is_is_known_as_of_now(
+async def test_a_session_shows_the_users_current_metadata(
     sessions: RedisSessions, clock: FakeClock, proven: Identity
 ) -> None:
-    """Where somebody has another address since signing in, apps are told that one."""
+    """An email that changed since the sign-in is the new one."""
     cookie, identity = await sessions.create(proven)
     now = User("did:ethr:0xAd", "countess@example.com", username="ada")
     sessions.latest = lambda user: now if user == proven.user else user
@@ -164,10 +164,10 @@ async def test_who_it_is_is_known_as_of_now(
     assert identity == await sessions.find(cookie)
 
 
-async def test_a_session_that_was_found_is_not_asked_for_again_at_once(
+async def test_a_session_is_cached_for_a_second(
     sessions: RedisSessions, store: FakeStore, clock: FakeClock, proven: Identity
 ) -> None:
-    """For a second; so a burst of requests costs one look-up."""
+    """A burst of requests costs one look-up."""
     cookie, _ = await sessions.create(proven)
     store.asked.clear()
 
@@ -180,16 +180,16 @@ async def test_a_session_that_was_found_is_not_asked_for_again_at_once(
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "a" * 43, "\ud800" * 43, "a" * 100_000])
-async def test_a_cookie_that_names_nothing(sessions: RedisSessions, cookie: str) -> None:
-    """Made-up cookies of any kind are signed in as nobody."""
+async def test_an_unknown_cookie_has_no_session(sessions: RedisSessions, cookie: str) -> None:
+    """Made-up cookies of any form are refused."""
     with pytest.raises(SessionEnded):
         await sessions.find(cookie)
 
 
-async def test_absence_is_not_remembered(
+async def test_an_unknown_session_is_not_cached(
     sessions: RedisSessions, store: FakeStore, proven: Identity
 ) -> None:
-    """A session that appears after all is found at once."""
+    """A session that appears later is found at once."""
     cookie, identity = await sessions.create(proven)
     kept = store.values.pop(key_name(cookie))
     with pytest.raises(SessionEnded):
@@ -199,10 +199,10 @@ async def test_absence_is_not_remembered(
     assert identity == await sessions.find(cookie)
 
 
-async def test_an_unknown_answer_is_no_absence(
+async def test_an_unavailable_store_ends_no_session(
     sessions: RedisSessions, store: FakeStore, proven: Identity
 ) -> None:
-    """Nobody is signed out because the store blinked."""
+    """Users stay signed in."""
     cookie, _ = await sessions.create(proven)
     store.is_down = True
 
@@ -210,10 +210,10 @@ async def test_an_unknown_answer_is_no_absence(
         await sessions.find(cookie)
 
 
-async def test_a_swapped_record_signs_in_nobody(
+async def test_a_swapped_record_is_refused(
     sessions: RedisSessions, store: FakeStore, proven: Identity
 ) -> None:
-    """Whoever can write to the store, or mix up its answers, cannot turn one user into another."""
+    """Write access to the store cannot turn one user into another."""
     mine, _ = await sessions.create(proven)
     yours, _ = await sessions.create(replace(proven, token_id="other"))
     store.values[key_name(mine)] = store.values[key_name(yours)]
@@ -222,7 +222,7 @@ async def test_a_swapped_record_signs_in_nobody(
         await sessions.find(mine)
 
 
-async def test_a_record_that_cannot_be_read_signs_in_nobody(
+async def test_an_unreadable_record_is_refused(
     sessions: RedisSessions, store: FakeStore, proven: Identity
 ) -> None:
     """Such as one of a later version, after a rollback."""
@@ -235,10 +235,10 @@ async def test_a_record_that_cannot_be_read_signs_in_nobody(
 
 
 @pytest.mark.parametrize("is_cached", [True, False])
-async def test_a_session_ends_to_the_millisecond(
+async def test_a_session_expires_to_the_millisecond(
     sessions: RedisSessions, store: FakeStore, clock: FakeClock, proven: Identity, is_cached: bool
 ) -> None:
-    """By our clock too, whether the store still has it or we do."""
+    """By our clock, too, whether it is cached or stored."""
     cookie, _ = await sessions.create(proven)
     store.values[key_name(cookie)] = store.values[key_name(cookie)][0], 2**62
     clock.now_s = (proven.expires_at_ms - 1) / 1000
@@ -253,7 +253,7 @@ async def test_a_session_ends_to_the_millisecond(
 # --- end ----------------------------------------------------------------------------------------
 
 
-async def test_a_session_that_was_ended_is_gone_here_and_in_the_store(
+async def test_an_ended_session_is_gone_here_and_in_the_store(
     sessions: RedisSessions, store: FakeStore, proven: Identity
 ) -> None:
     """A logout does not only clear the cookie."""
@@ -267,10 +267,10 @@ async def test_a_session_that_was_ended_is_gone_here_and_in_the_store(
     assert {SEEN} == store.values.keys()
 
 
-async def test_a_look_up_that_was_under_way_does_not_bring_back_an_ended_session(
+async def test_a_look_up_before_the_end_is_not_cached(
     sessions: RedisSessions, store: FakeStore, proven: Identity
 ) -> None:
-    """Its answer, from before the end, is not remembered after it."""
+    """Its reply is from before the end."""
     cookie, identity = await sessions.create(proven)
     store.gate.clear()
     finding = asyncio.ensure_future(sessions.find(cookie))
@@ -284,10 +284,10 @@ async def test_a_look_up_that_was_under_way_does_not_bring_back_an_ended_session
         await sessions.find(cookie)
 
 
-async def test_a_look_up_that_overtakes_the_end_does_not_either(
+async def test_a_look_up_that_overtakes_the_end_is_not_cached(
     sessions: RedisSessions, store: FakeStore, proven: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It began after the end was asked for, and was answered before that came to the store."""
+    """It began after the end, and the store replied before the deletion."""
     cookie, identity = await sessions.create(proven)
     delete, hold = store.delete, asyncio.Event()
 
@@ -306,10 +306,10 @@ async def test_a_look_up_that_overtakes_the_end_does_not_either(
         await sessions.find(cookie)
 
 
-async def test_an_end_that_did_not_reach_the_store_says_so(
+async def test_a_failed_end_is_an_error(
     sessions: RedisSessions, store: FakeStore, proven: Identity
 ) -> None:
-    """Or somebody would believe to be signed out who is not."""
+    """The user must not believe to be signed out."""
     _, identity = await sessions.create(proven)
     store.is_down = True
 
@@ -320,10 +320,10 @@ async def test_an_end_that_did_not_reach_the_store_says_so(
 # --- ended ----------------------------------------------------------------------------------------
 
 
-async def test_what_the_store_has_no_more_has_ended(
+async def test_a_session_without_record_has_ended(
     sessions: RedisSessions, store: FakeStore, proven: Identity
 ) -> None:
-    """Whatever was looked up a moment ago."""
+    """Even one that was looked up a moment ago."""
     living, _ = await sessions.create(proven)
     cookie, _ = await sessions.create(replace(proven, token_id="tid2"))
     await sessions.find(cookie)
@@ -335,16 +335,16 @@ async def test_what_the_store_has_no_more_has_ended(
     assert not await ended(store, [])
 
 
-async def test_nothing_has_ended_because_the_store_is_away(store: FakeStore) -> None:
+async def test_no_session_counts_as_ended_while_the_store_is_down(store: FakeStore) -> None:
     """Unknown is not absent."""
     store.is_down = True
     assert not await ended(store, ["session:unknown"])
 
 
-async def test_an_end_is_told_to_who_wants_to_know(
+async def test_on_end_is_called_even_if_the_store_fails(
     sessions: RedisSessions, store: FakeStore, proven: Identity
 ) -> None:
-    """Even where the store does not hear of it: the wish is known."""
+    """Tunnels of the session are closed all the same."""
     _, identity = await sessions.create(proven)
     told: list[str] = []
     sessions.on_end = told.append
@@ -359,10 +359,10 @@ async def test_an_end_is_told_to_who_wants_to_know(
 # --- other gateways -----------------------------------------------------------------------------
 
 
-async def test_all_gateways_are_told_of_an_end_after_it_has_happened(
+async def test_an_end_is_published_after_the_deletion(
     store: FakeStore, clock: FakeClock, proven: Identity
 ) -> None:
-    """Who is told asks the store: told before, it could still find the session there."""
+    """A gateway that is told earlier could still find the session in the store."""
     sessions = RedisSessions(store, Sealer([KEY]), clock, bus=StoreBus(store))
     cookie, _ = await sessions.create(proven)
     store.asked.clear()
@@ -375,10 +375,10 @@ async def test_all_gateways_are_told_of_an_end_after_it_has_happened(
     ] == store.asked
 
 
-async def test_nobody_is_told_of_an_end_that_did_not_happen(
+async def test_a_failed_end_is_not_published(
     store: FakeStore, clock: FakeClock, proven: Identity
 ) -> None:
-    """The store could not be reached: the caller is told so."""
+    """The caller gets the error."""
     sessions = RedisSessions(store, Sealer([KEY]), clock, bus=StoreBus(store))
     cookie, _ = await sessions.create(proven)
     store.is_down = True
@@ -389,10 +389,10 @@ async def test_nobody_is_told_of_an_end_that_did_not_happen(
     assert "publish" not in [command for command, _ in store.asked]
 
 
-async def test_what_may_have_been_missed_is_asked_for(
+async def test_after_missed_messages_sessions_are_looked_up_again(
     sessions: RedisSessions, store: FakeStore, proven: Identity
 ) -> None:
-    """A look-up that began before is not believed either."""
+    """A look-up that began before is not cached either."""
     cookie, _ = await sessions.create(proven)
     await sessions.find(cookie)
     await store.delete(key_name(cookie))
@@ -407,7 +407,9 @@ async def test_what_may_have_been_missed_is_asked_for(
 
 
 class Epochs:
-    """The port `Revocations`, as it is told; fails while the store is down, unless ``knows``."""
+    """
+    The port `Revocations` with preset epochs; fails while the store is down, unless ``knows``.
+    """
 
     def __init__(self, store: FakeStore) -> None:
         self.epoch: int | None = None
@@ -454,10 +456,10 @@ def careful(
     )
 
 
-async def test_what_was_proven_before_a_revocation_is_refused(
+async def test_sessions_of_older_proofs_are_revoked(
     careful: RedisSessions, epochs: Epochs, proven: Identity, clock: FakeClock
 ) -> None:
-    """By the time of the proof: a stolen token that is exchanged afterwards makes no session."""
+    """A stolen token that is exchanged after the revocation makes no session."""
     made_ms = int(clock.now_s * 1000)
     cookie, identity = await careful.create(replace(proven, proven_at_ms=made_ms))
     epochs.epoch = made_ms - 1
@@ -469,10 +471,10 @@ async def test_what_was_proven_before_a_revocation_is_refused(
         await careful.find(cookie)
 
 
-async def test_whose_session_it_is_is_asked_once(
+async def test_each_look_up_asks_for_one_epoch(
     careful: RedisSessions, epochs: Epochs, proven: Identity, clock: FakeClock, store: FakeStore
 ) -> None:
-    """For each look-up one question about the epoch, together with the session where it can be."""
+    """Together with the session, where the issuer is known."""
     cookie, _ = await careful.create(proven)
     for seconds in range(3):
         await careful.find(cookie)
@@ -480,10 +482,10 @@ async def test_whose_session_it_is_is_asked_once(
         clock.now_s += 1
 
 
-async def test_a_revoked_session_is_refused_at_once_by_those_who_hear(
+async def test_an_invalidation_refuses_a_revoked_session_at_once(
     careful: RedisSessions, epochs: Epochs, proven: Identity
 ) -> None:
-    """Without waiting for the second in which it would be trusted."""
+    """The gateway does not wait for the second to pass."""
     cookie, _ = await careful.create(proven)
     await careful.find(cookie)
     epochs.epoch = 1 << 53
@@ -496,14 +498,14 @@ async def test_a_revoked_session_is_refused_at_once_by_those_who_hear(
 # --- grace --------------------------------------------------------------------------------------
 
 
-async def test_without_the_store_known_sessions_go_on(
+async def test_cached_sessions_stay_valid_for_the_grace_period(
     careful: RedisSessions,
     store: FakeStore,
     proven: Identity,
     clock: FakeClock,
     graces: list[None],
 ) -> None:
-    """For the grace, counted from the last good look-up; then nobody knows, which is no end."""
+    """It begins at the last good look-up; afterwards the session is unknown, not ended."""
     cookie, identity = await careful.create(proven)
     await careful.find(cookie)
     store.is_down = True
@@ -516,10 +518,10 @@ async def test_without_the_store_known_sessions_go_on(
         await careful.find(cookie)
 
 
-async def test_without_the_store_nobody_else_is_let_in(
+async def test_without_the_store_other_sessions_are_refused(
     careful: RedisSessions, store: FakeStore, proven: Identity
 ) -> None:
-    """Neither who was never seen here nor who signs in now."""
+    """Neither unknown cookies nor new sign-ins pass."""
     cookie, _ = await careful.create(proven)
     store.is_down = True
     for found in (careful.find(cookie), careful.create(replace(proven, token_id="other"))):
@@ -528,10 +530,10 @@ async def test_without_the_store_nobody_else_is_let_in(
 
 
 @pytest.mark.parametrize("how", ["ended", "ended-elsewhere", "revoked"])
-async def test_whose_end_was_heard_has_no_grace(
+async def test_an_ended_session_has_no_grace(
     careful: RedisSessions, store: FakeStore, proven: Identity, how: str
 ) -> None:
-    """Though the store could not be told, or asked."""
+    """Even if the store could not be reached for its end."""
     cookie, identity = await careful.create(proven)
     await careful.find(cookie)
     store.is_down = True
@@ -551,7 +553,7 @@ async def test_whose_end_was_heard_has_no_grace(
 async def test_a_session_that_was_found_to_have_ended_has_no_grace(
     careful: RedisSessions, store: FakeStore, proven: Identity, clock: FakeClock
 ) -> None:
-    """The store was away only after it had said so."""
+    """The store went down only after it had said so."""
     cookie, identity = await careful.create(proven)
     await careful.find(cookie)
     await store.delete(str(identity.session_key))
@@ -564,10 +566,10 @@ async def test_a_session_that_was_found_to_have_ended_has_no_grace(
         await careful.find(cookie)
 
 
-async def test_a_grace_ends_with_the_session(
+async def test_the_grace_period_ends_with_the_session(
     careful: RedisSessions, store: FakeStore, proven: Identity, clock: FakeClock
 ) -> None:
-    """It is never longer than the session itself."""
+    """It never extends a session."""
     ends_ms = int(clock.now_s * 1000) + 5000
     cookie, identity = await careful.create(replace(proven, expires_at_ms=ends_ms))
     await careful.find(cookie)
@@ -579,7 +581,7 @@ async def test_a_grace_ends_with_the_session(
         await careful.find(cookie)
 
 
-async def test_a_session_without_its_epoch_is_not_let_in(
+async def test_a_session_with_an_unknown_epoch_is_refused(
     careful: RedisSessions, store: FakeStore, epochs: Epochs, proven: Identity
 ) -> None:
     """The store may answer one question and not the next."""

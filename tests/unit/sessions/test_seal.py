@@ -1,4 +1,4 @@
-"""What a stolen or lying store can do with sessions: nothing."""
+"""Encryption of sessions: a stolen or hostile store gains nothing."""
 
 import base64
 
@@ -31,8 +31,8 @@ nonces = st.binary(min_size=NONCE_BYTES, max_size=NONCE_BYTES)
 
 @patient
 @given(secrets, st.binary(), nonces)
-def test_the_cookie_opens_what_was_sealed_for_it(secret: str, record: bytes, nonce: bytes) -> None:
-    """Any record comes back as it was."""
+def test_a_record_opens_with_its_cookie(secret: str, record: bytes, nonce: bytes) -> None:
+    """Any record survives."""
     sealer = Sealer([NEW])
 
     assert record == sealer.open(secret, sealer.seal(secret, record, nonce))
@@ -40,8 +40,8 @@ def test_the_cookie_opens_what_was_sealed_for_it(secret: str, record: bytes, non
 
 @patient
 @given(secrets, secrets, st.binary(), nonces)
-def test_no_other_cookie_opens_it(mine: str, yours: str, record: bytes, nonce: bytes) -> None:
-    """A record that is answered to somebody else's question lets nobody in."""
+def test_no_other_cookie_opens_a_record(mine: str, yours: str, record: bytes, nonce: bytes) -> None:
+    """A swapped record signs no user in."""
     sealer = Sealer([NEW])
     if mine == yours:
         return
@@ -53,7 +53,7 @@ def test_no_other_cookie_opens_it(mine: str, yours: str, record: bytes, nonce: b
 @patient
 @given(st.data())
 def test_an_altered_record_does_not_open(data: st.DataObject) -> None:
-    """Wherever a bit is turned: in the head, the nonce, the text or the tag."""
+    """Wherever a bit is flipped: in the head, the nonce, the text or the tag."""
     sealer = Sealer([NEW])
     sealed = bytearray(sealer.seal(MINE, RECORD, NONCE))
     position = data.draw(st.integers(0, len(sealed) - 1))
@@ -66,12 +66,12 @@ def test_an_altered_record_does_not_open(data: st.DataObject) -> None:
 @patient
 @given(st.binary(max_size=100))
 def test_noise_does_not_open(noise: bytes) -> None:
-    """Nothing but SealBroken comes of it."""
+    """Nothing but SealBroken is raised."""
     with pytest.raises(SealBroken):
         Sealer([NEW]).open(MINE, noise)
 
 
-def test_a_record_that_was_cut_short_does_not_open() -> None:
+def test_a_truncated_record_does_not_open() -> None:
     """At any length."""
     sealer = Sealer([NEW])
     sealed = sealer.seal(MINE, RECORD, NONCE)
@@ -81,8 +81,8 @@ def test_a_record_that_was_cut_short_does_not_open() -> None:
             sealer.open(MINE, sealed[:length])
 
 
-def test_keys_can_be_rotated() -> None:
-    """The first key seals, all open; who signed in under the old one stays signed in."""
+def test_server_keys_can_be_rotated() -> None:
+    """The first key seals, all open; sessions under the old one stay valid."""
     before, during, after = Sealer([OLD]), Sealer([NEW, OLD]), Sealer([NEW])
     old = before.seal(MINE, RECORD, NONCE)
     new = during.seal(MINE, RECORD, NONCE)
@@ -94,8 +94,8 @@ def test_keys_can_be_rotated() -> None:
             sealer.open(MINE, sealed)
 
 
-def test_a_key_under_anothers_name_opens_nothing() -> None:
-    """The key's name in the record is a hint, and no more."""
+def test_a_forged_key_id_opens_nothing() -> None:
+    """The key id in the record is only a hint."""
     foreign = Sealer([FOREIGN]).seal(MINE, RECORD, NONCE)
     ours = Sealer([NEW]).seal(MINE, RECORD, NONCE)
     renamed = foreign[:1] + ours[1 : 1 + KEY_ID_BYTES] + foreign[1 + KEY_ID_BYTES :]
@@ -121,8 +121,8 @@ def test_weak_keys_are_refused_at_the_start(keys: list[bytes]) -> None:
 
 @patient
 @given(secrets)
-def test_the_stores_key_does_not_tell_the_cookie(secret: str) -> None:
-    """It is a hash of it; and nothing that is derived for sealing equals it."""
+def test_the_store_key_does_not_reveal_the_cookie(secret: str) -> None:
+    """It is a hash; no derived key equals it."""
     name = key_name(secret)
 
     assert name.startswith("session:")
@@ -131,7 +131,7 @@ def test_the_stores_key_does_not_tell_the_cookie(secret: str) -> None:
 
 
 def test_a_secret_is_256_random_bits_in_url_safe_text() -> None:
-    """All of the randomness is in it."""
+    """It holds all of the randomness."""
     randomness = bytes(range(SECRET_BYTES))
     secret = secret_from(randomness)
 
@@ -144,6 +144,6 @@ def test_a_secret_is_256_random_bits_in_url_safe_text() -> None:
 @pytest.mark.parametrize(
     "cookie", ["", MINE[1:], MINE + "a", MINE + "\n", "ä" + MINE[1:], "=" + MINE[1:], "\ud800" * 43]
 )
-def test_anything_else_is_no_secret(cookie: str) -> None:
-    """It needs no look-up."""
+def test_malformed_cookies_are_no_secrets(cookie: str) -> None:
+    """They need no look-up."""
     assert not is_secret(cookie)

@@ -1,4 +1,4 @@
-"""The session record, and when a session ends."""
+"""Session records, and when a session expires."""
 
 from dataclasses import replace
 
@@ -51,21 +51,21 @@ ADA = Identity(
 
 @patient
 @given(st.builds(Session, identities, times_ms))
-def test_a_record_brings_back_the_session(session: Session) -> None:
-    """All that is known of somebody survives, whatever it holds."""
+def test_a_record_decodes_to_the_same_session(session: Session) -> None:
+    """Any metadata of the user survives."""
     assert session == decode(encode(session), KEY)
 
 
-def test_who_comes_back_was_proven_by_a_session() -> None:
-    """Whatever proved an identity at first: from now on it is the session, which can be ended."""
+def test_a_decoded_identity_has_the_method_session() -> None:
+    """Whatever credential proved it at first."""
     back = decode(encode(Session(ADA, 7)), KEY).identity
 
     assert (AuthMethod.SESSION, KEY) == (back.method, back.session_key)
     assert ADA.user == back.user
 
 
-def test_a_session_of_the_first_version_lives_on_until_anything_of_its_issuer_is_revoked() -> None:
-    """An upgrade signs nobody out; and when its proof was made was not written down."""
+def test_a_record_of_version_1_is_valid_until_any_revocation() -> None:
+    """It does not hold the time of its proof."""
     back = decode(_altered(version=1, proven_at_ms="gone"), KEY)
 
     assert Session(replace(back.identity, proven_at_ms=100_000), 7) == decode(_altered(), KEY)
@@ -104,15 +104,15 @@ def _altered(**changes: object) -> bytes:
         pytest.param(_altered(token_id=0), id="a-number-for-a-token"),
     ],
 )
-def test_anything_else_is_no_session(record: bytes) -> None:
-    """A record is read strictly or not at all: nobody is let in by a lucky default."""
+def test_malformed_records_are_refused(record: bytes) -> None:
+    """There are no defaults for missing members."""
     with pytest.raises(ValueError, match=r"."):
         decode(record, KEY)
 
 
 @patient
 @given(st.binary(max_size=300))
-def test_noise_is_no_session(record: bytes) -> None:
+def test_noise_raises_value_error_alone(record: bytes) -> None:
     """Nothing but ValueError comes of it."""
     with pytest.raises(ValueError, match=r"."):
         decode(record, KEY)
@@ -127,6 +127,6 @@ def test_noise_is_no_session(record: bytes) -> None:
         pytest.param(0.25, 800_251, id="a-cap-of-a-fraction"),
     ],
 )
-def test_a_session_ends_with_its_token_or_before(cap_s: float | None, ends_ms: int) -> None:
+def test_a_session_expires_with_its_token_or_before(cap_s: float | None, ends_ms: int) -> None:
     """To the millisecond."""
     assert ends_ms == expiry_ms(ADA, cap_s, now_ms=800_001)

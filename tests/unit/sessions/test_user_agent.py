@@ -1,4 +1,4 @@
-"""What people are told of the browsers that they signed in with."""
+"""Names of devices from User-Agent."""
 
 import pytest
 from hypothesis import given
@@ -40,14 +40,14 @@ ANDROID = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Ge
         ("x" * 512 + "Firefox/1", UNKNOWN),
     ],
 )  # fmt: skip
-def test_browsers_are_known_by_name(user_agent: str, name: str) -> None:
-    """By the words of people, not by those of browsers, all of which claim to be all others."""
+def test_browsers_and_systems_are_recognised(user_agent: str, name: str) -> None:
+    """Though each browser claims to be several others."""
     assert name == device_name(user_agent)
 
 
 @given(st.text(max_size=2000))
-def test_nothing_else_comes_through(user_agent: str) -> None:
-    """Whatever is sent, what is shown is short, printable, and no markup."""
+def test_names_of_devices_are_short_and_printable(user_agent: str) -> None:
+    """Whatever is sent, the name holds no markup."""
     name = device_name(user_agent)
 
     assert 0 < len(name) <= 40

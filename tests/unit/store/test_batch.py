@@ -1,4 +1,4 @@
-"""How the questions of many callers become few commands, and each gets its own answer."""
+"""Batches: the commands of many callers, and each caller's reply."""
 
 import asyncio
 from asyncio import Future
@@ -35,14 +35,14 @@ def _answers(batch: Batch) -> list[Future[Any]]:
     return reads + [call.future for call in batch.calls]
 
 
-async def test_reads_become_one_command(batch: Batch) -> None:
-    """Each key is asked for once."""
+async def test_reads_are_one_command(batch: Batch) -> None:
+    """Each key is read once."""
     assert [("MGET", b"a", b"b"), ("DEL", b"c"), ("EVALSHA", "…", 0)] == batch.commands()
     assert [None, None, SCRIPT] == [batch.script_of(position) for position in range(3)]
 
 
-async def test_without_reads_there_are_only_the_others(batch: Batch) -> None:
-    """An empty MGET would be an error."""
+async def test_without_reads_there_is_no_mget(batch: Batch) -> None:
+    """An empty MGET is an error."""
     batch.reads = {}
 
     assert [("DEL", b"c"), ("EVALSHA", "…", 0)] == batch.commands()
@@ -50,14 +50,14 @@ async def test_without_reads_there_are_only_the_others(batch: Batch) -> None:
 
 
 async def test_each_caller_gets_its_own_reply(batch: Batch) -> None:
-    """Those who asked for one key get the same value."""
+    """Readers of one key get the same value."""
     batch.deliver([[b"1", None], 0, b"ran"])
 
     assert [b"1", b"1", None, 0, b"ran"] == [answer.result() for answer in _answers(batch)]
 
 
-async def test_callers_that_left_are_passed_over(batch: Batch) -> None:
-    """Whatever came for them, the others get theirs."""
+async def test_cancelled_callers_do_not_disturb_others(batch: Batch) -> None:
+    """Their replies are dropped."""
     answers = _answers(batch)
     answers[0].cancel()
     answers[4].cancel()
@@ -67,8 +67,8 @@ async def test_callers_that_left_are_passed_over(batch: Batch) -> None:
     assert [b"1", b"2", 0] == [answer.result() for answer in answers[1:4]]
 
 
-async def test_an_error_in_place_of_the_reads_is_the_readers(batch: Batch) -> None:
-    """Such as a server that does not let us read: the others have their replies."""
+async def test_a_failed_mget_fails_the_readers_alone(batch: Batch) -> None:
+    """Other commands have their replies."""
     _answers(batch)[0].cancel()
     batch.deliver([NoPermissionError("no MGET"), 1, b"ran"])
 
@@ -78,8 +78,8 @@ async def test_an_error_in_place_of_the_reads_is_the_readers(batch: Batch) -> No
     assert 1 == _answers(batch)[3].result()
 
 
-async def test_a_failure_is_told_to_all_who_still_wait(batch: Batch) -> None:
-    """Each hears of it by an exception of its own: one that is shared would gather tracebacks."""
+async def test_a_failure_reaches_every_waiting_caller(batch: Batch) -> None:
+    """Each gets an exception of its own: a shared one would collect tracebacks."""
     first, *others = _answers(batch)
     first.cancel()
 

@@ -1,12 +1,12 @@
-"""Telling all gateways what to forget."""
+"""The bus of cache invalidations."""
 
 from gateway.core.invalidation import InvalidationKind
 from gateway.store.bus import StoreBus
 from tests.fakes.memory import FakeClock, MemoryStore
 
 
-async def test_who_listens_here_is_told_at_once() -> None:
-    """And the others by the store."""
+async def test_local_subscribers_are_called_at_once() -> None:
+    """Other gateways are told by the store."""
     store, heard = MemoryStore(FakeClock()), list[str]()
     bus = StoreBus(store)
     bus.on(InvalidationKind.USER, heard.append)
@@ -18,8 +18,8 @@ async def test_who_listens_here_is_told_at_once() -> None:
     )
 
 
-async def test_without_the_store_those_here_are_told() -> None:
-    """What cannot be told to others is forgotten there a moment later, by itself."""
+async def test_local_subscribers_are_called_without_the_store() -> None:
+    """Caches of other gateways expire a moment later."""
     store, heard = MemoryStore(FakeClock()), list[str]()
     store.is_down = True
     bus = StoreBus(store)
@@ -28,8 +28,8 @@ async def test_without_the_store_those_here_are_told() -> None:
     assert ["a"] == heard
 
 
-async def test_who_has_left_hears_nothing() -> None:
-    """A config that was replaced keeps no memory alive."""
+async def test_an_unsubscribed_cache_is_not_called() -> None:
+    """A config that was replaced keeps no cache alive."""
     heard = list[str]()
     bus = StoreBus(MemoryStore(FakeClock()))
     leave = bus.on(InvalidationKind.SESSION, heard.append)
@@ -38,8 +38,8 @@ async def test_who_has_left_hears_nothing() -> None:
     assert [] == heard
 
 
-async def test_memories_are_told_when_messages_may_have_been_missed() -> None:
-    """Until they leave; one that fails keeps no other from hearing."""
+async def test_caches_are_told_of_missed_messages() -> None:
+    """Until they unsubscribe; one that fails does not stop the others."""
     told = list[str]()
     bus = StoreBus(MemoryStore(FakeClock()))
     bus.on_missed(lambda: 1 / 0)

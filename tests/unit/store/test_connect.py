@@ -1,4 +1,4 @@
-"""From a URL to a client."""
+"""Clients of redis-py from URLs."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,7 +28,7 @@ def _connection(url: str) -> AbstractConnection:
     return pool.make_connection()  # type: ignore[no-any-return, no-untyped-call]
 
 
-async def test_redis_over_tcp() -> None:
+async def test_a_tcp_url_sets_the_connection() -> None:
     """Host, port, database and credentials come from the URL."""
     settings = _settings(connect("redis://ann:s3cret@example.com:6380/2", 0.25))
 
@@ -38,7 +38,7 @@ async def test_redis_over_tcp() -> None:
     assert 0.25 == settings["socket_connect_timeout"]
 
 
-async def test_redis_over_tls_proves_who_it_is() -> None:
+async def test_a_tls_url_verifies_the_server() -> None:
     """Certificate and host name are checked unless the URL says otherwise."""
     connection = _connection("rediss://example.com")
 
@@ -47,16 +47,16 @@ async def test_redis_over_tls_proves_who_it_is() -> None:
     assert "required" == connection.cert_reqs.name.removeprefix("CERT_").lower()
 
 
-async def test_redis_on_a_unix_socket() -> None:
-    """As the embedded server has it."""
+async def test_a_unix_url_sets_the_socket() -> None:
+    """The embedded server uses one."""
     pool = connect("unix:///run/redis.sock?db=1", 0.25).connection_pool
 
     assert pool.connection_class is UnixDomainSocketConnection
     assert "/run/redis.sock" == pool.connection_kwargs["path"]
 
 
-async def test_nothing_is_repeated_behind_our_back() -> None:
-    """redis-py would send writes up to eleven times."""
+async def test_retries_are_off() -> None:
+    """By default, redis-py sends writes up to eleven times."""
     assert 0 == _connection("redis://example.com").retry.get_retries()
 
 
@@ -64,8 +64,8 @@ async def test_nothing_is_repeated_behind_our_back() -> None:
     "url",
     ["", "example.com", "http://x:s3cret@example.com", "redis://x:s3cret@example.com:port/0"],
 )
-async def test_a_url_that_cannot_be_used_is_not_repeated(url: str) -> None:
-    """It may hold a password, and the message goes to a log."""
+async def test_the_error_does_not_repeat_the_url(url: str) -> None:
+    """It may hold a password, and the message is logged."""
     with pytest.raises(StartError) as fault:
         connect(url, 0.25)
 

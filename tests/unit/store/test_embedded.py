@@ -1,4 +1,4 @@
-"""The server that the gateway brings along."""
+"""The embedded Valkey server."""
 
 import os
 import signal
@@ -40,7 +40,7 @@ def _mode(path: Path) -> int:
 
 
 async def test_in_memory_it_leaves_nothing_behind() -> None:
-    """It listens where only its owner can come, and is gone with its directory."""
+    """Its private directory is accessible to its owner alone, and is removed."""
     server = EmbeddedServer()
     await server.start()
     socket = Path(server.url.removeprefix("unix://"))
@@ -57,7 +57,7 @@ async def test_in_memory_it_leaves_nothing_behind() -> None:
 
 
 async def test_with_a_directory_it_keeps_its_data() -> None:
-    """Over a restart; and nobody else may look into it."""
+    """Over a restart; the directory is accessible to its owner alone."""
     with TemporaryDirectory() as parent:
         directory = Path(parent) / "new" / "data"
         for value in (None, b"1"):
@@ -70,7 +70,7 @@ async def test_with_a_directory_it_keeps_its_data() -> None:
         assert 0o700 == _mode(directory)
 
 
-async def test_two_cannot_share_a_directory() -> None:
+async def test_two_servers_cannot_share_a_directory() -> None:
     """They would overwrite each other's files."""
     with TemporaryDirectory() as directory:
         first, second = EmbeddedServer(Path(directory)), EmbeddedServer(Path(directory))
@@ -84,8 +84,8 @@ async def test_two_cannot_share_a_directory() -> None:
         await first.stop()
 
 
-async def test_a_directory_that_cannot_be_used_is_reported(tmp_path: Path) -> None:
-    """Before anything is started."""
+async def test_an_unusable_directory_is_an_error(tmp_path: Path) -> None:
+    """Before a server is started."""
     file = tmp_path / "file"
     file.touch()
     deep = tmp_path / ("x" * 100)
@@ -96,10 +96,8 @@ async def test_a_directory_that_cannot_be_used_is_reported(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("is_kept", "value"), [(False, None), (True, b"1")])
-async def test_one_that_ends_by_itself_is_started_again(
-    *, is_kept: bool, value: bytes | None
-) -> None:
-    """At the same address, each time; with what it had on disk."""
+async def test_a_server_that_dies_is_restarted(*, is_kept: bool, value: bytes | None) -> None:
+    """At the same address, with its data on disk."""
     with TemporaryDirectory() as directory:
         server = EmbeddedServer(Path(directory) if is_kept else None)
         await server.start()
@@ -114,10 +112,10 @@ async def test_one_that_ends_by_itself_is_started_again(
         assert not await _answers(url)
 
 
-async def test_one_that_cannot_be_started_again_can_be_stopped(
+async def test_a_server_that_cannot_be_restarted_can_be_stopped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As where somebody has taken its directory; the gateway goes on without."""
+    """As when another process has taken its directory."""
     server = EmbeddedServer(tmp_path / "data")
     await server.start()
     url = server.url

@@ -1,4 +1,4 @@
-"""What happens to callers when the gateway itself is at fault."""
+"""Callers of the store when the gateway itself has a bug."""
 
 import asyncio
 
@@ -9,8 +9,8 @@ from gateway.core.errors import StoreUnavailable
 from gateway.store.redis import RedisStore
 
 
-async def test_a_loop_that_stops_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A batch that is cancelled tells its callers so."""
+async def test_a_cancelled_batch_fails_its_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No caller waits when the loop stops."""
     store = RedisStore(fakeredis.FakeAsyncRedis(), "", 1)
     monkeypatch.setattr(store, "_execute", lambda _: asyncio.Event().wait())
     asking = asyncio.ensure_future(store.get("k"))
@@ -24,8 +24,8 @@ async def test_a_loop_that_stops_leaves_nobody_waiting(monkeypatch: pytest.Monke
     await store.aclose()
 
 
-async def test_a_fault_of_ours_does_not_hang_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever goes wrong under way, they hear of it, by its class."""
+async def test_a_bug_fails_its_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The refusal names the class of the exception."""
     store = RedisStore(fakeredis.FakeAsyncRedis(), "", 1)
     monkeypatch.setattr(store, "_execute", None)
 
@@ -34,8 +34,8 @@ async def test_a_fault_of_ours_does_not_hang_the_callers(monkeypatch: pytest.Mon
     await store.aclose()
 
 
-async def test_the_clock_of_the_breaker_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a failure the store is asked again when the pause is over, by that clock."""
+async def test_the_breaker_uses_the_given_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failure, the store is asked again when the pause is over."""
     now_s = 10.0
     store = RedisStore(fakeredis.FakeAsyncRedis(), "", 1, clock=lambda: now_s)
     with monkeypatch.context() as failing:

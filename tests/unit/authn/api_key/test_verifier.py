@@ -1,4 +1,4 @@
-"""Whose an API key is, and what is remembered of it."""
+"""Verification of API keys, and the cache of their records."""
 
 import asyncio
 from base64 import b32decode
@@ -34,15 +34,15 @@ from tests.fakes.store import FakeStore
 OWNER = "did:ethr:0x" + "ab" * 20
 
 
-class Nobody:
-    """A `Directory` that knows nobody."""
+class UnknownUsers:
+    """A `Directory` without users."""
 
     async def user(self, issuer: str) -> User | None:  # noqa: ARG002 - as the port has it
         return None
 
 
-class Gate:
-    """A gateway's verifier, the store, and the keys in it."""
+class VerifierUnderTest:
+    """A verifier, its store, and the keys in it."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -68,202 +68,208 @@ class Gate:
 
 
 @pytest.fixture
-def gate() -> Gate:
-    return Gate()
+def under_test() -> VerifierUnderTest:
+    return VerifierUnderTest()
 
 
-async def test_a_key_of_a_person(gate: Gate) -> None:
-    """Is told with what Magic knows of that person."""
-    text, _ = await gate.made()
-    identity = await gate.verifier.verify(text)
+async def test_the_key_of_a_user_carries_the_users_metadata(under_test: VerifierUnderTest) -> None:
+    """Apps get the email as for a session."""
+    text, _ = await under_test.made()
+    identity = await under_test.verifier.verify(text)
     assert User(OWNER, email="alice@example.com") == identity.user
 
 
-async def test_a_key_of_a_service(gate: Gate) -> None:
-    """Magic is not asked, and knows nothing."""
-    text, _ = await gate.made("service:billing")
-    assert User("service:billing") == (await gate.verifier.verify(text)).user
+async def test_the_key_of_a_service_carries_its_name_alone(under_test: VerifierUnderTest) -> None:
+    """Magic is not asked about services."""
+    text, _ = await under_test.made("service:billing")
+    assert User("service:billing") == (await under_test.verifier.verify(text)).user
 
 
-async def test_the_same_object_as_long_as_nothing_changes(gate: Gate) -> None:
-    """What is derived from an identity is made once."""
+async def test_the_identity_is_the_same_object_while_nothing_changes(
+    under_test: VerifierUnderTest,
+) -> None:
+    """Values derived from an identity are computed once."""
     for owner in (OWNER, "service:billing"):
-        text, _ = await gate.made(owner)
-        first = await gate.verifier.verify(text)
-        gate.clock.now_s += FRESH_S
-        assert first is await gate.verifier.verify(text)
+        text, _ = await under_test.made(owner)
+        first = await under_test.verifier.verify(text)
+        under_test.clock.now_s += FRESH_S
+        assert first is await under_test.verifier.verify(text)
 
 
-async def test_what_magic_learns_is_told(gate: Gate) -> None:
-    """At once."""
-    text, _ = await gate.made()
-    await gate.verifier.verify(text)
-    gate.directory.now = User(OWNER, email="new@example.com")
-    assert "new@example.com" == (await gate.verifier.verify(text)).user.email
+async def test_new_metadata_is_used_at_once(under_test: VerifierUnderTest) -> None:
+    """The identity is made again when the directory returns another user."""
+    text, _ = await under_test.made()
+    await under_test.verifier.verify(text)
+    under_test.directory.now = User(OWNER, email="new@example.com")
+    assert "new@example.com" == (await under_test.verifier.verify(text)).user.email
 
 
-async def test_a_person_who_is_gone(gate: Gate) -> None:
-    """Their keys are good for nothing."""
-    text, _ = await gate.made()
-    verifier = ApiKeyVerifier(gate.keys, Nobody(), LocalLimiter(), clock=gate.clock)
+async def test_the_key_of_an_unknown_user_is_refused(under_test: VerifierUnderTest) -> None:
+    """A user that Magic does not know has no valid keys."""
+    text, _ = await under_test.made()
+    verifier = ApiKeyVerifier(
+        under_test.keys, UnknownUsers(), LocalLimiter(), clock=under_test.clock
+    )
     with pytest.raises(InvalidApiKey, match="no user"):
         await verifier.verify(text)
 
 
-async def test_a_hot_key_asks_nobody(gate: Gate) -> None:
-    """For a second; then the store is asked again."""
-    text, key = await gate.made()
+async def test_a_fresh_record_is_not_looked_up_again(under_test: VerifierUnderTest) -> None:
+    """After a second, the store is asked again."""
+    text, key = await under_test.made()
     for _ in range(3):
-        await gate.verifier.verify(text)
-    assert 1 == gate.asked(key)
-    gate.clock.now_s += FRESH_S
-    await gate.verifier.verify(text)
-    assert 2 == gate.asked(key)
+        await under_test.verifier.verify(text)
+    assert 1 == under_test.asked(key)
+    under_test.clock.now_s += FRESH_S
+    await under_test.verifier.verify(text)
+    assert 2 == under_test.asked(key)
 
 
-async def test_use_is_noted_once_a_minute(gate: Gate) -> None:
-    """Whatever the key does."""
-    text, key = await gate.made()
+async def test_use_is_recorded_once_a_minute(under_test: VerifierUnderTest) -> None:
+    """The number of requests does not matter."""
+    text, key = await under_test.made()
     for _ in range(60):
-        await gate.verifier.verify(text)
-        gate.clock.now_s += 1
-    assert 1 == gate.store.asked.count(("set", f"api-key-used:{key.id}"))
-    await gate.verifier.verify(text)
-    assert 2 == gate.store.asked.count(("set", f"api-key-used:{key.id}"))
+        await under_test.verifier.verify(text)
+        under_test.clock.now_s += 1
+    assert 1 == under_test.store.asked.count(("set", f"api-key-used:{key.id}"))
+    await under_test.verifier.verify(text)
+    assert 2 == under_test.store.asked.count(("set", f"api-key-used:{key.id}"))
 
 
-async def test_malformed_ones_cost_nothing(gate: Gate) -> None:
-    """The store is not asked."""
-    text, _ = await gate.made()
-    gate.store.asked.clear()
+async def test_malformed_keys_are_refused_without_the_store(under_test: VerifierUnderTest) -> None:
+    """Their checksum is wrong."""
+    text, _ = await under_test.made()
+    under_test.store.asked.clear()
     for bad in ("", "gwk_", text[:-1], text + "0"):
         with pytest.raises(InvalidApiKey, match="malformed"):
-            await gate.verifier.verify(bad)
-    assert [] == gate.store.asked
+            await under_test.verifier.verify(bad)
+    assert [] == under_test.store.asked
 
 
-async def test_a_wrong_secret(gate: Gate) -> None:
-    """An id that is known opens nothing, however hot; and tells nothing of its state."""
-    text, key = await gate.made()
-    await gate.verifier.verify(text)
-    await gate.keys.revoke(key)
+async def test_a_wrong_secret_is_refused(under_test: VerifierUnderTest) -> None:
+    """A cached id opens nothing, and the refusal does not tell the state of the key."""
+    text, key = await under_test.made()
+    await under_test.verifier.verify(text)
+    await under_test.keys.revoke(key)
     forged, _ = format_key(b"\0" * 10, b"x" * 32)
     guess = _guess(key.id)
     with pytest.raises(InvalidApiKey, match="wrong secret"):
-        await gate.verifier.verify(guess)
-    assert not gate.verifier.knows(guess)
+        await under_test.verifier.verify(guess)
+    assert not under_test.verifier.knows(guess)
     with pytest.raises(InvalidApiKey, match="no such key"):
-        await gate.verifier.verify(forged)
+        await under_test.verifier.verify(forged)
 
 
-async def test_unknown_ids_are_remembered(gate: Gate) -> None:
-    """For ten seconds, apart from those that are known."""
+async def test_unknown_ids_are_cached_for_ten_seconds(under_test: VerifierUnderTest) -> None:
+    """The cache of known keys is a separate one."""
     text, parts = format_key(b"i" * 10, b"s" * 32)
     for _ in range(3):
         with pytest.raises(InvalidApiKey):
-            await gate.verifier.verify(text)
-    assert 1 == gate.store.asked.count(("get", f"api-key:{parts.id}"))
-    gate.clock.now_s += UNKNOWN_S
+            await under_test.verifier.verify(text)
+    assert 1 == under_test.store.asked.count(("get", f"api-key:{parts.id}"))
+    under_test.clock.now_s += UNKNOWN_S
     with pytest.raises(InvalidApiKey):
-        await gate.verifier.verify(text)
-    assert 2 == gate.store.asked.count(("get", f"api-key:{parts.id}"))
+        await under_test.verifier.verify(text)
+    assert 2 == under_test.store.asked.count(("get", f"api-key:{parts.id}"))
 
 
-async def test_a_flood_of_made_up_ids_pushes_out_no_key(gate: Gate) -> None:
-    """They have a memory of their own."""
-    text, key = await gate.made()
-    await gate.verifier.verify(text)
+async def test_a_flood_of_unknown_ids_evicts_no_key(under_test: VerifierUnderTest) -> None:
+    """Unknown ids have a cache of their own."""
+    text, key = await under_test.made()
+    await under_test.verifier.verify(text)
     for number in range(50):
         forged, _ = format_key(number.to_bytes(10), b"s" * 32)
         with pytest.raises(InvalidApiKey):
-            await gate.verifier.verify(forged)
-    await gate.verifier.verify(text)
-    assert 1 == gate.asked(key)
+            await under_test.verifier.verify(forged)
+    await under_test.verifier.verify(text)
+    assert 1 == under_test.asked(key)
 
 
-async def test_who_hears_of_a_revocation_obeys_at_once(gate: Gate) -> None:
-    """Not after a second."""
-    text, key = await gate.made()
-    await gate.verifier.verify(text)
-    await gate.keys.revoke(key)
-    await gate.verifier.verify(text)
-    gate.verifier.forget(key.id)
+async def test_an_invalidation_ends_a_cached_key_at_once(under_test: VerifierUnderTest) -> None:
+    """The gateway does not wait for the second to pass."""
+    text, key = await under_test.made()
+    await under_test.verifier.verify(text)
+    await under_test.keys.revoke(key)
+    await under_test.verifier.verify(text)
+    under_test.verifier.forget(key.id)
     with pytest.raises(RevokedApiKey):
-        await gate.verifier.verify(text)
+        await under_test.verifier.verify(text)
 
 
-async def test_a_look_up_under_way_is_not_remembered_after_a_revocation(
-    gate: Gate,
+async def test_a_look_up_during_an_invalidation_is_not_cached(
+    under_test: VerifierUnderTest,
 ) -> None:
-    """It may have come before the revocation and be answered after it."""
-    text, key = await gate.made()
-    gate.store.gate.clear()
-    slow = asyncio.ensure_future(gate.verifier.verify(text))
+    """Its reply may be from before the revocation."""
+    text, key = await under_test.made()
+    under_test.store.gate.clear()
+    slow = asyncio.ensure_future(under_test.verifier.verify(text))
     await asyncio.sleep(0)
-    gate.verifier.forget(key.id)
-    gate.store.gate.set()
+    under_test.verifier.forget(key.id)
+    under_test.store.gate.set()
     await slow
-    assert 1 == gate.asked(key)
-    await gate.verifier.verify(text)
-    assert 2 == gate.asked(key)
+    assert 1 == under_test.asked(key)
+    await under_test.verifier.verify(text)
+    assert 2 == under_test.asked(key)
 
 
-async def test_where_something_was_missed_all_are_asked_for_again(gate: Gate) -> None:
-    """What was known still holds while the store does not answer."""
-    text, key = await gate.made()
-    await gate.verifier.verify(text)
-    gate.verifier.forget_all()
-    await gate.verifier.verify(text)
-    assert 2 == gate.asked(key)
-    gate.verifier.forget_all()
-    gate.store.is_down = True
-    await gate.verifier.verify(text)
+async def test_after_missed_messages_all_keys_are_looked_up_again(
+    under_test: VerifierUnderTest,
+) -> None:
+    """Cached keys stay valid while the store is unavailable."""
+    text, key = await under_test.made()
+    await under_test.verifier.verify(text)
+    under_test.verifier.forget_all()
+    await under_test.verifier.verify(text)
+    assert 2 == under_test.asked(key)
+    under_test.verifier.forget_all()
+    under_test.store.is_down = True
+    await under_test.verifier.verify(text)
 
 
-async def test_without_the_store_known_keys_go_on_for_a_while(gate: Gate) -> None:
-    """Half a minute; unless it was heard that they were revoked."""
-    text, key = await gate.made()
-    await gate.verifier.verify(text)
-    gate.store.is_down = True
-    gate.clock.now_s += GRACE_S - 1
-    await gate.verifier.verify(text)
-    gate.clock.now_s += 1
+async def test_cached_keys_stay_valid_for_the_grace_period(under_test: VerifierUnderTest) -> None:
+    """A key that was invalidated has no grace."""
+    text, key = await under_test.made()
+    await under_test.verifier.verify(text)
+    under_test.store.is_down = True
+    under_test.clock.now_s += GRACE_S - 1
+    await under_test.verifier.verify(text)
+    under_test.clock.now_s += 1
     with pytest.raises(StoreUnavailable):
-        await gate.verifier.verify(text)
-    gate.clock.now_s -= 1
-    gate.verifier.forget(key.id)
+        await under_test.verifier.verify(text)
+    under_test.clock.now_s -= 1
+    under_test.verifier.forget(key.id)
     with pytest.raises(StoreUnavailable):
-        await gate.verifier.verify(text)
+        await under_test.verifier.verify(text)
 
 
-async def test_expiry_is_seen_by_a_hot_key(gate: Gate) -> None:
-    """To the millisecond, also without the store."""
-    text, _ = await gate.made(lifetime_s=0.5)
-    await gate.verifier.verify(text)
-    gate.clock.now_s += 0.5
+async def test_a_cached_key_expires_on_time(under_test: VerifierUnderTest) -> None:
+    """Expiry is exact to the millisecond and needs no store."""
+    text, _ = await under_test.made(lifetime_s=0.5)
+    await under_test.verifier.verify(text)
+    under_test.clock.now_s += 0.5
     with pytest.raises(ExpiredApiKey):
-        await gate.verifier.verify(text)
+        await under_test.verifier.verify(text)
 
 
-async def test_its_own_limit(gate: Gate) -> None:
-    """Holds for the key, and says when there is room again."""
-    text, _ = await gate.made(limit=limit_of(2, 60))
-    other, _ = await gate.made(limit=limit_of(2, 60))
+async def test_a_key_has_a_rate_limit_of_its_own(under_test: VerifierUnderTest) -> None:
+    """The refusal says when there is room again."""
+    text, _ = await under_test.made(limit=limit_of(2, 60))
+    other, _ = await under_test.made(limit=limit_of(2, 60))
     for _ in range(2):
-        await gate.verifier.verify(text)
+        await under_test.verifier.verify(text)
     with pytest.raises(RateLimited) as refusal:
-        await gate.verifier.verify(text)
+        await under_test.verifier.verify(text)
     assert refusal.value.state.retry_after_s > 0
-    await gate.verifier.verify(other)
+    await under_test.verifier.verify(other)
 
 
-async def test_keys_that_proved_somebody_are_known(gate: Gate) -> None:
-    """So that others' failures do not lock them out."""
-    text, _ = await gate.made()
-    assert not gate.verifier.knows(text)
-    assert not gate.verifier.knows("gwk_")
-    await gate.verifier.verify(text)
-    assert gate.verifier.knows(text)
+async def test_verified_keys_are_known(under_test: VerifierUnderTest) -> None:
+    """Failures of other clients at the same address do not block them."""
+    text, _ = await under_test.made()
+    assert not under_test.verifier.knows(text)
+    assert not under_test.verifier.knows("gwk_")
+    await under_test.verifier.verify(text)
+    assert under_test.verifier.knows(text)
 
 
 def _guess(key_id: str) -> str:

@@ -1,4 +1,4 @@
-"""What a DID token was bound to."""
+"""The attachment of a DID token."""
 
 import pytest
 
@@ -14,21 +14,21 @@ def bound_to(text: str) -> str:
     return signed(NOW_S, add=ALICE.sign(text))
 
 
-def test_a_token_is_bound_to_what_its_owner_signed() -> None:
-    """And to nothing else."""
+def test_a_token_is_bound_to_the_text_that_its_issuer_signed() -> None:
+    """Any other text does not match."""
     assert is_attached(bound_to(NONCE), ALICE.issuer, NONCE)
     assert is_attached(bound_to(NONCE), ALICE.issuer.lower(), NONCE)
     for other in ("none", "", NONCE[:-1], NONCE + "x", NONCE.lower()):
         assert not is_attached(bound_to(NONCE), ALICE.issuer, other)
 
 
-def test_a_token_of_a_page_that_asked_for_no_attachment() -> None:
-    """Magic's default is the word none."""
+def test_a_token_without_attachment_is_bound_to_the_word_none() -> None:
+    """This is the default of Magic's SDK."""
     assert not is_attached(bound_to("none"), ALICE.issuer, NONCE)
 
 
-def test_the_signature_of_another() -> None:
-    """Bob's word does not bind Alice, though it stands in her token."""
+def test_the_signature_of_another_issuer_does_not_bind() -> None:
+    """Bob's signature inside Alice's token binds nothing."""
     token = signed(NOW_S, add=BOB.sign(NONCE))
     assert not is_attached(token, ALICE.issuer, NONCE)
     assert not is_attached(bound_to(NONCE), BOB.issuer, NONCE)
@@ -47,8 +47,8 @@ _GOOD = ALICE.sign(NONCE)
     ],
     ids=lambda attachment: "absent" if attachment is ABSENT else repr(attachment),
 )
-def test_what_is_no_signature(attachment: object) -> None:
-    """Whatever stands there, the answer is no, and nothing escapes."""
+def test_a_malformed_signature_does_not_bind(attachment: object) -> None:
+    """No exception gets out."""
     assert not is_attached(signed(NOW_S, add=attachment), ALICE.issuer, NONCE)
 
 
@@ -69,6 +69,6 @@ def test_what_is_no_signature(attachment: object) -> None:
     ],
     ids=lambda token: ascii(token)[:20],
 )
-def test_what_is_no_token(token: str) -> None:
-    """It has been proven before; if it was not, it is bound to nothing."""
+def test_a_malformed_token_is_bound_to_nothing(token: str) -> None:
+    """The function is safe even for a token that was not verified before."""
     assert not is_attached(token, ALICE.issuer, NONCE)

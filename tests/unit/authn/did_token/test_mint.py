@@ -8,8 +8,8 @@ from gateway.users.magic_api import SignatureChecker
 from tests.fakes.tokens import ALICE, AUDIENCE, BOB
 
 
-def test_minted_tokens_are_good() -> None:
-    """A minted token passes every check that needs no directory."""
+def test_minted_tokens_pass_every_check() -> None:
+    """magic-admin accepts them."""
     now_s = time.time()
     token = mint(ALICE, AUDIENCE, now_s, 60)
     claim = inspect(token, TokenRules(AUDIENCE, 60), now_s)
@@ -25,7 +25,7 @@ def test_each_token_has_its_own_id() -> None:
     assert claims[0].token_id != claims[1].token_id
 
 
-def test_signer() -> None:
-    """One key has one address, with checksum, and another key another."""
+def test_a_key_has_one_checksummed_address() -> None:
+    """Another key has another address."""
     assert ALICE.address == "0x1a642f0E3c3aF545E7AcBD38b07251B3990914F1"
     assert ALICE.issuer == signer(b"\x01" * 32).issuer != BOB.issuer

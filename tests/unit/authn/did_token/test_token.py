@@ -1,4 +1,4 @@
-"""What a DID token says. The crafted ones are in tests/hostile/tokens.py."""
+"""Decoding and checks of DID tokens. The crafted ones are in tests/hostile/tokens.py."""
 
 import base64
 import json
@@ -28,8 +28,8 @@ def seen(token: str, now_s: float = NOW_S, rules: TokenRules = RULES) -> TokenCl
     return inspect(token, rules, now_s)
 
 
-def test_claim() -> None:
-    """A good token says who, for whom, which, from when and until when."""
+def test_a_valid_token_gives_its_claim() -> None:
+    """Issuer, audience, id and times are returned."""
     assert TokenClaim(
         issuer=ALICE.issuer,
         token_id="0b6ff1d3-6c5a-4d6f-8f3e-0d2f8a3f6b1e",
@@ -40,8 +40,8 @@ def test_claim() -> None:
 
 
 @pytest.mark.parametrize("separator", [",", ", "])
-def test_two_writers(separator: str) -> None:
-    """The pair may be as browsers write it, or as Python does by default."""
+def test_both_json_spellings_of_the_pair_pass(separator: str) -> None:
+    """Browsers write no space after the comma, Python's json does."""
     text = compact(claim(NOW_S))
     pair = json.dumps([ALICE.sign(text), text], separators=(separator, ":"))
     assert ALICE.issuer == seen(packed(pair)).issuer
@@ -58,8 +58,8 @@ def test_two_writers(separator: str) -> None:
         pytest.param(1e9, TokenFault.EXPIRED, id="long-after"),
     ],
 )
-def test_times(after_s: float, fault: TokenFault | None) -> None:
-    """A token lives from its nbf, less the skew, up to its ext, which is not part of it."""
+def test_a_token_is_valid_from_nbf_to_ext(after_s: float, fault: TokenFault | None) -> None:
+    """The tolerance applies to nbf; ext itself is too late."""
     token = signed(NOW_S)
     if fault is None:
         assert seen(token, NOW_S + after_s)
@@ -80,8 +80,10 @@ def test_times(after_s: float, fault: TokenFault | None) -> None:
         pytest.param(1.0, False, id="a-second-beyond"),
     ],
 )
-def test_clock_skew(skew_s: float, name: str, beyond_s: float, *, passes: bool) -> None:
-    """Each of the two times may lie ahead by what is configured, and by no second more."""
+def test_iat_and_nbf_may_be_ahead_by_the_configured_skew(
+    skew_s: float, name: str, beyond_s: float, *, passes: bool
+) -> None:
+    """One second more is refused."""
     times: dict[str, object] = {name: int(NOW_S) + 600, "ext": int(NOW_S) + 9000}
     token = signed(NOW_S, ALICE, **times)
     now_s = NOW_S + 600 - skew_s - beyond_s
@@ -95,16 +97,16 @@ def test_clock_skew(skew_s: float, name: str, beyond_s: float, *, passes: bool) 
 
 
 @pytest.mark.parametrize("skew_s", [1.0, 300.0, 3600.0])
-def test_an_end_is_an_end(skew_s: float) -> None:
-    """However far clocks may be apart, no token lives for a second longer than it says."""
+def test_ext_has_no_tolerance(skew_s: float) -> None:
+    """No clock skew makes a token valid for longer than it says."""
     rules = RULES._replace(clock_skew_s=skew_s)
     assert ALICE.issuer == seen(signed(NOW_S), NOW_S + 899, rules).issuer
     with pytest.raises(ExpiredToken):
         seen(signed(NOW_S), NOW_S + 900, rules)
 
 
-def test_epochs() -> None:
-    """Any other rules have another epoch, wherever their parts begin and end."""
+def test_different_rules_have_different_epochs() -> None:
+    """The encoding of the rules is unambiguous."""
     rules = [
         RULES,
         RULES._replace(audience=AUDIENCE + "1"),
@@ -146,15 +148,15 @@ def test_epochs() -> None:
         pytest.param(signed(NOW_S, nbf=int(NOW_S) + 301), TokenFault.NOT_YET_VALID, id="not-yet"),
     ],
 )  # fmt: skip
-def test_faults(token: str, fault: TokenFault) -> None:
-    """The log learns which check it was."""
+def test_each_fault_has_its_reason(token: str, fault: TokenFault) -> None:
+    """The log names the check that failed."""
     with pytest.raises(InvalidToken) as refused:
         seen(token)
     assert fault == refused.value.reason
 
 
-def test_reasons_hold_nothing_of_the_token() -> None:
-    """A refusal can be logged, its context included: no part of the token is in it."""
+def test_refusals_hold_no_part_of_the_token() -> None:
+    """A refusal can be logged with its context."""
     with pytest.raises(InvalidToken) as refused:
         seen(packed("secret"))
     assert refused.value.__cause__ is None
@@ -193,26 +195,26 @@ def tolerated(token: str) -> TokenClaim | None:
 @given(st.text())
 @example("\udcff")
 @example("[" * 100_000)
-def test_any_text(token: str) -> None:
-    """Any text is refused as a bad token, and nothing else happens."""
+def test_any_text_is_refused_as_invalid(token: str) -> None:
+    """Nothing else is raised."""
     assert tolerated(token) is None
 
 
 @given(st.binary())
-def test_any_bytes(data: bytes) -> None:
-    """Any bytes under base64 are refused as a bad token, and nothing else happens."""
+def test_any_bytes_in_base64_are_refused_as_invalid(data: bytes) -> None:
+    """Nothing else is raised."""
     assert tolerated(base64.b64encode(data).decode()) is None
 
 
 @given(JSON, JSON)
-def test_any_pair(proof: object, said: object) -> None:
-    """Any JSON for proof and claim is refused as a bad token, and nothing else happens."""
+def test_any_json_pair_is_refused_as_invalid(proof: object, said: object) -> None:
+    """Nothing else is raised."""
     assert tolerated(packed(compact([proof, said]))) is None
 
 
 @given(HOSTILE_CLAIMS)
-def test_any_claim(said: dict[str, object]) -> None:
-    """What passes has sound types; all else is refused."""
+def test_any_claim_that_passes_has_sound_types(said: dict[str, object]) -> None:
+    """All others are refused."""
     found = tolerated(encode(PROOF, compact(said)))
     if found is not None:
         assert ALICE.issuer == found.issuer
@@ -223,8 +225,8 @@ def test_any_claim(said: dict[str, object]) -> None:
 
 
 @given(st.data())
-def test_one_spelling(data: st.DataObject) -> None:
-    """Whatever is changed in the text of a token, it does not pass as the same token again."""
+def test_a_token_has_one_spelling(data: st.DataObject) -> None:
+    """Any change of its text makes it invalid, or another token."""
     token = signed(NOW_S)
     at = data.draw(st.integers(0, len(token)))
     inserted = data.draw(st.sampled_from(["", "A", "=", " ", "\n", "-", "!"]))

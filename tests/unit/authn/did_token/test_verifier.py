@@ -1,4 +1,4 @@
-"""Whose a DID token is, and what is remembered of it."""
+"""Verification of DID tokens, and the cache of verdicts."""
 
 import asyncio
 from contextlib import nullcontext
@@ -25,7 +25,7 @@ RULES = TokenRules(AUDIENCE, 86_400)
 
 
 class Checker:
-    """A signature check that says what it is told to, and counts."""
+    """A signature check with a preset result; counts its calls."""
 
     def __init__(self) -> None:
         self.refusal: InvalidToken | None = None
@@ -40,8 +40,8 @@ class Checker:
             raise self.refusal
 
 
-class Nobody:
-    """A `Directory` that knows nobody, or fails."""
+class UnknownUsers:
+    """A `Directory` without users, or one that fails."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self._error = error
@@ -101,8 +101,10 @@ def gateways(
     return Gateways(clock, store, checker, directory)
 
 
-async def test_identity(gateways: Gateways, clock: FakeClock) -> None:
-    """A proven token gives the user that the directory knows, until the token ends."""
+async def test_a_valid_token_gives_the_identity_of_its_user(
+    gateways: Gateways, clock: FakeClock
+) -> None:
+    """It expires with the token."""
     identity = await gateways.another().verify(signed(clock()))
     assert identity == Identity(
         user=User(ALICE.issuer, email="alice@example.com"),
@@ -114,10 +116,10 @@ async def test_identity(gateways: Gateways, clock: FakeClock) -> None:
     )
 
 
-async def test_known_token_costs_nothing(
+async def test_a_cached_token_needs_neither_store_nor_signature_check(
     gateways: Gateways, clock: FakeClock, store: MemoryStore, checker: Checker
 ) -> None:
-    """The second time neither the store is asked nor the signature checked."""
+    """The second verification is local."""
     verifier, token = gateways.another(), signed(clock())
     first = await verifier.verify(token)
     store.calls.clear()
@@ -125,18 +127,18 @@ async def test_known_token_costs_nothing(
     assert (store.calls, checker.checked) == ([], 1)
 
 
-async def test_directory_is_asked_every_time(
+async def test_the_user_is_looked_up_every_time(
     gateways: Gateways, clock: FakeClock, directory: KnowsEverybody
 ) -> None:
-    """What is remembered is the signature: the user is as the directory has it now."""
+    """Only the signature is cached."""
     verifier, token = gateways.another(), signed(clock())
     await verifier.verify(token)
     directory.now = User(ALICE.issuer, email="new@example.com")
     assert (await verifier.verify(token)).user.email == "new@example.com"
 
 
-async def test_known_token_still_expires(gateways: Gateways, clock: FakeClock) -> None:
-    """No memory, local or shared, makes a token live beyond its end."""
+async def test_a_cached_token_still_expires(gateways: Gateways, clock: FakeClock) -> None:
+    """Neither cache makes a token valid beyond its end."""
     verifier, token = gateways.another(), signed(clock(), ext=int(clock()) + 10)
     await verifier.verify(token)
     clock.now_s += 10
@@ -145,10 +147,10 @@ async def test_known_token_still_expires(gateways: Gateways, clock: FakeClock) -
             await each.verify(token)
 
 
-async def test_local_memory_ends(
+async def test_after_five_minutes_the_store_is_asked_again(
     gateways: Gateways, clock: FakeClock, store: MemoryStore, checker: Checker
 ) -> None:
-    """After some minutes the store is asked again; its verdict spares the signature check."""
+    """The stored verdict saves the signature check."""
     verifier, token = gateways.another(), signed(clock())
     await verifier.verify(token)
     clock.now_s += GOOD_FOR_S
@@ -158,10 +160,10 @@ async def test_local_memory_ends(
     assert checker.checked == 1
 
 
-async def test_local_memory_ends_without_the_store(
+async def test_without_the_store_the_signature_is_checked_again(
     gateways: Gateways, clock: FakeClock, store: MemoryStore, checker: Checker
 ) -> None:
-    """If the store cannot tell either, the signature is checked anew, and remembered anew."""
+    """The new verdict is cached again."""
     verifier, token = gateways.another(), signed(clock())
     await verifier.verify(token)
     store.is_down = True
@@ -171,10 +173,10 @@ async def test_local_memory_ends_without_the_store(
     assert checker.checked == 2
 
 
-async def test_verdicts_are_shared(
+async def test_verdicts_are_shared_by_all_gateways(
     gateways: Gateways, clock: FakeClock, store: MemoryStore, checker: Checker
 ) -> None:
-    """What one gateway has proven, the next one need not; the verdict ends with the token."""
+    """They expire with the token."""
     await gateways.another().verify(signed(clock()))
     await gateways.another().verify(signed(clock()))
     [(key, (_, ends_at_ms))] = store.values.items()
@@ -183,10 +185,10 @@ async def test_verdicts_are_shared(
     assert checker.checked == 1
 
 
-async def test_refusals_are_remembered(
+async def test_bad_verdicts_are_cached_for_a_minute(
     gateways: Gateways, clock: FakeClock, checker: Checker
 ) -> None:
-    """A refused token is refused for a minute without a check, here and elsewhere."""
+    """Other gateways use them, too."""
     checker.refusal = InvalidToken("no")
     verifier, other, token = gateways.another(), gateways.another(), signed(clock())
     for each in (verifier, verifier, other, other):
@@ -199,10 +201,10 @@ async def test_refusals_are_remembered(
         await each.verify(token)
 
 
-async def test_expiry_found_by_the_check_is_not_remembered(
+async def test_expiry_during_the_check_is_no_bad_verdict(
     gateways: Gateways, clock: FakeClock, store: MemoryStore, checker: Checker
 ) -> None:
-    """A token that ends while it is checked is expired, not forged."""
+    """The token is expired, not forged."""
     checker.refusal = ExpiredToken("just now")
     with pytest.raises(ExpiredToken):
         await gateways.another().verify(signed(clock()))
@@ -216,10 +218,10 @@ OTHER_RULES = [
 ]
 
 
-async def test_verdicts_of_strangers_are_ignored(
+async def test_verdicts_sealed_with_another_key_are_ignored(
     gateways: Gateways, clock: FakeClock, checker: Checker
 ) -> None:
-    """A verdict that was not sealed with our key leads to a check."""
+    """The signature is checked."""
     await gateways.another(server_key=b"x" * 32).verify(signed(clock()))
     checker.refusal = InvalidToken("no")
     with pytest.raises(InvalidToken, match="no"):
@@ -228,10 +230,10 @@ async def test_verdicts_of_strangers_are_ignored(
 
 @pytest.mark.parametrize("rules", OTHER_RULES)
 @pytest.mark.parametrize("is_good", [True, False])
-async def test_verdicts_by_other_rules_are_not_found(
+async def test_a_change_of_the_rules_invalidates_verdicts(
     rules: TokenRules, *, is_good: bool, gateways: Gateways, clock: FakeClock, checker: Checker
 ) -> None:
-    """A config that judges otherwise judges anew, good tokens and bad ones, here and elsewhere."""
+    """Good and bad verdicts are reached again, here and elsewhere."""
     token = signed(clock(), aud=rules.audience)
     ours = signed(clock())
     checker.refusal = None if is_good else InvalidToken("no")
@@ -241,10 +243,10 @@ async def test_verdicts_by_other_rules_are_not_found(
     assert checker.checked == 2
 
 
-async def test_a_verdict_under_the_key_of_other_rules(
+async def test_a_verdict_moved_to_another_key_is_ignored(
     gateways: Gateways, clock: FakeClock, store: MemoryStore, checker: Checker
 ) -> None:
-    """Moved to where it would be looked for, it is not believed either."""
+    """Its seal covers the key name."""
     await gateways.another(rules=RULES._replace(clock_skew_s=10)).verify(signed(clock()))
     [moved] = store.values.values()
     store.values = _Everywhere(moved)
@@ -253,16 +255,18 @@ async def test_a_verdict_under_the_key_of_other_rules(
         await gateways.another().verify(signed(clock()))
 
 
-async def test_the_check_is_told_the_skew(
+async def test_the_signature_check_gets_the_configured_skew(
     gateways: Gateways, clock: FakeClock, checker: Checker
 ) -> None:
-    """magic-admin gives the same grace as the checks before it."""
+    """magic-admin then has the same tolerance as our own checks."""
     await gateways.another(rules=RULES._replace(clock_skew_s=17)).verify(signed(clock()))
     assert checker.skew_s == 17
 
 
-async def test_early_tokens_are_counted(gateways: Gateways, clock: FakeClock) -> None:
-    """Once for each token whose iat lies ahead: the operator learns that clocks differ."""
+async def test_tokens_from_the_future_are_reported_once(
+    gateways: Gateways, clock: FakeClock
+) -> None:
+    """The operator learns that clocks differ."""
     verifier = gateways.another()
     await verifier.verify(signed(clock()))
     assert gateways.early == []
@@ -271,10 +275,10 @@ async def test_early_tokens_are_counted(gateways: Gateways, clock: FakeClock) ->
     assert gateways.early == [None]
 
 
-async def test_planted_verdicts_are_ignored(
+async def test_forged_verdicts_in_the_store_are_ignored(
     gateways: Gateways, clock: FakeClock, store: MemoryStore, checker: Checker
 ) -> None:
-    """Who can write to the store can move no good verdict to another token, nor make one up."""
+    """Write access to the store can neither move nor make a good verdict."""
     await gateways.another().verify(signed(clock()))
     [(sealed, ends_at_ms)] = store.values.values()
     checker.refusal = InvalidToken("forged")
@@ -298,10 +302,10 @@ class _Everywhere(dict[str, tuple[bytes, int]]):
 
 
 @pytest.mark.parametrize("is_good", [True, False])
-async def test_store_is_not_needed(
+async def test_a_token_is_verified_without_the_store(
     is_good: bool, gateways: Gateways, clock: FakeClock, store: MemoryStore, checker: Checker
 ) -> None:
-    """Without the store the signature decides."""
+    """The signature decides."""
     store.is_down = True
     checker.refusal = None if is_good else InvalidToken("no")
     outcome = pytest.raises(InvalidToken, match="no") if checker.refusal else nullcontext()
@@ -310,11 +314,13 @@ async def test_store_is_not_needed(
     assert checker.checked == 1
 
 
-async def test_unknown_issuer(clock: FakeClock, store: MemoryStore, checker: Checker) -> None:
-    """A right signature of somebody Magic does not know proves nothing."""
+async def test_a_valid_signature_of_an_unknown_issuer_is_refused(
+    clock: FakeClock, store: MemoryStore, checker: Checker
+) -> None:
+    """Magic has to know the issuer."""
     verifier = DidTokenVerifier(
         checker,
-        Nobody(),
+        UnknownUsers(),
         store,
         rules=RULES,
         server_key=SERVER_KEY,
@@ -325,13 +331,13 @@ async def test_unknown_issuer(clock: FakeClock, store: MemoryStore, checker: Che
 
 
 @pytest.mark.parametrize("error", [MagicUnavailable, StoreUnavailable])
-async def test_directory_out_of_reach(
+async def test_an_unavailable_directory_is_no_refusal_of_the_token(
     error: type[Exception], clock: FakeClock, store: MemoryStore, checker: Checker
 ) -> None:
-    """That it cannot be told who somebody is, is no refusal of the token."""
+    """The client may try the same token again."""
     verifier = DidTokenVerifier(
         checker,
-        Nobody(error()),
+        UnknownUsers(error()),
         store,
         rules=RULES,
         server_key=SERVER_KEY,
@@ -341,20 +347,20 @@ async def test_directory_out_of_reach(
         await verifier.verify(signed(clock()))
 
 
-async def test_a_crowd_costs_one_check(
+async def test_simultaneous_requests_share_one_signature_check(
     gateways: Gateways, clock: FakeClock, store: MemoryStore, checker: Checker
 ) -> None:
-    """Requests that bring a new token together have its signature checked once."""
+    """A page load with a new token costs one check."""
     store.delays_answers = True
     verifier, token = gateways.another(), signed(clock())
     await asyncio.gather(*(verifier.verify(token) for _ in range(10)))
     assert checker.checked == 1
 
 
-async def test_forged_ones_push_out_no_proven_one(
+async def test_a_flood_of_forged_tokens_evicts_no_valid_one(
     gateways: Gateways, clock: FakeClock, store: MemoryStore, checker: Checker
 ) -> None:
-    """A flood of refused tokens fills a memory of its own."""
+    """Refused tokens have a cache of their own."""
     verifier, token = gateways.another(capacity=2), signed(clock())
     await verifier.verify(token)
     checker.refusal = InvalidToken("no")
@@ -366,16 +372,14 @@ async def test_forged_ones_push_out_no_proven_one(
     assert store.calls == []
 
 
-async def test_text_that_no_header_could_hold(gateways: Gateways) -> None:
-    """Not even text that has no bytes brings the verifier down."""
+async def test_unencodable_text_is_refused(gateways: Gateways) -> None:
+    """Lone surrogates raise nothing else."""
     with pytest.raises(InvalidToken):
         await gateways.another().verify("\ud800")
 
 
-async def test_a_token_is_known_once_it_has_proven_somebody(
-    gateways: Gateways, clock: FakeClock
-) -> None:
-    """Until it ends, also when its verdict is to be asked for again."""
+async def test_a_token_is_known_once_it_was_verified(gateways: Gateways, clock: FakeClock) -> None:
+    """It stays known until it expires."""
     verifier, token = gateways.another(), signed(clock())
     assert not verifier.knows(token)
     await verifier.verify(token)
@@ -386,12 +390,12 @@ async def test_a_token_is_known_once_it_has_proven_somebody(
     assert not verifier.knows(token)
 
 
-async def test_a_strangers_token_is_not_known(
+async def test_a_token_of_an_unknown_issuer_is_not_known(
     clock: FakeClock, store: MemoryStore, checker: Checker
 ) -> None:
-    """Anybody can sign one well."""
+    """A valid signature alone proves nothing."""
     verifier = DidTokenVerifier(
-        checker, Nobody(), store, rules=RULES, server_key=SERVER_KEY, clock=clock
+        checker, UnknownUsers(), store, rules=RULES, server_key=SERVER_KEY, clock=clock
     )
     token = signed(clock())
     with pytest.raises(InvalidToken):
@@ -403,7 +407,7 @@ async def test_a_strangers_token_is_not_known(
 
 
 class Epoch:
-    """The port `Revocations`, with one epoch for everybody."""
+    """The port `Revocations`, with one epoch for all issuers."""
 
     def __init__(self) -> None:
         self.now_ms: int | None = None
@@ -421,7 +425,7 @@ class Epoch:
 async def test_a_token_from_before_a_revocation_is_refused(
     gateways: Gateways, clock: FakeClock
 ) -> None:
-    """Though it was accepted a moment ago; one of the next second is accepted."""
+    """A token of the next second is accepted."""
     epoch = Epoch()
     verifier = gateways.another(revocations=epoch)
     token = signed(clock.now_s)
@@ -434,10 +438,10 @@ async def test_a_token_from_before_a_revocation_is_refused(
     assert (await verifier.verify(signed(clock.now_s))).proven_at_ms > epoch.now_ms
 
 
-async def test_a_token_of_a_clock_that_is_fast_is_no_exception(
+async def test_a_revocation_ends_tokens_from_the_future_too(
     gateways: Gateways, clock: FakeClock
 ) -> None:
-    """It was made before it was seen, whatever its iat says."""
+    """A token was made before it was first seen."""
     epoch = Epoch()
     verifier = gateways.another(revocations=epoch)
     token = signed(clock.now_s, iat=int(clock.now_s) + 60)
@@ -450,10 +454,8 @@ async def test_a_token_of_a_clock_that_is_fast_is_no_exception(
             await verifier.verify(token)
 
 
-async def test_a_token_is_not_let_in_while_nobody_knows_whether_it_was_revoked(
-    gateways: Gateways, clock: FakeClock
-) -> None:
-    """Unknown is not the same as not revoked."""
+async def test_an_unknown_epoch_refuses_the_token(gateways: Gateways, clock: FakeClock) -> None:
+    """Unknown never counts as "not revoked"."""
     epoch = Epoch()
     verifier = gateways.another(revocations=epoch)
     epoch.is_unknown = True

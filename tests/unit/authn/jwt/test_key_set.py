@@ -1,4 +1,4 @@
-"""The keys of an issuer: which of them count, and how long they are believed."""
+"""Key sets of JWT issuers: which keys are used, and how they are refreshed."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from tests.fakes.memory import FakeClock
 
 
 class Published:
-    """What an issuer publishes; counts how often it is fetched."""
+    """The key set of an issuer; counts how often it is fetched."""
 
     def __init__(self, text: bytes) -> None:
         self.text: bytes | Exception = text
@@ -55,8 +55,8 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def test_keys_are_fetched_once(clock: FakeClock) -> None:
-    """By whoever asks first; all others wait along."""
+async def test_simultaneous_requests_share_one_fetch(clock: FakeClock) -> None:
+    """The first starts it, the others wait for it."""
     published = Published(key_set(RSA, EC))
     source = opened(published, clock)
     published.gate.clear()
@@ -68,8 +68,8 @@ async def test_keys_are_fetched_once(clock: FakeClock) -> None:
     assert (1, 1) == (published.fetched, source.version)
 
 
-async def test_a_new_key_is_fetched_when_it_is_first_used(clock: FakeClock) -> None:
-    """Not more often than every five seconds, whatever ids are made up."""
+async def test_an_unknown_key_id_causes_a_fetch(clock: FakeClock) -> None:
+    """There is at most one fetch in five seconds, whatever ids are made up."""
     published = Published(key_set(EC))
     source = opened(published, clock)
     await ids(source)
@@ -83,7 +83,7 @@ async def test_a_new_key_is_fetched_when_it_is_first_used(clock: FakeClock) -> N
 
 
 async def test_old_keys_are_refreshed_in_the_background(clock: FakeClock) -> None:
-    """Nobody waits; a key that was withdrawn is gone after that."""
+    """No request waits; a withdrawn key is gone afterwards."""
     published = Published(key_set(EC, ED))
     source = opened(published, clock)
     await ids(source)
@@ -96,8 +96,8 @@ async def test_old_keys_are_refreshed_in_the_background(clock: FakeClock) -> Non
     assert 2 == source.version
 
 
-async def test_keys_that_did_not_change(clock: FakeClock) -> None:
-    """Void no verdict."""
+async def test_unchanged_keys_keep_their_version(clock: FakeClock) -> None:
+    """Cached verdicts stay valid."""
     source = opened(Published(key_set(EC)), clock)
     await ids(source)
     clock.now_s += REFRESH_S
@@ -109,8 +109,10 @@ async def test_keys_that_did_not_change(clock: FakeClock) -> None:
 @pytest.mark.parametrize(
     "failure", [OSError(), TimeoutError(), ValueError(), b"{}", b"<html>", b'{"keys":[]}']
 )
-async def test_an_issuer_that_is_ill(clock: FakeClock, failure: bytes | Exception) -> None:
-    """Its keys go on for a day; then nobody can tell any more."""
+async def test_keys_are_used_for_a_day_while_the_issuer_is_unavailable(
+    clock: FakeClock, failure: bytes | Exception
+) -> None:
+    """After that, they are unavailable."""
     published = Published(key_set(EC))
     source = opened(published, clock)
     await ids(source)
@@ -126,8 +128,10 @@ async def test_an_issuer_that_is_ill(clock: FakeClock, failure: bytes | Exceptio
     assert ["ec"] == await ids(source)
 
 
-async def test_an_issuer_that_is_ill_when_the_config_changes(clock: FakeClock) -> None:
-    """What is published goes first; what was known goes on, until the day is over."""
+async def test_known_keys_survive_a_reload_while_the_issuer_is_unavailable(
+    clock: FakeClock,
+) -> None:
+    """A successful fetch replaces them."""
     published = Published(key_set(EC, ED))
     known: KeySets = {}
     before = KeySource("i", published, clock, place="a", known=known)
@@ -145,8 +149,8 @@ async def test_an_issuer_that_is_ill_when_the_config_changes(clock: FakeClock) -
     assert [] == await ids(KeySource("i", published, clock, place="a", known=known))
 
 
-async def test_an_issuer_that_was_never_reached(clock: FakeClock) -> None:
-    """Unknown is not refused; it is asked again soon, but not by everybody."""
+async def test_keys_that_were_never_fetched_are_unavailable(clock: FakeClock) -> None:
+    """The fetch is repeated soon, by one request for all."""
     published = Published(b"")
     source = opened(published, clock)
     for _ in range(5):
@@ -158,8 +162,8 @@ async def test_an_issuer_that_was_never_reached(clock: FakeClock) -> None:
     assert ["ec"] == await ids(source)
 
 
-async def test_a_clock_that_was_set_back(clock: FakeClock) -> None:
-    """Makes keys old, not eternal, and locks nobody out."""
+async def test_a_clock_that_was_set_back_makes_keys_old(clock: FakeClock) -> None:
+    """They are refreshed and go on to be used meanwhile."""
     published = Published(key_set(EC))
     source = opened(published, clock)
     await ids(source)
@@ -169,8 +173,8 @@ async def test_a_clock_that_was_set_back(clock: FakeClock) -> None:
     assert 2 == published.fetched
 
 
-async def test_closing_gives_up_a_fetch(clock: FakeClock) -> None:
-    """Nothing is left behind."""
+async def test_closing_cancels_a_fetch(clock: FakeClock) -> None:
+    """No task is left."""
     published = Published(key_set(EC))
     source = opened(published, clock)
     published.gate.clear()
@@ -181,8 +185,8 @@ async def test_closing_gives_up_a_fetch(clock: FakeClock) -> None:
         await asking
 
 
-async def test_a_token_without_key_id(clock: FakeClock) -> None:
-    """Counts where there is one key for its algorithm."""
+async def test_a_missing_key_id_means_the_only_key_for_the_algorithm(clock: FakeClock) -> None:
+    """With two such keys, none is used."""
     another = ECKey.generate_key("P-256", {"kid": "ec2"})
     source = opened(Published(key_set(RSA, EC)), clock)
     assert ["ec"] == await ids(source, None)
@@ -218,8 +222,8 @@ with warnings.catch_warnings(action="ignore"):
         pytest.param("EC", id="text"),
     ],
 )
-def test_keys_that_are_passed_over(other: object) -> None:
-    """They are for something else, or for nothing; the others go on."""
+def test_unusable_keys_are_ignored(other: object) -> None:
+    """The other keys of the set are used."""
     text = json.dumps({"keys": [other, entry(ED)]}).encode()
     kept = [key for key in read_keys(text) if any(fits(key, name) for name in ALL)]
     assert ["ed"] == [key.get("kid") for key in kept]
@@ -228,8 +232,8 @@ def test_keys_that_are_passed_over(other: object) -> None:
 ALL = ("RS256", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
 
 
-def test_private_parts_are_not_kept() -> None:
-    """Of an issuer that publishes more than it should."""
+def test_private_key_parts_are_dropped() -> None:
+    """Some issuers publish more than they should."""
     text = json.dumps({"keys": [EC.as_dict(private=True)]}).encode()
     (key,) = read_keys(text)
     assert not key.is_private
@@ -246,8 +250,8 @@ def test_private_parts_are_not_kept() -> None:
         pytest.param(json.dumps({"keys": [entry(EC, use="enc")]}).encode(), id="none-for-us"),
     ],
 )
-def test_what_is_no_key_set(text: bytes) -> None:
-    """Is not taken for one that is empty."""
+def test_a_malformed_key_set_is_an_error(text: bytes) -> None:
+    """It does not count as an empty one."""
     with pytest.raises(ValueError, match=r"^no (key|JSON)"):
         read_keys(text)
 
@@ -267,15 +271,15 @@ def test_what_is_no_key_set(text: bytes) -> None:
         pytest.param(RSAKey.generate_key(2048, {"alg": "PS512"}), {"PS512"}, id="says-for-what"),
     ],
 )
-def test_which_key_is_for_which_algorithm(
+def test_a_key_fits_an_algorithm_by_type_curve_and_alg(
     key: RSAKey | ECKey | OKPKey, algorithms: set[str]
 ) -> None:
-    """By its kind, its curve and its own word."""
+    """All three have to agree."""
     assert algorithms == {name for name in ALL if fits(key, name)}
 
 
-async def test_a_file(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Is read anew each time; too large a one is none."""
+async def test_a_key_set_is_read_from_a_file(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The file is read at each fetch; one that is too large is refused."""
     path = tmp_path_factory.mktemp("keys") / "jwks.json"
     path.write_bytes(key_set(EC))
     assert key_set(EC) == await in_file(str(path))()

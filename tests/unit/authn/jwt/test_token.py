@@ -1,4 +1,4 @@
-"""What a JWT says, and every check that costs no cryptography."""
+"""Decoding of JWTs, and the checks that need no cryptography."""
 
 import json
 from typing import Any
@@ -24,13 +24,13 @@ RULES = TrustedIssuer(ISSUER, AUDIENCE, frozenset({"ES256", "RS256"}), max_lifet
 
 
 def read(token: str, rules: TrustedIssuer = RULES) -> Identity:
-    """Whom ``token`` is about."""
+    """The identity of the subject of ``token``."""
     parsed = parse(token)
     return inspect(parsed, issuer_of(parsed, {rules.name: rules}), token, NOW_S)
 
 
-def test_a_good_token() -> None:
-    """Whom it is about, until when, since when, and by which name."""
+def test_a_valid_token_gives_the_identity_of_its_subject() -> None:
+    """With its times and its token id."""
     identity = read(signed(claims(NOW_S, jti="t-1", scope="b a b")))
     assert (f"{ISSUER}#job-7", None) == (identity.user.issuer, identity.user.email)
     assert (AuthMethod.JWT, "t-1", ("a", "b")) == (
@@ -72,15 +72,15 @@ def test_a_good_token() -> None:
         pytest.param({"sub": "\ud800"}, JwtFault.BAD_SUBJECT, id="half-a-surrogate"),
     ],
 )
-def test_claims_that_are_refused(changes: dict[str, object], fault: JwtFault) -> None:
+def test_each_faulty_claim_has_its_reason(changes: dict[str, object], fault: JwtFault) -> None:
     """Each for its own reason."""
     with pytest.raises(InvalidToken, match=fault):
         read(signed(claims(NOW_S, **changes)))
 
 
 @pytest.mark.parametrize("exp", [NOW_S, NOW_S - 1, 0, 0.5])
-def test_an_expired_token(exp: float) -> None:
-    """Is told from one that never was good; there is no grace."""
+def test_an_expired_token_is_refused_as_expired(exp: float) -> None:
+    """Expiry has no tolerance."""
     with pytest.raises(ExpiredToken):
         read(signed(claims(NOW_S, exp=exp, iat=0)))
 
@@ -95,8 +95,8 @@ def test_an_expired_token(exp: float) -> None:
         pytest.param({"x": {"y": [1, 2]}}, id="more-claims"),
     ],
 )
-def test_claims_that_are_good(changes: dict[str, object]) -> None:
-    """What differs between honest issuers."""
+def test_variants_of_valid_claims_pass(changes: dict[str, object]) -> None:
+    """Honest issuers differ in these."""
     assert NOW_S * 1000 >= read(signed(claims(NOW_S, **changes))).proven_at_ms
 
 
@@ -125,14 +125,16 @@ def test_claims_that_are_good(changes: dict[str, object]) -> None:
         pytest.param({"zip": "DEF"}, JwtFault.BAD_HEADER, id="zip"),
     ],
 )
-def test_headers_that_are_refused(header: dict[str, Any], fault: JwtFault) -> None:
+def test_headers_that_change_the_verification_are_refused(
+    header: dict[str, Any], fault: JwtFault
+) -> None:
     """RFC 8725: the token decides nothing about how it is checked."""
     with pytest.raises(InvalidToken, match=fault):
         read(signed(claims(NOW_S), **header))
 
 
 @pytest.mark.parametrize("typ", ["JWT", "jwt", "at+jwt", "application/at+JWT", ABSENT])
-def test_types_that_are_good(typ: object) -> None:
+def test_types_jwt_and_access_token_pass(typ: object) -> None:
     """JWTs and access tokens."""
     assert f"{ISSUER}#job-7" == read(signed(claims(NOW_S), typ=typ)).user.issuer
 
@@ -169,22 +171,22 @@ def spelled(payload: bytes, head: bytes = b'{"alg":"ES256"}') -> str:
         pytest.param(spelled(b"{}", b'"ES256"'), JwtFault.NOT_AN_OBJECT, id="header-is-text"),
     ],
 )
-def test_what_is_no_token(token: str, fault: JwtFault) -> None:
-    """Each for its own reason; nothing is repaired."""
+def test_malformed_tokens_have_their_reasons(token: str, fault: JwtFault) -> None:
+    """Nothing is repaired."""
     with pytest.raises(InvalidToken, match=fault):
         read(token)
 
 
 @given(st.text(max_size=200))
-def test_anything(token: str) -> None:
-    """Whatever is sent, it is a refusal."""
+def test_any_text_is_refused_as_invalid(token: str) -> None:
+    """Nothing else is raised."""
     with pytest.raises(InvalidToken):
         read(token)
 
 
 @given(st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit"]), st.text() | st.integers()))
-def test_any_header(header: dict[str, object]) -> None:
-    """Likewise."""
+def test_any_header_is_refused_as_invalid(header: dict[str, object]) -> None:
+    """Nothing else is raised."""
     token = f"{part(json.dumps(header).encode())}.{part(b'{}')}.e30"
     with pytest.raises(InvalidToken):
         read(token)
@@ -207,13 +209,13 @@ def test_any_header(header: dict[str, object]) -> None:
     ],
 )
 def test_subjects_are_encoded(subject: str, expected: str) -> None:
-    """So that the first ``#`` ends the issuer's part."""
+    """The first ``#`` ends the issuer's part."""
     assert f"{ISSUER}#{expected}" == read(signed(claims(NOW_S, sub=subject))).user.issuer
 
 
 @given(st.text(min_size=1, max_size=40), st.text(min_size=1, max_size=40))
 def test_two_subjects_have_two_names(one: str, other: str) -> None:
-    """And none has the name of a person or a service."""
+    """None is the name of a user or a service."""
     names = []
     for subject in (one, other):
         try:
@@ -224,8 +226,8 @@ def test_two_subjects_have_two_names(one: str, other: str) -> None:
     assert all(name.partition("#")[0] == ISSUER and name.isprintable() for name in names)
 
 
-def test_another_name_for_an_issuer() -> None:
-    """As the config has it."""
+def test_the_config_may_shorten_the_name_of_an_issuer() -> None:
+    """The prefix replaces ``iss`` in names of subjects."""
     rules = RULES._replace(prefix="ci")
     assert "ci#job-7" == read(signed(claims(NOW_S)), rules).user.issuer
 
@@ -247,8 +249,10 @@ TAKING = RULES._replace(email_claim="email", roles_claim="groups", scopes_claim=
         pytest.param({"email": ["a@b.example"]}, None, id="a-list"),
     ],
 )
-def test_email(said: dict[str, object], expected: str | None) -> None:
-    """Where the config asks for it, and the issuer vouches for it."""
+def test_the_email_is_read_from_the_configured_claim(
+    said: dict[str, object], expected: str | None
+) -> None:
+    """One that the issuer calls unverified is ignored."""
     assert expected == read(signed(claims(NOW_S, **said)), TAKING).user.email
     assert read(signed(claims(NOW_S, **said))).user.email is None
 
@@ -263,18 +267,18 @@ def test_email(said: dict[str, object], expected: str | None) -> None:
         pytest.param({"groups": {"a": 1}, "scp": {"a": 1}}, (), (), id="objects"),
     ],
 )  # fmt: skip
-def test_roles_and_scopes(
+def test_roles_and_scopes_are_read_from_the_configured_claims(
     said: dict[str, object], roles: tuple[str, ...], scopes: tuple[str, ...]
 ) -> None:
-    """Those that are names; where the config does not ask for them, none."""
+    """Malformed ones are left out."""
     identity = read(signed(claims(NOW_S, **said)), TAKING)
     assert (roles, scopes) == (identity.roles, identity.scopes)
     none = read(signed(claims(NOW_S, **said)), RULES._replace(scopes_claim=""))
     assert ((), ()) == (none.roles, none.scopes)
 
 
-def test_a_token_without_id_has_one() -> None:
-    """Made of the token, and nobody can make the token of it."""
+def test_a_token_without_jti_gets_a_hash_as_id() -> None:
+    """The token cannot be computed from it."""
     token = signed(claims(NOW_S, jti=7))
     assert read(token).token_id == read(token).token_id
     assert 32 == len(read(token).token_id)

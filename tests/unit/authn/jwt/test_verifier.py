@@ -1,4 +1,4 @@
-"""Whose a JWT is, and what is remembered of it."""
+"""Verification of JWTs, and the cache of verified tokens."""
 
 import pytest
 
@@ -33,7 +33,7 @@ from tests.fakes.memory import FakeClock
 
 
 class Epochs:
-    """`Revocations` that were made beforehand."""
+    """The port `Revocations` with preset epochs."""
 
     def __init__(self) -> None:
         self.by_issuer: dict[str, int] = {}
@@ -45,8 +45,8 @@ class Epochs:
         raise NotImplementedError(issuer)
 
 
-class Gate:
-    """A verifier of two issuers, and what they publish."""
+class VerifierUnderTest:
+    """A verifier of two issuers, and the key sets that they publish."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
@@ -74,8 +74,8 @@ class Gate:
 
 
 @pytest.fixture
-def gate(clock: FakeClock) -> Gate:
-    return Gate(clock)
+def under_test(clock: FakeClock) -> VerifierUnderTest:
+    return VerifierUnderTest(clock)
 
 
 @pytest.mark.parametrize(
@@ -89,118 +89,126 @@ def gate(clock: FakeClock) -> Gate:
         (ED, "Ed25519"),
     ],
 )
-async def test_a_good_token(gate: Gate, key: Key, algorithm: str) -> None:
+async def test_valid_tokens_of_all_algorithms_are_accepted(
+    under_test: VerifierUnderTest, key: Key, algorithm: str
+) -> None:
     """Is good, whatever it is signed with that the config allows."""
-    token = signed(claims(gate.clock()), key, algorithm)
-    assert f"{ISSUER}#job-7" == (await gate.verifier.verify(token)).user.issuer
+    token = signed(claims(under_test.clock()), key, algorithm)
+    assert f"{ISSUER}#job-7" == (await under_test.verifier.verify(token)).user.issuer
 
 
-async def test_signed_by_somebody_else(gate: Gate) -> None:
-    """Not by a key of the same id, and not by a key that another issuer has."""
+async def test_a_signature_by_another_key_is_refused(under_test: VerifierUnderTest) -> None:
+    """Neither a key with the same id nor a key of another issuer counts."""
     with pytest.raises(InvalidToken, match="none of the issuer's keys"):
-        await gate.verifier.verify(signed(claims(gate.clock()), OTHER))
-    two = signed(claims(gate.clock(), iss="https://two.example"), OTHER)
-    assert "https://two.example#job-7" == (await gate.verifier.verify(two)).user.issuer
+        await under_test.verifier.verify(signed(claims(under_test.clock()), OTHER))
+    two = signed(claims(under_test.clock(), iss="https://two.example"), OTHER)
+    assert "https://two.example#job-7" == (await under_test.verifier.verify(two)).user.issuer
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-async def test_a_changed_part(gate: Gate, place: int) -> None:
-    """What was signed is what counts."""
-    parts = signed(claims(gate.clock())).split(".")
-    other = signed(claims(gate.clock(), sub="root"), kid="ec", x="y").split(".")
+async def test_a_changed_part_breaks_the_signature(
+    under_test: VerifierUnderTest, place: int
+) -> None:
+    """The signature covers header and payload."""
+    parts = signed(claims(under_test.clock())).split(".")
+    other = signed(claims(under_test.clock(), sub="root"), kid="ec", x="y").split(".")
     parts[place] = other[place]
     with pytest.raises(InvalidToken):
-        await gate.verifier.verify(".".join(parts))
+        await under_test.verifier.verify(".".join(parts))
 
 
 @pytest.mark.parametrize("signature", [b"\0" * 64, b"\0", b"x" * 63, b"x" * 65])
-async def test_signatures_that_are_none(gate: Gate, signature: bytes) -> None:
-    """Zeros too (CVE-2022-21449)."""
-    start = signed(claims(gate.clock())).rpartition(".")[0]
+async def test_malformed_signatures_are_refused(
+    under_test: VerifierUnderTest, signature: bytes
+) -> None:
+    """Zeros, too (CVE-2022-21449)."""
+    start = signed(claims(under_test.clock())).rpartition(".")[0]
     with pytest.raises(InvalidToken):
-        await gate.verifier.verify(f"{start}.{part(signature)}")
+        await under_test.verifier.verify(f"{start}.{part(signature)}")
 
 
-async def test_an_unknown_key(gate: Gate) -> None:
+async def test_an_unknown_key_id_is_refused(under_test: VerifierUnderTest) -> None:
     """Is no key of the issuer's."""
     with pytest.raises(InvalidToken, match="no such key"):
-        await gate.verifier.verify(signed(claims(gate.clock()), kid="evil"))
+        await under_test.verifier.verify(signed(claims(under_test.clock()), kid="evil"))
     with pytest.raises(InvalidToken, match="no such key"):
-        await gate.verifier.verify(signed(claims(gate.clock()), RSA, "RS256", kid="ec"))
+        await under_test.verifier.verify(signed(claims(under_test.clock()), RSA, "RS256", kid="ec"))
 
 
-async def test_a_token_without_key_id(gate: Gate) -> None:
-    """The one key there is for its algorithm."""
-    identity = await gate.verifier.verify(signed(claims(gate.clock()), kid=ABSENT))
+async def test_a_token_without_key_id_is_checked_with_the_only_key(
+    under_test: VerifierUnderTest,
+) -> None:
+    """There is one key for its algorithm."""
+    identity = await under_test.verifier.verify(signed(claims(under_test.clock()), kid=ABSENT))
     assert f"{ISSUER}#job-7" == identity.user.issuer
 
 
-async def test_malformed_and_expired_ones_fetch_nothing(gate: Gate) -> None:
-    """Keys are asked for when all else is in order."""
-    for token in ("a.b.c", signed(claims(gate.clock(), iss="https://evil.example"))):
+async def test_malformed_and_expired_tokens_cause_no_fetch(under_test: VerifierUnderTest) -> None:
+    """Keys are fetched only when all other checks have passed."""
+    for token in ("a.b.c", signed(claims(under_test.clock(), iss="https://evil.example"))):
         with pytest.raises(InvalidToken):
-            await gate.verifier.verify(token)
+            await under_test.verifier.verify(token)
     with pytest.raises(ExpiredToken):
-        await gate.verifier.verify(signed(claims(gate.clock(), exp=1, iat=0)))
-    assert 0 == gate.fetched
+        await under_test.verifier.verify(signed(claims(under_test.clock(), exp=1, iat=0)))
+    assert 0 == under_test.fetched
 
 
-async def test_a_verdict_is_remembered(gate: Gate) -> None:
-    """The same object for five minutes; then it is found anew."""
-    token = signed(claims(gate.clock(), exp=gate.clock() + 3600))
-    first = await gate.verifier.verify(token)
-    assert first is await gate.verifier.verify(token)
-    gate.clock.now_s += GOOD_FOR_S
-    again = await gate.verifier.verify(token)
+async def test_a_verdict_is_cached_for_five_minutes(under_test: VerifierUnderTest) -> None:
+    """The identity is the same object meanwhile."""
+    token = signed(claims(under_test.clock(), exp=under_test.clock() + 3600))
+    first = await under_test.verifier.verify(token)
+    assert first is await under_test.verifier.verify(token)
+    under_test.clock.now_s += GOOD_FOR_S
+    again = await under_test.verifier.verify(token)
     assert again == first
     assert again is not first
 
 
-async def test_a_token_ends(gate: Gate) -> None:
-    """To the second, remembered or not."""
-    token = signed(claims(gate.clock(), exp=gate.clock() + 10))
-    await gate.verifier.verify(token)
-    assert gate.verifier.knows(token)
-    gate.clock.now_s += 10
+async def test_a_cached_token_expires_on_time(under_test: VerifierUnderTest) -> None:
+    """Expiry is exact to the second."""
+    token = signed(claims(under_test.clock(), exp=under_test.clock() + 10))
+    await under_test.verifier.verify(token)
+    assert under_test.verifier.knows(token)
+    under_test.clock.now_s += 10
     with pytest.raises(ExpiredToken):
-        await gate.verifier.verify(token)
-    assert not gate.verifier.knows(token)
+        await under_test.verifier.verify(token)
+    assert not under_test.verifier.knows(token)
 
 
-async def test_a_withdrawn_key_proves_nothing_any_more(gate: Gate) -> None:
-    """Verdicts that were found by it are void as soon as that is known."""
-    token = signed(claims(gate.clock(), exp=gate.clock() + 3600))
-    await gate.verifier.verify(token)
-    gate.published[ISSUER] = key_set(RSA, ED)
-    gate.clock.now_s += MIN_INTERVAL_S
+async def test_a_withdrawn_key_invalidates_its_verdicts(under_test: VerifierUnderTest) -> None:
+    """This holds as soon as the key set is fetched again."""
+    token = signed(claims(under_test.clock(), exp=under_test.clock() + 3600))
+    await under_test.verifier.verify(token)
+    under_test.published[ISSUER] = key_set(RSA, ED)
+    under_test.clock.now_s += MIN_INTERVAL_S
     with pytest.raises(InvalidToken):
-        await gate.verifier.verify(signed(claims(gate.clock()), kid="new"))
+        await under_test.verifier.verify(signed(claims(under_test.clock()), kid="new"))
     with pytest.raises(InvalidToken):
-        await gate.verifier.verify(token)
+        await under_test.verifier.verify(token)
 
 
-async def test_what_was_revoked(gate: Gate) -> None:
-    """All that is older is void, also what is remembered; what is newer is not."""
-    token = signed(claims(gate.clock()))
-    await gate.verifier.verify(token)
-    gate.epochs.by_issuer[f"{ISSUER}#job-7"] = int(gate.clock() * 1000)
+async def test_tokens_older_than_the_epoch_are_refused(under_test: VerifierUnderTest) -> None:
+    """Cached ones, too; newer tokens are accepted."""
+    token = signed(claims(under_test.clock()))
+    await under_test.verifier.verify(token)
+    under_test.epochs.by_issuer[f"{ISSUER}#job-7"] = int(under_test.clock() * 1000)
     with pytest.raises(RevokedToken):
-        await gate.verifier.verify(token)
-    gate.clock.now_s += 1
-    await gate.verifier.verify(signed(claims(gate.clock())))
+        await under_test.verifier.verify(token)
+    under_test.clock.now_s += 1
+    await under_test.verifier.verify(signed(claims(under_test.clock())))
 
 
-async def test_keys_that_cannot_be_fetched(gate: Gate) -> None:
-    """Unknown is not refused."""
-    gate.published[ISSUER] = b""
+async def test_unavailable_keys_are_no_refusal_of_the_token(under_test: VerifierUnderTest) -> None:
+    """The client may try the same token again."""
+    under_test.published[ISSUER] = b""
     with pytest.raises(KeysUnavailable):
-        await gate.verifier.verify(signed(claims(gate.clock())))
-    await gate.verifier.aclose()
+        await under_test.verifier.verify(signed(claims(under_test.clock())))
+    await under_test.verifier.aclose()
 
 
-async def test_tokens_that_proved_somebody_are_known(gate: Gate) -> None:
-    """Before that they are not."""
-    token = signed(claims(gate.clock()))
-    assert not gate.verifier.knows(token)
-    await gate.verifier.verify(token)
-    assert gate.verifier.knows(token)
+async def test_verified_tokens_are_known(under_test: VerifierUnderTest) -> None:
+    """Others are not."""
+    token = signed(claims(under_test.clock()))
+    assert not under_test.verifier.knows(token)
+    await under_test.verifier.verify(token)
+    assert under_test.verifier.knows(token)
