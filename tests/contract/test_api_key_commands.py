@@ -121,7 +121,7 @@ def test_what_is_no_id_is_not_repeated(desk: Desk, words: str) -> None:
 
 
 def test_revoking_all_of_an_owner(desk: Desk) -> None:
-    """One command for somebody who has left, and a key more."""
+    """One command revokes all keys of a user who has left, and one more key."""
     keys = [desk.made("a", "--owner", "leaver")["id"] for _ in range(2)]
     other, stays = (desk.made("a", "--owner", "stayer")["id"] for _ in range(2))
     said = desk.does("revoke", other, "--owner", "leaver").stdout
@@ -151,7 +151,7 @@ def test_sealing_keys_are_rotated(desk: Desk) -> None:
         pytest.param(["show", "a" * 16], 1, id="show-what-is-not-there"),
         pytest.param(["revoke", "a" * 16], 1, id="revoke-what-is-not-there"),
         pytest.param(["revoke"], 2, id="revoke-nothing"),
-        pytest.param(["revoke", "--owner", "nobody"], 1, id="revoke-of-nobody"),
+        pytest.param(["revoke", "--owner", "unknown"], 1, id="revoke-of-an-unknown-owner"),
     ],
 )
 def test_commands_that_fail(desk: Desk, words: list[str], expected: int) -> None:
@@ -162,7 +162,7 @@ def test_commands_that_fail(desk: Desk, words: list[str], expected: int) -> None
 
 
 def test_without_the_store(desk: Desk) -> None:
-    """No key is made that nobody could use."""
+    """No unusable key is created."""
     unreachable = Desk(desk.config, "redis://127.0.0.1:1")
     unreachable.seals_with(OLD)
     result = unreachable.does("create", "x", "--owner", "a")

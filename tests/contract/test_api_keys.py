@@ -96,7 +96,7 @@ async def test_a_key_that_was_revoked(keys: RedisApiKeys, store: RedisStore) -> 
 async def test_a_key_that_expired(keys: RedisApiKeys, store: RedisStore) -> None:
     """Gets in nowhere, and is told why."""
     text, _ = await keys.create("a", "service:x", lifetime_s=0.001)
-    time.sleep(0.002)  # noqa: ASYNC251 - two milliseconds, for the clock that is everybody's
+    time.sleep(0.002)  # noqa: ASYNC251 - two milliseconds of the shared clock
     with pytest.raises(ExpiredApiKey):
         await verifier(store).verify(text)
 

@@ -87,7 +87,7 @@ async def test_magic_is_asked_once_for_all(
 async def test_of_strangers_nothing_is_written(
     store: RedisStore, client: Redis, source: Source, clock: FakeClock
 ) -> None:
-    """Whoever makes up keys must not fill the store."""
+    """An attacker with made-up keys must not fill the store."""
     assert await made(store, source, clock).user(BOB.issuer) is None
     assert [] == await client.keys("*")
 
@@ -110,7 +110,7 @@ async def test_who_is_no_user_any_more_loses_the_record(
         pytest.param(b"[]", id="no-object"),
         pytest.param(orjson.dumps({"issuer": ADA.issuer, "email": "boss@example.com"}), id="bare"),
         pytest.param(RecordSealer([b"x" * 32]).encode(Record(ADA, 2**50)), id="sealed-by-others"),
-        pytest.param(SEALS.encode(Record(User(BOB.issuer), 2**50)), id="of-somebody-else"),
+        pytest.param(SEALS.encode(Record(User(BOB.issuer), 2**50)), id="of-another-issuer"),
     ],
 )
 async def test_a_record_that_no_gateway_wrote_is_none(
@@ -126,7 +126,7 @@ async def test_a_record_that_no_gateway_wrote_is_none(
 async def test_one_of_all_gateways_asks_anew(
     store: RedisStore, client: Redis, source: Source, clock: FakeClock
 ) -> None:
-    """A record in the last part of its life is served, and Magic asked behind everybody's back."""
+    """A record in the last part of its life is served, and refreshed in the background."""
     directories = [made(store, source, clock) for _ in range(5)]
     await directories[0].user(ADA.issuer)
     source.users[ADA.issuer] = User(ADA.issuer, "new@example.com", ALICE.address)
@@ -161,7 +161,7 @@ async def test_a_record_outlives_magics_absence(
 async def test_a_store_that_is_gone(
     mortal_server: RealServer, source: Source, clock: FakeClock
 ) -> None:
-    """Who is known goes on; nobody is taken for a stranger, and Magic is not asked instead."""
+    """Cached users are served; no user counts as unknown, and Magic is not asked instead."""
     store = RedisStore(connect(mortal_server.url, 1.0), "gw:", 1.0)
     directory = made(store, source, clock)
     await directory.user(ADA.issuer)

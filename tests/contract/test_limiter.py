@@ -27,7 +27,7 @@ from gateway.store.redis import RedisStore
 from tests.fakes.servers import REAL, RealServer, Servers, eventually, opened_client
 
 YEARS_S = 10**8
-"""A window whose border no test run comes across."""
+"""A window that is longer than any test run."""
 
 THREE = Limit("three", rate=3, window_s=YEARS_S)
 BRIEF = Limit("brief", rate=3, window_s=1)

@@ -62,7 +62,7 @@ async def test_the_later_clock_counts(store: RedisStore, by_s: float) -> None:
 
 
 async def test_it_never_goes_back(store: RedisStore) -> None:
-    """A second one by a gateway whose clock is behind changes nothing that the first voided."""
+    """A second one, by a gateway with a clock that is behind, does not move the epoch back."""
     later = await made(store, FakeClock(time.time() + 3600)).revoke(ADA)
 
     assert later == await made(store).revoke(ADA)
@@ -81,7 +81,7 @@ async def test_of_many_at_a_time_all_hold(store: RedisStore) -> None:
 async def test_what_somebody_else_wrote_there_is_written_over(
     store: RedisStore, client: Redis
 ) -> None:
-    """A revocation holds, whatever was there before; one that cannot be read lets nobody in."""
+    """A revocation replaces any value; an unreadable one admits no request."""
     await client.set(KEY, "tomorrow")
     with pytest.raises(StoreUnavailable):
         await made(store).epoch_ms(ADA)
@@ -91,7 +91,7 @@ async def test_what_somebody_else_wrote_there_is_written_over(
 
 
 async def test_a_key_of_another_kind_is_no_success(store: RedisStore, client: Redis) -> None:
-    """Whoever revokes hears that it was not done."""
+    """The caller is told that it was not done."""
     await client.rpush(KEY, "x")
     with pytest.raises(StoreUnavailable):
         await made(store).revoke(ADA)

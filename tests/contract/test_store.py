@@ -60,7 +60,7 @@ async def test_a_value_ends_at_the_millisecond_that_was_named(
 
 
 async def test_what_has_ended_is_gone(store: RedisStore) -> None:
-    """A value whose time is over is as absent as one that never was."""
+    """An expired value is absent."""
     await store.set("k", b"1", expires_at_ms=in_ms(0.02))
 
     await eventually(lambda: _is_absent(store, "k"), within_s=1)
@@ -111,7 +111,7 @@ async def test_a_script_gets_its_keys_and_arguments(store: RedisStore) -> None:
 async def test_a_script_that_the_server_forgot_is_sent_again(
     store: RedisStore, client: Redis
 ) -> None:
-    """A server that restarted or failed over knows no scripts; nobody notices, none runs twice."""
+    """After a restart or failover, the server knows no scripts: each runs all the same, once."""
     await store.run(ADD, ["k"], [1])
     await client.script_flush()
 
@@ -136,7 +136,7 @@ async def test_a_failing_command_hurts_its_own_caller_alone(store: RedisStore) -
     assert isinstance(failed, StoreUnavailable)
     assert isinstance(refused, StoreUnavailable)
     assert "ResponseError" == refused.reason
-    await store.ping()  # the store itself is well: nobody is refused on account of them
+    await store.ping()  # the store itself is healthy: other calls pass
 
 
 async def test_a_lone_failing_command_says_what_kind_of_error_it_was(store: RedisStore) -> None:
@@ -240,7 +240,7 @@ async def _answers(store: RedisStore) -> bool:
 async def test_a_server_that_is_gone_is_noticed_at_once_and_its_return_as_well(
     mortal_server: RealServer,
 ) -> None:
-    """A crash costs a refusal each, not a wait, and nobody has to restart the gateway."""
+    """A crash costs each caller a refusal, not a wait, and the gateway needs no restart."""
     store = RedisStore(connect(mortal_server.url, 1), "", timeout_s=5)
     await store.ping()
     mortal_server.kill()
@@ -269,7 +269,7 @@ async def test_a_server_that_restarted_between_two_reads_is_not_noticed(
 
 
 async def test_a_server_that_may_not_write_any_more_is_left(mortal_server: RealServer) -> None:
-    """After a failover its address leads to another, and whoever is connected is told nothing."""
+    """After a failover, its address leads to another, and open connections are not told."""
     store = RedisStore(connect(mortal_server.url, 1), "", timeout_s=5)
     assert await store.get("k") is None
     with valkey() as promoted:

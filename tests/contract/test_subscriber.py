@@ -1,4 +1,4 @@
-"""That what is published in one process is heard in the others, over every store."""
+"""Cache invalidations between processes, over every store."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ SOON_S = 5.0
 
 
 class Listener:
-    """A process that writes down what it hears."""
+    """A process that records the invalidations it receives."""
 
     def __init__(self, store: RedisStore) -> None:
         self.bus = StoreBus(store, self.count_message, self.count_subscription)
@@ -39,14 +39,14 @@ class Listener:
         self.begun += 1
 
     async def has_begun(self, times: int = 1) -> None:
-        """Wait until it has heard so often that it is subscribed."""
+        """Wait until it was subscribed so many times."""
 
         async def is_so() -> bool:
             return self.begun >= times
 
         await eventually(is_so, within_s=SOON_S)
 
-    async def has_heard(self, *names: str) -> None:
+    async def has_received(self, *names: str) -> None:
         async def is_so() -> bool:
             return self.names == list(names)
 
@@ -65,7 +65,7 @@ async def listening(
         yield listener
 
 
-async def test_others_hear_what_is_published(client: Redis, store: RedisStore) -> None:
+async def test_other_processes_receive_what_is_published(client: Redis, store: RedisStore) -> None:
     """All of it, in order, those who have nothing to do with the publisher's memory too."""
     async with listening(client, store) as listener:
         await listener.has_begun()
@@ -74,30 +74,30 @@ async def test_others_hear_what_is_published(client: Redis, store: RedisStore) -
             await other.publish(InvalidationKind.SESSION, name)
         await other.publish(InvalidationKind.USER, "did:ethr:0x1")
 
-        await listener.has_heard("session:a", "session:b")
+        await listener.has_received("session:a", "session:b")
 
 
-async def test_what_nobody_can_read_is_passed_over(client: Redis, store: RedisStore) -> None:
-    """Of a later version, or a stranger's: it is counted, and what comes after it is heard."""
+async def test_unreadable_messages_are_ignored(client: Redis, store: RedisStore) -> None:
+    """They are counted, and later messages are received."""
     async with listening(client, store) as listener:
         await listener.has_begun()
         for message in (b"", b"\xff", b"session", b"session ", b"sudo session:a"):
             await client.publish("gw:invalidate", message)
         await StoreBus(store).publish(InvalidationKind.SESSION, "session:a")
 
-        await listener.has_heard("session:a")
+        await listener.has_received("session:a")
     assert 5 == listener.counts.count("bus_messages unreadable")
     assert 1 == listener.counts.count("bus_messages session")
 
 
-async def test_other_channels_are_not_heard(client: Redis, store: RedisStore) -> None:
+async def test_other_channels_are_not_received(client: Redis, store: RedisStore) -> None:
     """Gateways with another prefix have memories of their own."""
     async with listening(client, store) as listener:
         await listener.has_begun()
         await client.publish("invalidate", b"session session:theirs")
         await StoreBus(store).publish(InvalidationKind.SESSION, "session:ours")
 
-        await listener.has_heard("session:ours")
+        await listener.has_received("session:ours")
 
 
 async def test_many_messages_do_not_hold_up_the_loop(
@@ -119,10 +119,8 @@ async def test_many_messages_do_not_hold_up_the_loop(
     assert turns > 5000 / 64
 
 
-async def test_a_memory_that_fails_keeps_no_other_from_hearing(
-    client: Redis, store: RedisStore
-) -> None:
-    """Nor does it end the hearing."""
+async def test_a_cache_that_fails_does_not_stop_others(client: Redis, store: RedisStore) -> None:
+    """Neither does it end the subscription."""
     async with listening(client, store) as listener:
         listener.bus.on(InvalidationKind.USER, lambda _: 1 / 0)
         heard: list[str] = []
@@ -131,27 +129,25 @@ async def test_a_memory_that_fails_keeps_no_other_from_hearing(
         await StoreBus(store).publish(InvalidationKind.USER, "did:ethr:0x1")
         await StoreBus(store).publish(InvalidationKind.SESSION, "session:a")
 
-        await listener.has_heard("session:a")
+        await listener.has_received("session:a")
     assert ["did:ethr:0x1"] == heard
 
 
 # --- a connection that breaks --------------------------------------------------------------------
 
 
-async def test_a_connection_that_is_cut_is_made_again(
-    real_client: Redis, real_store: RedisStore
-) -> None:
-    """All memories are told, as what was published meanwhile was not heard."""
+async def test_a_broken_connection_is_replaced(real_client: Redis, real_store: RedisStore) -> None:
+    """All caches are told that messages may have been missed."""
     async with listening(real_client, real_store) as listener:
         await listener.has_begun()
         await real_client.client_kill_filter(_type="pubsub")
         await listener.has_begun(2)
         await StoreBus(real_store).publish(InvalidationKind.SESSION, "session:after")
 
-        await listener.has_heard("session:after")
+        await listener.has_received("session:after")
 
 
-async def test_a_server_that_comes_back_is_heard_again(mortal_server: RealServer) -> None:
+async def test_a_restarted_server_is_subscribed_to_again(mortal_server: RealServer) -> None:
     """However long it was away; nothing raises out of the wait."""
     client = connect(mortal_server.url, 0.5)
     store = RedisStore(connect(mortal_server.url, 0.5), "gw:", 0.5)
@@ -167,10 +163,10 @@ async def test_a_server_that_comes_back_is_heard_again(mortal_server: RealServer
     await client.aclose()
 
 
-async def test_a_connection_that_is_dead_and_looks_idle_is_found_out(
+async def test_a_dead_connection_that_looks_idle_is_detected(
     mortal_server: RealServer,
 ) -> None:
-    """A router that forgot it sends no word: whoever is silent is asked, and left if still so."""
+    """A silent connection is pinged, and replaced if it stays silent: a router may have dropped it."""
     client = connect(mortal_server.url, 0.2)
     store = RedisStore(connect(mortal_server.url, 0.2), "gw:", 0.2)
     async with listening(client, store, silence_s=0.1) as listener:
@@ -185,10 +181,10 @@ async def test_a_connection_that_is_dead_and_looks_idle_is_found_out(
     await client.aclose()
 
 
-async def test_whatever_answers_in_the_servers_place_is_not_waited_for_without_end(
+async def test_a_server_that_never_replies_times_out(
     mortal_server: RealServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A balancer whose server is gone takes connections, and says nothing: it is left again."""
+    """A balancer without a server accepts connections and sends nothing: they time out."""
     monkeypatch.setattr("gateway.store.pubsub._REPLY_S", 0.2)
     client, onlooker = connect(mortal_server.url, 0.2), connect(mortal_server.url, 0.2)
     store = RedisStore(connect(mortal_server.url, 0.2), "gw:", 0.2)

@@ -25,5 +25,5 @@ def test_kinds_of_credentials_have_stable_names() -> None:
 
 
 def test_an_unknown_browser_names_neither_device_nor_address() -> None:
-    """Such as that of a session whose listed entry does not open."""
+    """It is shown for a session with an entry that does not open."""
     assert ("", "") == UNKNOWN_BROWSER

@@ -1,4 +1,4 @@
-"""How issuers are spelled."""
+"""The canonical spelling of issuers."""
 
 import pytest
 
@@ -15,8 +15,8 @@ from tests.fakes.tokens import ALICE
         "https://issuer.example/tenant|42",
     ],
 )
-def test_one_person_has_one_name(typed: str) -> None:
-    """As their tokens spell it; an issuer of another kind is taken as it is."""
+def test_an_issuer_has_one_canonical_spelling(typed: str) -> None:
+    """An issuer other than Magic's stays as it is."""
     assert canonical(typed) == (ALICE.issuer if typed.startswith("did:ethr:") else typed)
 
 
@@ -36,7 +36,7 @@ def test_one_person_has_one_name(typed: str) -> None:
         "x" * 257,
     ],
 )
-def test_what_is_mistyped_is_refused(typed: str) -> None:
-    """To revoke nobody, and to say that it was done, would be worse than to do nothing."""
+def test_a_mistyped_issuer_is_refused(typed: str) -> None:
+    """Otherwise a revocation would report success without effect."""
     with pytest.raises(ValueError, match=r"issuer|expected|mistyped"):
         canonical(typed)

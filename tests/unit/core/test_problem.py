@@ -1,4 +1,4 @@
-"""How a refusal looks on the wire."""
+"""Problem documents: refusals on the wire."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ SECRET = "what-only-the-operator-may-know"
 
 
 UNTOLD = sorted(set(PROBLEM_TYPES) - {Forbidden}, key=lambda kind: kind.__name__)
-"""Those whose reason is for the log."""
+"""Refusals with a reason for the log alone."""
 
 
 def state(reset_s: float = 12.5, retry_after_s: float = 3.2, remaining: int = 0) -> LimitState:
@@ -38,7 +38,7 @@ def state(reset_s: float = 12.5, retry_after_s: float = 3.2, remaining: int = 0)
 
 
 def refused(kind: type[Refusal]) -> Refusal:
-    """A refusal whose reason must not leak."""
+    """Make a refusal with a secret reason."""
     return RateLimited(state()) if kind is RateLimited else kind(SECRET)
 
 
@@ -50,7 +50,7 @@ def body(reply: Reply) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", list(PROBLEM_TYPES))
 def test_every_refusal_is_a_problem_document(kind: type[Refusal]) -> None:
-    """RFC 9457 with a stable code and the id that leads to the log line, and nothing more."""
+    """RFC 9457, with a stable code and the request id of the log line, and nothing more."""
     code, reply = problem(refused(kind), "req-1")
     expected = {
         **({"reason": SECRET} if kind is Forbidden else {}),
@@ -67,22 +67,22 @@ def test_every_refusal_is_a_problem_document(kind: type[Refusal]) -> None:
 
 
 @pytest.mark.parametrize("kind", UNTOLD)
-def test_why_it_was_refused_stays_here(kind: type[Refusal]) -> None:
-    """The reason is for the log: a client that probes learns the kind alone."""
+def test_the_reason_is_not_in_the_response(kind: type[Refusal]) -> None:
+    """A client that probes learns the kind of refusal alone."""
     _, reply = problem(refused(kind), "req-1")
     assert SECRET not in repr(reply)
 
 
 @pytest.mark.parametrize("kind", list(PROBLEM_TYPES))
-def test_no_refusal_is_kept_by_a_cache(kind: type[Refusal]) -> None:
-    """Who is let in a second later must not be shown the old answer."""
+def test_no_refusal_may_be_cached(kind: type[Refusal]) -> None:
+    """A client that is admitted a second later must not get the old response."""
     _, reply = problem(refused(kind), "req-1")
     assert "no-store" == dict(reply.fields)["Cache-Control"]
 
 
 @pytest.mark.parametrize("kind", list(PROBLEM_TYPES))
-def test_no_field_is_said_twice(kind: type[Refusal]) -> None:
-    """Each field of an answer of ours stands there once, on one line."""
+def test_no_field_is_repeated(kind: type[Refusal]) -> None:
+    """Each field of our responses is on one line."""
     _, reply = problem(refused(kind), "req-1")
     names = [name.lower() for name, _ in reply.fields]
     assert sorted(set(names)) == sorted(names)
@@ -98,22 +98,22 @@ def test_no_field_is_said_twice(kind: type[Refusal]) -> None:
         pytest.param(ExpiredToken(), 'Bearer error="invalid_token"', id="an-old-token"),
     ],
 )
-def test_a_401_says_how_to_sign_in(refusal: Refusal, expected: str) -> None:
-    """An error is named only where a token was sent."""
+def test_a_401_names_an_error_for_a_token_alone(refusal: Refusal, expected: str) -> None:
+    """RFC 6750 section 3."""
     _, reply = problem(refusal, "req-1")
     assert expected == dict(reply.fields)["WWW-Authenticate"]
 
 
 @pytest.mark.parametrize("kind", list(PROBLEM_TYPES))
-def test_every_401_and_no_other_answer_carries_a_challenge(kind: type[Refusal]) -> None:
+def test_a_401_alone_carries_a_challenge(kind: type[Refusal]) -> None:
     """RFC 9110 section 15.5.2 demands one of each 401."""
     _, reply = problem(refused(kind), "req-1")
     assert (reply.status == 401) is ("WWW-Authenticate" in dict(reply.fields))
 
 
 @pytest.mark.parametrize("kind", list(PROBLEM_TYPES))
-def test_what_passes_says_when_to_come_back(kind: type[Refusal]) -> None:
-    """Retry-After stands where waiting helps, and nowhere else."""
+def test_temporary_refusals_alone_have_a_retry_after(kind: type[Refusal]) -> None:
+    """It is sent where waiting helps."""
     _, reply = problem(refused(kind), "req-1")
     helps = issubclass(kind, Unavailable | RateLimited)
     assert helps is ("Retry-After" in dict(reply.fields))
@@ -128,7 +128,7 @@ def test_what_passes_says_when_to_come_back(kind: type[Refusal]) -> None:
         pytest.param(MagicUnavailable(retry_after_s=30.0), "30", id="whole-seconds-stay"),
     ],
 )
-def test_unavailable_is_for_now(refusal: Refusal, expected: str) -> None:
+def test_retry_after_is_rounded_up(refusal: Refusal, expected: str) -> None:
     """A client that waits as told does not come too early."""
     _, reply = problem(refusal, "req-1")
     assert expected == dict(reply.fields)["Retry-After"]
@@ -143,10 +143,8 @@ def test_unavailable_is_for_now(refusal: Refusal, expected: str) -> None:
         pytest.param(state(0.0, 0.001), ("1", "0"), id="at-the-end-of-the-window"),
     ],
 )
-def test_a_limit_is_told_in_all_its_dialects(
-    limit_state: LimitState, expected: tuple[str, str]
-) -> None:
-    """Retry-After, the IETF draft and the ``X-`` fields agree with each other."""
+def test_all_rate_limit_fields_agree(limit_state: LimitState, expected: tuple[str, str]) -> None:
+    """Retry-After, the IETF draft and the ``X-`` fields have the same values."""
     retry_after, reset = expected
     assert (
         ("Retry-After", retry_after),
@@ -158,30 +156,30 @@ def test_a_limit_is_told_in_all_its_dialects(
     ) == rate_limit_fields(limit_state)
 
 
-def test_a_429_tells_where_the_caller_stands() -> None:
+def test_a_429_carries_the_rate_limit_fields() -> None:
     """The answer to a used-up limit carries all fields about it."""
     _, reply = problem(RateLimited(state()), "req-1")
     assert set(rate_limit_fields(state())) <= set(reply.fields)
 
 
-def test_who_navigates_is_led_to_the_login_page() -> None:
-    """A redirect that no cache keeps, and that depends on what it was decided by."""
+def test_a_redirect_to_the_login_page_is_not_cached() -> None:
+    """Vary names the fields that decide about it."""
     _, reply = problem(SignInFirst("because", "/_gateway/login?return_to=/x"), "req-1")
     fields = dict(reply.fields)
     assert (302, "/_gateway/login?return_to=/x") == (reply.status, fields["Location"])
     assert {"Accept", "Sec-Fetch-Mode"} <= set(fields["Vary"].split(", "))
 
 
-def test_a_proxy_that_passes_no_redirect_on_is_told_where_to() -> None:
-    """By a 401 that is one in all respects."""
+def test_a_401_for_nginx_names_the_login_page() -> None:
+    """It is a complete 401 in all other respects."""
     _, reply = problem(SignInByProxy("because", "https://a/_gateway/login?return_to=/x"), "req-1")
     fields = dict(reply.fields)
     assert (401, "Bearer") == (reply.status, fields["WWW-Authenticate"])
     assert "https://a/_gateway/login?return_to=/x" == fields["Location"]
 
 
-def test_who_fetches_is_told_of_the_login_page() -> None:
-    """In the document, as a script could do nothing with a redirect to a page."""
+def test_a_script_gets_the_login_url_in_the_document() -> None:
+    """It cannot use a redirect to a page."""
     refusal = SessionEnded("because")
     refusal.login_url = "https://app.example.com/_gateway/login"
     _, reply = problem(refusal, "req-1")
@@ -190,8 +188,8 @@ def test_who_fetches_is_told_of_the_login_page() -> None:
     assert {"Accept", "Sec-Fetch-Mode"} <= set(dict(reply.fields)["Vary"].split(", "))
 
 
-def test_an_old_websocket_is_told_which_version_there_is() -> None:
-    """RFC 6455 section 4.4, and RFC 9110 section 15.5.22 for a 426."""
+def test_a_426_names_the_websocket_version() -> None:
+    """RFC 6455 section 4.4, and RFC 9110 section 15.5.22."""
     _, reply = problem(WrongWebSocketVersion(), "req-1")
     fields = dict(reply.fields)
     assert ("13", "websocket", "Upgrade") == (

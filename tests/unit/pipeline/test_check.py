@@ -1,4 +1,4 @@
-"""Forward-auth checks are decided like the requests that they describe."""
+"""Forward-auth checks: decided like the requests that they describe."""
 
 from dataclasses import replace
 from typing import cast
@@ -60,7 +60,7 @@ def asked() -> RequestPipeline:
 
 
 async def verdict(head: RequestHead) -> str:
-    """The name of the refusal, or whose request it is said to be."""
+    """The name of the refusal, or the issuer that the response names."""
     try:
         reply = await asked().admit(head, RequestRecord())
     except Refusal as refusal:
@@ -82,7 +82,7 @@ ALICE = "alice@example.com"
         pytest.param(check(SESSION), ALICE, id="session"),
         pytest.param(check(), "Unauthenticated", id="no-credential"),
         pytest.param(check(uri="/public/x"), "anonymous", id="public"),
-        pytest.param(check(BEARER, uri="/public/x"), "anonymous", id="public-asks-nobody"),
+        pytest.param(check(BEARER, uri="/public/x"), "anonymous", id="public-needs-no-credential"),
         pytest.param(check(uri="/optional/x"), "anonymous", id="optional"),
         pytest.param(check(BEARER, uri="/asked/x"), ALICE, id="route-without-upstream"),
         pytest.param(check(BEARER, peer=CLIENT), "UntrustedPeer", id="a-client"),
@@ -114,7 +114,7 @@ ALICE = "alice@example.com"
     ],
 )
 async def test_a_check_is_decided_like_the_request(head: RequestHead, expected: str) -> None:
-    """By its own method, target, Host and credentials, and never by those of the check."""
+    """By its method, target, Host and credentials, not by those of the check."""
     assert expected == await verdict(head)
 
 
@@ -127,10 +127,10 @@ async def test_a_check_is_decided_like_the_request(head: RequestHead, expected: 
         st.sampled_from([BEARER, SESSION, SOCKET, ("Origin", f"https://{HOST}")]), unique=True
     ),
 )
-async def test_no_check_lets_through_what_is_refused(
+async def test_a_check_and_its_request_have_the_same_outcome(
     target: str, method: str, fields: list[tuple[str, str]]
 ) -> None:
-    """Nor the other way round: whatever is asked about, both ways end alike."""
+    """Neither admits what the other refuses."""
     routes = (*PAGES, WITH_SOCKETS, OPTIONAL, PUBLIC, KEEPING, replace(ASKED_ABOUT, upstream="app"))
     upgrade = "websocket" if SOCKET in fields else ""
     head = request_head(*fields, target=target, method=method)._replace(upgrade=upgrade)
@@ -142,8 +142,8 @@ async def test_no_check_lets_through_what_is_refused(
 @pytest.mark.parametrize(
     ("words", "kind"), [("Original", SignInByProxy), ("Forwarded", SignInFirst)]
 )
-async def test_a_check_leads_to_the_login_page(words: str, kind: type[SignInFirst]) -> None:
-    """By a redirect, or where the proxy passes none on, by a 401 that says where to."""
+async def test_a_check_redirects_to_the_login_page(words: str, kind: type[SignInFirst]) -> None:
+    """Or, for a proxy that accepts no redirect, by a 401 that names the page."""
     login = LoginPage(f"https://{HOST}", "/_gateway", ReturnTo(f"https://{HOST}", "/_gateway"))
     said = [
         (name.replace("Original", words), value)
@@ -157,8 +157,8 @@ async def test_a_check_leads_to_the_login_page(words: str, kind: type[SignInFirs
     assert f"https://{HOST}/_gateway/login?return_to=/private%3Fx" == refusal.value.location
 
 
-async def test_a_check_spends_the_limits_of_the_request() -> None:
-    """Of the client, as the proxy names it."""
+async def test_a_check_charges_the_limits_of_the_request() -> None:
+    """For the client that the proxy names."""
     pipeline, diary = pipeline_for(
         *PAGES, PRIVATE, client_ip=ClientIp.X_FORWARDED_FOR, trusts_proxies=True
     )
@@ -167,7 +167,7 @@ async def test_a_check_spends_the_limits_of_the_request() -> None:
 
 
 async def test_a_check_is_answered_with_the_assertion() -> None:
-    """About the request that is asked about, and for the app that it leads to."""
+    """It is made for the described request and its app."""
 
     class Signing:
         def line(
@@ -187,14 +187,14 @@ async def test_a_check_is_answered_with_the_assertion() -> None:
 
 
 async def test_a_check_is_logged_as_the_request() -> None:
-    """With its route and path, and marked."""
+    """With its route and path, and marked as a check."""
     record = RequestRecord()
     await asked().admit(check(BEARER), record)
     expected = RequestRecord(PROXY, HOST, "private", "/private", ISSUER, "did-token", checked="GET")
     assert expected == record
 
 
-async def test_a_route_without_upstream_leads_nowhere() -> None:
-    """It is there to be asked about."""
+async def test_a_route_without_upstream_is_for_checks_alone() -> None:
+    """A request for it is refused."""
     with pytest.raises(NoRoute):
         await asked().admit(request_head(BEARER, target="/asked/x"), RequestRecord())

@@ -1,4 +1,4 @@
-"""Which request a proxy in front asks about: one reading, or none."""
+"""The request that a forward-auth check describes."""
 
 from typing import Any
 
@@ -43,8 +43,8 @@ def x_forwarded(method: str = METHOD, uri: str = URI, host: str = HOST) -> Field
         ),
     ],
 )
-def test_one_request_is_asked_about(fields: Fields, method: str, target: str) -> None:
-    """Whoever asks, and in whatever words: method, target and Host are those of the client."""
+def test_a_check_describes_one_request(fields: Fields, method: str, target: str) -> None:
+    """Method, target and Host are the client's, in every convention of proxies."""
     host = HOST if method == "POST" else "gateway.internal"
     asked = checked_request(request_head(*fields, method=method, target=target, host=host), PLACE)
     assert (METHOD, URI, [HOST]) == (asked.method, asked.target, asked.headers.getall("Host"))
@@ -92,14 +92,14 @@ def test_one_request_is_asked_about(fields: Fields, method: str, target: str) ->
         pytest.param(x_original(), f"http://a{PLACE}", "path of checks", id="absolute-form"),
     ],
 )
-def test_what_is_unclear_is_refused(fields: Fields, target: str, reason: str) -> None:
-    """No account, half of one, or two that differ: there is no reading to fall back to."""
+def test_unclear_descriptions_are_refused(fields: Fields, target: str, reason: str) -> None:
+    """Those that are missing, incomplete or contradictory; there is no fallback."""
     with pytest.raises(BadOriginal, match=reason):
         checked_request(request_head(*fields, target=target, host=HOST), PLACE)
 
 
-def test_what_belongs_to_the_client_stays() -> None:
-    """Credentials, Origin and the peer are judged as they came; what was remembered is not."""
+def test_fields_of_the_client_are_kept() -> None:
+    """Credentials, Origin and the peer stay; the memo is of other fields."""
     kept = (("Authorization", "Bearer x"), ("Cookie", "a=b"), ("Origin", "https://a"))
     head = request_head(*x_original(), *kept, target=PLACE, version=(1, 0))._replace(memo={})
     asked = checked_request(head, PLACE)
@@ -112,8 +112,8 @@ def test_what_belongs_to_the_client_stays() -> None:
     assert kept == tuple(field for field in asked.headers.items() if field in kept)
 
 
-def test_nothing_of_the_connection_speaks_for_the_client() -> None:
-    """A certificate, say, is the proxy's: it must not prove everybody to be the proxy."""
+def test_the_connection_of_the_proxy_is_not_the_clients() -> None:
+    """Its certificate, for example, must not authenticate every client."""
     head = request_head(*x_original(), target=PLACE)
     known = {"address", "text", "limit_key", "scheme"}
     others: dict[str, Any] = {name: object() for name in Client._fields if name not in known}
@@ -121,7 +121,7 @@ def test_nothing_of_the_connection_speaks_for_the_client() -> None:
     assert head.peer == asked.peer
 
 
-def test_nothing_else_is_known_of_a_request() -> None:
+def test_every_member_of_a_head_is_decided_about() -> None:
     """A new member of `RequestHead` needs a decision in `checked_request`: keep it or reset it."""
     assert {
         *("method", "target", "version", "headers", "raw_fields"),
@@ -140,15 +140,15 @@ def test_nothing_else_is_known_of_a_request() -> None:
         pytest.param((("Upgrade", "a"), ("Sec-WebSocket-Key", "x")), "a", id="not-what-it-seems"),
     ],
 )
-def test_upgrades_are_seen(fields: Fields, expected: str) -> None:
-    """Proxies drop Upgrade from checks; what a browser says of a WebSocket remains."""
+def test_upgrades_are_recognised(fields: Fields, expected: str) -> None:
+    """Proxies drop Upgrade from checks, but leave the ``Sec-WebSocket-`` fields."""
     head = request_head(*x_original(), *fields, target=PLACE)
     assert expected == checked_request(head, PLACE).upgrade
 
 
 @given(st.text(), st.text(), st.text())
-def test_nothing_is_made_up(method: str, uri: str, host: str) -> None:
-    """Whatever a proxy says comes out as it was said, or not at all."""
+def test_any_description_is_kept_or_refused(method: str, uri: str, host: str) -> None:
+    """The described request holds exactly what the proxy sent."""
     head = request_head(*x_forwarded(method, uri, host), target=PLACE)
     try:
         asked = checked_request(head, PLACE)
@@ -157,8 +157,8 @@ def test_nothing_is_made_up(method: str, uri: str, host: str) -> None:
     assert (method, uri, host) == (asked.method, asked.target, asked.headers["Host"])
 
 
-def test_the_answer_names_every_field() -> None:
-    """What is not known of somebody is there without a value, so that it replaces a forged one."""
+def test_an_allowing_response_holds_every_identity_field() -> None:
+    """Unknown ones are empty, so that they replace forged ones."""
     reply = allowed_reply(("X-User-Issuer", "X-User-Email"), b"X-User-Issuer: did:x: y\r\n")
     assert (200, b"") == (reply.status, reply.body)
     assert {
@@ -168,8 +168,8 @@ def test_the_answer_names_every_field() -> None:
     } == dict(reply.fields)
 
 
-def test_what_is_signed_is_answered_and_not_remembered() -> None:
-    """It replaces its empty field; one for each request would be kept 4096 times, for nothing."""
+def test_an_assertion_is_sent_and_not_cached() -> None:
+    """It replaces its empty field; each is for one request alone."""
     names, lines = ("X-User-Issuer", "X-Gateway-Assertion"), b"X-User-Issuer: did:z\r\n"
     assert ("X-Gateway-Assertion", "") in allowed_reply(names, lines).fields
     remembered = _identity_fields.cache_info().currsize

@@ -1,4 +1,4 @@
-"""CORS preflights are answered without credentials, by the route that they ask about."""
+"""CORS preflights: answered without credentials, by the route of the requested method."""
 
 from ipaddress import ip_network
 from typing import Any
@@ -53,8 +53,8 @@ def shared(*, passes: bool = False, **about: Any) -> Route:
     return Route("shared", "/shared", "app", methods=frozenset({"POST"}), cors=cors, **about)
 
 
-async def test_a_preflight_is_answered_without_asking_anybody() -> None:
-    """It is found by the method that it asks about, and charged like any request."""
+async def test_a_preflight_is_answered_without_authentication() -> None:
+    """Its route is that of the requested method, and its limits are charged."""
     pipeline, diary = pipeline_for(shared(limits=(FIRST,)), PRIVATE)
     head = request_head(*PREFLIGHT, method="OPTIONS", target="/shared")
     record = RequestRecord()
@@ -64,8 +64,8 @@ async def test_a_preflight_is_answered_without_asking_anybody() -> None:
     assert [f"limit first of {CLIENT}"] == diary
 
 
-async def test_a_preflight_that_is_passed_on_is_nobodys() -> None:
-    """The app sees no credentials and no identity, even where it may see both."""
+async def test_a_forwarded_preflight_is_anonymous() -> None:
+    """The app gets neither credentials nor identity, even where it may get both."""
     pipeline, diary = pipeline_for(shared(passes=True, forward_credentials=True), PRIVATE)
     head = request_head(*PREFLIGHT, method="OPTIONS", target="/shared")
     outbound = await admitted(head, pipeline)
@@ -82,15 +82,15 @@ async def test_a_preflight_that_is_passed_on_is_nobodys() -> None:
     ],
     ids=["deny", "allow"],
 )
-async def test_a_network_that_may_not_gets_no_preflight_through(rules: dict[str, Any]) -> None:
-    """What a route refuses to an address, it refuses whatever is asked."""
+async def test_rules_about_networks_apply_to_preflights(rules: dict[str, Any]) -> None:
+    """A forbidden address gets no answer."""
     pipeline, _ = pipeline_for(shared(passes=True, **rules), PRIVATE)
     with pytest.raises(Forbidden):
         await admitted(request_head(*PREFLIGHT, method="OPTIONS", target="/shared"), pipeline)
 
 
-async def test_preflights_leave_nothing_behind() -> None:
-    """However many there are: what is known of callers would have to go for them."""
+async def test_preflights_are_not_cached() -> None:
+    """Entries of callers would be evicted for them."""
     pipeline, _ = pipeline_for(
         shared(passes=True, deny=(Rule(methods=frozenset({"PUT"})),)), PRIVATE
     )
@@ -107,15 +107,17 @@ async def test_preflights_leave_nothing_behind() -> None:
         pytest.param("/shared", "TRACE", id="a-method-that-is-never-served"),
     ],
 )
-async def test_other_preflights_are_requests_like_any(target: str, asked: str) -> None:
-    """They need what such a request needs."""
+async def test_options_without_a_listed_policy_is_a_request_like_any(
+    target: str, asked: str
+) -> None:
+    """It needs the same credentials."""
     fields = ("Origin", SHOP), ("Access-Control-Request-Method", asked)
     pipeline, _ = pipeline_for(shared(), PRIVATE)
     head = request_head(*fields, method="OPTIONS", target=target)
     assert "Unauthenticated" == await outcome(head, pipeline)
 
 
-async def test_a_preflight_to_nowhere() -> None:
+async def test_a_preflight_without_route_is_refused() -> None:
     """Where nothing matches, nothing is answered."""
     pipeline, _ = pipeline_for(shared())
     head = request_head(*PREFLIGHT, method="OPTIONS", target="/nowhere")
@@ -124,15 +126,15 @@ async def test_a_preflight_to_nowhere() -> None:
 
 
 async def test_a_check_is_never_a_preflight() -> None:
-    """A proxy in front forwards what it asked about: the exemption would let OPTIONS through."""
+    """The exemption would admit every OPTIONS request that a proxy asks about."""
     pipeline, _ = pipeline_for(shared(), PRIVATE, *PAGES, trusts_proxies=True)
     about = check(*PREFLIGHT, method="OPTIONS", uri="/shared")
     with pytest.raises(Unauthenticated):
         await pipeline.admit(about, RequestRecord())
 
 
-async def test_an_answer_bears_the_policy_of_its_route() -> None:
-    """In the journey for refusals, and in what goes upstream for the app's answer."""
+async def test_responses_carry_the_cors_fields_of_their_route() -> None:
+    """Refusals and responses of the app."""
     head = request_head(BEARER, ("Origin", SHOP), method="POST", target="/shared")
     for passes, expected in ((False, True), (True, False)):
         record = RequestRecord()
@@ -142,7 +144,7 @@ async def test_an_answer_bears_the_policy_of_its_route() -> None:
         assert expected == (b"Access-Control-Allow-Origin: " + SHOP.encode() in outbound.cors)
 
 
-async def test_a_listed_page_acts_with_the_session() -> None:
+async def test_a_listed_origin_may_use_the_session() -> None:
     """On the route that lists it."""
     pipeline, _ = pipeline_for(shared(), PRIVATE)
     head = request_head(SESSION, ("Origin", SHOP), method="POST", target="/shared")

@@ -62,7 +62,7 @@ from tests.fakes.ports import (
 
 
 async def test_an_admitted_request_carries_all_that_goes_upstream() -> None:
-    """Route, method, canonical target, identity and field lines come out together."""
+    """Route, method, canonical target, identity and field lines."""
     outbound = await admitted(request_head(BEARER, method="PUT", target="/%41?b=%41"))
     assert (PRIVATE, "PUT", TOKEN_IDENTITY) == (outbound.route, outbound.method, outbound.identity)
     assert "/A?b=%41" == outbound.target.wire
@@ -70,8 +70,8 @@ async def test_an_admitted_request_carries_all_that_goes_upstream() -> None:
     assert [CLIENT] == sent_fields(outbound, "X-Forwarded-For")
 
 
-async def test_a_path_may_be_another_upstream() -> None:
-    """It is matched, limited and logged as the client wrote it."""
+async def test_a_path_may_be_rewritten_upstream() -> None:
+    """It is matched, limited and logged as the client sent it."""
     moved = replace(PUBLIC, path="/api/*", prefix="/api", new_prefix="/v2", hidden_prefix="/api")
     record = RequestRecord()
     asked = request_head(target="/api/x?y")
@@ -83,7 +83,7 @@ async def test_a_path_may_be_another_upstream() -> None:
 # --- the order of the stages ----------------------------------------------------------------------
 
 
-async def test_limits_are_charged_before_anybody_is_asked_for_proof() -> None:
+async def test_limits_are_charged_before_authentication() -> None:
     """The limits of the route in their order, then the credential."""
     two = replace(PRIVATE, limits=(FIRST, SECOND))
     pipeline, diary = pipeline_for(two)
@@ -101,10 +101,10 @@ async def test_limits_are_charged_before_anybody_is_asked_for_proof() -> None:
     ],
 )
 @pytest.mark.parametrize("credential", [BEARER, SESSION], ids=["token", "cookie"])
-async def test_a_used_up_limit_ends_the_journey(
+async def test_a_used_up_limit_ends_the_request(
     used_up: str, expected: list[str], credential: tuple[str, str]
 ) -> None:
-    """Guessing costs the guesser: who is over a limit makes nobody verify anything."""
+    """No credential is verified, so that guessing is rate limited."""
     pipeline, diary = pipeline_for(replace(PRIVATE, limits=(FIRST, SECOND)), used_up=used_up)
     with pytest.raises(RateLimited, match=used_up) as refusal:
         await admitted(request_head(credential), pipeline)
@@ -121,24 +121,24 @@ async def test_a_used_up_limit_ends_the_journey(
         pytest.param(request_head(BEARER, method="TRACE"), id="a-refused-method"),
     ],
 )
-async def test_what_is_malformed_costs_nothing(head: RequestHead) -> None:
-    """A request that cannot be understood is refused before any port is asked."""
+async def test_a_malformed_request_is_refused_before_any_port(head: RequestHead) -> None:
+    """It costs neither store nor signature check."""
     pipeline, diary = pipeline_for()
     with pytest.raises(Refusal):
         await admitted(head, pipeline)
     assert [] == diary
 
 
-async def test_no_route_asks_nobody() -> None:
-    """Where nothing matches there is no limit to charge and nobody to prove."""
+async def test_without_a_route_no_port_is_called() -> None:
+    """There is no limit to charge."""
     pipeline, diary = pipeline_for(PUBLIC)
     with pytest.raises(NoRoute):
         await admitted(request_head(BEARER), pipeline)
     assert [] == diary
 
 
-async def test_a_household_shares_its_limit() -> None:
-    """IPv6 callers are counted by the /64."""
+async def test_ipv6_clients_are_limited_by_their_64_prefix() -> None:
+    """A household shares one."""
     pipeline, diary = pipeline_for()
     await admitted(request_head(BEARER, peer="2001:db8:1:2::7"), pipeline)
     assert "limit first of 2001:db8:1:2::/64" == diary[0]
@@ -164,10 +164,10 @@ _DEAD = ("Cookie", f"{COOKIE}=dead")
         ),
     ],
 )
-async def test_unknown_is_not_nobody(
+async def test_an_unavailable_store_is_not_an_anonymous_caller(
     target: str, field: tuple[str, str], expected: type[Refusal]
 ) -> None:
-    """Whether somebody is signed in must not depend on how Redis feels, not even optionally."""
+    """Not even where authentication is optional."""
     with pytest.raises(expected):
         await admitted(request_head(field, target=target))
 
@@ -176,10 +176,10 @@ async def test_unknown_is_not_nobody(
 @pytest.mark.parametrize(
     "fields", [[], [SESSION], [BEARER]], ids=["no-credential", "cookie", "token"]
 )
-async def test_an_app_reads_an_issuer_only_if_there_is_one(
+async def test_an_app_gets_identity_fields_of_verified_callers_alone(
     target: str, fields: list[tuple[str, str]]
 ) -> None:
-    """On every route, whatever the client claims, the app reads what was proven or nothing."""
+    """Whatever identity fields the client sends."""
     head = request_head(
         *fields, ("X-User-Issuer", "evil"), ("x_user_issuer", "evil"), target=target
     )
@@ -191,8 +191,8 @@ async def test_an_app_reads_an_issuer_only_if_there_is_one(
     assert b"evil" not in outbound.fields
 
 
-async def test_who_navigates_is_led_to_the_login_page() -> None:
-    """A person gets a page, a program gets a 401, and where there is no page both do."""
+async def test_a_navigation_is_redirected_to_the_login_page() -> None:
+    """Programs get a 401; so do browsers where there is no page."""
     login = LoginPage(f"https://{HOST}", "/_gateway", ReturnTo(f"https://{HOST}", "/_gateway"))
     without, _ = pipeline_for(PRIVATE)
     pipeline = RequestPipeline(replace(without.stages, login=login))
@@ -218,19 +218,21 @@ _ELSEWHERE = ("Origin", "https://evil.example")
         pytest.param("/", [BEARER, _ELSEWHERE], "did-token", id="a-token-from-elsewhere"),
         pytest.param("/", [BEARER, SESSION, _ELSEWHERE], "did-token", id="a-token-beside-a-cookie"),
         pytest.param("/optional/", [SESSION, _ELSEWHERE], "CrossSite", id="optional"),
-        pytest.param("/optional/", [_DEAD, _ELSEWHERE], "anonymous", id="a-dead-cookie-is-nobody"),
+        pytest.param(
+            "/optional/", [_DEAD, _ELSEWHERE], "anonymous", id="an-ended-session-is-anonymous"
+        ),
         pytest.param("/public/", [SESSION, _ELSEWHERE], "anonymous", id="public"),
     ],
 )
-async def test_a_change_from_another_site(
+async def test_cross_site_changes_with_a_cookie_are_refused(
     target: str, fields: list[tuple[str, str]], expected: str
 ) -> None:
-    """A cookie changes something only for our own pages."""
+    """Only our own pages may use it to change state (CSRF)."""
     assert expected == await outcome(request_head(*fields, method="POST", target=target))
 
 
-async def test_a_foreign_page_is_told_apart_only_after_the_cookie_was_proven() -> None:
-    """The journey knows whom the attack was aimed at."""
+async def test_the_origin_is_checked_after_authentication() -> None:
+    """The log then names the user that the attack was aimed at."""
     record = RequestRecord()
     with pytest.raises(CrossSite):
         await pipeline_for().pipeline.admit(
@@ -244,7 +246,7 @@ async def test_a_foreign_page_is_told_apart_only_after_the_cookie_was_proven() -
 
 @pytest.mark.parametrize("method", ["CONNECT", "TRACE"])
 @pytest.mark.parametrize("target", ["/public/", "app.example.com:443", "*"])
-async def test_methods_that_are_never_forwarded(method: str, target: str) -> None:
+async def test_connect_and_trace_are_never_forwarded(method: str, target: str) -> None:
     """CONNECT tunnels past us, TRACE echoes credentials back."""
     with pytest.raises(UnsupportedMethod, match=method):
         await admitted(request_head(method=method, target=target))
@@ -270,8 +272,8 @@ async def test_methods_that_are_never_forwarded(method: str, target: str) -> Non
         pytest.param("*", None, id="asterisk-form"),
     ],
 )
-async def test_one_path_is_matched_and_forwarded(target: str, expected: str | None) -> None:
-    """What the app gets is what the route was chosen by; a second reading is refused."""
+async def test_the_matched_path_is_the_forwarded_path(target: str, expected: str | None) -> None:
+    """Ambiguous paths are refused."""
     pipeline = pipeline_for(PUBLIC, KEEPING, replace(PUBLIC, name="all", path="/*")).pipeline
     if expected is None:
         with pytest.raises(BadTarget):
@@ -295,7 +297,7 @@ async def test_one_path_is_matched_and_forwarded(target: str, expected: str | No
         pytest.param("/admin;x%2Fusers", True, id="both"),
     ],
 )
-async def test_all_readings_of_a_path_lead_to_one_route(target: str, is_refused: bool) -> None:
+async def test_all_readings_of_a_path_match_one_route(target: str, is_refused: bool) -> None:
     """A path that is public here and private to the app is refused (CVE-2025-66490)."""
     open_to_all = replace(KEEPING, name="open", path="/*")
     admin = replace(PRIVATE, name="admin", path="/admin/*", keep_encoded_slashes=True)
@@ -349,8 +351,10 @@ async def test_all_readings_of_a_path_lead_to_one_route(target: str, is_refused:
         ),
     ],
 )
-async def test_a_request_is_for_one_host(head: RequestHead, expected: str | type[Refusal]) -> None:
-    """Host and target agree on it, and it has one spelling; or the request is refused."""
+async def test_host_and_target_name_one_host(
+    head: RequestHead, expected: str | type[Refusal]
+) -> None:
+    """In one spelling; otherwise the request is refused."""
     public = replace(PUBLIC, path="/*")
     pipeline = pipeline_for(
         replace(public, name="named", host="app.example.com"),
@@ -374,13 +378,13 @@ async def test_a_request_is_for_one_host(head: RequestHead, expected: str | type
         pytest.param(ClientIp.PEER, True, PROXY, PROXY, id="the-peer-even-behind-a-proxy"),
         pytest.param(ClientIp.X_FORWARDED_FOR, True, PROXY, "198.51.100.7", id="what-ours-says"),
         pytest.param(ClientIp.X_FORWARDED_FOR, True, CLIENT, CLIENT, id="not-what-another-says"),
-        pytest.param(ClientIp.X_FORWARDED_FOR, False, PROXY, PROXY, id="nobody-is-trusted"),
+        pytest.param(ClientIp.X_FORWARDED_FOR, False, PROXY, PROXY, id="no-trusted-proxies"),
     ],
 )
-async def test_the_client_is_who_the_config_says(
+async def test_the_client_address_is_read_as_configured(
     client_ip: ClientIp, trusts_proxies: bool, peer: str, expected: str
 ) -> None:
-    """Limits, log and app see one address, and a client cannot choose it."""
+    """Limits, log and app see one address, which a client cannot choose."""
     pipeline, diary = pipeline_for(client_ip=client_ip, trusts_proxies=trusts_proxies)
     said = ("X-Forwarded-For", "1.1.1.1, 198.51.100.7")
     record = RequestRecord()
@@ -400,17 +404,17 @@ async def test_the_client_is_who_the_config_says(
         pytest.param(True, PROXY, ["http", "http"], "https", id="it-is-said-twice"),
         pytest.param(True, PROXY, ["http,https"], "https", id="a-list-is-said"),
         pytest.param(True, PROXY, ["javascript"], "https", id="another-scheme-is-said"),
-        pytest.param(True, CLIENT, ["http"], "https", id="a-stranger-says-http"),
-        pytest.param(False, PROXY, ["http"], "https", id="nobody-is-trusted"),
+        pytest.param(True, CLIENT, ["http"], "https", id="a-client-says-http"),
+        pytest.param(False, PROXY, ["http"], "https", id="no-trusted-proxies"),
     ],
 )
-async def test_the_scheme_is_what_our_own_proxy_says(
+async def test_the_scheme_is_reported_by_a_trusted_proxy(
     trusts_proxies: bool, peer: str, said: list[str], expected: str
 ) -> None:
     """
-    Where none says anything, it is public_url's.
+    Else it is that of public_url.
 
-    An app that builds links from it must not believe a client (CVE-2026-33495).
+    An app must not build links by a client's word (CVE-2026-33495).
     """
     pipeline = pipeline_for(trusts_proxies=trusts_proxies).pipeline
     fields = [("X-Forwarded-Proto", scheme) for scheme in said]
@@ -429,10 +433,10 @@ async def test_the_scheme_is_what_our_own_proxy_says(
         pytest.param("proxy-protocol", ["f", "x"], PROXY, "https", id="said-before-the-request"),
     ],
 )
-async def test_only_the_field_that_our_proxies_write_is_believed(
+async def test_only_the_configured_forwarding_field_counts(
     client_ip: str, fields: list[str], client: str, scheme: str
 ) -> None:
-    """What they do not write they may pass on as it came: it is the client's."""
+    """Proxies may pass the others on as the client sent them."""
     sent = {
         "f": [("Forwarded", "for=192.0.2.2;proto=https")],
         "x": [("X-Forwarded-For", "192.0.2.1"), ("X-Forwarded-Proto", "http")],
@@ -444,7 +448,7 @@ async def test_only_the_field_that_our_proxies_write_is_believed(
     assert [scheme] == sent_fields(outbound, "X-Forwarded-Proto")
 
 
-async def test_a_connection_over_tls_to_us_is_https() -> None:
+async def test_a_tls_connection_is_https() -> None:
     """Whatever public_url says."""
     stages = pipeline_for().pipeline.stages
     clients = replace(stages.clients, public_origin="http://app.example.com")
@@ -469,15 +473,15 @@ async def test_a_connection_over_tls_to_us_is_https() -> None:
     ],
     ids=lambda field: field[0],
 )
-async def test_no_field_chooses_the_route(field: tuple[str, str]) -> None:
-    """Only the request line and Host do: no header makes a private path public."""
+async def test_header_fields_do_not_choose_the_route(field: tuple[str, str]) -> None:
+    """Only the request line and Host do."""
     with pytest.raises(Unauthenticated):
         await admitted(request_head(field, target="/admin"))
 
 
 @pytest.mark.parametrize("query", ["auth=none", "allowed_groups=all", "/public/", "x=/../public/"])
-async def test_no_query_chooses_the_route(query: str) -> None:
-    """A policy is never steered by parameters."""
+async def test_a_query_does_not_choose_the_route(query: str) -> None:
+    """Parameters never select a policy."""
     with pytest.raises(Unauthenticated):
         await admitted(request_head(target=f"/admin?{query}"))
 
@@ -488,7 +492,7 @@ PUBLIC_SOCKETS = replace(PUBLIC, upgrades=frozenset({"websocket", "chat/2"}))
 
 
 def upgrade(*fields: tuple[str, str], to: str = "websocket", target: str = "/") -> RequestHead:
-    """A request whose connection is to become another."""
+    """A request for an upgrade of its connection."""
     return request_head(*fields, target=target)._replace(upgrade=to)
 
 
@@ -515,19 +519,21 @@ def upgrade(*fields: tuple[str, str], to: str = "websocket", target: str = "/") 
         pytest.param(upgrade(to="h2c", target="/public/"), "UnsupportedUpgrade", id="h2c"),
     ],
 )
-async def test_an_upgrade_needs_what_a_change_needs(head: RequestHead, expected: str) -> None:
-    """The same proof, and a page of ours behind a cookie: browsers let any page open sockets."""
+async def test_an_upgrade_needs_authentication_and_our_origin(
+    head: RequestHead, expected: str
+) -> None:
+    """Browsers let any page open sockets, with our cookie."""
     assert expected == await outcome(head, pipeline_for(WITH_SOCKETS, PUBLIC_SOCKETS).pipeline)
 
 
-async def test_an_upgrade_spends_limits() -> None:
-    """Like any request, and before it is looked at."""
+async def test_an_upgrade_is_charged() -> None:
+    """Like any request, and before it is checked."""
     with pytest.raises(RateLimited):
         await admitted(upgrade(BEARER), pipeline_for(WITH_SOCKETS, used_up="first").pipeline)
 
 
-async def test_routes_list_no_upgrade_unless_told() -> None:
-    """Nor do the gateway's own pages."""
+async def test_routes_list_no_upgrade_by_default() -> None:
+    """Neither do the gateway's own pages."""
     with pytest.raises(UnsupportedUpgrade):
         await admitted(upgrade(BEARER))
 
@@ -551,7 +557,7 @@ async def test_routes_list_no_upgrade_unless_told() -> None:
         pytest.param(
             request_head(target="/public/a"),
             RequestRecord(CLIENT, HOST, "public", "/public/a"),
-            id="admitted-as-nobody",
+            id="admitted-anonymously",
         ),
         pytest.param(
             request_head(target="/private"),
@@ -568,10 +574,10 @@ async def test_routes_list_no_upgrade_unless_told() -> None:
         ),
     ],
 )
-async def test_the_journey_tells_how_far_a_request_came(
+async def test_the_record_holds_what_each_stage_found(
     head: RequestHead, expected: RequestRecord
 ) -> None:
-    """What became known on the way is there for the log, also when the answer was no."""
+    """For the access log, also of refused requests."""
     record = RequestRecord()
     with suppress(Refusal):
         await pipeline_for().pipeline.admit(head, record)
@@ -584,8 +590,8 @@ ADMINS = replace(PRIVATE, allow=(Rule(roles=frozenset({"admin"})),))
 ADMIN = Grant("admin", Rule(emails=frozenset({"alice@example.com"})))
 
 
-async def test_what_somebody_may_follows_from_their_roles() -> None:
-    """Roles are found out first, then the rules are asked; the app is told the roles."""
+async def test_rules_see_the_roles_of_the_caller() -> None:
+    """Roles are looked up first; the app gets them, too."""
     with pytest.raises(Forbidden):
         await admitted(request_head(BEARER), pipeline_for(ADMINS).pipeline)
     outbound = await admitted(request_head(BEARER), pipeline_for(ADMINS, grants=(ADMIN,)).pipeline)
@@ -596,8 +602,8 @@ async def test_what_somebody_may_follows_from_their_roles() -> None:
     )
 
 
-async def test_a_page_of_another_site_learns_nothing_of_rights() -> None:
-    """What it may not send at all is refused as such, whoever it would be sent for."""
+async def test_a_cross_site_request_is_refused_before_the_rules() -> None:
+    """The refusal does not reveal the rights of the user."""
     asked = request_head(SESSION, ("Origin", "https://evil.example"), method="POST")
     assert "CrossSite" == await outcome(asked, pipeline_for(ADMINS).pipeline)
 
@@ -605,8 +611,8 @@ async def test_a_page_of_another_site_learns_nothing_of_rights() -> None:
 # --- cookies that others have set in our name ---------------------------------------------------
 
 
-async def test_two_cookies_are_refused_and_the_strangers_are_cleared() -> None:
-    """So that a browser gets out of it: its next request carries our own cookie alone."""
+async def test_two_cookies_are_refused_and_the_foreign_ones_cleared() -> None:
+    """The browser's next request carries our own cookie alone."""
     cookies = ("Cookie", f"{COOKIE}=good; {COOKIE}=evil")
     with pytest.raises(AmbiguousCredentials) as refused:
         await pipeline_for().pipeline.admit(
@@ -620,7 +626,7 @@ async def test_two_cookies_are_refused_and_the_strangers_are_cleared() -> None:
 
 
 async def test_two_tokens_clear_no_cookie() -> None:
-    """Browsers do not send them on their own."""
+    """Browsers do not send tokens on their own."""
     tokens = [("Authorization", "Bearer a"), ("Authorization", "Bearer b")]
     with pytest.raises(AmbiguousCredentials) as refused:
         await pipeline_for().pipeline.admit(request_head(*tokens), RequestRecord())

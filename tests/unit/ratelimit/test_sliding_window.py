@@ -32,7 +32,7 @@ times_ms = st.integers(0, 2**41)
 @pytest.mark.parametrize(
     ("current", "previous", "elapsed_ms", "asked", "allowed"),
     [
-        pytest.param(0, 0, 0, 1, 1, id="somebody-new"),
+        pytest.param(0, 0, 0, 1, 1, id="new-caller"),
         pytest.param(0, 0, 0, 12, 10, id="more-at-once-than-the-rate"),
         pytest.param(10, 0, 9_999, 1, 0, id="all-used-in-this-window"),
         pytest.param(0, 10, 0, 1, 0, id="all-used-in-the-window-that-just-ended"),
@@ -41,7 +41,7 @@ times_ms = st.integers(0, 2**41)
         pytest.param(4, 10, 5_000, 9, 1, id="and-four-came-since"),
         pytest.param(0, 10, 9_999, 12, 10, id="nearly-all-has-slid-out"),
         pytest.param(30, 0, 0, 1, 0, id="the-rate-was-lowered-meanwhile"),
-        pytest.param(0, 0, 0, 0, 0, id="nobody-asks"),
+        pytest.param(0, 0, 0, 0, 0, id="no-request"),
     ],
 )
 def test_the_estimate_of_the_window_never_exceeds_the_rate(
@@ -112,7 +112,7 @@ def test_a_steady_caller_at_the_rate_is_never_refused(limit: Limit) -> None:
 
 
 def _passes_after(limit: Limit, current: int, previous: int, now_ms: int, wait_ms: int) -> bool:
-    """Whether one more would be allowed ``wait_ms`` later, if nobody asked meanwhile."""
+    """Whether one more would be allowed ``wait_ms`` later, without other requests meanwhile."""
     then_ms = now_ms + wait_ms
     match window_number(limit, then_ms) - window_number(limit, now_ms):
         case 0:

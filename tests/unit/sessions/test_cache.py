@@ -123,7 +123,7 @@ def test_all_sessions_of_an_issuer_can_be_dropped() -> None:
     cache.put("other", identity("b"), NOW_S)
 
     cache.drop_issuer("did:ethr:a")
-    cache.drop_issuer("did:ethr:nobody")
+    cache.drop_issuer("did:ethr:unknown")
 
     known = [cache.recall(cookie, NOW_S) is not None for cookie in ("one", "two", "other")]
     assert [False, False, True] == known

@@ -49,7 +49,7 @@ def test_server_keys_can_be_rotated() -> None:
         pytest.param(SEALER, ISSUER, "session:0b", SEALED, id="beside-another-session"),
         pytest.param(SEALER, ISSUER, KEY, SEALED[:-1] + b"\0", id="altered"),
         pytest.param(SEALER, ISSUER, KEY, b"", id="empty"),
-        pytest.param(SEALER, ISSUER, KEY, b"<script>", id="written-by-somebody-else"),
+        pytest.param(SEALER, ISSUER, KEY, b"<script>", id="not-ours"),
         pytest.param(Sealer([b"o" * 32]), ISSUER, KEY, SEALED, id="by-a-key-that-is-gone"),
     ],
 )

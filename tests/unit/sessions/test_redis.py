@@ -407,9 +407,7 @@ async def test_after_missed_messages_sessions_are_looked_up_again(
 
 
 class Epochs:
-    """
-    The port `Revocations` with preset epochs; fails while the store is down, unless ``knows``.
-    """
+    """The port `Revocations`, preset; fails while the store is down, unless ``knows``."""
 
     def __init__(self, store: FakeStore) -> None:
         self.epoch: int | None = None

@@ -94,7 +94,7 @@ def _altered(**changes: object) -> bytes:
         pytest.param(_altered(version=1), id="a-member-of-a-later-version"),
         pytest.param(_altered(proven_at_ms="gone"), id="a-member-of-this-version-short"),
         pytest.param(_altered(proven_at_ms=None), id="proven-at-no-time"),
-        pytest.param(_altered(issuer=None), id="nobody"),
+        pytest.param(_altered(issuer=None), id="no-issuer"),
         pytest.param(_altered(issuer=["did:ethr:0x0"]), id="a-list-of-issuers"),
         pytest.param(_altered(email=7), id="a-number-for-an-address"),
         pytest.param(_altered(expires_at_ms="9"), id="an-end-that-is-text"),

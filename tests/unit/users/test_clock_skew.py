@@ -1,4 +1,4 @@
-"""How far apart the clocks are."""
+"""Clock skew between Magic and us."""
 
 import logging
 
@@ -22,16 +22,18 @@ DATE, DATE_S = "Fri, 15 Jan 2027 08:00:00 GMT", 1_800_000_000.0
         pytest.param(DATE_S + 1.5, DATE_S + 1.6, 0, id="behind-by-less"),
     ],
 )
-def test_what_a_date_tells(asked_s: float, answered_s: float, ahead_s: int) -> None:
-    """No more than it must be: neither the way of an answer nor whole seconds count as skew."""
+def test_the_skew_is_the_least_that_explains_a_date(
+    asked_s: float, answered_s: float, ahead_s: int
+) -> None:
+    """Neither latency nor rounding to seconds counts as skew."""
     assert ahead_s == measured_s(DATE, asked_s, answered_s)
 
 
 @pytest.mark.parametrize(
     "date", [None, "", "now", "0", DATE[:-4], DATE.replace("GMT", "+0000"), DATE + " "]
 )
-def test_what_is_no_date(date: str | None) -> None:
-    """It tells nothing, and what was measured before stays."""
+def test_a_malformed_date_is_no_measurement(date: str | None) -> None:
+    """The last one stays."""
     assert measured_s(date, 0.0, 0.0) is None
     skew = ClockSkew()
     skew.ahead_s = 7
@@ -39,8 +41,8 @@ def test_what_is_no_date(date: str | None) -> None:
     assert 7 == skew.ahead_s
 
 
-def test_it_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    """When it gets to be more than half of what is tolerated, and again after it was less."""
+def test_a_large_skew_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """At more than half of the tolerance, and again after it was less."""
     skew, told = ClockSkew(), []
 
     def answered(ahead_s: int) -> None:

@@ -11,16 +11,16 @@ def issuer_of(token: str) -> str:
     return inspect(token, TokenRules(DEVELOPMENT_AUDIENCE, 900), NOW_S).issuer
 
 
-async def test_minted_for_are_users() -> None:
-    """Whoever got a token is a user from then on, with the email it was made for."""
+async def test_an_email_with_a_minted_token_is_a_user() -> None:
+    """Its metadata holds that email."""
     magic = DevelopmentMagic(b"seed")
     issuer = issuer_of(magic.mint("alice@example.com", 900, NOW_S))
     address = issuer.removeprefix("did:ethr:")
     assert User(issuer, "alice@example.com", address) == await magic.user(issuer)
 
 
-async def test_others_are_not() -> None:
-    """An issuer that nothing was minted for is a stranger, whoever else is known."""
+async def test_other_issuers_are_unknown() -> None:
+    """Even if their email is known."""
     magic = DevelopmentMagic(b"seed")
     magic.mint("alice@example.com", 900, NOW_S)
     bob = DevelopmentMagic(b"seed").mint("bob@example.com", 900, NOW_S)
@@ -28,7 +28,7 @@ async def test_others_are_not() -> None:
 
 
 def test_issuers_are_stable() -> None:
-    """One seed and email make one issuer, in every process; another of either makes another."""
+    """One seed and email make one issuer, in every process."""
     minted = [
         DevelopmentMagic(seed).mint(email, 900, NOW_S)
         for seed in (b"seed", b"other")

@@ -1,4 +1,4 @@
-"""Who is a user, and who is asked for it."""
+"""Look-up of users: local cache, store, Magic."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ ENDLESS = 2**50
 
 
 class Source:
-    """Magic, as far as a directory sees it."""
+    """Magic as a directory sees it."""
 
     def __init__(self) -> None:
         self.users = {USER.issuer: USER}
@@ -46,13 +46,13 @@ def source() -> Source:
 
 
 class Gateways:
-    """Makes directories that share a store and tell each other, as gateways do."""
+    """Makes directories that share a store and notify each other, as gateways do."""
 
     def __init__(self, source: Source, store: MemoryStore, clock: FakeClock) -> None:
         self._source, self._store, self._clock = source, store, clock
         self._all: list[CachedDirectory] = []
         self.told: list[str] = []
-        """The issuers whose records were said to have changed."""
+        """The issuers that were reported as changed."""
 
     def another(self) -> CachedDirectory:
         self._all.append(
@@ -94,10 +94,10 @@ def written(user: User, at_s: float) -> tuple[bytes, int]:
     return SEALS.encode(Record(user, int(at_s * 1000))), ENDLESS
 
 
-async def test_first_sight(
+async def test_a_new_user_is_looked_up_at_magic(
     directory: CachedDirectory, source: Source, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """Magic is asked, and its answer written where apps and other gateways find it."""
+    """The record is stored for apps and other gateways."""
     assert await directory.user(ALICE.issuer) == USER
     value, ends_at_ms = store.values[KEY]
     assert json.loads(value)["email"] == "alice@example.com"
@@ -105,8 +105,10 @@ async def test_first_sight(
     assert [ALICE.issuer] == source.asked
 
 
-async def test_fresh_copy(directory: CachedDirectory, source: Source, store: MemoryStore) -> None:
-    """For a second nobody is asked."""
+async def test_a_fresh_copy_is_served_without_the_store(
+    directory: CachedDirectory, source: Source, store: MemoryStore
+) -> None:
+    """For a second."""
     user = await directory.user(ALICE.issuer)
     store.calls.clear()
     assert await directory.user(ALICE.issuer) is user
@@ -114,10 +116,10 @@ async def test_fresh_copy(directory: CachedDirectory, source: Source, store: Mem
     assert len(source.asked) == 1
 
 
-async def test_older_copy(
+async def test_after_a_second_the_store_is_asked(
     directory: CachedDirectory, source: Source, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """After that the store is asked, and what it says now is what counts."""
+    """Its record replaces the copy."""
     await directory.user(ALICE.issuer)
     changed = User(ALICE.issuer, "new@example.com")
     clock.now_s += 1
@@ -126,10 +128,10 @@ async def test_older_copy(
     assert len(source.asked) == 1
 
 
-async def test_known_to_another_gateway(
+async def test_a_stored_record_saves_the_call_to_magic(
     directory: CachedDirectory, source: Source, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """What is in the store spares the call."""
+    """Another gateway has written it."""
     store.values[KEY] = written(USER, clock())
     assert await directory.user(ALICE.issuer) == USER
     assert source.asked == []
@@ -140,7 +142,7 @@ async def test_known_to_another_gateway(
     [
         pytest.param(
             SEALS.encode(Record(User(BOB.issuer, "bob@example.com"), 1_800_000_000_000)),
-            id="of-somebody-else",
+            id="of-another-issuer",
         ),
         pytest.param(
             json.dumps({"issuer": ALICE.issuer, "email": "boss@example.com"}).encode(),
@@ -155,10 +157,10 @@ async def test_known_to_another_gateway(
     ],
 )
 @pytest.mark.parametrize("is_user", [True, False])
-async def test_record_that_no_gateway_wrote(
+async def test_a_record_without_our_seal_is_ignored(
     text: bytes, directory: CachedDirectory, source: Source, store: MemoryStore, *, is_user: bool
 ) -> None:
-    """It makes nobody a user, and nobody somebody else: Magic is asked, and its word written."""
+    """Magic is asked, and its response is stored."""
     store.values[KEY] = (text, ENDLESS)
     if not is_user:
         source.users.clear()
@@ -167,10 +169,10 @@ async def test_record_that_no_gateway_wrote(
     assert store.values[KEY][0] != text or not is_user
 
 
-async def test_metadata_ends(
+async def test_after_the_ttl_magic_is_asked_again(
     directory: CachedDirectory, source: Source, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """When the record has ended, Magic is asked again; who it has forgotten is nobody."""
+    """A user that it no longer knows is unknown."""
     await directory.user(ALICE.issuer)
     clock.now_s += TTL_S
     source.users.clear()
@@ -188,10 +190,10 @@ AGEING_S = TTL_S * 0.8
 NEW = User(ALICE.issuer, "new@example.com")
 
 
-async def test_an_ageing_record_is_served_and_asked_for_anew(
+async def test_an_ageing_record_is_served_and_refreshed(
     gateways: Gateways, source: Source, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """Nobody waits; the next one gets what Magic says now, at every gateway."""
+    """No caller waits; the next one gets the new metadata, at every gateway."""
     first, second = gateways.another(), gateways.another()
     await first.user(ALICE.issuer)
     await second.user(ALICE.issuer)
@@ -207,18 +209,20 @@ async def test_an_ageing_record_is_served_and_asked_for_anew(
     assert (clock() + TTL_S) * 1000 == ends_at_ms
 
 
-async def test_a_young_record_is_left_alone(
+async def test_a_young_record_is_not_refreshed(
     directory: CachedDirectory, source: Source, clock: FakeClock
 ) -> None:
-    """Up to the last fifth of its life."""
+    """Up to the last fifth of its lifetime."""
     await directory.user(ALICE.issuer)
     clock.now_s += AGEING_S - 1
     assert await directory.user(ALICE.issuer) == USER
     assert (len(source.asked), directory._background) == (1, set())
 
 
-async def test_many_gateways_ask_once(gateways: Gateways, source: Source, clock: FakeClock) -> None:
-    """Of all that see a record age at one time, one asks Magic."""
+async def test_one_gateway_refreshes_a_record(
+    gateways: Gateways, source: Source, clock: FakeClock
+) -> None:
+    """Of all that see it age at one time."""
     all_of_them = [gateways.another() for _ in range(5)]
     await all_of_them[0].user(ALICE.issuer)
     clock.now_s += AGEING_S
@@ -231,7 +235,7 @@ async def test_many_gateways_ask_once(gateways: Gateways, source: Source, clock:
     assert len(source.asked) == 2
 
 
-async def test_what_has_not_changed_is_not_told(
+async def test_unchanged_metadata_is_not_published(
     gateways: Gateways, directory: CachedDirectory, clock: FakeClock
 ) -> None:
     """A record that is as it was sends no message around."""
@@ -243,10 +247,10 @@ async def test_what_has_not_changed_is_not_told(
     assert gateways.told == []
 
 
-async def test_who_was_deleted_at_magic(
+async def test_a_user_deleted_at_magic_is_unknown_everywhere(
     gateways: Gateways, source: Source, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """Whom Magic no longer knows is nobody at any gateway, and in no record."""
+    """The record is deleted, too."""
     first, second = gateways.another(), gateways.another()
     await first.user(ALICE.issuer)
     await second.user(ALICE.issuer)
@@ -259,10 +263,10 @@ async def test_who_was_deleted_at_magic(
     assert KEY not in store.values
 
 
-async def test_magic_is_down_for_a_day(
+async def test_stale_records_are_served_while_magic_is_down(
     gateways: Gateways, source: Source, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """Who was seen while the record aged is known for as long as the config says, everywhere."""
+    """For as long as the config says, at every gateway."""
     first = gateways.another()
     await first.user(ALICE.issuer)
     began_s, source.is_down = clock(), True
@@ -278,10 +282,10 @@ async def test_magic_is_down_for_a_day(
         await gateways.another().user(ALICE.issuer)
 
 
-async def test_magic_is_not_asked_in_vain_again_and_again(
+async def test_after_a_failure_magic_is_not_asked_for_ten_seconds(
     directory: CachedDirectory, source: Source, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """While an old record can be served, callers wait for Magic once in some seconds."""
+    """Callers get the stale record meanwhile."""
     store.values[KEY] = written(USER, clock() - TTL_S)
     source.is_down = True
     for _ in range(4):
@@ -293,20 +297,20 @@ async def test_magic_is_not_asked_in_vain_again_and_again(
     assert await directory.user(ALICE.issuer) == NEW
 
 
-async def test_an_old_record_is_not_served_where_magic_answers(
+async def test_a_stale_record_is_not_served_while_magic_is_up(
     directory: CachedDirectory, source: Source, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """Put back by somebody, it makes nobody a user again."""
+    """Not even one that was put back into the store."""
     store.values[KEY] = written(USER, clock() - TTL_S)
     source.users.clear()
     assert await directory.user(ALICE.issuer) is None
     assert KEY not in store.values
 
 
-async def test_what_was_purged_does_not_come_back(
+async def test_a_deleted_record_is_not_restored_from_memory(
     directory: CachedDirectory, source: Source, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """With Magic down, a purged record is not written again from memory, nor served from it."""
+    """Neither stored nor served, even while Magic is down."""
     await directory.user(ALICE.issuer)
     source.is_down = True
     store.values.clear()
@@ -322,8 +326,10 @@ async def test_what_was_purged_does_not_come_back(
 AT_LOGIN = User(ALICE.issuer, "old@example.com")
 
 
-async def test_latest(directory: CachedDirectory, source: Source, clock: FakeClock) -> None:
-    """Who has a session is shown as Magic knows them now, a moment later, and nobody waits."""
+async def test_latest_metadata_is_fetched_in_the_background(
+    directory: CachedDirectory, source: Source, clock: FakeClock
+) -> None:
+    """A user with a session gets it a moment later."""
     assert directory.latest(AT_LOGIN) == AT_LOGIN
     await settled(directory)
     assert directory.latest(AT_LOGIN) == USER
@@ -336,17 +342,19 @@ async def test_latest(directory: CachedDirectory, source: Source, clock: FakeClo
     assert directory.latest(AT_LOGIN) == NEW
 
 
-async def test_latest_does_not_go_back(directory: CachedDirectory, source: Source) -> None:
-    """While a change is looked up, nobody is shown as they were when they signed in."""
+async def test_latest_serves_the_old_copy_during_a_look_up(
+    directory: CachedDirectory, source: Source
+) -> None:
+    """Not the metadata of the sign-in."""
     await directory.user(ALICE.issuer)
     directory.forget(ALICE.issuer)
     assert directory.latest(AT_LOGIN) == USER
 
 
-async def test_latest_asks_seldom(
+async def test_latest_reads_the_store_twice_a_minute(
     directory: CachedDirectory, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """A session that is used all the time costs a look into the store twice a minute."""
+    """However often the session is used."""
     directory.latest(AT_LOGIN)
     await settled(directory)
     store.calls.clear()
@@ -358,10 +366,10 @@ async def test_latest_asks_seldom(
 
 
 @pytest.mark.parametrize("down", ["source", "store"])
-async def test_latest_without_an_answer(
+async def test_latest_keeps_the_metadata_while_magic_is_down(
     down: str, directory: CachedDirectory, source: Source, store: MemoryStore
 ) -> None:
-    """With nobody to ask, what was known at login goes on, and Magic is not asked each time."""
+    """Magic is not asked at each request."""
     source.is_down, store.is_down = down == "source", down == "store"
     for _ in range(3):
         assert directory.latest(AT_LOGIN) == AT_LOGIN
@@ -369,8 +377,10 @@ async def test_latest_without_an_answer(
     assert len(source.asked) == (1 if down == "source" else 0)
 
 
-async def test_latest_leaves_room(directory: CachedDirectory, source: Source) -> None:
-    """However many have sessions, few look-ups that nobody waits for are under way."""
+async def test_latest_has_few_look_ups_under_way(
+    directory: CachedDirectory, source: Source
+) -> None:
+    """However many users have sessions."""
     source.gate = asyncio.Event()
     for number in range(50):
         directory.latest(User(f"did:ethr:0x{number:040x}"))
@@ -379,10 +389,10 @@ async def test_latest_leaves_room(directory: CachedDirectory, source: Source) ->
     await directory.aclose()
 
 
-async def test_strangers(
+async def test_unknown_issuers_are_cached_for_a_minute(
     directory: CachedDirectory, source: Source, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """That somebody is unknown is remembered for a minute, and here alone."""
+    """In this process alone."""
     for _ in range(3):
         assert await directory.user(BOB.issuer) is None
     assert len(source.asked) == 1
@@ -392,10 +402,10 @@ async def test_strangers(
     assert User(BOB.issuer) == await directory.user(BOB.issuer)
 
 
-async def test_strangers_push_out_no_user(
+async def test_unknown_issuers_evict_no_user(
     directory: CachedDirectory, source: Source, clock: FakeClock
 ) -> None:
-    """However many issuers are made up, users stay known."""
+    """However many are made up."""
     await directory.user(ALICE.issuer)
     for number in range(10):
         await directory.user(f"did:ethr:0x{number:040x}")
@@ -404,7 +414,7 @@ async def test_strangers_push_out_no_user(
     assert len(directory._unknown) == 3
 
 
-async def test_a_clock_that_goes_back(
+async def test_a_clock_that_was_set_back_makes_no_copy_fresh(
     directory: CachedDirectory, store: MemoryStore, clock: FakeClock
 ) -> None:
     """A copy from the future is not fresh."""
@@ -415,8 +425,10 @@ async def test_a_clock_that_goes_back(
     assert store.calls == [("get", KEY)]
 
 
-async def test_store_down(directory: CachedDirectory, store: MemoryStore, clock: FakeClock) -> None:
-    """Users known here pass for as long as metadata lives; others cannot be told."""
+async def test_without_the_store_cached_users_are_served(
+    directory: CachedDirectory, store: MemoryStore, clock: FakeClock
+) -> None:
+    """For the lifetime of their metadata; others are unavailable."""
     await directory.user(ALICE.issuer)
     store.is_down = True
     clock.now_s += TTL_S + STALE_S - 1
@@ -428,10 +440,10 @@ async def test_store_down(directory: CachedDirectory, store: MemoryStore, clock:
         await directory.user(ALICE.issuer)
 
 
-async def test_magic_down(
+async def test_without_magic_known_users_are_served(
     directory: CachedDirectory, source: Source, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """Users known here or in the store pass; others cannot be told, and that is not remembered."""
+    """Others are unavailable, which is not cached."""
     await directory.user(ALICE.issuer)
     source.is_down = True
     clock.now_s += 2
@@ -446,18 +458,20 @@ async def test_magic_down(
     assert await directory.user(BOB.issuer) is None
 
 
-async def test_store_that_takes_no_writes(
+async def test_a_read_only_store_refuses_no_user(
     directory: CachedDirectory, source: Source, store: MemoryStore
 ) -> None:
-    """That Magic's answer could not be kept is no reason to refuse it."""
+    """The record is not stored then."""
     store.refuses_writes = True
     assert await directory.user(ALICE.issuer) == USER
     assert await directory.user(ALICE.issuer) == USER
     assert len(source.asked) == 1
 
 
-async def test_forget(directory: CachedDirectory, store: MemoryStore, source: Source) -> None:
-    """What was forgotten here is asked anew, users and strangers alike."""
+async def test_a_forgotten_issuer_is_looked_up_again(
+    directory: CachedDirectory, store: MemoryStore, source: Source
+) -> None:
+    """Known and unknown ones."""
     for issuer in (ALICE.issuer, BOB.issuer):
         await directory.user(issuer)
         directory.forget(issuer)
@@ -467,8 +481,10 @@ async def test_forget(directory: CachedDirectory, store: MemoryStore, source: So
     assert User(BOB.issuer) == await directory.user(BOB.issuer)
 
 
-async def test_learn(directory: CachedDirectory, store: MemoryStore, source: Source) -> None:
-    """Who was introduced is known here and to all others, without asking."""
+async def test_a_learned_user_is_known_everywhere(
+    directory: CachedDirectory, store: MemoryStore, source: Source
+) -> None:
+    """Without a call to Magic."""
     await directory.user(BOB.issuer)
     await directory.learn(User(BOB.issuer, "bob@example.com"))
     assert User(BOB.issuer, "bob@example.com") == await directory.user(BOB.issuer)
@@ -485,8 +501,10 @@ async def crowd(directory: CachedDirectory, source: Source) -> "list[asyncio.Tas
     return waiters
 
 
-async def test_a_crowd_makes_one_call(directory: CachedDirectory, source: Source) -> None:
-    """The first page load of a new user asks Magic once; who gives up takes nobody along."""
+async def test_simultaneous_look_ups_make_one_call(
+    directory: CachedDirectory, source: Source
+) -> None:
+    """Cancelling one of them does not affect the others."""
     waiters = await crowd(directory, source)
     waiters[0].cancel()
     await asyncio.sleep(0)
@@ -498,8 +516,10 @@ async def test_a_crowd_makes_one_call(directory: CachedDirectory, source: Source
     assert len(source.asked) == 1
 
 
-async def test_a_crowd_fails_together(directory: CachedDirectory, source: Source) -> None:
-    """All are told that Magic is out of reach; the next one tries again."""
+async def test_a_failed_call_fails_all_its_callers(
+    directory: CachedDirectory, source: Source
+) -> None:
+    """The next look-up tries again."""
     waiters = await crowd(directory, source)
     source.is_down = True
     assert source.gate is not None
@@ -510,7 +530,7 @@ async def test_a_crowd_fails_together(directory: CachedDirectory, source: Source
     assert await directory.user(ALICE.issuer) == USER
 
 
-async def test_close(directory: CachedDirectory, source: Source) -> None:
+async def test_closing_cancels_look_ups(directory: CachedDirectory, source: Source) -> None:
     """Closing gives up what is being asked."""
     waiters = await crowd(directory, source)
     await directory.aclose()

@@ -1,4 +1,4 @@
-"""The one room that knows magic-admin, and how we call Magic."""
+"""Access to Magic: signature checks and the admin API."""
 
 import asyncio
 import subprocess
@@ -48,19 +48,19 @@ async def api(url: str, clock: FakeClock) -> AsyncIterator[MagicApi]:
         yield api
 
 
-async def test_user(api: MagicApi) -> None:
+async def test_a_user_is_returned_with_metadata(api: MagicApi) -> None:
     """A user comes with what Magic knows of it."""
     expected = User(ALICE.issuer, "alice@example.com", ALICE.address, "+4930123456")
     assert expected == await api.user(ALICE.issuer)
 
 
-async def test_client_id(api: MagicApi) -> None:
+async def test_the_client_id_of_the_key_is_returned(api: MagicApi) -> None:
     """The key says which client it belongs to."""
     assert await api.client_id() == AUDIENCE
 
 
-async def test_wire_format(api: MagicApi, fake: FakeMagic) -> None:
-    """The requests are magic-admin's; only the User-Agent does not tell the host's name."""
+async def test_requests_have_the_wire_format_of_magic_admin(api: MagicApi, fake: FakeMagic) -> None:
+    """Except that the User-Agent does not reveal the host's name."""
     await api.client_id()
     await api.user(ALICE.issuer)
     assert [
@@ -71,7 +71,7 @@ async def test_wire_format(api: MagicApi, fake: FakeMagic) -> None:
     assert fake.calls[0].headers["User-Agent"].startswith("magic-gateway/")
 
 
-async def test_a_sign_out_is_told(api: MagicApi, fake: FakeMagic) -> None:
+async def test_a_logout_has_the_wire_format_of_magic_admin(api: MagicApi, fake: FakeMagic) -> None:
     """In magic-admin's wire format."""
     await api.log_out(ALICE.issuer)
     assert [("POST", "/v1/admin/user/logout")] == [
@@ -83,21 +83,25 @@ async def test_a_sign_out_is_told(api: MagicApi, fake: FakeMagic) -> None:
 
 
 @pytest.mark.parametrize("mood", [Mood.NOT_FOUND, Mood.BROKEN, Mood.TOO_MANY, Mood.HANG_UP])
-async def test_a_sign_out_that_was_not_heard(api: MagicApi, fake: FakeMagic, mood: Mood) -> None:
+async def test_a_logout_without_a_200_is_an_error(
+    api: MagicApi, fake: FakeMagic, mood: Mood
+) -> None:
     """Whatever it answers that is no yes."""
     fake.mood = mood
     with pytest.raises(MagicUnavailable):
         await api.log_out(ALICE.issuer)
 
 
-async def test_user_without_an_email(api: MagicApi, fake: FakeMagic) -> None:
-    """Who signed in by phone has no email, and is a user."""
+async def test_a_user_may_have_no_email(api: MagicApi, fake: FakeMagic) -> None:
+    """As after a sign-in by phone."""
     fake.add_user(BOB.issuer, None, public_address=None)
     assert User(BOB.issuer) == await api.user(BOB.issuer)
 
 
-async def test_user_of_a_provider(api: MagicApi, fake: FakeMagic) -> None:
-    """Who signed in by a provider comes with its name, a user name and wallets, however spelled."""
+async def test_a_user_of_a_provider_has_its_name_and_wallets(
+    api: MagicApi, fake: FakeMagic
+) -> None:
+    """In either spelling of their members."""
     wallets: list[object] = [
         {"network": "MAINNET", "public_address": "0x1", "wallet_type": "ETH"},
         {"network": "MAINNET", "publicAddress": "0x2", "walletType": "SOLANA"},
@@ -114,14 +118,14 @@ async def test_user_of_a_provider(api: MagicApi, fake: FakeMagic) -> None:
     )
 
 
-async def test_spelling_of_the_issuer(api: MagicApi, fake: FakeMagic) -> None:
-    """The case of an address is a matter of spelling; the proven spelling goes on."""
+async def test_the_issuer_keeps_its_verified_spelling(api: MagicApi, fake: FakeMagic) -> None:
+    """The response may differ in letter case."""
     fake.users[BOB.issuer] = {"issuer": BOB.issuer.lower(), "email": "bob@example.com"}
     assert User(BOB.issuer, "bob@example.com") == await api.user(BOB.issuer)
 
 
-async def test_text_that_could_end_a_header(api: MagicApi, fake: FakeMagic) -> None:
-    """A field that no header could hold counts as absent."""
+async def test_unprintable_text_counts_as_absent(api: MagicApi, fake: FakeMagic) -> None:
+    """It could end a header field."""
     fake.add_user(BOB.issuer, "bob@example.com\r\nX-User-Roles: admin", phone_number=5)
     assert User(BOB.issuer, public_address=BOB.address) == await api.user(BOB.issuer)
 
@@ -131,14 +135,16 @@ async def test_text_that_could_end_a_header(api: MagicApi, fake: FakeMagic) -> N
     [Mood.NULL_ISSUER, Mood.BAD_REQUEST, Mood.NOT_FOUND, Mood.WRONG_ISSUER],
     ids=lambda mood: mood.name,
 )
-async def test_unknown(mood: Mood, api: MagicApi, fake: FakeMagic) -> None:
-    """Every way of saying "nobody" is understood, somebody else's record included."""
+async def test_every_form_of_unknown_is_understood(
+    mood: Mood, api: MagicApi, fake: FakeMagic
+) -> None:
+    """The record of another issuer, too."""
     fake.mood = mood
     assert await api.user(ALICE.issuer) is None
 
 
-async def test_stranger(api: MagicApi) -> None:
-    """A key that nobody signed up with is nobody."""
+async def test_an_issuer_that_never_signed_up_is_unknown(api: MagicApi) -> None:
+    """Any valid key can make an issuer; Magic knows those that signed up."""
     assert await api.user(BOB.issuer) is None
 
 
@@ -159,10 +165,10 @@ NO_ANSWER = [
 
 
 @pytest.mark.parametrize(("mood", "reason"), NO_ANSWER)
-async def test_no_usable_answer(
+async def test_an_unusable_response_is_an_error(
     mood: Mood, reason: str, api: MagicApi, fake: FakeMagic, clock: FakeClock
 ) -> None:
-    """What cannot be understood says nothing about the user; it is asked once, not again."""
+    """It says nothing about the user, and is not retried."""
     fake.mood = mood
     for ask in (api.client_id, lambda: api.user(ALICE.issuer)):
         fake.calls.clear()
@@ -173,7 +179,7 @@ async def test_no_usable_answer(
         assert len(fake.calls) == 1
 
 
-async def test_odd_issuer(api: MagicApi, fake: FakeMagic) -> None:
+async def test_a_response_without_text_ids_is_an_error(api: MagicApi, fake: FakeMagic) -> None:
     """An issuer or a client id that is no text is no answer."""
     fake.mood = Mood.ODD_ISSUER
     with pytest.raises(MagicUnavailable, match="not text"):
@@ -182,21 +188,23 @@ async def test_odd_issuer(api: MagicApi, fake: FakeMagic) -> None:
         await api.client_id()
 
 
-async def test_client_of_nobody(api: MagicApi, fake: FakeMagic) -> None:
-    """A 4xx is an answer about users, and none about the client."""
+async def test_a_4xx_for_the_client_id_is_an_error(api: MagicApi, fake: FakeMagic) -> None:
+    """Only for users does it mean unknown."""
     fake.mood = Mood.NOT_FOUND
     with pytest.raises(MagicUnavailable, match="status 404"):
         await api.client_id()
 
 
-async def test_body_up_to_the_cap(api: MagicApi, fake: FakeMagic) -> None:
-    """A long record is read; where it gets too long is a matter of bytes."""
+async def test_a_body_is_read_up_to_the_limit(api: MagicApi, fake: FakeMagic) -> None:
+    """One byte more is an error."""
     fake.add_user(BOB.issuer, None, wallets="x" * (MAX_BODY_BYTES - 1000))
     assert await api.user(BOB.issuer) is not None
 
 
-async def test_retry_after(api: MagicApi, fake: FakeMagic, clock: FakeClock) -> None:
-    """Magic is left alone for as long as it asked; callers are told at once when to come back."""
+async def test_magic_is_not_called_within_its_retry_after(
+    api: MagicApi, fake: FakeMagic, clock: FakeClock
+) -> None:
+    """Callers are refused at once, with the time to wait."""
     fake.mood = Mood.TOO_MANY
     with pytest.raises(MagicUnavailable) as first:
         await api.user(ALICE.issuer)
@@ -213,7 +221,9 @@ async def test_retry_after(api: MagicApi, fake: FakeMagic, clock: FakeClock) -> 
 @pytest.mark.parametrize(
     "field", [None, "Fri, 31 Dec 1999 23:59:59 GMT", "-5", "1.5", "²", "9" * 9]
 )
-async def test_odd_retry_after(field: str | None, api: MagicApi, fake: FakeMagic) -> None:
+async def test_a_malformed_retry_after_is_ignored(
+    field: str | None, api: MagicApi, fake: FakeMagic
+) -> None:
     """Without a plain number of seconds, the next call may be made."""
     fake.mood, fake.retry_after = Mood.TOO_MANY, field
     with pytest.raises(MagicUnavailable) as refused:
@@ -223,8 +233,10 @@ async def test_odd_retry_after(field: str | None, api: MagicApi, fake: FakeMagic
     assert await api.user(ALICE.issuer) is not None
 
 
-async def test_failures_in_a_row(api: MagicApi, fake: FakeMagic, clock: FakeClock) -> None:
-    """After five failures nobody waits for the sixth; a second later it is tried again."""
+async def test_five_failures_open_the_circuit(
+    api: MagicApi, fake: FakeMagic, clock: FakeClock
+) -> None:
+    """A second later, one call is tried."""
     fake.mood = Mood.BROKEN
     for _ in range(8):
         with pytest.raises(MagicUnavailable):
@@ -254,14 +266,14 @@ async def test_one_trial_after_a_pause(api: MagicApi, fake: FakeMagic, clock: Fa
     assert await api.user(ALICE.issuer) is not None
 
 
-async def test_strangers_are_no_failures(api: MagicApi, fake: FakeMagic) -> None:
-    """However many strangers come, Magic is still asked."""
+async def test_unknown_issuers_are_no_failures(api: MagicApi, fake: FakeMagic) -> None:
+    """However many unknown issuers are looked up, Magic is still asked."""
     for _ in range(8):
         await api.user(BOB.issuer)
     assert len(fake.calls) == 8
 
 
-async def test_no_answer_in_time(url: str, fake: FakeMagic) -> None:
+async def test_a_call_ends_at_its_deadline(url: str, fake: FakeMagic) -> None:
     """A server that says nothing is waited for until the deadline, and no longer."""
     fake.mood = Mood.HANG
     async with MagicApi(SECRET_KEY, url, deadline_s=0.01) as api:
@@ -269,22 +281,26 @@ async def test_no_answer_in_time(url: str, fake: FakeMagic) -> None:
             await api.user(ALICE.issuer)
 
 
-async def test_hung_up(api: MagicApi, fake: FakeMagic) -> None:
+async def test_a_connection_closed_before_the_response_is_an_error(
+    api: MagicApi, fake: FakeMagic
+) -> None:
     """A connection that ends before the answer has begun is no answer."""
     fake.mood = Mood.HANG_UP
     with pytest.raises(MagicUnavailable, match="ServerDisconnectedError"):
         await api.user(ALICE.issuer)
 
 
-async def test_nobody_listens(url: str, fake: FakeMagic, unused_tcp_port: int) -> None:
+async def test_a_refused_connection_is_an_error(
+    url: str, fake: FakeMagic, unused_tcp_port: int
+) -> None:
     """A server that is not there is like one that does not answer."""
     async with MagicApi(SECRET_KEY, f"http://127.0.0.1:{unused_tcp_port}") as api:
         with pytest.raises(MagicUnavailable, match="ClientConnectorError"):
             await api.user(ALICE.issuer)
 
 
-async def test_turns(url: str, fake: FakeMagic) -> None:
-    """Few calls are made at a time, few wait for a turn, and one more is refused at once."""
+async def test_calls_and_waiting_calls_are_bounded(url: str, fake: FakeMagic) -> None:
+    """One more is refused at once."""
     fake.mood = Mood.HANG
     async with MagicApi(SECRET_KEY, url, max_calls=1, max_waiting=1) as api:
         waiters = [asyncio.create_task(api.user(ALICE.issuer)) for _ in range(2)]
@@ -298,7 +314,7 @@ async def test_turns(url: str, fake: FakeMagic) -> None:
         assert await api.user(ALICE.issuer) is not None
 
 
-async def test_cancelled(url: str, fake: FakeMagic) -> None:
+async def test_a_cancelled_call_frees_its_slot(url: str, fake: FakeMagic) -> None:
     """Who gives up is let go, and frees the turn."""
     fake.mood = Mood.HANG
     async with MagicApi(SECRET_KEY, url, max_calls=1, max_waiting=0) as api:
@@ -311,7 +327,7 @@ async def test_cancelled(url: str, fake: FakeMagic) -> None:
         assert await api.user(ALICE.issuer) is not None
 
 
-async def test_closed(url: str) -> None:
+async def test_calls_outside_of_the_context_are_refused(url: str) -> None:
     """Before it is opened and after it is closed there is no Magic."""
     api = MagicApi(SECRET_KEY, url)
     await api.aclose()
@@ -326,7 +342,7 @@ async def test_closed(url: str) -> None:
 async def test_proxies_of_the_environment_are_not_used(
     api: MagicApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The secret key goes to Magic alone, whatever the environment says."""
+    """The secret key goes to Magic alone."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert await api.user(ALICE.issuer) is not None
@@ -344,7 +360,7 @@ async def test_proxies_of_the_environment_are_not_used(
         pytest.param("sk", "http://[", id="no-url"),
     ],
 )
-def test_unusable_settings(secret_key: str, api_url: str) -> None:
+def test_unusable_settings_are_found_at_the_start(secret_key: str, api_url: str) -> None:
     """What cannot work is found at the start."""
     with pytest.raises(StartError):
         MagicApi(secret_key, api_url)
@@ -354,7 +370,7 @@ def test_unusable_settings(secret_key: str, api_url: str) -> None:
 
 
 def test_signatures_are_checked_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forty times slower signature checks are no way to start."""
+    """A start without coincurve is refused, as checks would be forty times slower."""
     require_coincurve()
     monkeypatch.setenv("ECC_BACKEND_CLASS", "eth_keys.backends.NativeECCBackend")
     with pytest.raises(StartError, match="NativeECCBackend"):
@@ -363,8 +379,8 @@ def test_signatures_are_checked_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
         SignatureChecker("sk_test", AUDIENCE)
 
 
-def test_one_client_id_in_a_process() -> None:
-    """A second checker for the same client is fine, one for another would take over silently."""
+def test_a_process_has_one_client_id() -> None:
+    """magic-admin's global would silently change."""
     SignatureChecker("sk_test", AUDIENCE)
     SignatureChecker("sk_test", AUDIENCE)
     with pytest.raises(StartError):
@@ -373,8 +389,8 @@ def test_one_client_id_in_a_process() -> None:
 
 
 @pytest.mark.parametrize(("secret_key", "client_id"), [("", AUDIENCE), ("sk_test", "")])
-def test_empty_settings(secret_key: str, client_id: str) -> None:
-    """With either empty, magic-admin would look elsewhere for it, over the network even."""
+def test_empty_keys_are_refused(secret_key: str, client_id: str) -> None:
+    """magic-admin would look for them elsewhere, over the network even."""
     with pytest.raises(StartError):
         SignatureChecker(secret_key, client_id)
 
@@ -382,8 +398,10 @@ def test_empty_settings(secret_key: str, client_id: str) -> None:
 @pytest.mark.parametrize(
     "error", [KeyError("secret"), RecursionError(), MemoryError(), AssertionError("secret")]
 )
-def test_whatever_escapes(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every exception out of magic-admin is a refusal that says its class and nothing else."""
+def test_any_exception_of_magic_admin_is_a_refusal(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names the class of the exception and nothing else."""
     checker = SignatureChecker("sk_test", AUDIENCE)
 
     def fail(_: str) -> None:
@@ -395,7 +413,7 @@ def test_whatever_escapes(error: Exception, monkeypatch: pytest.MonkeyPatch) -> 
     assert f"magic-admin: {type(error).__name__}" == refused.value.reason
 
 
-def test_no_network_at_the_start() -> None:
+def test_a_checker_is_made_without_network() -> None:
     """A checker is made without a single connection, in a process that could not make one."""
     program = """
 import socket

@@ -1,4 +1,4 @@
-"""Signing people out at Magic, behind the requests' backs."""
+"""Logouts at Magic, in the background."""
 
 import asyncio
 from collections import Counter
@@ -11,27 +11,27 @@ from gateway.users.magic_logout import AT_ONCE, MAX_WAITING, MagicLogout
 
 
 class Magic:
-    """Hears who signs out, when it is open."""
+    """Records logouts, while it is open."""
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.logged_out: list[str] = []
         self.open = asyncio.Event()
         self.fails = False
 
     async def log_out(self, issuer: str) -> None:
-        self.heard.append(issuer)
+        self.logged_out.append(issuer)
         await self.open.wait()
         if self.fails:
             raise MagicUnavailable
 
 
-class Told:
-    """Farewells, and what was counted of them."""
+class LogoutUnderTest:
+    """A `MagicLogout` under test, and its counts."""
 
     def __init__(self) -> None:
         self.magic = Magic()
         self.outcomes: Counter[str] = Counter()
-        self.farewells = MagicLogout(self.magic.log_out, self._count)
+        self.magic_logout = MagicLogout(self.magic.log_out, self._count)
 
     def _count(self, outcome: str) -> None:
         self.outcomes[outcome] += 1
@@ -42,53 +42,53 @@ class Told:
 
 
 @pytest.mark.parametrize(("fails", "outcome"), [(False, "ok"), (True, "failed")])
-async def test_magic_is_told_and_nobody_waits(fails: bool, outcome: str) -> None:
-    """Whether it heard is counted, and that is all."""
-    told = Told()
-    told.magic.fails = fails
-    told.farewells.queue("ada")
-    assert [] == told.magic.heard
-    await told.turns()
-    assert ["ada"] == told.magic.heard
-    told.magic.open.set()
-    await told.farewells.aclose()
-    assert {outcome: 1} == told.outcomes
+async def test_a_logout_is_sent_in_the_background(fails: bool, outcome: str) -> None:
+    """Its outcome is counted."""
+    under_test = LogoutUnderTest()
+    under_test.magic.fails = fails
+    under_test.magic_logout.queue("ada")
+    assert [] == under_test.magic.logged_out
+    await under_test.turns()
+    assert ["ada"] == under_test.magic.logged_out
+    under_test.magic.open.set()
+    await under_test.magic_logout.aclose()
+    assert {outcome: 1} == under_test.outcomes
 
 
-async def test_few_are_told_at_a_time() -> None:
-    """Who comes must not wait behind those who leave; who is waiting is told once."""
-    told = Told()
+async def test_few_logouts_are_under_way_at_a_time() -> None:
+    """An issuer that is queued is not queued again."""
+    under_test = LogoutUnderTest()
     for number in range(10):
-        told.farewells.queue(f"issuer {number}")
-        told.farewells.queue(f"issuer {number}")
-    await told.turns()
-    assert AT_ONCE == len(told.magic.heard)
-    told.magic.open.set()
-    await told.farewells.aclose()
-    assert 10 == len(told.magic.heard) == len(set(told.magic.heard))
-    told.farewells.queue("issuer 0")
-    await told.farewells.aclose()
-    assert {"ok": 11} == told.outcomes
+        under_test.magic_logout.queue(f"issuer {number}")
+        under_test.magic_logout.queue(f"issuer {number}")
+    await under_test.turns()
+    assert AT_ONCE == len(under_test.magic.logged_out)
+    under_test.magic.open.set()
+    await under_test.magic_logout.aclose()
+    assert 10 == len(under_test.magic.logged_out) == len(set(under_test.magic.logged_out))
+    under_test.magic_logout.queue("issuer 0")
+    await under_test.magic_logout.aclose()
+    assert {"ok": 11} == under_test.outcomes
 
 
-async def test_too_many_are_passed_over() -> None:
+async def test_logouts_are_dropped_when_the_queue_is_full() -> None:
     """What waits is bounded."""
-    told = Told()
+    under_test = LogoutUnderTest()
     for number in range(MAX_WAITING + 3):
-        told.farewells.queue(f"issuer {number}")
-    assert {"dropped": 3} == told.outcomes
-    told.magic.open.set()
-    await told.farewells.aclose()
-    assert {"dropped": 3, "ok": MAX_WAITING} == told.outcomes
+        under_test.magic_logout.queue(f"issuer {number}")
+    assert {"dropped": 3} == under_test.outcomes
+    under_test.magic.open.set()
+    await under_test.magic_logout.aclose()
+    assert {"dropped": 3, "ok": MAX_WAITING} == under_test.outcomes
 
 
-async def test_the_end_of_the_process_does_not_wait_for_long(
+async def test_closing_waits_for_a_bounded_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is late is given up."""
+    """Late logouts are cancelled."""
     monkeypatch.setattr(magic_logout, "END_S", 0.01)
-    told = Told()
-    told.farewells.queue("ada")
-    await told.farewells.aclose()
-    assert {"failed": 1} == told.outcomes
-    await told.farewells.aclose()
+    under_test = LogoutUnderTest()
+    under_test.magic_logout.queue("ada")
+    await under_test.magic_logout.aclose()
+    assert {"failed": 1} == under_test.outcomes
+    await under_test.magic_logout.aclose()

@@ -1,4 +1,4 @@
-"""The record that gateways and apps share."""
+"""The record of a user that gateways and apps share."""
 
 import json
 
@@ -35,8 +35,8 @@ KEYS = [b"a" * 32, b"b" * 32]
 OURS = RecordSealer(KEYS)
 
 
-def test_members() -> None:
-    """An app finds these names, in plain JSON; the seal is not for it."""
+def test_a_record_is_plain_json_with_stable_names() -> None:
+    """Apps read it; the seal is for gateways."""
     members = json.loads(OURS.encode(Record(USER, AT_MS)))
     assert len(members.pop("seal")) == 43
     assert members == {
@@ -55,7 +55,7 @@ def test_members() -> None:
 
 
 @pytest.mark.parametrize("user", [USER, User(ALICE.issuer), BY_PHONE])
-def test_round_trip(user: User) -> None:
+def test_a_record_decodes_to_the_same(user: User) -> None:
     """What was written is read."""
     record = Record(user, AT_MS)
     assert record == OURS.decode(OURS.encode(record), ALICE.issuer)
@@ -65,10 +65,10 @@ texts = st.none() | st.text(st.characters(categories=["L", "N", "P"]), min_size=
 
 
 @given(texts, texts, st.lists(texts, max_size=4))
-def test_any_user_comes_back(
+def test_any_readable_user_survives(
     email: str | None, name: str | None, wallets: list[str | None]
 ) -> None:
-    """Whatever Magic knows of somebody, if it can be read at all."""
+    """All metadata that is printable text."""
     owned = tuple(Wallet(network, f"0x{n}") for n, network in enumerate(wallets))
     record = Record(User(ALICE.issuer, email, username=name, wallets=owned), AT_MS)
     assert record == OURS.decode(OURS.encode(record), ALICE.issuer)
@@ -82,7 +82,7 @@ def test_any_user_comes_back(
         pytest.param(b"\xff", id="bytes"),
         pytest.param(b"[" * 10_000, id="deep"),
         pytest.param(b"[]", id="array"),
-        pytest.param(b"{}", id="about-nobody"),
+        pytest.param(b"{}", id="no-issuer"),
         pytest.param(b'{"issuer": null}', id="about-null"),
         pytest.param(OURS.encode(Record(User(BOB.issuer), AT_MS)), id="about-another"),
         pytest.param(
@@ -90,8 +90,8 @@ def test_any_user_comes_back(
         ),
     ],
 )
-def test_unusable(text: bytes) -> None:
-    """A record that cannot be read, or is about somebody else, is none."""
+def test_unreadable_records_decode_to_none(text: bytes) -> None:
+    """Those of another issuer, too."""
     assert OURS.decode(text, ALICE.issuer) is None
     assert parse(text, ALICE.issuer) is None
 
@@ -118,8 +118,8 @@ def test_unusable(text: bytes) -> None:
         ("seal", "A" * 43),
     ],
 )
-def test_what_was_altered_is_not_believed(name: str, value: object) -> None:
-    """No member can be changed by who can write to the store: it is as if there was no record."""
+def test_altered_records_are_ignored(name: str, value: object) -> None:
+    """The seal covers every member."""
     members = json.loads(OURS.encode(Record(USER, AT_MS)))
     altered = json.dumps({**members, name: value}).encode()
     assert OURS.decode(altered, ALICE.issuer) is None
@@ -128,14 +128,14 @@ def test_what_was_altered_is_not_believed(name: str, value: object) -> None:
     assert not OURS.is_ours(stored)
 
 
-def test_what_was_made_up_is_not_believed() -> None:
-    """A record as older versions wrote it, or anybody could, is none: Magic is asked."""
+def test_records_without_seal_are_ignored() -> None:
+    """Such as those of older versions: Magic is asked."""
     text = json.dumps({"issuer": ALICE.issuer, "email": "boss@example.com"}).encode()
     assert OURS.decode(text, ALICE.issuer) is None
 
 
-def test_members_of_others_do_no_harm() -> None:
-    """An app may add its own, in any order and with any white space."""
+def test_unknown_members_are_ignored() -> None:
+    """Apps may add their own, in any order and spacing."""
     members = json.loads(OURS.encode(Record(USER, AT_MS)))
     text = json.dumps({"plan": {"name": "gold"}, **dict(reversed(members.items()))}, indent=1)
     assert Record(USER, AT_MS) == OURS.decode(text.encode(), ALICE.issuer)
@@ -150,15 +150,15 @@ def test_members_of_others_do_no_harm() -> None:
         pytest.param([b"c" * 32], False, id="other-keys"),
     ],
 )
-def test_rotation(reader: list[bytes], *, believes: bool) -> None:
-    """A record is believed for as long as its key is among those that are configured."""
+def test_server_keys_can_be_rotated(reader: list[bytes], *, believes: bool) -> None:
+    """A record is valid for as long as its key is configured."""
     record = Record(USER, AT_MS)
     found = RecordSealer(reader).decode(OURS.encode(record), ALICE.issuer)
     assert (found == record) == believes
 
 
-def test_odd_wallets_are_left_out() -> None:
-    """Of what is no wallet, nothing is read; nor is there an end to what somebody could own."""
+def test_malformed_wallets_are_left_out() -> None:
+    """The number of wallets is bounded."""
     wallets: list[object] = ["x", None, {}, {"public_address": "a\r\nb"}, {"public_address": "0x1"}]
     text = json.dumps({"issuer": ALICE.issuer, "wallets": wallets + wallets * MAX_WALLETS})
     stored = parse(text.encode(), ALICE.issuer)
@@ -182,11 +182,11 @@ def test_odd_wallets_are_left_out() -> None:
         pytest.param(149.9, RecordAge.OLD, id="as-long-as-magic-may-be-away"),
         pytest.param(150, RecordAge.DEAD, id="longer"),
         pytest.param(1e9, RecordAge.DEAD, id="much-longer"),
-        pytest.param(-60, RecordAge.FRESH, id="of-a-gateway-whose-clock-is-ahead"),
+        pytest.param(-60, RecordAge.FRESH, id="by-a-clock-ahead"),
         pytest.param(-61, RecordAge.AGEING, id="from-the-future"),
     ],
 )
-def test_ages(age_s: float, age: RecordAge) -> None:
+def test_the_age_of_a_record_decides_its_use(age_s: float, age: RecordAge) -> None:
     """What a record is good for depends on when Magic said it."""
     record = Record(USER, round((NOW_S - age_s) * 1000))
     lifetimes = RecordLifetimes(100, 50)
@@ -196,7 +196,7 @@ def test_ages(age_s: float, age: RecordAge) -> None:
 
 
 @pytest.mark.parametrize("value", ["a", "jürgen@example.com", "+1 (555) 010", "x" * MAX_TEXT_CHARS])
-def test_readable(value: str) -> None:
+def test_printable_text_is_kept(value: str) -> None:
     """Text that can stand in a line passes as it is."""
     assert value == printable_text(value)
 
@@ -205,13 +205,13 @@ def test_readable(value: str) -> None:
     "value",
     ["", "a\r", "a\n", "\x00", "a\x7f", "\x85", "\u2028", "\u202e", "\ud800", "x" * 513, 5, None],
 )
-def test_not_readable(value: object) -> None:
-    """Text with controls, line ends or direction marks, over-long text and other types do not."""
+def test_unprintable_values_are_dropped(value: object) -> None:
+    """Controls, line ends, direction marks, over-long text and other types."""
     assert printable_text(value) is None
 
 
 @given(st.text())
-def test_no_control_character_passes(value: str) -> None:
+def test_no_text_ends_a_header_or_a_log_line(value: str) -> None:
     """Nothing that passes can end a header or a log line."""
     passed = printable_text(value)
     assert passed is None or not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in passed)

@@ -1,4 +1,4 @@
-"""Records of many users, fetched before they come."""
+"""Warm-up: the records of many users, fetched in advance."""
 
 import asyncio
 from collections import Counter
@@ -20,11 +20,11 @@ ENDLESS = 2**50
 
 
 class Source:
-    """Magic, which knows everybody but `strangers`, and answers with what stands in `troubles`."""
+    """Magic with the users that are not `unknown`, and the preset `troubles`."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
-        self.strangers: set[str] = set()
+        self.unknown: set[str] = set()
         self.troubles: list[MagicUnavailable] = []
         """For the next questions, the last first."""
         self.silent_about: str | None = None
@@ -41,11 +41,11 @@ class Source:
             raise self.troubles.pop()
         if issuer == self.silent_about:
             raise MagicUnavailable("answer is not JSON")
-        return None if issuer in self.strangers else User(issuer, "somebody@example.com")
+        return None if issuer in self.unknown else User(issuer, "alice@example.com")
 
 
-class Bench:
-    """A warmer and all that it touches; its sleep moves the clock."""
+class WarmUpUnderTest:
+    """A warm-up with its store and gateways; its sleep moves the clock."""
 
     def __init__(self, source: Source, store: MemoryStore, clock: FakeClock) -> None:
         self.source, self.store, self.clock = source, store, clock
@@ -89,25 +89,27 @@ class Bench:
 
 
 @pytest.fixture
-def bench(store: MemoryStore, clock: FakeClock) -> Bench:
-    return Bench(Source(), store, clock)
+def under_test(store: MemoryStore, clock: FakeClock) -> WarmUpUnderTest:
+    return WarmUpUnderTest(Source(), store, clock)
 
 
 def counts(warmed: WarmUpResult) -> dict[WarmUpOutcome, int]:
     return {outcome: len(found) for outcome, found in warmed.issuers.items() if found}
 
 
-async def test_all_are_asked_about_once(bench: Bench) -> None:
-    """So many at a time, and no more; what Magic says is stored, sealed, and gateways are told."""
-    warmed = await bench.warm(*ISSUERS)
+async def test_every_issuer_is_looked_up_once(under_test: WarmUpUnderTest) -> None:
+    """With bounded concurrency; records are sealed, stored and published."""
+    warmed = await under_test.warm(*ISSUERS)
     assert {WarmUpOutcome.KNOWN: 30} == counts(warmed)
-    assert Counter(ISSUERS) == Counter(bench.source.asked) == Counter(bench.told)
-    assert 4 == bench.source.most_at_once
-    assert 30 == bench.steps
-    record = await bench.stored(ISSUERS[7])
+    assert Counter(ISSUERS) == Counter(under_test.source.asked) == Counter(under_test.told)
+    assert 4 == under_test.source.most_at_once
+    assert 30 == under_test.steps
+    record = await under_test.stored(ISSUERS[7])
     assert record is not None
-    assert Record(User(ISSUERS[7], "somebody@example.com"), int(bench.clock() * 1000)) == record
-    assert {int((bench.clock() + 3600) * 1000)} == {end for _, end in bench.store.values.values()}
+    assert Record(User(ISSUERS[7], "alice@example.com"), int(under_test.clock() * 1000)) == record
+    assert {int((under_test.clock() + 3600) * 1000)} == {
+        end for _, end in under_test.store.values.values()
+    }
 
 
 @pytest.mark.parametrize(
@@ -116,34 +118,36 @@ async def test_all_are_asked_about_once(bench: Bench) -> None:
         pytest.param(10, SEALS, WarmUpOutcome.FRESH, id="young"),
         pytest.param(3000, SEALS, WarmUpOutcome.KNOWN, id="ageing"),
         pytest.param(4000, SEALS, WarmUpOutcome.KNOWN, id="old"),
-        pytest.param(10, RecordSealer([b"x" * 32]), WarmUpOutcome.KNOWN, id="of-somebody-else"),
+        pytest.param(10, RecordSealer([b"x" * 32]), WarmUpOutcome.KNOWN, id="not-ours"),
     ],
 )
-async def test_the_fresh_are_left_alone(
-    bench: Bench, age_s: float, seals: RecordSealer, outcome: WarmUpOutcome
+async def test_fresh_records_are_skipped(
+    under_test: WarmUpUnderTest, age_s: float, seals: RecordSealer, outcome: WarmUpOutcome
 ) -> None:
-    """Magic is asked about records that will soon end, or that no gateway has written."""
-    await bench.keep(ISSUERS[0], age_s, seals)
-    assert {outcome: 1} == counts(await bench.warm(ISSUERS[0]))
-    assert (outcome is WarmUpOutcome.KNOWN) == bool(bench.source.asked) == bool(bench.told)
+    """Ageing ones and those without our seal are not."""
+    await under_test.keep(ISSUERS[0], age_s, seals)
+    assert {outcome: 1} == counts(await under_test.warm(ISSUERS[0]))
+    assert (
+        (outcome is WarmUpOutcome.KNOWN) == bool(under_test.source.asked) == bool(under_test.told)
+    )
 
 
-async def test_strangers_are_counted(bench: Bench) -> None:
-    """Nothing is written for them; a record of one who was known is deleted, everywhere."""
-    bench.source.strangers = set(ISSUERS[:2])
-    await bench.keep(ISSUERS[0], 3500)
-    warmed = await bench.warm(*ISSUERS[:3])
+async def test_unknown_issuers_are_counted(under_test: WarmUpUnderTest) -> None:
+    """They are not stored; an old record is deleted, everywhere."""
+    under_test.source.unknown = set(ISSUERS[:2])
+    await under_test.keep(ISSUERS[0], 3500)
+    warmed = await under_test.warm(*ISSUERS[:3])
     assert {WarmUpOutcome.KNOWN: 1, WarmUpOutcome.UNKNOWN: 2} == counts(warmed)
     assert ISSUERS[:2] == warmed.issuers[WarmUpOutcome.UNKNOWN]
-    assert [key_of(ISSUERS[2])] == list(bench.store.values)
-    assert {ISSUERS[0], ISSUERS[2]} == set(bench.told)
+    assert [key_of(ISSUERS[2])] == list(under_test.store.values)
+    assert {ISSUERS[0], ISSUERS[2]} == set(under_test.told)
 
 
-async def test_it_comes_back_when_it_is_told_to(bench: Bench) -> None:
-    """However often, as long as that is within its patience; nobody is lost."""
-    bench.source.troubles = [MagicUnavailable("status 503", wait_s) for wait_s in (20.0, 7.0)]
-    assert {WarmUpOutcome.KNOWN: 3} == counts(await bench.warm(*ISSUERS[:3], at_once=1))
-    assert [7.0, 20.0] == bench.slept_s
+async def test_it_waits_for_retry_after(under_test: WarmUpUnderTest) -> None:
+    """Within its patience, no issuer is lost."""
+    under_test.source.troubles = [MagicUnavailable("status 503", wait_s) for wait_s in (20.0, 7.0)]
+    assert {WarmUpOutcome.KNOWN: 3} == counts(await under_test.warm(*ISSUERS[:3], at_once=1))
+    assert [7.0, 20.0] == under_test.slept_s
 
 
 @pytest.mark.parametrize(
@@ -154,22 +158,22 @@ async def test_it_comes_back_when_it_is_told_to(bench: Bench) -> None:
         pytest.param(MagicUnavailable(KEY_REFUSED), 60.0, 0.0, id="waiting-cures-nothing"),
     ],
 )
-async def test_it_gives_up(
-    bench: Bench, trouble: MagicUnavailable, patience_s: float, slept_s: float
+async def test_it_gives_up_on_all_issuers_at_once(
+    under_test: WarmUpUnderTest, trouble: MagicUnavailable, patience_s: float, slept_s: float
 ) -> None:
-    """Once for all who are left, not for each of them; it says what the trouble was."""
-    bench.source.troubles = [trouble] * 1000
-    warmed = await bench.warm(*ISSUERS, patience_s=patience_s, at_once=1)
+    """Not on each in turn; the result names the trouble."""
+    under_test.source.troubles = [trouble] * 1000
+    warmed = await under_test.warm(*ISSUERS, patience_s=patience_s, at_once=1)
     assert ({WarmUpOutcome.FAILED: 30}, trouble.reason) == (counts(warmed), warmed.why)
-    assert slept_s == sum(bench.slept_s)
-    assert {ISSUERS[0]} == set(bench.source.asked)
-    assert 30 == bench.steps
+    assert slept_s == sum(under_test.slept_s)
+    assert {ISSUERS[0]} == set(under_test.source.asked)
+    assert 30 == under_test.steps
 
 
-async def test_one_that_fails_holds_up_no_others(bench: Bench) -> None:
-    """While Magic answers about all others, it is one that failed."""
-    bench.source.silent_about = ISSUERS[0]
-    warmed = await bench.warm(*ISSUERS, patience_s=2.0)
+async def test_one_failure_stops_no_others(under_test: WarmUpUnderTest) -> None:
+    """While Magic answers about the others."""
+    under_test.source.silent_about = ISSUERS[0]
+    warmed = await under_test.warm(*ISSUERS, patience_s=2.0)
     assert {WarmUpOutcome.KNOWN: 29, WarmUpOutcome.FAILED: 1} == counts(warmed)
     assert ([ISSUERS[0]], "answer is not JSON") == (
         warmed.issuers[WarmUpOutcome.FAILED],
@@ -177,9 +181,9 @@ async def test_one_that_fails_holds_up_no_others(bench: Bench) -> None:
     )
 
 
-async def test_a_store_that_is_down_ends_it(bench: Bench) -> None:
-    """There is no use in asking for what cannot be kept."""
-    bench.store.is_down = True
+async def test_a_store_that_is_down_ends_it(under_test: WarmUpUnderTest) -> None:
+    """Records could not be stored."""
+    under_test.store.is_down = True
     with pytest.raises(StoreUnavailable):
-        await bench.warm(*ISSUERS)
-    assert [] == bench.source.asked
+        await under_test.warm(*ISSUERS)
+    assert [] == under_test.source.asked
