@@ -103,13 +103,20 @@ class CredentialReader:
         fields = headers.getall(_AUTHORIZATION, None)
         if fields is not None:
             found = self._bearer(fields)
+        if self._headers:
+            found = self._with_headers(found, headers)
+        cookies = headers.getall(_COOKIE, None)
+        if cookies is not None:
+            found += _session_cookie(cookies, self._cookie_name)
+        return found
+
+    def _with_headers(
+        self, found: tuple[Credential, ...], headers: CIMultiDictProxy[str]
+    ) -> tuple[Credential, ...]:
         for name, header in self._headers:
             values = headers.getall(name, None)
             if values is not None:
                 found = _with_header(found, values, header)
-        cookies = headers.getall(_COOKIE, None)
-        if cookies is not None:
-            found += _session_cookie(cookies, self._cookie_name)
         return found
 
     def _bearer(self, fields: list[str]) -> tuple[Credential, ...]:

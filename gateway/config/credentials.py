@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, Field, PlainSerializer, WithJsonSchema
 
 from gateway.authn.certificate import NamePattern, pattern
 from gateway.config.addresses import is_loopback_http, origin
@@ -149,7 +149,7 @@ class CredentialSettings(Section):
     """Client certificates as credentials."""
 
 
-def sections(settings: type[CredentialSettings]) -> dict[AuthMethod, str]:
+def sections(settings: type[BaseModel]) -> dict[AuthMethod, str]:
     """The key of the section that enables a kind of credential, by kind."""
     return {
         mark.method: key
