@@ -6,11 +6,11 @@ from typing import ClassVar, NamedTuple, Self
 
 
 class RevokedBy(Enum):
-    """In whose name proofs of a kind are revoked, see `gateway.revocation.epoch`."""
+    """The name under which proofs of a kind are revoked; see `gateway.revocation.epoch`."""
 
     ISSUER = auto()
     CREDENTIAL = auto()
-    """In its own name: it may live longer than the epoch of its issuer is kept."""
+    """Under its own name: it may live longer than the epoch of its issuer is kept."""
     NOTHING = auto()
 
 
@@ -32,28 +32,44 @@ class AuthMethod(str):
     is_sent_automatically: bool
     """Whether browsers send it by themselves, so that another site can use it (CSRF)."""
     has_scopes: bool
+    """Whether credentials of the kind carry scopes."""
     revoked_by: RevokedBy
 
     def __new__(
         cls,
         name: str,
         *,
-        is_sent_automatically: bool = False,
+        is_sent_automatically: bool,
+        revoked_by: RevokedBy,
         has_scopes: bool = False,
-        revoked_by: RevokedBy = RevokedBy.ISSUER,
     ) -> Self:
-        """Name a kind, and say what the stages after authentication must know of it."""
+        """
+        Name a kind, and say what the stages after authentication must know of it.
+
+        What protects against CSRF, and what revokes the kind, have no default: each kind says so.
+        """
         method = super().__new__(cls, name)
         method.is_sent_automatically = is_sent_automatically
         method.has_scopes = has_scopes
         method.revoked_by = revoked_by
         return method
 
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, object]]:
+        """Keep what is known of the kind in copies (pydantic makes some)."""
+        known = {name: getattr(self, name) for name in AuthMethod.__slots__}
+        return (str(self),), known
 
-AuthMethod.SESSION = AuthMethod("session", is_sent_automatically=True)
-AuthMethod.DID_TOKEN = AuthMethod("did-token")
-AuthMethod.API_KEY = AuthMethod("api-key", has_scopes=True, revoked_by=RevokedBy.CREDENTIAL)
-AuthMethod.JWT = AuthMethod("jwt", has_scopes=True)
+
+AuthMethod.SESSION = AuthMethod("session", is_sent_automatically=True, revoked_by=RevokedBy.ISSUER)
+AuthMethod.DID_TOKEN = AuthMethod(
+    "did-token", is_sent_automatically=False, revoked_by=RevokedBy.ISSUER
+)
+AuthMethod.API_KEY = AuthMethod(
+    "api-key", is_sent_automatically=False, revoked_by=RevokedBy.CREDENTIAL, has_scopes=True
+)
+AuthMethod.JWT = AuthMethod(
+    "jwt", is_sent_automatically=False, revoked_by=RevokedBy.ISSUER, has_scopes=True
+)
 AuthMethod.CLIENT_CERTIFICATE = AuthMethod(
     "client-certificate", is_sent_automatically=True, revoked_by=RevokedBy.NOTHING
 )

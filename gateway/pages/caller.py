@@ -6,9 +6,9 @@ from urllib.parse import unquote
 import orjson
 from aiohttp import web
 
+from gateway.config.credentials import auth_method
 from gateway.core.errors import Unauthenticated
 from gateway.core.identity import (
-    AuthMethod,
     Identity,
     User,
     Wallet,
@@ -39,7 +39,7 @@ def caller(request: web.Request) -> Identity | None:
     fields = orjson.loads(unquote(text))
     return Identity(
         user=_user(fields["user"]),
-        method=AuthMethod(fields["method"]),
+        method=auth_method(fields["method"]),
         token_id=fields["token_id"],
         expires_at_ms=fields["expires_at_ms"],
         session_key=fields["session_key"],

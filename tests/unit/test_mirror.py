@@ -8,6 +8,9 @@ UNIT = Path(__file__).parent
 
 COVERED_ELSEWHERE = {
     "__main__": "Calls `cli.main`; every journey starts the gateway by it.",
+    "authn.api_key.inspect": "tests/unit/authn/test_inspect.py inspects credentials of each kind.",
+    "authn.did_token.inspect": "tests/unit/authn/test_inspect.py inspects credentials of each kind.",
+    "authn.jwt.inspect": "tests/unit/authn/test_inspect.py inspects credentials of each kind.",
     "cli.api_keys": "tests/contract/test_api_key_commands.py runs each of its commands.",
     "cli.roles": "tests/journey/test_roles_cli.py runs each of its commands.",
     "cli.sessions": "tests/journey/test_sessions_cli.py runs each of its commands.",
@@ -19,6 +22,10 @@ COVERED_ELSEWHERE = {
     "core.ports": "Protocols; tests/contract runs each over all its implementations.",
     "core.record": "Values without behaviour; the tests of `pipeline` compare them.",
     "core.request": "Values without behaviour; the tests of every stage compare them.",
+    **{
+        f"runtime.services.credentials.{kind}": "test_registry.py beside it builds each kind."
+        for kind in ("api_key", "certificate", "did_token", "jwt", "kind")
+    },
 }
 """Modules without a test file of their name, and the reason. Add one only with such a reason."""
 

@@ -1,5 +1,10 @@
 """Identities and kinds of credentials."""
 
+from copy import copy, deepcopy
+
+import pytest
+
+from gateway.config.credentials import AUTH_METHODS
 from gateway.core.identity import INTERACTIVE_METHODS, UNKNOWN_BROWSER, AuthMethod, Identity, User
 
 
@@ -21,7 +26,19 @@ def test_an_identity_has_no_rights_of_its_own() -> None:
 
 def test_kinds_of_credentials_have_stable_names() -> None:
     """They stand in configs, logs, metrics and header fields."""
-    assert {"session", "did-token", "api-key", "jwt", "client-certificate"} == set(AuthMethod)
+    assert {"session", "did-token", "api-key", "jwt", "client-certificate"} == set(AUTH_METHODS)
+
+
+@pytest.mark.parametrize("method", AUTH_METHODS)
+def test_a_copy_of_a_kind_keeps_what_is_known_of_it(method: AuthMethod) -> None:
+    """A copy that forgot that browsers send the credential would switch off CSRF protection."""
+    for copied in (copy(method), deepcopy(method)):
+        assert method == copied
+        assert (method.is_sent_automatically, method.has_scopes, method.revoked_by) == (
+            copied.is_sent_automatically,
+            copied.has_scopes,
+            copied.revoked_by,
+        )
 
 
 def test_an_unknown_browser_names_neither_device_nor_address() -> None:

@@ -101,7 +101,7 @@ async def test_signing_out_is_signing_out_at_magic_where_the_config_says_so() ->
         connected = process._replace(magic_logout=queue)
         told = on_sign_out(live(session=", logout_magic: true"), connected)
         assert queue is not None
-        assert told == queue.say
+        assert told == queue.queue
         assert on_sign_out(live(session=", logout_magic: false"), connected)("ada") is None
         assert on_sign_out(settings_of(), process)("ada") is None
     assert not logs_out_at_magic(settings_of())

@@ -26,7 +26,7 @@ from gateway.core.errors import (
     InvalidToken,
     Refusal,
 )
-from gateway.core.identity import AuthMethod, Identity, User
+from gateway.core.identity import AuthMethod, Identity, RevokedBy, User
 from gateway.core.route import Route
 from gateway.revocation.epoch import subject_of
 from gateway.runtime.services.authn import authenticator, credential_headers
@@ -39,7 +39,7 @@ from tests.fakes.services import fake_process, settings_of
 
 # --- the files of the toy: its verifier, and its line -------------------------------------------
 
-TOY = AuthMethod("toy", has_scopes=True)
+TOY = AuthMethod("toy", is_sent_automatically=False, revoked_by=RevokedBy.ISSUER, has_scopes=True)
 
 
 class ToyVerifier:
