@@ -16,9 +16,10 @@ NODE := examples/express examples/nextjs tests/node
 # The layers whose branches are all tested: see tools/layers.toml.
 DECIDING = $(shell $(BIN)/python -m tools.layers deciding)
 
-# Tests run in as many processes as there are cores; a file stays in one, as its tests may share a gateway.
+# Tests run in this many processes; --dist worksteal keeps the tests of a module together, so that
+# they share its gateway, until a process has none left and takes half of another's.
 JOBS   ?= auto
-PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses=8 --dist worksteal
 
 .PHONY: tables demo test unit contract lowest lock peers soak browser screenshots lint bench sdk clean
 
@@ -30,7 +31,7 @@ test: $(VENV)/.dev       ## set up and run the tests, with coverage
 	$(BIN)/coverage report --skip-covered
 	$(BIN)/coverage report --include='$(DECIDING)' --fail-under=100 --show-missing
 
-unit: $(VENV)/.dev       ## the unit tests alone
+unit: $(VENV)/.dev       ## run the unit tests alone: less than a minute
 	$(PYTEST) tests/unit
 
 contract: $(VENV)/.dev   ## one suite over every implementation of a port
