@@ -86,7 +86,7 @@ async def test_who_waits_as_told_passes_however_often_it_asked(limiter: Limiter)
     async def passes() -> bool:
         return (await limiter.spend(BRIEF, "a")).allowed
 
-    await eventually(passes, within_s=promised_s + 1)
+    await eventually(passes, within_s=promised_s + 10)
 
     assert 0 < promised_s <= 2
     assert time.monotonic() - began_s >= promised_s - 0.01  # clocks that are read in whole ms
@@ -139,7 +139,7 @@ async def test_limits_hold_while_the_server_is_away_and_are_shared_again_after(
     async def is_shared_again() -> bool:
         return (await limiter.spend(THREE, "a")).allowed
 
-    await eventually(is_shared_again, within_s=5)
+    await eventually(is_shared_again, within_s=30)
     await limiter.aclose()
     await store.aclose()
 

@@ -11,6 +11,7 @@ from gateway.core.ports import Script
 from gateway.store.connect import connect
 from gateway.store.redis import IN_FLIGHT, RedisStore
 from tests.fakes.servers import RealServer, eventually, valkey
+from tests.fakes.timing import Stopwatch, assert_within, at_best_of
 
 ADD = Script("add", "return redis.call('INCRBY', KEYS[1], ARGV[1])")
 FAIL = Script("fail", "return redis.call('INCRBY', KEYS[1], 'no number')")
@@ -63,7 +64,7 @@ async def test_what_has_ended_is_gone(store: RedisStore) -> None:
     """An expired value is absent."""
     await store.set("k", b"1", expires_at_ms=in_ms(0.02))
 
-    await eventually(lambda: _is_absent(store, "k"), within_s=1)
+    await eventually(lambda: _is_absent(store, "k"), within_s=30)
 
 
 async def _is_absent(store: RedisStore, key: str) -> bool:
@@ -237,6 +238,7 @@ async def _answers(store: RedisStore) -> bool:
     return True
 
 
+@at_best_of(3)
 async def test_a_server_that_is_gone_is_noticed_at_once_and_its_return_as_well(
     mortal_server: RealServer,
 ) -> None:
@@ -245,14 +247,13 @@ async def test_a_server_that_is_gone_is_noticed_at_once_and_its_return_as_well(
     await store.ping()
     mortal_server.kill()
 
-    began_s = time.monotonic()
-    for _ in range(50):
-        with pytest.raises(StoreUnavailable):
-            await store.get("k")
-    assert 1 > time.monotonic() - began_s
+    with Stopwatch(1):
+        for _ in range(50):
+            with pytest.raises(StoreUnavailable):
+                await store.get("k")
 
     mortal_server.start()
-    await eventually(lambda: _answers(store), within_s=5)
+    await eventually(lambda: _answers(store), within_s=30)
     await store.aclose()
 
 
@@ -285,6 +286,7 @@ async def test_a_server_that_may_not_write_any_more_is_left(mortal_server: RealS
         await store.aclose()
 
 
+@at_best_of(3)
 async def test_a_server_that_stalls_is_waited_for_no_longer_than_the_timeout(
     mortal_server: RealServer,
 ) -> None:
@@ -300,9 +302,10 @@ async def test_a_server_that_stalls_is_waited_for_no_longer_than_the_timeout(
         await store.get("k")
 
     assert {StoreUnavailable} == set(map(type, refused))
-    assert 0.15 < waited_s < 1
     mortal_server.resume()
-    await eventually(lambda: _answers(store), within_s=5)
+    assert 0.15 < waited_s
+    assert_within(1, waited_s)
+    await eventually(lambda: _answers(store), within_s=30)
     await store.aclose()
 
 
@@ -314,7 +317,7 @@ async def test_replies_that_come_too_late_reach_nobody(mortal_server: RealServer
     mortal_server.pause()
     await asyncio.gather(*(store.get("k0") for _ in range(3)), return_exceptions=True)
     mortal_server.resume()
-    await eventually(lambda: _answers(store), within_s=5)
+    await eventually(lambda: _answers(store), within_s=30)
 
     values = [await store.get(f"k{i}") for i in range(10)]
 
@@ -354,6 +357,7 @@ async def test_nobody_is_served_after_the_close(store: RedisStore) -> None:
         await store.get("k")
 
 
+@at_best_of(3)
 async def test_a_close_does_not_wait_for_ever(mortal_server: RealServer) -> None:
     """A server that stalls while the gateway stops holds it up for one timeout."""
     store = RedisStore(connect(mortal_server.url, 0.2), "", timeout_s=0.2)
@@ -362,7 +366,7 @@ async def test_a_close_does_not_wait_for_ever(mortal_server: RealServer) -> None
     waiting = asyncio.ensure_future(store.get("k"))
     await asyncio.sleep(0)
 
-    async with asyncio.timeout(2):
+    with Stopwatch(2):
         await store.aclose()
 
     with pytest.raises(StoreUnavailable):

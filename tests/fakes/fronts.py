@@ -17,8 +17,8 @@ import pytest
 from tests.fakes.http import fetch
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "forward-auth"
-START_S = 20.0
-STOP_S = 10.0
+START_S = 60.0
+STOP_S = 30.0
 POLL_S = 0.02
 TRIES = 3
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 import h11
 import orjson
 
-TIMEOUT_S = 10
+TIMEOUT_S = 30
 
 
 class Answer(NamedTuple):

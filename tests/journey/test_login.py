@@ -39,7 +39,7 @@ async def curl(world: World, path: str, *fields: str, more: tuple[str, ...] = ()
     """A request as people make it on the command line."""
     process = await asyncio.create_subprocess_exec(
         "curl",
-        *("--silent", "--max-time", "10", "--path-as-is"),
+        *("--silent", "--max-time", "30", "--path-as-is"),
         *("--write-out", "%{stderr}%{response_code} %{header_json}"),
         *(part for field in fields for part in ("--header", field)),
         *more,
@@ -189,7 +189,7 @@ async def test_public_pages_lead_nowhere(around: World) -> None:
 
 async def logged(world: World, path: str) -> dict[str, object]:
     """The line of the access log about ``path``."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             for line in world.gateway.log_lines():
                 if line["path"] == path:

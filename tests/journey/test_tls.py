@@ -41,7 +41,7 @@ def trusting(authority: Authority, own: CertificateFiles | None = None) -> ssl.S
 async def curl(*arguments: str) -> tuple[int, str]:
     """What curl makes of it: exit status and output."""
     process = await asyncio.create_subprocess_exec(
-        "curl", "--silent", "--show-error", "--max-time", "10", *arguments,
+        "curl", "--silent", "--show-error", "--max-time", "30", *arguments,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     output, _ = await process.communicate()
@@ -250,7 +250,7 @@ async def test_a_websocket_over_tls(tmp_path: Path) -> None:
             gone = await fetch(around.port, "DELETE", "/_gateway/session", *out, tls=context)
             assert 204 == gone.status
             with pytest.raises(ConnectionClosed) as closed:
-                await asyncio.wait_for(socket.recv(), 5)
+                await asyncio.wait_for(socket.recv(), 30)
             assert closed.value.rcvd is not None
             assert 1008 == closed.value.rcvd.code
 
@@ -275,7 +275,7 @@ async def test_a_certificate_is_replaced_under_load(tmp_path: Path, workers: str
         )
         for _ in range(3):
             house.authority.issue("localhost", file="server")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while serial_in(house.pair.certificate) != await serial_at(
                     around.port, house.authority
                 ):
@@ -367,7 +367,7 @@ async def test_who_is_on_the_way_in_is_served_before_the_end(tmp_path: Path) -> 
             await client.writer.start_tls(trusting(house.authority), server_hostname="localhost")
             await client.send(GET)
             assert 200 == (await client.answer()).status
-        assert 0 == await asyncio.wait_for(around.gateway.process.wait(), 10)
+        assert 0 == await asyncio.wait_for(around.gateway.process.wait(), 30)
 
 
 async def _is_accepting(port: int) -> bool:

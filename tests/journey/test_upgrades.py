@@ -4,7 +4,6 @@ import asyncio
 import signal
 import socket
 import struct
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from tests.fakes.http import RawClient, connected, fetch
 from tests.fakes.servers import eventually
+from tests.fakes.timing import Stopwatch, at_best_of
 from tests.fakes.upstream import Seen
 from tests.fakes.world import World, world
 
@@ -73,19 +73,19 @@ def says(answer: bytes) -> Handler:
 
 async def head(client: RawClient) -> bytes:
     """The head of the answer that begins the tunnel."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return await client.reader.readuntil(b"\r\n\r\n")
 
 
 async def exactly(client: RawClient, data: bytes) -> None:
     """These bytes come."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert data == await client.reader.readexactly(len(data))
 
 
 async def rest(client: RawClient) -> bytes:
     """All that comes until the end."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return await client.reader.read()
 
 
@@ -215,7 +215,7 @@ async def test_a_101_that_does_not_answer(around: World, answer: bytes) -> None:
         refused = await client.answer()
         assert (502, "bad_upstream_answer") == (refused.status, refused.code)
         assert await client.is_closed()
-    await asyncio.wait_for(around.app.lost.wait(), 5)
+    await asyncio.wait_for(around.app.lost.wait(), 30)
     assert SMUGGLED not in around.app.raw
 
 
@@ -224,7 +224,7 @@ async def test_a_101_that_nobody_asked_for(around: World) -> None:
     around.app.streams["/public/x"] = says(NOW_WEBSOCKET + b"HTTP/1.1 200 OK\r\n\r\n")
     answer = await around.get("/public/x")
     assert (502, "bad_upstream_answer") == (answer.status, answer.code)
-    await asyncio.wait_for(around.app.lost.wait(), 5)
+    await asyncio.wait_for(around.app.lost.wait(), 30)
 
 
 @pytest.mark.parametrize(
@@ -302,9 +302,9 @@ async def test_early_bytes_wait_for_the_app(around: World, token: str, is_glued:
             await client.send(opening + SMUGGLED)
         else:
             await client.send(opening)
-            await asyncio.wait_for(around.app.arrived.wait(), 5)
+            await asyncio.wait_for(around.app.arrived.wait(), 30)
             await client.send(SMUGGLED)
-        await asyncio.wait_for(around.app.arrived.wait(), 5)
+        await asyncio.wait_for(around.app.arrived.wait(), 30)
         await asyncio.sleep(0.1)
         agreed.set()
         await head(client)
@@ -377,7 +377,7 @@ async def test_the_app_may_stop_sending_first(around: World) -> None:
         assert b"bye" == await rest(client)
         await client.send(b"x" * 3_000_000)
         client.writer.write_eof()
-        assert 3_000_000 == len(await asyncio.wait_for(heard, 10))
+        assert 3_000_000 == len(await asyncio.wait_for(heard, 30))
 
 
 # --- how it breaks -----------------------------------------------------------------------------
@@ -441,12 +441,13 @@ async def test_a_killed_client(
         await client.send(request(path, *fields))
         await head(client)
         _reset(client.writer.get_extra_info("socket"))
-    await asyncio.wait_for(ended.wait(), 5)
-    async with asyncio.timeout(5):
+    await asyncio.wait_for(ended.wait(), 30)
+    async with asyncio.timeout(30):
         while around.gateway.descriptors() > before:
             await asyncio.sleep(0.05)
 
 
+@at_best_of(3)
 async def test_a_session_that_ends_closes_other_protocols_too(around: World) -> None:
     """They have no word for it: the connection ends, within a second."""
     around.app.streams["/private-chat/x"] = says(NOW_CHAT)
@@ -454,13 +455,12 @@ async def test_a_session_that_ends_closes_other_protocols_too(around: World) -> 
     async with connected(around.port) as client:
         await client.send(request("/private-chat/x", *TO_CHAT, cookie, "Origin: http://localhost"))
         await head(client)
-        begun_s = time.monotonic()
-        answer = await fetch(
-            around.port, "DELETE", "/_gateway/session", cookie, "Origin: http://localhost"
-        )
-        assert 204 == answer.status
-        assert b"" == await rest(client)
-        assert time.monotonic() - begun_s < 1
+        with Stopwatch(1):
+            answer = await fetch(
+                around.port, "DELETE", "/_gateway/session", cookie, "Origin: http://localhost"
+            )
+            assert 204 == answer.status
+            assert b"" == await rest(client)
 
 
 async def test_a_close_frame_never_stands_inside_another(around: World) -> None:
@@ -514,7 +514,7 @@ async def test_a_slow_reader_costs_no_memory(around: World) -> None:
         writer.write(request("/chat/x", *TO_CHAT))
         clients.append((reader, writer))
     last = -1
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while sent != last:
             last = sent
             await asyncio.sleep(0.3)
@@ -530,7 +530,7 @@ async def test_tunnels_leave_room_for_requests(around: World) -> None:
     clients = [await asyncio.open_connection("127.0.0.1", around.port) for _ in range(5)]
     for reader, writer in clients:
         writer.write(request("/chat/x", *TO_CHAT))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
 
     answers = await asyncio.gather(*(around.get("/public/x") for _ in range(8)))
@@ -540,7 +540,7 @@ async def test_tunnels_leave_room_for_requests(around: World) -> None:
 
     for _, writer in clients:
         writer.transport.abort()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await _first_line(around, "/chat/x", *TO_CHAT)) != b"HTTP/1.1 101 Chat away\r\n":
             await asyncio.sleep(0.05)
 
@@ -564,7 +564,7 @@ async def test_no_more_tunnels_than_may_be_however_they_come(around: World) -> N
         for client in clients[4:]:
             around.app.arrived.clear()
             await client.send(request("/chat/slow", *TO_CHAT))
-            await asyncio.wait_for(around.app.arrived.wait(), 5)
+            await asyncio.wait_for(around.app.arrived.wait(), 30)
         think.set()
         heads = sorted([await head(client) for client in clients[4:]])
     assert [b"HTTP/1.1 101", b"HTTP/1.1 503"] == [each[:12] for each in heads]
@@ -586,13 +586,13 @@ async def test_told_twice_it_ends_at_once(tmp_path: Path) -> None:
                 client.writer.write(request("/chat/x", *TO_CHAT))
                 assert b" 101 " in await head(client)
                 client.writer.write(b"z" * (16 << 20))
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     while (left := client.writer.transport.get_write_buffer_size()) > 15 << 20:
                         await asyncio.sleep(0.05)
                 assert left
             process = around.gateway.process
             process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while [line for line in around.gateway.log_lines() if "tunnel" in line] == []:
                     await asyncio.sleep(0.05)
                 process.send_signal(signal.SIGTERM)

