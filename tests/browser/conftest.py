@@ -58,7 +58,7 @@ class Site:
     """Of the person of this test: the throttle counts each by itself."""
     contexts: list[BrowserContext] = field(default_factory=list)
 
-    async def somebody(self, **options: object) -> BrowserContext:
+    async def new_context(self, **options: object) -> BrowserContext:
         """A browser of one person: cookies and storage of its own."""
         context = await self.browser.new_context(base_url=ORIGIN, locale="en-GB", **options)  # type: ignore[arg-type]
         context.set_default_timeout(15_000)
@@ -79,7 +79,7 @@ class Site:
 
     async def page(self, path: str = "/_gateway/login", **options: object) -> Page:
         """A new browser at ``path``."""
-        page = await (await self.somebody(**options)).new_page()
+        page = await (await self.new_context(**options)).new_page()
         await page.goto(path)
         return page
 

@@ -63,7 +63,7 @@ async def test_log_out_without_javascript(at: Site) -> None:
     """It is a form."""
     context = (await signed_in(at)).context
     cookies = await context.cookies()
-    plain = await at.somebody(java_script_enabled=False)
+    plain = await at.new_context(java_script_enabled=False)
     await plain.add_cookies([cookie for cookie in cookies if cookie["name"] == "session"])  # type: ignore[misc]
     page = await plain.new_page()
     await page.goto("/_gateway/account")

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_signing_in_to_the_demo() -> None:
-    """Whoever one says one is, one is; the sample app knows who."""
+    """Sign in as any user; the sample app shows which."""
     demo = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", "demo", "--port", "0"),
         stdout=asyncio.subprocess.DEVNULL,

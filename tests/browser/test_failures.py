@@ -9,7 +9,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_magic_does_not_answer_the_gateway(at: Site) -> None:
-    """Nobody is told that they may not: it can be tried again."""
+    """The page says that it can be tried again, not that access is denied."""
     at.world.magic.mood = Mood.UNAVAILABLE
     page = await at.page()
     await ask_for(page, "Email me a code", at.email)

@@ -58,7 +58,7 @@ async def test_a_link_that_is_opened_in_another_browser(at: Site) -> None:
     assert ORIGIN + "/_gateway/login" == page.url
 
 
-async def test_a_link_that_somebody_else_has_sent(at: Site) -> None:
+async def test_a_link_sent_by_another_person(at: Site) -> None:
     """It names whose it is, and who does not agree stays who they are (login CSRF)."""
     hers = await signed_in(at, "/me")
     at.relayer.who = ""
@@ -85,7 +85,7 @@ async def test_a_link_that_is_too_old(at: Site) -> None:
 
 
 async def test_a_link_is_good_once(at: Site) -> None:
-    """Whoever finds it later gets nothing for it."""
+    """A link that is found later is useless."""
     page = await at.page()
     await ask_for(page, "Email me a link", at.email)
     link = await at.relayer.link()
@@ -163,7 +163,7 @@ async def test_an_account_that_may_not_sign_in(at: Site) -> None:
 
 
 async def test_magic_is_out_of_reach_of_the_browser(at: Site) -> None:
-    """A frame that never says that it is there does not keep anybody waiting for ever."""
+    """Waiting for a frame that never reports has an end."""
     at.relayer.is_ready = False
     page = await at.page()
     await page.clock.install()
@@ -175,7 +175,7 @@ async def test_magic_is_out_of_reach_of_the_browser(at: Site) -> None:
     await alert(page, "cannot be reached")
 
 
-async def test_somebody_else_is_logged_in_with_magic(at: Site) -> None:
+async def test_another_user_is_logged_in_with_magic(at: Site) -> None:
     """They are logged out there: who signs in is who was asked for."""
     at.relayer.who = "eve@example.com"
     await signed_in(at, "/me")
@@ -214,7 +214,7 @@ async def test_there_and_back(at: Site) -> None:
 
 
 async def test_back_to_another_site(at: Site) -> None:
-    """Whoever wrote the link to the login page does not choose where it ends."""
+    """The link to the login page cannot redirect to another site (open redirect)."""
     page = await at.page("/_gateway/login?return_to=https://evil.example/")
     await ask_for(page, "Email me a code", at.email)
     await give_code(page)

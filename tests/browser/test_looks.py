@@ -1,5 +1,5 @@
 """
-How the pages look, and whether everybody can use them.
+How the pages look, and whether they are accessible.
 
     make screenshots
 
@@ -80,7 +80,7 @@ async def test_every_page(at: Site, axe: str, scheme: str, device: str) -> None:
     at.email = "ada@example.com"
     width, height = WIDTHS[device]
     options = {"color_scheme": scheme, "viewport": {"width": width, "height": height}}
-    context = await at.somebody(**options)
+    context = await at.new_context(**options)
     await context.add_init_script(axe)
     page = await context.new_page()
     shown = f"{device}-{scheme}"

@@ -40,7 +40,7 @@ async def test_who_is_logged_out_of_magic_is_told_of_the_end(at: Site) -> None:
 
 
 async def test_no_attempt_is_spent_while_magic_is_out_of_reach(at: Site) -> None:
-    """A page that is left open uses up nobody's tries."""
+    """A page that is left open uses up no login attempts."""
     page = await signed_in(at)
     at.relayer.is_ready = False
     attempts: list[str] = []

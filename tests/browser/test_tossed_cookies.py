@@ -1,4 +1,4 @@
-"""Cookies in the name of the session's that somebody else has set, in a real browser."""
+"""Cookies with the session cookie's name that another host has set, in a real browser."""
 
 import pytest
 

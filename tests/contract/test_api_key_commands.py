@@ -121,7 +121,7 @@ def test_what_is_no_id_is_not_repeated(desk: Desk, words: str) -> None:
 
 
 def test_revoking_all_of_an_owner(desk: Desk) -> None:
-    """One command revokes all keys of a user who has left, and one more key."""
+    """Revoke all keys of an owner, and one more key."""
     keys = [desk.made("a", "--owner", "leaver")["id"] for _ in range(2)]
     other, stays = (desk.made("a", "--owner", "stayer")["id"] for _ in range(2))
     said = desk.does("revoke", other, "--owner", "leaver").stdout
@@ -162,7 +162,7 @@ def test_commands_that_fail(desk: Desk, words: list[str], expected: int) -> None
 
 
 def test_without_the_store(desk: Desk) -> None:
-    """No unusable key is created."""
+    """No key is created that could not be used."""
     unreachable = Desk(desk.config, "redis://127.0.0.1:1")
     unreachable.seals_with(OLD)
     result = unreachable.does("create", "x", "--owner", "a")

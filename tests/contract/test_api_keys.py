@@ -18,7 +18,7 @@ from gateway.core.identity import AuthMethod
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.redis import RedisLimiter
 from gateway.store.redis import RedisStore
-from tests.fakes.memory import KnowsEverybody
+from tests.fakes.memory import EveryIssuerIsAUser
 from tests.fakes.tokens import ALICE
 
 OLD, NEW = b"o" * 32, b"n" * 32
@@ -33,7 +33,7 @@ def verifier(store: RedisStore, *server_keys: bytes) -> ApiKeyVerifier:
     """Of a gateway with these keys."""
     stored = RedisApiKeys(store, KeySealer(server_keys or (OLD,)))
     limiter = RedisLimiter(store, LocalLimiter())
-    return ApiKeyVerifier(stored, KnowsEverybody(), limiter)
+    return ApiKeyVerifier(stored, EveryIssuerIsAUser(), limiter)
 
 
 async def test_a_key_gets_in_at_any_gateway(keys: RedisApiKeys, store: RedisStore) -> None:
@@ -96,7 +96,7 @@ async def test_a_key_that_was_revoked(keys: RedisApiKeys, store: RedisStore) -> 
 async def test_a_key_that_expired(keys: RedisApiKeys, store: RedisStore) -> None:
     """Gets in nowhere, and is told why."""
     text, _ = await keys.create("a", "service:x", lifetime_s=0.001)
-    time.sleep(0.002)  # noqa: ASYNC251 - two milliseconds of the shared clock
+    time.sleep(0.002)  # noqa: ASYNC251 - two milliseconds, for the wall clock
     with pytest.raises(ExpiredApiKey):
         await verifier(store).verify(text)
 

@@ -41,7 +41,7 @@ async def test_a_nonce_is_good_once(attempts: RedisAttempts, client: Redis) -> N
 
 
 async def test_a_nonce_is_the_browsers_that_asked(attempts: RedisAttempts) -> None:
-    """Whoever saw the nonce alone can neither use it nor use it up."""
+    """The nonce alone can neither be used nor be used up."""
     nonce, browser = await attempts.begin(ADA, "")
     _, other = await attempts.begin(ADA, "")
     for stranger in (other, "", "x" * 43, browser[:-1], browser + "A"):
@@ -61,7 +61,7 @@ async def test_a_browser_has_one_secret_for_all_its_tabs(attempts: RedisAttempts
 
 
 @pytest.mark.parametrize("planted", ["x", "x" * 44, "x" * 42 + "=", "\u00e9" * 43])
-async def test_a_secret_that_nobody_made_is_replaced(attempts: RedisAttempts, planted: str) -> None:
+async def test_a_planted_secret_is_replaced(attempts: RedisAttempts, planted: str) -> None:
     """A cookie that cannot be ours is not gone on with."""
     _, browser = await attempts.begin(ADA, planted)
     assert planted != browser
@@ -71,8 +71,8 @@ async def test_a_secret_that_nobody_made_is_replaced(attempts: RedisAttempts, pl
     ("asked_for", "user"),
     [
         pytest.param(Contact("email", "bob@example.com"), USER, id="another-email"),
-        pytest.param(Contact("phone", "+14155550100"), USER, id="a-phone-of-nobody"),
-        pytest.param(ADA, User("i", phone="+14155550100"), id="an-email-of-nobody"),
+        pytest.param(Contact("phone", "+14155550100"), USER, id="a-phone-that-the-user-has-not"),
+        pytest.param(ADA, User("i", phone="+14155550100"), id="an-email-that-the-user-has-not"),
         pytest.param(Contact("phone", "ada@example.com"), USER, id="another-kind"),
         pytest.param(Contact("issuer", "did:ethr:0xae"), USER, id="another-issuer"),
         pytest.param(
@@ -99,8 +99,8 @@ async def test_a_nonce_is_for_the_address_that_was_asked_for(
         pytest.param(
             Contact("phone", "+14155550100"), User("i", "a@b.c", phone="+14155550100"), id="both"
         ),
-        pytest.param(ADA, User("i"), id="somebody-without-an-address"),
-        pytest.param(Contact("issuer", "did:ethr:0xad"), USER, id="somebody-who-renews"),
+        pytest.param(ADA, User("i"), id="a-user-without-an-address"),
+        pytest.param(Contact("issuer", "did:ethr:0xad"), USER, id="a-renewal"),
     ],
 )
 async def test_addresses_that_fit(attempts: RedisAttempts, asked_for: Contact, user: User) -> None:
@@ -111,7 +111,7 @@ async def test_addresses_that_fit(attempts: RedisAttempts, asked_for: Contact, u
 
 @pytest.mark.parametrize("made_up", ["", "x", "A" * 43, "A" * 10_000, "\u00e9" * 43, "a\r\nDEL x"])
 async def test_made_up_nonces(attempts: RedisAttempts, made_up: str) -> None:
-    """Nobody guesses 256 bits, and what cannot be a nonce is not looked up."""
+    """Unknown nonces are refused; what cannot be a nonce is not looked up."""
     _, browser = await attempts.begin(ADA, "")
     with pytest.raises(NonceRefused):
         await attempts.take(made_up, browser, USER)
@@ -146,7 +146,7 @@ async def test_the_store_learns_nothing(attempts: RedisAttempts, client: Redis) 
 async def test_what_was_planted_in_the_store_is_no_nonce(
     attempts: RedisAttempts, client: Redis
 ) -> None:
-    """A record that is too short, or of another kind, lets nobody in."""
+    """A record that is too short, or of another kind, is no nonce."""
     nonce, browser = await attempts.begin(ADA, "")
     key = await only_key(client)
     whole: Any = await client.get(key)

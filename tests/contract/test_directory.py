@@ -87,7 +87,7 @@ async def test_magic_is_asked_once_for_all(
 async def test_of_strangers_nothing_is_written(
     store: RedisStore, client: Redis, source: Source, clock: FakeClock
 ) -> None:
-    """An attacker with made-up keys must not fill the store."""
+    """Made-up keys must not fill the store."""
     assert await made(store, source, clock).user(BOB.issuer) is None
     assert [] == await client.keys("*")
 
@@ -110,7 +110,7 @@ async def test_who_is_no_user_any_more_loses_the_record(
         pytest.param(b"[]", id="no-object"),
         pytest.param(orjson.dumps({"issuer": ADA.issuer, "email": "boss@example.com"}), id="bare"),
         pytest.param(RecordSealer([b"x" * 32]).encode(Record(ADA, 2**50)), id="sealed-by-others"),
-        pytest.param(SEALS.encode(Record(User(BOB.issuer), 2**50)), id="of-another-issuer"),
+        pytest.param(SEALS.encode(Record(User(BOB.issuer), 2**50)), id="of-another-user"),
     ],
 )
 async def test_a_record_that_no_gateway_wrote_is_none(
@@ -126,7 +126,7 @@ async def test_a_record_that_no_gateway_wrote_is_none(
 async def test_one_of_all_gateways_asks_anew(
     store: RedisStore, client: Redis, source: Source, clock: FakeClock
 ) -> None:
-    """A record in the last part of its life is served, and refreshed in the background."""
+    """A record near its end is served, and refreshed from Magic in the background."""
     directories = [made(store, source, clock) for _ in range(5)]
     await directories[0].user(ADA.issuer)
     source.users[ADA.issuer] = User(ADA.issuer, "new@example.com", ALICE.address)
@@ -161,7 +161,7 @@ async def test_a_record_outlives_magics_absence(
 async def test_a_store_that_is_gone(
     mortal_server: RealServer, source: Source, clock: FakeClock
 ) -> None:
-    """Cached users are served; no user counts as unknown, and Magic is not asked instead."""
+    """Known users are served from memory; Magic is not asked instead of the store."""
     store = RedisStore(connect(mortal_server.url, 1.0), "gw:", 1.0)
     directory = made(store, source, clock)
     await directory.user(ADA.issuer)

@@ -150,7 +150,7 @@ def test_a_trailer_becomes_a_field_of_the_next_message(requests: RequestParser) 
     """
     A fault of aiohttp's, and the reason for new parsers after chunked bodies on both sides.
 
-    When this fails, it was fixed, and both can go.
+    When this fails, aiohttp has fixed it, and both can go.
     """
     requests.feed_data(CHUNKED + b"0\r\nX-Late: 1\r\n\r\n")
     ((message, _),) = requests.feed_data(REQUEST + b"\r\n")[0]

@@ -98,7 +98,7 @@ def test_it_agrees_on_the_clock_skew(
     magic_admin.did_token_nbf_grace_period_s = CLOCK_SKEW_S
 
 
-def test_anybody_is_accepted_is_still_so(magic: magic_admin.Magic) -> None:
+def test_any_issuer_is_accepted_is_still_so(magic: magic_admin.Magic) -> None:
     """A fresh key that Magic has never seen signs for itself: so the directory is asked."""
     magic.Token.validate(minted(NOW_S, by=signer(b"\x07" * 32)))
 

@@ -78,10 +78,8 @@ async def test_of_many_at_a_time_all_hold(store: RedisStore) -> None:
     assert max(epochs) == await made(store).epoch_ms(ADA) == int((clock + 79) * 1000)
 
 
-async def test_what_somebody_else_wrote_there_is_written_over(
-    store: RedisStore, client: Redis
-) -> None:
-    """A revocation replaces any value; an unreadable one admits no request."""
+async def test_a_foreign_value_is_overwritten(store: RedisStore, client: Redis) -> None:
+    """A revocation holds, whatever was there before; an unreadable one refuses the user."""
     await client.set(KEY, "tomorrow")
     with pytest.raises(StoreUnavailable):
         await made(store).epoch_ms(ADA)
@@ -91,7 +89,7 @@ async def test_what_somebody_else_wrote_there_is_written_over(
 
 
 async def test_a_key_of_another_kind_is_no_success(store: RedisStore, client: Redis) -> None:
-    """The caller is told that it was not done."""
+    """The caller gets an error: the revocation was not stored."""
     await client.rpush(KEY, "x")
     with pytest.raises(StoreUnavailable):
         await made(store).revoke(ADA)

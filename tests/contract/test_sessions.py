@@ -72,7 +72,7 @@ async def test_the_store_forgets_all_of_it_when_the_token_ends(
 
 
 async def test_a_session_whose_token_has_ended_is_over(sessions: RedisSessions) -> None:
-    """The store removes them by itself."""
+    """Expiry needs no cleaning up."""
     cookie, _ = await sessions.create(proven(seconds=0.1))
 
     async def is_over() -> bool:
@@ -125,8 +125,8 @@ async def test_many_look_ups_of_many_sessions_are_never_mixed_up(sessions: Redis
             assert outcome == identity or isinstance(outcome, asyncio.CancelledError)
 
 
-async def test_nobody_is_signed_out_because_the_server_is_away(mortal_server: RealServer) -> None:
-    """Unknown is not absent; cached sessions are served for the grace period."""
+async def test_a_store_outage_signs_no_user_out(mortal_server: RealServer) -> None:
+    """An unreachable store is not an absent session; within the grace the cached copy counts."""
     store = RedisStore(connect(mortal_server.url, 1), "", timeout_s=0.2)
     sessions = RedisSessions(store, SEALER)
     cookie, identity = await sessions.create(proven())
@@ -149,7 +149,7 @@ async def test_nobody_is_signed_out_because_the_server_is_away(mortal_server: Re
     await store.aclose()
 
 
-# --- the list of a user's sessions --------------------------------------------------------------
+# --- the list of a user's sessions ------------------------------------------------------------
 
 ISSUER = "did:ethr:0xAd"
 LIST = f"gw:sessions-of:{ISSUER}"
@@ -177,7 +177,7 @@ async def test_sessions_are_listed_for_their_owner(store: RedisStore) -> None:
 async def test_the_store_knows_little_of_what_is_listed(
     sessions: RedisSessions, client: Redis
 ) -> None:
-    """Neither address nor browser; write access is not enough to show users anything."""
+    """Neither address nor browser is readable, and planted entries are not listed."""
     await sessions.create(proven(), FIREFOX)
     (entry,) = (await client.hgetall(LIST)).values()
     assert b"203.0.113.9" not in entry
@@ -249,7 +249,7 @@ async def test_one_session_too_many_ends_the_oldest(sessions: RedisSessions, cli
 async def test_all_sessions_of_a_person_end_together(
     sessions: RedisSessions, client: Redis
 ) -> None:
-    """Without their cookies; other users stay signed in."""
+    """All sessions of the user end without their cookies; other users stay signed in."""
     made = [await sessions.create(proven(token_id=str(number))) for number in range(3)]
     other, _ = await sessions.create(replace(proven(), user=User("did:ethr:0xB0")))
 

@@ -112,7 +112,7 @@ async def test_a_script_gets_its_keys_and_arguments(store: RedisStore) -> None:
 async def test_a_script_that_the_server_forgot_is_sent_again(
     store: RedisStore, client: Redis
 ) -> None:
-    """After a restart or failover, the server knows no scripts: each runs all the same, once."""
+    """A server that restarted or failed over knows no scripts; they are loaded, and run once."""
     await store.run(ADD, ["k"], [1])
     await client.script_flush()
 
@@ -137,7 +137,7 @@ async def test_a_failing_command_hurts_its_own_caller_alone(store: RedisStore) -
     assert isinstance(failed, StoreUnavailable)
     assert isinstance(refused, StoreUnavailable)
     assert "ResponseError" == refused.reason
-    await store.ping()  # the store itself is healthy: other calls pass
+    await store.ping()  # the store itself is healthy: no other call is refused
 
 
 async def test_a_lone_failing_command_says_what_kind_of_error_it_was(store: RedisStore) -> None:
@@ -203,7 +203,7 @@ async def test_what_comes_while_batches_are_under_way_gathers_for_the_next(
 
 
 @pytest.mark.parametrize("ticks", range(8))
-async def test_a_cancelled_caller_leaves_its_reply_to_nobody(
+async def test_the_reply_to_a_cancelled_call_is_discarded(
     real_store: RedisStore, ticks: int
 ) -> None:
     """
@@ -242,7 +242,7 @@ async def _answers(store: RedisStore) -> bool:
 async def test_a_server_that_is_gone_is_noticed_at_once_and_its_return_as_well(
     mortal_server: RealServer,
 ) -> None:
-    """A crash costs each caller a refusal, not a wait, and the gateway needs no restart."""
+    """After a crash each call is refused at once, and the store recovers by itself."""
     store = RedisStore(connect(mortal_server.url, 1), "", timeout_s=5)
     await store.ping()
     mortal_server.kill()
@@ -270,7 +270,7 @@ async def test_a_server_that_restarted_between_two_reads_is_not_noticed(
 
 
 async def test_a_server_that_may_not_write_any_more_is_left(mortal_server: RealServer) -> None:
-    """After a failover, its address leads to another, and open connections are not told."""
+    """After a failover the address leads to another server; open connections are not told."""
     store = RedisStore(connect(mortal_server.url, 1), "", timeout_s=5)
     assert await store.get("k") is None
     with valkey() as promoted:
@@ -309,7 +309,7 @@ async def test_a_server_that_stalls_is_waited_for_no_longer_than_the_timeout(
     await store.aclose()
 
 
-async def test_replies_that_come_too_late_reach_nobody(mortal_server: RealServer) -> None:
+async def test_late_replies_are_discarded(mortal_server: RealServer) -> None:
     """After a stall each caller gets what it asked for, not what someone before it asked for."""
     store = RedisStore(connect(mortal_server.url, 1), "", timeout_s=0.2)
     for i in range(10):
@@ -345,7 +345,7 @@ async def test_nothing_is_written_twice_when_a_connection_breaks(
     await client.aclose()
 
 
-async def test_nobody_is_served_after_the_close(store: RedisStore) -> None:
+async def test_calls_after_the_close_are_refused(store: RedisStore) -> None:
     """What is under way at the close is still answered; what comes later is refused."""
     under_way = asyncio.ensure_future(store.get("k"))
     await asyncio.sleep(0)
@@ -358,7 +358,7 @@ async def test_nobody_is_served_after_the_close(store: RedisStore) -> None:
 
 
 @at_best_of(3)
-async def test_a_close_does_not_wait_for_ever(mortal_server: RealServer) -> None:
+async def test_a_close_waits_for_one_timeout_at_most(mortal_server: RealServer) -> None:
     """A server that stalls while the gateway stops holds it up for one timeout."""
     store = RedisStore(connect(mortal_server.url, 0.2), "", timeout_s=0.2)
     await store.ping()

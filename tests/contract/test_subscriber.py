@@ -77,8 +77,8 @@ async def test_other_processes_receive_what_is_published(client: Redis, store: R
         await listener.has_received("session:a", "session:b")
 
 
-async def test_unreadable_messages_are_ignored(client: Redis, store: RedisStore) -> None:
-    """They are counted, and later messages are received."""
+async def test_unreadable_messages_are_skipped(client: Redis, store: RedisStore) -> None:
+    """Of a later version, or of another writer: they are counted, and later messages are received."""
     async with listening(client, store) as listener:
         await listener.has_begun()
         for message in (b"", b"\xff", b"session", b"session ", b"sudo session:a"):
@@ -166,7 +166,7 @@ async def test_a_restarted_server_is_subscribed_to_again(mortal_server: RealServ
 async def test_a_dead_connection_that_looks_idle_is_detected(
     mortal_server: RealServer,
 ) -> None:
-    """A silent connection is pinged, and replaced if it stays silent: a router may have dropped it."""
+    """A silent connection is pinged, and replaced when it stays silent."""
     client = connect(mortal_server.url, 0.2)
     store = RedisStore(connect(mortal_server.url, 0.2), "gw:", 0.2)
     async with listening(client, store, silence_s=0.1) as listener:

@@ -60,7 +60,7 @@ APPS = [
 
 
 def free_port() -> int:
-    """A port that nobody listens on just now."""
+    """A port that is free just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -116,7 +116,7 @@ def skip_unless_installed(example: Example) -> None:
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("example", APPS, ids=lambda example: example.folder)
-async def test_the_app_greets_whom_the_gateway_has_proven(example: Example, tmp_path: Path) -> None:
+async def test_the_app_greets_the_authenticated_user(example: Example, tmp_path: Path) -> None:
     """401 without a token; with one, the app reads who it is, whatever the client forges."""
     skip_unless_installed(example)
     async with serving(example) as port, gateway(CONFIG.format(port=port), tmp_path) as running:

@@ -78,16 +78,16 @@ class Example(NamedTuple):
 
     gateway: GatewayProcess
     port: int
-    """Of the example itself: whoever knows it can try to lie."""
+    """The port of the example itself, where forged requests can be sent."""
     token: str
-    """The field line of somebody whom the gateway has proven."""
+    """The field line of a token of an authenticated user."""
 
     async def get(self, path: str = "/") -> Answer:
         """By way of the gateway."""
         return await fetch(self.gateway.port, "GET", path, self.token)
 
     async def told(self, assertion: bytes | str, path: str = "/") -> int:
-        """The status for whoever comes directly with ``assertion``."""
+        """The status of a request sent directly, with ``assertion``."""
         text = assertion.decode() if isinstance(assertion, bytes) else assertion
         answer = await fetch(self.port, "GET", path, f"X-Gateway-Assertion: {text}")
         return answer.status
@@ -165,7 +165,7 @@ def _by_its_public_key(key: SigningKey) -> bytes:
     return message + b"." + urlsafe_b64encode(hmac.digest(secret, message, "sha256")).rstrip(b"=")
 
 
-def _by_somebody_else(key: SigningKey) -> bytes:
+def _by_another_key(key: SigningKey) -> bytes:
     return signed(signing_key(PEM_2)._replace(key_id=key.key_id))
 
 
@@ -175,7 +175,7 @@ LIES: dict[str, Callable[[SigningKey], bytes | str]] = {
     "junk": lambda _: "a.b.c",
     "none": _unsigned,
     "hmac": _by_its_public_key,
-    "another-key": _by_somebody_else,
+    "another-key": _by_another_key,
     "unknown-key": lambda _: signed(signing_key(PEM_2)),
     "another-algorithm": lambda key: signed(
         signing_key(PEM if key.algorithm == "ES256" else PEM_P256)._replace(key_id=key.key_id)
@@ -186,7 +186,7 @@ LIES: dict[str, Callable[[SigningKey], bytes | str]] = {
     "another-app": lambda key: signed(key, aud="billing"),
     "another-gateway": lambda key: signed(key, iss="https://evil.example"),
     "no-end": lambda key: signed(key, exp=None),
-    "nobody": lambda key: signed(key, sub=None),
+    "no-subject": lambda key: signed(key, sub=None),
 }
 
 
@@ -195,7 +195,7 @@ LIES: dict[str, Callable[[SigningKey], bytes | str]] = {
 async def test_only_what_the_gateway_says_is_believed(
     language: str, pem: str, tmp_path: Path
 ) -> None:
-    """Who comes through it is known; who comes with a lie of their own is nobody."""
+    """Requests through the gateway are authenticated; forged assertions are refused."""
     async with example(language, tmp_path, pem) as app:
         answer = await app.get("/")
         assert 200 == answer.status, answer.body

@@ -59,12 +59,12 @@ class Front(NamedTuple):
 
 @asynccontextmanager
 async def front(
-    name: str, gateway: int, app: int, folder: Path, nobody: Collection[int] = (401,)
+    name: str, gateway: int, app: int, folder: Path, refused: Collection[int] = (401,)
 ) -> AsyncIterator[Front]:
     """
     The proxy ``name`` in front of these ports; skips where it is not installed.
 
-    It is ready when it answers with a status in ``nobody`` to who is nobody.
+    It is ready when a request without credentials gets a status in ``refused``.
     """
     program, *arguments = KINDS[name].command
     path = shutil.which(program, path=_search_path())
@@ -76,7 +76,7 @@ async def front(
         _write_config(running, gateway, app, folder)
         process = await _started([path, *arguments], folder, log)
         try:
-            if await _is_ready(process, running, nobody):
+            if await _is_ready(process, running, refused):
                 yield running
                 return
         finally:
@@ -133,10 +133,10 @@ def _free_port() -> int:
 
 
 async def _is_ready(
-    process: asyncio.subprocess.Process, running: Front, nobody: Collection[int]
+    process: asyncio.subprocess.Process, running: Front, refused: Collection[int]
 ) -> bool:
     """
-    Wait until it answers; False where it has ended, because somebody else took its port.
+    Wait until it answers; False where it has ended, because its port was taken meanwhile.
 
     Traefik listens before it knows its routes, Envoy before it knows its clusters: on a busy
     machine it closes the first connection without an answer.
@@ -144,7 +144,7 @@ async def _is_ready(
     async with asyncio.timeout(START_S):
         while process.returncode is None:
             with suppress(ConnectionError, h11.RemoteProtocolError):
-                if (await fetch(running.port, "GET", "/private")).status in nobody:
+                if (await fetch(running.port, "GET", "/private")).status in refused:
                     return True
             await asyncio.sleep(POLL_S)
     return False

@@ -15,7 +15,7 @@ RSA = RSAKey.generate_key(2048, {"kid": "rsa", "use": "sig"})
 EC = ECKey.generate_key("P-256", {"kid": "ec", "alg": "ES256"})
 ED = OKPKey.generate_key("Ed25519", {"kid": "ed"})
 OTHER = ECKey.generate_key("P-256", {"kid": "ec"})
-"""Of somebody else, who gave it the same id."""
+"""Of another issuer, which gave it the same id."""
 
 ABSENT = object()
 """As a value: leaves the member out."""

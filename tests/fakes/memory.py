@@ -76,7 +76,7 @@ class MemoryStore:
             raise StoreUnavailable("down")
 
 
-class KnowsEverybody:
+class EveryIssuerIsAUser:
     """A `Directory` in which every issuer is a user."""
 
     def __init__(self) -> None:
@@ -90,4 +90,4 @@ class KnowsEverybody:
         return self.now or self._users.setdefault(issuer, User(issuer, email="alice@example.com"))
 
 
-_: tuple[type[Store], type[Directory]] = (MemoryStore, KnowsEverybody)
+_: tuple[type[Store], type[Directory]] = (MemoryStore, EveryIssuerIsAUser)

@@ -35,7 +35,7 @@ Diary = list[str]
 
 
 class RecordingLimiter:
-    """Lets everybody pass but those who are over a limit named in ``used_up``."""
+    """Allows all requests except those that count for a limit named in ``used_up``."""
 
     def __init__(self, diary: Diary, used_up: Iterable[str] = ()) -> None:
         self.diary = diary
@@ -54,7 +54,7 @@ class KnownTokens:
     def __init__(self, diary: Diary, known: Mapping[str, Identity | Refusal]) -> None:
         self.diary = diary
         self.familiar: set[str] = set()
-        """Those that have proven somebody before."""
+        """Tokens that were verified before."""
         self._known = known
 
     async def verify(self, token: str) -> Identity:

@@ -60,7 +60,7 @@ class Email:
 
 @dataclass(slots=True)
 class _Flow:
-    """A request of the SDK that goes on until somebody reads their email."""
+    """A request of the SDK that lasts until the user opens the email."""
 
     said: asyncio.Queue[Said] = field(default_factory=asyncio.Queue)
     email: str = ""
@@ -82,7 +82,7 @@ class FakeRelayer:
         """The code with which every login fails."""
         self.max_wrong_codes = 3
         self.who = ""
-        """The email address of whoever is logged in with Magic."""
+        """The email address of the user who is logged in with Magic."""
         self.emails: list[Email] = []
         self.calls: list[tuple[str, list[Any]]] = []
         self.parameters: list[dict[str, Any]] = []

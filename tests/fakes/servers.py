@@ -81,16 +81,16 @@ class RealServer:
         self._signal(signal.SIGCONT)
 
     def take_over(self, other: "RealServer") -> None:
-        """Have those who come to ``other`` from now on come here; who is there stays there."""
+        """Take new connections to ``other``; its open connections stay."""
         self._socket.replace(other._socket)
 
     def release_sockets(self) -> Path:
-        """Serve those who are here, and nobody else; where others may serve meanwhile."""
+        """Serve open connections alone; return the path on which another server may listen."""
         self._socket.rename(self._away)
         return self._socket
 
     def rebind_sockets(self) -> None:
-        """Undo `step_aside`."""
+        """Undo `release_sockets`."""
         self._away.replace(self._socket)
 
     @property
@@ -161,7 +161,7 @@ async def opened_client(kind: str, servers: Servers) -> AsyncIterator[Redis]:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
+    """A port of the loopback that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

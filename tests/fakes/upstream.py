@@ -161,7 +161,7 @@ class _Wire:
         return b"".join(parts)
 
     def hand_over(self) -> None:
-        """Put back what came together with the head, for whoever reads the stream itself."""
+        """Put back what came with the head, for a handler that reads the stream itself."""
         self._reader._buffer[:0] = self._parser.trailing_data[0]  # type: ignore[attr-defined]
 
     async def _next(self) -> object:

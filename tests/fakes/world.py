@@ -107,7 +107,7 @@ class World:
         return await fetch(self.port, "GET", path, *fields)
 
     def bearer(self, by: TokenSigner = ALICE, lifetime_s: float = 900) -> str:
-        """The field line of a new token of somebody whom Magic knows."""
+        """Return the field line of a new token; Magic knows its user."""
         self.magic.add_user(by.issuer, "alice@example.com")
         return f"Authorization: Bearer {minted(time.time(), by, lifetime_s)}"
 

@@ -199,9 +199,9 @@ NO_BODIES: Final = [
 ]  # fmt: skip
 
 INTERIM: Final = [
-    passes("100-that-nobody-asked-for", b"HTTP/1.1 100 Continue\r\n\r\n" + OK + EMPTY, fields=(("Content-Length", "0"),)),
+    passes("unsolicited-100", b"HTTP/1.1 100 Continue\r\n\r\n" + OK + EMPTY, fields=(("Content-Length", "0"),)),
     passes("103-twice", b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n" * 2 + OK + EMPTY, fields=(("Content-Length", "0"),)),
-    bad("101-that-nobody-asked-for", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"),
+    bad("unsolicited-101", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"),
     bad("101-bare", b"HTTP/1.1 101 Switching Protocols\r\n\r\n"),
     bad("103-with-a-bare-lf", b"HTTP/1.1 103 Early Hints\r\nLink: <a>\nX: y\r\n\r\n" + OK + EMPTY),
     bad("103-with-a-body", b"HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\nhello" + OK + EMPTY),

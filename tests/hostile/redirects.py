@@ -2,7 +2,7 @@
 Values of ``return_to`` with which people were led astray, and some that could have been.
 
 Tricks against return addresses of other gateways (GHSA-qqxw, CVE-2021-21291, CVE-2022-28923,
-CVE-2022-23527, CVE-2021-29652 and their like), against browsers' URL parsers, and against whoever
+CVE-2022-23527, CVE-2021-29652 and their like), against browsers' URL parsers, and against whatever
 decodes once more than the last one did. Every one of them must lead to ``/``.
 """
 

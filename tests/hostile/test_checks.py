@@ -14,7 +14,7 @@ CONFIG_CHANGES = {
     "client_ip": "x-forwarded-for",
     "more_routes": '  - {name: asked, match: {host: asked.example, path: "/*"}, auth: none}',
 }
-"""Whoever comes from 127.0.0.1 may ask; other addresses of loopback are clients."""
+"""127.0.0.1 is a trusted proxy; other addresses of the loopback are clients."""
 
 VERIFY = "/_gateway/verify"
 
@@ -117,7 +117,7 @@ async def test_a_check_by_path_says_it_too(target: str, around: World) -> None:
         pytest.param(
             [*traefik("/private"), "X-Original-URL: http://localhost/public/x"],
             (401, "unauthenticated"),
-            id="a-field-that-is-nobodys",
+            id="an-unknown-field",
         ),
         pytest.param(
             [*traefik("/private"), "X_Forwarded_Uri: /public/x", "X-Forwarded_Uri: /public/x"],
@@ -160,7 +160,7 @@ async def test_no_account_but_a_clear_one(
     ids=["nothing", "x-original", "x-forwarded", "as-if-forwarded"],
 )
 async def test_clients_may_not_ask(fields: list[str], around: World) -> None:
-    """Whoever is no proxy of ours is told nothing, with a credential neither, whatever it says."""
+    """An untrusted peer is told nothing, whatever it sends, even with a credential."""
     lines = (f"GET {VERIFY} HTTP/1.1", "Host: localhost", around.bearer(), *fields)
     answer = await sent(around, *lines, source="127.0.0.2")
     assert (403, "untrusted_peer") == verdict(answer)

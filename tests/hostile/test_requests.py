@@ -50,7 +50,7 @@ def _marked(cases: list[Case]) -> list[object]:
 
 
 def test_table() -> None:
-    """The table is long, no case of it hides another, and every fault is somebody's."""
+    """The table is long, ids are unique, and every known fault names a case."""
     assert len(CASES) >= 150
     assert [name for name, times in Counter(case.id for case in CASES).items() if times > 1] == []
     assert {case.id for case in CASES} >= FAULTS.keys()

@@ -10,7 +10,7 @@ from gateway.authn.did_token.token import TokenFault, TokenRules, inspect
 from gateway.authn.did_token.verifier import DidTokenVerifier
 from gateway.core.errors import InvalidToken
 from gateway.users.magic_api import SignatureChecker
-from tests.fakes.memory import FakeClock, KnowsEverybody, MemoryStore
+from tests.fakes.memory import EveryIssuerIsAUser, FakeClock, MemoryStore
 from tests.fakes.tokens import ABSENT, ALICE, AUDIENCE, minted, signed
 from tests.hostile.tokens import CASES, MAX_LIFETIME_S, Case
 
@@ -38,12 +38,12 @@ def signatures() -> Counting:
 
 
 @pytest.fixture
-def directory() -> KnowsEverybody:
-    return KnowsEverybody()
+def directory() -> EveryIssuerIsAUser:
+    return EveryIssuerIsAUser()
 
 
 @pytest.fixture
-def verifier(signatures: Counting, directory: KnowsEverybody) -> DidTokenVerifier:
+def verifier(signatures: Counting, directory: EveryIssuerIsAUser) -> DidTokenVerifier:
     clock = FakeClock(NOW_S)
     return DidTokenVerifier(
         signatures.check,
@@ -85,7 +85,7 @@ FOUND = {
     "ext without bound or type": """
         ext-NaN ext-infinity ext-10**400 ext-float year-3000 lives-30-years
     """,
-    "times that nobody looks at": "issued-next-hour issued-in-1970 iat-float iat-true",
+    "times that are not checked": "issued-next-hour issued-in-1970 iat-float iat-true",
     "more spellings than one": """
         junk-in-base64 claim-spaced claim-escaped pair-with-white-space pair-with-escapes
         proof-without-0x proof-upper-case proof-int proof-v-0 proof-v-1 proof-v-35 proof-v-36
@@ -144,7 +144,7 @@ def test_inspect_leaves_signatures_alone(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=every)
 async def test_verify(
-    case: Case, verifier: DidTokenVerifier, signatures: Counting, directory: KnowsEverybody
+    case: Case, verifier: DidTokenVerifier, signatures: Counting, directory: EveryIssuerIsAUser
 ) -> None:
     """Each is refused as what it is, twice, after at most one check; no directory hears of it."""
     token = case.forge(NOW_S, AUDIENCE, ALICE)

@@ -133,7 +133,7 @@ def _other_claim(now_s: float, _: str, by: TokenSigner) -> str:
 
 
 def _foreign_issuer(now_s: float, audience: str, by: TokenSigner) -> str:
-    """Signed by one, said by another: who could make these would be anybody."""
+    """Signed by one key, claimed for another: accepting these would allow impersonation."""
     return signed(now_s, by, aud=audience, iss=BOB.issuer)
 
 

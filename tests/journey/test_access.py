@@ -52,14 +52,14 @@ CONFIG_CHANGES = {
 
 
 def named(around: World, email: str, by: TokenSigner = BOB) -> str:
-    """The field line of a token of somebody with this email, whom the gateway has not met."""
+    """Return the field line of a token of a user with this email, new to the gateway."""
     line = around.bearer(by)
     around.magic.add_user(by.issuer, email)
     return line
 
 
-def somebody(name: str) -> TokenSigner:
-    """Somebody new for each name: what is known of people is remembered."""
+def new_user(name: str) -> TokenSigner:
+    """Return the signer of a user for each name: records of users are cached."""
     return signer(sha256(name.encode()).digest())
 
 
@@ -118,7 +118,7 @@ async def test_roles_in_redis_are_obeyed_within_a_second(around: World) -> None:
 
 @pytest.mark.parametrize("command", ["set", "sadd", "rpush"])
 async def test_unknown_roles_are_no_roles_and_not_all(around: World, command: str) -> None:
-    """A record that nobody can read: 503 where roles count, and silence about them elsewhere."""
+    """An unreadable record: 503 where roles count; elsewhere roles are left out."""
     cookie = await around.sign_in(BOB)
     redis = Redis.from_url(around.store.url)
     try:
@@ -158,8 +158,8 @@ async def test_roles_cannot_be_brought_along(around: World, forged: str) -> None
     ],
 )
 async def test_emails(around: World, email: str, expected: tuple[int, str]) -> None:
-    """Everybody of a domain but one, and nobody who only looks like it."""
-    by = somebody(email)
+    """All of a domain except one address, and no look-alike domain."""
+    by = new_user(email)
     assert expected == outcome(await around.get("/mail/x", named(around, email, by)))
 
 
@@ -181,7 +181,7 @@ async def test_methods(around: World) -> None:
 
 @pytest.mark.parametrize(("email", "status"), [("ws@example.com", 101), ("ws@evil.org", 403)])
 async def test_websockets(around: World, email: str, status: int) -> None:
-    """Nobody opens one on a route that is not for them; the app hears of none but the others."""
+    """Authorisation holds for WebSockets; the app sees only the allowed one."""
 
     async def accept(seen: Seen, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heard.append(seen)
@@ -189,7 +189,7 @@ async def test_websockets(around: World, email: str, status: int) -> None:
 
     heard: list[Seen] = []
     around.app.streams["/mail/ws"] = accept
-    line = named(around, email, somebody(email))
+    line = named(around, email, new_user(email))
     async with connected(around.port) as client:
         await client.send(
             f"GET /mail/ws HTTP/1.1\r\nHost: localhost\r\n{HANDSHAKE}\r\n{line}\r\n\r\n".encode()
@@ -200,9 +200,9 @@ async def test_websockets(around: World, email: str, status: int) -> None:
 
 
 async def test_where_signing_in_is_optional(around: World) -> None:
-    """Nobody is asked to sign in; somebody else is refused; who is meant gets in."""
-    nobody = await around.get("/maybe/x")
-    assert (401, "unauthenticated") == (nobody.status, nobody.code)
-    other = named(around, "eve@evil.org", somebody("maybe"))
+    """401 without credentials, 403 for a user who is not listed, 200 for one who is."""
+    anonymous = await around.get("/maybe/x")
+    assert (401, "unauthenticated") == (anonymous.status, anonymous.code)
+    other = named(around, "eve@evil.org", new_user("maybe"))
     assert (403, "not_listed") == outcome(await around.get("/maybe/x", other))
     assert (200, "") == outcome(await around.get("/maybe/x", around.bearer()))

@@ -115,8 +115,8 @@ async def test_a_route_may_let_the_app_see_the_key(around: World) -> None:
     assert [key] == around.app.seen[0].values("X-API-Key")
 
 
-async def test_two_that_disagree(around: World) -> None:
-    """A program's key beside a person's cookie: nobody picks one of them."""
+async def test_two_credentials_of_different_users_are_refused(around: World) -> None:
+    """A program's key beside a person's cookie: the request is refused."""
     key = await made(around)
     cookie = await around.sign_in()
     answer = await around.get("/api/x", f"X-API-Key: {key}", cookie)
@@ -126,7 +126,7 @@ async def test_two_that_disagree(around: World) -> None:
     assert [] == around.app.seen
 
 
-async def test_two_that_agree(around: World) -> None:
+async def test_two_credentials_of_one_user(around: World) -> None:
     """The key that was sent on purpose applies, beside its owner's cookie."""
     cookie = await around.sign_in()
     key = await made(around, ALICE.issuer)
@@ -134,7 +134,7 @@ async def test_two_that_agree(around: World) -> None:
     assert ["api-key"] == around.app.seen[0].values("X-Auth-Method")
 
 
-async def test_signing_in_as_somebody_else(around: World) -> None:
+async def test_signing_in_as_another_user(around: World) -> None:
     """Everywhere else the two disagree; here the cookie of the one before is replaced."""
     cookie = await around.sign_in()
     bearer = around.bearer(BOB)
@@ -195,7 +195,7 @@ async def test_revoking_ends_what_was_opened(tmp_path: Path) -> None:
             await other.close()
 
 
-async def test_its_own_limit(around: World) -> None:
+async def test_a_key_has_its_own_limit(around: World) -> None:
     """Beside those of the route."""
     field = f"X-API-Key: {await made(around, limit=limit_of(2, 60))}"
     answers = [await around.get("/api/x", field) for _ in range(3)]
@@ -203,8 +203,8 @@ async def test_its_own_limit(around: World) -> None:
     assert '"api-key";q=2;w=60' == answers[-1].value("RateLimit-Policy")
 
 
-async def test_failures_run_out(tmp_path: Path) -> None:
-    """Guessing is answered 429 after a few; whoever got in before goes on."""
+async def test_failed_keys_are_rate_limited(tmp_path: Path) -> None:
+    """Guessing is answered 429 after a few failures; a valid key still works."""
     changes = {**CONFIG_CHANGES, "failures": "3/minute"}
     async with world(tmp_path, **changes) as around:
         good = f"X-API-Key: {await made(around)}"

@@ -71,7 +71,7 @@ async def test_a_hot_session_is_signed_for_once(around: World) -> None:
 
 @pytest.mark.parametrize("path", ["/x", "/public/x", "/optional/x"])
 @pytest.mark.parametrize("name", ["X-Gateway-Assertion", "x_gateway.assertion"])
-async def test_nobody_brings_one_along(around: World, path: str, name: str) -> None:
+async def test_assertions_sent_by_clients_are_dropped(around: World, path: str, name: str) -> None:
     """It is the gateway's word alone, on public routes too."""
     await around.get(path, around.bearer(), f"{name}: forged")
     assert b"forged" not in around.app.raw

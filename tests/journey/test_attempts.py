@@ -33,7 +33,7 @@ _addresses = iter(range(1, 250))
 
 
 def somewhere() -> str:
-    """The field line of a client at an address that nobody else has."""
+    """Return the field line of a client at an unused address."""
     return f"X-Forwarded-For: {ip_address(0xC6336400 + next(_addresses))}"
 
 
@@ -52,7 +52,7 @@ def cookie_of(answer: Answer) -> str:
 def bearer(
     world: World, attachment: str, by: TokenSigner = ALICE, *, bound_by: TokenSigner = ALICE
 ) -> str:
-    """A token of somebody whom Magic knows, bound to ``attachment``."""
+    """Return the field line of a token bound to ``attachment``; Magic knows its user."""
     world.magic.add_user(by.issuer, EMAIL if by is ALICE else BOBS_EMAIL)
     now_s = time.time()
     token = signed(now_s, by, add=bound_by.sign(attachment), tid=f"tid-{now_s}")
@@ -66,7 +66,7 @@ async def exchange(world: World, nonce: object, *fields: str) -> Answer:
 
 
 async def begun(world: World, email: str = EMAIL) -> tuple[str, str]:
-    """A nonce, and the cookie that belongs to it; whoever tried before is forgotten."""
+    """Start an attempt; return its nonce and cookie. Earlier attempts are forgotten."""
     with redis.Redis.from_url(world.store.url) as client:
         for key in client.scan_iter("limit:login:*"):
             client.delete(key)
@@ -91,11 +91,11 @@ async def test_an_attempt_gets_a_nonce(around: World) -> None:
 
 
 async def test_an_answer_never_tells_who_is_known(around: World) -> None:
-    """The same for a user of Magic's and for nobody, and Magic is not asked."""
+    """Known and unknown addresses get the same answer, and Magic is not asked."""
     around.magic.add_user(ALICE.issuer, EMAIL)
     answers = [
         await attempt(around, {"email": email}, somewhere())
-        for email in ("alice@example.com", "nobody@nowhere.example")
+        for email in ("alice@example.com", "unknown@nowhere.example")
     ]
     shapes = [
         (answer.status, [name for name, _ in answer.headers], len(answer.body))
@@ -188,7 +188,9 @@ async def test_another_site_cannot_use_up_a_visitors_tries(
         pytest.param(b'{"x": "' + b"x" * 5000 + b'", "email": "a@b.c"}', 413, id="too-long"),
     ],
 )
-async def test_what_names_nobody(around: World, body: bytes, status: int) -> None:
+async def test_an_attempt_without_a_contact_is_refused(
+    around: World, body: bytes, status: int
+) -> None:
     """Refused before anything is asked or kept."""
     assert status == (await attempt(around, body, somewhere())).status
 
@@ -199,7 +201,7 @@ HEAD = (
 )
 
 
-async def test_who_sends_no_body_keeps_nobody_from_signing_in(around: World) -> None:
+async def test_attempts_without_a_body_do_not_block_other_users(around: World) -> None:
     """Of a hundred such connections the address has fifty tries; the pages go on for all others."""
     here = somewhere().encode()
     async with AsyncExitStack() as stack:
@@ -266,7 +268,7 @@ async def test_a_nonce_is_good_once(around: World) -> None:
 
 async def test_a_nonce_for_another_email(around: World) -> None:
     """Who was throttled for one address cannot sign in with another."""
-    nonce, cookie = await begun(around, "somebody-else@example.com")
+    nonce, cookie = await begun(around, "another@example.com")
     answer = await exchange(around, nonce, cookie, bearer(around, nonce))
     assert (403, "nonce_refused") == (answer.status, answer.code)
 
@@ -287,7 +289,7 @@ async def test_a_token_bound_by_another(around: World) -> None:
 
 
 async def test_a_nonce_in_another_browser(around: World) -> None:
-    """Whoever plants a nonce and a token of theirs signs nobody in (login CSRF)."""
+    """A planted nonce and token do not sign another browser in (login CSRF)."""
     nonce, cookie = await begun(around)
     _, other = await begun(around)
     for stolen in ([], [other], ["Cookie: login-attempt=" + "A" * 43]):
@@ -304,7 +306,7 @@ async def test_a_nonce_that_is_no_text(around: World, nonce: Any) -> None:
 
 
 async def test_a_forged_token_does_not_use_up_a_nonce(around: World) -> None:
-    """Whoever is not proven never gets to the nonce."""
+    """The token is verified before the nonce is used."""
     nonce, cookie = await begun(around)
     forged = bearer(around, nonce)[:-9] + "AAAAAAAA="
     assert 401 == (await exchange(around, nonce, cookie, forged)).status
@@ -313,15 +315,15 @@ async def test_a_forged_token_does_not_use_up_a_nonce(around: World) -> None:
 
 async def test_the_log_says_why(around: World) -> None:
     """In a line with the request's id; the client hears the kind alone."""
-    nonce, cookie = await begun(around, "somebody-else@example.com")
+    nonce, cookie = await begun(around, "another@example.com")
     answer = await exchange(around, nonce, cookie, bearer(around, nonce))
     request_id = answer.json()["request_id"]
     await around.gateway.said(f"request {request_id} was refused: nonce_refused: issued for")
     assert "another" not in answer.body.decode()
 
 
-async def test_who_renews_is_not_kept_from_it(around: World) -> None:
-    """Whoever uses up the tries for an email ends no session of its owner's."""
+async def test_renewal_does_not_count_as_an_attempt(around: World) -> None:
+    """Using up the attempts for an email does not stop its owner from renewing."""
     nonce, cookie = await begun(around, BOBS_EMAIL)
     answer = await exchange(around, nonce, cookie, bearer(around, nonce, BOB, bound_by=BOB))
     session = answer.value("Set-Cookie").partition(";")[0]
@@ -340,8 +342,8 @@ async def test_who_renews_is_not_kept_from_it(around: World) -> None:
     )
 
 
-async def test_who_is_signed_in_need_name_nothing(around: World) -> None:
-    """Not everybody has an address; whoever is nobody must name one."""
+async def test_a_signed_in_user_need_not_name_a_contact(around: World) -> None:
+    """Not all users have an address; only without a session must one be named."""
     nonce, cookie = await begun(around)
     answer = await exchange(around, nonce, cookie, bearer(around, nonce))
     both = f"{cookie}; {answer.value('Set-Cookie').partition(';')[0]}"

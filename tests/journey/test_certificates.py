@@ -95,7 +95,7 @@ async def test_routes_that_do_not_take_certificates(tmp_path: Path) -> None:
 
 
 async def test_certificates_that_need_not_be_there(tmp_path: Path) -> None:
-    """Browsers have none; one of somebody else's opens no connection."""
+    """Browsers have none; one of another authority opens no connection."""
     async with house(tmp_path, "optional") as here:
         assert 200 == (await here.curl("/public/x", None))[0]
         status, problem = await here.curl("/api/x", None)
@@ -117,12 +117,12 @@ async def test_a_page_of_another_site(tmp_path: Path) -> None:
 
 
 async def test_behind_a_proxy(tmp_path: Path) -> None:
-    """Its certificate is its own: whom it speaks for is somebody else."""
+    """Its certificate authenticates the proxy, not the clients behind it."""
     changes = {"client_ip": "x-forwarded-for", "trusted_proxies": '["127.0.0.0/8"]'}
     async with house(tmp_path, "required", **changes) as here:
         own = here.clients.issue("a.svc.example", file="a")
-        for somebody in ("203.0.113.9", "unknown", "unix:", "127.0.0.1"):
-            spoken_for = ("--header", f"X-Forwarded-For: {somebody}")
+        for client in ("203.0.113.9", "unknown", "unix:", "127.0.0.1"):
+            spoken_for = ("--header", f"X-Forwarded-For: {client}")
             status, problem = await here.curl("/api/x", own, *spoken_for)
-            assert (401, "unauthenticated") == (status, problem.get("code")), somebody
+            assert (401, "unauthenticated") == (status, problem.get("code")), client
         assert 200 == (await here.curl("/api/x", own))[0]

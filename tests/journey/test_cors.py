@@ -145,7 +145,7 @@ async def test_a_route_that_says_nothing(around: World) -> None:
 
 
 async def test_an_app_may_answer_preflights(around: World) -> None:
-    """It hears of nobody, says what it wants, and only to what is a preflight."""
+    """The app answers preflights without an identity, and sees nothing but preflights."""
     around.app.answer("/passed/x", TALKATIVE)
     answer = await preflight(around, "/passed/x")
 
@@ -226,7 +226,7 @@ async def test_only_listed_pages_act_with_the_session(
 
 
 async def test_a_websocket_is_no_matter_of_cors(around: World) -> None:
-    """A listed origin opens none with the session: nobody would have asked first."""
+    """A listed origin opens none with the session: browsers send no preflight for WebSockets."""
     asked = (
         *("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"),
         *("Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==", ORIGIN, await around.sign_in()),

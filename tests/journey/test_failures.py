@@ -1,4 +1,4 @@
-"""What fails, what is answered then, and that it mends itself."""
+"""What fails, what is answered then, and that it recovers."""
 
 import asyncio
 
@@ -154,7 +154,7 @@ async def test_a_body_that_does_not_go_on(around: World) -> None:
 
 
 async def test_a_client_that_does_not_read(around: World) -> None:
-    """An answer that nobody takes is given up, and so is the app's connection."""
+    """An answer that the client does not read is given up, and so is the app's connection."""
 
     async def flood(_: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
@@ -219,9 +219,9 @@ async def test_a_flood_of_connections_holds_no_descriptors(around: World) -> Non
 
 async def test_the_store_is_killed_and_comes_back(around: World) -> None:
     """
-    Public pages go on; who has a cookie is told to come back, and is not logged out.
+    Public pages are served; a session gets 503 with Retry-After, and is not signed out.
 
-    A bearer token of somebody known goes on too. The store comes back empty here, so the session is
+    A bearer token that was verified before works too. The store comes back empty: the session is
     gone then, and a new one can be made.
     """
     cookie, bearer = await around.sign_in(), around.bearer()
@@ -245,7 +245,7 @@ async def test_the_store_is_killed_and_comes_back(around: World) -> None:
 
 @at_best_of(3)
 async def test_a_store_that_hangs(around: World) -> None:
-    """A frozen store costs one time-out, then nothing until it answers; nobody is logged out."""
+    """A frozen store costs one time-out, then nothing until it answers; sessions survive."""
     cookie = await around.sign_in(BOB)
     around.store.pause()
     try:
@@ -263,7 +263,7 @@ async def test_a_store_that_hangs(around: World) -> None:
 
 
 async def test_sigterm_lets_requests_finish(around: World) -> None:
-    """What is under way is answered, idle connections close, nobody new gets in, exit status 0."""
+    """Requests in flight are answered, idle and new connections closed, exit status 0."""
     go_on = asyncio.Event()
 
     async def slow(_: Seen, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -35,7 +35,7 @@ async def check(around: World, uri: str, *fields: str, method: str = "GET") -> A
     return await around.get(VERIFY, *nginx(uri, method), *fields)
 
 
-async def test_whoever_is_proven_passes(around: World) -> None:
+async def test_authenticated_requests_pass(around: World) -> None:
     """With the fields that the app would get, those without a value too, and no app is asked."""
     for credential in (around.bearer(), await around.sign_in()):
         answer = await check(around, "/private", credential)
@@ -49,16 +49,16 @@ async def test_whoever_is_proven_passes(around: World) -> None:
     assert [] == around.app.seen
 
 
-async def test_nobody_passes_where_nobody_need_be(around: World) -> None:
-    """And is said to be nobody: every field is there, and empty."""
+async def test_public_paths_pass_without_an_identity(around: World) -> None:
+    """Every identity field is there, and empty."""
     answer = await check(around, "/public/x", around.bearer())
     assert (200, "") == (answer.status, answer.value("X-User-Issuer"))
 
 
 async def test_refusals(around: World) -> None:
     """Of the same kinds, with the same fields, as the request itself would get."""
-    nobody = await check(around, "/private")
-    assert (401, "Bearer") == (nobody.status, nobody.value("WWW-Authenticate"))
+    anonymous = await check(around, "/private")
+    assert (401, "Bearer") == (anonymous.status, anonymous.value("WWW-Authenticate"))
     cookie = await around.sign_in()
     foreign = await check(around, "/x", cookie, "Origin: http://evil.example", method="POST")
     assert (403, "cross_site") == (foreign.status, foreign.code)
@@ -82,10 +82,10 @@ async def test_refusals(around: World) -> None:
         ("wiki.example.com", 401, []),
     ],
 )
-async def test_nobody_goes_round_in_circles(
+async def test_login_redirects_do_not_loop(
     around: World, host: str, status: int, back: list[str]
 ) -> None:
-    """Who has signed in is led back to where the cookie goes, and would be nobody elsewhere."""
+    """After login the user returns to the host of the cookie; elsewhere it would not be sent."""
     fields = "Sec-Fetch-Mode: navigate", f"X-Forwarded-Host: {host}"
     answer = await around.get(VERIFY, "X-Forwarded-Method: GET", "X-Forwarded-Uri: /a", *fields)
     assert (status, back) == (answer.status, answer.values("Location"))
@@ -159,9 +159,9 @@ async def test_rules_hold_for_checks(around: World) -> None:
 
 
 async def test_the_proxy_is_given_what_the_app_can_verify(around: World) -> None:
-    """About the request that it asks about; and an empty field where nobody is proven."""
+    """The assertion is about the checked request; the field is empty without an identity."""
     passed = await check(around, "/private?a=1", around.bearer(), method="POST")
     said = jwt.decode(passed.value("X-Gateway-Assertion"), options={"verify_signature": False})
     assert ("app", "POST", "/private") == (said["aud"], said["htm"], said["path"])
-    nobody = await check(around, "/public/x", around.bearer())
-    assert "" == nobody.value("X-Gateway-Assertion")
+    anonymous = await check(around, "/public/x", around.bearer())
+    assert "" == anonymous.value("X-Gateway-Assertion")

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_without_credentials_401(around: World) -> None:
-    """Nobody gets to a protected page, and the app hears nothing of it."""
+    """A protected page answers 401, and the app sees no request."""
     answer = await around.get("/private")
 
     assert (401, "unauthenticated") == (answer.status, answer.code)
@@ -110,7 +110,7 @@ async def test_an_expired_token(around: World) -> None:
 
 async def test_first_sights_at_one_time_make_one_call(around: World) -> None:
     """Fifty requests of a new user ask Magic once."""
-    new = _somebody(1)
+    new = _new_user(1)
     around.magic.add_user(new.issuer)
     field = f"Authorization: Bearer {minted(time.time(), new)}"
 
@@ -122,7 +122,7 @@ async def test_first_sights_at_one_time_make_one_call(around: World) -> None:
 
 async def test_magic_down(around: World) -> None:
     """Who is known passes; who is not gets 503, is told when to come back, and then gets in."""
-    known, new = around.bearer(), _somebody(2)
+    known, new = around.bearer(), _new_user(2)
     assert 200 == (await around.get("/private", known)).status
     stranger = f"Authorization: Bearer {minted(time.time(), new)}"
     around.magic.add_user(new.issuer)
@@ -155,7 +155,7 @@ async def test_forward_credentials(around: World) -> None:
 
 
 async def test_two_tokens(around: World) -> None:
-    """Two credentials of a kind are refused before anybody picks one."""
+    """Two credentials of a kind are refused, none of them is tried."""
     answer = await around.get("/private", around.bearer(), around.bearer(BOB))
 
     assert (400, "ambiguous_credentials") == (answer.status, answer.code)
@@ -249,7 +249,7 @@ async def test_a_session_ends_with_its_token(around: World) -> None:
     ],
 )
 async def test_cross_site_posts(around: World, fields: list[str], status: int) -> None:
-    """Another site's form cannot use somebody's cookie."""
+    """Another site's form cannot use the session cookie (CSRF)."""
     cookie = await around.sign_in()
     answer = await fetch(around.port, "POST", "/private", cookie, *fields, body=b"x")
 
@@ -258,7 +258,7 @@ async def test_cross_site_posts(around: World, fields: list[str], status: int) -
 
 
 async def test_two_session_cookies(around: World) -> None:
-    """A cookie tossed in by a sibling domain makes the request ambiguous, not somebody else's."""
+    """A cookie tossed in by a sibling domain makes the request ambiguous; it is refused."""
     cookie = await around.sign_in()
     answer = await around.get("/private", cookie + "; session=evil")
 
@@ -300,7 +300,7 @@ async def test_the_limit_comes_before_the_token(around: World) -> None:
     """A caller over its limit costs no signature check and no call to Magic."""
     for _ in range(6):
         await around.get("/tight-private/x")
-    stranger = f"Authorization: Bearer {minted(time.time(), _somebody(3))}"
+    stranger = f"Authorization: Bearer {minted(time.time(), _new_user(3))}"
 
     assert 429 == (await around.get("/tight-private/x", stranger)).status
     assert [] == around.magic.calls
@@ -314,7 +314,7 @@ async def test_the_limit_comes_before_the_token(around: World) -> None:
     [
         pytest.param("GET", "/_gateway/nothing", 404, "no_route", id="no-such-page"),
         pytest.param("PUT", "/_gateway/session", 405, "method_not_allowed", id="wrong-method"),
-        pytest.param("GET", "/_gateway/session", 401, "unauthenticated", id="who-am-i-nobody"),
+        pytest.param("GET", "/_gateway/session", 401, "unauthenticated", id="who-am-i-anonymous"),
         pytest.param("POST", "/_gateway/development/token", 404, "no_route", id="not-in-live-mode"),
     ],
 )
@@ -348,20 +348,20 @@ async def test_keep_alive_serves_different_people(around: World) -> None:
 
 
 def _expected_status(token: str) -> int:
-    """What HTTP itself forbids is refused before anybody looks at it as a token."""
+    """What HTTP itself forbids is refused before it is read as a token."""
     if len(token) > HEAD_BYTES:
         return 431
     return 400 if any(character in token for character in "\r\n\0") else 401
 
 
-def _somebody(number: int) -> TokenSigner:
-    """Somebody new."""
+def _new_user(number: int) -> TokenSigner:
+    """Return the signer of a user that no other test uses."""
     return signer(bytes([7, number]) * 16)
 
 
 @pytest.mark.parametrize(("method", "path"), [("DELETE", "/session"), ("POST", "/logout")])
-async def test_another_site_cannot_sign_anybody_out(around: World, method: str, path: str) -> None:
-    """Not even by having the cookie cleared of somebody whose cookie the browser withheld."""
+async def test_another_site_cannot_sign_a_user_out(around: World, method: str, path: str) -> None:
+    """Nor can it clear the cookie where the browser withheld it (SameSite)."""
     answer = await fetch(around.port, method, f"/_gateway{path}", "Origin: https://evil.example")
 
     assert (403, "cross_site") == (answer.status, answer.code)
@@ -369,7 +369,7 @@ async def test_another_site_cannot_sign_anybody_out(around: World, method: str, 
 
 
 async def test_signing_out_with_a_token_beside_the_cookie(around: World) -> None:
-    """Nobody is told to be signed out whose session lives on."""
+    """Signing out is not confirmed while the session still exists."""
     cookie = await around.sign_in()
     origin = "Origin: http://localhost"
     bearer = around.bearer()
@@ -387,11 +387,11 @@ async def test_a_long_cookie_beside_ours(around: World) -> None:
 
 
 async def test_strangers_leave_nothing_in_the_store(around: World) -> None:
-    """Verdicts are kept of people whom Magic knows, not of whoever can sign."""
+    """Results are cached for users that Magic knows, not for every signer."""
     with redis.Redis.from_url(around.store.url) as client:
         before = set(client.keys())
         for number in range(5):
-            token = minted(time.time(), _somebody(100 + number))
+            token = minted(time.time(), _new_user(100 + number))
             assert 401 == (await around.get("/private", f"Authorization: Bearer {token}")).status
         made = {key for key in set(client.keys()) - before if not key.startswith(b"limit:")}
         assert not made

@@ -42,7 +42,7 @@ class Published:
         self.port = 0
 
     async def elsewhere(self, _: web.Request) -> web.Response:
-        """Keys of somebody else."""
+        """Serve keys of another issuer."""
         return web.Response(body=key_set(OTHER))
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -124,7 +124,7 @@ async def test_tokens_that_are_refused(tmp_path: Path) -> None:
         assert [] == around.app.seen
 
 
-async def test_keys_change(tmp_path: Path) -> None:
+async def test_issuer_keys_are_rotated(tmp_path: Path) -> None:
     """A new key counts seconds after it is first used, and one that was withdrawn no more."""
     async with trusting(tmp_path) as (around, keys):
         old = signed(claims(time.time()), RSA, "RS256")
@@ -140,7 +140,7 @@ async def test_keys_change(tmp_path: Path) -> None:
 
 
 async def test_an_issuer_that_cannot_be_reached(tmp_path: Path) -> None:
-    """Nobody is refused for it, nobody gets in, and no redirect is followed."""
+    """Tokens get 503, not 401, and no redirect is followed."""
     async with trusting(tmp_path) as (around, keys):
         keys.status = 302
         answer = await asked(around, signed(claims(time.time()), OTHER))
@@ -154,7 +154,7 @@ async def test_an_issuer_that_cannot_be_reached(tmp_path: Path) -> None:
 
 
 async def test_an_issuer_that_cannot_be_reached_after_a_reload(tmp_path: Path) -> None:
-    """Its keys are still those that were known: a reload locks nobody out."""
+    """A reload keeps the keys that were fetched before."""
     async with trusting(tmp_path) as (around, keys):
         token = signed(claims(time.time()))
         assert 200 == (await asked(around, token)).status

@@ -38,7 +38,7 @@ V2_OVER_TLS = V2[:14] + b"\x00\x14" + V2[16:] + b"\x20\x00\x05\x01\x00\x00\x00\x
 
 
 def seen_client(around: World) -> list[str]:
-    """Whom the app was told of in the last request."""
+    """Return the client address that the app saw in the last request."""
     return around.app.seen[-1].values("X-Forwarded-For")
 
 
@@ -89,7 +89,7 @@ def is_there(path: Path) -> bool:
 
 
 async def test_a_unix_socket(tmp_path: Path) -> None:
-    """Beside a port; for owner and group; nobody behind it is believed; gone at the end."""
+    """Beside a port, with mode 0660, its peers untrusted, removed at the end."""
     path = tmp_path / "gateway.sock"
     async with world(tmp_path, listen=f'["127.0.0.1:0", "unix:{path}"]') as around:
         assert 0o660 == mode_of(path)
@@ -194,7 +194,9 @@ async def test_a_balancer_says_who_the_client_is(tmp_path: Path) -> None:
         pytest.param(BALANCER, b"", id="silence"),
     ],
 )
-async def test_nobody_else_gets_in(shared: World, source: str, sent: bytes) -> None:
+async def test_connections_around_the_balancer_are_refused(
+    shared: World, source: str, sent: bytes
+) -> None:
     """The connection is closed, at once or when the time of a head is over."""
     shared.forget()
     async with connected(shared.port, source=source) as client:
@@ -221,7 +223,7 @@ async def test_a_second_header_is_no_header(tmp_path: Path) -> None:
 
 
 async def test_the_header_comes_before_tls(tmp_path: Path) -> None:
-    """So a balancer that cannot read what it passes on can still say from whom."""
+    """So a balancer that passes TLS through can still name the client."""
     authority = Authority(tmp_path, "ca")
     pair = authority.issue("localhost", file="server")
     async with behind_a_balancer(tmp_path, tls(pair)) as around:
@@ -284,7 +286,7 @@ async def test_behind_haproxy(tmp_path: Path, how: str) -> None:
 
 
 async def until_open(port: int) -> None:
-    """Wait until somebody listens there."""
+    """Wait until the port accepts connections."""
     async with asyncio.timeout(30):
         while True:
             try:
@@ -308,8 +310,8 @@ os.execvp(sys.argv[1], sys.argv[1:])
 
 
 @pytest.mark.parametrize("place", ["systemd", "systemd:http", "fd:3"])
-async def test_a_socket_that_was_passed_on(tmp_path: Path, place: str) -> None:
-    """Whoever starts the gateway may have opened the socket; the variables go no further."""
+async def test_an_inherited_socket(tmp_path: Path, place: str) -> None:
+    """The parent process may have opened the socket; its variables are not passed on."""
     launcher = (sys.executable, "-c", LAUNCHER)
     async with world(tmp_path, *launcher, listen=f'["{place}"]') as around:
         assert around.port
@@ -417,7 +419,7 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
-async def test_a_place_that_is_taken_is_named(tmp_path: Path) -> None:
+async def test_an_address_in_use_is_named(tmp_path: Path) -> None:
     """The gateway does not start without it."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -23,7 +23,7 @@ CONFIG_CHANGES = {
 HTML = "Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"
 NAVIGATES = "Sec-Fetch-Mode: navigate"
 LONGEST_LINK = 8000
-"""In characters; a longer head is refused before anybody reads it."""
+"""In characters; a longer head is refused before it is parsed."""
 ORIGIN = "Origin: http://localhost"
 
 
@@ -113,7 +113,7 @@ async def test_only_reading_is_led_elsewhere(around: World, method: str) -> None
 
 
 async def test_a_token_is_answered_as_a_token(around: World) -> None:
-    """Whoever sends one is a program, whatever it accepts."""
+    """A request with a token is a program's, whatever it accepts."""
     forged = f"Authorization: Bearer {minted(0, ALICE)}"
     answer = await around.get("/private", forged, HTML, NAVIGATES)
     assert (401, "expired_token") == (answer.status, answer.code)
@@ -136,8 +136,8 @@ async def test_the_login_page_never_leads_to_itself(around: World) -> None:
         assert [] == answer.values("Location"), path
 
 
-async def test_nobody_is_led_round_in_circles(around: World) -> None:
-    """A route that takes no session says so to whoever has one, and to whoever has none."""
+async def test_login_redirects_do_not_loop(around: World) -> None:
+    """A route that accepts no session refuses, with and without one, instead of redirecting."""
     for fields in ([], [await around.sign_in()]):
         answer = await around.get("/tokens/x", NAVIGATES, HTML, *fields)
         assert (401, []) == (answer.status, answer.values("Location"))
@@ -152,7 +152,7 @@ async def test_the_account_page_leads_to_the_login_page(around: World) -> None:
 
 @pytest.mark.parametrize("times", [1, 2], ids=["encoded-once", "encoded-twice"])
 async def test_no_trick_leads_astray(around: World, times: int) -> None:
-    """Whoever is signed in and follows a link with one of them lands on our own first page."""
+    """A signed-in user who follows such a link lands on our own first page (open redirect)."""
     cookie = await around.sign_in()
     for payload in PAYLOADS:
         written = payload
@@ -182,7 +182,7 @@ async def test_where_it_leads(around: World, query: str, expected: str) -> None:
 
 
 async def test_public_pages_lead_nowhere(around: World) -> None:
-    """Nor do optional ones: nobody may be there."""
+    """Neither public nor optional routes redirect to the login page."""
     for path in ("/public/x", "/optional/x"):
         assert 200 == (await around.get(path, NAVIGATES, "Cookie: session=gone")).status
 

@@ -24,13 +24,13 @@ CONFIG_CHANGES = {"more_identity": ", metadata_ttl: 1s, metadata_stale: 1h"}
 SOON_S = 30
 
 
-def somebody(number: int) -> TokenSigner:
-    """Somebody of whom no other test knows."""
+def new_user(number: int) -> TokenSigner:
+    """Return the signer of a user that no other test uses."""
     return signer(bytes([9, number]) * 16)
 
 
 def bearer(by: TokenSigner) -> str:
-    """A token that nobody told Magic of."""
+    """Return the field line of a token of a user that Magic does not know."""
     return f"Authorization: Bearer {minted(time.time(), by)}"
 
 
@@ -43,7 +43,7 @@ async def store(around: World) -> AsyncIterator[Redis]:
 
 
 async def stored(store: Redis, by: TokenSigner) -> dict[str, Any]:
-    """The record of somebody, as an app reads it; empty where there is none."""
+    """Return the record of a user, as an app reads it; empty where there is none."""
     text = await store.get(f"user:{by.issuer}")
     return dict(json.loads(text)) if text else {}
 
@@ -59,7 +59,7 @@ async def told(around: World, *fields: str) -> dict[str, str]:
 
 async def test_an_app_reads_what_magic_said(around: World, store: Redis) -> None:
     """By key and JSON, without the gateway; it ends by itself."""
-    by = somebody(1)
+    by = new_user(1)
     around.magic.add_user(by.issuer, "one@example.com", oauth_provider="google", username="one")
     await told(around, bearer(by))
 
@@ -75,7 +75,7 @@ async def test_an_app_reads_what_magic_said(around: World, store: Redis) -> None
 
 async def test_who_signed_in_by_phone(around: World) -> None:
     """Without an email, the app gets none."""
-    by = somebody(2)
+    by = new_user(2)
     around.magic.add_user(by.issuer, None, phone_number="+4930123456")
 
     assert await told(around, bearer(by)) == {
@@ -85,11 +85,9 @@ async def test_who_signed_in_by_phone(around: World) -> None:
 
 
 @pytest.mark.parametrize("is_user", [True, False])
-async def test_a_record_that_somebody_planted(
-    around: World, store: Redis, *, is_user: bool
-) -> None:
-    """Who writes to the store makes no stranger a user, and no user somebody else."""
-    by = somebody(3 + is_user)
+async def test_a_planted_record_is_ignored(around: World, store: Redis, *, is_user: bool) -> None:
+    """Writing to the store creates no user, and changes none."""
+    by = new_user(3 + is_user)
     planted = {"issuer": by.issuer, "email": "boss@example.com", "fetched_at_ms": 2**42}
     await store.set(f"user:{by.issuer}", json.dumps(planted))
     if is_user:
@@ -102,7 +100,7 @@ async def test_a_record_that_somebody_planted(
 
 async def test_a_session_shows_what_magic_knows_now(around: World) -> None:
     """An address that was changed at Magic is the one that apps get, without signing in anew."""
-    by = somebody(5)
+    by = new_user(5)
     cookie = await around.sign_in(by)
     assert "alice@example.com" == (await told(around, cookie))["X-User-Email"]
     around.magic.add_user(by.issuer, "other@example.com")
@@ -113,8 +111,8 @@ async def test_a_session_shows_what_magic_knows_now(around: World) -> None:
 
 
 async def test_a_session_keeps_the_record_there(around: World, store: Redis) -> None:
-    """Though no token is seen any more, apps find a record of whoever is there."""
-    by = somebody(6)
+    """Without further tokens, apps still find a record of the user."""
+    by = new_user(6)
     cookie = await around.sign_in(by)
     before_ms = time.time() * 1000 + TTL_S
 
@@ -126,7 +124,7 @@ async def test_a_session_keeps_the_record_there(around: World, store: Redis) -> 
 
 async def test_magic_is_down(around: World) -> None:
     """Who was known goes on, for longer than metadata lives; who was not is told to come back."""
-    by = somebody(7)
+    by = new_user(7)
     field = around.bearer(by)
     await told(around, field)
     around.magic.mood = Mood.HANG_UP
@@ -135,7 +133,7 @@ async def test_magic_is_down(around: World) -> None:
         while time.monotonic() < end_s:
             await told(around, field)
             await asyncio.sleep(0.05)
-        stranger = await around.get("/x", bearer(somebody(8)))
+        stranger = await around.get("/x", bearer(new_user(8)))
         assert (503, "magic_unavailable") == (stranger.status, stranger.code)
         assert int(stranger.value("Retry-After")) >= 1
     finally:

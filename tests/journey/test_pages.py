@@ -17,7 +17,7 @@ CONFIG_CHANGES = {
 
 
 def page_is_locked_down(answer: Answer) -> None:
-    """Only our own files run, and nobody may frame or keep the page."""
+    """Only our own scripts run; the page cannot be framed or cached."""
     assert 200 == answer.status
     assert "no-store" == answer.value("Cache-Control")
     policy = answer.value("Content-Security-Policy")
@@ -57,10 +57,10 @@ async def test_the_account_page(around: World) -> None:
     page_is_locked_down(answer)
     assert "same-origin" == answer.value("Referrer-Policy")
     assert b"alice@example.com" in answer.body
-    nobody = await around.get("/_gateway/account", "Sec-Fetch-Mode: navigate")
+    anonymous = await around.get("/_gateway/account", "Sec-Fetch-Mode: navigate")
     assert (302, "/_gateway/login?return_to=/_gateway/account") == (
-        nobody.status,
-        nobody.value("Location"),
+        anonymous.status,
+        anonymous.value("Location"),
     )
 
 

@@ -376,7 +376,7 @@ async def test_a_broken_answer_to_http_1_0_is_a_reset(around: World) -> None:
         pytest.param(b"HTTP/1.1 200 OK\nContent-Length: 0\n\n", id="bare-lf"),
         pytest.param(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
-            id="upgrade-that-nobody-asked-for",
+            id="unsolicited-upgrade",
         ),
         pytest.param(
             b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -396,7 +396,7 @@ async def test_malformed_answers(around: World, raw: bytes) -> None:
     assert around.app.connections > before
 
 
-async def test_unasked_bytes_are_nobodys_answer(around: World) -> None:
+async def test_unsolicited_bytes_are_discarded(around: World) -> None:
     """What an app sends after its answer never becomes the next caller's (CVE-2026-71324)."""
 
     async def poison(_: Seen, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -414,7 +414,7 @@ async def test_unasked_bytes_are_nobodys_answer(around: World) -> None:
 
 
 async def test_a_client_that_leaves(around: World) -> None:
-    """The request to the app is given up when nobody waits for its answer."""
+    """The request to the app is given up when its client has left."""
 
     async def hang(_: Seen, reader: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -820,7 +820,7 @@ async def test_refused_by_grammar(around: World, raw: bytes, status: int, code: 
 
 
 async def test_after_a_breach_of_the_grammar_the_connection_closes(around: World) -> None:
-    """Where the next request would begin is a guess, and nobody makes it."""
+    """Where the next request would begin is unknown, so nothing more is read."""
     async with connected(around.port) as client:
         assert 200 == (await (await client.send(GET)).answer()).status
         await client.send(b"GET /public/x HTTP/1.1\r\nHo st: x\r\n\r\n" + GET)
@@ -955,7 +955,7 @@ async def test_clients_that_leave_give_their_place_back(around: World) -> None:
     assert 200 == (await around.get("/public/x")).status
 
 
-async def test_a_second_answer_in_parts_is_nobodys(around: World) -> None:
+async def test_a_second_answer_in_parts_is_discarded(around: World) -> None:
     """Its beginning came with the first one: the connection is not used again (CVE-2026-71324)."""
 
     async def poison(_: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

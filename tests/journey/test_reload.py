@@ -70,7 +70,7 @@ async def test_what_is_under_way_goes_on(tmp_path: Path) -> None:
 
 
 async def test_a_changed_file_is_read(tmp_path: Path) -> None:
-    """Nobody has to send a signal; a file behind a placeholder counts, too."""
+    """No signal is needed; a file behind a placeholder counts, too."""
     async with world(tmp_path) as around:
         route = tmp_path / "route"
         route.write_text("/first")
@@ -109,7 +109,7 @@ async def test_a_bad_config_changes_nothing(
 
 
 async def test_sessions_live_on(tmp_path: Path) -> None:
-    """A reload signs nobody out, and keeps connections."""
+    """A reload keeps sessions and connections."""
     async with world(tmp_path) as around, connected(around.port) as client:
         cookie = await around.sign_in()
         ask = f"GET /me HTTP/1.1\r\nHost: localhost\r\n{cookie}\r\n\r\n".encode()

@@ -17,7 +17,7 @@ OURS = "Origin: http://localhost"
 
 
 async def test_a_session_that_ends_between_two_requests(around: World) -> None:
-    """The same bytes on the same connection are somebody's, and then nobody's."""
+    """The same bytes on the same connection are authenticated first, and then not."""
     cookie = await around.sign_in()
     request = f"GET /private HTTP/1.1\r\nHost: localhost\r\n{cookie}\r\n\r\n".encode()
     async with connected(around.port) as client:
@@ -65,7 +65,7 @@ async def test_the_same_head_over_other_bodies(around: World) -> None:
     ],
 )
 async def test_an_answer_to_head_that_repeats_the_answer_to_get(rest: bytes, around: World) -> None:
-    """A body that HEAD must not have reaches nobody."""
+    """A body that HEAD must not have is discarded."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
 
     async def answer(seen: Seen, writer: asyncio.StreamWriter) -> None:
@@ -82,7 +82,7 @@ async def test_an_answer_to_head_that_repeats_the_answer_to_get(rest: bytes, aro
 
 
 async def test_an_answer_that_is_longer_the_second_time(around: World) -> None:
-    """The same head with more behind it than it says: the rest is nobody's answer."""
+    """The same head with more behind it than it says: the rest is discarded."""
     turns = itertools.cycle([b"", b"", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"])
 
     async def answer(_: Seen, writer: asyncio.StreamWriter) -> None:

@@ -24,8 +24,8 @@ CONFIG_CHANGES = {
 }
 
 
-def _somebody(number: int) -> TokenSigner:
-    """Somebody new."""
+def _new_user(number: int) -> TokenSigner:
+    """Return the signer of a user that no other test uses."""
     return signer(bytes([31, number]) * 16)
 
 
@@ -38,7 +38,7 @@ async def _gateway(around: World, *words: str) -> Result:
 @at_best_of(3)
 async def test_a_role_is_given_and_taken_at_once(around: World) -> None:
     """The running gateway obeys long before the second for which it would believe itself."""
-    ada = _somebody(1)
+    ada = _new_user(1)
     cookie = await around.sign_in(ada)
     for words, status in (
         (("grant", ada.issuer, "beta", "admin"), 200),
@@ -57,7 +57,7 @@ async def test_a_role_is_given_and_taken_at_once(around: World) -> None:
 
 async def test_roles_are_shown(around: World) -> None:
     """In lines, or for programs; status 1 where there are none."""
-    bob = _somebody(2)
+    bob = _new_user(2)
     nothing = await _gateway(around, "show", bob.issuer)
     assert (1, True) == (nothing.exit_code, "has no roles" in nothing.output)
     given = await _gateway(around, "grant", bob.issuer, "b", "a")
@@ -72,7 +72,7 @@ async def test_roles_are_shown(around: World) -> None:
 
 async def test_what_an_app_wrote_stays(around: World) -> None:
     """Its roles, and the time that the record has left; one that cannot be read is not replaced."""
-    eve = _somebody(3)
+    eve = _new_user(3)
     with redis.Redis.from_url(around.store.url) as client:
         client.set(f"roles:{eve.issuer}", "x, y", ex=1000)
         assert "x\ny\nz\n" == (await _gateway(around, "grant", eve.issuer, "z")).output
@@ -93,13 +93,13 @@ async def test_what_an_app_wrote_stays(around: World) -> None:
     ],
 )
 async def test_what_cannot_be_given(around: World, words: tuple[str, ...], status: int) -> None:
-    """Names that are none, to somebody who is nobody, or too many of them."""
-    ran = await _gateway(around, *(w.replace("ISSUER", _somebody(4).issuer) for w in words))
+    """Malformed role names, an unknown issuer, or too many roles."""
+    ran = await _gateway(around, *(w.replace("ISSUER", _new_user(4).issuer) for w in words))
     assert status == ran.exit_code
 
 
-async def test_it_says_where_nobody_reads_roles(tmp_path: Path) -> None:
-    """Whoever gives a role that has no effect hears of it."""
+async def test_granting_warns_where_roles_are_not_read(tmp_path: Path) -> None:
+    """Granting a role that has no effect prints a warning."""
     async with world(tmp_path) as around:
-        ran = await _gateway(around, "grant", _somebody(5).issuer, "a")
+        ran = await _gateway(around, "grant", _new_user(5).issuer, "a")
     assert "identity.roles_from_store is off" in ran.output

@@ -23,8 +23,8 @@ FIREFOX = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 
 CURL = "User-Agent: curl/8.5.0"
 
 
-def _somebody(number: int) -> TokenSigner:
-    """Somebody new."""
+def _new_user(number: int) -> TokenSigner:
+    """Return the signer of a user that no other test uses."""
     return signer(bytes([11, number]) * 16)
 
 
@@ -53,7 +53,7 @@ def _secret(cookie: str) -> str:
 
 async def test_a_person_sees_where_they_are_signed_in(around: World) -> None:
     """By words that they know: the browser, the address, the times; and which one this is."""
-    ada = _somebody(1)
+    ada = _new_user(1)
     laptop = await around.sign_in(ada, 900, FIREFOX)
     await around.sign_in(ada, 600, CURL)
     await around.sign_in(BOB)
@@ -77,7 +77,7 @@ def _shown(session: dict[str, Any]) -> tuple[str, str, bool]:
 
 async def test_a_token_sees_them_too(around: World) -> None:
     """It names the person; none of them is the current one."""
-    ada = _somebody(2)
+    ada = _new_user(2)
     await around.sign_in(ada)
 
     assert [False] == [shown["current"] for shown in await _listed(around, around.bearer(ada))]
@@ -85,14 +85,14 @@ async def test_a_token_sees_them_too(around: World) -> None:
 
 async def test_nothing_that_is_shown_opens_anything(around: World) -> None:
     """Neither the cookie nor its place in the store is on the page."""
-    cookie = await around.sign_in(_somebody(3))
+    cookie = await around.sign_in(_new_user(3))
     body = (await around.get("/_gateway/sessions", cookie)).body.decode()
 
     assert _secret(cookie) not in body
     assert key_name(_secret(cookie)).partition(":")[2] not in body
 
 
-async def test_nobody_sees_nothing(around: World) -> None:
+async def test_the_session_list_needs_authentication(around: World) -> None:
     """Without a session there is no list."""
     answer = await around.get("/_gateway/sessions")
     assert (401, "unauthenticated") == (answer.status, answer.code)
@@ -100,7 +100,7 @@ async def test_nobody_sees_nothing(around: World) -> None:
 
 async def test_a_person_ends_another_session_of_theirs(around: World) -> None:
     """It is over at once; this one goes on."""
-    ada = _somebody(4)
+    ada = _new_user(4)
     here, there = await around.sign_in(ada), await around.sign_in(ada)
     (other,) = [shown for shown in await _listed(around, here) if not shown["current"]]
 
@@ -115,7 +115,7 @@ async def test_a_person_ends_another_session_of_theirs(around: World) -> None:
 
 async def test_a_person_ends_the_session_that_they_are_in(around: World) -> None:
     """The cookie goes with it."""
-    cookie = await around.sign_in(_somebody(5))
+    cookie = await around.sign_in(_new_user(5))
     (shown,) = await _listed(around, cookie)
 
     answer = await _end(around, shown["id"], cookie, OURS)
@@ -125,9 +125,9 @@ async def test_a_person_ends_the_session_that_they_are_in(around: World) -> None
     assert 401 == await _status(around, cookie)
 
 
-async def test_nobody_ends_the_session_of_another(around: World) -> None:
-    """Whoever knows its id; and that it exists is not told."""
-    ada, eve = _somebody(6), _somebody(7)
+async def test_a_user_cannot_end_the_session_of_another(around: World) -> None:
+    """Knowing its id is not enough, and the answer does not tell that it exists."""
+    ada, eve = _new_user(6), _new_user(7)
     theirs, hers = await around.sign_in(ada), await around.sign_in(eve)
     (shown,) = await _listed(around, theirs)
 
@@ -144,7 +144,7 @@ async def test_nobody_ends_the_session_of_another(around: World) -> None:
 @pytest.mark.parametrize("fields", [[], ["Origin: https://evil.example"]], ids=["silent", "evil"])
 async def test_a_page_of_another_site_ends_nothing(around: World, fields: list[str]) -> None:
     """By this door neither."""
-    cookie = await around.sign_in(_somebody(8))
+    cookie = await around.sign_in(_new_user(8))
     shown = (await _listed(around, cookie))[0]
 
     answer = await _end(around, shown["id"], cookie, *fields)
@@ -161,11 +161,11 @@ async def test_a_page_of_another_site_ends_nothing(around: World, fields: list[s
     ],
 )
 async def test_signing_out_everywhere(around: World, method: str, path: str) -> None:
-    """All sessions of this person end, their tokens are void, and nobody else is signed out."""
-    ada = _somebody(9)
+    """All sessions of this user end, their tokens are revoked, and other users stay signed in."""
+    ada = _new_user(9)
     bearer = around.bearer(ada)
     cookies = [await around.sign_in(ada) for _ in range(3)]
-    other = await around.sign_in(_somebody(10))
+    other = await around.sign_in(_new_user(10))
 
     answer = await fetch(around.port, method, path, cookies[0], OURS)
 
@@ -180,8 +180,8 @@ async def test_signing_out_everywhere(around: World, method: str, path: str) -> 
     assert [] == again.json()["sessions"]
 
 
-async def test_nobody_is_told_to_be_signed_out_everywhere_who_is_not(around: World) -> None:
-    """Whose sessions to end is not known without one; to be signed out here it need not be."""
+async def test_signing_out_everywhere_needs_a_valid_session(around: World) -> None:
+    """Ending all sessions needs a valid one; signing out here does not."""
     dead = "Cookie: session=" + "a" * 43
     path = "/_gateway/logout"
 
@@ -198,7 +198,7 @@ async def test_nobody_is_told_to_be_signed_out_everywhere_who_is_not(around: Wor
 
 async def test_signing_out_here_leaves_the_others(around: World) -> None:
     """``everywhere`` is asked for, in so many words."""
-    ada = _somebody(11)
+    ada = _new_user(11)
     here, there = await around.sign_in(ada), await around.sign_in(ada)
     path = "/_gateway/session?everywhere="
 
@@ -216,9 +216,9 @@ async def test_signing_out_here_leaves_the_others(around: World) -> None:
 @pytest.mark.parametrize("next_number", [12, 13], ids=["the-same-person", "another-person"])
 async def test_a_login_replaces_what_the_browser_had(around: World, next_number: int) -> None:
     """A new id takes the place of the old one, which opens nothing any more, whosever it was."""
-    old = await around.sign_in(_somebody(12))
+    old = await around.sign_in(_new_user(12))
 
-    new = await around.sign_in(_somebody(next_number), 900, old)
+    new = await around.sign_in(_new_user(next_number), 900, old)
 
     assert _secret(old) != _secret(new)
     assert [401, 200] == [await _status(around, cookie) for cookie in (old, new)]
@@ -243,18 +243,18 @@ async def test_a_renewal_breaks_no_request_that_is_under_way(tmp_path: Path) -> 
             assert [key_name(_secret(new)).encode()] == list(store.scan_iter("session:*"))
 
 
-async def test_a_planted_id_is_not_gone_on_with(around: World) -> None:
-    """Who makes a browser send a cookie of their choice learns nothing of what comes after."""
+async def test_session_fixation_is_prevented(around: World) -> None:
+    """An id planted in the browser is replaced at login."""
     planted = "Cookie: session=" + "a" * 43
 
-    cookie = await around.sign_in(_somebody(14), 900, planted)
+    cookie = await around.sign_in(_new_user(14), 900, planted)
 
     assert [401, 200] == [await _status(around, field) for field in (planted, cookie)]
 
 
 async def test_an_exchange_that_fails_replaces_nothing(around: World) -> None:
-    """A token that was used signs nobody out."""
-    ada = _somebody(15)
+    """A used token signs no session out."""
+    ada = _new_user(15)
     bearer = around.bearer(ada)
     first = await fetch(around.port, "POST", "/_gateway/session", bearer)
     cookie = "Cookie: " + first.value("Set-Cookie").partition(";")[0]
@@ -265,8 +265,8 @@ async def test_an_exchange_that_fails_replaces_nothing(around: World) -> None:
     assert 200 == await _status(around, cookie)
 
 
-async def test_a_page_of_another_site_signs_nobody_in(around: World) -> None:
-    """Or its owner would read what somebody does in their account (login CSRF)."""
+async def test_a_page_of_another_site_cannot_sign_a_user_in(around: World) -> None:
+    """Or the site's owner could watch what the user does in that account (login CSRF)."""
     answer = await fetch(
         around.port, "POST", "/_gateway/session", around.bearer(), "Origin: https://evil.example"
     )
@@ -283,11 +283,11 @@ async def _until(around: World, cookie: str, status: int) -> None:
 
 
 async def test_a_session_ends_when_it_is_not_used(tmp_path: Path) -> None:
-    """While the one beside it, which is used, goes on beyond that; nobody has to clean up."""
+    """A session that is used lives on; the unused one expires by itself."""
     async with world(tmp_path, more_session=", idle: 2s") as around:
         unused = used = ""
         pause_s = 2.0
-        while pause_s > 1:  # the machine stood still, and nobody used anything
+        while pause_s > 1:  # the machine stood still, and nothing was used
             unused, used = await around.sign_in(ALICE), await around.sign_in(ALICE)
             pause_s = await _longest_pause_s(around, used, until_ended=unused)
 
@@ -335,7 +335,7 @@ async def _reload_with(around: World, keys: str) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_sealing_keys_change_and_nobody_is_signed_out(tmp_path: Path) -> None:
+async def test_changing_sealing_keys_signs_no_user_out(tmp_path: Path) -> None:
     """A new key seals beside the old one; without the old one only what that has sealed ends."""
     async with world(tmp_path) as around:
         old = await around.sign_in()
@@ -397,7 +397,7 @@ async def test_a_stolen_store_opens_no_session_even_with_the_servers_keys(tmp_pa
 
 
 async def test_what_the_servers_keys_do_open(tmp_path: Path) -> None:
-    """Where people signed in from, and nothing that would let anybody in."""
+    """Where users signed in from, and no credential."""
     async with world(tmp_path) as around:
         await around.sign_in(ALICE, 900, FIREFOX)
         with redis.Redis.from_url(around.store.url) as store:
@@ -412,7 +412,7 @@ async def test_what_the_servers_keys_do_open(tmp_path: Path) -> None:
 
 
 async def test_a_cookie_without_the_store_is_nothing(tmp_path: Path) -> None:
-    """It is a random number: the same gateway with an empty store knows nobody by it."""
+    """It is a random number: with an empty store it authenticates no user."""
     async with world(tmp_path) as around:
         cookie = await around.sign_in()
         assert 200 == await _status(around, cookie)
@@ -437,12 +437,14 @@ async def test_a_cookie_without_the_store_is_nothing(tmp_path: Path) -> None:
         pytest.param("session" * 100, {401}, id="no-pair"),
     ],
 )
-async def test_odd_cookies_sign_in_nobody(around: World, cookie: str, statuses: set[int]) -> None:
+async def test_malformed_cookies_do_not_authenticate(
+    around: World, cookie: str, statuses: set[int]
+) -> None:
     """And who sends them can sign in nevertheless, unless the head itself is too long."""
     field = f"Cookie: {cookie}"
     assert await _status(around, field) in statuses
     if statuses == {401}:
-        new = await around.sign_in(_somebody(20), 900, field)
+        new = await around.sign_in(_new_user(20), 900, field)
         assert 200 == await _status(around, new)
 
 
@@ -497,7 +499,7 @@ class Browser:
     ],
 )
 async def test_a_browser_gets_rid_of_a_tossed_cookie(around: World, tossed: str) -> None:
-    """The first request is refused, whoever the cookie is of; the next is the person's again."""
+    """The first request is refused, whatever the cookie; the next is authenticated again."""
     evil = _secret(await around.sign_in(BOB))
     browser = Browser(around, "app.example.com")
     answer = await browser.ask("POST", "/_gateway/session", around.bearer())

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 FIREFOX = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"
 
 
-def _somebody(number: int) -> TokenSigner:
-    """Somebody new."""
+def _new_user(number: int) -> TokenSigner:
+    """Return the signer of a user that no other test uses."""
     return signer(bytes([13, number]) * 16)
 
 
@@ -43,9 +43,9 @@ async def _becomes(around: World, cookie: str, status: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_the_operator_sees_where_somebody_is_signed_in(around: World) -> None:
+async def test_the_operator_lists_the_sessions_of_a_user(around: World) -> None:
     """In lines, or for programs."""
-    ada = _somebody(1)
+    ada = _new_user(1)
     await around.sign_in(ada, 900, FIREFOX)
 
     shown = await _gateway(around, "list", ada.issuer)
@@ -65,12 +65,12 @@ async def test_the_operator_sees_where_somebody_is_signed_in(around: World) -> N
     assert {"id", "device", "ip", "created_at", "last_seen_at", "expires_at"} == set(session)
 
 
-async def test_the_operator_ends_all_sessions_of_somebody(around: World) -> None:
-    """The gateway obeys at once, tokens are void too, and nobody else is signed out."""
-    ada = _somebody(2)
+async def test_the_operator_ends_all_sessions_of_a_user(around: World) -> None:
+    """The gateway obeys at once, tokens are revoked too, and other users stay signed in."""
+    ada = _new_user(2)
     bearer = around.bearer(ada)
     cookies = [await around.sign_in(ada) for _ in range(2)]
-    other = await around.sign_in(_somebody(3))
+    other = await around.sign_in(_new_user(3))
     assert [200, 200] == [await _status(around, cookie) for cookie in cookies]
 
     ended = await _gateway(around, "revoke", ada.issuer, "--json")
@@ -86,15 +86,15 @@ async def test_the_operator_ends_all_sessions_of_somebody(around: World) -> None
     assert 200 == await _status(around, other)
 
 
-async def test_what_nobody_has_heard_of_can_be_revoked(around: World) -> None:
+async def test_an_unknown_issuer_can_be_revoked(around: World) -> None:
     """There may be tokens."""
-    ended = await _gateway(around, "revoke", _somebody(8).issuer)
-    assert (0, f"{_somebody(8).issuer}: 0 sessions ended\n") == (ended.exit_code, ended.output)
+    ended = await _gateway(around, "revoke", _new_user(8).issuer)
+    assert (0, f"{_new_user(8).issuer}: 0 sessions ended\n") == (ended.exit_code, ended.output)
 
 
 async def test_an_issuer_may_be_typed_in_one_case_and_not_wrongly(around: World) -> None:
-    """To say that somebody was revoked who was not would be worse than to say nothing."""
-    ada = _somebody(9)
+    """A mistyped issuer is an error: reporting it as revoked would mislead."""
+    ada = _new_user(9)
     cookie = await around.sign_in(ada)
     wrong = await _gateway(around, "revoke", ada.issuer[:-1])
     assert (2, 200) == (wrong.exit_code, await _status(around, cookie))
@@ -105,7 +105,7 @@ async def test_an_issuer_may_be_typed_in_one_case_and_not_wrongly(around: World)
 
 async def test_a_magic_that_does_not_hear_of_it_is_told_of(around: World) -> None:
     """What was revoked here stays so."""
-    ada = _somebody(10)
+    ada = _new_user(10)
     around.magic.mood = Mood.BROKEN
     try:
         ended = await _gateway(around, "revoke", ada.issuer)
@@ -119,7 +119,7 @@ async def test_a_magic_that_does_not_hear_of_it_is_told_of(around: World) -> Non
 
 async def test_the_operator_ends_one_session(around: World) -> None:
     """By the id that the list names; the others go on."""
-    ada = _somebody(4)
+    ada = _new_user(4)
     first = await around.sign_in(ada)
     (session,) = json.loads((await _gateway(around, "list", ada.issuer, "--json")).output)
     second = await around.sign_in(ada)
@@ -131,10 +131,10 @@ async def test_the_operator_ends_one_session(around: World) -> None:
     assert 200 == await _status(around, second)
 
 
-async def test_the_operator_ends_a_session_of_whomever(around: World) -> None:
+async def test_the_operator_ends_a_session_by_its_id_alone(around: World) -> None:
     """A session's id is enough: apps are told it, and it is in their logs."""
-    ada = _somebody(20)
-    cookie, other = await around.sign_in(ada), await around.sign_in(_somebody(21))
+    ada = _new_user(20)
+    cookie, other = await around.sign_in(ada), await around.sign_in(_new_user(21))
     (session,) = json.loads((await _gateway(around, "list", ada.issuer, "--json")).output)
 
     async with connect(around.store.url, 1) as others:
@@ -152,7 +152,7 @@ async def test_the_operator_ends_a_session_of_whomever(around: World) -> None:
 
 async def test_another_gateways_sessions_are_not_looked_at(around: World, tmp_path: Path) -> None:
     """On one store with other gateways, each by its prefix."""
-    ada = _somebody(22)
+    ada = _new_user(22)
     cookie = await around.sign_in(ada)
     (session,) = json.loads((await _gateway(around, "list", ada.issuer, "--json")).output)
     config = tmp_path / "gateway.yaml"
@@ -173,7 +173,7 @@ async def test_where_there_is_none_the_answer_is_no(
     around: World, words: list[str], form: list[str]
 ) -> None:
     """Exit status 1; programs get their JSON nevertheless."""
-    answer = await _gateway(around, words[0], _somebody(5).issuer, *words[1:], *form)
+    answer = await _gateway(around, words[0], _new_user(5).issuer, *words[1:], *form)
 
     assert 1 == answer.exit_code
     assert "no" in answer.stderr
@@ -185,7 +185,7 @@ async def test_what_cannot_be_opened_is_listed_and_ended_all_the_same(
     around: World, tmp_path: Path
 ) -> None:
     """An operator who has not got the key still sees that there is a session."""
-    ada = _somebody(6)
+    ada = _new_user(6)
     cookie = await around.sign_in(ada)
     config = tmp_path / "gateway.yaml"
     text = around.gateway.config.read_text()
@@ -205,7 +205,7 @@ async def test_a_store_that_is_away(tmp_path: Path, how: str) -> None:
     """Exit status 3: nothing is known, and nothing was ended; nor is one waited for without end."""
     async with world(tmp_path) as around:
         around.store.kill() if how == "gone" else around.store.pause()
-        name = _somebody(7).issuer
+        name = _new_user(7).issuer
         for words in (("list", name), ("revoke", name), ("revoke", "--id", "0" * 32)):
             answer = await _gateway(around, *words)
             assert (3, True) == (answer.exit_code, "not reached" in answer.stderr)
@@ -213,7 +213,7 @@ async def test_a_store_that_is_away(tmp_path: Path, how: str) -> None:
 
 async def test_wrong_usage(around: World) -> None:
     """Exit status 2; so is an issuer that was mistyped."""
-    ada = _somebody(9).issuer
+    ada = _new_user(9).issuer
     for name in (ada[:-1], ada[:11] + ada[11:].swapcase(), "a b", ""):
         for command in ("list", "revoke"):
             assert 2 == (await _gateway(around, command, name)).exit_code, name

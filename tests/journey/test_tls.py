@@ -1,4 +1,4 @@
-"""TLS with clients: which one, with whom, and what happens when its files change."""
+"""TLS with clients: versions, certificates, and files that change."""
 
 import asyncio
 import signal
@@ -114,7 +114,7 @@ async def test_curl_gets_through(around: World, house: House, version: str) -> N
     assert "proto=https" in around.app.seen[0].values("Forwarded")[0]
 
 
-async def test_curl_may_not_be_old(around: World, house: House) -> None:
+async def test_tls_1_1_is_refused(around: World, house: House) -> None:
     """TLS 1.1 ends in the handshake."""
     url = f"https://localhost:{around.port}/public/x"
     old = ("--tls-max", "1.1", "--tlsv1.0", "--ciphers", "DEFAULT@SECLEVEL=0")
@@ -132,7 +132,7 @@ async def test_a_host_gets_its_certificate(around: World, house: House) -> None:
 
 
 async def test_a_host_that_is_no_name_leaves_no_trace(around: World, house: House) -> None:
-    """Its handshake is refused, and nobody fills the log with it."""
+    """Its handshake is refused, and nothing is logged."""
     said, hello = ssl.MemoryBIO(), ssl.MemoryBIO()
     client_side = trusting(house.authority).wrap_bio(said, hello, server_hostname="localhost")
     with pytest.raises(ssl.SSLWantReadError):
@@ -159,7 +159,7 @@ async def test_plain_http_is_refused(around: World) -> None:
     assert [] == around.app.seen
 
 
-async def test_who_says_nothing_is_closed(around: World, house: House) -> None:
+async def test_silent_connections_are_closed(around: World, house: House) -> None:
     """A handshake has the time of a head; so has the head after it."""
     for said in (b"", b"\x16", b"\x16\x03\x01"):
         async with connected(around.port) as client:
@@ -287,7 +287,7 @@ async def test_a_certificate_is_replaced_under_load(tmp_path: Path, workers: str
         assert {200} == set(load_made.answers)
 
 
-async def test_a_bad_file_changes_nothing(tmp_path: Path) -> None:
+async def test_an_unusable_certificate_file_changes_nothing(tmp_path: Path) -> None:
     """It is reported; the certificate in use goes on, also through a reload of the config."""
     house = House(tmp_path)
     serial = serial_in(house.pair.certificate)
@@ -327,8 +327,8 @@ async def test_tls_is_switched_on_by_a_reload(tmp_path: Path) -> None:
 # --- clients' certificates ------------------------------------------------------------------------
 
 
-async def test_clients_show_certificates(tmp_path: Path) -> None:
-    """Who has none, or one of somebody else's, gets nowhere; an empty CA file opens nothing."""
+async def test_client_certificates_are_required_with_client_ca(tmp_path: Path) -> None:
+    """Other clients are refused, with an empty CA file too."""
     house = House(tmp_path)
     clients = Authority(tmp_path, "clients")
     friend = clients.issue(file="alice")
@@ -353,7 +353,7 @@ async def test_clients_show_certificates(tmp_path: Path) -> None:
         assert 2 == len(around.app.seen)
 
 
-async def test_who_is_on_the_way_in_is_served_before_the_end(tmp_path: Path) -> None:
+async def test_a_connection_accepted_before_the_drain_is_served(tmp_path: Path) -> None:
     """A client that has connected and not shaken hands yet has its request answered in a drain."""
     house = House(tmp_path)
     async with world(tmp_path, more_server=house.config) as around:

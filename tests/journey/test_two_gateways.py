@@ -162,7 +162,7 @@ async def test_a_sign_out_ends_sockets_at_the_other(pair: Pair) -> None:
 
 
 @at_best_of(3)
-async def test_what_was_missed_is_made_up_for(pair: Pair) -> None:
+async def test_missed_invalidations_are_caught_up_after_reconnecting(pair: Pair) -> None:
     """A connection that was cut is made again, and what was known by then is asked for."""
     times = (await figures(pair.other.admin_port))["gateway_bus_subscriptions_total"]
     cookie = await pair.around.sign_in()
@@ -178,8 +178,8 @@ async def test_what_was_missed_is_made_up_for(pair: Pair) -> None:
     assert_within(AT_ONCE_S, await refused(pair, again, "session_ended"))
 
 
-async def test_a_forged_word_ends_nothing(pair: Pair) -> None:
-    """Whoever can publish makes gateways ask, and nothing else."""
+async def test_a_forged_invalidation_ends_nothing(pair: Pair) -> None:
+    """A published message makes gateways look up the store, and nothing else."""
     cookie = await pair.around.sign_in()
     socket = await opened(pair, cookie)
     before = await figures(pair.other.admin_port)
@@ -204,7 +204,7 @@ async def test_a_forged_word_ends_nothing(pair: Pair) -> None:
 
 
 @at_best_of(3)
-async def test_all_that_somebody_has_proven_is_void_at_once(pair: Pair) -> None:
+async def test_a_revocation_ends_all_credentials_of_a_user(pair: Pair) -> None:
     """Sessions, tokens, and what was opened with either; others go on."""
     await next_second()
     cookie, bearer = await pair.around.sign_in(), pair.around.bearer()
@@ -238,9 +238,9 @@ async def test_who_was_revoked_can_sign_in_again(pair: Pair) -> None:
 
 
 @at_best_of(3)
-async def test_a_word_that_was_missed_is_found_without(pair: Pair) -> None:
+async def test_a_revocation_without_a_message_is_found(pair: Pair) -> None:
     """An epoch that was written without a message holds within about two seconds."""
-    by = signer(b"nobody says that he was revoked".ljust(32))
+    by = signer(b"revoked without a message".ljust(32))
     cookie = await pair.around.sign_in(by)
     socket = await opened(pair, cookie)
     assert 200 == (await pair.get(cookie)).status
@@ -254,7 +254,7 @@ async def test_a_word_that_was_missed_is_found_without(pair: Pair) -> None:
 async def test_an_operator_revokes_by_the_private_listener(pair: Pair) -> None:
     """However the address is typed; Magic is told too."""
     await next_second()
-    by = signer(b"whom an operator revokes".ljust(32))
+    by = signer(b"revoked by an operator".ljust(32))
     cookie = await pair.around.sign_in(by)
     assert 200 == (await pair.get(cookie)).status
 
@@ -274,7 +274,7 @@ async def test_an_operator_revokes_by_the_private_listener(pair: Pair) -> None:
 
 
 async def test_no_page_revokes_by_the_private_listener(pair: Pair) -> None:
-    """Nor does one whose own name leads there; and what is no issuer is not silently nobody."""
+    """Nor a page whose own host name resolves there; a malformed issuer is an error."""
     page = "POST", "/api/revocations", "Content-Type: application/json"
     port, body = pair.around.gateway.admin_port, b'{"issuer": "did:ethr:0x1"}'
     answer = await fetch(port, *page, "Origin: http://localhost", body=body)
@@ -284,8 +284,8 @@ async def test_no_page_revokes_by_the_private_listener(pair: Pair) -> None:
 
 
 @at_best_of(3)
-async def test_who_signs_out_is_signed_out_at_magic(pair: Pair) -> None:
-    """Behind the request's back: a Magic that does not answer holds nobody up."""
+async def test_signing_out_signs_out_at_magic(pair: Pair) -> None:
+    """In the background: a Magic that does not answer delays no request."""
     pair.around.magic.logouts.clear()
     cookie = await pair.around.sign_in(BOB)
     pair.around.magic.mood = Mood.HANG
@@ -301,7 +301,7 @@ async def test_who_signs_out_is_signed_out_at_magic(pair: Pair) -> None:
 
 
 @at_best_of(3)
-async def test_it_takes_less_than_a_tenth_of_a_second(pair: Pair) -> None:
+async def test_a_revocation_takes_less_than_a_tenth_of_a_second(pair: Pair) -> None:
     """At best of five times: those that do other work on this machine have their turns too."""
     took_s = []
     for number in range(5):
@@ -320,7 +320,7 @@ async def test_it_takes_less_than_a_tenth_of_a_second(pair: Pair) -> None:
 
 
 @at_best_of(3)
-async def test_who_is_forgotten_is_forgotten_by_all(pair: Pair) -> None:
+async def test_a_forgotten_user_is_forgotten_by_all_gateways(pair: Pair) -> None:
     """By the operator's command: the other asks Magic at the next request, though it just knew."""
     by = signer(b"whose email has changed".ljust(32))
     bearer = pair.around.bearer(by)

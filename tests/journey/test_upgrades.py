@@ -219,7 +219,7 @@ async def test_a_101_that_does_not_answer(around: World, answer: bytes) -> None:
     assert SMUGGLED not in around.app.raw
 
 
-async def test_a_101_that_nobody_asked_for(around: World) -> None:
+async def test_an_unsolicited_101(around: World) -> None:
     """502, and the connection to the app is not used again."""
     around.app.streams["/public/x"] = says(NOW_WEBSOCKET + b"HTTP/1.1 200 OK\r\n\r\n")
     answer = await around.get("/public/x")
@@ -246,7 +246,7 @@ async def test_an_app_that_does_not_want_to(
     """
     Its answer is passed on like any, and the connection closes: CVE-2026-69243.
 
-    What the client sent early, thinking that it was a WebSocket already, reaches nobody.
+    What the client sent early, as if the WebSocket were open, is discarded.
     """
     around.app.answer("/public/x", raw, then_close=True)
     async with connected(around.port) as client:
@@ -570,7 +570,7 @@ async def test_no_more_tunnels_than_may_be_however_they_come(around: World) -> N
     assert [b"HTTP/1.1 101", b"HTTP/1.1 503"] == [each[:12] for each in heads]
 
 
-async def test_told_twice_it_ends_at_once(tmp_path: Path) -> None:
+async def test_a_second_sigterm_ends_tunnels_at_once(tmp_path: Path) -> None:
     """Also where clients are gone, and apps do not take what they have said."""
 
     async def stuck(_: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

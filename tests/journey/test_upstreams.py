@@ -51,7 +51,7 @@ APPS = {
     "callers": (3, "balance: by-issuer"),
     "killed": (2, "ejection: {failures: 2, pause: 500ms}, slow_start: 30s"),
     "down": (2, "circuit_breaker: {failures: 6, pause: 1s}"),
-    "ill": (2, "health: {path: /healthz, interval: 50ms, timeout: 500ms}, slow_start: 1ms"),
+    "unhealthy": (2, "health: {path: /healthz, interval: 50ms, timeout: 500ms}, slow_start: 1ms"),
     "full": (2, "max_in_flight: 2, connections: 2"),
     "sent": (2, ""),
     "unsent": (2, ""),
@@ -262,9 +262,9 @@ async def test_all_servers_are_down(house: House) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_server_that_is_ill_gets_nothing(house: House) -> None:
+async def test_an_unhealthy_server_gets_no_requests(house: House) -> None:
     """What its health check says is believed, both ways."""
-    app = house("ill")
+    app = house("unhealthy")
     first, second = app.servers
 
     async def is_second_asked(*, expected: bool) -> None:
@@ -283,8 +283,8 @@ async def test_a_server_that_is_ill_gets_nothing(house: House) -> None:
     await is_second_asked(expected=True)
     second.streams["/healthz"] = hang
     await is_second_asked(expected=False)
-    assert 1 == (await figures(house.admin))['gateway_upstream_servers_out{upstream="ill"}']
-    first.streams["/healthz"] = hang  # all ill: then all are asked
+    assert 1 == (await figures(house.admin))['gateway_upstream_servers_out{upstream="unhealthy"}']
+    first.streams["/healthz"] = hang  # all are unhealthy: then all are asked
     await is_second_asked(expected=True)
     first.streams.clear()
     await eventually(lambda: any(seen.target == "/healthz" for seen in first.seen))
@@ -591,7 +591,7 @@ async def _say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 @pytest.mark.parametrize("name", ["by-address", "by-name", "we-are-known", "unverified"])
 async def test_a_server_that_proves_itself(secure: Secure, name: str) -> None:
-    """By address, by the name that it has here, to whom it knows; and its connection is kept."""
+    """By address, by its internal name, with our client certificate; its connection is kept."""
     for _ in range(3):
         assert b"hello" == (await secure.get(name)).body
     assert (1, 3) == (secure.servers[name].connections, len(secure.servers[name].seen))
@@ -600,7 +600,7 @@ async def test_a_server_that_proves_itself(secure: Secure, name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["wrong-name", "wrong-authority", "systems-authorities", "we-are-unknown"]
 )
-async def test_a_server_that_does_not(secure: Secure, name: str) -> None:
+async def test_a_server_that_does_not_prove_itself(secure: Secure, name: str) -> None:
     """502, and it sees no request."""
     answer = await secure.get(name)
     assert (502, "upstream_unreachable") == (answer.status, answer.code)
@@ -655,7 +655,7 @@ async def test_a_handshake_that_does_not_end(secure: Secure) -> None:
 
 
 async def test_a_config_whose_certificates_cannot_be_used(tmp_path: Path) -> None:
-    """The gateway does not start: without its authority it would believe nobody, or anybody."""
+    """The gateway does not start: it could not verify the upstream's certificate."""
     ca = tmp_path / "ca.pem"
     ca.write_text("no certificate")
     text = config({"one": served_by(["https://127.0.0.1:1"], f"tls: {{ca: {ca}}}")})

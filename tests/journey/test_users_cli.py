@@ -84,7 +84,7 @@ async def test_warm(around: World, tmp_path: Path) -> None:
 
 
 async def test_warm_of_what_is_no_list(around: World) -> None:
-    """The lines that are wrong are named by number, not by what they say; nobody is asked."""
+    """Malformed lines are named by number, not by content; Magic is not asked."""
     lines = f"{ALICE.issuer}\nhunter2\n\n\xff\n# fine\ndid:ethr:0x12\nservice:x\n"
     ran = await users(around, "warm", "-", stdin=lines)
     assert 2 == ran.exit_code

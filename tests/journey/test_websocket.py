@@ -113,7 +113,7 @@ async def test_a_page_of_ours_opens_one_with_its_cookie(around: World) -> None:
         assert "hi" == await socket.recv()
 
 
-async def test_nobody_opens_one_without_credential(around: World) -> None:
+async def test_a_websocket_needs_a_credential(around: World) -> None:
     """401, as for any request."""
     assert 401 == await refused(around, "/socket/x")
 
@@ -174,7 +174,7 @@ async def test_signing_out_ends_what_the_session_opened(around: World) -> None:
 
 @at_best_of(3)
 async def test_a_session_that_is_deleted_elsewhere_ends_its_sockets(around: World) -> None:
-    """Another gateway, or somebody with Redis: 1008 within a second."""
+    """By another gateway, or in Redis: 1008 within a second."""
     async with (
         Redis.from_url(around.store.url) as store,
         opened(around, "/socket/deleted", await around.sign_in(), origin=OURS) as socket,

@@ -69,7 +69,7 @@ async def test_signing_out_in_one_process_ends_sockets_in_all(tmp_path: Path) ->
 
 
 @at_best_of(3)
-async def test_a_reload_leaves_them_alone(tmp_path: Path) -> None:
+async def test_a_reload_keeps_websockets_open(tmp_path: Path) -> None:
     """They go on under the new config, and still end with their session."""
     async with (
         echoing() as port,
@@ -90,8 +90,8 @@ async def test_a_reload_leaves_them_alone(tmp_path: Path) -> None:
                 assert 1008 == await code_of(socket)
 
 
-async def test_nobody_is_cut_off_because_the_store_is_away(tmp_path: Path) -> None:
-    """What is not known is not over, for as long as it is not known and after."""
+async def test_a_store_outage_closes_no_websocket(tmp_path: Path) -> None:
+    """A session that cannot be looked up has not ended; its WebSocket stays open."""
     async with (
         echoing() as port,
         world(tmp_path, more_upstreams=upstream(port), more_routes=ROUTES) as around,

@@ -98,10 +98,10 @@ async def test_figures_add_up(around: World) -> None:
 
 
 async def test_magics_clock_is_measured(around: World) -> None:
-    """By whichever worker asks: that the other has heard nothing does not make it less."""
+    """By either worker: the figure is the largest of both."""
     around.magic.ahead_s = -200
     try:
-        bearer = around.bearer(signer(b"whoever comes first".ljust(32)))
+        bearer = around.bearer(signer(b"the first to arrive".ljust(32)))
         assert 200 == (await around.get("/x", bearer)).status
     finally:
         around.magic.ahead_s = 0
@@ -110,7 +110,7 @@ async def test_magics_clock_is_measured(around: World) -> None:
     await around.gateway.said("Magic's clock is ")
 
 
-async def test_what_one_worker_knows_all_know(around: World) -> None:
+async def test_workers_share_sessions_and_used_tokens(around: World) -> None:
     """A session that was made by one is good for the other, and a token is used once in all."""
     cookie = await around.sign_in()
     answers = [await around.get("/me", cookie) for _ in range(12)]
@@ -122,7 +122,7 @@ async def test_what_one_worker_knows_all_know(around: World) -> None:
 
 async def test_all_workers_obey_a_revocation(around: World) -> None:
     """The supervisor, who listens to operators, has one of them do it."""
-    by = signer(b"whom all workers know".ljust(32))
+    by = signer(b"known to all workers".ljust(32))
     cookie, bearer = await around.sign_in(by), around.bearer(by)
     for field in (cookie, bearer):
         assert {200} == {(await around.get("/me", field)).status for _ in range(12)}
@@ -286,7 +286,7 @@ async def _accepts(around: World) -> bool:
 
 
 async def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:
-    """Whoever cannot wait says so twice."""
+    """A second SIGTERM skips the drain."""
     for workers in ("1", "2"):
         folder = tmp_path / workers
         folder.mkdir()
@@ -340,8 +340,8 @@ async def test_nothing_outlives_the_supervisor(tmp_path: Path) -> None:
 
 
 @at_best_of(3)
-async def test_whoever_asks_whether_it_is_ready_does_not_wait(tmp_path: Path) -> None:
-    """Neither for a store nor for a worker that hangs: orchestrators give up after a second."""
+async def test_readiness_is_answered_without_waiting(tmp_path: Path) -> None:
+    """Neither a store nor a worker that hangs delays it: orchestrators give up after a second."""
     async with world(tmp_path, workers="2", admin=ADMIN, redis_timeout="10s") as around:
 
         async def ready() -> object:

@@ -75,7 +75,7 @@ def fronted(shared: Fronted) -> Fronted:
 # --- who passes --------------------------------------------------------------------------------
 
 
-async def test_whoever_is_proven_passes(fronted: Fronted) -> None:
+async def test_authenticated_requests_pass(fronted: Fronted) -> None:
     """By token and by session; the app reads who it is, and the request as it was sent."""
     around = fronted.around
     for credential, method in (
@@ -105,8 +105,8 @@ async def test_the_app_can_verify_it(fronted: Fronted) -> None:
     assert (ALICE.issuer, "POST", "/private/a") == (said["sub"], said["htm"], said["path"])
 
 
-async def test_nobody_passes_where_nobody_need_be(fronted: Fronted) -> None:
-    """Without an identity, whatever credential is there."""
+async def test_public_paths_pass_without_an_identity(fronted: Fronted) -> None:
+    """Without an identity, even with a credential."""
     answer = await fronted.ask("/public/x", fronted.around.bearer())
     (seen,) = fronted.around.app.seen
     assert 200 == answer.status
@@ -131,7 +131,7 @@ SPOOFED = (
 
 @pytest.mark.parametrize("path", ["/private", "/public/x", "/optional/x"])
 async def test_forged_identity_never_arrives(fronted: Fronted, path: str) -> None:
-    """What the gateway does not know of somebody is not left to the client to say."""
+    """Identity fields that the gateway does not set are removed, not passed on."""
     forged = [f"{name}: forged" for name in SPOOFED]
     answer = await fronted.ask(path, fronted.around.bearer(), *forged)
     assert 200 == answer.status
@@ -139,7 +139,7 @@ async def test_forged_identity_never_arrives(fronted: Fronted, path: str) -> Non
     assert b"forged" not in fronted.around.app.raw
 
 
-async def test_naming_the_identity_away(fronted: Fronted) -> None:
+async def test_connection_cannot_strip_the_identity(fronted: Fronted) -> None:
     """``Connection`` names fields of one hop: not those that the gateway answered."""
     fields = (fronted.around.bearer(), "Connection: X-User-Issuer, X-User-Email, close")
     answer = await fronted.ask("/private", *fields)
@@ -182,7 +182,7 @@ async def test_http_2(fronted: Fronted) -> None:
 async def test_nothing_but_a_websocket_is_asked_of_the_app(
     fronted: Fronted, protocols: list[str]
 ) -> None:
-    """Requests within another protocol would be asked about by nobody (CVE-2026-88008)."""
+    """Requests within another protocol would bypass the checks (CVE-2026-88008)."""
     fields = (
         *(f"Upgrade: {protocol}" for protocol in protocols),
         *("HTTP2-Settings: AAMAAABkAAQAAP__", "Connection: Upgrade, HTTP2-Settings"),
@@ -200,7 +200,7 @@ OVERRIDES = (
 
 
 async def test_no_field_makes_another_request_of_it(fronted: Fronted) -> None:
-    """Apps that obey these would serve what nobody was asked about; the gateway drops them too."""
+    """Apps that obey these would serve a target that was not checked; they are dropped."""
     for name in OVERRIDES:
         status = await status_of(fronted.front.port, "/public/x", f"{name}: overridden")
         assert status == 200 or status in REFUSALS
@@ -223,7 +223,7 @@ async def test_forged_trailers(fronted: Fronted) -> None:
 # --- who does not ------------------------------------------------------------------------------
 
 
-async def test_nobody_is_refused(fronted: Fronted) -> None:
+async def test_unauthenticated_requests_are_refused(fronted: Fronted) -> None:
     """A program is told 401, and the app hears nothing of it."""
     answer = await fronted.ask("/private")
     assert (401, ["Bearer"]) == (answer.status, answer.values("WWW-Authenticate"))
@@ -232,7 +232,7 @@ async def test_nobody_is_refused(fronted: Fronted) -> None:
     assert [] == fronted.around.app.seen
 
 
-async def test_people_are_led_to_the_login_page(fronted: Fronted) -> None:
+async def test_navigations_are_redirected_to_the_login_page(fronted: Fronted) -> None:
     """And back to where they were."""
     answer = await fronted.ask("/private/a?b=c", NAVIGATES)
     assert 302 == answer.status
@@ -304,7 +304,7 @@ async def test_no_client_says_what_is_asked_about(fronted: Fronted, fields: list
 
 
 async def test_the_checks_are_not_for_clients(fronted: Fronted) -> None:
-    """A client that asks for a check itself is told nothing of anybody."""
+    """A client that asks for a check itself learns no identity."""
     for path in (VERIFY, f"{VERIFY}/private", f"{VERIFY}/", "/_gateway/%76erify"):
         answer = await fronted.ask(path, fronted.around.bearer())
         assert answer.status in REFUSALS
@@ -344,11 +344,11 @@ async def test_the_app_sees_what_was_asked_about(fronted: Fronted, target: str) 
 
 
 @pytest.mark.parametrize("name", KINDS)
-async def test_without_the_gateway_nobody_passes(name: str, tmp_path: Path) -> None:
+async def test_without_the_gateway_all_requests_are_refused(name: str, tmp_path: Path) -> None:
     """Not even to public pages."""
     async with upstream.serving() as app, upstream.serving() as gone:
         await gone.stop()
-        async with front(name, gone.port, app.port, tmp_path, nobody=range(500, 504)) as running:
+        async with front(name, gone.port, app.port, tmp_path, refused=range(500, 504)) as running:
             for path in ("/private", "/public/x"):
                 assert 500 <= (await fetch(running.port, "GET", path)).status <= 503
         assert [] == app.seen

@@ -1,5 +1,5 @@
 """
-Debian's slowhttptest in its four modes: meanwhile, everybody else is served.
+Debian's slowhttptest in its four modes: meanwhile, other clients are served.
 
 SLOW_S is how long each mode lasts.
 """

@@ -45,7 +45,7 @@ class Tally:
     resident_bytes: list[int] = field(default_factory=list)
 
     def report(self, before: int, after: int) -> str:
-        """For whoever reads the run."""
+        """Print progress for the reader of the run."""
         megabytes = [f"{size / 1e6:.1f}" for size in self.resident_bytes]
         return (
             f"{sum(self.outcomes.values())} requests in {SOAK_S:.0f} s: "
@@ -113,7 +113,7 @@ async def _client(around: World, counters: Tally, until_s: float) -> None:
 
 
 async def _requests(client: RawClient, around: World, counters: Tally) -> None:
-    """Some requests over one connection, until somebody ends it."""
+    """Send some requests over one connection, until either side ends it."""
     for _ in range(random.randint(1, 20)):
         nonce = secrets.token_hex(8)
         request = _request(nonce)

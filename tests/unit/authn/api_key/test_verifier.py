@@ -28,7 +28,7 @@ from gateway.core.errors import (
 from gateway.core.identity import User
 from gateway.core.limit import Limit
 from gateway.ratelimit.local import LocalLimiter
-from tests.fakes.memory import FakeClock, KnowsEverybody
+from tests.fakes.memory import EveryIssuerIsAUser, FakeClock
 from tests.fakes.store import FakeStore
 
 OWNER = "did:ethr:0x" + "ab" * 20
@@ -48,7 +48,7 @@ class VerifierUnderTest:
         self.clock = FakeClock()
         self.store = FakeStore(self.clock, {"api_keys": lambda _keys, _args: []})
         self.keys = RedisApiKeys(self.store, KeySealer([b"k" * 32]), self.clock)
-        self.directory = KnowsEverybody()
+        self.directory = EveryIssuerIsAUser()
         self.verifier = self.another()
 
     def another(self) -> ApiKeyVerifier:

@@ -17,7 +17,7 @@ from gateway.core.errors import (
 )
 from gateway.core.identity import AuthMethod, Identity, User
 from gateway.core.ports import Revocations
-from tests.fakes.memory import FakeClock, KnowsEverybody, MemoryStore
+from tests.fakes.memory import EveryIssuerIsAUser, FakeClock, MemoryStore
 from tests.fakes.tokens import ALICE, AUDIENCE, BOB, signed
 
 SERVER_KEY = b"k" * 32
@@ -58,15 +58,15 @@ def checker() -> Checker:
 
 
 @pytest.fixture
-def directory() -> KnowsEverybody:
-    return KnowsEverybody()
+def directory() -> EveryIssuerIsAUser:
+    return EveryIssuerIsAUser()
 
 
 class Gateways:
     """Makes verifiers that share a store, as gateways do."""
 
     def __init__(
-        self, clock: FakeClock, store: MemoryStore, checker: Checker, directory: KnowsEverybody
+        self, clock: FakeClock, store: MemoryStore, checker: Checker, directory: EveryIssuerIsAUser
     ) -> None:
         self._clock, self._store = clock, store
         self._checker, self._directory = checker, directory
@@ -96,7 +96,7 @@ class Gateways:
 
 @pytest.fixture
 def gateways(
-    clock: FakeClock, store: MemoryStore, checker: Checker, directory: KnowsEverybody
+    clock: FakeClock, store: MemoryStore, checker: Checker, directory: EveryIssuerIsAUser
 ) -> Gateways:
     return Gateways(clock, store, checker, directory)
 
@@ -128,7 +128,7 @@ async def test_a_cached_token_needs_neither_store_nor_signature_check(
 
 
 async def test_the_user_is_looked_up_every_time(
-    gateways: Gateways, clock: FakeClock, directory: KnowsEverybody
+    gateways: Gateways, clock: FakeClock, directory: EveryIssuerIsAUser
 ) -> None:
     """Only the signature is cached."""
     verifier, token = gateways.another(), signed(clock())
