@@ -139,7 +139,7 @@ async def test_limits_hold_while_the_server_is_away_and_are_shared_again_after(
     async def is_shared_again() -> bool:
         return (await limiter.spend(THREE, "a")).allowed
 
-    await eventually(is_shared_again, within_s=30)
+    await eventually(is_shared_again, within_s=20)
     await limiter.aclose()
     await store.aclose()
 

@@ -82,7 +82,7 @@ async def test_a_session_whose_token_has_ended_is_over(sessions: RedisSessions) 
             return True
         return False
 
-    await eventually(is_over, within_s=30)
+    await eventually(is_over, within_s=20)
 
 
 async def test_an_end_is_seen_by_other_gateways_within_a_second(
@@ -102,7 +102,7 @@ async def test_an_end_is_seen_by_other_gateways_within_a_second(
             return True
         return False
 
-    await eventually(is_over, within_s=30)
+    await eventually(is_over, within_s=20)
 
 
 async def test_many_look_ups_of_many_sessions_are_never_mixed_up(sessions: RedisSessions) -> None:
@@ -145,7 +145,7 @@ async def test_a_store_outage_signs_no_user_out(mortal_server: RealServer) -> No
         except StoreUnavailable:
             return False
 
-    await eventually(is_found, within_s=30)
+    await eventually(is_found, within_s=20)
     await store.aclose()
 
 

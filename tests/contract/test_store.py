@@ -64,7 +64,7 @@ async def test_what_has_ended_is_gone(store: RedisStore) -> None:
     """An expired value is absent."""
     await store.set("k", b"1", expires_at_ms=in_ms(0.02))
 
-    await eventually(lambda: _is_absent(store, "k"), within_s=30)
+    await eventually(lambda: _is_absent(store, "k"), within_s=20)
 
 
 async def _is_absent(store: RedisStore, key: str) -> bool:
@@ -253,7 +253,7 @@ async def test_a_server_that_is_gone_is_noticed_at_once_and_its_return_as_well(
                 await store.get("k")
 
     mortal_server.start()
-    await eventually(lambda: _answers(store), within_s=30)
+    await eventually(lambda: _answers(store), within_s=20)
     await store.aclose()
 
 
@@ -305,7 +305,7 @@ async def test_a_server_that_stalls_is_waited_for_no_longer_than_the_timeout(
     mortal_server.resume()
     assert 0.15 < waited_s
     assert_within(1, waited_s)
-    await eventually(lambda: _answers(store), within_s=30)
+    await eventually(lambda: _answers(store), within_s=20)
     await store.aclose()
 
 
@@ -317,7 +317,7 @@ async def test_late_replies_are_discarded(mortal_server: RealServer) -> None:
     mortal_server.pause()
     await asyncio.gather(*(store.get("k0") for _ in range(3)), return_exceptions=True)
     mortal_server.resume()
-    await eventually(lambda: _answers(store), within_s=30)
+    await eventually(lambda: _answers(store), within_s=20)
 
     values = [await store.get(f"k{i}") for i in range(10)]
 

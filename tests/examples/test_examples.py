@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.fakes.free_port import free_port
 from tests.fakes.http import Answer, fetch
 from tests.fakes.process import gateway
 
@@ -57,13 +57,6 @@ APPS = [
         needs="node_modules/next",
     ),
 ]
-
-
-def free_port() -> int:
-    """A port that is free just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

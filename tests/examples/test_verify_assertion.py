@@ -5,7 +5,6 @@ import hmac
 import os
 import shutil
 import signal
-import socket
 import sys
 import time
 from base64 import urlsafe_b64encode
@@ -26,6 +25,7 @@ from gateway.assertion.token import (
     claims,
     signing_key,
 )
+from tests.fakes.free_port import free_port
 from tests.fakes.http import Answer, fetch
 from tests.fakes.keys import PEM, PEM_2, PEM_P256, as_yaml
 from tests.fakes.ports import SESSION_IDENTITY
@@ -98,7 +98,7 @@ async def example(
     language: str, folder: Path, *pems: str, bind: str = "identity"
 ) -> AsyncIterator[Example]:
     """It reads its keys where the gateway publishes them."""
-    port = _free_port()
+    port = free_port()
     async with gateway(config(port, *pems, bind=bind), folder) as running:
         process = await asyncio.create_subprocess_exec(
             *COMMANDS[language],
@@ -124,12 +124,6 @@ async def example(
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             await process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def _listens(port: int) -> bool:
@@ -246,7 +240,7 @@ async def test_keys_are_rotated_without_a_failed_verification(
         ):
             app.gateway.config.write_text(config(app.port, *pems))
             app.gateway.process.send_signal(signal.SIGHUP)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(20):
                 while await published() != expected:
                     answers.append((await app.get()).status)
             since_s, before = time.monotonic(), len(answers)

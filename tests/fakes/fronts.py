@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import socket
 import sys
 from asyncio.subprocess import DEVNULL, STDOUT
 from collections.abc import AsyncIterator, Collection
@@ -14,6 +13,7 @@ from typing import NamedTuple
 import h11
 import pytest
 
+from tests.fakes.free_port import free_port
 from tests.fakes.http import fetch
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "forward-auth"
@@ -72,7 +72,7 @@ async def front(
         pytest.skip(f"no {program} installed")
     log = folder / "front.log"
     for _ in range(TRIES):
-        running = Front(name, _free_port(), log)
+        running = Front(name, free_port(), log)
         _write_config(running, gateway, app, folder)
         process = await _started([path, *arguments], folder, log)
         try:
@@ -124,12 +124,6 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 def _search_path() -> str:
     beside_python = str(Path(sys.executable).parent)
     return os.pathsep.join([beside_python, os.environ.get("PATH", ""), "/usr/sbin"])
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 async def _is_ready(

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple, Self
 import h11
 import orjson
 
-TIMEOUT_S = 30
+TIMEOUT_S = 20
+CLOSE_TIMEOUT_S = 9
+"""Less than the time of a head (10 s): that it runs out is no answer to what was sent."""
 
 
 class Answer(NamedTuple):
@@ -70,7 +72,7 @@ class RawClient:
 
     async def is_closed(self) -> bool:
         """Whether the gateway closes the connection, with nothing more said."""
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
             return self._rest == b"" and await self._read() == b""
 
     async def _answer(self, method: str) -> Answer:

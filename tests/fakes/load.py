@@ -24,7 +24,7 @@ class Load:
     async def more(self, requests: int) -> None:
         """Wait until so many more were answered."""
         wanted = self.answers.total() + requests
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(20):
             while self.answers.total() < wanted:
                 await asyncio.sleep(0.005)
 

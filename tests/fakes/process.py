@@ -12,7 +12,8 @@ from pathlib import Path
 
 START_TIMEOUT_S = 60
 _WORKER = re.compile(r"worker (\d+) is process (\d+)")
-STOP_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 20
+"""Less than a drain may take by default (30 s): nothing waits for what does not end."""
 
 
 _HELD = {"01", "08"}

@@ -105,7 +105,7 @@ class FakeRelayer:
 
     async def link(self) -> str:
         """The link in the latest email, once there is one."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(20):
             while not self.emails or not self.emails[-1].link:
                 await asyncio.sleep(0.01)
         return self.emails[-1].link

@@ -160,14 +160,6 @@ async def opened_client(kind: str, servers: Servers) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-def free_port() -> int:
-    """A port of the loopback that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def wait_until(is_so: Callable[[], bool], *, within_s: float) -> None:
     """Return as soon as it is so; fail if it is not in time."""
     deadline = time.monotonic() + within_s

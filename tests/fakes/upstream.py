@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import h11
 
+from tests.fakes.free_port import free_port
+
 
 class Seen(NamedTuple):
     """One request as the app saw it, read by a parser that is not the gateway's."""
@@ -79,7 +81,11 @@ class Upstream:
             self._server = await asyncio.start_unix_server(self._accept, self._socket)
             return
         self._server = await asyncio.start_server(
-            self._accept, "127.0.0.1", port or self.port, reuse_address=True, ssl=self._tls
+            self._accept,
+            "127.0.0.1",
+            port or self.port or free_port(),
+            reuse_address=True,
+            ssl=self._tls,
         )
         self.port = self._server.sockets[0].getsockname()[1]
 

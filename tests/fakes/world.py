@@ -72,7 +72,7 @@ DEFAULTS = {
     "workers": "1",
     "publishable_key": "",
     "session_keys": f'"{SESSION_KEY}"',
-    "redis_timeout": "250ms",
+    "redis_timeout": "1s",
     "client_ip": "peer",
     "trusted_proxies": "[]",
     "timeouts": "{}",

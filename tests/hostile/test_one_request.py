@@ -27,7 +27,7 @@ from tests.hostile.requests import CASES, GET, LAST, SECOND
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "0"))
 USUAL_EXAMPLES = 150
 """The same in each run; when more are asked for, they are new ones."""
-WITHIN_S = 30
+WITHIN_S = 20
 
 POST = b"POST /public/p HTTP/1.1\r\nHost: x\r\nX-T: v\r\nContent-Length: 11\r\n\r\nhello world"
 CHUNKS = (
@@ -218,7 +218,7 @@ def _hold_invariants(seen: Seen) -> None:
 def test_each_is_one_that_was_decided_on(running: Running) -> None:
     """By its id, each request that the app saw stands in the access log, once, as what it is."""
     ids = [_id(seen) for seen in running.world.app.seen]
-    running.runner.run(eventually(lambda: _are_logged(running.world, set(ids)), within_s=30))
+    running.runner.run(eventually(lambda: _are_logged(running.world, set(ids)), within_s=20))
     lines = {str(line["id"]): line for line in running.world.gateway.log_lines()}
     assert [] == [name for name, times in Counter(ids).items() if times > 1]
     for seen, line in (

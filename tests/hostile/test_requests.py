@@ -29,7 +29,7 @@ CONFIG_CHANGES = {
 """The gateway has little patience and little room."""
 
 PAUSE_S = 0.05
-CLOSING_S = 30
+CLOSING_S = 20
 PROBE = b"GET /public/probe HTTP/1.1\r\nHost: x\r\n\r\n"
 
 FAULTS: dict[str, str] = {

@@ -81,7 +81,7 @@ async def test_a_refusal_is_written_down(around: World) -> None:
     """Code and reason in the log, who it was, and a figure."""
     answer = await around.get("/staff/x", named(around, "bob@example.com"))
     assert "forbidden" == answer.code
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while not (lines := [x for x in around.gateway.log_lines() if x["status"] == 403]):
             await asyncio.sleep(0.02)
     line = lines[-1]
@@ -194,7 +194,7 @@ async def test_websockets(around: World, email: str, status: int) -> None:
         await client.send(
             f"GET /mail/ws HTTP/1.1\r\nHost: localhost\r\n{HANDSHAKE}\r\n{line}\r\n\r\n".encode()
         )
-        head = await asyncio.wait_for(client.reader.readuntil(b"\r\n"), 30)
+        head = await asyncio.wait_for(client.reader.readuntil(b"\r\n"), 20)
     assert status == int(head.split()[1])
     assert (status == 101) == bool(heard)
 

@@ -22,6 +22,6 @@ async def test_figures_are_of_the_requests_that_were_sent(tmp_path: Path) -> Non
             assert 4 == found["gateway_request_duration_seconds_count"]
             assert 5 == found['gateway_connections_total{outcome="accepted"}']
             assert 1 == found['gateway_upstream_idle{upstream="app"}']
-            async with asyncio.timeout(30):  # closed connections may be seen late
+            async with asyncio.timeout(20):  # closed connections may be seen late
                 while (await figures(around.gateway.admin_port))["gateway_connections_open"] != 1:
                     await asyncio.sleep(0.01)

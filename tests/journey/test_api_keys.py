@@ -187,7 +187,7 @@ async def test_revoking_ends_what_was_opened(tmp_path: Path) -> None:
             ]
             await command(around.gateway.config, "revoke", keys[0][4:20])
             with pytest.raises(ConnectionClosed) as caught:
-                await asyncio.wait_for(one.recv(), 30)
+                await asyncio.wait_for(one.recv(), 20)
             assert caught.value.rcvd is not None
             assert 1008 == caught.value.rcvd.code
             await other.send("still here")

@@ -111,7 +111,7 @@ async def test_a_preflight_of_a_stranger(around: World, origin: str) -> None:
     answer = await preflight(around, "/shared/y", origin, ASKS)
     assert (403, "cross_site") == (answer.status, answer.code)
     assert {} == cors(answer)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while not any(line["reason"] == "preflight_foreign" for line in around.gateway.log_lines()):
             await asyncio.sleep(0.02)
 

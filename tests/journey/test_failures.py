@@ -21,7 +21,7 @@ CONFIG_CHANGES = {
 
 async def _soon(around: World, path: str, *fields: str, status: int) -> Answer:
     """The answer to GET as soon as it has this status."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while (answer := await around.get(path, *fields)).status != status:
             await asyncio.sleep(0.02)
     return answer
@@ -29,7 +29,7 @@ async def _soon(around: World, path: str, *fields: str, status: int) -> Answer:
 
 async def _all_left(around: World) -> None:
     """Wait until the time-outs have closed what earlier tests left open."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while around.gateway.clients():
             await asyncio.sleep(0.02)
 
@@ -59,7 +59,7 @@ async def test_the_app_does_not_answer(around: World) -> None:
     answer = await around.get("/public/hang")
 
     assert (504, "upstream_timeout") == (answer.status, answer.code)
-    await asyncio.wait_for(around.app.lost.wait(), 30)
+    await asyncio.wait_for(around.app.lost.wait(), 20)
 
 
 async def test_the_app_invites_a_body_and_does_not_answer(around: World) -> None:
@@ -150,7 +150,7 @@ async def test_a_body_that_does_not_go_on(around: World) -> None:
         answer = await client.answer()
 
     assert (408, "request_timeout") == (answer.status, answer.code)
-    await asyncio.wait_for(around.app.lost.wait(), 30)
+    await asyncio.wait_for(around.app.lost.wait(), 20)
 
 
 async def test_a_client_that_does_not_read(around: World) -> None:
@@ -165,7 +165,7 @@ async def test_a_client_that_does_not_read(around: World) -> None:
     around.app.streams["/public/flood"] = flood
     async with connected(around.port) as client:
         await client.send(b"GET /public/flood HTTP/1.1\r\nHost: x\r\n\r\n")
-        await asyncio.wait_for(around.app.lost.wait(), 30)
+        await asyncio.wait_for(around.app.lost.wait(), 20)
 
 
 async def test_clients_that_ask_and_do_not_read_are_cut_off(around: World) -> None:
@@ -250,7 +250,7 @@ async def test_a_store_that_hangs(around: World) -> None:
     around.store.pause()
     try:
         await _soon(around, "/private", cookie, status=503)
-        with Stopwatch(20 * 0.25):
+        with Stopwatch(20):
             answers = [await around.get("/public/x") for _ in range(20)]
         assert {200} == {answer.status for answer in answers}
     finally:
@@ -285,4 +285,4 @@ async def test_sigterm_lets_requests_finish(around: World) -> None:
         go_on.set()
         answer = await busy.answer()
         assert (b"ok", "close") == (answer.body, answer.value("Connection"))
-        assert 0 == await asyncio.wait_for(stopping, 30)
+        assert 0 == await asyncio.wait_for(stopping, 20)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CONFIG_CHANGES = {"app_timeouts": "{connect: 1s, response: 2s, idle: 1s}"}
 
-WITHIN_S = 30
+WITHIN_S = 20
 PATH = "/public/f"
 GET = b"GET /public/f HTTP/1.1\r\nHost: x\r\n\r\n"
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"

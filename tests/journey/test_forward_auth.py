@@ -140,7 +140,7 @@ async def test_the_log_tells_checks_apart(around: World) -> None:
     answer = await check(around, "/public/marked", method="PUT")
     assert 200 == answer.status
     lines: list[dict[str, object]] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while not lines:
             await asyncio.sleep(0.02)
             lines = [one for one in around.gateway.log_lines() if one["path"] == "/public/marked"]

@@ -134,7 +134,7 @@ async def test_magic_down(around: World) -> None:
     assert 200 == (await around.get("/private", known)).status
 
     around.magic.mood = Mood.WELL
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while (await around.get("/private", stranger)).status != 200:
             await asyncio.sleep(0.1)
 
@@ -231,7 +231,7 @@ async def test_a_session_ends_with_its_token(around: World) -> None:
     cookie = await around.sign_in(lifetime_s=2)
     assert 200 == (await around.get("/private", cookie)).status
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while (answer := await around.get("/private", cookie)).status == 200:
             await asyncio.sleep(0.05)
     assert (401, "session_ended") == (answer.status, answer.code)

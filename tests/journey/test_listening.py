@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from gateway.proxy.downstream.tls import CertificateFiles
 from tests.fakes.certificates import Authority
+from tests.fakes.free_port import free_port
 from tests.fakes.http import RawClient, connected, fetch
 from tests.fakes.world import World, world
 from tests.journey.test_tls import trusting
@@ -44,7 +45,7 @@ def seen_client(around: World) -> list[str]:
 
 async def first_client(around: World) -> object:
     """The client in the first line of the access log."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while not (lines := around.gateway.log_lines()):
             await asyncio.sleep(0.02)
     return lines[0]["client"]
@@ -266,8 +267,7 @@ async def test_behind_haproxy(tmp_path: Path, how: str) -> None:
     authority = Authority(tmp_path, "ca")
     pair = authority.issue("localhost", file="server")
     async with behind_a_balancer(tmp_path, tls(pair)) as around:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = free_port()
         text = HAPROXY.format(port=port, gateway=around.port, balancer=BALANCER, how=how)
         (tmp_path / "haproxy.cfg").write_text(text)
         haproxy = await asyncio.create_subprocess_exec(
@@ -287,7 +287,7 @@ async def test_behind_haproxy(tmp_path: Path, how: str) -> None:
 
 async def until_open(port: int) -> None:
     """Wait until the port accepts connections."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while True:
             try:
                 async with connected(port):
@@ -331,7 +331,7 @@ async def test_systemd_passes_a_socket_on(tmp_path: Path) -> None:
 
 async def until_answered(path: Path) -> str:
     """Ask until the socket is there; then wait for the gateway."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while not is_there(path):
             await asyncio.sleep(0.02)
     return await over(path)
@@ -354,7 +354,7 @@ async def test_a_client_has_so_many_connections(tmp_path: Path) -> None:
         async with connected(around.port, source=STRANGER) as other:
             assert 200 == (await (await other.send(GET)).answer()).status
         held[0].writer.transport.abort()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(20):
             while (await around.get("/public/x")).status != 200:
                 await asyncio.sleep(0.02)
 
@@ -392,7 +392,7 @@ async def test_without_descriptors_it_waits(tmp_path: Path, over_tls: bool) -> N
         crowd = [
             await asyncio.open_connection("127.0.0.1", around.port, limit=1024) for _ in range(100)
         ]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(20):
             while around.gateway.descriptors() < 60:
                 await asyncio.sleep(0.02)
         before_s = cpu_s(pid)
@@ -400,7 +400,7 @@ async def test_without_descriptors_it_waits(tmp_path: Path, over_tls: bool) -> N
         assert cpu_s(pid) - before_s < 0.5
         for _, writer in crowd:
             writer.transport.abort()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(20):
             while True:
                 try:
                     answer = await fetch(around.port, "GET", "/public/x", tls=context)

@@ -189,7 +189,7 @@ async def test_public_pages_lead_nowhere(around: World) -> None:
 
 async def logged(world: World, path: str) -> dict[str, object]:
     """The line of the access log about ``path``."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while True:
             for line in world.gateway.log_lines():
                 if line["path"] == path:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 TTL_S = 1.0
 CONFIG_CHANGES = {"more_identity": ", metadata_ttl: 1s, metadata_stale: 1h"}
 
-SOON_S = 30
+SOON_S = 20
 
 
 def new_user(number: int) -> TokenSigner:

@@ -98,7 +98,7 @@ async def test_a_body_passes_before_it_is_complete(around: World) -> None:
         await client.send(b"POST /public/s HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n")
         await around.app.arrived.wait()
         await client.send(b"0123456789")
-        await asyncio.wait_for(first.wait(), 30)
+        await asyncio.wait_for(first.wait(), 20)
         await client.send(b"0123456789")
         assert 200 == (await client.answer()).status
 
@@ -286,7 +286,7 @@ async def test_parts_pass_at_once(around: World) -> None:
     around.app.streams["/public/sse"] = trickle
     async with connected(around.port) as client:
         await client.send(GET.replace(b"/x", b"/sse"))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(20):
             await client.reader.readuntil(b"one\r\n")
             more.set()
             await client.reader.readuntil(b"two\r\n0\r\n\r\n")
@@ -326,7 +326,7 @@ async def test_an_early_answer_is_taken_slowly(around: World) -> None:
         client.setblocking(False)
         client.send(b"POST /public/early HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
         received, until_s = 0, loop.time() + 3
-        while data := await asyncio.wait_for(loop.sock_recv(client, 16384), 30):
+        while data := await asyncio.wait_for(loop.sock_recv(client, 16384), 20):
             received += len(data)
             if loop.time() < until_s:
                 await asyncio.sleep(0.05)
@@ -409,7 +409,7 @@ async def test_unsolicited_bytes_are_discarded(around: World) -> None:
 
     around.app.streams["/public/p"] = poison
     assert 200 == (await around.get("/public/p")).status
-    await asyncio.wait_for(around.app.lost.wait(), 30)
+    await asyncio.wait_for(around.app.lost.wait(), 20)
     assert b"hello" == (await around.get("/public/x")).body
 
 
@@ -423,7 +423,7 @@ async def test_a_client_that_leaves(around: World) -> None:
     async with connected(around.port) as client:
         await client.send(GET.replace(b"/x", b"/hang"))
         await around.app.arrived.wait()
-    await asyncio.wait_for(around.app.lost.wait(), 30)
+    await asyncio.wait_for(around.app.lost.wait(), 20)
 
 
 async def test_a_trailer_is_no_field_of_the_next_request(around: World) -> None:
@@ -609,7 +609,7 @@ async def test_a_client_that_is_done_sending_is_not_waited_for_long(
     async with connected(around.port) as client:
         client.writer.write(head + body)
         client.writer.write_eof()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(20):
             await over.wait()
 
 
@@ -683,7 +683,7 @@ async def test_a_chunked_body_over_the_limit(around: World) -> None:
         await client.send(head)
         await _send_until_refused(client)
         answer = await client.answer()
-    await asyncio.wait_for(around.app.lost.wait(), 30)
+    await asyncio.wait_for(around.app.lost.wait(), 20)
 
     assert (413, "body_too_large") == (answer.status, answer.code)
 
@@ -903,7 +903,7 @@ async def test_connections_that_were_reset_at_once(around: World) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             probe.connect(("127.0.0.1", around.port))
     await around.get("/public/x")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while around.gateway.descriptors() > before + 5:
             await asyncio.sleep(0.01)
 
@@ -922,7 +922,7 @@ async def test_the_log_holds_no_secret(around: World) -> None:
         async with connected(around.port) as client:
             await client.send(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             await client.answer()
-    await eventually(lambda: _is_logged(around, 3), within_s=30)
+    await eventually(lambda: _is_logged(around, 3), within_s=20)
 
     assert not any("hunter2" in str(line) for line in around.gateway.log_lines())
 

@@ -21,7 +21,7 @@ def _config(around: World) -> Path:
 
 async def _becomes(around: World, path: str, status: int) -> None:
     """Wait until GET is answered with ``status``."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while (await around.get(path)).status != status:
             await asyncio.sleep(0.02)
 
@@ -64,7 +64,7 @@ async def test_what_is_under_way_goes_on(tmp_path: Path) -> None:
 
             go_on.set()
             assert b"ter" == await client.reader.readexactly(3)
-            await asyncio.wait_for(around.app.lost.wait(), 30)
+            await asyncio.wait_for(around.app.lost.wait(), 20)
             await client.send(b"GET /open/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert 200 == (await client.answer()).status
 
@@ -161,7 +161,7 @@ async def test_a_tunnel_keeps_no_config(tmp_path: Path) -> None:
             await client.send(TO_CHAT)
             await client.reader.readuntil(b"\r\n\r\n")
             around.gateway.process.send_signal(signal.SIGHUP)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(20):
                 while around.gateway.messages.count("config reloaded") < reloads:
                     await asyncio.sleep(0.01)
         grown = around.gateway.resident_bytes() - before

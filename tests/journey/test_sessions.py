@@ -174,7 +174,7 @@ async def test_signing_out_everywhere(around: World, method: str, path: str) -> 
     assert [401] * 3 == [await _status(around, cookie) for cookie in cookies]
     assert 200 == await _status(around, other)
     assert 401 == (await around.get("/private", bearer)).status
-    async with asyncio.timeout(30):  # what is proven in this very second is void too
+    async with asyncio.timeout(20):  # what is proven in this very second is void too
         while (again := await around.get("/_gateway/sessions", around.bearer(ada))).status != 200:
             await asyncio.sleep(0.05)
     assert [] == again.json()["sessions"]
@@ -277,7 +277,7 @@ async def test_a_page_of_another_site_cannot_sign_a_user_in(around: World) -> No
 
 
 async def _until(around: World, cookie: str, status: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while await _status(around, cookie) != status:
             await asyncio.sleep(0.02)
 
@@ -300,7 +300,7 @@ async def _longest_pause_s(around: World, used: str, *, until_ended: str) -> flo
     """Use a session until another one is gone from the store; how long it was not used."""
     longest_s, at_s = 0.0, time.monotonic()
     with redis.Redis.from_url(around.store.url) as store:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(20):
             while store.exists(key_name(_secret(until_ended))):
                 await _status(around, used)
                 await asyncio.sleep(0.02)
@@ -328,7 +328,7 @@ async def _reload_with(around: World, keys: str) -> None:
     text = config.read_text().split("session: {keys: [")
     config.write_text(f"{text[0]}session: {{keys: [{keys}]{text[1][text[1].index(']') + 1 :]}")
     around.gateway.process.send_signal(signal.SIGHUP)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while before == len(
             [line for line in around.gateway.messages if line.startswith("config reloaded")]
         ):

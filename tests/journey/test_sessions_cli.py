@@ -38,7 +38,7 @@ async def _status(around: World, cookie: str) -> int:
 
 
 async def _becomes(around: World, cookie: str, status: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while await _status(around, cookie) != status:
             await asyncio.sleep(0.01)
 

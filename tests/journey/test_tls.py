@@ -250,7 +250,7 @@ async def test_a_websocket_over_tls(tmp_path: Path) -> None:
             gone = await fetch(around.port, "DELETE", "/_gateway/session", *out, tls=context)
             assert 204 == gone.status
             with pytest.raises(ConnectionClosed) as closed:
-                await asyncio.wait_for(socket.recv(), 30)
+                await asyncio.wait_for(socket.recv(), 20)
             assert closed.value.rcvd is not None
             assert 1008 == closed.value.rcvd.code
 
@@ -275,7 +275,7 @@ async def test_a_certificate_is_replaced_under_load(tmp_path: Path, workers: str
         )
         for _ in range(3):
             house.authority.issue("localhost", file="server")
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(20):
                 while serial_in(house.pair.certificate) != await serial_at(
                     around.port, house.authority
                 ):
@@ -367,7 +367,7 @@ async def test_a_connection_accepted_before_the_drain_is_served(tmp_path: Path) 
             await client.writer.start_tls(trusting(house.authority), server_hostname="localhost")
             await client.send(GET)
             assert 200 == (await client.answer()).status
-        assert 0 == await asyncio.wait_for(around.gateway.process.wait(), 30)
+        assert 0 == await asyncio.wait_for(around.gateway.process.wait(), 20)
 
 
 async def _is_accepting(port: int) -> bool:

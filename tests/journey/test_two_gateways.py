@@ -31,7 +31,7 @@ from tests.fakes.world import ADMIN, World, world
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ROUTES = '  - {name: socket, match: {path: "/socket/*"}, upstream: echo}\n'
-SOON_S = 30
+SOON_S = 20
 AT_ONCE_S = 0.9
 """
 Less than a gateway takes that is told nothing, which trusts what it knows for a second; on a

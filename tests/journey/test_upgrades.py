@@ -73,19 +73,19 @@ def says(answer: bytes) -> Handler:
 
 async def head(client: RawClient) -> bytes:
     """The head of the answer that begins the tunnel."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         return await client.reader.readuntil(b"\r\n\r\n")
 
 
 async def exactly(client: RawClient, data: bytes) -> None:
     """These bytes come."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         assert data == await client.reader.readexactly(len(data))
 
 
 async def rest(client: RawClient) -> bytes:
     """All that comes until the end."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         return await client.reader.read()
 
 
@@ -215,7 +215,7 @@ async def test_a_101_that_does_not_answer(around: World, answer: bytes) -> None:
         refused = await client.answer()
         assert (502, "bad_upstream_answer") == (refused.status, refused.code)
         assert await client.is_closed()
-    await asyncio.wait_for(around.app.lost.wait(), 30)
+    await asyncio.wait_for(around.app.lost.wait(), 20)
     assert SMUGGLED not in around.app.raw
 
 
@@ -224,7 +224,7 @@ async def test_an_unsolicited_101(around: World) -> None:
     around.app.streams["/public/x"] = says(NOW_WEBSOCKET + b"HTTP/1.1 200 OK\r\n\r\n")
     answer = await around.get("/public/x")
     assert (502, "bad_upstream_answer") == (answer.status, answer.code)
-    await asyncio.wait_for(around.app.lost.wait(), 30)
+    await asyncio.wait_for(around.app.lost.wait(), 20)
 
 
 @pytest.mark.parametrize(
@@ -302,9 +302,9 @@ async def test_early_bytes_wait_for_the_app(around: World, token: str, is_glued:
             await client.send(opening + SMUGGLED)
         else:
             await client.send(opening)
-            await asyncio.wait_for(around.app.arrived.wait(), 30)
+            await asyncio.wait_for(around.app.arrived.wait(), 20)
             await client.send(SMUGGLED)
-        await asyncio.wait_for(around.app.arrived.wait(), 30)
+        await asyncio.wait_for(around.app.arrived.wait(), 20)
         await asyncio.sleep(0.1)
         agreed.set()
         await head(client)
@@ -377,7 +377,7 @@ async def test_the_app_may_stop_sending_first(around: World) -> None:
         assert b"bye" == await rest(client)
         await client.send(b"x" * 3_000_000)
         client.writer.write_eof()
-        assert 3_000_000 == len(await asyncio.wait_for(heard, 30))
+        assert 3_000_000 == len(await asyncio.wait_for(heard, 20))
 
 
 # --- how it breaks -----------------------------------------------------------------------------
@@ -441,8 +441,8 @@ async def test_a_killed_client(
         await client.send(request(path, *fields))
         await head(client)
         _reset(client.writer.get_extra_info("socket"))
-    await asyncio.wait_for(ended.wait(), 30)
-    async with asyncio.timeout(30):
+    await asyncio.wait_for(ended.wait(), 20)
+    async with asyncio.timeout(20):
         while around.gateway.descriptors() > before:
             await asyncio.sleep(0.05)
 
@@ -514,7 +514,7 @@ async def test_a_slow_reader_costs_no_memory(around: World) -> None:
         writer.write(request("/chat/x", *TO_CHAT))
         clients.append((reader, writer))
     last = -1
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while sent != last:
             last = sent
             await asyncio.sleep(0.3)
@@ -530,7 +530,7 @@ async def test_tunnels_leave_room_for_requests(around: World) -> None:
     clients = [await asyncio.open_connection("127.0.0.1", around.port) for _ in range(5)]
     for reader, writer in clients:
         writer.write(request("/chat/x", *TO_CHAT))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(20):
             assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
 
     answers = await asyncio.gather(*(around.get("/public/x") for _ in range(8)))
@@ -540,7 +540,7 @@ async def test_tunnels_leave_room_for_requests(around: World) -> None:
 
     for _, writer in clients:
         writer.transport.abort()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while (await _first_line(around, "/chat/x", *TO_CHAT)) != b"HTTP/1.1 101 Chat away\r\n":
             await asyncio.sleep(0.05)
 
@@ -564,7 +564,7 @@ async def test_no_more_tunnels_than_may_be_however_they_come(around: World) -> N
         for client in clients[4:]:
             around.app.arrived.clear()
             await client.send(request("/chat/slow", *TO_CHAT))
-            await asyncio.wait_for(around.app.arrived.wait(), 30)
+            await asyncio.wait_for(around.app.arrived.wait(), 20)
         think.set()
         heads = sorted([await head(client) for client in clients[4:]])
     assert [b"HTTP/1.1 101", b"HTTP/1.1 503"] == [each[:12] for each in heads]
@@ -586,13 +586,13 @@ async def test_a_second_sigterm_ends_tunnels_at_once(tmp_path: Path) -> None:
                 client.writer.write(request("/chat/x", *TO_CHAT))
                 assert b" 101 " in await head(client)
                 client.writer.write(b"z" * (16 << 20))
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(20):
                     while (left := client.writer.transport.get_write_buffer_size()) > 15 << 20:
                         await asyncio.sleep(0.05)
                 assert left
             process = around.gateway.process
             process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(20):
                 while [line for line in around.gateway.log_lines() if "tunnel" in line] == []:
                     await asyncio.sleep(0.05)
                 process.send_signal(signal.SIGTERM)

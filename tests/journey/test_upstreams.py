@@ -14,11 +14,11 @@ import pytest_asyncio
 
 from tests.fakes import upstream
 from tests.fakes.certificates import Authority
+from tests.fakes.free_port import free_port
 from tests.fakes.http import Answer, RawClient, connected, fetch
 from tests.fakes.load import load
 from tests.fakes.metrics import figures
 from tests.fakes.process import GatewayProcess, gateway
-from tests.fakes.servers import free_port
 from tests.fakes.timing import Stopwatch, at_best_of
 from tests.fakes.upstream import HELLO, Seen, Upstream
 
@@ -141,7 +141,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
 
 async def eventually(is_so: Callable[[], bool]) -> None:
     """Return as soon as it is so."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while not is_so():
             await asyncio.sleep(0.01)
 
@@ -257,7 +257,7 @@ async def test_all_servers_are_down(house: House) -> None:
 
     for server in app.servers:
         await server.start()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while (await app.get()).status != 200:
             await asyncio.sleep(0.05)
 
@@ -268,7 +268,7 @@ async def test_an_unhealthy_server_gets_no_requests(house: House) -> None:
     first, second = app.servers
 
     async def is_second_asked(*, expected: bool) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(20):
             while True:
                 app.counts()
                 for _ in range(6):
@@ -310,7 +310,7 @@ async def test_no_more_requests_are_under_way_than_may_be(house: House) -> None:
             assert "1" == refused.value("Retry-After")
             for client in clients:
                 leave(client)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(20):
             while (await app.get()).status != 200:
                 await asyncio.sleep(0.02)
 
@@ -458,7 +458,7 @@ async def test_servers_that_die_and_clients_that_leave(house: House) -> None:
 
     assert [] == soak.wrong
     assert {200} < soak.statuses <= {200, 502, 503, 504}
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while (await figures(house.admin))['gateway_upstream_busy{upstream="soak"}']:
             await asyncio.sleep(0.05)
 
@@ -619,7 +619,7 @@ async def test_a_tunnel_over_tls(secure: Secure) -> None:
         )
         assert 101 == await client.interim()
         client.writer.write(block)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(20):
             assert block == await client.reader.readexactly(len(block))
 
 

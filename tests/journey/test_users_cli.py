@@ -60,7 +60,7 @@ async def test_warm(around: World, tmp_path: Path) -> None:
     file.write_text("# all of them\n\n" + "\n".join([*MANY, MANY[5].lower()]))
     around.magic.retry_after = "1"
     warming = asyncio.create_task(users(around, "warm", str(file), "--json"))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while len(around.magic.calls) < 300:
             await asyncio.sleep(0.005)
         around.magic.mood, asked_before = Mood.UNAVAILABLE, len(around.magic.calls)

@@ -68,7 +68,7 @@ async def ending(socket: ClientConnection) -> tuple[int, float]:
     """The code with which the gateway closes, and how many seconds it took."""
     begun_s = time.monotonic()
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(20):
             while True:
                 await socket.recv()
     except ConnectionClosed as closed:
@@ -77,7 +77,7 @@ async def ending(socket: ClientConnection) -> tuple[int, float]:
 
 async def tunnel_line(around: World, path: str) -> dict[str, object]:
     """The line of the access log of the tunnel on ``path``, as soon as it is there."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while True:
             for line in around.gateway.log_lines():
                 if line["path"] == path and "tunnel" in line:

@@ -202,7 +202,7 @@ async def transcript(port: int, script: Script) -> tuple[list[bytes], bytes]:
     """What was agreed in the handshake, and all that comes after it until the end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 26)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(20):
             writer.write(HANDSHAKE.format(script.extension).encode() + script.early)
             head = await reader.readuntil(b"\r\n\r\n")
             agreed = [line for line in head.split(b"\r\n") if line.startswith(b"Sec-WebSocket-")]

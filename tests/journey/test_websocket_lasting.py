@@ -80,7 +80,7 @@ async def test_a_reload_keeps_websockets_open(tmp_path: Path) -> None:
             with around.gateway.config.open("a") as file:
                 file.write(EXTRA)
             around.gateway.process.send_signal(signal.SIGHUP)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(20):
                 while (await around.get("/extra")).status != 200:
                     await asyncio.sleep(0.02)
             await socket.send("still here")

@@ -159,7 +159,7 @@ async def test_draining_says_goodbye(around: World) -> None:
         assert 1001 == caught.value.rcvd.code
         return loop.time() - begun_s
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         ends_s = sorted(await asyncio.gather(*map(ended_after_s, range(4))))
         assert 0 == await around.gateway.process.wait()
     assert ends_s[-1] - ends_s[0] > 0.8

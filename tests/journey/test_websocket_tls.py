@@ -76,7 +76,7 @@ async def test_messages_pass(around: World, trust: ssl.SSLContext) -> None:
     async with opened(around, "/open/x", trust) as socket:
         for message in ("hi", b"y" * (16 << 20), ""):
             await socket.send(message)
-            assert message == await asyncio.wait_for(socket.recv(), 30)
+            assert message == await asyncio.wait_for(socket.recv(), 20)
         await socket.close(4003)
         assert 4003 == socket.close_code
 
@@ -91,7 +91,7 @@ async def test_an_app_that_dies_ends_it(around: World, trust: ssl.SSLContext) ->
     around.app.streams["/chat/x"] = dies
     async with connected(around.port, trust, "localhost") as client:
         await client.send(request("/chat/x", *TO_CHAT))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(20):
             await client.reader.readuntil(b"\r\n\r\n")
             with suppress(ConnectionResetError):
                 await client.reader.read()
@@ -109,11 +109,11 @@ async def test_a_client_that_leaves_ends_it(around: World, trust: ssl.SSLContext
     around.app.streams["/chat/x"] = hears
     async with connected(around.port, trust, "localhost") as client:
         await client.send(request("/chat/x", *TO_CHAT) + words[:5])
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(20):
             await client.reader.readuntil(b"\r\n\r\n")
         client.writer.write(words[5:])
         client.writer.close()
-        assert words == await asyncio.wait_for(heard, 30)
+        assert words == await asyncio.wait_for(heard, 20)
 
 
 async def test_drained_clients_are_told(around: World, trust: ssl.SSLContext) -> None:
@@ -123,7 +123,7 @@ async def test_drained_clients_are_told(around: World, trust: ssl.SSLContext) ->
         assert "hi" == await socket.recv()
         around.gateway.process.terminate()
         with pytest.raises(ConnectionClosed) as caught:
-            await asyncio.wait_for(socket.recv(), 30)
+            await asyncio.wait_for(socket.recv(), 20)
         assert caught.value.rcvd is not None
         assert 1001 == caught.value.rcvd.code
-    assert 0 == await asyncio.wait_for(around.gateway.process.wait(), 30)
+    assert 0 == await asyncio.wait_for(around.gateway.process.wait(), 20)

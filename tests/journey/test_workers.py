@@ -29,7 +29,7 @@ upstreams: {app: {servers: ["http://127.0.0.1:9"]}}
 routes: [{name: app, match: {path: "/*"}, upstream: app}]
 """
 
-TIMEOUT_S = 30
+TIMEOUT_S = 20
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -285,40 +285,32 @@ async def _accepts(around: World) -> bool:
         return False
 
 
-async def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_second_sigterm_ends_at_once(tmp_path: Path, workers: str) -> None:
     """A second SIGTERM skips the drain."""
-    for workers in ("1", "2"):
-        folder = tmp_path / workers
-        folder.mkdir()
-        async with world(folder, workers=workers) as around:
-            await _stream_slowly(around, asyncio.Event())
-            async with connected(around.port) as client:
-                await client.send(b"GET /public/slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                await client.reader.readuntil(b"but")
-                around.gateway.process.send_signal(signal.SIGTERM)
-                await around.gateway.said("draining")
-                around.gateway.process.send_signal(signal.SIGTERM)
-                assert 0 == await asyncio.wait_for(around.gateway.process.wait(), 30)
-
-
-async def test_drain_delay(tmp_path: Path) -> None:
-    """For that long all goes on, but each answer is its connection's last."""
-    for workers in ("1", "2"):
-        folder = tmp_path / workers
-        folder.mkdir()
-        changes = {
-            "workers": workers,
-            "admin": ADMIN,
-            "timeouts": "{drain_delay: 2s}",
-        }
-        async with world(folder, **changes) as around:
+    async with world(tmp_path, workers=workers) as around:
+        await _stream_slowly(around, asyncio.Event())
+        async with connected(around.port) as client:
+            await client.send(b"GET /public/slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await client.reader.readuntil(b"but")
             around.gateway.process.send_signal(signal.SIGTERM)
             await around.gateway.said("draining")
-            async with asyncio.timeout(TIMEOUT_S):
-                while (await fetch(around.gateway.admin_port, "GET", "/readyz")).status != 503:
-                    await asyncio.sleep(0.01)
-            answer = await around.get("/public/x")
-            assert (200, "close") == (answer.status, answer.value("Connection"))
+            around.gateway.process.send_signal(signal.SIGTERM)
+            assert 0 == await asyncio.wait_for(around.gateway.process.wait(), 20)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_drain_delay(tmp_path: Path, workers: str) -> None:
+    """For that long all goes on, but each answer is its connection's last."""
+    changes = {"workers": workers, "admin": ADMIN, "timeouts": "{drain_delay: 2s}"}
+    async with world(tmp_path, **changes) as around:
+        around.gateway.process.send_signal(signal.SIGTERM)
+        await around.gateway.said("draining")
+        async with asyncio.timeout(TIMEOUT_S):
+            while (await fetch(around.gateway.admin_port, "GET", "/readyz")).status != 503:
+                await asyncio.sleep(0.01)
+        answer = await around.get("/public/x")
+        assert (200, "close") == (answer.status, answer.value("Connection"))
 
 
 async def _everything_ends(running: GatewayProcess) -> None:
@@ -329,14 +321,12 @@ async def _everything_ends(running: GatewayProcess) -> None:
     await _until(lambda: all(map(_is_gone, pids)))
 
 
-async def test_nothing_outlives_the_supervisor(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_nothing_outlives_the_supervisor(tmp_path: Path, workers: int) -> None:
     """Workers and the embedded store end when it is killed, and so does the store of one alone."""
-    for workers in (1, 2):
-        folder = tmp_path / str(workers)
-        folder.mkdir()
-        text = DEVELOPMENT.replace("workers: 2", f"workers: {workers}")
-        async with gateway(text, folder) as running:
-            await _everything_ends(running)
+    text = DEVELOPMENT.replace("workers: 2", f"workers: {workers}")
+    async with gateway(text, tmp_path) as running:
+        await _everything_ends(running)
 
 
 @at_best_of(3)

@@ -1,5 +1,6 @@
 """Real proxies ask a real gateway, with the configs that the documentation shows."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
@@ -349,8 +350,9 @@ async def test_without_the_gateway_all_requests_are_refused(name: str, tmp_path:
     async with upstream.serving() as app, upstream.serving() as gone:
         await gone.stop()
         async with front(name, gone.port, app.port, tmp_path, refused=range(500, 504)) as running:
-            for path in ("/private", "/public/x"):
-                assert 500 <= (await fetch(running.port, "GET", path)).status <= 503
+            paths = ("/private", "/public/x")
+            for answer in await asyncio.gather(*(fetch(running.port, "GET", at) for at in paths)):
+                assert 500 <= answer.status <= 503
         assert [] == app.seen
 
 
