@@ -85,7 +85,7 @@ async def shared_house(
     """One gateway for the tests that change nothing."""
     house = House(tmp_path_factory.mktemp("certificates"))
     folder = tmp_path_factory.mktemp("gateway")
-    timeouts = "{head: 500ms, keep_alive: 2s}"
+    timeouts = "{head: 1s, keep_alive: 2s}"
     async with world(folder, more_server=house.config, timeouts=timeouts) as around:
         yield house, around
 
