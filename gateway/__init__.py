@@ -1,3 +1,3 @@
-"""Gateway: an async reverse proxy that lets in only people whom Magic Link has proven."""
+"""Gateway: an async reverse proxy that lets in only authenticated users of Magic Link."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""``gateway api-keys``: keys for programs."""
+"""``gateway api-keys``: create, list and revoke API keys of programs."""
 
 import sys
 import time
@@ -40,11 +40,11 @@ V = TypeVar("V")
 
 @click.group("api-keys")
 def api_keys() -> None:
-    """Keys with which programs get in."""
+    """Manage API keys: credentials of programs."""
 
 
 class ParsedParam(click.ParamType[object]):
-    """Text that a parser of ours reads."""
+    """A parameter that is read by a function of the package."""
 
     name = "text"
 
@@ -61,15 +61,15 @@ class ParsedParam(click.ParamType[object]):
 
 
 def _owner(text: str) -> str:
-    """The issuer that ``text`` names, as its tokens will spell it. Raises `ValueError`."""
+    """Return the issuer that ``text`` names, in its canonical spelling. Raises `ValueError`."""
     return canonical(api_key.owner(text))
 
 
 def _id(text: str) -> str:
     """
-    The id of a key, also of one that is given whole, as it was found where it should not be.
+    Return the id of a key; ``text`` may be the whole key, such as one that was leaked.
 
-    Raises `ValueError`, which does not repeat what may be a secret.
+    Raises `ValueError`, which does not repeat ``text``: it may be a secret.
     """
     whole = api_key.parse_key(text.strip())
     if whole is None and not api_key.is_id(text):
@@ -83,7 +83,7 @@ def _id(text: str) -> str:
     "--owner",
     required=True,
     type=ParsedParam(_owner),
-    help="Whose it is: did:ethr:0x…, or the name of a service.",
+    help="The owner: did:ethr:0x…, or the name of a service.",
 )
 @click.option(
     "--scope", "scopes", multiple=True, type=ParsedParam(api_key.scope), help="Repeatable."
@@ -94,9 +94,11 @@ def _id(text: str) -> str:
     default="90d",
     show_default=True,
     type=ParsedParam(units.duration_s),
-    help="How long it is good for.",
+    help="How long the key is valid.",
 )
-@click.option("--rate", type=ParsedParam(units.rate), help="Its own limit, such as 100/minute.")
+@click.option(
+    "--rate", type=ParsedParam(units.rate), help="A rate limit of the key, such as 100/minute."
+)
 @config_option
 @json_option
 def create(
@@ -110,9 +112,9 @@ def create(
     as_json: bool,
 ) -> None:
     """
-    Make a key called NAME, and print it.
+    Create a key called NAME, and print it.
 
-    It is shown this once: only its hash is kept.
+    The key is printed only now: the store keeps its hash.
     """
     limit = api_key.limit_of(rate.requests, rate.window_s) if rate else None
 
@@ -131,7 +133,7 @@ def create(
 @config_option
 @json_option
 def list_(path: Path, *, as_json: bool) -> None:
-    """List all keys; those that are over too, for a month."""
+    """List all keys, and for a month those that have expired or were revoked."""
 
     async def look(keys: RedisApiKeys) -> list[tuple[ApiKey, int | None]]:
         return [(key, await keys.used_at_ms(key.id)) for key in await keys.all()]
@@ -161,7 +163,7 @@ def list_(path: Path, *, as_json: bool) -> None:
 @config_option
 @json_option
 def show(key_id: str, path: Path, *, as_json: bool) -> None:
-    """Show the key called ID; not its secret, which nobody knows any more."""
+    """Show the key with this ID, without its secret, of which only the hash is kept."""
 
     async def look(keys: RedisApiKeys) -> tuple[ApiKey | None, int | None]:
         return await keys.get(key_id), await keys.used_at_ms(key_id)
@@ -182,7 +184,7 @@ def show(key_id: str, path: Path, *, as_json: bool) -> None:
 @click.option("--owner", type=ParsedParam(_owner), help="All keys of this person or service.")
 @config_option
 def revoke(key_ids: tuple[str, ...], owner: str | None, path: Path) -> None:
-    """Make keys good for nothing, at once, at all gateways. There is no way back."""
+    """Revoke keys, at once and at all gateways. A revoked key stays revoked."""
     if not key_ids and owner is None:
         raise click.UsageError("expected an ID, or --owner")
     revoked, missing = run(_revoked(settings_in(path), key_ids, owner))
@@ -216,7 +218,7 @@ async def _revoked(
 @api_keys.command()
 @config_option
 def reseal(path: Path) -> None:
-    """Seal all records with the first of session.keys, so that the others may go."""
+    """Seal all records with the first of session.keys, so that the other keys can be removed."""
 
     async def work(keys: RedisApiKeys) -> int:
         return sum([await keys.reseal(key.id) for key in await keys.all()])

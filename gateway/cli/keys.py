@@ -1,4 +1,4 @@
-"""``gateway keys``: keys for the config."""
+"""``gateway keys``: generate keys for the config."""
 
 import os
 import secrets
@@ -17,7 +17,7 @@ _MODE = 0o600
 
 @click.group()
 def keys() -> None:
-    """Keys for the config."""
+    """Generate keys for the config."""
 
 
 @keys.command()
@@ -26,22 +26,22 @@ def keys() -> None:
     type=click.Choice(["EdDSA", "ES256"]),
     default="EdDSA",
     show_default=True,
-    help="Of the signatures that it makes.",
+    help="Algorithm of the signatures.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to write it, for its owner alone; printed otherwise.",
+    help="File to write, readable by its owner alone; without it, the key is printed.",
 )
-@click.option("--session", is_flag=True, help="A key for session.keys instead.")
+@click.option("--session", is_flag=True, help="Generate a key for session.keys instead.")
 def generate(alg: str, out: Path | None, *, session: bool) -> None:
-    """Make a key for identity.assertion.keys, as PEM."""
+    """Generate a key for identity.assertion.keys, as PEM."""
     text = secrets.token_urlsafe(_SESSION_KEY_BYTES) + "\n" if session else _private_key(alg)
     if out is None:
         click.echo(text, nl=False)
         return
     try:
-        # Never in place of another, which may be in use; and readable by nobody else at any time.
+        # O_EXCL never overwrites a key in use; the mode keeps other users out from the start.
         descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
     except OSError as error:
         fail(f"{out}: {error.strerror}", EXIT_NO)

@@ -1,4 +1,4 @@
-"""``gateway roles``: which roles somebody has in the store."""
+"""``gateway roles``: show, grant and revoke roles in the store."""
 
 from collections.abc import Callable
 from importlib.resources import files
@@ -53,7 +53,7 @@ class RoleName(click.ParamType[str]):
 
 @click.group()
 def roles() -> None:
-    """Roles in the store, beside those that the config gives (identity.roles)."""
+    """Manage roles in the store, beside those that the config gives (identity.roles)."""
 
 
 @roles.command()
@@ -64,11 +64,11 @@ def show(issuer: str, path: Path, *, as_json: bool) -> None:
     """
     Show the roles that the store gives ISSUER (did:ethr:0x…).
 
-    Exit status 1: none.
+    Exit status 1: it has none.
     """
     settings = settings_in(path)
-    found = run(_changed(settings, issuer, lambda known: known))
-    _say(settings, issuer, found, as_json=as_json)
+    found = run(_change(settings, issuer, lambda known: known))
+    _print_roles(settings, issuer, found, as_json=as_json)
     if not found:
         fail(f"{issuer} has no roles in the store", EXIT_NO)
 
@@ -79,10 +79,10 @@ def show(issuer: str, path: Path, *, as_json: bool) -> None:
 @config_option
 @json_option
 def grant(issuer: str, names: RoleNames, path: Path, *, as_json: bool) -> None:
-    """Give roles to ISSUER, at once and everywhere."""
+    """Give roles to ISSUER, at once and at all gateways."""
     settings = settings_in(path)
-    found = run(_changed(settings, issuer, lambda known: (*known, *names)))
-    _say(settings, issuer, found, as_json=as_json)
+    found = run(_change(settings, issuer, lambda known: (*known, *names)))
+    _print_roles(settings, issuer, found, as_json=as_json)
 
 
 @roles.command()
@@ -91,16 +91,16 @@ def grant(issuer: str, names: RoleNames, path: Path, *, as_json: bool) -> None:
 @config_option
 @json_option
 def revoke(issuer: str, names: RoleNames, path: Path, *, as_json: bool) -> None:
-    """Take roles from ISSUER, at once and everywhere; those of the config stay."""
+    """Take roles from ISSUER, at once and at all gateways; roles of the config stay."""
     settings = settings_in(path)
-    found = run(_changed(settings, issuer, lambda known: tuple(x for x in known if x not in names)))
-    _say(settings, issuer, found, as_json=as_json)
+    found = run(_change(settings, issuer, lambda known: tuple(x for x in known if x not in names)))
+    _print_roles(settings, issuer, found, as_json=as_json)
 
 
-async def _changed(
+async def _change(
     settings: Settings, issuer: str, change: Callable[[RoleNames], RoleNames]
 ) -> RoleNames:
-    """The roles after ``change``; an app may write between, and nothing of it is lost."""
+    """Change the roles and return them; a concurrent write of an app is not lost."""
     async with shared_store(settings) as (store, bus):
         for _ in range(_TRIES):
             record = await store.get(key(issuer)) or b""
@@ -112,15 +112,15 @@ async def _changed(
             if changed == known:
                 return known
             if len(changed) > MAX_ROLES:
-                raise StartError(f"nobody can have more than {MAX_ROLES} roles")
+                raise StartError(f"an issuer has at most {MAX_ROLES} roles")
             written = encode_roles(changed) if changed else b""
             if await store.run(_SWAP, [key(issuer)], [record, written]):
                 await bus.publish(InvalidationKind.ROLES, issuer)
                 return changed
-    raise StartError("somebody else writes the roles all the time")
+    raise StartError("another writer changes the roles again and again; try again")
 
 
-def _say(settings: Settings, issuer: str, found: RoleNames, *, as_json: bool) -> None:
+def _print_roles(settings: Settings, issuer: str, found: RoleNames, *, as_json: bool) -> None:
     if as_json:
         print_json({"issuer": issuer, "roles": found})
     else:

@@ -1,4 +1,4 @@
-"""``gateway sessions``: who is signed in where, and to end it."""
+"""``gateway sessions``: list and revoke sessions."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from gateway.util.rfc3339 import rfc3339
 
 @click.group()
 def sessions() -> None:
-    """Sessions: who is signed in, and where."""
+    """List and revoke sessions."""
 
 
 @sessions.command("list")
@@ -42,14 +42,14 @@ def sessions() -> None:
 @json_option
 def list_(issuer: str, path: Path, *, as_json: bool) -> None:
     """
-    Show the sessions of ISSUER (did:ethr:0x…), the newest first.
+    List the sessions of ISSUER (did:ethr:0x…), the newest first.
 
     Exit status 1: there are none.
     """
     settings = settings_in(path)
-    found = run(_listed(settings, issuer))
+    found = run(_list(settings, issuer))
     if as_json:
-        print_json([_described(session) for session in found])
+        print_json([_describe(session) for session in found])
     else:
         for session in found:
             _show(session)
@@ -59,20 +59,20 @@ def list_(issuer: str, path: Path, *, as_json: bool) -> None:
 
 @sessions.command()
 @click.argument("issuer", type=IssuerParam(), required=False)
-@click.option("--id", "session_id", help="This session alone, as list, apps and pages name it.")
+@click.option("--id", "session_id", help="Id of one session, as `list`, apps and pages show it.")
 @config_option
 @json_option
 def revoke(issuer: str | None, session_id: str | None, path: Path, *, as_json: bool) -> None:
     """
-    Make void all that ISSUER (did:ethr:0x…) has proven: sessions, tokens and tunnels, everywhere.
+    Revoke ISSUER (did:ethr:0x…): its sessions, tokens and tunnels, at all gateways.
 
-    With --id one session alone, whose issuer need not be named.
+    With --id, end one session alone; ISSUER may be left out then.
 
     Exit status 1: with --id, there is no such session.
     """
     settings = settings_in(path)
     if session_id is not None:
-        ended = run(_ended(settings, issuer, session_id))
+        ended = run(_end(settings, issuer, session_id))
         if as_json:
             print_json({"issuer": issuer, "sessions_ended": ended})
         elif ended:
@@ -82,7 +82,7 @@ def revoke(issuer: str | None, session_id: str | None, path: Path, *, as_json: b
         return
     if issuer is None:
         raise click.UsageError("name an ISSUER, or a session with --id")
-    done, is_told = run(_revoked(settings, issuer))
+    done, is_told = run(_revoke(settings, issuer))
     if as_json:
         revoked_at = rfc3339(done.epoch_ms)
         print_json(
@@ -96,16 +96,16 @@ def revoke(issuer: str | None, session_id: str | None, path: Path, *, as_json: b
         return
     click.echo(f"{issuer}: {done.sessions} sessions ended")
     if is_told is False:
-        click.echo("gateway: Magic was not reached: sessions there may go on", err=True)
+        click.echo("gateway: Magic was not reached: its own sessions may continue", err=True)
 
 
-async def _listed(settings: Settings, issuer: str) -> list[SessionSummary]:
+async def _list(settings: Settings, issuer: str) -> list[SessionSummary]:
     async with shared_store(settings) as shared:
         return await _sessions(settings, shared).list_for(issuer)
 
 
-async def _revoked(settings: Settings, issuer: str) -> tuple[Revoked, bool | None]:
-    """Revoke ``issuer``; returns what was done, and whether Magic was told; None if not wanted."""
+async def _revoke(settings: Settings, issuer: str) -> tuple[Revoked, bool | None]:
+    """Revoke ``issuer``; return the result, and whether Magic was told (None: not configured)."""
     async with shared_store(settings) as shared:
         revocations = revocation_store(shared, settings.identity.max_token_lifetime_s)
         revoker = Revoker(revocations, _sessions(settings, shared), lambda _issuer: None)
@@ -120,7 +120,7 @@ async def _revoked(settings: Settings, issuer: str) -> tuple[Revoked, bool | Non
     return done, True
 
 
-async def _ended(settings: Settings, issuer: str | None, session_id: str) -> int:
+async def _end(settings: Settings, issuer: str | None, session_id: str) -> int:
     async with shared_store(settings) as shared:
         of_all = _sessions(settings, shared)
         if issuer is None:
@@ -134,11 +134,11 @@ async def _ended(settings: Settings, issuer: str | None, session_id: str) -> int
 
 
 def _sessions(settings: Settings, shared: SharedStore) -> RedisSessions:
-    """Without a key in the config (development mode), what is sealed is not shown."""
+    """Build the sessions; without a key in the config (development mode) no sealed entry opens."""
     return session_store(settings, shared, server_keys(settings) or throwaway_keys())
 
 
-def _described(session: SessionSummary) -> dict[str, str | None]:
+def _describe(session: SessionSummary) -> dict[str, str | None]:
     return {
         "id": session.id,
         "device": session.browser.device or None,
@@ -150,8 +150,8 @@ def _described(session: SessionSummary) -> dict[str, str | None]:
 
 
 def _show(session: SessionSummary) -> None:
-    """In lines, which no terminal is too narrow for."""
-    told = {name: value or "?" for name, value in _described(session).items()}
+    """Print a session in lines that fit a narrow terminal."""
+    told = {name: value or "?" for name, value in _describe(session).items()}
     click.echo(f"{told['id']}  {told['device']}, {told['ip']}")
     since, seen, until = told["created_at"], told["last_seen_at"], told["expires_at"]
     click.echo(f"    since {since}, last seen {seen}, until {until}")

@@ -1,4 +1,4 @@
-"""``gateway token``: DID tokens, and other credentials, for people who try things out."""
+"""``gateway token``: mint DID tokens for development, and inspect credentials."""
 
 import json
 import os
@@ -41,15 +41,21 @@ _NOT_ASKED = "Not asked: whether Magic knows the issuer, and whether anything wa
 
 @click.group()
 def token() -> None:
-    """DID tokens."""
+    """Mint and inspect DID tokens."""
 
 
 @token.command()
 @click.argument("email")
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The gateway.")
-@click.option("--lifetime", "lifetime_s", default=900, show_default=True, help="In seconds.")
+@click.option(
+    "--lifetime",
+    "lifetime_s",
+    default=900,
+    show_default=True,
+    help="Lifetime of the token in seconds.",
+)
 def mint(email: str, url: str, lifetime_s: int) -> None:
-    """Ask a gateway in development mode for EMAIL's token."""
+    """Get a DID token for EMAIL from a gateway in development mode."""
     if urlsplit(url).scheme not in {"http", "https"}:
         raise click.BadParameter("expected http:// or https://", param_hint="--url")
     page = f"/_gateway/development/token?email={quote(email)}&lifetime_s={lifetime_s}"
@@ -64,7 +70,9 @@ def mint(email: str, url: str, lifetime_s: int) -> None:
 
 @token.command()
 @click.argument("text", metavar="[TOKEN|-]", default="-")
-@click.option("--audience", help="The client id that it must name, if not that of the config.")
+@click.option(
+    "--audience", help="The client id that the token must name; default: that of the config."
+)
 @config_option
 @json_option
 @click.pass_context
@@ -72,14 +80,14 @@ def inspect(
     context: click.Context, text: str, audience: str | None, path: Path, *, as_json: bool
 ) -> None:
     """
-    Show what a token says, and which checks it would pass. Nothing is sent anywhere.
+    Show the claims of a token, and which checks it passes. Nothing is sent anywhere.
 
-    It is read from stdin, so that it does not end up in the shell's history. API keys and JWTs are
-    told from DID tokens: of keys the id is shown, of JWTs what they say, unverified.
+    The token is read from stdin, so that it does not end up in the shell's history. API keys and
+    JWTs are recognised too: of a key the id is shown, of a JWT the unverified claims.
 
-    Without a config its defaults hold, and the audience is checked only where --audience says it.
+    Without a config, the defaults apply, and the audience is checked only with --audience.
 
-    Exit status 1: it would be refused.
+    Exit status 1: the token would be refused.
     """
     settings = _settings(context, path)
     defaults = _rules(settings, "")
@@ -89,7 +97,7 @@ def inspect(
     rules = defaults._replace(audience=known) if known else None
     report = examine(text.strip(), inspectors(), InspectionContext(rules, defaults, time.time()))
     if as_json:
-        print_json(_described(report))
+        print_json(_describe(report))
     else:
         _show(report)
     if report.reason is not None:
@@ -97,7 +105,7 @@ def inspect(
 
 
 def _settings(context: click.Context, path: Path) -> Settings | None:
-    """The config, which must be good where it was named."""
+    """Load the config; a config that was named explicitly must be valid."""
     is_named = context.get_parameter_source("path") is not ParameterSource.DEFAULT
     if not is_named and not path.exists():
         return None
@@ -106,7 +114,7 @@ def _settings(context: click.Context, path: Path) -> Settings | None:
     except ConfigError as error:
         if is_named:
             fail_config(error)
-        click.echo(f"gateway: {path} cannot be used, and is not", err=True)
+        click.echo(f"gateway: {path} is invalid and was not used", err=True)
         return None
 
 
@@ -115,7 +123,7 @@ def _rules(settings: Settings | None, audience: str) -> TokenRules:
     return token_rules(identity, audience)
 
 
-def _described(report: Report) -> dict[str, object]:
+def _describe(report: Report) -> dict[str, object]:
     return {
         "kind": report.kind,
         "refused": report.reason is not None,
@@ -131,19 +139,19 @@ def _show(report: Report) -> None:
     click.echo(report.kind.replace("_", " "))
     for name, value in report.claims.items():
         instant = report.times.get(name)
-        told = _harmless(value) if instant is None else f"{value}  {_when(instant)}"
-        click.echo(f"  {_harmless(name)[1:-1]:<{_WIDTH}}{told}")
+        told = _escape(value) if instant is None else f"{value}  {_when(instant)}"
+        click.echo(f"  {_escape(name)[1:-1]:<{_WIDTH}}{told}")
     for result in Result:
         checks = [name for name, found in report.checks.items() if found is result]
         if checks:
             click.echo(f"{result.replace('_', ' ')}: {', '.join(checks)}")
     click.echo(_NOT_ASKED)
     if report.reason is not None:
-        click.echo(f"gateway: it would be refused: {report.reason}: {report.meaning}", err=True)
+        click.echo(f"gateway: refused: {report.reason}: {report.meaning}", err=True)
 
 
-def _harmless(value: object) -> str:
-    """In printable ASCII: whoever made the token must not write to this terminal."""
+def _escape(value: object) -> str:
+    """Escape to printable ASCII: a token must not write control sequences to the terminal."""
     return json.dumps(value).replace("\x7f", "\\u007f")
 
 

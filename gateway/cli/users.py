@@ -1,4 +1,4 @@
-"""``gateway users``: what the store holds of Magic's users; to have it forgotten, or fetched."""
+"""``gateway users``: show, forget and fetch the stored records of Magic's users."""
 
 import sys
 import time
@@ -35,12 +35,12 @@ from gateway.users.warm_up import WarmUp, WarmUpOutcome, WarmUpResult
 
 _MAX_AT_ONCE = 16
 _MAX_NAMED = 20
-"""Of the lines that cannot be read."""
+"""Most line numbers that an error names."""
 
 
 @click.group()
 def users() -> None:
-    """Users: what Magic said of them."""
+    """Manage the stored records of Magic's users."""
 
 
 @users.command()
@@ -49,9 +49,9 @@ def users() -> None:
 @json_option
 def show(issuer: str, path: Path, *, as_json: bool) -> None:
     """
-    Show the record of ISSUER (did:ethr:0x…) that apps read, its age, and whether it is ours.
+    Show the record of ISSUER (did:ethr:0x…), its age, and whether a gateway wrote it.
 
-    Exit status 1: there is none.
+    Exit status 1: there is no record.
     """
     settings = settings_in(path)
     text = run(_read(settings, issuer))
@@ -61,7 +61,7 @@ def show(issuer: str, path: Path, *, as_json: bool) -> None:
     described = {
         **orjson.loads(text),
         "age_s": round(time.time() - stored.record.fetched_at_ms / 1000),
-        "is_sealed_by_us": _is_ours(settings, stored),
+        "is_sealed_by_us": _is_authentic(settings, stored),
     }
     described.pop("seal", None)
     if as_json:
@@ -73,18 +73,18 @@ def show(issuer: str, path: Path, *, as_json: bool) -> None:
 
 @users.command()
 @click.argument("issuers", type=IssuerParam(), nargs=-1)
-@click.option("--all", "is_all", is_flag=True, help="All that there are.")
+@click.option("--all", "is_all", is_flag=True, help="Delete all records.")
 @config_option
 @json_option
 def forget(issuers: tuple[str, ...], path: Path, *, is_all: bool, as_json: bool) -> None:
     """
-    Delete the records of ISSUERS (did:ethr:0x…), here and in all gateways: Magic is asked again.
+    Delete the records of ISSUERS (did:ethr:0x…), in the store and at all gateways.
 
-    Exit status 1: there was none.
+    Magic is asked again when they return. Exit status 1: there was no record.
     """
     if is_all == bool(issuers):
         raise click.UsageError("name ISSUERS, or --all")
-    deleted = run(_forgotten(settings_in(path), issuers))
+    deleted = run(_forget(settings_in(path), issuers))
     if as_json:
         print_json({"forgotten": deleted})
     else:
@@ -100,25 +100,25 @@ def forget(issuers: tuple[str, ...], path: Path, *, is_all: bool, as_json: bool)
     default=8,
     show_default=True,
     type=click.IntRange(1, _MAX_AT_ONCE),
-    help="Questions to Magic that are under way at a time.",
+    help="Concurrent requests to Magic.",
 )
 @click.option(
     "--patience",
     default="2m",
     show_default=True,
-    help="How long to wait while Magic answers nothing; it says itself when to come back.",
+    help="How long to wait while Magic does not answer; its Retry-After is obeyed.",
 )
 @config_option
 @json_option
 def warm(file: TextIO, at_once: int, patience: str, path: Path, *, as_json: bool) -> None:
     """
-    Ask Magic about all issuers in FILE, or stdin, one a line, and store what it says.
+    Fetch the records of all issuers in FILE, or stdin, one a line, from Magic.
 
-    Who has a record that is fresh is not asked about. Whom Magic does not know is counted, and is
-    no failure. Empty lines, and those that begin with #, are passed over; where any other is not an
-    issuer, nobody is asked about (exit status 2).
+    Issuers with a fresh record are skipped. Issuers that Magic does not know are counted, and are
+    no failure. Empty lines, and lines that begin with #, are ignored. If any other line is not an
+    issuer, no record is fetched (exit status 2).
 
-    Exit status 3: Magic was not reached, for some of them at least. Run it again.
+    Exit status 3: Magic was not reached for some issuers. Run the command again.
     """
     try:
         patience_s = duration_s(patience)
@@ -128,7 +128,7 @@ def warm(file: TextIO, at_once: int, patience: str, path: Path, *, as_json: bool
     settings = settings_in(path)
     if is_development(settings) or not settings.session.keys:
         fail("magic.mode, session.keys: records are of live users, and sealed", EXIT_CONFIG)
-    warmed = run(_warmed(settings, issuers, at_once, patience_s))
+    warmed = run(_warm(settings, issuers, at_once, patience_s))
     counts = {outcome.value: len(found) for outcome, found in warmed.issuers.items()}
     if as_json:
         names = {
@@ -144,9 +144,9 @@ def warm(file: TextIO, at_once: int, patience: str, path: Path, *, as_json: bool
 
 def _issuers(file: TextIO) -> tuple[str, ...]:
     """
-    Those in ``file``, each once. Where a line is no issuer, the command ends.
+    Read the issuers in ``file``, each once; end the command if a line is not an issuer.
 
-    It is named by its number alone: it may be anything, a secret in the wrong file say.
+    The error names the line by its number alone: the wrong file may hold secrets.
     """
     issuers, wrong = dict[str, None](), []
     for number, line in enumerate(file, 1):
@@ -163,7 +163,7 @@ def _issuers(file: TextIO) -> tuple[str, ...]:
     return tuple(issuers)
 
 
-async def _warmed(
+async def _warm(
     settings: Settings, issuers: tuple[str, ...], at_once: int, patience_s: float
 ) -> WarmUpResult:
     bars = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
@@ -173,7 +173,7 @@ async def _warmed(
             warmer = WarmUp(
                 api,
                 store,
-                _seals(settings),
+                _sealer(settings),
                 record_lifetimes(settings),
                 notify=lambda issuer: bus.publish(InvalidationKind.USER, issuer),
                 patience_s=patience_s,
@@ -186,7 +186,7 @@ async def _read(settings: Settings, issuer: str) -> bytes | None:
         return await store.get(key_of(issuer))
 
 
-async def _forgotten(settings: Settings, issuers: tuple[str, ...]) -> int:
+async def _forget(settings: Settings, issuers: tuple[str, ...]) -> int:
     deleted = 0
     async with shared_store(settings) as (store, bus):
         if not issuers:
@@ -198,9 +198,9 @@ async def _forgotten(settings: Settings, issuers: tuple[str, ...]) -> int:
     return deleted
 
 
-def _is_ours(settings: Settings, stored: SealedRecord) -> bool:
-    return _seals(settings).is_ours(stored)
+def _is_authentic(settings: Settings, stored: SealedRecord) -> bool:
+    return _sealer(settings).is_ours(stored)
 
 
-def _seals(settings: Settings) -> RecordSealer:
+def _sealer(settings: Settings) -> RecordSealer:
     return record_sealer(server_keys(settings))

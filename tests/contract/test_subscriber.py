@@ -78,7 +78,7 @@ async def test_other_processes_receive_what_is_published(client: Redis, store: R
 
 
 async def test_unreadable_messages_are_skipped(client: Redis, store: RedisStore) -> None:
-    """Of a later version, or of another writer: they are counted, and later messages are received."""
+    """Messages of a later version are counted, and later messages are received."""
     async with listening(client, store) as listener:
         await listener.has_begun()
         for message in (b"", b"\xff", b"session", b"session ", b"sudo session:a"):

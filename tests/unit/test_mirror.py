@@ -8,9 +8,9 @@ UNIT = Path(__file__).parent
 
 COVERED_ELSEWHERE = {
     "__main__": "Calls `cli.main`; every journey starts the gateway by it.",
-    "authn.api_key.inspect": "tests/unit/authn/test_inspect.py inspects credentials of each kind.",
-    "authn.did_token.inspect": "tests/unit/authn/test_inspect.py inspects credentials of each kind.",
-    "authn.jwt.inspect": "tests/unit/authn/test_inspect.py inspects credentials of each kind.",
+    "authn.api_key.inspect": "tests/unit/authn/test_inspect.py inspects each kind.",
+    "authn.did_token.inspect": "tests/unit/authn/test_inspect.py inspects each kind.",
+    "authn.jwt.inspect": "tests/unit/authn/test_inspect.py inspects each kind.",
     "cli.api_keys": "tests/contract/test_api_key_commands.py runs each of its commands.",
     "cli.roles": "tests/journey/test_roles_cli.py runs each of its commands.",
     "cli.sessions": "tests/journey/test_sessions_cli.py runs each of its commands.",

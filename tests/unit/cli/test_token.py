@@ -64,7 +64,7 @@ def test_with_a_config(tmp_path: Path) -> None:
 
     config.write_text("nonsense")
     ran = inspect(stdin=now_token())
-    assert (0, True) == (ran.exit_code, "cannot be used" in ran.stderr)
+    assert (0, True) == (ran.exit_code, "is invalid and was not used" in ran.stderr)
     assert 2 == inspect("--config", str(config), stdin=now_token()).exit_code
     assert 2 == inspect("--config", "absent.yaml", stdin=now_token()).exit_code
 
