@@ -22,6 +22,7 @@ TABLES = {
     "reasons.md": [pages.reasons_table],
     "operating.md": [pages.metrics_table],
     "login.md": [pages.texts_table],
+    "login-api.md": [pages.pages_table],
     "architecture.md": [architecture.rooms_table, architecture.layers_table],
 }
 

@@ -26,7 +26,7 @@ class LimitAlgorithm(Protocol):
 
     Each charge has ``keys`` and ``args``. The reply begins with the store's time in milliseconds;
     for each charge follow how many requests were allowed, and as many numbers as ``width`` says.
-    Allowed is `gateway.ratelimit.redis.NOT_OUR_WINDOW` where the caller's clock is too far off.
+    Allowed is `gateway.ratelimit.redis.WRONG_WINDOW` where the caller's clock is too far off.
     """
     width: int
 
