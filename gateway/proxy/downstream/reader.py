@@ -123,8 +123,10 @@ class RequestReader:
             if self.is_full():
                 self._unparsed = data
                 return False
-            read = self._read_head if splitter.is_in_head else self._read_body
-            data = read(data, protocol)
+            if splitter.is_in_head:
+                data = self._read_head(data, protocol)
+            else:
+                data = self._read_body(data, protocol)
             if not data or self.state is not _OPEN:
                 return self.state is not ReadState.UPGRADE
         return True

@@ -8,7 +8,7 @@ Messages are never copied raw from one side to the other: they are parsed, and s
 
 import asyncio
 import importlib
-from typing import cast
+from typing import Any
 
 from aiohttp import http_parser
 from aiohttp.base_protocol import BaseProtocol
@@ -35,15 +35,16 @@ class HttpProtocol(BaseProtocol):
 
     __slots__ = ()
 
-    def request_parser(self, head_bytes: int) -> "RequestParser":
+    def request_parser(self, head_bytes: int) -> http_parser.HttpParser[Any]:
         """
         Return the parser of this connection's requests; made when there is something to parse.
 
         It stands in aiohttp's own attribute, where aiohttp's flow control pauses it.
         """
-        if self._parser is None:
-            self._parser = request_parser(self, self._loop, head_bytes)
-        return cast("RequestParser", self._parser)
+        parser = self._parser
+        if parser is None:
+            self._parser = parser = request_parser(self, self._loop, head_bytes)
+        return parser
 
     def drop_parser(self) -> None:
         """Free the parser; the next request gets a new one."""

@@ -12,6 +12,7 @@ import pytest
 from gateway.core.errors import Unauthenticated
 from gateway.core.request import Outbound, Reply
 from gateway.headers.response import ResponseFields
+from gateway.proxy.downstream import connection
 from gateway.proxy.downstream.connection import ClientConnection
 from gateway.proxy.downstream.limits import ConnectionLimits
 from gateway.proxy.downstream.phase import Phase
@@ -271,15 +272,16 @@ def test_the_table_has_a_case_for_each_row() -> None:
 @pytest.mark.parametrize(
     "row", [pytest.param(row, id="-".join(row)) for row in rows() if row.before != "any"]
 )
-async def test_an_event_leads_to_the_phase_of_the_table(rig: Rig, row: Row) -> None:
+async def test_an_event_leads_to_the_phase_of_the_table(
+    rig: Rig, row: Row, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each row of the table holds."""
     prepare, event = CASES[row.before, row.event]
     await prepare(rig)
     assert Phase[row.before] is rig.phase
+    # An eager task (Python 3.12) would have left the phase again when the event returns.
+    monkeypatch.setattr(connection, "start", lambda loop, work: loop.create_task(work))
     await event(rig)
-    if rig.may_answer.is_set() and row.after == "SERVING":
-        assert rig.phase in {Phase.SERVING, Phase.IDLE}  # an eager task has answered already
-        return
     assert Phase[row.after] is rig.phase
 
 
