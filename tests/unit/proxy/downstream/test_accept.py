@@ -1,4 +1,4 @@
-"""Connections on their way in: what is owed, and what happens to who does not pay."""
+"""Accepted connections before HTTP: PROXY header, limits and deadline."""
 
 import asyncio
 import errno
@@ -22,8 +22,8 @@ from gateway.telemetry.metrics import CONNECTIONS
 HEADER = b"PROXY TCP4 203.0.113.9 192.0.2.1 1 2\r\n"
 
 
-class House:
-    """What arrivals ask of a data plane; it remembers who has a place."""
+class FakeServer:
+    """The server as pending connections use it; records their places."""
 
     def __init__(self, *, room: bool = True) -> None:
         self.loop = asyncio.get_running_loop()
@@ -41,14 +41,14 @@ class House:
         self.here.discard(who)
 
     def outcomes(self) -> dict[str, int]:
-        """How connections ended that never were a client's."""
+        """How connections ended before HTTP."""
         return {
             label: n for (metric, label), n in self.counters.counts.items() if metric is CONNECTIONS
         }
 
 
-class Guest(asyncio.Protocol):
-    """Says who it is taken for."""
+class FakeClientConnection(asyncio.Protocol):
+    """Sends the address of its client."""
 
     def __init__(self, accepted: AcceptedConnection) -> None:
         self._accepted = accepted
@@ -60,12 +60,15 @@ class Guest(asyncio.Protocol):
 
 
 @contextmanager
-def door(house: House, *, has_proxy_header: bool = True) -> Iterator[Acceptor]:
-    """A door on a loopback port."""
+def acceptor(server: FakeServer, *, has_proxy_header: bool = True) -> Iterator[Acceptor]:
+    """An acceptor on a loopback port."""
     sock = socket.create_server(("127.0.0.1", 0))
     sock.setblocking(False)
     opened = Acceptor(
-        cast(ProxyServer, house), sock, ListenerOptions(None, has_proxy_header), Guest
+        cast(ProxyServer, server),
+        sock,
+        ListenerOptions(None, has_proxy_header),
+        FakeClientConnection,
     )
     try:
         yield opened
@@ -74,12 +77,12 @@ def door(house: House, *, has_proxy_header: bool = True) -> Iterator[Acceptor]:
 
 
 def port_of(opened: Acceptor) -> int:
-    """Where it is."""
+    """The port of its socket."""
     return int(opened._sock.getsockname()[1])
 
 
 async def said(opened: Acceptor, data: bytes = HEADER) -> bytes:
-    """What a guest is told who begins with ``data``."""
+    """What is answered to a connection that begins with ``data``."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(opened))
     writer.write(data)
     try:
@@ -97,67 +100,67 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
             return b""
 
 
-async def until(house: House, guests: int) -> None:
-    """Wait until so many have a place."""
+async def until(server: FakeServer, connections: int) -> None:
+    """Wait until there are so many connections."""
     async with asyncio.timeout(5):
-        while len(house.here) != guests:
+        while len(server.here) != connections:
             await asyncio.sleep(0.005)
 
 
-async def test_a_guest_is_who_the_balancer_says() -> None:
-    """And leaves its place to the client's connection."""
-    house = House()
-    with door(house) as opened:
+async def test_the_proxy_header_names_the_client() -> None:
+    """The pending connection leaves its place to the client's connection."""
+    server = FakeServer()
+    with acceptor(server) as opened:
         assert b"203.0.113.9" == await said(opened)
         assert b"127.0.0.1" == await said(opened, b"PROXY UNKNOWN\r\n")
-    assert (set(), {}) == (house.here, house.outcomes())
+    assert (set(), {}) == (server.here, server.outcomes())
 
 
 @pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n", b"PROXY TCP9 \r\n"])
-async def test_what_is_no_header_ends_it(data: bytes) -> None:
-    """Whoever is trusted to send one must."""
-    house = House()
-    with door(house) as opened:
+async def test_a_malformed_header_closes_the_connection(data: bytes) -> None:
+    """A trusted proxy has to send one."""
+    server = FakeServer()
+    with acceptor(server) as opened:
         assert b"" == await said(opened, data)
-    assert (set(), {"failed": 1}) == (house.here, house.outcomes())
+    assert (set(), {"failed": 1}) == (server.here, server.outcomes())
 
 
-async def test_who_leaves_is_forgotten() -> None:
+async def test_a_closed_connection_is_forgotten() -> None:
     """Before the header, or in the middle of it."""
-    house = House()
-    with door(house) as opened:
+    server = FakeServer()
+    with acceptor(server) as opened:
         for data in (b"", HEADER[:9]):
             _, writer = await asyncio.open_connection("127.0.0.1", port_of(opened))
             writer.write(data)
-            await until(house, 1)
+            await until(server, 1)
             writer.close()
-            await until(house, 0)
-    assert {"failed": 2} == house.outcomes()
+            await until(server, 0)
+    assert {"failed": 2} == server.outcomes()
 
 
-async def test_who_is_slow_is_given_up() -> None:
+async def test_a_slow_connection_is_closed() -> None:
     """The time of a head is over at its deadline, and not before; a drain waits that long."""
-    house = House()
-    with door(house) as opened:
+    server = FakeServer()
+    with acceptor(server) as opened:
         reader, writer = await asyncio.open_connection("127.0.0.1", port_of(opened))
         writer.write(HEADER[:9])
-        await until(house, 1)
-        (guest,) = house.here
-        guest.check_deadline(house.loop.time())
-        guest.close_when_idle()
-        assert house.here
-        guest.check_deadline(house.loop.time() + 5.1)
+        await until(server, 1)
+        (pending,) = server.here
+        pending.check_deadline(server.loop.time())
+        pending.close_when_idle()
+        assert server.here
+        pending.check_deadline(server.loop.time() + 5.1)
         assert b"" == await rest(reader)
         writer.close()
-    assert (set(), {"failed": 1}) == (house.here, house.outcomes())
+    assert (set(), {"failed": 1}) == (server.here, server.outcomes())
 
 
-async def test_where_there_is_no_room_it_ends() -> None:
+async def test_a_connection_over_the_limit_is_closed() -> None:
     """Before anything is read."""
-    house = House(room=False)
-    with door(house) as opened:
+    server = FakeServer(room=False)
+    with acceptor(server) as opened:
         assert b"" == await said(opened)
-    assert (set(), {"refused": 1}) == (house.here, house.outcomes())
+    assert (set(), {"refused": 1}) == (server.here, server.outcomes())
 
 
 class Failing:
@@ -179,33 +182,33 @@ class Failing:
 
 
 @pytest.mark.parametrize("gone", [errno.ECONNABORTED, errno.EPROTO, errno.ENETUNREACH])
-async def test_who_was_gone_before_is_passed_over(gone: int) -> None:
+async def test_a_connection_lost_before_accept_is_skipped(gone: int) -> None:
     """The next one in the queue is let in at once."""
-    house = House()
-    with door(house, has_proxy_header=False) as opened:
+    server = FakeServer()
+    with acceptor(server, has_proxy_header=False) as opened:
         opened._sock = failing = cast(Any, Failing(opened._sock, [gone]))
         assert b"127.0.0.1" == await said(opened, b"")
-        assert 3 == failing.asked  # one failed, one came, then nobody
+        assert 3 == failing.asked  # one failed, one came, then none
 
 
 @pytest.mark.parametrize("short", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINVAL])
-async def test_a_lack_of_descriptors_is_waited_for(
+async def test_accepting_pauses_without_descriptors(
     short: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing is accepted for a moment; it is said once."""
+    """Nothing is accepted for a moment; the warning is logged once."""
     monkeypatch.setattr(accept, "_PAUSE_S", 0.02)
-    house = House()
-    with door(house, has_proxy_header=False) as opened:
+    server = FakeServer()
+    with acceptor(server, has_proxy_header=False) as opened:
         opened._sock = failing = cast(Any, Failing(opened._sock, [short] * 3))
         assert b"127.0.0.1" == await said(opened, b"")
         assert failing.asked <= 6
     assert 1 == len(caplog.messages)
 
 
-async def test_a_door_that_is_closed_in_the_pause_stays_closed() -> None:
+async def test_an_acceptor_that_is_closed_in_the_pause_stays_closed() -> None:
     """Its timer is gone with it."""
-    house = House()
-    with door(house, has_proxy_header=False) as opened:
+    server = FakeServer()
+    with acceptor(server, has_proxy_header=False) as opened:
         opened._sock = cast(Any, Failing(opened._sock, [errno.EMFILE]))
         opened._accept()
         assert opened._timer is not None

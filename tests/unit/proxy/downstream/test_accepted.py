@@ -21,6 +21,6 @@ from gateway.proxy.downstream.accepted import peer_at
     ],
 )
 def test_peer_at(family: int, name: object, expected: str | None) -> None:
-    """An address in its one form; nobody where the connection is gone."""
+    """An address in canonical form; None if the connection is lost."""
     peer = peer_at(family, name)
     assert expected == (peer and peer.text)

@@ -34,7 +34,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 class Greeter(asyncio.Protocol):
-    """Says hello to whoever comes."""
+    """Says hello to each client."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -43,7 +43,7 @@ class Greeter(asyncio.Protocol):
 
 
 async def test_what_was_bound_earlier_is_served_later(stack: ExitStack) -> None:
-    """Whoever binds need not be who serves; between the two, connections wait."""
+    """Binding and serving can be done by two processes; connections wait in between."""
     (sock,) = bind(HostPort("127.0.0.1", 0))
     client = stack.enter_context(socket.create_connection(sock.getsockname()))
     with closing(await serve(asyncio.get_running_loop(), sock, Greeter)):
@@ -85,8 +85,8 @@ def test_a_port_is_shared_only_where_that_is_asked(stack: ExitStack) -> None:
         bind(address)
 
 
-def test_connections_are_shared_out_among_twins(stack: ExitStack) -> None:
-    """What waits at one of them stays there, and goes to whoever holds that one."""
+def test_connections_are_distributed_among_twins(stack: ExitStack) -> None:
+    """A connection that waits at one of them stays with that one."""
     (one,) = bind(HostPort("127.0.0.1", 0), reuse_port=True)
     address = stack.enter_context(one).getsockname()
     other = stack.enter_context(twin(one))
@@ -109,7 +109,7 @@ def _accepted(stack: ExitStack, sock: socket.socket) -> int:
 
 
 def test_what_cannot_be_bound_twice_is_shared(place: UnixPath, stack: ExitStack) -> None:
-    """Whoever accepts first gets a connection."""
+    """The process that accepts first gets a connection."""
     for sock in (*bind(place), *bind(HostPort("127.0.0.1", 0))):
         stack.callback(close, sock)
         other = stack.enter_context(twin(sock))
@@ -138,7 +138,7 @@ def mode_of(place: UnixPath) -> int:
 
 
 async def test_a_unix_socket_is_for_its_owner_and_group(place: UnixPath, stack: ExitStack) -> None:
-    """Whoever else is on the machine does not reach it; its file goes with it."""
+    """Other users of the machine cannot connect; closing removes its file."""
     (sock,) = bind(place)
     assert 0o660 == mode_of(place)
     assert f"unix:{place.path}" == name_of(sock)
@@ -150,8 +150,8 @@ async def test_a_unix_socket_is_for_its_owner_and_group(place: UnixPath, stack: 
     assert [] == list(Path(place.path).parent.iterdir())
 
 
-def test_what_a_dead_gateway_left_behind_is_replaced(place: UnixPath, stack: ExitStack) -> None:
-    """Nobody answers there."""
+def test_the_socket_of_a_killed_gateway_is_replaced(place: UnixPath, stack: ExitStack) -> None:
+    """Its socket does not answer."""
     bind(place)[0].close()
     (second,) = bind(place)
     stack.enter_context(second)
@@ -176,7 +176,7 @@ def test_a_socket_that_answers_is_left_alone(
 
 
 def test_a_file_is_no_socket(place: UnixPath) -> None:
-    """What stands there is somebody's."""
+    """It may be needed, so it is not removed."""
     Path(place.path).write_text("mine")
     with pytest.raises(StartError, match="the file is not a socket"):
         bind(place)

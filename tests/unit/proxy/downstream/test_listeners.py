@@ -14,14 +14,14 @@ from gateway.proxy.downstream.server import ProxyServer
 
 
 class House:
-    """What doors ask of a data plane."""
+    """What listeners ask of a data plane."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
 
 
 class Greeter(asyncio.Protocol):
-    """Says hello to whoever comes."""
+    """Says hello to each client."""
 
     def __init__(self, accepted: AcceptedConnection | None) -> None:
         self.is_direct = accepted is None
@@ -58,32 +58,32 @@ def listening(kind: type[socket.socket] = socket.socket) -> socket.socket:
     return sock
 
 
-async def test_what_cannot_be_opened_leaves_all_as_it_was() -> None:
-    """Clients come in as before, by every door."""
+async def test_a_failed_change_leaves_the_listeners_as_they_were() -> None:
+    """Clients connect as before, to every listener."""
     sock, broken = listening(), listening(Broken)
     port = sock.getsockname()[1]
-    doors = Listeners(cast(ProxyServer, House()), Greeter)
-    doors.sockets = [sock]
-    await doors.open(ListenerOptions())
-    doors.sockets = [sock, broken]
+    listeners = Listeners(cast(ProxyServer, House()), Greeter)
+    listeners.sockets = [sock]
+    await listeners.open(ListenerOptions())
+    listeners.sockets = [sock, broken]
     with pytest.raises(OSError, match="Too many open files"):
-        await doors.open(ListenerOptions(has_proxy_header=True))
+        await listeners.open(ListenerOptions(has_proxy_header=True))
     assert [b"hello"] * 5 == [await hello(port) for _ in range(5)]
-    doors.close()
+    listeners.close()
 
 
-async def test_closed_doors_let_nobody_in() -> None:
+async def test_closed_listeners_accept_no_connection() -> None:
     """Not even into a queue: all copies of the socket are closed."""
     sock = listening()
     port = sock.getsockname()[1]
-    doors = Listeners(cast(ProxyServer, House()), Greeter)
-    doors.sockets = [sock]
-    await doors.open(ListenerOptions())
-    options: Any = doors.options
+    listeners = Listeners(cast(ProxyServer, House()), Greeter)
+    listeners.sockets = [sock]
+    await listeners.open(ListenerOptions())
+    options: Any = listeners.options
     assert ListenerOptions() == options
-    assert doors.tls() is None
+    assert listeners.tls() is None
     assert b"hello" == await hello(port)
-    doors.close()
+    listeners.close()
     await asyncio.sleep(0)
     with pytest.raises(ConnectionRefusedError):
         await hello(port)

@@ -61,7 +61,7 @@ AUTHORITY = tlv(0x02, b"app.example.com")
         ),
     ],
 )
-def test_a_header_says_who_the_client_is(header: bytes, source: str | None, is_tls: bool) -> None:
+def test_a_header_names_the_client(header: bytes, source: str | None, is_tls: bool) -> None:
     """Both versions are read to their end and not a byte further, however they arrive."""
     expected = ProxyHeader(ip_address(source) if source else None, is_tls, len(header))
     assert expected == read(header)
@@ -104,11 +104,11 @@ def test_a_header_says_who_the_client_is(header: bytes, source: str | None, is_t
         pytest.param(b"PROXY TCP6 fe80::1%1 ::2 1 2\r\n", id="1-zone"),
         pytest.param(b"PROXY TCP6 [::1] ::2 1 2\r\n", id="1-brackets"),
         pytest.param(b"PROXY TCP6 ::1::2 ::2 1 2\r\n", id="1-no-six"),
-        pytest.param(b"PROXY TCP4 0.0.0.0 5.6.7.8 1 2\r\n", id="1-nobody"),
-        pytest.param(b"PROXY TCP6 :: ::2 1 2\r\n", id="1-nobody-who-could-be-a-unix-peer"),
-        pytest.param(b"PROXY TCP6 ::ffff:0.0.0.0 ::2 1 2\r\n", id="1-nobody-mapped"),
-        pytest.param(v2(PROXY, 0x11, bytes(4) + V4[4:]), id="2-nobody"),
-        pytest.param(v2(PROXY, 0x21, bytes(16) + V6[16:]), id="2-nobody-who-could-be-a-unix-peer"),
+        pytest.param(b"PROXY TCP4 0.0.0.0 5.6.7.8 1 2\r\n", id="1-unspecified"),
+        pytest.param(b"PROXY TCP6 :: ::2 1 2\r\n", id="1-unspecified-v6"),
+        pytest.param(b"PROXY TCP6 ::ffff:0.0.0.0 ::2 1 2\r\n", id="1-unspecified-mapped"),
+        pytest.param(v2(PROXY, 0x11, bytes(4) + V4[4:]), id="2-unspecified"),
+        pytest.param(v2(PROXY, 0x21, bytes(16) + V6[16:]), id="2-unspecified-v6"),
         pytest.param(SIGNATURE[:-1] + b"X", id="2-signature"),
         pytest.param(v2(0x11, 0x11, V4), id="2-version-1"),
         pytest.param(v2(0x31, 0x11, V4), id="2-version-3"),
@@ -127,15 +127,15 @@ def test_a_header_says_who_the_client_is(header: bytes, source: str | None, is_t
     ],
 )
 def test_what_breaks_the_format_is_refused(data: bytes) -> None:
-    """A header that could be read otherwise by others is nobody's word."""
+    """A header that another parser could read differently is refused."""
     with pytest.raises(ValueError, match=r"."):
         read(data)
 
 
-SOMEBODY = st.ip_addresses(v=4).filter(lambda address: not address.is_unspecified)
+SPECIFIED_ADDRESS = st.ip_addresses(v=4).filter(lambda address: not address.is_unspecified)
 
 
-@given(SOMEBODY, st.ip_addresses(v=4), st.integers(0, 65535), st.binary(max_size=40))
+@given(SPECIFIED_ADDRESS, st.ip_addresses(v=4), st.integers(0, 65535), st.binary(max_size=40))
 def test_both_versions_say_the_same(
     source: IPv4Address, target: IPv4Address, port: int, rest: bytes
 ) -> None:
@@ -155,7 +155,7 @@ def test_both_versions_say_the_same(
     | st.binary(max_size=100).map(lambda rest: v2(PROXY, 0x11, V4, rest))
 )
 def test_nothing_else_comes_of_any_bytes(data: bytes) -> None:
-    """Whatever comes is refused, incomplete, or a header within what came."""
+    """Any bytes are refused, incomplete, or a header within them."""
     try:
         header = read(data)
     except ValueError:

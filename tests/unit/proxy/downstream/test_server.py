@@ -54,7 +54,7 @@ class Connection:
         raise NotImplementedError
 
 
-class House(ProxyServer):
+class FakeServer(ProxyServer):
     """A server of its own for each test."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
@@ -76,20 +76,20 @@ class House(ProxyServer):
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[House]:
+async def server() -> AsyncIterator[FakeServer]:
     """A server with room for three connections, two of each client."""
-    server = House(ConnectionLimits(connections=3, connections_per_client=2))
+    server = FakeServer(ConnectionLimits(connections=3, connections_per_client=2))
     yield server
     server.timers.close()
 
 
-def outcomes(server: House) -> dict[str, int]:
+def outcomes(server: FakeServer) -> dict[str, int]:
     """How connections were counted."""
     counts = server.counters.counts.items()
     return {label: number for (metric, label), number in counts if metric is CONNECTIONS}
 
 
-async def test_a_client_has_a_share_of_the_connections(server: House) -> None:
+async def test_a_client_has_a_share_of_the_connections(server: FakeServer) -> None:
     """One more is refused, and another client is not."""
     assert server.admit_connection(Connection(server))
     assert server.admit_connection(Connection(server))
@@ -97,13 +97,13 @@ async def test_a_client_has_a_share_of_the_connections(server: House) -> None:
     assert {"accepted": 2, "refused": 1} == outcomes(server)
 
 
-async def test_all_clients_share_the_limit(server: House) -> None:
-    """Whatever share a client has left."""
+async def test_all_clients_share_the_limit(server: FakeServer) -> None:
+    """Also those with few connections."""
     assert all(server.admit_connection(Connection(server, last)) for last in (1, 2, 3))
     assert not server.admit_connection(Connection(server, 4))
 
 
-async def test_a_closed_connection_gives_its_place_back(server: House) -> None:
+async def test_a_closed_connection_gives_its_place_back(server: FakeServer) -> None:
     """Once, however often it is forgotten."""
     first = Connection(server)
     server.admit_connection(first)
@@ -115,7 +115,7 @@ async def test_a_closed_connection_gives_its_place_back(server: House) -> None:
     assert not server.admit_connection(Connection(server))
 
 
-async def test_a_configuration_is_in_use_during_its_requests(server: House) -> None:
+async def test_a_configuration_is_in_use_during_its_requests(server: FakeServer) -> None:
     """A reload waits for them before it closes what they use."""
     connection = Connection(server)
     server.admit_connection(connection)
@@ -124,15 +124,15 @@ async def test_a_configuration_is_in_use_during_its_requests(server: House) -> N
     assert server.is_using(server.serving)
 
 
-async def test_request_ids_are_unique(server: House) -> None:
+async def test_request_ids_are_unique(server: FakeServer) -> None:
     """Also among processes, by a random prefix."""
-    other = House(server.limits)
+    other = FakeServer(server.limits)
     other.timers.close()
     ids = {made.next_request_id() for made in (server, other) for _ in range(100)}
     assert 200 == len(ids)
 
 
-async def test_the_date_is_made_once_a_second(server: House) -> None:
+async def test_the_date_is_made_once_a_second(server: FakeServer) -> None:
     """In the format of RFC 9110 section 5.6.7."""
     first = server.http_date()
     assert b"Date: Sun, 09 Sep 2001 01:46:40 GMT\r\n" == first
@@ -141,7 +141,7 @@ async def test_the_date_is_made_once_a_second(server: House) -> None:
     assert b"Date: Sun, 09 Sep 2001 01:46:41 GMT\r\n" == server.http_date()
 
 
-async def test_a_drain_closes_what_is_idle(server: House) -> None:
+async def test_a_drain_closes_what_is_idle(server: FakeServer) -> None:
     """And the listeners before that."""
     calls: list[str] = []
     server.close_on_drain(cast("Any", SimpleNamespace(close=lambda: calls.append("closed"))))
@@ -153,7 +153,7 @@ async def test_a_drain_closes_what_is_idle(server: House) -> None:
     assert server.is_draining
 
 
-async def test_a_drain_waits_for_requests_under_way(server: House) -> None:
+async def test_a_drain_waits_for_requests_under_way(server: FakeServer) -> None:
     """Until its time is up."""
     connection = Connection(server, is_idle=False)
     server.admit_connection(connection)
@@ -165,7 +165,7 @@ async def test_a_drain_waits_for_requests_under_way(server: House) -> None:
     assert ["close_when_idle"] == connection.calls
 
 
-async def test_a_drain_has_an_end(server: House) -> None:
+async def test_a_drain_has_an_end(server: FakeServer) -> None:
     """What is left is aborted."""
     connection = Connection(server, is_idle=False)
     server.admit_connection(connection)
@@ -174,7 +174,7 @@ async def test_a_drain_has_an_end(server: House) -> None:
     assert ["drain", "end_all"] == server.registry.asked
 
 
-async def test_a_second_signal_cuts_a_drain_short(server: House) -> None:
+async def test_a_second_signal_cuts_a_drain_short(server: FakeServer) -> None:
     """In its delay, too."""
     connection = Connection(server, is_idle=False)
     server.admit_connection(connection)
@@ -186,7 +186,7 @@ async def test_a_second_signal_cuts_a_drain_short(server: House) -> None:
     assert "abort" in connection.calls
 
 
-async def test_draining_begins_with_the_delay(server: House) -> None:
+async def test_draining_begins_with_the_delay(server: FakeServer) -> None:
     """Answers close their connections, while the listeners still accept."""
     calls: list[str] = []
     server.close_on_drain(cast("Any", SimpleNamespace(close=lambda: calls.append("closed"))))

@@ -1,4 +1,4 @@
-"""Sockets that somebody else has opened."""
+"""Sockets inherited from the parent process."""
 
 import os
 import socket
@@ -26,12 +26,12 @@ PID = 42
             id="without-names",
         ),
         pytest.param({"LISTEN_PID": "43", "LISTEN_FDS": "1"}, (), id="meant-for-another"),
-        pytest.param({"LISTEN_FDS": "1"}, (), id="meant-for-nobody"),
+        pytest.param({"LISTEN_FDS": "1"}, (), id="without-a-process"),
         pytest.param({"LISTEN_PID": "", "LISTEN_FDS": "1"}, (), id="meant-for-empty-text"),
     ],
 )
 def test_what_is_passed_on(environ: dict[str, str], expected: tuple[PassedSocket, ...]) -> None:
-    """It is taken once, and by whom it was meant for."""
+    """It is used once, by the process that it is meant for."""
     rest = {**environ, "HOME": "/"}
     assert expected == take(rest, PID)
     assert {"HOME": "/"} == rest
@@ -60,7 +60,7 @@ def test_a_listening_socket_is_adopted() -> None:
 
 
 def test_what_does_not_listen_is_left_alone() -> None:
-    """It stays open: it is somebody's file."""
+    """It stays open: another part of the process may use it."""
     read, write = os.pipe()
     with socket.socket() as silent, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
         for number in (read, silent.fileno(), datagrams.fileno()):
@@ -72,6 +72,6 @@ def test_what_does_not_listen_is_left_alone() -> None:
 
 
 def test_what_is_not_there_cannot_be_adopted() -> None:
-    """A number that nobody has opened is a fault of the config."""
+    """A number that is not open is an error of the config."""
     with pytest.raises(StartError, match="fd:999 is no open socket"):
         adopt(999)

@@ -65,8 +65,8 @@ def shown(server: ssl.SSLContext, name: str = "localhost") -> int:
 
 
 @pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_what_is_spoken(pair: CertificateFiles, newest: ssl.TLSVersion) -> None:
-    """TLS 1.2 and 1.3 with AEAD ciphers; HTTP/1.1, whatever else is offered."""
+def test_protocol_versions(pair: CertificateFiles, newest: ssl.TLSVersion) -> None:
+    """TLS 1.2 and 1.3 with AEAD ciphers; HTTP/1.1 among the protocols on offer."""
     client = handshake(server_context(ServerTlsFiles((pair,), None)), newest=newest)
     assert newest.name.replace("_", ".") == (client.version() or "")[:7]
     cipher = (client.cipher() or ("",))[0]
@@ -86,7 +86,7 @@ def test_old_versions_are_refused(pair: CertificateFiles) -> None:
 
 
 def test_the_certificate_is_chosen_by_name(authority: Authority, pair: CertificateFiles) -> None:
-    """The first one is for whoever names no other; a star stands for one label."""
+    """The first one is the default; a star stands for one label."""
     b, star = (
         authority.issue("B.example", "10.0.0.1", file="b"),
         authority.issue("*.c.example", file="star"),
@@ -136,7 +136,7 @@ def served(files: ServerTlsFiles, own: CertificateFiles | None, name: str = "loc
 def test_clients_must_show_a_certificate(
     tmp_path: Path, authority: Authority, pair: CertificateFiles
 ) -> None:
-    """One of the right authority, whichever name is asked for."""
+    """One of the right authority, for any server name."""
     stranger = Authority(tmp_path, "stranger").issue(file="mallory")
     friend, second = authority.issue(file="alice"), authority.issue("b.example", file="b")
     files = ServerTlsFiles((pair, second), str(authority.file))
@@ -149,7 +149,7 @@ def test_clients_must_show_a_certificate(
 def test_clients_may_do_without_a_certificate(
     tmp_path: Path, authority: Authority, pair: CertificateFiles
 ) -> None:
-    """Where the config says so; one of somebody else's is refused all the same."""
+    """If the config says so; a certificate of another CA is refused all the same."""
     stranger = Authority(tmp_path, "stranger").issue(file="mallory")
     friend, second = authority.issue(file="alice"), authority.issue("b.example", file="b")
     files = ServerTlsFiles((pair, second), str(authority.file), clients_may_do_without=True)
@@ -170,10 +170,10 @@ def test_clients_may_do_without_a_certificate(
         ),
     ],
 )
-def test_without_a_ca_nobody_is_served(
+def test_a_ca_file_without_a_ca_is_refused(
     tmp_path: Path, authority: Authority, pair: CertificateFiles, content: str | None
 ) -> None:
-    """A CA file that vouches for nobody is a fault, not leave to let everybody in."""
+    """A CA file without a CA is an error; it does not switch verification off."""
     path = tmp_path / "clients.crt"
     if content is not None:
         path.write_text(content)
@@ -181,7 +181,7 @@ def test_without_a_ca_nobody_is_served(
         server_context(ServerTlsFiles((pair,), str(path)))
 
 
-def test_a_certificate_that_is_no_cas_vouches_for_nobody(pair: CertificateFiles) -> None:
+def test_a_certificate_that_is_no_ca_is_refused(pair: CertificateFiles) -> None:
     """A leaf in the place of a CA is a mistake."""
     with pytest.raises(StartError, match="no certificates of a CA"):
         server_context(ServerTlsFiles((pair,), pair.certificate))
@@ -247,7 +247,7 @@ def test_a_link_that_is_swapped_is_a_change(tmp_path: Path, authority: Authority
 def test_a_bad_file_changes_nothing(
     authority: Authority, pair: CertificateFiles, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is reported once; when it is mended, it is used."""
+    """It is reported once; when it is fixed, it is used."""
     tls = ServerTls(ServerTlsFiles((pair,), None))
     before = serial_in(pair.certificate)
     key = Path(pair.key).read_bytes()

@@ -23,7 +23,7 @@ def encoded(chunks: list[bytes], extension: bytes, trailers: list[bytes]) -> byt
 def test_the_end_is_found(
     chunks: list[bytes], extension: bytes, trailers: list[bytes], behind: bytes, cuts: list[int]
 ) -> None:
-    """Whatever is in it, whatever comes behind it, and in whatever parts it comes."""
+    """For any content, any bytes behind it, and any division into parts."""
     body, scanner, taken = encoded(chunks, extension, trailers), ChunkScanner(), 0
     reads, data = [], body + behind
     for cut in cuts:
@@ -44,7 +44,7 @@ def test_what_is_no_size(size: bytes) -> None:
 
 
 @given(st.text("0126afAF-+_x \t;\r\n", max_size=40))
-def test_whatever_comes_is_looked_at_once(text: str) -> None:
+def test_each_byte_is_scanned_once(text: str) -> None:
     """The scanner goes forward only: a size that is below zero must not lead it back."""
     data = text.encode()
     end = ChunkScanner().end(data)

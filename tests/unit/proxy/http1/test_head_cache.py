@@ -135,7 +135,7 @@ READS = st.one_of(
 
 @given(first=READS, second=READS)
 def test_recalling_is_parsing(first: bytes, second: bytes) -> None:
-    """Whatever is recalled, a new parser would have read just so from the same bytes."""
+    """A recalled head is what a new parser reads from the same bytes."""
     loop = asyncio.new_event_loop()
     try:
         recalled = learnt(first, loop)[0].recall(second)

@@ -19,7 +19,7 @@ def test_a_peer_that_trickles() -> None:
 
 
 def test_a_peer_that_is_slow_but_steady() -> None:
-    """Whoever keeps the rate is waited for without end."""
+    """A peer that keeps the rate has no time-out."""
     pace = MinimumRate(30, 100)
     for _ in range(1000):
         pace.record(1000, waited_s=10)

@@ -12,7 +12,7 @@ DATE = b"Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
 
 
 def test_a_reply_is_serialised_line_by_line() -> None:
-    """Status line, date, length, fields in their order; whoever sends it ends the head."""
+    """Status line, date, length, fields in their order; the sender ends the head."""
     reply = Reply(200, (("A", "1"), ("B", "2")), b"")
     expected = b"HTTP/1.1 200 OK\r\n" + DATE + b"Content-Length: 0\r\nA: 1\r\nB: 2\r\n"
     assert (expected, b"") == serialise_reply(reply, DATE)

@@ -25,7 +25,7 @@ NOW_MS = 1_800_000_000_000
 
 @dataclass(eq=False)
 class FakeTunnel:
-    """Writes down how it was ended, and when it was looked at."""
+    """Records how it was ended, and when it was checked."""
 
     session_key: str | None = None
     expires_at_ms: int | None = None
@@ -99,7 +99,7 @@ async def test_all_are_counted(tunnels: TunnelRegistry, counters: Counters) -> N
 
 
 async def test_a_session_takes_its_tunnels_along(tunnels: TunnelRegistry) -> None:
-    """All of them, and nobody else's."""
+    """All of them, and no others."""
     mine, mine_too, other = FakeTunnel("session:1"), FakeTunnel("session:1"), FakeTunnel("other")
     for tunnel in (mine, mine_too, other):
         tunnels.add(tunnel)
@@ -151,7 +151,7 @@ async def test_a_tunnel_ends_with_what_proved_its_owner(
 
 
 async def test_watching_survives_a_fault(tunnels: TunnelRegistry) -> None:
-    """Whatever went wrong, the next look is not left out."""
+    """An error does not prevent the next check."""
     sessions = SomeEnded("session:1")
     sessions.is_broken = True
     tunnel = FakeTunnel("session:1")
@@ -172,7 +172,7 @@ async def test_watching_survives_a_fault(tunnels: TunnelRegistry) -> None:
 
 @pytest.fixture
 async def sessions(tunnels: TunnelRegistry) -> AsyncIterator[SomeEnded]:
-    """Who is asked what is in doubt; nobody looks now and then."""
+    """A registry that rechecks on request, without periodic checks."""
     sessions = SomeEnded()
     settling = asyncio.create_task(tunnels.recheck_pending(sessions.truth))
     yield sessions
@@ -188,7 +188,7 @@ async def _turns() -> None:
 async def test_a_session_that_is_said_to_have_ended_is_asked_for(
     tunnels: TunnelRegistry, sessions: SomeEnded
 ) -> None:
-    """At once. Whoever says so may be anybody, so it ends only where it is so."""
+    """At once, but only if the store confirms it: the message itself is not trusted."""
     mine, other = FakeTunnel("session:1"), FakeTunnel("session:2")
     tunnels.add(mine)
     tunnels.add(other)
@@ -196,7 +196,7 @@ async def test_a_session_that_is_said_to_have_ended_is_asked_for(
     sessions.diary.clear()
     sessions.gone = frozenset({"session:1"})
 
-    for key in ("session:1", "session:2", "session:1", "session:of-nobody-here"):
+    for key in ("session:1", "session:2", "session:1", "session:without-a-tunnel"):
         tunnels.recheck_session(key)
     await _turns()
 
@@ -207,7 +207,7 @@ async def test_a_session_that_is_said_to_have_ended_is_asked_for(
 async def test_an_issuer_that_is_said_to_be_revoked_is_asked_for(
     tunnels: TunnelRegistry, sessions: SomeEnded
 ) -> None:
-    """All that was proven by then ends, by whatever credential; what came after goes on."""
+    """Tunnels authenticated up to the epoch end, with any credential; later ones go on."""
     old, new, other = (
         FakeTunnel("session:1", issuer="ada"),
         FakeTunnel(issuer="ada", proven_at_ms=NOW_MS + 1),
@@ -220,7 +220,7 @@ async def test_an_issuer_that_is_said_to_be_revoked_is_asked_for(
     sessions.revoked = {"ada": NOW_MS, "bob": NOW_MS}
 
     tunnels.recheck_issuer("ada")
-    tunnels.recheck_issuer("nobody here")
+    tunnels.recheck_issuer("issuer without a tunnel")
     await _turns()
 
     assert [("ada",)] == sessions.asked_issuers
@@ -257,7 +257,7 @@ async def test_where_messages_were_missed_all_are_asked_for(
     assert {"ada", "bob"} == set(sessions.asked_issuers[0])
 
 
-async def test_a_doubt_that_nobody_could_settle_does_not_end_the_settling(
+async def test_a_failed_recheck_does_not_end_the_rechecks(
     tunnels: TunnelRegistry, sessions: SomeEnded
 ) -> None:
     """The next one is asked about."""
@@ -275,7 +275,7 @@ async def test_a_doubt_that_nobody_could_settle_does_not_end_the_settling(
 
 
 async def test_revoked_issuers_are_found_without_a_word(tunnels: TunnelRegistry) -> None:
-    """By looking, every fifth time: a message may be lost."""
+    """By every fifth check: a message may be lost."""
     sessions = SomeEnded()
     old = FakeTunnel(issuer="ada")
     tunnels.add(old)

@@ -1,4 +1,4 @@
-"""A tunnel between two transports that do as they are told: orders of events that sockets hide."""
+"""A tunnel between two fake transports: orders of events that sockets hide."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -176,7 +176,7 @@ async def test_it_ends_once(socket: Ends) -> None:
 
 
 async def test_what_moves_is_not_idle(chat: Ends) -> None:
-    """The time counts from the last look at which something had moved."""
+    """The time counts from the last check that saw bytes."""
     now_s = asyncio.get_running_loop().time()
     chat.tunnel.check_idle(now_s)
     chat.tunnel.check_idle(now_s + 9.9)
@@ -247,7 +247,7 @@ async def test_writing_to_what_closed_just_now(chat: Ends) -> None:
 
 @pytest.mark.parametrize("is_cancelled", [True, False])
 async def test_a_tunnel_whose_task_ends(is_cancelled: bool) -> None:
-    """Both connections are given back, whatever ended it."""
+    """Both connections are given back, after any kind of end."""
     identity = replace(SESSION_IDENTITY, session_key="session:7")
     ends = await opened(is_websocket=True, identity=identity)
     assert ("session:7", SESSION_IDENTITY.expires_at_ms, SESSION_IDENTITY.user.issuer) == (

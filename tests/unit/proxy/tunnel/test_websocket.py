@@ -96,7 +96,7 @@ def test_the_rest_of_a_frame_goes_as_far_as_its_end(frames: list[bytes], cut: in
     ],
 )
 def test_heads(data: bytes, is_between: bool, has_close: bool) -> None:
-    """Nothing is judged, only measured."""
+    """Nothing is validated."""
     tracker = FrameScanner()
     tracker.feed(data)
     assert (is_between, has_close) == (tracker.is_between, tracker.has_close)

@@ -137,7 +137,7 @@ def test_what_is_heard_of_an_ejected_server_is_old() -> None:
 
 @pytest.mark.parametrize(("count", "most"), [(1, 0), (2, 1), (3, 1), (4, 2), (7, 3)])
 def test_at_most_half_are_ejected(count: int, most: int) -> None:
-    """What fails everywhere is nobody's own fault."""
+    """A failure of all servers is not the fault of one."""
     servers = group(count)
     assert most == sum(fail(servers, place, 0) for place in range(count))
     assert count - most == len(set(chosen(servers, SOON_S, 50)))
@@ -285,7 +285,7 @@ def test_where_all_are_ill_all_are_asked() -> None:
 def test_somebody_is_always_asked(
     balance: Balance, count: int, events: list[tuple[str, int, float]]
 ) -> None:
-    """Whatever happens: never more than half are ejected, and what is chosen is not out in vain."""
+    """In any order of events at most half are ejected, and no unusable server is chosen in vain."""
     servers, now_s = group(count, balance), 0.0
     for event, place, later_s in events:
         now_s += later_s

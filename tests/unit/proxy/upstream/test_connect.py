@@ -247,7 +247,7 @@ async def asked(connection: UpstreamConnection) -> int:
 
 
 async def test_each_name_has_its_own_turn() -> None:
-    """Connections to one name are spread over its addresses, whatever is asked in between."""
+    """Connections to one name are spread over its addresses, other look-ups aside."""
     dns = Dns("192.0.2.1", "192.0.2.2")
     resolver = Resolver(asyncio.get_running_loop(), dns.look_up)
     first = [names(await resolver.addresses(name, 80))[0] for name in ("a", "b") * 2]
@@ -255,7 +255,7 @@ async def test_each_name_has_its_own_turn() -> None:
 
 
 async def test_the_next_address_is_tried() -> None:
-    """One that refuses, and one that does not answer, hold nobody up (RFC 8305)."""
+    """One that refuses, and one that does not answer, delay no connection (RFC 8305)."""
     loop = asyncio.get_running_loop()
     async with Site("127.0.0.2") as serving:
         dns = Dns("127.0.0.3", "127.0.0.2", port=serving.port)
@@ -267,7 +267,7 @@ async def test_the_next_address_is_tried() -> None:
 
 
 async def test_no_address_answers() -> None:
-    """All of them refuse: that is one failure to connect, whatever the number."""
+    """All of them refuse: that is one failure to connect, not one for each."""
     loop = asyncio.get_running_loop()
     async with Site("127.0.0.2") as serving:
         port = serving.port
@@ -366,7 +366,7 @@ async def test_an_upstream_that_retires() -> None:
 
 
 async def test_issuers_and_addresses_are_callers() -> None:
-    """Who is signed in is known by the issuer, anybody else by the address, as limits count it."""
+    """The key is the issuer of a signed-in user, else the address as limits count it."""
     loop = asyncio.get_running_loop()
 
     async def connect(_: object) -> UpstreamConnection:

@@ -72,7 +72,7 @@ def status(code: int) -> bytes:
     ],
 )
 async def test_a_server_is_healthy_by_its_answer(answering: Server, expected: bool) -> None:
-    """Whatever goes wrong, the check has a result, and its connection is closed."""
+    """After any error the check has a result, and its connection is closed."""
     assert expected is await is_healthy(CHECK, answering.target())
     assert all("abort" in transport.done for transport in answering.made)
 

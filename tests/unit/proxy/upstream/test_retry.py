@@ -95,7 +95,7 @@ def upstream(
         UpstreamServer.of(
             name,
             name,
-            cast("Callable[..., object]", None),  # type: ignore[arg-type]  # nobody connects
+            cast("Callable[..., object]", None),  # type: ignore[arg-type]  # never called
             cast("UpstreamPool", Pool(name, keeps=keeps, fails=fails if name == "a" else None)),
         )
         for name in "abcdef"[:count]
