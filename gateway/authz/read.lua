@@ -1,4 +1,4 @@
--- What somebody else has written.
+-- A value that another program wrote.
 --   KEYS  the record
 -- Unlike MGET, fails where the key holds anything but a string: that is not the same as nothing.
 

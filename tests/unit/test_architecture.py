@@ -159,7 +159,7 @@ def test_the_coverage_gate_reads_the_same_layers() -> None:
 
 
 def test_init_files_import_nothing() -> None:
-    """An ``__init__`` that imports would hide who uses whom."""
+    """An ``__init__`` that imports would hide which module uses which."""
     trees = {path: ast.parse(path.read_bytes()) for path in PACKAGE.rglob("__init__.py")}
     assert [] == [path.parent.name for path, tree in trees.items() if list(imports(tree))]
 

@@ -75,7 +75,7 @@ def test_every_service_is_watched(compose: dict[str, Any]) -> None:
 
 
 def test_secrets_are_asked_for_by_name(compose: dict[str, Any]) -> None:
-    """Each has no default, and a sentence for whoever has not set it."""
+    """Each has no default, and a sentence for an operator who has not set it."""
     given = compose["services"]["gateway"]["environment"]
     for name in SECRETS:
         assert re.fullmatch(rf"\$\{{{name}:\?set it in \.env, .+\}}", given[name])

@@ -37,7 +37,7 @@ def now_token(lifetime_s: float = 900) -> str:
 
 
 def test_from_stdin() -> None:
-    """Where shells keep no history of it; the audience is known only where somebody says it."""
+    """Where shells keep no history of it; the audience is known only where an option names it."""
     ran = inspect("--json", stdin=now_token() + "\n")
     assert 0 == ran.exit_code, ran.output
     said = json.loads(ran.stdout)
@@ -70,7 +70,7 @@ def test_with_a_config(tmp_path: Path) -> None:
 
 
 def test_for_people() -> None:
-    """Claims, times with ages, checks by outcome, and what nobody was asked."""
+    """Claims, times with ages, checks by outcome, and the checks that were not made."""
     ran = inspect(stdin=signed(time.time() - 3600))
     lines = ran.stdout.splitlines()
     assert (1, "did token") == (ran.exit_code, lines[0])

@@ -109,7 +109,7 @@ async def test_what_needs_a_restart() -> None:
 
 
 async def test_a_worker_that_was_starting_hears_of_a_reload() -> None:
-    """It began on the old config, and nobody could tell it."""
+    """It began on the old config, and no message could reach it."""
     up, down = Obedient(1), Obedient(2, is_down=True)
     supervisor = _supervisor(up, down)
     starting = asyncio.create_task(supervisor._start_again(down))

@@ -26,7 +26,7 @@ async def test_messages_of_any_size() -> None:
 
 
 async def test_answers_find_their_questions() -> None:
-    """Also when they come in another order, and when nobody waits for them any more."""
+    """Also when they come in another order, and when no caller waits for them any more."""
     one, other = await _both()
     heard: list[str] = []
     caller = RpcClient(one, lambda: heard.append("something"))
@@ -54,7 +54,7 @@ async def test_answers_find_their_questions() -> None:
 
 
 async def test_an_unnumbered_message_does_not_end_the_listening() -> None:
-    """A worker that fails as it ends says so to nobody in particular: its end is heard after it."""
+    """A failure that no request asked for is passed on, and the end is heard after it."""
     one, other = await _both()
     heard: list[str] = []
     caller = RpcClient(one, lambda: heard.append("something"))

@@ -129,7 +129,7 @@ async def outcome(stage: Authenticator, *fields: tuple[str, str], route: Route =
         identity = await stage.identify(head, route, head.peer)
     except Refusal as refusal:
         return type(refusal).__name__
-    return identity.user.issuer if identity else "nobody"
+    return identity.user.issuer if identity else "anonymous"
 
 
 def bearer(token: str) -> tuple[str, str]:
