@@ -18,17 +18,20 @@ from gateway.runtime.services.store import (
 from gateway.store.bus import StoreBus
 from tests.fakes.services import settings_of
 
-SOON_MS = int((time.time() + 60) * 1000)
+
+def soon_ms() -> int:
+    """Return a time at which a key may end: later than any test."""
+    return int((time.time() + 3600) * 1000)
 
 
 async def test_commands_find_the_store_of_a_gateway(tmp_path: Path) -> None:
     """Under the same prefix, with keys that are listed without it."""
     settings = settings_of(redis=f"embedded://{tmp_path}")
     async with store_server(settings) as url, open_store(url, settings) as store:
-        await store.set("user:ada", b"1", expires_at_ms=SOON_MS)
+        await store.set("user:ada", b"1", expires_at_ms=soon_ms())
         async with shared_store(settings) as shared:
             assert b"1" == await shared.store.get("user:ada")
-            await shared.store.set("other", b"2", expires_at_ms=SOON_MS)
+            await shared.store.set("other", b"2", expires_at_ms=soon_ms())
         assert ["user:ada"] == [key async for key in scan_keys(settings, "user:")]
 
 
