@@ -23,17 +23,15 @@ def subject_of(identity: Identity) -> str | None:
 
     An API key may outlive its owner's epoch, so it is revoked under its own name.
     """
-    match identity.method.revoked_by:
-        case RevokedBy.ISSUER:
-            return identity.user.issuer
-        case RevokedBy.CREDENTIAL:
-            return credential_subject(identity.method, identity.token_id)
-        case RevokedBy.NOTHING:
-            return None
+    if identity.method.revoked_by is RevokedBy.ISSUER:
+        return identity.user.issuer
+    if identity.method.revoked_by is RevokedBy.CREDENTIAL:
+        return credential_subject(identity.method, identity.token_id)
+    return None
 
 
 def credential_subject(method: AuthMethod, token_id: str) -> str:
-    """The name of one credential, as an epoch has it; no issuer is called so."""
+    """Return the name of one credential for revocation; no issuer has such a name."""
     return f"{method}:{token_id}"
 
 

@@ -296,3 +296,11 @@ def test_refused_fields_are_refused_again() -> None:
     for _ in range(2):
         with pytest.raises(AmbiguousCredentials):
             READER.read_cached(head)
+
+
+def test_a_bearer_token_of_no_enabled_kind_is_malformed() -> None:
+    """A config without DID tokens has no kind that takes every shape."""
+    only_jwts = CredentialReader(NAME, [kind for kind in BEARERS if kind.method == AuthMethod.JWT])
+    assert f"jwt {JWT}" == carried(("Authorization", f"Bearer {JWT}"), reader=only_jwts)
+    with pytest.raises(InvalidToken):
+        carried(("Authorization", f"Bearer {KEY}"), reader=only_jwts)

@@ -10,6 +10,7 @@ from gateway.core.errors import (
     PROBLEM_TYPES,
     AmbiguousCredentials,
     ExpiredToken,
+    Forbidden,
     InvalidToken,
     MagicUnavailable,
     Refusal,
@@ -19,6 +20,7 @@ from gateway.core.errors import (
     Unauthenticated,
 )
 from gateway.core.identity import AuthMethod
+from gateway.core.reasons import ForbiddenReason
 from gateway.core.route import Auth, Route
 from gateway.routing.target import canonical_target
 from tests.fakes.heads import request_head
@@ -176,3 +178,12 @@ def test_only_own_pages_to_return_to_are_redirected(target: str, expected: type[
     head = request_head(NAVIGATES, target=target)
     instead = PAGE.refusal_or_login(Unauthenticated(), head, INTERNAL, canonical_target(target))
     assert expected is type(instead)
+
+
+def test_a_check_keeps_a_refusal_that_signing_in_would_not_lift() -> None:
+    """Such as 403: the proxy in front is not sent to the login page."""
+    refusal = Forbidden(ForbiddenReason.ROLE_MISSING)
+    head, target = request_head(NAVIGATES), canonical_target("/x")
+    assert refusal is PAGE.refusal_or_login_by_proxy(refusal, head, PRIVATE, target)
+    assert refusal is PAGE.refusal_or_login(refusal, head, PRIVATE, target)
+    assert not refusal.login_url

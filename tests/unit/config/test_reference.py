@@ -10,6 +10,7 @@ import yaml
 
 from gateway.config.reference import schema, sections
 from gateway.config.schema import Settings
+from gateway.config.section import Section
 
 
 def test_defaults_are_written_with_their_units() -> None:
@@ -105,3 +106,13 @@ def test_the_reference_config_shows_every_key(config_dir: Path) -> None:
     text = (config_dir / "gateway.yaml").read_text()
     file = yaml.safe_load(re.sub(r"(?m)^  # ", "  ", text))  # parts that need files of their own
     assert set(_keys(made, made["$defs"])) == set(_written(file, "Settings", definitions))
+
+
+def test_models_outside_the_package_are_no_part_of_the_schema() -> None:
+    """A test, or a program that embeds the gateway, may define sections of its own."""
+
+    class Foreign(Section):
+        key: int = 1
+
+    assert Foreign in Section.__subclasses__()
+    assert Foreign not in set(sections())

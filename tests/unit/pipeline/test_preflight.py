@@ -1,5 +1,6 @@
 """CORS preflights: answered without credentials, by the route of the requested method."""
 
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -150,3 +151,11 @@ async def test_a_listed_origin_may_use_the_session() -> None:
     head = request_head(SESSION, ("Origin", SHOP), method="POST", target="/shared")
     assert "session" == await outcome(head, pipeline)
     assert "CrossSite" == await outcome(head._replace(target="/other"), pipeline)
+
+
+async def test_a_preflight_for_a_route_without_upstream_finds_nothing() -> None:
+    """Such a route is only checked for a proxy in front, which answers preflights itself."""
+    pipeline, diary = pipeline_for(replace(shared(limits=(FIRST,)), upstream=""))
+    with pytest.raises(NoRoute):
+        await admitted(request_head(*PREFLIGHT, method="OPTIONS", target="/shared"), pipeline)
+    assert [] == diary
