@@ -22,7 +22,7 @@ def optional_secret(written: str) -> SecretStr | None:
 
 
 def seal_key(written: str) -> SecretStr:
-    """Check and hide a key that seals sessions: 32 bytes or more. Raises `ValueError`."""
+    """Check and hide a secret key: 32 bytes or more. Raises `ValueError`."""
     if len(written.encode(errors="surrogatepass")) < _MIN_KEY_BYTES:
         raise ValueError(f"expected a random key of at least {_MIN_KEY_BYTES} bytes")
     return SecretStr(text(written))
@@ -55,4 +55,4 @@ OptionalSecret = Annotated[
 SealKey = Annotated[
     SecretStr, of_text(seal_key), HIDDEN, WithJsonSchema({"type": "string", "minLength": 8})
 ]
-"""A key that seals sessions."""
+"""A secret key: a random key of at least 32 bytes, hidden when the settings are shown."""

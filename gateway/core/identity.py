@@ -108,11 +108,20 @@ class Identity:
     token_id: str
     """``tid`` of the DID token that proved it, now or when the session was created."""
     expires_at_ms: int
-    """Unix time in milliseconds at which the proof ends."""
+    """
+    Unix time in milliseconds at which the proof ends.
+
+    `gateway.util.rfc3339.LAST_MS` for a credential that never ends: pages can show no later time.
+    """
     session_key: str | None = None
     """The session's key in the store; None where no session was used."""
     proven_at_ms: int = 0
-    """Unix time in milliseconds at which the proof was made; revocation ends all older ones."""
+    """
+    Unix time in milliseconds at which the proof was made; revocation ends all older ones.
+
+    At 0, any revocation ends the proof; a kind whose credentials name no time takes
+    ``RevokedBy.NOTHING``.
+    """
     roles: tuple[str, ...] | None = ()
     """Sorted; empty before authorisation. None where the store did not answer."""
     scopes: tuple[str, ...] = ()

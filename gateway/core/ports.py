@@ -1,7 +1,9 @@
 """
 The ports: what the pipeline may ask of the outside world, as protocols.
 
-Each port has one contract suite in ``tests/contract``, which runs over every implementation.
+Each port has a contract suite in ``tests/contract``, which runs over every implementation.
+`TokenVerifier` has none of its own: what a valid token is differs by kind, so each verifier has its
+tests. docs/architecture.md lists both.
 """
 
 from collections.abc import Callable, Sequence
@@ -67,18 +69,36 @@ class Limiter(Protocol):
 
 
 class TokenVerifier(Protocol):
-    """Verifies one kind of credential: DID tokens, API keys or JWTs."""
+    """
+    Verifies one kind of credential, such as DID tokens, API keys or JWTs.
+
+    The verifier itself applies the revocation epoch, where ``AuthMethod.revoked_by`` names one: it
+    asks `Revocations`, or its record of the credential. No later stage does that for a request.
+    """
 
     async def verify(self, token: str) -> Identity:
         """
         Verify ``token`` and return the identity that it proves.
 
-        Raises `InvalidToken`, `ExpiredToken`, `RevokedToken`, `StoreUnavailable` or
-        `MagicUnavailable`.
+        Raises one of these refusals:
+
+        - `InvalidToken` or `InvalidApiKey`: counted, and charged to the client's failure limit.
+        - `ExpiredToken`, `RevokedToken`, `ExpiredApiKey` or `RevokedApiKey`: counted, not charged,
+          as the credential was valid once.
+        - `RateLimited`, where the credential has a limit of its own: neither.
+        - `StoreUnavailable`, `MagicUnavailable` or `KeysUnavailable`: neither.
+
+        ``REFUSED`` in `gateway.authn.authenticator` lists what is counted. A verifier raises no
+        other refusal without a line there.
         """
 
     def knows(self, token: str) -> bool:
-        """Whether this process verified ``token`` recently, so that it cannot be a guess."""
+        """
+        Whether this process verified ``token`` recently, so that it cannot be a guess.
+
+        A known token is verified even if the failures of its client used up their limit. A verifier
+        without a cache returns False: True would lift the limit for guesses.
+        """
 
 
 class Directory(Protocol):

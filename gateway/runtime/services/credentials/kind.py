@@ -53,4 +53,4 @@ class CredentialKind(NamedTuple):
     certificates: Callable[[AuthnContext], CertificateVerifier | None] = _no_verifier
     """Build what maps certificates of connections to identities; None where not enabled."""
     inspect: Callable[[str, InspectionContext], Report] | None = None
-    """Report on one, for ``gateway token inspect``."""
+    """Report on one, for ``gateway token inspect``; each kind of token has it."""

@@ -1,8 +1,8 @@
 """
 The credential kinds of the gateway: one line each.
 
-To add a kind: write its file in this folder and its verifier in `gateway.authn`, add a line here,
-and its section to `gateway.config.credentials.CredentialSettings`.
+To add a kind: write its file in this folder and its verifier in `gateway.authn`, add a line here
+before ``DID_TOKENS``, and its section to `gateway.config.credentials.CredentialSettings`.
 """
 
 from gateway.authn.inspect import Inspector

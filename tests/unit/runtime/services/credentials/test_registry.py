@@ -1,6 +1,7 @@
 """The table of credential kinds: a toy kind shows what adding one takes."""
 
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 import gateway
 from gateway.authn.authenticator import Authenticator
@@ -25,31 +26,49 @@ from gateway.core.errors import (
     CredentialNotAccepted,
     InvalidToken,
     Refusal,
+    RevokedToken,
 )
 from gateway.core.identity import AuthMethod, Identity, RevokedBy, User
+from gateway.core.ports import Revocations
 from gateway.core.route import Route
-from gateway.revocation.epoch import subject_of
+from gateway.revocation.epoch import is_revoked, key_of, subject_of
 from gateway.runtime.services.authn import authenticator, credential_headers
 from gateway.runtime.services.credentials.kind import AuthnContext, CredentialKind
 from gateway.runtime.services.credentials.registry import CREDENTIAL_KINDS
 from gateway.runtime.services.identity import identity_services
+from gateway.util.rfc3339 import LAST_MS
 from tests.fakes.heads import request_head
 from tests.fakes.ports import RecordingLimiter
 from tests.fakes.services import fake_process, settings_of
+from tests.fakes.store import FakeStore
 
 # --- the files of the toy: its verifier, and its line -------------------------------------------
 
-TOY = AuthMethod("toy", is_sent_automatically=False, revoked_by=RevokedBy.ISSUER, has_scopes=True)
+TOY = AuthMethod(
+    "toy-of-the-tests",  # no real kind has this name, nor the section below
+    is_sent_automatically=False,
+    revoked_by=RevokedBy.ISSUER,
+    has_scopes=True,
+)
+PROVEN_AT_MS = 1_700_000_000_000
+"""When all toys were made; a real kind reads the time from its token."""
 
 
 class ToyVerifier:
     """Takes ``toy_NAME`` for a proof of being NAME."""
 
+    def __init__(self, revocations: Revocations) -> None:
+        self._revocations = revocations
+
     async def verify(self, token: str) -> Identity:
         name = token.removeprefix("toy_")
         if name == "forged":
             raise InvalidToken("forged")
-        return Identity(User(f"toy:{name}"), TOY, "tid", 2_000_000_000_000)
+        toy = Identity(User(f"toy:{name}"), TOY, "tid", LAST_MS, proven_at_ms=PROVEN_AT_MS)
+        epoch_ms = await self._revocations.epoch_ms(toy.user.issuer)
+        if is_revoked(toy.proven_at_ms, epoch_ms):
+            raise RevokedToken
+        return toy
 
     def knows(self, token: str) -> bool:
         return token == "toy_known"
@@ -60,7 +79,8 @@ def has_toy_shape(token: str) -> bool:
 
 
 def toy_verifier(context: AuthnContext) -> ToyVerifier | None:
-    return ToyVerifier() if toy_settings(context.settings) else None
+    enabled = toy_settings(context.settings) is not None
+    return ToyVerifier(context.identity.revocations) if enabled else None
 
 
 def toy_header(settings: Settings) -> str:
@@ -84,17 +104,16 @@ class ToySettings(BaseModel):  # no `Section`: those of tests would stand in the
 
 
 class WithToys(BaseModel):
-    """`CredentialSettings` with one more line."""
+    """`CredentialSettings`, whose fields it takes as they are, with one more line."""
 
-    api_keys: None = None
-    jwt: tuple[()] = ()
-    client_certificates: None = None
-    toy: Annotated[ToySettings | None, Enables(TOY)] = None
+    model_config = ConfigDict(extra="allow")
+
+    toy_of_the_tests: Annotated[ToySettings | None, Enables(TOY)] = None
 
 
 def toy_settings(settings: Settings) -> ToySettings | None:
     credentials: object = settings.credentials
-    return credentials.toy if isinstance(credentials, WithToys) else None
+    return credentials.toy_of_the_tests if isinstance(credentials, WithToys) else None
 
 
 # --- what it gets for that ----------------------------------------------------------------------
@@ -105,8 +124,11 @@ ROUTE = Route("toys", "/*", "app", accept=frozenset({TOY, AuthMethod.DID_TOKEN})
 
 def enabled(header: str = "") -> Settings:
     """A config with the toy's section."""
-    credentials = WithToys(toy=ToySettings(header=header))
-    return settings_of().model_copy(update={"credentials": credentials})
+    settings = settings_of()
+    credentials = WithToys(
+        **dict(settings.credentials), toy_of_the_tests=ToySettings(header=header)
+    )
+    return settings.model_copy(update={"credentials": credentials})
 
 
 @pytest.fixture
@@ -115,9 +137,11 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
         yield stack
 
 
-async def stage(settings: Settings, stack: AsyncExitStack) -> Authenticator:
+async def stage(
+    settings: Settings, stack: AsyncExitStack, store: FakeStore | None = None
+) -> Authenticator:
     """The stage of a gateway that has the toy in its table."""
-    process = await stack.enter_async_context(fake_process(settings))
+    process = await stack.enter_async_context(fake_process(settings, store))
     identity = identity_services(settings, process, stack)
     return authenticator(settings, process, identity, RecordingLimiter([]), stack, KINDS)
 
@@ -176,12 +200,29 @@ def test_a_toy_is_inspected() -> None:
 
 def test_routes_may_accept_a_toy_where_its_section_is() -> None:
     """The config derives the names from its sections."""
-    assert "toy" == sections(WithToys)[TOY]
+    assert "toy_of_the_tests" == sections(WithToys)[TOY]
 
 
 def test_a_toy_is_revoked_with_its_issuer() -> None:
     """Unless its `AuthMethod` says otherwise."""
     assert "toy:ada" == subject_of(Identity(User("toy:ada"), TOY, "tid", 0))
+
+
+@pytest.mark.parametrize(
+    ("epoch_ms", "expected"),
+    [
+        pytest.param(PROVEN_AT_MS, "RevokedToken", id="at-the-proof"),
+        pytest.param(PROVEN_AT_MS - 1, "toy:ada", id="before-the-proof"),
+    ],
+)
+async def test_a_toy_from_before_the_epoch_is_refused(
+    epoch_ms: int, expected: str, stack: AsyncExitStack
+) -> None:
+    """Its verifier asks `Revocations`: no stage after it does."""
+    store = FakeStore(time.time)
+    await store.set(key_of("toy:ada"), str(epoch_ms).encode(), expires_at_ms=LAST_MS)
+    built = await stage(enabled(), stack, store)
+    assert expected == await outcome(built, bearer("toy_ada"))
 
 
 # --- the table ----------------------------------------------------------------------------------
@@ -197,6 +238,12 @@ def test_the_kind_that_takes_any_token_comes_last() -> None:
     shaped = [kind for kind in CREDENTIAL_KINDS if kind.has_shape]
     assert [AuthMethod.DID_TOKEN] == [k.method for k in shaped if k.has_shape and k.has_shape("?")]
     assert AuthMethod.DID_TOKEN == shaped[-1].method
+
+
+def test_every_kind_of_token_is_inspected() -> None:
+    """Otherwise `gateway token inspect` would call a valid token a DID token that failed."""
+    shaped = [kind for kind in CREDENTIAL_KINDS if kind.has_shape]
+    assert [] == [kind.method for kind in shaped if kind.inspect is None]
 
 
 @pytest.mark.parametrize(
