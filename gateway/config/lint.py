@@ -315,7 +315,7 @@ LINTS: tuple[tuple[str, Callable[[Settings], LintFindings]], ...] = (
     ("idle-to-no-effect", _ineffective_idle_time),
     ("foreign-session-cookies", _cookie_without_host_prefix),
     ("rule-never-holds", _rules_that_never_match),
-    ("role-not-assigned", _roles_not_assigned),
+    ("role-nobody-has", _roles_not_assigned),
     ("denied-alone", _deny_without_allow),
     ("networks-of-proxies", _networks_of_proxies),
     ("unix-peers-untrusted", _untrusted_unix_peers),

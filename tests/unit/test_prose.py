@@ -23,7 +23,8 @@ VAGUE_WORDS = (
 )
 """Words that leave open who or what is meant: a caller, a client, an operator, an app …"""
 
-_VAGUE = re.compile(rf"\b(?:{'|'.join(VAGUE_WORDS)})\b", re.IGNORECASE)
+_VAGUE = re.compile(rf"(?<![\w-])(?:{'|'.join(VAGUE_WORDS)})(?![\w-])", re.IGNORECASE)
+"""Codes such as ``role-nobody-has`` are names, which stay."""
 
 _PROSE = {tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
 """Docstrings, messages and comments; FSTRING_MIDDLE is the text of f-strings from Python 3.12."""

@@ -135,8 +135,8 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
             "routes: [{name: a, match: {path: /a}, upstream: app, allow: {roles: [staff, boss]},"
             " deny: {roles: [banned]}}]",
             [
-                ("role-not-assigned", "routes[0] (a).allow[0]"),
-                ("role-not-assigned", "routes[0] (a).deny[0]"),
+                ("role-nobody-has", "routes[0] (a).allow[0]"),
+                ("role-nobody-has", "routes[0] (a).deny[0]"),
             ],
             id="roles-that-the-config-does-not-give",
         ),
