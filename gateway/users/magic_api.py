@@ -126,7 +126,7 @@ class MagicApi:
         self._room = max_calls + max_waiting
         self._clock = clock
         self._skew = skew or ClockSkew()
-        self._circuit = CircuitBreaker(failures=5, pause_s=1.0)
+        self._circuit = CircuitBreaker(failures=5, pause_s=1.0, one_trial=False)
         self._session: ClientSession | None = None
 
     async def __aenter__(self) -> Self:

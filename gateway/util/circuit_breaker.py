@@ -13,9 +13,13 @@ class CircuitBreaker:
     *Closed*: all calls are let through. After ``failures`` in a row it *opens* for ``pause_s``, or
     at once for as long as a ``Retry-After`` says: calls are refused. After the pause it is
     *half-open*: one call is let through as a trial, and one more after each further pause. The
-    first success closes it, but does not cut short what ``Retry-After`` asked for. A failure during
-    a pause comes from an earlier call and does not prolong it; one after the pause starts a new
-    one.
+    first success closes it, but does not cut short what ``Retry-After`` asked for.
+
+    A trial starts its own pause, so a failure while the breaker is not closed starts none: it may
+    come from a call that was made long before, and must not take the next trial away.
+
+    Without ``one_trial`` all calls are let through after the pause, and the first failure among
+    them starts a new one: for a service that limits rates, and whose calls are few.
 
     Times are seconds of any clock. One that was set back ends the pause.
     """
@@ -24,6 +28,7 @@ class CircuitBreaker:
         "_failures",
         "_max_pause_s",
         "_must_wait",
+        "_one_trial",
         "_pause_s",
         "_paused_for_s",
         "_paused_from_s",
@@ -31,10 +36,18 @@ class CircuitBreaker:
         "is_closed",
     )
 
-    def __init__(self, failures: int, pause_s: float, max_pause_s: float = MAX_PAUSE_S) -> None:
+    def __init__(
+        self,
+        failures: int,
+        pause_s: float,
+        max_pause_s: float = MAX_PAUSE_S,
+        *,
+        one_trial: bool = True,
+    ) -> None:
         self._threshold = failures
         self._pause_s = pause_s
         self._max_pause_s = max_pause_s
+        self._one_trial = one_trial
         self._failures = 0
         self._paused_from_s = 0.0
         self._paused_for_s = 0.0
@@ -50,19 +63,22 @@ class CircuitBreaker:
         return self._paused_for_s - elapsed_s if 0 <= elapsed_s < self._paused_for_s else 0.0
 
     def admit(self, now_s: float) -> bool:
-        """Let a call through or refuse it; a call let through after a pause is the trial."""
+        """Let a call through or refuse it; a call let through after a pause is a trial."""
         if self.is_closed:
             return True
         if self.wait_s(now_s):
             return False
-        self._pause(now_s, self._pause_s)
+        self._must_wait = False
+        if self._one_trial:
+            self._pause(now_s, self._pause_s)
         return True
 
     def failed(self, now_s: float, retry_after_s: float | None = None) -> None:
         """Count a failed call; ``retry_after_s`` is what its answer asked for, if anything."""
         self._failures += 1
         left_s = self.wait_s(now_s)
-        is_due = not self.is_closed or self._failures >= self._threshold
+        may_open = self.is_closed or not self._one_trial
+        is_due = may_open and self._failures >= self._threshold
         pause_s = self._pause_s if is_due and not left_s else 0.0
         asked_s = min(retry_after_s or 0.0, self._max_pause_s)
         if asked_s > max(pause_s, left_s):

@@ -12,7 +12,7 @@ Step = tuple[str, float]
 
 def magic(failures: int = 5, pause_s: float = 1.0) -> CircuitBreaker:
     """The breaker of Magic's API, whose answers may hold ``Retry-After``."""
-    return CircuitBreaker(failures, pause_s)
+    return CircuitBreaker(failures, pause_s, one_trial=False)
 
 
 def store(pause_s: float = 0.5) -> CircuitBreaker:
@@ -157,17 +157,32 @@ def test_a_late_success_does_not_shorten_a_retry_after() -> None:
     breaker.succeeded()
     assert [59.0, 1.0] == [asked(breaker, now_s) for now_s in (11.0, 69.0)]
 
-    assert [0, 1.0] == [asked(breaker, 70.0) for _ in range(2)]
+    assert [0, 0] == [asked(breaker, 70.0) for _ in range(2)]
     breaker.succeeded()
     assert breaker.is_closed
 
 
-def test_a_failed_trial_after_retry_after_opens_it_again() -> None:
-    """The usual pause follows, however few failures there were."""
-    breaker = magic()
+def test_after_a_retry_after_the_threshold_counts_as_before() -> None:
+    """One more failure is too few for a pause; a success closes it."""
+    breaker = magic(failures=3)
     breaker.failed(10.0, retry_after_s=60.0)
     breaker.failed(71.0)
-    assert [1.0, 0] == [asked(breaker, now_s) for now_s in (71.0, 72.0)]
+    assert [0, 0] == [asked(breaker, now_s) for now_s in (71.0, 71.0)]
+    breaker.failed(71.0)
+    assert [1.0, 0, 0] == [asked(breaker, now_s) for now_s in (71.0, 72.0, 72.0)]
+    breaker.succeeded()
+    assert breaker.is_closed
+
+
+@pytest.mark.parametrize("failures", [1, 5])
+def test_a_straggler_takes_no_trial_away(failures: int) -> None:
+    """A call that was made before the pause, and fails after it, tells nothing new."""
+    breaker = CircuitBreaker(failures, pause_s=10.0)
+    play(breaker, "f" * failures, 0.0)
+    breaker.failed(10.0)
+    assert breaker.admit(10.01)
+    breaker.succeeded()
+    assert breaker.is_closed
 
 
 @pytest.mark.parametrize("retry_after_s", [None, 0.0])
