@@ -35,12 +35,13 @@ WIDTHS = {"phone": (390, 844), "desktop": (1280, 800)}
 
 
 @pytest.fixture(scope="session")
-def axe(request: pytest.FixtureRequest) -> str:
+def axe(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The script that finds what is wrong with a page for people with disabilities."""
-    folder = request.config.cache.mkdir("axe")
-    script = folder / f"{AXE_SHA256}.js"
+    script = request.config.cache.mkdir("axe") / f"{AXE_SHA256}.js"
     if not script.exists():
-        script.write_bytes(_fetched(folder))
+        fetched = script.with_suffix(f".{os.getpid()}")
+        fetched.write_bytes(_fetched(tmp_path_factory.mktemp("axe")))
+        fetched.replace(script)  # whole at once: other processes of the tests read it, too
     return script.read_text()
 
 
