@@ -127,17 +127,16 @@ class ClientConnection(HttpProtocol):
         ``half_closed_s``. asyncio has no half-closed TLS connections.
         """
         transport = self.transport
-        if transport is None or transport.get_extra_info("ssl_object") is not None:
-            stays_open = False
-        else:
-            stays_open = self._phase is _SERVING and self.reader.body.is_eof()
-        if stays_open:
+        is_tls = transport is None or transport.get_extra_info("ssl_object") is not None
+        if not is_tls and self._phase is _SERVING and self.reader.body.is_eof():
             self._is_half_closed = True
             self._deadline_s = self._server.loop.time() + self._server.limits.half_closed_s
-        else:
+            return True
+        self._server.write_batcher.flush()  # the transport closes now, and drops what waits
+        if self._phase is not _SERVING:  # else the deadline of the body stays
             self._phase = Phase.CLOSING
-            self._server.write_batcher.flush()  # the transport closes now, and drops what waits
-        return stays_open
+            self.writer.begin_wait()
+        return False
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._server.forget_connection(self)

@@ -25,7 +25,7 @@ class Phase(Enum):
     IDLE       end of input                   CLOSING
     SERVING    whole head                     SERVING
     SERVING    end of input                   SERVING
-    SERVING    end of input, body incomplete  CLOSING
+    SERVING    end of input, body incomplete  SERVING
     SERVING    drain                          SERVING
     SERVING    answered                       IDLE
     SERVING    answered, next head begun      HEAD

@@ -423,3 +423,24 @@ async def test_a_lost_connection_leaves_no_reference_cycle(request_bytes: bytes)
     finally:
         gc.enable()
     assert 0 == unreachable
+
+
+@pytest.mark.parametrize("prepare", [_head, _idle, _lingering], ids=["head", "idle", "lingering"])
+async def test_a_client_that_ends_its_input_and_reads_nothing_is_aborted(
+    rig: Rig, prepare: Step
+) -> None:
+    """What waits to be sent has a deadline, also where the transport closes by itself."""
+    await prepare(rig)
+    rig.transport.unsent_bytes = 5000
+    rig.end_input()
+    assert "abort" not in rig.transport.done
+    rig.connection.check_deadline(rig.loop.time() + rig.server.limits.body_idle_s + 1)
+    assert "abort" in rig.transport.done
+
+
+async def test_a_body_that_ended_early_keeps_its_deadline(rig: Rig) -> None:
+    """The request does not hold its connection to the app for ever."""
+    await _serving(rig, POST + b"ab")
+    rig.connection._deadline_s = 5.0
+    rig.end_input()
+    assert (Phase.SERVING, 5.0) == (rig.connection._phase, rig.connection._deadline_s)
