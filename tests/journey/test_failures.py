@@ -1,6 +1,7 @@
 """What fails, what is answered then, and that it recovers."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,7 @@ from tests.fakes.http import Answer, connected, fetch
 from tests.fakes.timing import Stopwatch, at_best_of
 from tests.fakes.tokens import BOB
 from tests.fakes.upstream import Seen
-from tests.fakes.world import World
+from tests.fakes.world import World, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -259,10 +260,10 @@ async def test_a_store_that_hangs(around: World) -> None:
     await _soon(around, "/private", cookie, status=200)
 
 
-# --- stopping (last: it ends the gateway) ------------------------------------------------------
+# --- stopping ------------------------------------------------------------------------------------
 
 
-async def test_sigterm_lets_requests_finish(around: World) -> None:
+async def test_sigterm_lets_requests_finish(tmp_path: Path) -> None:
     """Requests in flight are answered, idle and new connections closed, exit status 0."""
     go_on = asyncio.Event()
 
@@ -271,8 +272,12 @@ async def test_sigterm_lets_requests_finish(around: World) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         await writer.drain()
 
-    around.app.streams["/public/slow"] = slow
-    async with connected(around.port) as idle, connected(around.port) as busy:
+    async with (
+        world(tmp_path) as around,
+        connected(around.port) as idle,
+        connected(around.port) as busy,
+    ):
+        around.app.streams["/public/slow"] = slow
         await idle.send(b"GET /public/x HTTP/1.1\r\nHost: x\r\n\r\n")
         await idle.answer()
         around.app.arrived.clear()

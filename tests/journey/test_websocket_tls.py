@@ -3,7 +3,8 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -29,21 +30,28 @@ ROUTES = """
 House = tuple[World, ssl.SSLContext]
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+@asynccontextmanager
+async def with_tls(folder: Path) -> AsyncIterator[House]:
     """A gateway with TLS before an app without, and a client's trust in it."""
-    authority = Authority(tmp_path_factory.mktemp("certificates"), "ca")
+    authority = Authority(folder, "ca")
     pair = authority.issue("localhost", file="server")
     async with (
         echoing() as echo,
         world(
-            tmp_path_factory.mktemp("gateway"),
+            folder,
             more_server=f"  tls: {{certificate: {pair.certificate}, key: {pair.key}}}\n",
             more_upstreams=f'  echo: {{servers: ["http://127.0.0.1:{echo}"]}}',
             more_routes=ROUTES,
         ) as running,
     ):
         yield running, ssl.create_default_context(cafile=authority.file)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    """One gateway for the tests that do not end it."""
+    async with with_tls(tmp_path_factory.mktemp("gateway")) as running:
+        yield running
 
 
 @pytest.fixture
@@ -116,9 +124,12 @@ async def test_a_client_that_leaves_ends_it(around: World, trust: ssl.SSLContext
         assert words == await asyncio.wait_for(heard, 20)
 
 
-async def test_drained_clients_are_told(around: World, trust: ssl.SSLContext) -> None:
-    """1001 comes through before TLS says goodbye; the last test here, as it ends the gateway."""
-    async with opened(around, "/open/x", trust) as socket:
+async def test_drained_clients_are_told(tmp_path: Path) -> None:
+    """1001 comes through before TLS says goodbye."""
+    async with (
+        with_tls(tmp_path) as (around, trust),
+        opened(around, "/open/x", trust) as socket,
+    ):
         await socket.send("hi")
         assert "hi" == await socket.recv()
         around.gateway.process.terminate()
@@ -126,4 +137,4 @@ async def test_drained_clients_are_told(around: World, trust: ssl.SSLContext) ->
             await asyncio.wait_for(socket.recv(), 20)
         assert caught.value.rcvd is not None
         assert 1001 == caught.value.rcvd.code
-    assert 0 == await asyncio.wait_for(around.gateway.process.wait(), 20)
+        assert 0 == await asyncio.wait_for(around.gateway.process.wait(), 20)
