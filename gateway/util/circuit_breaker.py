@@ -15,11 +15,12 @@ class CircuitBreaker:
     *half-open*: one call is let through as a trial, and one more after each further pause. The
     first success closes it, but does not cut short what ``Retry-After`` asked for.
 
-    A trial starts its own pause, so a failure while the breaker is not closed starts none: it may
-    come from a call that was made long before, and must not take the next trial away.
+    A failure after the pause starts a new one, unless ``reopens`` is False: where calls take much
+    longer than the pause, such failures come from calls that were made long before, and must not
+    take the next trial away.
 
-    Without ``one_trial`` all calls are let through after the pause, and the first failure among
-    them starts a new one: for a service that limits rates, and whose calls are few.
+    Without ``one_trial`` all calls are let through after the pause: for a service that limits
+    rates, and whose calls are few.
 
     Times are seconds of any clock. One that was set back ends the pause.
     """
@@ -32,6 +33,7 @@ class CircuitBreaker:
         "_pause_s",
         "_paused_for_s",
         "_paused_from_s",
+        "_reopens",
         "_threshold",
         "is_closed",
     )
@@ -43,11 +45,13 @@ class CircuitBreaker:
         max_pause_s: float = MAX_PAUSE_S,
         *,
         one_trial: bool = True,
+        reopens: bool = True,
     ) -> None:
         self._threshold = failures
         self._pause_s = pause_s
         self._max_pause_s = max_pause_s
         self._one_trial = one_trial
+        self._reopens = reopens
         self._failures = 0
         self._paused_from_s = 0.0
         self._paused_for_s = 0.0
@@ -77,7 +81,7 @@ class CircuitBreaker:
         """Count a failed call; ``retry_after_s`` is what its answer asked for, if anything."""
         self._failures += 1
         left_s = self.wait_s(now_s)
-        may_open = self.is_closed or not self._one_trial
+        may_open = self.is_closed or self._reopens
         is_due = may_open and self._failures >= self._threshold
         pause_s = self._pause_s if is_due and not left_s else 0.0
         asked_s = min(retry_after_s or 0.0, self._max_pause_s)

@@ -358,7 +358,7 @@ async def test_each_side_may_stop_sending_first(around: World) -> None:
         async def is_closed() -> bool:
             return around.gateway.descriptors() <= held - 2
 
-        await eventually(is_closed, within_s=1)
+        await eventually(is_closed, within_s=20)
 
 
 async def test_the_app_may_stop_sending_first(around: World) -> None:

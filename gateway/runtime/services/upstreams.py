@@ -67,7 +67,7 @@ def _rules(entry: UpstreamSettings) -> UpstreamRules:
         policy,
         entry.retries,
         entry.max_in_flight,
-        CircuitBreaker(circuit.failures, circuit.pause_s) if circuit is not None else None,
+        CircuitBreaker(circuit.failures, circuit.pause_s, reopens=False) if circuit else None,
         check,
     )
 

@@ -177,7 +177,7 @@ def test_after_a_retry_after_the_threshold_counts_as_before() -> None:
 @pytest.mark.parametrize("failures", [1, 5])
 def test_a_straggler_takes_no_trial_away(failures: int) -> None:
     """A call that was made before the pause, and fails after it, tells nothing new."""
-    breaker = CircuitBreaker(failures, pause_s=10.0)
+    breaker = CircuitBreaker(failures, pause_s=10.0, reopens=False)
     play(breaker, "f" * failures, 0.0)
     breaker.failed(10.0)
     assert breaker.admit(10.01)
@@ -212,3 +212,13 @@ def test_no_pause_exceeds_the_maximum(failures: int, pause_s: float, steps: list
         else:
             breaker.succeeded()
         assert 0 <= breaker.wait_s(now_s) <= 15
+
+
+def test_a_trial_that_fails_after_its_pause_starts_a_new_one() -> None:
+    """A store that is silent costs one caller the time-out, not each caller in turn."""
+    breaker = store(pause_s=0.2)
+    breaker.failed(0.0)
+    assert 0 == asked(breaker, 0.5)
+    breaker.failed(1.5)
+    assert asked(breaker, 1.6) == pytest.approx(0.1)
+    assert 0 == asked(breaker, 1.75)
