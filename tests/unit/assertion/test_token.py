@@ -43,7 +43,9 @@ P256 = written(ec.generate_private_key(ec.SECP256R1()))
 RSA = rsa.generate_private_key(65537, 2048)
 
 
-@pytest.mark.parametrize(("pem", "algorithm"), [(ED25519, "EdDSA"), (P256, "ES256")])
+@pytest.mark.parametrize(
+    ("pem", "algorithm"), [(ED25519, "EdDSA"), (P256, "ES256")], ids=["ed25519", "p256"]
+)
 def test_another_library_verifies_the_signature(pem: str, algorithm: str) -> None:
     """With the published key; the header names it by its thumbprint."""
     key = signing_key(pem)
@@ -57,7 +59,9 @@ def test_another_library_verifies_the_signature(pem: str, algorithm: str) -> Non
     assert key.key_id == published["kid"] == key.key.thumbprint()
 
 
-@pytest.mark.parametrize(("pem", "more"), [(ED25519, set()), (P256, {"y"})])
+@pytest.mark.parametrize(
+    ("pem", "more"), [(ED25519, set()), (P256, {"y"})], ids=["ed25519", "p256"]
+)
 def test_no_private_member_is_published(pem: str, more: set[str]) -> None:
     """The key set has the members of public keys, and no other."""
     (published,) = orjson.loads(key_set([signing_key(pem)]))["keys"]
