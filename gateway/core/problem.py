@@ -36,10 +36,11 @@ def problem(refusal: Refusal, request_id: str) -> tuple[str, Reply]:
     stable, for programs; ``request_id`` leads to the log line with the reason.
     """
     kind = PROBLEM_TYPES[type(refusal)]
+    status = int(kind.status)
     document: dict[str, object] = {
         "type": "about:blank",
         "title": kind.title,
-        "status": kind.status.value,
+        "status": status,
         "code": kind.code,
         "request_id": request_id,
     }
@@ -47,8 +48,8 @@ def problem(refusal: Refusal, request_id: str) -> tuple[str, Reply]:
         document["login_url"] = refusal.login_url
     if isinstance(refusal, Forbidden):
         document["reason"] = refusal.reason
-    fields = _fields(refusal, kind.status.value)
-    return kind.code, Reply(kind.status.value, fields, orjson.dumps(document))
+    fields = _fields(refusal, status)
+    return kind.code, Reply(status, fields, orjson.dumps(document))
 
 
 def _fields(refusal: Refusal, status: int) -> tuple[tuple[str, str], ...]:

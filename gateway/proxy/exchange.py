@@ -41,6 +41,7 @@ _log = logging.getLogger(__name__)
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
 _SWITCHING_PROTOCOLS = 101
+_NO_BODY = BodyKind.NONE
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9112 section 4: tab alone may pass
 _METHODS_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 """An app may leave a body of these unread, and read it as the next request (CL.0 smuggling)."""
@@ -116,7 +117,7 @@ class Exchange:
         self._upstream = serving.upstreams[outbound.route.upstream]
         self._answer_fields = serving.answer_fields
         self._max_body_bytes = serving.max_body_bytes
-        self._sent_body = framing.kind is BodyKind.NONE
+        self._sent_body = framing.kind is _NO_BODY
 
     def run(self) -> Awaitable[None]:
         """
@@ -129,7 +130,7 @@ class Exchange:
 
     def is_untouched(self) -> bool:
         """Return whether there is no body to send, and the client has been sent nothing."""
-        return self._framing.kind is BodyKind.NONE and not self._writer.has_answered
+        return self._framing.kind is _NO_BODY and not self._writer.has_answered
 
     async def send(self, upstream: UpstreamConnection, server: UpstreamServer) -> int:
         """Send the request and stream the answer; see `RetryableRequest`."""

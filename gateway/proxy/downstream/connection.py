@@ -343,11 +343,11 @@ class ClientConnection(HttpProtocol):
     def _is_client_sending(self) -> bool:
         """Return whether input may follow that is no further request: then the answer is last."""
         reader = self.reader
-        if self._is_half_closed:
+        if self._is_half_closed or reader.queue:  # what is queued is answered first
             return False
         if reader.state is not _OPEN and reader.is_stopped:
             return True
-        return not reader.queue and not reader.body.is_eof()
+        return not reader.body.is_eof()
 
     # --- tunnels -------------------------------------------------------------------------------
 

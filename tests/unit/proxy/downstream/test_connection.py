@@ -335,6 +335,17 @@ async def test_pipelined_requests_are_answered_in_order(rig: Rig) -> None:
     assert ["close"] == rig.transport.done
 
 
+async def test_bytes_that_are_no_request_are_refused_after_the_request_before_them(
+    rig: Rig,
+) -> None:
+    await _head(rig)
+    rig.receive(GET + MALFORMED)
+    await rig.settle()
+    first, second = rig.transport.written.index(b" 200 "), rig.transport.written.index(b" 400 ")
+    assert first < second
+    assert rig.log == [(200, ""), (400, "bad_request")]
+
+
 async def test_nothing_is_served_after_the_last_request(rig: Rig) -> None:
     """What follows ``Connection: close`` is ignored."""
     rig.open()
