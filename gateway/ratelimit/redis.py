@@ -198,7 +198,11 @@ class RedisLimiter:
             return False
         limit, states = charge.limit, algorithm.states
         waiting, heard = len(charge.waiting), max(0, allowed - charge.ahead)
-        _resolve(charge.waiting, states(limit, counts, heard, waiting, now_ms))
+        answers = states(limit, counts, heard, waiting, now_ms)
+        _resolve(charge.waiting, answers)
+        if answers and answers[-1].remaining and _always_waits(limit):
+            self._headroom.forget((id(limit), charge.caller))
+            return True
         last = states(limit, counts, 1, 1, now_ms)[0]
         if last.remaining:
             self._update_headroom(charge, last, FRESH_S)
@@ -210,8 +214,7 @@ class RedisLimiter:
     def _update_headroom(self, charge: Charge, state: LimitState, fresh_s: float) -> None:
         limit = charge.limit
         room = state.remaining - limit.rate // 2
-        must_wait = room <= 0 or limit.rate < MIN_RATE or limit.on_store_failure == "closed"
-        if must_wait and state.allowed:
+        if state.allowed and (room <= 0 or _always_waits(limit)):
             self._headroom.forget((id(limit), charge.caller))
             return
         fresh = Headroom(limit, room, self._clock() + fresh_s, state)
@@ -237,6 +240,11 @@ class RedisLimiter:
                     asked = charge.ahead + len(waiting)
                     heard = self._local.charge(limit, charge.caller, asked)
                     _resolve(waiting, heard[charge.ahead :])
+
+
+def _always_waits(limit: Limit) -> bool:
+    """Return whether no request of ``limit`` is admitted ahead of its charge."""
+    return limit.rate < MIN_RATE or limit.on_store_failure == "closed"
 
 
 def _encodable(caller: str) -> str:
