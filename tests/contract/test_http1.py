@@ -1,13 +1,21 @@
 """What we rely on in aiohttp's parsers, which are not documented API: held for each version."""
 
 import asyncio
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
 import pytest
+import uvloop
 from aiohttp.base_protocol import BaseProtocol
 
 from gateway.proxy.http1 import parser
-from gateway.proxy.http1.parser import HttpProcessingError, RequestParser, ResponseParser
+from gateway.proxy.http1.parser import (
+    HttpProcessingError,
+    HttpProtocol,
+    RequestParser,
+    ResponseParser,
+)
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -155,3 +163,30 @@ def test_a_trailer_becomes_a_field_of_the_next_message(requests: RequestParser) 
     requests.feed_data(CHUNKED + b"0\r\nX-Late: 1\r\n\r\n")
     ((message, _),) = requests.feed_data(REQUEST + b"\r\n")[0]
     assert (b"X-Late", b"1") == message.raw_headers[0]
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_the_event_loops_send_small_messages_at_once(run: Callable[..., Any]) -> None:
+    """They set TCP_NODELAY, so `HttpProtocol` does not."""
+
+    class Noting(HttpProtocol):
+        noted: ClassVar[list[int]] = []
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            own = transport.get_extra_info("socket")
+            self.noted.append(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    async def connect() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Noting(loop), "127.0.0.1", 0)
+        async with server:
+            client, _ = await loop.create_connection(
+                lambda: Noting(loop), *server.sockets[0].getsockname()
+            )
+            while len(Noting.noted) < 2:
+                await asyncio.sleep(0)
+            client.abort()
+
+    run(asyncio.wait_for(connect(), 10))
+    assert Noting.noted == [1, 1]
