@@ -45,6 +45,7 @@ peers: $(VENV)/.dev      ## Caddy, Envoy and Traefik for tests/peers: 100 MB
 
 soak: $(VENV)/.dev       ## minutes of peers that leave, die and dawdle; SOAK_S and SLOW_S say how long
 	$(BIN)/python -m pytest -m slow -s tests/soak
+	GARBAGE_CONNECTIONS=1000 $(BIN)/python -m pytest -s tests/journey/test_garbage.py
 
 browser: $(VENV)/.dev    ## the login pages in Chromium, which has to be there
 	$(BIN)/python -m pytest -m browser tests/browser

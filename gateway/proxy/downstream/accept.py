@@ -24,6 +24,7 @@ from gateway.proxy.downstream.tls import ServerTls
 from gateway.proxy.http1.close import TLS_SHUTDOWN_S
 from gateway.routing.client_address import client_at, is_trusted
 from gateway.telemetry.metrics import CONNECTIONS, ConnectionOutcome
+from gateway.util.tracebacks import forget_frames
 
 _log = logging.getLogger(__name__)
 
@@ -253,9 +254,12 @@ class PendingConnection:
         )
 
     def _client_made(self, task: asyncio.Task[None]) -> None:
+        self._task = None
         error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, OSError):
-            _log.error("accepting a connection failed", exc_info=error)
+        if error is not None:
+            if not isinstance(error, OSError):
+                _log.error("accepting a connection failed", exc_info=error)
+            forget_frames(error)
         if not self._is_done:
             self._close("failed")
 

@@ -261,6 +261,7 @@ class ClientConnection(HttpProtocol):
                     await Exchange(self, admitted, framing, body, serving).run()
         except Refusal as refusal:
             self._refuse(refusal, record)
+            refusal.__traceback__ = None  # a body may keep it: its frames would be a cycle
         except (asyncio.CancelledError, ClientGone) as error:
             writer.status = writer.status or _CLIENT_CLOSED_REQUEST
             record.refusal = CLIENT_GONE
@@ -304,7 +305,7 @@ class ClientConnection(HttpProtocol):
         try:
             await self._drain_helper()
         except ConnectionError as error:
-            raise ClientGone from error
+            raise ClientGone from error.with_traceback(None)  # its frames would be a cycle
         finally:
             self.writer.end_wait()
 

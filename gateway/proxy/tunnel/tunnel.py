@@ -197,6 +197,10 @@ class _TunnelSide(asyncio.Protocol):
         """Tell the owner that the connection was lost during the tunnel."""
         self.owner.connection_lost(self.error)
 
+    def release(self) -> None:
+        """Forget the tunnel, which has ended: the references would be a cycle."""
+        del self.other, self.tunnel
+
     # --- events --------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
@@ -303,6 +307,8 @@ class Tunnel:
             await self._ended
         finally:
             self._detach_sides()
+            self._client.release()
+            self._app.release()
 
     # --- how it ends ---------------------------------------------------------------------------
 

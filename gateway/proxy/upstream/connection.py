@@ -93,7 +93,8 @@ class UpstreamConnection(HttpProtocol):
         on_lost: "Callable[[UpstreamConnection], None]",
     ) -> None:
         super().__init__(loop)
-        self._parser: ResponseParser = response_parser(self, loop)
+        self._parser: ResponseParser
+        """While there is a connection: parser and connection refer to each other."""
         self._deadlines = deadlines
         self._write_batcher = write_batcher
         self._on_lost = on_lost
@@ -155,7 +156,8 @@ class UpstreamConnection(HttpProtocol):
         try:
             await self._drain_helper()
         except ConnectionError as error:
-            raise UpstreamUnreachable(type(error).__name__) from error
+            reason = type(error).__name__
+            raise UpstreamUnreachable(reason) from error.with_traceback(None)
         finally:
             self._write_deadline_s = inf
 
@@ -199,6 +201,7 @@ class UpstreamConnection(HttpProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._parser = response_parser(self, self._loop)
         self._deadlines.watch(self)
 
     def data_received(self, data: bytes) -> None:
@@ -309,6 +312,9 @@ class UpstreamConnection(HttpProtocol):
         super().connection_lost(exc)
         reason = "closed" if exc is None else type(exc).__name__
         self.fail(UpstreamUnreachable(reason))
+        # The parser refers to this connection: the memory of both would wait for the collector.
+        self.drop_parser()
+        self._reading_paused = self._buffer_paused = False  # nothing is left to resume
         self._on_lost(self)
 
     def check_deadline(self, now_s: float) -> None:

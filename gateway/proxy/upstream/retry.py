@@ -17,6 +17,7 @@ from gateway.core.errors import (
 from gateway.core.request import Outbound
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.upstream import Upstream, UpstreamServer
+from gateway.util.tracebacks import forget_frames
 
 _SWITCHING_PROTOCOLS = 101
 _FAILURES = UpstreamUnreachable | UpstreamTimeout | BadUpstreamAnswer
@@ -68,6 +69,7 @@ async def send_with_retries(work: RetryableRequest, upstream: Upstream) -> None:
             ):  # recorded when the tunnel began
                 upstream.answered(server, status)
         except Refusal as refusal:
+            forget_frames(refusal)
             tries = tries or _RetryState(work, upstream)
             again = tries.after(server, connection, refusal, was_kept=kept is not None)
             if again is None:

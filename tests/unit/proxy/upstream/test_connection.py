@@ -222,3 +222,15 @@ async def test_what_follows_a_101_is_kept(app: App) -> None:
     assert 101 == (await future).message.code
     assert b"tail" == app.connection.tail
     assert not app.transport.is_reading_now
+
+
+async def test_a_body_outlasts_its_connection(app: App) -> None:
+    """All that came is read, though reading was paused when the connection was lost."""
+    future = app.ask()
+    app.connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n")
+    app.connection.data_received(b"x" * 300_000)
+    answer = await future
+    app.connection.eof_received()
+    app.connection.connection_lost(None)
+    assert 300_000 == len(await answer.body.read())
+    assert not app.connection.finish()
