@@ -112,6 +112,11 @@ UPSTREAM_RETRIES: Final[CounterSpec[str]] = CounterSpec(
 UPSTREAM_EJECTIONS: Final[CounterSpec[str]] = CounterSpec(
     "upstream_ejections", "Servers ejected after failures", "upstream"
 )
+UPSTREAM_STRAY_BYTES: Final[CounterSpec[str]] = CounterSpec(
+    "upstream_stray_bytes",
+    "Connections to an upstream closed because bytes came that belong to no answer",
+    "upstream",
+)
 BUS_MESSAGES: Final[CounterSpec[str]] = CounterSpec(
     "bus_messages",
     "Invalidation messages received, by kind",

@@ -27,6 +27,7 @@ class Case(NamedTuple):
 
 OK: Final = b"HTTP/1.1 200 OK\r\n"
 EMPTY: Final = b"Content-Length: 0\r\n\r\n"
+EVIL: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
 LENGTH_5: Final = (("Content-Length", "5"),)
 CHUNKED: Final = (("Transfer-Encoding", "chunked"),)
 MAX_FIELD_BYTES: Final = 64 * 1024
@@ -193,9 +194,14 @@ NO_BODIES: Final = [
     passes("204", b"HTTP/1.1 204 No Content\r\n\r\n", status=204),
     passes("204-with-length", b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", status=204),
     passes("304-with-length", b"HTTP/1.1 304 Not Modified\r\nETag: x\r\nContent-Length: 5\r\n\r\n", fields=(("ETag", "x"), *LENGTH_5), status=304),
-    bad("204-with-a-body", b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello"),
-    bad("304-with-a-body", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nhello"),
-    bad("head-with-a-body", OK + b"Content-Length: 5\r\n\r\nhello", method="HEAD"),
+    passes("204-with-a-body", b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello", status=204),
+    passes("304-with-a-body", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nhello", fields=LENGTH_5, status=304),
+    passes("head-with-a-body", OK + b"Content-Length: 5\r\n\r\nhello", fields=LENGTH_5, method="HEAD"),
+    passes("head-with-chunks", OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", method="HEAD"),
+    passes("204-with-an-answer", b"HTTP/1.1 204 No Content\r\n\r\n" + EVIL, status=204),
+    passes("304-with-an-answer", b"HTTP/1.1 304 Not Modified\r\n\r\n" + EVIL, status=304),
+    passes("head-with-an-answer", OK + b"\r\n" + EVIL, method="HEAD"),
+    passes("head-with-a-body-after-hints", b"HTTP/1.1 103 Hints\r\n\r\n" + OK + b"Content-Length: 5\r\n\r\nhello", fields=LENGTH_5, method="HEAD"),
 ]  # fmt: skip
 
 INTERIM: Final = [

@@ -12,6 +12,7 @@ from gateway.core.errors import (
     UpstreamUnreachable,
 )
 from gateway.core.request import FieldMemo
+from gateway.proxy.http1.bodiless import WITHOUT_BODY, HeadEnds, announces_body, may_lack_body
 from gateway.proxy.http1.parser import (
     NOTHING,
     HttpProcessingError,
@@ -46,7 +47,6 @@ class ResponseHead(NamedTuple):
 _HEAD_END = b"\r\n\r\n"
 _PROTOCOL = b"HTTP/1."
 _MAX_KEPT_BYTES = 4096
-_WITHOUT_BODY = (204, 304)
 
 
 class _LastResponse(NamedTuple):
@@ -68,20 +68,26 @@ class UpstreamConnection(HttpProtocol):
 
     __slots__ = (
         "_answer",
+        "_answers_head",
         "_body",
         "_deadline_s",
         "_deadlines",
         "_had_chunks",
+        "_has_strayed",
+        "_head_ends",
         "_interim",
         "_is_at_head",
         "_is_unusable",
         "_last",
         "_on_lost",
+        "_on_stray",
+        "_splits_heads",
         "_write_batcher",
         "_write_deadline_s",
         "final_seen",
         "has_answered",
         "idle_since_s",
+        "lacks_body",
         "tail",
     )
 
@@ -91,13 +97,17 @@ class UpstreamConnection(HttpProtocol):
         deadlines: Deadlines,
         write_batcher: WriteBatcher,
         on_lost: "Callable[[UpstreamConnection], None]",
+        on_stray: "Callable[[UpstreamConnection], None] | None" = None,
     ) -> None:
+        """``on_stray`` is called once if bytes come that belong to no answer."""
         super().__init__(loop)
         self._parser: ResponseParser
         """While there is a connection: parser and connection refer to each other."""
         self._deadlines = deadlines
         self._write_batcher = write_batcher
         self._on_lost = on_lost
+        self._on_stray = on_stray
+        self._has_strayed = False
         self._answer: asyncio.Future[ResponseHead] | None = None
         self._body: StreamReader | None = None
         self._interim: Interim | None = None
@@ -107,13 +117,21 @@ class UpstreamConnection(HttpProtocol):
         """By when the app has to take what was written."""
         self._is_at_head = False
         """Whether the next byte is the first of an answer."""
+        self._answers_head = False
+        """Whether the request under way is HEAD."""
+        self._splits_heads = False
+        """Whether heads are parsed apart from what follows: the answer may have no body."""
+        self._head_ends = HeadEnds()
         self._had_chunks = False
         self._last: _LastResponse | None = None
         self.final_seen = False
         """Whether the final answer has begun; 1xx answers do not count."""
         self._is_unusable = False
+        self.lacks_body = False
+        """Whether the last answer ended with its head (HEAD, 204, 304; RFC 9112 section 6.3)."""
         self.has_answered = False
         self.idle_since_s = 0.0
+        """When its last exchange ended; 0 before the first."""
         self.tail = b""
         """What came after a 101: bytes of the new protocol."""
 
@@ -128,7 +146,8 @@ class UpstreamConnection(HttpProtocol):
         """
         if method == "HEAD":
             self._parser = response_parser(self, self._loop, answers_head=True)
-            self._is_unusable = True  # the parser fits only this answer
+            self._answers_head = True
+            self._is_unusable = True  # a body in spite of HEAD would be the next answer
         self._interim = interim
         self.final_seen = self.has_answered = False
         self._is_at_head = True
@@ -207,6 +226,7 @@ class UpstreamConnection(HttpProtocol):
     def data_received(self, data: bytes) -> None:
         if self._answer is None:
             if data:  # no request is under way: the next one must not get this
+                self._note_stray()
                 self.abort()
             return
         is_at_head, self._is_at_head = self._is_at_head, False
@@ -216,19 +236,63 @@ class UpstreamConnection(HttpProtocol):
             if not data.startswith(
                 _PROTOCOL[: len(data)]
             ):  # the parser skips bytes and hides the protocol
-                self.fail(BadUpstreamAnswer("not HTTP/1"))
+                self._refuse_first_bytes()
                 return
+            self._splits_heads = self._answers_head or may_lack_body(data)
+        if self._splits_heads:
+            self._parse_heads(data)
+        else:
+            self._parse(data, is_at_head=is_at_head)
+
+    def _refuse_first_bytes(self) -> None:
+        """Fail: the app speaks no HTTP, or these bytes belong to the answer before."""
+        if self.idle_since_s:
+            self._note_stray()
+            self.fail(UpstreamUnreachable("bytes of no answer"))
+        else:
+            self.fail(BadUpstreamAnswer("not HTTP/1"))
+
+    def _parse(self, data: bytes, *, is_at_head: bool = False) -> bool:
+        """Parse ``data``; return whether what follows it is HTTP, too."""
         try:
             messages, upgraded, tail = self._parser.feed_data(data)
         except HttpProcessingError as error:
             self.fail(BadUpstreamAnswer(type(error).__name__))
-            return
+            return False
         memo = self._learn(data, *messages[0]) if is_at_head and len(messages) == 1 else None
         for message, body in messages:
             self._take(message, body, memo)
         if upgraded:  # the exchange knows whether it was asked for
             self._is_unusable, self.tail = True, tail
             self._pause_transport_reading()
+        return not upgraded
+
+    def _parse_heads(self, data: bytes) -> None:
+        """
+        Parse each head by itself; drop what follows an answer that has no body.
+
+        Some apps send a body in spite of HEAD, 204 or 304 (Django on waitress). The parser would
+        take it for a further answer and reject all of ``data``, the head included.
+        """
+        end = 0
+        while end < len(data) and not self.final_seen:
+            start, end = end, self._head_ends.find(data, end)
+            if not self._parse(data[start:end]):
+                self.tail += data[end:]
+                return
+        if not self.final_seen or end == len(data):
+            return
+        if self.lacks_body:
+            self._is_unusable = True
+            self._note_stray()
+        else:
+            self._splits_heads = False
+            self._parse(data[end:])
+
+    def _note_stray(self) -> None:
+        if not self._has_strayed and self._on_stray is not None:
+            self._has_strayed = True
+            self._on_stray(self)
 
     def _recall(self, answer: asyncio.Future[ResponseHead], data: bytes) -> bool:
         """Handle ``data`` if it is a whole answer with the head before; return whether it is."""
@@ -239,6 +303,7 @@ class UpstreamConnection(HttpProtocol):
         if len(data) != len(head) + length or not data.startswith(head):
             return False
         self.has_answered = self.final_seen = True
+        self.lacks_body = False
         self._deadline_s = inf
         answer.set_result(ResponseHead(message, NOTHING, data[len(head) :], memo))
         return True
@@ -253,7 +318,7 @@ class UpstreamConnection(HttpProtocol):
             or end > _MAX_KEPT_BYTES
             or message.headers.get("Content-Length") != str(length)
             or message.code < _FIRST_FINAL_STATUS
-            or message.code in _WITHOUT_BODY
+            or message.code in WITHOUT_BODY
             or message.should_close
             or not body.is_eof()
         ):
@@ -278,6 +343,10 @@ class UpstreamConnection(HttpProtocol):
             return
         self.final_seen = True
         self._is_unusable = self._is_unusable or message.should_close
+        self.lacks_body = self._answers_head or message.code in WITHOUT_BODY
+        if self.lacks_body:
+            # The body that is announced may follow after all: the next caller must not get it.
+            self._is_unusable = self._is_unusable or announces_body(message.headers)
         self._body = body
         self._had_chunks = message.chunked
         self._deadline_s = inf

@@ -2,7 +2,8 @@
 The connection pool of one server.
 
 A connection is used again only if both bodies ended cleanly and no further bytes arrived on it:
-they would become the next caller's answer (CVE-2026-71324).
+they would become the next caller's answer (CVE-2026-71324). After an answer without a body it rests
+first, or is closed: some apps send a body all the same, and a little later.
 """
 
 import asyncio
@@ -31,6 +32,12 @@ How long a connection may be idle to serve a request that must not be sent twice
 connections after 5 s (Node, uvicorn) or more, and a request that meets the close is lost.
 """
 
+_REST_S = 0.05
+"""
+How long a connection rests after a 204 or 304: an app that sends a body with one sends it right
+behind the head, and these bytes close the connection.
+"""
+
 
 class UpstreamPool:
     """Keeps the connections to one server."""
@@ -42,13 +49,20 @@ class UpstreamPool:
         deadlines: Deadlines,
         write_batcher: WriteBatcher,
         max_connections: int,
+        on_stray: Callable[[], object] | None = None,
     ) -> None:
+        """``on_stray`` counts connections on which bytes came that belong to no answer."""
         self._loop = loop
         self._connect = connect
         self._deadlines = deadlines
         self._write_batcher = write_batcher
         self._max_connections = max_connections
+        self._on_stray = on_stray
         self._idle: deque[UpstreamConnection] = deque()
+        self._resting: deque[UpstreamConnection] = deque()
+        """Idle connections that may not be used yet."""
+        self._sends_unasked_bodies = False
+        """Whether the server once sent a body with an answer that has none."""
         self._count = 0
         """Connections that exist or are being made."""
         self._queue: deque[asyncio.Future[None]] = deque()
@@ -58,6 +72,8 @@ class UpstreamPool:
     def take_idle(self, *, may_repeat: bool) -> UpstreamConnection | None:
         """Return the connection that was used last, if it is usable for the request."""
         now_s = self._loop.time()
+        if self._resting:
+            self._end_rests(now_s)
         max_age_s = _IDLE_S if may_repeat else _FRESH_S
         while self._idle:
             connection = self._idle[-1]
@@ -99,13 +115,19 @@ class UpstreamPool:
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """End an exchange: keep the connection if it is clean, else close it."""
-        if connection.finish() and self._keeps:
-            connection.idle_since_s = self._loop.time()
-            self._idle.append(connection)
-            if self._queue:  # a request waits for room: closing an idle connection makes some
-                self._idle.popleft().abort()
-        else:
+        if not (connection.finish() and self._keeps):
             connection.abort()
+            return
+        connection.idle_since_s = self._loop.time()
+        if not connection.lacks_body:
+            self._idle.append(connection)
+        elif self._sends_unasked_bodies:
+            connection.abort()
+            return
+        else:
+            self._resting.append(connection)
+        if self._queue:  # a request waits for room: closing an idle connection makes some
+            self._close_oldest()
 
     def detach(self, connection: UpstreamConnection) -> None:
         """Remove a connection that became a tunnel: it makes room for another."""
@@ -114,12 +136,13 @@ class UpstreamPool:
     def retire(self) -> None:
         """Close idle connections, now and later; those in use finish their exchange."""
         self._keeps = False
-        while self._idle:
-            self._idle.popleft().abort()
+        while self._close_oldest():
+            pass
 
     def usage(self) -> tuple[int, int]:
         """Return the numbers of idle and of busy connections."""
-        return len(self._idle), len(self._open) - len(self._idle)
+        idle = len(self._idle) + len(self._resting)
+        return idle, len(self._open) - idle
 
     def close_addresses(self, addresses: Container[str]) -> None:
         """Stop using connections to ``addresses``; those in use finish their exchange."""
@@ -127,7 +150,8 @@ class UpstreamPool:
             transport = connection.transport
             peer = transport.get_extra_info("peername") if transport is not None else None
             if peer and peer[0] in addresses:
-                connection.abort() if connection in self._idle else connection.mark_unusable()
+                is_idle = connection in self._idle or connection in self._resting
+                connection.abort() if is_idle else connection.mark_unusable()
 
     def close(self) -> None:
         """Close every connection."""
@@ -136,22 +160,34 @@ class UpstreamPool:
 
     def make(self) -> UpstreamConnection:
         """Make the protocol of a connection; the pool counts it once `open` returns it."""
-        return UpstreamConnection(self._loop, self._deadlines, self._write_batcher, self._lost)
+        return UpstreamConnection(
+            self._loop, self._deadlines, self._write_batcher, self._lost, self._strayed
+        )
+
+    def _strayed(self, connection: UpstreamConnection) -> None:
+        """Note that bytes came on ``connection`` that belong to no answer."""
+        if connection.lacks_body:
+            self._sends_unasked_bodies = True
+            for other in (*self._idle, *self._resting):
+                if other.lacks_body:
+                    other.abort()
+        if self._on_stray is not None:
+            self._on_stray()
 
     def _lost(self, connection: UpstreamConnection) -> None:
         if connection not in self._open:
             return  # `open` has not returned it, and gives the room back itself
         self._open.discard(connection)
-        with suppress(ValueError):  # not idle
-            self._idle.remove(connection)
+        for idle in (self._idle, self._resting):
+            with suppress(ValueError):  # it is not among them
+                idle.remove(connection)
         self._unreserve()
 
     async def _reserve(self, within_s: float) -> None:
         if self._count < self._max_connections:
             self._count += 1
             return
-        if self._idle:  # too old for this request: make room by closing the oldest
-            self._idle.popleft().abort()
+        self._close_oldest()  # an idle one is too old for this request, or rests
         turn = self._loop.create_future()
         self._queue.append(turn)
         try:
@@ -179,6 +215,18 @@ class UpstreamPool:
                 turn.set_result(None)
                 return
         self._count -= 1
+
+    def _close_oldest(self) -> bool:
+        """Close the connection that is idle the longest; return whether there was one."""
+        idle = self._idle or self._resting
+        if idle:
+            idle.popleft().abort()
+            return True
+        return False
+
+    def _end_rests(self, now_s: float) -> None:
+        while self._resting and now_s - self._resting[0].idle_since_s >= _REST_S:
+            self._idle.append(self._resting.popleft())
 
     def _close_stale(self, now_s: float) -> None:
         while self._idle and now_s - self._idle[0].idle_since_s > _IDLE_S:

@@ -17,6 +17,7 @@ from gateway.proxy.upstream.health import HealthCheck
 from gateway.proxy.upstream.pool import Connect, UpstreamPool
 from gateway.proxy.upstream.upstream import Upstream, UpstreamRules, UpstreamServer
 from gateway.runtime.process import WireServices
+from gateway.telemetry.metrics import UPSTREAM_STRAY_BYTES
 from gateway.util.circuit_breaker import CircuitBreaker
 
 _PAGES_CONNECTIONS = 256
@@ -33,7 +34,8 @@ def upstreams(settings: Settings, wire: WireServices) -> dict[str, Upstream]:
 
 def pages_upstream(name: str, connect: Connect, wire: WireServices) -> Upstream:
     """Build the upstream of the gateway's own pages."""
-    server = UpstreamServer.of(name, "localhost", connect, _pool(connect, wire, _PAGES_CONNECTIONS))
+    pool = _pool(name, connect, wire, _PAGES_CONNECTIONS)
+    server = UpstreamServer.of(name, "localhost", connect, pool)
     return Upstream(name, [server], UpstreamRules(retries=0), wire.loop, wire.counters.add)
 
 
@@ -43,7 +45,7 @@ def _upstream(name: str, entry: UpstreamSettings, wire: WireServices) -> Upstrea
     servers = []
     for address in entry.servers:
         connect = _connector(address, entry, wire, tls)
-        pool = _pool(connect, wire, entry.connections)
+        pool = _pool(name, connect, wire, entry.connections)
         look_up = None
         if address.host and not is_address(address.host):
             look_up = partial(wire.resolver.current, address.host, address.port)
@@ -90,5 +92,12 @@ def _connector(
     return to_tcp(wire.loop, wire.resolver, address.host, address.port, tls, entry.tls.server_name)
 
 
-def _pool(connect: Connect, wire: WireServices, connections: int) -> UpstreamPool:
-    return UpstreamPool(wire.loop, connect, wire.deadlines, wire.write_batcher, connections)
+def _pool(name: str, connect: Connect, wire: WireServices, connections: int) -> UpstreamPool:
+    return UpstreamPool(
+        wire.loop,
+        connect,
+        wire.deadlines,
+        wire.write_batcher,
+        connections,
+        partial(wire.counters.add, UPSTREAM_STRAY_BYTES, name),
+    )

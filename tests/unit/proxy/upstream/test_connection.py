@@ -24,10 +24,13 @@ class App:
         loop = asyncio.get_running_loop()
         self.transport = FakeTransport()
         self.lost: list[UpstreamConnection] = []
+        self.strayed: list[UpstreamConnection] = []
         self.interim: list[int] = []
         self.batcher = WriteBatcher(loop)
         self.deadlines = Deadlines(loop, 1000.0)
-        self.connection = UpstreamConnection(loop, self.deadlines, self.batcher, self.lost.append)
+        self.connection = UpstreamConnection(
+            loop, self.deadlines, self.batcher, self.lost.append, self.strayed.append
+        )
         self.connection.connection_made(self.transport)
 
     def ask(self, method: str = "GET") -> asyncio.Future[ResponseHead]:
@@ -234,3 +237,104 @@ async def test_a_body_outlasts_its_connection(app: App) -> None:
     app.connection.connection_lost(None)
     assert 300_000 == len(await answer.body.read())
     assert not app.connection.finish()
+
+
+HEAD_ONLY = {
+    "head": ("HEAD", ANSWER[:-5]),
+    "204": ("GET", b"HTTP/1.1 204 No Content\r\n\r\n"),
+    "304": ("GET", b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\n\r\n'),
+    "304-with-a-length": ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"),
+    "204-in-chunks": ("GET", b"HTTP/1.1 204 Fine\r\nTransfer-Encoding: chunked\r\n\r\n"),
+    "after-an-interim-answer": (
+        "HEAD",
+        b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+    ),
+}
+STRAYS = {
+    "text": b"hello",
+    "an-answer": b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+    "chunks": b"5\r\nhello\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("stray", STRAYS.values(), ids=STRAYS.keys())
+@pytest.mark.parametrize(("method", "head"), HEAD_ONLY.values(), ids=HEAD_ONLY.keys())
+async def test_an_answer_without_a_body_ends_at_its_head(
+    app: App, method: str, head: bytes, stray: bytes
+) -> None:
+    """Wherever the bytes are cut: what follows is dropped, counted once, and nothing is reused."""
+    data = head + stray
+    for cut in range(len(data) + 1):
+        app = App()
+        future = app.ask(method)
+        for part in (data[:cut], data[cut:]):
+            app.connection.data_received(part)
+        answer = await future
+        assert (head.count(b"204"), head.count(b"304")) == (
+            int(answer.message.code == 204),
+            int(answer.message.code == 304),
+        )
+        assert (True, b"") == (answer.body.is_eof(), answer.whole or b"")
+        assert not app.connection.finish()
+        assert [app.connection] == app.strayed
+        app.deadlines.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "is_kept"),
+    [
+        pytest.param(b"HTTP/1.1 204 No Content\r\n\r\n", True, id="204"),
+        pytest.param(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\n\r\n", True, id="304"),
+        pytest.param(
+            b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", False, id="announced-length"
+        ),
+        pytest.param(
+            b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n",
+            False,
+            id="announced-chunks",
+        ),
+    ],
+)
+async def test_a_connection_is_kept_after_an_answer_that_announces_no_body(
+    app: App, head: bytes, is_kept: bool
+) -> None:
+    """A body that is announced may still come."""
+    await app.exchange(head)
+    assert is_kept is app.connection.finish()
+    assert [] == app.strayed
+
+
+async def test_a_body_after_interim_answers_is_no_stray(app: App) -> None:
+    """However the bytes are cut, the body is that of the final answer."""
+    data = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n" + CHUNKED
+    data += b"5\r\nhello\r\n0\r\n\r\n"
+    for cut in range(1, len(data)):
+        app = App()
+        future = app.ask()
+        app.connection.data_received(data[:cut])
+        app.connection.data_received(data[cut:])
+        answer = await future
+        assert b"hello" == (answer.whole if answer.whole is not None else await answer.body.read())
+        assert [100, 103] == app.interim
+        assert app.connection.finish()
+        assert [] == app.strayed
+        app.deadlines.close()
+
+
+async def test_bytes_on_an_idle_connection_are_counted(app: App) -> None:
+    """It is closed, too."""
+    await app.exchange()
+    assert app.connection.finish()
+    app.connection.data_received(b"hello")
+    assert (["abort"], [app.connection]) == (app.transport.done, app.strayed)
+
+
+async def test_bytes_of_the_answer_before_are_no_answer(app: App) -> None:
+    """They came after the next request: it may be sent again, as if the connection were lost."""
+    await app.exchange(b"HTTP/1.1 304 Not Modified\r\n\r\n")
+    assert app.connection.finish()
+    app.connection.idle_since_s = 1.0
+    with pytest.raises(UpstreamUnreachable):
+        await app.exchange(b"<html>")
+    assert app.connection.lacks_body
+    assert [app.connection] == app.strayed

@@ -14,6 +14,7 @@ from gateway.util.deadlines import Deadlines
 from tests.fakes.transport import FakeTransport
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+NOT_MODIFIED = b"HTTP/1.1 304 Not Modified\r\n\r\n"
 
 
 class Transport(FakeTransport):
@@ -45,7 +46,15 @@ class Server:
         self.address = "192.0.2.1"
         self.transports: list[Transport] = []
         batcher = WriteBatcher(loop)
-        self.pool = UpstreamPool(loop, self._connect, self.deadlines, batcher, max_connections=2)
+        self.strays: list[None] = []
+        self.pool = UpstreamPool(
+            loop,
+            self._connect,
+            self.deadlines,
+            batcher,
+            max_connections=2,
+            on_stray=lambda: self.strays.append(None),
+        )
 
     async def _connect(self, make: Callable[[], UpstreamConnection]) -> UpstreamConnection:
         if self.is_silent:
@@ -58,11 +67,11 @@ class Server:
         self.transports.append(transport)
         return connection
 
-    async def use(self) -> UpstreamConnection:
+    async def use(self, data: bytes = ANSWER) -> UpstreamConnection:
         """A new connection that has had an answer, and was not given back."""
         connection = await self.pool.open(0.05)
         answer = connection.ask(b"", "GET", lambda _: None)
-        connection.data_received(ANSWER)
+        connection.data_received(data)
         await answer
         return connection
 
@@ -226,3 +235,61 @@ async def test_connections_to_removed_addresses_are_closed(server: Server) -> No
     assert [["abort"], []] == [transport.done for transport in server.transports]
     server.pool.give_back(busy)
     assert ["abort"] == server.transports[1].done
+
+
+async def test_a_connection_rests_after_an_answer_without_a_body(server: Server) -> None:
+    """It is idle, and used when no body has come for a moment."""
+    connection = await server.use(NOT_MODIFIED)
+    server.pool.give_back(connection)
+    assert (1, 0) == server.pool.usage()
+    assert server.pool.take_idle(may_repeat=True) is None
+    connection.idle_since_s -= 0.1
+    assert connection is server.pool.take_idle(may_repeat=True)
+    assert [] == server.strays
+
+
+async def test_a_server_that_sends_bodies_unasked_keeps_no_such_connection(server: Server) -> None:
+    """Once is enough; connections after other answers are kept."""
+    odd, other = await server.use(NOT_MODIFIED), await server.use(NOT_MODIFIED)
+    server.pool.give_back(odd)
+    server.pool.give_back(other)
+    odd.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+    assert [["abort"], ["abort"]] == [transport.done for transport in server.transports]
+    assert 1 == len(server.strays)
+    await asyncio.sleep(0)
+    assert (0, 0) == server.pool.usage()
+    for data, kept in ((NOT_MODIFIED, 0), (ANSWER, 1)):
+        server.pool.give_back(await server.use(data))
+        await asyncio.sleep(0)
+        assert (kept, 0) == server.pool.usage()
+
+
+async def test_bytes_on_an_idle_connection_close_it_and_are_counted(server: Server) -> None:
+    """They are no answer; other connections stay."""
+    first, second = await server.use(), await server.use()
+    server.pool.give_back(first)
+    server.pool.give_back(second)
+    second.data_received(b"x")
+    assert [[], ["abort"]] == [transport.done for transport in server.transports]
+    assert 1 == len(server.strays)
+    assert first is server.pool.take_idle(may_repeat=True)
+
+
+async def test_a_resting_connection_makes_room(server: Server) -> None:
+    """For a request that cannot use it yet."""
+    server.pool.give_back(await server.use(NOT_MODIFIED))
+    await server.use()
+    await server.use()
+    assert ["abort"] == server.transports[0].done
+
+
+async def test_a_retired_pool_keeps_no_resting_connection(server: Server) -> None:
+    """Nor one of an address that is gone."""
+    server.pool.give_back(await server.use(NOT_MODIFIED))
+    server.pool.give_back(await server.use(NOT_MODIFIED))
+    server.pool.close_addresses({"192.0.2.1"})
+    await asyncio.sleep(0)
+    assert (0, 0) == server.pool.usage()
+    server.pool.give_back(await server.use(NOT_MODIFIED))
+    server.pool.retire()
+    assert ["abort"] == server.transports[2].done
