@@ -9,6 +9,14 @@ from gateway.core.address import IPNetwork
 from gateway.core.identity import INTERACTIVE_METHODS, AuthMethod
 from gateway.core.limit import Limit
 
+WEBSOCKET = "websocket"
+"""The protocol of RFC 6455, as an upgrade token."""
+
+
+def is_websocket(protocol: str) -> bool:
+    """Return whether an upgrade token names WebSocket, in any case and version."""
+    return protocol.partition("/")[0].lower() == WEBSOCKET
+
 
 class Auth(StrEnum):
     """Whether a route requires authentication."""
@@ -138,3 +146,12 @@ class Route:
     """None where no other origin is allowed."""
     is_internal: bool = False
     """Whether the route leads to the gateway's own pages, which get the identity in full."""
+
+    def ignores_upgrade(self, protocol: str) -> bool:
+        """
+        Whether a request to upgrade to ``protocol`` is served as if it did not ask (RFC 9110 7.8).
+
+        The app never hears of the upgrade, so it cannot agree to one (CVE-2026-88008). Requests for
+        a WebSocket are refused instead where the route lists none: they have no other use.
+        """
+        return protocol not in self.upgrades and not is_websocket(protocol)

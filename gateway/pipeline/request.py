@@ -52,6 +52,8 @@ class RequestPipeline:
         if head.method == "OPTIONS" and (asked := self.preflight.resolve(head)) is not None:
             return await self.preflight.admit(head, asked, client, record)
         resolved = stages.resolve(head, record)
+        if head.upgrade and resolved.route.ignores_upgrade(head.upgrade):
+            head = head._replace(upgrade="")
         if not resolved.route.upstream:
             return await self.check.admit(head, resolved.route, record)
         await stages.enforce_limits(head, resolved.route, client)

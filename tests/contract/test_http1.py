@@ -133,6 +133,31 @@ def test_a_request_without_a_body_is_complete_with_its_head(requests: RequestPar
     assert not message.should_close
 
 
+@pytest.mark.parametrize(
+    ("fields", "parts"),
+    [
+        pytest.param(b"", (), id="no-body"),
+        pytest.param(b"Content-Length: 5\r\n", (b"hel", b"lo"), id="length"),
+        pytest.param(
+            b"Transfer-Encoding: chunked\r\n", (b"5\r\nhel", b"lo\r\n0\r\n\r\n"), id="chunked"
+        ),
+    ],
+)
+def test_the_parser_goes_on_after_an_upgrade_that_is_ignored(
+    requests: RequestParser, fields: bytes, parts: tuple[bytes, ...]
+) -> None:
+    """It reports the wish, and reads the body and the next request as HTTP."""
+    upgrade = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+    (((message, body),), upgraded, _) = requests.feed_data(REQUEST + upgrade + fields + b"\r\n")
+    assert (True, False) == (message.upgrade, upgraded)
+    for part in parts:
+        assert [False, b""] == list(requests.feed_data(part))[1:]
+    assert (b"hello" if parts else b"") == body.read_nowait()
+    assert body.is_eof()
+    (((message, _),), upgraded, _) = requests.feed_data(REQUEST + b"\r\n")
+    assert (False, False) == (message.upgrade, upgraded)
+
+
 def test_nothing_is_decompressed(answers: ResponseParser) -> None:
     """Bodies pass as they are, whatever their coding."""
     fields = b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc"

@@ -582,21 +582,61 @@ EXPECTATIONS: Final = [
     ),
 ]  # fmt: skip
 
+_H2C: Final = (
+    b"Connection: Upgrade, HTTP2-Settings",
+    b"Upgrade: h2c",
+    b"HTTP2-Settings: AAMAAABkAAQAAP__",
+)
+_TO_H2: Final = b"\r\n".join(_H2C)
+_H2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04" + bytes(5)
+
+
+def _ignored(name: str, protocol: bytes) -> Case:
+    """An upgrade to what no route lists is a request like any other (RFC 9110 section 7.8)."""
+    raw = _get(b"Host: x", b"Connection: Upgrade", b"Upgrade: " + protocol)
+    return passes(f"upgrade-{name}", raw + SECOND, Saw(), SAW_SECOND)
+
+
 UPGRADES: Final = [
-    refused(
-        "upgrade-h2c",
-        _with(b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__"),
-        UPGRADE,
+    passes("upgrade-h2c", _get(b"Host: x", *_H2C), Saw()),
+    passes("upgrade-h2c-twice", _get(b"Host: x", *_H2C) * 2, Saw(), Saw()),
+    passes("upgrade-h2c-and-a-request", _get(b"Host: x", *_H2C) + SECOND, Saw(), SAW_SECOND),
+    passes("upgrade-h2c-and-a-later-request", (_get(b"Host: x", *_H2C), SECOND), Saw(), SAW_SECOND),
+    passes("upgrade-h2c-post", _with(_TO_H2), Saw("POST")),
+    passes("upgrade-h2c-length", _with(_TO_H2 + b"\r\nContent-Length: 5", b"hello"), Saw("POST", fields=(length(5),), body=b"hello")),
+    passes("upgrade-h2c-length-zero", _with(_TO_H2 + b"\r\nContent-Length: 0"), Saw("POST", fields=(length(0),))),
+    passes("upgrade-h2c-chunked", _with(_TO_H2 + b"\r\nTransfer-Encoding: chunked", b"5\r\nhello\r\n" + LAST), POSTED._replace(body=b"hello")),
+    passes("upgrade-h2c-chunked-and-a-request", _with(_TO_H2 + b"\r\nTransfer-Encoding: chunked", LAST) + SECOND, POSTED, SAW_SECOND),
+    passes(
+        "upgrade-h2c-body-that-is-a-request",
+        _with(_TO_H2 + b"\r\nContent-Length: %d" % len(SECOND), SECOND),
+        Saw("POST", fields=(length(len(SECOND)),), body=SECOND),
     ),
-    refused("upgrade-h2c-without-settings", _with(b"Connection: Upgrade\r\nUpgrade: h2c"), UPGRADE),
-    refused("upgrade-h2c-any-case", _with(b"Connection: upgrade\r\nUpgrade: H2C"), UPGRADE),
-    refused("upgrade-h2c-in-a-list", _with(b"Connection: Upgrade\r\nUpgrade: x, h2c"), UPGRADE),
-    refused("upgrade-tls", _with(b"Connection: Upgrade\r\nUpgrade: TLS/1.0"), UPGRADE),
-    refused("upgrade-with-a-request-behind", _with(b"Connection: Upgrade\r\nUpgrade: h2c") + SECOND, UPGRADE),
-    refused("upgrade-with-a-body", _with(b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 5", b"hello")),
+    passes("upgrade-h2c-and-close", _get(b"Host: x", b"Connection: Upgrade, close", b"Upgrade: h2c") + SECOND, Saw(), closes=True, is_one_read=True),
+    passes("upgrade-h2c-in-1.0", _get(b"Host: x", *_H2C, line=b"GET /public/x HTTP/1.0"), Saw(), closes=True),
+    passes("upgrade-h2c-nominates", _get(b"Host: x", b"Connection: Upgrade, X-T, Host", b"Upgrade: h2c", b"X-T: v"), Saw()),
+    Case("upgrade-h2c-then-its-preface", (_get(b"Host: x", *_H2C) + _H2_PREFACE,), (OK, BAD), closes=True, seen=(Saw(),), is_one_read=True),
+    refused("upgrade-h2c-two-lengths", _with(_TO_H2 + b"\r\nContent-Length: 5\r\nContent-Length: 6", b"hello!")),
+    refused("upgrade-h2c-both-framings", _with(_TO_H2 + b"\r\nContent-Length: 5\r\nTransfer-Encoding: chunked", LAST)),
+    refused("upgrade-h2c-other-host", _get(b"Host: x", *_H2C, line=b"GET http://y/ HTTP/1.1"), HOST),
+    _ignored("h2c-any-case", b"H2C"),
+    _ignored("h2c-in-a-list", b"x, h2c"),
+    _ignored("tls", b"TLS/1.0"),
+    _ignored("http-2", b"HTTP/2.0"),
+    _ignored("unknown", b"my-proto/2"),
+    _ignored("empty", b""),
+    _ignored("no-token", b"a/b/c"),
+    _ignored("commas", b",,"),
+    _ignored("high-byte", b"h2c\xff"),
+    passes("upgrade-in-two-lines", _get(b"Host: x", b"Connection: Upgrade", b"Upgrade: h2c", b"Upgrade: x") + SECOND, Saw(), SAW_SECOND),
     passes("upgrade-not-in-connection", _get(b"Host: x", b"Upgrade: h2c"), Saw()),
     passes("upgrade-only-in-connection", _get(b"Host: x", b"Connection: Upgrade"), Saw()),
     passes("settings-of-h2-alone", _get(b"Host: x", b"Connection: HTTP2-Settings", b"HTTP2-Settings: AAMA"), Saw()),
+    refused("upgrade-websocket-or-h2c", _get(b"Host: x", b"Connection: Upgrade", b"Upgrade: websocket, h2c") + SECOND, UPGRADE),
+    refused("upgrade-h2c-or-websocket", _get(b"Host: x", b"Connection: Upgrade", b"Upgrade: h2c", b"Upgrade: WebSocket") + SECOND, UPGRADE),
+    refused("upgrade-websocket-by-post", _with(b"Connection: Upgrade\r\nUpgrade: websocket"), UPGRADE),
+    refused("upgrade-websocket-with-a-version", _get(b"Host: x", b"Connection: Upgrade", b"Upgrade: websocket/13") + SECOND, UPGRADE),
+    refused("upgrade-websocket-with-a-body", _with(b"Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 5", b"hello")),
 ]  # fmt: skip
 
 

@@ -777,13 +777,6 @@ async def test_a_head_that_never_ends(around: World) -> None:
             b"GET /public/../private HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad_target", id="dots"
         ),
         pytest.param(
-            b"GET /public/x HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
-            b"Connection: Upgrade, HTTP2-Settings\r\n\r\n",
-            501,
-            "unsupported_upgrade",
-            id="h2c",
-        ),
-        pytest.param(
             b"CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n",
             501,
             "unsupported_upgrade",

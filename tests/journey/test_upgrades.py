@@ -154,15 +154,8 @@ async def test_the_app_sees_the_handshake(around: World) -> None:
             "unsupported_upgrade",
             id="two-protocols",
         ),
-        pytest.param(request("/public/x", *TO_CHAT), 501, "unsupported_upgrade", id="not-listed"),
         pytest.param(
             request("/chat/x", *TO_WEBSOCKET), 501, "unsupported_upgrade", id="websocket-not-listed"
-        ),
-        pytest.param(
-            request("/public/x", "Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings"),
-            501,
-            "unsupported_upgrade",
-            id="h2c",
         ),
         pytest.param(
             request("/private-chat/x", *TO_CHAT), 401, "unauthenticated", id="no-credential"
@@ -191,6 +184,76 @@ async def test_without_connection_it_is_an_ordinary_request(around: World) -> No
         await client.send(request("/public/y"))
         assert 200 == (await client.answer()).status
     assert [] == around.app.seen[0].values("Upgrade")
+
+
+TO_H2 = ("Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABk")
+
+
+@pytest.mark.parametrize("fields", [TO_H2, TO_CHAT], ids=["h2c", "not-listed"])
+async def test_an_upgrade_that_the_route_does_not_list_is_ignored(
+    around: World, fields: tuple[str, ...]
+) -> None:
+    """It is answered over HTTP/1.1, the app hears nothing of it, and the connection goes on."""
+    async with connected(around.port) as client:
+        for _ in range(2):
+            await client.send(request("/public/x", *fields) + request("/public/y"))
+            for _ in range(2):
+                answer = await client.answer()
+                assert (200, []) == (answer.status, answer.values("Connection"))
+    assert ["/public/x", "/public/y"] * 2 == [seen.target for seen in around.app.seen]
+    for name in ("Upgrade", "Connection", "HTTP2-Settings"):
+        assert [] == [value for seen in around.app.seen for value in seen.values(name)]
+
+
+async def test_a_switch_that_was_not_passed_on_is_refused(around: World) -> None:
+    """An app that agrees to an upgrade which it was not asked for is answered for with 502."""
+    around.app.streams["/public/x"] = says(NOW_CHAT)
+    async with connected(around.port) as client:
+        await client.send(request("/public/x", *TO_CHAT) + SMUGGLED)
+        answer = await client.answer()
+        assert (502, "bad_upstream_answer") == (answer.status, answer.code)
+
+
+async def _held_back(around: World, before: bytes, answers: list[bytes], go: asyncio.Event) -> None:
+    """Send a handshake behind ``before``, and more while the app has not agreed to it."""
+
+    async def late(_: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.wait_for(agreed.wait(), 20)
+        writer.write(NOW_WEBSOCKET)
+        while data := await reader.read(100):
+            writer.write(data)
+
+    agreed = asyncio.Event()
+    around.app.streams["/public/x"] = late
+    async with connected(around.port) as client, connected(around.port) as other:
+        await client.send(before + request("/public/x", *TO_WEBSOCKET) + b"one")
+        go.set()
+        assert answers == [(await client.answer()).body for _ in answers]
+        await client.send(b"two")
+        for _ in range(2):  # by then the gateway has read what it reads
+            assert 200 == (await (await other.send(request("/public/z"))).answer()).status
+        agreed.set()
+        client.reader._buffer[:0] = client._rest  # type: ignore[attr-defined]
+        assert (await head(client)).startswith(b"HTTP/1.1 101 ")
+        await exactly(client, b"onetwo")
+
+
+async def test_a_websocket_behind_an_upgrade_that_is_ignored(around: World) -> None:
+    """What comes with the handshake, or before it is answered, is for the tunnel."""
+    await _held_back(around, request("/public/y", *TO_H2), [b"hello"], asyncio.Event())
+
+
+async def test_a_websocket_behind_a_full_queue(around: World) -> None:
+    """The same holds where the handshake had to wait until others were served."""
+
+    async def slow(_: Seen, writer: asyncio.StreamWriter) -> None:
+        await asyncio.wait_for(go.wait(), 20)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow")
+
+    go = asyncio.Event()
+    around.app.answers["/public/slow"] = slow
+    before = request("/public/slow") + request("/public/y") * 15
+    await _held_back(around, before, [b"slow"] + [b"hello"] * 15, go)
 
 
 # --- what is answered --------------------------------------------------------------------------

@@ -49,12 +49,9 @@ async def curl(around: World, path: str, *arguments: str, stdin: bytes = b"") ->
 
 @pytest.mark.parametrize("version", ["--http1.0", "--http1.1", "--http2"])
 async def test_curl(version: str, around: World) -> None:
-    """Whatever version it begins with; asked for h2c it is told no, and does without."""
+    """Whatever version it begins with, or would like."""
     out = await curl(around, "/public/x", version, "-w", "%{http_code} %{http_version}")
-    if version == "--http2":  # the h2c upgrade is refused as a whole, see the table of requests
-        assert b"501" in out
-    else:
-        assert b"hello200 1.1" == out
+    assert b"hello200 1.1" == out
 
 
 async def test_curl_uploads_in_chunks(around: World) -> None:
@@ -111,6 +108,22 @@ async def test_curl_keeps_its_connection(around: World) -> None:
     urls = [f"http://127.0.0.1:{around.port}/public/x"] * 2
     out = await curl(around, "/public/x", "-w", "%{num_connects}", *urls)
     assert b"hello1hello0hello0" == out
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--data-binary", "@-"), ("-T", "-")], ids=["get", "length", "chunked"]
+)
+async def test_curl_offers_http_2(around: World, arguments: tuple[str, ...]) -> None:
+    """It is answered over HTTP/1.1, twice on one connection; the app hears nothing of the offer."""
+    around.app.answers["/public/e"] = echo
+    again = f"http://127.0.0.1:{around.port}/public/e"
+    said = ("-w", "%{http_version} %{http_code} %{num_connects};")
+    out = await curl(around, "/public/e", "--http2", *arguments, *said, again, stdin=BODY)
+    assert out.endswith(b"1.1 200 0;")
+    assert out.count(b"1.1 200 1;") == 1
+    assert (2 if arguments else 0) >= out.count(BODY) >= len(arguments[:1])
+    for name in ("Upgrade", "HTTP2-Settings", "Connection"):
+        assert [] == [value for seen in around.app.seen for value in seen.values(name)]
 
 
 # --- Python ------------------------------------------------------------------------------------

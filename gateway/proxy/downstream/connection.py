@@ -208,7 +208,7 @@ class ClientConnection(HttpProtocol):
                 if self._paused and not writer.will_close:
                     await self.drain()  # a client that does not read would fill the memory
                 if self._buffer_paused and not reader.is_stopped:
-                    self._read_on()
+                    self.read_on()
         except ClientGone:
             return
         finally:
@@ -216,10 +216,10 @@ class ClientConnection(HttpProtocol):
         if self.transport is not None:
             self._expect_next()
 
-    def _read_on(self) -> None:
-        """Parse what was kept while the queue was full."""
+    def read_on(self) -> None:
+        """Parse what was kept, and read more unless that is for a tunnel."""
         self.data_received(b"")
-        if not self.reader.is_full():
+        if not (self.reader.is_full() or self.reader.state is ReadState.UPGRADE):
             self._resume_reading_for_buffer()
 
     def _expect_next(self) -> None:
@@ -351,11 +351,6 @@ class ClientConnection(HttpProtocol):
         return not reader.body.is_eof()
 
     # --- tunnels -------------------------------------------------------------------------------
-
-    @property
-    def early_data(self) -> bytes:
-        """What the client sent right after a request to upgrade."""
-        return self.reader.early_data
 
     def tunnel_ended(self, *, has_client_ended: bool) -> None:
         """Take the connection back; ``has_client_ended``: the client sends nothing more."""

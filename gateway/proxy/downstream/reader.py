@@ -15,6 +15,7 @@ from gateway.proxy.http1.parser import (
     StreamReader,
     refusal_for,
 )
+from gateway.proxy.tunnel.upgrade import may_switch
 
 MAX_QUEUED = 15
 """Requests that wait for the one that is being served; then reading stops."""
@@ -25,7 +26,8 @@ class ReadState(Enum):
     What becomes of the next bytes of the client.
 
     ``OPEN`` leads to each of the others, and all lead to ``STOPPED``. After a tunnel, ``UPGRADE``
-    becomes ``ENDED`` if the client has closed its side, else ``STOPPED``.
+    becomes ``ENDED`` if the client has closed its side, else ``STOPPED``. If the upgrade is
+    ignored, ``UPGRADE`` becomes ``OPEN``, or ``ENDED`` after the client's last request.
     """
 
     OPEN = auto()
@@ -156,6 +158,8 @@ class RequestReader:
             self.reject(BadRequest("empty head"))
             return b""
         ((message, self.body),), self._parsed = self._parsed, ()
+        if message.upgrade and not may_switch(message.method, message.version, message.headers):
+            message = message._replace(upgrade=False)
         request = self._assembler.assemble(message, self.body, part, self.peer)
         self.queue.append(request)
         if isinstance(request, Refusal):
@@ -202,6 +206,11 @@ class RequestReader:
             self.reject(refusal_for(error))
             return False
         return True
+
+    def ignore_upgrade(self) -> None:
+        """Take what came behind a request to upgrade for the next request: HTTP/1.1 goes on."""
+        self._unparsed, self.early_data = self.early_data, b""
+        self.state = ReadState.ENDED if self._assembler.has_ended else _OPEN
 
     # --- ends ----------------------------------------------------------------------------------
 

@@ -14,10 +14,11 @@ from gateway.core.errors import Overloaded, UpstreamUnreachable
 from gateway.core.identity import Identity
 from gateway.core.record import RequestRecord
 from gateway.core.request import Reply, RequestHead
+from gateway.proxy.downstream.reader import RequestReader
 from gateway.proxy.downstream.server import ProxyServer, ServingConfig
 from gateway.proxy.exchange import ClientSide, Exchange
 from gateway.proxy.http1.close import ClientGone, reset
-from gateway.proxy.http1.framing import BodyKind, Framing
+from gateway.proxy.http1.framing import NO_BODY, BodyKind, Framing
 from gateway.proxy.http1.parser import RawResponseMessage, StreamReader
 from gateway.proxy.tunnel.registry import CLOSED, IDLE, TunnelEnd
 from gateway.proxy.tunnel.upgrade import Upgrade, check_switch, requested_upgrade
@@ -53,13 +54,14 @@ class TunnelClient(ClientSide, TransportOwner, Protocol):
 
     serving: ServingConfig | None
     """The configuration of the request; a tunnel needs none, and may outlast many."""
-
-    @property
-    def early_data(self) -> bytes:
-        """What the client sent right after the request."""
+    reader: RequestReader
+    """It keeps what the client sends behind the request."""
 
     def answer(self, reply: Reply) -> None:
         """Send a reply of the gateway's own."""
+
+    def read_on(self) -> None:
+        """Parse what was kept, and read more."""
 
     def tunnel_ended(self, *, has_client_ended: bool) -> None:
         """Take the connection back; ``has_client_ended``: the client sends nothing more."""
@@ -77,18 +79,26 @@ async def serve_upgrade(
     Forward a request to upgrade; return when the answer, or the tunnel, has ended.
 
     Any answer to it closes the connection: what the client sends after such a request must never be
-    read as another request. Raises the `Refusal` that ended it.
+    read as another request. Not so where the upgrade is ignored: the app never hears of it, so the
+    client gets no 101. Raises the `Refusal` that ended it.
     """
-    client.writer.will_close = True
+    writer = client.writer
+    will_close, writer.will_close = writer.will_close, True
     asked = requested_upgrade(head.method, head.version, head.headers)
     outbound = await serving.admit(head._replace(upgrade=asked.name), record)
     if isinstance(outbound, Reply):
         client.answer(outbound)
         return
+    if outbound.route.ignores_upgrade(asked.name):
+        writer.will_close = will_close
+        client.reader.ignore_upgrade()
+        client.read_on()
+        await Exchange(client, outbound, NO_BODY, body, serving).run()
+        return
     _refuse_too_many(server)
     framing = Framing(BodyKind.NONE, asked.fields)
     switch = _SwitchToTunnel(
-        client, client.early_data, server, asked, outbound.identity, record, head.request_id
+        client, client.reader.early_data, server, asked, outbound.identity, record, head.request_id
     )
     exchange = Exchange(client, outbound, framing, body, serving, switch.tunnel)
     del serving

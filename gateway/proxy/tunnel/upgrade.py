@@ -15,10 +15,10 @@ from gateway.core.errors import (
     WrongWebSocketVersion,
 )
 from gateway.core.request import RequestHeaders
+from gateway.core.route import WEBSOCKET, is_websocket
 from gateway.proxy.http1.framing import connection_options
 from gateway.proxy.tunnel.websocket import accept_for
 
-WEBSOCKET = "websocket"
 _WEBSOCKET_VERSION = "13"
 
 _PROTOCOL = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(/[!#$%&'*+.^_`|~0-9A-Za-z-]+)?")
@@ -44,6 +44,25 @@ class Upgrade(NamedTuple):
     def fields(self) -> bytes:
         """The field lines for this hop; those of the client's hop were stripped."""
         return f"Connection: Upgrade\r\nUpgrade: {self.token}\r\n".encode("ascii")
+
+
+def may_switch(method: str, version: tuple[int, int], headers: RequestHeaders) -> bool:
+    """
+    Return whether the gateway may agree to switch protocols after a request to upgrade, or CONNECT.
+
+    What comes behind such a request is kept until the app has answered. In any other request
+    ``Upgrade`` is ignored, as RFC 9110 section 7.8 lets a server do: one with a body, one that
+    offers several protocols, one of HTTP/1.0. A request for a WebSocket is never ignored, so its
+    faults are answered.
+    """
+    if method == "CONNECT":
+        return True
+    tokens = [token.strip() for line in headers.getall("Upgrade", ()) for token in line.split(",")]
+    if any(is_websocket(token) for token in tokens):
+        return True
+    has_body = any(name in headers for name in _FRAMING)
+    is_plain_get = method == "GET" and version == _HTTP_1_1 and not has_body
+    return is_plain_get and len(tokens) == 1 and _PROTOCOL.fullmatch(tokens[0]) is not None
 
 
 def requested_upgrade(method: str, version: tuple[int, int], headers: RequestHeaders) -> Upgrade:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.core.identity import INTERACTIVE_METHODS, AuthMethod
-from gateway.core.route import Auth, Route, Rule
+from gateway.core.route import Auth, Route, Rule, is_websocket
 
 ANY = frozenset({"x"})
 
@@ -47,3 +47,17 @@ def test_a_route_is_closed_by_default() -> None:
     assert (Auth.REQUIRED, INTERACTIVE_METHODS) == (route.auth, route.accept)
     assert not route.forward_credentials
     assert (None, frozenset()) == (route.cors, route.upgrades)
+
+
+@pytest.mark.parametrize("protocol", ["websocket", "WebSocket", "websocket/13"])
+def test_a_request_for_a_websocket_is_never_served_without_one(protocol: str) -> None:
+    """Where the route lists none, the client is told."""
+    assert is_websocket(protocol)
+    assert not Route("a", "/*", "app").ignores_upgrade(protocol)
+
+
+def test_other_upgrades_are_ignored_unless_the_route_lists_them() -> None:
+    """A server may go on with the protocol that it speaks (RFC 9110 section 7.8)."""
+    route = Route("a", "/*", "app", upgrades=frozenset({"chat/2"}))
+    assert (True, False) == (route.ignores_upgrade("h2c"), route.ignores_upgrade("chat/2"))
+    assert not is_websocket("websockets")

@@ -514,9 +514,15 @@ def upgrade(*fields: tuple[str, str], to: str = "websocket", target: str = "/") 
         pytest.param(
             upgrade(BEARER, ("Origin", "https://evil.example")), "did-token", id="no-cookie"
         ),
-        pytest.param(upgrade(BEARER, to="chat/2"), "UnsupportedUpgrade", id="not-on-this-route"),
+        pytest.param(upgrade(BEARER, to="chat/2"), "did-token", id="ignored-on-this-route"),
         pytest.param(upgrade(to="chat/2", target="/public/"), "anonymous", id="on-that-route"),
-        pytest.param(upgrade(to="h2c", target="/public/"), "UnsupportedUpgrade", id="h2c"),
+        pytest.param(upgrade(to="h2c", target="/public/"), "anonymous", id="h2c-is-ignored"),
+        pytest.param(
+            upgrade(SESSION, ("Origin", "https://evil.example"), to="h2c"),
+            "session",
+            id="no-upgrade",
+        ),
+        pytest.param(upgrade(to="websocket/13", target="/public/"), "UnsupportedUpgrade", id="13"),
     ],
 )
 async def test_an_upgrade_needs_authentication_and_our_origin(

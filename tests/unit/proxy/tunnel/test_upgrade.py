@@ -9,7 +9,7 @@ from gateway.core.errors import (
     UnsupportedUpgrade,
     WrongWebSocketVersion,
 )
-from gateway.proxy.tunnel.upgrade import Upgrade, check_switch, requested_upgrade
+from gateway.proxy.tunnel.upgrade import Upgrade, check_switch, may_switch, requested_upgrade
 from tests.fakes.heads import multidict
 
 KEY = ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
@@ -26,6 +26,40 @@ def test_a_websocket_is_asked_for() -> None:
     asked = requested_upgrade("GET", (1, 1), multidict(("Upgrade", "WebSocket"), KEY, VERSION))
     assert ("websocket", ACCEPT) == (asked.name, asked.accept)
     assert b"Connection: Upgrade\r\nUpgrade: websocket\r\n" == asked.fields
+
+
+@pytest.mark.parametrize(
+    ("method", "version", "fields", "expected"),
+    [
+        pytest.param("CONNECT", (1, 1), [], True, id="CONNECT"),
+        pytest.param("GET", (1, 1), [UPGRADE], True, id="websocket"),
+        pytest.param("GET", (1, 1), [("Upgrade", "h2c, WebSocket/13")], True, id="one-of-two"),
+        pytest.param("POST", (1, 1), [UPGRADE, ("Content-Length", "1")], True, id="faulty"),
+        pytest.param("GET", (1, 0), [UPGRADE], True, id="websocket-in-1.0"),
+        pytest.param("GET", (1, 1), [("Upgrade", "chat/2")], True, id="another"),
+        pytest.param("GET", (1, 0), [("Upgrade", "chat/2")], False, id="another-in-1.0"),
+        pytest.param("POST", (1, 1), [("Upgrade", "h2c")], False, id="another-by-POST"),
+        pytest.param("GET", (1, 1), [("Upgrade", "a, b")], False, id="two"),
+        pytest.param("GET", (1, 1), [("Upgrade", "a"), ("Upgrade", "b")], False, id="two-lines"),
+        pytest.param("GET", (1, 1), [("Upgrade", "")], False, id="none"),
+        pytest.param("GET", (1, 1), [("Upgrade", "a/b/c")], False, id="no-protocol"),
+        pytest.param(
+            "GET", (1, 1), [("Upgrade", "h2c"), ("Content-Length", "0")], False, id="length"
+        ),
+        pytest.param(
+            "GET",
+            (1, 1),
+            [("Upgrade", "h2c"), ("Transfer-Encoding", "chunked")],
+            False,
+            id="chunks",
+        ),
+    ],
+)
+def test_what_comes_behind_is_kept_where_a_switch_is_possible(
+    method: str, version: tuple[int, int], fields: list[tuple[str, str]], expected: bool
+) -> None:
+    """Else ``Upgrade`` is ignored; a request for a WebSocket never is, so its faults are told."""
+    assert expected == may_switch(method, version, multidict(*fields))
 
 
 def test_another_protocol_is_asked_for() -> None:
