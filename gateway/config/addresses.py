@@ -89,6 +89,20 @@ def host_field(text: str) -> str:
     return bracketed(host(text))
 
 
+def route_host(text: str) -> str:
+    """
+    Parse like `host_field`, or ``*.`` and a domain for all its subdomains. Raises `ValueError`.
+
+    A wildcard of an address, ``*.0.0.1``, is refused: addresses have no subdomains.
+    """
+    if not text.startswith("*."):
+        return host_field(text)
+    domain = host(text[2:])
+    if ":" in domain or _NUMBER_LAST.fullmatch(domain):
+        raise ValueError("expected *. and a domain, such as *.example.com")
+    return f"*.{domain}"
+
+
 def _address(authority: str, default_port: int | None) -> HostPort:
     match = _AUTHORITY.fullmatch(authority)
     port = int(match[2]) if match and match[2] else default_port
@@ -277,8 +291,12 @@ Network = Annotated[
 Host = Annotated[str, of_text(host), WithJsonSchema({"type": "string"})]
 """A DNS name or an IP address."""
 
-HostField = Annotated[str, of_text(host_field), WithJsonSchema({"type": "string"})]
-"""A host as in ``Host``, without port."""
+RouteHost = Annotated[
+    str,
+    of_text(route_host),
+    WithJsonSchema({"type": "string", "examples": ["app.example.com", "*.example.com"]}),
+]
+"""A host as in ``Host``, without port, or all subdomains of one."""
 
 RedisUrl = Annotated[
     SecretStr,

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from gateway.config.addresses import HostField, OptionalOrigin, Origin, RedisUrl
+from gateway.config.addresses import OptionalOrigin, Origin, RedisUrl, RouteHost
 from gateway.config.cors import CorsSettings
 from gateway.config.credentials import AuthMethodName, CredentialSettings
 from gateway.config.draft import Draft, with_defaults
@@ -129,19 +129,26 @@ class RouteTimeouts(Section):
 class RouteMatch(Section):
     """Conditions for a request to match a route. All of them must hold."""
 
-    host: Annotated[HostField | None, GIVEN] = None
-    """Host of the request, without port. Any host when absent."""
+    host: Annotated[RouteHost | None, GIVEN] = None
+    """
+    Host of the request, without port. *.example.com matches the subdomains, without example.com.
+    Any host when absent.
+    """
     path: RoutePath
     """An exact path such as /x, or a prefix such as /x/*, which matches /x and all paths below."""
     methods: Annotated[Annotated[frozenset[MethodName], SOME] | None, GIVEN] = None
-    """Request methods. Any method when absent; GET includes HEAD."""
+    """
+    Request methods. Any method when absent; GET includes HEAD. A method of none of the routes of
+    the same host and path is answered 405.
+    """
 
 
 class RouteSettings(Section):
     """
-    A route: where requests go, and which callers may make them. The most specific match wins: an
-    exact path before a prefix, a longer prefix before a shorter one, a host before any host,
-    methods before any method, then the order of the file.
+    A route: where requests go, and which callers may make them. The host decides first: a named
+    host takes all requests for paths of its routes. Then an exact path goes before a prefix, and a
+    longer prefix before a shorter one. Methods choose among routes of the same host and path: named
+    methods before any, then the order of the file.
     """
 
     name: Name

@@ -6,6 +6,7 @@ A stage refuses by raising a `Refusal`. Its class decides the response (`PROBLEM
 that of `Forbidden`.
 """
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -121,7 +122,11 @@ class NoRoute(Refusal):
 
 
 class MethodNotAllowed(Refusal):
-    """One of the gateway's own pages does not support the method."""
+    """Routes match the host and the path, but none of them the method; `Allow` lists theirs."""
+
+    def __init__(self, reason: str = "", allowed: Iterable[str] = ()) -> None:
+        super().__init__(reason)
+        self.allowed = tuple(allowed)
 
 
 class UntrustedPeer(Refusal):

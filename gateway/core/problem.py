@@ -9,6 +9,7 @@ from gateway.core.errors import (
     AmbiguousCredentials,
     Forbidden,
     InvalidToken,
+    MethodNotAllowed,
     RateLimited,
     Refusal,
     SignInFirst,
@@ -60,14 +61,14 @@ def _fields(refusal: Refusal, status: int) -> tuple[tuple[str, str], ...]:
     match refusal:
         case RateLimited(state=state):
             fields += rate_limit_fields(state)
+        case MethodNotAllowed(allowed=methods):
+            fields += (("Allow", ", ".join(methods)),)  # RFC 9110 section 15.5.6 demands it
         case AmbiguousCredentials(clears=clears):
             fields += tuple(("Set-Cookie", value) for value in clears)
         case Unavailable(retry_after_s=seconds):
             fields += (("Retry-After", str(ceil(seconds))),)  # RFC 9110 section 10.2.3
         case SignInFirst(location=location):
-            fields += (("Location", location), ("Vary", _DECIDED_BY))
-            if status == _UNAUTHORIZED:
-                fields += (("WWW-Authenticate", "Bearer"),)
+            fields += _redirect_fields(location, status)
         case InvalidToken():
             # RFC 6750 section 3: an error is named only where a token was sent.
             fields += (("WWW-Authenticate", 'Bearer error="invalid_token"'),)
@@ -78,6 +79,12 @@ def _fields(refusal: Refusal, status: int) -> tuple[tuple[str, str], ...]:
     if refusal.login_url:
         fields += (("Vary", _DECIDED_BY),)
     return fields
+
+
+def _redirect_fields(location: str, status: int) -> tuple[tuple[str, str], ...]:
+    """Fields of the redirect to the login page, or of the 401 that names it to nginx."""
+    fields = (("Location", location), ("Vary", _DECIDED_BY))
+    return (*fields, ("WWW-Authenticate", "Bearer")) if status == _UNAUTHORIZED else fields
 
 
 def rate_limit_fields(state: LimitState) -> tuple[tuple[str, str], ...]:

@@ -120,7 +120,7 @@ class Route:
     accept: frozenset[AuthMethod] = INTERACTIVE_METHODS
     """The kinds of credentials that the route accepts."""
     host: str | None = None
-    """Lower case, without port; None for any host."""
+    """Lower case, without port; ``*.`` and a domain for all its subdomains; None for any host."""
     methods: frozenset[str] | None = None
     limits: tuple[Limit, ...] = ()
     forward_credentials: bool = False

@@ -46,8 +46,7 @@ async def _answer_refusals(request: web.Request, handler: Handler) -> web.Stream
     except web.HTTPNotFound:
         return _problem(request, NoRoute())
     except web.HTTPMethodNotAllowed as error:
-        response = _problem(request, MethodNotAllowed())
-        response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+        response = _problem(request, MethodNotAllowed(allowed=sorted(error.allowed_methods)))
     except web.HTTPBadRequest:
         return _problem(request, BadRequest())
     except (web.HTTPException, OSError):  # OSError: the client no longer waits for an answer

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from gateway.authz.cors import asked_method, preflight_answer
 from gateway.authz.rules import enforce_preflight
-from gateway.core.errors import NoRoute, UnsupportedMethod
+from gateway.core.errors import MethodNotAllowed, NoRoute, UnsupportedMethod
 from gateway.core.record import RequestRecord
 from gateway.core.request import Client, Outbound, Reply, RequestHead
 from gateway.core.route import Auth
@@ -30,7 +30,7 @@ class PreflightPipeline:
             return None
         try:
             resolved = self.stages.resolver.resolve(head._replace(method=method))
-        except (NoRoute, UnsupportedMethod):
+        except (NoRoute, MethodNotAllowed, UnsupportedMethod):
             return None
         return resolved if resolved.route.cors is not None else None
 

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import NamedTuple
 
-from gateway.core.errors import BadHost, BadTarget, UnsupportedMethod
+from gateway.core.errors import BadHost, BadTarget, MethodNotAllowed, UnsupportedMethod
 from gateway.core.request import RequestHead, Target
 from gateway.core.route import Route
 from gateway.routing.table import RouteTable
@@ -46,7 +46,8 @@ class RouteResolver:
         """
         Resolve ``head``, by its method, target and Host alone.
 
-        Raises `UnsupportedMethod`, `BadTarget`, `BadHost` or `NoRoute`; none of these is cached.
+        Raises `UnsupportedMethod`, `BadTarget`, `BadHost`, `NoRoute` or `MethodNotAllowed`; none of
+        these is cached.
         """
         host_field = head.headers.get("Host")
         if not host_field and head.version >= _HTTP_1_1:
@@ -73,6 +74,12 @@ class RouteResolver:
         if target.has_encoded_slash and not route.keep_encoded_slashes:
             raise BadTarget("encoded slash")
         for alternative in alternative_paths(target.path):
-            if self._routes.match(host, alternative, method) is not route:
+            if not self._leads_to(route, host, alternative, method):
                 raise BadTarget("another reading of the path leads to another route")
         return route
+
+    def _leads_to(self, route: Route, host: str, path: str, method: str) -> bool:
+        try:
+            return self._routes.match(host, path, method) is route
+        except MethodNotAllowed:  # routes of another pattern
+            return False

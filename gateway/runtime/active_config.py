@@ -110,7 +110,7 @@ def _pipeline(
     page_limits = (compiled.limit("default", default),) if default is not None else ()
     server = settings.server
     public_host = urlsplit(server.public_url).netloc
-    table = RouteTable([*page_routes(server.prefix, page_limits), *routes])
+    table = RouteTable(routes, own_pages=page_routes(server.prefix, page_limits))
     stages = Stages(
         clients=ClientResolver(
             ClientIp(server.client_ip), server.trusted_proxies, server.public_url

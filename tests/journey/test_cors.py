@@ -134,7 +134,7 @@ async def test_what_is_no_preflight_is_no_way_in(
 ) -> None:
     """A request like any other: without a session it reaches no app, whatever it looks like."""
     answer = await fetch(around.port, "OPTIONS", path, *fields, body=body)
-    assert answer.status in {401, 403}
+    assert answer.status in {401, 403, 405}
     assert [] == around.app.seen
 
 

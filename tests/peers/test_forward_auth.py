@@ -58,7 +58,8 @@ async def shared(
         ),
         "more_routes": """
   - {name: admin, match: {path: "/admin/*"}, allow: {roles: [admin]}, upstream: app}
-  - {name: alice, match: {path: "/alice/*"}, allow: {emails: [alice@example.com]}}""",
+  - {name: alice, match: {path: "/alice/*"}, allow: {emails: [alice@example.com]}}
+  - {name: reading, match: {path: "/reading/*", methods: [GET]}, auth: none, upstream: app}""",
     }
     async with world(tmp_path_factory.mktemp("gateway"), **changes) as around:
         folder = tmp_path_factory.mktemp("front")
@@ -260,6 +261,14 @@ async def test_rules_hold(fronted: Fronted) -> None:
     assert 401 == (await fronted.ask("/alice/x")).status
     assert [] == fronted.around.app.seen
     assert 200 == (await fronted.ask("/alice/x", bearer)).status
+
+
+async def test_a_method_of_no_route_is_not_allowed(fronted: Fronted) -> None:
+    """405 with the methods of the path; no broader route takes the request."""
+    answer = await fronted.ask("/reading/x", fronted.around.bearer(), method="DELETE")
+    assert (405, ["GET, HEAD"]) == (answer.status, answer.values("Allow"))
+    assert [] == fronted.around.app.seen
+    assert 200 == (await fronted.ask("/reading/x")).status
 
 
 async def test_limits_hold(fronted: Fronted) -> None:

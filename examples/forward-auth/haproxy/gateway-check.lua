@@ -15,7 +15,9 @@ local TOLD = {
   "x-auth-method", "x-gateway-assertion", "x-request-id",
 }
 -- Fields for the client if the answer is a no.
-local PASSED_ON = {"location", "www-authenticate", "retry-after", "content-type", "cache-control", "vary"}
+local PASSED_ON = {
+  "location", "www-authenticate", "retry-after", "allow", "content-type", "cache-control", "vary",
+}
 
 local function all(values)  -- HAProxy counts from 0
   local list = {}

@@ -184,6 +184,24 @@ def test_host_field(text: str, expected: str) -> None:
     assert expected == addresses.host_field(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("App", "app"), ("[::0:1]", "[::1]"), ("*.Example.com", "*.example.com"), ("*.com", "*.com")],
+)
+def test_route_host(text: str, expected: str) -> None:
+    """A route names a host, or all subdomains of one."""
+    assert expected == addresses.route_host(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["*", "*.", "a.*.com", "*a.com", "*.*.com", "*.192.0.2.1", "*.[::1]", "**.com", ".com"]
+)
+def test_no_route_host(text: str) -> None:
+    """A star is the first label alone, and addresses have no subdomains."""
+    with pytest.raises(ValueError, match="expected"):
+        addresses.route_host(text)
+
+
 @pytest.mark.parametrize("text", ["10.0.0.0/8", "192.0.2.1", "fd00::/8", "::1"])
 def test_network(text: str) -> None:
     """A network is a CIDR; an address alone is a network of one."""

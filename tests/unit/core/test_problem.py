@@ -11,6 +11,7 @@ from gateway.core.errors import (
     Forbidden,
     InvalidToken,
     MagicUnavailable,
+    MethodNotAllowed,
     RateLimited,
     Refusal,
     SessionEnded,
@@ -186,6 +187,12 @@ def test_a_script_gets_the_login_url_in_the_document() -> None:
     assert refusal.login_url == body(reply)["login_url"]
     assert (401, False) == (reply.status, "Location" in dict(reply.fields))
     assert {"Accept", "Sec-Fetch-Mode"} <= set(dict(reply.fields)["Vary"].split(", "))
+
+
+def test_a_405_lists_the_methods() -> None:
+    """RFC 9110 section 15.5.6."""
+    _, reply = problem(MethodNotAllowed("for the log", ["GET", "HEAD"]), "req-1")
+    assert (405, "GET, HEAD") == (reply.status, dict(reply.fields)["Allow"])
 
 
 def test_a_426_names_the_websocket_version() -> None:

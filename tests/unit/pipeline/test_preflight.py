@@ -9,6 +9,7 @@ import pytest
 from gateway.authz.cors import policy
 from gateway.core.errors import (
     Forbidden,
+    MethodNotAllowed,
     NoRoute,
     Unauthenticated,
 )
@@ -52,6 +53,10 @@ def shared(*, passes: bool = False, **about: Any) -> Route:
         passes_preflights=passes,
     )
     return Route("shared", "/shared", "app", methods=frozenset({"POST"}), cors=cors, **about)
+
+
+OTHERS = Route("others", "/shared", "app")
+"""Takes the other methods of the path of `shared`."""
 
 
 async def test_a_preflight_is_answered_without_authentication() -> None:
@@ -113,9 +118,19 @@ async def test_options_without_a_listed_policy_is_a_request_like_any(
 ) -> None:
     """It needs the same credentials."""
     fields = ("Origin", SHOP), ("Access-Control-Request-Method", asked)
-    pipeline, _ = pipeline_for(shared(), PRIVATE)
+    pipeline, _ = pipeline_for(shared(), OTHERS, PRIVATE)
     head = request_head(*fields, method="OPTIONS", target=target)
     assert "Unauthenticated" == await outcome(head, pipeline)
+
+
+@pytest.mark.parametrize("asked", ["PUT", "TRACE", "FOO"])
+async def test_a_preflight_for_a_method_of_no_route_is_not_allowed(asked: str) -> None:
+    """It is never judged by a broader route; ``Allow`` lists the methods of the path."""
+    fields = ("Origin", SHOP), ("Access-Control-Request-Method", asked)
+    pipeline, _ = pipeline_for(shared(), PRIVATE)
+    with pytest.raises(MethodNotAllowed) as caught:
+        await admitted(request_head(*fields, method="OPTIONS", target="/shared"), pipeline)
+    assert ("POST",) == caught.value.allowed
 
 
 async def test_a_preflight_without_route_is_refused() -> None:
@@ -128,7 +143,7 @@ async def test_a_preflight_without_route_is_refused() -> None:
 
 async def test_a_check_is_never_a_preflight() -> None:
     """The exemption would admit every OPTIONS request that a proxy asks about."""
-    pipeline, _ = pipeline_for(shared(), PRIVATE, *PAGES, trusts_proxies=True)
+    pipeline, _ = pipeline_for(shared(), OTHERS, PRIVATE, *PAGES, trusts_proxies=True)
     about = check(*PREFLIGHT, method="OPTIONS", uri="/shared")
     with pytest.raises(Unauthenticated):
         await pipeline.admit(about, RequestRecord())

@@ -4,7 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.errors import BadHost, BadTarget, NoRoute, UnsupportedMethod
+from gateway.core.errors import (
+    BadHost,
+    BadTarget,
+    MethodNotAllowed,
+    NoRoute,
+    UnsupportedMethod,
+)
 from gateway.core.request import Target
 from gateway.core.route import Route
 from gateway.routing.resolver import _LONGEST_CACHED, ResolvedRoute, RouteResolver
@@ -66,6 +72,8 @@ def test_routes(target: str, host: str, expected: str) -> None:
         pytest.param("/a/../b", HOST, "GET", BadTarget, id="dot-segment"),
         pytest.param("/a%2Fb", HOST, "GET", BadTarget, id="encoded-slash"),
         pytest.param("/admin;x/users", HOST, "GET", BadTarget, id="other-reading-other-route"),
+        pytest.param("/read;x", HOST, "PUT", BadTarget, id="other-reading-other-methods"),
+        pytest.param("/read", HOST, "PUT", MethodNotAllowed, id="method-of-no-route"),
         pytest.param("*", HOST, "OPTIONS", BadTarget, id="asterisk-form"),
     ],
 )
