@@ -7,6 +7,8 @@ a request carries, because picking one of two could pick the attacker's:
 - A bearer token or an API key is sent on purpose. It must be valid and of a kind that the route
   accepts; otherwise the request is refused, whatever other credentials it carries.
 - A session cookie is sent by the browser itself. One whose session has ended counts as absent.
+- The same holds for a token in an ambient source, a cookie or field that browsers send by
+  themselves.
 - The same holds for the client certificate of the connection. It counts where the config lists its
   name and the route accepts certificates.
 - All valid credentials must name the same user or program. The one that was sent on purpose
@@ -15,7 +17,7 @@ a request carries, because picking one of two could pick the attacker's:
 
 from collections.abc import Callable, Mapping
 
-from gateway.authn.credentials import CredentialReader
+from gateway.authn.credentials import AmbientSource, CredentialReader
 from gateway.authn.failure_limit import FailureLimit
 from gateway.core.errors import (
     ConflictingCredentials,
@@ -23,6 +25,7 @@ from gateway.core.errors import (
     ExpiredApiKey,
     InvalidApiKey,
     InvalidToken,
+    Refusal,
     RevokedApiKey,
     SessionEnded,
     Unauthenticated,
@@ -43,6 +46,11 @@ CertificateVerifier = Callable[[Certificate], Identity | None]
 REFUSED = (InvalidToken, InvalidApiKey, ExpiredApiKey, RevokedApiKey)
 """Refusals that are counted. `gateway.authn.failure_limit` says which the client is charged for."""
 
+_COUNTS_AS_ABSENT = (SessionEnded, *REFUSED)
+"""Refusals of a credential that browsers send by themselves: they go on sending it."""
+
+_NO_SOURCES: Mapping[AmbientSource, TokenVerifier] = {}
+
 
 class Authenticator:
     """Verifies the credentials of a request, one kind after the other."""
@@ -55,14 +63,16 @@ class Authenticator:
         failures: FailureLimit,
         verify_certificate: CertificateVerifier | None = None,
         count: CountEvent = lambda _metric, _label: None,
+        ambient: Mapping[AmbientSource, TokenVerifier] = _NO_SOURCES,
     ) -> None:
-        """Take a verifier for each kind that ``reader`` finds, except sessions."""
+        """Take a verifier for each kind and ambient source that ``reader`` finds, but sessions."""
         self._reader = reader
         self._sessions = sessions
         self._verifiers = verifiers
         self._failures = failures
         self._verify_certificate = verify_certificate
         self._count = count
+        self._ambient = ambient
 
     async def identify(self, head: RequestHead, route: Route, client: Client) -> Identity | None:
         """
@@ -74,23 +84,26 @@ class Authenticator:
         if route.auth is Auth.NONE:
             return None
         verified: Identity | None = None
-        ended: SessionEnded | None = None
+        ended: Refusal | None = None
         try:
             sent = self._reader.read_cached(head)
         except InvalidToken as refusal:
             await self._failures.charge(client, refusal)
             raise
-        for method, text in sent:
-            if method is not _SESSION:
+        for method, text, source in sent:
+            if source is None and method is not _SESSION:
                 found = await self._verify(method, text, route, client)
-            elif _SESSION not in route.accept or (route.is_sign_in and verified is not None):
+            elif method not in route.accept or (route.is_sign_in and verified is not None):
                 continue
             else:
                 try:
-                    found = await self._sessions.find(text)
-                except SessionEnded as error:
+                    if source is None:
+                        found = await self._sessions.find(text)
+                    else:
+                        found = await self._verify_ambient(source, text, client)
+                except _COUNTS_AS_ABSENT as error:
                     self._refused(method)
-                    ended = error
+                    ended = ended or error
                     continue
             verified = require_same_identity(verified, found)
         if self._verify_certificate is not None:
@@ -127,6 +140,23 @@ class Authenticator:
         except REFUSED as refusal:
             self._refused(method)
             await self._failures.charge(client, refusal)
+            raise
+
+    async def _verify_ambient(self, source: AmbientSource, text: str, client: Client) -> Identity:
+        """
+        Verify a token that browsers send by themselves, unless the client has failed too often.
+
+        Only a forged one is charged. Browsers repeat one that expired, or that is another app's
+        cookie of the same name; to read that costs no more than to count it.
+        """
+        verifier = self._ambient[source]
+        if self._failures.blocked_until and not verifier.knows(text):
+            self._failures.refuse_if_blocked(client)
+        try:
+            return await verifier.verify(text)
+        except InvalidToken as refusal:
+            if refusal.is_forged:
+                await self._failures.charge(client, refusal)
             raise
 
     def _refused(self, method: AuthMethod) -> None:

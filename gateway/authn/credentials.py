@@ -27,12 +27,25 @@ _SESSION_VALUE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _OWS = " \t"  # RFC 9110 section 5.6.3
 
 
+class AmbientSource(NamedTuple):
+    """A cookie or field in which browsers send a credential of a kind by themselves."""
+
+    method: AuthMethod
+    name: str
+    is_cookie: bool
+
+
 class Credential(NamedTuple):
     """A credential as found in the request, neither decoded nor verified."""
 
     method: AuthMethod
     text: str
-    """The cookie's value for a session, empty where it is malformed; otherwise a token68."""
+    """
+    The cookie's value for a session, empty where it is malformed; any text from an ambient source;
+    otherwise a token68.
+    """
+    source: AmbientSource | None = None
+    """None for a session, and for what the client has added on purpose."""
 
     def __repr__(self) -> str:
         return f"Credential({self.method}, …)"  # tracebacks must not hold it
@@ -66,9 +79,10 @@ class CredentialReader:
     """
     Reads the credentials in a request's fields; made once for each config.
 
-    First come those that the client has added on purpose, then the cookie, which browsers send by
-    themselves. A bearer token is of the first kind whose shape it has. A kind that the config does
-    not enable is not looked for: such a token is a malformed DID token.
+    First come those that the client has added on purpose, then those that browsers send by
+    themselves: the session cookie, and what is in an ambient source. A bearer token is of the first
+    kind whose shape it has. A kind that the config does not enable is not looked for: such a token
+    is a malformed DID token.
     """
 
     def __init__(
@@ -76,11 +90,13 @@ class CredentialReader:
         cookie_name: str,
         bearers: Sequence[BearerKind] = (DID_TOKENS,),
         headers: Sequence[CredentialHeader] = (),
+        sources: Sequence[AmbientSource] = (),
     ) -> None:
         """``bearers``: the one that takes any shape comes last."""
         self._cookie_name = cookie_name
         self._bearers = tuple(bearers)
         self._headers = tuple((istr(header.name), header) for header in headers)
+        self._sources = tuple(sources)
 
     def read_cached(self, head: RequestHead) -> tuple[Credential, ...]:
         """Find the credentials like `read`, with the result cached for fields that are repeated."""
@@ -94,9 +110,9 @@ class CredentialReader:
 
     def read(self, headers: CIMultiDictProxy[str]) -> tuple[Credential, ...]:
         """
-        Find the credentials of a request, at most one of each kind.
+        Find the credentials of a request, at most one of each kind and ambient source.
 
-        Raises `AmbiguousCredentials` for two of a kind, and `InvalidToken` for ``Bearer`` without a
+        Raises `AmbiguousCredentials` for two of them, and `InvalidToken` for ``Bearer`` without a
         token.
         """
         found: tuple[Credential, ...] = ()
@@ -108,6 +124,8 @@ class CredentialReader:
         cookies = headers.getall(_COOKIE, None)
         if cookies is not None:
             found += _session_cookie(cookies, self._cookie_name)
+        for source in self._sources:
+            found += _from_source(headers, source)
         return found
 
     def _with_headers(
@@ -151,8 +169,19 @@ def _with_header(
     return (*others, Credential(method, texts.pop()))
 
 
+def _from_source(headers: CIMultiDictProxy[str], source: AmbientSource) -> tuple[Credential, ...]:
+    """Find the credential in an ambient source; an empty value is none."""
+    if source.is_cookie:
+        values = cookie_values(headers, source.name)
+    else:
+        values = list({value.strip(_OWS) for value in headers.getall(source.name, ())})
+    if len(values) > 1:
+        raise AmbiguousCredentials(CredentialReason.SEVERAL_IN_SOURCE)
+    return (Credential(source.method, values[0], source),) if values and values[0] else ()
+
+
 def cookie_values(headers: CIMultiDictProxy[str], cookie_name: str) -> list[str]:
-    """Return the distinct values of all session cookies of a request."""
+    """Return the distinct values of all cookies of a name in a request."""
     fields = headers.getall(_COOKIE, ())
     found = (value for field in fields for value in _pairs(cookie_name).findall(field))
     return list(dict.fromkeys(value.strip(_OWS) for value in found))

@@ -21,9 +21,9 @@ def refuse_cross_site(
     Browsers attach the cookie to forms of any page, and name the page's origin in ``Origin`` (RFC
     6454 section 7) or ``Sec-Fetch-Site`` (W3C Fetch Metadata). One of them must be present, and
     whichever is present must name our origin, or one that is ``listed``: the route trusts its pages
-    with the cookie (CORS with credentials). Browsers never attach a bearer token. They attach
-    client certificates, but most of those belong to programs, which send neither field: both may be
-    absent then.
+    with the cookie (CORS with credentials). The same holds for a JWT in a cookie or field that
+    browsers send by themselves. They never attach a bearer token. They attach client certificates,
+    but most of those belong to programs, which send neither field: both may be absent then.
 
     Raises `CrossSite`.
     """
@@ -32,7 +32,7 @@ def refuse_cross_site(
     if listed and len(headers.getall("Origin", ())) == 1 and headers["Origin"] in listed:
         return
     has_no_origin = "Origin" not in headers and "Sec-Fetch-Site" not in headers
-    if has_no_origin and identity.method == AuthMethod.SESSION:
+    if has_no_origin and identity.method != AuthMethod.CLIENT_CERTIFICATE:
         raise CrossSite(CrossSiteReason.ORIGIN_MISSING)
     refuse_foreign_page(headers, public_origin)
 

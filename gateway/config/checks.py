@@ -110,7 +110,7 @@ def api_key_header_is_no_identity_header(draft: Draft) -> Iterator[Problem]:
 
 def jwt_issuers_differ(draft: Draft) -> Iterator[Problem]:
     """Require issuers and prefixes of subjects to be unique, and one source of keys for each."""
-    issuers = [("credentials", "jwt", n) for n, _ in enumerate(draft.items("credentials", "jwt"))]
+    issuers = _jwt_issuers(draft)
     yield from _repeated(
         (((*at, "issuer"), draft.text(*at, "issuer")) for at in issuers), "same issuer as"
     )
@@ -120,6 +120,32 @@ def jwt_issuers_differ(draft: Draft) -> Iterator[Problem]:
         given = [key for key in ("jwks_url", "jwks_file") if draft.at(*at, key) is not None]
         if len(given) != 1:
             yield Problem(at, "expected either jwks_url or jwks_file")
+
+
+def jwts_name_a_recipient(draft: Draft) -> Iterator[Problem]:
+    """Require ``aud`` or ``azp`` to be checked: a token for another app would do otherwise."""
+    for at in _jwt_issuers(draft):
+        if all(draft.at(*at, key) is None for key in ("audience", "azp")):
+            yield Problem(at, "expected audience, or azp")
+
+
+def jwt_sources_are_for_jwts_alone(draft: Draft) -> Iterator[Problem]:
+    """Require one cookie or header, which holds nothing else that the gateway reads or writes."""
+    written = {**IdentityHeaders().model_dump(), **draft.mapping("identity", "headers")}
+    taken = {name.lower() for name in written.values() if isinstance(name, str)}
+    taken |= {draft.text("credentials", "api_keys", "header").lower()}
+    taken |= {draft.text(*_ASSERTION_HEADER).lower()}
+    for at in _jwt_issuers(draft):
+        source = (*at, "from")
+        if draft.at(*source) is None:
+            continue
+        if len([key for key in ("cookie", "header") if draft.at(*source, key) is not None]) != 1:
+            yield Problem(source, "expected either cookie or header")
+        cookie, header = draft.text(*source, "cookie"), draft.text(*source, "header").lower()
+        if cookie and cookie == draft.text("session", "cookie"):
+            yield Problem((*source, "cookie"), "is the session cookie: choose another name")
+        if header and header in taken:
+            yield Problem((*source, "header"), "is an identity or API key header")
 
 
 def client_certificates_need_a_ca(draft: Draft) -> Iterator[Problem]:
@@ -299,6 +325,12 @@ def _routes(draft: Draft) -> Iterator[KeyPath]:
     return (("routes", place) for place, _ in enumerate(draft.items("routes")))
 
 
+def _jwt_issuers(draft: Draft) -> list[KeyPath]:
+    return [
+        ("credentials", "jwt", place) for place, _ in enumerate(draft.items("credentials", "jwt"))
+    ]
+
+
 def _upstreams(draft: Draft) -> Iterator[KeyPath]:
     return (("upstreams", name) for name in draft.mapping("upstreams"))
 
@@ -325,6 +357,8 @@ CHECKS: tuple[Check, ...] = (
     api_key_header_is_no_identity_header,
     accepted_credentials_are_configured,
     jwt_issuers_differ,
+    jwts_name_a_recipient,
+    jwt_sources_are_for_jwts_alone,
     client_certificates_need_a_ca,
     route_names_differ,
     routes_differ,

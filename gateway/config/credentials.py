@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, PlainSerializer, WithJsonSchema
 
 from gateway.authn.certificate import NamePattern, pattern
 from gateway.config.addresses import is_loopback_http, origin
-from gateway.config.names import HeaderName
+from gateway.config.names import CookieName, HeaderName
 from gateway.config.section import GIVEN, SOME, Section
 from gateway.config.texts import FilePath, OptionalText
 from gateway.config.units import Duration, Flag, of_text
@@ -94,13 +94,35 @@ class JwtClaims(Section):
     """Claim with the scopes: a list, or text with spaces between them (RFC 8693)."""
 
 
+class JwtSourceSettings(Section):
+    """A cookie or a header in which browsers send the JWTs of an issuer by themselves."""
+
+    cookie: Annotated[CookieName | None, GIVEN] = None
+    """Name of the cookie, such as `__session` of Clerk. Exclusive of `header`."""
+    header: Annotated[HeaderName | None, GIVEN] = None
+    """
+    Name of the header, such as `Cf-Access-Jwt-Assertion` of Cloudflare Access. Exclusive of
+    `cookie`.
+    """
+
+
 class JwtIssuerSettings(Section):
     """A trusted issuer of JWTs."""
 
     issuer: IssuerName
     """Required value of `iss`, compared exactly."""
-    audience: IssuerName
-    """Value that `aud` must be or contain."""
+    audience: Annotated[IssuerName | None, GIVEN] = None
+    """
+    Value that `aud` must be or contain. May be left out where `azp` is listed; then tokens must
+    have no `aud`.
+    """
+    azp: Annotated[tuple[IssuerName, ...], SOME] = ()
+    """Values of which `azp`, the party that the token was issued to, must be one. Default: any."""
+    from_: Annotated[JwtSourceSettings | None, GIVEN] = Field(None, alias="from")
+    """
+    Cookie or header in which browsers send the tokens by themselves, beside `Authorization:
+    Bearer`, which always works. CSRF checks apply to such tokens. Default: none.
+    """
     jwks_url: Annotated[KeysUrl | None, GIVEN] = None
     """URL of the issuer's key set (JWKS): https, or http on loopback. Exclusive of `jwks_file`."""
     jwks_file: Annotated[FilePath | None, GIVEN] = None

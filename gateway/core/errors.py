@@ -165,11 +165,16 @@ class SignInByProxy(SignInFirst):
 
 
 class InvalidToken(Refusal):
-    """The bearer token is malformed, forged, or of an unknown issuer."""
+    """The token is malformed, forged, or of an unknown issuer."""
+
+    def __init__(self, reason: str = "", *, is_forged: bool = False) -> None:
+        super().__init__(reason)
+        self.is_forged = is_forged
+        """Whether nothing but the signature is wrong with it: the check cost CPU time."""
 
 
 class ExpiredToken(InvalidToken):
-    """The bearer token was valid, but has expired."""
+    """The token was valid, but has expired."""
 
 
 class CredentialNotAccepted(Refusal):
@@ -209,7 +214,7 @@ class RevokedSession(SessionEnded):
 
 
 class CrossSite(Refusal):
-    """CSRF: a cookie on a state-changing request that no page of this site made."""
+    """CSRF: a credential that browsers send by themselves, on a state-changing request that no page of this site made."""
 
 
 class Forbidden(Refusal):

@@ -54,6 +54,19 @@ class AuthMethod(str):
         method.revoked_by = revoked_by
         return method
 
+    def sent_automatically(self) -> Self:
+        """
+        Return the same kind for credentials that browsers send by themselves.
+
+        It equals the kind, so that routes, rules and apps see no difference; CSRF checks do.
+        """
+        return type(self)(
+            str(self),
+            is_sent_automatically=True,
+            revoked_by=self.revoked_by,
+            has_scopes=self.has_scopes,
+        )
+
     def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, object]]:
         """Keep what is known of the kind in copies (pydantic makes some)."""
         known = {name: getattr(self, name) for name in AuthMethod.__slots__}

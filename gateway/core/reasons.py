@@ -104,6 +104,10 @@ class CredentialReason(Reason):
     SEVERAL_AUTHORIZATIONS = "several_authorizations", "More than one `Authorization` field."
     SEVERAL_API_KEYS = "several_api_keys", "More than one API key."
     SEVERAL_COOKIES = "several_session_cookies", "Session cookies with different values."
+    SEVERAL_IN_SOURCE = (
+        "several_in_source",
+        "Different values in a cookie or field that `from` of a JWT issuer names.",
+    )
 
 
 class TokenReason(Reason):

@@ -86,13 +86,20 @@ class RequestFields:
         forwarded: ForwardedFields = ForwardedFields.BOTH,
         credential_headers: tuple[str, ...] = (),
         more_names: tuple[str, ...] = (),
+        credential_cookies: tuple[str, ...] = (),
     ) -> None:
-        """Take the names of further identity fields, which others write, in ``more_names``."""
+        """
+        Take the names of further identity fields, which others write, in ``more_names``.
+
+        ``credential_cookies`` hold credentials, like the session cookie.
+        """
         self._names = names
         self._credential_headers = frozenset(map(normalise_name, credential_headers))
         self.identity_names = (*names, AUTH_METHOD, *more_names)
         """All names that `identity_lines` can hold."""
-        self._cookie_name = cookie_name.encode("ascii")
+        self._cookie_names = tuple(
+            name.encode("ascii") for name in (cookie_name, *credential_cookies)
+        )
         self._cookie_pair = cookie_name + "="
         self._public_host = public_host
         self._reserved = _OURS | {
@@ -174,10 +181,16 @@ class RequestFields:
                 return None
             return None if scheme == b"bearer" and not route.forward_credentials else value
         if action is FieldAction.COOKIE:
-            return value if route.forward_credentials else without_cookie(value, self._cookie_name)
+            return value if route.forward_credentials else self._without_credentials_in(value)
         if action is FieldAction.CREDENTIAL and route.forward_credentials:
             return value
         return None  # dropped; or Host, which is written from the value that was matched
+
+    def _without_credentials_in(self, cookie_field: bytes) -> bytes | None:
+        left: bytes | None = cookie_field
+        for name in self._cookie_names:
+            left = without_cookie(left, name) if left is not None else None
+        return left
 
     def _decide(self, raw_name: bytes) -> FieldAction:
         name = raw_name.decode("latin-1")

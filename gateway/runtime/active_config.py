@@ -33,7 +33,7 @@ from gateway.routing.resolver import RouteResolver
 from gateway.routing.table import RouteTable
 from gateway.runtime.process import ProcessServices
 from gateway.runtime.services.assertion import assertions, signing_keys
-from gateway.runtime.services.authn import authenticator, credential_headers
+from gateway.runtime.services.authn import authenticator, credential_cookies, credential_headers
 from gateway.runtime.services.authz import authoriser
 from gateway.runtime.services.identity import identity_services
 from gateway.runtime.services.magic import on_sign_out
@@ -126,6 +126,7 @@ def _pipeline(
             ForwardedFields(server.forwarded),
             credential_headers(settings),
             more_names=(assertion_cache.header,) if assertion_cache is not None else (),
+            credential_cookies=credential_cookies(settings),
         ),
         cookie=session_cookie(settings),
         login=compiled.login_page(settings),

@@ -62,6 +62,7 @@ class JwtFault(Reason):
     OTHER_ISSUER = "jwt_other_issuer", "`iss` is none of those configured."
     OTHER_ALGORITHM = "jwt_other_algorithm", "`alg` is not allowed for this issuer."
     OTHER_AUDIENCE = "jwt_other_audience", "`aud` is not us."
+    OTHER_PARTY = "jwt_other_party", "`azp` is none of those configured."
     BAD_INSTANT = "jwt_bad_instant", "`exp`, `iat` or `nbf` is not a time."
     BAD_SUBJECT = "jwt_bad_subject", "`sub` is not printable text."
     LIVES_TOO_LONG = "jwt_lives_too_long", "Longer than its issuer's may."
@@ -76,6 +77,7 @@ class TrustedIssuer(NamedTuple):
     name: str
     """The exact value of ``iss``."""
     audience: str
+    """The value that ``aud`` must be or contain; if empty, the token must have no ``aud``."""
     algorithms: frozenset[str]
     """Some of `ALGORITHMS`."""
     prefix: str = ""
@@ -86,6 +88,8 @@ class TrustedIssuer(NamedTuple):
     email_claim: str = ""
     roles_claim: str = ""
     scopes_claim: str = "scope"
+    parties: frozenset[str] = frozenset()
+    """One of them must be ``azp``, the party that the token was issued to; empty for any."""
 
 
 class ParsedJwt(NamedTuple):
@@ -133,7 +137,13 @@ def issuer_of(parsed: ParsedJwt, known: Mapping[str, TrustedIssuer]) -> TrustedI
     return issuer
 
 
-def inspect(parsed: ParsedJwt, issuer: TrustedIssuer, token: str, now_s: float) -> Identity:
+def inspect(
+    parsed: ParsedJwt,
+    issuer: TrustedIssuer,
+    token: str,
+    now_s: float,
+    method: AuthMethod = AuthMethod.JWT,
+) -> Identity:
     """
     Check everything but the signature, and return the identity of the subject.
 
@@ -142,9 +152,7 @@ def inspect(parsed: ParsedJwt, issuer: TrustedIssuer, token: str, now_s: float) 
     claims = parsed.claims
     if not isinstance(parsed.algorithm, str) or parsed.algorithm not in issuer.algorithms:
         raise InvalidToken(JwtFault.OTHER_ALGORITHM)
-    audience = claims.get("aud")
-    if issuer.audience not in (audience if isinstance(audience, list) else [audience]):
-        raise InvalidToken(JwtFault.OTHER_AUDIENCE)
+    _check_recipient(claims, issuer)
     expires_at_s, issued_at_s = _instant(claims, "exp"), _instant(claims, "iat")
     if expires_at_s <= now_s:
         raise ExpiredToken(JwtFault.EXPIRED)
@@ -156,7 +164,7 @@ def inspect(parsed: ParsedJwt, issuer: TrustedIssuer, token: str, now_s: float) 
         raise InvalidToken(JwtFault.NOT_YET_VALID)
     return Identity(
         User(_subject_name(claims, issuer), email=_email(claims, issuer)),
-        AuthMethod.JWT,
+        method,
         _token_id(claims, token),
         int(expires_at_s * 1000),
         proven_at_ms=int(min(issued_at_s, now_s) * 1000),
@@ -205,6 +213,19 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(_: str) -> None:
     raise ValueError("NaN and Infinity are no JSON")
+
+
+def _check_recipient(claims: Mapping[str, Any], issuer: TrustedIssuer) -> None:
+    """Check ``aud`` (RFC 7519 section 4.1.3) and ``azp`` (OpenID Connect Core section 2)."""
+    audience = claims.get("aud")
+    if issuer.audience:
+        is_for_us = issuer.audience in (audience if isinstance(audience, list) else [audience])
+    else:
+        is_for_us = "aud" not in claims
+    if not is_for_us:
+        raise InvalidToken(JwtFault.OTHER_AUDIENCE)
+    if issuer.parties and claims.get("azp") not in [*issuer.parties]:  # it may be unhashable
+        raise InvalidToken(JwtFault.OTHER_PARTY)
 
 
 def _instant(claims: Mapping[str, Any], name: str) -> float:

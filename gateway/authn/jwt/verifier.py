@@ -10,7 +10,7 @@ from joserfc.jws import JWSRegistry
 from gateway.authn.jwt.key_set import Key, KeySource
 from gateway.authn.jwt.token import ParsedJwt, TrustedIssuer, inspect, issuer_of, parse
 from gateway.core.errors import InvalidToken, RevokedToken
-from gateway.core.identity import Identity
+from gateway.core.identity import AuthMethod, Identity
 from gateway.core.ports import Clock, Revocations, TokenVerifier
 from gateway.revocation.epoch import is_revoked
 from gateway.util.lru import LruCache
@@ -42,9 +42,12 @@ class JwtVerifier:
         trusted: Sequence[IssuerWithKeys],
         revocations: Revocations,
         *,
+        method: AuthMethod = AuthMethod.JWT,
         clock: Clock = time.time,
         capacity: int = 10_000,
     ) -> None:
+        """``method`` is that of the identities: it tells whether browsers send the tokens."""
+        self._method = method
         self._issuers = {issuer.name: issuer for issuer, _ in trusted}
         self._sources = {issuer.name: source for issuer, source in trusted}
         self._revocations = revocations
@@ -88,13 +91,12 @@ class JwtVerifier:
         parsed = parse(token)
         issuer = issuer_of(parsed, self._issuers)
         now_s = self._clock()
-        identity = inspect(parsed, issuer, token, now_s)
+        identity = inspect(parsed, issuer, token, now_s, self._method)
         source = self._sources[issuer.name]
         keys = await source.keys(parsed.key_id, str(parsed.algorithm))
         if not any(_is_signed_by(parsed, key) for key in keys):
-            raise InvalidToken(
-                "signature is by none of the issuer's keys" if keys else "no such key"
-            )
+            reason = "signature is by none of the issuer's keys" if keys else "no such key"
+            raise InvalidToken(reason, is_forged=True)
         until_s = min(identity.expires_at_ms / 1000, now_s + GOOD_FOR_S)
         verified = _VerifiedJwt(identity, until_s, source, source.version)
         self._verified.put(_digest(token), verified)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from gateway.authn.authenticator import Authenticator
-from gateway.authn.credentials import BearerKind, CredentialHeader, CredentialReader
+from gateway.authn.credentials import AmbientSource, BearerKind, CredentialHeader, CredentialReader
 from gateway.authn.failure_limit import DEFAULT_LIMIT, FailureLimit
 from gateway.config import compile as compiled
 from gateway.config.schema import Settings
@@ -36,6 +36,7 @@ def authenticator(
         _failure_limit(settings, limiter),
         certificates[0] if certificates else None,
         process.wire.counters.add,
+        {source: found for kind in enabled for source, found in kind.ambient(context).items()},
     )
 
 
@@ -43,7 +44,19 @@ def credential_headers(
     settings: Settings, kinds: Sequence[CredentialKind] = CREDENTIAL_KINDS
 ) -> tuple[str, ...]:
     """Return the fields that hold credentials, beside ``Authorization`` and ``Cookie``."""
-    return tuple(name for kind in kinds if (name := kind.header(settings)))
+    headers = [name for kind in kinds if (name := kind.header(settings))]
+    sources = [source.name for source in _sources(settings, kinds) if not source.is_cookie]
+    return (*headers, *sources)
+
+
+def credential_cookies(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the cookies that hold credentials, beside the session's."""
+    sources = _sources(settings, CREDENTIAL_KINDS)
+    return tuple(source.name for source in sources if source.is_cookie)
+
+
+def _sources(settings: Settings, kinds: Sequence[CredentialKind]) -> list[AmbientSource]:
+    return [source for kind in kinds for source in kind.sources(settings)]
 
 
 def _reader(settings: Settings, enabled: Sequence[CredentialKind]) -> CredentialReader:
@@ -55,6 +68,7 @@ def _reader(settings: Settings, enabled: Sequence[CredentialKind]) -> Credential
             for kind in enabled
             if (name := kind.header(settings))
         ],
+        _sources(settings, enabled),
     )
 
 

@@ -8,13 +8,14 @@ from typing import NamedTuple
 import pytest
 
 from gateway.authn.authenticator import Authenticator
-from gateway.authn.credentials import CredentialReader
+from gateway.authn.credentials import AmbientSource, CredentialReader
 from gateway.authn.failure_limit import FailureLimit
 from gateway.config.credentials import AUTH_METHODS
 from gateway.core.errors import (
     ExpiredApiKey,
     ExpiredToken,
     InvalidApiKey,
+    InvalidToken,
     MagicUnavailable,
     RateLimited,
     Refusal,
@@ -40,6 +41,8 @@ from tests.fakes.ports import (
 )
 
 COOKIE = "__Host-session"
+SOURCE = AmbientSource(AuthMethod.JWT, "__session", is_cookie=True)
+MALFORMED = "not one"
 NOW_S = 1_800_000_000.0
 BOB = User("did:ethr:0x" + "cd" * 20)
 
@@ -61,6 +64,11 @@ JWTS: Mapping[str, Identity | Refusal] = {
     f"{name}.a.b": replace(known, method=AuthMethod.JWT) if isinstance(known, Identity) else known
     for name, known in TOKENS.items()
 }
+AMBIENT: Mapping[str, Identity | Refusal] = {
+    **JWTS,
+    "forged": InvalidToken("signature is by none of the issuer's keys", is_forged=True),
+    MALFORMED: InvalidToken("malformed"),
+}
 API_KEYS: Mapping[str, Identity | Refusal] = {
     "gwk_good": replace(TOKEN_IDENTITY, method=AuthMethod.API_KEY),
     "gwk_bobs": replace(TOKEN_IDENTITY, method=AuthMethod.API_KEY, user=BOB),
@@ -71,6 +79,7 @@ API_KEYS: Mapping[str, Identity | Refusal] = {
     "not one": InvalidApiKey("malformed"),
     "gwk_unknown": StoreUnavailable("slow"),
 }
+AMBIENT_TEXTS = {"forged": "forged", "malformed": MALFORMED}
 SESSIONS: Mapping[str, Identity | Refusal] = {
     "good": SESSION_IDENTITY,
     "bobs": replace(SESSION_IDENTITY, user=BOB),
@@ -96,7 +105,7 @@ def stage_under_test(limit: Limit | None = None) -> StageUnderTest:
     clock = lambda: NOW_S  # noqa: E731 - a clock that stands still
     failures = FailureLimit(LocalLimiter(clock), clock, limit or Limit("failures", 1000, 60))
     stage = Authenticator(
-        CredentialReader(COOKIE, BEARERS, [API_KEY_HEADER]),
+        CredentialReader(COOKIE, BEARERS, [API_KEY_HEADER], [SOURCE]),
         KnownSessions(diary, SESSIONS),
         {
             AuthMethod.DID_TOKEN: tokens,
@@ -106,12 +115,17 @@ def stage_under_test(limit: Limit | None = None) -> StageUnderTest:
         failures,
         certified,
         lambda metric, label: counted.append(f"{metric.name} {label}"),
+        {SOURCE: KnownTokens(diary, AMBIENT)},
     )
     return StageUnderTest(stage, diary, tokens, counted)
 
 
 def bearer(text: str) -> tuple[str, str]:
     return "Authorization", f"Bearer {text}"
+
+
+def ambient(state: str) -> tuple[str, str]:
+    return "Cookie", f"__session={AMBIENT_TEXTS.get(state, f'{state}.a.b')}"
 
 
 def cookie(text: str) -> tuple[str, str]:
@@ -169,7 +183,6 @@ unknown   | StoreUnavailable | ·           | ·             | ·             | 
 magic     | MagicUnavailable | ·           | ·             | ·             | ·             | ·             | ·
 """  # noqa: E501 - a table reads best as a table
 
-MALFORMED = "not one"
 ANONYMOUS_INSTEAD = {"Unauthenticated", "SessionEnded"}
 """Refusals that mean an anonymous caller where authentication is optional."""
 
@@ -198,8 +211,9 @@ def field(kind: str, state: str) -> Field | None:
     if state == "missing":
         return None
     match kind:
-        case "cookie":
-            return cookie(MALFORMED if state == "malformed" else state)
+        case "cookie" | "ambient":
+            text = MALFORMED if state == "malformed" else state
+            return cookie(text) if kind == "cookie" else ambient(state)
         case "key":
             return "X-API-Key", MALFORMED if state == "malformed" else f"gwk_{state}"
         case "bearer key":
@@ -328,6 +342,66 @@ async def test_the_certificate_of_a_proxy_is_not_the_clients() -> None:
     behind = client_at(ip_address("198.51.100.7"))
     with pytest.raises(Unauthenticated):
         await stage_under_test().stage.identify(head, REQUIRED, behind)
+
+
+# --- JWTs that browsers send by themselves -------------------------------------------------------
+
+# The ambient JWT stands over the columns.
+BESIDE_AN_AMBIENT_JWT = """
+          | good           | bobs             | expired        | malformed      | forged         | unknown
+missing   | jwt            | jwt of bob       | ExpiredToken   | InvalidToken   | InvalidToken   | StoreUnavailable
+good      | session        | Conflicting      | session        | session        | session        | StoreUnavailable
+bobs      | Conflicting    | session of bob   | session of bob | session of bob | session of bob | StoreUnavailable
+expired   | jwt            | jwt of bob       | SessionEnded   | SessionEnded   | SessionEnded   | StoreUnavailable
+unknown   | StoreUnavailable | ·              | ·              | ·              | ·              | ·
+"""  # noqa: E501 - a table reads best as a table
+TOKEN_BESIDE_AN_AMBIENT_JWT = """
+          | good             | bobs             | expired          | malformed        | forged           | unknown
+good      | did-token        | Conflicting      | did-token        | did-token        | did-token        | StoreUnavailable
+bobs      | Conflicting      | did-token of bob | did-token of bob | did-token of bob | did-token of bob | StoreUnavailable
+expired   | ExpiredToken     | ·                | ·                | ·                | ·                | ·
+malformed | InvalidToken     | ·                | ·                | ·                | ·                | ·
+forged    | InvalidToken     | ·                | ·                | ·                | ·                | ·
+"""  # noqa: E501 - a table reads best as a table
+
+AMBIENT_PAIRS = [
+    *read(BESIDE_AN_AMBIENT_JWT, "cookie", "ambient"),
+    *read(TOKEN_BESIDE_AN_AMBIENT_JWT, "did-token", "ambient"),
+]
+
+
+@pytest.mark.parametrize("pair", AMBIENT_PAIRS)
+async def test_every_pair_with_an_ambient_jwt(pair: Pair) -> None:
+    """A dead one counts as absent; a valid one must name the same identity as all others."""
+    assert pair.expected == await outcome(stage_under_test().stage, pair.head)
+    is_dead = pair.row in ("missing", "expired") and pair.rows == "cookie"
+    refused = pair.expected in ("ExpiredToken", "InvalidToken", "SessionEnded")
+    expected = "anonymous" if is_dead and refused else pair.expected
+    assert expected == await outcome(stage_under_test().stage, pair.head, OPTIONAL)
+
+
+async def test_an_ambient_jwt_is_ignored_where_the_route_accepts_none() -> None:
+    """It is not even verified: browsers send it unasked."""
+    stage, diary, *_ = stage_under_test()
+    assert "Unauthenticated" == await outcome(stage, request_head(ambient("bobs")), DEFAULT_KINDS)
+    both = request_head(cookie("good"), ambient("bobs"))
+    assert "session" == await outcome(stage, both, DEFAULT_KINDS)
+    assert "did-token" == await outcome(
+        stage, request_head(bearer("good"), ambient("bobs")), SIGN_IN
+    )
+    assert ["find good", "verify good"] == diary
+
+
+async def test_only_a_forged_ambient_jwt_is_charged() -> None:
+    """Browsers repeat expired ones, and cookies of other apps; both are counted in metrics."""
+    stage, _, _, counted = stage_under_test(TWO)
+    for state in ("expired", "malformed") * 3:
+        assert "anonymous" == await outcome(stage, request_head(ambient(state)), OPTIONAL)
+    assert ["authentications jwt,refused"] * 6 == counted
+    forged = [await outcome(stage, request_head(ambient("forged"))) for _ in range(3)]
+    assert ["InvalidToken", "InvalidToken", "RateLimited"] == forged
+    assert "RateLimited" == await outcome(stage, request_head(ambient("good")))
+    assert "session" == await outcome(stage, request_head(cookie("good")))
 
 
 # --- one at a time -----------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.authn.credentials import Credential, CredentialReader, without_cookie
+from gateway.authn.credentials import AmbientSource, Credential, CredentialReader, without_cookie
 from gateway.core.errors import AmbiguousCredentials, InvalidToken, Refusal
 from gateway.core.identity import AuthMethod
 from tests.fakes.credentials import API_KEY_HEADER, BEARERS
@@ -16,13 +16,15 @@ S1, S2 = "a" * 43, "b" * 43
 
 
 READER = CredentialReader(NAME)
-ALL_KINDS = CredentialReader(NAME, BEARERS, [API_KEY_HEADER])
+JWT_COOKIE = AmbientSource(AuthMethod.JWT, "__session", is_cookie=True)
+JWT_FIELD = AmbientSource(AuthMethod.JWT, "x-jwt", is_cookie=False)
+ALL_KINDS = CredentialReader(NAME, BEARERS, [API_KEY_HEADER], [JWT_COOKIE, JWT_FIELD])
 
 
 def carried(*fields: tuple[str, str], reader: CredentialReader = READER) -> str:
     """What ``reader`` finds, in its order."""
     found = reader.read(CIMultiDictProxy(CIMultiDict(fields)))
-    return " & ".join(f"{method} {text}" for method, text in found) or "none"
+    return " & ".join(f"{method} {text}" for method, text, _ in found) or "none"
 
 
 @pytest.mark.parametrize(
@@ -267,14 +269,61 @@ def test_reading_and_removal_agree(field: str) -> None:
     assert () == CredentialReader("s").read(CIMultiDictProxy(CIMultiDict({"Cookie": left})))
 
 
-@given(st.lists(st.tuples(st.sampled_from(["Authorization", "Cookie", "X-API-Key"]), st.text())))
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param([("Cookie", "a=1; __session=x.y.z")], [("x.y.z", JWT_COOKIE)], id="cookie"),
+        pytest.param([("X-JWT", " x.y.z\t")], [("x.y.z", JWT_FIELD)], id="field"),
+        pytest.param(
+            [("X-JWT", "f"), ("Cookie", f"__session=c; {NAME}={S1}")],
+            [(S1, None), ("c", JWT_COOKIE), ("f", JWT_FIELD)],
+            id="all-of-them",
+        ),
+        pytest.param(
+            [("Cookie", "__session=c"), ("Cookie", "a=1; __session=c")],
+            [("c", JWT_COOKIE)],
+            id="repeated",
+        ),
+        pytest.param([("Cookie", "__session=; a=1"), ("X-JWT", " ")], [], id="empty"),
+        pytest.param([("Cookie", "__SESSION=c; __session2=c; x__session=c")], [], id="others"),
+        pytest.param([("X_JWT", "f")], [], id="another-spelling"),
+    ],
+)
+def test_ambient_sources(
+    fields: list[tuple[str, str]], expected: list[tuple[str, AmbientSource | None]]
+) -> None:
+    """Each gives one credential, of any text, after those that the client has added on purpose."""
+    found = ALL_KINDS.read(CIMultiDictProxy(CIMultiDict(fields)))
+    assert expected == [(text, source) for _, text, source in found]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [("Cookie", "__session=c; __session=d")],
+        [("Cookie", "__session=c"), ("Cookie", "__session=")],
+        [("X-JWT", "f"), ("x-jwt", "g")],
+    ],
+)
+def test_two_values_in_an_ambient_source_are_ambiguous(fields: list[tuple[str, str]]) -> None:
+    """No cookie is cleared then: it is not the gateway's."""
+    with pytest.raises(AmbiguousCredentials, match="several_in_source") as raised:
+        ALL_KINDS.read(CIMultiDictProxy(CIMultiDict(fields)))
+    assert not raised.value.is_cookie
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["Authorization", "Cookie", "X-API-Key", "X-Jwt"]), st.text())
+    )
+)
 def test_any_field_gives_credentials_or_a_refusal(fields: list[tuple[str, str]]) -> None:
     """Nothing else is raised."""
     try:
         found = ALL_KINDS.read(CIMultiDictProxy(CIMultiDict(fields)))
     except (AmbiguousCredentials, InvalidToken):
         return
-    assert len(found) == len({method for method, _ in found})
+    assert len(found) == len({(method, source) for method, _, source in found})
 
 
 def test_repeated_fields_are_read_once() -> None:

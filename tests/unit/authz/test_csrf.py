@@ -131,6 +131,33 @@ def test_certificates_are_checked_too(fields: list[tuple[str, str]], expected: b
 
 
 @pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param([], False, id="no-page-is-named"),
+        pytest.param([("Origin", PUBLIC)], True, id="our-own-page"),
+        pytest.param([("Origin", "https://evil.example")], False, id="another-site"),
+    ],
+)
+def test_tokens_that_browsers_send_are_checked_like_sessions(
+    fields: list[tuple[str, str]], expected: bool
+) -> None:
+    """A JWT in a cookie is refused where one that was sent on purpose passes."""
+    sent_on_purpose = replace(TOKEN_IDENTITY, method=AuthMethod.JWT)
+    ambient = replace(TOKEN_IDENTITY, method=AuthMethod.JWT.sent_automatically())
+    refused = []
+    for identity in (sent_on_purpose, ambient):
+        try:
+            refuse_cross_site("POST", multidict(*fields), identity, PUBLIC)
+        except CrossSite:
+            refused.append(identity)
+        try:
+            refuse_foreign_upgrade(multidict(*fields), identity, PUBLIC)
+        except CrossSite:
+            refused.append(identity)
+    assert ([] if expected else [ambient, ambient]) == refused
+
+
+@pytest.mark.parametrize(
     ("origins", "by_cookie", "expected"),
     [
         pytest.param([PUBLIC], True, True, id="our-own-page"),

@@ -68,6 +68,38 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
             id="keys-from-nowhere-or-two-places",
         ),
         pytest.param(
+            "credentials: {jwt: [{issuer: a, azp: [b], jwks_file: c, from: {cookie: __session}},"
+            " {issuer: d, audience: b, jwks_file: c, from: {header: X-Jwt}}]}",
+            [],
+            id="jwts-that-browsers-send",
+        ),
+        pytest.param(
+            "credentials: {jwt: [{issuer: a, jwks_file: c}]}",
+            ["1: credentials.jwt[0]: expected audience, or azp"],
+            id="jwts-for-any-recipient",
+        ),
+        pytest.param(
+            "credentials: {jwt: [{issuer: a, audience: b, jwks_file: c, from: {}},"
+            " {issuer: d, audience: b, jwks_file: c, from: {cookie: e, header: X-Jwt}}]}",
+            [
+                "1: credentials.jwt[0].from: expected either cookie or header",
+                "1: credentials.jwt[1].from: expected either cookie or header",
+            ],
+            id="jwts-from-nowhere-or-two-places",
+        ),
+        pytest.param(
+            "credentials: {api_keys: {header: X-Key}, jwt: ["
+            "{issuer: a, audience: b, jwks_file: c, from: {cookie: __Host-session}},"
+            " {issuer: d, audience: b, jwks_file: c, from: {header: x-user-email}},"
+            " {issuer: e, audience: b, jwks_file: c, from: {header: X-KEY}}]}",
+            [
+                "1: credentials.jwt[0].from.cookie: is the session cookie: choose another name",
+                "1: credentials.jwt[1].from.header: is an identity or API key header",
+                "1: credentials.jwt[2].from.header: is an identity or API key header",
+            ],
+            id="jwts-from-a-place-with-another-meaning",
+        ),
+        pytest.param(
             "credentials: {client_certificates: {names: [a.example]}}",
             ["1: credentials.client_certificates: needs server.tls.client_ca"],
             id="client-certificates-without-a-ca",

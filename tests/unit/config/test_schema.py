@@ -1,6 +1,7 @@
 """The settings as a whole: which sections there are, and what the models have in common."""
 
 from collections.abc import Iterator
+from keyword import iskeyword
 
 import pytest
 from pydantic import BaseModel
@@ -39,11 +40,12 @@ def test_sections_and_keys_are_described(model: type[Section]) -> None:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_durations_and_sizes_carry_their_unit(model: type[Section]) -> None:
-    """An attribute with another name than its key differs by the unit alone."""
+    """An attribute with another name than its key differs by the unit, or is a Python keyword."""
     for name, field in model.model_fields.items():
         if field.alias is not None:
-            assert name.removesuffix("_s").removesuffix("_bytes") == field.alias
             assert name != field.alias
+            unit = "_" if iskeyword(field.alias) else "_s"
+            assert name.removesuffix(unit).removesuffix("_bytes") == field.alias
 
 
 def test_sections_that_are_left_out_have_their_defaults() -> None:

@@ -41,6 +41,15 @@ def test_a_copy_of_a_kind_keeps_what_is_known_of_it(method: AuthMethod) -> None:
         )
 
 
+@pytest.mark.parametrize("method", AUTH_METHODS)
+def test_a_kind_that_browsers_send_is_the_same_kind(method: AuthMethod) -> None:
+    """Only CSRF checks tell them apart, also in a copy."""
+    ambient = copy(method.sent_automatically())
+    assert (method, hash(method)) == (ambient, hash(ambient))
+    assert ambient.is_sent_automatically
+    assert (method.has_scopes, method.revoked_by) == (ambient.has_scopes, ambient.revoked_by)
+
+
 def test_an_unknown_browser_names_neither_device_nor_address() -> None:
     """It is shown for a session with an entry that does not open."""
     assert ("", "") == UNKNOWN_BROWSER

@@ -304,6 +304,29 @@ def test_an_api_key_is_for_the_gateway(name: str, configured: str) -> None:
         assert is_kept == ((name, "gwk_secret") in seen)
 
 
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        pytest.param([f"{COOKIE}=s; __session=x.y.z; a=1"], ["a=1"], id="in-one-field"),
+        pytest.param(
+            ["__session=x.y.z", "a=1;__session=x.y.z ", f"{COOKIE}=s"], ["a=1"], id="in-several"
+        ),
+        pytest.param(["__session =x; __session\t=y"], [], id="with-space"),
+        pytest.param(["__session2=x; __SESSION=y"], ["__session2=x; __SESSION=y"], id="others"),
+    ],
+)
+def test_cookies_that_hold_credentials_are_for_the_gateway(
+    sent: list[str], expected: list[str]
+) -> None:
+    """Every other pair stays; ``forward_credentials`` passes all."""
+    rewriter = RequestFields(IdentityNames(), COOKIE, HOST, credential_cookies=("__session",))
+    head = request_head(*(("Cookie", value) for value in sent))
+    for route in (PUBLIC, PROTECTED, TRUSTING):
+        seen = read_lines(rewriter.rewrite(head, route, CLIENT, "https", None))
+        cookies = [value for name, value in seen if name == "Cookie"]
+        assert (sent if route is TRUSTING else expected) == cookies
+
+
 @pytest.mark.parametrize("name", ["X_API_Key", "X.API-Key", "x-api!key"])
 def test_other_spellings_of_the_api_key_field_are_dropped(name: str) -> None:
     """Also where the real field passes: the gateway has not verified them."""

@@ -1,10 +1,11 @@
 """What a credential kind is: how it is read from a request, verified, and inspected."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import NamedTuple
 
 from gateway.authn.authenticator import CertificateVerifier
+from gateway.authn.credentials import AmbientSource
 from gateway.authn.inspect import InspectionContext, Report
 from gateway.config.schema import Settings
 from gateway.core.identity import AuthMethod
@@ -29,6 +30,14 @@ def _no_header(_settings: Settings) -> str:
     return ""
 
 
+def _no_sources(_settings: Settings) -> tuple[AmbientSource, ...]:
+    return ()
+
+
+def _no_ambient(_context: AuthnContext) -> Mapping[AmbientSource, TokenVerifier]:
+    return {}
+
+
 def _no_verifier(_context: AuthnContext) -> None:
     return None
 
@@ -50,6 +59,10 @@ class CredentialKind(NamedTuple):
     """Why a request with two of them is refused."""
     verifier: Callable[[AuthnContext], TokenVerifier | None] = _no_verifier
     """Build what verifies its tokens; None where the config does not enable the kind."""
+    sources: Callable[[Settings], tuple[AmbientSource, ...]] = _no_sources
+    """Cookies and fields in which browsers send one by themselves."""
+    ambient: Callable[[AuthnContext], Mapping[AmbientSource, TokenVerifier]] = _no_ambient
+    """Build what verifies the tokens of each of ``sources``: CSRF checks apply to them."""
     certificates: Callable[[AuthnContext], CertificateVerifier | None] = _no_verifier
     """Build what maps certificates of connections to identities; None where not enabled."""
     inspect: Callable[[str, InspectionContext], Report] | None = None

@@ -78,6 +78,39 @@ def test_each_faulty_claim_has_its_reason(changes: dict[str, object], fault: Jwt
         read(signed(claims(NOW_S, **changes)))
 
 
+PARTY = "https://app.example.com"
+
+
+@pytest.mark.parametrize(
+    ("audience", "changes", "fault"),
+    [
+        pytest.param("", {"aud": ABSENT, "azp": PARTY}, None, id="party-without-audience"),
+        pytest.param(AUDIENCE, {"azp": PARTY}, None, id="both"),
+        pytest.param("", {"azp": PARTY}, JwtFault.OTHER_AUDIENCE, id="audience-is-not-expected"),
+        pytest.param("", {"aud": None, "azp": PARTY}, JwtFault.OTHER_AUDIENCE, id="null-audience"),
+        pytest.param("", {"aud": "", "azp": PARTY}, JwtFault.OTHER_AUDIENCE, id="empty-audience"),
+        pytest.param(
+            AUDIENCE, {"aud": "x", "azp": PARTY}, JwtFault.OTHER_AUDIENCE, id="other-audience"
+        ),
+        pytest.param(AUDIENCE, {}, JwtFault.OTHER_PARTY, id="no-party"),
+        pytest.param(AUDIENCE, {"azp": PARTY + "/"}, JwtFault.OTHER_PARTY, id="other-party"),
+        pytest.param(AUDIENCE, {"azp": [PARTY]}, JwtFault.OTHER_PARTY, id="party-in-a-list"),
+        pytest.param(AUDIENCE, {"azp": None}, JwtFault.OTHER_PARTY, id="party-is-null"),
+    ],
+)
+def test_the_party_that_a_token_was_issued_to(
+    audience: str, changes: dict[str, object], fault: JwtFault | None
+) -> None:
+    """It must be listed where the config lists any; the audience is compared all the same."""
+    rules = RULES._replace(audience=audience, parties=frozenset({PARTY, "https://b.example"}))
+    token = signed(claims(NOW_S, **changes))
+    if fault is None:
+        assert f"{ISSUER}#job-7" == read(token, rules).user.issuer
+    else:
+        with pytest.raises(InvalidToken, match=fault):
+            read(token, rules)
+
+
 @pytest.mark.parametrize("exp", [NOW_S, NOW_S - 1, 0, 0.5])
 def test_an_expired_token_is_refused_as_expired(exp: float) -> None:
     """Expiry has no tolerance."""
