@@ -34,13 +34,13 @@ class Api:
         """Revoke an issuer: 200 with the result; 503 where the store did not confirm it."""
         refused = refusal(request.headers, self._known_hosts)
         if refused is not None:
-            return _problem(403, "forbidden", refused)
+            return problem_response(403, "forbidden", refused)
         if not is_json(request.headers.get("Content-Type", "")):
-            return _problem(415, "not_json", "Content-Type is not application/json")
+            return problem_response(415, "not_json", "Content-Type is not application/json")
         try:
             revoked = await self._actions.revoke(_issuer(await request.read()))
         except ValueError as error:
-            return _problem(400, "bad_request", str(error))
+            return problem_response(400, "bad_request", str(error))
         except StoreUnavailable as error:
             return _unavailable(error)
         return _json(
@@ -63,7 +63,8 @@ def _issuer(body: bytes) -> str:
     raise ValueError('expected {"issuer": "did:ethr:0x…"}')
 
 
-def _problem(status: int, code: str, detail: str) -> web.Response:
+def problem_response(status: int, code: str, detail: str) -> web.Response:
+    """Make a problem document (RFC 9457) with a code and a detail for operators."""
     return _json(
         status,
         {"type": "about:blank", "status": status, "code": code, "detail": detail},

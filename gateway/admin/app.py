@@ -4,6 +4,8 @@ from typing import NamedTuple, Protocol
 
 from aiohttp import web
 
+from gateway.admin.api import problem_response
+from gateway.admin.guard import host_refusal
 from gateway.telemetry import prometheus
 from gateway.telemetry.snapshot import MetricsSnapshot
 
@@ -34,8 +36,9 @@ class StatusSource(Protocol):
 class AdminPages:
     """``/healthz``: the process runs. ``/readyz``: it can serve. ``/metrics``: its metrics."""
 
-    def __init__(self, source: StatusSource) -> None:
+    def __init__(self, source: StatusSource, known_hosts: frozenset[str]) -> None:
         self._source = source
+        self._known_hosts = known_hosts
 
     def app(self) -> web.Application:
         """Make the app of the private listener."""
@@ -64,7 +67,10 @@ class AdminPages:
         document = {"status": state.status, "store": state.store}
         return web.json_response(document, status=200 if state.is_ready else 503)
 
-    async def metrics(self, _: web.Request) -> web.Response:
-        """Answer with all metrics, in the text format of Prometheus."""
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Answer with all metrics, in the text format of Prometheus; 403 for a foreign host."""
+        refused = host_refusal(request.headers, self._known_hosts)
+        if refused is not None:
+            return problem_response(403, "forbidden", refused)
         page = prometheus.page(await self._source.snapshot())
         return web.Response(body=page, headers={"Content-Type": prometheus.CONTENT_TYPE})

@@ -1,10 +1,13 @@
 """
-Guard of the API of the private listener: admits programs, and no page in a browser.
+Guard of the private listener.
+
+DNS rebinding: a page may point its own host name at the listener and read what it answers, so
+``Host`` must be an address, or a name in the config (Caddy CVE-2026-27589). This holds for the API
+and the metrics; health tells nothing, and checkers use any name.
 
 CSRF: a browser on the operator's machine reaches the listener, and any page can make it send
-requests, so requests with fields of browsers are refused. DNS rebinding: a page may point its own
-host name at the listener, so ``Host`` must be an address, or a name in the config (Caddy
-CVE-2026-27589).
+requests, so requests with fields of browsers are refused. This holds for the API: an operator may
+open the metrics in a browser.
 """
 
 import re
@@ -16,10 +19,15 @@ _BROWSER_FIELDS = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Referer")
 
 
 def refusal(headers: Mapping[str, str], known_hosts: frozenset[str]) -> str | None:
-    """Why a request is refused, or None. ``known_hosts`` are in lower case."""
+    """Why a request to the API is refused, or None. ``known_hosts`` are in lower case."""
     for name in _BROWSER_FIELDS:
         if name in headers:
             return f"a request with {name} comes from a browser"
+    return host_refusal(headers, known_hosts)
+
+
+def host_refusal(headers: Mapping[str, str], known_hosts: frozenset[str]) -> str | None:
+    """Why a request is refused for its ``Host``, or None. ``known_hosts`` are in lower case."""
     host = host_of(headers.get("Host", ""))
     if host not in known_hosts and not _is_address(host):
         return "Host is neither an address nor in admin.hosts"

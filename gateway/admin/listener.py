@@ -21,7 +21,7 @@ async def listening(
         return
     host, port = settings.listen
     known_hosts = frozenset({"localhost", host, *settings.hosts})
-    app = AdminPages(source).app()
+    app = AdminPages(source, known_hosts).app()
     app.add_routes(Api(actions, known_hosts).routes())
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

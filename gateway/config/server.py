@@ -141,6 +141,6 @@ class AdminSettings(Section):
     """Address to listen on. It must not be reachable from outside: the API has no login."""
     hosts: tuple[Host, ...] = ()
     """
-    Host names accepted in requests to the API, beside localhost and IP addresses. Other names are
-    refused, which stops DNS rebinding.
+    Host names accepted in requests to the API and for metrics, beside localhost and IP addresses.
+    Other names are refused, which stops DNS rebinding. Health is answered under any name.
     """

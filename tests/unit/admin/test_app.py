@@ -30,7 +30,7 @@ def source() -> Source:
 
 @pytest.fixture
 async def client(source: Source) -> AsyncIterator[TestClient[web.Request, web.Application]]:
-    async with TestClient(TestServer(AdminPages(source).app())) as client:
+    async with TestClient(TestServer(AdminPages(source, frozenset()).app())) as client:
         yield client
 
 
