@@ -25,7 +25,7 @@ from tests.fakes.metrics import figures
 from tests.fakes.process import GatewayProcess, gateway
 from tests.fakes.sockets import echoing
 from tests.fakes.timing import Stopwatch, assert_within, at_best_of
-from tests.fakes.tokens import ALICE, BOB
+from tests.fakes.tokens import ALICE, BOB, minted
 from tests.fakes.world import ADMIN, World, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -235,6 +235,22 @@ async def test_who_was_revoked_can_sign_in_again(pair: Pair) -> None:
 
     await next_second()
     assert 200 == (await pair.get(await pair.around.sign_in())).status
+
+
+async def test_a_token_of_a_fast_clock_is_revoked_on_a_gateway_that_had_not_seen_it(
+    pair: Pair,
+) -> None:
+    """Its `iat` is later than the revocation; when it was first seen stands in the store."""
+    by = signer(b"of a clock that is fast".ljust(32))
+    pair.around.bearer(by)  # Magic knows the user
+    early = f"Authorization: Bearer {minted(time.time() + 60, by)}"
+    assert 200 == (await pair.around.get("/x", early)).status
+    await pair.revocations.revoke(by.issuer)
+
+    answer = await pair.get(early)
+    assert (401, "revoked_token") == (answer.status, answer.code)
+    await next_second()
+    assert 200 == (await pair.get(f"Authorization: Bearer {minted(time.time() + 61, by)}")).status
 
 
 @at_best_of(3)

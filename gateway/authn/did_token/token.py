@@ -30,8 +30,8 @@ CLOCK_SKEW_S = 300.0
 _MAX_BRACKETS = 64
 """Bounds the depth before a recursive parser runs. Real tokens have two brackets."""
 
-_CHECKS_VERSION = 2
-"""Version of the checks in this module. A higher one invalidates older verdicts."""
+_CHECKS_VERSION = 3
+"""Version of the checks in this module, and of stored verdicts. A higher one invalidates older."""
 
 _MAX_INSTANT_S = 2**53  # what JSON writers agree on (RFC 8259 section 6)
 _HALF_ORDER = "7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0"

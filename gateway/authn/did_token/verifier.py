@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.authn.did_token.token import TokenClaim, TokenRules, inspect
 from gateway.core.errors import ExpiredToken, InvalidToken, RevokedToken, StoreUnavailable
@@ -23,11 +23,30 @@ BAD_FOR_S: Final = 60.0
 """How long a bad verdict is cached."""
 
 
+_TIME_BYTES = 8
+
+
 class _SignatureVerdict(Enum):
     """Verdict on a signature; the value is what is sealed for the store."""
 
     GOOD = b"good"
     BAD = b"bad"
+
+
+class _StoredVerdict(NamedTuple):
+    """A verdict on a token, as gateways share it."""
+
+    verdict: _SignatureVerdict
+    proven_at_ms: int = 0
+    """See `_VerifiedToken.proven_at_ms`; 0 where the signature is bad."""
+
+    def message(self, key: str) -> bytes:
+        """Return what is sealed for ``key``, which names token and rules."""
+        return b"\0".join((self.verdict.value, self.time(), key.encode()))
+
+    def time(self) -> bytes:
+        """Return the time, which stands before the seal in the store."""
+        return self.proven_at_ms.to_bytes(_TIME_BYTES, "big")
 
 
 @dataclass(slots=True)
@@ -37,9 +56,9 @@ class _VerifiedToken:
     proven_at_ms: int
     """
     Unix time at which the proof was made: ``iat``, or the time it was first seen if that is
-    earlier.
+    earlier, by this gateway or by the one that stored the verdict.
 
-    So a revocation ends a token of a fast clock, too.
+    So a revocation ends a token of a fast clock, too, on gateways that see it only later.
     """
     is_stored: bool = False
     """Whether the store has the verdict."""
@@ -111,9 +130,8 @@ class DidTokenVerifier:
                 raise RevokedToken
         if not verified.is_stored:  # only now: unknown issuers must not fill the store
             verified.is_stored = True
-            await self._store_verdict(
-                f"token:{digest.hex()}", _SignatureVerdict.GOOD, verified.claim.expires_at_s
-            )
+            good = _StoredVerdict(_SignatureVerdict.GOOD, verified.proven_at_ms)
+            await self._store_verdict(f"token:{digest.hex()}", good, verified.claim.expires_at_s)
         if verified.identity is None or verified.identity.user is not user:
             verified.identity = _identity(user, verified)
         return verified.identity
@@ -142,15 +160,16 @@ class DidTokenVerifier:
         if former is not None:
             proven_at_ms = min(proven_at_ms, former.proven_at_ms)
         verified = _VerifiedToken(claim, min(claim.expires_at_s, now_s + GOOD_FOR_S), proven_at_ms)
-        verdict = await self._stored_verdict(key)
-        if verdict is _SignatureVerdict.BAD:
+        stored = await self._stored_verdict(key)
+        if stored is None:
+            await self._verify_signature(token, digest, key, verified)
+        elif stored.verdict is _SignatureVerdict.BAD:
             self._refused_until_s.put(digest, now_s + BAD_FOR_S)
             raise InvalidToken(TokenReason.REFUSED_BEFORE)
-        if verdict is _SignatureVerdict.GOOD:
-            verified.is_stored = True
-            self._verified.put(digest, verified)
         else:
-            await self._verify_signature(token, digest, key, verified)
+            verified.is_stored = stored.proven_at_ms <= proven_at_ms
+            verified.proven_at_ms = min(proven_at_ms, stored.proven_at_ms)
+            self._verified.put(digest, verified)
         return verified
 
     async def _verify_signature(
@@ -167,34 +186,36 @@ class DidTokenVerifier:
         except InvalidToken:
             until_s = self._clock() + BAD_FOR_S
             self._refused_until_s.put(digest, until_s)
-            await self._store_verdict(key, _SignatureVerdict.BAD, until_s)
+            await self._store_verdict(key, _StoredVerdict(_SignatureVerdict.BAD), until_s)
             raise
         self._verified.put(digest, verified)
         if verified.claim.issued_at_s > self._clock():
             self._on_early()
 
-    async def _stored_verdict(self, key: str) -> _SignatureVerdict | None:
+    async def _stored_verdict(self, key: str) -> _StoredVerdict | None:
         """Look up the stored verdict; None for none, a broken seal, or a store that is down."""
         try:
-            seal = await self._store.get(key)
+            record = await self._store.get(key)
         except StoreUnavailable:
             return None
-        if seal is None:
+        if record is None:
             return None
+        proven_at_ms = int.from_bytes(record[:_TIME_BYTES], "big")
         for verdict in _SignatureVerdict:
-            if hmac.compare_digest(seal, self._seal(verdict, key)):
-                return verdict
+            stored = _StoredVerdict(verdict, proven_at_ms)
+            if hmac.compare_digest(record, self._sealed(stored, key)):
+                return stored
         return None
 
-    async def _store_verdict(self, key: str, verdict: _SignatureVerdict, until_s: float) -> None:
+    async def _store_verdict(self, key: str, verdict: _StoredVerdict, until_s: float) -> None:
         with suppress(StoreUnavailable):
-            seal = self._seal(verdict, key)
-            await self._store.set(key, seal, expires_at_ms=int(until_s * 1000))
+            record = self._sealed(verdict, key)
+            await self._store.set(key, record, expires_at_ms=int(until_s * 1000))
 
-    def _seal(self, verdict: _SignatureVerdict, key: str) -> bytes:
-        """Compute the HMAC over the verdict and its key name, which names token and rules."""
-        about = b"\0".join((verdict.value, key.encode()))
-        return hmac.digest(self._sealing_key, about, "sha256")
+    def _sealed(self, verdict: _StoredVerdict, key: str) -> bytes:
+        """Return the record of a verdict: its time, and the HMAC over all of it."""
+        seal = hmac.digest(self._sealing_key, verdict.message(key), "sha256")
+        return verdict.time() + seal
 
 
 def _identity(user: User, verified: _VerifiedToken) -> Identity:

@@ -454,6 +454,43 @@ async def test_a_revocation_ends_tokens_from_the_future_too(
             await verifier.verify(token)
 
 
+async def test_a_revocation_ends_such_tokens_on_gateways_that_had_not_seen_them(
+    gateways: Gateways, clock: FakeClock
+) -> None:
+    """The verdict in the store tells when a token was first seen; all gateways agree on it."""
+    epoch = Epoch()
+    first, token = gateways.another(revocations=epoch), signed(clock(), iat=int(clock()) + 60)
+    seen_at_ms = int(clock() * 1000)
+    assert seen_at_ms == (await first.verify(token)).proven_at_ms
+    clock.now_s += 5
+    assert seen_at_ms == (await gateways.another(revocations=epoch).verify(token)).proven_at_ms
+
+    epoch.now_ms = seen_at_ms + 1000
+    for after_s in (5, 60, GOOD_FOR_S):  # before its ``iat``, and after
+        clock.now_s += after_s
+        with pytest.raises(RevokedToken):
+            await gateways.another(revocations=epoch).verify(token)
+    newer = signed(clock(), iat=int(clock()) + 60)
+    assert int(clock() * 1000) == (await first.verify(newer)).proven_at_ms
+
+
+async def test_the_time_in_a_verdict_is_sealed(
+    gateways: Gateways, clock: FakeClock, store: MemoryStore, checker: Checker
+) -> None:
+    """A writer of the store cannot make a token younger: the signature is checked again."""
+    token = signed(clock(), iat=int(clock()) + 60)
+    await gateways.another().verify(token)
+    [(key, (sealed, ends_at_ms))] = store.values.items()
+    time = int(clock() * 1000).to_bytes(8, "big")
+    assert time in sealed
+    later = int(clock() * 1000 + 5000).to_bytes(8, "big")
+    store.values[key] = (sealed.replace(time, later), ends_at_ms)
+    clock.now_s += 1
+    checker.refusal = InvalidToken("checked")
+    with pytest.raises(InvalidToken, match="checked"):
+        await gateways.another().verify(token)
+
+
 async def test_an_unknown_epoch_refuses_the_token(gateways: Gateways, clock: FakeClock) -> None:
     """Unknown never counts as "not revoked"."""
     epoch = Epoch()
