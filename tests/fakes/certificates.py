@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from gateway.proxy.downstream.tls import CertificateFiles
 
@@ -40,11 +40,11 @@ class Authority:
         )
         self.file.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))
 
-    def issue(self, *names: str, file: str = "") -> CertificateFiles:
+    def issue(self, *names: str, file: str = "", raw_dns_name: bytes = b"") -> CertificateFiles:
         """
         A certificate for ``names``, hosts or addresses, and its key.
 
-        Files of the same name are replaced.
+        ``raw_dns_name`` is one name instead, of any bytes. Files of the same name are replaced.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
@@ -57,6 +57,8 @@ class Authority:
         if names:
             subjects = x509.SubjectAlternativeName(map(_general_name, names))
             builder = builder.add_extension(subjects, critical=False)
+        if raw_dns_name:
+            builder = builder.add_extension(_raw_subjects(raw_dns_name), critical=False)
         base = self._folder / (file or names[0])
         certificate, key_file = Path(f"{base}.crt"), Path(f"{base}.key")
         certificate.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))
@@ -108,6 +110,13 @@ def _general_name(name: str) -> x509.GeneralName:
     if "://" in name:
         return x509.UniformResourceIdentifier(name)
     return x509.RFC822Name(name) if "@" in name else x509.DNSName(name)
+
+
+def _raw_subjects(dns_name: bytes) -> x509.UnrecognizedExtension:
+    """The extension with one DNS name (RFC 5280 section 4.2.1.6), in DER."""
+    general_name = bytes((0x82, len(dns_name))) + dns_name
+    sequence = bytes((0x30, len(general_name))) + general_name
+    return x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, sequence)
 
 
 def serial_of(der: bytes | None) -> int:

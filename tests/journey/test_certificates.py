@@ -94,6 +94,23 @@ async def test_routes_that_do_not_take_certificates(tmp_path: Path) -> None:
         assert (401, "unauthenticated") == (status, problem["code"])
 
 
+@pytest.mark.parametrize("version", ["--tlsv1.3", "--tls-max=1.2"])
+async def test_a_name_that_is_not_utf8_opens_no_connection(tmp_path: Path, version: str) -> None:
+    """OpenSSL accepts it. The log has one line for many handshakes, and others go on."""
+    async with house(tmp_path, "optional") as here:
+        odd = here.clients.issue(file="odd", raw_dns_name=b"\xff\xfe.svc.example")
+        more = version.split("=")
+        for _ in range(3):
+            assert 0 == (await here.curl("/public/x", odd, *more))[0]
+        good = here.clients.issue("a.svc.example", file="a")
+        assert 200 == (await here.curl("/api/x", good, *more))[0]
+        await here.around.gateway.stop()
+    assert [
+        "connection closed: the client certificate of 127.0.0.1 has a name that is not UTF-8"
+    ] == [message for message in here.around.gateway.messages if "connection" in message]
+    assert [] == [message for message in here.around.gateway.messages if "failed" in message]
+
+
 async def test_certificates_that_need_not_be_there(tmp_path: Path) -> None:
     """Browsers have none; one of another authority opens no connection."""
     async with house(tmp_path, "optional") as here:

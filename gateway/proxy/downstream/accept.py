@@ -17,7 +17,11 @@ from typing import NamedTuple
 
 from gateway.core.request import Client
 from gateway.proxy.downstream import proxy_protocol
-from gateway.proxy.downstream.accepted import AcceptedConnection, peer_at
+from gateway.proxy.downstream.accepted import (
+    AcceptedConnection,
+    UnreadableCertificateError,
+    peer_at,
+)
 from gateway.proxy.downstream.proxy_protocol import ProxyHeader
 from gateway.proxy.downstream.server import ProxyServer, ServingConfig
 from gateway.proxy.downstream.tls import ServerTls
@@ -256,9 +260,14 @@ class PendingConnection:
     def _client_made(self, task: asyncio.Task[None]) -> None:
         self._task = None
         error = None if task.cancelled() else task.exception()
+        if isinstance(error, UnreadableCertificateError):
+            self._acceptor.warn_rate_limited(
+                "connection closed: the client certificate of %s has a name that is not UTF-8",
+                self.peer.text,
+            )
+        elif error is not None and not isinstance(error, OSError):
+            _log.error("accepting a connection failed", exc_info=error)
         if error is not None:
-            if not isinstance(error, OSError):
-                _log.error("accepting a connection failed", exc_info=error)
             forget_frames(error)
         if not self._is_done:
             self._close("failed")

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.authn.certificate import read
 from gateway.core.request import Certificate, Client
@@ -14,6 +14,26 @@ _UNIX_CLIENT = client_at(UNIX_PEER)
 
 _MAX_CACHED = 4096
 """Parsed addresses that are kept: saves 8 µs for each new connection from one of them."""
+
+
+class UnreadableCertificateError(ssl.SSLError):
+    """
+    The client's certificate has a name that Python's ssl module cannot decode.
+
+    A trusted authority signed it, and OpenSSL accepts it. It is an `OSError`, like the other errors
+    of handshakes: event loops write a traceback for each error that is none.
+    """
+
+
+class TlsConnection(ssl.SSLObject):
+    """The server's side of a TLS connection; refuses clients with an unreadable certificate."""
+
+    def getpeercert(self, binary_form: bool = False) -> Any:
+        """Return the client's certificate. Raises `UnreadableCertificateError`."""
+        try:
+            return super().getpeercert(binary_form)
+        except UnicodeDecodeError:
+            raise UnreadableCertificateError("a name is not UTF-8") from None
 
 
 class AcceptedConnection(Protocol):

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from cryptography import x509
 
 from gateway.core.errors import StartError
+from gateway.proxy.downstream.accepted import TlsConnection
 from gateway.util.file_stamp import Stamp, stamp_if_there
 
 _CHECK_EVERY_S = 1.0
@@ -97,6 +98,7 @@ def server_context(files: ServerTlsFiles) -> ssl.SSLContext:
 
 def _context(pair: CertificateFiles, files: ServerTlsFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslobject_class = TlsConnection
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
     context.set_alpn_protocols(["http/1.1"])
