@@ -22,6 +22,21 @@ CERTIFICATE = "cert:"
 """Prefix of the issuer of a program that authenticates by certificate."""
 
 _NAME = re.compile(r"[!-~]{1,256}", re.ASCII)
+
+# What a star stands for is strict, since apps split names at commas, and resolve paths.
+_LABEL_TEXT = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1123 section 2.1
+_LABEL = re.compile(_LABEL_TEXT, re.ASCII)
+_HOST = re.compile(rf"{_LABEL_TEXT}(?:\.{_LABEL_TEXT})*", re.ASCII)
+_ATOM_TEXT = r"[A-Za-z0-9!#$%&'+/=?^_`{|}~-]+"
+_MAILBOX = re.compile(rf"{_ATOM_TEXT}(?:\.{_ATOM_TEXT})*", re.ASCII)  # RFC 5321 section 4.1.2
+_SEGMENT_TEXT = r"(?!\.\.?(?:/|\Z))[A-Za-z0-9._-]+"  # SPIFFE-ID section 2.2
+_PATH = re.compile(rf"{_SEGMENT_TEXT}(?:/{_SEGMENT_TEXT})*", re.ASCII)
+_SPIFFE = re.compile(
+    rf"spiffe://[a-z0-9._-]{{1,255}}(?:/\*|(?:/{_SEGMENT_TEXT})+(?:/\*)?)?", re.ASCII
+)
+_STARRED = {"dns": _LABEL, "email": _MAILBOX}
+"""What a star at the beginning stands for, by the kind of the name."""
+
 _MAX_IDENTITIES = 4096
 
 
@@ -73,21 +88,20 @@ class NamePattern(NamedTuple):
     text: str
 
     def matches(self, kind: str, name: str) -> bool:
-        """Whether ``name`` matches. A star is one label, one mailbox, or all paths below."""
+        """
+        Whether ``name`` matches. A star is one label, one mailbox, or all paths below.
+
+        It stands for letters, digits and hyphens, for a dot-atom, or for segments of SPIFFE paths.
+        """
         if kind != self.kind:
             return False
         if self.kind == "uri" and self.text.endswith("/*"):
-            return name.startswith(self.text[:-1]) and not _has_dot_segments(name)
+            start = self.text[:-1]
+            return name.startswith(start) and _is(_PATH, name.removeprefix(start))
         if self.text.startswith("*"):
             end = self.text[1:]
-            start = name.removesuffix(end)
-            return name.endswith(end) and bool(start) and end[0] not in start
+            return name.endswith(end) and _is(_STARRED[self.kind], name.removesuffix(end))
         return name == self.text
-
-
-def _has_dot_segments(uri: str) -> bool:
-    """Whether dot segments could lead the path out of its prefix."""
-    return "/../" in f"{uri}/" or "%2e" in uri.lower()
 
 
 def pattern(text: str) -> NamePattern:
@@ -104,12 +118,23 @@ def pattern(text: str) -> NamePattern:
         is_valid = is_valid and text.endswith("/*")
     elif star != -1:
         is_valid = is_valid and text[1:2] == ("@" if kind == "email" else ".")
-    if not _NAME.fullmatch(text) or not is_valid:
+    if not _NAME.fullmatch(text) or not is_valid or not _is_well_formed(kind, text):
         raise ValueError(
             "expected a name in certificates: spiffe://example.org/*, *@example.com,"
             " *.svc.example.com, or one of them without a star"
         )
     return NamePattern(kind, text.lower() if kind == "dns" else text)
+
+
+def _is_well_formed(kind: str, text: str) -> bool:
+    """Whether a pattern could match a well-formed name."""
+    if kind == "uri":
+        return not text.startswith("spiffe:") or _is(_SPIFFE, text)
+    return _is(_HOST, text.rpartition("@")[2].removeprefix("*."))
+
+
+def _is(shape: re.Pattern[str], text: str) -> bool:
+    return shape.fullmatch(text) is not None
 
 
 class CertificateNames:

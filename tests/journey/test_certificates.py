@@ -86,6 +86,27 @@ async def test_names_that_do_not_count(tmp_path: Path) -> None:
         assert 0 == (await here.curl("/public/x", None))[0]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "evil,job.svc.example",
+        "spiffe://a.example/..%2fx",
+        "spiffe://a.example/./a",
+        "spiffe://a.example//a",
+        "spiffe://a.example/?b#c",
+    ],
+)
+async def test_malformed_names_do_not_count(tmp_path: Path, name: str) -> None:
+    """The authority signed them, and a star would match a laxer reading of them."""
+    async with house(tmp_path, "required") as here:
+        status, problem = await here.curl("/api/x", here.clients.issue(name, file="odd"))
+        assert (401, "unauthenticated") == (status, problem["code"])
+        both = here.clients.issue(name, "spiffe://a.example/x.1/y_2", file="both")
+        assert 200 == (await here.curl("/api/x", both))[0]
+        (seen,) = here.around.app.seen
+        assert ["cert:spiffe://a.example/x.1/y_2"] == seen.values("X-User-Issuer")
+
+
 async def test_routes_that_do_not_take_certificates(tmp_path: Path) -> None:
     """Programs get in where a route lists them."""
     async with house(tmp_path, "required") as here:
