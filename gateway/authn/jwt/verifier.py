@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, NamedTuple
 
 from joserfc.jws import JWSRegistry
 
+from gateway.authn.jwt.first_seen import FirstSeen
 from gateway.authn.jwt.key_set import Key, KeySource
 from gateway.authn.jwt.token import ParsedJwt, TrustedIssuer, inspect, issuer_of, parse
 from gateway.core.errors import InvalidToken, RevokedToken
@@ -26,12 +28,15 @@ class IssuerWithKeys(NamedTuple):
     source: KeySource
 
 
-class _VerifiedJwt(NamedTuple):
+@dataclass(slots=True)
+class _VerifiedJwt:
     identity: Identity
     until_s: float
     source: KeySource
     version: int
     """Version of the keys that verified it."""
+    not_seen_by_ms: int = -1
+    """The epoch up to which no gateway had seen it, as the store said last."""
 
 
 class JwtVerifier:
@@ -41,6 +46,7 @@ class JwtVerifier:
         self,
         trusted: Sequence[IssuerWithKeys],
         revocations: Revocations,
+        first_seen: FirstSeen,
         *,
         method: AuthMethod = AuthMethod.JWT,
         clock: Clock = time.time,
@@ -51,6 +57,8 @@ class JwtVerifier:
         self._issuers = {issuer.name: issuer for issuer, _ in trusted}
         self._sources = {issuer.name: source for issuer, source in trusted}
         self._revocations = revocations
+        self._first_seen = first_seen
+        self._skew_ms = int(max((known.clock_skew_s for known, _ in trusted), default=0) * 1000)
         self._clock = clock
         self._verified: LruCache[bytes, _VerifiedJwt] = LruCache(capacity)
 
@@ -66,7 +74,7 @@ class JwtVerifier:
             verified = await self._verify_anew(token)
         identity = verified.identity
         epoch_ms = await self._revocations.epoch_ms(identity.user.issuer)
-        if is_revoked(identity.proven_at_ms, epoch_ms):
+        if epoch_ms is not None and await self._is_revoked(token, verified, epoch_ms):
             raise RevokedToken
         return identity
 
@@ -78,6 +86,25 @@ class JwtVerifier:
         """Cancel fetches of keys that are under way."""
         for source in self._sources.values():
             await source.aclose()
+
+    async def _is_revoked(self, token: str, verified: _VerifiedJwt, epoch_ms: int) -> bool:
+        """
+        Whether the epoch revokes the token, by its ``iat`` or by when a gateway first saw it.
+
+        A token may be seen before its ``iat``, by the tolerance for clocks at most. So the store is
+        asked only for tokens that are hardly newer than the epoch.
+        """
+        proven_at_ms = verified.identity.proven_at_ms
+        if is_revoked(proven_at_ms, epoch_ms):
+            return True
+        is_newer_on_any_clock = proven_at_ms - self._skew_ms > epoch_ms
+        if is_newer_on_any_clock or epoch_ms <= verified.not_seen_by_ms:
+            return False
+        seen_at_ms = await self._first_seen.find_ms(_digest(token))
+        if seen_at_ms is not None and is_revoked(seen_at_ms, epoch_ms):
+            return True
+        verified.not_seen_by_ms = epoch_ms
+        return False
 
     def _known(self, token: str) -> _VerifiedJwt | None:
         verified = self._verified.get(_digest(token))
@@ -99,7 +126,12 @@ class JwtVerifier:
             raise InvalidToken(reason, is_forged=True)
         until_s = min(identity.expires_at_ms / 1000, now_s + GOOD_FOR_S)
         verified = _VerifiedJwt(identity, until_s, source, source.version)
-        self._verified.put(_digest(token), verified)
+        digest = _digest(token)
+        if parsed.claims["iat"] > now_s:
+            await self._first_seen.remember(
+                digest, identity.proven_at_ms, expires_at_ms=identity.expires_at_ms
+            )
+        self._verified.put(digest, verified)
         return verified
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from gateway.authn.credentials import AmbientSource
+from gateway.authn.jwt.first_seen import FirstSeen
 from gateway.authn.jwt.inspect import inspect_jwt
 from gateway.authn.jwt.key_set import KeySets, KeySource, at_url, in_file
 from gateway.authn.jwt.token import TrustedIssuer, has_jwt_shape
@@ -47,7 +48,7 @@ def _verifier(
         IssuerWithKeys(_trusted_issuer(entry, max_lifetime_s), _key_source(entry, process.key_sets))
         for entry in entries
     ]
-    verifier = JwtVerifier(issuers, identity.revocations, method=method)
+    verifier = JwtVerifier(issuers, identity.revocations, FirstSeen(process.store), method=method)
     stack.push_async_callback(verifier.aclose)
     return verifier
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.authn.jwt.first_seen import FirstSeen
 from gateway.authn.jwt.key_set import (
     MIN_INTERVAL_S,
     Fetch,
@@ -15,6 +16,7 @@ from gateway.core.errors import (
     InvalidToken,
     KeysUnavailable,
     RevokedToken,
+    StoreUnavailable,
 )
 from tests.fakes.jwts import (
     ABSENT,
@@ -29,7 +31,7 @@ from tests.fakes.jwts import (
     part,
     signed,
 )
-from tests.fakes.memory import FakeClock
+from tests.fakes.memory import FakeClock, MemoryStore
 
 
 class Epochs:
@@ -48,21 +50,27 @@ class Epochs:
 class VerifierUnderTest:
     """A verifier of two issuers, and the key sets that they publish."""
 
-    def __init__(self, clock: FakeClock) -> None:
+    def __init__(self, clock: FakeClock, store: MemoryStore) -> None:
         self.clock = clock
+        self.store = store
         self.epochs = Epochs()
         self.published = {ISSUER: key_set(RSA, EC, ED), "https://two.example": key_set(OTHER)}
         self.fetched = 0
-        self.verifier = JwtVerifier(
+        self.verifier = self.another()
+
+    def another(self) -> JwtVerifier:
+        """Make the verifier of another gateway with the same store."""
+        return JwtVerifier(
             [
                 IssuerWithKeys(
                     TrustedIssuer(name, AUDIENCE, ALGORITHMS),
-                    KeySource(name, self._fetch(name), clock),
+                    KeySource(name, self._fetch(name), self.clock),
                 )
                 for name in self.published
             ],
             self.epochs,
-            clock=clock,
+            FirstSeen(self.store),
+            clock=self.clock,
         )
 
     def _fetch(self, name: str) -> Fetch:
@@ -74,8 +82,8 @@ class VerifierUnderTest:
 
 
 @pytest.fixture
-def under_test(clock: FakeClock) -> VerifierUnderTest:
-    return VerifierUnderTest(clock)
+def under_test(clock: FakeClock, store: MemoryStore) -> VerifierUnderTest:
+    return VerifierUnderTest(clock, store)
 
 
 @pytest.mark.parametrize(
@@ -196,6 +204,52 @@ async def test_tokens_older_than_the_epoch_are_refused(under_test: VerifierUnder
         await under_test.verifier.verify(token)
     under_test.clock.now_s += 1
     await under_test.verifier.verify(signed(claims(under_test.clock())))
+
+
+async def test_a_revocation_ends_tokens_of_fast_clocks_on_all_gateways(
+    under_test: VerifierUnderTest,
+) -> None:
+    """Their `iat` is later than the epoch; the store tells when the first gateway saw them."""
+    clock, issuer = under_test.clock, f"{ISSUER}#job-7"
+    early = signed(claims(clock(), iat=clock() + 60, jti="early"))
+    await under_test.verifier.verify(early)
+    under_test.epochs.by_issuer[issuer] = int(clock() * 1000) + 500
+    for after_s in (1, 60):  # before its ``iat``, and after
+        clock.now_s += after_s
+        for verifier in (under_test.verifier, under_test.another()):
+            with pytest.raises(RevokedToken):
+                await verifier.verify(early)
+
+
+async def test_tokens_made_after_a_revocation_are_valid_at_once(
+    under_test: VerifierUnderTest,
+) -> None:
+    """Of exact and of fast clocks; the store is asked once for those near the epoch alone."""
+    clock, verifier = under_test.clock, under_test.verifier
+    under_test.epochs.by_issuer[f"{ISSUER}#job-7"] = int(clock() * 1000) - 1
+    for iat in (clock(), clock() + 60):
+        token = signed(claims(clock(), iat=iat))
+        for _ in range(3):
+            await verifier.verify(token)
+    gets = [call for call, _ in under_test.store.calls].count("get")
+    assert 3 == gets  # one of them is a part of ``add``
+    clock.now_s += 61
+    under_test.store.calls.clear()
+    await verifier.verify(signed(claims(clock())))
+    assert [] == under_test.store.calls
+
+
+async def test_near_an_epoch_an_unavailable_store_leaves_it_unknown(
+    under_test: VerifierUnderTest,
+) -> None:
+    """Unknown never counts as "not revoked"."""
+    clock = under_test.clock
+    token = signed(claims(clock()))
+    under_test.store.is_down = True
+    await under_test.verifier.verify(token)
+    under_test.epochs.by_issuer[f"{ISSUER}#job-7"] = int(clock() * 1000) - 1
+    with pytest.raises(StoreUnavailable):
+        await under_test.verifier.verify(token)
 
 
 async def test_unavailable_keys_are_no_refusal_of_the_token(under_test: VerifierUnderTest) -> None:
