@@ -15,6 +15,7 @@ from gateway.authz.rules import is_in_one_of
 from gateway.config.addresses import is_loopback, is_loopback_http
 from gateway.config.colours import contrast
 from gateway.config.compile import with_head
+from gateway.config.hidden_routes import HiddenRoutes
 from gateway.config.listen import UnixPath
 from gateway.config.paths import is_under
 from gateway.config.rules import RuleSettings
@@ -296,6 +297,27 @@ def _shared_audience(settings: Settings) -> LintFindings:
             yield f"{key}.name", "also the audience of an upstream, which accepts its assertions"
 
 
+_RULES_LOST = (
+    "on its host it takes the requests of {names}, without their rules: repeat those routes with"
+    " host: {host}"
+)
+
+
+def _rules_lost_by_host(settings: Settings) -> LintFindings:
+    hidden = HiddenRoutes(settings.routes)
+    for number, (key, route) in enumerate(_routes(settings)):
+        if others := hidden.losing_rules(number):
+            names = ", ".join(other.name for other in others)
+            yield key, _RULES_LOST.format(names=names, host=route.match.host)
+
+
+def _routes_that_never_match(settings: Settings) -> LintFindings:
+    hidden = HiddenRoutes(settings.routes)
+    for number, (key, _) in enumerate(_routes(settings)):
+        if hidden.takes_nothing(number):
+            yield key, "never matches: earlier routes of its host and path have all its methods"
+
+
 LINTS: tuple[tuple[str, Callable[[Settings], LintFindings]], ...] = (
     ("public-with-credentials", _unchecked_credentials_forwarded),
     ("checked-without-limit", _no_limit_on_authentication),
@@ -321,6 +343,8 @@ LINTS: tuple[tuple[str, Callable[[Settings], LintFindings]], ...] = (
     ("unix-peers-untrusted", _untrusted_unix_peers),
     ("asked-as-one-client", _forward_auth_as_one_client),
     ("one-audience-for-two", _shared_audience),
+    ("host-hides-rules", _rules_lost_by_host),
+    ("route-never-matches", _routes_that_never_match),
 )
 """Codes and functions, in the order of the report."""
 

@@ -45,6 +45,22 @@ def test_a_config_that_cannot_be_used(config: Path) -> None:
     assert "nonsense" in result.stderr
 
 
+def test_it_says_which_routes_are_hidden(config: Path) -> None:
+    """For each route those whose requests it takes: a few in the table, all as JSON."""
+    config.write_text(
+        CONFIG
+        + "".join(f"  - {{name: r{n}, match: {{path: /r{n}}}, upstream: app}}\n" for n in range(6))
+        + "  - {name: host, match: {host: a.example.com, path: /*}, upstream: app}\n"
+    )
+    routes = {
+        route["name"]: route for route in json.loads(_check(config, "--json").stdout)["routes"]
+    }
+    assert ([], ["all"]) == (routes["all"]["hides"], routes["r0"]["hides"])
+    assert ["all", *(f"r{n}" for n in range(6))] == routes["host"]["hides"]
+    shown = " ".join(_check(config).stdout.replace("│", "").split())
+    assert "and 3 more" in shown
+
+
 def test_json(config: Path) -> None:
     """The same answers as JSON, with the same exit status."""
     found = json.loads(_check(config, "--json").stdout)

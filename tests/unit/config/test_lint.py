@@ -84,6 +84,26 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
             id="a-rule-for-methods-that-the-route-is-not-for",
         ),
         pytest.param(
+            "routes: [{name: a, match: {path: /*, host: a.example.com}, upstream: app},"
+            " {name: b, match: {path: /b}, upstream: app, allow: {auth_methods: [session]}}]",
+            [("host-hides-rules", "routes[0] (a)")],
+            id="a-host-that-takes-a-path-without-its-rules",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /*, host: a.example.com}, upstream: app},"
+            " {name: c, match: {path: /b, host: a.example.com}, upstream: app,"
+            " allow: {auth_methods: [session]}},"
+            " {name: b, match: {path: /b}, upstream: app, allow: {auth_methods: [session]}}]",
+            [],
+            id="a-host-that-has-the-rules",
+        ),
+        pytest.param(
+            "routes: [{name: a, match: {path: /a, methods: [GET, PUT]}, upstream: app},"
+            " {name: b, match: {path: /a, methods: [HEAD]}, upstream: app}]",
+            [("route-never-matches", "routes[1] (b)")],
+            id="a-route-without-a-method-of-its-own",
+        ),
+        pytest.param(
             "routes: [{name: a, match: {path: /a, methods: [GET]}, upstream: app,"
             " allow: {methods: [HEAD]}}]",
             [],
