@@ -43,9 +43,15 @@ def _property(node: dict[str, Any], default: object) -> dict[str, Any]:
     if "default" in notes:
         notes["default"] = default
         if default is None and "anyOf" in rule:  # absent is fine, null is not
-            rule = rule["anyOf"][0]
+            rule = _without_null(rule["anyOf"])
             del notes["default"]
     return {**notes, **_fillable(rule)}
+
+
+def _without_null(options: list[dict[str, Any]]) -> dict[str, Any]:
+    """Join what is left of the ``options`` of a rule: one, or a list and its single entry."""
+    left = [option for option in options if option != {"type": "null"}]
+    return left[0] if len(left) == 1 else {"anyOf": left}
 
 
 def _one_line(docstring: str) -> str:

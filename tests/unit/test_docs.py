@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import jsonschema
 import pytest
+from yaml import safe_load
 
 from gateway.cli.main import main
 from gateway.config.changes import NEEDS_RESTART
 from gateway.config.load import parse
 from gateway.config.page_texts import TEXTS
+from gateway.config.reference import schema
 from gateway.core.errors import PROBLEM_TYPES
 from gateway.core.reasons import Reason
 from gateway.headers import request as headers
@@ -36,10 +39,13 @@ EXAMPLES = sorted(
     if path.is_file()
 )
 
+CONFIGS = sorted([*ROOT.glob("config/*.yaml"), *ROOT.glob("gateway/demo/*.yaml")])
+
 FRONTS = sorted(path for path in (ROOT / "examples/forward-auth").glob("*/*"))
 
 ENV = {
     "APP_URL": "http://127.0.0.1:3000",
+    "MAGIC_PUBLISHABLE_KEY": "pk_live_1234567890",
     "MAGIC_SECRET_KEY": "sk_live_1234567890",
     "PUBLIC_URL": "https://app.example.com",
     "REDIS_URL": "redis://127.0.0.1:6379/0",
@@ -187,6 +193,22 @@ def test_the_readme_shows_a_config() -> None:
 def test_configs_that_are_shipped_load(path: Path) -> None:
     """Each of them can be used once its variables are set."""
     assert parse(path.read_text(), path.name, ENV, in_a_file).routes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(pytest.param(text, id=place) for place, text in config_blocks()),
+        *(pytest.param(path.read_text(), id=str(path.relative_to(ROOT))) for path in CONFIGS),
+    ],
+)
+def test_the_schema_accepts_every_config(text: str) -> None:
+    """An editor that has the output of `gateway schema` marks nothing in what is shipped."""
+    validator = jsonschema.Draft202012Validator(schema())
+    faults = [
+        f"{fault.json_path}: {fault.message}" for fault in validator.iter_errors(safe_load(text))
+    ]
+    assert [] == faults
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))

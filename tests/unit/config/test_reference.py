@@ -47,6 +47,15 @@ def test_absent_is_not_null() -> None:
     assert "default" not in host
 
 
+def test_rules_may_be_one_or_several() -> None:
+    """An editor accepts ``allow`` and ``deny`` as a mapping, and as a list of mappings."""
+    for key in ("allow", "deny"):
+        rules = schema()["$defs"]["RouteSettings"]["properties"][key]
+        one = {"$ref": "#/$defs/RuleSettings"}
+        assert [{"type": "array", "items": one}, one] == rules["anyOf"]
+        assert "default" not in rules
+
+
 def test_schema_is_json() -> None:
     """The schema can be printed."""
     assert json.loads(json.dumps(schema())) == schema()
