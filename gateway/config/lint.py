@@ -14,12 +14,13 @@ from typing import NamedTuple
 from gateway.authz.rules import is_in_one_of
 from gateway.config.addresses import is_loopback, is_loopback_http
 from gateway.config.colours import contrast
-from gateway.config.compile import with_head
+from gateway.config.compile import login_page, with_head
 from gateway.config.hidden_routes import HiddenRoutes
 from gateway.config.listen import UnixPath
 from gateway.config.paths import is_under
 from gateway.config.rules import RuleSettings
 from gateway.config.schema import RouteSettings, Settings
+from gateway.core.identity import AuthMethod
 from gateway.core.route import Auth
 from gateway.routing.client_address import UNIX_PEERS
 
@@ -297,6 +298,19 @@ def _shared_audience(settings: Settings) -> LintFindings:
             yield f"{key}.name", "also the audience of an upstream, which accepts its assertions"
 
 
+def _login_page_without_key(settings: Settings) -> LintFindings:
+    signs_in = settings.login.enabled and login_page(settings) is None
+    needs_session = any(
+        route.auth is not Auth.NONE and AuthMethod.SESSION in route.accept
+        for route in settings.routes
+    )
+    if signs_in and needs_session:
+        yield (
+            "magic.publishable_key",
+            "without it the login page can sign in no user: set it, or login.enabled: false",
+        )
+
+
 _RULES_LOST = (
     "on its host it takes the requests of {names}, without their rules: repeat those routes with"
     " host: {host}"
@@ -345,6 +359,7 @@ LINTS: tuple[tuple[str, Callable[[Settings], LintFindings]], ...] = (
     ("one-audience-for-two", _shared_audience),
     ("host-hides-rules", _rules_lost_by_host),
     ("route-never-matches", _routes_that_never_match),
+    ("login-without-key", _login_page_without_key),
 )
 """Codes and functions, in the order of the report."""
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.config.compile import login_page
+from gateway.config.lint import lint
 from gateway.config.load import parse
 from gateway.config.schema import Settings
 
@@ -17,6 +19,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 SECRETS = {
     "PUBLIC_URL": "https://app.example.com",
     "MAGIC_SECRET_KEY": "sk_live_1234567890",
+    "MAGIC_PUBLISHABLE_KEY": "pk_live_1234567890",
     "SESSION_KEY": "0123456789abcdef0123456789abcdef",
 }
 
@@ -89,6 +92,12 @@ def test_the_container_is_given_what_its_config_asks_for(compose: dict[str, Any]
     assert asked <= gateway["environment"].keys()
     assert ["./config/compose.yaml:/etc/gateway/gateway.yaml:ro"] == gateway["volumes"]
     assert "GATEWAY_CONFIG=/etc/gateway/gateway.yaml" in DOCKERFILE
+
+
+def test_users_can_sign_in(settings: Settings) -> None:
+    """The login page has its key, and `gateway check` has nothing to warn of."""
+    assert login_page(settings) is not None
+    assert () == lint(settings)
 
 
 def test_the_config_names_the_services(settings: Settings) -> None:

@@ -17,7 +17,7 @@ ENV = {
 
 SECTIONS = {
     "server": "server: {public_url: https://app.example.com}",
-    "magic": "magic: {secret_key: sk_live_1234567890}",
+    "magic": "magic: {secret_key: sk_live_1234567890, publishable_key: pk_live_1234567890}",
     "session": "session: {keys: [0123456789abcdef0123456789abcdef]}",
     "limits": "limits: {default: {rate: 300/minute}}",
     "upstreams": "upstreams: {app: {servers: ['http://127.0.0.1:3000']}}",

@@ -83,6 +83,22 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
             [("rule-never-holds", "routes[0] (a).allow[0]")],
             id="a-rule-for-methods-that-the-route-is-not-for",
         ),
+        *(
+            pytest.param(
+                f"magic: {{secret_key: sk_live_1}}\nlogin: {{enabled: {enabled}}}\n"
+                f"routes: [{{name: a, match: {{path: /a}}, upstream: app, {route}}}]\n"
+                "credentials: {api_keys: {}}",
+                [("login-without-key", "magic.publishable_key")] * found,
+                id=f"no-publishable-key-{enabled}-{route}",
+            )
+            for enabled, route, found in (
+                ("true", "auth: required", 1),
+                ("true", "auth: optional", 1),
+                ("true", "auth: none", 0),
+                ("true", "accept: [api-key]", 0),
+                ("false", "auth: required", 0),
+            )
+        ),
         pytest.param(
             "routes: [{name: a, match: {path: /*, host: a.example.com}, upstream: app},"
             " {name: b, match: {path: /b}, upstream: app, allow: {auth_methods: [session]}}]",
