@@ -102,7 +102,8 @@ def _route(entry: RouteSettings, limits: dict[str, Limit], upstream: _UpstreamDe
         auth=entry.auth,
         accept=frozenset(entry.accept),
         host=entry.match.host,
-        methods=entry.match.methods and with_head(entry.match.methods),
+        methods=entry.match.named_methods and with_head(entry.match.named_methods),
+        takes_any_method=entry.match.takes_any_method,
         limits=tuple(limits[name] for name in named),
         forward_credentials=entry.forward_credentials,
         keep_encoded_slashes=entry.encoded_slashes == "keep",
@@ -122,7 +123,7 @@ def _cors(entry: RouteSettings) -> Cors | None:
     cors = entry.cors
     if cors is None:
         return None
-    methods = cors.methods or entry.match.methods
+    methods = cors.methods or entry.match.named_methods
     return policy(
         cors.origins,
         methods=with_head(methods) if methods else _COMMON_METHODS,

@@ -234,7 +234,7 @@ def _rules(settings: Settings) -> Iterator[tuple[str, RouteSettings, RuleSetting
 
 def _rules_that_never_match(settings: Settings) -> LintFindings:
     for key, route, rule in _rules(settings):
-        methods = route.match.methods
+        methods = route.match.named_methods
         if rule.methods and methods and not with_head(rule.methods) & with_head(methods):
             yield key, "never matches: the route has none of its methods"
         if rule.auth_methods and rule.auth_methods.isdisjoint(route.accept):

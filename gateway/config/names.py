@@ -7,9 +7,10 @@ The `ValueError` of a parser says what was expected and never shows the text.
 import re
 from typing import Annotated
 
-from pydantic import WithJsonSchema
+from pydantic import ValidatorFunctionWrapHandler, WithJsonSchema, WrapValidator
 
 from gateway.config.units import of_text
+from gateway.core.method import UNFORWARDED
 
 # Names end up in Redis keys between colons, in metrics and in log lines.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -25,7 +26,6 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
 _KEY_PREFIX = re.compile(r"[A-Za-z0-9:._/-]{0,64}")
 
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
-_UNFORWARDED = frozenset({"CONNECT", "TRACE"})
 
 RESERVED_HEADERS = frozenset(
     {
@@ -88,7 +88,7 @@ def method(text: str) -> str:
     """Check a request method that the gateway forwards. Raises `ValueError`."""
     if not _METHOD.fullmatch(text):
         raise ValueError("expected a request method in upper case, such as GET")
-    if text in _UNFORWARDED:
+    if text in UNFORWARDED:
         raise ValueError("CONNECT and TRACE are never forwarded")
     return text
 
@@ -137,6 +137,33 @@ MethodName = Annotated[
     str, of_text(method), WithJsonSchema({"type": "string", "pattern": f"^{_METHOD.pattern}$"})
 ]
 """A request method."""
+
+ANY_METHOD = frozenset({"any"})
+"""Stands for all methods, known or not; none has lower-case letters."""
+
+
+def _any_or(value: object, listed: ValidatorFunctionWrapHandler) -> object:
+    return ANY_METHOD if value == "any" else listed(value)
+
+
+RouteMethods = Annotated[
+    frozenset[MethodName],
+    WrapValidator(_any_or),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {
+                    "type": "array",
+                    "items": {"type": "string", "pattern": f"^{_METHOD.pattern}$"},
+                    "uniqueItems": True,
+                    "minItems": 1,
+                },
+                {"const": "any"},
+            ]
+        }
+    ),
+]
+"""Methods of a route: a list, or the word any."""
 
 UpgradeToken = Annotated[
     str,

@@ -61,6 +61,8 @@ def _one_line(docstring: str) -> str:
 
 def _fillable(rule: dict[str, Any]) -> dict[str, Any]:
     """Allow a placeholder beside ``rule``, if the rule is about a single value."""
+    if "anyOf" in rule:
+        return {**rule, "anyOf": [_fillable(option) for option in rule["anyOf"]]}
     if "items" in rule:
         return {**rule, "items": _fillable(rule["items"])}
     if rule.keys() & {"enum", "const", "pattern"} or rule.get("type") in ("integer", "boolean"):

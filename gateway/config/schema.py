@@ -19,10 +19,11 @@ from gateway.config.identity import IdentitySettings
 from gateway.config.limits import LimitSettings
 from gateway.config.login import LoginSettings
 from gateway.config.names import (
+    ANY_METHOD,
     CookieName,
     KeyPrefix,
-    MethodName,
     Name,
+    RouteMethods,
     UpgradeToken,
 )
 from gateway.config.paths import PathStart, Prefix, RoutePath
@@ -136,11 +137,22 @@ class RouteMatch(Section):
     """
     path: RoutePath
     """An exact path such as /x, or a prefix such as /x/*, which matches /x and all paths below."""
-    methods: Annotated[Annotated[frozenset[MethodName], SOME] | None, GIVEN] = None
+    methods: Annotated[Annotated[RouteMethods, SOME] | None, GIVEN] = None
     """
-    Request methods. Any method when absent; GET includes HEAD. A method of none of the routes of
-    the same host and path is answered 405.
+    Request methods; GET includes HEAD. When absent, all that the gateway knows (docs/proxying.md
+    lists them), and others are answered 501; with the word any, the others go to the app too. A
+    method of none of the routes of the same host and path is answered 405.
     """
+
+    @property
+    def named_methods(self) -> frozenset[str] | None:
+        """The methods that are listed; None where the route takes all."""
+        return None if self.takes_any_method else self.methods
+
+    @property
+    def takes_any_method(self) -> bool:
+        """Whether the route takes methods that the gateway does not know."""
+        return self.methods == ANY_METHOD
 
 
 class RouteSettings(Section):

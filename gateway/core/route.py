@@ -8,6 +8,7 @@ from typing import NamedTuple
 from gateway.core.address import IPNetwork
 from gateway.core.identity import INTERACTIVE_METHODS, AuthMethod
 from gateway.core.limit import Limit
+from gateway.core.method import KNOWN_METHODS, is_forwardable
 
 WEBSOCKET = "websocket"
 """The protocol of RFC 6455, as an upgrade token."""
@@ -122,6 +123,8 @@ class Route:
     host: str | None = None
     """Lower case, without port; ``*.`` and a domain for all its subdomains; None for any host."""
     methods: frozenset[str] | None = None
+    takes_any_method: bool = False
+    """Whether methods that the gateway does not know go to the app, too."""
     limits: tuple[Limit, ...] = ()
     forward_credentials: bool = False
     """Whether the app may see ``Authorization: Bearer`` and the session cookie."""
@@ -146,6 +149,12 @@ class Route:
     """None where no other origin is allowed."""
     is_internal: bool = False
     """Whether the route leads to the gateway's own pages, which get the identity in full."""
+
+    def takes(self, method: str) -> bool:
+        """Whether ``method``, which led to this route, may go to its app."""
+        if self.methods is not None or method in KNOWN_METHODS:
+            return True
+        return self.takes_any_method and is_forwardable(method)
 
     def ignores_upgrade(self, protocol: str) -> bool:
         """

@@ -27,8 +27,10 @@ def forwarding_lines(
     Serialise the field lines; they end where the request's id belongs.
 
     ``hidden_prefix`` is the part of the path that the app does not see. Where Host is rewritten,
-    the connection to the chosen server adds it.
+    the connection to the chosen server adds it. A port that is left empty is no port (RFC 9110
+    section 4.2.3): some apps refuse the colon alone.
     """
+    host = host.removesuffix(":")
     lines = ["Via: 1.1 gateway"] if rewrites_host else [f"Host: {host}", "Via: 1.1 gateway"]
     if hidden_prefix:
         lines.append(f"X-Forwarded-Prefix: {hidden_prefix}")

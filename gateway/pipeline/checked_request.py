@@ -6,7 +6,6 @@ pass. Their description of it is turned into the head that the client would have
 pipeline has checked before that the peer is a trusted proxy.
 """
 
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 from http import HTTPStatus
@@ -15,6 +14,7 @@ from typing import NamedTuple
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.core.errors import BadOriginal
+from gateway.core.method import UNFORWARDED, is_forwardable
 from gateway.core.request import Client, Reply, RequestHead, RequestHeaders
 from gateway.core.route import FieldLines
 
@@ -29,7 +29,6 @@ class _RequestDescription(NamedTuple):
 
 _X_ORIGINAL = ("X-Original-Method", "X-Original-URI", "X-Original-Host")  # nginx, HAProxy
 _X_FORWARDED = ("X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host")  # Traefik, Caddy
-_METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
 _REMEMBERED = 4096
 """Cached responses, one for each caller: some 4 MiB at the most."""
 _HANDSHAKE = ("Sec-WebSocket-Key", "Sec-WebSocket-Version")
@@ -52,7 +51,7 @@ def checked_request(head: RequestHead, place: str) -> RequestHead:
         if any(part not in (None, ours) for part, ours in zip(found, complete, strict=True)):
             raise BadOriginal("two descriptions of the request disagree")
     method, target, host = map(str, complete)
-    if not _METHOD.fullmatch(method):
+    if not is_forwardable(method) and method not in UNFORWARDED:
         raise BadOriginal("no method")
     headers, peer = CIMultiDict(head.headers), head.peer
     for name in (*_X_ORIGINAL, *_X_FORWARDED):

@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.core.errors import BadHost, BadTarget, MethodNotAllowed, UnsupportedMethod
+from gateway.core.method import UNFORWARDED
 from gateway.core.request import RequestHead, Target
 from gateway.core.route import Route
 from gateway.routing.table import RouteTable
@@ -15,7 +16,6 @@ from gateway.routing.target import (
     with_prefix_replaced,
 )
 
-_REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})  # opens a tunnel; echoes credentials
 _HTTP_1_1 = (1, 1)
 
 _CACHED = 4096
@@ -56,14 +56,16 @@ class RouteResolver:
         return resolve(head.method, head.target, host_field or self._public_host)
 
     def _resolve(self, method: str, raw_target: str, host_field: str) -> ResolvedRoute:
-        if method in _REFUSED_METHODS:
+        if method in UNFORWARDED:
             raise UnsupportedMethod(method)
-        authority, origin_form = split_absolute(raw_target)
+        absolute, origin_form = split_absolute(raw_target)
         host = parse_authority(host_field)
-        if authority is not None and authority != host:
+        if absolute is not None and not absolute.agrees_with(host):
             raise BadHost("the target's authority differs from Host")
         target = canonical_target(origin_form)
         route = self._route(host.host, target, method)
+        if not route.takes(method):
+            raise UnsupportedMethod("a method that the gateway does not know")
         forwarded = target
         if route.prefix or route.new_prefix:
             forwarded = with_prefix_replaced(target, route.prefix, route.new_prefix)

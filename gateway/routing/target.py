@@ -29,16 +29,32 @@ _PARAMETERS = re.compile(r";[^/]*")
 _DOTS = frozenset([".", ".."])
 
 _AUTHORITY = re.compile(
-    r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{0,5}))?"
 )
 
 
 class Authority(NamedTuple):
-    """A normalised host, and the port if there is one (RFC 9110 section 4.2)."""
+    """A normalised host, and the port if there is one; it may be empty (RFC 3986 section 3.2.3)."""
 
     host: str
     """Lower case, without the trailing dot of a fully qualified name; IPv6 in its one spelling."""
     port: int | None
+
+
+class AbsoluteForm(NamedTuple):
+    """What an absolute-form target says of the host (RFC 9112 section 3.2.2)."""
+
+    authority: Authority
+    default_port: int
+    """That of the scheme: a port that is left out is this one."""
+
+    def agrees_with(self, host: Authority) -> bool:
+        """Whether the Host field names the same host and port."""
+        host_port, port = host.port or self.default_port, self.authority.port or self.default_port
+        return host.host == self.authority.host and host_port == port
+
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}  # RFC 9110 section 4.2
 
 
 def canonical_target(raw: str) -> Target:
@@ -132,7 +148,7 @@ def alternative_paths(path: str) -> tuple[str, ...]:
     return readings
 
 
-def split_absolute(raw: str) -> tuple[Authority | None, str]:
+def split_absolute(raw: str) -> tuple[AbsoluteForm | None, str]:
     """
     Split an absolute-form target into its authority and its origin-form (RFC 9112 section 3.2.2).
 
@@ -142,14 +158,16 @@ def split_absolute(raw: str) -> tuple[Authority | None, str]:
     if raw.startswith("/"):
         return None, raw
     scheme, separator, rest = raw.partition("://")
-    if not separator or scheme.lower() not in {"http", "https"}:
+    default_port = _DEFAULT_PORTS.get(scheme.lower())
+    if not separator or default_port is None:
         raise BadTarget("neither origin-form nor absolute-form")
     end = next((i for i, c in enumerate(rest) if c in "/?#"), len(rest))
     path = rest[end:]
     try:
-        return parse_authority(rest[:end]), path if path.startswith("/") else "/" + path
+        absolute = AbsoluteForm(parse_authority(rest[:end]), default_port)
     except BadHost:
         raise BadTarget("malformed authority in the target") from None
+    return absolute, path if path.startswith("/") else "/" + path
 
 
 @lru_cache(maxsize=1024)

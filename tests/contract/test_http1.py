@@ -9,6 +9,7 @@ import pytest
 import uvloop
 from aiohttp.base_protocol import BaseProtocol
 
+from gateway.core.method import KNOWN_METHODS
 from gateway.proxy.http1 import parser
 from gateway.proxy.http1.parser import (
     HttpProcessingError,
@@ -131,6 +132,20 @@ def test_a_request_without_a_body_is_complete_with_its_head(requests: RequestPar
     assert (False, b"") == (upgraded, rest)
     assert body.is_eof()
     assert not message.should_close
+
+
+@pytest.mark.parametrize("method", sorted(KNOWN_METHODS))
+def test_known_methods_are_read(requests: RequestParser, method: str) -> None:
+    """As they are; the gateway puts all others back into a head that the parser accepts."""
+    (((message, _),), _, _) = requests.feed_data(REQUEST.replace(b"GET", method.encode()) + b"\r\n")
+    assert method == message.method
+
+
+@pytest.mark.parametrize("method", ["FOO", "get", "DESCRIBE", "GET_PARAMETER", "PRI"])
+def test_other_methods_are_not(requests: RequestParser, method: str) -> None:
+    """If the parser learns one, the gateway has to know it: a route without methods takes it."""
+    with pytest.raises(HttpProcessingError):
+        requests.feed_data(REQUEST.replace(b"GET", method.encode()) + b"\r\n")
 
 
 @pytest.mark.parametrize(

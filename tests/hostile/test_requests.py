@@ -25,6 +25,9 @@ asynchronous = pytest.mark.asyncio(loop_scope="module")
 CONFIG_CHANGES = {
     "timeouts": f"{{head: {IDLE_S}s, body_idle: {IDLE_S}s}}",
     "max": f"{{body: {BODY_BYTES}, head_bytes: {HEAD_BYTES}, fields: {FIELDS}}}",
+    "more_routes": """
+  - {name: any, match: {path: "/any/*", methods: any}, auth: none, upstream: app}
+  - {name: listed, match: {path: "/listed/*", methods: [FOO]}, auth: none, upstream: app}""",
 }
 """The gateway has little patience and little room."""
 

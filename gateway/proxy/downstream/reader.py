@@ -7,6 +7,7 @@ from gateway.core.errors import BadRequest, Refusal
 from gateway.core.request import Client
 from gateway.proxy.downstream.assembler import ParsedRequest, RequestAssembler
 from gateway.proxy.downstream.server import ProxyServer
+from gateway.proxy.http1.normalise import may_be_normalised, normalise
 from gateway.proxy.http1.parser import (
     NOTHING,
     HttpProcessingError,
@@ -56,7 +57,9 @@ class RequestReader:
         "_assembler",
         "_head_bytes",
         "_is_body_read",
+        "_method",
         "_parsed",
+        "_refused",
         "_unparsed",
         "body",
         "early_data",
@@ -83,6 +86,10 @@ class RequestReader:
         self._unparsed = b""
         """What came behind a body that is not taken, or behind as many requests as may wait."""
         self._parsed: Sequence[tuple[RawRequestMessage, StreamReader]] = ()
+        self._method = ""
+        """The method of the head under way, where the parser got another in its place."""
+        self._refused: Refusal | None = None
+        """What the parser has against the head under way, which may be valid; see `normalise`."""
         self.early_data = b""
         """What came behind a request to upgrade, in the same read."""
 
@@ -145,19 +152,19 @@ class RequestReader:
         """Parse what belongs to the head that is under way; return the rest."""
         end = self.splitter.head_end(data)
         if end is None:
-            if not self._parse(data, protocol):
-                return b""
-            refusal = BadRequest("head") if self._parsed else self._assembler.size_refusal()
-            if refusal is not None:
-                self.reject(refusal)
+            self._read_begun_head(data, protocol)
             return b""
         part, rest = data[:end], data[end:]
-        if not self._parse(part, protocol):
-            return b""
+        if self._refused is not None or not self._parse_head(part, protocol):
+            part = self._parse_other_form(part, protocol)
+            if not part:
+                return b""
         if not self._parsed:
             self.reject(BadRequest("empty head"))
             return b""
         ((message, self.body),), self._parsed = self._parsed, ()
+        if self._method:
+            message, self._method = message._replace(method=self._method), ""
         if message.upgrade and not may_switch(message.method, message.version, message.headers):
             message = message._replace(upgrade=False)
         request = self._assembler.assemble(message, self.body, part, self.peer)
@@ -197,6 +204,41 @@ class RequestReader:
         if assembler.has_ended:
             self.state = ReadState.ENDED
         return rest
+
+    def _read_begun_head(self, data: bytes, protocol: HttpProtocol) -> None:
+        """Parse a part of a head; one that the parser has refused is kept if it may be valid."""
+        if self._refused is None:
+            self._parse_head(data, protocol)
+        refusal = self._refused
+        if refusal is None or may_be_normalised(self.splitter.partial_head):
+            refusal = BadRequest("head") if self._parsed else self._assembler.size_refusal()
+        if refusal is not None:
+            self.reject(refusal)
+
+    def _parse_head(self, data: bytes, protocol: HttpProtocol) -> bool:
+        """Feed the parser; keep its refusal, as the head may have another form."""
+        try:
+            self._parsed, _, _ = protocol.request_parser(self._head_bytes).feed_data(data)
+        except HttpProcessingError as error:
+            self._refused = refusal_for(error)
+            protocol.drop_parser()
+        return self._refused is None
+
+    def _parse_other_form(self, part: bytes, protocol: HttpProtocol) -> bytes:
+        """
+        Parse a whole head, of which ``part`` is the last, in another form than was refused.
+
+        Returns the head; empty if it is rejected.
+        """
+        splitter, refused = self.splitter, self._refused
+        normalised = normalise(splitter.partial_head + part)
+        splitter.partial_head, self._refused = b"", None
+        if normalised is None:
+            self.reject(refused or BadRequest("head"))
+        elif self._parse(normalised.parsable, protocol):
+            self._method = normalised.method
+            return normalised.raw
+        return b""
 
     def _parse(self, data: bytes, protocol: HttpProtocol) -> bool:
         """Feed the parser; return whether it accepts ``data``."""

@@ -436,6 +436,11 @@ def test_cookie_default(read: Read, text: str, expected: str) -> None:
             id="a-method-for-methods",
         ),
         pytest.param(
+            "routes: [{name: a, match: {path: /a, methods: [any]}, upstream: app}]",
+            "1: routes[0].match.methods[0]: expected a request method in upper case, such as GET",
+            id="any-in-a-list",
+        ),
+        pytest.param(
             "server: {public_url: 'https://a', listen: []}",
             "1: server.listen: expected at least one entry",
             id="nowhere-to-listen",

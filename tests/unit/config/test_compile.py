@@ -53,6 +53,25 @@ routes:
 
 
 @pytest.mark.parametrize(
+    ("match", "methods", "takes_any"),
+    [
+        pytest.param("path: /a", None, False, id="absent"),
+        pytest.param("path: /a, methods: any", None, True, id="any"),
+        pytest.param("path: /a, methods: [FOO]", frozenset({"FOO"}), False, id="listed"),
+    ],
+)
+def test_methods_of_a_route(
+    read: Read, match: str, methods: frozenset[str] | None, takes_any: bool
+) -> None:
+    """Without a list the known ones; all others too where the route says any."""
+    route = _only(read, f"match: {{{match}}}, cors: {{origins: ['https://b.example']}}")
+    assert (methods, takes_any) == (route.methods, route.takes_any_method)
+    assert route.cors is not None
+    (preflight,) = route.cors.preflights.values()
+    assert "any" not in dict(preflight)["Access-Control-Allow-Methods"]
+
+
+@pytest.mark.parametrize(
     ("limits", "named", "expected"),
     [
         pytest.param(LIMITS, "", (DEFAULT,), id="the-default-limit-for-a-route-that-names-none"),

@@ -37,7 +37,10 @@ def test_placeholders_fit_everywhere() -> None:
     placeholder = {"type": "string", "pattern": r"\$\{"}
     assert placeholder in made["MagicSettings"]["properties"]["mode"]["anyOf"]
     assert placeholder in made["ServerCaps"]["properties"]["fields"]["anyOf"]
-    assert placeholder in made["RouteMatch"]["properties"]["methods"]["items"]["anyOf"]
+    assert placeholder in made["CorsSettings"]["properties"]["methods"]["items"]["anyOf"]
+    listed, word = made["RouteMatch"]["properties"]["methods"]["anyOf"]
+    assert placeholder in listed["items"]["anyOf"]
+    assert {"anyOf": [{"const": "any"}, placeholder]} == word
 
 
 def test_absent_is_not_null() -> None:

@@ -17,6 +17,17 @@ PUBLIC = Route("public", "/*", "app", auth=Auth.NONE)
 
 
 @pytest.mark.parametrize(
+    ("host", "expected"), [("a:", "a"), ("[::1]:", "[::1]"), ("a:80", "a:80"), ("a", "a")]
+)
+def test_an_empty_port_is_left_out(host: str, expected: str) -> None:
+    """In all fields alike: an app that refuses the colon alone serves the request."""
+    lines = forwarding_lines(ForwardedFields.BOTH, host, "192.0.2.1", "http", "", False)
+    assert lines.startswith(f"Host: {expected}\r\n".encode())
+    assert f'host="{expected}";'.encode() in lines
+    assert f"X-Forwarded-Host: {expected}\r\n".encode() in lines
+
+
+@pytest.mark.parametrize(
     ("forwarded", "expected"),
     [
         (ForwardedFields.BOTH, WRITTEN),

@@ -115,3 +115,30 @@ def test_each_config_has_its_own_routes() -> None:
     """A resolver never returns a route that another one cached."""
     head, changed = request_head(target="/a"), replace(APP, name="changed")
     assert [APP, changed] == [resolver(route).resolve(head).route for route in (APP, changed)]
+
+
+ANY = Route("any", "/any", "app", host=HOST, takes_any_method=True)
+LISTED = Route("listed", "/listed", "app", host=HOST, methods=frozenset({"FOO"}))
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [("FOO", "/any"), ("FOO", "/listed"), ("PROPFIND", "/any"), ("GET", "/any"), ("M-SEARCH", "/")],
+)
+def test_methods_that_the_route_takes(method: str, target: str) -> None:
+    """Known ones, listed ones, and all others where the route says so."""
+    head = request_head(method=method, target=target, host=HOST)
+    assert resolver(ANY, LISTED, APP).resolve(head)
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        *(("FOO", "/"), ("BAR", "/listed"), ("foo", "/any"), ("get", "/any"), ("get", "/")),
+        *(("TRACE", "/any"), ("CONNECT", "/any"), ("trace", "/any"), ("Connect", "/any")),
+    ],
+)
+def test_methods_that_no_route_takes(method: str, target: str) -> None:
+    """Unknown ones, and never one that opens a tunnel or echoes credentials."""
+    with pytest.raises(UnsupportedMethod):
+        resolver(ANY, LISTED, APP).resolve(request_head(method=method, target=target, host=HOST))

@@ -292,13 +292,13 @@ def test_alternative_paths(path: str, expected: tuple[str, ...] | None) -> None:
     ("raw", "expected"),
     [
         pytest.param("/a?b", (None, "/a?b"), id="origin-form"),
-        pytest.param("http://h/a?b", (("h", None), "/a?b"), id="absolute-form"),
-        pytest.param("https://h:8443/a", (("h", 8443), "/a"), id="absolute-form-with-port"),
-        pytest.param("HTTP://H/a", (("h", None), "/a"), id="scheme-and-host-in-any-case"),
-        pytest.param("http://h", (("h", None), "/"), id="no-path-is-the-root"),
-        pytest.param("http://h?x=1", (("h", None), "/?x=1"), id="no-path-but-a-query"),
-        pytest.param("http://h#x", (("h", None), "/#x"), id="a-fragment-stays-to-be-refused"),
-        pytest.param("http://[::1]:80/a", (("[::1]", 80), "/a"), id="ipv6"),
+        pytest.param("http://h/a?b", ((("h", None), 80), "/a?b"), id="absolute-form"),
+        pytest.param("https://h:8443/a", ((("h", 8443), 443), "/a"), id="absolute-form-with-port"),
+        pytest.param("HTTP://H/a", ((("h", None), 80), "/a"), id="scheme-and-host-in-any-case"),
+        pytest.param("http://h", ((("h", None), 80), "/"), id="no-path-is-the-root"),
+        pytest.param("http://h?x=1", ((("h", None), 80), "/?x=1"), id="no-path-but-a-query"),
+        pytest.param("http://h#x", ((("h", None), 80), "/#x"), id="a-fragment-stays-to-be-refused"),
+        pytest.param("http://[::1]:80/a", ((("[::1]", 80), 80), "/a"), id="ipv6"),
         pytest.param("//h/a", (None, "//h/a"), id="no-scheme-is-origin-form"),
         pytest.param("*", REFUSED, id="asterisk-form"),
         pytest.param("", REFUSED, id="nothing"),
@@ -315,7 +315,7 @@ def test_alternative_paths(path: str, expected: tuple[str, ...] | None) -> None:
     ],
 )
 def test_absolute_form_is_split(
-    raw: str, expected: tuple[tuple[str, int | None] | None, str] | None
+    raw: str, expected: tuple[tuple[tuple[str, int | None], int] | None, str] | None
 ) -> None:
     """It becomes an authority and an origin-form; other forms are refused."""
     if expected is REFUSED:
@@ -323,6 +323,33 @@ def test_absolute_form_is_split(
             split_absolute(raw)
     else:
         assert expected == split_absolute(raw)
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "expected"),
+    [
+        ("http://h/", "h", True),
+        ("http://h:80/", "h", True),
+        ("http://h/", "h:80", True),
+        ("http://h:/", "H.:", True),
+        ("https://h:443/", "h", True),
+        ("https://h/", "h:443", True),
+        ("http://h:8080/", "h:8080", True),
+        ("http://h:443/", "h", False),
+        ("https://h:80/", "h", False),
+        ("https://h/", "h:80", False),
+        ("http://h:8080/", "h", False),
+        ("http://h/", "h:8080", False),
+        ("http://h/", "g", False),
+    ],
+)
+def test_the_default_port_of_the_scheme_may_be_left_out(
+    target: str, host: str, expected: bool
+) -> None:
+    """Of the target, of Host, or of both (RFC 9110 section 4.2.3)."""
+    absolute, _ = split_absolute(target)
+    assert absolute is not None
+    assert expected == absolute.agrees_with(parse_authority(host))
 
 
 @pytest.mark.parametrize(
@@ -338,6 +365,8 @@ def test_absolute_form_is_split(
         pytest.param("127.0.0.1:1", ("127.0.0.1", 1), id="ipv4-and-the-lowest-port"),
         pytest.param("a:65535", ("a", 65535), id="the-highest-port"),
         pytest.param("a:00080", ("a", 80), id="zeros-before-a-port"),
+        pytest.param("a:", ("a", None), id="an-empty-port"),
+        pytest.param("[::1]:", ("[::1]", None), id="an-empty-port-behind-ipv6"),
         pytest.param("[::1]", ("[::1]", None), id="ipv6"),
         pytest.param("[2001:DB8::1]:443", ("[2001:db8::1]", 443), id="ipv6-with-port"),
         pytest.param("[0:0:0:0:0:0:0:1]", ("[::1]", None), id="ipv6-spelled-out"),
@@ -348,7 +377,8 @@ def test_absolute_form_is_split(
         pytest.param("a..b", REFUSED, id="an-empty-label"),
         pytest.param("a..", REFUSED, id="two-dots-at-the-end"),
         pytest.param("-a", REFUSED, id="a-hyphen-in-front"),
-        pytest.param("a:", REFUSED, id="an-empty-port"),
+        pytest.param("a::", REFUSED, id="two-colons"),
+        pytest.param(":", REFUSED, id="a-colon-alone"),
         pytest.param("a:0", REFUSED, id="port-0"),
         pytest.param("a:65536", REFUSED, id="a-port-too-high"),
         pytest.param("a:99999", REFUSED, id="port-99999"),
