@@ -6,21 +6,26 @@ import orjson
 from aiohttp import web
 
 from gateway.admin.guard import is_json, refusal
-from gateway.core.errors import Refusal, StoreUnavailable
+from gateway.core.errors import MagicUnavailable, Refusal, StoreUnavailable
 from gateway.core.problem import problem
-from gateway.revocation.revoke import Revoked
+from gateway.revocation.name import RevocationRefused, UnknownEmail
+from gateway.revocation.revoke import Revocation
 from gateway.util.rfc3339 import rfc3339
 
 
 class AdminActions(Protocol):
     """Carries out what the API is asked for: in this process, or in one of several workers."""
 
-    async def revoke(self, issuer: str) -> Revoked:
-        """Revoke everything that ``issuer`` has proven. Raises ValueError or `StoreUnavailable`."""
+    async def revoke(self, name: str) -> Revocation:
+        """
+        Revoke everything that the issuer ``name`` has proven, or all issuers of that email address.
+
+        Raises `RevocationRefused`, `StoreUnavailable` or `MagicUnavailable`.
+        """
 
 
 class Api:
-    """``POST /api/revocations`` with ``{"issuer": …}``."""
+    """``POST /api/revocations`` with ``{"issuer": …}``, which may be an email address."""
 
     def __init__(self, actions: AdminActions, known_hosts: frozenset[str]) -> None:
         self._actions = actions
@@ -31,26 +36,45 @@ class Api:
         return [web.post("/api/revocations", self.revoke)]
 
     async def revoke(self, request: web.Request) -> web.Response:
-        """Revoke an issuer: 200 with the result; 503 where the store did not confirm it."""
+        """
+        Revoke an issuer, or those of an email address: 200 with the result.
+
+        503 where the store did not confirm it, or Magic was needed and did not answer.
+        """
         refused = refusal(request.headers, self._known_hosts)
         if refused is not None:
             return problem_response(403, "forbidden", refused)
         if not is_json(request.headers.get("Content-Type", "")):
             return problem_response(415, "not_json", "Content-Type is not application/json")
         try:
-            revoked = await self._actions.revoke(_issuer(await request.read()))
-        except ValueError as error:
-            return problem_response(400, "bad_request", str(error))
-        except StoreUnavailable as error:
+            revocation = await self._actions.revoke(_issuer(await request.read()))
+        except RevocationRefused as error:
+            return problem_response(_STATUSES.get(type(error), 400), error.code, str(error))
+        except (StoreUnavailable, MagicUnavailable) as error:
             return _unavailable(error)
-        return _json(
-            200,
-            {
-                "issuer": revoked.issuer,
-                "revoked_at": rfc3339(revoked.epoch_ms),
-                "sessions_ended": revoked.sessions,
-            },
-        )
+        return _json(200, _described(revocation))
+
+
+_STATUSES: dict[type[RevocationRefused], int] = {UnknownEmail: 404}
+
+
+def _described(revocation: Revocation) -> dict[str, Any]:
+    """Describe the one issuer that was named, or all issuers of an email address."""
+    described = [
+        {
+            "issuer": each.issuer,
+            "revoked_at": rfc3339(each.epoch_ms),
+            "sessions_ended": each.sessions,
+        }
+        for each in revocation.revoked
+    ]
+    if revocation.email is None:
+        return described[0]
+    return {
+        "email": revocation.email,
+        "revoked": described,
+        "is_complete": revocation.is_complete,
+    }
 
 
 def _issuer(body: bytes) -> str:
@@ -60,7 +84,7 @@ def _issuer(body: bytes) -> str:
                 return issuer
     except orjson.JSONDecodeError:
         pass
-    raise ValueError('expected {"issuer": "did:ethr:0x…"}')
+    raise RevocationRefused('expected {"issuer": "did:ethr:0x…"}, or an email address in its place')
 
 
 def problem_response(status: int, code: str, detail: str) -> web.Response:

@@ -15,11 +15,9 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from gateway.core.identity import AuthMethod, Identity, User
+from gateway.core.issuer import CERTIFICATE
 from gateway.core.request import Certificate
 from gateway.util.lru import LruCache
-
-CERTIFICATE = "cert:"
-"""Prefix of the issuer of a program that authenticates by certificate."""
 
 _NAME = re.compile(r"[!-~]{1,256}", re.ASCII)
 
@@ -135,6 +133,14 @@ def _is_well_formed(kind: str, text: str) -> bool:
 
 def _is(shape: re.Pattern[str], text: str) -> bool:
     return shape.fullmatch(text) is not None
+
+
+def is_listed(name: str, patterns: Sequence[NamePattern], *, common_name: bool = False) -> bool:
+    """Whether ``name`` identifies a caller, as a name of any kind; ``common_name`` as there."""
+    kind = "uri" if "://" in name else "email" if "@" in name else "dns"
+    if kind == "dns" and not common_name and name != name.lower():
+        return False  # `read` lowers DNS names, and leaves common names as they are
+    return any(wanted.matches(kind, name) for wanted in patterns)
 
 
 class CertificateNames:

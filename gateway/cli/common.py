@@ -14,11 +14,13 @@ from gateway.config.load import load
 from gateway.config.schema import Settings
 from gateway.core.errors import (
     ConfigError,
+    MagicUnavailable,
     NotReached,
     StartError,
     StoreUnavailable,
 )
-from gateway.core.issuer import canonical
+from gateway.core.issuer import CallerName, read_name
+from gateway.revocation.name import RevocationRefused, UnknownEmail
 
 EXIT_NO, EXIT_CONFIG, EXIT_NOT_REACHED = 1, 2, 3
 
@@ -46,16 +48,18 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
-class IssuerParam(click.ParamType[str]):
-    """An issuer in any spelling; its checksum detects typing errors."""
+class NameParam(click.ParamType[CallerName]):
+    """An issuer or an email address, in any spelling; a checksum detects typing errors."""
 
-    name = "issuer"
+    name = "name"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
+    ) -> CallerName:
+        if isinstance(value, CallerName):
+            return value
         try:
-            return canonical(str(value))
+            return read_name(str(value))
         except ValueError as error:
             self.fail(f"{value}: {error}", param, ctx)
 
@@ -74,6 +78,12 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except StoreUnavailable as error:
         fail(f"the store was not reached: {error.reason}", EXIT_NOT_REACHED)
+    except MagicUnavailable as error:
+        fail(f"Magic was not reached: {error.reason}", EXIT_NOT_REACHED)
+    except UnknownEmail as error:
+        fail(str(error), EXIT_NO)
+    except RevocationRefused as error:
+        fail(str(error), EXIT_CONFIG)
     except NotReached as error:
         fail(str(error), EXIT_NOT_REACHED)
     except StartError as error:

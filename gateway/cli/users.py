@@ -3,7 +3,7 @@
 import sys
 import time
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 import orjson
@@ -14,7 +14,7 @@ from gateway.cli.common import (
     EXIT_CONFIG,
     EXIT_NO,
     EXIT_NOT_REACHED,
-    IssuerParam,
+    NameParam,
     config_option,
     fail,
     json_option,
@@ -22,13 +22,14 @@ from gateway.cli.common import (
     run,
     settings_in,
 )
+from gateway.cli.issuers import issuers_of
 from gateway.config.schema import Settings
 from gateway.config.units import duration_s
 from gateway.core.invalidation import InvalidationKind
-from gateway.core.issuer import canonical_did
+from gateway.core.issuer import CallerName, canonical_did
 from gateway.runtime.services.identity import record_lifetimes, record_sealer, server_keys
 from gateway.runtime.services.magic import is_development, magic_api
-from gateway.runtime.services.store import scan_keys, shared_store
+from gateway.runtime.services.store import SharedStore, scan_keys, shared_store
 from gateway.users.directory import key_of
 from gateway.users.metadata import RecordSealer, SealedRecord, parse
 from gateway.users.warm_up import WarmUp, WarmUpOutcome, WarmUpResult
@@ -44,47 +45,57 @@ def users() -> None:
 
 
 @users.command()
-@click.argument("issuer", type=IssuerParam())
+@click.argument("name", metavar="ISSUER|EMAIL", type=NameParam())
 @config_option
 @json_option
-def show(issuer: str, path: Path, *, as_json: bool) -> None:
+def show(name: CallerName, path: Path, *, as_json: bool) -> None:
     """
-    Show the record of ISSUER (did:ethr:0x…), its age, and whether a gateway wrote it.
+    Show the record of an issuer (did:ethr:0x…), its age, and whether a gateway wrote it.
 
-    Exit status 1: there is no record.
+    For an email address, show those of all its issuers. Exit status 1: there is no record.
     """
     settings = settings_in(path)
-    text = run(_read(settings, issuer))
-    stored = None if text is None else parse(text, issuer)
-    if text is None or stored is None:
-        fail(f"{issuer} has no record that can be read", EXIT_NO)
+    texts = run(_read(settings, name))
+    found = [
+        _described(settings, text, stored)
+        for issuer, text in texts.items()
+        if text is not None and (stored := parse(text, issuer)) is not None
+    ]
+    if not found:
+        fail(f"{name.text} has no record that can be read", EXIT_NO)
+    if as_json:
+        print_json(found if name.is_email else found[0])
+        return
+    for described in found:
+        for member, value in described.items():
+            click.echo(f"{member}: {'-' if value is None else orjson.dumps(value).decode()}")
+
+
+def _described(settings: Settings, text: bytes, stored: SealedRecord) -> dict[str, Any]:
     described = {
         **orjson.loads(text),
         "age_s": round(time.time() - stored.record.fetched_at_ms / 1000),
         "is_sealed_by_us": _is_authentic(settings, stored),
     }
     described.pop("seal", None)
-    if as_json:
-        print_json(described)
-        return
-    for name, value in described.items():
-        click.echo(f"{name}: {'-' if value is None else orjson.dumps(value).decode()}")
+    return described
 
 
 @users.command()
-@click.argument("issuers", type=IssuerParam(), nargs=-1)
+@click.argument("names", metavar="[ISSUER|EMAIL]...", type=NameParam(), nargs=-1)
 @click.option("--all", "is_all", is_flag=True, help="Delete all records.")
 @config_option
 @json_option
-def forget(issuers: tuple[str, ...], path: Path, *, is_all: bool, as_json: bool) -> None:
+def forget(names: tuple[CallerName, ...], path: Path, *, is_all: bool, as_json: bool) -> None:
     """
-    Delete the records of ISSUERS (did:ethr:0x…), in the store and at all gateways.
+    Delete the records of issuers (did:ethr:0x…), in the store and at all gateways.
 
-    Magic is asked again when they return. Exit status 1: there was no record.
+    An email address means all its issuers. Magic is asked again when they return. Exit status 1:
+    there was no record.
     """
-    if is_all == bool(issuers):
+    if is_all == bool(names):
         raise click.UsageError("name ISSUERS, or --all")
-    deleted = run(_forget(settings_in(path), issuers))
+    deleted = run(_forget(settings_in(path), names))
     if as_json:
         print_json({"forgotten": deleted})
     else:
@@ -181,21 +192,29 @@ async def _warm(
             return await warmer.warm(issuers, at_once, lambda: bars.advance(bar))
 
 
-async def _read(settings: Settings, issuer: str) -> bytes | None:
-    async with shared_store(settings) as (store, _):
-        return await store.get(key_of(issuer))
+async def _read(settings: Settings, name: CallerName) -> dict[str, bytes | None]:
+    async with shared_store(settings) as shared:
+        issuers = await issuers_of(settings, shared, name)
+        return {issuer: await shared.store.get(key_of(issuer)) for issuer in issuers}
 
 
-async def _forget(settings: Settings, issuers: tuple[str, ...]) -> int:
+async def _forget(settings: Settings, names: tuple[CallerName, ...]) -> int:
     deleted = 0
-    async with shared_store(settings) as (store, bus):
-        if not issuers:
-            start = key_of("")
-            issuers = tuple({key[len(start) :] async for key in scan_keys(settings, start)})
-        for issuer in issuers:
-            deleted += await store.delete(key_of(issuer))
-            await bus.publish(InvalidationKind.USER, issuer)
+    async with shared_store(settings) as shared:
+        for issuer in await _issuers_to_forget(settings, shared, names):
+            deleted += await shared.store.delete(key_of(issuer))
+            await shared.bus.publish(InvalidationKind.USER, issuer)
     return deleted
+
+
+async def _issuers_to_forget(
+    settings: Settings, shared: SharedStore, names: tuple[CallerName, ...]
+) -> set[str]:
+    """Return the issuers that ``names`` mean; without any, all that have a record."""
+    if not names:
+        start = key_of("")
+        return {key[len(start) :] async for key in scan_keys(settings, start)}
+    return {issuer for name in names for issuer in await issuers_of(settings, shared, name)}
 
 
 def _is_authentic(settings: Settings, stored: SealedRecord) -> bool:

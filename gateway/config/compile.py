@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import NamedTuple
 
+from gateway.authn.certificate import is_listed
 from gateway.authn.login_redirect import LoginPage
 from gateway.authn.return_to import ReturnTo
 from gateway.authz.cors import policy
@@ -12,6 +13,7 @@ from gateway.config.schema import RouteSettings, Settings
 from gateway.config.upstreams import UpstreamSettings
 from gateway.core.limit import Limit
 from gateway.core.route import Cors, Grant, Route, Rule, UpstreamTimeouts
+from gateway.revocation.name import AcceptedNames
 
 _DEFAULT = "default"
 _COMMON_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
@@ -89,6 +91,19 @@ def login_limits(settings: Settings) -> LoginLimits:
     shared = entry.ip_rate or entry.rate._replace(requests=entry.rate.requests * _IP_FACTOR)
     ip = replace(contact, rate=shared.requests, window_s=shared.window_s)
     return LoginLimits(ip, contact)
+
+
+def accepted_names(settings: Settings) -> AcceptedNames:
+    """Compile the names of programs and JWTs that can be revoked."""
+    credentials = settings.credentials
+    jwt_issuers = frozenset(entry.subject_prefix or entry.issuer for entry in credentials.jwt)
+    certificates = credentials.client_certificates
+    if certificates is None:
+        return AcceptedNames(jwt_issuers, lambda _name: False)
+    return AcceptedNames(
+        jwt_issuers,
+        lambda name: is_listed(name, certificates.names, common_name=certificates.common_name),
+    )
 
 
 def _route(entry: RouteSettings, limits: dict[str, Limit], upstream: _UpstreamDefaults) -> Route:

@@ -1,13 +1,14 @@
 """Revocation of an issuer: its credentials, its sessions, and its sessions at Magic."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 from gateway.core.errors import StoreUnavailable
-from gateway.core.issuer import canonical
+from gateway.core.issuer import FoundIssuers, is_user
 from gateway.core.ports import Revocations, Sessions
+from gateway.revocation.name import AcceptedNames, UnknownEmail, revocable
 
 _log = logging.getLogger(__name__)
 
@@ -23,23 +24,69 @@ class Revoked(NamedTuple):
     """How many sessions were ended; any that were missed are revoked all the same."""
 
 
+class Revocation(NamedTuple):
+    """Results of the revocation of a name: one of an issuer, several of an email address."""
+
+    revoked: tuple[Revoked, ...]
+    email: str | None = None
+    """The address that was given, in its canonical spelling; None where an issuer was given."""
+    is_complete: bool = True
+    """False where Magic was not reached: issuers without a session may be missing."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Encode it for another process."""
+        return {**self._asdict(), "revoked": [each._asdict() for each in self.revoked]}
+
+    @classmethod
+    def from_json(cls, members: Mapping[str, Any]) -> Self:
+        """Decode what `to_json` has encoded."""
+        revoked = tuple(Revoked(**each) for each in members["revoked"])
+        return cls(revoked, members["email"], members["is_complete"])
+
+
 class Revoker:
     """Revokes issuers: sets the epoch, which is decisive, and then cleans up."""
 
     def __init__(
-        self, revocations: Revocations, sessions: Sessions, log_out: Callable[[str], object]
+        self,
+        revocations: Revocations,
+        sessions: Sessions,
+        log_out: Callable[[str], object],
+        accepted: AcceptedNames,
+        issuers_of: Callable[[str], Awaitable[FoundIssuers]],
     ) -> None:
-        """Call ``log_out`` with each issuer, to end its sessions at Magic too."""
+        """
+        Revoke ``accepted`` names, and email addresses, which ``issuers_of`` looks up.
+
+        Call ``log_out`` with each issuer that is a user, to end its sessions at Magic too.
+        """
         self._revocations = revocations
         self._sessions = sessions
         self._log_out = log_out
+        self._accepted = accepted
+        self._issuers_of = issuers_of
 
-    async def revoke(self, issuer: str) -> Revoked:
-        """Revoke ``issuer``. Raises ValueError for a malformed one, and `StoreUnavailable`."""
-        name = canonical(issuer)
+    async def revoke(self, text: str) -> Revocation:
+        """
+        Revoke an issuer, or all issuers of an email address.
+
+        Raises `RevocationRefused`, `StoreUnavailable`, or `MagicUnavailable` where it had to be
+        asked for the issuers.
+        """
+        name = revocable(text, self._accepted)
+        if not name.is_email:
+            return Revocation((await self._revoke(name.text),))
+        found = await self._issuers_of(name.text)
+        if not found.issuers:
+            raise UnknownEmail("no user has this email address")
+        revoked = [await self._revoke(issuer) for issuer in found.issuers]
+        return Revocation(tuple(revoked), name.text, found.is_complete)
+
+    async def _revoke(self, name: str) -> Revoked:
         epoch_ms = await self._revocations.revoke(name)
         _log.info("revoked: %s", name)
-        self._log_out(name)
+        if is_user(name):
+            self._log_out(name)
         sessions = 0
         with suppress(StoreUnavailable):
             sessions = await self._sessions.end_all(name)

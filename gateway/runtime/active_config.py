@@ -35,7 +35,7 @@ from gateway.runtime.process import ProcessServices
 from gateway.runtime.services.assertion import assertions, signing_keys
 from gateway.runtime.services.authn import authenticator, credential_cookies, credential_headers
 from gateway.runtime.services.authz import authoriser
-from gateway.runtime.services.identity import identity_services
+from gateway.runtime.services.identity import IdentityServices, identity_services, issuers_by_email
 from gateway.runtime.services.magic import on_sign_out
 from gateway.runtime.services.pages import pages_server, session_cookie
 from gateway.runtime.services.upstreams import pages_upstream, upstreams
@@ -79,8 +79,18 @@ async def activate(settings: Settings, process: ProcessServices) -> AsyncIterato
             _serving_config(settings, reached, pipeline),
             _connection_limits(settings),
             _sweep_s(settings),
-            Revoker(identity.revocations, identity.sessions, on_sign_out(settings, process)),
+            _revoker(settings, process, identity),
         )
+
+
+def _revoker(settings: Settings, process: ProcessServices, identity: IdentityServices) -> Revoker:
+    return Revoker(
+        identity.revocations,
+        identity.sessions,
+        on_sign_out(settings, process),
+        compiled.accepted_names(settings),
+        issuers_by_email(process.store, process.magic.source).find,
+    )
 
 
 def _started(

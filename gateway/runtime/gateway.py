@@ -22,7 +22,7 @@ from gateway.proxy.downstream.connection import ClientConnection
 from gateway.proxy.downstream.listeners import Listeners
 from gateway.proxy.downstream.server import ProxyServer, ServingConfig
 from gateway.proxy.http1.parser import require_c_parsers
-from gateway.revocation.revoke import Revoked
+from gateway.revocation.revoke import Revocation
 from gateway.runtime.active_config import ActiveConfig, activate
 from gateway.runtime.process import Inherited, ProcessServices, standalone
 from gateway.runtime.services.access_log import access_log
@@ -152,9 +152,9 @@ class Gateway:
         dropped = {(ACCESS_LOG_DROPPED, ""): self._log.dropped}
         return snapshot.of(self._process.wire.counters, dropped, levels)
 
-    async def revoke(self, issuer: str) -> Revoked:
+    async def revoke(self, name: str) -> Revocation:
         """See `gateway.admin.api.AdminActions`."""
-        return await self._active.revoker.revoke(issuer)
+        return await self._active.revoker.revoke(name)
 
     # --- the end -------------------------------------------------------------------------------
 

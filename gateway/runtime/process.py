@@ -5,7 +5,7 @@ import secrets
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from gateway.authn.jwt.key_set import KeySets
 from gateway.core.ports import Bus, Store
@@ -14,6 +14,7 @@ from gateway.proxy.tunnel.registry import TunnelRegistry
 from gateway.proxy.upstream.connect import Resolver
 from gateway.ratelimit.local import LocalLimiter
 from gateway.telemetry.counters import Counters
+from gateway.users.by_email import EmailSource
 from gateway.users.clock_skew import ClockSkew
 from gateway.users.development import DevelopmentMagic
 from gateway.users.directory import MetadataSource
@@ -53,11 +54,15 @@ class WireServices(NamedTuple):
     """Its last answers outlast a config: a reload while DNS is down changes nothing."""
 
 
+class UserSource(MetadataSource, EmailSource, Protocol):
+    """Authority on users: Magic's admin API, or development mode."""
+
+
 @dataclass(frozen=True, slots=True)
 class MagicServices:
     """Magic as a source of users, and the one client id that tokens are checked for."""
 
-    source: MetadataSource
+    source: UserSource
     checker: SignatureChecker
     client_id: str
     development: DevelopmentMagic | None

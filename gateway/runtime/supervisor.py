@@ -22,9 +22,10 @@ from gateway.admin.app import Status
 from gateway.config.changes import needs_restart
 from gateway.config.schema import Settings
 from gateway.config.source import ConfigFile, ConfigSnapshot
-from gateway.core.errors import StartError, StoreUnavailable
+from gateway.core.errors import MagicUnavailable, StartError, StoreUnavailable
 from gateway.proxy.downstream import bind
-from gateway.revocation.revoke import Revoked
+from gateway.revocation.name import refusal_of
+from gateway.revocation.revoke import Revocation
 from gateway.runtime.cpu_count import cpu_count
 from gateway.runtime.process import standalone
 from gateway.runtime.reload import reloading
@@ -177,24 +178,22 @@ class Supervisor:
         stores = {state.store for state in states}
         return Status(is_ready, status, "ok" if "ok" in stores else "unavailable")
 
-    async def revoke(self, issuer: str) -> Revoked:
+    async def revoke(self, name: str) -> Revocation:
         """
         See `gateway.admin.api.AdminActions`; any worker can do it, and tells the others.
 
         One that ended, or does not answer, may have done it: a second time does no harm. One that
         resumes later must not do it then: the issuer may have signed in again, hence ``until_s``.
+        Magic may be asked for the issuers of an email address, which takes longer.
         """
+        within_s = ANSWER_S + (self._settings.magic.timeout_s if "@" in name else 0)
         for worker in self._workers:
-            until_s = time.time() + ANSWER_S
+            until_s = time.time() + within_s
             try:
-                answer = await worker.ask("revoke", ANSWER_S, issuer=issuer, until_s=until_s)
+                answer = await worker.ask("revoke", within_s, issuer=name, until_s=until_s)
             except PeerGone:
                 continue
-            if "wrong" in answer:
-                raise ValueError(answer["wrong"])
-            if "failed" in answer:
-                raise StoreUnavailable(answer["failed"])
-            return Revoked(**answer)
+            return _revocation(answer)
         raise StoreUnavailable("no worker serves")
 
     async def snapshot(self) -> MetricsSnapshot:
@@ -204,6 +203,17 @@ class Supervisor:
         levels = Counter({(WORKERS, "up"): up, (WORKERS, "down"): len(self._workers) - up})
         own = snapshot.of(self.counters, {}, levels)
         return snapshot.merged([own, *self._ended, *(worker.last for worker in self._workers)])
+
+
+def _revocation(answer: Mapping[str, Any]) -> Revocation:
+    """Decode a worker's answer. Raises what the revocation has raised there."""
+    if "wrong" in answer:
+        raise refusal_of(answer["code"], answer["wrong"])
+    if "failed" in answer:
+        raise StoreUnavailable(answer["failed"])
+    if "magic_failed" in answer:
+        raise MagicUnavailable(answer["magic_failed"], answer["retry_after_s"])
+    return Revocation.from_json(answer)
 
 
 async def _send_config(worker: WorkerProcess, config: ConfigSnapshot) -> Mapping[str, Any]:

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 
 from gateway.config.per_worker import share
 from gateway.config.source import ConfigSnapshot
-from gateway.core.errors import GatewayError, NotReached, StoreUnavailable
+from gateway.core.errors import GatewayError, MagicUnavailable, NotReached, StoreUnavailable
+from gateway.revocation.name import RevocationRefused
 from gateway.runtime import serve
 from gateway.runtime.gateway import Gateway, running
 from gateway.runtime.process import Inherited
@@ -136,11 +137,13 @@ async def _revoke(gateway: Gateway, issuer: str, until_s: float) -> Message:
     if time.time() > until_s:
         return {"failed": "too late"}
     try:
-        return (await gateway.revoke(issuer))._asdict()
-    except ValueError as error:
-        return {"wrong": str(error)}
+        return (await gateway.revoke(issuer)).to_json()
+    except RevocationRefused as error:
+        return {"wrong": str(error), "code": error.code}
     except StoreUnavailable as error:
         return {"failed": error.reason}
+    except MagicUnavailable as error:
+        return {"magic_failed": error.reason, "retry_after_s": error.retry_after_s}
 
 
 def main() -> None:

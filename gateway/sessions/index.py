@@ -15,6 +15,8 @@ def _script(name: str) -> Script:
     return Script(name, files("gateway.sessions").joinpath(f"{name}.lua").read_text("utf-8"))
 
 
+PREFIX: Final = "sessions-of:"
+
 ENLIST: Final = _script("enlist")
 LISTED: Final = _script("listed")
 SEEN: Final = _script("seen")
@@ -73,4 +75,4 @@ def _age(entry: ListEntry) -> tuple[int, str]:
 
 
 def _name(issuer: str) -> str:
-    return f"sessions-of:{issuer}"
+    return f"{PREFIX}{issuer}"

@@ -21,6 +21,7 @@ from gateway.core.ports import Bus, Clock, Revocations, Sessions, Store
 from gateway.core.reasons import SessionEndReason
 from gateway.revocation.epoch import is_revoked
 from gateway.sessions.cache import SessionCache
+from gateway.sessions.email_index import EmailIndex
 from gateway.sessions.idle import IdleTracker
 from gateway.sessions.index import SessionIndex
 from gateway.sessions.listing import ListEntry, SignIn, summary_of
@@ -84,6 +85,7 @@ class RedisSessions:
         self.on_end: Callable[[str], object] | None = None
         """Called with the key of each session that is ended here, before the store is asked."""
         self._index = SessionIndex(store, sealer, token_bytes)
+        self._emails = EmailIndex(store)
         self._idle_tracker = (
             None if idle_s is None else IdleTracker(store, self._index, clock, idle_s)
         )
@@ -109,9 +111,10 @@ class RedisSessions:
             expires_at_ms=expiry_ms(identity, self._lifetime_cap_s, now_ms),
             session_key=key_name(secret),
         )
-        _, count = await gather(
-            self._store_session(secret, Session(known, now_ms)),
+        count, *_ = await gather(
             self._enlist(known, SignIn(browser, now_ms)),
+            self._store_session(secret, Session(known, now_ms)),
+            self._enlist_email(known),
         )
         if not await self._mark_used(identity):
             with suppress(StoreUnavailable):  # it expires by itself, and its cookie was never sent
@@ -132,6 +135,11 @@ class RedisSessions:
     async def _enlist(self, identity: Identity, sign_in: SignIn) -> int:
         key, ends_ms = str(identity.session_key), identity.expires_at_ms
         return await self._index.add(identity.user.issuer, key, ends_ms, sign_in)
+
+    async def _enlist_email(self, identity: Identity) -> None:
+        user = identity.user
+        if user.email is not None:
+            await self._emails.add(user.email, user.issuer, identity.expires_at_ms)
 
     async def _end_oldest(self, issuer: str) -> None:
         live = await self._live(issuer)

@@ -4,7 +4,9 @@ import hmac
 from typing import Final
 
 from gateway.authn.did_token.mint import TokenSigner, mint, signer
+from gateway.core.email import canonical_email
 from gateway.core.identity import User
+from gateway.users.by_email import EmailSource
 from gateway.users.directory import MetadataSource
 from gateway.util.lru import LruCache
 
@@ -39,9 +41,22 @@ class DevelopmentMagic:
     async def user(self, issuer: str) -> User | None:
         return self._users.get(issuer)
 
+    async def issuers(self, email: str) -> tuple[str, ...]:
+        users = [user for _, user in self._users.items()]
+        return tuple(user.issuer for user in users if _has_email(user, email))
+
     def _signer(self, email: str) -> TokenSigner:
         key = hmac.digest(self._seed, b"gateway: development key\0" + email.encode(), "sha256")
         return signer(key)
 
 
+def _has_email(user: User, email: str) -> bool:
+    """Whether the email of ``user`` is ``email`` in its canonical spelling."""
+    try:
+        return canonical_email(user.email or "") == email
+    except ValueError:
+        return False
+
+
 _: type[MetadataSource] = DevelopmentMagic
+__: type[EmailSource] = DevelopmentMagic

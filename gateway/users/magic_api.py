@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlencode
 
 import orjson
@@ -21,6 +21,7 @@ from yarl import URL
 
 from gateway import __version__
 from gateway.authn.did_token.token import CLOCK_SKEW_S
+from gateway.core.email import canonical_email
 from gateway.core.errors import (
     ExpiredToken,
     InvalidToken,
@@ -28,6 +29,7 @@ from gateway.core.errors import (
     StartError,
 )
 from gateway.core.identity import User
+from gateway.core.issuer import canonical_did
 from gateway.core.ports import Clock
 from gateway.core.text import printable_text
 from gateway.users.clock_skew import ClockSkew
@@ -164,6 +166,16 @@ class MagicApi:
         response = await self._get(f"/v1/admin/user?{query}")
         return _user(_record(response), issuer) if response.status == _OK else None
 
+    async def issuers(self, email: str) -> tuple[str, ...]:
+        """
+        Look up the issuers of a canonical email address; none where Magic does not know it.
+
+        Raises `MagicUnavailable`.
+        """
+        query = urlencode({"type": "email", "value": email})
+        response = await self._get(f"/v2/admin/user?{query}")
+        return _issuers(_json(response), email) if response.status == _OK else ()
+
     async def log_out(self, issuer: str) -> None:
         """End the sessions that ``issuer`` has with Magic itself. Raises `MagicUnavailable`."""
         body = orjson.dumps({"issuer": issuer})
@@ -285,14 +297,52 @@ def _wallets(value: object) -> list[dict[str, object]]:
     ]
 
 
-def _record(response: _ApiResponse) -> dict[str, object]:
+def _issuers(answer: object, email: str) -> tuple[str, ...]:
+    """
+    Return the issuers in an answer about ``email``: a record, or a list of records.
+
+    Records of another email are left out: an operator would act on another user.
+    """
+    records: list[Any] = answer if isinstance(answer, list) else [answer]
+    if not all(isinstance(record, dict) for record in records):
+        raise MagicUnavailable("answer is not an object")
+    return tuple(
+        _issuer(record["issuer"])
+        for record in records
+        if record.get("issuer") is not None and _is_of(record, email)
+    )
+
+
+def _is_of(record: dict[str, object], email: str) -> bool:
+    """Whether a record is of ``email``; one that names no email is, as Magic was asked by it."""
+    named = record.get("email")
+    if named is None:
+        return True
     try:
-        record = orjson.loads(response.body)
-    except orjson.JSONDecodeError:
-        raise MagicUnavailable("answer is not JSON") from None
+        return isinstance(named, str) and canonical_email(named) == email
+    except ValueError:
+        return False
+
+
+def _issuer(value: object) -> str:
+    try:
+        return canonical_did(str(value))
+    except ValueError:
+        raise MagicUnavailable("issuer in the answer is no issuer") from None
+
+
+def _record(response: _ApiResponse) -> dict[str, object]:
+    record = _json(response)
     if not isinstance(record, dict):
         raise MagicUnavailable("answer is not an object")
     return record
+
+
+def _json(response: _ApiResponse) -> Any:
+    try:
+        return orjson.loads(response.body)
+    except orjson.JSONDecodeError:
+        raise MagicUnavailable("answer is not JSON") from None
 
 
 def _retry_after_s(field: str | None) -> float | None:

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from gateway.core.errors import SessionEnded, StoreUnavailable, TokenAlreadyUsed
 from gateway.core.identity import AuthMethod, Browser, Identity, User
+from gateway.sessions.email_index import MAX_OF_EMAIL, EmailIndex
 from gateway.sessions.idle import IdleTracker
 from gateway.sessions.index import SessionIndex
 from gateway.sessions.redis import LISTED_BEFORE_STORED_S, MAX_OF_ISSUER, RedisSessions
@@ -17,6 +18,7 @@ from gateway.store.connect import connect
 from gateway.store.redis import RedisStore
 from tests.fakes.memory import FakeClock
 from tests.fakes.servers import RealServer, eventually
+from tests.fakes.tokens import ALICE, BOB
 
 SEALER = Sealer([b"k" * 32])
 
@@ -54,7 +56,7 @@ async def test_a_token_can_be_exchanged_once_by_all_gateways_together(
     )
 
     assert 19 == [type(outcome) for outcome in outcomes].count(TokenAlreadyUsed)
-    assert 3 == len(await client.keys())
+    assert 4 == len(await client.keys())
     assert 1 == await client.hlen("gw:sessions-of:did:ethr:0xAd")
 
 
@@ -65,10 +67,33 @@ async def test_the_store_forgets_all_of_it_when_the_token_ends(
     token = proven()
     cookie, _ = await sessions.create(token)
 
-    names = (key_name(cookie), "seen:did:ethr:0xAd:tid", "sessions-of:did:ethr:0xAd")
+    names = (
+        key_name(cookie), "seen:did:ethr:0xAd:tid", "sessions-of:did:ethr:0xAd",
+        "issuers-of:ada@example.com",
+    )  # fmt: skip
     keys = [f"gw:{name}" for name in names]
     assert {key.encode() for key in keys} == set(await client.keys())
     assert {token.expires_at_ms} == {await client.pexpiretime(key) for key in keys}
+
+
+async def test_the_issuers_of_an_email_are_known_until_their_last_session_ends(
+    store: RedisStore, client: Redis
+) -> None:
+    """The longest session decides; expired issuers are removed, and the number is bounded."""
+    index, now_ms = EmailIndex(store), int(time.time() * 1000)
+    await client.zadd("gw:issuers-of:ada@example.com", {BOB.issuer: now_ms - 1})
+    for issuer, ends_ms in ((ALICE.issuer, 90_000), (ALICE.issuer, 60_000), ("junk", 30_000)):
+        await index.add("Ada@Example.com", issuer, now_ms + ends_ms)
+
+    assert (ALICE.issuer,) == await index.issuers("ada@example.com")
+    assert now_ms + 90_000 == await client.pexpiretime("gw:issuers-of:ada@example.com")
+    assert [b"junk", ALICE.issuer.encode()] == await client.zrange(
+        "gw:issuers-of:ada@example.com", 0, -1
+    )
+    for number in range(MAX_OF_EMAIL):
+        await index.add("ada@example.com", f"did:ethr:0x{number:040}", now_ms + 99_000)
+    assert MAX_OF_EMAIL == await client.zcard("gw:issuers-of:ada@example.com")
+    assert ALICE.issuer not in await index.issuers("ada@example.com")
 
 
 async def test_a_session_whose_token_has_ended_is_over(sessions: RedisSessions) -> None:

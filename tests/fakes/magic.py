@@ -68,6 +68,8 @@ class FakeMagic:
         """The bodies of the requests to end sessions, as far as they are JSON."""
         self.mood = Mood.WELL
         self.retry_after: str | None = "7"
+        self.answer_by_email: object = None
+        """Answer to a look-up by email, in place of the user's record."""
         self.ahead_s = 0
         """How far its clock is ahead."""
         self.asked = asyncio.Event()
@@ -95,6 +97,7 @@ class FakeMagic:
         app = web.Application()
         app.router.add_get("/v1/admin/client", self._answering(self._client))
         app.router.add_get("/v1/admin/user", self._answering(self._user))
+        app.router.add_get("/v2/admin/user", self._answering(self._user_by_email))
         app.router.add_post("/v1/admin/user/logout", self._answering(self._logout))
         return app
 
@@ -133,6 +136,16 @@ class FakeMagic:
     def _user(self, request: web.Request) -> web.Response:
         user = self.users.get(request.query["issuer"])
         return _error(404) if user is None else web.json_response(user)
+
+    def _user_by_email(self, request: web.Request) -> web.Response:
+        assert request.query["type"] == "email"
+        wanted = request.query["value"]
+        if self.answer_by_email is not None:
+            return web.json_response(self.answer_by_email)
+        for user in self.users.values():
+            if str(user["email"]).lower() == wanted:
+                return web.json_response(user)
+        return _error(404)
 
     def _logout(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "data": {}})

@@ -10,8 +10,13 @@ class SessionScripts:
 
     def __init__(self, store: FakeStore) -> None:
         self.lists: dict[str, dict[str, bytes]] = {}
+        self.issuers: dict[str, dict[str, int]] = {}
+        """The issuers of email addresses by their key, with the latest end of a session."""
         self._store = store
-        scripts = (self.enlist, self.listed, self.unlist, self.seen, self.keep)
+        scripts = (
+            self.enlist, self.listed, self.unlist, self.seen, self.keep,
+            self.enlist_issuer, self.listed_issuers,
+        )  # fmt: skip
         store.scripts.update({script.__name__: script for script in scripts})
 
     def enlist(self, keys: Sequence[str], args: Sequence[Word]) -> int:
@@ -52,6 +57,20 @@ class SessionScripts:
             return least_ms - change_ms
         self._store.values[keys[0]] = value, wanted_ms
         return 0
+
+    def enlist_issuer(self, keys: Sequence[str], args: Sequence[Word]) -> int:
+        ends = self.issuers.setdefault(keys[0], {})
+        issuer, ends_ms, kept = str(args[0]), int(args[1]), int(args[2])
+        for name in [name for name, at_ms in ends.items() if at_ms <= self._now_ms()]:
+            del ends[name]
+        ends[issuer] = max(ends_ms, ends.get(issuer, 0))
+        for name in sorted(ends, key=ends.__getitem__)[:-kept]:
+            del ends[name]
+        return 1
+
+    def listed_issuers(self, keys: Sequence[str], _: Sequence[Word]) -> list[bytes]:
+        ends = self.issuers.get(keys[0], {})
+        return [name.encode() for name in sorted(ends, key=ends.__getitem__, reverse=True)]
 
     def _now_ms(self) -> int:
         return int(self._store.clock() * 1000)

@@ -1,11 +1,60 @@
 """The private listener of one process."""
 
 import asyncio
+import json
 from pathlib import Path
+from typing import Any
 
-from tests.fakes.http import connected
+import pytest
+
+from tests.fakes.http import connected, fetch
+from tests.fakes.magic import Mood
 from tests.fakes.metrics import figures
-from tests.fakes.world import ADMIN, world
+from tests.fakes.tokens import ALICE, BOB
+from tests.fakes.world import ADMIN, World, world
+
+
+async def _revoke(around: World, name: str) -> tuple[int, dict[str, Any]]:
+    """Status and document of a revocation by the API."""
+    body = json.dumps({"issuer": name}).encode()
+    port, kind = around.gateway.admin_port, "Content-Type: application/json"
+    answer = await fetch(port, "POST", "/api/revocations", kind, body=body)
+    return answer.status, json.loads(answer.body)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_user_is_revoked_by_email(tmp_path: Path, workers: str) -> None:
+    """All issuers of the address, which Magic and the index know; names of no user are refused."""
+    async with world(tmp_path, admin=ADMIN, workers=workers) as around:
+        cookie = await around.sign_in(ALICE)
+        bearer = around.bearer(BOB)
+        around.magic.add_user(BOB.issuer, "alice@example.com")
+        around.magic.users.pop(ALICE.issuer)
+
+        status, said = await _revoke(around, " Alice@Example.com")
+
+        assert (200, "alice@example.com", True) == (status, said["email"], said["is_complete"])
+        assert {ALICE.issuer: 1, BOB.issuer: 0} == {
+            each["issuer"]: each["sessions_ended"] for each in said["revoked"]
+        }
+        for field in (cookie, bearer):
+            assert 401 == (await around.get("/x", field)).status
+
+        for name, expected in (
+            ("x", (400, "bad_request")),
+            (ALICE.issuer[:-1], (400, "bad_request")),
+            ("service:x", (400, "not_revocable")),
+            ("api-key:x", (400, "not_revocable")),
+            ("cert:spiffe://a.example/x", (400, "not_revocable")),
+            ("none@example.com", (404, "unknown_email")),
+        ):
+            status, said = await _revoke(around, name)
+            assert expected == (status, said["code"]), name
+        around.magic.mood = Mood.BROKEN
+        status, said = await _revoke(around, "none@example.com")
+        assert (503, "magic_unavailable") == (status, said["code"])
+        status, said = await _revoke(around, "alice@example.com")
+        assert (200, False) == (status, said["is_complete"])
 
 
 async def test_figures_are_of_the_requests_that_were_sent(tmp_path: Path) -> None:

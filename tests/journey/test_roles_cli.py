@@ -70,6 +70,22 @@ async def test_roles_are_shown(around: World) -> None:
         assert client.get(f"roles:{bob.issuer}") is None
 
 
+async def test_a_user_is_named_by_email(around: World) -> None:
+    """All issuers of the address are given the role, and named; no key has the address."""
+    ada, again = _new_user(6), _new_user(7)
+    for by in (ada, again):
+        await around.sign_in(by)
+    given = await _gateway(around, "grant", "Alice@example.com", "x", "--json")
+    roles = {each["issuer"]: each["roles"] for each in json.loads(given.stdout)}
+    assert {ada.issuer: ["x"], again.issuer: ["x"]}.items() <= roles.items()
+    shown = await _gateway(around, "show", "alice@example.com")
+    assert f"{ada.issuer}: x\n" in shown.stdout
+    taken = await _gateway(around, "revoke", "alice@example.com", "x")
+    assert (0, False) == (taken.exit_code, ada.issuer in taken.stdout)
+    with redis.Redis.from_url(around.store.url) as client:
+        assert [] == client.keys("roles:*@*")
+
+
 async def test_what_an_app_wrote_stays(around: World) -> None:
     """Its roles, and the time that the record has left; one that cannot be read is not replaced."""
     eve = _new_user(3)
@@ -89,6 +105,8 @@ async def test_what_an_app_wrote_stays(around: World) -> None:
         (("grant", "ISSUER"), 2),
         (("grant", "ISSUER", "a b"), 2),
         (("grant", "did:ethr:0x1", "a"), 2),
+        (("grant", "x", "a"), 2),
+        (("grant", "none@example.com", "a"), 1),
         (("grant", "ISSUER", *(f"role-{number}" for number in range(65))), 1),
     ],
 )

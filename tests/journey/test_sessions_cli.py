@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from gateway.authn.did_token.mint import TokenSigner, signer
 from gateway.cli.main import main
 from gateway.store.connect import connect
+from tests.fakes.http import fetch
 from tests.fakes.magic import Mood
 from tests.fakes.world import World, world
 
@@ -31,6 +32,15 @@ async def _gateway(around: World, *words: str) -> Result:
 async def _run(*words: str) -> Result:
     """In a thread, as it has an event loop of its own."""
     return await asyncio.to_thread(CliRunner().invoke, main, ["sessions", *words])
+
+
+async def _sign_in(around: World, by: TokenSigner, email: str) -> str:
+    """The cookie of a new session of a user with this email."""
+    bearer = around.bearer(by)
+    around.magic.add_user(by.issuer, email)
+    answer = await fetch(around.port, "POST", "/_gateway/session", bearer)
+    assert 201 == answer.status, answer
+    return "Cookie: " + answer.value("Set-Cookie").partition(";")[0]
 
 
 async def _status(around: World, cookie: str) -> int:
@@ -62,7 +72,10 @@ async def test_the_operator_lists_the_sessions_of_a_user(around: World) -> None:
         session["last_seen_at"],
     )
     assert session["created_at"] < session["expires_at"]
-    assert {"id", "device", "ip", "created_at", "last_seen_at", "expires_at"} == set(session)
+    assert ada.issuer == session["issuer"]
+    assert {"id", "device", "ip", "created_at", "last_seen_at", "expires_at", "issuer"} == set(
+        session
+    )
 
 
 async def test_the_operator_ends_all_sessions_of_a_user(around: World) -> None:
@@ -200,13 +213,145 @@ async def test_what_cannot_be_opened_is_listed_and_ended_all_the_same(
     await _becomes(around, cookie, 401)
 
 
+async def test_a_user_is_named_by_email(around: World) -> None:
+    """In any spelling; all issuers of the address are meant, and named. No other key is written."""
+    ada, again = _new_user(30), _new_user(31)
+    cookies = [await _sign_in(around, by, "Grace@Example.com") for by in (ada, again)]
+    other = await _sign_in(around, _new_user(32), "other@example.com")
+
+    listed = json.loads((await _gateway(around, "list", "grace@example.com", "--json")).output)
+    shown = await _gateway(around, "list", " GRACE@example.com")
+    ended = await _gateway(around, "revoke", "grace@EXAMPLE.com", "--json")
+
+    assert {ada.issuer, again.issuer} == {session["issuer"] for session in listed}
+    assert f"of {ada.issuer}" in shown.output
+    said = json.loads(ended.output)
+    assert (0, "grace@example.com", True) == (ended.exit_code, said["email"], said["is_complete"])
+    assert {ada.issuer: 1, again.issuer: 1} == {
+        each["issuer"]: each["sessions_ended"] for each in said["revoked"]
+    }
+    for cookie in cookies:
+        await _becomes(around, cookie, 401)
+    assert 200 == await _status(around, other)
+    async with connect(around.store.url, 1) as client:
+        assert [] == await client.keys("revoked:*@*")
+        assert [] == await client.keys("sessions-of:*@*")
+
+
+async def test_a_user_without_a_session_is_named_by_email(around: World) -> None:
+    """Magic knows the issuer; a bearer token is revoked by it."""
+    ada = _new_user(33)
+    bearer = around.bearer(ada)
+    around.magic.add_user(ada.issuer, "hopper@example.com")
+    assert 200 == await _status(around, bearer)
+    ended = await _gateway(around, "revoke", "Hopper@example.com")
+    assert (0, f"{ada.issuer}: 0 sessions ended\n") == (ended.exit_code, ended.output)
+    await _becomes(around, bearer, 401)
+
+
+async def test_an_email_of_no_user(around: World) -> None:
+    """Exit status 1: the answer is no, and nothing was written."""
+    for words in (("list",), ("revoke",), ("revoke", "--id", "0" * 32)):
+        ran = await _gateway(around, words[0], "none@example.com", *words[1:])
+        assert (1, True) == (ran.exit_code, "no user has" in ran.stderr)
+    async with connect(around.store.url, 1) as client:
+        assert [] == await client.keys("*none@example.com*")
+
+
+async def test_while_magic_is_away_the_index_is_asked(around: World) -> None:
+    """A warning says that more issuers may exist; without an entry, exit status 3."""
+    ada = _new_user(34)
+    await _sign_in(around, ada, "katherine@example.com")
+    around.magic.mood = Mood.BROKEN
+    try:
+        ended = await _gateway(around, "revoke", "katherine@example.com")
+        unknown = await _gateway(around, "revoke", "none@example.com")
+    finally:
+        around.magic.mood = Mood.WELL
+    assert (0, True) == (ended.exit_code, "1 sessions ended" in ended.stdout)
+    assert "issuers without a session may be missing" in ended.stderr
+    assert (3, True) == (unknown.exit_code, "Magic was not reached" in unknown.stderr)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("x", "neither an issuer nor an email"),
+        ("service:reports", "gateway api-keys revoke --owner reports"),
+        ("api-key:abcdefghijklmnop", "gateway api-keys revoke ID"),
+        ("cert:spiffe://a.example/x", "credentials.client_certificates.names"),
+        ("https://id.example#42", "credentials.jwt"),
+    ],
+)
+async def test_a_name_that_cannot_be_revoked_is_refused(
+    around: World, name: str, remedy: str
+) -> None:
+    """Exit status 2, and what to do instead; nothing was written."""
+    ran = await _gateway(around, "revoke", name)
+    assert (2, True) == (ran.exit_code, remedy in ran.stderr), ran.output
+    async with connect(around.store.url, 1) as client:
+        assert 0 == await client.exists(f"revoked:{name}")
+
+
+async def test_the_operator_lists_who_is_signed_in(around: World) -> None:
+    """All users, those of one email, or of a domain; each once, with the number of sessions."""
+    ada, bob = _new_user(40), _new_user(41)
+    for by, email in ((ada, "ada@one.test"), (ada, "ada@one.test"), (bob, "Bob@Two.test")):
+        await _sign_in(around, by, email)
+
+    def users(ran: Result) -> dict[str, tuple[str, int]]:
+        listed = json.loads(ran.stdout)["users"]
+        return {user["issuer"]: (user["email"], user["sessions"]) for user in listed}
+
+    everyone = users(await _gateway(around, "list", "--json"))
+    assert {ada.issuer: ("ada@one.test", 2), bob.issuer: ("Bob@Two.test", 1)}.items() <= (
+        everyone.items()
+    )
+    for wanted in ("BOB@two.test", "@two.test"):
+        found = users(await _gateway(around, "list", "--email", wanted, "--json"))
+        assert {bob.issuer: ("Bob@Two.test", 1)} == found
+    shown = await _gateway(around, "list", "--email", "@one.test")
+    assert f"{ada.issuer}  ada@one.test\n    2 sessions, latest sign-in 2" in shown.stdout
+
+    async with connect(around.store.url, 1) as client:
+        await client.delete(f"user:{bob.issuer}")
+    assert ("bob@two.test", 1) == users(await _gateway(around, "list", "--json"))[bob.issuer]
+
+    await _gateway(around, "revoke", bob.issuer)
+    for wanted in ("bob@two.test", "@two.test"):
+        none = await _gateway(around, "list", "--email", wanted, "--json")
+        assert (1, []) == (none.exit_code, json.loads(none.stdout)["users"])
+
+
+async def test_the_list_of_users_is_bounded(around: World) -> None:
+    """It says that there are more."""
+    for number in (42, 43, 44):
+        await _sign_in(around, _new_user(number), "ada@three.test")
+    ran = await _gateway(around, "list", "--email", "@three.test", "--limit", "2", "--json")
+    said = json.loads(ran.stdout)
+    assert (2, True) == (len(said["users"]), said["has_more"])
+    assert "--limit" in ran.stderr
+    ran = await _gateway(around, "list", "--email", "@three.test", "--limit", "3", "--json")
+    assert (3, False, "") == (
+        len(json.loads(ran.stdout)["users"]),
+        json.loads(ran.stdout)["has_more"],
+        ran.stderr,
+    )
+
+
 @pytest.mark.parametrize("how", ["gone", "silent"])
 async def test_a_store_that_is_away(tmp_path: Path, how: str) -> None:
     """Exit status 3: nothing is known, and nothing was ended; nor is one waited for without end."""
     async with world(tmp_path) as around:
         around.store.kill() if how == "gone" else around.store.pause()
         name = _new_user(7).issuer
-        for words in (("list", name), ("revoke", name), ("revoke", "--id", "0" * 32)):
+        for words in (
+            ("list",),
+            ("list", "ada@example.com"),
+            ("list", name),
+            ("revoke", name),
+            ("revoke", "--id", "0" * 32),
+        ):
             answer = await _gateway(around, *words)
             assert (3, True) == (answer.exit_code, "not reached" in answer.stderr)
 
@@ -218,6 +363,8 @@ async def test_wrong_usage(around: World) -> None:
         for command in ("list", "revoke"):
             assert 2 == (await _gateway(around, command, name)).exit_code, name
     assert 1 == (await _gateway(around, "list", ada.lower())).exit_code
-    assert 2 == (await _gateway(around, "list")).exit_code
+    assert 2 == (await _gateway(around, "list", ada, "--email", "ada@example.com")).exit_code
+    assert 2 == (await _gateway(around, "list", "--email", "example.com")).exit_code
+    assert 2 == (await _gateway(around, "list", "--limit", "0")).exit_code
     assert 2 == (await _gateway(around, "revoke")).exit_code
     assert 2 == (await _gateway(around, "revoke", "x", "--forever")).exit_code

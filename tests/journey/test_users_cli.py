@@ -43,6 +43,18 @@ async def test_show_and_forget(around: World) -> None:
     assert 1 == len(around.magic.calls)
 
 
+async def test_show_and_forget_by_email(around: World) -> None:
+    """All issuers of the address are meant; an address of no user is status 1."""
+    assert 200 == (await around.get("/x", await around.sign_in())).status
+    shown = await users(around, "show", "Alice@Example.com", "--json")
+    assert ALICE.issuer in [record["issuer"] for record in json.loads(shown.stdout)]
+    assert 0 == (await users(around, "forget", "alice@example.com")).exit_code
+    assert 1 == (await users(around, "show", ALICE.issuer)).exit_code
+    for command in ("show", "forget"):
+        assert 1 == (await users(around, command, "none@example.com")).exit_code
+        assert 2 == (await users(around, command, "none")).exit_code
+
+
 async def test_forget_all(around: World) -> None:
     """All records go, and nothing else; without a name it has to be said."""
     for by in (ALICE, BOB):

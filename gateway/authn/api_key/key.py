@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import orjson
 
+from gateway.core.issuer import SERVICE
 from gateway.core.limit import Limit
 
 ID_BYTES, SECRET_BYTES = 10, 32
@@ -39,9 +40,6 @@ _DID = re.compile(r"did:ethr:0x[0-9a-fA-F]{40}", re.ASCII)
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 _SCOPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._/*-]{0,63}", re.ASCII)
 """Stricter than RFC 6749 section 3.3, so that a scope is safe in any header and log line."""
-
-SERVICE = "service:"
-"""Prefix of the issuer of a program; the issuer of a user is a DID."""
 
 
 class ParsedApiKey(NamedTuple):

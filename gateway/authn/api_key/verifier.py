@@ -3,7 +3,7 @@
 import time
 from typing import NamedTuple
 
-from gateway.authn.api_key.key import SERVICE, ApiKey, is_secret_of, parse_key
+from gateway.authn.api_key.key import ApiKey, is_secret_of, parse_key
 from gateway.authn.api_key.redis import RedisApiKeys
 from gateway.core.errors import (
     ExpiredApiKey,
@@ -13,6 +13,7 @@ from gateway.core.errors import (
     StoreUnavailable,
 )
 from gateway.core.identity import AuthMethod, Identity, User
+from gateway.core.issuer import SERVICE
 from gateway.core.ports import Clock, Directory, Limiter, TokenVerifier
 from gateway.util.lru import LruCache
 

@@ -11,16 +11,18 @@ from gateway.authn.did_token.verifier import DidTokenVerifier
 from gateway.config.identity import IdentitySettings
 from gateway.config.schema import Settings
 from gateway.core.invalidation import InvalidationKind
-from gateway.core.ports import Revocations
+from gateway.core.ports import Revocations, Store
 from gateway.revocation.epoch import KEPT_BEYOND_S
 from gateway.revocation.redis import RedisRevocations
 from gateway.runtime.process import ProcessServices
 from gateway.runtime.services.store import SharedStore
 from gateway.sessions.cache import FRESH_S, SessionCache
+from gateway.sessions.email_index import EmailIndex
 from gateway.sessions.idle import STEPS
 from gateway.sessions.redis import RedisSessions
 from gateway.sessions.seal import SERVER_KEY_BYTES, Sealer
 from gateway.telemetry.metrics import GRACE_USES, REVOCATIONS, TOKENS_EARLY
+from gateway.users.by_email import EmailSource, IssuersByEmail
 from gateway.users.directory import CachedDirectory
 from gateway.users.metadata import RecordLifetimes, RecordSealer
 
@@ -113,6 +115,11 @@ def session_store(
         on_grace=on_grace,
         idle_s=settings.session.idle_s,
     )
+
+
+def issuers_by_email(store: Store, source: EmailSource | None) -> IssuersByEmail:
+    """Build the look-up of an email's issuers; ``source`` is None where Magic is simulated."""
+    return IssuersByEmail(EmailIndex(store), source)
 
 
 def record_sealer(keys: Sequence[bytes]) -> RecordSealer:

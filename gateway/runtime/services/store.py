@@ -1,7 +1,7 @@
 """Build the store, its embedded server, and the subscription to what is published there."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple, cast
 
@@ -70,7 +70,7 @@ async def shared_store(settings: Settings) -> AsyncIterator[SharedStore]:
         yield SharedStore(store, StoreBus(store))
 
 
-async def scan_keys(settings: Settings, start: str) -> AsyncIterator[str]:
+async def scan_keys(settings: Settings, start: str) -> AsyncGenerator[str, None]:
     """
     Yield all keys of the shared store that begin with ``start``, without the configured prefix.
 

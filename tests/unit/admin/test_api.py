@@ -8,10 +8,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.admin.api import Api
-from gateway.core.errors import StoreUnavailable
-from gateway.revocation.revoke import Revoked
+from gateway.core.errors import MagicUnavailable, StoreUnavailable
+from gateway.revocation.name import NotRevocable, RevocationRefused, UnknownEmail
+from gateway.revocation.revoke import Revocation, Revoked
 
-ISSUER = "did:ethr:0xAd"
+ISSUER, EMAIL = "did:ethr:0xAd", "ada@example.com"
+DONE = Revoked(ISSUER, 1_800_000_000_400, 3)
 
 Client = TestClient[web.Request, web.Application]
 
@@ -23,11 +25,13 @@ class Deeds:
         self.revoked: list[str] = []
         self.error: Exception | None = None
 
-    async def revoke(self, issuer: str) -> Revoked:
+    async def revoke(self, name: str) -> Revocation:
         if self.error is not None:
             raise self.error
-        self.revoked.append(issuer)
-        return Revoked(issuer, 1_800_000_000_400, 3)
+        self.revoked.append(name)
+        if name == EMAIL:
+            return Revocation((DONE, DONE._replace(issuer="did:ethr:0xB0", sessions=0)), EMAIL)
+        return Revocation((DONE._replace(issuer=name),))
 
 
 @pytest.fixture
@@ -62,6 +66,18 @@ async def test_an_issuer_is_revoked(client: Client, actions: Deeds) -> None:
     assert [ISSUER] == actions.revoked
 
 
+async def test_all_issuers_of_an_email_are_revoked_and_named(
+    client: Client, actions: Deeds
+) -> None:
+    """The answer lists each of them, and says whether Magic was asked for more."""
+    status, found = await asked(client, json={"issuer": EMAIL})
+    assert (200, EMAIL, True) == (status, found["email"], found["is_complete"])
+    assert [(ISSUER, 3), ("did:ethr:0xB0", 0)] == [
+        (each["issuer"], each["sessions_ended"]) for each in found["revoked"]
+    ]
+    assert [EMAIL] == actions.revoked
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "code"),
     [
@@ -91,7 +107,10 @@ async def test_an_invalid_request_revokes_no_issuer(
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
-        pytest.param(ValueError("mistyped"), 400, "bad_request", id="no-issuer"),
+        pytest.param(RevocationRefused("mistyped"), 400, "bad_request", id="no-issuer"),
+        pytest.param(NotRevocable("a service"), 400, "not_revocable", id="a-service"),
+        pytest.param(UnknownEmail("unknown"), 404, "unknown_email", id="no-user"),
+        pytest.param(MagicUnavailable("down"), 503, "magic_unavailable", id="no-magic"),
         pytest.param(StoreUnavailable("down"), 503, "store_unavailable", id="no-store"),
     ],
 )

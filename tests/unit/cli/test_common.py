@@ -6,9 +6,17 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli.common import IssuerParam, fail, fail_config, print_json, run
+from gateway.cli.common import NameParam, fail, fail_config, print_json, run
 from gateway.cli.main import main
-from gateway.core.errors import ConfigError, NotReached, StartError, StoreUnavailable
+from gateway.core.errors import (
+    ConfigError,
+    MagicUnavailable,
+    NotReached,
+    StartError,
+    StoreUnavailable,
+)
+from gateway.core.issuer import CallerName
+from gateway.revocation.name import NotRevocable, UnknownEmail
 
 ISSUER = "did:ethr:0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 
@@ -25,6 +33,9 @@ async def _one() -> int:
     ("error", "status", "message"),
     [
         pytest.param(StoreUnavailable("down"), 3, "the store was not reached: down", id="store"),
+        pytest.param(MagicUnavailable("down"), 3, "Magic was not reached: down", id="magic"),
+        pytest.param(NotRevocable("a service"), 2, "a service", id="no-such-revocation"),
+        pytest.param(UnknownEmail("no user"), 1, "no user", id="no-user"),
         pytest.param(NotReached("Magic"), 3, "Magic", id="server"),
         pytest.param(StartError("no key"), 1, "no key", id="cannot-run-here"),
     ],
@@ -66,13 +77,20 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("text", [ISSUER, ISSUER.lower()])
 def test_an_issuer_in_any_spelling(text: str) -> None:
     """The command gets the canonical one."""
-    assert ISSUER == IssuerParam().convert(text, None, None)
+    name = NameParam().convert(text, None, None)
+    assert CallerName(ISSUER, is_email=False) == name == NameParam().convert(name, None, None)
+
+
+def test_an_email_in_any_spelling() -> None:
+    """The command gets the canonical one, and knows that it is one."""
+    name = NameParam().convert(" Ada@Example.com", None, None)
+    assert CallerName("ada@example.com", is_email=True) == name
 
 
 def test_a_mistyped_issuer() -> None:
     """Its checksum is wrong."""
     with pytest.raises(click.BadParameter):
-        IssuerParam().convert(ISSUER[:-1] + "D", None, None)
+        NameParam().convert(ISSUER[:-1] + "D", None, None)
 
 
 @pytest.mark.parametrize("command", [["sessions", "list", ISSUER], ["check"]])

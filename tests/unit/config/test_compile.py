@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.config.compile import routes
+from gateway.config.compile import accepted_names, routes
 from gateway.config.schema import Settings
 from gateway.core.limit import Limit
 from gateway.core.route import Auth, Route, UpstreamTimeouts
@@ -135,3 +135,26 @@ def test_prefixes(read: Read, route: str, expected: tuple[str, str, str]) -> Non
 def test_host(read: Read, keys: str, expected: bool) -> None:
     """A route inherits ``host`` from its upstream: the client's ``Host``, or the server's."""
     assert expected is _only(read, "match: {path: /a}", keys).rewrites_host
+
+
+def test_names_of_jwts_and_certificates_that_can_be_revoked(read: Read) -> None:
+    """A prefix stands for its issuer; DNS names are in lower case, unlike common names."""
+    text = """credentials:
+  jwt:
+    - {issuer: "https://a.example", audience: x, jwks_url: "https://a.example/keys"}
+    - {issuer: "https://b.example", audience: x, jwks_url: "https://b.example/keys",
+       subject_prefix: b}
+"""
+    certificates = """\
+  client_certificates: {names: ["spiffe://a.example/*", "*.svc.example"]%s}
+server:
+  public_url: https://localhost
+  tls: {certificate: a, key: b, client_ca: c, client_auth: optional}
+"""
+    assert {"https://a.example", "b"} == set(accepted_names(read(text)).jwt_issuers)
+    assert not accepted_names(read(text)).has_certificate("x.svc.example")
+    has_certificate = accepted_names(read(text + certificates % "")).has_certificate
+    names = ("spiffe://a.example/x", "x.svc.example", "X.svc.example", "spiffe://b.example/x")
+    assert [True, True, False, False] == [*map(has_certificate, names)]
+    lenient = accepted_names(read(text + certificates % ", common_name: true"))
+    assert lenient.has_certificate("X.svc.example")

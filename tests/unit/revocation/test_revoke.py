@@ -4,9 +4,11 @@ import pytest
 
 from gateway.core.errors import StoreUnavailable
 from gateway.core.identity import UNKNOWN_BROWSER, Browser, Identity, SessionSummary
+from gateway.core.issuer import FoundIssuers
 from gateway.core.ports import Revocations, Sessions
-from gateway.revocation.revoke import Revoked, Revoker
-from tests.fakes.tokens import ALICE
+from gateway.revocation.name import AcceptedNames, UnknownEmail
+from gateway.revocation.revoke import Revocation, Revoked, Revoker
+from tests.fakes.tokens import ALICE, BOB
 
 
 class World:
@@ -15,6 +17,7 @@ class World:
     def __init__(self) -> None:
         self.diary: list[str] = []
         self.is_down: set[str] = set()
+        self.found = FoundIssuers(())
 
     def note(self, what: str, issuer: str) -> None:
         self.diary.append(f"{what} {issuer}")
@@ -52,6 +55,10 @@ class World:
     def log_out(self, issuer: str) -> None:
         self.note("log_out", issuer)
 
+    async def issuers_of(self, email: str) -> FoundIssuers:
+        self.note("look_up", email)
+        return self.found
+
 
 _: tuple[type[Revocations], type[Sessions]] = (World, World)
 
@@ -63,12 +70,14 @@ def around() -> World:
 
 @pytest.fixture
 def revoker(around: World) -> Revoker:
-    return Revoker(around, around, around.log_out)
+    accepted = AcceptedNames((), lambda name: name == "a.example")
+    return Revoker(around, around, around.log_out, accepted, around.issuers_of)
 
 
 async def test_the_epoch_is_set_first(around: World, revoker: Revoker) -> None:
     """For the canonical spelling of the issuer."""
-    assert Revoked(ALICE.issuer, 5, 2) == await revoker.revoke(ALICE.issuer.lower())
+    done = Revocation((Revoked(ALICE.issuer, 5, 2),))
+    assert done == await revoker.revoke(ALICE.issuer.lower())
     expected = [f"{what} {ALICE.issuer}" for what in ("revoke", "log_out", "end")]
     assert expected == around.diary
 
@@ -86,7 +95,7 @@ async def test_sessions_that_could_not_be_ended_are_revoked(
 ) -> None:
     """The epoch revokes them, so it is a success."""
     around.is_down = {"end"}
-    assert Revoked(ALICE.issuer, 5, 0) == await revoker.revoke(ALICE.issuer)
+    assert Revocation((Revoked(ALICE.issuer, 5, 0),)) == await revoker.revoke(ALICE.issuer)
 
 
 async def test_a_malformed_issuer_is_refused(around: World, revoker: Revoker) -> None:
@@ -94,3 +103,30 @@ async def test_a_malformed_issuer_is_refused(around: World, revoker: Revoker) ->
     with pytest.raises(ValueError, match="expected"):
         await revoker.revoke("did:ethr:0x1")
     assert [] == around.diary
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+async def test_all_issuers_of_an_email_are_revoked(
+    around: World, revoker: Revoker, is_complete: bool
+) -> None:
+    """The result names each, and says whether there may be more."""
+    around.found = FoundIssuers((ALICE.issuer, BOB.issuer), is_complete)
+    done = (Revoked(ALICE.issuer, 5, 2), Revoked(BOB.issuer, 5, 2))
+    expected = Revocation(done, "ada@example.com", is_complete)
+    assert expected == await revoker.revoke(" Ada@example.com")
+    assert expected == Revocation.from_json(expected.to_json())
+    assert "look_up ada@example.com" == around.diary[0]
+    assert {f"revoke {ALICE.issuer}", f"revoke {BOB.issuer}"} < set(around.diary)
+
+
+async def test_an_email_of_no_user_is_refused(around: World, revoker: Revoker) -> None:
+    """Nothing is written under the address."""
+    with pytest.raises(UnknownEmail):
+        await revoker.revoke("ada@example.com")
+    assert ["look_up ada@example.com"] == around.diary
+
+
+async def test_a_certificate_is_revoked_without_magic(around: World, revoker: Revoker) -> None:
+    """Magic knows no programs, and is not asked to sign one out."""
+    assert Revocation((Revoked("cert:a.example", 5, 2),)) == await revoker.revoke("cert:a.example")
+    assert ["revoke cert:a.example", "end cert:a.example"] == around.diary

@@ -10,8 +10,9 @@ import pytest
 from gateway.config.load import parse
 from gateway.config.schema import Settings
 from gateway.config.source import ConfigSnapshot
-from gateway.core.errors import StartError, StoreUnavailable
-from gateway.revocation.revoke import Revoked
+from gateway.core.errors import MagicUnavailable, StartError, StoreUnavailable
+from gateway.revocation.name import NotRevocable
+from gateway.revocation.revoke import Revocation, Revoked
 from gateway.runtime.supervisor import Supervisor
 from gateway.runtime.worker import WorkerConfig
 from gateway.runtime.worker_process import WorkerProcess
@@ -146,13 +147,14 @@ class Revoking(WorkerProcess):
         return self._answer
 
 
-DONE = {"issuer": "ada", "epoch_ms": 5, "sessions": 2}
+REVOCATION = Revocation((Revoked("ada", 5, 2),))
+DONE = REVOCATION.to_json()
 
 
 async def test_any_worker_revokes_for_all() -> None:
     """The first that is there; those who are down are passed over."""
     supervisor = _supervisor(Revoking(None), Revoking(DONE), Revoking({"failed": "not asked"}))
-    assert Revoked("ada", 5, 2) == await supervisor.revoke("ada")
+    assert REVOCATION == await supervisor.revoke("ada")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +162,8 @@ async def test_any_worker_revokes_for_all() -> None:
     [
         ([None, None], StoreUnavailable),
         ([{"failed": "down"}, DONE], StoreUnavailable),
-        ([{"wrong": "mistyped"}, DONE], ValueError),
+        ([{"wrong": "mistyped", "code": "not_revocable"}, DONE], NotRevocable),
+        ([{"magic_failed": "down", "retry_after_s": 7.0}, DONE], MagicUnavailable),
     ],
 )
 async def test_a_revocation_that_was_not_done_is_no_success(

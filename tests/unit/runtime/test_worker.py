@@ -7,8 +7,9 @@ from typing import cast
 import pytest
 
 from gateway.config.schema import Settings
-from gateway.core.errors import StoreUnavailable
-from gateway.revocation.revoke import Revoked
+from gateway.core.errors import MagicUnavailable, StoreUnavailable
+from gateway.revocation.name import UnknownEmail
+from gateway.revocation.revoke import Revocation, Revoked
 from gateway.runtime.gateway import Gateway
 from gateway.runtime.worker import _answer
 
@@ -17,6 +18,8 @@ server: {public_url: http://localhost, workers: 2}
 redis: {url: 'embedded://'}
 magic: {mode: development}
 """
+
+DONE = Revocation((Revoked("ada", 5, 2),))
 
 
 class Unable:
@@ -37,10 +40,10 @@ async def test_a_reload_that_fails_in_an_unforeseen_way_is_refused() -> None:
 class Revoking:
     """A gateway that revokes, or does not."""
 
-    def __init__(self, outcome: Revoked | Exception) -> None:
+    def __init__(self, outcome: Revocation | Exception) -> None:
         self._outcome = outcome
 
-    async def revoke(self, _: str) -> Revoked:
+    async def revoke(self, _: str) -> Revocation:
         """What it was made with."""
         if isinstance(self._outcome, Exception):
             raise self._outcome
@@ -50,13 +53,14 @@ class Revoking:
 @pytest.mark.parametrize(
     ("outcome", "answer"),
     [
-        (Revoked("ada", 5, 2), {"issuer": "ada", "epoch_ms": 5, "sessions": 2}),
-        (ValueError("mistyped"), {"wrong": "mistyped"}),
+        (DONE, DONE.to_json()),
+        (UnknownEmail("mistyped"), {"wrong": "mistyped", "code": "unknown_email"}),
         (StoreUnavailable("down"), {"failed": "down"}),
+        (MagicUnavailable("down", 7.0), {"magic_failed": "down", "retry_after_s": 7.0}),
     ],
 )
 async def test_a_revocation_is_done_for_the_supervisor(
-    outcome: Revoked | Exception, answer: dict[str, object]
+    outcome: Revocation | Exception, answer: dict[str, object]
 ) -> None:
     """It has no store of its own."""
     message = {"number": 1, "what": "revoke", "issuer": "ada", "until_s": time.time() + 60}
@@ -66,5 +70,5 @@ async def test_a_revocation_is_done_for_the_supervisor(
 async def test_a_revocation_that_was_asked_for_long_ago_is_not_done() -> None:
     """By a worker that was held up: another one did it, and the person may have come back since."""
     message = {"number": 1, "what": "revoke", "issuer": "ada", "until_s": time.time() - 0.001}
-    done = cast("Gateway", Revoking(Revoked("ada", 5, 2)))
+    done = cast("Gateway", Revoking(DONE))
     assert {"failed": "too late"} == await _answer(message, done, 2)

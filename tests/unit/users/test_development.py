@@ -27,6 +27,15 @@ async def test_other_issuers_are_unknown() -> None:
     assert await magic.user(issuer_of(bob)) is None
 
 
+async def test_the_issuers_of_an_email_are_those_minted_for_it() -> None:
+    """In whatever spelling; an email without a minted token has none."""
+    magic = DevelopmentMagic(b"seed")
+    issuer = issuer_of(magic.mint("Alice@example.com", 900, NOW_S))
+    magic.mint("two words", 900, NOW_S)
+    assert (issuer,) == await magic.issuers("alice@example.com")
+    assert () == await magic.issuers("bob@example.com")
+
+
 def test_issuers_are_stable() -> None:
     """One seed and email make one issuer, in every process."""
     minted = [

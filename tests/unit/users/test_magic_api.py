@@ -92,6 +92,58 @@ async def test_a_logout_without_a_200_is_an_error(
         await api.log_out(ALICE.issuer)
 
 
+async def test_the_issuer_of_an_email_is_returned(api: MagicApi, fake: FakeMagic) -> None:
+    """In magic-admin's wire format; however Magic spells the address."""
+    fake.add_user(ALICE.issuer, "Alice+x@Example.com")
+    assert (ALICE.issuer,) == await api.issuers("alice+x@example.com")
+    assert ["/v2/admin/user?type=email&value=alice%2Bx%40example.com"] == [
+        call.path_and_query for call in fake.calls
+    ]
+
+
+async def test_an_email_of_no_user_has_no_issuers(api: MagicApi) -> None:
+    """Magic answers 404."""
+    assert () == await api.issuers("nobody@example.com")
+
+
+@pytest.mark.parametrize(
+    ("answer", "issuers"),
+    [
+        ([{"issuer": ALICE.issuer}, {"issuer": BOB.issuer.lower()}], (ALICE.issuer, BOB.issuer)),
+        ({"issuer": None}, ()),
+        ([], ()),
+        ({"issuer": BOB.issuer, "email": "bob@example.com"}, ()),
+        ({"issuer": BOB.issuer, "email": 5}, ()),
+        ({"issuer": BOB.issuer, "email": "two words"}, ()),
+    ],
+    ids=["several", "null", "none", "of-another", "no-text", "no-email"],
+)
+async def test_answers_about_an_email(
+    api: MagicApi, fake: FakeMagic, answer: object, issuers: tuple[str, ...]
+) -> None:
+    """Records of another email are left out: an operator would act on another user."""
+    fake.answer_by_email = answer
+    assert issuers == await api.issuers("alice@example.com")
+
+
+@pytest.mark.parametrize("answer", ["x", [5], {"issuer": "x"}, {"issuer": 5}])
+async def test_a_malformed_answer_about_an_email_is_an_error(
+    api: MagicApi, fake: FakeMagic, answer: object
+) -> None:
+    """It does not count as "no user"."""
+    fake.answer_by_email = answer
+    with pytest.raises(MagicUnavailable):
+        await api.issuers("alice@example.com")
+
+
+@pytest.mark.parametrize("mood", [Mood.BROKEN, Mood.TOO_MANY, Mood.HANG_UP, Mood.GARBAGE])
+async def test_a_magic_that_fails_knows_no_less(api: MagicApi, fake: FakeMagic, mood: Mood) -> None:
+    """A failure is not "no user"."""
+    fake.mood = mood
+    with pytest.raises(MagicUnavailable):
+        await api.issuers("alice@example.com")
+
+
 async def test_a_user_may_have_no_email(api: MagicApi, fake: FakeMagic) -> None:
     """As after a sign-in by phone."""
     fake.add_user(BOB.issuer, None, public_address=None)
