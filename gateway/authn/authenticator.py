@@ -10,12 +10,12 @@ a request carries, because picking one of two could pick the attacker's:
 - The same holds for a token in an ambient source, a cookie or field that browsers send by
   themselves.
 - The same holds for the client certificate of the connection. It counts where the config lists its
-  name and the route accepts certificates.
+  name and the route accepts certificates. One whose name was revoked counts as absent.
 - All valid credentials must name the same user or program. The one that was sent on purpose
   applies.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from gateway.authn.credentials import AmbientSource, CredentialReader
 from gateway.authn.failure_limit import FailureLimit
@@ -27,6 +27,7 @@ from gateway.core.errors import (
     InvalidToken,
     Refusal,
     RevokedApiKey,
+    RevokedCertificate,
     SessionEnded,
     Unauthenticated,
 )
@@ -40,8 +41,12 @@ from gateway.telemetry.metrics import AUTHENTICATIONS
 
 _SESSION, _CERTIFICATE = AuthMethod.SESSION, AuthMethod.CLIENT_CERTIFICATE
 
-CertificateVerifier = Callable[[Certificate], Identity | None]
-"""Returns the identity that a certificate names now; None where its name is not listed."""
+CertificateVerifier = Callable[[Certificate], Awaitable[Identity | None]]
+"""
+Returns the identity that a certificate names now; None where its name is not listed.
+
+Raises `RevokedCertificate`, or `StoreUnavailable` where it is unknown whether it was revoked.
+"""
 
 REFUSED = (InvalidToken, InvalidApiKey, ExpiredApiKey, RevokedApiKey)
 """Refusals that are counted. `gateway.authn.failure_limit` says which the client is charged for."""
@@ -107,12 +112,18 @@ class Authenticator:
                     continue
             verified = require_same_identity(verified, found)
         if self._verify_certificate is not None:
-            verified = self._add_certificate(verified, self._verify_certificate, route, client)
+            try:
+                verified = await self._add_certificate(
+                    verified, self._verify_certificate, route, client
+                )
+            except RevokedCertificate as error:
+                self._refused(_CERTIFICATE)
+                ended = ended or error
         if verified is None and route.auth is Auth.REQUIRED:
             raise ended or Unauthenticated(UnauthenticatedReason.NO_CREDENTIAL)
         return verified
 
-    def _add_certificate(
+    async def _add_certificate(
         self,
         verified: Identity | None,
         verify_certificate: CertificateVerifier,
@@ -123,7 +134,7 @@ class Authenticator:
         certificate = client.certificate
         if certificate is None or _CERTIFICATE not in route.accept:
             return verified
-        found = verify_certificate(certificate)
+        found = await verify_certificate(certificate)
         return verified if found is None else require_same_identity(verified, found)
 
     async def _verify(

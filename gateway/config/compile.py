@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import NamedTuple
 
-from gateway.authn.certificate import is_listed
 from gateway.authn.login_redirect import LoginPage
 from gateway.authn.return_to import ReturnTo
 from gateway.authz.cors import policy
@@ -98,12 +97,7 @@ def accepted_names(settings: Settings) -> AcceptedNames:
     credentials = settings.credentials
     jwt_issuers = frozenset(entry.subject_prefix or entry.issuer for entry in credentials.jwt)
     certificates = credentials.client_certificates
-    if certificates is None:
-        return AcceptedNames(jwt_issuers, lambda _name: False)
-    return AcceptedNames(
-        jwt_issuers,
-        lambda name: is_listed(name, certificates.names, common_name=certificates.common_name),
-    )
+    return AcceptedNames(jwt_issuers, certificates.lists if certificates else lambda _name: False)
 
 
 def _route(entry: RouteSettings, limits: dict[str, Limit], upstream: _UpstreamDefaults) -> Route:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, PlainSerializer, WithJsonSchema
 
-from gateway.authn.certificate import NamePattern, pattern
+from gateway.authn.certificate import NamePattern, is_listed, pattern
 from gateway.config.addresses import is_loopback_http, origin
 from gateway.config.names import CookieName, HeaderName
 from gateway.config.section import GIVEN, SOME, Section
@@ -150,6 +150,10 @@ class CertificateNamesSettings(Section):
     Whether the common name of the subject counts as a DNS name in a certificate without other
     names. Off by default, as such names are deprecated (RFC 9525).
     """
+
+    def lists(self, name: str) -> bool:
+        """Whether ``name`` identifies a caller."""
+        return is_listed(name, self.names, common_name=self.common_name)
 
 
 class Enables(NamedTuple):

@@ -197,6 +197,10 @@ class RevokedApiKey(Refusal):
     """The API key was valid until it was revoked."""
 
 
+class RevokedCertificate(Refusal):
+    """The name of the certificate was revoked after the certificate began to be valid."""
+
+
 class TokenAlreadyUsed(Refusal):
     """The DID token was exchanged for a session before."""
 
@@ -332,6 +336,7 @@ PROBLEM_TYPES: dict[type[Refusal], ProblemType] = {
     InvalidApiKey:        ProblemType(_S.UNAUTHORIZED, "invalid_api_key", "The API key is not valid", "RFC 9110 §15.5.2"),
     ExpiredApiKey:        ProblemType(_S.UNAUTHORIZED, "expired_api_key", "The API key has expired", "RFC 9110 §15.5.2"),
     RevokedApiKey:        ProblemType(_S.UNAUTHORIZED, "revoked_api_key", "The API key was revoked", "RFC 9110 §15.5.2"),
+    RevokedCertificate:   ProblemType(_S.UNAUTHORIZED, "revoked_certificate", "The certificate was revoked", "RFC 9110 §15.5.2"),
     TokenAlreadyUsed:     ProblemType(_S.CONFLICT, "token_already_used", "The token was exchanged before", "RFC 9110 §15.5.10"),
     CrossSite:            ProblemType(_S.FORBIDDEN, "cross_site", "Cross-site request refused", "RFC 9110 §15.5.4"),
     Forbidden:            ProblemType(_S.FORBIDDEN, "forbidden", "Not allowed", "RFC 9110 §15.5.4"),

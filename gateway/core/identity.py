@@ -84,7 +84,7 @@ AuthMethod.JWT = AuthMethod(
     "jwt", is_sent_automatically=False, revoked_by=RevokedBy.ISSUER, has_scopes=True
 )
 AuthMethod.CLIENT_CERTIFICATE = AuthMethod(
-    "client-certificate", is_sent_automatically=True, revoked_by=RevokedBy.NOTHING
+    "client-certificate", is_sent_automatically=True, revoked_by=RevokedBy.ISSUER
 )
 
 

@@ -161,8 +161,8 @@ class Revocations(Protocol):
     Keeps the revocation epoch of each issuer: all proofs older than the epoch are revoked.
 
     `gateway.revocation.epoch.is_revoked` compares it with ``Identity.proven_at_ms``. An epoch is
-    kept for as long as a DID token may live; a credential that lives longer needs another way to
-    be revoked.
+    kept for as long as a DID token may live, and that of a certificate for longer than any
+    certificate lives; another credential that lives longer needs another way to be revoked.
     """
 
     async def epoch_ms(self, issuer: str) -> int | None:

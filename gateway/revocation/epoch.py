@@ -8,6 +8,7 @@ next full second on.
 """
 
 from gateway.core.identity import AuthMethod, Identity, RevokedBy
+from gateway.core.issuer import CERTIFICATE
 
 KEPT_BEYOND_S = 86_400.0
 """
@@ -15,6 +16,15 @@ How much longer an epoch is kept than the longest-lived token.
 
 Allows for clocks that differ, and for gateways whose config allows longer lifetimes.
 """
+
+
+_CERTIFICATE_KEPT_S = 100 * 365.25 * 86_400
+"""Certificates live for years: their epochs are kept for longer than any of them."""
+
+
+def kept_s(issuer: str, token_kept_s: float) -> float:
+    """Return how long to keep an epoch: ``token_kept_s``, but longer for certificates."""
+    return _CERTIFICATE_KEPT_S if issuer.startswith(CERTIFICATE) else token_kept_s
 
 
 def subject_of(identity: Identity) -> str | None:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from gateway.core.errors import StoreUnavailable
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.ports import Bus, Clock, Revocations, Script, Store
-from gateway.revocation.epoch import key_of, read_epoch_ms
+from gateway.revocation.epoch import kept_s, key_of, read_epoch_ms
 from gateway.util.lru import LruCache
 
 REVOKE: Final = Script(
@@ -50,10 +50,10 @@ class RedisRevocations:
         on_revoked: Callable[[], object] = lambda: None,
         capacity: int = _MAX_ISSUERS,
     ) -> None:
-        """Keep epochs in the store for ``kept_s``; ``on_revoked`` counts revocations."""
+        """Keep epochs of tokens in the store for ``kept_s``; ``on_revoked`` counts revocations."""
         self._store = store
         self._bus = bus
-        self._kept_ms = round(kept_s * 1000)
+        self._kept_s = kept_s
         self._grace_s = grace_s
         self._clock = clock
         self._on_revoked = on_revoked
@@ -102,7 +102,8 @@ class RedisRevocations:
 
     async def revoke(self, issuer: str) -> int:
         now_ms = int(self._clock() * 1000)
-        reply = await self._store.run(REVOKE, [key_of(issuer)], [now_ms, self._kept_ms])
+        kept_ms = round(kept_s(issuer, self._kept_s) * 1000)
+        reply = await self._store.run(REVOKE, [key_of(issuer)], [now_ms, kept_ms])
         epoch_ms = read_epoch_ms(reply if isinstance(reply, bytes) else None)
         if epoch_ms is None:
             raise StoreUnavailable("malformed reply of the script")

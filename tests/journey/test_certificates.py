@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.cli.main import main
 from gateway.proxy.downstream.tls import CertificateFiles
+from gateway.store.connect import connect
 from tests.fakes.certificates import Authority
-from tests.fakes.world import World, world
+from tests.fakes.world import ADMIN, World, world
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -74,6 +77,52 @@ async def test_a_program_with_a_certificate(tmp_path: Path) -> None:
         (seen,) = here.around.app.seen
         assert ["cert:spiffe://a.example/reports"] == seen.values("X-User-Issuer")
         assert ["client-certificate"] == seen.values("X-Auth-Method")
+
+
+async def test_a_certificate_is_revoked_by_its_name(tmp_path: Path) -> None:
+    """At all gateways; one that began to be valid after the revocation is accepted."""
+    async with house(tmp_path, "required", admin=ADMIN) as here:
+        name = "cert:spiffe://a.example/reports"
+        own = here.clients.issue("spiffe://a.example/reports", file="reports")
+        other = here.clients.issue("spiffe://a.example/others", file="others")
+        assert 200 == (await here.curl("/api/x", own))[0]
+
+        ran = await asyncio.to_thread(
+            CliRunner().invoke,
+            main,
+            ["sessions", "revoke", name, "--config", str(here.around.gateway.config)],
+        )
+
+        assert (0, f"{name}: 0 sessions ended\n") == (ran.exit_code, ran.output)
+        async with asyncio.timeout(20):
+            while (await here.curl("/api/x", own))[0] != 401:
+                pass
+        status, problem = await here.curl("/api/x", own)
+        assert (401, "revoked_certificate") == (status, problem["code"])
+        assert 200 == (await here.curl("/public/x", own))[0]
+        assert 200 == (await here.curl("/api/x", other))[0]
+        assert [] == here.around.magic.logouts
+        async with connect(here.around.store.url, 1) as client:
+            kept_s = await client.ttl(f"revoked:{name}")
+            assert 50 * 365 * 86_400 < kept_s
+            await client.set("revoked:cert:spiffe://a.example/others", b"1")
+        for _ in range(2):
+            assert 200 == (await here.curl("/api/x", other))[0]
+
+
+async def test_while_the_store_is_away_a_certificate_may_have_been_revoked(
+    tmp_path: Path,
+) -> None:
+    """Within the grace the last answer counts; then 503, and never "not revoked"."""
+    async with house(tmp_path, "required", more_session=", grace: 0s") as here:
+        own = here.clients.issue("spiffe://a.example/reports", file="reports")
+        assert 200 == (await here.curl("/api/x", own))[0]
+        here.around.store.kill()
+        async with asyncio.timeout(20):
+            while (await here.curl("/api/x", own))[0] != 503:
+                pass
+        status, problem = await here.curl("/api/x", own)
+        assert (503, "store_unavailable") == (status, problem["code"])
 
 
 async def test_names_that_do_not_count(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from gateway.core.errors import (
     RateLimited,
     Refusal,
     RevokedApiKey,
+    RevokedCertificate,
     SessionEnded,
     StoreUnavailable,
     Unauthenticated,
@@ -280,25 +281,25 @@ async def test_every_pair_where_a_session_is_created(pair: Pair) -> None:
     assert expected == await outcome(stage_under_test().stage, pair.head, SIGN_IN)
 
 
-# A certificate without a listed name counts as absent.
+# A certificate without a listed name, or with a revoked one, counts as absent.
 BESIDE_A_CERTIFICATE = """
-          | alice              | bobs                      | unlisted
-missing   | client-certificate | client-certificate of bob | Unauthenticated
-good      | session            | Conflicting               | session
-bobs      | Conflicting        | session of bob            | session of bob
-expired   | client-certificate | client-certificate of bob | SessionEnded
-malformed | client-certificate | client-certificate of bob | SessionEnded
-unknown   | StoreUnavailable   | StoreUnavailable          | StoreUnavailable
-"""
+          | alice              | bobs                      | unlisted         | revoked            | unsure
+missing   | client-certificate | client-certificate of bob | Unauthenticated  | RevokedCertificate | StoreUnavailable
+good      | session            | Conflicting               | session          | session            | StoreUnavailable
+bobs      | Conflicting        | session of bob            | session of bob   | session of bob     | StoreUnavailable
+expired   | client-certificate | client-certificate of bob | SessionEnded     | SessionEnded       | StoreUnavailable
+malformed | client-certificate | client-certificate of bob | SessionEnded     | SessionEnded       | StoreUnavailable
+unknown   | StoreUnavailable   | StoreUnavailable          | StoreUnavailable | StoreUnavailable   | StoreUnavailable
+"""  # noqa: E501 - a table
 TOKEN_BESIDE_A_CERTIFICATE = """
-          | alice            | bobs             | unlisted
-good      | did-token        | Conflicting      | did-token
-bobs      | Conflicting      | did-token of bob | did-token of bob
-expired   | ExpiredToken     | ·                | ·
-malformed | InvalidToken     | ·                | ·
-forged    | InvalidToken     | ·                | ·
-unknown   | StoreUnavailable | ·                | ·
-magic     | MagicUnavailable | ·                | ·
+          | alice            | bobs             | unlisted         | revoked
+good      | did-token        | Conflicting      | did-token        | did-token
+bobs      | Conflicting      | did-token of bob | did-token of bob | did-token of bob
+expired   | ExpiredToken     | ·                | ·                | ·
+malformed | InvalidToken     | ·                | ·                | ·
+forged    | InvalidToken     | ·                | ·                | ·
+unknown   | StoreUnavailable | ·                | ·                | ·
+magic     | MagicUnavailable | ·                | ·                | ·
 """
 
 CERTIFIED = [
@@ -308,8 +309,12 @@ CERTIFIED = [
 ]
 
 
-def certified(certificate: Certificate) -> Identity | None:
-    """Verify a certificate; two serials are listed."""
+async def certified(certificate: Certificate) -> Identity | None:
+    """Verify a certificate; two serials are listed, and two others tell of failures."""
+    if certificate.serial == "revoked":
+        raise RevokedCertificate
+    if certificate.serial == "unsure":
+        raise StoreUnavailable
     known = replace(TOKEN_IDENTITY, method=AuthMethod.CLIENT_CERTIFICATE)
     return {"alice": known, "bobs": replace(known, user=BOB)}.get(certificate.serial)
 
@@ -334,6 +339,12 @@ async def test_a_certificate_counts_where_a_route_accepts_it() -> None:
     assert "client-certificate" == await outcome(stage_under_test().stage, head, OPTIONAL)
     assert "Unauthenticated" == await outcome(stage_under_test().stage, head, DEFAULT_KINDS)
     assert "anonymous" == await outcome(stage_under_test().stage, head, PUBLIC)
+
+
+async def test_a_revoked_certificate_is_anonymous_where_that_is_allowed() -> None:
+    """As a session that has ended: both are sent unasked."""
+    head = shown(request_head(), "revoked")
+    assert "anonymous" == await outcome(stage_under_test().stage, head, OPTIONAL)
 
 
 async def test_the_certificate_of_a_proxy_is_not_the_clients() -> None:

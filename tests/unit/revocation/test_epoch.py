@@ -4,15 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.identity import AuthMethod
+from gateway.core.identity import AuthMethod, RevokedBy
 from gateway.revocation.epoch import (
     is_revoked,
+    kept_s,
     key_of,
     read_epoch_ms,
     subject_of,
 )
 from tests.fakes.ports import ISSUER, SESSION_IDENTITY
 
+IRREVOCABLE = AuthMethod("toy", is_sent_automatically=False, revoked_by=RevokedBy.NOTHING)
 EPOCH_MS = 1_800_000_000_400
 
 
@@ -30,6 +32,12 @@ EPOCH_MS = 1_800_000_000_400
 def test_proofs_up_to_the_epoch_are_revoked(proven_at_ms: int, is_void: bool) -> None:
     """A token of the same second is, as its iat does not say whether it came before."""
     assert is_void == is_revoked(proven_at_ms, EPOCH_MS)
+
+
+def test_the_epoch_of_a_certificate_outlives_certificates() -> None:
+    """Those of tokens are kept for as long as tokens live."""
+    assert 60 == kept_s(ISSUER, 60)
+    assert 90 * 365 * 86_400 < kept_s("cert:a.example", 60)
 
 
 def test_without_an_epoch_no_proof_is_revoked() -> None:
@@ -72,7 +80,8 @@ def test_an_epoch_is_stored_under_its_issuer() -> None:
         (AuthMethod.DID_TOKEN, ISSUER),
         (AuthMethod.JWT, ISSUER),
         (AuthMethod.API_KEY, "api-key:tid-1"),
-        (AuthMethod.CLIENT_CERTIFICATE, None),
+        (AuthMethod.CLIENT_CERTIFICATE, ISSUER),
+        (IRREVOCABLE, None),
     ],
 )
 def test_an_api_key_is_revoked_under_its_own_name(method: AuthMethod, subject: str | None) -> None:
