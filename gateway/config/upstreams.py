@@ -45,7 +45,10 @@ class EjectionSettings(Section):
     """
 
     failures: CountText = 5
-    """Number of requests in a row without a response, or answered 502, 503 or 504."""
+    """
+    Number of requests in a row without a response, answered 502, 503 or 504, or with a response
+    that breaks off.
+    """
     pause_s: Duration = Field(10.0, alias="pause")
     """Length of the first pause. It doubles each time the server fails again soon after."""
     longest_s: Duration = Field(300.0, alias="longest")

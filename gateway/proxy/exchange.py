@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from http import HTTPStatus
 from math import inf
+from time import monotonic
 from typing import Protocol
 
 from gateway.authz.cors import replaced
@@ -41,6 +42,8 @@ _log = logging.getLogger(__name__)
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
 _SWITCHING_PROTOCOLS = 101
+_PATIENCE_S = 1.0
+"""How long a client may hold an answer up and an app still be blamed for breaking it off."""
 _NO_BODY = BodyKind.NONE
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9112 section 4: tab alone may pass
 _METHODS_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
@@ -86,7 +89,9 @@ class Exchange:
         "_answer_fields",
         "_body",
         "_client",
+        "_client_wait_s",
         "_framing",
+        "_is_streaming",
         "_max_body_bytes",
         "_sent_body",
         "_switch",
@@ -118,6 +123,10 @@ class Exchange:
         self._answer_fields = serving.answer_fields
         self._max_body_bytes = serving.max_body_bytes
         self._sent_body = framing.kind is _NO_BODY
+        self._is_streaming = False
+        """Whether the rest of an answer's body is awaited."""
+        self._client_wait_s = 0.0
+        """How long the app was not read because the client did not keep up."""
 
     def run(self) -> Awaitable[None]:
         """
@@ -131,6 +140,14 @@ class Exchange:
     def is_untouched(self) -> bool:
         """Return whether there is no body to send, and the client has been sent nothing."""
         return self._framing.kind is _NO_BODY and not self._writer.has_answered
+
+    def was_broken_off(self) -> bool:
+        """
+        Return whether the app broke off the body of its answer, and the client had no part in it.
+
+        An app may close on a client that takes the answer slowly, or that still sends its request.
+        """
+        return self._is_streaming and self._sent_body and self._client_wait_s < _PATIENCE_S
 
     async def send(self, upstream: UpstreamConnection, server: UpstreamServer) -> int:
         """Send the request and stream the answer; see `RetryableRequest`."""
@@ -253,6 +270,7 @@ class Exchange:
     ) -> None:
         client, writer, idle_s = self._client, self._writer, self._timeouts.idle_s
         is_chunked = framing.kind is BodyKind.CHUNKED
+        self._is_streaming = True
         while True:
             upstream.expect_within(idle_s)
             data = await body.readany()
@@ -261,7 +279,9 @@ class Exchange:
             writer.write(encode_chunk(data) if is_chunked else data)
             if client.writing_paused:
                 upstream.expect_within(inf)  # the app is not to blame for a slow client
+                began_s = monotonic()
                 await client.drain()
+                self._client_wait_s += monotonic() - began_s
         if is_chunked:
             writer.write(LAST_CHUNK)
 

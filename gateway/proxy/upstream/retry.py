@@ -21,6 +21,8 @@ from gateway.util.tracebacks import forget_frames
 
 _SWITCHING_PROTOCOLS = 101
 _FAILURES = UpstreamUnreachable | UpstreamTimeout | BadUpstreamAnswer
+_BREAKS = UpstreamUnreachable | BadUpstreamAnswer
+"""Failures in the middle of an answer. Silence is none: event streams may be silent."""
 
 
 class RetryableRequest(Protocol):
@@ -36,6 +38,9 @@ class RetryableRequest(Protocol):
 
     def is_untouched(self) -> bool:
         """Return whether there is no body to send, and the client has been sent nothing."""
+
+    def was_broken_off(self) -> bool:
+        """Return whether the app broke off the body of its answer, of its own accord."""
 
     async def send(self, connection: UpstreamConnection, server: UpstreamServer) -> int:
         """
@@ -104,6 +109,8 @@ class _RetryState:
         if connection is None:
             return self._after_no_connection(server, refusal)
         if connection.has_answered or not isinstance(refusal, _FAILURES):
+            if isinstance(refusal, _BREAKS) and self._work.was_broken_off():
+                self._upstream.failed(server)
             return None
         is_lost = isinstance(refusal, UpstreamUnreachable)
         may_send = is_lost and self._work.may_repeat and self._work.is_untouched()

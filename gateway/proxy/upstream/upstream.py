@@ -148,7 +148,7 @@ class Upstream:
             self._circuit.succeeded()
 
     def failed(self, server: UpstreamServer) -> None:
-        """Record a failure: no connection, no answer, or none that could be parsed."""
+        """Record a failure: no connection, no answer, none that could be parsed, or half of one."""
         now_s = self._loop.time()
         if self._circuit is not None:
             self._circuit.failed(now_s)

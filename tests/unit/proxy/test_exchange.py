@@ -113,7 +113,8 @@ class Around:
             None,
             request_head().peer,
         )
-        await Exchange(self, outbound, framing, NOTHING, self.serving).run()
+        self.exchange = Exchange(self, outbound, framing, NOTHING, self.serving)
+        await self.exchange.run()
         self.batcher.flush()
         return bytes(self.transport.written)
 
@@ -255,3 +256,42 @@ async def test_a_get_is_sent_twice_at_most() -> None:
     with pytest.raises(UpstreamUnreachable):
         await around.run()
     assert 2 == around.app.written.count(b"GET /x")
+
+
+def _break_off(around: Around) -> None:
+    around.app.protocol.eof_received()
+    around.app.protocol.connection_lost(None)
+
+
+async def test_an_app_that_breaks_its_answer_off_is_blamed() -> None:
+    """Unless it closed on a client that took the answer slowly."""
+    around = Around(ANSWER[:-2])
+    asyncio.get_running_loop().call_later(0.01, _break_off, around)
+    with pytest.raises(UpstreamUnreachable):
+        await around.run()
+    assert around.exchange.was_broken_off()
+    around.exchange._client_wait_s = 1.0
+    assert not around.exchange.was_broken_off()
+
+
+async def test_an_app_that_closes_on_an_unread_request_is_not_blamed() -> None:
+    """The reset that follows may destroy its answer (RFC 9112 section 9.6)."""
+    around = Around(ANSWER[:-2])
+    around.parts = [b"ab"]
+    around.app._after = b"ab"
+    around.may_end_body.clear()
+    asyncio.get_running_loop().call_later(0.01, _break_off, around)
+    with pytest.raises(UpstreamUnreachable):
+        await around.run(LENGTH, "POST")
+    assert not around.exchange.was_broken_off()
+
+
+async def test_an_app_is_not_blamed_for_what_is_no_break() -> None:
+    """A whole answer, or one that was refused before its body."""
+    around = Around(ANSWER)
+    await around.run()
+    assert not around.exchange.was_broken_off()
+    around = Around(b"HTTP/1.1 200 a\x01b\r\nContent-Length: 5\r\n\r\nhe")
+    with pytest.raises(BadUpstreamAnswer):
+        await around.run()
+    assert not around.exchange.was_broken_off()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple, cast
 
 import pytest
@@ -70,11 +71,15 @@ class Work:
         self.may_repeat = may_repeat
         self.sent: list[str] = []
         self.answers = False
+        self.breaks = False
         self._outcomes = list(outcomes)
         self._untouched = untouched
 
     def is_untouched(self) -> bool:
         return self._untouched
+
+    def was_broken_off(self) -> bool:
+        return self.breaks
 
     async def send(self, connection: UpstreamConnection, server: UpstreamServer) -> int:
         assert server.member.in_flight == 1
@@ -250,3 +255,40 @@ async def test_a_tunnel_that_ends_says_nothing_about_its_server() -> None:
     for _ in app.servers:
         await send_with_retries(Work(200), app)
     assert [False, False] == [server.member.is_doubted for server in app.servers]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "breaks", "is_blamed"),
+    [
+        pytest.param(LOST, True, True, id="lost"),
+        pytest.param(BROKEN, True, True, id="malformed"),
+        pytest.param(LATE, True, False, id="silent"),
+        pytest.param(LOST, False, False, id="not-of-its-own-accord"),
+        pytest.param(RequestTimeout("idle body"), True, False, id="the-client"),
+        pytest.param(ClientGone(), True, False, id="the-client-left"),
+        pytest.param(asyncio.CancelledError(), True, False, id="the-client-left-and-was-noticed"),
+    ],
+)
+async def test_a_server_that_breaks_off_its_answers_is_ejected(
+    refusal: BaseException, breaks: bool, is_blamed: bool
+) -> None:
+    """After five in a row; not for silence, and not for what the client did."""
+    app = upstream()
+
+    class Half(Work):
+        async def send(self, connection: UpstreamConnection, server: UpstreamServer) -> int:
+            self.sent.append(server.member.name)
+            connection.has_answered = True
+            if server.member.name == "a":
+                raise refusal
+            return 200
+
+    sent = []
+    for _ in range(20):
+        work = Half()
+        work.breaks = breaks
+        with suppress(Refusal, ClientGone, asyncio.CancelledError):
+            await send_with_retries(work, app)
+        sent += work.sent
+    assert (5 if is_blamed else 10) == sent.count("a")
+    assert int(is_blamed) == app.servers_out()
