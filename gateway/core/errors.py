@@ -266,7 +266,7 @@ class KeysUnavailable(Unavailable):
 
 
 class UpstreamBusy(Unavailable):
-    """All connections to the upstream are in use, or `max_in_flight` is reached."""
+    """No connection to the upstream is free for this client, or `max_in_flight` is reached."""
 
 
 class UpstreamDown(Unavailable):

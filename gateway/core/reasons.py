@@ -116,3 +116,12 @@ class TokenReason(Reason):
     MALFORMED = "bearer_malformed", "`Bearer` without a token68 (RFC 9110 section 11.2)."
     UNKNOWN_ISSUER = "issuer_unknown", "The token is valid, but Magic does not know the issuer."
     REFUSED_BEFORE = "signature_refused_before", "Its signature failed verification before."
+
+
+class BusyReason(Reason):
+    """`upstream_busy`"""
+
+    CLIENT_SHARE = (
+        "client_share",
+        "Few connections to the server are free, and the client's address holds its share of them.",
+    )

@@ -91,7 +91,6 @@ class Exchange:
         "_client",
         "_client_wait_s",
         "_framing",
-        "_is_streaming",
         "_max_body_bytes",
         "_sent_body",
         "_switch",
@@ -123,10 +122,8 @@ class Exchange:
         self._answer_fields = serving.answer_fields
         self._max_body_bytes = serving.max_body_bytes
         self._sent_body = framing.kind is _NO_BODY
-        self._is_streaming = False
-        """Whether the rest of an answer's body is awaited."""
-        self._client_wait_s = 0.0
-        """How long the app was not read because the client did not keep up."""
+        self._client_wait_s = inf
+        """How long the app was not read as the client did not keep up; inf before its body."""
 
     def run(self) -> Awaitable[None]:
         """
@@ -147,7 +144,7 @@ class Exchange:
 
         An app may close on a client that takes the answer slowly, or that still sends its request.
         """
-        return self._is_streaming and self._sent_body and self._client_wait_s < _PATIENCE_S
+        return self._sent_body and self._client_wait_s < _PATIENCE_S
 
     async def send(self, upstream: UpstreamConnection, server: UpstreamServer) -> int:
         """Send the request and stream the answer; see `RetryableRequest`."""
@@ -270,7 +267,7 @@ class Exchange:
     ) -> None:
         client, writer, idle_s = self._client, self._writer, self._timeouts.idle_s
         is_chunked = framing.kind is BodyKind.CHUNKED
-        self._is_streaming = True
+        self._client_wait_s = 0.0
         while True:
             upstream.expect_within(idle_s)
             data = await body.readany()

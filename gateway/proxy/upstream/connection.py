@@ -86,6 +86,7 @@ class UpstreamConnection(HttpProtocol):
         "_write_deadline_s",
         "final_seen",
         "has_answered",
+        "holder",
         "idle_since_s",
         "lacks_body",
         "tail",
@@ -130,6 +131,8 @@ class UpstreamConnection(HttpProtocol):
         self.lacks_body = False
         """Whether the last answer ended with its head (HEAD, 204, 304; RFC 9112 section 6.3)."""
         self.has_answered = False
+        self.holder: str | None = None
+        """The client whose request it serves; see `gateway.proxy.upstream.fair_share`."""
         self.idle_since_s = 0.0
         """When its last exchange ended; 0 before the first."""
         self.tail = b""

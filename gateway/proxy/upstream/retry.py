@@ -58,16 +58,22 @@ async def send_with_retries(work: RetryableRequest, upstream: Upstream) -> None:
     break the connection instead of answering.
     """
     server = upstream.enter(work.outbound)
-    may_repeat = work.may_repeat
+    may_repeat, client = work.may_repeat, work.outbound.client.limit_key
     tries: _RetryState | None = None
     while True:
-        member, connection, kept = server.member, None, None
+        member, connection = server.member, None
         member.in_flight += 1
         try:
-            if tries is None or not tries.needs_new:
-                connection = kept = server.pool.take_idle(may_repeat=may_repeat)
+            needs_new = tries is not None and tries.needs_new
+            if not needs_new:
+                connection = server.pool.take_idle(client, may_repeat=may_repeat)
             if connection is None:
-                connection = await server.pool.open(work.outbound.route.timeouts.connect_s)
+                connection = await server.pool.open(
+                    client,
+                    work.outbound.route.timeouts.connect_s,
+                    may_repeat=may_repeat,
+                    needs_new=needs_new,
+                )
             status = await work.send(connection, server)
             if (
                 upstream.is_watching and status != _SWITCHING_PROTOCOLS
@@ -76,7 +82,7 @@ async def send_with_retries(work: RetryableRequest, upstream: Upstream) -> None:
         except Refusal as refusal:
             forget_frames(refusal)
             tries = tries or _RetryState(work, upstream)
-            again = tries.after(server, connection, refusal, was_kept=kept is not None)
+            again = tries.after(server, connection, refusal)
             if again is None:
                 upstream.add_server_name(server, refusal)
                 raise
@@ -102,8 +108,6 @@ class _RetryState:
         server: UpstreamServer,
         connection: UpstreamConnection | None,
         refusal: Refusal,
-        *,
-        was_kept: bool,
     ) -> UpstreamServer | None:
         """Return the server to try after ``refusal``; None to give up."""
         if connection is None:
@@ -114,7 +118,7 @@ class _RetryState:
             return None
         is_lost = isinstance(refusal, UpstreamUnreachable)
         may_send = is_lost and self._work.may_repeat and self._work.is_untouched()
-        if is_lost and was_kept:
+        if is_lost and connection.idle_since_s:
             # The app closed a kept connection as it was used: not a failure of the server, and the
             # request may be sent again on a new connection (RFC 9112 section 9.3.1).
             self.needs_new = True
@@ -126,7 +130,9 @@ class _RetryState:
         self, server: UpstreamServer, refusal: Refusal
     ) -> UpstreamServer | None:
         """Choose another server: nothing was sent, and the same one would fail again."""
-        if not isinstance(refusal, UpstreamBusy):
+        if isinstance(refusal, UpstreamBusy):
+            self._upstream.was_busy(server, refusal, self._work.outbound.client)
+        else:
             self._upstream.failed(server)
         if len(self._upstream.servers) <= len(self._tried) + 1:
             return None

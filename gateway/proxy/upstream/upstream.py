@@ -4,12 +4,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from math import inf
 from typing import NamedTuple
 
 from aiohappyeyeballs import AddrInfoType
 
 from gateway.core.errors import Refusal, UpstreamBusy, UpstreamDown
-from gateway.core.request import Outbound
+from gateway.core.reasons import BusyReason, Reason
+from gateway.core.request import Client, Outbound
 from gateway.core.route import Balance
 from gateway.proxy.upstream.balancer import Balancer, Endpoint, HealthPolicy
 from gateway.proxy.upstream.connect import RemovedAddresses
@@ -24,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 CurrentAddresses = Callable[[], Awaitable[Sequence[AddrInfoType]]]
 """Returns all addresses of one server. Raises `OSError`."""
+
+_WARN_EVERY_S = 60.0
 
 _GATEWAY_FAILURES = frozenset({502, 503, 504})
 """Status codes that count as failures of the server (RFC 9110 section 15.6)."""
@@ -98,6 +102,7 @@ class Upstream:
         self._loop = loop
         self._count = count
         self._tasks: list[asyncio.Task[None]] = []
+        self._warned_s = -inf
 
     # --- which server --------------------------------------------------------------------------
 
@@ -158,9 +163,28 @@ class Upstream:
                 "upstream %s: %s ejected after repeated failures", self.name, server.member.name
             )
 
+    def was_busy(self, server: UpstreamServer, refusal: UpstreamBusy, client: Client) -> None:
+        """
+        Warn if ``client`` was refused for its share, and no other client is there.
+
+        Then it is probably a proxy in front, which the config does not name as one.
+        """
+        if refusal.reason is not BusyReason.CLIENT_SHARE or server.pool.clients() > 1:
+            return
+        now_s = self._loop.time()
+        if now_s - self._warned_s < _WARN_EVERY_S:
+            return
+        self._warned_s = now_s
+        _log.warning(
+            "upstream %s: one client, %s, has all connections that are in use; if it is a proxy in"
+            " front, set server.client_ip and server.trusted_proxies",
+            self.name,
+            client.text,
+        )
+
     def add_server_name(self, server: UpstreamServer, refusal: Refusal) -> None:
-        """Add the server to the logged reason, if the upstream has several."""
-        if self._only is None:
+        """Add the server to the logged reason, if the upstream has several; words stay words."""
+        if self._only is None and not isinstance(refusal.reason, Reason):
             refusal.reason = f"{refusal.reason} ({server.member.name})"
 
     def servers_out(self) -> int:

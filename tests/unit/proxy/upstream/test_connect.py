@@ -262,7 +262,7 @@ async def test_the_next_address_is_tried() -> None:
         resolver = Resolver(loop, dns.look_up)
         async with pooled(to_tcp(loop, resolver, "app", serving.port)) as pool:
             for _ in range(2):
-                assert 200 == await asked(await pool.open(2))
+                assert 200 == await asked(await pool.open("a", 2))
         assert ["127.0.0.2", "127.0.0.2"] == serving.accepted
 
 
@@ -296,7 +296,7 @@ async def test_whose_fault_it_is(error: OSError, refusal: type[Refusal]) -> None
     async with pooled(connect) as pool:
         for _ in range(20):
             with pytest.raises(refusal):
-                await pool.open(0.01)
+                await pool.open("a", 0.01)
 
 
 async def test_room_is_given_back_once() -> None:
@@ -305,16 +305,16 @@ async def test_room_is_given_back_once() -> None:
     async with Site("127.0.0.1") as serving:
         connect = to_tcp(loop, Resolver(loop), "127.0.0.1", serving.port)
         async with pooled(connect) as pool:
-            becoming = await pool.open(2)
+            becoming = await pool.open("a", 2)
             assert 200 == await asked(becoming)
             becoming.abort()
             while becoming.transport is not None:
                 await asyncio.sleep(0)
             pool.detach(becoming)
-            for _ in range(MOST):
-                assert 200 == await asked(await pool.open(2))
+            for number in range(MOST):
+                assert 200 == await asked(await pool.open(f"client {number}", 2))
             with pytest.raises(UpstreamBusy):
-                await pool.open(0.01)
+                await pool.open("a", 0.01)
 
 
 async def test_connections_follow_the_name() -> None:
@@ -331,7 +331,7 @@ async def test_connections_follow_the_name() -> None:
             rules = UpstreamRules(dns_s=(0.01, 0.05))
             app = Upstream("app", [server], rules, loop, lambda *_: None)
             app.start()
-            busy, idle = await pool.open(2), await pool.open(2)
+            busy, idle = await pool.open("a", 2), await pool.open("a", 2)
             assert [200, 200] == [await asked(busy), await asked(idle)]
             pool.give_back(idle)
             dns.names = ["127.0.0.2"]
@@ -340,8 +340,8 @@ async def test_connections_follow_the_name() -> None:
                     await asyncio.sleep(0.01)
             assert busy.transport is not None
             pool.give_back(busy)
-            assert pool.take_idle(may_repeat=True) is None
-            assert 200 == await asked(await pool.open(2))
+            assert pool.take_idle("a", may_repeat=True) is None
+            assert 200 == await asked(await pool.open("a", 2))
             assert "127.0.0.2" == serving.accepted[-1]
             await app.aclose()
 
@@ -355,13 +355,13 @@ async def test_an_upstream_that_retires() -> None:
             server = UpstreamServer.of("app", "app", connect, pool)
             app = Upstream("app", [server], UpstreamRules(), loop, lambda *_: None)
             app.start()
-            busy, idle = await pool.open(2), await pool.open(2)
+            busy, idle = await pool.open("a", 2), await pool.open("a", 2)
             assert [200, 200] == [await asked(busy), await asked(idle)]
             pool.give_back(idle)
             app.retire()
-            assert pool.take_idle(may_repeat=True) is None
+            assert pool.take_idle("a", may_repeat=True) is None
             pool.give_back(busy)
-            assert pool.take_idle(may_repeat=True) is None
+            assert pool.take_idle("a", may_repeat=True) is None
             await app.aclose()
 
 

@@ -16,6 +16,7 @@ from gateway.core.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from gateway.core.reasons import BusyReason
 from gateway.core.request import Outbound, Target
 from gateway.core.route import Route
 from gateway.proxy.http1.close import ClientGone
@@ -41,6 +42,7 @@ class Connection:
     def __init__(self, server: str, *, is_kept: bool) -> None:
         self.name = f"{server} kept" if is_kept else server
         self.has_answered = False
+        self.idle_since_s = 1.0 if is_kept else 0.0
 
 
 class Pool:
@@ -50,11 +52,17 @@ class Pool:
         self._server = server
         self._keeps = keeps
         self._fails = fails
+        self.holders = 1
 
-    def take_idle(self, **_: bool) -> Connection | None:
+    def clients(self) -> int:
+        return self.holders
+
+    def take_idle(self, client: str, **_: bool) -> Connection | None:
+        assert OUTBOUND.client.limit_key == client
         return Connection(self._server, is_kept=True) if self._keeps else None
 
-    async def open(self, _: float) -> Connection:
+    async def open(self, client: str, _: float, **__: bool) -> Connection:
+        assert OUTBOUND.client.limit_key == client
         await asyncio.sleep(0)
         if self._fails is not None:
             raise self._fails
@@ -292,3 +300,25 @@ async def test_a_server_that_breaks_off_its_answers_is_ejected(
         sent += work.sent
     assert (5 if is_blamed else 10) == sent.count("a")
     assert int(is_blamed) == app.servers_out()
+
+
+@pytest.mark.parametrize(
+    ("reason", "holders", "warnings"),
+    [
+        pytest.param(BusyReason.CLIENT_SHARE, 1, 1, id="the-only-client"),
+        pytest.param(BusyReason.CLIENT_SHARE, 2, 0, id="one-of-two"),
+        pytest.param("no free connection", 1, 0, id="no-room"),
+    ],
+)
+async def test_a_client_that_is_probably_a_proxy_is_reported(
+    caplog: pytest.LogCaptureFixture, reason: str, holders: int, warnings: int
+) -> None:
+    """Once a minute, with what to set; the reason stays the word that metrics know."""
+    app = upstream(1, fails=UpstreamBusy(reason))
+    cast("Pool", app.servers[0].pool).holders = holders
+    for _ in range(3):
+        with pytest.raises(UpstreamBusy) as ended:
+            await send_with_retries(Work(), app)
+        assert ended.value.reason is reason
+    assert warnings == len(caplog.messages)
+    assert all("server.client_ip" in message for message in caplog.messages)
