@@ -74,24 +74,24 @@ class HiddenRoutes:
     def takes_nothing(self, number: int) -> bool:
         """Whether earlier routes of the same host and path have all methods of the route."""
         match = self._routes[number].match
-        if match.methods is None:
+        if match.named_methods is None:
             return False
         earlier: set[str] = set()
         for other in self._same_path(number, match.host):
             if other < number:
-                earlier |= with_head(self._routes[other].match.methods or frozenset())
-        return with_head(match.methods) <= earlier
+                earlier |= with_head(self._routes[other].match.named_methods or frozenset())
+        return with_head(match.named_methods) <= earlier
 
     def _is_first(self, number: int, other: int) -> bool:
         """Whether a route goes before another of its host that covers its path."""
         mine, its = self._routes[number].match, self._routes[other].match
         if mine.path != its.path:
             return _rank(mine.path) < _rank(its.path)
-        if mine.methods is None:
+        if mine.named_methods is None:
             return False
-        if its.methods is None:
+        if its.named_methods is None:
             return True
-        return number < other and bool(with_head(mine.methods) & with_head(its.methods))
+        return number < other and bool(with_head(mine.named_methods) & with_head(its.named_methods))
 
     def _above(self, number: int, host: str | None) -> Iterator[int]:
         """Routes of ``host`` that cover the start of the route at ``number``."""

@@ -1,5 +1,6 @@
 """Field lines: names as the laxest app reads them, and which lines are kept."""
 
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
@@ -72,7 +73,7 @@ class FieldActions(_LearntByName[FieldAction]):
 
     def __init__(self, decide: Callable[[bytes], FieldAction]) -> None:
         super().__init__(decide)
-        self.prefixes = KeptLinePrefixes(self)
+        self.prefixes = KeptLinePrefixes(weakref.proxy(self))
 
 
 class KeptLinePrefixes(_LearntByName[bytes]):

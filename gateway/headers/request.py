@@ -22,6 +22,7 @@ from gateway.headers.forwarded import ForwardedFields, forwarding_lines
 from gateway.headers.hop_by_hop import HOP_BY_HOP, nominated_fields
 from gateway.headers.internal import internal_fields
 from gateway.util.by_identity import ByIdentity
+from gateway.util.weakly import weakly
 
 DEFAULT_IDENTITY_NAMES = frozenset(
     {"X-User-Issuer", "X-User-Email", "X-User-Public-Address", "X-User-Phone", "X-User-Roles"}
@@ -105,7 +106,7 @@ class RequestFields:
         self._reserved = _OURS | {
             normalise_name(name) for name in (*names, *more_names, *DEFAULT_IDENTITY_NAMES)
         }
-        self._actions = FieldActions(self._decide)
+        self._actions = FieldActions(weakly(self._decide))
         self._identity_blocks: ByIdentity[bytes] = ByIdentity(_MAX_IDENTITIES)
         self._with_credentials, self._without_credentials = object(), object()
         """Keys under which a memo keeps the lines that these settings make of its fields."""

@@ -87,8 +87,11 @@ class PagesServer:
         await self._runner.setup()
 
     async def stop(self) -> None:
-        """Close all connections."""
+        """Close all connections, and free the pages: the app itself is a web of cycles."""
         await self._runner.cleanup()
+        for resource in self._runner.app.router.resources():
+            vars(resource).clear()
+        vars(self._runner.app).clear()
 
     async def connect(self, make: Callable[[], UpstreamConnection]) -> UpstreamConnection:
         """Connect to the pages; see `gateway.proxy.upstream.pool.Connect`."""

@@ -15,6 +15,7 @@ from gateway.routing.target import (
     split_absolute,
     with_prefix_replaced,
 )
+from gateway.util.weakly import weakly
 
 _HTTP_1_1 = (1, 1)
 
@@ -40,7 +41,7 @@ class RouteResolver:
     def __init__(self, routes: RouteTable, public_host: str) -> None:
         self._routes = routes
         self._public_host = public_host
-        self._cached = lru_cache(maxsize=_CACHED)(self._resolve)
+        self._cached = lru_cache(maxsize=_CACHED)(weakly(self._resolve))
 
     def resolve(self, head: RequestHead) -> ResolvedRoute:
         """

@@ -5,6 +5,7 @@ A reload activates the new config, swaps its `ServingConfig` in between two requ
 old one when the last exchange on it is done. What outlives a config is in `ProcessServices`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
@@ -66,8 +67,10 @@ async def activate(settings: Settings, process: ProcessServices) -> AsyncIterato
         pages = await stack.enter_async_context(
             pages_server(settings, process, identity, limiter, keys)
         )
+        table = await asyncio.to_thread(_route_table, settings)  # 10 000 routes take 0.1 s and more
         pipeline = _pipeline(
             settings,
+            table,
             limiter,
             authenticator(settings, process, identity, limiter, stack),
             authoriser(settings, process, stack),
@@ -108,19 +111,24 @@ def _started(
 # --- the pipeline ------------------------------------------------------------------------------
 
 
+def _route_table(settings: Settings) -> RouteTable:
+    """Compile the routes, and those of the gateway's own pages."""
+    default = settings.limits.get("default")
+    page_limits = (compiled.limit("default", default),) if default is not None else ()
+    pages = page_routes(settings.server.prefix, page_limits)
+    return RouteTable(compiled.routes(settings), own_pages=pages)
+
+
 def _pipeline(
     settings: Settings,
+    table: RouteTable,
     limiter: RedisLimiter,
     authenticator: Authenticator,
     authoriser: Authoriser,
     assertion_cache: AssertionCache | None,
 ) -> RequestPipeline:
-    routes = compiled.routes(settings)
-    default = settings.limits.get("default")
-    page_limits = (compiled.limit("default", default),) if default is not None else ()
     server = settings.server
     public_host = urlsplit(server.public_url).netloc
-    table = RouteTable(routes, own_pages=page_routes(server.prefix, page_limits))
     stages = Stages(
         clients=ClientResolver(
             ClientIp(server.client_ip), server.trusted_proxies, server.public_url

@@ -21,7 +21,7 @@ from gateway.config.per_worker import share
 from gateway.config.source import ConfigSnapshot
 from gateway.core.errors import GatewayError, MagicUnavailable, NotReached, StoreUnavailable
 from gateway.revocation.name import RevocationRefused
-from gateway.runtime import serve
+from gateway.runtime import garbage, serve
 from gateway.runtime.gateway import Gateway, running
 from gateway.runtime.process import Inherited
 from gateway.runtime.worker_rpc import Message, RpcConnection
@@ -88,10 +88,10 @@ async def _serve(worker_config: WorkerConfig, connection: RpcConnection, stop: s
     workers = worker_config.workers
     settings = share(worker_config.config.settings(os.environ), workers)
     async with running(settings, sys.stdout.fileno(), worker_config.inherited()) as gateway:
-        serve.freeze_gc()
-        connection.send({"addresses": gateway.addresses})
-        answering = asyncio.create_task(_answer_requests(connection, gateway, workers, stop))
-        await stop.wait()
+        async with serve.collecting(gateway):
+            connection.send({"addresses": gateway.addresses})
+            answering = asyncio.create_task(_answer_requests(connection, gateway, workers, stop))
+            await stop.wait()
         connection.send(LEAVING)
     answering.cancel()
 
@@ -122,8 +122,9 @@ async def _answer(message: Message, gateway: Gateway, workers: int) -> Message:
 
 async def _reload(gateway: Gateway, config: ConfigSnapshot, workers: int) -> Message:
     try:
-        settings = await asyncio.to_thread(config.settings, os.environ)
-        await gateway.reload(share(settings, workers))
+        with garbage.frozen_after():
+            settings = await asyncio.to_thread(config.settings, os.environ)
+            await gateway.reload(share(settings, workers))
     except GatewayError as error:
         return {"failed": str(error)}
     except Exception as error:  # noqa: BLE001 (such as no descriptor left: the old config still serves)

@@ -2,7 +2,7 @@
 A launcher of a gateway that says what its garbage collector finds: `LAUNCHER`.
 
 SIGUSR1 makes it collect, and write how many objects were found since the last time, and of which
-types. What the gateway collects by itself is counted too.
+types: what is frozen, and what the gateway collects by itself, is counted too.
 """
 
 import gc
@@ -29,6 +29,7 @@ def main() -> None:
 
     def report(*_: object) -> None:
         nonlocal found
+        gc.unfreeze()
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
         gc.set_debug(0)

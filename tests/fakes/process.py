@@ -50,6 +50,11 @@ class GatewayProcess:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    def cpu_s(self) -> float:
+        """Time that its threads have run, or waited in the kernel, on any core."""
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
+
     def descriptors(self) -> int:
         """How many files and sockets the process holds."""
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))

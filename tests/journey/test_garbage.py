@@ -14,6 +14,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from socket import SO_LINGER, SOL_SOCKET
 
@@ -36,7 +37,7 @@ MOST_PER_CONNECTION = 0.1
 """Objects of garbage: what passes once, and not again with each connection, is allowed."""
 
 BIG = 1 << 20
-PER_CLIENT = 40
+PER_CLIENT = 200
 CROWD = "127.0.0.9"
 RESET = struct.pack("ii", 1, 0)
 WEBSOCKET = (
@@ -403,3 +404,32 @@ async def test_a_proxied_connection_is_no_garbage(tmp_path: Path) -> None:
                 assert await client.is_closed()
 
         await assert_no_garbage(around, "proxied", once)
+
+
+async def test_a_config_that_is_replaced_is_no_garbage(tmp_path: Path) -> None:
+    """A reload frees the config before it, with its caches, its pages and its upstreams."""
+    async with _prepared(tmp_path) as around:
+        text = around.gateway.config.read_text()
+        found, kinds = 0, ""
+        for number in range(4):
+            around.gateway.messages.clear()
+            route = f"  - {{name: extra, match: {{path: /{number}}}, auth: none, upstream: app}}\n"
+            around.gateway.config.write_text(text + route)
+            around.gateway.process.send_signal(signal.SIGHUP)
+            await eventually(partial(_answers, around, f"/{number}"), within_s=20)
+            await _use(around)
+            await around.gateway.said("config reloaded")
+            found, kinds = await found_garbage(around)
+        print(f"replaced: {found} objects")  # noqa: T201
+        assert found == 0, kinds
+
+
+async def _answers(around: World, path: str) -> bool:
+    return (await around.get(path)).status == 200
+
+
+async def _use(around: World) -> None:
+    """Fill the caches of the config."""
+    cookie = await around.sign_in()
+    for path in ("/x", "/public/x", "/_gateway/login", "/_gateway/session"):
+        assert (await around.get(path, cookie)).status in {200, 303}

@@ -151,6 +151,11 @@ class ProxyServer:
         return any(connection.serving is serving for connection in self._connections)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no exchange is under way; tunnels are none."""
+        return all(connection.serving is None for connection in self._connections)
+
+    @property
     def open_connections(self) -> int:
         """Number of connections from clients."""
         return len(self._connections)

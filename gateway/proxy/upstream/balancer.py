@@ -12,6 +12,7 @@ from math import inf
 from typing import NamedTuple
 
 from gateway.core.route import Balance
+from gateway.util.weakly import weakly
 
 _LEAST_SHARE = 0.1
 """Share of a server that has just come back: enough to show its health, at little risk."""
@@ -166,7 +167,7 @@ class Balancer:
         self._has_trouble = False
         """Whether a server is out or returning; if not, the choice takes a short path."""
         self._turn = -1
-        self._ranking = lru_cache(maxsize=_MAX_CACHED_RANKINGS)(self._rank)
+        self._ranking = lru_cache(maxsize=_MAX_CACHED_RANKINGS)(weakly(self._rank))
 
     def choose(self, caller: str, now_s: float, tried: Sequence[Endpoint] = ()) -> Endpoint:
         """

@@ -1,7 +1,6 @@
 """How a gateway is told to stop, and what it says when it serves."""
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -49,15 +48,3 @@ def test_the_private_listener_is_named(caplog: pytest.LogCaptureFixture) -> None
         serve.announce_addresses(["port 1", "/run/gw.sock"], 9)
     expected = ["private listener on port 9", "listening on port 1, /run/gw.sock"]
     assert expected == [record.getMessage() for record in caplog.records]
-
-
-def test_what_start_up_made_is_not_collected() -> None:
-    """It never becomes garbage."""
-    before = gc.get_threshold()
-    try:
-        serve.freeze_gc()
-        assert gc.get_freeze_count()
-        assert 10_000 == gc.get_threshold()[0]
-    finally:
-        gc.unfreeze()
-        gc.set_threshold(*before)
