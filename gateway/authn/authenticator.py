@@ -112,13 +112,9 @@ class Authenticator:
                     continue
             verified = require_same_identity(verified, found)
         if self._verify_certificate is not None:
-            try:
-                verified = await self._add_certificate(
-                    verified, self._verify_certificate, route, client
-                )
-            except RevokedCertificate as error:
-                self._refused(_CERTIFICATE)
-                ended = ended or error
+            verified, ended = await self._add_certificate(
+                verified, ended, self._verify_certificate, route, client
+            )
         if verified is None and route.auth is Auth.REQUIRED:
             raise ended or Unauthenticated(UnauthenticatedReason.NO_CREDENTIAL)
         return verified
@@ -126,16 +122,25 @@ class Authenticator:
     async def _add_certificate(
         self,
         verified: Identity | None,
+        ended: Refusal | None,
         verify_certificate: CertificateVerifier,
         route: Route,
         client: Client,
-    ) -> Identity | None:
-        """Add the identity of the client's certificate; that of a proxy in front does not count."""
+    ) -> tuple[Identity | None, Refusal | None]:
+        """
+        Add the identity of the client's certificate, or the refusal of one whose name was revoked.
+
+        The certificate of a proxy in front does not count.
+        """
         certificate = client.certificate
         if certificate is None or _CERTIFICATE not in route.accept:
-            return verified
-        found = await verify_certificate(certificate)
-        return verified if found is None else require_same_identity(verified, found)
+            return verified, ended
+        try:
+            found = await verify_certificate(certificate)
+        except RevokedCertificate as refusal:
+            self._refused(_CERTIFICATE)
+            return verified, ended or refusal
+        return verified if found is None else require_same_identity(verified, found), ended
 
     async def _verify(
         self, method: AuthMethod, text: str, route: Route, client: Client
