@@ -4,7 +4,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.core.errors import BadHost, BadTarget, MethodNotAllowed, UnsupportedMethod
-from gateway.core.method import UNFORWARDED
+from gateway.core.method import KNOWN_METHODS, UNFORWARDED
 from gateway.core.request import RequestHead, Target
 from gateway.core.route import Route
 from gateway.routing.table import RouteTable
@@ -73,7 +73,12 @@ class RouteResolver:
         return ResolvedRoute(host.host, target, route, forwarded)
 
     def _route(self, host: str, target: Target, method: str) -> Route:
-        route = self._routes.match(host, target.path, method)
+        try:
+            route = self._routes.match(host, target.path, method)
+        except MethodNotAllowed:
+            if method in KNOWN_METHODS:
+                raise
+            raise UnsupportedMethod("no route lists the method") from None
         if target.has_encoded_slash and not route.keep_encoded_slashes:
             raise BadTarget("encoded slash")
         for alternative in alternative_paths(target.path):
