@@ -18,6 +18,8 @@ _DEFAULT = "default"
 _COMMON_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _LOGIN = "login"
 _DEFAULT_LOGIN = LimitSettings.model_validate({"rate": "5/15minutes", "per": ["ip", "email"]})
+_DEVELOPMENT_LOGIN = LimitSettings.model_validate({"rate": "1000/minute", "per": ["ip", "email"]})
+"""Developers sign in again and again, and there is no Magic that would send emails."""
 _IP_FACTOR = 10
 """Rate of an IP address relative to that of an email: users share addresses, but not emails."""
 
@@ -80,8 +82,10 @@ def limit(name: str, entry: LimitSettings) -> Limit:
 
 
 def login_limits(settings: Settings) -> LoginLimits:
-    """Compile the limit named ``login``, which has a default."""
-    entry = settings.limits.get(_LOGIN, _DEFAULT_LOGIN)
+    """Compile the limit named ``login``, which has a default, and another in development mode."""
+    is_development = settings.magic.mode == "development"
+    default = _DEVELOPMENT_LOGIN if is_development else _DEFAULT_LOGIN
+    entry = settings.limits.get(_LOGIN, default)
     contact = limit(_LOGIN, entry)
     if "email" not in entry.per:
         return LoginLimits(contact, None)

@@ -50,6 +50,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "refused": "Your sign-in was not accepted. Start again.",
     "unavailable": "Signing in is not possible right now. Try again in a moment.",
     "gateway_unreachable": "This site cannot be reached. Are you online?",
+    "wrong_address": "Signing in does not work at this address. Open {name} by its own address.",
     "failed": "Something went wrong. Try again.",
     # the account page
     "account_title": "Your account at {name}",

@@ -8,7 +8,6 @@ import orjson
 from aiohttp import hdrs, web
 
 from gateway.authn.did_token.attachment import is_attached
-from gateway.authz.csrf import refuse_foreign_page
 from gateway.config.compile import LoginLimits, login_limits
 from gateway.config.server import ServerSettings
 from gateway.core.errors import (
@@ -25,6 +24,7 @@ from gateway.core.ports import Limiter
 from gateway.login_attempts.contact import ContactHasher, read_attempt
 from gateway.login_attempts.redis import LIFETIME_S, RedisAttempts
 from gateway.pages.caller import address, caller
+from gateway.pages.own_origin import OwnOrigin
 from gateway.pages.services import PageGroup, PageServices
 from gateway.routing.client_address import client_at as caller_at
 
@@ -43,6 +43,7 @@ class AttemptPages(PageGroup):
         limiter: Limiter,
         limits: LoginLimits,
         server: ServerSettings,
+        own_origin: OwnOrigin,
         *,
         is_required: bool,
     ) -> None:
@@ -50,7 +51,7 @@ class AttemptPages(PageGroup):
         self._hasher = hasher
         self._limiter = limiter
         self._limits = limits
-        self._public_origin = server.public_url
+        self._own_origin = own_origin
         self._is_required = is_required
         is_https = server.public_url.startswith("https:")
         self._cookie_name = "__Secure-login-attempt" if is_https else "login-attempt"
@@ -68,6 +69,7 @@ class AttemptPages(PageGroup):
             services.limiter,
             login_limits(services.settings),
             services.settings.server,
+            OwnOrigin(services.settings),
             is_required=services.settings.session.require_attempt,
         )
 
@@ -79,7 +81,7 @@ class AttemptPages(PageGroup):
         (enumeration). The limit by address is charged before the body is read, since a client may
         send it slowly. CSRF: a page of another site is refused before it uses up a visitor's tries.
         """
-        refuse_foreign_page(request.headers, self._public_origin)
+        self._own_origin.refuse_foreign_page(request)
         identity = caller(request)
         user = None if identity is None else identity.user
         await self._spend(self._limits.ip, _limit_key(address(request)))

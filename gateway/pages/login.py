@@ -13,6 +13,7 @@ from gateway.config.schema import Settings
 from gateway.pages import branding
 from gateway.pages.assets import Assets
 from gateway.pages.caller import caller, require_caller
+from gateway.pages.own_origin import OwnOrigin
 from gateway.pages.services import PageGroup, PageServices
 
 OnlyReturnTo = Callable[[Sequence[str]], str]
@@ -25,6 +26,7 @@ class LoginPages(PageGroup):
     def __init__(self, settings: Settings, return_to: OnlyReturnTo) -> None:
         """Raises `StartError` where the logo cannot be used."""
         self._prefix = settings.server.prefix
+        self._own_origin = OwnOrigin(settings)
         self._return_to = return_to
         made = branding.made_files(settings)
         self._assets = Assets(made)
@@ -49,7 +51,10 @@ class LoginPages(PageGroup):
         return cls(services.settings, compiled.return_to(services.settings).only)
 
     async def login(self, request: web.Request) -> web.Response:
-        """Show the form, or redirect a caller who is signed in already."""
+        """Show the form, or redirect a caller who is signed in already or came by another name."""
+        elsewhere = self._own_origin.redirect(request)
+        if elsewhere is not None:
+            return elsewhere
         wanted = request.query.getall("return_to", ())
         if caller(request) is not None:
             place = self._return_to(wanted) if wanted else f"{self._prefix}/account"
@@ -62,6 +67,9 @@ class LoginPages(PageGroup):
 
     async def account(self, request: web.Request) -> web.Response:
         """Show the caller's identity and sessions."""
+        elsewhere = self._own_origin.redirect(request)
+        if elsewhere is not None:
+            return elsewhere
         identity = require_caller(request)
         until = datetime.fromtimestamp(identity.expires_at_ms / 1000, tz=UTC)
         response = self._page("account.html", user=identity.user, until=until)

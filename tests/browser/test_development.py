@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_signing_in_to_the_demo() -> None:
-    """Sign in as any user; the sample app shows which."""
+    """Sign in as any user, again and again, by any name of this machine; the app shows which."""
     demo = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", "demo", "--port", "0"),
         stdout=asyncio.subprocess.DEVNULL,
@@ -35,6 +35,16 @@ async def test_signing_in_to_the_demo() -> None:
             await page.get_by_role("button", name="Sign in without proof").click()
             await page.wait_for_url(url + "/me?x=1")
             await expect(page.locator("body")).to_contain_text("grace@example.com")
+
+            by_another_name = url.replace("127.0.0.1", "localhost")
+            await page.context.clear_cookies()
+            for attempt in range(7):
+                await page.goto(by_another_name + f"/_gateway/login?return_to=/{attempt}")
+                await page.get_by_label("Email address").fill("ada@example.com")
+                await page.get_by_role("button", name="Sign in without proof").click()
+                await page.wait_for_url(f"{url}/{attempt}")
+                await expect(page.locator("body")).to_contain_text("ada@example.com")
+                await page.context.clear_cookies()
     finally:
         demo.terminate()
         await demo.communicate()

@@ -77,9 +77,10 @@ class Pages:
         *fields: str,
         identity: Identity | None = None,
         body: bytes = b"",
+        host: str = "localhost",
     ) -> Answer:
         """One request, with the fields of the pipeline for ``identity``."""
-        lines = [f"{method} {PREFIX}{path} HTTP/1.1", "Host: localhost", CLIENT, *fields]
+        lines = [f"{method} {PREFIX}{path} HTTP/1.1", f"Host: {host}", CLIENT, *fields]
         if identity is not None:
             lines.append(internal_identity(identity).decode().rstrip())
         if body:

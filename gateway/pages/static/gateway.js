@@ -16,7 +16,7 @@ export class Failure extends Error {
 }
 
 const BY_STATUS = { 401: "refused", 403: "not_allowed", 409: "refused", 503: "unavailable" };
-const BY_CODE = { nonce_refused: "refused", nonce_required: "refused", cross_site: "failed" };
+const BY_CODE = { nonce_refused: "refused", nonce_required: "refused", cross_site: "wrong_address" };
 
 /** @param {Response} answer a problem document (RFC 9457), or what a proxy in front says instead */
 async function failure(answer) {

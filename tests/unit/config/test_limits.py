@@ -43,6 +43,14 @@ def test_limits_of_sign_in_attempts(
     assert (ip, contact) == login_limits(read(f"limits: {{login: {written}}}" if written else ""))
 
 
+def test_a_developer_is_not_locked_out_by_signing_in(read: Read) -> None:
+    """Development mode has a higher default; a limit of the config applies there too."""
+    magic = "magic: {mode: development}\nserver: {public_url: http://localhost}\n"
+    assert (login(10_000, 60), login(1000, 60)) == login_limits(read(magic))
+    own = read(magic + "limits: {login: {rate: 3/hour, per: email}}")
+    assert (None, login(3, 3600)) == login_limits(own)
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

@@ -33,6 +33,16 @@ async def test_a_caller_who_is_signed_in_is_redirected(query: str, place: str) -
     assert (303, place) == (answer.status, answer.value("Location"))
 
 
+@pytest.mark.parametrize("path", ["/login?return_to=/x", "/account"])
+async def test_in_development_a_page_moves_to_the_public_origin(path: str) -> None:
+    """From another loopback name, under which signing in would be refused."""
+    async with serving(page_services([])) as pages:
+        answer = await pages.ask("GET", path, identity=SESSION_IDENTITY, host="127.0.0.1:8080")
+    mark = "&" if "?" in path else "?"
+    place = f"http://localhost:8080/_gateway{path}{mark}moved=1"
+    assert (303, place) == (answer.status, answer.value("Location"))
+
+
 async def test_the_account_shows_the_identity() -> None:
     """To its owner alone; its forms send an origin."""
     async with serving(page_services([])) as pages:
