@@ -11,7 +11,11 @@ from gateway.telemetry import logs
 
 @click.command()
 @click.option(
-    "--port", default=8080, show_default=True, help="Port to use; another one if it is taken."
+    "--port",
+    default=8080,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 takes any free one.",
 )
 def demo(port: int) -> None:
     """Serve a sample app in development mode, and print requests to try."""

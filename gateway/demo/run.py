@@ -12,6 +12,7 @@ from aiohttp import web
 
 from gateway.config.load import parse
 from gateway.config.schema import Settings
+from gateway.core.errors import StartError
 from gateway.demo import app as sample_app
 from gateway.runtime import serve
 from gateway.runtime.gateway import Gateway
@@ -25,14 +26,15 @@ async def demo(port: int) -> None:
     """
     Serve the sample app behind a gateway until the process is stopped.
 
-    The gateway listens on ``port`` of loopback, or on a free port if that one is in use.
+    The gateway listens on ``port`` of loopback; 0 stands for any free one. Raises `StartError`
+    where another program uses it.
     """
+    port = _free_port(port)
     runner = web.AppRunner(sample_app.make_app(), access_log=None)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        port = _free_port(port)
         settings = _settings(port, int(runner.addresses[0][1]))
         await serve.serve(settings, lambda gateway: _show(gateway, port))
     finally:
@@ -41,18 +43,22 @@ async def demo(port: int) -> None:
 
 def _settings(port: int, app_port: int) -> Settings:
     text = files("gateway.demo").joinpath("demo.yaml").read_text()
-    env = {"PORT": str(port), "APP_PORT": str(app_port), "RATE": str(_RATE), **os.environ}
+    own = {"PORT": str(port), "APP_PORT": str(app_port), "RATE": str(_RATE)}
+    env = {**os.environ, **own}  # a PORT of the shell is that of another program
     return parse(text, "demo.yaml", env, lambda path: path)
 
 
 def _free_port(wanted: int) -> int:
-    """Return ``wanted`` if it can be bound, else a free port."""
+    """Return ``wanted`` if it can be bound, or a free port for 0. Raises `StartError`."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            probe.bind(("127.0.0.1", 0))
+        except OSError as error:
+            raise StartError(
+                f"cannot listen on 127.0.0.1:{wanted}: {error.strerror}; stop the program that uses"
+                " it, or name another port: gateway demo --port 8081 (0 takes any free one)"
+            ) from error
         return int(probe.getsockname()[1])
 
 

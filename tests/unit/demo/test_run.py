@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.config.lint import lint
+from gateway.core.errors import StartError
 from gateway.core.route import Auth
 from gateway.demo import run
 
@@ -44,14 +45,19 @@ def test_settings_have_a_public_and_a_protected_route() -> None:
     settings = run._settings(8080, 3000)
     routes = {route.match.path: route.auth for route in settings.routes}
     assert routes == {"/public/*": Auth.NONE, "/*": Auth.REQUIRED}
-    assert settings.limits["default"].rate == (run._RATE, 60)
+    assert settings.limits["small"].rate == (run._RATE, 60)
     assert lint(settings) == ()
 
 
-def test_the_environment_can_change_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rate of the demo's limit is a variable, as every placeholder is."""
-    monkeypatch.setenv("RATE", "5")
-    assert run._settings(8080, 3000).limits["default"].rate == (5, 60)
+def test_variables_of_the_shell_do_not_change_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`PORT` is often that of another program; `--port` wins."""
+    for name in ("PORT", "APP_PORT", "RATE"):
+        monkeypatch.setenv(name, "5")
+    settings = run._settings(8080, 3000)
+    assert settings.server.public_url == "http://127.0.0.1:8080"
+    assert [str(address) for address in settings.server.listen] == ["127.0.0.1:8080"]
+    assert str(settings.upstreams["app"].servers[0]) == "http://127.0.0.1:3000"
+    assert settings.limits["small"].rate == (run._RATE, 60)
 
 
 def test_a_free_port_is_used_as_it_was_asked_for() -> None:
@@ -61,10 +67,15 @@ def test_a_free_port_is_used_as_it_was_asked_for() -> None:
     assert run._free_port(port) == port
 
 
-def test_another_port_is_used_where_the_port_is_taken(taken_port: int) -> None:
-    """The demo starts beside another program on its port."""
-    port = run._free_port(taken_port)
-    assert port not in (0, taken_port)
+def test_a_port_that_is_taken_is_said(taken_port: int) -> None:
+    """With what to do; the demo does not move to another port silently."""
+    with pytest.raises(StartError, match=rf"127\.0\.0\.1:{taken_port}: .*--port"):
+        run._free_port(taken_port)
+
+
+def test_any_free_port_is_used_where_that_was_asked_for() -> None:
+    """By `--port 0`."""
+    port = run._free_port(0)
     socket.create_server(("127.0.0.1", port)).close()
 
 
