@@ -526,3 +526,17 @@ async def test_a_browser_that_has_only_tossed_cookies_can_sign_in(around: World)
 
     assert (201, 1) == (answer.status, len(browser.jar))
     assert 200 == (await browser.ask("GET", "/private/x")).status
+
+
+async def test_a_page_on_another_port_of_the_host_reads_and_does_not_write(around: World) -> None:
+    """Cookies do not know ports: the app is told that the page was of another port, and decides."""
+    cookie = await around.sign_in()
+    fields = (cookie, "Sec-Fetch-Site: same-site", "Sec-Fetch-Mode: no-cors")
+    assert 200 == (await around.get("/private", *fields)).status
+    (seen,) = around.app.seen
+    assert ["same-site"] == seen.values("Sec-Fetch-Site")
+
+    other_port = ("Origin: http://localhost:8081", *fields)
+    answer = await fetch(around.port, "POST", "/private", *other_port)
+    assert (403, "cross_site") == (answer.status, answer.code)
+    assert 1 == len(around.app.seen)
