@@ -4,18 +4,20 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from gateway.cli.common import EXIT_CONFIG, config_option, fail_config, json_option, print_json
+from gateway.cli.common import EXIT_CONFIG, config_option, json_option, print_json
+from gateway.config.findings import Finding, InvalidConfig, Severity
 from gateway.config.hidden_routes import HiddenRoutes
 from gateway.config.lint import lint
-from gateway.config.load import load
+from gateway.config.lint_written import lint_written
+from gateway.config.load import load_document
 from gateway.config.schema import Settings
-from gateway.core.errors import ConfigError
+from gateway.runtime.services.files import unreadable_key_sets, unusable_files
 
 _SHOWN = 4
 """Names of hidden routes that are shown for a route; JSON has all."""
@@ -25,24 +27,66 @@ _SHOWN = 4
 @config_option
 @json_option
 def check(path: Path, *, as_json: bool) -> None:
-    """Validate the config, print its routes, and warn about likely mistakes."""
-    try:
-        settings = load(path, os.environ)
-    except ConfigError as error:
-        if as_json:
-            print_json({"ok": False, "problems": error.problems, "warnings": []})
-            sys.exit(EXIT_CONFIG)
-        fail_config(error)
-    findings = lint(settings)
+    """
+    Validate the config and the files that it names, print its routes, and warn about likely
+    mistakes.
+    """
+    result = _check(path)
     if as_json:
-        warnings = [str(found) for found in findings]
-        described = list(_described(settings))
-        print_json({"ok": True, "problems": [], "warnings": warnings, "routes": described})
-        return
-    _print_routes(settings)
-    for found in findings:
-        click.echo(f"{path}: warning: {found}", err=True)
-    click.echo(f"{path}: ok")
+        print_json(result.as_json())
+    else:
+        if result.settings is not None and not result.errors:
+            _print_routes(result.settings)
+        for text in (*result.errors, *result.warnings):
+            click.echo(text, err=True)
+    if result.errors:
+        sys.exit(EXIT_CONFIG)
+    if not as_json:
+        click.echo(f"{path}: ok")
+
+
+class _CheckResult(NamedTuple):
+    """What was found, as text and as findings, in the order of the file."""
+
+    settings: Settings | None
+    """None where the file cannot be used at all."""
+    errors: list[str]
+    warnings: list[str]
+    findings: list[Finding]
+
+    def as_json(self) -> dict[str, object]:
+        """Write it for programs."""
+        routes = list(_described(self.settings)) if self.settings is not None else []
+        return {
+            "ok": not self.errors,
+            "problems": self.errors,
+            "warnings": self.warnings,
+            "findings": [found._asdict() for found in self.findings],
+            "routes": routes,
+        }
+
+
+def _check(path: Path) -> _CheckResult:
+    try:
+        settings, written = load_document(path, os.environ)
+    except InvalidConfig as error:
+        return _CheckResult(None, error.problems, [], list(error.findings))
+    warnings = [*lint(settings), *lint_written(written), *unreadable_key_sets(settings)]
+    found = [
+        *((problem, Severity.ERROR) for problem in unusable_files(settings)),
+        *((problem, Severity.WARNING) for problem in warnings),
+    ]
+    name, lines = str(path), written.lines
+    found.sort(key=lambda entry: entry[0].line(lines))
+    texts = {
+        kind: [p.text(name, lines, kind) for p, of in found if of is kind] for kind in Severity
+    }
+    return _CheckResult(
+        settings,
+        texts[Severity.ERROR],
+        texts[Severity.WARNING],
+        [problem.finding(name, lines, kind) for problem, kind in found],
+    )
 
 
 def _print_routes(settings: Settings) -> None:

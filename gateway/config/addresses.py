@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import PlainSerializer, SecretStr, WithJsonSchema
 
+from gateway.config.planned_keys import CLUSTER, REST, SENTINEL, NotSupportedYetError
 from gateway.config.texts import HIDDEN
 from gateway.config.units import of_text
 from gateway.core.address import IPNetwork
@@ -219,12 +220,27 @@ def is_loopback_http(url: str) -> bool:
     return scheme == "http" and is_loopback(address.host)
 
 
+_REST = ("the REST API of a store", REST)
+_LATER_STORES = {
+    "http": _REST,
+    "https": _REST,
+    "upstash+https": _REST,
+    "redis+sentinel": ("Redis Sentinel", SENTINEL),
+    "rediss+sentinel": ("Redis Sentinel", SENTINEL),
+    "redis+cluster": ("Redis Cluster", CLUSTER),
+    "rediss+cluster": ("Redis Cluster", CLUSTER),
+}
+"""Stores of later versions by their scheme: name, and what to use instead."""
+
+
 def redis_url(text: str) -> SecretStr:
     """Parse the URL of the store, which may hold a password. Raises `ValueError`."""
+    if (later := _LATER_STORES.get(text.partition(":")[0].lower())) is not None:
+        raise NotSupportedYetError(*later)
     if not _is_redis_url(text):
         raise ValueError(
             "expected redis://host:port, rediss://host:port, unix:///path or embedded://"
-            " (here or in REDIS_URL); other schemes are not supported yet"
+            " (here or in REDIS_URL)"
         )
     return SecretStr(text)
 

@@ -1,12 +1,14 @@
 """
 Checks between keys: errors that no single key shows.
 
-To add a check: a function here, and its name in `CHECKS`. The checks read the draft, which may have
-any shape, so that an error in one place hides none in another. Messages name keys and the remedy.
-They never show a value, which may be a secret; keys hold no placeholders, so they may be shown.
+To add a check: a function here, and its line with a code in `CHECKS`. The checks read the draft,
+which may have any shape, so that an error in one place hides none in another. Messages name keys
+and the remedy. They never show a value, which may be a secret; keys hold no placeholders, so they
+may be shown.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from gateway.config import addresses, listen
 from gateway.config.credentials import SECTIONS
@@ -16,14 +18,21 @@ from gateway.config.names import needs_https
 from gateway.config.paths import is_under, prefix
 from gateway.config.problems import KeyPath, Problem, Unreadable, dotted
 
-Check = Callable[[Draft], Iterator[Problem]]
+
+class Check(NamedTuple):
+    """A check, with the code of its problems. ``remedy`` is for those that bring none."""
+
+    code: str
+    find: Callable[[Draft], Iterator[Problem]]
+    remedy: str
+
 
 _ASSERTION_HEADER = ("identity", "assertion", "header")
 _REQUEST_MATCHERS = {"networks", "methods"}
 """Keys of a rule that need no authenticated caller."""
 _FROM_A_PROXY = ("x-forwarded-for", "forwarded", "proxy-protocol")
 _FORWARDING_KEYS = ("forward_credentials", "strip_prefix", "rewrite", "timeouts")
-_LOOPBACK = "development mode works on loopback only: "
+_LOOPBACK = "development mode works on loopback only"
 _PUBLIC = "not allowed with auth: none, which authenticates no caller"
 
 
@@ -42,10 +51,12 @@ def development_stays_on_loopback(draft: Draft) -> Iterator[Problem]:
         at = ("server", "listen", place)
         address = draft.parsed(listen.listen_address, *at)
         if address and not listen.is_private(address):
-            yield Problem(at, f"{_LOOPBACK}listen on 127.0.0.1, [::1], localhost or unix:/path")
+            remedy = "listen on 127.0.0.1, [::1], localhost or unix:/path"
+            yield Problem(at, _LOOPBACK, remedy=remedy)
     url = draft.parsed(addresses.origin, "server", "public_url")
     if url and not addresses.is_loopback_http(url):
-        yield Problem(("server", "public_url"), f"{_LOOPBACK}expected http://localhost:port")
+        remedy = "expected http://localhost:port"
+        yield Problem(("server", "public_url"), _LOOPBACK, remedy=remedy)
 
 
 def tls_has_a_certificate(draft: Draft) -> Iterator[Problem]:
@@ -74,7 +85,8 @@ def secrets_match_mode(draft: Draft) -> Iterator[Problem]:
             if draft.text("magic", "secret_key").startswith("sk_live_"):
                 yield Problem(
                     ("magic", "secret_key"),
-                    "a live key in development mode: remove it, or use a test key",
+                    "a live key in development mode",
+                    remedy="remove it, or use a test key",
                 )
         case None | "live":
             if draft.at("magic", "secret_key") in (None, ""):
@@ -105,7 +117,7 @@ def api_key_header_is_no_identity_header(draft: Draft) -> Iterator[Problem]:
     names = {**IdentityHeaders().model_dump(), **draft.mapping("identity", "headers")}
     taken = {name.lower() for name in names.values() if isinstance(name, str)}
     if header and header in taken:
-        yield Problem(at, "is an identity header: choose another name")
+        yield Problem(at, "is an identity header", remedy="choose another name")
 
 
 def jwt_issuers_differ(draft: Draft) -> Iterator[Problem]:
@@ -250,7 +262,8 @@ def _routes_limited_by_email(draft: Draft) -> Iterator[Problem]:
             if name == "login":
                 yield Problem(
                     (*at, "limits", place),
-                    "a route cannot count by email: set per: ip, or remove it",
+                    "a route cannot count by email",
+                    remedy="set per: ip, or remove it",
                 )
 
 
@@ -259,7 +272,9 @@ def replaced_prefixes_are_matched(draft: Draft) -> Iterator[Problem]:
     for at in _routes(draft):
         stripped = draft.text(*at, "strip_prefix")
         if stripped and draft.at(*at, "rewrite") is not None:
-            yield Problem((*at, "strip_prefix"), "cannot be combined with rewrite: remove one")
+            yield Problem(
+                (*at, "strip_prefix"), "cannot be combined with rewrite", remedy="remove one"
+            )
         path = draft.text(*at, "match", "path")
         if stripped and path and not is_under(path, stripped):
             yield Problem((*at, "strip_prefix"), "must be a prefix of match.path")
@@ -348,33 +363,34 @@ def _list(known: dict[str, object]) -> str:
 
 
 CHECKS: tuple[Check, ...] = (
-    proxy_fields_need_trusted_proxies,
-    development_stays_on_loopback,
-    tls_has_a_certificate,
-    cookie_prefix_needs_https,
-    secrets_match_mode,
-    identity_headers_differ,
-    api_key_header_is_no_identity_header,
-    accepted_credentials_are_configured,
-    jwt_issuers_differ,
-    jwts_name_a_recipient,
-    jwt_sources_are_for_jwts_alone,
-    client_certificates_need_a_ca,
-    route_names_differ,
-    routes_differ,
-    upstreams_of_routes_exist,
-    routes_without_upstream_are_for_checks,
-    limits_of_routes_exist,
-    only_login_counts_by_email,
-    routes_keep_out_of_own_prefix,
-    replaced_prefixes_are_matched,
-    public_routes_have_no_caller_rules,
-    servers_differ,
-    upstream_tls_is_complete,
+    Check("client-ip-untrusted", proxy_fields_need_trusted_proxies, "list your proxies there"),
+    Check("development-not-on-loopback", development_stays_on_loopback, "use loopback"),
+    Check("tls-incomplete", tls_has_a_certificate, "name the files of both"),
+    Check("cookie-needs-https", cookie_prefix_needs_https, "use https, or another cookie name"),
+    Check("secrets-of-mode", secrets_match_mode, "set it"),
+    Check("headers-alike", identity_headers_differ, "choose another name"),
+    Check("api-key-header-taken", api_key_header_is_no_identity_header, "choose another name"),
+    Check("credential-not-configured", accepted_credentials_are_configured, "add that section"),
+    Check("jwt-issuers-alike", jwt_issuers_differ, "keep one of them"),
+    Check("jwt-without-recipient", jwts_name_a_recipient, "add one of them"),
+    Check("jwt-source", jwt_sources_are_for_jwts_alone, "choose one, of another name"),
+    Check("client-ca-missing", client_certificates_need_a_ca, "name the file of the CA"),
+    Check("route-names-alike", route_names_differ, "choose another name"),
+    Check("routes-alike", routes_differ, "remove one of them, or change its match"),
+    Check("no-such-upstream", upstreams_of_routes_exist, "name one of these, or add it"),
+    Check("route-without-upstream", routes_without_upstream_are_for_checks, "set the upstream"),
+    Check("no-such-limit", limits_of_routes_exist, "name one of these once, or add it"),
+    Check("limit-by-email", only_login_counts_by_email, "count by ip"),
+    Check("route-under-prefix", routes_keep_out_of_own_prefix, "choose another path or prefix"),
+    Check("prefix-not-matched", replaced_prefixes_are_matched, "correct one of the two"),
+    Check("rules-on-public-route", public_routes_have_no_caller_rules, "remove it, or auth: none"),
+    Check("servers-alike", servers_differ, "remove one of them"),
+    Check("upstream-tls-incomplete", upstream_tls_is_complete, "add it, or remove this key"),
 )
 
 
 def problems(draft: Draft) -> Iterator[Problem]:
     """Run all checks on ``draft``."""
     for check in CHECKS:
-        yield from check(draft)
+        for problem in check.find(draft):
+            yield problem._replace(code=check.code, default_remedy=check.remedy)

@@ -25,8 +25,8 @@ from yaml.events import (
 )
 from yaml.reader import Reader
 
-from gateway.config.problems import KeyPath, Problem
-from gateway.core.errors import ConfigError
+from gateway.config.problems import REPEATED_KEY, SYNTAX, KeyPath, Problem, invalid
+from gateway.config.yaml_errors import explain
 
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's parser, which PyYAML's wheels contain; else PyYAML's own."""
@@ -50,27 +50,14 @@ def read(text: str, name: str) -> Document:
     """Parse ``text``, a file called ``name``. Raises `ConfigError` for invalid YAML."""
     if stray := Reader.NON_PRINTABLE.search(text):
         line = text.count("\n", 0, stray.start()) + 1
-        raise ConfigError([f"{name}:{line}: a character that YAML does not allow"])
+        problem = Problem((), "a character that YAML does not allow", line, code=SYNTAX)
+        raise invalid([problem], name)
     try:
         return _read(text)
     except yaml.YAMLError as error:
-        problem = f"{name}:{_syntax_problem(error, text)}"
+        problem = explain(error, text)
     # Raised outside of `except`: a chained PyYAML error would show the text around the fault.
-    raise ConfigError([problem])
-
-
-def _syntax_problem(error: yaml.YAMLError, text: str) -> str:
-    """
-    Describe a syntax error with its line.
-
-    PyYAML's sentences name single characters and kinds of tokens, but no values.
-    """
-    mark = getattr(error, "problem_mark", None)
-    line = min(mark.line, text.count("\n")) if mark else 0  # libyaml counts one more at the end
-    # The most likely mistake: within { } and [ ], the brace of a placeholder opens a mapping.
-    has_placeholder = any("${" in here for here in text.split("\n")[line : line + 1])
-    hint = "; within { } and [ ], put ${…} in quotes" if has_placeholder else ""
-    return f"{line + 1}: {getattr(error, 'problem', None) or 'not valid YAML'}{hint}"
+    raise invalid([problem], name)
 
 
 def _read(text: str) -> Document:
@@ -128,13 +115,17 @@ class _EventReader:
             line = event.start_mark.line + 1
             key = self._key(event, depth)
             if key is None:
-                self.problems.append(Problem(path, f"line {line} has a key that is not text"))
+                self.problems.append(
+                    Problem(path, f"line {line} has a key that is not text", code=SYNTAX)
+                )
                 self._skip(self._next(), depth)
                 continue
             at = (*path, key)
             if key in items:
                 first = self.lines[at]
-                self.problems.append(Problem(at, f"written twice, first on line {first}", line))
+                self.problems.append(
+                    Problem(at, f"written twice, first on line {first}", line, code=REPEATED_KEY)
+                )
                 self._skip(self._next(), depth)
             else:
                 self.lines[at] = line

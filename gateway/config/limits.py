@@ -16,9 +16,9 @@ def _parts(value: object) -> object:
     """Parse one name, or a list of different ones. Raises `ValueError`."""
     parts = [value] if isinstance(value, str) else value
     if not isinstance(parts, list | tuple) or not parts or parts == ["issuer"]:
-        raise ValueError(
-            "issuer is not supported yet" if parts == ["issuer"] else "expected ip, email or both"
-        )
+        if parts == ["issuer"]:
+            raise planned_keys.NotSupportedYetError("issuer")
+        raise ValueError("expected ip, email or both")
     if len({*map(str, parts)}) < len(parts):
         raise ValueError("expected each once")
     return tuple(parts)

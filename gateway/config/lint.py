@@ -6,19 +6,16 @@ and the remedy.
 """
 
 import stat
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
-from gateway.authz.rules import is_in_one_of
 from gateway.config.addresses import is_loopback, is_loopback_http
 from gateway.config.colours import contrast
-from gateway.config.compile import login_page, with_head
-from gateway.config.hidden_routes import HiddenRoutes
+from gateway.config.compile import login_page
+from gateway.config.lint_rules import RULE_LINTS, Lint, LintFindings, routes
 from gateway.config.listen import UnixPath
 from gateway.config.paths import is_under
-from gateway.config.rules import RuleSettings
+from gateway.config.problems import KeyPath, Problem
 from gateway.config.schema import RouteSettings, Settings
 from gateway.core.identity import AuthMethod
 from gateway.core.route import Auth
@@ -31,74 +28,78 @@ _SHORT_IDLE_S = 60.0
 """Kinds of credentials that may have scopes."""
 
 
-class Finding(NamedTuple):
-    """A warning about one key. ``code`` is stable: programs may depend on it."""
-
-    code: str
-    key: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.key}: {self.message} [{self.code}]"
-
-
-LintFindings = Iterator[tuple[str, str]]
-"""Keys and messages."""
-
-
-def _routes(settings: Settings) -> Iterator[tuple[str, RouteSettings]]:
-    return (
-        (f"routes[{place}] ({route.name})", route) for place, route in enumerate(settings.routes)
-    )
-
-
 def _unchecked_credentials_forwarded(settings: Settings) -> LintFindings:
-    for key, route in _routes(settings):
+    for key, route in routes(settings):
         if route.auth is Auth.NONE and route.forward_credentials:
-            yield key, "a public route forwards credentials unchecked: use auth: optional"
+            yield key, "a public route forwards credentials unchecked", "use auth: optional"
 
 
 def _no_limit_on_authentication(settings: Settings) -> LintFindings:
-    for key, route in _routes(settings):
+    for key, route in routes(settings):
         limited = route.limits or (route.limits is None and "default" in settings.limits)
         if route.auth is not Auth.NONE and not limited:
-            yield key, "no rate limit: clients can have credentials checked at any rate; add limits"
+            yield (
+                key,
+                "no rate limit: clients can have credentials checked at any rate",
+                "add limits",
+            )
 
 
 def _public_by_default(settings: Settings) -> LintFindings:
-    for key, route in _routes(settings):
+    for key, route in routes(settings):
         if route.auth is Auth.NONE and route.match.path == "/*":
-            yield key, "all paths without a route of their own are public, future ones included"
+            yield (
+                key,
+                "all paths without a route of their own are public, future ones included",
+                "list the public paths",
+            )
 
 
 def _secrets_over_http(settings: Settings) -> LintFindings:
     if settings.magic.mode == "live" and settings.server.public_url.startswith("http:"):
-        yield "server.public_url", "over http, cookies and tokens can be read in transit: use https"
+        yield (
+            ("server", "public_url"),
+            "over http, cookies and tokens can be read in transit",
+            "use https",
+        )
     api_url = settings.magic.api_url or "https:"
     if api_url.startswith("http:") and not is_loopback_http(api_url):
-        yield "magic.api_url", "over http, the secret key can be read in transit: use https"
+        yield (
+            ("magic", "api_url"),
+            "over http, the secret key can be read in transit",
+            "use https",
+        )
     endpoint = settings.magic.endpoint
     if endpoint.startswith("http:") and not is_loopback_http(endpoint):
-        yield "magic.endpoint", "over http, a network attacker can sign in as any user: use https"
+        yield (
+            ("magic", "endpoint"),
+            "over http, a network attacker can sign in as any user",
+            "use https",
+        )
 
 
 def _low_contrast_accent(settings: Settings) -> LintFindings:
     for key, background in (("accent", "#ffffff"), ("accent_dark", "#181b21")):
         if contrast(getattr(settings.login, key), background) < _MIN_CONTRAST:
             yield (
-                f"login.{key}",
+                ("login", key),
                 f"contrast of buttons is below {_MIN_CONTRAST}:1 (WCAG 2.2, 1.4.11)",
+                "choose a colour that differs more from the page",
             )
 
 
 def _admin_not_on_loopback(settings: Settings) -> LintFindings:
     if settings.admin and not is_loopback(settings.admin.listen.host):
-        yield "admin.listen", "not on loopback: make sure that only your own machines can reach it"
+        yield (
+            ("admin", "listen"),
+            "not on loopback",
+            "make sure that only your own machines can reach it",
+        )
 
 
 def _protected_path_reached_publicly(settings: Settings) -> LintFindings:
     """Find rewritten public routes whose paths, as the app sees them, another route protects."""
-    for key, public in _routes(settings):
+    for key, public in routes(settings):
         if public.auth is not Auth.NONE or (public.strip_prefix, public.rewrite) == (None, None):
             continue
         for private in settings.routes:
@@ -108,6 +109,7 @@ def _protected_path_reached_publicly(settings: Settings) -> LintFindings:
                 yield (
                     key,
                     f"public, and its rewritten paths may be those that {private.name} protects",
+                    "rewrite it to other paths",
                 )
                 break
 
@@ -134,27 +136,32 @@ def _unverified_tls(settings: Settings) -> LintFindings:
     for name, upstream in settings.upstreams.items():
         if not upstream.tls.verify:
             yield (
-                f"upstreams.{name}.tls.verify",
+                ("upstreams", name, "tls", "verify"),
                 "a network attacker (MITM) can read and alter it all",
+                "name the CA in tls.ca",
             )
 
 
 def _cors_credentials_over_http(settings: Settings) -> LintFindings:
     if settings.server.public_url.startswith("http:"):
         return
-    for key, route in _routes(settings):
+    for key, route in routes(settings):
         if route.cors is not None and route.cors.credentials:
             for place, origin in enumerate(route.cors.origins):
                 if origin.startswith("http:") and not is_loopback_http(origin):
-                    where = f"{key}.cors.origins[{place}]"
-                    yield where, "a network attacker can alter that page and act with sessions"
+                    yield (
+                        (*key, "cors", "origins", place),
+                        "a network attacker can alter that page and act with sessions",
+                        "use https",
+                    )
 
 
 def _login_limit_can_be_skipped(settings: Settings) -> LintFindings:
     if not settings.session.require_attempt and "login" in settings.limits:
         yield (
-            "session.require_attempt",
+            ("session", "require_attempt"),
             "false: clients can skip {prefix}/login/attempt, and with it limits.login",
+            "set it to true",
         )
 
 
@@ -162,15 +169,16 @@ def _mixed_tls(settings: Settings) -> LintFindings:
     for name, upstream in settings.upstreams.items():
         schemes = {server.scheme for server in upstream.servers}
         if {"http", "https"} <= schemes:
-            yield f"upstreams.{name}.servers", "some use https, some http: use https for all"
+            yield ("upstreams", name, "servers"), "some use https, some http", "use https for all"
 
 
 def _health_checks_of_one_server(settings: Settings) -> LintFindings:
     for name, upstream in settings.upstreams.items():
         if upstream.health is not None and len(upstream.servers) == 1:
             yield (
-                f"upstreams.{name}.health",
+                ("upstreams", name, "health"),
                 "has no effect: a single server gets all requests, healthy or not",
+                "add a server, or remove it",
             )
 
 
@@ -178,22 +186,23 @@ def _world_readable_key(settings: Settings) -> LintFindings:
     tls = settings.server.tls
     if tls is None:
         return
-    keys = [("server.tls.key", tls.key)] if tls.key else []
-    keys += [(f"server.tls.certificates[{n}]", c.key) for n, c in enumerate(tls.certificates)]
+    at = ("server", "tls")
+    keys: list[tuple[KeyPath, str]] = [((*at, "key"), tls.key)] if tls.key else []
+    keys += [((*at, "certificates", n), pair.key) for n, pair in enumerate(tls.certificates)]
     for key, path in keys:
         with suppress(OSError):  # the config may be checked on another machine than it runs on
             if Path(path).stat().st_mode & stat.S_IROTH:
-                yield key, "all users of this machine can read the private key: chmod o-r"
+                yield key, "all users of this machine can read the private key", "chmod o-r"
 
 
 def _tls_without_https(settings: Settings) -> LintFindings:
     if settings.server.tls and settings.server.public_url.startswith("http:"):
-        yield "server.public_url", "http, although the gateway speaks TLS: use https"
+        yield ("server", "public_url"), "http, although the gateway speaks TLS", "use https"
 
 
 def _large_clock_skew(settings: Settings) -> LintFindings:
     if settings.identity.clock_skew_s > _LARGE_SKEW_S:
-        yield "identity.clock_skew", "more than an hour: set the clock by NTP instead"
+        yield ("identity", "clock_skew"), "more than an hour", "set the clock by NTP instead"
 
 
 def _ineffective_idle_time(settings: Settings) -> LintFindings:
@@ -201,17 +210,26 @@ def _ineffective_idle_time(settings: Settings) -> LintFindings:
     if idle_s is None:
         return
     if idle_s < _SHORT_IDLE_S:
-        yield "session.idle", "under a minute: users are signed out while they read a page"
+        yield (
+            ("session", "idle"),
+            "under a minute: users are signed out while they read a page",
+            "use a longer time",
+        )
     if lifetime_s is not None and idle_s >= lifetime_s:
-        yield "session.idle", "has no effect: session.lifetime ends sessions earlier"
+        yield (
+            ("session", "idle"),
+            "has no effect: session.lifetime ends sessions earlier",
+            "use a shorter time",
+        )
 
 
 def _cookie_without_host_prefix(settings: Settings) -> LintFindings:
     has_prefix = settings.session.cookie.lower().startswith("__host-")
     if settings.server.public_url.startswith("https:") and not has_prefix:
         yield (
-            "session.cookie",
+            ("session", "cookie"),
             "without the prefix __Host-, sibling hosts can set it too, and so lock users out",
+            "use a name with the prefix",
         )
 
 
@@ -220,72 +238,19 @@ def _untrusted_unix_peers(settings: Settings) -> LintFindings:
     listens = any(isinstance(address, UnixPath) for address in server.listen)
     if listens and UNIX_PEERS not in server.trusted_proxies:
         yield (
-            "server.trusted_proxies",
+            ("server", "trusted_proxies"),
             "without unix:, all requests through a unix socket count as one client",
+            "add unix:",
         )
-
-
-def _rules(settings: Settings) -> Iterator[tuple[str, RouteSettings, RuleSettings]]:
-    for key, route in _routes(settings):
-        for name, rules in (("allow", route.allow), ("deny", route.deny)):
-            for place, rule in enumerate(rules or ()):
-                yield f"{key}.{name}[{place}]", route, rule
-
-
-def _rules_that_never_match(settings: Settings) -> LintFindings:
-    for key, route, rule in _rules(settings):
-        methods = route.match.named_methods
-        if rule.methods and methods and not with_head(rule.methods) & with_head(methods):
-            yield key, "never matches: the route has none of its methods"
-        if rule.auth_methods and rule.auth_methods.isdisjoint(route.accept):
-            yield key, "never matches: the route accepts none of its kinds of credentials"
-        if rule.scopes and not any(kind.has_scopes for kind in rule.auth_methods or route.accept):
-            yield key, "never matches: only API keys and JWTs have scopes"
-        if rule.emails and rule.domains and not _any_email_in(rule.domains, rule.emails):
-            yield key, "never matches: none of its emails is in one of its domains"
-        if rule.issuers and rule.wallets and not _any_issuer_of(rule.wallets, rule.issuers):
-            yield key, "never matches: none of its issuers belongs to one of its wallets"
-
-
-def _any_email_in(domains: frozenset[str], emails: frozenset[str]) -> bool:
-    return any(is_in_one_of(domains, email.partition("@")[2]) for email in emails)
-
-
-def _any_issuer_of(wallets: frozenset[str], issuers: frozenset[str]) -> bool:
-    return any(issuer.rpartition(":")[2] in wallets for issuer in issuers)
-
-
-def _roles_not_assigned(settings: Settings) -> LintFindings:
-    if settings.identity.roles_from_store:
-        return
-    known = {entry.role for entry in settings.identity.roles}
-    for key, _, rule in _rules(settings):
-        for role in sorted((rule.roles or frozenset()) - known):
-            yield key, f"the role {role} is assigned to no caller: add it to identity.roles"
-
-
-def _deny_without_allow(settings: Settings) -> LintFindings:
-    for key, route in _routes(settings):
-        if route.deny and not route.allow and route.auth is not Auth.NONE:
-            yield key, "deny without allow: all other callers may pass"
-
-
-def _networks_of_proxies(settings: Settings) -> LintFindings:
-    if settings.server.client_ip == "peer" and settings.server.trusted_proxies:
-        for key, _, rule in _rules(settings):
-            if rule.networks:
-                yield (
-                    key,
-                    "server.client_ip is peer: all clients behind a proxy have its address",
-                )
 
 
 def _forward_auth_as_one_client(settings: Settings) -> LintFindings:
     has_checks = any(route.upstream is None for route in settings.routes)
     if has_checks and settings.server.client_ip in ("peer", "proxy-protocol"):
         yield (
-            "server.client_ip",
-            "all forward-auth checks count as one client, the proxy: use x-forwarded-for",
+            ("server", "client_ip"),
+            "all forward-auth checks count as one client, the proxy",
+            "use x-forwarded-for",
         )
 
 
@@ -293,9 +258,13 @@ def _shared_audience(settings: Settings) -> LintFindings:
     if settings.identity.assertion is None:
         return
     taken = {entry.audience or name for name, entry in settings.upstreams.items()}
-    for key, route in _routes(settings):
+    for key, route in routes(settings):
         if route.upstream is None and route.name in taken:
-            yield f"{key}.name", "also the audience of an upstream, which accepts its assertions"
+            yield (
+                (*key, "name"),
+                "also the audience of an upstream, which accepts its assertions",
+                "choose another name",
+            )
 
 
 def _login_page_without_key(settings: Settings) -> LintFindings:
@@ -306,33 +275,13 @@ def _login_page_without_key(settings: Settings) -> LintFindings:
     )
     if signs_in and needs_session:
         yield (
-            "magic.publishable_key",
-            "without it the login page can sign in no user: set it, or login.enabled: false",
+            ("magic", "publishable_key"),
+            "without it the login page can sign in no user",
+            "set it, or login.enabled: false",
         )
 
 
-_RULES_LOST = (
-    "on its host it takes the requests of {names}, without their rules: repeat those routes with"
-    " host: {host}"
-)
-
-
-def _rules_lost_by_host(settings: Settings) -> LintFindings:
-    hidden = HiddenRoutes(settings.routes)
-    for number, (key, route) in enumerate(_routes(settings)):
-        if others := hidden.losing_rules(number):
-            names = ", ".join(other.name for other in others)
-            yield key, _RULES_LOST.format(names=names, host=route.match.host)
-
-
-def _routes_that_never_match(settings: Settings) -> LintFindings:
-    hidden = HiddenRoutes(settings.routes)
-    for number, (key, _) in enumerate(_routes(settings)):
-        if hidden.takes_nothing(number):
-            yield key, "never matches: earlier routes of its host and path have all its methods"
-
-
-LINTS: tuple[tuple[str, Callable[[Settings], LintFindings]], ...] = (
+LINTS: tuple[tuple[str, Lint], ...] = (
     ("public-with-credentials", _unchecked_credentials_forwarded),
     ("checked-without-limit", _no_limit_on_authentication),
     ("public-by-default", _public_by_default),
@@ -350,22 +299,19 @@ LINTS: tuple[tuple[str, Callable[[Settings], LintFindings]], ...] = (
     ("clocks-apart", _large_clock_skew),
     ("idle-to-no-effect", _ineffective_idle_time),
     ("foreign-session-cookies", _cookie_without_host_prefix),
-    ("rule-never-holds", _rules_that_never_match),
-    ("role-nobody-has", _roles_not_assigned),
-    ("denied-alone", _deny_without_allow),
-    ("networks-of-proxies", _networks_of_proxies),
     ("unix-peers-untrusted", _untrusted_unix_peers),
     ("asked-as-one-client", _forward_auth_as_one_client),
     ("one-audience-for-two", _shared_audience),
-    ("host-hides-rules", _rules_lost_by_host),
-    ("route-never-matches", _routes_that_never_match),
     ("login-without-key", _login_page_without_key),
+    *RULE_LINTS,
 )
 """Codes and functions, in the order of the report."""
 
 
-def lint(settings: Settings) -> tuple[Finding, ...]:
+def lint(settings: Settings) -> tuple[Problem, ...]:
     """Run all lints on ``settings``."""
     return tuple(
-        Finding(code, key, message) for code, find in LINTS for key, message in find(settings)
+        Problem(key, message, remedy=remedy, code=code)
+        for code, find in LINTS
+        for key, message, remedy in find(settings)
     )

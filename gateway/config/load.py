@@ -6,17 +6,33 @@ Load settings: parse YAML, fill in placeholders, validate, and report all proble
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from gateway.config import checks, document, pydantic_errors
+from gateway.config import checks, document, planned_keys, pydantic_errors
+from gateway.config.document import Document
 from gateway.config.draft import Draft, with_defaults
+from gateway.config.findings import InvalidConfig, Severity
 from gateway.config.placeholders import Filler, ReadFile
-from gateway.config.problems import UNREADABLE, Problem
+from gateway.config.problems import (
+    MISSING_KEY,
+    NOT_SUPPORTED,
+    UNREADABLE,
+    UNREADABLE_CONFIG,
+    Problem,
+    invalid,
+)
 from gateway.config.schema import Settings
-from gateway.core.errors import ConfigError
 
 _MAX_BYTES = 8 << 20  # ten thousand routes take some 1.5 MiB
+
+
+class LoadedConfig(NamedTuple):
+    """The settings of a file, and the file as it is written: placeholders are not filled in."""
+
+    settings: Settings
+    written: Document
 
 
 def load(path: Path, env: Mapping[str, str]) -> Settings:
@@ -24,15 +40,21 @@ def load(path: Path, env: Mapping[str, str]) -> Settings:
     return parse(load_text(path), str(path), env, read_file)
 
 
+def load_document(path: Path, env: Mapping[str, str]) -> LoadedConfig:
+    """Load the file at ``path``: its settings, and what is written. Raises `ConfigError`."""
+    return parse_document(load_text(path), str(path), env, read_file)
+
+
 def load_text(path: Path) -> str:
     """Read the config file at ``path``. Raises `ConfigError`."""
     try:
         return read_file(str(path))
     except OSError as error:
-        problem = f"{path}: cannot be read: {error.strerror}"
+        problem = f"cannot be read: {error.strerror}"
     except ValueError as error:
-        problem = f"{path}: {error}"
-    raise ConfigError([problem])
+        problem = str(error)
+    finding = Problem((), problem, code=UNREADABLE_CONFIG).finding(str(path), {}, Severity.ERROR)
+    raise InvalidConfig([f"{path}: {problem}"], (finding,))
 
 
 def read_file(path: str) -> str:
@@ -48,6 +70,13 @@ def read_file(path: str) -> str:
 
 
 def parse(text: str, name: str, env: Mapping[str, str], read_file: ReadFile) -> Settings:
+    """Parse and validate ``text`` as `parse_document` does."""
+    return parse_document(text, name, env, read_file).settings
+
+
+def parse_document(
+    text: str, name: str, env: Mapping[str, str], read_file: ReadFile
+) -> LoadedConfig:
     """
     Parse and validate ``text``, a file called ``name``.
 
@@ -62,8 +91,8 @@ def parse(text: str, name: str, env: Mapping[str, str], read_file: ReadFile) -> 
     problems += checks.problems(draft)
     if settings is None or problems:
         problems.sort(key=lambda problem: problem.line(read.lines))
-        raise ConfigError([problem.text(name, read.lines) for problem in problems])
-    return settings
+        raise invalid(problems, name, read.lines)
+    return LoadedConfig(settings, read)
 
 
 def _with_store(draft: Draft, env: Mapping[str, str], problems: list[Problem]) -> Draft:
@@ -72,15 +101,19 @@ def _with_store(draft: Draft, env: Mapping[str, str], problems: list[Problem]) -
         return draft
     url: object = env.get("REDIS_URL")
     if not url:
-        problems.append(Problem(("redis", "url"), _missing_store(env)))
+        problems.append(_missing_store(env))
         url = UNREADABLE
     return draft.put("redis", "url", url)
 
 
-def _missing_store(env: Mapping[str, str]) -> str:
-    if env.get("UPSTASH_REDIS_REST_URL"):
-        return "Upstash REST is not supported yet; use its rediss:// URL"
-    return "required, here or in the environment variable REDIS_URL"
+def _missing_store(env: Mapping[str, str]) -> Problem:
+    path = ("redis", "url")
+    for name in ("UPSTASH_REDIS_REST_URL", "KV_REST_API_URL"):
+        if env.get(name):
+            message = f"{name} is set, but the REST API of a store is not supported yet"
+            return Problem(path, message, remedy=planned_keys.REST, code=NOT_SUPPORTED)
+    message = "required, here or in the environment variable REDIS_URL"
+    return Problem(path, message, code=MISSING_KEY)
 
 
 def _validated(draft: Draft, problems: list[Problem]) -> Settings | None:

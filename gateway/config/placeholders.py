@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from gateway.config.problems import UNREADABLE, KeyPath, Problem
+from gateway.config.problems import PLACEHOLDER, UNREADABLE, KeyPath, Problem
 
 _PLACEHOLDER = re.compile(r"\$\$\{|\$\{([^}]*)\}|\$\{")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
@@ -44,7 +44,7 @@ class Filler(NamedTuple):
         try:
             return _PLACEHOLDER.sub(self._value, text)
         except _PlaceholderError as error:
-            self.problems.append(Problem(path, str(error)))
+            self.problems.append(Problem(path, str(error), code=PLACEHOLDER))
             return UNREADABLE
 
     def _value(self, placeholder: re.Match[str]) -> str:

@@ -9,19 +9,39 @@ from pydantic import BeforeValidator
 
 from gateway.config.problems import KeyPath
 
-KEYS = frozenset(
-    {
-        "hooks",
-        "limits.*.burst",
-        "redis.token",
-    }
-)
-"""Paths of keys; a star stands for the name of an entry, or its place in a list."""
+REST = "use the rediss:// URL of the database in redis.url"
+SENTINEL = "write the URL of the primary in redis.url, by a name that follows it"
+CLUSTER = "use one server, or a proxy in front of the cluster, in redis.url"
+
+KEYS = {
+    "hooks": "",
+    "limits.*.burst": "",
+    "redis.rest_token": REST,
+    "redis.rest_url": REST,
+    "redis.token": REST,
+    "redis.sentinel": SENTINEL,
+    "redis.sentinels": SENTINEL,
+    "redis.master": SENTINEL,
+    "redis.cluster": CLUSTER,
+    "redis.nodes": CLUSTER,
+}
+"""
+What to use instead, by the path of the key; a star stands for the name of an entry, or its place in
+a list.
+"""
 
 
-def is_key(path: KeyPath) -> bool:
-    """Whether ``path`` is a key of a later version."""
-    return any(_matches(pattern.split("."), path) for pattern in KEYS)
+class NotSupportedYetError(ValueError):
+    """A value of a later version; the message says which, and ``remedy`` what to use instead."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(f"{message} is not supported yet")
+        self.remedy = remedy
+
+
+def remedy(path: KeyPath) -> str | None:
+    """Say what to use instead of a key of a later version; None if ``path`` is no such key."""
+    return next((KEYS[key] for key in KEYS if _matches(key.split("."), path)), None)
 
 
 def _matches(pattern: list[str], path: KeyPath) -> bool:
@@ -35,7 +55,7 @@ def refuse(*values: str) -> BeforeValidator:
 
     def validate(value: object) -> object:
         if isinstance(value, str) and value in values:
-            raise ValueError(f"{value} is not supported yet")
+            raise NotSupportedYetError(value)
         return value
 
     return BeforeValidator(validate)

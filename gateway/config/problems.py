@@ -1,13 +1,37 @@
-"""Problems of a config, each with its place."""
+"""Problems of a config, each with its place, its code and its remedy."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
+
+from gateway.config.findings import Finding, InvalidConfig, Severity
 
 KeyPath = tuple[str | int, ...]
 """Path from the root of the document: keys, and places in lists."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
+_EXPECTED = "expected "
+
+INVALID_VALUE = "invalid-value"
+MISSING_KEY = "missing-key"
+UNKNOWN_KEY = "unknown-key"
+REPEATED_KEY = "repeated-key"
+NOT_SUPPORTED = "not-supported-yet"
+PLACEHOLDER = "placeholder"
+SYNTAX = "yaml-syntax"
+UNREADABLE_CONFIG = "unreadable-config"
+
+_REMEDIES = {
+    INVALID_VALUE: "change the value as the message says",
+    MISSING_KEY: "add the key",
+    UNKNOWN_KEY: "remove the key, or correct its name",
+    REPEATED_KEY: "remove one of them",
+    NOT_SUPPORTED: "remove it",
+    PLACEHOLDER: "provide the value, or write it in another way",
+    SYNTAX: "correct this line, or the one above it",
+    UNREADABLE_CONFIG: "name a readable file with --config",
+}
+"""Remedies for problems that bring none of their own."""
 
 
 class Unreadable:
@@ -18,7 +42,10 @@ UNREADABLE = Unreadable()
 
 
 class Problem(NamedTuple):
-    """One problem. ``message`` contains no value of the config, as that may be a secret."""
+    """
+    One problem. Neither ``message`` nor ``remedy`` contains a value of the config, as that may be
+    a secret.
+    """
 
     path: KeyPath
     message: str
@@ -26,6 +53,11 @@ class Problem(NamedTuple):
     """The line, if it is not that of ``path``."""
     separator: str = ": "
     """Text between key and message."""
+    remedy: str = ""
+    """Empty if the message says it."""
+    code: str = INVALID_VALUE
+    default_remedy: str = ""
+    """For programs, where ``remedy`` is empty."""
 
     def line(self, lines: Mapping[KeyPath, int]) -> int:
         """Line of ``path``, or of the innermost enclosing value that the file contains."""
@@ -36,10 +68,44 @@ class Problem(NamedTuple):
             path = path[:-1]
         return lines.get(path, 1)
 
-    def text(self, name: str, lines: Mapping[KeyPath, int]) -> str:
-        """Write the problem for the operator: file, line, key, message."""
+    def text(
+        self, name: str, lines: Mapping[KeyPath, int], severity: Severity = Severity.ERROR
+    ) -> str:
+        """Write the problem for the operator: file, line, key, message, remedy."""
         subject = f"{dotted(self.path)}{self.separator}" if self.path else ""
-        return f"{name}:{self.line(lines)}: {subject}{self.message}"
+        remedy = f": {self.remedy}" if self.remedy else ""
+        sentence = f"{subject}{self.message}{remedy}"
+        if severity is Severity.WARNING:
+            sentence = f"warning: {sentence} [{self.code}]"
+        return f"{name}:{self.line(lines)}: {sentence}"
+
+    def finding(self, name: str, lines: Mapping[KeyPath, int], severity: Severity) -> Finding:
+        """Write the problem for programs."""
+        return Finding(
+            name,
+            self.line(lines),
+            dotted(self.path),
+            self.code,
+            severity,
+            self.message,
+            self.remedy or self._default_remedy(),
+        )
+
+    def _default_remedy(self) -> str:
+        if self.code == INVALID_VALUE and self.message.startswith(_EXPECTED):
+            return f"write {self.message.removeprefix(_EXPECTED)}"
+        return self.default_remedy or _REMEDIES[self.code]
+
+
+def invalid(
+    problems: Iterable[Problem], name: str, lines: Mapping[KeyPath, int] | None = None
+) -> InvalidConfig:
+    """Make the error that reports ``problems`` of the file called ``name``."""
+    listed, lines = list(problems), lines or {}
+    return InvalidConfig(
+        [problem.text(name, lines) for problem in listed],
+        tuple(problem.finding(name, lines, Severity.ERROR) for problem in listed),
+    )
 
 
 def dotted(path: KeyPath) -> str:

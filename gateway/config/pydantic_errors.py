@@ -9,11 +9,18 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.config import planned_keys
-from gateway.config.problems import KeyPath, Problem, Unreadable
+from gateway.config.planned_keys import NotSupportedYetError
+from gateway.config.problems import (
+    MISSING_KEY,
+    NOT_SUPPORTED,
+    UNKNOWN_KEY,
+    KeyPath,
+    Problem,
+    Unreadable,
+)
 from gateway.config.schema import Settings
 
 _MESSAGES = {
-    "missing": "required",
     "tuple_type": "expected a list",
     "frozen_set_type": "expected a list",
     "model_type": "expected a mapping",
@@ -27,12 +34,21 @@ def problems(error: ValidationError) -> Iterator[Problem]:
         if details["type"] == "extra_forbidden":
             yield _unknown_key(details["loc"])
         elif not isinstance(details["input"], Unreadable):
-            yield Problem(_path(details["loc"]), _message(details))
+            yield _translated(_path(details["loc"]), details)
 
 
 def _path(loc: KeyPath) -> KeyPath:
     """Remove the mark by which pydantic distinguishes an invalid key from an invalid value."""
     return loc[:-1] if loc[-1:] == ("[key]",) else loc
+
+
+def _translated(path: KeyPath, details: ErrorDetails) -> Problem:
+    match details:
+        case {"type": "missing"}:
+            return Problem(path, "required", code=MISSING_KEY)
+        case {"ctx": {"error": NotSupportedYetError() as error}}:
+            return Problem(path, str(error), remedy=error.remedy, code=NOT_SUPPORTED)
+    return Problem(path, _message(details))
 
 
 def _message(details: ErrorDetails) -> str:
@@ -45,10 +61,19 @@ def _message(details: ErrorDetails) -> str:
 
 
 def _unknown_key(path: KeyPath) -> Problem:
-    if planned_keys.is_key(path):
-        return Problem(path, "is not supported yet", separator=" ")
+    if (remedy := planned_keys.remedy(path)) is not None:
+        return Problem(
+            path, "is not supported yet", separator=" ", remedy=remedy, code=NOT_SUPPORTED
+        )
     near = get_close_matches(str(path[-1]), _known_keys(path[:-1]), n=1)
-    return Problem(path, f"unknown key, did you mean {near[0]}?" if near else "unknown key")
+    if not near:
+        return Problem(path, "unknown key", code=UNKNOWN_KEY)
+    return Problem(
+        path,
+        f"unknown key, did you mean {near[0]}?",
+        code=UNKNOWN_KEY,
+        default_remedy=f"write {near[0]}",
+    )
 
 
 def _known_keys(path: KeyPath) -> list[str]:

@@ -43,7 +43,7 @@ def listener_options(settings: Settings, before: ListenerOptions | None) -> List
     TLS contexts of ``before`` stay in use where the config names the same files. Raises
     `StartError` where a file of TLS cannot be used.
     """
-    files = _server_files(settings.server.tls)
+    files = server_files(settings.server.tls)
     tls = before.tls if before else None
     if files is None:
         tls = None
@@ -56,7 +56,8 @@ def listener_options(settings: Settings, before: ListenerOptions | None) -> List
     )
 
 
-def _server_files(tls: TlsSettings | None) -> ServerTlsFiles | None:
+def server_files(tls: TlsSettings | None) -> ServerTlsFiles | None:
+    """List the files of TLS with clients; None without TLS."""
     if tls is None:
         return None
     pairs = [CertificateFiles(entry.certificate, entry.key) for entry in tls.certificates]

@@ -40,8 +40,7 @@ def pages_upstream(name: str, connect: Connect, wire: WireServices) -> Upstream:
 
 
 def _upstream(name: str, entry: UpstreamSettings, wire: WireServices) -> Upstream:
-    is_tls = any(address.scheme == "https" for address in entry.servers)
-    tls = ClientTls(_tls_files(entry)) if is_tls else None
+    tls = client_tls(entry)
     servers = []
     for address in entry.servers:
         connect = _connector(address, entry, wire, tls)
@@ -74,9 +73,16 @@ def _rules(entry: UpstreamSettings) -> UpstreamRules:
     )
 
 
-def _tls_files(entry: UpstreamSettings) -> ClientTlsFiles:
+def client_tls(entry: UpstreamSettings) -> ClientTls | None:
+    """
+    Load the files for TLS with an upstream; None where no server is at https.
+
+    Raises `StartError` where a file cannot be used.
+    """
+    if all(address.scheme != "https" for address in entry.servers):
+        return None
     tls = entry.tls
-    return ClientTlsFiles(tls.ca, tls.certificate, tls.key, tls.verify)
+    return ClientTls(ClientTlsFiles(tls.ca, tls.certificate, tls.key, tls.verify))
 
 
 def _connector(

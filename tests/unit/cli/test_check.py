@@ -62,9 +62,68 @@ def test_it_says_which_routes_are_hidden(config: Path) -> None:
 
 
 def test_json(config: Path) -> None:
-    """The same answers as JSON, with the same exit status."""
+    """The same answers as JSON, with the same exit status; each finding has its parts."""
     found = json.loads(_check(config, "--json").stdout)
     assert (True, []) == (found["ok"], found["problems"])
     config.write_text(CONFIG + "nonsense: 1\n")
     result = _check(config, "--json")
-    assert (2, False) == (result.exit_code, json.loads(result.stdout)["ok"])
+    found = json.loads(result.stdout)
+    assert (2, False) == (result.exit_code, found["ok"])
+    assert [f"{config}:8: nonsense: unknown key"] == found["problems"]
+    assert [
+        {
+            "file": str(config),
+            "line": 8,
+            "key": "nonsense",
+            "code": "unknown-key",
+            "severity": "error",
+            "message": "unknown key",
+            "remedy": "remove the key, or correct its name",
+        }
+    ] == found["findings"]
+
+
+def test_warnings_have_their_lines(config: Path) -> None:
+    """A warning says where it is, as an error does."""
+    place = f"{config}:7"
+    assert f"{place}: warning: routes[0]: no rate limit" in _check(config).stderr
+    (finding,) = json.loads(_check(config, "--json").stdout)["findings"]
+    assert ("checked-without-limit", 7, "routes[0]", "warning", "add limits") == (
+        finding["code"],
+        finding["line"],
+        finding["key"],
+        finding["severity"],
+        finding["remedy"],
+    )
+
+
+def test_a_live_key_in_the_file(config: Path) -> None:
+    """It is a warning, and the key is not shown."""
+    config.write_text(
+        CONFIG.replace("{mode: development}", "{secret_key: sk_live_hunter2}").replace(
+            "routes:", "session: {keys: ['0123456789abcdef0123456789abcdef']}\nroutes:"
+        )
+    )
+    result = _check(config)
+    assert 0 == result.exit_code
+    assert f"{config}:4: warning: magic.secret_key: a live secret key stands" in result.stderr
+    assert "hunter2" not in result.output
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_files_are_opened(config: Path, tmp_path: Path, *, as_json: bool) -> None:
+    """A file without which the gateway would not start is an error, one it can miss a warning."""
+    missing = tmp_path / "missing"
+    config.write_text(
+        CONFIG
+        + f"login: {{logo: {missing}}}\n"
+        + f"credentials: {{jwt: [{{issuer: i, audience: a, jwks_file: {missing}}}]}}\n"
+    )
+    result = _check(config, *["--json"] * as_json)
+    assert 2 == result.exit_code
+    if as_json:
+        kinds = {found["key"]: found["severity"] for found in json.loads(result.stdout)["findings"]}
+        assert ("error", "warning") == (kinds["login.logo"], kinds["credentials.jwt[0].jwks_file"])
+    else:
+        assert f"{config}:8: login.logo: {missing}: No such file or directory" in result.stderr
+        assert "ok" not in result.stdout

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.config import addresses
 from gateway.config.addresses import HostPort, ServerAddress
+from gateway.config.planned_keys import NotSupportedYetError
 from gateway.routing.client_address import UNIX_PEER
 
 
@@ -298,12 +299,25 @@ def test_redis_url(text: str) -> None:
         pytest.param("redis://[::1", id="a-bracket-left-open"),
         pytest.param("unix://", id="no-path"),
         pytest.param("embedded://dir", id="a-directory-that-would-be-a-host"),
-        pytest.param("redis+sentinel://h1,h2/master/0", id="sentinel"),
-        pytest.param("redis+cluster://h1,h2", id="cluster"),
-        pytest.param("upstash+https://host", id="upstash-rest"),
     ],
 )
 def test_no_redis_url(text: str) -> None:
-    """A URL of another kind of store is refused as not supported yet."""
-    with pytest.raises(ValueError, match=r"expected redis://.* not supported yet"):
+    """A URL that names no store is refused with what was expected."""
+    with pytest.raises(ValueError, match=r"expected redis://"):
         addresses.redis_url(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "remedy"),
+    [
+        ("redis+sentinel://h1,h2/master/0", "Redis Sentinel", "the URL of the primary"),
+        ("REDISS+Cluster://h1,h2", "Redis Cluster", "one server"),
+        ("upstash+https://host", "the REST API of a store", "rediss:// URL"),
+        ("https://name.upstash.io", "the REST API of a store", "rediss:// URL"),
+    ],
+)
+def test_stores_of_later_versions(text: str, name: str, remedy: str) -> None:
+    """A URL of another kind of store is refused with what to use instead."""
+    with pytest.raises(NotSupportedYetError, match=f"{name} is not supported yet") as caught:
+        addresses.redis_url(text)
+    assert remedy in caught.value.remedy

@@ -7,7 +7,10 @@ from types import FunctionType
 import pytest
 
 from gateway.config import lint as lints
+from gateway.config import lint_rules
+from gateway.config.findings import Severity
 from gateway.config.lint import LINTS, lint
+from gateway.config.problems import dotted
 from gateway.config.schema import Settings
 from tests.fakes.keys import PEM, as_yaml
 
@@ -22,13 +25,13 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
         pytest.param(
             "routes: [{name: a, match: {path: /a}, upstream: app, auth: none,"
             " forward_credentials: true}]",
-            [("public-with-credentials", "routes[0] (a)")],
+            [("public-with-credentials", "routes[0]")],
             id="a-public-route-that-passes-credentials-on",
         ),
         pytest.param(
             "routes: [{name: a, match: {path: /a}, upstream: app, cors: {credentials: true,"
             " origins: ['https://b.example', 'http://b.example', 'http://localhost:5173']}}]",
-            [("cors-in-the-clear", "routes[0] (a).cors.origins[1]")],
+            [("cors-in-the-clear", "routes[0].cors.origins[1]")],
             id="a-page-in-the-clear-that-acts-with-sessions",
         ),
         pytest.param(
@@ -58,17 +61,17 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
         ),
         pytest.param(
             "routes: [{name: a, match: {path: /a}, upstream: app, limits: []}]",
-            [("checked-without-limit", "routes[0] (a)")],
+            [("checked-without-limit", "routes[0]")],
             id="a-protected-route-whose-limits-were-taken-away",
         ),
         pytest.param(
             "limits: {}\nroutes: [{name: a, match: {path: /a}, upstream: app, auth: optional}]",
-            [("checked-without-limit", "routes[0] (a)")],
+            [("checked-without-limit", "routes[0]")],
             id="a-checked-route-where-there-are-no-limits",
         ),
         pytest.param(
             "routes: [{name: a, match: {path: /*}, upstream: app, auth: none, limits: []}]",
-            [("public-by-default", "routes[0] (a)")],
+            [("public-by-default", "routes[0]")],
             id="everything-is-public-unless-said-otherwise",
         ),
         pytest.param(
@@ -80,7 +83,7 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
         pytest.param(
             "routes: [{name: a, match: {path: /a, methods: [GET]}, upstream: app,"
             " allow: {methods: [POST]}}]",
-            [("rule-never-holds", "routes[0] (a).allow[0]")],
+            [("rule-never-holds", "routes[0].allow[0]")],
             id="a-rule-for-methods-that-the-route-is-not-for",
         ),
         *(
@@ -102,7 +105,7 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
         pytest.param(
             "routes: [{name: a, match: {path: /*, host: a.example.com}, upstream: app},"
             " {name: b, match: {path: /b}, upstream: app, allow: {auth_methods: [session]}}]",
-            [("host-hides-rules", "routes[0] (a)")],
+            [("host-hides-rules", "routes[0]")],
             id="a-host-that-takes-a-path-without-its-rules",
         ),
         pytest.param(
@@ -116,7 +119,7 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
         pytest.param(
             "routes: [{name: a, match: {path: /a, methods: [GET, PUT]}, upstream: app},"
             " {name: b, match: {path: /a, methods: [HEAD]}, upstream: app}]",
-            [("route-never-matches", "routes[1] (b)")],
+            [("route-never-matches", "routes[1]")],
             id="a-route-without-a-method-of-its-own",
         ),
         pytest.param(
@@ -127,12 +130,12 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
         ),
         pytest.param(
             "routes: [{name: a, match: {path: /a}, upstream: app, allow: {auth_methods: [jwt]}}]",
-            [("rule-never-holds", "routes[0] (a).allow[0]")],
+            [("rule-never-holds", "routes[0].allow[0]")],
             id="a-kind-of-credential-that-the-route-does-not-accept",
         ),
         pytest.param(
             "routes: [{name: a, match: {path: /a}, upstream: app, allow: {scopes: [read]}}]",
-            [("rule-never-holds", "routes[0] (a).allow[0]")],
+            [("rule-never-holds", "routes[0].allow[0]")],
             id="scopes-of-people",
         ),
         pytest.param(
@@ -145,7 +148,7 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
         pytest.param(
             "routes: [{name: a, match: {path: /a}, upstream: app, allow: [{emails: [a@b.org]},"
             " {emails: [a@b.org], domains: [c.org, '*.b.org']}]}]",
-            [("rule-never-holds", "routes[0] (a).allow[1]")],
+            [("rule-never-holds", "routes[0].allow[1]")],
             id="an-email-of-another-domain",
         ),
         pytest.param(
@@ -157,7 +160,7 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
         pytest.param(
             "routes: [{name: a, match: {path: /a}, upstream: app, allow: {"
             f"issuers: ['did:ethr:0x{'ab' * 20}'], wallets: ['0x{'ac' * 20}']}}}}]",
-            [("rule-never-holds", "routes[0] (a).allow[0]")],
+            [("rule-never-holds", "routes[0].allow[0]")],
             id="an-issuer-with-another-wallet",
         ),
         pytest.param(
@@ -171,8 +174,8 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
             "routes: [{name: a, match: {path: /a}, upstream: app, allow: {roles: [staff, boss]},"
             " deny: {roles: [banned]}}]",
             [
-                ("role-nobody-has", "routes[0] (a).allow[0]"),
-                ("role-nobody-has", "routes[0] (a).deny[0]"),
+                ("role-nobody-has", "routes[0].allow[0]"),
+                ("role-nobody-has", "routes[0].deny[0]"),
             ],
             id="roles-that-the-config-does-not-give",
         ),
@@ -184,7 +187,7 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
         ),
         pytest.param(
             "routes: [{name: a, match: {path: /a}, upstream: app, deny: {emails: [a@b.org]}}]",
-            [("denied-alone", "routes[0] (a)")],
+            [("denied-alone", "routes[0]")],
             id="deny-without-allow",
         ),
         pytest.param(
@@ -196,7 +199,7 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
         pytest.param(
             "server: {public_url: 'https://a', trusted_proxies: [10.0.0.0/8]}\n"
             "routes: [{name: a, match: {path: /a}, upstream: app, allow: {networks: [1.0.0.0/8]}}]",
-            [("networks-of-proxies", "routes[0] (a).allow[0]")],
+            [("networks-of-proxies", "routes[0].allow[0]")],
             id="networks-behind-a-proxy",
         ),
         pytest.param(
@@ -263,7 +266,7 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
             pytest.param(
                 f"routes: [{{name: a, match: {{path: {public}}}, auth: none, upstream: app, {how}}}"
                 ", {name: b, match: {path: /admin/*}, upstream: app}]",
-                [("private-by-another-path", "routes[0] (a)")] * found,
+                [("private-by-another-path", "routes[0]")] * found,
                 id=f"{public}-{how}",
             )
             for public, how, found in (
@@ -294,7 +297,7 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
         pytest.param(
             "routes: [{name: a, match: {path: /p/*}, upstream: app, auth: none, rewrite: /x},"
             " {name: b, match: {path: /b/*}, upstream: app, rewrite: /x/y}]",
-            [("private-by-another-path", "routes[0] (a)")],
+            [("private-by-another-path", "routes[0]")],
             id="both-rewritten",
         ),
         pytest.param(
@@ -359,7 +362,7 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
                 " client_ip: x-forwarded-for}\n"
                 f"{signed}upstreams: {{app: {{servers: ['http://a'], audience: {audience}}}}}\n"
                 f"routes: [{{name: {name}, match: {{path: /a}}, auth: none}}]",
-                [("one-audience-for-two", f"routes[0] ({name}).name")] if found else [],
+                [("one-audience-for-two", "routes[0].name")] if found else [],
                 id=f"{name}-beside-an-app-called-{audience}",
             )
             for signed, name, audience, found in (
@@ -373,7 +376,8 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
 )
 def test_lint(read: Read, text: str, expected: list[tuple[str, str]]) -> None:
     """Each config has the findings that it should have, and no other."""
-    assert expected == [(finding.code, finding.key) for finding in lint(read(text))]
+    assert expected == [(found.code, dotted(found.path)) for found in lint(read(text))]
+    assert all(found.message and found.remedy for found in lint(read(text)))
 
 
 @pytest.mark.parametrize(("mode", "found"), [(0o600, 0), (0o640, 0), (0o644, 1)])
@@ -390,10 +394,12 @@ def test_a_private_key_that_all_users_can_read(
 
 
 def test_findings_are_sentences(read: Read) -> None:
-    """A finding is written with its key, its message and its code."""
+    """A finding is written with its place, its message, its remedy and its code."""
     (finding,) = lint(read("admin: {listen: '[::]:9090'}"))
-    assert str(finding).startswith("admin.listen: not on loopback")
-    assert str(finding).endswith("[admin-for-everybody]")
+    assert finding.text("f", {("admin",): 7}, Severity.WARNING) == (
+        "f:7: warning: admin.listen: not on loopback: make sure that only your own machines can"
+        " reach it [admin-for-everybody]"
+    )
 
 
 def test_codes_differ() -> None:
@@ -405,9 +411,9 @@ def test_every_lint_is_in_the_list() -> None:
     """A lint that is written but not listed would never run."""
     written = [
         function
-        for function in vars(lints).values()
+        for function in [*vars(lints).values(), *vars(lint_rules).values()]
         if isinstance(function, FunctionType)
-        and function.__annotations__.get("return") == lints.LintFindings
+        and function.__annotations__.get("return") == lint_rules.LintFindings
     ]
     assert len(written) > 1
     assert set(written) == {function for _, function in LINTS}

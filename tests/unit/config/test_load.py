@@ -10,11 +10,14 @@ from pydantic import ValidationError
 
 from gateway.config.addresses import HostPort
 from gateway.config.load import load, parse
+from gateway.config.planned_keys import REST
 from gateway.config.schema import Settings
 from gateway.core.errors import ConfigError
 
 Read = Callable[..., Settings]
 Complain = Callable[..., list[str]]
+
+NO_REST = f"the REST API of a store is not supported yet: {REST}"
 
 ENV = {"REDIS_URL": "redis://127.0.0.1"}
 LIVE = {
@@ -276,8 +279,20 @@ def test_settings_are_frozen(read: Read) -> None:
         pytest.param(
             "",
             {"UPSTASH_REDIS_REST_URL": "https://name.upstash.io"},
-            ["gateway.yaml:1: redis.url: Upstash REST is not supported yet; use its rediss:// URL"],
+            [f"gateway.yaml:1: redis.url: UPSTASH_REDIS_REST_URL is set, but {NO_REST}"],
             id="upstash-rest",
+        ),
+        pytest.param(
+            "",
+            {"KV_REST_API_URL": "https://name.upstash.io"},
+            [f"gateway.yaml:1: redis.url: KV_REST_API_URL is set, but {NO_REST}"],
+            id="vercel-rest",
+        ),
+        pytest.param(
+            "redis: {rest_url: 'https://name.upstash.io'}",
+            ENV,
+            [f"gateway.yaml:1: redis.rest_url is not supported yet: {REST}"],
+            id="rest-in-the-file",
         ),
         pytest.param(
             "",

@@ -1,0 +1,81 @@
+"""
+Lints of a config as it is written: secrets in the file, and keys that a reload cannot change.
+
+They read the document before placeholders are filled in. Messages never show a value.
+"""
+
+from collections.abc import Iterator
+
+from gateway.config.document import Document
+from gateway.config.draft import Draft
+from gateway.config.problems import KeyPath, Problem
+
+_LIVE_KEY = "sk_live_"
+_KEYS = (("session", "keys"), ("identity", "assertion", "keys"))
+"""Lists of keys that are rotated: the first is used, all are accepted."""
+
+
+def live_keys_in_the_file(document: Document) -> Iterator[Problem]:
+    """Find secret keys of live mode: a config is copied and committed."""
+    for path, text in _texts(document.data, ()):
+        if text.startswith(_LIVE_KEY):
+            yield Problem(
+                path,
+                "a live secret key stands in the file",
+                remedy="use ${NAME}, or ${file:/path}",
+                code="live-key-in-file",
+            )
+
+
+def keys_from_the_environment(document: Document) -> Iterator[Problem]:
+    """
+    Find keys that are rotated and come from variables of the environment.
+
+    A process keeps the environment of its start, so that a reload reads the old values.
+    """
+    draft = Draft(document.data)
+    for at in _KEYS:
+        written = draft.items(*at)
+        for place, text in enumerate(written):
+            if len(written) > 1 and _is_variable(text):
+                yield _from_environment((*at, place))
+
+
+def keys_that_reloads_keep(document: Document) -> Iterator[Problem]:
+    """Find all keys of which a reload reads the values of the start."""
+    draft = Draft(document.data)
+    for at in _KEYS:
+        for place, text in enumerate(draft.items(*at)):
+            if _is_variable(text):
+                yield _from_environment((*at, place))
+
+
+def _from_environment(path: KeyPath) -> Problem:
+    return Problem(
+        path,
+        "a reload reads the environment of the start, so that a new value needs a restart",
+        remedy="rotate keys in files, with ${file:/path}",
+        code="key-from-environment",
+    )
+
+
+def _is_variable(text: object) -> bool:
+    return isinstance(text, str) and "${" in text.replace("$${", "").replace("${file:", "")
+
+
+def _texts(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    """Yield all texts in ``value``, with their paths."""
+    match value:
+        case dict():
+            for key, item in value.items():
+                yield from _texts(item, (*path, key))
+        case list():
+            for place, item in enumerate(value):
+                yield from _texts(item, (*path, place))
+        case str():
+            yield path, value
+
+
+def lint_written(document: Document) -> tuple[Problem, ...]:
+    """Run the lints that `gateway check` reports."""
+    return (*live_keys_in_the_file(document), *keys_from_the_environment(document))

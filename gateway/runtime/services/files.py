@@ -1,0 +1,92 @@
+"""Open the files that a config names, as a start would: for `gateway check`."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from gateway.config.problems import KeyPath, Problem, dotted
+from gateway.config.schema import Settings
+from gateway.core.errors import StartError
+from gateway.pages.branding import logo
+from gateway.proxy.downstream.tls import CertificateFiles, ServerTls, ServerTlsFiles
+from gateway.runtime.services.listeners import server_files
+from gateway.runtime.services.upstreams import client_tls
+
+_TLS = ("server", "tls")
+
+
+def unusable_files(settings: Settings) -> Iterator[Problem]:
+    """Find files with which the gateway would not start: missing, unreadable, or not fitting."""
+    yield from _server_tls(settings)
+    yield from _upstream_tls(settings)
+    yield from _tried(("login", "logo"), partial(logo, settings.login.logo))
+
+
+def unreadable_key_sets(settings: Settings) -> Iterator[Problem]:
+    """Find key sets of JWT issuers that cannot be read: their tokens are refused until they can."""
+    for place, entry in enumerate(settings.credentials.jwt):
+        if entry.jwks_file is not None:
+            yield from _readable(("credentials", "jwt", place, "jwks_file"), entry.jwks_file)
+
+
+def _server_tls(settings: Settings) -> Iterator[Problem]:
+    tls, files = settings.server.tls, server_files(settings.server.tls)
+    if tls is None or files is None:
+        return
+    places: list[KeyPath] = [_TLS] if tls.certificate is not None else []
+    places += [(*_TLS, "certificates", place) for place, _ in enumerate(tls.certificates)]
+    found = [
+        problem for at, pair in zip(places, files.pairs, strict=True) for problem in _pair(at, pair)
+    ]
+    if files.client_ca is not None:
+        found += _readable((*_TLS, "client_ca"), files.client_ca)
+    yield from found
+    if not found:
+        yield from _tried((*_TLS, "client_ca"), partial(ServerTls, files))
+
+
+def _pair(at: KeyPath, pair: CertificateFiles) -> list[Problem]:
+    """Problems of a certificate and its key."""
+    found = [
+        *_readable((*at, "certificate"), pair.certificate),
+        *_readable((*at, "key"), pair.key),
+    ]
+    alone = ServerTlsFiles((pair,), None)
+    return found or list(_tried((*at, "certificate"), partial(ServerTls, alone)))
+
+
+def _upstream_tls(settings: Settings) -> Iterator[Problem]:
+    for name, entry in settings.upstreams.items():
+        at, tls = ("upstreams", name, "tls"), entry.tls
+        named = {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key}
+        found = [
+            problem
+            for key, path in named.items()
+            if path
+            for problem in _readable((*at, key), path)
+        ]
+        yield from found or _tried(at, partial(client_tls, entry))
+
+
+def _readable(at: KeyPath, path: str) -> Iterator[Problem]:
+    try:
+        with Path(path).open("rb"):
+            return
+    except OSError as error:
+        yield _unusable(at, f"{path}: {(error.strerror or 'unreadable').lower()}")
+
+
+def _tried(at: KeyPath, load: Callable[[], object]) -> Iterator[Problem]:
+    try:
+        load()
+    except StartError as error:
+        yield _unusable(at, str(error).removeprefix(f"{dotted(at)}: "))
+
+
+def _unusable(at: KeyPath, message: str) -> Problem:
+    return Problem(
+        at,
+        message,
+        code="unusable-file",
+        default_remedy="name a file that the gateway can read and use",
+    )

@@ -1,0 +1,118 @@
+"""Files that a config names, opened as a start would open them."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config.load import parse
+from gateway.config.problems import dotted
+from gateway.config.schema import Settings
+from gateway.runtime.services.files import unreadable_key_sets, unusable_files
+from tests.fakes.certificates import Authority
+
+CONFIG = """
+server: {{public_url: "https://localhost", listen: ["127.0.0.1:0"], tls: {tls}}}
+redis: {{url: "embedded://"}}
+magic: {{secret_key: sk_test_1}}
+session: {{keys: [0123456789abcdef0123456789abcdef]}}
+upstreams: {{app: {{servers: ["https://127.0.0.1:1"], tls: {app}}}}}
+login: {{logo: "{logo}"}}
+credentials: {{jwt: [{{issuer: i, audience: a, jwks_file: "{key_set}"}}]}}
+"""
+
+
+class Folder:
+    """A folder with files that fit."""
+
+    def __init__(self, path: Path) -> None:
+        authority = Authority(path)
+        self.one, self.other = authority.issue("localhost"), authority.issue("b.example")
+        self.ca = str(authority.file)
+        self.rubbish = str(path / "rubbish")
+        Path(self.rubbish).write_text("rubbish")
+        self.logo = str(path / "logo.svg")
+        Path(self.logo).write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+        self.missing = str(path / "missing")
+
+    def tls(self, certificate: str, key: str, more: str = "") -> str:
+        """A section ``tls``."""
+        return f'{{certificate: "{certificate}", key: "{key}"{more}}}'
+
+    def settings(self, **changes: str) -> Settings:
+        """A config with files that fit, but for ``changes``."""
+        fitting = {
+            "tls": self.tls(*self.one, f', client_ca: "{self.ca}"'),
+            "app": f'{{ca: "{self.ca}"}}',
+            "logo": self.logo,
+            "key_set": self.rubbish,
+        }
+        return parse(CONFIG.format(**{**fitting, **changes}), "f", {}, str)
+
+    def found(self, **changes: str) -> list[tuple[str, str]]:
+        """Keys and messages of unusable files."""
+        return [
+            (dotted(each.path), each.message) for each in unusable_files(self.settings(**changes))
+        ]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def test_files_that_fit(folder: Folder) -> None:
+    """They can all be used, also without TLS at all."""
+    assert [] == folder.found()
+    plain = folder.settings(logo="").model_copy(update={"upstreams": {}})
+    server = plain.server.model_copy(update={"tls": None})
+    assert [] == [*unusable_files(plain.model_copy(update={"server": server}))]
+
+
+def test_missing_files(folder: Folder) -> None:
+    """Each is named, with its key."""
+    missing, (certificate, key) = folder.missing, folder.one
+    message = f"{missing}: no such file or directory"
+    assert [("server.tls.certificate", message)] == folder.found(tls=folder.tls(missing, key))
+    assert [("server.tls.key", message)] == folder.found(tls=folder.tls(certificate, missing))
+    more = f', certificates: [{{certificate: "{missing}", key: "{key}"}}]'
+    assert [("server.tls.certificates[0].certificate", message)] == folder.found(
+        tls=folder.tls(certificate, key, more)
+    )
+    assert [("server.tls.client_ca", message)] == folder.found(
+        tls=folder.tls(certificate, key, f', client_ca: "{missing}"')
+    )
+    assert [("upstreams.app.tls.ca", message)] == folder.found(app=f'{{ca: "{missing}"}}')
+    assert [("login.logo", f"{missing}: No such file or directory")] == folder.found(logo=missing)
+
+
+def test_a_directory_is_no_file(folder: Folder, tmp_path: Path) -> None:
+    """A file that cannot be read is found, also by the superuser."""
+    found = folder.found(tls=folder.tls(str(tmp_path), folder.one.key))
+    assert [("server.tls.certificate", f"{tmp_path}: is a directory")] == found
+
+
+def test_a_key_that_does_not_fit(folder: Folder) -> None:
+    """The certificate of one pair and the key of another are no pair."""
+    ((key, message),) = folder.found(tls=folder.tls(folder.one.certificate, folder.other.key))
+    assert "server.tls.certificate" == key
+    assert "no certificate and key that fit: key values mismatch" in message
+
+
+def test_files_of_another_kind(folder: Folder) -> None:
+    """A file without a certificate, or an image of no known format, is found."""
+    rubbish, (certificate, key) = folder.rubbish, folder.one
+    assert ["server.tls.certificate"] == [
+        at for at, _ in folder.found(tls=folder.tls(rubbish, key))
+    ]
+    assert ["server.tls.client_ca"] == [
+        at for at, _ in folder.found(tls=folder.tls(certificate, key, f', client_ca: "{rubbish}"'))
+    ]
+    assert ["upstreams.app.tls"] == [at for at, _ in folder.found(app=f'{{ca: "{rubbish}"}}')]
+    assert ["login.logo"] == [at for at, _ in folder.found(logo=rubbish)]
+
+
+def test_key_sets(folder: Folder) -> None:
+    """A missing key set is found; one that is there may be completed later."""
+    assert [] == [*unreadable_key_sets(folder.settings())]
+    (problem,) = unreadable_key_sets(folder.settings(key_set=folder.missing))
+    assert "credentials.jwt[0].jwks_file" == dotted(problem.path)
