@@ -32,3 +32,7 @@ class InvalidConfig(ConfigError):
     def __init__(self, problems: list[str], findings: tuple[Finding, ...]) -> None:
         super().__init__(problems)
         self.findings = findings
+
+    def has(self, code: str) -> bool:
+        """Whether there is a finding of this code."""
+        return any(found.code == code for found in self.findings)

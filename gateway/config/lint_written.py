@@ -50,6 +50,11 @@ def keys_that_reloads_keep(document: Document) -> Iterator[Problem]:
                 yield _from_environment((*at, place))
 
 
+def rotated_keys(document: Document) -> tuple[list[object], ...]:
+    """Return the lists of keys as they are written, to see whether they have changed."""
+    return tuple(Draft(document.data).items(*at) for at in _KEYS)
+
+
 def _from_environment(path: KeyPath) -> Problem:
     return Problem(
         path,

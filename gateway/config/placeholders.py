@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from gateway.config.problems import PLACEHOLDER, UNREADABLE, KeyPath, Problem
+from gateway.config.problems import PLACEHOLDER, UNREADABLE, UNSET_VARIABLE, KeyPath, Problem
 
 _PLACEHOLDER = re.compile(r"\$\$\{|\$\{([^}]*)\}|\$\{")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
@@ -20,6 +20,14 @@ ReadFile = Callable[[str], str]
 
 class _PlaceholderError(Exception):
     """A placeholder that cannot be filled in; the message says why."""
+
+    code = PLACEHOLDER
+
+
+class _UnsetVariableError(_PlaceholderError):
+    """A variable of the environment that is not set."""
+
+    code = UNSET_VARIABLE
 
 
 class Filler(NamedTuple):
@@ -44,7 +52,7 @@ class Filler(NamedTuple):
         try:
             return _PLACEHOLDER.sub(self._value, text)
         except _PlaceholderError as error:
-            self.problems.append(Problem(path, str(error), code=PLACEHOLDER))
+            self.problems.append(Problem(path, str(error), code=error.code))
             return UNREADABLE
 
     def _value(self, placeholder: re.Match[str]) -> str:
@@ -63,7 +71,7 @@ class Filler(NamedTuple):
             )
         name, default = variable.groups()
         if default is None and name not in self.env:
-            raise _PlaceholderError(f"the environment variable {name} is not set")
+            raise _UnsetVariableError(f"the environment variable {name} is not set")
         # As in a shell, the default also replaces an empty variable.
         return self.env.get(name) or default or ""
 

@@ -18,6 +18,7 @@ UNKNOWN_KEY = "unknown-key"
 REPEATED_KEY = "repeated-key"
 NOT_SUPPORTED = "not-supported-yet"
 PLACEHOLDER = "placeholder"
+UNSET_VARIABLE = "unset-variable"
 SYNTAX = "yaml-syntax"
 UNREADABLE_CONFIG = "unreadable-config"
 
@@ -27,7 +28,8 @@ _REMEDIES = {
     UNKNOWN_KEY: "remove the key, or correct its name",
     REPEATED_KEY: "remove one of them",
     NOT_SUPPORTED: "remove it",
-    PLACEHOLDER: "provide the value, or write it in another way",
+    PLACEHOLDER: "provide the file, or write the placeholder as the message says",
+    UNSET_VARIABLE: "set it, or write a default: ${NAME:-default}",
     SYNTAX: "correct this line, or the one above it",
     UNREADABLE_CONFIG: "name a readable file with --config",
 }

@@ -1,10 +1,12 @@
 """The config file on disk: reading it with the files it names, and detecting changes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.config.load import load_text, parse, read_file
+from gateway.config.document import Document
+from gateway.config.lint_written import keys_that_reloads_keep, rotated_keys
+from gateway.config.load import load_text, parse, parse_document, read_file
 from gateway.config.schema import Settings
 from gateway.util.file_stamp import Stamp, stamp_if_there
 
@@ -38,10 +40,13 @@ class ConfigFile:
         """Files of the last `load`, and their stamps just before it read them."""
         self._seen: dict[str, Stamp | None] = {}
         """The same files, and their stamps at the last `has_changed`."""
+        self._written: Document | None = None
+        self.warnings: tuple[str, ...] = ()
+        """About the last `load`, for the log."""
 
     def load(self) -> tuple[Settings, ConfigSnapshot]:
         """Read and parse the file and the files it names. Raises `ConfigError`."""
-        self._loaded, self._seen = {}, {}
+        before, self._loaded, self._seen = self._loaded, {}, {}
         files: dict[str, str] = {}
 
         def read(path: str) -> str:
@@ -51,8 +56,25 @@ class ConfigFile:
 
         self._stamp(str(self._path))
         text = load_text(self._path)
-        settings = parse(text, str(self._path), self._env, read)
+        settings, written = parse_document(text, str(self._path), self._env, read)
+        is_same = self._loaded == before
+        self.warnings = tuple(self._stale_keys(written, is_same=is_same))
+        self._written = written
         return settings, ConfigSnapshot(str(self._path), text, files)
+
+    def _stale_keys(self, written: Document, *, is_same: bool) -> Iterator[str]:
+        """
+        Warn of keys in variables of the environment, which keep the values of the start.
+
+        That concerns an operator who has changed the list of keys, or who has changed no file at
+        all and asks for a reload, as it seems for a variable.
+        """
+        before = self._written
+        if before is None:
+            return
+        if is_same or rotated_keys(written) != rotated_keys(before):
+            for problem in keys_that_reloads_keep(written):
+                yield problem.text(str(self._path), written.lines)
 
     def has_changed(self) -> bool:
         """

@@ -6,6 +6,8 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
+from gateway.config.findings import InvalidConfig
+from gateway.config.problems import UNSET_VARIABLE
 from gateway.config.source import ConfigFile
 from gateway.core.errors import ConfigError, GatewayError
 from gateway.telemetry.metrics import ReloadOutcome
@@ -14,6 +16,11 @@ _POLL_S = 0.5
 """How often files are looked at; a change is read once two looks agree, within a second."""
 
 _log = logging.getLogger("gateway")
+
+_OLD_ENVIRONMENT = (
+    "a reload sees the environment of the start: restart with the new variables, or use"
+    " ${file:/path}"
+)
 
 CountReload = Callable[[ReloadOutcome], None]
 
@@ -52,7 +59,11 @@ async def _reload_when_asked(
                 async with asyncio.timeout(_POLL_S):
                     await asked.wait()
         asked.clear()
-        count(await _try(reload))
+        outcome = await _try(reload)
+        if outcome == "applied":
+            for warning in file.warnings:
+                _log.warning("%s", warning)
+        count(outcome)
 
 
 async def _try(reload: Callable[[], Awaitable[None]]) -> ReloadOutcome:
@@ -62,6 +73,8 @@ async def _try(reload: Callable[[], Awaitable[None]]) -> ReloadOutcome:
     except ConfigError as error:
         for problem in error.problems:
             _log.error("config not reloaded: %s", problem)
+        if isinstance(error, InvalidConfig) and error.has(UNSET_VARIABLE):
+            _log.error("config not reloaded: %s", _OLD_ENVIRONMENT)
     except GatewayError as error:
         _log.error("config not reloaded: %s", error)
     except Exception:  # noqa: BLE001 (a defect: the old config still serves)

@@ -24,3 +24,4 @@ def test_an_invalid_config_says_it_to_people_and_programs() -> None:
     found = Finding("f", 3, "", "yaml-syntax", Severity.ERROR, "no", "write it")
     error = InvalidConfig(["f:3: no"], (found,))
     assert (["f:3: no"], (found,), "f:3: no") == (error.problems, error.findings, str(error))
+    assert (True, False) == (error.has("yaml-syntax"), error.has("unset-variable"))

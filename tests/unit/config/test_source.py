@@ -105,3 +105,51 @@ def test_unreadable_files_are_watched(file: Path, secret: Path) -> None:
     file.unlink()
     with pytest.raises(ConfigError, match="cannot be read"):
         config.load()
+
+
+def keys(path: Path, *written: str) -> None:
+    """Write a config with these keys of sessions."""
+    sections = {**SECTIONS, "session": f"session: {{keys: {list(written)}}}"}
+    path.write_text("\n".join(sections.values()))
+
+
+def warnings(config: ConfigFile) -> list[str]:
+    """Load the config; return the warnings."""
+    config.load()
+    return [*config.warnings]
+
+
+OLD_VALUES = ("a reload reads the environment of the start", "${file:/path}")
+
+
+def test_keys_in_variables_are_those_of_the_start(tmp_path: Path) -> None:
+    """A reload that was asked for without any change, or after one of the keys, says so."""
+    path = tmp_path / "gateway.yaml"
+    keys(path, "${OLD}")
+    config = ConfigFile(path, {**ENV, "OLD": KEY, "NEW": KEY})
+    assert [] == warnings(config)
+    (warning,) = warnings(config)
+    assert f"{path}:3: session.keys[0]: " in warning
+    assert all(part in warning for part in OLD_VALUES)
+    keys(path, "${NEW}", "${OLD}")
+    assert 2 == len(warnings(config))
+
+
+def test_other_changes_say_nothing_of_keys(tmp_path: Path) -> None:
+    """An operator who changed another part of the file is not told again."""
+    path = tmp_path / "gateway.yaml"
+    keys(path, "${OLD}")
+    config = ConfigFile(path, {**ENV, "OLD": KEY})
+    config.load()
+    path.write_text(path.read_text() + "\nlogin: {enabled: false}\n")
+    config.load()
+    assert () == config.warnings
+
+
+def test_keys_in_files_are_rotated_by_a_reload(file: Path, secret: Path) -> None:
+    """The new text of a file is used, without a warning."""
+    config = ConfigFile(file, ENV)
+    config.load()
+    secret.write_text("n" * 32)
+    settings, _ = config.load()
+    assert ("n" * 32, ()) == (settings.session.keys[0].get_secret_value(), config.warnings)

@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 
+from gateway.config.problems import UNSET_VARIABLE, Problem, invalid
 from gateway.config.source import ConfigFile
 from gateway.core.errors import ConfigError, StartError
 from gateway.runtime.reload import reloading
@@ -17,8 +18,9 @@ from gateway.runtime.reload import reloading
 class File:
     """A config file that has changed once, if it has."""
 
-    def __init__(self, *, has_changed: bool = False) -> None:
+    def __init__(self, *, has_changed: bool = False, warnings: tuple[str, ...] = ()) -> None:
         self._has_changed = has_changed
+        self.warnings = warnings
 
     def has_changed(self) -> bool:
         changed, self._has_changed = self._has_changed, False
@@ -75,6 +77,26 @@ async def test_a_reload_that_fails_is_logged_and_counted(
     with caplog.at_level(logging.ERROR):
         assert ["refused"] * 2 == await outcomes(fail, file=File(), signals=2)
     assert line in caplog.text
+
+
+async def test_a_reload_that_finds_old_values_warns(caplog: pytest.LogCaptureFixture) -> None:
+    """What the file has to say about a load is logged, once it is in use."""
+    with caplog.at_level(logging.WARNING):
+        await outcomes(_succeed, file=File(warnings=("a key of the start",)), signals=1)
+    assert ["a key of the start"] == [record.message for record in caplog.records]
+
+
+async def test_a_variable_that_is_not_set_has_a_hint(caplog: pytest.LogCaptureFixture) -> None:
+    """A variable that was exported after the start is unknown to the process."""
+
+    async def fail() -> None:
+        raise invalid([Problem(("a",), "NEW is not set", code=UNSET_VARIABLE)], "f")
+
+    with caplog.at_level(logging.ERROR):
+        await outcomes(fail, file=File(), signals=1)
+    first, second = [record.message for record in caplog.records]
+    assert "NEW is not set" in first
+    assert "a reload sees the environment of the start" in second
 
 
 async def test_sighup_does_not_end_a_gateway_that_drains() -> None:
