@@ -20,8 +20,9 @@ from gateway.core.request import RequestHead
 _AUTHORIZATION = istr("Authorization")
 _COOKIE = istr("Cookie")
 
-# A scheme is a token (RFC 9110 sections 5.6.2, 11.1), in any letter case. ``Bearerish`` is another.
-_BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr](?![!#$%&'*+.^_`|~0-9A-Za-z-])")
+_SCHEME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*")
+BEARER = "bearer"
+"""The scheme of the tokens that are for the gateway (RFC 6750 section 2.1), in lower case."""
 _TOKEN68 = (string.ascii_letters + string.digits + "-._~+/").encode()
 _SESSION_VALUE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _OWS = " \t"  # RFC 9110 section 5.6.3
@@ -65,6 +66,22 @@ class CredentialHeader(NamedTuple):
     method: AuthMethod
     several: CredentialReason
     """Why a request with two of them is refused."""
+
+
+def auth_scheme(authorization: str) -> str:
+    """
+    Return the scheme of an ``Authorization`` field, in lower case.
+
+    A scheme is a token (RFC 9110 sections 5.6.2, 11.1), in any letter case. Whatever follows ends
+    it: ``Bearer,x`` has the scheme Bearer and a malformed token, and ``Bearerish x`` another one.
+    """
+    scheme = _SCHEME.match(authorization)
+    return scheme[0].lower() if scheme is not None else ""
+
+
+def is_bearer(authorization: str) -> bool:
+    """Return whether an ``Authorization`` field is for the gateway, well-formed or not."""
+    return auth_scheme(authorization) == BEARER
 
 
 def any_shape(_token: str) -> bool:
@@ -140,10 +157,9 @@ class CredentialReader:
     def _bearer(self, fields: list[str]) -> tuple[Credential, ...]:
         if len(fields) > 1:
             raise AmbiguousCredentials(CredentialReason.SEVERAL_AUTHORIZATIONS)
-        scheme = _BEARER.match(fields[0])
-        if scheme is None:
+        if not is_bearer(fields[0]):
             return ()  # other schemes, such as Basic, are for the app
-        rest = fields[0][scheme.end() :]
+        rest = fields[0][len(BEARER) :]
         token = rest.lstrip(" ")
         if token == rest or not _is_token68(token):
             raise InvalidToken(TokenReason.MALFORMED)

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from urllib.parse import quote
 
+from gateway.authn.credentials import is_bearer
 from gateway.authn.return_to import HOME, ReturnTo
 from gateway.core.errors import PROBLEM_TYPES, Refusal, SignInFirst
 from gateway.core.identity import AuthMethod
@@ -84,7 +85,7 @@ def is_navigation(head: RequestHead) -> bool:
     """
     if head.method not in ("GET", "HEAD") or head.upgrade:
         return False
-    if any(_is_bearer(field) for field in head.headers.getall("Authorization", ())):
+    if any(is_bearer(field) for field in head.headers.getall("Authorization", ())):
         return False
     modes = head.headers.getall("Sec-Fetch-Mode", None)
     if modes is not None:
@@ -93,7 +94,3 @@ def is_navigation(head: RequestHead) -> bool:
         return False
     first = head.headers.get("Accept", "").partition(",")[0].partition(";")[0]
     return first.strip().lower() in _PAGES
-
-
-def _is_bearer(authorization: str) -> bool:
-    return authorization.lstrip()[:6].lower() == "bearer"

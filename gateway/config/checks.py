@@ -17,6 +17,7 @@ from gateway.config.identity import IdentityHeaders
 from gateway.config.names import needs_https
 from gateway.config.paths import is_under, prefix
 from gateway.config.problems import KeyPath, Problem, Unreadable, dotted
+from gateway.headers.fields import normalise_name
 
 
 class Check(NamedTuple):
@@ -118,6 +119,17 @@ def api_key_header_is_no_identity_header(draft: Draft) -> Iterator[Problem]:
     taken = {name.lower() for name in names.values() if isinstance(name, str)}
     if header and header in taken:
         yield Problem(at, "is an identity header", remedy="choose another name")
+
+
+def passed_fields_are_written_by_others(draft: Draft) -> Iterator[Problem]:
+    """Refuse to pass an identity header of the gateway's own: a client could forge it."""
+    names = {**IdentityHeaders().model_dump(), **draft.mapping("identity", "headers")}
+    own = {normalise_name(name) for name in names.values() if isinstance(name, str)}
+    for upstream in draft.mapping("upstreams"):
+        at = ("upstreams", upstream, "headers", "pass")
+        for place, name in enumerate(draft.items(*at)):
+            if isinstance(name, str) and normalise_name(name) in own:
+                yield Problem((*at, place), "is an identity header: clients could forge it")
 
 
 def jwt_issuers_differ(draft: Draft) -> Iterator[Problem]:
@@ -370,6 +382,7 @@ CHECKS: tuple[Check, ...] = (
     Check("secrets-of-mode", secrets_match_mode, "set it"),
     Check("headers-alike", identity_headers_differ, "choose another name"),
     Check("api-key-header-taken", api_key_header_is_no_identity_header, "choose another name"),
+    Check("passed-header-taken", passed_fields_are_written_by_others, "remove it"),
     Check("credential-not-configured", accepted_credentials_are_configured, "add that section"),
     Check("jwt-issuers-alike", jwt_issuers_differ, "keep one of them"),
     Check("jwt-without-recipient", jwts_name_a_recipient, "add one of them"),

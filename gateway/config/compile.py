@@ -61,13 +61,18 @@ class _UpstreamDefaults(NamedTuple):
 
     timeouts: UpstreamTimeouts
     rewrites_host: bool
+    passed_fields: frozenset[str] = frozenset()
 
 
 _NO_UPSTREAM = _UpstreamDefaults(UpstreamTimeouts(), rewrites_host=False)
 
 
 def _defaults(entry: UpstreamSettings) -> _UpstreamDefaults:
-    return _UpstreamDefaults(UpstreamTimeouts(**dict(entry.timeouts)), entry.host == "rewrite")
+    return _UpstreamDefaults(
+        UpstreamTimeouts(**dict(entry.timeouts)),
+        entry.host == "rewrite",
+        frozenset(name.lower() for name in entry.headers.pass_),
+    )
 
 
 def limit(name: str, entry: LimitSettings) -> Limit:
@@ -125,6 +130,7 @@ def _route(entry: RouteSettings, limits: dict[str, Limit], upstream: _UpstreamDe
         prefix=_prefix(entry),
         new_prefix=entry.rewrite or "",
         hidden_prefix=entry.strip_prefix or "",
+        passed_fields=upstream.passed_fields,
         rewrites_host=upstream.rewrites_host,
         allow=tuple(map(_rule, entry.allow or ())),
         deny=tuple(map(_rule, entry.deny or ())),

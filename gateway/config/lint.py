@@ -281,6 +281,16 @@ def _login_page_without_key(settings: Settings) -> LintFindings:
         )
 
 
+def _passed_identity(settings: Settings) -> LintFindings:
+    for name, entry in settings.upstreams.items():
+        for place, field in enumerate(entry.headers.pass_):
+            yield (
+                ("upstreams", name, "headers", "pass", place),
+                f"clients can write {field} themselves: the app must not trust it",
+                "remove it, or make sure that a proxy in front writes it",
+            )
+
+
 LINTS: tuple[tuple[str, Lint], ...] = (
     ("public-with-credentials", _unchecked_credentials_forwarded),
     ("checked-without-limit", _no_limit_on_authentication),
@@ -303,6 +313,7 @@ LINTS: tuple[tuple[str, Lint], ...] = (
     ("asked-as-one-client", _forward_auth_as_one_client),
     ("one-audience-for-two", _shared_audience),
     ("login-without-key", _login_page_without_key),
+    ("foreign-identity-passed", _passed_identity),
     *RULE_LINTS,
 )
 """Codes and functions, in the order of the report."""

@@ -11,6 +11,7 @@ from pydantic import ValidatorFunctionWrapHandler, WithJsonSchema, WrapValidator
 
 from gateway.config.units import of_text
 from gateway.core.method import UNFORWARDED
+from gateway.headers.foreign import is_foreign
 
 # Names end up in Redis keys between colons, in metrics and in log lines.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -62,6 +63,15 @@ def header_name(text: str) -> str:
         raise ValueError("expected a header name of letters, digits and -, starting with a letter")
     if text.lower() in RESERVED_HEADERS or text.lower().startswith(("x-forwarded-", "x-gateway-")):
         raise ValueError("this header has another meaning: choose another name, such as X-User-…")
+    return text
+
+
+def foreign_field(text: str) -> str:
+    """Check the name of a field that other gateways write. Raises `ValueError`."""
+    if not _HEADER.fullmatch(text):
+        raise ValueError("expected a header name of letters, digits and -, starting with a letter")
+    if not is_foreign(text):
+        raise ValueError("expected a field that other gateways write, see docs/headers.md")
     return text
 
 
@@ -122,6 +132,13 @@ HeaderName = Annotated[
     str, of_text(header_name), WithJsonSchema({"type": "string", "pattern": f"^{_HEADER.pattern}$"})
 ]
 """The name of a header that the gateway writes."""
+
+ForeignField = Annotated[
+    str,
+    of_text(foreign_field),
+    WithJsonSchema({"type": "string", "pattern": f"^{_HEADER.pattern}$"}),
+]
+"""The name of a field that other gateways write."""
 
 CookieName = Annotated[str, of_text(cookie_name), WithJsonSchema({"type": "string"})]
 """The name of a cookie."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gateway.config.addresses import Host, ServerUrl
+from gateway.config.names import ForeignField
 from gateway.config.paths import CanonicalPath
 from gateway.config.section import GIVEN, SOME, Section
 from gateway.config.texts import OptionalText
@@ -84,6 +85,16 @@ class UpstreamTlsSettings(Section):
     """false accepts any certificate. A network attacker (MITM) can then read and alter it all."""
 
 
+class UpstreamHeaderSettings(Section):
+    """Header fields of requests to an app."""
+
+    pass_: tuple[ForeignField, ...] = Field((), alias="pass")
+    """
+    Fields of other gateways, such as X-Forwarded-User, that the app gets as clients write them. All
+    others of docs/headers.md are dropped: an app may take them for a verified identity or address.
+    """
+
+
 class UpstreamSettings(Section):
     """An app behind the gateway."""
 
@@ -116,6 +127,8 @@ class UpstreamSettings(Section):
     """Maximum number of requests in flight. One more is answered 503. No maximum when absent."""
     tls: UpstreamTlsSettings = UpstreamTlsSettings()
     """TLS to https:// servers."""
+    headers: UpstreamHeaderSettings = UpstreamHeaderSettings()
+    """Header fields of requests to the app."""
     audience: OptionalText = ""
     """`aud` of assertions for this app. The name of the upstream when empty."""
     host: Literal["keep", "rewrite"] = "keep"

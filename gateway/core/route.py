@@ -137,6 +137,8 @@ class Route:
     new_prefix: str = ""
     hidden_prefix: str = ""
     """The part of the path that the app does not see, told in ``X-Forwarded-Prefix``."""
+    passed_fields: frozenset[str] = frozenset()
+    """Fields of other gateways that clients may send to the app, in lower case."""
     rewrites_host: bool = False
     """Whether ``Host`` names the upstream server instead of the requested host."""
     is_sign_in: bool = False

@@ -13,11 +13,12 @@ from urllib.parse import quote
 import orjson
 from multidict import CIMultiDictProxy
 
-from gateway.authn.credentials import without_cookie
+from gateway.authn.credentials import BEARER, auth_scheme, without_cookie
 from gateway.core.identity import Identity
 from gateway.core.request import Client, RequestHead
 from gateway.core.route import Route
 from gateway.headers.fields import CRLF, FieldAction, FieldActions, normalise_name
+from gateway.headers.foreign import is_foreign
 from gateway.headers.forwarded import ForwardedFields, forwarding_lines
 from gateway.headers.hop_by_hop import HOP_BY_HOP, nominated_fields
 from gateway.headers.internal import internal_fields
@@ -34,20 +35,7 @@ AUTH_METHOD = "X-Auth-Method"
 INTERNAL_IDENTITY = "X-Gateway-Identity"
 _OURS = frozenset({"forwarded", "x-real-ip", "x-request-id", AUTH_METHOD.lower()})
 _OUR_PREFIXES = ("x-forwarded-", "x-gateway-")
-_ADDRESSES = frozenset(
-    {
-        # Other proxies' fields for the client's address and host, which an app may trust.
-        "client-ip",
-        "x-client-ip",
-        "true-client-ip",
-        "cf-connecting-ip",
-        "x-cluster-client-ip",
-        "x-forwarded",
-        "x-host",
-        "x-original-host",
-    }
-)
-_CONNECTION_BOUND = frozenset({b"ntlm", b"negotiate", b"kerberos"})
+_CONNECTION_BOUND = frozenset({"ntlm", "negotiate", "kerberos"})
 """Schemes that authenticate a connection: on a shared one, all users would be that user."""
 _OVERRIDES = frozenset(
     {
@@ -74,6 +62,17 @@ class IdentityNames(NamedTuple):
     public_address: str = "X-User-Public-Address"
     phone: str = "X-User-Phone"
     roles: str = "X-User-Roles"
+
+
+class _FieldPolicy:
+    """What is done with each field on the way to apps that let the same fields pass."""
+
+    __slots__ = ("actions", "memo_key", "memo_key_with_credentials")
+
+    def __init__(self, actions: FieldActions) -> None:
+        self.actions = actions
+        self.memo_key, self.memo_key_with_credentials = object(), object()
+        """Keys under which a memo keeps the lines that this policy makes of its fields."""
 
 
 class RequestFields:
@@ -106,10 +105,10 @@ class RequestFields:
         self._reserved = _OURS | {
             normalise_name(name) for name in (*names, *more_names, *DEFAULT_IDENTITY_NAMES)
         }
-        self._actions = FieldActions(weakly(self._decide))
+        self._policy = self._policy_for(frozenset())
+        self._policies = lru_cache(maxsize=None)(weakly(self._policy_for))
+        """Of routes that let fields pass: as many as the config has of such sets."""
         self._identity_blocks: ByIdentity[bytes] = ByIdentity(_MAX_IDENTITIES)
-        self._with_credentials, self._without_credentials = object(), object()
-        """Keys under which a memo keeps the lines that these settings make of its fields."""
         self._hop_block = lru_cache(maxsize=4096)(partial(forwarding_lines, forwarded))
 
     def rewrite(
@@ -139,28 +138,30 @@ class RequestFields:
 
     def _kept_lines(self, head: RequestHead, route: Route) -> bytes:
         """Return the lines that pass, each with its CRLF; computed once for repeated fields."""
-        key = self._with_credentials if route.forward_credentials else self._without_credentials
+        passed = route.passed_fields
+        policy = self._policies(passed) if passed else self._policy
+        key = policy.memo_key_with_credentials if route.forward_credentials else policy.memo_key
         memo = head.memo
         if memo is not None and (known := memo.get(key)) is not None:
             return bytes(known)
-        lines = self._strip(head, route)
+        lines = self._strip(head, route, policy.actions)
         lines.append(b"")
         kept = CRLF.join(lines)
         if memo is not None:
             memo[key] = kept
         return kept
 
-    def _strip(self, head: RequestHead, route: Route) -> list[bytes]:
+    def _strip(self, head: RequestHead, route: Route, actions: FieldActions) -> list[bytes]:
         headers = head.headers
         nominated = nominated_fields(headers)
         is_plain = not nominated and "Authorization" not in headers
         if is_plain and not route.forward_credentials and self._has_no_other_cookie(headers):
-            return self._actions.prefixes.lines(head.raw_fields)
+            return actions.prefixes.lines(head.raw_fields)
         return [
             name + b": " + kept
             for name, value in head.raw_fields
             if not (nominated and name.lower() in nominated)
-            and (kept := self._kept(self._actions[name], value, route)) is not None
+            and (kept := self._kept(actions[name], value, route)) is not None
         ]
 
     def _has_no_other_cookie(self, headers: CIMultiDictProxy[str]) -> bool:
@@ -177,10 +178,10 @@ class RequestFields:
         if action is FieldAction.KEEP:
             return value
         if action is FieldAction.AUTHORIZATION:
-            scheme = (value.split(None, 1) or [b""])[0].lower()
+            scheme = auth_scheme(value.decode("latin-1"))
             if scheme in _CONNECTION_BOUND:
                 return None
-            return None if scheme == b"bearer" and not route.forward_credentials else value
+            return None if scheme == BEARER and not route.forward_credentials else value
         if action is FieldAction.COOKIE:
             return value if route.forward_credentials else self._without_credentials_in(value)
         if action is FieldAction.CREDENTIAL and route.forward_credentials:
@@ -193,17 +194,22 @@ class RequestFields:
             left = without_cookie(left, name) if left is not None else None
         return left
 
-    def _decide(self, raw_name: bytes) -> FieldAction:
+    def _policy_for(self, passed: frozenset[str]) -> _FieldPolicy:
+        return _FieldPolicy(FieldActions(partial(weakly(self._decide), passed)))
+
+    def _decide(self, passed: frozenset[str], raw_name: bytes) -> FieldAction:
         name = raw_name.decode("latin-1")
         normalised = normalise_name(name)
-        if normalised in self._reserved or normalised.startswith(_OUR_PREFIXES):
-            return FieldAction.DROP
-        if normalised in _OVERRIDES or normalised in _ADDRESSES:
+        if normalised in self._reserved or normalised in _OVERRIDES:
             return FieldAction.DROP
         if normalised in HOP_BY_HOP or normalised == "content-length":
             return FieldAction.DROP
         if normalised in self._credential_headers:  # other spellings were not authenticated
             return FieldAction.CREDENTIAL if name.lower() == normalised else FieldAction.DROP
+        if is_foreign(normalised):
+            return FieldAction.KEEP if name.lower() in passed else FieldAction.DROP
+        if normalised.startswith(_OUR_PREFIXES):
+            return FieldAction.DROP
         return _REQUEST_SPECIAL.get(name.lower(), FieldAction.KEEP)
 
     def identity_lines(self, identity: Identity | None) -> bytes:

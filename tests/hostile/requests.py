@@ -352,6 +352,23 @@ def _value_passes(name: str, value: bytes, arrives: str) -> Case:
     return passes(f"value-{name}", _with(b"X-T:" + value), Saw("POST", fields=(("X-T", arrives),)))
 
 
+FOREIGN_NAMES: Final = (
+    *("Remote-User", "Remote-Email", "Remote-Name", "Remote-Groups", "X-Remote-User"),
+    *("X-WEBAUTH-USER", "X-WEBAUTH-EMAIL", "X-WEBAUTH-GROUPS", "X-Auth-Request-User"),
+    *("X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups"),
+    *("X-Forwarded-Preferred-Username", "X-Pomerium-Jwt-Assertion", "X-authentik-username"),
+    *("Cf-Access-Jwt-Assertion", "X-Envoy-External-Address", "X-Original-Forwarded-For"),
+    *("Fastly-Client-IP", "X-Url-Scheme", "Front-End-Https"),
+)
+"""In these other gateways tell an app who is asking, and from where."""
+
+
+def _foreign(name: str) -> bytes:
+    """The name in each spelling that some app reads alike."""
+    spellings = (name, name.upper(), name.replace("-", "_"), name.replace("-", "."))
+    return "\r\n".join(f"{spelling}: evil" for spelling in spellings).encode()
+
+
 _CONTROLS = [*range(1, 9), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F]
 FIELD_LINES: Final = [
     *(_value(f"control-{code:02x}", bytes([code])) for code in _CONTROLS),
@@ -392,6 +409,9 @@ FIELD_LINES: Final = [
         Saw("POST", fields=(("X-b", "2"), ("x-A", "1"), ("X-B", "3"))),
     ),
     passes("identity-forged", _with(b"X-User-Issuer: e\r\nX_User_Issuer: e\r\nx.user.issuer: e\r\nX-USER-EMAIL: e"), Saw("POST")),
+    *(passes(f"identity-{name.lower()}", _with(_foreign(name)), Saw("POST")) for name in FOREIGN_NAMES),
+    passes("bearer-malformed", _with(b"Authorization: Bearer,evil"), Saw("POST")),
+    passes("bearer-like", _with(b"Authorization: Bearerish x"), Saw("POST", fields=(("Authorization", "Bearerish x"),))),
     passes("identity-nominated", _with(b"Connection: X-Request-Id, Via, Host\r\nX-T: v"), Saw("POST", fields=(("X-T", "v"),))),
     passes("hop-by-hop-nominated", _with(b"Connection: X-T\r\nX-T: v\r\nKeep-Alive: 5\r\nTE: trailers\r\nTrailer: X\r\nProxy-Connection: x"), Saw("POST")),
     passes("length-nominated", _with(b"Connection: Content-Length\r\nContent-Length: 5", b"hello"), Saw("POST", fields=(length(5),), body=b"hello")),

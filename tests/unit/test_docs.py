@@ -24,6 +24,11 @@ from gateway.config.reference import schema
 from gateway.core.errors import PROBLEM_TYPES
 from gateway.core.reasons import Reason
 from gateway.headers import request as headers
+from gateway.headers.foreign import (
+    FOREIGN_ADDRESSES,
+    FOREIGN_IDENTITY,
+    FOREIGN_IDENTITY_PREFIXES,
+)
 from gateway.headers.hop_by_hop import HOP_BY_HOP
 from gateway.pages import registry
 from gateway.telemetry import metrics
@@ -247,6 +252,9 @@ def test_the_page_of_headers_names_every_field() -> None:
         *headers._OURS,
         *headers._OVERRIDES,
         *(f"{prefix}*" for prefix in headers._OUR_PREFIXES),
+        *FOREIGN_IDENTITY,
+        *FOREIGN_ADDRESSES,
+        *(f"{prefix}*" for prefix in FOREIGN_IDENTITY_PREFIXES),
         *headers._REQUEST_SPECIAL,
     }
     assert [] == sorted(name for name in ruled if f"`{name.lower()}" not in page)

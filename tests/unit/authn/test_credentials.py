@@ -6,10 +6,17 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.authn.credentials import AmbientSource, Credential, CredentialReader, without_cookie
+from gateway.authn.credentials import (
+    Credential,
+    CredentialReader,
+    auth_scheme,
+    is_bearer,
+    without_cookie,
+)
 from gateway.core.errors import AmbiguousCredentials, InvalidToken, Refusal
 from gateway.core.identity import AuthMethod
 from tests.fakes.credentials import API_KEY_HEADER, BEARERS
-from tests.fakes.heads import request_head
+from tests.fakes.heads import multidict, request_head
 
 NAME = "__Host-session"
 S1, S2 = "a" * 43, "b" * 43
@@ -41,6 +48,7 @@ def carried(*fields: tuple[str, str], reader: CredentialReader = READER) -> str:
         pytest.param([("Authorization", "")], "none", id="empty-authorization"),
         pytest.param([("Authorization", "Bearerish abc")], "none", id="longer-scheme"),
         pytest.param([("Authorization", "Bearer-x abc")], "none", id="scheme-with-hyphen"),
+        pytest.param([("Authorization", ",Bearer abc")], "none", id="no-scheme"),
         pytest.param([("Cookie", f"{NAME}={S1}")], f"session {S1}", id="cookie"),
         pytest.param([("Cookie", f"a=1; {NAME}={S1}; b=2")], f"session {S1}", id="among-others"),
         pytest.param([("Cookie", f"a=1;{NAME}={S1};b=2")], f"session {S1}", id="without-spaces"),
@@ -353,3 +361,31 @@ def test_a_bearer_token_of_no_enabled_kind_is_malformed() -> None:
     assert f"jwt {JWT}" == carried(("Authorization", f"Bearer {JWT}"), reader=only_jwts)
     with pytest.raises(InvalidToken):
         carried(("Authorization", f"Bearer {KEY}"), reader=only_jwts)
+
+
+@pytest.mark.parametrize(
+    ("field", "scheme"),
+    [
+        ("Bearer abc", "bearer"),
+        ("bEARER", "bearer"),
+        ("Bearer,abc", "bearer"),
+        ("Bearer\tabc", "bearer"),
+        ('Bearer"abc"', "bearer"),
+        ("Bearer:abc", "bearer"),
+        ("Bearer\xa0abc", "bearer"),
+        ("Bearerish abc", "bearerish"),
+        ("Bearer-x abc", "bearer-x"),
+        ("Basic YTpi", "basic"),
+        (" Bearer abc", ""),
+        ("", ""),
+    ],
+)
+def test_a_scheme_ends_where_its_token_ends(field: str, scheme: str) -> None:
+    """One definition for all that asks: who verifies, who strips, who redirects to a page."""
+    assert (scheme, scheme == "bearer") == (auth_scheme(field), is_bearer(field))
+    headers = multidict(("Authorization", field))
+    if not is_bearer(field):
+        assert () == ALL_KINDS.read(headers)
+    elif field != "Bearer abc":
+        with pytest.raises(InvalidToken):
+            ALL_KINDS.read(headers)

@@ -58,6 +58,8 @@ BEARER = ("Authorization", "Bearer x")
         pytest.param([NAVIGATES, NAVIGATES], "GET", False, id="says-it-twice"),
         pytest.param([NAVIGATES, BEARER], "GET", False, id="api-client"),
         pytest.param([HTML, ("Authorization", "bEARER  x")], "GET", False, id="any-spelling"),
+        pytest.param([HTML, ("Authorization", "Bearer,x")], "GET", False, id="malformed"),
+        pytest.param([HTML, ("Authorization", "Bearerish x")], "GET", True, id="another-scheme"),
         pytest.param([HTML, ("X-Requested-With", "XMLHttpRequest")], "GET", False, id="jquery"),
     ],
 )

@@ -14,6 +14,8 @@ Complain = Callable[..., list[str]]
 ROUTE = "match: {path: /a}, upstream: app"
 DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
 
+EXPECTED_FOREIGN = "expected a field that other gateways write, see docs/headers.md"
+
 
 @pytest.mark.parametrize(
     ("text", "expected"),
@@ -115,6 +117,18 @@ DEVELOPMENT = "magic: {mode: development}\nsession: {}\n"
                 "1: credentials.client_certificates: needs server.tls.client_ca",
             ],
             id="client-certificates-of-any-name",
+        ),
+        pytest.param(
+            "identity: {headers: {issuer: Remote-User}}\n"
+            "upstreams: {app: {servers: ['http://a'],"
+            " headers: {pass: [REMOTE-USER, Remote-Name]}}}",
+            ["2: upstreams.app.headers.pass[0]: is an identity header: clients could forge it"],
+            id="an-identity-header-that-clients-fill-in",
+        ),
+        pytest.param(
+            "upstreams: {app: {servers: ['http://a'], headers: {pass: [X-Custom]}}}",
+            [f"1: upstreams.app.headers.pass[0]: {EXPECTED_FOREIGN}"],
+            id="a-field-that-passes-anyway",
         ),
         pytest.param(
             "credentials: {api_keys: {header: x-user-email}}",

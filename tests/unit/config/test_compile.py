@@ -158,3 +158,11 @@ server:
     assert [True, True, False, False] == [*map(has_certificate, names)]
     lenient = accepted_names(read(text + certificates % ", common_name: true"))
     assert lenient.has_certificate("X.svc.example")
+
+
+def test_fields_that_pass(read: Read) -> None:
+    """A route inherits them from its upstream, as names are compared."""
+    keys = ", headers: {pass: [X-Forwarded-User, Cf-Access-Jwt-Assertion]}"
+    made = _only(read, "match: {path: /a}", keys)
+    assert {"x-forwarded-user", "cf-access-jwt-assertion"} == made.passed_fields
+    assert frozenset() == _only(read, "match: {path: /a}").passed_fields

@@ -356,6 +356,14 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
             [],
             id="forward-auth-with-the-address-of-clients",
         ),
+        pytest.param(
+            "upstreams: {app: {servers: ['http://a'], headers: {pass: [Remote-User, Client-IP]}}}",
+            [
+                ("foreign-identity-passed", "upstreams.app.headers.pass[0]"),
+                ("foreign-identity-passed", "upstreams.app.headers.pass[1]"),
+            ],
+            id="fields-that-clients-can-forge",
+        ),
         *(
             pytest.param(
                 "server: {public_url: 'https://a', trusted_proxies: [10.0.0.1],"

@@ -276,6 +276,10 @@ def test_no_app_gets_the_secret_of_a_session(cookies: list[str], expected: list[
         pytest.param("bEARER abc", [], id="a-token-in-any-case"),
         pytest.param("Bearer", [], id="no-token-at-all"),
         pytest.param("Bearer\tabc", [], id="a-token-behind-a-tab"),
+        pytest.param("Bearer,abc", [], id="a-token-behind-a-comma"),
+        pytest.param("Bearer=abc", [], id="a-token-behind-an-equals-sign"),
+        pytest.param("Bearerish abc", ["Bearerish abc"], id="a-longer-scheme"),
+        pytest.param("NTLM,abc", [], id="a-scheme-of-connections-with-a-comma"),
         pytest.param("Basic YTpi", ["Basic YTpi"], id="another-scheme-is-the-apps"),
         pytest.param("", [""], id="an-empty-field"),
     ],
@@ -334,6 +338,82 @@ def test_other_spellings_of_the_api_key_field_are_dropped(name: str) -> None:
     for route in (PROTECTED, TRUSTING):
         head = request_head((name, "gwk_another"))
         assert b"gwk_another" not in rewriter.rewrite(head, route, CLIENT, "https", None)
+
+
+FOREIGN = [
+    *("Remote-User", "Remote-Email", "Remote-Name", "Remote-Groups", "X-Remote-User"),
+    *("X-WEBAUTH-USER", "X-WEBAUTH-EMAIL", "X-WEBAUTH-GROUPS", "X-Auth-Request-User"),
+    *("X-Auth-Request-Email", "X-Auth-Request-Access-Token", "X-Forwarded-User"),
+    *("X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Preferred-Username"),
+    *("X-Pomerium-Jwt-Assertion", "X-Pomerium-Claim-Email", "X-authentik-username"),
+    *("X-authentik-groups", "Cf-Access-Jwt-Assertion", "Cf-Access-Authenticated-User-Email"),
+    *("X-Envoy-External-Address", "X-Original-Forwarded-For", "Fastly-Client-IP"),
+    *("X-Url-Scheme", "Front-End-Https", "True-Client-IP", "CF-Connecting-IP"),
+]
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_fields_of_other_gateways_are_dropped(name: str) -> None:
+    """In every spelling that some app reads alike: a client could pose as any user."""
+    spellings = {name, name.lower(), name.upper(), *(name.replace("-", c) for c in PUNCTUATION)}
+    for route in (PUBLIC, PROTECTED, TRUSTING):
+        assert [] == kept(*((spelling, "evil") for spelling in sorted(spellings)), route=route)
+
+
+@pytest.mark.parametrize(
+    "name", ["Remote-Users", "Remote", "X-Auth-Requests", "Cf-Ray", "X-Envoy-Attempt-Count"]
+)
+def test_fields_of_similar_names_pass(name: str) -> None:
+    """What other gateways write for another purpose is none of an identity."""
+    assert [(name, "a")] == kept((name, "a"))
+
+
+def test_an_upstream_may_let_a_field_of_another_gateway_pass() -> None:
+    """That one alone, and in no other spelling; other routes drop it as before."""
+    passing = replace(PUBLIC, passed_fields=frozenset({"x-forwarded-user", "remote-name"}))
+    sent = [("X-Forwarded-User", "a"), ("REMOTE-NAME", "b")]
+    dropped = [("X_Forwarded_User", "c"), ("Remote.Name", "d"), ("X-Forwarded-Email", "e")]
+    assert sent == kept(*sent, *dropped, route=passing)
+    assert [] == kept(*sent, *dropped)
+
+
+def test_a_passed_field_is_kept_apart_in_a_memo() -> None:
+    """The lines for one app never reach another one."""
+    head = request_head(("Remote-User", "a"), ("Authorization", "Bearer x"))._replace(memo={})
+    rewriter = RequestFields(IdentityNames(), COOKIE, HOST)
+    remote = ("Remote-User", "a")
+    bearer = ("Authorization", "Bearer x")
+    for passed, is_trusting, expected in 2 * [
+        (frozenset[str](), False, []),
+        (frozenset({"remote-user"}), False, [remote]),
+        (frozenset({"remote-user"}), True, [remote, bearer]),
+        (frozenset({"remote-name"}), True, [bearer]),
+        (frozenset[str](), True, [bearer]),
+    ]:
+        route = replace(PUBLIC, passed_fields=passed, forward_credentials=is_trusting)
+        found = read_lines(rewriter.rewrite(head, route, CLIENT, "https", None))
+        assert expected == [line for line in found if line not in WRITTEN]
+
+
+def test_what_the_gateway_writes_never_passes() -> None:
+    """Also where an upstream would let it pass: the client's field is replaced."""
+    names = IdentityNames(issuer="Remote-User")
+    rewriter = RequestFields(names, COOKIE, HOST)
+    passed = frozenset({"remote-user", "x-forwarded-for", "x-gateway-identity", "x-user-email"})
+    sent = [(name, "evil") for name in passed]
+    route = replace(PROTECTED, passed_fields=passed)
+    seen = read_lines(rewriter.rewrite(request_head(*sent), route, CLIENT, "https", ALICE))
+    assert "evil" not in dict(seen).values()
+    assert ("Remote-User", ISSUER) in seen
+
+
+def test_a_credential_in_a_field_of_another_gateway_is_the_gateways() -> None:
+    """It goes on only where credentials do, as any other."""
+    name = "Cf-Access-Jwt-Assertion"
+    rewriter = RequestFields(IdentityNames(), COOKIE, HOST, credential_headers=(name,))
+    for route in (PUBLIC, TRUSTING):
+        lines = rewriter.rewrite(request_head((name, "a.b.c")), route, CLIENT, "https", None)
+        assert (route is TRUSTING) == ((name, "a.b.c") in read_lines(lines))
 
 
 def test_all_other_fields_pass_unchanged() -> None:
