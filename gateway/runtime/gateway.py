@@ -6,6 +6,7 @@ outlives a config is in `gateway.runtime.process`; both are built by `gateway.ru
 """
 
 import asyncio
+import logging
 import socket
 import time
 from collections import Counter
@@ -43,6 +44,8 @@ from gateway.telemetry.metrics import (
 from gateway.telemetry.snapshot import MetricsSnapshot
 from gateway.users.magic_api import require_coincurve
 from gateway.util.background import background
+
+_log = logging.getLogger("gateway")
 
 _PING_S = 0.4
 """Time for the store to answer a ping; most of those who ask for readiness wait for a second."""
@@ -84,6 +87,17 @@ class Gateway:
         self._listeners.sockets = sockets
         await self._listeners.open(listener_options(self._active.settings, None))
         self.addresses = tuple(dict.fromkeys(map(bind.name_of, sockets)))
+
+    async def accept_for(self, number: int, sockets: Sequence[socket.socket]) -> None:
+        """Accept for another worker; see `gateway.runtime.handoff`."""
+        if self.server.is_draining:
+            close_all(sockets)
+            return
+        try:
+            await self._listeners.accept_for(number, sockets)
+        except OSError as error:  # no descriptor is left
+            _log.error("connections to worker %d wait: %s", number, error.strerror)
+            close_all(sockets)
 
     async def watch_tls_files(self) -> None:
         """Read the files of TLS again when they change, without end."""

@@ -47,7 +47,7 @@ _RELOAD_S = 30.0
 _GRACE_S = 5.0
 """Time for a worker to end, beyond the time to drain."""
 _HOLD_S = 1.0
-"""How long connections to a dead worker wait for its successor before others take them."""
+"""How long connections to a dead worker wait for its successor where no other worker lives."""
 
 _log = logging.getLogger("gateway")
 
@@ -103,7 +103,8 @@ class Supervisor:
         self._ended = [snapshot.merged([*self._ended, snapshot.gone(worker.last)])]
         worker.last = snapshot.EMPTY
         self.counters.add(WORKER_RESTARTS)
-        if wait_s > _HOLD_S:
+        stand_ins = [other for other in self._others(worker) if other.accept_for(worker)]
+        if wait_s > _HOLD_S and not stand_ins:
             worker.release_sockets()
         await asyncio.sleep(wait_s)
         try:
@@ -116,10 +117,17 @@ class Supervisor:
     async def _start_again(self, worker: WorkerProcess) -> Awaitable[None]:
         worker_config = self._worker_config
         end = await worker.start(worker_config)
+        for other in self._others(worker):
+            other.leave_to(worker)
+            if other.rpc is None:
+                worker.accept_for(other)
         async with self._reloading:  # one that came meanwhile has passed this worker by
             if self._config is not worker_config.config:
                 await _send_config(worker, self._config)
         return end
+
+    def _others(self, worker: WorkerProcess) -> list[WorkerProcess]:
+        return [other for other in self._workers if other is not worker]
 
     async def drain(self) -> None:
         """End all workers: SIGTERM, and SIGKILL to those that exceed the time to drain."""

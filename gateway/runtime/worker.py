@@ -1,9 +1,10 @@
 """
 One of several processes that serve, started by `gateway.runtime.supervisor`.
 
-    python -m gateway.runtime.worker FD
+    python -m gateway.runtime.worker FD HANDOFF
 
-FD is its end of the RPC connection. When the supervisor dies, the connection is closed, and the
+FD is its end of the RPC connection, HANDOFF its end of the channel over which it is handed sockets
+of other workers. When the supervisor dies, the connection is closed, and the
 worker drains as after SIGTERM: it would not be restarted, nor told of a new config.
 """
 
@@ -21,11 +22,12 @@ from gateway.config.per_worker import share
 from gateway.config.source import ConfigSnapshot
 from gateway.core.errors import GatewayError, MagicUnavailable, NotReached, StoreUnavailable
 from gateway.revocation.name import RevocationRefused
-from gateway.runtime import garbage, serve
+from gateway.runtime import garbage, handoff, serve
 from gateway.runtime.gateway import Gateway, running
 from gateway.runtime.process import Inherited
 from gateway.runtime.worker_rpc import Message, RpcConnection
 from gateway.telemetry import logs
+from gateway.util.background import background
 
 _log = logging.getLogger("gateway")
 
@@ -64,7 +66,7 @@ class WorkerConfig(NamedTuple):
         return Inherited(self.seed, self.made_up_key, sockets, self.store_url, self.client_id)
 
 
-async def work(descriptor: int) -> None:
+async def work(descriptor: int, handoff_descriptor: int) -> None:
     """
     Serve until SIGTERM, or until the supervisor is gone.
 
@@ -78,17 +80,23 @@ async def work(descriptor: int) -> None:
         return
     worker_config = WorkerConfig.from_json(message)
     try:
-        await _serve(worker_config, connection, stop)
+        with socket.socket(fileno=handoff_descriptor) as channel:
+            await _serve(worker_config, connection, channel, stop)
     except GatewayError as error:
         connection.send({"failed": str(error), "not_reached": isinstance(error, NotReached)})
     await connection.aclose()
 
 
-async def _serve(worker_config: WorkerConfig, connection: RpcConnection, stop: serve.Stop) -> None:
+async def _serve(
+    worker_config: WorkerConfig,
+    connection: RpcConnection,
+    channel: socket.socket,
+    stop: serve.Stop,
+) -> None:
     workers = worker_config.workers
     settings = share(worker_config.config.settings(os.environ), workers)
     async with running(settings, sys.stdout.fileno(), worker_config.inherited()) as gateway:
-        async with serve.collecting(gateway):
+        async with serve.collecting(gateway), background(handoff.follow(channel, gateway)):
             connection.send({"addresses": gateway.addresses})
             answering = asyncio.create_task(_answer_requests(connection, gateway, workers, stop))
             await stop.wait()
@@ -153,7 +161,7 @@ def main() -> None:
     logs.set_up()
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the supervisor handles them
-    serve.run(work(int(sys.argv[1])))
+    serve.run(work(*map(int, sys.argv[1:])))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from gateway.config.addresses import HostPort
 from gateway.config.schema import Settings
 from gateway.core.errors import NotReached, StartError
 from gateway.proxy.downstream import bind
+from gateway.runtime import handoff
 from gateway.runtime.services.listeners import bind_all, close_all
 from gateway.runtime.worker import WorkerConfig
 from gateway.runtime.worker_rpc import PeerGone, RpcClient, RpcConnection
@@ -42,6 +43,8 @@ class WorkerProcess:
         self.process: asyncio.subprocess.Process | None = None
         self.rpc: RpcClient | None = None
         """To a worker that serves."""
+        self._channel: socket.socket | None = None
+        """Over which it is handed sockets of other workers."""
         self.last = snapshot.EMPTY
         """Its metrics when they were asked for last."""
 
@@ -62,10 +65,13 @@ class WorkerProcess:
         worker_config = worker_config._replace(
             descriptors=tuple(sock.fileno() for sock in self.sockets)
         )
-        with theirs:
+        self._close_channel()
+        self._channel, their_channel = handoff.pair()
+        with theirs, their_channel:
+            ends = (theirs.fileno(), their_channel.fileno())
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "gateway.runtime.worker", str(theirs.fileno())),
-                pass_fds=(theirs.fileno(), *worker_config.descriptors),
+                *(sys.executable, "-m", "gateway.runtime.worker", *map(str, ends)),
+                pass_fds=(*ends, *worker_config.descriptors),
                 start_new_session=True,
             )
         connection = await RpcConnection.over(ours)
@@ -101,6 +107,19 @@ class WorkerProcess:
         _log.info("worker %d ends", self.number)
         self.release_sockets()
 
+    def accept_for(self, other: "WorkerProcess") -> bool:
+        """Have the worker accept the connections of ``other``; return whether it serves."""
+        if self.rpc is None or self._channel is None:
+            return False
+        is_open = [sock for sock in other.sockets if sock.fileno() >= 0]
+        handoff.send(self._channel, other.number, list(filter(bind.can_share_port, is_open)))
+        return True
+
+    def leave_to(self, other: "WorkerProcess") -> None:
+        """Undo `accept_for`."""
+        if self.rpc is not None and self._channel is not None:
+            handoff.send(self._channel, other.number, ())
+
     def release_sockets(self) -> None:
         """Let the kernel give new connections to other workers; those that wait here are reset."""
         for index, sock in enumerate(self.sockets):
@@ -118,6 +137,12 @@ class WorkerProcess:
     def close(self) -> None:
         """Close its sockets."""
         close_all(self.sockets)
+        self._close_channel()
+
+    def _close_channel(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, if there is a process."""

@@ -30,6 +30,7 @@ routes: [{name: app, match: {path: "/*"}, upstream: app}]
 """
 
 TIMEOUT_S = 20
+MAX_WAIT_S = 2
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -174,6 +175,27 @@ async def test_a_killed_worker_is_replaced(around: World) -> None:
     found = await figures(around.gateway.admin_port)
     assert restarts + 1 == found["gateway_worker_restarts_total"]
     assert 2 == found['gateway_workers{state="up"}']
+
+
+async def test_connections_do_not_wait_for_a_successor(around: World) -> None:
+    """While it starts, for however long, the other worker accepts what the kernel gives to it."""
+    old = await _all_up(around)
+    supervisor = around.gateway.process.pid
+    os.kill(old[1], signal.SIGKILL)
+    await _until(lambda: bool(set(_below(supervisor)) - set(old.values())))
+    (successor,) = set(_below(supervisor)) - set(old.values())
+    os.kill(successor, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(MAX_WAIT_S):
+            answers = await asyncio.gather(*(around.get("/public/x") for _ in range(40)))
+        assert {200} == {answer.status for answer in answers}
+    finally:
+        os.kill(successor, signal.SIGCONT)
+    assert successor == (await _all_up(around))[1]
+    before = _used_s(successor)
+    async with load(around.port, "/public/x", clients=32) as made:
+        await made.more(1000)
+    assert ([], True) == (made.broken, _used_s(successor) > before)
 
 
 async def test_a_replacement_has_the_config_in_use(around: World) -> None:

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.authn.credentials import AmbientSource, Credential, CredentialReader, without_cookie
 from gateway.authn.credentials import (
+    AmbientSource,
     Credential,
     CredentialReader,
     auth_scheme,

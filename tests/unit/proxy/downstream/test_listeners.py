@@ -87,3 +87,37 @@ async def test_closed_listeners_accept_no_connection() -> None:
     await asyncio.sleep(0)
     with pytest.raises(ConnectionRefusedError):
         await hello(port)
+
+
+async def test_listeners_accept_for_another_worker() -> None:
+    """They do until its sockets are replaced by none, across changes; then its clients wait."""
+    own, other = listening(), listening()
+    port = other.getsockname()[1]
+    listeners = Listeners(cast(ProxyServer, House()), Greeter)
+    listeners.sockets = [own]
+    await listeners.open(ListenerOptions())
+    await listeners.accept_for(2, [other.dup()])
+    assert b"hello" == await hello(port)
+    await listeners.open(ListenerOptions(has_proxy_header=False, tls=None))
+    assert b"hello" == await hello(port)
+
+    await listeners.accept_for(2, [])
+    await asyncio.sleep(0)
+    with socket.create_connection(("127.0.0.1", port)):
+        accepted, _ = await asyncio.get_running_loop().sock_accept(other)
+        accepted.close()
+    other.close()
+    listeners.close()
+
+
+async def test_closed_listeners_accept_for_no_other_worker() -> None:
+    """All copies of its sockets are closed, too."""
+    other = listening()
+    port = other.getsockname()[1]
+    listeners = Listeners(cast(ProxyServer, House()), Greeter)
+    await listeners.open(ListenerOptions())
+    await listeners.accept_for(2, [other])
+    listeners.close()
+    await asyncio.sleep(0)
+    with pytest.raises(ConnectionRefusedError):
+        await hello(port)
