@@ -13,10 +13,13 @@ from gateway.core.ports import (
     Store,
 )
 from gateway.core.reasons import RolesReason
+from gateway.core.replies import is_text_or_nil
 from gateway.util.lru import LruCache
 from gateway.util.single_flight import SingleFlight
 
-READ: Final = Script("read", files("gateway.authz").joinpath("read.lua").read_text("utf-8"))
+READ: Final = Script(
+    "read", files("gateway.authz").joinpath("read.lua").read_text("utf-8"), is_text_or_nil
+)
 
 
 class _CachedRoles(NamedTuple):

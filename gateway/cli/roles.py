@@ -29,12 +29,13 @@ from gateway.core.errors import StartError
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.issuer import CallerName
 from gateway.core.ports import Script
+from gateway.core.replies import is_count
 from gateway.runtime.services.store import SharedStore, shared_store
 
 _TRIES = 10
 _UNREAD = "identity.roles_from_store is off: no gateway with this config reads them"
 
-_SWAP = Script("roles", files("gateway.authz").joinpath("roles.lua").read_text("utf-8"))
+_SWAP = Script("roles", files("gateway.authz").joinpath("roles.lua").read_text("utf-8"), is_count)
 
 RoleNames = tuple[str, ...]
 

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 from gateway.core.identity import UNKNOWN_BROWSER, Browser, Identity, SessionSummary, User
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.limit import Limit, LimitState
+from gateway.core.replies import Shape, is_any
 
 
 class Script(NamedTuple):
@@ -19,14 +20,16 @@ class Script(NamedTuple):
 
     name: str
     source: str
+    accepts: Shape = is_any
+    """What it may reply; a store takes any other reply for that of another command."""
 
 
 class Store(Protocol):
     """
     A Redis-compatible server.
 
-    Every method raises `StoreUnavailable` when no reply came in time, and no other exception of
-    the client library. Keys are given without the configured prefix.
+    Every method raises `StoreUnavailable` when no reply came in time, or another than was asked
+    for, and no other exception of the client library. Keys are given without the configured prefix.
     """
 
     async def get(self, key: str) -> bytes | None:

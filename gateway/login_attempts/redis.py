@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from gateway.core.errors import NonceRefused
 from gateway.core.identity import User
 from gateway.core.ports import Clock, Script, Store
+from gateway.core.replies import is_text_or_nil
 from gateway.login_attempts.contact import (
     ISSUER,
     Contact,
@@ -21,7 +22,9 @@ from gateway.login_attempts.contact import (
 )
 
 TAKE: Final = Script(
-    "take", files("gateway.login_attempts").joinpath("take.lua").read_text("utf-8")
+    "take",
+    files("gateway.login_attempts").joinpath("take.lua").read_text("utf-8"),
+    is_text_or_nil,
 )
 LIFETIME_S: Final = 900
 """Lifetime of a nonce: that of a link or code of Magic."""

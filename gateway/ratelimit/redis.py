@@ -4,6 +4,7 @@ import asyncio
 import time
 from asyncio import Future, Task, TimerHandle
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from gateway.core.errors import StoreUnavailable
@@ -14,6 +15,7 @@ from gateway.core.ports import (
     Script,
     Store,
 )
+from gateway.core.replies import are_counts
 from gateway.ratelimit.algorithm import ALGORITHMS, LimitAlgorithm
 from gateway.ratelimit.local import LocalLimiter
 from gateway.util.lru import LruCache
@@ -142,7 +144,11 @@ class RedisLimiter:
             while self._is_urgent:
                 await self._settle(self._take_pending())
         except BaseException:
-            self._settle_without_store(self._take_pending(), "the run before it failed")
+            left = self._take_pending()
+            try:
+                self._settle_without_store(left, "the run before it failed")
+            finally:
+                _leave_none(left)
             raise
         finally:
             self._running = None
@@ -161,6 +167,8 @@ class RedisLimiter:
         except BaseException as error:
             self._settle_without_store(charges, type(error).__name__)
             raise
+        finally:
+            _leave_none(charges)
 
     async def _settle_alike(self, algorithm: LimitAlgorithm, charges: list[Charge]) -> None:
         try:
@@ -178,11 +186,12 @@ class RedisLimiter:
         for charge in charges:
             keys += algorithm.keys(charge.limit, charge.caller, estimate_ms)
             args += algorithm.args(charge.limit, charge.asked, estimate_ms)
-        script = Script(algorithm.name, algorithm.script)
+        step = 1 + algorithm.width
+        is_reply = partial(are_counts, 1 + step * len(charges))
+        script = Script(algorithm.name, algorithm.script, is_reply)
         reply = cast("list[int]", await self._store.run(script, keys, args))
         now_ms = reply[0]
         self._clock_offset_ms = now_ms - self._now_ms() - 1  # never early: both are rounded down
-        step = 1 + algorithm.width
         return [
             charge
             for charge, start in zip(charges, range(1, len(reply), step), strict=True)
@@ -264,6 +273,14 @@ def _resolve(answers: list[Future[LimitState]], heard: list[LimitState]) -> None
     for answer, state in zip(answers, heard, strict=True):
         if not answer.done():
             answer.set_result(state)
+
+
+def _leave_none(charges: list[Charge]) -> None:
+    """Refuse those that still wait: a mistake of ours must not let a request wait for ever."""
+    for charge in charges:
+        for answer in charge.waiting:
+            if not answer.done():
+                answer.set_exception(StoreUnavailable("not answered"))
 
 
 def _fail(answers: list[Future[LimitState]], reason: str) -> None:

@@ -10,11 +10,12 @@ from typing import Final, NamedTuple
 from gateway.core.errors import StoreUnavailable
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.ports import Bus, Clock, Revocations, Script, Store
+from gateway.core.replies import is_text
 from gateway.revocation.epoch import kept_s, key_of, read_epoch_ms
 from gateway.util.lru import LruCache
 
 REVOKE: Final = Script(
-    "revoke", files("gateway.revocation").joinpath("revoke.lua").read_text("utf-8")
+    "revoke", files("gateway.revocation").joinpath("revoke.lua").read_text("utf-8"), is_text
 )
 
 FRESH_S: Final = 1.0

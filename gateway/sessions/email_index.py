@@ -7,6 +7,7 @@ from typing import Final
 from gateway.core.email import canonical_email
 from gateway.core.issuer import canonical_did
 from gateway.core.ports import Script, Store
+from gateway.core.replies import Shape, is_count, is_texts
 
 MAX_OF_EMAIL: Final = 100
 """Issuers of one email address; one more removes the one whose sessions end first."""
@@ -14,12 +15,13 @@ MAX_OF_EMAIL: Final = 100
 PREFIX: Final = "issuers-of:"
 
 
-def _script(name: str) -> Script:
-    return Script(name, files("gateway.sessions").joinpath(f"{name}.lua").read_text("utf-8"))
+def _script(name: str, accepts: Shape) -> Script:
+    text = files("gateway.sessions").joinpath(f"{name}.lua").read_text("utf-8")
+    return Script(name, text, accepts)
 
 
-ENLIST_ISSUER: Final = _script("enlist_issuer")
-LISTED_ISSUERS: Final = _script("listed_issuers")
+ENLIST_ISSUER: Final = _script("enlist_issuer", is_count)
+LISTED_ISSUERS: Final = _script("listed_issuers", is_texts)
 
 
 class EmailIndex:

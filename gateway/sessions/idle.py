@@ -8,10 +8,13 @@ from typing import Final
 from gateway.core.errors import StoreUnavailable
 from gateway.core.identity import Identity
 from gateway.core.ports import Clock, Script, Store
+from gateway.core.replies import is_count
 from gateway.sessions.index import SessionIndex
 from gateway.util.lru import LruCache
 
-KEEP: Final = Script("keep", files("gateway.sessions").joinpath("keep.lua").read_text("utf-8"))
+KEEP: Final = Script(
+    "keep", files("gateway.sessions").joinpath("keep.lua").read_text("utf-8"), is_count
+)
 
 STEPS: Final = 10
 """Use of a session is written at most this many times in one idle time-out."""

@@ -7,18 +7,20 @@ from importlib.resources import files
 from typing import Final
 
 from gateway.core.ports import Script, Store
+from gateway.core.replies import Shape, is_count, is_pairs
 from gateway.sessions.listing import ListEntry, SignIn, parse, seal
 from gateway.sessions.seal import NONCE_BYTES, Sealer
 
 
-def _script(name: str) -> Script:
-    return Script(name, files("gateway.sessions").joinpath(f"{name}.lua").read_text("utf-8"))
+def _script(name: str, accepts: Shape = is_count) -> Script:
+    text = files("gateway.sessions").joinpath(f"{name}.lua").read_text("utf-8")
+    return Script(name, text, accepts)
 
 
 PREFIX: Final = "sessions-of:"
 
 ENLIST: Final = _script("enlist")
-LISTED: Final = _script("listed")
+LISTED: Final = _script("listed", is_pairs)
 SEEN: Final = _script("seen")
 UNLIST: Final = _script("unlist")
 

@@ -1,22 +1,30 @@
 """Batches of commands: what several callers ask of the store at one time."""
 
+import asyncio
 from asyncio import Future
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from math import inf
 from typing import Any, NamedTuple
 
 from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import Script
+from gateway.core.replies import Shape, are_values
 
 Command = tuple[str | bytes | int, ...]
 
 
+class WrongReply(Exception):
+    """A reply that is not one of the command that was sent; others may be mixed up, too."""
+
+
 class Call(NamedTuple):
-    """A command other than a read, and the future of its reply."""
+    """A command other than a read, the future of its reply, and what that may be."""
 
     command: Command
     future: Future[Any]
-    script: Script | None
+    accepts: Shape
+    script: Script | None = None
 
 
 class Batch:
@@ -27,13 +35,14 @@ class Batch:
     dropped. (In CVE-2023-28858, the next caller got the reply of a cancelled command.)
     """
 
-    __slots__ = ("calls", "opened_at_s", "reads")
+    __slots__ = ("calls", "exchange", "is_delivered", "reads")
 
     def __init__(self) -> None:
         self.reads: dict[bytes, list[Future[bytes | None]]] = {}
         self.calls: list[Call] = []
-        self.opened_at_s = 0.0
-        """Arrival of the first caller, in the loop's time; the deadline counts from it."""
+        self.is_delivered = False
+        self.exchange: asyncio.Timeout | None = None
+        """Of the exchange that is under way; it is set off when the deadline expires."""
 
     def __bool__(self) -> bool:
         return bool(self.reads or self.calls)
@@ -53,9 +62,25 @@ class Batch:
         position -= bool(self.reads)
         return self.calls[position].script if position >= 0 else None
 
+    def check(self, replies: Sequence[Any]) -> None:
+        """
+        Raise `WrongReply` unless each of ``replies`` is one that its command can have.
+
+        Replies are checked before any of them is delivered: where one is wrong, the others may be
+        those of other commands too. An error is a reply to any command.
+        """
+        others = iter(replies)
+        if self.reads:
+            values = next(others)
+            if not isinstance(values, Exception) and not are_values(len(self.reads), values):
+                raise WrongReply("MGET")
+        for call, reply in zip(self.calls, others, strict=True):
+            if not isinstance(reply, Exception) and not call.accepts(reply):
+                raise WrongReply(str(call.script.name if call.script else call.command[0]))
+
     def deliver(self, replies: Sequence[Any]) -> None:
         """
-        Resolve every future by its part of ``replies``, which are in the order of `commands`.
+        Resolve every future by its part of ``replies``, which `check` has passed.
 
         An error in place of a reply affects only the callers of that command.
         """
@@ -64,6 +89,7 @@ class Batch:
             self._deliver_reads(next(others))
         for call, reply in zip(self.calls, others, strict=True):
             _resolve(call.future, reply)
+        self.is_delivered = True
 
     def _deliver_reads(self, values: Sequence[bytes | None] | Exception) -> None:
         if isinstance(values, Exception):
@@ -74,6 +100,17 @@ class Batch:
             for future in waiting:
                 if not future.done():
                     future.set_result(value)
+
+    def interrupt(self) -> None:
+        """End the exchange that is under way with `TimeoutError`."""
+        if self.exchange is not None:
+            self.exchange.reschedule(-inf)
+
+    def close(self, reason: str) -> None:
+        """Leave no future: those that are still unresolved fail."""
+        self.exchange = None
+        if not self.is_delivered:
+            self.fail(reason)
 
     def fail(self, reason: str) -> None:
         """Fail all unresolved futures with `StoreUnavailable`."""

@@ -8,6 +8,7 @@ A kind is one line of `STORE_KINDS`. Every kind speaks the Redis protocol: `Redi
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -68,6 +69,12 @@ def kind_of(url: str) -> StoreKind:
         known = ", ".join(f"{scheme}://" for scheme in STORE_KINDS)
         raise StartError(f"redis.url must begin with one of {known}")
     return kind
+
+
+def address_of(url: str) -> str:
+    """Return ``url`` for the log: without user, password and options."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def redis_client(url: str, timeout_s: float) -> Redis:

@@ -127,6 +127,10 @@ BUS_SUBSCRIPTIONS: Final[CounterSpec[NoLabel]] = CounterSpec(
     "bus_subscriptions",
     "Subscriptions to invalidation messages, reconnections included",
 )
+STORE_WRONG_REPLIES: Final[CounterSpec[NoLabel]] = CounterSpec(
+    "store_wrong_replies",
+    "Exchanges with the store that failed by a reply that was not asked for",
+)
 REVOCATIONS: Final[CounterSpec[NoLabel]] = CounterSpec(
     "revocations", "Issuers revoked by this gateway"
 )

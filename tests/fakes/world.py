@@ -141,11 +141,10 @@ async def world(folder: Path, *launcher: str, **changes: str) -> AsyncIterator[W
     with servers.valkey() as store:
         async with upstream.serving() as app, magic.serving() as magic_url:
             config = CONFIG.format(
-                redis=store.url,
                 magic=magic_url,
                 secret_key=SECRET_KEY,
                 app=app.port,
-                **{**DEFAULTS, **changes},
+                **{**DEFAULTS, "redis": store.url, **changes},
             )
             async with gateway(config, folder, launcher) as running:
                 yield World(running, app, store, magic)

@@ -19,14 +19,16 @@ from gateway.authn.api_key.key import (
 from gateway.core.errors import StoreUnavailable
 from gateway.core.limit import Limit
 from gateway.core.ports import Clock, Script, Store
+from gateway.core.replies import Shape, is_count, is_texts
 
 
-def _script(name: str) -> Script:
-    return Script(name, files("gateway.authn.api_key").joinpath(f"{name}.lua").read_text("utf-8"))
+def _script(name: str, accepts: Shape) -> Script:
+    text = files("gateway.authn.api_key").joinpath(f"{name}.lua").read_text("utf-8")
+    return Script(name, text, accepts)
 
 
-INDEX = _script("api_keys")
-SWAP = _script("swap")
+INDEX = _script("api_keys", is_texts)
+SWAP = _script("swap", is_count)
 
 KEPT_BEYOND_S = 30 * 86_400
 """How long a record outlives its key, so that clients are told that the key has expired."""

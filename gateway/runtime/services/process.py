@@ -16,7 +16,7 @@ from gateway.runtime.services.store import open_store, subscription
 from gateway.runtime.services.tunnels import watched_tunnels
 from gateway.store.bus import StoreBus
 from gateway.telemetry.counters import Counters
-from gateway.telemetry.metrics import BUS_MESSAGES, BUS_SUBSCRIPTIONS
+from gateway.telemetry.metrics import BUS_MESSAGES, BUS_SUBSCRIPTIONS, STORE_WRONG_REPLIES
 from gateway.util.deadlines import Deadlines
 
 _FIRST_SWEEP_S = 0.02
@@ -34,10 +34,11 @@ async def process_services(
     """
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        store = await enter(open_store(store_url, settings))
-        magic = await enter(magic_services(settings, inherited))
         wire = wire_services()
         stack.callback(wire.deadlines.close)
+        on_wrong_reply = wire.counters.events(STORE_WRONG_REPLIES)
+        store = await enter(open_store(store_url, settings, on_wrong_reply))
+        magic = await enter(magic_services(settings, inherited))
         tunnels = TunnelRegistry(wire.loop, time.time, wire.counters)
         bus = StoreBus(
             store,

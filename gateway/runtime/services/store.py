@@ -1,7 +1,7 @@
 """Build the store, its embedded server, and the subscription to what is published there."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple, cast
 
@@ -15,6 +15,7 @@ from gateway.store import connect
 from gateway.store.bus import StoreBus
 from gateway.store.pubsub import Subscriber
 from gateway.store.redis import RedisStore
+from gateway.util import stall
 from gateway.util.background import background
 
 _SCANNED_AT_ONCE = 1000
@@ -35,10 +36,18 @@ async def store_server(settings: Settings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def open_store(url: str, settings: Settings) -> AsyncIterator[Store]:
+async def open_store(
+    url: str, settings: Settings, on_wrong_reply: Callable[[], object] = lambda: None
+) -> AsyncIterator[Store]:
     """Open the store at ``url``. Nothing is sent yet."""
     timeout_s = settings.redis.timeout_s
-    store = RedisStore(connect.connect(url, timeout_s), settings.redis.prefix, timeout_s)
+    store = RedisStore(
+        connect.connect(url, timeout_s * stall.LONGEST),  # its own deadlines end the waits before
+        settings.redis.prefix,
+        timeout_s,
+        on_wrong_reply=on_wrong_reply,
+        address=connect.address_of(url),
+    )
     try:
         yield store
     finally:

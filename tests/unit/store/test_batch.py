@@ -9,9 +9,10 @@ from redis.exceptions import NoPermissionError
 
 from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import Script
-from gateway.store.batch import Batch, Call
+from gateway.core.replies import is_count, is_text
+from gateway.store.batch import Batch, Call, WrongReply
 
-SCRIPT = Script("s", "return 1")
+SCRIPT = Script("s", "return 1", is_text)
 
 
 def _future() -> Future[Any]:
@@ -24,8 +25,8 @@ async def batch() -> Batch:
     made = Batch()
     made.reads = {b"a": [_future(), _future()], b"b": [_future()]}
     made.calls = [
-        Call(("DEL", b"c"), _future(), None),
-        Call(("EVALSHA", "…", 0), _future(), SCRIPT),
+        Call(("DEL", b"c"), _future(), is_count),
+        Call(("EVALSHA", "…", 0), _future(), is_text, SCRIPT),
     ]
     return made
 
@@ -88,3 +89,51 @@ async def test_a_failure_reaches_every_waiting_caller(batch: Batch) -> None:
     errors = {answer.exception() for answer in others}
     assert len(others) == len(errors)
     assert {"TimeoutError"} == {str(error) for error in errors}
+
+
+@pytest.mark.parametrize(
+    ("replies", "of"),
+    [
+        ([[b"1"], 0, b"ran"], "MGET"),
+        ([[b"1", None, None], 0, b"ran"], "MGET"),
+        ([[b"1", 5], 0, b"ran"], "MGET"),
+        ([[b"1", [b"2"]], 0, b"ran"], "MGET"),
+        ([b"OK", 0, b"ran"], "MGET"),
+        ([None, 0, b"ran"], "MGET"),
+        ([[b"1", b"2"], b"ran", 0], "DEL"),
+        ([[b"1", b"2"], True, b"ran"], "DEL"),
+        ([[b"1", b"2"], 0, [b"ran"]], "s"),
+    ],
+)
+async def test_a_reply_of_another_shape_is_none_of_its_command(
+    batch: Batch, replies: list[Any], of: str
+) -> None:
+    """Nothing is delivered: what stands in order before it may be wrong as well."""
+    with pytest.raises(WrongReply, match=of):
+        batch.check(replies)
+
+    assert not any(answer.done() for answer in _answers(batch))
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        [[b"1", None], 0, b"ran"],
+        [NoPermissionError("no MGET"), 0, b"ran"],
+        [[b"1", b"2"], NoPermissionError("no DEL"), NoPermissionError("no EVALSHA")],
+    ],
+)
+async def test_values_nil_and_errors_are_replies(batch: Batch, replies: list[Any]) -> None:
+    """Any command can fail."""
+    batch.check(replies)
+
+
+async def test_a_closed_batch_leaves_no_future(batch: Batch) -> None:
+    """Those that have a reply keep it; the others hear the reason."""
+    first, *others = _answers(batch)
+    first.set_result(b"1")
+
+    batch.close("no reply")
+
+    assert b"1" == first.result()
+    assert {"no reply"} == {str(answer.exception()) for answer in others}

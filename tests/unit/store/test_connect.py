@@ -12,6 +12,7 @@ from gateway.core.errors import StartError
 from gateway.store.connect import (
     STORE_KINDS,
     StoreKind,
+    address_of,
     connect,
     redis_client,
     run_server,
@@ -113,3 +114,18 @@ def test_an_embedded_store_in_memory_is_not_shared() -> None:
     with pytest.raises(StartError, match="the gateway's own"):
         shared_url("embedded://")
     assert "unix:///var/lib/gw/valkey.sock" == shared_url("embedded:///var/lib/gw")
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("redis://example.com:6380/2", "redis://example.com:6380/2"),
+        ("rediss://ann:s3cr@t@example.com?ssl_ca_certs=/ca", "rediss://example.com"),
+        ("redis://:s3cret@[::1]:6379", "redis://[::1]:6379"),
+        ("unix:///run/redis.sock?password=s3cret", "unix:///run/redis.sock"),
+        ("unix://ann:s3cret@/run/redis.sock", "unix:///run/redis.sock"),
+    ],
+)
+def test_an_address_for_the_log_holds_no_password(url: str, address: str) -> None:
+    """Neither user nor options."""
+    assert address == address_of(url)

@@ -1,18 +1,35 @@
-"""Callers of the store when the gateway itself has a bug."""
+"""Callers of the store when the gateway itself has a bug, or its loop is stalled."""
 
 import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
 
 import fakeredis
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.core.errors import StoreUnavailable
-from gateway.store.redis import RedisStore
+from gateway.store.connect import connect
+from gateway.store.redis import IN_FLIGHT, RedisStore
+from tests.fakes.servers import valkey
+
+SHORT_S = 0.1
+
+
+@pytest.fixture
+async def mortal_store() -> AsyncIterator[RedisStore]:
+    """A store on a server of its own, with a short time-out."""
+    with valkey() as server:
+        store = RedisStore(connect(server.url, 5), "", SHORT_S)
+        yield store
+        await store.aclose()
 
 
 async def test_a_cancelled_batch_fails_its_callers(monkeypatch: pytest.MonkeyPatch) -> None:
     """No caller waits when the loop stops."""
     store = RedisStore(fakeredis.FakeAsyncRedis(), "", 1)
-    monkeypatch.setattr(store, "_execute", lambda _: asyncio.Event().wait())
+    monkeypatch.setattr(store, "_execute", lambda *_: asyncio.Event().wait())
     asking = asyncio.ensure_future(store.get("k"))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -49,3 +66,96 @@ async def test_the_breaker_uses_the_given_clock(monkeypatch: pytest.MonkeyPatch)
 
     assert await store.get("k") is None
     await store.aclose()
+
+
+async def test_the_log_says_which_store_is_unavailable_and_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, and when it is back; however many callers are refused meanwhile."""
+    now_s = 10.0
+    store = RedisStore(
+        fakeredis.FakeAsyncRedis(), "", 1, clock=lambda: now_s, address="redis://db:6379"
+    )
+
+    async def refuse(*_: object) -> None:
+        raise RedisConnectionError("Connection refused.")
+
+    with monkeypatch.context() as failing, caplog.at_level(logging.INFO):
+        failing.setattr(store, "_execute", refuse)
+        for _ in range(3):
+            with pytest.raises(StoreUnavailable):
+                await store.get("k")
+            now_s += 0.3
+        failing.undo()
+        now_s += 1
+        await store.get("k")
+
+    assert [
+        "store redis://db:6379 is unavailable: ConnectionError: Connection refused.",
+        "store redis://db:6379 answers again",
+    ] == caplog.messages
+    await store.aclose()
+
+
+async def test_a_batch_that_waits_for_another_has_a_deadline_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its callers are refused even where no exchange ever ends."""
+    store = RedisStore(fakeredis.FakeAsyncRedis(), "", 0.02)
+
+    async def never(*_: object) -> None:
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if has_ended:
+                    raise
+
+    has_ended = False
+    monkeypatch.setattr(store, "_execute", never)
+    asking = []
+    for number in range(IN_FLIGHT + 1):
+        asking.append(asyncio.ensure_future(store.get(f"k{number}")))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    async with asyncio.timeout(10):
+        answers = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert [StoreUnavailable] * len(asking) == list(map(type, answers))
+    has_ended = True
+    for task in tuple(store._tasks):
+        task.cancel()
+    await store.aclose()
+
+
+async def test_a_stall_of_our_own_loop_refuses_no_reply(mortal_store: RedisStore) -> None:
+    """What has arrived meanwhile is read before the time is over, and the breaker stays closed."""
+    await mortal_store.ping()
+    asking = asyncio.ensure_future(mortal_store.get("k"))
+    for _ in range(3):
+        await asyncio.sleep(0)  # until it is on its way
+
+    time.sleep(3 * SHORT_S)  # noqa: ASYNC251 (the stall)
+
+    assert await asking is None
+    assert mortal_store._breaker.is_closed
+
+
+async def test_many_short_stalls_refuse_no_reply(mortal_store: RedisStore) -> None:
+    """Each turn of the loop takes as long as the time-out, and an exchange takes several."""
+    is_over = False
+
+    async def stall() -> None:
+        while not is_over:
+            time.sleep(SHORT_S)  # noqa: ASYNC251 (the stall)
+            await asyncio.sleep(0)
+
+    await mortal_store.ping()
+    stalling = asyncio.ensure_future(stall())
+    values = await asyncio.gather(*(mortal_store.get(f"k{n}") for n in range(3)))
+    is_over = True
+    await stalling
+
+    assert [None] * 3 == values
+    assert mortal_store._breaker.is_closed

@@ -1,0 +1,80 @@
+"""Every wait of a request has a deadline: a walk over all of them."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import gateway
+
+ROOT = Path(gateway.__file__).parent
+
+NO_REQUESTS = {"runtime", "cli", "demo", "config", "telemetry", "admin"}
+"""Rooms in which no request waits."""
+
+BOUNDS = {
+    "authn/jwt/key_set.py keys: refresh": "The fetch, which has a time-out.",
+    "proxy/downstream/connection.py _serve_one: upgrading": "A coroutine: the tunnel's own waits.",
+    "proxy/downstream/server.py drain: self._force_close.wait()": "The time-out around it.",
+    "proxy/downstream/server.py _wait_until_empty: self._is_empty.wait()": "A drain's time-out; "
+    "then all connections are aborted. No request waits here.",
+    "proxy/exchange.py send: answer": "`expect_within`: the deadline of the app's connection.",
+    "proxy/exchange.py send: asyncio.wait([pump])": "The pump was cancelled just before.",
+    "proxy/tunnel/registry.py recheck_pending: self._recheck_requested.wait()": "Waits for "
+    "work; no request waits here.",
+    "proxy/tunnel/tunnel.py run: self._ended": "A tunnel lasts until a side, its session or its "
+    "idle time ends it.",
+    "proxy/upstream/pool.py _reserve: turn": "The time-out around it.",
+    "ratelimit/redis.py spend: answer": "The run that charges it leaves no future, however it "
+    "ends; it awaits the store alone, twice at most.",
+    "ratelimit/redis.py aclose: asyncio.wait([self._running])": "As above; no request waits here.",
+    "sessions/delayed_ends.py _later: self._closing.wait()": "The time-out around it.",
+    "sessions/idle.py aclose: asyncio.wait(self._writing)": "They await the store; no request "
+    "waits here.",
+    "store/embedded.py stop: supervisor": "No request waits here.",
+    "store/embedded.py _stops_within: self._stopping.wait()": "The time-out around it.",
+    "store/redis.py get: future": "Its batch is watched by `FairDeadlines` from the time it opens.",
+    "store/redis.py _call: future": "As above.",
+    "store/redis.py aclose: asyncio.wait(self._tasks)": "Exchanges, which the deadline of their "
+    "batch interrupts.",
+    "users/magic_logout.py aclose: asyncio.wait(tasks, timeout=END_S)": "Its time-out.",
+    "util/background.py background: task": "The task was cancelled just before.",
+}
+"""What ends each wait. Add one only with such a reason."""
+
+
+def open_ended() -> Iterator[str]:
+    """Name each await of a future, an event or tasks; a coroutine has awaits of its own."""
+    for path in sorted(ROOT.rglob("*.py")):
+        place = path.relative_to(ROOT)
+        if place.parts[0] in NO_REQUESTS:
+            continue
+        for function in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(function, ast.AsyncFunctionDef):
+                for node in ast.walk(function):
+                    if isinstance(node, ast.Await) and _has_no_end_of_its_own(node.value):
+                        yield f"{place} {function.name}: {ast.unparse(node.value)}"
+
+
+def _has_no_end_of_its_own(awaited: ast.expr) -> bool:
+    if not isinstance(awaited, ast.Call):
+        return True
+    called = awaited.func
+    return isinstance(called, ast.Attribute) and called.attr in {"wait", "join", "acquire"}
+
+
+def test_every_wait_of_a_request_has_a_deadline() -> None:
+    """A wait that is not listed with what ends it fails, and so does a line without a wait."""
+    assert sorted(BOUNDS) == sorted(set(open_ended()))
+
+
+def test_every_future_is_awaited_in_a_listed_place() -> None:
+    """A module that makes futures has a wait in the list."""
+    makers = {
+        str(path.relative_to(ROOT))
+        for path in ROOT.rglob("*.py")
+        if "create_future()" in path.read_text()
+        and path.relative_to(ROOT).parts[0] not in NO_REQUESTS
+    }
+
+    listed = {place.partition(" ")[0] for place in BOUNDS}
+    assert {"proxy/upstream/connection.py"} == makers - listed  # `exchange` awaits its answers
