@@ -64,6 +64,6 @@ class LimitSettings(Section):
     """Effect of the limit: enforce refuses excess requests with 429."""
     on_store_failure: Literal["open", "closed", "local"] = "local"
     """
-    Behaviour while Redis does not answer: local counts in each process, open lets all requests
-    pass, closed refuses them with 503.
+    Behaviour while Redis does not answer: local counts on in each process from what Redis said
+    last, open lets all requests pass, closed refuses them with 503.
     """

@@ -49,6 +49,15 @@ class LimitAlgorithm(Protocol):
     ) -> tuple[tuple[int, ...], list[LimitState]]:
         """Charge ``asked`` requests here; returns the numbers to keep, and the answers."""
 
+    def learn(
+        self, limit: Limit, known: tuple[int, ...] | None, counts: Sequence[int], now_ms: int
+    ) -> tuple[int, ...]:
+        """
+        Return the numbers to keep where the store has counted ``counts`` at ``now_ms``.
+
+        Where more is ``known`` here, that stays: it was counted while the store could not.
+        """
+
 
 ALGORITHMS: dict[str, LimitAlgorithm] = {
     "sliding-window": SlidingWindow(),

@@ -79,6 +79,9 @@ class RedisLimiter:
     A caller that is over its limit is refused by what was learnt last, too: counts do not fall
     before ``retry_after_s``. So a flood of one caller asks the store ten times a second.
 
+    While the store cannot count, this process counts on from what the store counted last: a limit
+    that was used up stays so.
+
     The algorithm of a limit says how requests are counted. Time is the store's clock; every reply
     tells its offset from ours.
     """
@@ -89,6 +92,8 @@ class RedisLimiter:
         self._clock = clock
         self._clock_offset_ms = 0
         """How far the store's clock is ahead of ours."""
+        self._heard_at_ms = 0
+        """The store's time at its last reply."""
         self._pending: dict[_Key, Charge] = {}
         self._is_urgent = False
         """Whether a pending charge has callers that wait."""
@@ -190,7 +195,7 @@ class RedisLimiter:
         is_reply = partial(are_counts, 1 + step * len(charges))
         script = Script(algorithm.name, algorithm.script, is_reply)
         reply = cast("list[int]", await self._store.run(script, keys, args))
-        now_ms = reply[0]
+        self._heard_at_ms = now_ms = reply[0]
         self._clock_offset_ms = now_ms - self._now_ms() - 1  # never early: both are rounded down
         return [
             charge
@@ -206,6 +211,8 @@ class RedisLimiter:
         if allowed == WRONG_WINDOW:
             return False
         limit, states = charge.limit, algorithm.states
+        if limit.on_store_failure == "local":
+            self._local.learn(limit, charge.caller, counts, now_ms)
         waiting, heard = len(charge.waiting), max(0, allowed - charge.ahead)
         answers = states(limit, counts, heard, waiting, now_ms)
         _resolve(charge.waiting, answers)
@@ -247,7 +254,9 @@ class RedisLimiter:
                     _fail(waiting, reason)
                 case _ if waiting or charge.ahead:
                     asked = charge.ahead + len(waiting)
-                    heard = self._local.charge(limit, charge.caller, asked)
+                    # The estimate may be early by 1 ms, which may be in another window.
+                    now_ms = max(self._now_ms() + self._clock_offset_ms, self._heard_at_ms)
+                    heard = self._local.charge(limit, charge.caller, asked, now_ms)
                     _resolve(waiting, heard[charge.ahead :])
 
 

@@ -52,6 +52,16 @@ class SlidingWindow:
         answers = states(limit, current, previous, allowed, asked, now_ms)
         return (window, current, previous), answers
 
+    def learn(
+        self, limit: Limit, known: tuple[int, ...] | None, counts: Sequence[int], now_ms: int
+    ) -> tuple[int, ...]:
+        window = window_number(limit, now_ms)
+        current, previous = counts
+        if known is None:
+            return window, current, previous
+        own_current, own_previous = _counts_in(window, *known)
+        return window, max(current, own_current), max(previous, own_previous)
+
 
 def _counts_in(window: int, last: int, current: int, previous: int) -> tuple[int, int]:
     """The counts of ``window`` and of the one before it, as known in the window ``last``."""

@@ -165,6 +165,18 @@ async def test_a_store_that_was_behind_for_a_moment_leaves_nothing_waiting(
     assert {200} == {answer.status for answer in answers}
 
 
+async def test_a_limit_that_was_used_up_stays_so_without_the_store(
+    around: World, odd: OddStore
+) -> None:
+    """The gateway counts on from what the store said last."""
+    await _heal(around, odd)
+    statuses = [(await _asked(around, "/tight/x")).status for _ in range(6)]
+    odd.manner = nothing
+    statuses += [(await _asked(around, "/tight/x")).status for _ in range(3)]
+
+    assert [200] * 5 + [429] * 4 == statuses
+
+
 async def test_sigterm_ends_a_gateway_whose_store_replies_wrongly(
     around: World, odd: OddStore
 ) -> None:

@@ -51,6 +51,15 @@ class Quota:
         counts = (spent + allowed,)
         return counts, self.states(limit, counts, allowed, asked, now_ms)
 
+    def learn(
+        self,
+        limit: Limit,  # noqa: ARG002
+        known: tuple[int, ...] | None,
+        counts: Sequence[int],
+        now_ms: int,  # noqa: ARG002
+    ) -> tuple[int, ...]:
+        return (max(counts[0], known[0] if known else 0),)
+
 
 class QuotaServer:
     """What the toy's script would do in the store."""

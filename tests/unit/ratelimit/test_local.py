@@ -73,3 +73,39 @@ async def test_memory_is_bounded(clock: FakeClock) -> None:
 
     assert [0, 2] == remaining
     assert 2 == len(limiter._counts)
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "allowed"), [(0.0, 0), (15.0, 2), (20.0, 3)], ids=["now", "next", "after"]
+)
+async def test_it_counts_on_from_what_it_has_learnt(
+    clock: FakeClock, wait_s: float, allowed: int
+) -> None:
+    """Learnt requests slide out of the window like its own."""
+    limiter = LocalLimiter(clock)
+    limiter.learn(THREE, "a", [3, 0], int(clock.now_s * 1000))
+    clock.now_s += wait_s
+
+    heard = limiter.charge(THREE, "a", 5)
+
+    assert allowed == sum(state.allowed for state in heard)
+
+
+async def test_it_learns_no_less_than_it_has_counted(clock: FakeClock) -> None:
+    """The store did not hear of what was counted here."""
+    limiter = LocalLimiter(clock)
+    limiter.charge(THREE, "a", 2)
+
+    limiter.learn(THREE, "a", [1, 0], int(clock.now_s * 1000))
+
+    assert [True, False] == [state.allowed for state in limiter.charge(THREE, "a", 2)]
+
+
+async def test_what_is_learnt_is_bounded(clock: FakeClock) -> None:
+    """As what is counted is."""
+    limiter = LocalLimiter(clock, max_callers=2)
+    for caller in ("a", "b", "c"):
+        limiter.learn(THREE, caller, [3, 0], int(clock.now_s * 1000))
+
+    assert 2 == len(limiter._counts)
+    assert limiter.charge(THREE, "a", 1)[0].allowed

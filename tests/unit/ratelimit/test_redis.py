@@ -176,6 +176,49 @@ async def test_a_local_limit_is_counted_here_while_the_store_fails(
     assert (True, 2) == (back.allowed, back.remaining)
 
 
+async def test_a_limit_that_was_used_up_stays_so_while_the_store_fails(
+    limiter: RedisLimiter, store: FakeStore, clock: FakeClock
+) -> None:
+    """Counting goes on from what the store said last, also of other gateways' requests."""
+    other = RedisLimiter(store, LocalLimiter(clock), clock)
+    for _ in range(2):
+        await other.spend(THREE, "a")
+    await limiter.spend(THREE, "a")
+    await limiter.spend(THREE, "b")
+    store.is_down = True
+
+    alone = [await limiter.spend(THREE, caller) for caller in ("a", "a", "b", "b", "b", "new")]
+
+    assert [False, False, True, True, False, True] == _spent(alone)
+
+
+async def test_what_was_counted_here_is_not_forgotten_when_the_store_comes_and_goes(
+    limiter: RedisLimiter, store: FakeStore
+) -> None:
+    """A store that flaps gives no caller its limit again and again."""
+    store.is_down = True
+    first = [await limiter.spend(THREE, "a") for _ in range(2)]
+    store.is_down = False
+    shared = await limiter.spend(THREE, "a")
+    store.is_down = True
+    second = [await limiter.spend(THREE, "a") for _ in range(2)]
+
+    assert [True, True, True, True, False] == _spent([*first, shared, *second])
+
+
+@pytest.mark.parametrize("skew_s", [-25.0, 25.0])
+async def test_a_count_goes_on_by_the_stores_clock(
+    limiter: RedisLimiter, server: Server, store: FakeStore, skew_s: float
+) -> None:
+    """Its windows are those that were counted."""
+    server.clock.now_s += skew_s
+    for _ in range(3):
+        await limiter.spend(THREE, "a")
+    store.is_down = True
+
+    assert not (await limiter.spend(THREE, "a")).allowed
+
+
 async def test_an_open_limit_lets_pass_while_the_store_fails(
     limiter: RedisLimiter, store: FakeStore
 ) -> None:
