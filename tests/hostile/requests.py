@@ -307,6 +307,12 @@ CHUNKS: Final = [
     refused("extension-ends-in-lf", _chunks(b"5;a\nhello\r\n" + LAST)),
     refused("extension-ends-in-cr", _chunks(b"5;a\rhello\r\n" + LAST)),
     refused("extension-term-ext", _chunks(b"2;\nxx\r\n41\r\n0\r\n\r\n" + SECOND + LAST)),
+    passes("chunks-of-one-byte", _chunks(b"1\r\nx\r\n" * 3000 + LAST), POSTED._replace(body=b"x" * 3000)),
+    passes("chunks-of-three-bytes", _chunks(b"3\r\n12\n\r\n" * 9000 + LAST), POSTED._replace(body=b"12\n" * 9000)),
+    passes("chunks-of-one-byte-and-many", _chunks(b"1\r\n{\r\n14\r\n0123456789abcdefghi\n\r\n" * 900 + LAST), POSTED._replace(body=b"{0123456789abcdefghi\n" * 900)),
+    refused("chunks-of-one-byte-without-end", _chunks(b"1\r\nx\r\n" * 9000 + LAST), is_one_read=True),
+    refused("chunks-with-more-extension-than-data", _chunks(b"1;abcdefghij\r\nx\r\n" * 3000 + LAST), is_one_read=True),
+    refused("chunks-with-zeros-in-front", _chunks((b"0" * 99 + b"1\r\nx\r\n") * 400 + LAST), is_one_read=True),
     refused("extension-that-is-long", _chunks(b"5;" + b"a" * HEAD_BYTES + b"\r\nhello\r\n" + LAST), LONG, is_one_read=True),
 ]  # fmt: skip
 

@@ -70,10 +70,12 @@ class RequestAssembler:
         self.has_ended = self._is_last
 
     def size_refusal(self) -> Refusal | None:
-        """Return a refusal if the incomplete head, or a body's overhead, is over the limit."""
+        """Return a refusal if the incomplete head, or a body's framing, is over the limit."""
         splitter = self.splitter
         if max(len(splitter.partial_head), splitter.overhead_bytes) > self._limits.head_bytes:
             return HeadTooLarge("head, trailers or chunk extensions grew over the limit")
+        if splitter.outweighs_data:
+            return BadRequest("far more chunk framing than data")
         return None
 
     def forget(self) -> None:

@@ -114,6 +114,8 @@ class ClientConnection(HttpProtocol):
             self._expect_head()
         if not reader.feed(data, self):
             self._pause_reading_for_buffer()
+        elif self._buffer_paused:
+            self._resume_reading_for_buffer()
         if reader.queue and self._phase is not _SERVING:
             self._start_serving()
         if self._phase is _IDLE and not reader.splitter.is_between:
@@ -219,8 +221,6 @@ class ClientConnection(HttpProtocol):
     def read_on(self) -> None:
         """Parse what was kept, and read more unless that is for a tunnel."""
         self.data_received(b"")
-        if not (self.reader.is_full() or self.reader.state is ReadState.UPGRADE):
-            self._resume_reading_for_buffer()
 
     def _expect_next(self) -> None:
         """Wait for the next request, or close."""
@@ -282,6 +282,10 @@ class ClientConnection(HttpProtocol):
 
         Raises `RequestTimeout`, `BadRequest`.
         """
+        if not body.is_eof() and self.reader.await_body():
+            await asyncio.sleep(0)  # others have their turn between two parts
+        if self.reader.is_holding:
+            self.data_received(b"")
         if body.is_eof():
             return body.read_nowait()  # a deadline that `eof_received` has set stays
         loop, limits = self._server.loop, self._server.limits

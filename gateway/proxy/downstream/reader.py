@@ -56,6 +56,7 @@ class RequestReader:
     __slots__ = (
         "_assembler",
         "_head_bytes",
+        "_is_body_awaited",
         "_is_body_read",
         "_method",
         "_parsed",
@@ -63,6 +64,7 @@ class RequestReader:
         "_unparsed",
         "body",
         "early_data",
+        "is_holding",
         "peer",
         "queue",
         "splitter",
@@ -83,8 +85,12 @@ class RequestReader:
         """Body of the request that was parsed last."""
         self._is_body_read = False
         """Whether the parser has all of ``body``."""
+        self._is_body_awaited = False
+        """Whether ``body`` is wanted: before that no chunk of it is looked at."""
         self._unparsed = b""
-        """What came behind a body that is not taken, or behind as many requests as may wait."""
+        """What is not parsed yet; see `feed`."""
+        self.is_holding = False
+        """Whether there is something that a call of `feed` could parse later on."""
         self._parsed: Sequence[tuple[RawRequestMessage, StreamReader]] = ()
         self._method = ""
         """The method of the head under way, where the parser got another in its place."""
@@ -104,10 +110,13 @@ class RequestReader:
         """
         Whether the queue is full: of requests, or of bodies that another request stands before.
 
-        Each body would take 128 KiB.
+        Each body would take 128 KiB. Chunks are not even looked at before their request is
+        admitted: they cost more than other bodies, and limits come before cost.
         """
-        waiting = len(self.queue)
-        return waiting >= MAX_QUEUED or (waiting > 1 and not self.splitter.is_in_head)
+        waiting, splitter = len(self.queue), self.splitter
+        if splitter.is_in_head:
+            return waiting >= MAX_QUEUED
+        return waiting > 1 or (splitter.has_chunks and not self._is_body_awaited)
 
     # --- from bytes to the queue ---------------------------------------------------------------
 
@@ -124,21 +133,30 @@ class RequestReader:
         """
         Queue the requests that ``data`` completes; return whether more may be read.
 
-        What may not be parsed yet is kept, and comes first the next time.
+        What may not be parsed yet is kept, and comes first the next time: what came behind a body
+        that is not taken, behind as many requests as may wait, and all but the first chunks if
+        there are many, so that one call does not take long.
         """
-        data, self._unparsed = self._unparsed + data, b""
         splitter = self.splitter
+        if data and not splitter.is_in_head:
+            splitter.begin_body_read()
+        data, self._unparsed, self.is_holding = self._unparsed + data, b"", False
         while data or not splitter.is_in_head:
             if self.is_full():
-                self._unparsed = data
+                self._unparsed, self.is_holding = data, True
                 return False
             if splitter.is_in_head:
                 data = self._read_head(data, protocol)
             else:
                 data = self._read_body(data, protocol)
             if not data or self.state is not _OPEN:
-                return self.state is not ReadState.UPGRADE
+                return not self.is_holding and self.state is not ReadState.UPGRADE
         return True
+
+    def await_body(self) -> bool:
+        """Note that ``body`` is wanted from now on; return whether a part of it came before."""
+        was_awaited, self._is_body_awaited = self._is_body_awaited, True
+        return was_awaited and self.is_holding
 
     def reject(self, refusal: Refusal) -> None:
         """Queue ``refusal`` as the answer to bytes that are no request; parse nothing more."""
@@ -167,6 +185,7 @@ class RequestReader:
             message, self._method = message._replace(method=self._method), ""
         if message.upgrade and not may_switch(message.method, message.version, message.headers):
             message = message._replace(upgrade=False)
+        self._is_body_awaited = False
         request = self._assembler.assemble(message, self.body, part, self.peer)
         self.queue.append(request)
         if isinstance(request, Refusal):
@@ -186,16 +205,15 @@ class RequestReader:
         assembler, rest = self._assembler, b""
         if self._is_body_read:
             data, rest = b"", data
-        elif (end := self.splitter.body_end(data)) is not None:
-            self._is_body_read = True
-            data, rest = data[:end], data[end:]
+        else:
+            data, rest, self._is_body_read = self.splitter.body_part(data)
         if (refusal := assembler.size_refusal()) is not None:
             self.reject(refusal)
             return b""
         if not self._parse(data, protocol):
             return b""
         if not self.body.is_eof():
-            self._unparsed = rest
+            self._unparsed, self.is_holding = rest, bool(rest) and not self._is_body_read
             return b""
         if self.splitter.has_chunks:
             protocol.drop_parser()  # it would make a trailer a field of the next message
@@ -269,3 +287,4 @@ class RequestReader:
         self.state = ReadState.STOPPED
         self.queue.clear()
         self.body, self._unparsed, self._parsed = NOTHING, b"", ()
+        self.is_holding = False

@@ -65,7 +65,7 @@ class HttpProtocol(BaseProtocol):
         aiohttp calls this at the end of every body, paused or not. The check saves 1 µs a body of
         calls into the transport.
         """
-        if self._reading_paused or self._buffer_paused:
+        if self._reading_paused:
             super().resume_reading(resume_parser)
 
 

@@ -6,7 +6,7 @@ a message ended; and aiohttp's (3.14.5) makes the last trailer of a message a fi
 a credential in a trailer would become the next request's.
 """
 
-from gateway.proxy.http1.chunks import ChunkScanner
+from gateway.proxy.http1.chunks import BodyPart, ChunkScanner
 
 _HEAD_END = b"\r\n\r\n"
 
@@ -39,6 +39,11 @@ class MessageSplitter:
         """Size of the trailers, or of a line between chunks."""
         return self._chunks.overhead_bytes if self._chunks is not None else 0
 
+    @property
+    def outweighs_data(self) -> bool:
+        """Whether the body has far more framing than data."""
+        return self._chunks is not None and self._chunks.outweighs_data
+
     def head_end(self, data: bytes) -> int | None:
         """Return where in ``data`` the head ends; None if it does not, and all is kept."""
         partial_head = self.partial_head
@@ -57,14 +62,20 @@ class MessageSplitter:
         self._chunks = ChunkScanner() if length_bytes is None else None
         self.is_in_head = length_bytes == 0
 
-    def body_end(self, data: bytes) -> int | None:
-        """Return where in ``data`` the body ends; None if it does not."""
+    def begin_body_read(self) -> None:
+        """Note that a read from the socket follows, which goes on with a body."""
         if self._chunks is not None:
-            return self._chunks.end(data)
-        if len(data) < self._left_bytes:
-            self._left_bytes -= len(data)
-            return None
-        return self._left_bytes
+            self._chunks.begin_read()
+
+    def body_part(self, data: bytes) -> BodyPart:
+        """Return what of ``data`` to parse now as a part of the body, and what is left."""
+        if self._chunks is not None:
+            return self._chunks.take(data)
+        end = self._left_bytes
+        if len(data) < end:
+            self._left_bytes = end - len(data)
+            return data, b"", False
+        return data[:end], data[end:], True
 
     def end_body(self) -> None:
         """Note that the body is complete: a head is next."""

@@ -93,7 +93,7 @@ async def test_a_body_is_awaited_by_its_length(assembler: RequestAssembler) -> N
     """Until it is complete, no head is next."""
     await assemble(assembler, b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
     assert not assembler.splitter.is_in_head
-    assert 3 == assembler.splitter.body_end(b"abcd")
+    assert (b"abc", b"d", True) == assembler.splitter.body_part(b"abcd")
 
 
 @pytest.mark.parametrize("length", [0, 3])
@@ -117,7 +117,17 @@ def test_an_incomplete_head_has_a_limit(assembler: RequestAssembler) -> None:
 def test_chunk_extensions_have_a_limit(assembler: RequestAssembler) -> None:
     """They are no data, and no other limit counts them."""
     assembler.splitter.begin_body(None)
-    assembler.splitter.body_end(b"1;" + b"x" * 198)
+    assembler.splitter.body_part(b"1;" + b"x" * 198)
     assert assembler.size_refusal() is None
-    assembler.splitter.body_end(b"x")
+    assembler.splitter.body_part(b"x")
     assert isinstance(assembler.size_refusal(), HeadTooLarge)
+
+
+def test_framing_that_far_outweighs_its_data_is_refused(assembler: RequestAssembler) -> None:
+    """Each chunk is work, however little it brings."""
+    assembler.splitter.begin_body(None)
+    assembler.splitter.body_part(b"1\r\nx\r\n" * 1000)
+    assert assembler.size_refusal() is None
+    for _ in range(5):
+        assembler.splitter.body_part(b"1\r\nx\r\n" * 1000)
+    assert isinstance(assembler.size_refusal(), BadRequest)

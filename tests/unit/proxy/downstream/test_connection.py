@@ -18,6 +18,7 @@ from gateway.proxy.downstream.limits import ConnectionLimits
 from gateway.proxy.downstream.phase import Phase
 from gateway.proxy.downstream.reader import ReadState
 from gateway.proxy.downstream.server import ProxyServer, ServingConfig
+from gateway.proxy.http1.chunks import MAX_JOINED
 from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.telemetry.counters import Counters
 from gateway.util.deadlines import Deadlines
@@ -25,6 +26,7 @@ from tests.fakes.transport import FakeTransport
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
+CHUNKED = b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 LAST = b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 MALFORMED = b"GET /x HTTP/1.1\r\nHost : a\r\n\r\n"
 
@@ -391,6 +393,51 @@ async def test_reading_stops_while_the_queue_is_full(rig: Rig) -> None:
     await rig.answer()
     assert rig.transport.is_reading_now
     assert [(200, "")] * 41 == rig.log
+
+
+async def test_chunks_wait_until_their_request_is_admitted(rig: Rig) -> None:
+    """Those of a refused request are not even scanned: its answer is the last."""
+    await _serving(rig, CHUNKED + b"no size\r\n")
+    assert not rig.transport.is_reading_now
+    await rig.answer()
+    assert rig.transport.written.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nConnection: close\r\n" in rig.transport.written
+    assert [(200, "")] == rig.log
+    assert Phase.LINGERING is rig.phase
+
+
+async def test_others_have_their_turn_while_chunks_are_parsed(rig: Rig) -> None:
+    """A part of them takes one turn of the loop, and all of them arrive."""
+    taken, turns = [], 0
+
+    def count_turns() -> None:
+        nonlocal turns
+        turns += 1
+        rig.loop.call_soon(count_turns)
+
+    async def take_all(*_: object) -> Reply:
+        body = rig.connection.reader.body
+        while data := await rig.connection.read_body(body):
+            taken.append((turns, len(data)))
+        return Reply(200, (), b"")
+
+    rig.server.serving = rig.server.serving._replace(admit=take_all)
+    rig.open()
+    rig.receive(CHUNKED)
+    await rig.settle()
+    count_turns()
+    for _ in range(3):
+        rig.receive(b"3\r\nabc\r\n" * MAX_JOINED * 3)
+        assert not rig.transport.is_reading_now
+        while not rig.transport.is_reading_now:
+            await asyncio.sleep(0)
+    rig.receive(b"0\r\n\r\n" + GET)
+    await rig.settle()
+
+    assert 3 * 3 * MAX_JOINED * 3 == sum(size for _, size in taken)
+    assert 3 * MAX_JOINED == max(size for _, size in taken)
+    assert len(taken) == len({turn for turn, _ in taken})
+    assert [(200, ""), (200, "")] == rig.log
 
 
 async def test_an_idle_connection_frees_its_parser(rig: Rig) -> None:

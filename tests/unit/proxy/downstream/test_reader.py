@@ -9,10 +9,12 @@ from unittest.mock import Mock
 
 import pytest
 
+from gateway.core.errors import BadRequest
 from gateway.proxy.downstream.limits import ConnectionLimits
-from gateway.proxy.downstream.reader import MAX_QUEUED, RequestReader
+from gateway.proxy.downstream.reader import MAX_QUEUED, ReadState, RequestReader
 from gateway.proxy.downstream.server import ProxyServer
-from gateway.proxy.http1.parser import HttpProtocol
+from gateway.proxy.http1.chunks import MAX_JOINED
+from gateway.proxy.http1.parser import HttpProtocol, StreamReader
 from gateway.routing.client_address import client_at
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -39,6 +41,11 @@ class Reader:
         """The targets of the requests that wait."""
         return [entry[0].target for entry in self.reader.queue if isinstance(entry, tuple)]
 
+    @property
+    def bodies(self) -> list[StreamReader]:
+        """Theirs."""
+        return [entry[2] for entry in self.reader.queue if isinstance(entry, tuple)]
+
     def data_received(self, data: bytes) -> None:
         """Feed what comes from the socket."""
         self.may_read_more = self.reader.feed(data, self._protocol)
@@ -64,6 +71,7 @@ def reader() -> Iterator[Reader]:
 def test_no_more_requests_wait_than_may(reader: Reader) -> None:
     """Also while the body before them is taken, in however small parts it came."""
     reader.data_received(CHUNKED)
+    reader.reader.await_body()
     for _ in range(100):
         reader.data_received(b"1\r\nx\r\n")
     reader.data_received(b"0\r\n\r\n" + GET * 100)
@@ -79,6 +87,58 @@ def test_nothing_is_lost_of_what_was_held(reader: Reader) -> None:
     reader.data_received((GET + post(3)) * 50)
     assert [b"", b"xxx"] * 50 == [reader.serve() for _ in range(100)]
     assert [] == reader.queued
+
+
+def test_no_chunk_is_looked_at_before_its_request_is_admitted(reader: Reader) -> None:
+    """Nor is more read: a refused request costs its head alone."""
+    reader.data_received(CHUNKED + b"no size\r\n")
+    assert not reader.may_read_more
+    assert reader.reader.is_holding
+    (body,) = reader.bodies
+
+    assert not reader.reader.await_body()
+    reader.data_received(b"")
+    assert isinstance(body.exception(), BadRequest)
+    assert ReadState.STOPPED is reader.reader.state
+
+
+def test_a_body_with_a_length_is_taken_in_at_once(reader: Reader) -> None:
+    """That is no work; and a refusal need not close the connection of a body that has come."""
+    reader.data_received(post(1000))
+    assert reader.may_read_more
+    (body,) = reader.bodies
+    assert body.is_eof()
+
+
+def test_a_flood_of_chunks_is_parsed_part_by_part(reader: Reader) -> None:
+    """One call takes so many; the others have their turn before the next."""
+    reader.data_received(CHUNKED)
+    reader.reader.await_body()
+    (body,) = reader.bodies
+    reader.data_received(b"3\r\nabc\r\n" * (MAX_JOINED * 2 + 1) + b"0\r\n\r\n" + GET)
+    taken = []
+    while reader.reader.is_holding:
+        assert not reader.may_read_more
+        taken.append(len(body.read_nowait()))
+        reader.data_received(b"")
+    assert [3 * MAX_JOINED] * 2 == taken
+    assert b"abc" == body.read_nowait()
+    assert reader.may_read_more
+    assert ["/c", "/x"] == reader.queued
+
+
+def test_framing_that_far_outweighs_its_data_is_refused(reader: Reader) -> None:
+    """The request is malformed from there on; what is no flood goes on."""
+    reader.data_received(CHUNKED)
+    reader.reader.await_body()
+    (body,) = reader.bodies
+    for _ in range(6000):
+        reader.data_received(b"1\r\nx\r\n")
+    assert b"x" * 6000 == body.read_nowait()
+    for _ in range(6):
+        reader.data_received(b"1\r\nx\r\n" * 1000)
+    assert isinstance(body.exception(), BadRequest)
+    assert ReadState.STOPPED is reader.reader.state
 
 
 def test_bodies_that_wait_for_their_turn_stay_with_the_client(reader: Reader) -> None:

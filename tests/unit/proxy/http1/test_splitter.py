@@ -4,6 +4,7 @@ import h11
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.proxy.http1.chunks import FRAMING_ALLOWANCE_BYTES
 from gateway.proxy.http1.splitter import MessageSplitter
 
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
@@ -29,10 +30,14 @@ def cut_up(reads: list[bytes], lengths: list[int | None]) -> list[bytes]:
     for read in reads:
         data = read
         while data:
-            is_head = splitter.is_in_head
-            end = splitter.head_end(data) if is_head else splitter.body_end(data)
-            part, data = part + data[:end], data[end:] if end is not None else b""
-            if end is None:
+            if is_head := splitter.is_in_head:
+                end = splitter.head_end(data)
+                taken, data = data[:end], data[end:] if end is not None else b""
+                is_last = end is not None
+            else:
+                taken, data, is_last = splitter.body_part(data)
+            part += taken
+            if not is_last:
                 continue
             parts.append(part)
             part = b""
@@ -79,6 +84,32 @@ def test_overhead_is_that_of_chunks() -> None:
     assert splitter.overhead_bytes == 0
     splitter.end_body()
     splitter.begin_body(None)
-    splitter.body_end(b"1;" + b"x" * 10)
+    assert not splitter.outweighs_data
+    splitter.body_part(b"1;" + b"x" * 10)
     assert splitter.has_chunks
     assert splitter.overhead_bytes == 12
+    splitter.body_part(b"x" * FRAMING_ALLOWANCE_BYTES + b"\r\nx\r\n")
+    assert splitter.outweighs_data
+
+
+def test_a_read_gives_framing_some_room() -> None:
+    """Chunks that come one by one may go on for ever; those of a flood may not."""
+    one_by_one, flood = MessageSplitter(), MessageSplitter()
+    one_by_one.begin_body(None)
+    flood.begin_body(None)
+    for _ in range(FRAMING_ALLOWANCE_BYTES):
+        one_by_one.begin_body_read()
+        one_by_one.body_part(b"1\r\nx\r\n")
+        flood.body_part(b"1\r\nx\r\n")
+    assert not one_by_one.outweighs_data
+    assert flood.outweighs_data
+
+
+def test_a_body_with_a_length_outweighs_its_framing() -> None:
+    """A read of it is a part, up to its end."""
+    splitter = MessageSplitter()
+    splitter.begin_body(5)
+    splitter.begin_body_read()
+    assert (b"abc", b"", False) == splitter.body_part(b"abc")
+    assert (b"de", b"GET", True) == splitter.body_part(b"deGET")
+    assert not splitter.outweighs_data
