@@ -60,6 +60,7 @@ class RequestReader:
         "_is_body_read",
         "_method",
         "_parsed",
+        "_queued_bytes",
         "_refused",
         "_unparsed",
         "body",
@@ -81,6 +82,8 @@ class RequestReader:
         self._head_bytes = server.limits.head_bytes
         self.state = _OPEN
         self.queue: list[ParsedRequest | Refusal] = []  # a deque takes 600 bytes
+        self._queued_bytes = 0
+        """Of the heads in ``queue``, and of those taken from it since it was empty."""
         self.body: StreamReader = NOTHING
         """Body of the request that was parsed last."""
         self._is_body_read = False
@@ -108,14 +111,16 @@ class RequestReader:
 
     def is_full(self) -> bool:
         """
-        Whether the queue is full: of requests, or of bodies that another request stands before.
+        Whether the queue is full: of requests, their bytes, or bodies that wait for their turn.
 
-        Each body would take 128 KiB. Chunks are not even looked at before their request is
-        admitted: they cost more than other bodies, and limits come before cost.
+        A parsed head takes some four times its bytes: those that wait are up to ``head_bytes`` and
+        one more, whatever their number. Each body would take 128 KiB. Chunks are not even looked at
+        before their request is admitted: they cost more than other bodies, and limits come before
+        cost.
         """
         waiting, splitter = len(self.queue), self.splitter
         if splitter.is_in_head:
-            return waiting >= MAX_QUEUED
+            return waiting >= MAX_QUEUED or (waiting > 0 and self._queued_bytes >= self._head_bytes)
         return waiting > 1 or (splitter.has_chunks and not self._is_body_awaited)
 
     # --- from bytes to the queue ---------------------------------------------------------------
@@ -173,6 +178,7 @@ class RequestReader:
             self._read_begun_head(data, protocol)
             return b""
         part, rest = data[:end], data[end:]
+        head_bytes = len(self.splitter.partial_head) + end
         if self._refused is not None or not self._parse_head(part, protocol):
             part = self._parse_other_form(part, protocol)
             if not part:
@@ -187,6 +193,7 @@ class RequestReader:
             message = message._replace(upgrade=False)
         self._is_body_awaited = False
         request = self._assembler.assemble(message, self.body, part, self.peer)
+        self._queued_bytes = self._queued_bytes + head_bytes if self.queue else head_bytes
         self.queue.append(request)
         if isinstance(request, Refusal):
             self.state = ReadState.STOPPED

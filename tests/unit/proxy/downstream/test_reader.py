@@ -82,6 +82,20 @@ def test_no_more_requests_wait_than_may(reader: Reader) -> None:
     assert MAX_QUEUED == len(reader.queued)
 
 
+def test_no_more_bytes_of_heads_wait_than_may(reader: Reader) -> None:
+    """One head over the limit of a head, however many requests might wait by their number."""
+    large = b"GET /large HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 10_000 + b"\r\n\r\n"
+    reader.data_received(large * MAX_QUEUED + GET * MAX_QUEUED)
+    assert not reader.may_read_more
+    served, most = [], []
+    while reader.queued:
+        most.append(max(reader.queued.count("/large") * (MAX_QUEUED // 2), len(reader.queued)))
+        served.append(reader.queued[0])
+        reader.serve()
+    assert ["/large"] * MAX_QUEUED + ["/x"] * MAX_QUEUED == served
+    assert MAX_QUEUED == max(most)
+
+
 def test_nothing_is_lost_of_what_was_held(reader: Reader) -> None:
     """Each request comes once, in order, with its body."""
     reader.data_received((GET + post(3)) * 50)
