@@ -77,7 +77,7 @@ def _tab_in_indentation(lines: list[str], place: int) -> int | None:
 
 
 def _is_badly_indented(lines: list[str], place: int) -> bool:
-    """Whether the line is indented as no line that is open above it, and opens no block."""
+    """Whether the line is in none of the blocks that are open above it, and begins none."""
     open_indents: list[int] = []
     before = ""
     for line in lines[:place]:

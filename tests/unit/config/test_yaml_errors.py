@@ -47,6 +47,7 @@ COMMAS = "close it, and put commas between its entries"
         pytest.param(
             "a:\n    b: 1\n\n    # a comment\n  c: 2\n", INDENT.format(5), id="after-a-comment"
         ),
+        pytest.param("a:\n    b: 1\nc: 1\n  d: 2\n", INDENT.format(4), id="after-another-block"),
         pytest.param("a: b: c\n", f"f:1: a colon and a space within a value: {QUOTES}", id="colon"),
         pytest.param(
             "a: 1\nb: [1, 2\nc: 3\n", f"f:3: {OPEN.format(2)}: {COMMAS}", id="an-open-bracket"

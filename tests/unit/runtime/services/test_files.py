@@ -17,7 +17,10 @@ magic: {{secret_key: sk_test_1}}
 session: {{keys: [0123456789abcdef0123456789abcdef]}}
 upstreams: {{app: {{servers: ["https://127.0.0.1:1"], tls: {app}}}}}
 login: {{logo: "{logo}"}}
-credentials: {{jwt: [{{issuer: i, audience: a, jwks_file: "{key_set}"}}]}}
+credentials:
+  jwt:
+    - {{issuer: i, audience: a, jwks_file: "{key_set}"}}
+    - {{issuer: j, audience: a, jwks_url: "https://127.0.0.1:1/"}}
 """
 
 
