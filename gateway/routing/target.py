@@ -13,20 +13,44 @@ from typing import NamedTuple
 from gateway.core.errors import BadHost, BadTarget
 from gateway.core.request import Target
 
-_SEGMENT = r"(?!\.{1,2}(?:[/?;]|\Z))[A-Za-z0-9._~!$&'()*+,;=:@-]"
-_PLAIN = re.compile(rf"(?=/)(?:/{_SEGMENT}+)*/?(?:\?[!-\"$-~]*)?")
-"""A target in canonical form, without an escape in its path: nearly all are."""
-
-_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")  # RFC 3986 section 3.3: pchar and "/"
+_PLAIN = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/-]*")
+"""RFC 3986 section 3.3: pchar and "/", without escapes, as nearly all paths are."""
+_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/\[\]^|-]*")
+"""The same with escapes, and with what browsers (WHATWG's URL) leave raw beside it."""
+_RAW_ESCAPES = (("[", "%5B"), ("]", "%5D"), ("^", "%5E"), ("|", "%7C"))
 _QUERY = re.compile(r"[!-\"$-~]*")  # visible ASCII but "#"; laxer than RFC 3986, as browsers are
-_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})?")
+
+_TAIL = "%[89AB][0-9A-F]"
+_CANONICAL_ESCAPES = re.compile(
+    r"[^%]*(?:(?:%(?:2[0-9A-CF]|3[A-F]|40|5[B-E]|60|7[B-D])"
+    rf"|%(?:C[2-9A-F]|D[0-9A-F]|E0%[AB][0-9A-F]|E[1-9A-CEF]{_TAIL}|ED%[89][0-9A-F]"
+    rf"|F0%[9AB][0-9A-F]{_TAIL}|F[1-3]{_TAIL}{_TAIL}|F4%8[0-9A-F]{_TAIL}){_TAIL})[^%]*)*"
+)
+"""Text in which each escape is canonical, and their octets are UTF-8 (RFC 3629 section 4)."""
+_HEX = "0123456789ABCDEFabcdef"
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_CONTROLS = frozenset([*map(chr, range(0x20)), "\x7f"])
-_TWICE_ESCAPED = re.compile(r"%25(?:2[EF5]|5C|00)", re.IGNORECASE)
+_CONTROLS = frozenset([*range(0x20), 0x7F])
+_SPELLINGS = {
+    high + low: chr(octet) if chr(octet) in _UNRESERVED else f"%{octet:02X}"
+    for high in _HEX
+    for low in _HEX
+    if (octet := int(high + low, 16)) not in _CONTROLS
+}
+"""What each escape is in canonical form; those of control characters have none."""
+
+MAX_ESCAPES = 1024
+"""
+How many escapes and ``;`` a path may hold.
+
+All readings of a path are judged before any limit is charged, at a cost that grows with these. An
+S3 key has 1024 octets at most.
+"""
+_TWICE_ESCAPED = re.compile(r"%25(?:2[EeFf5]|5[Cc]|00)")
 """``%252e``: an app that decodes twice reads a dot, slash, backslash or NUL."""
-_ESCAPED_PCHAR = re.compile(r"%(2[1467-9A-C]|3[ABD]|40)")  # ! $ & ' ( ) * + , : ; = @
+_ESCAPED_PCHAR = re.compile(r"%(?:2[1467-9A-C]|3[ABD]|40)")  # ! $ & ' ( ) * + , : ; = @
 _PARAMETERS = re.compile(r";[^/]*")
-_DOTS = frozenset([".", ".."])
+_DOT_SEGMENT = re.compile(r"/\.{1,2}(?:[/;]|%3B|\Z)")
+"""``..;x`` is ``..`` to servlet containers, which cut parameters off first."""
 
 _AUTHORITY = re.compile(
     r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{0,5}))?"
@@ -62,51 +86,55 @@ def canonical_target(raw: str) -> Target:
     Return the canonical form of an origin-form target (RFC 9112 section 3.2.1).
 
     Escaped unreserved characters are decoded and the other escapes written in upper case: both
-    spellings are equivalent (RFC 3986 section 6.2.2). Raises `BadTarget` for malformed and
-    ambiguous targets.
+    spellings are equivalent (RFC 3986 section 6.2.2). Brackets, ``^`` and ``|``, which browsers
+    leave raw, are escaped. Raises `BadTarget` for malformed and ambiguous targets.
     """
-    if _PLAIN.fullmatch(raw):
-        return Target(raw.partition("?")[0], raw, has_encoded_slash=False)
     path, mark, query = raw.partition("?")
+    if query and not _QUERY.fullmatch(query):
+        raise BadTarget("character not allowed in the query")
+    if "%" not in path and _PLAIN.fullmatch(path):
+        _refuse_ambiguous_segments(path)
+        return Target(path, raw, has_encoded_slash=False)
     if not _PATH.fullmatch(path):
         raise BadTarget("character not allowed in the path")
-    if not _QUERY.fullmatch(query):
-        raise BadTarget("character not allowed in the query")
-    path = _ESCAPE.sub(_canonical_escape, path)
+    path = _with_canonical_escapes(path)
     if _TWICE_ESCAPED.search(path):  # only now: %25%32e is one of them too
         raise BadTarget("escaped twice")
     _refuse_ambiguous_segments(path)
     return Target(path, path + mark + query, has_encoded_slash="%2F" in path or "%5C" in path)
 
 
-def _canonical_escape(match: re.Match[str]) -> str:
-    digits = match[1]
-    if digits is None:
-        raise BadTarget("stray percent sign")
-    character = chr(int(digits, 16))
-    if character in _CONTROLS:
-        raise BadTarget("escaped control character")
-    return character if character in _UNRESERVED else f"%{digits.upper()}"
+def _with_canonical_escapes(path: str) -> str:
+    """
+    Return ``path`` with all its escapes in canonical form.
+
+    Their octets must be UTF-8: lenient decoders read overlong forms such as ``%C0%AE`` as a dot.
+    """
+    for character, escape in _RAW_ESCAPES:
+        path = path.replace(character, escape)
+    if path.count("%") + path.count(";") > MAX_ESCAPES:
+        raise BadTarget("too many escapes and parameters")
+    if _CANONICAL_ESCAPES.fullmatch(path):
+        return path
+    start, *parts = path.split("%")
+    try:
+        path = start + "".join([_SPELLINGS[part[:2]] + part[2:] for part in parts])
+    except KeyError as error:
+        digits = error.args[0]
+        is_escape = len(digits) == 2 and set(digits) <= set(_HEX)  # noqa: PLR2004 (of an octet)
+        raise BadTarget(
+            "escaped control character" if is_escape else "stray percent sign"
+        ) from None
+    if not _CANONICAL_ESCAPES.fullmatch(path):
+        raise BadTarget("escapes are not UTF-8")
+    return path
 
 
 def _refuse_ambiguous_segments(path: str) -> None:
-    segments = path.split("/")[1:]
-    if "" in segments[:-1]:
+    if "//" in path:
         raise BadTarget("empty segment")
-    for segment in segments:
-        # "..;x" is ".." to servlet containers, which cut parameters off first.
-        if segment.partition(";")[0] in _DOTS or segment.partition("%3B")[0] in _DOTS:
-            raise BadTarget("dot segment")
-    _refuse_broken_utf8(path)
-
-
-def _refuse_broken_utf8(path: str) -> None:
-    """Refuse overlong forms such as ``%C0%AE``, which lenient decoders read as a dot."""
-    octets = re.sub(r"%([0-9A-F]{2})", lambda escape: chr(int(escape[1], 16)), path)
-    try:
-        octets.encode("latin-1").decode("utf-8")
-    except UnicodeDecodeError:
-        raise BadTarget("escapes are not UTF-8") from None
+    if _DOT_SEGMENT.search(path):
+        raise BadTarget("dot segment")
 
 
 def with_prefix_replaced(target: Target, prefix: str, new_prefix: str) -> Target:
@@ -139,13 +167,21 @@ def alternative_paths(path: str) -> tuple[str, ...]:
     """
     if "%" not in path and ";" not in path:
         return ()
-    plain = _ESCAPED_PCHAR.sub(lambda escape: chr(int(escape[1], 16)), path)
+    if path.count(";") > MAX_ESCAPES:
+        raise BadTarget("too many parameters")
+    plain = path
+    for escape in set(_ESCAPED_PCHAR.findall(path)):
+        plain = plain.replace(escape, chr(int(escape[1:], 16)))
     slashed = plain.replace("%2F", "/").replace("%5C", "/")
-    found = dict.fromkeys((plain, _PARAMETERS.sub("", plain), _PARAMETERS.sub("", slashed)))
+    found = dict.fromkeys((plain, _without_parameters(plain), _without_parameters(slashed)))
     readings = tuple(reading for reading in found if reading != path)
     for reading in readings:
         _refuse_ambiguous_segments(reading)
     return readings
+
+
+def _without_parameters(path: str) -> str:
+    return _PARAMETERS.sub("", path) if ";" in path else path
 
 
 def split_absolute(raw: str) -> tuple[AbsoluteForm | None, str]:
