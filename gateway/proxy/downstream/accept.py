@@ -9,6 +9,7 @@ import asyncio
 import errno
 import logging
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -142,6 +143,8 @@ class PendingConnection:
         self._is_reading = False
         self._is_done = False
         self._task: asyncio.Task[None] | None = None
+        self._context: ssl.SSLContext | None = None
+        """Of its handshake."""
 
     def start(self) -> None:
         """Count the connection, then read its PROXY header if there has to be one."""
@@ -249,10 +252,11 @@ class PendingConnection:
         if options.tls is None:
             await loop.connect_accepted_socket(make, self._sock)
             return
+        self._context = options.tls.begin()
         await loop.connect_accepted_socket(
             make,
             self._sock,
-            ssl=options.tls.context,
+            ssl=self._context,
             ssl_handshake_timeout=self._server.limits.head_s,
             ssl_shutdown_timeout=max(TLS_SHUTDOWN_S, self._server.limits.body_idle_s),
         )
@@ -276,7 +280,9 @@ class PendingConnection:
         """Release its place, which the client's connection takes; return the client."""
         self._is_done = True
         self._server.forget_connection(self)
-        if self._acceptor.options.tls is not None:
+        tls = self._acceptor.options.tls
+        if tls is not None and self._context is not None:
+            tls.done(self._context)
             return self.peer._replace(scheme="https")
         return self.peer
 

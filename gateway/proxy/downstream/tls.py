@@ -12,7 +12,7 @@ import ssl
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from cryptography import x509
 
@@ -25,6 +25,10 @@ _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2: only forward secrecy and AEAD (RFC 9325 section 4.2); TLS 1.3 has only such."""
 
 _log = logging.getLogger(__name__)
+
+
+ChooseCertificate = Callable[[ssl.SSLObject, str | None, ssl.SSLContext], None]
+"""Gives a connection the context with the certificate for a server name."""
 
 
 class CertificateFiles(NamedTuple):
@@ -54,6 +58,27 @@ class ServerTls:
         self._stamp = _stamp(files)
         self._last_error = ""
         self.context = server_context(files)
+        """See `server_context`."""
+        self._is_shaking_hands = False
+        """Whether a handshake with the context is under way."""
+
+    def begin(self) -> ssl.SSLContext:
+        """
+        Return the context for a handshake that begins now.
+
+        Where clients show certificates, each context serves one session that needs its cache, or
+        any number of sessions that need none, one after the other: see `_front`.
+        """
+        if self.files.client_ca is not None:
+            if self._is_shaking_hands or self.context.session_stats()["number"]:
+                self.context = _renewed(self.context, self.files)
+            self._is_shaking_hands = True
+        return self.context
+
+    def done(self, context: ssl.SSLContext) -> None:
+        """Note that the handshake that began with ``context`` is done."""
+        if context is self.context:
+            self._is_shaking_hands = False
 
     def reload_if_changed(self) -> None:
         """Read the files again if they have changed; log an error if they cannot be used."""
@@ -86,23 +111,47 @@ async def watch(current: Callable[[], ServerTls | None]) -> None:
 def server_context(files: ServerTlsFiles) -> ssl.SSLContext:
     """Make a context for handshakes. Raises `StartError` that names the file at fault."""
     contexts = [_context(pair, files) for pair in files.pairs]
-    first = contexts[0]
-    if len(contexts) > 1:
-        by_name: dict[str, ssl.SSLContext] = {}
-        for pair, context in zip(files.pairs, contexts, strict=True):
-            for name in _names(pair.certificate):
-                by_name.setdefault(name, context)
-        _select_by_name(first, by_name)
-    return first
+    if len(contexts) == 1 and files.client_ca is None:
+        return contexts[0]
+    by_name: dict[str, ssl.SSLContext] = {}
+    for pair, context in zip(files.pairs, contexts, strict=True):
+        for name in _names(pair.certificate):
+            by_name.setdefault(name, context)
+    return _front(_by_name(contexts[0], by_name), files)
 
 
-def _context(pair: CertificateFiles, files: ServerTlsFiles) -> ssl.SSLContext:
+def _front(choose: ChooseCertificate, files: ServerTlsFiles) -> ssl.SSLContext:
+    """
+    Make a context without a certificate, which begins handshakes; ``choose`` gives them one.
+
+    OpenSSL keeps sessions of TLS 1.2 without tickets in the context that the handshake began with:
+    20 480 of them, each with the whole chain that the client has sent, up to 100 KB. It cannot be
+    told not to. So this context is replaced, without reading a file, and its cache is freed with
+    the last connection that began with it.
+    """
+    context = _bare_context()
+    if files.client_ca is not None:
+        context.verify_mode = _verify_mode(files)
+    context.sni_callback = choose
+    return context
+
+
+def _renewed(front: ssl.SSLContext, files: ServerTlsFiles) -> ssl.SSLContext:
+    return _front(cast("ChooseCertificate", front.sni_callback), files)
+
+
+def _bare_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.sslobject_class = TlsConnection
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
     context.set_alpn_protocols(["http/1.1"])
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    return context
+
+
+def _context(pair: CertificateFiles, files: ServerTlsFiles) -> ssl.SSLContext:
+    context = _bare_context()
     try:
         # With an empty password OpenSSL does not ask for one at the terminal.
         context.load_cert_chain(pair.certificate, pair.key, password="")
@@ -111,14 +160,16 @@ def _context(pair: CertificateFiles, files: ServerTlsFiles) -> ssl.SSLContext:
             f"{pair.certificate}, {pair.key}: no certificate and key that fit: {_why(error)}"
         ) from error
     if files.client_ca is not None:
-        _verify_clients(context, files.client_ca)
-        if files.clients_may_do_without:
-            context.verify_mode = ssl.CERT_OPTIONAL
+        context.verify_mode = _verify_mode(files)
+        _load_authorities(context, files.client_ca)
     return context
 
 
-def _verify_clients(context: ssl.SSLContext, client_ca: str) -> None:
-    context.verify_mode = ssl.CERT_REQUIRED
+def _verify_mode(files: ServerTlsFiles) -> ssl.VerifyMode:
+    return ssl.CERT_OPTIONAL if files.clients_may_do_without else ssl.CERT_REQUIRED
+
+
+def _load_authorities(context: ssl.SSLContext, client_ca: str) -> None:
     try:
         context.load_verify_locations(client_ca)
     except (OSError, ValueError) as error:
@@ -136,17 +187,18 @@ def _why(error: Exception) -> str:
 # --- server name indication --------------------------------------------------------------------
 
 
-def _select_by_name(first: ssl.SSLContext, by_name: Mapping[str, ssl.SSLContext]) -> None:
+def _by_name(first: ssl.SSLContext, by_name: Mapping[str, ssl.SSLContext]) -> ChooseCertificate:
     def choose(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
         """
-        Give ``connection`` the certificate for ``name``.
+        Give ``connection`` the certificate for ``name``, and the CA of client certificates.
 
-        Client verification stays as ``first`` has it; it is the same in all contexts.
+        Whether one is required stays as it was when the connection was made; it is the same in all
+        contexts.
         """
-        if name is not None and (found := find(by_name, name)) is not None:
-            connection.context = found
+        found = None if name is None else find(by_name, name)
+        connection.context = first if found is None else found
 
-    first.sni_callback = choose
+    return choose
 
 
 def ignore_malformed_names(unraisable: "sys.UnraisableHookArgs") -> None:

@@ -1,8 +1,11 @@
 """What TLS is made of, and when it is made anew."""
 
 import errno
+import gc
 import os
 import ssl
+import weakref
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -36,11 +39,14 @@ def handshake(
     name: str = "localhost",
     own: CertificateFiles | None = None,
     newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+    takes_tickets: bool = True,
 ) -> ssl.SSLObject:
     """The client's side of a handshake with ``server``, in memory."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.maximum_version = newest
+    if not takes_tickets:
+        context.options |= ssl.OP_NO_TICKET
     context.set_alpn_protocols(["h2", "http/1.1"])
     if own:
         context.load_cert_chain(*own)
@@ -56,6 +62,8 @@ def handshake(
                 continue
             waiting.remove(step)
     assert not waiting
+    with suppress(ssl.SSLWantReadError):
+        ours.unwrap()  # what ends without a close_notify cannot be resumed
     return client
 
 
@@ -279,3 +287,94 @@ def test_a_bad_ca_does_not_open_the_door(
     handshake(tls.context, own=friend)
     with pytest.raises(ssl.SSLError):
         handshake(tls.context)
+
+
+# --- the cache of sessions ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def asking(tmp_path: Path, pair: CertificateFiles) -> tuple[ServerTls, CertificateFiles]:
+    """TLS that asks for certificates, and one that it accepts."""
+    clients = Authority(tmp_path, "clients")
+    tls = ServerTls(ServerTlsFiles((pair,), str(clients.file)))
+    return tls, clients.issue("job.example", file="job")
+
+
+def test_a_context_caches_one_session(asking: tuple[ServerTls, CertificateFiles]) -> None:
+    """A session without tickets is cached with the client's chain: the context is used no more."""
+    tls, own = asking
+    first = tls.begin()
+    handshake(first, own=own, newest=ssl.TLSVersion.TLSv1_2, takes_tickets=False)
+    tls.done(first)
+    assert 1 == first.session_stats()["number"]
+    second = tls.begin()
+    assert (False, 0) == (second is first, second.session_stats()["number"])
+    gone = weakref.ref(first)
+    gc.disable()
+    try:
+        del first
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_sessions_with_tickets_share_a_context(asking: tuple[ServerTls, CertificateFiles]) -> None:
+    """They can be resumed: the key of their tickets is the context's."""
+    tls, own = asking
+    contexts = []
+    for _ in range(3):
+        context = tls.begin()
+        handshake(context, own=own)
+        tls.done(context)
+        contexts.append(context)
+    assert [contexts[0]] * 3 == contexts
+
+
+def test_handshakes_at_the_same_time_share_no_context(
+    asking: tuple[ServerTls, CertificateFiles],
+) -> None:
+    """Which of them needs the cache is not known yet; one that fails is never done."""
+    tls, _ = asking
+    first, second = tls.begin(), tls.begin()
+    assert first is not second
+    tls.done(first)
+    third = tls.begin()
+    tls.done(third)
+    assert (False, True) == (third is second, tls.begin() is third)
+
+
+def test_one_context_serves_clients_without_certificates(pair: CertificateFiles) -> None:
+    """What they send is never cached."""
+    tls = ServerTls(ServerTlsFiles((pair,), None))
+    assert tls.begin() is tls.begin()
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_replaced_contexts_are_free_at_once(authority: Authority, asks: bool) -> None:
+    """The contexts of files that were replaced need no collection, with several names either."""
+    pairs = (authority.issue("a.example"), authority.issue("b.example"))
+    tls = ServerTls(ServerTlsFiles(pairs, str(authority.file) if asks else None))
+    gone = weakref.ref(tls.begin())
+    authority.issue("a.example")
+    gc.disable()
+    try:
+        tls.reload_if_changed()
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_each_name_is_asked_for_a_certificate(tmp_path: Path, authority: Authority) -> None:
+    """Also where the name chooses the certificate; a client without one gets in nowhere."""
+    clients = Authority(tmp_path, "clients")
+    own = clients.issue("job.example", file="job")
+    pairs = (authority.issue("a.example"), authority.issue("b.example"))
+    for name in ("a.example", "b.example", "unknown.example"):
+        tls = ServerTls(ServerTlsFiles(pairs, str(clients.file)))
+        expected = pairs[1] if name == "b.example" else pairs[0]
+        shown_then = handshake(tls.begin(), name=name, own=own).getpeercert(binary_form=True)
+        assert serial_in(expected.certificate) == serial_of(shown_then)
+        stranger = authority.issue("stranger.example")
+        for refused in (None, stranger):
+            with pytest.raises(ssl.SSLError):
+                handshake(tls.begin(), name=name, own=refused, newest=ssl.TLSVersion.TLSv1_2)
