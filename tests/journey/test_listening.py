@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import signal
 import socket
 import stat
 import struct
@@ -24,6 +25,7 @@ from tests.journey.test_tls import trusting
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GET = b"GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n"
+BURST = 21
 BALANCER, STRANGER = "127.0.0.2", "127.0.0.3"
 CLIENT = "203.0.113.9"
 
@@ -49,6 +51,14 @@ async def first_client(around: World, status: int = 200) -> object:
         while not (lines := [x for x in around.gateway.log_lines() if x["status"] == status]):
             await asyncio.sleep(0.02)
     return lines[0]["client"]
+
+
+async def is_answered(client: RawClient) -> bool:
+    """Whether the answer is 200; a 503 may be lost in the reset that follows it."""
+    try:
+        return (await client.answer()).status == 200
+    except (h11.RemoteProtocolError, ConnectionError):
+        return False
 
 
 async def is_refused(client: RawClient) -> bool:
@@ -425,3 +435,26 @@ async def test_an_address_in_use_is_named(tmp_path: Path) -> None:
         with pytest.raises(AssertionError, match=f"cannot listen on 127.0.0.1:{port}"):
             async with world(tmp_path, listen=f'["127.0.0.1:{port}"]'):
                 pass
+
+
+@pytest.mark.parametrize("client_ip", ["peer", "proxy-protocol"])
+async def test_a_burst_at_the_cap(tmp_path: Path, client_ip: str) -> None:
+    """Of one connection too many in one turn of the loop, that one alone is refused."""
+    is_proxied = client_ip == "proxy-protocol"
+    async with (
+        world(
+            tmp_path,
+            client_ip=client_ip,
+            trusted_proxies="[127.0.0.1/32]" if is_proxied else "[]",
+            max=f"{{connections_per_client: {BURST - 1}}}",
+        ) as around,
+        AsyncExitStack() as stack,
+    ):
+        around.gateway.process.send_signal(signal.SIGSTOP)
+        clients = []
+        for _ in range(BURST):
+            client = await stack.enter_async_context(connected(around.port))
+            clients.append(await client.send((V1 if is_proxied else b"") + GET))
+        around.gateway.process.send_signal(signal.SIGCONT)
+        answered = [await is_answered(client) for client in clients]
+        assert BURST - 1 == sum(answered)

@@ -32,13 +32,15 @@ class ConnectionCounter:
 
     def acquire(self, peer: Client, max_per_client: int, exempt: Sequence[IPNetwork]) -> bool:
         """
-        Count one more connection; return whether its client is within its limit.
+        Count one more connection unless its client is at its limit; return whether it is counted.
 
         Trusted proxies are exempt: one address of theirs stands for many clients.
         """
         count = self._by_client[peer.limit_key] + 1
+        if count > max_per_client and not is_trusted(peer.address, exempt):
+            return False
         self._by_client[peer.limit_key] = count
-        return count <= max_per_client or is_trusted(peer.address, exempt)
+        return True
 
     def release(self, peer: Client) -> None:
         """Count one connection less; a client without connections takes no memory."""

@@ -88,6 +88,8 @@ class ProxyServer:
         self._deadlines = deadlines
         self._clock = clock
         self._connections: set[ServedConnection] = set()
+        self._without_room: set[ServedConnection] = set()
+        """Those beyond the limits, which are about to close: they take no place from others."""
         self._per_client = ConnectionCounter()
         self._listeners: list[ListeningServer] = []
         self._is_empty = asyncio.Event()
@@ -171,19 +173,24 @@ class ProxyServer:
     def reserve(self, connection: ServedConnection) -> bool:
         """Like `admit_connection`, for a connection before its PROXY header or TLS handshake."""
         limits, trusted = self.limits, self.serving.trusted_proxies
-        has_room = len(self._connections) < limits.connections
+        taken = len(self._connections) - len(self._without_room)
         self._connections.add(connection)
         self._deadlines.watch(connection)
-        is_within_share = self._per_client.acquire(
+        has_room = taken < limits.connections and self._per_client.acquire(
             connection.peer, limits.connections_per_client, trusted
         )
-        return has_room and is_within_share
+        if not has_room:
+            self._without_room.add(connection)
+        return has_room
 
     def forget_connection(self, connection: ServedConnection) -> None:
         """Note that a connection is closed."""
         if connection in self._connections:
             self._connections.remove(connection)
-            self._per_client.release(connection.peer)
+            if connection in self._without_room:
+                self._without_room.remove(connection)
+            else:
+                self._per_client.release(connection.peer)
         self._deadlines.forget(connection)
         if not self._connections:
             self._is_empty.set()

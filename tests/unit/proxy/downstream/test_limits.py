@@ -17,8 +17,8 @@ def test_a_client_has_so_many_and_no_more() -> None:
     assert [True, True, False] == [house.acquire(CLIENT, 2, OURS) for _ in range(3)]
     assert house.acquire(OTHER, 2, OURS)
     house.release(CLIENT)
-    house.release(CLIENT)
     assert house.acquire(CLIENT, 2, OURS)
+    assert not house.acquire(CLIENT, 2, OURS)
 
 
 def test_proxies_of_ours_are_exempt() -> None:
