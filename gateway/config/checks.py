@@ -7,28 +7,18 @@ and the remedy. They never show a value, which may be a secret; keys hold no pla
 may be shown.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
 
 from gateway.config import addresses, listen
-from gateway.config.credentials import SECTIONS
+from gateway.config.check import ASSERTION_HEADER, Check, repeated, routes_of
+from gateway.config.credential_checks import CREDENTIAL_CHECKS
 from gateway.config.draft import Draft
 from gateway.config.identity import IdentityHeaders
 from gateway.config.names import needs_https
 from gateway.config.paths import is_under, prefix
-from gateway.config.problems import KeyPath, Problem, Unreadable, dotted
+from gateway.config.problems import KeyPath, Problem, Unreadable
 from gateway.headers.fields import normalise_name
 
-
-class Check(NamedTuple):
-    """A check, with the code of its problems. ``remedy`` is for those that bring none."""
-
-    code: str
-    find: Callable[[Draft], Iterator[Problem]]
-    remedy: str
-
-
-_ASSERTION_HEADER = ("identity", "assertion", "header")
 _REQUEST_MATCHERS = {"networks", "methods"}
 """Keys of a rule that need no authenticated caller."""
 _FROM_A_PROXY = ("x-forwarded-for", "forwarded", "proxy-protocol")
@@ -107,18 +97,8 @@ def identity_headers_differ(draft: Draft) -> Iterator[Problem]:
         for key, name in written.items()
         if isinstance(name, str)
     ]
-    names.append((_ASSERTION_HEADER, draft.text(*_ASSERTION_HEADER).lower()))
-    yield from _repeated(names, "same header as")
-
-
-def api_key_header_is_no_identity_header(draft: Draft) -> Iterator[Problem]:
-    """Refuse an identity header for API keys: the gateway drops it from requests."""
-    at = ("credentials", "api_keys", "header")
-    header = draft.text(*at).lower()
-    names = {**IdentityHeaders().model_dump(), **draft.mapping("identity", "headers")}
-    taken = {name.lower() for name in names.values() if isinstance(name, str)}
-    if header and header in taken:
-        yield Problem(at, "is an identity header", remedy="choose another name")
+    names.append((ASSERTION_HEADER, draft.text(*ASSERTION_HEADER).lower()))
+    yield from repeated(names, "same header as")
 
 
 def passed_fields_are_written_by_others(draft: Draft) -> Iterator[Problem]:
@@ -132,75 +112,17 @@ def passed_fields_are_written_by_others(draft: Draft) -> Iterator[Problem]:
                 yield Problem((*at, place), "is an identity header: clients could forge it")
 
 
-def jwt_issuers_differ(draft: Draft) -> Iterator[Problem]:
-    """Require issuers and prefixes of subjects to be unique, and one source of keys for each."""
-    issuers = _jwt_issuers(draft)
-    yield from _repeated(
-        (((*at, "issuer"), draft.text(*at, "issuer")) for at in issuers), "same issuer as"
-    )
-    names = ((at, draft.text(*at, "subject_prefix") or draft.text(*at, "issuer")) for at in issuers)
-    yield from _repeated(names, "same subject_prefix or issuer as")
-    for at in issuers:
-        given = [key for key in ("jwks_url", "jwks_file") if draft.at(*at, key) is not None]
-        if len(given) != 1:
-            yield Problem(at, "expected either jwks_url or jwks_file")
-
-
-def jwts_name_a_recipient(draft: Draft) -> Iterator[Problem]:
-    """Require ``aud`` or ``azp`` to be checked: a token for another app would do otherwise."""
-    for at in _jwt_issuers(draft):
-        if all(draft.at(*at, key) is None for key in ("audience", "azp")):
-            yield Problem(at, "expected audience, or azp")
-
-
-def jwt_sources_are_for_jwts_alone(draft: Draft) -> Iterator[Problem]:
-    """Require one cookie or header, which holds nothing else that the gateway reads or writes."""
-    written = {**IdentityHeaders().model_dump(), **draft.mapping("identity", "headers")}
-    taken = {name.lower() for name in written.values() if isinstance(name, str)}
-    taken |= {draft.text("credentials", "api_keys", "header").lower()}
-    taken |= {draft.text(*_ASSERTION_HEADER).lower()}
-    for at in _jwt_issuers(draft):
-        source = (*at, "from")
-        if draft.at(*source) is None:
-            continue
-        if len([key for key in ("cookie", "header") if draft.at(*source, key) is not None]) != 1:
-            yield Problem(source, "expected either cookie or header")
-        cookie, header = draft.text(*source, "cookie"), draft.text(*source, "header").lower()
-        if cookie and cookie == draft.text("session", "cookie"):
-            yield Problem((*source, "cookie"), "is the session cookie: choose another name")
-        if header and header in taken:
-            yield Problem((*source, "header"), "is an identity or API key header")
-
-
-def client_certificates_need_a_ca(draft: Draft) -> Iterator[Problem]:
-    """Require the CA that signs client certificates: without it none is requested."""
-    at = ("credentials", "client_certificates")
-    if draft.at(*at) is not None and draft.at("server", "tls", "client_ca") is None:
-        yield Problem(at, "needs server.tls.client_ca")
-
-
-def accepted_credentials_are_configured(draft: Draft) -> Iterator[Problem]:
-    """Refuse a kind of credentials in ``accept`` that is not configured and so never succeeds."""
-    sections = {str(method): section for method, section in SECTIONS.items()}
-    for at in _routes(draft):
-        for place, _ in enumerate(draft.items(*at, "accept")):
-            kind = (*at, "accept", place)
-            section = sections.get(draft.text(*kind))
-            if section is not None and draft.at("credentials", section) in (None, []):
-                yield Problem(kind, f"needs {dotted(('credentials', section))}")
-
-
 def route_names_differ(draft: Draft) -> Iterator[Problem]:
     """Require unique names of routes, so that a log line names one route."""
-    yield from _repeated(
-        (((*at, "name"), draft.text(*at, "name")) for at in _routes(draft)), "same name as"
+    yield from repeated(
+        (((*at, "name"), draft.text(*at, "name")) for at in routes_of(draft)), "same name as"
     )
 
 
 def routes_differ(draft: Draft) -> Iterator[Problem]:
     """Refuse two routes that match the same requests: the later one would never apply."""
-    yield from _repeated(
-        (((*at, "match"), _matched(draft, at)) for at in _routes(draft)),
+    yield from repeated(
+        (((*at, "match"), _matched(draft, at)) for at in routes_of(draft)),
         "matches the same requests as",
     )
 
@@ -218,7 +140,7 @@ def _matched(draft: Draft, at: KeyPath) -> object:
 def upstreams_of_routes_exist(draft: Draft) -> Iterator[Problem]:
     """Refuse the name of an upstream that is not configured."""
     known = draft.mapping("upstreams")
-    for at in _routes(draft):
+    for at in routes_of(draft):
         name = draft.text(*at, "upstream")
         if name and name not in known:
             yield Problem((*at, "upstream"), f"no such upstream; known: {_list(known)}")
@@ -230,7 +152,7 @@ def routes_without_upstream_are_for_checks(draft: Draft) -> Iterator[Problem]:
 
     It needs a trusted proxy that asks, and no key that is about forwarding.
     """
-    for at in _routes(draft):
+    for at in routes_of(draft):
         if draft.at(*at, "upstream") is not None:
             continue
         if draft.at("server", "trusted_proxies") in (None, []):
@@ -246,13 +168,13 @@ def routes_without_upstream_are_for_checks(draft: Draft) -> Iterator[Problem]:
 def limits_of_routes_exist(draft: Draft) -> Iterator[Problem]:
     """Refuse the name of a limit that is not configured, or that a route lists twice."""
     known = draft.mapping("limits")
-    for at in _routes(draft):
+    for at in routes_of(draft):
         places = [(*at, "limits", place) for place, _ in enumerate(draft.items(*at, "limits"))]
         for place in places:
             name = draft.text(*place)
             if name and name not in known:
                 yield Problem(place, f"no such limit; known: {_list(known)}")
-        yield from _repeated(((place, draft.text(*place)) for place in places), "same limit as")
+        yield from repeated(((place, draft.text(*place)) for place in places), "same limit as")
 
 
 def only_login_counts_by_email(draft: Draft) -> Iterator[Problem]:
@@ -269,7 +191,7 @@ def only_login_counts_by_email(draft: Draft) -> Iterator[Problem]:
 
 
 def _routes_limited_by_email(draft: Draft) -> Iterator[Problem]:
-    for at in _routes(draft):
+    for at in routes_of(draft):
         for place, name in enumerate(draft.items(*at, "limits")):
             if name == "login":
                 yield Problem(
@@ -281,7 +203,7 @@ def _routes_limited_by_email(draft: Draft) -> Iterator[Problem]:
 
 def replaced_prefixes_are_matched(draft: Draft) -> Iterator[Problem]:
     """Require that all paths of a route have the prefix to strip, and one way to replace it."""
-    for at in _routes(draft):
+    for at in routes_of(draft):
         stripped = draft.text(*at, "strip_prefix")
         if stripped and draft.at(*at, "rewrite") is not None:
             yield Problem(
@@ -294,7 +216,7 @@ def replaced_prefixes_are_matched(draft: Draft) -> Iterator[Problem]:
 
 def public_routes_have_no_caller_rules(draft: Draft) -> Iterator[Problem]:
     """Refuse rules about callers on a public route, where no caller is authenticated."""
-    for at in _routes(draft):
+    for at in routes_of(draft):
         if draft.text(*at, "auth") != "none":
             continue
         if draft.at(*at, "allow") is not None:
@@ -315,7 +237,7 @@ def _rules(draft: Draft, at: KeyPath) -> Iterator[tuple[KeyPath, dict[str, objec
 def servers_differ(draft: Draft) -> Iterator[Problem]:
     """Refuse a server that is listed twice: it would get twice its share of the requests."""
     for at in _upstreams(draft):
-        yield from _repeated(
+        yield from repeated(
             (
                 ((*at, "servers", place), draft.parsed(addresses.server, *at, "servers", place))
                 for place, _ in enumerate(draft.items(*at, "servers"))
@@ -340,7 +262,7 @@ def upstream_tls_is_complete(draft: Draft) -> Iterator[Problem]:
 def routes_keep_out_of_own_prefix(draft: Draft) -> Iterator[Problem]:
     """Refuse routes under the gateway's own prefix: an app could imitate its login page."""
     pages = draft.parsed(prefix, "server", "prefix") or "/_gateway"
-    for at in _routes(draft):
+    for at in routes_of(draft):
         if is_under(draft.text(*at, "match", "path"), pages):
             yield Problem(
                 (*at, "match", "path"),
@@ -348,26 +270,8 @@ def routes_keep_out_of_own_prefix(draft: Draft) -> Iterator[Problem]:
             )
 
 
-def _routes(draft: Draft) -> Iterator[KeyPath]:
-    return (("routes", place) for place, _ in enumerate(draft.items("routes")))
-
-
-def _jwt_issuers(draft: Draft) -> list[KeyPath]:
-    return [
-        ("credentials", "jwt", place) for place, _ in enumerate(draft.items("credentials", "jwt"))
-    ]
-
-
 def _upstreams(draft: Draft) -> Iterator[KeyPath]:
     return (("upstreams", name) for name in draft.mapping("upstreams"))
-
-
-def _repeated(entries: Iterable[tuple[KeyPath, object]], message: str) -> Iterator[Problem]:
-    """Report each entry with the value of an earlier one; empty values are ignored."""
-    first: dict[object, KeyPath] = {}
-    for path, value in entries:
-        if value and first.setdefault(value, path) is not path:
-            yield Problem(path, f"{message} {dotted(first[value])}")
 
 
 def _list(known: dict[str, object]) -> str:
@@ -381,13 +285,8 @@ CHECKS: tuple[Check, ...] = (
     Check("cookie-needs-https", cookie_prefix_needs_https, "use https, or another cookie name"),
     Check("secrets-of-mode", secrets_match_mode, "set it"),
     Check("headers-alike", identity_headers_differ, "choose another name"),
-    Check("api-key-header-taken", api_key_header_is_no_identity_header, "choose another name"),
+    *CREDENTIAL_CHECKS,
     Check("passed-header-taken", passed_fields_are_written_by_others, "remove it"),
-    Check("credential-not-configured", accepted_credentials_are_configured, "add that section"),
-    Check("jwt-issuers-alike", jwt_issuers_differ, "keep one of them"),
-    Check("jwt-without-recipient", jwts_name_a_recipient, "add one of them"),
-    Check("jwt-source", jwt_sources_are_for_jwts_alone, "choose one, of another name"),
-    Check("client-ca-missing", client_certificates_need_a_ca, "name the file of the CA"),
     Check("route-names-alike", route_names_differ, "choose another name"),
     Check("routes-alike", routes_differ, "remove one of them, or change its match"),
     Check("no-such-upstream", upstreams_of_routes_exist, "name one of these, or add it"),

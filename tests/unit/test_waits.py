@@ -23,7 +23,7 @@ BOUNDS = {
     "work; no request waits here.",
     "proxy/tunnel/tunnel.py run: self._ended": "A tunnel lasts until a side, its session or its "
     "idle time ends it.",
-    "proxy/upstream/pool.py _reserve: turn": "The time-out around it.",
+    "proxy/upstream/pool.py _reserve: turn.granted": "The time-out around it.",
     "ratelimit/redis.py spend: answer": "The run that charges it leaves no future, however it "
     "ends; it awaits the store alone, twice at most.",
     "ratelimit/redis.py aclose: asyncio.wait([self._running])": "As above; no request waits here.",

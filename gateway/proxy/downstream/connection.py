@@ -27,7 +27,7 @@ from gateway.proxy.http1.framing import NO_BODY
 from gateway.proxy.http1.min_rate import MinimumRate
 from gateway.proxy.http1.parser import HttpProtocol, RawRequestMessage, StreamReader
 from gateway.proxy.http1.strict import check_request, keeps_alive
-from gateway.proxy.tunnel.tunnel import serve_upgrade
+from gateway.proxy.tunnel.switch import serve_upgrade
 from gateway.telemetry.metrics import CLIENT_GONE
 from gateway.util.eager_task import start
 

@@ -7,23 +7,12 @@ of a WebSocket towards the client, so that it can send a Close frame between two
 """
 
 import asyncio
-from time import perf_counter
-from typing import NamedTuple, Protocol, cast
+from typing import Protocol, cast
 
-from gateway.core.errors import Overloaded, UpstreamUnreachable
 from gateway.core.identity import Identity
-from gateway.core.record import RequestRecord
-from gateway.core.request import Reply, RequestHead
-from gateway.proxy.downstream.reader import RequestReader
-from gateway.proxy.downstream.server import ProxyServer, ServingConfig
-from gateway.proxy.exchange import ClientSide, Exchange
-from gateway.proxy.http1.close import ClientGone, reset
-from gateway.proxy.http1.framing import NO_BODY, BodyKind, Framing
-from gateway.proxy.http1.parser import RawResponseMessage, StreamReader
+from gateway.proxy.http1.close import reset
 from gateway.proxy.tunnel.registry import CLOSED, IDLE, TunnelEnd
-from gateway.proxy.tunnel.upgrade import Upgrade, check_switch, requested_upgrade
 from gateway.proxy.tunnel.websocket import FrameScanner, close_frame
-from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.revocation.epoch import subject_of
 
 _BOUNDARY_WAIT_S = 0.25
@@ -49,117 +38,14 @@ class TransportOwner(Protocol):
         """Note that the connection is lost."""
 
 
-class TunnelClient(ClientSide, TransportOwner, Protocol):
-    """The client's connection, as a tunnel uses it."""
-
-    serving: ServingConfig | None
-    """The configuration of the request; a tunnel needs none, and may outlast many."""
-    reader: RequestReader
-    """It keeps what the client sends behind the request."""
-
-    def answer(self, reply: Reply) -> None:
-        """Send a reply of the gateway's own."""
-
-    def read_on(self) -> None:
-        """Parse what was kept, and read more."""
+class ClientOwner(TransportOwner, Protocol):
+    """That of the client's connection, which takes it back after a tunnel."""
 
     def tunnel_ended(self, *, has_client_ended: bool) -> None:
         """Take the connection back; ``has_client_ended``: the client sends nothing more."""
 
 
-async def serve_upgrade(
-    client: TunnelClient,
-    server: ProxyServer,
-    serving: ServingConfig,
-    head: RequestHead,
-    body: StreamReader,
-    record: RequestRecord,
-) -> None:
-    """
-    Forward a request to upgrade; return when the answer, or the tunnel, has ended.
-
-    Any answer to it closes the connection: what the client sends after such a request must never be
-    read as another request. Not so where the upgrade is ignored: the app never hears of it, so the
-    client gets no 101. Raises the `Refusal` that ended it.
-    """
-    writer = client.writer
-    will_close, writer.will_close = writer.will_close, True
-    asked = requested_upgrade(head.method, head.version, head.headers)
-    outbound = await serving.admit(head._replace(upgrade=asked.name), record)
-    if isinstance(outbound, Reply):
-        client.answer(outbound)
-        return
-    if outbound.route.ignores_upgrade(asked.name):
-        writer.will_close = will_close
-        client.reader.ignore_upgrade()
-        client.read_on()
-        await Exchange(client, outbound, NO_BODY, body, serving).run()
-        return
-    _refuse_too_many(server)
-    framing = Framing(BodyKind.NONE, asked.fields)
-    switch = _SwitchToTunnel(
-        client, client.reader.early_data, server, asked, outbound.identity, record, head.request_id
-    )
-    exchange = Exchange(client, outbound, framing, body, serving, switch.tunnel)
-    del serving
-    await exchange.run()
-
-
-def _refuse_too_many(server: ProxyServer) -> None:
-    if len(server.tunnels) >= server.limits.tunnels:
-        raise Overloaded("server.max.tunnels")
-
-
-class _SwitchToTunnel(NamedTuple):
-    """Turns the two connections into a tunnel when the app answers 101."""
-
-    client: TunnelClient
-    early_data: bytes
-    server: ProxyServer
-    asked: Upgrade
-    identity: Identity | None
-    record: RequestRecord
-    request_id: str
-
-    async def tunnel(
-        self, upstream: UpstreamConnection, message: RawResponseMessage, head: bytes, idle_s: float
-    ) -> None:
-        """
-        Run the tunnel; ``head`` is without the fields of this hop.
-
-        Raises `BadUpstreamAnswer`, `ClientGone`.
-        """
-        client, server = self.client, self.server
-        check_switch(self.asked, message.version, message.headers)
-        if client.transport is None or client.transport.is_closing():
-            raise ClientGone
-        if upstream.transport is None:
-            raise UpstreamUnreachable("closed after its 101")
-        _refuse_too_many(server)  # the limit may have been reached while the app took its time
-        is_websocket = bool(self.asked.accept)
-        tunnel = Tunnel(
-            _TunnelSide(client, client.transport),
-            (_WebSocketSide if is_websocket else _TunnelSide)(upstream, upstream.transport),
-            server.loop,
-            idle_s,
-            self.identity,
-        )
-        client.serving = None
-        request_id = f"X-Request-Id: {self.request_id}\r\n\r\n".encode("ascii")
-        client.writer.switch_protocols(message.code, head + self.asked.fields + request_id)
-        server.tunnels.add(tunnel)
-        begun_s = perf_counter()
-        try:
-            await tunnel.run(self.early_data, upstream.tail)
-        finally:
-            server.tunnels.forget(tunnel, tunnel.ending)
-            client.writer.bytes_out += tunnel.bytes_out
-            self.record.tunnel = tunnel.ending.reason
-            self.record.tunnel_bytes_in = tunnel.bytes_in
-            self.record.tunnel_s = perf_counter() - begun_s
-
-
-class _TunnelSide(asyncio.Protocol):
+class TunnelSide(asyncio.Protocol):
     """One side of a tunnel: what arrives here is written to the other side."""
 
     __slots__ = (
@@ -174,7 +60,7 @@ class _TunnelSide(asyncio.Protocol):
         "writing_paused",
     )
 
-    other: "_TunnelSide"
+    other: "TunnelSide"
     tunnel: "Tunnel"
 
     def __init__(self, owner: TransportOwner, transport: asyncio.Transport) -> None:
@@ -246,7 +132,7 @@ class _TunnelSide(asyncio.Protocol):
         self.tunnel.side_lost(self)
 
 
-class _WebSocketSide(_TunnelSide):
+class WebSocketSide(TunnelSide):
     """The app's side of a WebSocket."""
 
     __slots__ = ("frames",)
@@ -270,8 +156,8 @@ class Tunnel:
 
     def __init__(
         self,
-        client: _TunnelSide,
-        app: _TunnelSide,
+        client: TunnelSide,
+        app: TunnelSide,
         loop: asyncio.AbstractEventLoop,
         idle_s: float,
         identity: Identity | None,
@@ -279,7 +165,7 @@ class Tunnel:
         self._client, self._app = client, app
         client.other, app.other = app, client
         client.tunnel = app.tunnel = self
-        self._frames = app.frames if isinstance(app, _WebSocketSide) else None
+        self._frames = app.frames if isinstance(app, WebSocketSide) else None
         self._loop = loop
         self._idle_s = idle_s
         self._idle_from_s = loop.time()
@@ -354,7 +240,7 @@ class Tunnel:
             self._client.transport.write(frame)
         self.close()
 
-    def side_ended(self, side: _TunnelSide) -> None:
+    def side_ended(self, side: TunnelSide) -> None:
         """Handle the end of one peer's input: the other may go on sending."""
         other = side.other
         if self._frames is not None and side is self._app:
@@ -364,7 +250,7 @@ class Tunnel:
         else:
             self._app.transport.close()  # both sides have ended: close when all is written
 
-    def side_lost(self, side: _TunnelSide) -> None:
+    def side_lost(self, side: TunnelSide) -> None:
         """Handle a lost connection; after a clean end, the app still gets what the client sent."""
         app = self._app
         if side is self._client and side.error is None and app.transport.get_write_buffer_size():
@@ -403,4 +289,4 @@ class Tunnel:
         if is_broken:
             reset(client.transport)
         else:
-            cast("TunnelClient", client.owner).tunnel_ended(has_client_ended=client.has_ended)
+            cast("ClientOwner", client.owner).tunnel_ended(has_client_ended=client.has_ended)

@@ -5,7 +5,7 @@ from types import FunctionType
 
 import pytest
 
-from gateway.config import checks
+from gateway.config import checks, credential_checks
 from gateway.config.schema import Settings
 
 Read = Callable[..., Settings]
@@ -504,8 +504,9 @@ def test_every_check_is_in_the_list() -> None:
     """A check that is written but not listed would never run."""
     written = [
         function
-        for name, function in vars(checks).items()
-        if getattr(function, "__module__", "") == checks.__name__
+        for module in (checks, credential_checks)
+        for name, function in vars(module).items()
+        if getattr(function, "__module__", "") == module.__name__
         and not name.startswith("_")
         and isinstance(function, FunctionType)
         and function is not checks.problems

@@ -202,7 +202,7 @@ async def test_what_is_refused_takes_no_place(server: FakeServer) -> None:
     """Of four that wait, those with room take their places again, whatever their order."""
     waiting = [Connection(server, last) for last in (1, 2, 3, 4)]
     assert [True, True, True, False] == [server.reserve(connection) for connection in waiting]
-    admitted = []
+    admitted: list[bool] = []
     for connection in reversed(waiting):
         server.forget_connection(connection)
         admitted.append(server.admit_connection(Connection(server, 9 - len(admitted))))

@@ -14,7 +14,7 @@ from gateway.proxy.tunnel.registry import (
     IDLE,
     REVOKED,
 )
-from gateway.proxy.tunnel.tunnel import Tunnel, _TunnelSide, _WebSocketSide
+from gateway.proxy.tunnel.tunnel import Tunnel, TunnelSide, WebSocketSide
 from tests.fakes.ports import SESSION_IDENTITY
 from tests.fakes.transport import FakeTransport
 
@@ -65,8 +65,8 @@ async def opened(*, is_websocket: bool, identity: Identity | None = None) -> End
     client, app = FakeTransport(), FakeTransport()
     owners = FakeOwner(client), FakeOwner(app)
     tunnel = Tunnel(
-        _TunnelSide(owners[0], client),
-        (_WebSocketSide if is_websocket else _TunnelSide)(owners[1], app),
+        TunnelSide(owners[0], client),
+        (WebSocketSide if is_websocket else TunnelSide)(owners[1], app),
         asyncio.get_running_loop(),
         10.0,
         identity,
@@ -119,7 +119,7 @@ async def test_a_client_that_was_slow_before(chat: Ends) -> None:
     owners = FakeOwner(client), FakeOwner(app)
     owners[0].writing_paused = True
     loop = asyncio.get_running_loop()
-    tunnel = Tunnel(_TunnelSide(owners[0], client), _TunnelSide(owners[1], app), loop, 10.0, None)
+    tunnel = Tunnel(TunnelSide(owners[0], client), TunnelSide(owners[1], app), loop, 10.0, None)
     running = asyncio.create_task(tunnel.run(b"", b""))
     await asyncio.sleep(0)
     assert not app.is_reading_now
