@@ -78,6 +78,16 @@ def size_text(size: int) -> str:
     return f"{size // _SIZE_BYTES[unit]}{unit}"
 
 
+def size_or_zero_bytes(text: str) -> int:
+    """Parse like `size_bytes`, but allow 0. Raises `ValueError`."""
+    return 0 if text in ("0", "0B") else size_bytes(text)
+
+
+def size_or_zero_text(size: int) -> str:
+    """Write a size as `size_or_zero_bytes` reads it."""
+    return size_text(size) if size else "0B"
+
+
 def rate(text: str) -> Rate:
     """Parse ``300/minute``, ``5/15minutes`` or ``50/second``. Raises `ValueError`."""
     match = _RATE.fullmatch(text)
@@ -188,6 +198,16 @@ Size = Annotated[
     ),
 ]
 """A size, in bytes."""
+
+SizeOrZero = Annotated[
+    int,
+    of_text(size_or_zero_bytes),
+    PlainSerializer(size_or_zero_text),
+    WithJsonSchema(
+        {"type": ["string", "integer"], "pattern": f"^{_SIZE.pattern}$", "examples": ["64KiB", 0]}
+    ),
+]
+"""A size in bytes; may be 0."""
 
 RateText = Annotated[
     Rate,

@@ -9,7 +9,7 @@ from gateway.config.names import ForeignField
 from gateway.config.paths import CanonicalPath
 from gateway.config.section import GIVEN, SOME, Section
 from gateway.config.texts import OptionalText
-from gateway.config.units import CountText, Duration, Few, Flag
+from gateway.config.units import CountText, Duration, Few, Flag, SizeOrZero
 from gateway.core.route import Balance
 
 
@@ -123,6 +123,11 @@ class UpstreamSettings(Section):
     """Time-outs for the app."""
     connections: CountText = 256
     """Maximum number of connections to each server, of all workers together; without tunnels."""
+    buffer_request_bytes: SizeOrZero = Field(64 << 10, alias="buffer_request")
+    """
+    How much of a request's body is taken in before a connection to the app is used: until its end,
+    this size, or for a second; then it is streamed. 0 for nothing. Each request may hold as much.
+    """
     max_in_flight: Annotated[CountText | None, GIVEN] = None
     """Maximum number of requests in flight. One more is answered 503. No maximum when absent."""
     tls: UpstreamTlsSettings = UpstreamTlsSettings()

@@ -1,8 +1,9 @@
 """
 One request and its answer, streamed in both directions.
 
-Bodies are never collected: each side is read only as fast as the other takes it. If an app fails in
-the middle of an answer, the client sees a broken message, never a clean end.
+Bodies are streamed: each side is read only as fast as the other takes it. The beginning of a
+request's body is taken in before the app is asked, so that a slow client holds no connection to it.
+If an app fails in the middle of an answer, the client sees a broken message, never a clean end.
 """
 
 import asyncio
@@ -25,6 +26,13 @@ from gateway.core.errors import (
 from gateway.core.request import Outbound
 from gateway.proxy.downstream.server import ServingConfig
 from gateway.proxy.downstream.writer import ResponseWriter
+from gateway.proxy.http1.buffered import (
+    CONTINUE,
+    BodyBuffer,
+    expects_continue,
+    fits,
+    without_expectation,
+)
 from gateway.proxy.http1.close import ClientGone
 from gateway.proxy.http1.framing import (
     LAST_CHUNK,
@@ -37,6 +45,7 @@ from gateway.proxy.http1.parser import RawResponseMessage, StreamReader
 from gateway.proxy.upstream.connection import ResponseHead, UpstreamConnection
 from gateway.proxy.upstream.retry import send_with_retries
 from gateway.proxy.upstream.upstream import UpstreamServer
+from gateway.util.time_box import TimeBox
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +103,7 @@ class Exchange:
         "_max_body_bytes",
         "_sent_body",
         "_switch",
+        "_taken",
         "_timeouts",
         "_upstream",
         "_writer",
@@ -122,6 +132,7 @@ class Exchange:
         self._answer_fields = serving.answer_fields
         self._max_body_bytes = serving.max_body_bytes
         self._sent_body = framing.kind is _NO_BODY
+        self._taken: BodyBuffer | None = None
         self._client_wait_s = inf
         """How long the app was not read as the client did not keep up; inf before its body."""
 
@@ -132,7 +143,47 @@ class Exchange:
         Raises the `Refusal` that ended it; once the client has seen a head, the caller must break
         the connection instead of answering.
         """
-        return send_with_retries(self, self._upstream)
+        if self._sent_body or not self._upstream.buffer_bytes:
+            return send_with_retries(self, self._upstream)
+        return self._buffer_and_send()
+
+    async def _buffer_and_send(self) -> None:
+        """Take in the beginning of the body: its end, the bound, or what comes in time."""
+        upstream, body = self._upstream, BodyBuffer(self._framing, self._upstream.buffer_bytes)
+        if self._may_buffer(upstream.buffer_bytes):
+            taking_in = self._take_in(body)
+            task = asyncio.current_task()
+            if self._body.is_eof() or task is None:  # all of it is here: there is no wait
+                await taking_in
+            else:
+                box = TimeBox(task, upstream.loop.time() + upstream.buffer_s)
+                await box.run(taking_in, upstream.deadlines)
+        self._taken = body
+        await send_with_retries(self, upstream)
+
+    async def _take_in(self, body: BodyBuffer) -> None:
+        """Read the body until its end or the bound. Raises as `read_body` does."""
+        while not body.is_full():
+            part = await self._client.read_body(self._body)
+            body.add(part)
+            if body.size_bytes > self._max_body_bytes:
+                raise BodyTooLarge("body grew over the limit")
+
+    def _may_buffer(self, max_bytes: int) -> bool:
+        """
+        Return whether the body is read before the app is asked; invite it if the client waits.
+
+        If it may be longer than the bound, whether it is to be sent at all is for the app to say.
+        """
+        fields, writer = self.outbound.fields, self._writer
+        if not expects_continue(fields):
+            return True
+        if not fits(self._framing, max_bytes):
+            return False
+        self.outbound = self.outbound._replace(fields=without_expectation(fields))
+        if writer.version >= (1, 1) and not self._body.is_eof():
+            writer.write(CONTINUE)
+        return True
 
     def is_untouched(self) -> bool:
         """Return whether there is no body to send, and the client has been sent nothing."""
@@ -154,9 +205,7 @@ class Exchange:
             if self._sent_body:
                 upstream.expect_within(self._timeouts.response_s)
             else:
-                if self.outbound.method in _METHODS_WITHOUT_BODY:
-                    upstream.mark_unusable()
-                pump = asyncio.create_task(self._pump(upstream))
+                pump = self._begin_body(upstream)
             head = await answer
             if not self._sent_body:
                 upstream.mark_unusable()  # the app may read the rest of the body as a request
@@ -184,9 +233,20 @@ class Exchange:
         line = f"{outbound.method} {outbound.target.wire} HTTP/1.1\r\n".encode("ascii")
         if outbound.route.rewrites_host:
             line += server.host_line
-        return b"".join((line, outbound.fields, self._framing.field, b"\r\n"))
+        taken = self._taken.encoded() if self._taken is not None else b""
+        return b"".join((line, outbound.fields, self._framing.field, b"\r\n", taken))
 
     # --- the request's body --------------------------------------------------------------------
+
+    def _begin_body(self, upstream: UpstreamConnection) -> asyncio.Task[None] | None:
+        """Return the task that sends what the app was not sent with the head."""
+        if self.outbound.method in _METHODS_WITHOUT_BODY:
+            upstream.mark_unusable()
+        if self._taken is None or not self._taken.is_whole:
+            return asyncio.create_task(self._pump(upstream))
+        self._sent_body = True
+        upstream.expect_within(self._timeouts.response_s)
+        return None
 
     async def _pump(self, upstream: UpstreamConnection) -> None:
         """Send the body; an error here fails the upstream connection, and so ends the exchange."""
@@ -199,7 +259,8 @@ class Exchange:
             upstream.fail(InternalError("sending a body failed"))
 
     async def _send_body(self, upstream: UpstreamConnection) -> None:
-        is_chunked, sent = self._framing.kind is BodyKind.CHUNKED, 0
+        is_chunked = self._framing.kind is BodyKind.CHUNKED
+        sent = self._taken.size_bytes if self._taken is not None else 0
         while data := await self._client.read_body(self._body):
             sent += len(data)
             if sent > self._max_body_bytes:

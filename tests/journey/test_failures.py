@@ -147,11 +147,22 @@ async def test_a_body_that_does_not_go_on(around: World) -> None:
 
     around.app.streams["/public/b"] = read_all
     async with connected(around.port) as client:
-        await client.send(b"POST /public/b HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
+        await client.send(b"POST /public/b HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+        await client.send(b"x" * 70_000)
         answer = await client.answer()
 
     assert (408, "request_timeout") == (answer.status, answer.code)
     await asyncio.wait_for(around.app.lost.wait(), 20)
+
+
+async def test_a_small_body_that_does_not_go_on(around: World) -> None:
+    """A slow POST gets 408, and the app is not asked."""
+    async with connected(around.port) as client:
+        await client.send(b"POST /public/b HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
+        answer = await client.answer()
+
+    assert (408, "request_timeout") == (answer.status, answer.code)
+    assert not around.app.arrived.is_set()
 
 
 async def test_a_client_that_does_not_read(around: World) -> None:

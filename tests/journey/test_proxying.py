@@ -83,7 +83,7 @@ async def test_an_empty_post_keeps_its_length(around: World) -> None:
 
 
 async def test_a_body_passes_before_it_is_complete(around: World) -> None:
-    """Nothing is collected: the app reads the first part while the client has not sent the rest."""
+    """After a second, the app reads the first part while the client has not sent the rest."""
     first = asyncio.Event()
 
     async def read(_: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -104,26 +104,41 @@ async def test_a_body_passes_before_it_is_complete(around: World) -> None:
 
 
 async def test_expect_100_continue(around: World) -> None:
-    """The app's 100 is passed on, and then the body goes through."""
+    """Where the body may be long, the app's 100 is passed on, and then the body goes through."""
 
     async def invite(
         seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         assert ["100-continue"] == seen.values("Expect")
         writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        assert b"hello" == await reader.readexactly(5)
+        assert b"5\r\nhello\r\n0\r\n\r\n" == await reader.readexactly(15)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         await writer.drain()
 
     around.app.streams["/public/e"] = invite
     async with connected(around.port) as client:
         await client.send(
+            b"POST /public/e HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+            b"Expect: 100-continue\r\n\r\n"
+        )
+        assert 100 == await client.interim()
+        await client.send(b"5\r\nhello\r\n0\r\n\r\n")
+        assert b"ok" == (await client.answer()).body
+
+
+async def test_a_small_body_is_asked_for_and_taken_in(around: World) -> None:
+    """The gateway says 100 itself, and asks the app when it has all of the body."""
+    async with connected(around.port) as client:
+        await client.send(
             b"POST /public/e HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
             b"Expect: 100-continue\r\n\r\n"
         )
         assert 100 == await client.interim()
+        assert [] == around.app.seen
         await client.send(b"hello")
-        assert b"ok" == (await client.answer()).body
+        assert 200 == (await client.answer()).status
+    (seen,) = around.app.seen
+    assert (b"hello", []) == (seen.body, seen.values("Expect"))
 
 
 async def test_refused_before_the_body_was_sent(around: World) -> None:

@@ -68,7 +68,7 @@ class UpstreamPool:
         """``on_stray`` counts connections on which bytes came that belong to no answer."""
         self._loop = loop
         self._connect = connect
-        self._deadlines = deadlines
+        self.deadlines = deadlines
         self._write_batcher = write_batcher
         self._max_connections = max_connections
         self._on_stray = on_stray
@@ -216,7 +216,7 @@ class UpstreamPool:
     def make(self) -> UpstreamConnection:
         """Make the protocol of a connection; the pool counts it once `open` returns it."""
         return UpstreamConnection(
-            self._loop, self._deadlines, self._write_batcher, self._lost, self._strayed
+            self._loop, self.deadlines, self._write_batcher, self._lost, self._strayed
         )
 
     def _strayed(self, connection: UpstreamConnection) -> None:

@@ -21,6 +21,7 @@ from gateway.proxy.upstream.pool import Connect, UpstreamPool
 from gateway.telemetry.counters import CountEvent
 from gateway.telemetry.metrics import UPSTREAM_EJECTIONS, UPSTREAM_RETRIES
 from gateway.util.circuit_breaker import CircuitBreaker
+from gateway.util.deadlines import Deadlines
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +71,10 @@ class UpstreamRules(NamedTuple):
     health: HealthCheck | None = None
     dns_s: tuple[float, float] = (10.0, 30.0)
     """Interval of look-ups; and how long an address may be missing before it counts as removed."""
+    buffer_bytes: int = 64 * 1024
+    """How much of a request's body is taken in before a connection is used; 0 for nothing."""
+    buffer_s: float = 1.0
+    """How long it is waited for."""
 
 
 class Upstream:
@@ -85,6 +90,8 @@ class Upstream:
     ) -> None:
         self.name = name
         self.retries = rules.retries
+        self.buffer_bytes = rules.buffer_bytes
+        self.buffer_s = rules.buffer_s
         self.servers = tuple(servers)
         self._group = Balancer([server.member for server in servers], rules.balance, rules.policy)
         self._by_member = {server.member: server for server in self.servers}
@@ -99,10 +106,15 @@ class Upstream:
         self._requests = 0
         self._health = rules.health if self._only is None else None
         self._dns_s = rules.dns_s
-        self._loop = loop
+        self.loop = loop
         self._count = count
         self._tasks: list[asyncio.Task[None]] = []
         self._warned_s = -inf
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """The deadlines that all connections share."""
+        return self.servers[0].pool.deadlines
 
     # --- which server --------------------------------------------------------------------------
 
@@ -121,14 +133,14 @@ class Upstream:
 
         None if the request, or the retry budget of the upstream, is used up.
         """
-        if len(tried) > self.retries or not self._budget.spend(self._requests, self._loop.time()):
+        if len(tried) > self.retries or not self._budget.spend(self._requests, self.loop.time()):
             return None
         self._count(UPSTREAM_RETRIES, self.name)
         return self._only or self._choose(outbound, [server.member for server in tried])
 
     def _choose(self, outbound: Outbound, tried: Sequence[Endpoint]) -> UpstreamServer:
         caller = _key(outbound) if self._is_by_caller else ""
-        return self._by_member[self._group.choose(caller, self._loop.time(), tried)]
+        return self._by_member[self._group.choose(caller, self.loop.time(), tried)]
 
     def _pass_gate(self) -> None:
         if self._max_in_flight is not None:
@@ -136,7 +148,7 @@ class Upstream:
             if in_flight >= self._max_in_flight:
                 raise UpstreamBusy("max_in_flight")
         if self._circuit is not None:
-            now_s = self._loop.time()
+            now_s = self.loop.time()
             if not self._circuit.admit(now_s):
                 raise UpstreamDown("circuit breaker", self._circuit.wait_s(now_s))
 
@@ -148,13 +160,13 @@ class Upstream:
             self.failed(server)
             return
         if server.member.is_doubted:
-            server.member.answered(self._loop.time())
+            server.member.answered(self.loop.time())
         if self._circuit is not None:
             self._circuit.succeeded()
 
     def failed(self, server: UpstreamServer) -> None:
         """Record a failure: no connection, no answer, none that could be parsed, or half of one."""
-        now_s = self._loop.time()
+        now_s = self.loop.time()
         if self._circuit is not None:
             self._circuit.failed(now_s)
         if self._group.failed(server.member, now_s):
@@ -171,7 +183,7 @@ class Upstream:
         """
         if refusal.reason is not BusyReason.CLIENT_SHARE or server.pool.clients() > 1:
             return
-        now_s = self._loop.time()
+        now_s = self.loop.time()
         if now_s - self._warned_s < _WARN_EVERY_S:
             return
         self._warned_s = now_s
@@ -189,7 +201,7 @@ class Upstream:
 
     def servers_out(self) -> int:
         """Return the number of servers that are ejected or unhealthy."""
-        now_s = self._loop.time()
+        now_s = self.loop.time()
         return sum(not member.is_usable(now_s) for member in self._group.members)
 
     # --- its life ------------------------------------------------------------------------------
@@ -198,13 +210,13 @@ class Upstream:
         """Start health checks and DNS look-ups."""
         for server in self.servers:
             if self._health is not None:
-                self._tasks.append(self._loop.create_task(self._watch(self._health, server)))
+                self._tasks.append(self.loop.create_task(self._watch(self._health, server)))
             if server.look_up is not None:
-                self._tasks.append(self._loop.create_task(self._follow(server, server.look_up)))
+                self._tasks.append(self.loop.create_task(self._follow(server, server.look_up)))
 
     async def _watch(self, check: HealthCheck, server: UpstreamServer) -> None:
         def tell(is_healthy: bool) -> None:
-            if self._group.checked(server.member, self._loop.time(), is_healthy=is_healthy):
+            if self._group.checked(server.member, self.loop.time(), is_healthy=is_healthy):
                 word = "healthy" if is_healthy else "unhealthy"
                 _log.warning("upstream %s: %s is %s", self.name, server.member.name, word)
 
@@ -217,7 +229,7 @@ class Upstream:
         while True:
             with suppress(OSError):
                 found = await look_up()
-                server.pool.close_addresses(removed.gone(found, self._loop.time()))
+                server.pool.close_addresses(removed.gone(found, self.loop.time()))
             await asyncio.sleep(every_s)
 
     def retire(self) -> None:

@@ -70,6 +70,7 @@ def _rules(entry: UpstreamSettings) -> UpstreamRules:
         entry.max_in_flight,
         CircuitBreaker(circuit.failures, circuit.pause_s, reopens=False) if circuit else None,
         check,
+        buffer_bytes=entry.buffer_request_bytes,
     )
 
 

@@ -177,6 +177,16 @@ def test_lifetimes_are_read_as_they_are_written(length_s: float | None) -> None:
     assert length_s == units.lifetime_s(units.lifetime_text(length_s))
 
 
+@pytest.mark.parametrize(("size", "text"), [(0, "0B"), (1, "1B"), (65536, "64KiB")])
+def test_a_size_that_may_be_zero_is_written_as_it_is_read(size: int, text: str) -> None:
+    """Zero has no other unit than bytes."""
+    assert text == units.size_or_zero_text(size)
+    assert size == units.size_or_zero_bytes(text)
+    assert 0 == units.size_or_zero_bytes("0")
+    with pytest.raises(ValueError, match="expected a size"):
+        units.size_or_zero_bytes("0KiB")
+
+
 @pytest.mark.parametrize(("text", "expected"), [("auto", None), ("1", 1), ("256", 256)])
 def test_workers(text: str, expected: int | None) -> None:
     """A number of processes, or as many as there are cores; written as it is read."""

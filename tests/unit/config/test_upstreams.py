@@ -29,6 +29,15 @@ def test_defaults(read: Read) -> None:
     assert app.tls.verify
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"), [("0", 0), ("0B", 0), ("1KiB", 1024), ("'64KiB'", 65536)]
+)
+def test_how_much_of_a_body_is_taken_in(read: Read, text: str, expected: int) -> None:
+    """64 KiB by default; 0 for nothing."""
+    assert upstream(read).buffer_request_bytes == 64 * 1024
+    assert upstream(read, f", buffer_request: {text}").buffer_request_bytes == expected
+
+
 def test_default_timeouts_are_those_of_a_compiled_route() -> None:
     """A route without upstream has the same time-outs as one with a default upstream."""
     assert UpstreamTimeouts() == UpstreamTimeouts(**dict(UpstreamTimeoutSettings()))

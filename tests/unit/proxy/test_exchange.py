@@ -15,7 +15,7 @@ from gateway.proxy.downstream.server import ServingConfig
 from gateway.proxy.downstream.writer import ResponseWriter
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.http1.framing import NO_BODY, BodyKind, Framing
-from gateway.proxy.http1.parser import NOTHING, StreamReader
+from gateway.proxy.http1.parser import StreamReader
 from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.pool import UpstreamPool
@@ -53,7 +53,13 @@ class AppTransport(FakeTransport):
 class Around:
     """An exchange's client and its app."""
 
-    def __init__(self, *answers: bytes, after: bytes = b"\r\n\r\n") -> None:
+    def __init__(
+        self,
+        *answers: bytes,
+        after: bytes = b"\r\n\r\n",
+        buffer_bytes: int = 0,
+        buffer_s: float = 60.0,
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.deadlines = Deadlines(loop, 1000.0)
         self.deadlines.close()
@@ -68,6 +74,7 @@ class Around:
         self.writing_paused = False
         self.parts: list[bytes | Exception] = []
         """What the client sends of its body."""
+        self.has_come = False
         self.may_end_body = asyncio.Event()
         self.may_end_body.set()
         self.app = AppTransport(list(answers), after)
@@ -75,7 +82,7 @@ class Around:
         upstream = Upstream(
             "app",
             [UpstreamServer.of("a", "a", self._connect, self.pool)],
-            UpstreamRules(),
+            UpstreamRules(buffer_bytes=buffer_bytes, buffer_s=buffer_s),
             loop,
             lambda *_: None,
         )
@@ -102,18 +109,24 @@ class Around:
             raise part
         return part
 
-    async def run(self, framing: Framing = NO_BODY, method: str = "GET") -> bytes:
+    def is_eof(self) -> bool:
+        """Whether all of the body has come, though it was not read."""
+        return self.has_come
+
+    async def run(
+        self, framing: Framing = NO_BODY, method: str = "GET", fields: bytes = b"Host: a\r\n"
+    ) -> bytes:
         """What the client gets."""
         self.writer.start("id-1", method, self.version, keeps_alive=True)
         outbound = Outbound(
             Route("r", "/*", "app"),
             method,
             Target("/x", "/x", has_encoded_slash=False),
-            b"Host: a\r\n",
+            fields,
             None,
             request_head().peer,
         )
-        self.exchange = Exchange(self, outbound, framing, NOTHING, self.serving)
+        self.exchange = Exchange(self, outbound, framing, cast("Any", self), self.serving)
         await self.exchange.run()
         self.batcher.flush()
         return bytes(self.transport.written)
@@ -295,3 +308,115 @@ async def test_an_app_is_not_blamed_for_what_is_no_break() -> None:
     with pytest.raises(BadUpstreamAnswer):
         await around.run()
     assert not around.exchange.was_broken_off()
+
+
+EXPECTING = b"Host: a\r\nExpect: 100-continue\r\n"
+LENGTH_OVER = Framing(BodyKind.LENGTH, b"Content-Length: 9\r\n")
+
+
+@pytest.mark.parametrize("has_come", [True, False])
+@pytest.mark.parametrize(
+    ("framing", "sent"),
+    [
+        pytest.param(LENGTH, b"abcd", id="length"),
+        pytest.param(CHUNKED, b"4\r\nabcd\r\n0\r\n\r\n", id="chunks"),
+    ],
+)
+async def test_a_small_body_is_taken_in_before_the_app_is_asked(
+    framing: Framing, sent: bytes, has_come: bool
+) -> None:
+    """The app gets head and body at once, and its connection is kept."""
+    around = Around(ANSWER, after=sent, buffer_bytes=8)
+    around.has_come = has_come
+    around.parts = [b"ab", b"cd"]
+    around.may_end_body.clear()
+    running = asyncio.create_task(around.run(framing, "POST"))
+    while around.parts:
+        await asyncio.sleep(0)
+    assert (0, 0) == around.pool.usage()
+    around.may_end_body.set()
+    assert (await running).endswith(b"hello")
+    assert around.app.written.endswith(b"\r\n\r\n" + sent)
+    assert (1, 0) == around.pool.usage()
+
+
+@pytest.mark.parametrize("framing", [LENGTH, CHUNKED])
+async def test_a_body_over_the_bound_is_streamed(framing: Framing) -> None:
+    """What was taken in comes first, and counts against the limit of a body."""
+    last = b"cd" if framing is LENGTH else b"2\r\ncd\r\n0\r\n\r\n"
+    around = Around(ANSWER, after=last, buffer_bytes=2)
+    around.parts = [b"ab", b"cd"]
+    assert (await around.run(framing, "POST")).endswith(b"hello")
+    assert b"abcd" == around.app.written[-4:] or around.app.written.endswith(b"2\r\nab\r\n" + last)
+    around = Around(after=b"never", buffer_bytes=2)
+    around.parts = [b"x" * 6, b"x" * 6]
+    with pytest.raises(BodyTooLarge):
+        await around.run(CHUNKED, "POST")
+
+
+async def test_a_body_over_the_limit_is_refused_before_the_app_is_asked() -> None:
+    """Where it grows over it while it is taken in."""
+    around = Around(buffer_bytes=64)
+    around.parts = [b"x" * 6, b"x" * 6]
+    with pytest.raises(BodyTooLarge):
+        await around.run(CHUNKED, "POST")
+    assert b"" == around.app.written
+
+
+async def test_a_slow_body_is_streamed_after_a_while() -> None:
+    """The app is asked with what has come, and may answer before the rest."""
+    around = Around(ANSWER, after=b"ab", buffer_bytes=8, buffer_s=0.01)
+    around.parts = [b"ab"]
+    around.may_end_body.clear()
+    running = asyncio.create_task(around.run(LENGTH, "POST"))
+    while around.parts:
+        await asyncio.sleep(0)
+    assert b"" == around.app.written
+    (waiting,) = around.deadlines._waiting
+    waiting.check_deadline(asyncio.get_running_loop().time() + 0.02)
+    assert b"\r\nConnection: close\r\n" in await running
+    assert around.app.written.endswith(b"\r\n\r\nab")
+
+
+@pytest.mark.parametrize("has_come", [True, False])
+@pytest.mark.parametrize("version", [(1, 1), (1, 0)])
+async def test_a_client_that_waits_to_be_asked_is_asked_where_its_body_is_taken_in(
+    version: tuple[int, int], has_come: bool
+) -> None:
+    """The app is not told; HTTP/1.0 knows no 100, and a body that is here needs none."""
+    around = Around(ANSWER, after=b"abcd", buffer_bytes=8)
+    around.version = version
+    around.has_come = has_come
+    around.parts = [b"abcd"]
+    answer = await around.run(LENGTH, "POST", EXPECTING)
+    assert (version == (1, 1) and not has_come) is answer.startswith(
+        b"HTTP/1.1 100 Continue\r\n\r\n"
+    )
+    assert b"Expect" not in around.app.written
+
+
+@pytest.mark.parametrize("framing", [LENGTH_OVER, CHUNKED])
+async def test_the_app_says_whether_it_wants_a_body_that_may_be_long(framing: Framing) -> None:
+    """It may refuse it before a byte was sent."""
+    around = Around(ANSWER.replace(b"200 Fine", b"413 Large"), buffer_bytes=8)
+    around.may_end_body.clear()
+    assert (await around.run(framing, "POST", EXPECTING)).startswith(b"HTTP/1.1 413 Large\r\n")
+    assert EXPECTING in around.app.written
+
+
+async def test_a_client_that_fails_while_its_body_is_taken_in_costs_the_app_nothing() -> None:
+    """With its own refusal."""
+    around = Around(buffer_bytes=8)
+    around.parts = [b"ab", RequestTimeout("idle body")]
+    with pytest.raises(RequestTimeout):
+        await around.run(LENGTH, "POST")
+    assert b"" == around.app.written
+    assert (0, 0) == around.pool.usage()
+
+
+async def test_a_get_with_a_body_that_was_taken_in_closes_the_upstream() -> None:
+    """The app may leave it unread, and read it as the next request (CL.0)."""
+    around = Around(ANSWER, after=b"abcd", buffer_bytes=8)
+    around.parts = [b"abcd"]
+    await around.run(LENGTH, "GET")
+    assert 0 == around.pool.usage()[0]
