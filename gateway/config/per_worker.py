@@ -14,17 +14,12 @@ def share(settings: Settings, workers: int) -> Settings:
 
     Caps on connections are divided and rounded up, so that every worker has a share. The kernel
     does not spread connections evenly: one worker may reach its share before the gateway reaches
-    the whole. The connections of one client are few, and spread even less evenly, so each worker
-    allows a client twice its share. The private listener belongs to the supervisor.
+    the whole. The connections of one client are few, and spread even less evenly: workers count
+    them together, see `gateway.proxy.downstream.shared_counts`. The private listener belongs to the
+    supervisor.
     """
     whole = settings.server.max
-    caps = _with(
-        whole,
-        connections=_share(whole.connections, workers),
-        connections_per_client=min(
-            whole.connections_per_client, 2 * _share(whole.connections_per_client, workers)
-        ),
-    )
+    caps = _with(whole, connections=_share(whole.connections, workers))
     upstreams = {
         name: _with(
             entry,

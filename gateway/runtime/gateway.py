@@ -197,6 +197,7 @@ def _proxy_server(process: ProcessServices, log: AccessLog, active: ActiveConfig
         time.time,
         wire.counters,
         process.tunnels,
+        process.counts,
     )
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from gateway.authn.jwt.key_set import KeySets
 from gateway.core.ports import Bus, Store
+from gateway.proxy.downstream.shared_counts import SharedCounts
 from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.tunnel.registry import TunnelRegistry
 from gateway.proxy.upstream.connect import Resolver
@@ -36,6 +37,8 @@ class Inherited(NamedTuple):
     """Of an embedded server that runs already."""
     client_id: str | None = None
     """The client id that Magic has answered with."""
+    counts: SharedCounts | None = None
+    """Of the connections of each client to all workers."""
 
 
 def standalone() -> Inherited:
@@ -84,3 +87,5 @@ class ProcessServices(NamedTuple):
     """None in development mode: there is no Magic to sign out at."""
     key_sets: KeySets
     """Of issuers of JWTs: the keys of one that cannot be reached after a reload stay in use."""
+    counts: SharedCounts | None = None
+    """Of the connections of each client to all workers; None without workers."""

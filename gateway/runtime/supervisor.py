@@ -24,6 +24,7 @@ from gateway.config.schema import Settings
 from gateway.config.source import ConfigFile, ConfigSnapshot
 from gateway.core.errors import MagicUnavailable, StartError, StoreUnavailable
 from gateway.proxy.downstream import bind
+from gateway.proxy.downstream.shared_counts import SharedCounts
 from gateway.revocation.name import refusal_of
 from gateway.revocation.revoke import Revocation
 from gateway.runtime.cpu_count import cpu_count
@@ -61,11 +62,13 @@ class Supervisor:
         config: ConfigSnapshot,
         worker_config: WorkerConfig,
         workers: list[WorkerProcess],
+        counts: SharedCounts | None = None,
     ) -> None:
         self._settings = settings
         self._worker_config = worker_config
         self._config = config
         self._workers = workers
+        self._counts = counts
         self.counters = Counters()
         """Of what the supervisor itself has seen."""
         self._ended: list[MetricsSnapshot] = []
@@ -102,6 +105,8 @@ class Supervisor:
         )
         self._ended = [snapshot.merged([*self._ended, snapshot.gone(worker.last)])]
         worker.last = snapshot.EMPTY
+        if self._counts is not None:
+            self._counts.clear(worker.number)
         self.counters.add(WORKER_RESTARTS)
         stand_ins = [other for other in self._others(worker) if other.accept_for(worker)]
         if wait_s > _HOLD_S and not stand_ins:
@@ -255,7 +260,11 @@ async def supervise(settings: Settings, config: ConfigSnapshot, file: ConfigFile
             stack.callback(worker.close)
         store_url = await stack.enter_async_context(store_server(settings))
         worker_config = await _worker_config(settings, config, len(workers), store_url)
-        supervisor = Supervisor(settings, config, worker_config, workers)
+        descriptor = SharedCounts.create(len(workers))
+        stack.callback(os.close, descriptor)
+        worker_config = worker_config._replace(counts_descriptor=descriptor)
+        counts = SharedCounts(descriptor, len(workers))
+        supervisor = Supervisor(settings, config, worker_config, workers, counts)
         private = listener.listening(settings.admin, supervisor, supervisor)
         admin_port = await stack.enter_async_context(private)
         stack.push_async_callback(supervisor.drain)

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from gateway.config.per_worker import share
 from gateway.config.source import ConfigSnapshot
 from gateway.core.errors import GatewayError, MagicUnavailable, NotReached, StoreUnavailable
+from gateway.proxy.downstream.shared_counts import SharedCounts
 from gateway.revocation.name import RevocationRefused
 from gateway.runtime import garbage, handoff, serve
 from gateway.runtime.gateway import Gateway, running
@@ -46,6 +47,9 @@ class WorkerConfig(NamedTuple):
     client_id: str | None
     descriptors: tuple[int, ...]
     """Of its listening sockets, which it has inherited."""
+    number: int = 1
+    counts_descriptor: int | None = None
+    """See `gateway.proxy.downstream.shared_counts`."""
 
     def to_json(self) -> dict[str, Any]:
         """Encode it for the RPC connection."""
@@ -63,7 +67,12 @@ class WorkerConfig(NamedTuple):
     def inherited(self) -> Inherited:
         """Return what `gateway.runtime.gateway.running` is handed."""
         sockets = [socket.socket(fileno=descriptor) for descriptor in self.descriptors]
-        return Inherited(self.seed, self.made_up_key, sockets, self.store_url, self.client_id)
+        counts = None
+        if self.counts_descriptor is not None:
+            counts = SharedCounts(self.counts_descriptor, self.workers, self.number)
+        return Inherited(
+            self.seed, self.made_up_key, sockets, self.store_url, self.client_id, counts
+        )
 
 
 async def work(descriptor: int, handoff_descriptor: int) -> None:

@@ -63,15 +63,16 @@ class WorkerProcess:
         """
         ours, theirs = socket.socketpair()
         worker_config = worker_config._replace(
-            descriptors=tuple(sock.fileno() for sock in self.sockets)
+            number=self.number, descriptors=tuple(sock.fileno() for sock in self.sockets)
         )
+        counts = worker_config.counts_descriptor
         self._close_channel()
         self._channel, their_channel = handoff.pair()
         with theirs, their_channel:
             ends = (theirs.fileno(), their_channel.fileno())
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "gateway.runtime.worker", *map(str, ends)),
-                pass_fds=(*ends, *worker_config.descriptors),
+                pass_fds=(*ends, *worker_config.descriptors, *([] if counts is None else [counts])),
                 start_new_session=True,
             )
         connection = await RpcConnection.over(ours)

@@ -5,8 +5,10 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
+import h11
 import pytest
 
 from gateway.authn.did_token.mint import signer
@@ -31,6 +33,7 @@ routes: [{name: app, match: {path: "/*"}, upstream: app}]
 
 TIMEOUT_S = 20
 MAX_WAIT_S = 2
+CAP = 100
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -258,6 +261,33 @@ async def test_a_worker_that_is_told_to_end(around: World) -> None:
             assert b"ter" == await client.reader.readexactly(3)
     await _until(lambda: around.gateway.workers()[1] != old[1])
     await _answers(around, "/public/x", 200)
+
+
+async def test_a_client_has_its_cap_over_all_workers(tmp_path: Path) -> None:
+    """It is served within a tenth of so many connections, also after a worker has died."""
+    caps = f"{{connections_per_client: {CAP}}}"
+    async with world(tmp_path, workers="2", admin=ADMIN, max=caps) as around:
+        for _ in range(2):
+            async with AsyncExitStack() as stack:
+                served = [await _is_served(around, stack) for _ in range(CAP * 2)]
+                assert CAP * 0.9 <= sum(served) <= CAP * 1.1
+            old = (await _all_up(around))[1]
+            os.kill(old, signal.SIGKILL)
+            await _until(partial(_is_replaced, around, old))
+
+
+def _is_replaced(around: World, old: int) -> bool:
+    return around.gateway.workers()[1] != old
+
+
+async def _is_served(around: World, stack: AsyncExitStack) -> bool:
+    """Whether one more connection is answered; it stays open."""
+    client = await stack.enter_async_context(connected(around.port))
+    await client.send(b"GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    try:
+        return (await client.answer()).status == 200
+    except (h11.RemoteProtocolError, ConnectionError):
+        return False
 
 
 # --- the end -----------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from gateway.core.request import Client, RequestHead
 from gateway.headers.response import ResponseFields
 from gateway.pipeline.request import Admit
 from gateway.proxy.downstream.bind import ListeningServer
-from gateway.proxy.downstream.limits import ConnectionCounter, ConnectionLimits
+from gateway.proxy.downstream.limits import ConnectionCounter, ConnectionLimits, CountsOfOthers
 from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.tunnel.registry import TunnelRegistry
 from gateway.proxy.upstream.upstream import Upstream
@@ -76,7 +76,9 @@ class ProxyServer:
         clock: Clock,
         counters: Counters,
         tunnels: TunnelRegistry,
+        counts: CountsOfOthers | None = None,
     ) -> None:
+        """``counts`` are of the connections of each client to other workers."""
         self.loop = loop
         self.serving = serving
         self.limits = limits
@@ -90,7 +92,7 @@ class ProxyServer:
         self._connections: set[ServedConnection] = set()
         self._without_room: set[ServedConnection] = set()
         """Those beyond the limits, which are about to close: they take no place from others."""
-        self._per_client = ConnectionCounter()
+        self._per_client = ConnectionCounter(counts)
         self._listeners: list[ListeningServer] = []
         self._is_empty = asyncio.Event()
         self._force_close = asyncio.Event()

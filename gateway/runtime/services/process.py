@@ -49,7 +49,16 @@ async def process_services(
         await enter(watched_tunnels(tunnels, store, bus))
         await enter(subscription(store_url, settings, bus))
         yield ProcessServices(
-            wire, store, magic, LocalLimiter(), inherited.made_up_key, tunnels, bus, logouts, {}
+            wire,
+            store,
+            magic,
+            LocalLimiter(),
+            inherited.made_up_key,
+            tunnels,
+            bus,
+            logouts,
+            {},
+            inherited.counts,
         )
 
 
