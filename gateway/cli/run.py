@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -20,11 +21,17 @@ from gateway.runtime import serve
 from gateway.runtime.fd_limit import raise_fd_limit
 from gateway.runtime.supervisor import supervise, workers_of
 from gateway.telemetry import logs
+from gateway.telemetry.logs import LogLevel
 
 
 @click.command()
 @config_option
-def run(path: Path) -> None:
+@click.option(
+    "--log-level",
+    type=click.Choice(get_args(LogLevel)),
+    help="Least level of the log's lines, in place of `log.level` of the config.",
+)
+def run(path: Path, log_level: LogLevel | None) -> None:
     """Serve until SIGTERM or SIGINT; reload the config at SIGHUP and when it changes."""
     gc.freeze()  # imported modules are no garbage: saves 0.2 s of collection with 10 000 routes
     file = ConfigFile(path, os.environ)
@@ -32,7 +39,7 @@ def run(path: Path) -> None:
         settings, config = file.load()
     except ConfigError as error:
         fail_config(error)
-    logs.set_up()
+    logs.set_up(settings.log.level, settings.log.format, log_level)
     raise_fd_limit(settings)
     try:
         if workers_of(settings) > 1:
@@ -40,4 +47,5 @@ def run(path: Path) -> None:
         else:
             serve.run(serve.serve(settings, serve.announce, file))
     except StartError as error:
+        logs.flush()
         fail(str(error), EXIT_NOT_REACHED if isinstance(error, NotReached) else EXIT_NO)

@@ -17,6 +17,7 @@ from gateway.config.credentials import AuthMethodName, CredentialSettings
 from gateway.config.draft import Draft, with_defaults
 from gateway.config.identity import IdentitySettings
 from gateway.config.limits import LimitSettings
+from gateway.config.log import LogSettings
 from gateway.config.login import LoginSettings
 from gateway.config.names import (
     ANY_METHOD,
@@ -231,6 +232,8 @@ class Settings(Section):
     """Listeners for clients, and how their requests are received."""
     admin: AdminSettings | None = AdminSettings()
     """Private listener: health, metrics and the operators' API. null switches it off."""
+    log: LogSettings = LogSettings()
+    """The gateway's own log, on standard error."""
     redis: RedisSettings
     """Redis, the store that all gateways share."""
     magic: MagicSettings = MagicSettings()

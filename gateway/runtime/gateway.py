@@ -30,12 +30,13 @@ from gateway.runtime.services.access_log import access_log
 from gateway.runtime.services.listeners import bind_all, close_all, listener_options
 from gateway.runtime.services.process import process_services
 from gateway.runtime.services.store import store_server
-from gateway.telemetry import snapshot
+from gateway.telemetry import logs, snapshot
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.metrics import (
     ACCESS_LOG_DROPPED,
     CLOCK_SKEW_SECONDS,
     CONNECTIONS_OPEN,
+    LOG_DROPPED,
     TUNNELS_OPEN,
     UPSTREAM_BUSY,
     UPSTREAM_IDLE,
@@ -123,6 +124,7 @@ class Gateway:
 
     def _swap(self, new: ActiveConfig, stack: AsyncExitStack) -> None:
         """Serve by ``new``, and retire what served until now."""
+        logs.configure(new.settings.log.level, new.settings.log.format)
         self.server.serving, self.server.limits = new.serving, new.limits
         self._process.wire.deadlines.period_s = new.sweep_s
         retiring = asyncio.create_task(self._retire(self._active.serving, self._stack))
@@ -163,7 +165,7 @@ class Gateway:
                 idle, in_use = server.pool.usage()
                 levels[UPSTREAM_IDLE, name] += idle
                 levels[UPSTREAM_BUSY, name] += in_use
-        dropped = {(ACCESS_LOG_DROPPED, ""): self._log.dropped}
+        dropped = {(ACCESS_LOG_DROPPED, ""): self._log.dropped, (LOG_DROPPED, ""): logs.dropped()}
         return snapshot.of(self._process.wire.counters, dropped, levels)
 
     async def revoke(self, name: str) -> Revocation:

@@ -36,9 +36,9 @@ from gateway.runtime.services.store import store_server
 from gateway.runtime.worker import WorkerConfig
 from gateway.runtime.worker_process import ANSWER_S, WorkerProcess, bound_workers
 from gateway.runtime.worker_rpc import NoAnswer, PeerGone
-from gateway.telemetry import snapshot
+from gateway.telemetry import logs, snapshot
 from gateway.telemetry.counters import Counters
-from gateway.telemetry.metrics import RELOADS, WORKER_RESTARTS, WORKERS
+from gateway.telemetry.metrics import LOG_DROPPED, RELOADS, WORKER_RESTARTS, WORKERS
 from gateway.telemetry.snapshot import MetricsSnapshot
 from gateway.util.backoff import Backoff
 
@@ -165,6 +165,7 @@ class Supervisor:
             raise StartError(f"{', '.join(fixed)}: needs a restart")
         async with self._reloading:
             await self._tell_all(config)
+            logs.configure(settings.log.level, settings.log.format)
             self._settings, self._config = settings, config
             self._worker_config = self._worker_config._replace(config=config)
 
@@ -214,7 +215,7 @@ class Supervisor:
         await asyncio.gather(*(worker.refresh_metrics() for worker in self._workers))
         up = sum(worker.rpc is not None for worker in self._workers)
         levels = Counter({(WORKERS, "up"): up, (WORKERS, "down"): len(self._workers) - up})
-        own = snapshot.of(self.counters, {}, levels)
+        own = snapshot.of(self.counters, {(LOG_DROPPED, ""): logs.dropped()}, levels)
         return snapshot.merged([own, *self._ended, *(worker.last for worker in self._workers)])
 
 

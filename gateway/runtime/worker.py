@@ -1,11 +1,12 @@
 """
 One of several processes that serve, started by `gateway.runtime.supervisor`.
 
-    python -m gateway.runtime.worker FD HANDOFF
+    python -m gateway.runtime.worker FD HANDOFF [LEVEL]
 
 FD is its end of the RPC connection, HANDOFF its end of the channel over which it is handed sockets
-of other workers. When the supervisor dies, the connection is closed, and the
-worker drains as after SIGTERM: it would not be restarted, nor told of a new config.
+of other workers; LEVEL is that of the log, where ``--log-level`` gave one. When the supervisor
+dies, the connection is closed, and the worker drains as after SIGTERM: it would not be restarted,
+nor told of a new config.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ import signal
 import socket
 import sys
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from gateway.config.per_worker import share
 from gateway.config.source import ConfigSnapshot
@@ -28,6 +29,7 @@ from gateway.runtime.gateway import Gateway, running
 from gateway.runtime.process import Inherited
 from gateway.runtime.worker_rpc import Message, RpcConnection
 from gateway.telemetry import logs
+from gateway.telemetry.logs import LogLevel
 from gateway.util.background import background
 
 _log = logging.getLogger("gateway")
@@ -104,6 +106,7 @@ async def _serve(
 ) -> None:
     workers = worker_config.workers
     settings = share(worker_config.config.settings(os.environ), workers)
+    logs.configure(settings.log.level, settings.log.format)
     async with running(settings, sys.stdout.fileno(), worker_config.inherited()) as gateway:
         async with serve.collecting(gateway), background(handoff.follow(channel, gateway)):
             connection.send({"addresses": gateway.addresses})
@@ -167,10 +170,12 @@ async def _revoke(gateway: Gateway, issuer: str, until_s: float) -> Message:
 def main() -> None:
     """Serve until told to stop."""
     gc.freeze()  # as in `gateway.cli.run`
-    logs.set_up()
+    descriptor, channel, *given = sys.argv[1:]
+    [level] = cast("list[LogLevel | None]", given or [None])
+    logs.set_up(fixed_level=level)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the supervisor handles them
-    serve.run(work(*map(int, sys.argv[1:])))
+    serve.run(work(int(descriptor), int(channel)))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from gateway.runtime import handoff
 from gateway.runtime.services.listeners import bind_all, close_all
 from gateway.runtime.worker import WorkerConfig
 from gateway.runtime.worker_rpc import PeerGone, RpcClient, RpcConnection
-from gateway.telemetry import snapshot
+from gateway.telemetry import logs, snapshot
 from gateway.telemetry.snapshot import MetricsSnapshot
 
 ANSWER_S = 2.0
@@ -72,6 +72,7 @@ class WorkerProcess:
             ends = (theirs.fileno(), their_channel.fileno())
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "gateway.runtime.worker", *map(str, ends)),
+                *filter(None, [logs.fixed_level()]),
                 pass_fds=(*ends, *worker_config.descriptors, *([] if counts is None else [counts])),
                 start_new_session=True,
             )

@@ -152,6 +152,9 @@ TOKENS_EARLY: Final[CounterSpec[NoLabel]] = CounterSpec(
 ACCESS_LOG_DROPPED: Final[CounterSpec[NoLabel]] = CounterSpec(
     "access_log_dropped", "Access log lines dropped because the reader was too slow"
 )
+LOG_DROPPED: Final[CounterSpec[NoLabel]] = CounterSpec(
+    "log_dropped", "Lines of the gateway's own log dropped because the reader was too slow"
+)
 WORKER_RESTARTS: Final[CounterSpec[NoLabel]] = CounterSpec(
     "worker_restarts", "Workers restarted after they had ended"
 )

@@ -36,7 +36,7 @@ def test_a_gateway_that_cannot_start(
         raise error
 
     monkeypatch.setattr(serve, "run", fail)
-    monkeypatch.setattr(logs, "set_up", lambda: None)
+    monkeypatch.setattr(logs, "set_up", lambda *_: None)
     config = tmp_path / "gateway.yaml"
     config.write_text(CONFIG.replace("server: {", "server: {workers: 1, "))
     result = CliRunner().invoke(main, ["run", "--config", str(config)])
