@@ -19,6 +19,7 @@ from gateway.config.source import ConfigFile
 from gateway.core.errors import ConfigError, NotReached, StartError
 from gateway.runtime import serve
 from gateway.runtime.fd_limit import raise_fd_limit
+from gateway.runtime.last_resort import PROCESS_S, LastResort
 from gateway.runtime.supervisor import supervise, workers_of
 from gateway.telemetry import logs
 from gateway.telemetry.logs import LogLevel
@@ -43,9 +44,10 @@ def run(path: Path, log_level: LogLevel | None) -> None:
     raise_fd_limit(settings)
     try:
         if workers_of(settings) > 1:
-            asyncio.run(supervise(settings, config, file))
+            asyncio.run(supervise(settings, config, file, LastResort(PROCESS_S).begin))
         else:
-            serve.run(serve.serve(settings, serve.announce, file))
+            end = LastResort(PROCESS_S)
+            serve.run(serve.serve(settings, serve.announce, file, end.begin))
     except StartError as error:
         logs.flush()
         fail(str(error), EXIT_NOT_REACHED if isinstance(error, NotReached) else EXIT_NO)

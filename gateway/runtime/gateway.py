@@ -174,6 +174,12 @@ class Gateway:
 
     # --- the end -------------------------------------------------------------------------------
 
+    @property
+    def drain_s(self) -> float:
+        """Time that `drain` may take."""
+        times = self._active.settings.server.timeouts
+        return times.drain_s + (times.drain_delay_s or 0.0)
+
     async def drain(self) -> None:
         """Stop accepting, and let exchanges under way finish in time; see `ProxyServer.drain`."""
         times = self._active.settings.server.timeouts

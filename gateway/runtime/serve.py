@@ -53,13 +53,17 @@ class Stop:
 
 
 async def serve(
-    settings: Settings, ready: Callable[[Gateway], None], file: ConfigFile | None = None
+    settings: Settings,
+    ready: Callable[[Gateway], None],
+    file: ConfigFile | None = None,
+    on_stop: Callable[[float], object] = lambda _drain_s: None,
 ) -> None:
     """
     Serve until SIGTERM or SIGINT, then drain.
 
     ``ready`` is called once, when connections are accepted. ``file`` is where the settings are
-    from: it is read again at SIGHUP and when it changes. Raises what `running` raises.
+    from: it is read again at SIGHUP and when it changes. ``on_stop`` is called with the time to
+    drain, when that begins. Raises what `running` raises.
     """
     stop = Stop(signal.SIGTERM, signal.SIGINT)
     if file is not None:
@@ -69,6 +73,7 @@ async def serve(
         async with _reloading(file, gateway), collecting(gateway):
             ready(gateway)
             await stop.wait()
+        on_stop(gateway.drain_s)
         _log.info("draining")
 
 

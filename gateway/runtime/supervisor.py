@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ from gateway.util.backoff import Backoff
 _STATE_S = 0.8
 """Most of those who ask for readiness wait for a second: one worker must not use it up."""
 _RELOAD_S = 30.0
-_GRACE_S = 5.0
+_GRACE_S = 3.5
 """Time for a worker to end, beyond the time to drain."""
 _HOLD_S = 1.0
 """How long connections to a dead worker wait for its successor where no other worker lives."""
@@ -134,11 +134,16 @@ class Supervisor:
     def _others(self, worker: WorkerProcess) -> list[WorkerProcess]:
         return [other for other in self._workers if other is not worker]
 
+    @property
+    def drain_s(self) -> float:
+        """Time that the workers have to drain."""
+        times = self._settings.server.timeouts
+        return times.drain_s + (times.drain_delay_s or 0.0)
+
     async def drain(self) -> None:
         """End all workers: SIGTERM, and SIGKILL to those that exceed the time to drain."""
         self._is_draining = True
-        times = self._settings.server.timeouts
-        within_s = times.drain_s + (times.drain_delay_s or 0.0) + _GRACE_S
+        within_s = self.drain_s + _GRACE_S
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
@@ -247,9 +252,16 @@ async def _send_config(worker: WorkerProcess, config: ConfigSnapshot) -> Mapping
     return {}
 
 
-async def supervise(settings: Settings, config: ConfigSnapshot, file: ConfigFile) -> None:
+async def supervise(
+    settings: Settings,
+    config: ConfigSnapshot,
+    file: ConfigFile,
+    on_stop: Callable[[float], object] = lambda _drain_s: None,
+) -> None:
     """
     Serve with several workers until SIGTERM or SIGINT, then drain.
+
+    ``on_stop`` is called with the time to drain, when that begins.
 
     Raises `StartError`, or `NotReached` where Magic has to be asked for the client id.
     """
@@ -279,6 +291,7 @@ async def supervise(settings: Settings, config: ConfigSnapshot, file: ConfigFile
             names = dict.fromkeys(map(bind.name_of, workers[0].sockets))
             announce_addresses(names, admin_port)
             await stop.wait()
+        on_stop(supervisor.drain_s)
         _log.info("draining")
 
 

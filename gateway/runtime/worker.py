@@ -26,6 +26,7 @@ from gateway.proxy.downstream.shared_counts import SharedCounts
 from gateway.revocation.name import RevocationRefused
 from gateway.runtime import garbage, handoff, serve
 from gateway.runtime.gateway import Gateway, running
+from gateway.runtime.last_resort import WORKER_S, LastResort
 from gateway.runtime.process import Inherited
 from gateway.runtime.worker_rpc import Message, RpcConnection
 from gateway.telemetry import logs
@@ -112,6 +113,7 @@ async def _serve(
             connection.send({"addresses": gateway.addresses})
             answering = asyncio.create_task(_answer_requests(connection, gateway, workers, stop))
             await stop.wait()
+        LastResort(WORKER_S).begin(gateway.drain_s)
         connection.send(LEAVING)
     answering.cancel()
 

@@ -32,12 +32,14 @@ async def test_it_serves_until_it_is_told_to_stop(caplog: pytest.LogCaptureFixtu
         serve.announce(gateway)
         os.kill(os.getpid(), signal.SIGTERM)
 
+    drains_s: list[float] = []
     with caplog.at_level(logging.INFO):
         async with asyncio.timeout(20):
-            await serve.serve(settings_of(), ready)
+            await serve.serve(settings_of(), ready, on_stop=drains_s.append)
     said = [record.getMessage() for record in caplog.records if record.name == "gateway"]
     assert said[0].startswith("listening on ")
     assert "draining" == said[-1]
+    assert [30.0] == drains_s
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().remove_signal_handler(number)
 
