@@ -113,7 +113,7 @@ async def _serve(
             connection.send({"addresses": gateway.addresses})
             answering = asyncio.create_task(_answer_requests(connection, gateway, workers, stop))
             await stop.wait()
-        LastResort(WORKER_S).begin(gateway.drain_s)
+            LastResort(WORKER_S).begin(gateway.drain_s)
         connection.send(LEAVING)
     answering.cancel()
 

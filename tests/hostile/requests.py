@@ -295,7 +295,18 @@ CHUNKS: Final = [
     passes("extension-quoted", _chunks(b'5;a="b c\\"d"\r\nhello\r\n' + LAST), POSTED._replace(body=b"hello")),
     refused("extension-without-a-name", _chunks(b"5;\r\nhello\r\n" + LAST)),
     refused("extension-without-a-first-name", _chunks(b"5;;a\r\nhello\r\n" + LAST)),
-    refused("extension-behind-a-space", _chunks(b"5 ;a\r\nhello\r\n" + LAST)),
+    *(
+        passes(f"extension-with-white-space-{number}", _chunks(b"5" + text + b"\r\nhello\r\n0" + text + b"\r\n\r\n") + SECOND, POSTED._replace(body=b"hello"), SAW_SECOND)
+        for number, text in enumerate((b"; a=b", b" ;a", b"\t;\ta\t=\tb", b' ; a = "b ; c" ;d', b";a=b; c"))
+    ),
+    refused("extension-behind-a-vertical-tab", _chunks(b"5\x0b;a\r\nhello\r\n" + LAST)),
+    refused("extension-before-a-space", _chunks(b"5;a \r\nhello\r\n" + LAST)),
+    refused("extension-without-a-value", _chunks(b"5;a= \r\nhello\r\n" + LAST)),
+    refused("extension-white-space-and-cr", _chunks(b"5; \ra\r\nhello\r\n" + LAST)),
+    refused("extension-white-space-and-lf", _chunks(b"5; a\nhello\r\n" + LAST)),
+    refused("extension-of-no-size", _chunks(b" ; a\r\nhello\r\n" + LAST)),
+    refused("extension-with-a-line-break-in-white-space", _chunks(b"5;\r\n a\r\nhello\r\n" + LAST)),
+    refused("extension-that-is-withheld", _chunks(b"5; a"), LATE),
     refused("extension-with-a-space", _chunks(b"5;a=b c\r\nhello\r\n" + LAST)),
     refused("extension-quoted-with-cr", _chunks(b'5;a="b\rc"\r\nhello\r\n' + LAST)),
     refused("extension-quoted-with-lf", _chunks(b'5;a="b\nc"\r\nhello\r\n' + LAST)),
