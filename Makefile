@@ -40,7 +40,7 @@ contract: $(VENV)/.dev   ## one suite over every implementation of a port
 lowest:                  ## the unit tests with the lowest versions that pyproject.toml allows
 	$(MAKE) --no-print-directory VENV=.venv-lowest RUN=requirements/lowest.txt DEV=requirements/lowest.txt unit
 
-peers: $(VENV)/.dev      ## Caddy, Envoy and Traefik for tests/peers: 100 MB
+peers: $(VENV)/.dev      ## Caddy, Envoy, Traefik, gunicorn and waitress for tests/peers: 100 MB
 	$(INSTALL) requirements/peers.txt
 
 soak: $(VENV)/.dev       ## minutes of peers that leave, die and dawdle; SOAK_S, SLOW_S, WRONG_S, FLOOD_S say how long

@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import httpx
 import pytest
+import requests  # type: ignore[import-untyped]  # the gateway itself needs it, without its types
 
 from tests.fakes.upstream import Seen
 from tests.fakes.world import World
@@ -144,6 +145,34 @@ async def test_httpx(around: World) -> None:
         assert 401 == (await client.get("/private")).status_code
         head = await client.head("/public/x")
         assert (200, "5") == (head.status_code, head.headers["Content-Length"])
+
+
+async def test_requests(around: World) -> None:
+    """Over a kept connection: bodies of both framings, a redirect, answers without a body."""
+    around.app.answers["/public/e"] = echo
+    around.app.answer("/public/204", b"HTTP/1.1 204 No Content\r\n\r\n")
+    around.app.answer(
+        "/public/moved", b"HTTP/1.1 302 Found\r\nLocation: /public/x\r\nContent-Length: 0\r\n\r\n"
+    )
+    url = f"http://127.0.0.1:{around.port}/public/"
+
+    def ask() -> list[tuple[int, bytes]]:
+        with requests.Session() as session:
+            answers = [
+                session.get(url + "x", timeout=WITHIN_S),
+                session.head(url + "x", timeout=WITHIN_S),
+                session.post(url + "e", data=BODY, timeout=WITHIN_S),
+                session.put(url + "e", data=iter([b"one", b"two"]), timeout=WITHIN_S),
+                session.get(url + "204", timeout=WITHIN_S),
+                session.get(url + "moved", timeout=WITHIN_S),
+                session.request("PURGE", url + "x", timeout=WITHIN_S),
+            ]
+        return [(answer.status_code, answer.content) for answer in answers]
+
+    assert [
+        *((200, b"hello"), (200, b""), (200, BODY), (200, b"onetwo"), (204, b"")),
+        *((200, b"hello"), (200, b"hello")),
+    ] == await asyncio.to_thread(ask)
 
 
 async def test_aiohttp(around: World) -> None:
