@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import httpx
 import pytest
-import requests  # type: ignore[import-untyped]  # the gateway itself needs it, without its types
+import requests
 
 from tests.fakes.upstream import Seen
 from tests.fakes.world import World

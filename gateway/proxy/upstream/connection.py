@@ -24,6 +24,7 @@ from gateway.proxy.http1.parser import (
 )
 from gateway.proxy.http1.strict import response_fault
 from gateway.proxy.http1.write_batch import WriteBatcher
+from gateway.proxy.upstream.last_response import LastResponse, last_response
 from gateway.util.deadlines import Deadlines
 
 _FIRST_FINAL_STATUS = 200
@@ -44,23 +45,7 @@ class ResponseHead(NamedTuple):
     """Holds values derived from the head; None if the head is not kept."""
 
 
-_HEAD_END = b"\r\n\r\n"
 _PROTOCOL = b"HTTP/1."
-_MAX_KEPT_BYTES = 4096
-
-
-class _LastResponse(NamedTuple):
-    """
-    The head that came last, if it had a length and its body came with it.
-
-    Most apps answer most requests with the same head, except for the Date, which changes once a
-    second. The parser has accepted exactly these bytes in the same position.
-    """
-
-    head: bytes
-    length: int
-    message: RawResponseMessage
-    memo: FieldMemo
 
 
 class UpstreamConnection(HttpProtocol):
@@ -124,7 +109,7 @@ class UpstreamConnection(HttpProtocol):
         """Whether heads are parsed apart from what follows: the answer may have no body."""
         self._head_ends = HeadEnds()
         self._had_chunks = False
-        self._last: _LastResponse | None = None
+        self._last: LastResponse | None = None
         self.final_seen = False
         """Whether the final answer has begun; 1xx answers do not count."""
         self._is_unusable = False
@@ -314,21 +299,11 @@ class UpstreamConnection(HttpProtocol):
     def _learn(
         self, data: bytes, message: RawResponseMessage, body: StreamReader
     ) -> FieldMemo | None:
-        end = data.find(_HEAD_END) + len(_HEAD_END)
-        length = len(data) - end
-        if (
-            self._is_unusable
-            or end > _MAX_KEPT_BYTES
-            or message.headers.get("Content-Length") != str(length)
-            or message.code < _FIRST_FINAL_STATUS
-            or message.code in WITHOUT_BODY
-            or message.should_close
-            or not body.is_eof()
-        ):
+        last = None if self._is_unusable else last_response(data, message, body)
+        if last is None:
             return None
-        memo: FieldMemo = {}
-        self._last = _LastResponse(data[:end], length, message, memo)
-        return memo
+        self._last = last
+        return last.memo
 
     def _take(
         self, message: RawResponseMessage, body: StreamReader, memo: FieldMemo | None = None
