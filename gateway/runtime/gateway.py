@@ -21,6 +21,7 @@ from gateway.core.errors import StartError, StoreUnavailable
 from gateway.proxy.downstream import bind, tls
 from gateway.proxy.downstream.connection import ClientConnection
 from gateway.proxy.downstream.listeners import Listeners
+from gateway.proxy.downstream.reads import BoundedReads
 from gateway.proxy.downstream.server import ProxyServer, ServingConfig
 from gateway.proxy.http1.parser import require_c_parsers
 from gateway.revocation.revoke import Revocation
@@ -76,7 +77,10 @@ class Gateway:
         self._active = active
         self._stack = stack
         self._listeners = Listeners(
-            self.server, lambda accepted: ClientConnection(self.server, accepted)
+            self.server,
+            lambda accepted: BoundedReads(
+                ClientConnection(self.server, accepted), self.server.limits.head_bytes
+            ),
         )
         self._retiring: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()

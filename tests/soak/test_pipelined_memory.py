@@ -19,10 +19,10 @@ CONNECTIONS = int(os.environ.get("PIPELINED_CONNECTIONS", "1000"))
 HEAD_BYTES = 16 * 1024
 SENT_AHEAD = 16
 QUIET_CHECKS = 5
-MAX_BYTES = 384 * 1024
+MAX_BYTES = 12 * HEAD_BYTES
 """
-Of resident memory for a connection: up to two heads wait parsed, in four times their bytes, beside
-what one read returned (256 KB at most).
+Of resident memory for a connection: one or two heads wait parsed, in four times their bytes, beside
+what one read returned, and what any connection takes.
 """
 
 FIRST = b"GET /public/slow HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -109,6 +109,11 @@ class RequestReader:
         """Whether bytes that are no part of a request may be on their way."""
         return self.state is ReadState.STOPPED or self.state is ReadState.UPGRADE
 
+    @property
+    def is_taking_body(self) -> bool:
+        """Whether the next bytes belong to a body that is being forwarded."""
+        return self._is_body_awaited and not self.splitter.is_in_head
+
     def is_full(self) -> bool:
         """
         Whether the queue is full: of requests, their bytes, or bodies that wait for their turn.
