@@ -202,13 +202,14 @@ class ClientConnection(HttpProtocol):
         reader, writer = self.reader, self.writer
         try:
             while reader.queue and writer.transport is not None and not writer.will_close:
-                entry = reader.queue.pop(0)
+                entry = reader.next()
                 if isinstance(entry, Refusal):
                     self._answer_unparsed(entry)
                 else:
                     await self._serve_one(*entry)
                 if self._paused and not writer.will_close:
                     await self.drain()  # a client that does not read would fill the memory
+                reader.is_serving = False
                 if self._buffer_paused and not reader.is_stopped:
                     self.read_on()
         except ClientGone:

@@ -66,6 +66,7 @@ class RequestReader:
         "body",
         "early_data",
         "is_holding",
+        "is_serving",
         "peer",
         "queue",
         "splitter",
@@ -84,6 +85,8 @@ class RequestReader:
         self.queue: list[ParsedRequest | Refusal] = []  # a deque takes 600 bytes
         self._queued_bytes = 0
         """Of the heads in ``queue``, and of those taken from it since it was empty."""
+        self.is_serving = False
+        """Whether the request that was taken from ``queue`` last is still being served."""
         self.body: StreamReader = NOTHING
         """Body of the request that was parsed last."""
         self._is_body_read = False
@@ -119,14 +122,16 @@ class RequestReader:
         Whether the queue is full: of requests, their bytes, or bodies that wait for their turn.
 
         A parsed head takes some four times its bytes: those that wait are up to ``head_bytes`` and
-        one more, whatever their number. Each body would take 128 KiB. Chunks are not even looked at
-        before their request is admitted: they cost more than other bodies, and limits come before
-        cost.
+        one more, whatever their number. Each body would take 128 KiB: it waits until its request is
+        next. Chunks are not even looked at before their request is admitted: they cost more than
+        other bodies, and limits come before cost.
         """
         waiting, splitter = len(self.queue), self.splitter
         if splitter.is_in_head:
             return waiting >= MAX_QUEUED or (waiting > 0 and self._queued_bytes >= self._head_bytes)
-        return waiting > 1 or (splitter.has_chunks and not self._is_body_awaited)
+        return waiting > (0 if self.is_serving else 1) or (
+            splitter.has_chunks and not self._is_body_awaited
+        )
 
     # --- from bytes to the queue ---------------------------------------------------------------
 
@@ -167,6 +172,11 @@ class RequestReader:
         """Note that ``body`` is wanted from now on; return whether a part of it came before."""
         was_awaited, self._is_body_awaited = self._is_body_awaited, True
         return was_awaited and self.is_holding
+
+    def next(self) -> ParsedRequest | Refusal:
+        """Take what is served next from the queue, which is not empty."""
+        self.is_serving = True
+        return self.queue.pop(0)
 
     def reject(self, refusal: Refusal) -> None:
         """Queue ``refusal`` as the answer to bytes that are no request; parse nothing more."""

@@ -103,6 +103,21 @@ def test_nothing_is_lost_of_what_was_held(reader: Reader) -> None:
     assert [] == reader.queued
 
 
+def test_a_body_waits_with_the_client_while_another_request_is_served(reader: Reader) -> None:
+    """It is taken in when its own is the next; chunks wait until that is admitted."""
+    reader.data_received(GET)
+    assert isinstance(reader.reader.next(), tuple)
+    reader.data_received(post(100_000) + GET)
+    assert not reader.may_read_more
+    assert ["/p"] == reader.queued
+    assert not reader.bodies[0].total_bytes
+
+    reader.reader.is_serving = False
+    reader.data_received(b"")
+    assert reader.bodies[0].is_eof()
+    assert ["/p", "/x"] == reader.queued
+
+
 def test_no_chunk_is_looked_at_before_its_request_is_admitted(reader: Reader) -> None:
     """Nor is more read: a refused request costs its head alone."""
     reader.data_received(CHUNKED + b"no size\r\n")
