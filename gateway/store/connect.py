@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from gateway.core.errors import StartError
@@ -75,6 +76,16 @@ def address_of(url: str) -> str:
     """Return ``url`` for the log: without user, password and options."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def cause_of(error: Exception) -> str:
+    """
+    Describe a failure for the log.
+
+    What failed in connecting is told; what a server says of a command is not, as it may hold a key.
+    """
+    is_told = isinstance(error, RedisConnectionError | OSError) and str(error)
+    return f"{type(error).__name__}: {error}" if is_told else type(error).__name__
 
 
 def redis_client(url: str, timeout_s: float) -> Redis:

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from gateway.store.connect import cause_of
 from gateway.util.backoff import Backoff
 
 _REPLY_S = 2.0
@@ -56,7 +57,7 @@ class Subscriber:
                 await self._listen()
             except Exception as error:  # noqa: BLE001 (redis-py raises many kinds; all mean the same)
                 if not is_logged or loop.time() - began_s >= _SETTLED_S:
-                    _log.warning("not subscribed to the store's channel: %s", type(error).__name__)
+                    _log.warning("not subscribed to the store's channel: %s", cause_of(error))
                 is_logged = True
             await asyncio.sleep(backoff.after(loop.time() - began_s))
 

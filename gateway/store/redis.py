@@ -21,6 +21,7 @@ from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import Clock, Script, Store
 from gateway.core.replies import Shape, is_count
 from gateway.store.batch import Batch, Call, Command, WrongReply
+from gateway.store.connect import cause_of
 from gateway.util.circuit_breaker import CircuitBreaker
 from gateway.util.stall import FairDeadlines
 
@@ -250,7 +251,8 @@ class RedisStore:
         if self._breaker.is_closed and now_s - self._warned_at_s >= _WARN_EVERY_S:
             self._warned_at_s = now_s
             self._is_warned = True
-            _log.warning("store %s is unavailable: %s", self._address, _cause(error))
+            cause = _reason(error) if isinstance(error, WrongReply) else cause_of(error)
+            _log.warning("store %s is unavailable: %s", self._address, cause)
         self._breaker.failed(now_s)
 
     def _succeeded(self) -> None:
@@ -342,12 +344,6 @@ class RedisStore:
 def _reason(error: Exception) -> str:
     """Name the kind of error; the text of a server's error may hold a key."""
     return f"wrong reply: {error}" if isinstance(error, WrongReply) else type(error).__name__
-
-
-def _cause(error: Exception) -> str:
-    """Describe a failure for the log; what connecting failed by names no key."""
-    is_told = isinstance(error, RedisConnectionError | OSError) and str(error)
-    return f"{type(error).__name__}: {error}" if is_told else _reason(error)
 
 
 def _is_ok(reply: object) -> bool:

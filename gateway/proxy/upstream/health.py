@@ -34,16 +34,18 @@ class HealthTarget(NamedTuple):
     """Makes a connection outside the pool."""
 
 
-async def watch(check: HealthCheck, target: HealthTarget, tell: Callable[[bool], None]) -> None:
-    """Check ``target`` until cancelled; call ``tell`` with each result."""
+async def watch(
+    check: HealthCheck, target: HealthTarget, tell: Callable[[str | None], None]
+) -> None:
+    """Check ``target`` until cancelled; call ``tell`` with each result, see `fault_of`."""
     while True:
-        tell(await is_healthy(check, target))
+        tell(await fault_of(check, target))
         jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 (spreads load, guards nothing)
         await asyncio.sleep(check.interval_s * jitter)
 
 
-async def is_healthy(check: HealthCheck, target: HealthTarget) -> bool:
-    """Return whether the server answers in time, with a status below 400."""
+async def fault_of(check: HealthCheck, target: HealthTarget) -> str | None:
+    """Return None for a server that answers in time with a status below 400, else why not."""
     request = (
         f"GET {check.path} HTTP/1.1\r\nHost: {target.authority}\r\n"
         "User-Agent: gateway-health\r\nAccept: */*\r\nConnection: close\r\n\r\n"
@@ -53,12 +55,15 @@ async def is_healthy(check: HealthCheck, target: HealthTarget) -> bool:
         async with asyncio.timeout(check.timeout_s):
             connection = await target.connect(target.make)
             answer = await connection.ask(request, "GET", lambda _: None)
-            return answer.message.code in _HEALTHY_STATUS
-    except (OSError, TimeoutError, Refusal):
-        return False
-    except Exception:  # noqa: BLE001 (an unexpected error must not end the checks)
+            status = answer.message.code
+            return None if status in _HEALTHY_STATUS else f"got {status} from {check.path}"
+    except TimeoutError:
+        return f"no answer from {check.path} within {check.timeout_s:g} s"
+    except (OSError, Refusal) as error:
+        return str(error) or type(error).__name__
+    except Exception as error:  # noqa: BLE001 (an unexpected error must not end the checks)
         _log.exception("a health check failed")
-        return False
+        return type(error).__name__
     finally:
         if connection is not None:
             connection.finish()

@@ -215,9 +215,9 @@ class Upstream:
                 self._tasks.append(self.loop.create_task(self._follow(server, server.look_up)))
 
     async def _watch(self, check: HealthCheck, server: UpstreamServer) -> None:
-        def tell(is_healthy: bool) -> None:
-            if self._group.checked(server.member, self.loop.time(), is_healthy=is_healthy):
-                word = "healthy" if is_healthy else "unhealthy"
+        def tell(fault: str | None) -> None:
+            if self._group.checked(server.member, self.loop.time(), is_healthy=fault is None):
+                word = "healthy" if fault is None else f"unhealthy: {fault}"
                 _log.warning("upstream %s: %s is %s", self.name, server.member.name, word)
 
         await watch(check, HealthTarget(server.authority, server.connect, server.pool.make), tell)

@@ -10,7 +10,7 @@ from gateway.telemetry.counters import Counters
 from gateway.telemetry.metrics import MAGIC_LOGOUTS
 from gateway.users.clock_skew import ClockSkew
 from gateway.users.development import DEVELOPMENT_AUDIENCE, DevelopmentMagic
-from gateway.users.magic_api import MAGIC_API_URL, MagicApi, SignatureChecker
+from gateway.users.magic_api import KEY_REFUSED, MAGIC_API_URL, MagicApi, SignatureChecker
 from gateway.users.magic_logout import MagicLogout
 
 
@@ -28,7 +28,9 @@ async def magic_services(settings: Settings, inherited: Inherited) -> AsyncItera
         return
     key, skew = _secret_key(settings), ClockSkew()
     async with magic_api(settings, skew) as api:
-        client_id = settings.magic.client_id or inherited.client_id or await _ask_client_id(api)
+        client_id = (
+            settings.magic.client_id or inherited.client_id or await _ask_client_id(api, settings)
+        )
         yield MagicServices(api, SignatureChecker(key, client_id), client_id, None, skew)
 
 
@@ -67,7 +69,7 @@ async def asked_client_id(settings: Settings) -> str | None:
     if is_development(settings) or settings.magic.client_id:
         return None
     async with magic_api(settings) as api:
-        return await _ask_client_id(api)
+        return await _ask_client_id(api, settings)
 
 
 def configured_audience(settings: Settings) -> str | None:
@@ -94,8 +96,10 @@ def _secret_key(settings: Settings) -> str:
     return settings.magic.secret_key.get_secret_value()
 
 
-async def _ask_client_id(api: MagicApi) -> str:
+async def _ask_client_id(api: MagicApi, settings: Settings) -> str:
+    url = settings.magic.api_url or MAGIC_API_URL
     try:
         return await api.client_id()
     except GatewayError as error:
-        raise NotReached(f"Magic was asked for magic.client_id: {error}") from error
+        remedy = "check magic.secret_key" if str(error) == KEY_REFUSED else "set magic.client_id"
+        raise NotReached(f"cannot reach Magic at {url}: {error}; {remedy}") from error

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio import Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from gateway.config.addresses import redis_url
 from gateway.core.errors import StartError
@@ -13,6 +15,7 @@ from gateway.store.connect import (
     STORE_KINDS,
     StoreKind,
     address_of,
+    cause_of,
     connect,
     redis_client,
     run_server,
@@ -129,3 +132,17 @@ def test_an_embedded_store_in_memory_is_not_shared() -> None:
 def test_an_address_for_the_log_holds_no_password(url: str, address: str) -> None:
     """Neither user nor options."""
     assert address == address_of(url)
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (RedisConnectionError("Connection refused."), "ConnectionError: Connection refused."),
+        (TimeoutError("no reply within 250 ms"), "TimeoutError: no reply within 250 ms"),
+        (TimeoutError(), "TimeoutError"),
+        (ResponseError("WRONGTYPE session:abc"), "ResponseError"),
+    ],
+)
+def test_a_cause_for_the_log_names_no_key(error: Exception, cause: str) -> None:
+    """What connecting failed by is told in full."""
+    assert cause == cause_of(error)

@@ -122,4 +122,4 @@ async def test_a_lost_connection_is_logged_once(caplog: pytest.LogCaptureFixture
     client = ScriptedClient(*failures, [SUBSCRIBED])
     async with running(client):
         [record] = caplog.records
-    assert "not subscribed to the store's channel: ConnectionError" == record.getMessage()
+    assert "not subscribed to the store's channel: ConnectionError: down" == record.getMessage()

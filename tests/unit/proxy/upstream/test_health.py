@@ -9,7 +9,7 @@ import pytest
 from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.upstream import health
 from gateway.proxy.upstream.connection import UpstreamConnection
-from gateway.proxy.upstream.health import HealthCheck, HealthTarget, is_healthy
+from gateway.proxy.upstream.health import HealthCheck, HealthTarget, fault_of
 from gateway.util.deadlines import Deadlines
 from tests.fakes.transport import FakeTransport
 
@@ -61,26 +61,29 @@ def status(code: int) -> bytes:
 @pytest.mark.parametrize(
     ("answering", "expected"),
     [
-        pytest.param(server(status(200)), True, id="200"),
-        pytest.param(server(status(302)), True, id="302"),
-        pytest.param(server(status(404)), False, id="404"),
-        pytest.param(server(status(503)), False, id="503"),
-        pytest.param(server(b"SSH-2.0\r\n"), False, id="no-http"),
-        pytest.param(server(None), False, id="silent"),
-        pytest.param(server(None, ConnectionRefusedError()), False, id="refused"),
-        pytest.param(server(None, ZeroDivisionError()), False, id="unexpected"),
+        pytest.param(server(status(200)), None, id="200"),
+        pytest.param(server(status(302)), None, id="302"),
+        pytest.param(server(status(404)), "got 404 from /health", id="404"),
+        pytest.param(server(status(503)), "got 503 from /health", id="503"),
+        pytest.param(server(b"SSH-2.0\r\n"), "not HTTP/1", id="no-http"),
+        pytest.param(server(None), "no answer from /health within 0.05 s", id="silent"),
+        pytest.param(
+            server(None, ConnectionRefusedError()), "ConnectionRefusedError", id="refused"
+        ),
+        pytest.param(server(None, OSError(111, "refused")), "[Errno 111] refused", id="error"),
+        pytest.param(server(None, ZeroDivisionError()), "ZeroDivisionError", id="unexpected"),
     ],
 )
-async def test_a_server_is_healthy_by_its_answer(answering: Server, expected: bool) -> None:
+async def test_a_server_is_healthy_by_its_answer(answering: Server, expected: str | None) -> None:
     """After any error the check has a result, and its connection is closed."""
-    assert expected is await is_healthy(CHECK, answering.target())
+    assert expected == await fault_of(CHECK, answering.target())
     assert all("abort" in transport.done for transport in answering.made)
 
 
 async def test_the_request_names_the_server_and_closes() -> None:
     """No keep-alive: a health check shows that the server accepts connections."""
     asked = server(status(200))
-    await is_healthy(CHECK, asked.target())
+    await fault_of(CHECK, asked.target())
     (transport,) = asked.made
     assert transport.written.startswith(b"GET /health HTTP/1.1\r\nHost: app:80\r\n")
     assert b"\r\nConnection: close\r\n" in transport.written
@@ -88,7 +91,7 @@ async def test_the_request_names_the_server_and_closes() -> None:
 
 async def test_checks_go_on_until_they_are_cancelled() -> None:
     """Each result is told."""
-    told: list[bool] = []
+    told: list[str | None] = []
     watching = asyncio.create_task(health.watch(CHECK, server(status(200)).target(), told.append))
     async with asyncio.timeout(5):
         while len(told) < 3:
@@ -96,4 +99,4 @@ async def test_checks_go_on_until_they_are_cancelled() -> None:
     watching.cancel()
     with pytest.raises(asyncio.CancelledError):
         await watching
-    assert {True} == set(told)
+    assert {None} == set(told)

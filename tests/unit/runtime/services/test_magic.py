@@ -18,6 +18,7 @@ from gateway.runtime.services.magic import (
 from gateway.telemetry.counters import Counters
 from gateway.users.clock_skew import ClockSkew
 from gateway.users.development import DEVELOPMENT_AUDIENCE
+from tests.fakes.magic import FakeMagic
 from tests.fakes.services import INHERITED, fake_process, settings_of
 
 OURS = DEVELOPMENT_AUDIENCE
@@ -28,14 +29,14 @@ server: {{public_url: http://localhost}}
 redis: {{url: 'embedded://'}}
 admin: null
 magic:
-  {{mode: live, secret_key: sk_live_x, publishable_key: pk_live_x, api_url: "http://127.0.0.1:9"{magic}}}
+  {{mode: live, secret_key: sk_live_x, publishable_key: pk_live_x, api_url: "{url}"{magic}}}
 session: {{keys: ["a sealing key for tests, long enough to be one"]{session}}}
 """
 
 
-def live(magic: str = "", session: str = "") -> Settings:
-    """A config with Magic itself, which cannot be reached."""
-    return parse(LIVE.format(magic=magic, session=session), "f", {}, str)
+def live(magic: str = "", session: str = "", url: str = "http://127.0.0.1:9") -> Settings:
+    """A config with Magic itself, which by default cannot be reached."""
+    return parse(LIVE.format(magic=magic, session=session, url=url), "f", {}, str)
 
 
 async def test_development_mode_simulates_magic() -> None:
@@ -70,7 +71,8 @@ async def test_a_client_id_that_magic_does_not_tell() -> None:
     with pytest.raises(NotReached, match=r"magic\.client_id"):
         async with magic_services(live(), INHERITED):
             pass
-    with pytest.raises(NotReached):
+    remedy = r"cannot reach Magic at http://127.0.0.1:9: .*; set magic.client_id"
+    with pytest.raises(NotReached, match=remedy):
         await asked_client_id(live())
     assert [None, None] == [
         await asked_client_id(s) for s in (live(", client_id: x"), settings_of())
@@ -105,3 +107,11 @@ async def test_signing_out_is_signing_out_at_magic_where_the_config_says_so() ->
         assert on_sign_out(live(session=", logout_magic: false"), connected)("ada") is None
         assert on_sign_out(settings_of(), process)("ada") is None
     assert not logs_out_at_magic(settings_of())
+
+
+async def test_a_refused_key_is_told_as_such() -> None:
+    """The client id would cure nothing: every look-up of a user would fail."""
+    magic = FakeMagic()
+    async with magic.serving() as url:
+        with pytest.raises(NotReached, match=r"secret key refused; check magic\.secret_key"):
+            await asked_client_id(live(url=url))
