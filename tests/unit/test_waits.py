@@ -17,6 +17,7 @@ BOUNDS = {
     "proxy/downstream/server.py drain: self._force_close.wait()": "The time-out around it.",
     "proxy/downstream/server.py _wait_until_empty: self._is_empty.wait()": "A drain's time-out; "
     "then all connections are aborted. No request waits here.",
+    "proxy/exchange.py _buffer_and_send: taking_in": "All of the body is here.",
     "proxy/exchange.py send: answer": "`expect_within`: the deadline of the app's connection.",
     "proxy/exchange.py send: asyncio.wait([pump])": "The pump was cancelled just before.",
     "proxy/tunnel/registry.py recheck_pending: self._recheck_requested.wait()": "Waits for "
@@ -37,6 +38,7 @@ BOUNDS = {
     "store/redis.py aclose: asyncio.wait(self._tasks)": "Exchanges, which the deadline of their "
     "batch interrupts.",
     "users/magic_logout.py aclose: asyncio.wait(tasks, timeout=END_S)": "Its time-out.",
+    "util/time_box.py run: work": "The time of the box; and the work has deadlines of its own.",
     "util/background.py background: task": "The task was cancelled just before.",
 }
 """What ends each wait. Add one only with such a reason."""
