@@ -28,7 +28,7 @@ CLIENTS = 24
 WARM_UP_S = min(10.0, SOAK_S / 4)
 SETTLE_S = 15.0
 
-MAX_GROWTH_BYTES = 8 << 20
+MAX_GROWTH_BYTES = 4 << 20
 """Of resident memory, from the end of the warm-up to the end."""
 
 RESET = struct.pack("ii", 1, 0)

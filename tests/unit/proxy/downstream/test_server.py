@@ -208,3 +208,12 @@ async def test_what_is_refused_takes_no_place(server: FakeServer) -> None:
         admitted.append(server.admit_connection(Connection(server, 9 - len(admitted))))
     assert [False, True, True, True] == admitted
     assert 4 == server.open_connections
+
+
+async def test_a_server_is_idle_while_no_exchange_is_under_way(server: FakeServer) -> None:
+    """Connections that wait for a request, and tunnels, keep it idle."""
+    connection = Connection(server)
+    server.admit_connection(connection)
+    assert server.is_idle
+    connection.serving = server.serving
+    assert not server.is_idle
