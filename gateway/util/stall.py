@@ -84,8 +84,6 @@ class FairDeadlines(Generic[T]):
 
     def _look_later(self, loop: asyncio.AbstractEventLoop, now_s: float) -> None:
         """Items that begin until then are due after it."""
-        if self._timer is not None:
-            return  # `expire` has begun another item
         step_s = self._timeout_s / LOOKS
         due_s = min((each.due_s for each in self._looked_at.values()), default=inf)
         self._look_at_s = min(now_s + step_s, due_s) if due_s > now_s else now_s + step_s
@@ -105,6 +103,10 @@ class FairDeadlines(Generic[T]):
         ]
         for item in over:
             self.end(item)
-            self._expire(item)
-        if self._looked_at or self._begun_s:
+        if self._looked_at:
             self._look_later(loop, now_s)
+        for item in over:
+            try:
+                self._expire(item)
+            except Exception as error:  # noqa: BLE001 (the other items expire as well)
+                loop.call_exception_handler({"message": "expiry failed", "exception": error})

@@ -102,3 +102,25 @@ async def test_an_item_may_begin_while_another_expires() -> None:
             await asyncio.sleep(0.001)
 
     assert ["a", "b"] == expired
+
+
+async def test_an_error_of_one_expiry_ends_no_other() -> None:
+    """A mistake of the caller's is told to the loop."""
+    expired: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: expired.append(repr(context["exception"])))
+
+    def expire(item: str) -> None:
+        if item == "a":
+            raise ValueError(item)
+        expired.append(item)
+
+    deadlines: FairDeadlines[str] = FairDeadlines(0.02, expire)
+    deadlines.begin("a", loop)
+    deadlines.begin("b", loop)
+
+    async with asyncio.timeout(10):
+        while len(expired) < 2:
+            await asyncio.sleep(0.001)
+
+    assert ["ValueError('a')", "b"] == expired
