@@ -233,8 +233,8 @@ class Exchange:
         line = f"{outbound.method} {outbound.target.wire} HTTP/1.1\r\n".encode("ascii")
         if outbound.route.rewrites_host:
             line += server.host_line
-        taken = self._taken.encoded() if self._taken is not None else b""
-        return b"".join((line, outbound.fields, self._framing.field, b"\r\n", taken))
+        head = b"".join((line, outbound.fields, self._framing.field, b"\r\n"))
+        return head if self._taken is None else head + self._taken.encoded()
 
     # --- the request's body --------------------------------------------------------------------
 

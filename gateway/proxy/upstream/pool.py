@@ -49,8 +49,8 @@ class _Turn(NamedTuple):
 
     granted: asyncio.Future[UpstreamConnection | None]
     """Gets an idle connection, or None for room to open one."""
-    max_age_s: float
-    """How long a connection may have been idle for it; 0 to open one."""
+    may_repeat: bool
+    needs_new: bool
 
 
 class UpstreamPool:
@@ -80,6 +80,8 @@ class UpstreamPool:
         self._count = 0
         """Connections that exist or are being made."""
         self._share = share_of(max_connections)
+        self._calm_count = max_connections - self._share - 1
+        """With so many connections or fewer, no share is exceeded, by any client."""
         self._held: dict[str, int] = {}
         """How many connections each client holds; those that are being opened count, too."""
         self._waiting: FairQueue[_Turn] = FairQueue()
@@ -92,18 +94,10 @@ class UpstreamPool:
 
         The client holds it until it is given back.
         """
-        free = self._max_connections - self._count + len(self._idle)
-        if free <= self._share and not self._may_hold(client):
+        if self._count > self._calm_count and not self._may_hold(client):
             return None
-        connection = self._pop_idle(_IDLE_S if may_repeat else _FRESH_S)
-        if connection is not None:
-            held = self._held
-            held[client] = held.get(client, 0) + 1
-            connection.holder = client
-        return connection
-
-    def _pop_idle(self, max_age_s: float) -> UpstreamConnection | None:
         now_s = self._loop.time()
+        max_age_s = _IDLE_S if may_repeat else _FRESH_S
         if self._resting:
             self._end_rests(now_s)
         while self._idle:
@@ -112,6 +106,9 @@ class UpstreamPool:
                 break
             self._idle.pop()
             if connection.transport is not None and not connection.transport.is_closing():
+                held = self._held  # as in `_hold`, without the call
+                held[client] = held.get(client, 0) + 1
+                connection.holder = client
                 return connection
         self._close_stale(now_s)
         return None
@@ -126,8 +123,8 @@ class UpstreamPool:
         connecting, may each take ``within_s`` seconds. Raises `UpstreamUnreachable`,
         `UpstreamTimeout`, or `UpstreamBusy` if there was no room in time.
         """
-        max_age_s = _IDLE_S if may_repeat else _FRESH_S
-        kept = await self._reserve(client, 0.0 if needs_new else max_age_s, within_s)
+        turn = _Turn(self._loop.create_future(), may_repeat, needs_new)
+        kept = await self._reserve(client, turn, within_s)
         if kept is not None:
             return kept
         try:
@@ -240,7 +237,7 @@ class UpstreamPool:
         self._serve_waiting()
 
     async def _reserve(
-        self, client: str, max_age_s: float, within_s: float
+        self, client: str, turn: _Turn, within_s: float
     ) -> UpstreamConnection | None:
         """Wait for room to open a connection, and return None; or return an idle connection."""
         is_allowed = self._may_hold(client)
@@ -250,7 +247,6 @@ class UpstreamPool:
             return None
         if is_allowed:
             self._close_oldest()  # an idle one is too old for this request, or rests
-        turn = _Turn(self._loop.create_future(), max_age_s)
         self._waiting.append(client, turn)
         try:
             async with asyncio.timeout(within_s):
@@ -265,7 +261,8 @@ class UpstreamPool:
             raise
         if connection is not None and connection.transport is None:  # it closed just now
             self._release(client)
-            return await self._reserve(client, 0.0, within_s)
+            again = _Turn(self._loop.create_future(), turn.may_repeat, needs_new=True)
+            return await self._reserve(client, again, within_s)
         return connection
 
     def _hold(self, client: str) -> None:
@@ -300,16 +297,16 @@ class UpstreamPool:
             if turn.granted.done():  # it has given up, and is about to leave
                 self._waiting.remove(client, turn)
                 continue
-            connection = self._pop_idle(turn.max_age_s) if turn.max_age_s else None
-            if connection is None and self._count >= self._max_connections:
-                self._close_oldest()  # its room comes when it is lost
-                return
-            self._waiting.remove(client, turn)
-            self._hold(client)
+            connection = None
+            if not turn.needs_new:
+                connection = self.take_idle(client, may_repeat=turn.may_repeat)
             if connection is None:
+                if self._count >= self._max_connections:
+                    self._close_oldest()  # its room comes when it is lost
+                    return
                 self._count += 1
-            else:
-                connection.holder = client
+                self._hold(client)
+            self._waiting.remove(client, turn)
             turn.granted.set_result(connection)
 
     def _unreserve(self, client: str) -> None:

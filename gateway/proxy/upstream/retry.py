@@ -64,15 +64,14 @@ async def send_with_retries(work: RetryableRequest, upstream: Upstream) -> None:
         member, connection = server.member, None
         member.in_flight += 1
         try:
-            needs_new = tries is not None and tries.needs_new
-            if not needs_new:
+            if tries is None or not tries.needs_new:
                 connection = server.pool.take_idle(client, may_repeat=may_repeat)
             if connection is None:
                 connection = await server.pool.open(
                     client,
                     work.outbound.route.timeouts.connect_s,
                     may_repeat=may_repeat,
-                    needs_new=needs_new,
+                    needs_new=tries is not None and tries.needs_new,
                 )
             status = await work.send(connection, server)
             if (
