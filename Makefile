@@ -21,7 +21,7 @@ DECIDING = $(shell $(BIN)/python -m tools.layers deciding)
 JOBS   ?= auto
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses=8 --dist worksteal
 
-.PHONY: tables demo test unit contract lowest lock peers soak browser screenshots lint bench sdk clean
+.PHONY: tables demo test unit contract lowest lock peers soak soak-short browser screenshots lint bench sdk clean
 
 demo: $(VENV)/.run       ## set up and run the demo
 	$(BIN)/gateway demo
@@ -43,9 +43,13 @@ lowest:                  ## the unit tests with the lowest versions that pyproje
 peers: $(VENV)/.dev      ## Caddy, Envoy, Traefik, gunicorn and waitress for tests/peers: 100 MB
 	$(INSTALL) requirements/peers.txt
 
-soak: $(VENV)/.dev       ## minutes of peers that leave, die and dawdle; SOAK_S, SLOW_S, WRONG_S, FLOOD_S say how long
+soak: $(VENV)/.dev       ## minutes of peers that leave, die, dawdle, flood and answer wrongly
 	$(BIN)/python -m pytest -m slow -s tests/soak
 	GARBAGE_CONNECTIONS=1000 $(BIN)/python -m pytest -s tests/journey/test_garbage.py
+
+soak-short:              ## the same in a few minutes, for CI
+	SOAK_S=15 SLOW_S=5 WRONG_S=6 FLOOD_S=2 BROKEN_S=4 ADDRESS_S=6 HANDSHAKES=600 \
+	PIPELINED_CONNECTIONS=200 ROUTES=3000 $(MAKE) --no-print-directory soak
 
 browser: $(VENV)/.dev    ## the login pages in Chromium, which has to be there
 	$(BIN)/python -m pytest -m browser tests/browser
