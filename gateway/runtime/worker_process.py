@@ -105,8 +105,9 @@ class WorkerProcess:
         await connection.aclose()
 
     def _on_leaving(self) -> None:
-        """Release its sockets while it drains: no new connection may wait for it."""
+        """Release its sockets while it drains, and count on it no more: nothing may wait for it."""
         _log.info("worker %d ends", self.number)
+        self._close_channel()
         self.release_sockets()
 
     def accept_for(self, other: "WorkerProcess") -> bool:
