@@ -152,11 +152,10 @@ class Exchange:
         upstream, body = self._upstream, BodyBuffer(self._framing, self._upstream.buffer_bytes)
         if self._may_buffer(upstream.buffer_bytes):
             taking_in = self._take_in(body)
-            task = asyncio.current_task()
-            if self._body.is_eof() or task is None:  # all of it is here: there is no wait
+            if self._body.is_eof():  # all of it is here: there is no wait
                 await taking_in
             else:
-                box = TimeBox(task, upstream.loop.time() + upstream.buffer_s)
+                box = TimeBox(upstream.loop.time() + upstream.buffer_s)
                 await box.run(taking_in, upstream.deadlines)
         self._taken = body
         await send_with_retries(self, upstream)

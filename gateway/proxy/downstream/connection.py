@@ -297,7 +297,7 @@ class ClientConnection(HttpProtocol):
         try:
             data = await body.readany()
         except RuntimeError as error:  # aiohttp raises it when the connection is lost
-            raise BadRequest("the client left in the middle of the body") from error
+            raise BadRequest("the client left in the body") from error.with_traceback(None)
         finally:
             if not self._is_half_closed:
                 self._deadline_s = inf

@@ -27,9 +27,7 @@ class Boxed:
         self.task = asyncio.create_task(self._run(until_s))
 
     async def _run(self, until_s: float) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self.box = TimeBox(task, until_s)
+        self.box = TimeBox(until_s)
         await self.box.run(self._work(), self._deadlines)
         self.steps.append("went on")
         await asyncio.sleep(0)
@@ -74,8 +72,6 @@ async def test_work_that_ends_in_time_is_checked_no_more(deadlines: Deadlines) -
     async def work() -> None:
         raise LookupError
 
-    task = asyncio.current_task()
-    assert task is not None
     with pytest.raises(LookupError):
-        await TimeBox(task, inf).run(work(), deadlines)
+        await TimeBox(inf).run(work(), deadlines)
     assert not deadlines._waiting
