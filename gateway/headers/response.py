@@ -39,12 +39,7 @@ class ResponseFields:
                 if not (nominated and name.lower() in nominated)
                 and self._may_pass(self._actions[name], value, may_set_session=may_set_session)
             ]
-        lines.append(b"")
-        block = CRLF.join(lines)
-        ends = len(lines) - 1
-        if block.count(b"\n") != ends or block.count(b"\r") != ends or b"\0" in block:
-            raise BadUpstreamAnswer("control character in a field")
-        return block
+        return _block(lines)
 
     def _may_pass(self, action: FieldAction, value: bytes, *, may_set_session: bool) -> bool:
         if action is FieldAction.SET_COOKIE:
@@ -54,6 +49,26 @@ class ResponseFields:
     def _sets_session(self, set_cookie: bytes) -> bool:
         """Whether it sets the session cookie, as does ``=session=x``, a cookie without a name."""
         return set_cookie.lstrip(b"= \t").partition(b"=")[0].strip() == self._cookie_name
+
+
+def upgrade_fields(raw: RawFields) -> bytes:
+    """
+    Return the lines of a 426 that name the protocol it requires (RFC 9110 section 15.5.22).
+
+    ``Upgrade`` belongs to one hop, but the client cannot do what it is told without it.
+    """
+    lines = [b"Upgrade: " + value for name, value in raw if name.lower() == b"upgrade"]
+    return _block([b"Connection: Upgrade", *lines]) if lines else b""
+
+
+def _block(lines: list[bytes]) -> bytes:
+    """Join ``lines``, each with its CRLF. Raises `BadUpstreamAnswer` for a line within a line."""
+    lines.append(b"")
+    block = CRLF.join(lines)
+    ends = len(lines) - 1
+    if block.count(b"\n") != ends or block.count(b"\r") != ends or b"\0" in block:
+        raise BadUpstreamAnswer("control character in a field")
+    return block
 
 
 def _action_for(name: bytes) -> FieldAction:

@@ -24,6 +24,7 @@ from gateway.core.errors import (
     Refusal,
 )
 from gateway.core.request import Outbound
+from gateway.headers.response import upgrade_fields
 from gateway.proxy.downstream.server import ServingConfig
 from gateway.proxy.downstream.writer import ResponseWriter
 from gateway.proxy.http1.buffered import (
@@ -51,6 +52,7 @@ _log = logging.getLogger(__name__)
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
 _SWITCHING_PROTOCOLS = 101
+_UPGRADE_REQUIRED = 426
 _PATIENCE_S = 1.0
 """How long a client may hold an answer up and an app still be blamed for breaking it off."""
 _NO_BODY = BodyKind.NONE
@@ -293,7 +295,10 @@ class Exchange:
         writer = self._writer
         key = self._answer_fields, self.outbound.route.is_internal, self.outbound.cors
         if memo is not None and whole is not None and self._sent_body and key in memo:
-            writer.begin_answer(message.code, memo[key], whole)
+            head, has_date = memo[key]
+            writer.begin_answer(
+                message.code, head if has_date else head + writer.date_line(), whole
+            )
             return None
         framing = response_framing(
             message.headers,
@@ -303,8 +308,12 @@ class Exchange:
             is_chunked=message.chunked,
         )
         head = self._status_and_fields(message) + framing.field
+        has_date = "Date" in message.headers
         if memo is not None:
-            memo[key] = head  # with a length and a body it is the same for every client
+            # With a length and a body it is the same for every client, but for a Date of ours.
+            memo[key] = head, has_date
+        if not has_date:
+            head += writer.date_line()
         if framing.kind is BodyKind.CLOSE or not self._sent_body:
             writer.will_close = True
         if whole is not None:
@@ -350,6 +359,8 @@ class Exchange:
         )
         if cors := self.outbound.cors:
             fields = replaced(fields, cors)
+        if message.code == _UPGRADE_REQUIRED:
+            fields += upgrade_fields(message.raw_headers)
         return _status_line(message) + fields
 
 

@@ -94,6 +94,10 @@ class ResponseWriter:
         data = b"".join((head, b"X-Request-Id: ", request_id, hop, body))
         server.write_batcher.write_soon(self._transport_for(data), data)
 
+    def date_line(self) -> bytes:
+        """Return the Date field, for an answer that has none (RFC 9110 section 6.6.1)."""
+        return self._server.http_date()
+
     def write(self, data: bytes) -> None:
         """Send more. Raises `ClientGone`."""
         self._server.write_batcher.write(self._transport_for(data), data)

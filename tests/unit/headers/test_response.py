@@ -4,7 +4,7 @@ import pytest
 
 from gateway.core.errors import BadUpstreamAnswer
 from gateway.headers.hop_by_hop import HOP_BY_HOP
-from gateway.headers.response import ResponseFields
+from gateway.headers.response import ResponseFields, upgrade_fields
 from tests.fakes.heads import multidict, raw, read_lines
 
 COOKIE = "__Host-session"
@@ -91,3 +91,27 @@ def test_field_names_are_tokens(name: str) -> None:
     """``Content-Length : 5`` slips through the parser; a client may take it for the real one."""
     with pytest.raises(BadUpstreamAnswer):
         answered(("A", "1"), (name, "5"))
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        pytest.param([("A", "1")], [], id="none"),
+        pytest.param(
+            [("upgrade", "TLS/1.3"), ("A", "1"), ("Upgrade", "HTTP/2.0, x")],
+            [("Connection", "Upgrade"), ("Upgrade", "TLS/1.3"), ("Upgrade", "HTTP/2.0, x")],
+            id="two",
+        ),
+    ],
+)
+def test_an_answer_may_name_the_protocol_that_it_requires(
+    sent: list[tuple[str, str]], expected: list[tuple[str, str]]
+) -> None:
+    """With the option that makes it a field of this hop (RFC 9110 section 7.8)."""
+    assert expected == read_lines(upgrade_fields(raw(*sent)))
+
+
+def test_a_required_protocol_holds_no_line_break() -> None:
+    """It would be a field of its own."""
+    with pytest.raises(BadUpstreamAnswer):
+        upgrade_fields([(b"Upgrade", b"x\r\nSet-Cookie: a=b")])

@@ -27,7 +27,8 @@ from tests.fakes.transport import FakeTransport
 MAX_BODY_BYTES = 10
 CHUNKED = Framing(BodyKind.CHUNKED, b"Transfer-Encoding: chunked\r\n")
 LENGTH = Framing(BodyKind.LENGTH, b"Content-Length: 4\r\n")
-ANSWER = b"HTTP/1.1 200 Fine\r\nX-App: yes\r\nContent-Length: 5\r\n\r\nhello"
+ANSWER = b"HTTP/1.1 200 Fine\r\nDate: then\r\nContent-Length: 5\r\n\r\nhello"
+DATELESS = ANSWER.replace(b"Date: then\r\n", b"")
 
 
 class AppTransport(FakeTransport):
@@ -61,11 +62,16 @@ class Around:
         buffer_s: float = 60.0,
     ) -> None:
         loop = asyncio.get_running_loop()
+        self.date = b"Date: now\r\n"
         self.deadlines = Deadlines(loop, 1000.0)
         self.deadlines.close()
         batcher = WriteBatcher(loop)
         server = SimpleNamespace(
-            loop=loop, limits=ConnectionLimits(), write_batcher=batcher, is_draining=False
+            loop=loop,
+            limits=ConnectionLimits(),
+            write_batcher=batcher,
+            is_draining=False,
+            http_date=lambda: self.date,
         )
         self.transport = FakeTransport()
         self.writer = ResponseWriter(cast("Any", server))
@@ -136,7 +142,7 @@ async def test_a_request_and_its_answer() -> None:
     """Each is written anew, with the fields of its hop."""
     around = Around(ANSWER)
     assert (
-        b"HTTP/1.1 200 Fine\r\nX-App: yes\r\nContent-Length: 5\r\nX-Request-Id: id-1\r\n\r\nhello"
+        b"HTTP/1.1 200 Fine\r\nDate: then\r\nContent-Length: 5\r\nX-Request-Id: id-1\r\n\r\nhello"
         == await around.run()
     )
     assert b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n" == around.app.written
@@ -420,3 +426,32 @@ async def test_a_get_with_a_body_that_was_taken_in_closes_the_upstream() -> None
     around.parts = [b"abcd"]
     await around.run(LENGTH, "GET")
     assert 0 == around.pool.usage()[0]
+
+
+async def test_an_answer_without_a_date_gets_one() -> None:
+    """That of the moment, also where the head is the one of before; a Date of the app's stays."""
+    around = Around(DATELESS, DATELESS, ANSWER)
+    first = await around.run()
+    assert b"\r\nContent-Length: 5\r\nDate: now\r\nX-Request-Id: " in first
+    around.transport.written.clear()
+    around.date = b"Date: later\r\n"
+    assert first.replace(b"now", b"later") == await around.run()
+    around.transport.written.clear()
+    third = await around.run()
+    assert (1, 1) == (third.count(b"Date:"), third.count(b"Date: then"))
+
+
+async def test_interim_answers_have_no_date() -> None:
+    """Only the final one (RFC 9110 section 6.6.1)."""
+    answer = await Around(b"HTTP/1.1 103 Early Hints\r\n\r\n" + DATELESS).run()
+    assert 1 == answer.count(b"Date:")
+    assert answer.startswith(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+
+
+@pytest.mark.parametrize(("status", "lines"), [(b"426", 1), (b"400", 0)])
+async def test_an_app_may_require_an_upgrade(status: bytes, lines: int) -> None:
+    """Only 426 keeps the field that names the protocol."""
+    answer = ANSWER.replace(b"200 Fine", status + b" x").replace(b"Date", b"Upgrade: y\r\nDate")
+    sent = await Around(answer).run()
+    assert lines == sent.count(b"Connection: Upgrade\r\nUpgrade: y\r\n")
+    assert lines == sent.count(b"Upgrade: ")
