@@ -9,7 +9,7 @@ from gateway.config.listen import ListenPlace
 from gateway.config.paths import Prefix
 from gateway.config.section import GIVEN, SOME, Section
 from gateway.config.texts import FilePath
-from gateway.config.units import CountText, Duration, Size, Workers
+from gateway.config.units import CountText, Duration, Flag, Size, Workers
 
 
 class ServerTimeouts(Section):
@@ -128,6 +128,11 @@ class ServerSettings(Section):
     """
     forwarded: Literal["both", "x-forwarded", "forwarded"] = "both"
     """Fields that name a request's origin to apps: X-Forwarded-*, Forwarded (RFC 7239) or both."""
+    via: Flag = True
+    """
+    Whether apps are sent `Via: 1.1 gateway`. Some do not compress what they send to a proxy (nginx,
+    unless its `gzip_proxied` says so).
+    """
     timeouts: ServerTimeouts = ServerTimeouts()
     """Time-outs for clients."""
     max: ServerCaps = ServerCaps()

@@ -17,6 +17,7 @@ class ForwardedFields(StrEnum):
 
 def forwarding_lines(
     forwarded: ForwardedFields,
+    writes_via: bool,
     host: str,
     client: str,
     scheme: str,
@@ -31,7 +32,9 @@ def forwarding_lines(
     section 4.2.3): some apps refuse the colon alone.
     """
     host = host.removesuffix(":")
-    lines = ["Via: 1.1 gateway"] if rewrites_host else [f"Host: {host}", "Via: 1.1 gateway"]
+    lines = [] if rewrites_host else [f"Host: {host}"]
+    if writes_via:
+        lines.append("Via: 1.1 gateway")
     if hidden_prefix:
         lines.append(f"X-Forwarded-Prefix: {hidden_prefix}")
     if client == UNIX:

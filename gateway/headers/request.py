@@ -87,6 +87,8 @@ class RequestFields:
         credential_headers: tuple[str, ...] = (),
         more_names: tuple[str, ...] = (),
         credential_cookies: tuple[str, ...] = (),
+        *,
+        writes_via: bool = True,
     ) -> None:
         """
         Take the names of further identity fields, which others write, in ``more_names``.
@@ -109,7 +111,7 @@ class RequestFields:
         self._policies = lru_cache(maxsize=None)(weakly(self._policy_for))
         """Of routes that let fields pass: as many as the config has of such sets."""
         self._identity_blocks: ByIdentity[bytes] = ByIdentity(_MAX_IDENTITIES)
-        self._hop_block = lru_cache(maxsize=4096)(partial(forwarding_lines, forwarded))
+        self._hop_block = lru_cache(maxsize=4096)(partial(forwarding_lines, forwarded, writes_via))
 
     def rewrite(
         self,

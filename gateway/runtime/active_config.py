@@ -145,6 +145,7 @@ def _pipeline(
             credential_headers(settings),
             more_names=(assertion_cache.header,) if assertion_cache is not None else (),
             credential_cookies=credential_cookies(settings),
+            writes_via=server.via,
         ),
         cookie=session_cookie(settings),
         login=compiled.login_page(settings),

@@ -27,6 +27,7 @@ def test_defaults(read: Read) -> None:
         "peer",
         "both",
     )
+    assert settings.via
     assert settings.timeouts == ServerTimeouts()
     assert settings.max == ServerCaps()
 

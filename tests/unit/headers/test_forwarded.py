@@ -81,19 +81,36 @@ def test_a_client_of_a_unix_socket_is_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hidden_prefix", "rewrites_host", "expected"),
+    ("hidden_prefix", "rewrites_host", "writes_via", "expected"),
     [
-        ("", False, ["Host: a.b", "Via: 1.1 gateway"]),
-        ("", True, ["Via: 1.1 gateway"]),
-        ("/api", False, ["Host: a.b", "Via: 1.1 gateway", "X-Forwarded-Prefix: /api"]),
+        ("", False, True, ["Host: a.b", "Via: 1.1 gateway"]),
+        ("", True, True, ["Via: 1.1 gateway"]),
+        ("", False, False, ["Host: a.b"]),
+        ("", True, False, []),
+        ("/api", False, True, ["Host: a.b", "Via: 1.1 gateway", "X-Forwarded-Prefix: /api"]),
     ],
 )
 def test_lines_before_the_request_id(
-    hidden_prefix: str, rewrites_host: bool, expected: list[str]
+    hidden_prefix: str, rewrites_host: bool, writes_via: bool, expected: list[str]
 ) -> None:
     """Host is left to the connection where the route rewrites it; the request's id comes last."""
     block = forwarding_lines(
-        ForwardedFields.FORWARDED, "a.b", "192.0.2.1", "http", hidden_prefix, rewrites_host
+        ForwardedFields.FORWARDED,
+        writes_via,
+        "a.b",
+        "192.0.2.1",
+        "http",
+        hidden_prefix,
+        rewrites_host,
     ).decode()
     last = ['Forwarded: for=192.0.2.1;host="a.b";proto=http', "X-Request-Id: "]
     assert [*expected, *last] == block.split("\r\n")
+
+
+@pytest.mark.parametrize("writes_via", [True, False])
+def test_a_request_names_the_gateway_unless_the_config_says_no(writes_via: bool) -> None:
+    """Apps that compress nothing for a proxy need not know of this one."""
+    rewriter = RequestFields(IdentityNames(), COOKIE, HOST, writes_via=writes_via)
+    client = client_at(UNIX_PEER)
+    block = rewriter.rewrite(request_head(), PUBLIC, client, "http", None)
+    assert writes_via is ("Via" in dict(read_lines(block)))
