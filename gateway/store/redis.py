@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from hashlib import sha1
 from itertools import count
 from math import inf
-from typing import Any
+from typing import Any, cast
 
 from hiredis import pack_command
 from redis.asyncio import Connection, Redis
@@ -295,12 +295,18 @@ class RedisStore:
             connection, used_at_s = await self._connection(), -inf
         loop, now_s = asyncio.get_running_loop(), -inf
         try:
-            if loop.time() - used_at_s > _UNCHECKED_S:
+            if is_unchecked := loop.time() - used_at_s > _UNCHECKED_S:
                 await self._pool.ensure_connection(connection)
             echoed = b"%b%012x" % (self._process, next(self._numbers))
-            packed = b"".join([*map(_packed, commands), _ECHO, echoed, b"\r\n"])
-            await connection.send_packed_command(packed)
-            replies = [await self._reply(connection) for _ in commands]
+            packed = b"".join([*map(_pack, commands), _ECHO, echoed, b"\r\n"])
+            await connection.send_packed_command(packed, is_unchecked)
+            replies: list[Any] = []
+            for _ in commands:
+                try:
+                    replies.append(await connection.read_response())
+                except ResponseError as error:
+                    replies.append(error)
+                    self._is_demoted = self._is_demoted or isinstance(error, ReadOnlyError)
             if await connection.read_response() != echoed:
                 raise WrongReply("out of step")  # noqa: TRY301 - one call less for each exchange
             check(replies)
@@ -313,13 +319,6 @@ class RedisStore:
         finally:
             self._idle.append((connection, now_s))
         return replies
-
-    async def _reply(self, connection: Connection) -> Any:
-        try:
-            return await connection.read_response()
-        except ResponseError as error:
-            self._is_demoted = self._is_demoted or isinstance(error, ReadOnlyError)
-            return error
 
     async def _reconnect_if_due(self, connection: Connection, now_s: float) -> float:
         """
@@ -364,9 +363,7 @@ def _check_script(script: Script, replies: Sequence[Any]) -> None:
         raise WrongReply(script.name)
 
 
-def _packed(command: Command) -> bytes:
-    packed: bytes = pack_command(command)  # type: ignore[arg-type]  # its stub wants one word
-    return packed
+_pack = cast("Callable[[Command], bytes]", pack_command)  # its stub wants one word
 
 
 @lru_cache(maxsize=64)
