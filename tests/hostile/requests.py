@@ -72,6 +72,7 @@ BIG: Final = Verdict(413, "body_too_large")
 LONG: Final = Verdict(431, "head_too_large")
 EXPECTATION: Final = Verdict(417, "expectation_failed")
 METHOD: Final = Verdict(501, "unsupported_method")
+NOT_ALLOWED: Final = Verdict(405, "method_not_allowed")
 CODING: Final = Verdict(501, "unsupported_coding")
 UPGRADE: Final = Verdict(501, "unsupported_upgrade")
 VERSION: Final = Verdict(505, "unsupported_version")
@@ -527,6 +528,39 @@ REQUEST_LINES: Final = [
 ]  # fmt: skip
 
 
+def _not_allowed(name: str, fields: bytes = b"", rest: bytes = b"") -> Case:
+    """A method that no route of the path lists; what comes behind is a request of its own."""
+    raw = _get(b"Host: x" + fields, line=b"PUT /listed/x HTTP/1.1", rest=rest)
+    answers = (NOT_ALLOWED, OK)
+    return Case(
+        f"not-allowed-{name}",
+        (raw + SECOND,),
+        answers,
+        closes=False,
+        seen=(SAW_SECOND,),
+        is_one_read=bool(rest),
+    )
+
+
+NOT_LISTED: Final = [
+    _not_allowed("without-a-body"),
+    _not_allowed("with-a-length", b"\r\nContent-Length: %d" % len(GET), GET),
+    _not_allowed("with-chunks", b"\r\nTransfer-Encoding: chunked\t", b"%x\r\n%b\r\n" % (len(GET), GET) + LAST),
+    _not_allowed("by-an-upgrade", b"\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: %d" % len(GET), GET),
+    refused("not-allowed-with-a-body-that-is-withheld", _get(b"Host: x", b"Content-Length: 1000", line=b"PUT /listed/x HTTP/1.1", rest=GET), NOT_ALLOWED),
+    refused("not-listed-and-unknown-with-a-length", _get(b"Host: x", b"Content-Length: %d" % len(GET), line=b"BAR /listed/x HTTP/1.1", rest=GET) + SECOND, METHOD),
+    refused("not-listed-on-our-own-page", _line(b"BAR /_gateway/login HTTP/1.1") + SECOND, METHOD),
+    refused("not-listed-by-a-dot-segment", _line(b"PUT /any/../listed/x HTTP/1.1"), TARGET),
+    refused("not-listed-by-another-reading", _line(b"PUT /any;/../listed/x HTTP/1.1"), TARGET),
+    passes(
+        "any-method-and-a-request-as-its-body",
+        _get(b"Host: x", b"Content-Length: %d" % len(SECOND), line=b"ANNOUNCE /any/x HTTP/1.1", rest=SECOND) + SECOND,
+        Saw("ANNOUNCE", "/any/x", fields=(length(len(SECOND)),), body=SECOND),
+        SAW_SECOND,
+    ),
+]  # fmt: skip
+
+
 def _hits(name: str, target: bytes, arrives: str = "/public/x") -> Case:
     return passes(f"target-{name}", _target(target), Saw(target=arrives))
 
@@ -734,6 +768,17 @@ UPGRADES: Final = [
     passes("upgrade-h2c-and-close", _get(b"Host: x", b"Connection: Upgrade, close", b"Upgrade: h2c") + SECOND, Saw(), closes=True, is_one_read=True),
     passes("upgrade-h2c-in-1.0", _get(b"Host: x", *_H2C, line=b"GET /public/x HTTP/1.0"), Saw(), closes=True),
     passes("upgrade-h2c-nominates", _get(b"Host: x", b"Connection: Upgrade, X-T, Host", b"Upgrade: h2c", b"X-T: v"), Saw()),
+    passes("upgrade-h2c-nominates-settings-by-underscore", _get(b"Host: x", b"Connection: Upgrade", b"Upgrade: h2c", b"HTTP2_Settings: AAMA", b"HTTP2-Settings: AAMA"), Saw()),
+    passes("upgrade-h2c-and-ten-requests", _get(b"Host: x", *_H2C) + SECOND * 10, Saw(), *[SAW_SECOND] * 10),
+    passes("upgrade-h2c-cut-in-the-next-request", (_get(b"Host: x", *_H2C) + SECOND[:20], SECOND[20:]), Saw(), SAW_SECOND),
+    passes(
+        "upgrade-h2c-and-a-body-that-is-a-request",
+        _get(b"Host: x", *_H2C) + _with(b"Content-Length: %d" % len(SECOND), SECOND) + SECOND,
+        Saw(),
+        Saw("POST", fields=(length(len(SECOND)),), body=SECOND),
+        SAW_SECOND,
+    ),
+    Case("upgrade-h2c-to-what-needs-a-credential", (_get(b"Host: x", *_H2C, line=b"GET /private HTTP/1.1") + SECOND,), (Verdict(401, "unauthenticated"),), closes=True),
     Case("upgrade-h2c-then-its-preface", (_get(b"Host: x", *_H2C) + _H2_PREFACE,), (OK, BAD), closes=True, seen=(Saw(),), is_one_read=True),
     refused("upgrade-h2c-two-lengths", _with(_TO_H2 + b"\r\nContent-Length: 5\r\nContent-Length: 6", b"hello!")),
     refused("upgrade-h2c-both-framings", _with(_TO_H2 + b"\r\nContent-Length: 5\r\nTransfer-Encoding: chunked", LAST)),
@@ -832,6 +877,7 @@ CASES: Final[list[Case]] = [
     *TRAILERS,
     *FIELD_LINES,
     *REQUEST_LINES,
+    *NOT_LISTED,
     *TARGETS,
     *HOSTS,
     *SIZES,

@@ -12,7 +12,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CONFIG_CHANGES = {
     "trusted_proxies": '["127.0.0.1"]',
     "client_ip": "x-forwarded-for",
-    "more_routes": '  - {name: asked, match: {host: asked.example, path: "/*"}, auth: none}',
+    "more_routes": """
+  - {name: asked, match: {host: asked.example, path: "/*"}, auth: none}
+  - {name: any, match: {path: "/any/*", methods: any}, auth: none}
+  - {name: reading, match: {path: "/reading/*", methods: [GET]}, auth: none}
+  - {name: socket, match: {path: "/socket"}, auth: none, upgrades: [websocket]}
+  - {name: none, match: {path: "/none/*"}, auth: none, upgrades: []}""",
 }
 """127.0.0.1 is a trusted proxy; other addresses of the loopback are clients."""
 
@@ -152,6 +157,59 @@ async def test_no_account_but_a_clear_one(
     """What is missing, repeated or contradicted is refused: there is nothing to fall back to."""
     assert expected == verdict(await ask(around, VERIFY, *fields))
     assert [] == around.app.seen
+
+
+TO_H2 = ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMA"]
+UNSUPPORTED_UPGRADE = (501, "unsupported_upgrade")
+
+
+@pytest.mark.parametrize("words", [nginx, traefik], ids=["x-original", "x-forwarded"])
+@pytest.mark.parametrize(
+    ("uri", "fields", "expected"),
+    [
+        pytest.param("/public/x", TO_H2, UNSUPPORTED_UPGRADE, id="h2c"),
+        pytest.param("/socket", TO_H2, UNSUPPORTED_UPGRADE, id="h2c-where-another-is-listed"),
+        pytest.param("/public/x", ["Upgrade: h2c"], UNSUPPORTED_UPGRADE, id="without-connection"),
+        pytest.param("/socket", ["Upgrade: websocket, h2c"], UNSUPPORTED_UPGRADE, id="a-list"),
+        pytest.param(
+            "/socket", ["Upgrade: h2c", "Upgrade: websocket"], UNSUPPORTED_UPGRADE, id="2"
+        ),
+        pytest.param("/socket", ["Upgrade: WebSocket"], (200, ""), id="one-that-is-listed"),
+        pytest.param("/none/x", ["Upgrade: websocket"], UNSUPPORTED_UPGRADE, id="not-listed"),
+        pytest.param("/none/x", ["Sec-WebSocket-Key: x"], UNSUPPORTED_UPGRADE, id="a-handshake"),
+        pytest.param("/public/x", ["Connection: Upgrade"], (200, ""), id="none"),
+    ],
+)
+async def test_no_upgrade_is_ignored_in_a_check(
+    words: object, uri: str, fields: list[str], expected: tuple[int, str], around: World
+) -> None:
+    """The proxy would pass it on to the app: a tunnel for requests that are checked no more."""
+    assert callable(words)
+    assert expected == verdict(await ask(around, VERIFY, *words(uri), *fields))
+
+
+@pytest.mark.parametrize(
+    ("uri", "method", "expected"),
+    [
+        pytest.param("/any/x", "FOO", (200, ""), id="unknown-where-any-will-do"),
+        pytest.param("/any/x", "TRACK", (200, ""), id="that-begins-like-trace"),
+        pytest.param("/any/x", "TRACE", (501, "unsupported_method"), id="trace"),
+        pytest.param("/any/x", "CONNECT", (501, "unsupported_method"), id="connect"),
+        pytest.param("/any/x", "trace", (400, "bad_original"), id="trace-in-lower-case"),
+        pytest.param("/any/x", "Post", (400, "bad_original"), id="in-mixed-case"),
+        pytest.param("/any/x", "A" * 65, (400, "bad_original"), id="that-is-long"),
+        pytest.param("/any/x", "GET,POST", (400, "bad_original"), id="two"),
+        pytest.param("/public/x", "FOO", (501, "unsupported_method"), id="unknown"),
+        pytest.param("/reading/x", "FOO", (501, "unsupported_method"), id="unknown-not-listed"),
+        pytest.param("/reading/x", "HEAD", (200, ""), id="head-as-get"),
+        pytest.param("/reading/x", "POST", (405, "method_not_allowed"), id="not-listed"),
+    ],
+)
+async def test_methods_in_a_check(
+    uri: str, method: str, expected: tuple[int, str], around: World
+) -> None:
+    """A check is judged by the route that the request itself would take."""
+    assert expected == verdict(await ask(around, VERIFY, *nginx(uri, method)))
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,10 @@ TRAILER = CHUNKS[:-2] + b"X-T: v\r\n\r\n"
 HIDDEN = b"POST /public/h HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(GET), GET)
 OLD = b"POST /public/o HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"
 PRIVATE = GET.replace(b"public", b"private")
+OTHER = b"FOO /any/x HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(GET), GET)
+TO_H2 = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n"
+UPGRADING = GET.replace(b"\r\n\r\n", b"\r\n" + TO_H2 + b"\r\n")
+POST_UPGRADING = HIDDEN.replace(b"\r\n", b"\r\n" + TO_H2, 1)
 
 TOKENS = [
     *(b"\r\n", b"\n", b"\r", b"\r\n\r\n", b" ", b"\t", b"\x00", b"\x0b", b"\x7f", b"\xff", b":"),
@@ -45,6 +49,8 @@ TOKENS = [
     *(b"chunked", b"identity", b"HTTP/1.0", b"HTTP/1.1", b"Content-Length: 5\r\n", b"0\r\n"),
     *(b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding : chunked\r\n", b"\r\n ", LAST),
     *(b"Connection: close\r\n", b"Expect: 100-continue\r\n", b"Host: y\r\n", SECOND),
+    *(TO_H2, b"Upgrade: h2c\r\n", b"Upgrade: websocket\r\n", b"Connection: upgrade\r\n"),
+    *(b"CONNECT", b"PRI", b"FOO", b"get", b"chunked\t", b"Transfer-Encoding: chunked \r\n"),
 ]  # fmt: skip
 
 LONG_BYTES = 1000
@@ -73,6 +79,7 @@ chunked = st.builds(
 )
 requests = (
     st.sampled_from([GET, SECOND, POST, CHUNKS, TRAILER, HIDDEN, OLD, PRIVATE])
+    | st.sampled_from([OTHER, UPGRADING, POST_UPGRADING])
     | chunked
     | st.sampled_from(SHORT)
 )
@@ -117,7 +124,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     stack = AsyncExitStack()
     with asyncio.Runner() as runner:
         around = world(
-            tmp_path_factory.mktemp("one"), timeouts="{head: 1s, body_idle: 1s}", max="{body: 1MiB}"
+            tmp_path_factory.mktemp("one"),
+            timeouts="{head: 1s, body_idle: 1s}",
+            max="{body: 1MiB}",
+            more_routes=(
+                '  - {name: any, match: {path: "/any/*", methods: any}, auth: none, upstream: app}'
+            ),
         )
         entered = stack.enter_async_context(around)
         yield Running(runner.run(entered), runner)
