@@ -155,7 +155,7 @@ async def test_those_that_gave_up_waiting_hold_nothing(around: World) -> None:
             for _ in range(20):
                 client = await stack.enter_async_context(connected(around.port))
                 await client.send(head("/public/x", OLD))
-            refused = await client.answer()
+            refused = await _asked(around, OLD)
             assert (503, "upstream_busy") == (refused.status, refused.code)
         async with held(around, OTHER, QUARTER):
             assert 503 == (await _asked(around, THIRD)).status
