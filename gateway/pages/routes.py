@@ -32,7 +32,9 @@ def page_routes(prefix: str, limits: tuple[Limit, ...]) -> tuple[Route, ...]:
             f"{prefix}/verify/*",
             upstream="",
             auth=Auth.NONE,
-            keep_encoded_slashes=True,  # the route that they lead to judges them
+            # The route that they lead to judges both.
+            takes_any_method=True,
+            keep_encoded_slashes=True,
             is_internal=True,
         ),
     )

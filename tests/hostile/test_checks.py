@@ -212,6 +212,16 @@ async def test_methods_in_a_check(
     assert expected == verdict(await ask(around, VERIFY, *nginx(uri, method)))
 
 
+@pytest.mark.parametrize("method", ["FOO", "TRACK", "GET", "POST", "get", "TRACE"])
+@pytest.mark.parametrize("target", ["/any/x", "/public/x", "/reading/x"])
+async def test_methods_in_a_check_by_path(target: str, method: str, around: World) -> None:
+    """So is one whose own method is that of the request (Envoy)."""
+    check = verdict(await ask(around, VERIFY + target, method=method))
+    known = verdict(await ask(around, VERIFY, *nginx(target, method)))
+    lower_case = method == "get"  # the request line itself is refused
+    assert check == ((501, "unsupported_method") if lower_case else known)
+
+
 @pytest.mark.parametrize(
     "fields",
     [[], nginx("/public/x"), traefik("/public/x"), ["X-Forwarded-For: 127.0.0.1"]],
