@@ -21,7 +21,7 @@ PUBLIC = Route("public", "/*", "app", auth=Auth.NONE)
 )
 def test_an_empty_port_is_left_out(host: str, expected: str) -> None:
     """In all fields alike: an app that refuses the colon alone serves the request."""
-    lines = forwarding_lines(ForwardedFields.BOTH, host, "192.0.2.1", "http", "", False)
+    lines = forwarding_lines(ForwardedFields.BOTH, True, host, "192.0.2.1", "http", "", False)
     assert lines.startswith(f"Host: {expected}\r\n".encode())
     assert f'host="{expected}";'.encode() in lines
     assert f"X-Forwarded-Host: {expected}\r\n".encode() in lines
