@@ -545,7 +545,7 @@ def _not_allowed(name: str, fields: bytes = b"", rest: bytes = b"") -> Case:
 NOT_LISTED: Final = [
     _not_allowed("without-a-body"),
     _not_allowed("with-a-length", b"\r\nContent-Length: %d" % len(GET), GET),
-    _not_allowed("with-chunks", b"\r\nTransfer-Encoding: chunked\t", b"%x\r\n%b\r\n" % (len(GET), GET) + LAST),
+    refused("not-allowed-with-chunks", _get(b"Host: x", b"Transfer-Encoding: chunked\t", line=b"PUT /listed/x HTTP/1.1", rest=b"%x\r\n%b\r\n" % (len(GET), GET) + LAST) + SECOND, NOT_ALLOWED, is_one_read=True),
     _not_allowed("by-an-upgrade", b"\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: %d" % len(GET), GET),
     refused("not-allowed-with-a-body-that-is-withheld", _get(b"Host: x", b"Content-Length: 1000", line=b"PUT /listed/x HTTP/1.1", rest=GET), NOT_ALLOWED),
     refused("not-listed-and-unknown-with-a-length", _get(b"Host: x", b"Content-Length: %d" % len(GET), line=b"BAR /listed/x HTTP/1.1", rest=GET) + SECOND, METHOD),
