@@ -4,7 +4,6 @@ import asyncio
 from asyncio import Future
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from math import inf
 from typing import Any, NamedTuple
 
 from gateway.core.errors import StoreUnavailable
@@ -35,14 +34,15 @@ class Batch:
     dropped. (In CVE-2023-28858, the next caller got the reply of a cancelled command.)
     """
 
-    __slots__ = ("calls", "exchange", "is_delivered", "reads")
+    __slots__ = ("calls", "exchange", "is_delivered", "is_interrupted", "reads")
 
     def __init__(self) -> None:
         self.reads: dict[bytes, list[Future[bytes | None]]] = {}
         self.calls: list[Call] = []
         self.is_delivered = False
-        self.exchange: asyncio.Timeout | None = None
-        """Of the exchange that is under way; it is set off when the deadline expires."""
+        self.exchange: asyncio.Task[None] | None = None
+        """The task whose exchange of this batch is under way."""
+        self.is_interrupted = False
 
     def __bool__(self) -> bool:
         return bool(self.reads or self.calls)
@@ -102,12 +102,24 @@ class Batch:
                     future.set_result(value)
 
     def interrupt(self) -> None:
-        """End the exchange that is under way with `TimeoutError`."""
+        """
+        Cancel the exchange that is under way; its task goes on with the next batch.
+
+        This is what `asyncio.timeout` does, which costs each exchange 1.4 µs.
+        """
         if self.exchange is not None:
-            self.exchange.reschedule(-inf)
+            self.is_interrupted = True
+            self.exchange.cancel()
+
+    def is_cancelled_by_others(self) -> bool:
+        """Whether the task of the exchange was cancelled, and not (only) by `interrupt`."""
+        cancels = 0 if self.exchange is None else self.exchange.cancelling()
+        return cancels > self.is_interrupted
 
     def close(self, reason: str) -> None:
-        """Leave no future: those that are still unresolved fail."""
+        """Leave no future: those that are still unresolved fail. The task is free for another."""
+        if self.is_interrupted and self.exchange is not None:
+            self.exchange.uncancel()
         self.exchange = None
         if not self.is_delivered:
             self.fail(reason)

@@ -218,10 +218,9 @@ class RedisStore:
 
     async def _exchange(self, batch: Batch) -> None:
         """Send ``batch`` and deliver its replies; however this ends, no future of it is left."""
+        batch.exchange = asyncio.current_task()
         try:
-            async with asyncio.timeout(None) as batch.exchange:
-                replies = await self._replies(batch)
-            batch.deliver(replies)
+            batch.deliver(await self._replies(batch))
         except Exception as error:  # noqa: BLE001 - on any error, the callers must not wait forever
             if isinstance(error, _OUT_OF_STEP):
                 self._on_wrong_reply()
@@ -229,9 +228,11 @@ class RedisStore:
             batch.fail(_reason(error))
             self._drop_waiting("failed a moment ago")
         except asyncio.CancelledError:
-            batch.fail("closed")
-            self._drop_waiting("closed")
-            raise
+            is_closing = batch.is_cancelled_by_others()
+            self._drop_waiting("closed" if is_closing else "failed a moment ago")
+            batch.fail("closed")  # those of an interrupted one have failed already
+            if is_closing:
+                raise
         else:
             self._succeeded()
         finally:

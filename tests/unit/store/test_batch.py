@@ -137,3 +137,29 @@ async def test_a_closed_batch_leaves_no_future(batch: Batch) -> None:
 
     assert b"1" == first.result()
     assert {"no reply"} == {str(answer.exception()) for answer in others}
+
+
+async def test_an_interrupted_task_is_free_for_the_next_batch(batch: Batch) -> None:
+    """However its exchange ended; a cancellation by others is told from it."""
+    seen: list[bool] = []
+
+    async def exchange() -> None:
+        batch.exchange = asyncio.current_task()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            seen.append(batch.is_cancelled_by_others())
+        batch.close("over")
+
+    for times in (0, 1):
+        batch.is_interrupted = False
+        task = asyncio.ensure_future(exchange())
+        await asyncio.sleep(0)
+        batch.interrupt()
+        for _ in range(times):
+            task.cancel()
+        await task
+        assert times == task.cancelling()
+    batch.interrupt()  # nothing is under way
+
+    assert [False, True] == seen
