@@ -50,3 +50,24 @@ def test_a_chain_without_causes() -> None:
         int("x")
     forget_frames(caught.value)
     assert None is caught.value.__traceback__
+
+
+def _raise_again(error: OSError) -> None:
+    try:
+        try:
+            raise error
+        except OSError as caught:
+            raise ValueError from caught
+    except ValueError:
+        raise error  # noqa: B904 - as a stream does that keeps its error
+
+
+@pytest.mark.timeout(10)
+def test_an_error_that_caused_its_own_context() -> None:
+    """The chain of one that is raised again while another that it caused is handled has an end."""
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - it says nothing
+        _raise_again(OSError())
+    forget_frames(caught.value)
+    context = caught.value.__context__
+    assert isinstance(context, ValueError)
+    assert (None, None) == (caught.value.__traceback__, context.__traceback__)
