@@ -768,6 +768,21 @@ UPGRADES: Final = [
     passes("upgrade-h2c-and-close", _get(b"Host: x", b"Connection: Upgrade, close", b"Upgrade: h2c") + SECOND, Saw(), closes=True, is_one_read=True),
     passes("upgrade-h2c-in-1.0", _get(b"Host: x", *_H2C, line=b"GET /public/x HTTP/1.0"), Saw(), closes=True),
     passes("upgrade-h2c-nominates", _get(b"Host: x", b"Connection: Upgrade, X-T, Host", b"Upgrade: h2c", b"X-T: v"), Saw()),
+    *(
+        passes(
+            f"upgrade-{name}-chunked-and-{space!r}",
+            _get(b"Host: x", b"Connection: Upgrade", b"Upgrade: " + name.encode(), b"Transfer-Encoding: chunked" + space, line=line, rest=b"%x\r\n%b\r\n" % (len(GET), GET) + LAST) + SECOND,
+            Saw(line.decode().split()[0], fields=(CHUNKED,), body=GET),
+            SAW_SECOND,
+        )
+        for name in ("h2c", "tcp", "my-proto/2")
+        for line, space in ((b"POST /public/x HTTP/1.1", b"\t"), (b"GET /public/x HTTP/1.1", b" "))
+    ),
+    *(
+        refused(f"upgrade-h2c-coding-{coding!r}", _with(_TO_H2 + b"\r\nTransfer-Encoding: " + coding, b"%x\r\n%b\r\n" % (len(GET), GET) + LAST))
+        for coding in (b"gzip", b"identity", b"xchunked", b"chunked, x", b"chunked\t, x", b"chunked\t\r\nTransfer-Encoding: chunked", b"chunked\t\r\nContent-Length: 5", b"chunked\x0b", b"")
+    ),
+    refused("upgrade-websocket-chunked-and-a-tab", _with(b"Connection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\t", LAST) + SECOND),
     passes("upgrade-h2c-nominates-settings-by-underscore", _get(b"Host: x", b"Connection: Upgrade", b"Upgrade: h2c", b"HTTP2_Settings: AAMA", b"HTTP2-Settings: AAMA"), Saw()),
     passes("upgrade-h2c-and-ten-requests", _get(b"Host: x", *_H2C) + SECOND * 10, Saw(), *[SAW_SECOND] * 10),
     passes("upgrade-h2c-cut-in-the-next-request", (_get(b"Host: x", *_H2C) + SECOND[:20], SECOND[20:]), Saw(), SAW_SECOND),

@@ -16,6 +16,7 @@ from gateway.proxy.http1.parser import (
     StreamReader,
     refusal_for,
 )
+from gateway.proxy.http1.strict import has_lost_body
 from gateway.proxy.tunnel.upgrade import may_switch
 
 MAX_QUEUED = 15
@@ -261,6 +262,9 @@ class RequestReader:
             self._parsed, _, _ = protocol.request_parser(self._head_bytes).feed_data(data)
         except HttpProcessingError as error:
             self._refused = refusal_for(error)
+        if self._parsed and has_lost_body(self._parsed[0][0]):
+            self._refused, self._parsed = BadRequest("transfer coding"), ()
+        if self._refused is not None:
             protocol.drop_parser()
         return self._refused is None
 
@@ -273,12 +277,11 @@ class RequestReader:
         splitter, refused = self.splitter, self._refused
         normalised = normalise(splitter.partial_head + part)
         splitter.partial_head, self._refused = b"", None
-        if normalised is None:
-            self.reject(refused or BadRequest("head"))
-        elif self._parse(normalised.parsable, protocol):
-            self._method = normalised.method
-            return normalised.raw
-        return b""
+        if normalised is None or not self._parse_head(normalised.parsable, protocol):
+            self.reject(self._refused or refused or BadRequest("head"))
+            return b""
+        self._method = normalised.method
+        return normalised.raw
 
     def _parse(self, data: bytes, protocol: HttpProtocol) -> bool:
         """Feed the parser; return whether it accepts ``data``."""

@@ -41,6 +41,16 @@ def has_strict_line(message: RawRequestMessage, head: bytes) -> bool:
     return head.startswith((line, b"\r\n" + line))
 
 
+def has_lost_body(message: RawRequestMessage) -> bool:
+    """
+    Return whether the parser took a request to have no body, against its Transfer-Encoding.
+
+    In a request to upgrade it ignores a coding that it does not know, such as one with white space
+    behind it: the body would be read as the next request.
+    """
+    return message.upgrade and not message.chunked and "Transfer-Encoding" in message.headers
+
+
 def keeps_alive(message: RawRequestMessage) -> bool:
     """
     Return whether the client wants to keep the connection (RFC 9112 section 9.3).

@@ -6,6 +6,7 @@ from gateway.core.errors import ExpectationFailed, Refusal, UnsupportedVersion
 from gateway.proxy.http1.framing import NO_BODY, BodyKind
 from gateway.proxy.http1.strict import (
     check_request,
+    has_lost_body,
     has_strict_line,
     is_plain,
     keeps_alive,
@@ -120,3 +121,25 @@ async def test_only_a_plain_request_needs_no_check(
 async def test_faults_of_answers(data: bytes, fault: str | None) -> None:
     """An answer that the parser accepts may be broken all the same."""
     assert fault == response_fault(parsed_response(data)[0])
+
+
+TO_H2 = (b"Connection: upgrade", b"Upgrade: h2c")
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_lost"),
+    [
+        pytest.param((b"Transfer-Encoding: chunked\t", *TO_H2), True, id="white-space-behind"),
+        pytest.param((b"Transfer-Encoding: gzip", *TO_H2), True, id="another-coding"),
+        pytest.param((b"Transfer-Encoding: chunked", *TO_H2), False, id="chunked"),
+        pytest.param((b"Content-Length: 3", *TO_H2), False, id="a-length"),
+        pytest.param(TO_H2, False, id="no-body"),
+        pytest.param((b"Transfer-Encoding: chunked",), False, id="no-upgrade"),
+    ],
+)
+async def test_the_parser_may_lose_the_body_of_a_request_to_upgrade(
+    lines: tuple[bytes, ...], is_lost: bool
+) -> None:
+    """It has none for the parser, though Transfer-Encoding says that it has one."""
+    message, _ = parsed_request(head(*lines, method=b"POST"))
+    assert is_lost == has_lost_body(message)
