@@ -278,7 +278,7 @@ class RequestReader:
         normalised = normalise(splitter.partial_head + part)
         splitter.partial_head, self._refused = b"", None
         if normalised is None or not self._parse_head(normalised.parsable, protocol):
-            self.reject(self._refused or refused or BadRequest("head"))
+            self.reject(refused or BadRequest("head"))
             return b""
         self._method = normalised.method
         return normalised.raw
