@@ -285,6 +285,7 @@ CHUNKS: Final = [
     refused("chunk-data-ends-in-two-others", _chunks(b"5\r\nhelloXX" + LAST)),
     refused("chunk-data-longer-than-said", _chunks(b"5\r\nhello world\r\n" + LAST)),
     refused("chunk-last-ends-in-lf", _chunks(b"5\r\nhello\r\n0\n\r\n")),
+    refused("chunk-ends-in-the-read-of-the-fault", (_chunks(b"5\r\nhello"), b"\r\n0\n\r\n")),
     refused("chunk-end-is-lf", _chunks(b"5\r\nhello\r\n0\r\n\n")),
     refused("chunk-end-is-cr", _chunks(b"5\r\nhello\r\n0\r\n\rX")),
     refused("chunk-last-is-negative", _chunks(b"5\r\nhello\r\n-0\r\n\r\n")),

@@ -59,6 +59,7 @@ class RequestReader:
         "_head_bytes",
         "_is_body_awaited",
         "_is_body_read",
+        "_loop",
         "_method",
         "_parsed",
         "_queued_bytes",
@@ -82,6 +83,7 @@ class RequestReader:
         self.splitter = self._assembler.splitter
         """Where in a message the next byte is."""
         self._head_bytes = server.limits.head_bytes
+        self._loop = server.loop
         self.state = _OPEN
         self.queue: list[ParsedRequest | Refusal] = []  # a deque takes 600 bytes
         self._queued_bytes = 0
@@ -186,6 +188,9 @@ class RequestReader:
             self.queue.append(refusal)
         else:
             self.body.set_exception(refusal)  # the fault is in a body that is being forwarded
+            # Again, as aiohttp's reader (3.14.5) does not look at it when the end of a chunk has
+            # just woken it: it waits once more.
+            self._loop.call_soon(self.body.set_exception, refusal)
 
     def _read_head(self, data: bytes, protocol: HttpProtocol) -> bytes:
         """Parse what belongs to the head that is under way; return the rest."""
