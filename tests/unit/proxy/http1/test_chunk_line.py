@@ -26,6 +26,8 @@ def test_extensions_are_cut_off(size: bytes, extensions: bytes) -> None:
     [
         *(
             b"5;\r\n",
+            b"5\r;a\n",
+            b"5;a\r;b\n",
             b"5;;a\r\n",
             b"5; ;a\r\n",
             b"5;a=\r\n",
