@@ -205,6 +205,21 @@ async def test_an_upgrade_that_the_route_does_not_list_is_ignored(
         assert [] == [value for seen in around.app.seen for value in seen.values(name)]
 
 
+async def test_a_client_that_leaves_is_noticed_where_its_upgrade_was_ignored(around: World) -> None:
+    """The app hears it at once, also where the request is the client's last."""
+
+    async def hang(_: Seen, reader: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    around.app.streams["/public/x"] = hang
+    async with connected(around.port) as client:
+        await client.send(request("/public/x", "Connection: close", *TO_H2))
+        await asyncio.wait_for(around.app.arrived.wait(), 20)
+        _reset(client.writer.get_extra_info("socket"))
+        client.writer.transport.abort()
+        await asyncio.wait_for(around.app.lost.wait(), 3)  # it has 5 s to answer
+
+
 async def test_a_switch_that_was_not_passed_on_is_refused(around: World) -> None:
     """An app that agrees to an upgrade which it was not asked for is answered for with 502."""
     around.app.streams["/public/x"] = says(NOW_CHAT)

@@ -221,7 +221,10 @@ class ClientConnection(HttpProtocol):
 
     def read_on(self) -> None:
         """Parse what was kept, and read more unless that is for a tunnel."""
-        self.data_received(b"")
+        if self.reader.state is ReadState.ENDED:
+            self._resume_reading_for_buffer()  # only so can be noticed that the client leaves
+        else:
+            self.data_received(b"")
 
     def _expect_next(self) -> None:
         """Wait for the next request, or close."""
