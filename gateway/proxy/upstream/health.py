@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gateway.core.errors import Refusal
 from gateway.proxy.upstream.connection import UpstreamConnection
-from gateway.proxy.upstream.pool import Connect
+from gateway.proxy.upstream.pool import Connect, connected
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ async def fault_of(check: HealthCheck, target: HealthTarget) -> str | None:
     connection: UpstreamConnection | None = None
     try:
         async with asyncio.timeout(check.timeout_s):
-            connection = await target.connect(target.make)
+            connection = await connected(target.connect, target.make)
             answer = await connection.ask(request, "GET", lambda _: None)
             status = answer.message.code
             return None if status in _HEALTHY_STATUS else f"got {status} from {check.path}"

@@ -44,6 +44,26 @@ behind the head, and these bytes close the connection.
 """
 
 
+async def connected(connect: Connect, make: Callable[[], UpstreamConnection]) -> UpstreamConnection:
+    """
+    Connect; if that fails, or is cancelled, the connection that was made is given up.
+
+    uvloop closes its transport then without telling it: its deadline would be looked at for ever.
+    """
+    made: list[UpstreamConnection] = []
+
+    def make_one() -> UpstreamConnection:
+        made.append(make())
+        return made[-1]
+
+    try:
+        return await connect(make_one)
+    except BaseException:
+        for connection in made:
+            connection.connection_lost(None)
+        raise
+
+
 class _Turn(NamedTuple):
     """A request that waits for a connection."""
 
@@ -129,7 +149,7 @@ class UpstreamPool:
             return kept
         try:
             async with asyncio.timeout(within_s):
-                connection = await self._connect(self.make)
+                connection = await connected(self._connect, self.make)
         except TimeoutError as error:
             self._unreserve(client)
             raise UpstreamTimeout("connect") from error

@@ -5,6 +5,7 @@ import errno
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+import uvloop
 
 from gateway.core.errors import Refusal, UpstreamBusy, UpstreamTimeout, UpstreamUnreachable
 from gateway.core.reasons import BusyReason
@@ -407,3 +408,58 @@ async def test_no_client_holds_what_is_gone(server: Server) -> None:
     with pytest.raises(UpstreamUnreachable):
         await server.pool.open(CLIENT, 0.05)
     assert 0 == server.pool.clients()
+
+
+# --- cancelled while connecting ----------------------------------------------------------------
+
+
+async def watched_after_cancelled_opens(opens: int) -> tuple[int, int]:
+    """
+    Cancel those who open connections, each as soon as its connection is made.
+
+    Returns how many connections have a deadline that is looked at, and how many clients hold one.
+    """
+
+    async def connect(make: Callable[[], UpstreamConnection]) -> UpstreamConnection:
+        def make_and_leave() -> UpstreamConnection:
+            made = make()
+            loop.call_soon(leave_when_made, made)
+            return made
+
+        _, connection = await loop.create_connection(make_and_leave, "127.0.0.1", port)
+        return connection
+
+    def leave_when_made(made: UpstreamConnection) -> None:
+        if made.transport is None:
+            loop.call_soon(leave_when_made, made)
+        else:
+            opening.cancel()
+
+    class Watched(Deadlines):
+        def count(self) -> int:
+            return len(self._waiting)
+
+    loop = asyncio.get_running_loop()
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    deadlines = Watched(loop, 1000.0)
+    pool = UpstreamPool(loop, connect, deadlines, WriteBatcher(loop), max_connections=2)
+    for _ in range(opens):
+        opening = loop.create_task(pool.open(CLIENT, 20.0))
+        await asyncio.wait([opening])
+        if not opening.cancelled():
+            pool.close()
+    server.close()
+    async with asyncio.timeout(5):
+        while pool.usage() != (0, 0):
+            await asyncio.sleep(0)
+    return deadlines.count(), pool.clients()
+
+
+@pytest.mark.parametrize("loops", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_connection_is_given_up_whose_request_has_left(
+    loops: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """Also where the event loop does not tell it that its transport is closed."""
+    with asyncio.Runner(loop_factory=loops) as runner:
+        assert (0, 0) == runner.run(watched_after_cancelled_opens(20))
