@@ -1,5 +1,6 @@
 """What a worker makes of what its supervisor says."""
 
+import asyncio
 import errno
 import time
 from typing import cast
@@ -72,3 +73,25 @@ async def test_a_revocation_that_was_asked_for_long_ago_is_not_done() -> None:
     message = {"number": 1, "what": "revoke", "issuer": "ada", "until_s": time.time() - 0.001}
     done = cast("Gateway", Revoking(DONE))
     assert {"failed": "too late"} == await _answer(message, done, 2)
+
+
+class AskingMagic:
+    """A gateway that asks Magic first, which does not answer for long."""
+
+    def __init__(self) -> None:
+        self.has_revoked = False
+
+    async def revoke(self, _: str) -> Revocation:
+        """Too late for any supervisor."""
+        await asyncio.sleep(60)
+        self.has_revoked = True
+        return DONE
+
+
+async def test_a_revocation_ends_when_the_supervisor_gives_up() -> None:
+    """Looking up an email address takes long: another worker does it all by then."""
+    asking = AskingMagic()
+    message = {"number": 1, "what": "revoke", "issuer": "a@b.c", "until_s": time.time() + 0.05}
+    async with asyncio.timeout(20):
+        answer = await _answer(message, cast("Gateway", asking), 2)
+    assert ({"failed": "too late"}, False) == (answer, asking.has_revoked)
