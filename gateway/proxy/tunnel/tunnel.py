@@ -125,7 +125,7 @@ class TunnelSide(asyncio.Protocol):
     def eof_received(self) -> bool:
         self.has_ended = True
         self.tunnel.side_ended(self)
-        return True
+        return self.transport.can_write_eof()  # with TLS, True would make the event loop warn
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.is_lost, self.error = True, exc

@@ -204,6 +204,13 @@ async def test_half_closed_one_after_the_other(chat: Ends) -> None:
     assert CLOSED == chat.tunnel.ending
 
 
+@pytest.mark.parametrize("can_half_close", [True, False])
+async def test_only_what_can_be_half_closed_stays_open(chat: Ends, can_half_close: bool) -> None:
+    """With TLS a peer that ends its side ends both: each would be a warning of the event loop."""
+    chat.client.can_half_close = can_half_close
+    assert can_half_close is chat.client.protocol.eof_received()
+
+
 async def test_an_app_that_ends_a_websocket_ends_it(socket: Ends) -> None:
     """Nothing that the client could still say is heard."""
     socket.app.protocol.eof_received()
