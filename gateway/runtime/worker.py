@@ -121,12 +121,27 @@ async def _serve(
 async def _answer_requests(
     connection: RpcConnection, gateway: Gateway, workers: int, stop: serve.Stop
 ) -> None:
-    """Answer the supervisor until it is gone; then stop."""
+    """
+    Answer the supervisor until it is gone; then stop.
+
+    No other request waits for a revocation, since Magic may have to be asked for that.
+    """
+
+    async def answer(message: Message) -> None:
+        connection.send({"number": message["number"], **await _answer(message, gateway, workers)})
+
+    revoking: set[asyncio.Task[None]] = set()
     try:
         while (message := await connection.receive()) is not None:
-            answer = await _answer(message, gateway, workers)
-            connection.send({"number": message["number"], **answer})
+            if message["what"] == "revoke":
+                task = asyncio.create_task(answer(message))
+                revoking.add(task)
+                task.add_done_callback(revoking.discard)
+            else:
+                await answer(message)
     finally:
+        for task in revoking:
+            task.cancel()
         stop.now()
 
 

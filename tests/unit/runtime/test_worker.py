@@ -7,12 +7,15 @@ from typing import cast
 
 import pytest
 
+from gateway.admin.app import Status
 from gateway.config.schema import Settings
 from gateway.core.errors import MagicUnavailable, StoreUnavailable
 from gateway.revocation.name import UnknownEmail
 from gateway.revocation.revoke import Revocation, Revoked
 from gateway.runtime.gateway import Gateway
-from gateway.runtime.worker import _answer
+from gateway.runtime.serve import Stop
+from gateway.runtime.worker import _answer, _answer_requests
+from gateway.runtime.worker_rpc import Message, RpcConnection
 
 CONFIG = """
 server: {public_url: http://localhost, workers: 2}
@@ -95,3 +98,54 @@ async def test_a_revocation_ends_when_the_supervisor_gives_up() -> None:
     async with asyncio.timeout(20):
         answer = await _answer(message, cast("Gateway", asking), 2)
     assert ({"failed": "too late"}, False) == (answer, asking.has_revoked)
+
+
+class Supervisor:
+    """The other end: asks one thing after the other, and is gone once both are answered."""
+
+    def __init__(self, *asked: str) -> None:
+        more = {"issuer": "a@b.c", "until_s": time.time() + 60}
+        self._asked = [{"number": at, "what": what, **more} for at, what in enumerate(asked)]
+        self._both = asyncio.Event()
+        self.answered: list[object] = []
+
+    async def receive(self) -> Message | None:
+        """The next request; None when it is gone."""
+        if self._asked:
+            return self._asked.pop(0)
+        await self._both.wait()
+        return None
+
+    def send(self, message: Message) -> None:
+        """Note what it answers."""
+        self.answered.append(message["number"])
+        if len(self.answered) == 2:
+            self._both.set()
+
+
+class SlowToRevoke:
+    """A gateway that revokes only after it has said how it is."""
+
+    def __init__(self) -> None:
+        self._has_said = asyncio.Event()
+
+    async def revoke(self, _: str) -> Revocation:
+        """As where Magic hangs."""
+        await self._has_said.wait()
+        return DONE
+
+    async def state(self) -> Status:
+        """At once."""
+        self._has_said.set()
+        return Status(True, "ok", "ok")
+
+
+async def test_nothing_waits_for_a_revocation() -> None:
+    """Else a reload could wait for so long that the supervisor kills the worker."""
+    supervisor, stop = Supervisor("revoke", "state"), Stop()
+    async with asyncio.timeout(5):
+        await _answer_requests(
+            cast("RpcConnection", supervisor), cast("Gateway", SlowToRevoke()), 2, stop
+        )
+        await stop.wait()
+    assert [1, 0] == supervisor.answered
