@@ -43,8 +43,16 @@ class AcceptedConnection(Protocol):
         """Release its place, which the client's connection takes; return the client."""
 
 
-def peer_of(transport: asyncio.BaseTransport) -> Client | None:
-    """Return the other end; None if it was reset before it was accepted."""
+def client_of(
+    transport: asyncio.BaseTransport, accepted: AcceptedConnection | None
+) -> Client | None:
+    """Return the client, with its certificate; None if it was reset before it was accepted."""
+    peer = accepted.hand_over() if accepted is not None else _peer_of(transport)
+    certificate = client_certificate(transport) if peer is not None else None
+    return peer if peer is None or certificate is None else peer._replace(certificate=certificate)
+
+
+def _peer_of(transport: asyncio.BaseTransport) -> Client | None:
     sock = transport.get_extra_info("socket")
     return peer_at(sock.family, transport.get_extra_info("peername"))
 

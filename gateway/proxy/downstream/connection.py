@@ -16,7 +16,7 @@ from gateway.core.errors import BadRequest, InternalError, Overloaded, Refusal, 
 from gateway.core.problem import problem
 from gateway.core.record import RequestRecord
 from gateway.core.request import Client, Reply, RequestHead
-from gateway.proxy.downstream.accepted import AcceptedConnection, client_certificate, peer_of
+from gateway.proxy.downstream.accepted import AcceptedConnection, client_of
 from gateway.proxy.downstream.phase import Phase
 from gateway.proxy.downstream.reader import ReadState, RequestReader
 from gateway.proxy.downstream.server import ProxyServer, ServingConfig
@@ -36,8 +36,7 @@ _log = logging.getLogger(__name__)
 _HIBERNATE_S = 2.0
 """After which an idle connection frees its parser and its last head: some 4 KiB."""
 
-_CLIENT_CLOSED_REQUEST = 499
-"""nginx's status for a client that left before the answer; for the access log alone."""
+_CLIENT_CLOSED_REQUEST = 499  # as nginx logs a client that left before the answer
 
 _IDLE = Phase.IDLE
 _SERVING = Phase.SERVING
@@ -89,13 +88,11 @@ class ClientConnection(HttpProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.writer.transport = self.transport
-        peer = self._accepted.hand_over() if self._accepted else peer_of(transport)
-        if peer is None:  # it was reset before it was accepted
+        peer = client_of(transport, self._accepted)
+        if peer is None:
             self.abort()
             return
-        certificate = client_certificate(transport)
-        self.peer = peer if certificate is None else peer._replace(certificate=certificate)
-        self.reader.peer = self.peer
+        self.peer = self.reader.peer = peer
         if not self._server.admit_connection(self):
             self.writer.request_id = self._server.next_request_id()
             self._refuse(Overloaded(), None)

@@ -24,6 +24,7 @@ from gateway.proxy.downstream.bind import (
     twin,
 )
 from gateway.proxy.downstream.socket_activation import PassedSocket
+from tests.fakes.free_port import free_port
 
 
 @pytest.fixture
@@ -60,17 +61,12 @@ def test_a_name_of_two_addresses_is_two_sockets_of_one_port(stack: ExitStack) ->
 
 def test_both_families_can_have_one_port(stack: ExitStack) -> None:
     """``[::]:8080`` is IPv6 alone, so ``0.0.0.0:8080`` can stand beside it."""
-    for _ in range(20):
-        (six,) = bind(HostPort("::", 0))
-        stack.enter_context(six)
-        try:
-            (four,) = bind(HostPort("0.0.0.0", port_of(six)))
-        except StartError:  # the number was free among IPv6 alone: others run beside this test
-            continue
-        stack.enter_context(four)
-        assert port_of(four) == port_of(six)
-        return
-    pytest.fail("no port for both")
+    port = free_port()  # not of the ports of clients, whose ends stay in TIME_WAIT
+    (six,) = bind(HostPort("::", port))
+    stack.enter_context(six)
+    (four,) = bind(HostPort("0.0.0.0", port))
+    stack.enter_context(four)
+    assert port_of(four) == port_of(six) == port
 
 
 def test_a_port_is_shared_only_where_that_is_asked(stack: ExitStack) -> None:
