@@ -56,9 +56,11 @@ async def _answers(around: World, path: str, status: int, *fields: str) -> None:
 
 
 async def _all_up(around: World) -> dict[int, int]:
-    """The processes of the workers, when all of them serve."""
+    """The processes of the workers, when all of them serve, and the log has said which."""
     async with asyncio.timeout(TIMEOUT_S):
-        while (await figures(around.gateway.admin_port))['gateway_workers{state="up"}'] != 2:
+        while (await figures(around.gateway.admin_port))['gateway_workers{state="up"}'] != 2 or any(
+            map(_is_gone, around.gateway.workers().values())
+        ):
             await asyncio.sleep(0.02)
     return around.gateway.workers()
 
