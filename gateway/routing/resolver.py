@@ -15,7 +15,6 @@ from gateway.routing.target import (
     split_absolute,
     with_prefix_replaced,
 )
-from gateway.util.weakly import weakly
 
 _HTTP_1_1 = (1, 1)
 
@@ -39,9 +38,10 @@ class RouteResolver:
     """Resolves request heads by the routes of one config."""
 
     def __init__(self, routes: RouteTable, public_host: str) -> None:
-        self._routes = routes
         self._public_host = public_host
-        self._cached = lru_cache(maxsize=_CACHED)(weakly(self._resolve))
+        # Of another object's method: a cache of one's own would be a reference cycle.
+        self._resolve = _Resolution(routes).resolve
+        self._cached = lru_cache(maxsize=_CACHED)(self._resolve)
 
     def resolve(self, head: RequestHead) -> ResolvedRoute:
         """
@@ -56,7 +56,16 @@ class RouteResolver:
         resolve = self._cached if len(head.target) <= _LONGEST_CACHED else self._resolve
         return resolve(head.method, head.target, host_field or self._public_host)
 
-    def _resolve(self, method: str, raw_target: str, host_field: str) -> ResolvedRoute:
+
+class _Resolution:
+    """Resolves without a cache."""
+
+    __slots__ = ("_routes",)
+
+    def __init__(self, routes: RouteTable) -> None:
+        self._routes = routes
+
+    def resolve(self, method: str, raw_target: str, host_field: str) -> ResolvedRoute:
         if method in UNFORWARDED:
             raise UnsupportedMethod(method)
         absolute, origin_form = split_absolute(raw_target)

@@ -69,6 +69,7 @@ class RequestReader:
         "early_data",
         "is_holding",
         "is_serving",
+        "is_taking_body",
         "peer",
         "queue",
         "splitter",
@@ -96,6 +97,8 @@ class RequestReader:
         """Whether the parser has all of ``body``."""
         self._is_body_awaited = False
         """Whether ``body`` is wanted: before that no chunk of it is looked at."""
+        self.is_taking_body = False
+        """Whether the next bytes belong to a body that is being forwarded."""
         self._unparsed = b""
         """What is not parsed yet; see `feed`."""
         self.is_holding = False
@@ -114,11 +117,6 @@ class RequestReader:
     def is_stopped(self) -> bool:
         """Whether bytes that are no part of a request may be on their way."""
         return self.state is ReadState.STOPPED or self.state is ReadState.UPGRADE
-
-    @property
-    def is_taking_body(self) -> bool:
-        """Whether the next bytes belong to a body that is being forwarded."""
-        return self._is_body_awaited and not self.splitter.is_in_head
 
     def is_full(self) -> bool:
         """
@@ -174,6 +172,7 @@ class RequestReader:
     def await_body(self) -> bool:
         """Note that ``body`` is wanted from now on; return whether a part of it came before."""
         was_awaited, self._is_body_awaited = self._is_body_awaited, True
+        self.is_taking_body = not self.splitter.is_in_head
         return was_awaited and self.is_holding
 
     def next(self) -> ParsedRequest | Refusal:
@@ -246,7 +245,7 @@ class RequestReader:
         if self.splitter.has_chunks:
             protocol.drop_parser()  # it would make a trailer a field of the next message
         assembler.end_body()
-        self._is_body_read = False
+        self._is_body_read = self.is_taking_body = False
         if assembler.has_ended:
             self.state = ReadState.ENDED
         return rest

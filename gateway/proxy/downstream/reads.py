@@ -11,9 +11,8 @@ _BULK = memoryview(bytearray(_BULK_BYTES))
 class BodyTaker(Protocol):
     """What reads requests from the bytes of a connection."""
 
-    @property
-    def is_taking_body(self) -> bool:
-        """Whether the next bytes belong to a body that is being forwarded."""
+    is_taking_body: bool
+    """Whether the next bytes belong to a body that is being forwarded."""
 
 
 class BoundedConnection(Protocol):
@@ -50,10 +49,11 @@ class BoundedReads(asyncio.BufferedProtocol):
     parsed yet would wait in memory; this way it stays in the socket.
     """
 
-    __slots__ = ("_connection", "_heads", "_reader")
+    __slots__ = ("_connection", "_data_received", "_heads", "_reader")
 
     def __init__(self, connection: BoundedConnection, head_bytes: int) -> None:
         self._connection = connection
+        self._data_received = connection.data_received
         self._reader = connection.reader
         self._heads = _BULK[:head_bytes]
 
@@ -66,7 +66,7 @@ class BoundedReads(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Hand on what was read."""
-        self._connection.data_received(bytes(_BULK[:nbytes]))
+        self._data_received(_BULK[:nbytes].tobytes())
 
     def eof_received(self) -> bool:
         return self._connection.eof_received()
