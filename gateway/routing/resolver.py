@@ -74,7 +74,7 @@ class _Resolution:
             raise BadHost("the target's authority differs from Host")
         target = canonical_target(origin_form)
         route = self._route(host.host, target, method)
-        if not route.takes(method):
+        if method not in KNOWN_METHODS and not route.takes(method):
             raise UnsupportedMethod("a method that the gateway does not know")
         forwarded = target
         if route.prefix or route.new_prefix:

@@ -93,7 +93,8 @@ def canonical_target(raw: str) -> Target:
     if query and not _QUERY.fullmatch(query):
         raise BadTarget("character not allowed in the query")
     if "%" not in path and _PLAIN.fullmatch(path):
-        _refuse_ambiguous_segments(path)
+        if "//" in path or "/." in path:
+            _refuse_ambiguous_segments(path)
         return Target(path, raw, has_encoded_slash=False)
     if not _PATH.fullmatch(path):
         raise BadTarget("character not allowed in the path")
