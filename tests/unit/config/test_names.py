@@ -15,6 +15,7 @@ from gateway.config import names
         (names.name, "a" * 64),
         (names.header_name, "X-User-Issuer"),
         (names.header_name, "Remote-User"),
+        (names.foreign_field, "Remote-User"),
         (names.cookie_name, "__Host-session"),
         (names.cookie_name, "a!#$%&'*+-.^_`|~9"),
         (names.key_prefix, ""),
@@ -32,6 +33,8 @@ def test_names(parse: Callable[[str], str], text: str) -> None:
     ("parse", "text"),
     [
         pytest.param(names.name, "", id="an-entry-without-name"),
+        pytest.param(names.foreign_field, "Remote User", id="a-field-with-a-space"),
+        pytest.param(names.foreign_field, "X-User-Issuer", id="a-field-of-no-other-gateway"),
         pytest.param(names.name, "a:b", id="a-colon-would-break-the-key"),
         pytest.param(names.name, "{a}", id="braces-would-move-the-key"),
         pytest.param(names.name, "-a", id="a-sign-first"),
