@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import shutil
-import sys
 from asyncio.subprocess import DEVNULL, STDOUT
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
@@ -15,10 +13,10 @@ import pytest
 
 from tests.fakes.free_port import free_port
 from tests.fakes.http import fetch
+from tests.fakes.programs import end, installed
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "forward-auth"
 START_S = 60.0
-STOP_S = 30.0
 POLL_S = 0.02
 TRIES = 3
 
@@ -67,9 +65,7 @@ async def front(
     It is ready when a request without credentials gets a status in ``refused``.
     """
     program, *arguments = KINDS[name].command
-    path = shutil.which(program, path=_search_path())
-    if path is None:
-        pytest.skip(f"no {program} installed")
+    path = installed(program)
     log = folder / "front.log"
     for _ in range(TRIES):
         running = Front(name, free_port(), log)
@@ -80,7 +76,7 @@ async def front(
                 yield running
                 return
         finally:
-            await _end(process)
+            await end(process)
     pytest.fail(log.read_text())
 
 
@@ -107,23 +103,6 @@ async def _started(command: list[str], folder: Path, log: Path) -> asyncio.subpr
             stderr=STDOUT,
             env={**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder)},
         )
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        async with asyncio.timeout(STOP_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-
-
-def _search_path() -> str:
-    beside_python = str(Path(sys.executable).parent)
-    return os.pathsep.join([beside_python, os.environ.get("PATH", ""), "/usr/sbin"])
 
 
 async def _is_ready(

@@ -1,9 +1,6 @@
 """Apps on servers that others wrote, each on a free port; see ``tests/peers/origins``."""
 
 import asyncio
-import os
-import shutil
-import sys
 from asyncio.subprocess import DEVNULL, STDOUT
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.free_port import free_port
+from tests.fakes.programs import end, installed
 
 APPS = Path(__file__).parents[1] / "peers" / "origins"
 LARGE = bytes(range(256)) * 8192
 STREAM = b"".join(b"part %d\n" % number for number in range(50))
 START_S = 60.0
-STOP_S = 30.0
 POLL_S = 0.02
 TRIES = 3
 
@@ -45,11 +42,7 @@ COMMANDS = {
 async def origin(name: str, folder: Path) -> AsyncIterator[int]:
     """Start the server ``name``; yield its port. Skips the test where it is not installed."""
     program, *arguments = COMMANDS[name]
-    beside_python = str(Path(sys.executable).parent)
-    places = os.pathsep.join([beside_python, os.environ.get("PATH", ""), "/usr/sbin"])
-    path = shutil.which(program, path=places)
-    if path is None:
-        pytest.skip(f"no {program} installed")
+    path = installed(program)
     log = folder / "origin.log"
     for _ in range(TRIES):
         port = free_port()
@@ -64,7 +57,7 @@ async def origin(name: str, folder: Path) -> AsyncIterator[int]:
                 yield port
                 return
         finally:
-            await _end(process)
+            await end(process)
     pytest.fail(log.read_text())
 
 
@@ -90,15 +83,3 @@ async def _listens(process: asyncio.subprocess.Process, port: int) -> bool:
             writer.close()
             return True
     return False
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        async with asyncio.timeout(STOP_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()

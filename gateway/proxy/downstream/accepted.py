@@ -48,7 +48,7 @@ def client_of(
 ) -> Client | None:
     """Return the client, with its certificate; None if it was reset before it was accepted."""
     peer = accepted.hand_over() if accepted is not None else _peer_of(transport)
-    certificate = client_certificate(transport) if peer is not None else None
+    certificate = _client_certificate(transport) if peer is not None else None
     return peer if peer is None or certificate is None else peer._replace(certificate=certificate)
 
 
@@ -66,7 +66,7 @@ def peer_at(family: int, name: object) -> Client | None:
     return _client_at(name[0])
 
 
-def client_certificate(transport: asyncio.BaseTransport) -> Certificate | None:
+def _client_certificate(transport: asyncio.BaseTransport) -> Certificate | None:
     """Return the client's verified certificate; None without TLS, or if it sent none."""
     connection = transport.get_extra_info("ssl_object")
     if connection is None or connection.context.verify_mode is ssl.CERT_NONE:

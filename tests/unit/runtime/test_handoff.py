@@ -44,7 +44,7 @@ class Accepting:
 
 
 async def test_sockets_arrive_in_order(channel: Channel, listening: socket.socket) -> None:
-    """Each message says for whom, and the last one that it is over."""
+    """Each message names the dead worker; the last one says that it is over."""
     ours, theirs = channel
     accepting, port = Accepting(), listening.getsockname()[1]
     handoff.send(ours, 3, [listening, listening])
