@@ -1,12 +1,15 @@
 /*
- * A closed loop of HTTP/1.1 requests: each connection asks again when it has its answer.
+ * A closed loop of HTTP/1.1 requests: each connection asks again when it has its answer. With a
+ * rate, an open loop: requests are due at even intervals, whether or not answers come.
  *
- *   load [-b BYTES] [-f FILE] [-n] [-t] [-w BYTES] PORT CONNECTIONS WARM_UP_S SECONDS STATUS PATH
- *        [FIELD-LINE...]
+ *   load [-b BYTES] [-f FILE] [-n | -r RATE] [-t] [-w BYTES] PORT CONNECTIONS WARM_UP_S SECONDS
+ *        STATUS PATH [FIELD-LINE...]
  *
  *   -b  POST a body of so many bytes
  *   -f  add a field line to each request: a random one of the lines of FILE
  *   -n  ask on a new connection each time
+ *   -r  so many requests a second over all connections, which take turns. A latency counts from the
+ *       time at which the request was due: one that waits for the answer before it waits in that
  *   -t  over TLS 1.3, with a full handshake for each connection (where built with -DWITH_TLS)
  *   -w  after the answer, which should be 101, echo WebSocket messages of so many bytes, at most 125
  *
@@ -28,6 +31,7 @@
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -57,9 +61,11 @@ struct request {
 struct connection {
     int fd;
     int is_waiting; /* for room in the socket */
+    int is_idle;    /* until its next request is due */
     const struct request *request;
     enum phase phase;
-    int64_t asked_ns;
+    int64_t asked_ns; /* or when it was due */
+    uint64_t turn;    /* of the next request, of all connections' */
     int status;
     size_t sent;      /* bytes of the request */
     size_t body_size; /* bytes of the answer's */
@@ -84,7 +90,11 @@ static size_t request_count;
 static char *sent_body, frame[6 + MAX_FRAME_BYTES], message[MAX_FRAME_BYTES];
 static size_t sent_body_bytes, message_bytes;
 static int expected_status, is_new_each_time, is_tls;
-static int epoll;
+static int epoll, turn_timer;
+static double rate;        /* requests a second; 0 in a closed loop */
+static int64_t started_ns; /* when the first turn was due; 0 before that */
+static struct connection *all;
+static size_t connection_count;
 #ifdef WITH_TLS
 static SSL_CTX *tls_context;
 #endif
@@ -240,16 +250,36 @@ static int ask(struct connection *connection) {
         /* What is sent in parts is numbered anew in between: marks are not for bodies. */
         connection->request = another_request();
     }
-    if (!is_new_each_time)
+    if (!is_new_each_time && rate == 0)
         connection->asked_ns = now_ns();
     return send_rest(connection);
+}
+
+static int is_due(uint64_t turn, int64_t at_ns) {
+    return started_ns > 0 && started_ns + (int64_t)((double)turn * 1e9 / rate) <= at_ns;
+}
+
+/* The next request: now, or when it is due. Whether all is well so far. */
+static int go_on_asking(struct connection *connection) {
+    if (rate == 0)
+        return ask(connection);
+    connection->is_idle = !is_due(connection->turn, now_ns());
+    if (connection->is_idle) {
+        connection->held = 0;
+        if (connection->phase != FRAME)
+            connection->phase = HEAD;
+        return 1;
+    }
+    connection->asked_ns = started_ns + (int64_t)((double)connection->turn * 1e9 / rate);
+    connection->turn += connection_count;
+    return ask(connection);
 }
 
 /* Connect and send a request. Without a listener, the program ends. */
 static void open_connection(struct connection *connection) {
     int on = 1;
     connection->asked_ns = now_ns();
-    connection->is_waiting = 0;
+    connection->is_waiting = connection->is_idle = 0;
     connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (connection->fd < 0)
         die("socket");
@@ -263,7 +293,7 @@ static void open_connection(struct connection *connection) {
     connection->phase = is_tls ? HANDSHAKE : HEAD;
     if (is_tls)
         start_tls(connection);
-    if ((is_tls ? shake_hands(connection) : ask(connection)) < 0)
+    if ((is_tls ? shake_hands(connection) : go_on_asking(connection)) < 0)
         die("send");
 }
 
@@ -344,20 +374,20 @@ static int answered(struct connection *connection) {
         open_connection(connection);
         return 1;
     }
-    return ask(connection);
+    return go_on_asking(connection);
 }
 
 /* A message that came back, and the next. Whether all is well so far. */
 static int echoed(struct connection *connection) {
     note(connection, connection->held == 2 + message_bytes &&
                          !memcmp(connection->head + 2, message, message_bytes));
-    return ask(connection);
+    return go_on_asking(connection);
 }
 
 static int step(struct connection *connection) {
     if (connection->phase == HANDSHAKE) {
         int result = shake_hands(connection);
-        return result > 0 ? ask(connection) : result == 0;
+        return result > 0 ? go_on_asking(connection) : result == 0;
     }
     if (connection->is_waiting && !send_rest(connection))
         return 0;
@@ -379,14 +409,43 @@ static void go_on(struct connection *connection) {
     } while (has_more(connection));
 }
 
+/* Let idle connections ask whose turn has come; one that is not idle does so by itself. */
+static void take_turns(int64_t at_ns) {
+    static uint64_t turn;
+    for (; rate > 0 && is_due(turn, at_ns); turn++) {
+        struct connection *connection = &all[turn % connection_count];
+        if (connection->is_idle && !go_on_asking(connection))
+            open_again(connection);
+    }
+}
+
 static void run_until(int64_t end_ns) {
     struct epoll_event events[MAX_EVENTS];
-    int64_t left_ns;
-    while ((left_ns = end_ns - now_ns()) > 0) {
+    int64_t at_ns;
+    uint64_t passed;
+    while ((at_ns = now_ns()) < end_ns) {
+        take_turns(at_ns);
+        int64_t left_ns = end_ns - at_ns;
         int count = epoll_wait(epoll, events, MAX_EVENTS, (int)(left_ns / 1000000) + 1);
         for (int i = 0; i < count; i++)
-            go_on(events[i].data.ptr);
+            if (events[i].data.ptr != NULL)
+                go_on(events[i].data.ptr);
+            else if (read(turn_timer, &passed, sizeof passed) < 0 && errno != EAGAIN)
+                die("timer");
     }
+}
+
+/* Begin the open loop: a timer ends the wait for events at each turn. */
+static void start_turns(void) {
+    turn_timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    int64_t gap_ns = (int64_t)(1e9 / rate);
+    struct timespec gap = {gap_ns / 1000000000, gap_ns % 1000000000};
+    struct itimerspec every = {.it_interval = gap, .it_value = gap};
+    struct epoll_event event = {.events = EPOLLIN};
+    if (turn_timer < 0 || timerfd_settime(turn_timer, 0, &every, NULL) < 0 ||
+        epoll_ctl(epoll, EPOLL_CTL_ADD, turn_timer, &event) < 0)
+        die("timer");
+    started_ns = now_ns();
 }
 
 /* The latency that `share` of all requests did not exceed. */
@@ -496,13 +555,15 @@ static void report(double seconds) {
 
 int main(int argc, char **argv) {
     char *program = argv[0], *file = NULL;
-    for (int option; (option = getopt(argc, argv, "+b:f:ntw:")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "+b:f:nr:tw:")) != -1;) {
         if (option == 'b')
             make_body(strtoul(optarg, NULL, 10));
         else if (option == 'f')
             file = optarg;
         else if (option == 'n')
             is_new_each_time = 1;
+        else if (option == 'r')
+            rate = atof(optarg);
         else if (option == 't')
             make_tls();
         else if (option == 'w')
@@ -512,13 +573,13 @@ int main(int argc, char **argv) {
     }
     argc -= optind - 1;
     argv += optind - 1;
-    if (argc < 7) {
-        fprintf(stderr, "usage: %s [-b BYTES] [-f FILE] [-n] [-t] [-w BYTES] PORT CONNECTIONS "
-                        "WARM_UP_S SECONDS STATUS PATH [FIELD-LINE...]\n",
+    if (argc < 7 || rate < 0 || rate > 1e6 || (rate > 0 && is_new_each_time)) {
+        fprintf(stderr, "usage: %s [-b BYTES] [-f FILE] [-n | -r RATE] [-t] [-w BYTES] PORT "
+                        "CONNECTIONS WARM_UP_S SECONDS STATUS PATH [FIELD-LINE...]\n",
                 program);
         return 2;
     }
-    int connections = atoi(argv[2]);
+    connection_count = strtoul(argv[2], NULL, 10);
     double warm_up_s = atof(argv[3]), seconds = atof(argv[4]);
     address.sin_family = AF_INET;
     address.sin_port = htons((uint16_t)atoi(argv[1]));
@@ -529,11 +590,15 @@ int main(int argc, char **argv) {
     else
         make_request(argv[6], argv + 7, NULL);
     epoll = epoll_create1(EPOLL_CLOEXEC);
-    struct connection *all = calloc((size_t)connections, sizeof *all);
+    all = calloc(connection_count, sizeof *all);
     if (epoll < 0 || all == NULL)
         die("start");
-    for (int i = 0; i < connections; i++)
+    for (size_t i = 0; i < connection_count; i++) {
+        all[i].turn = i;
         open_connection(&all[i]);
+    }
+    if (rate > 0)
+        start_turns();
     run_until(now_ns() + (int64_t)(warm_up_s * 1e9));
     memset(&tally, 0, sizeof tally);
     puts("measuring");

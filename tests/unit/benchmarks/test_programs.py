@@ -27,6 +27,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+WARM_UP_S = 0.05
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +85,7 @@ async def loaded(
     window_s = 0.1
     while counted["requests"] + counted["errors"] < enough:
         window_s *= 2
-        arguments = [*options, *map(str, (port, 2, 0.05, window_s, status)), path, *fields]
+        arguments = [*options, *map(str, (port, 2, WARM_UP_S, window_s, status)), path, *fields]
         process = await asyncio.create_subprocess_exec(program, *arguments, stdout=subprocess.PIPE)
         output, _ = await process.communicate()
         first, second = output.decode().splitlines()
@@ -318,6 +319,30 @@ async def test_new_connections(programs: Path, port: int) -> None:
     """Closing a connection after its answer is no error."""
     counted = await loaded(programs / "load", port, options=("-n",), enough=10)
     assert (counted["errors"], counted["unexpected"]) == (0, 0)
+
+
+async def test_rate(programs: Path, port: int) -> None:
+    """With a rate, no more requests are sent than were due by then."""
+    counted = await loaded(programs / "load", port, options=("-r", "500"), enough=50)
+    assert (counted["errors"], counted["unexpected"]) == (0, 0)
+    assert counted["requests"] <= 500 * (counted["seconds"] + WARM_UP_S) + 1
+
+
+async def test_latency_at_a_rate(programs: Path) -> None:
+    """A request that waits for the answer before it has waited since it was due."""
+    async with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as port:
+        counted = await loaded(programs / "load", port, options=("-r", "1000000"))
+    assert counted["errors"] == 0
+    assert counted["p50_us"] > WARM_UP_S * 1_000_000
+
+
+@pytest.mark.parametrize("options", [("-r", "-1"), ("-r", "10", "-n")])
+def test_a_rate_that_cannot_be(programs: Path, options: tuple[str, ...]) -> None:
+    """A negative rate, and one of new connections, are wrong usage."""
+    command = [programs / "load", *options, "1", "1", "0", "0", "200", "/"]
+    ended = subprocess.run(command, capture_output=True, check=False)
+    assert ended.returncode == 2
+    assert b"[-n | -r RATE]" in ended.stderr
 
 
 async def test_messages(programs: Path, port: int) -> None:
