@@ -2,11 +2,11 @@
  * A closed loop of HTTP/1.1 requests: each connection asks again when it has its answer. With a
  * rate, an open loop: requests are due at even intervals, whether or not answers come.
  *
- *   load [-b BYTES] [-f FILE] [-n | -r RATE] [-t] [-w BYTES] PORT CONNECTIONS WARM_UP_S SECONDS
- *        STATUS PATH [FIELD-LINE...]
+ *   load [-b BYTES] [-f FILE]... [-n | -r RATE] [-t] [-w BYTES] PORT CONNECTIONS WARM_UP_S
+ *        SECONDS STATUS PATH [FIELD-LINE...]
  *
  *   -b  POST a body of so many bytes
- *   -f  add a field line to each request: a random one of the lines of FILE
+ *   -f  add a field line to each request: one of the lines of FILE, in turn; up to four files
  *   -n  ask on a new connection each time
  *   -r  so many requests a second over all connections, which take turns. A latency counts from the
  *       time at which the request was due: one that waits for the answer before it waits in that
@@ -47,22 +47,21 @@
 #define BUCKETS 1000001
 
 #define MARK "################"
-#define MAX_MARKS 8
+#define MAX_FILES 4
 #define MAX_FRAME_BYTES 125
 #define LINE_BYTES 4096
 
 enum phase { HANDSHAKE, HEAD, BODY, FRAME };
 
-struct request {
-    size_t size;
-    char *text, *marks[MAX_MARKS + 1];
+struct file {
+    char **lines;
+    size_t count, next;
 };
 
 struct connection {
     int fd;
     int is_waiting; /* for room in the socket */
     int is_idle;    /* until its next request is due */
-    const struct request *request;
     enum phase phase;
     int64_t asked_ns; /* or when it was due */
     uint64_t turn;    /* of the next request, of all connections' */
@@ -75,6 +74,8 @@ struct connection {
     SSL *tls;
 #endif
     char head[HEAD_BYTES];
+    size_t request_size;
+    char request[REQUEST_BYTES];
 };
 
 struct tally {
@@ -85,8 +86,9 @@ struct tally {
 
 static struct tally tally;
 static struct sockaddr_in address;
-static struct request *requests;
-static size_t request_count;
+static struct file files[MAX_FILES];
+static size_t file_count;
+static char *fixed_lines, last_lines[64]; /* of each request */
 static char *sent_body, frame[6 + MAX_FRAME_BYTES], message[MAX_FRAME_BYTES];
 static size_t sent_body_bytes, message_bytes;
 static int expected_status, is_new_each_time, is_tls;
@@ -201,26 +203,46 @@ static uint64_t another_number(void) {
     return state * 2685821657736338717u;
 }
 
-/* One of the requests, with another number in the place of each mark. */
-static const struct request *another_request(void) {
-    struct request *one = requests + (request_count > 1 ? another_number() % request_count : 0);
+/* Put another number in the place of each mark. */
+static void number(char *text) {
     char digits[sizeof MARK];
-    for (char **mark = one->marks; *mark != NULL; mark++) {
+    for (char *mark = text; (mark = strstr(mark, MARK)) != NULL; mark += sizeof MARK - 1) {
         snprintf(digits, sizeof digits, "%016lx", (unsigned long)another_number());
-        memcpy(*mark, digits, sizeof MARK - 1);
+        memcpy(mark, digits, sizeof MARK - 1);
     }
-    return one;
+}
+
+static char *add(char *to, const char *end, const char *text) {
+    size_t size = strlen(text);
+    if (size >= (size_t)(end - to)) {
+        fprintf(stderr, "the request is too long\n");
+        exit(EXIT_FAILURE);
+    }
+    memcpy(to, text, size + 1);
+    return to + size;
+}
+
+/* Write another request: the next line of each file, and other numbers. */
+static void write_request(struct connection *connection) {
+    const char *end = connection->request + sizeof connection->request;
+    char *to = add(connection->request, end, fixed_lines);
+    for (struct file *file = files; file < files + file_count; file++) {
+        to = add(to, end, file->lines[file->next]);
+        file->next = file->next + 1 < file->count ? file->next + 1 : 0;
+    }
+    connection->request_size = (size_t)(add(to, end, last_lines) - connection->request);
+    number(connection->request);
 }
 
 /* Send what the socket takes of a request; whether all is well so far. */
 static int send_rest(struct connection *connection) {
     int is_framed = connection->phase == FRAME;
-    size_t head = is_framed ? 6 + message_bytes : connection->request->size;
+    size_t head = is_framed ? 6 + message_bytes : connection->request_size;
     size_t body = is_framed ? 0 : sent_body_bytes;
     while (connection->sent < head + body) {
         size_t skipped = connection->sent < head ? 0 : connection->sent - head;
         struct iovec parts[] = {
-            {(is_framed ? frame : connection->request->text) + connection->sent,
+            {(is_framed ? frame : connection->request) + connection->sent,
              connection->sent < head ? head - connection->sent : 0},
             {sent_body + skipped, body - skipped},
         };
@@ -247,8 +269,7 @@ static int ask(struct connection *connection) {
     connection->held = connection->sent = 0;
     if (connection->phase != FRAME) {
         connection->phase = HEAD;
-        /* What is sent in parts is numbered anew in between: marks are not for bodies. */
-        connection->request = another_request();
+        write_request(connection);
     }
     if (!is_new_each_time && rate == 0)
         connection->asked_ns = now_ns();
@@ -459,55 +480,44 @@ static int64_t percentile_us(double share) {
     return tally.max_us;
 }
 
-static void find_marks(struct request *one) {
-    size_t count = 0;
-    for (char *at = one->text; count < MAX_MARKS && (at = strstr(at, MARK)) != NULL; count++) {
-        one->marks[count] = at;
-        at += sizeof MARK - 1;
-    }
-}
-
-/* Add a request with the fields `lines`, and after them the field `last`, if there is one. */
-static void make_request(const char *path, char **lines, const char *last) {
+/* Write what all requests begin with, and what they end with. */
+static void make_request(const char *path, char **lines) {
     static char text[REQUEST_BYTES];
-    size_t size = 0;
-    size += (size_t)snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n",
-                             sent_body_bytes ? "POST" : "GET", path, ntohs(address.sin_port));
-    for (; *lines != NULL && size < sizeof text; lines++)
-        size += (size_t)snprintf(text + size, sizeof text - size, "%s\r\n", *lines);
-    if (size < sizeof text && last != NULL)
-        size += (size_t)snprintf(text + size, sizeof text - size, "%s\r\n", last);
-    if (size < sizeof text && sent_body_bytes > 0)
-        size += (size_t)snprintf(text + size, sizeof text - size, "Content-Length: %zu\r\n",
-                                 sent_body_bytes);
-    if (size < sizeof text)
-        size += (size_t)snprintf(text + size, sizeof text - size, "\r\n");
-    if (size >= sizeof text) {
-        fprintf(stderr, "the request is too long\n");
-        exit(EXIT_FAILURE);
-    }
-    requests = realloc(requests, (request_count + 1) * sizeof *requests);
-    char *copy = strdup(text);
-    if (requests == NULL || copy == NULL)
-        die("make_request");
-    struct request *one = &requests[request_count++];
-    *one = (struct request){.size = size, .text = copy};
-    find_marks(one);
+    char host[64];
+    const char *end = text + sizeof text;
+    char *to = add(text, end, sent_body_bytes ? "POST " : "GET ");
+    to = add(to, end, path);
+    snprintf(host, sizeof host, " HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n", ntohs(address.sin_port));
+    to = add(to, end, host);
+    for (; *lines != NULL; lines++)
+        to = add(add(to, end, *lines), end, "\r\n");
+    fixed_lines = text;
+    if (sent_body_bytes > 0)
+        snprintf(last_lines, sizeof last_lines, "Content-Length: %zu\r\n\r\n", sent_body_bytes);
+    else
+        strcpy(last_lines, "\r\n");
 }
 
-/* Add a request for each line of `file`. */
-static void make_requests(const char *path, char **lines, const char *file) {
+/* Read the lines that requests take in turn. */
+static void read_lines(const char *name) {
     static char line[LINE_BYTES];
-    FILE *input = fopen(file, "r");
+    struct file *file = &files[file_count++];
+    size_t room = 0;
+    FILE *input = fopen(name, "r");
     if (input == NULL)
-        die(file);
-    while (fgets(line, sizeof line, input) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        make_request(path, lines, line);
+        die(name);
+    while (fgets(line, sizeof line - 2, input) != NULL) {
+        strcpy(line + strcspn(line, "\n"), "\r\n");
+        if (file->count == room) {
+            room = room ? 2 * room : 256;
+            file->lines = realloc(file->lines, room * sizeof *file->lines);
+        }
+        if (file->lines == NULL || (file->lines[file->count++] = strdup(line)) == NULL)
+            die("read_lines");
     }
     fclose(input);
-    if (request_count == 0) {
-        fprintf(stderr, "%s holds no line\n", file);
+    if (file->count == 0) {
+        fprintf(stderr, "%s holds no line\n", name);
         exit(EXIT_FAILURE);
     }
 }
@@ -554,12 +564,12 @@ static void report(double seconds) {
 }
 
 int main(int argc, char **argv) {
-    char *program = argv[0], *file = NULL;
+    char *program = argv[0];
     for (int option; (option = getopt(argc, argv, "+b:f:nr:tw:")) != -1;) {
         if (option == 'b')
             make_body(strtoul(optarg, NULL, 10));
-        else if (option == 'f')
-            file = optarg;
+        else if (option == 'f' && file_count < MAX_FILES)
+            read_lines(optarg);
         else if (option == 'n')
             is_new_each_time = 1;
         else if (option == 'r')
@@ -574,7 +584,7 @@ int main(int argc, char **argv) {
     argc -= optind - 1;
     argv += optind - 1;
     if (argc < 7 || rate < 0 || rate > 1e6 || (rate > 0 && is_new_each_time)) {
-        fprintf(stderr, "usage: %s [-b BYTES] [-f FILE] [-n | -r RATE] [-t] [-w BYTES] PORT "
+        fprintf(stderr, "usage: %s [-b BYTES] [-f FILE]... [-n | -r RATE] [-t] [-w BYTES] PORT "
                         "CONNECTIONS WARM_UP_S SECONDS STATUS PATH [FIELD-LINE...]\n",
                 program);
         return 2;
@@ -585,10 +595,7 @@ int main(int argc, char **argv) {
     address.sin_port = htons((uint16_t)atoi(argv[1]));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     expected_status = atoi(argv[5]);
-    if (file != NULL)
-        make_requests(argv[6], argv + 7, file);
-    else
-        make_request(argv[6], argv + 7, NULL);
+    make_request(argv[6], argv + 7);
     epoll = epoll_create1(EPOLL_CLOEXEC);
     all = calloc(connection_count, sizeof *all);
     if (epoll < 0 || all == NULL)

@@ -3,7 +3,8 @@
  *
  *   upstream PORT
  *
- * GET /bytes/N is answered with N bytes. A request's body ends by its Content-Length, and is
+ * GET /bytes/N is answered with N bytes. GET /vary/N, with N in hexadecimal, is answered with 64 to
+ * 3903 bytes, by N, and the time of now. A request's body ends by its Content-Length, and is
  * dropped. Upgrade: websocket begins an echo of frames, each shorter than 126 bytes; its handshake
  * answers the sample nonce of RFC 6455 section 1.3, and no other.
  *
@@ -24,6 +25,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BACKLOG 4096
@@ -31,6 +33,9 @@
 #define HEAD_BYTES 16384
 #define ANSWER_BYTES 512
 #define FILLER_BYTES (256 * 1024)
+#define LEAST_VARIED_BYTES 64
+#define VARIED_BYTES 3840 /* with its head, an answer fits into 4 KiB */
+#define DATE_BYTES 32
 
 static const char ANSWER[] =
     "HTTP/1.1 200 OK\r\n"
@@ -46,8 +51,10 @@ static const char BYTES[] =
     "Content-Type: application/octet-stream\r\n"
     "Content-Length: %lu\r\n"
     "Server: upstream\r\n"
-    "Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
+    "Date: %s\r\n"
     "\r\n";
+
+static const char NEW_YEAR[] = "Thu, 01 Jan 2026 00:00:00 GMT";
 
 static const char SWITCHED[] =
     "HTTP/1.1 101 Switching Protocols\r\n"
@@ -66,6 +73,7 @@ struct connection {
     size_t filler_left;  /* bytes of the answer after those */
     size_t filler_asked; /* for when the request's body has come */
     int is_asked;        /* a whole head has come, and is not answered */
+    int is_varied;       /* the answer tells the time of now */
     char in[HEAD_BYTES], out[ANSWER_BYTES];
 };
 
@@ -116,13 +124,27 @@ static int send_owed(struct connection *connection) {
     return 1;
 }
 
+/* The time of now, written anew once a second. */
+static const char *date(void) {
+    static char text[DATE_BYTES];
+    static time_t written;
+    time_t now = time(NULL);
+    struct tm parts;
+    if (now != written && gmtime_r(&now, &parts) != NULL) {
+        strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts);
+        written = now;
+    }
+    return text;
+}
+
 static void answer(struct connection *connection) {
     connection->is_asked = 0;
     if (connection->is_tunnel) {
         owe(connection, SWITCHED, sizeof SWITCHED - 1);
     } else if (connection->filler_asked > 0) {
         char head[ANSWER_BYTES];
-        int size = snprintf(head, sizeof head, BYTES, (unsigned long)connection->filler_asked);
+        int size = snprintf(head, sizeof head, BYTES, (unsigned long)connection->filler_asked,
+                            connection->is_varied ? date() : NEW_YEAR);
         owe(connection, head, (size_t)size);
         connection->filler_left = connection->filler_asked;
     } else {
@@ -138,12 +160,17 @@ static void drop(struct connection *connection, size_t size) {
 
 /* Read a head of `size` bytes, whose lines end in CR LF. */
 static void read_head(struct connection *connection, size_t size) {
-    static const char PATH[] = "/bytes/", LENGTH[] = "Content-Length:", UPGRADE[] = "Upgrade:";
+    static const char PATH[] = "/bytes/", VARIED[] = "/vary/";
+    static const char LENGTH[] = "Content-Length:", UPGRADE[] = "Upgrade:";
     const char *head = connection->in, *end = head + size;
     const char *target = memchr(head, ' ', size);
     connection->is_asked = 1;
     connection->body_left = connection->filler_asked = 0;
-    if (target != NULL && !strncmp(target + 1, PATH, sizeof PATH - 1))
+    connection->is_varied = target != NULL && !strncmp(target + 1, VARIED, sizeof VARIED - 1);
+    if (connection->is_varied)
+        connection->filler_asked =
+            LEAST_VARIED_BYTES + strtoul(target + sizeof VARIED, NULL, 16) % VARIED_BYTES;
+    else if (target != NULL && !strncmp(target + 1, PATH, sizeof PATH - 1))
         connection->filler_asked = strtoul(target + sizeof PATH, NULL, 10);
     for (const char *line = head; (line = memchr(line, '\n', (size_t)(end - line))) != NULL;) {
         line++;

@@ -11,6 +11,8 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -176,6 +178,24 @@ def test_bytes(client: socket.socket) -> None:
     assert rest.startswith(b"x" * 1_000_000 + b"HTTP/1.1 200 OK\r\n")
 
 
+@pytest.mark.parametrize(
+    ("number", "size"), [("0", 64), ("000000000000000a", 74), ("ffffffffffffffff", 64 + 255)]
+)
+def test_answers_vary_by_the_number_in_the_path(
+    client: socket.socket, number: str, size: int
+) -> None:
+    """The length of an answer below /vary/ depends on the number; its date is that of today."""
+    client.sendall(b"GET /vary/%s?page=1 HTTP/1.1\r\nHost: a\r\n\r\n" % number.encode())
+    data = client.recv(65536)
+    while len(data) < data.index(b"\r\n\r\n") + 4 + size:
+        data += client.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    assert b"\r\nContent-Length: %d\r\n" % size in head
+    assert body == b"x" * size
+    date = parsedate_to_datetime(head.partition(b"Date: ")[2].decode())
+    assert abs(datetime.now(UTC) - date) < timedelta(minutes=1)
+
+
 @pytest.mark.parametrize("cut", [0, 1, 50_000, 100_000])
 def test_a_body_is_dropped(client: socket.socket, cut: int) -> None:
     """A body is read to its end and dropped; the request after it is answered as well."""
@@ -235,6 +255,18 @@ async def test_fields_of_a_file(programs: Path, tmp_path: Path) -> None:
     assert (counted["errors"], counted["unexpected"]) == (0, 0)
     sent = {head.partition(b"\r\n")[2].partition(b"\r\n")[2] for head in heads}
     assert sent == {b"X-A: b\r\nCookie: a=%s\r\n\r\n" % value for value in (b"1", b"22", b"333")}
+
+
+async def test_fields_of_two_files(programs: Path, tmp_path: Path) -> None:
+    """Each file gives a line of its own to each request, in turn."""
+    first, second, heads = tmp_path / "1", tmp_path / "2", list[bytes]()
+    first.write_text("X-A: 1\nX-A: 22\n")
+    second.write_text("X-B: 1\nX-B: 22\nX-B: 333\n")
+    options = ("-f", str(first), "-f", str(second))
+    async with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", heads=heads) as port:
+        await loaded(programs / "load", port, options=options, fields=(), enough=60)
+    pairs = [tuple(map(len, head.split(b"\r\n")[2:4])) for head in heads]
+    assert set(pairs) == {(6 + a, 6 + b) for a in (0, 1) for b in (0, 1, 2)}
 
 
 async def test_marks_beside_fields_of_a_file(programs: Path, tmp_path: Path) -> None:
