@@ -68,6 +68,17 @@ tables: $(VENV)/.dev     ## write the tables of docs/ that are generated from co
 bench: $(VENV)/.dev      ## measure CPU, memory and latency against the budgets
 	$(BIN)/python -m benchmarks
 
+# nginx with Lua of Debian 12, and what its packages need that nginx itself does not.
+NGINX_LUA := nginx libnginx-mod-http-lua libnginx-mod-http-ndk libluajit2-5.1-2 lua-resty-core lua-resty-lrucache \
+	lua-nginx-redis lua-cjson libpcre3
+UNPACKED := benchmarks/build/nginx-lua
+
+.PHONY: bench-peers
+bench-peers:             ## unpack nginx with Lua beside the system, for the rows rival-… of make bench: needs apt
+	rm -rf $(UNPACKED) && mkdir -p $(UNPACKED)/packages
+	cd $(UNPACKED)/packages && apt-get download -qq $(NGINX_LUA)
+	for package in $(UNPACKED)/packages/*.deb; do dpkg -x "$$package" $(UNPACKED) || exit 1; done
+
 .PHONY: bench-ab
 bench-ab: $(VENV)/.dev   ## compare the CPU of a request with another checkout's: make bench-ab BASE=DIR
 	@test -n "$(BASE)" || { echo "Name the checkout to compare with: make bench-ab BASE=DIR"; exit 2; }

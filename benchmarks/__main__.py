@@ -15,7 +15,7 @@ from benchmarks.build import CannotRun, NotHere
 from benchmarks.callers import Callers, Request
 from benchmarks.once import SINGLES
 from benchmarks.rows import Measurement, summarise
-from benchmarks.scenarios import SCENARIOS, Plan, Scenario, load_for, measure
+from benchmarks.scenarios import SCENARIOS, Plan, Scenario, load_for, measure, rate_of
 from benchmarks.servers import Cores, cores, rig
 from benchmarks.terminal import machine, report_console, say
 
@@ -110,8 +110,10 @@ def _measure_windows(
             requests.append((scenario, request))
     for number in range(1, rounds + 1):
         for scenario, request in requests:
-            say(f"round {number} of {rounds}: {scenario.name}")
-            measured.windows.append(measure(scenario, request, plan))
+            with _leaving_out(scenario.name, measured):
+                rate = rate_of(scenario, measured.windows)
+                say(f"round {number} of {rounds}: {scenario.name}")
+                measured.windows.append(measure(scenario, request, plan, rate))
 
 
 def _show(results: Results, left_out: list[str], where: Cores) -> None:

@@ -24,6 +24,10 @@ from benchmarks.terminal import machine, report_console, say
 PAIRS, SECONDS = 20, 1.0
 """Ratios of longer windows vary as much: more pairs tell more."""
 ROWS = (
+    "browser",
+    "answers",
+    "callers",
+    "look-ups",
     "session",
     "varied",
     "sessions-5000",
@@ -40,7 +44,16 @@ ROWS = (
     "new",
 )
 """What is compared if nothing else is asked for."""
-MORE_ROWS = ("get-10k-session", "tls-new", "routes-10", "routes-10000", "session-1", "strict-1")
+MORE_ROWS = (
+    "post-10k-browser",
+    "lean",
+    "get-10k-session",
+    "tls-new",
+    "routes-10",
+    "routes-10000",
+    "session-1",
+    "strict-1",
+)
 """What can be compared, too."""
 _START_S = 4.0
 """Approximate time to start and stop the gateways of one side."""

@@ -5,10 +5,10 @@ Budgets of time were written on a reference machine. They are scaled by the cost
 this machine relative to that one; without the relay's row, they are not scaled.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from benchmarks.rows import Rows, added_latency_us, cpu_us, per_second, ratio
+from benchmarks.rows import Rows, added_latency_us, cpu_us, p99_us, per_second, ratio
 
 REFERENCE_RELAY_US = 11.5
 """CPU µs a request of a blind relay on the reference machine."""
@@ -44,12 +44,42 @@ class Bar(NamedTuple):
     """None if a measurement that it needs is missing."""
 
 
+class Rivalry(NamedTuple):
+    """A row, and the row of nginx with Lua that does the same."""
+
+    row: str
+    title: str
+    limit: float
+    """The most that ours may be of the rival's."""
+    figure: Callable[[Rows, str], float | None] = cpu_us
+
+    def figures(self, rows: Rows) -> tuple[float | None, float | None]:
+        """Return our figure and the rival's."""
+        return self.figure(rows, self.row), self.figure(rows, f"rival-{self.row}")
+
+
+RIVALRIES = (
+    Rivalry("browser", "all different: fields of a browser, 200 sessions", 1.15),
+    Rivalry("answers", "the same, and the answers differ", 1.25),
+    Rivalry("callers", "all different, 10 000 callers with a limit each", 1.6),
+    Rivalry("look-ups", "all different, a session look-up in each request", 1.6),
+    Rivalry("post-10k-browser", "all different, POST of 10 KiB", 1.3),
+    Rivalry("lean", "200 sessions, no other field", 1.05),
+    Rivalry("session", "the same head again and again", 0.9),
+    Rivalry("refused", "401 without a credential", 2.0),
+    Rivalry("tls", "TLS 1.3, keep-alive; nginx without authentication", 1.8),
+    Rivalry("open-60", "p99 in µs, all different, at 60 % of the most", 1.2, p99_us),
+)
+"""The limits are those of the design; what is measured is CPU time, unless the title says else."""
+
+
 def bars(results: Results) -> tuple[Bar, ...]:
     """List all bars, with their verdicts."""
     return (
         *_budgets_of_requests(results.rows),
         *_budgets_of_figures(results),
         *_orders(results.rows),
+        *_beside_the_rival(results.rows),
         _nothing_failed(results.rows),
     )
 
@@ -118,6 +148,13 @@ def _orders(rows: Rows) -> tuple[Bar, ...]:
             1.2,
         ),
     )
+
+
+def _beside_the_rival(rows: Rows) -> Iterator[Bar]:
+    """Compare rows with those of nginx with Lua."""
+    for rivalry in RIVALRIES:
+        demand = f"beside nginx with Lua, {rivalry.title}: at most {{}}"
+        yield _at_most(demand, ratio(*rivalry.figures(rows)), rivalry.limit, "×")
 
 
 def _nothing_failed(rows: Rows) -> Bar:

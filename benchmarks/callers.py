@@ -2,32 +2,68 @@
 
 import secrets
 import ssl
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.build import CannotRun, NotHere
-from benchmarks.configs import ASKED, PLAIN, Variant, path_of_route
+from benchmarks.configs import ASKED, BEHIND_PROXY, PLAIN, Variant, path_of_route
+from benchmarks.people import (
+    Person,
+    now_ms,
+    people,
+    rival_sessions,
+    sealed_sessions,
+    store_sessions,
+)
 from benchmarks.servers import Rig, Server
 
 PATH = "/api/items?page=1"
 MARK = "################"
 """The load generator replaces this by another number in each request."""
 MESSAGE_BYTES = 32
-SESSIONS = 5000
-"""More users than most caches hold, fewer than the session cache holds."""
+FEW, MANY, LOOK_UPS = 200, 5000, 20_000
+"""
+People of a run, whose requests come in turn.
 
+Of `LOOK_UPS` people each comes back later than a session is fresh (`FRESH_S`, a second), if a
+server answers fewer than 20 000 requests a second.
+"""
+RIVAL_LOOK_UPS = 40_000
+"""The rival answers more than 20 000: so many people are a look-up in each of its requests, too."""
+CALLERS = 10_000
+"""Addresses of clients behind a proxy."""
+BROWSER = (
+    "Connection: keep-alive",
+    'sec-ch-ua-platform: "Windows"',
+    (
+        "User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) "
+        "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
+    ),
+    "Accept: application/json, text/plain, */*",
+    'sec-ch-ua: "Google Chrome";v="131", "Chromium";v="131", "Not_A Brand";v="24"',
+    "sec-ch-ua-mobile: ?0",
+    "Sec-Fetch-Site: same-origin",
+    "Sec-Fetch-Mode: cors",
+    "Sec-Fetch-Dest: empty",
+    f"Referer: http://127.0.0.1/items/{MARK}",
+    "Accept-Encoding: gzip, deflate, br, zstd",
+    "Accept-Language: en-GB,en-US;q=0.9,en;q=0.8",
+    f"X-Correlation-Id: {MARK}",
+)
+"""
+Fields of a request that a page makes in Chrome over HTTP/1.1, with an id of the page's own.
+
+``Host`` and ``Cookie`` come from the load generator.
+"""
 _UPGRADE = (
     "Connection: Upgrade",
     "Upgrade: websocket",
     "Sec-WebSocket-Version: 13",
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",  # RFC 6455 section 1.3; the app knows its answer
 )
-_AT_ONE_TIME = 16
-"""Number of users that sign in at once."""
 _TIMEOUT_S = 10.0
 _LIFETIME_S = 86_400
 """Lifetime of the DID tokens: longer than any run."""
@@ -55,6 +91,8 @@ class Callers:
         self._rig = rig
         self._cookies: dict[int, str] = {}
         self._tokens: dict[int, str] = {}
+        self._files: dict[str, Path] = {}
+        self._people: list[Person] = []
 
     def direct(self) -> Request:
         return Request(self._rig.upstream, is_judged=False)
@@ -75,9 +113,53 @@ class Callers:
         session = self.session()
         return session._replace(path=f"/api/items/{MARK}?page=1", fields=session.fields + fields)
 
-    def sessions(self) -> Request:
-        """Use a random one of many sessions in each request."""
-        return Request(self._rig.gateway(), options=("-f", str(self._cookies_of_many)))
+    def lean(self, count: int = FEW, side: str = "ours") -> Request:
+        """Make the same request for one of ``count`` people in turn, with no field but a cookie."""
+        return Request(self._side(side), options=self._cookies_of(count))
+
+    def browser(self, count: int = FEW, side: str = "ours") -> Request:
+        """Make requests as pages in browsers do, all of them different."""
+        lean = self.lean(count, side)
+        return lean._replace(path=f"/api/items/{MARK}?page={MARK}", fields=BROWSER)
+
+    def answers(self, side: str = "ours") -> Request:
+        """Make the answers different, too."""
+        return self.browser(side=side)._replace(path=f"/vary/{MARK}?page={MARK}")
+
+    def callers(self, side: str = "ours", count: int = CALLERS) -> Request:
+        """Make requests through a proxy in front, for one of ``count`` clients in turn."""
+        browser = self.browser(side=side)
+        server = self._rig.gateway(BEHIND_PROXY) if side == "ours" else browser.server
+        options = (*browser.options, "-f", str(self._file(f"callers-{count}", addresses(count))))
+        return browser._replace(server=server, options=options)
+
+    def look_ups(self, side: str = "ours") -> Request:
+        """Make each request need a look-up of its session in the store."""
+        return self.browser(LOOK_UPS if side == "ours" else RIVAL_LOOK_UPS, side)
+
+    def browser_post(self, side: str = "ours", size: int = 10 * 1024) -> Request:
+        """Post ``size`` bytes as pages in browsers do."""
+        browser = self.browser(side=side)
+        own = ("Content-Type: application/json", f"Origin: {browser.server.origin}")
+        return browser._replace(
+            fields=(*browser.fields, *own), options=(*browser.options, "-b", str(size))
+        )
+
+    def rival_session(self) -> Request:
+        """Make the same request again and again for one person, as `session` does."""
+        [person] = self._first(1)
+        return Request(self._rig.rival, fields=(person.cookie_line,))
+
+    def rival_refused(self) -> Request:
+        return Request(self._rig.rival, status=401)
+
+    def rival_tls(self) -> Request:
+        """Make the same request over TLS, to an nginx that does not authenticate."""
+        request = self.rival_session()._replace(server=self._rig.rival_tls)
+        return _with_options(request, "-t")
+
+    def _side(self, side: str) -> Server:
+        return self._rig.rival if side == "rival" else self._rig.gateway()
 
     def bearer(self) -> Request:
         server = self._rig.gateway()
@@ -154,15 +236,26 @@ class Callers:
         self._rig.sign_in_naive(cookie, f"did:ethr:0x{secrets.token_hex(20)}")
         return f"Cookie: session={cookie}"
 
-    @cached_property
-    def _cookies_of_many(self) -> Path:
-        """File with the cookies of `SESSIONS` users, who stay signed in."""
-        server, file = self._rig.gateway(), self._rig.directory / "cookies"
-        emails = [f"user-{number}@example.com" for number in range(SESSIONS)]
-        with ThreadPoolExecutor(_AT_ONE_TIME) as pool:
-            cookies = pool.map(lambda email: sign_in(server, mint(server, email)), emails)
-            file.write_text("".join(f"Cookie: {cookie}\n" for cookie in cookies), "ascii")
-        return file
+    def _cookies_of(self, count: int) -> tuple[str, ...]:
+        """Options of the load generator for the cookies of ``count`` people in turn."""
+        lines = (person.cookie_line for person in self._first(count))
+        return "-f", str(self._file(f"cookies-{count}", lines))
+
+    def _first(self, count: int) -> list[Person]:
+        """Return the first ``count`` people, who are signed in to the gateways and to the rival."""
+        if more := people(count, first=len(self._people)):
+            now = now_ms()
+            store_sessions(self._rig.store, sealed_sessions(more, self._rig.prefix, now))
+            store_sessions(self._rig.store, rival_sessions(more, now))
+            self._people += more
+        return self._people[:count]
+
+    def _file(self, name: str, lines: Iterable[str]) -> Path:
+        """Return the file ``name`` with these lines, which is written once."""
+        if name not in self._files:
+            file = self._files[name] = self._rig.directory / name
+            file.write_text("".join(f"{line}\n" for line in lines), "ascii")
+        return self._files[name]
 
     def _token(self, server: Server) -> str:
         if server.port not in self._tokens:
@@ -173,6 +266,13 @@ class Callers:
         if server.port not in self._cookies:
             self._cookies[server.port] = sign_in(server, mint(server, "ada@example.com"))
         return f"Cookie: {self._cookies[server.port]}"
+
+
+def addresses(count: int) -> Iterable[str]:
+    """Name ``count`` addresses of clients in ``X-Forwarded-For``, which are different."""
+    for number in range(count):
+        high, low = divmod(number, 1 << 16)
+        yield f"X-Forwarded-For: 10.{high}.{low >> 8}.{low & 255}"
 
 
 def _echo(request: Request, *fields: str) -> Request:

@@ -16,10 +16,15 @@ class Variant(NamedTuple):
     has_tls: bool = False
     is_asked: bool = False
     """Whether a proxy in front sends forward-auth checks."""
+    is_behind_proxy: bool = False
+    """Whether a proxy in front names the client, in ``X-Forwarded-For``."""
 
 
 PLAIN = Variant()
 ASKED = Variant("asked", is_asked=True)
+BEHIND_PROXY = Variant("behind-proxy", is_behind_proxy=True)
+
+SESSION_KEY = "a benchmark's key, which guards nothing at all"
 
 
 class Places(NamedTuple):
@@ -40,6 +45,7 @@ server:
   listen: ["127.0.0.1:{places.port}"]
   public_url: {scheme}://127.0.0.1:{places.port}
   workers: {variant.workers}
+  client_ip: {client_ip}
   trusted_proxies: {trusted}
   max: {{connections: 20000, connections_per_client: 20000}}
 {tls}\
@@ -52,7 +58,7 @@ magic:
   mode: development
 session:
   cookie: session
-  keys: ["a benchmark's key, which guards nothing at all"]
+  keys: ["{session_key}"]
 limits:
   default: {{rate: 100000000/minute}}
   strict: {{rate: 100000000/minute, on_store_failure: closed}}
@@ -80,7 +86,9 @@ def gateway_config(places: Places, variant: Variant) -> str:
         places=places,
         variant=variant,
         scheme="http",
-        trusted="[127.0.0.1]" if variant.is_asked else "[]",
+        client_ip="x-forwarded-for" if variant.is_behind_proxy else "peer",
+        trusted="[127.0.0.1]" if variant.is_asked or variant.is_behind_proxy else "[]",
+        session_key=SESSION_KEY,
         tls=f"  tls: {files}\n" if variant.has_tls else "",
     )
     return text + "".join(map(_route, range(variant.routes)))

@@ -7,7 +7,14 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from benchmarks.bars import FIGURES, REFERENCE_RELAY_US, Results, bars, machine_factor
+from benchmarks.bars import (
+    FIGURES,
+    REFERENCE_RELAY_US,
+    RIVALRIES,
+    Results,
+    bars,
+    machine_factor,
+)
 from benchmarks.rows import (
     ENTRIES,
     Group,
@@ -26,7 +33,22 @@ _Cells = Iterable[str]
 def tables(results: Results) -> list[Table]:
     """Make the tables of the report, without empty ones."""
     made = [_table_of(group, results.rows) for group in Group]
-    return [table for table in (*made, figures_table(results)) if table.row_count]
+    every = (rivalry_table(results.rows), *made, figures_table(results))
+    return [table for table in every if table.row_count]
+
+
+def rivalry_table(rows: Rows) -> Table:
+    """Make the table of the gateway beside nginx with Lua."""
+    table = markdown_table(
+        "one core, CPU µs a request", "Gateway", "nginx with Lua", "ratio", "bar"
+    )
+    for rivalry in RIVALRIES:
+        ours, rivals = rivalry.figures(rows)
+        found = ratio(ours, rivals)
+        if found is not None:
+            figures = _number(ours, ",.1f"), _number(rivals, ",.1f"), f"{found:.2f}"
+            table.add_row(rivalry.title, *figures, f"≤ {rivalry.limit:.2f}")
+    return table
 
 
 def _table_of(group: Group, rows: Rows) -> Table:

@@ -13,6 +13,8 @@ MAX_OTHERS = 0.05
 class Group(Enum):
     """Rows of one table; the value is its head."""
 
+    HONEST = "one core, requests that differ"
+    OPEN = "one core, at 60 % of the most that it can handle"
     SMALL = "one core, small GET"
     BODIES = "one core, bodies"
     TUNNELS = "one core, WebSocket echo of 32 bytes"
@@ -20,6 +22,7 @@ class Group(Enum):
     ROUTES = "one core, small GET, many routes"
     WORKERS = "two cores for all, small GET"
     ALONE = "one core, small GET, one connection"
+    RIVAL = "one core, nginx with Lua"
 
 
 class Entry(NamedTuple):
@@ -29,19 +32,39 @@ class Entry(NamedTuple):
     title: str
 
 
+_HONEST = {
+    "browser": "all different: fields of a browser, 200 sessions",
+    "answers": "the same, and the answers differ",
+    "callers": "all different, 10 000 callers with a limit each",
+    "look-ups": "all different, a session look-up in each request",
+    "post-10k-browser": "all different, POST of 10 KiB",
+    "lean": "200 sessions, no other field",
+}
 _SIZES = {"10k": "10 KiB", "1m": "1 MiB"}
 _WAYS = {"get": "down", "post": "up"}
 _SIDES = {"direct": "the app itself", "naive": "naive gateway", "session": "Gateway"}
 
 ENTRIES = {
+    **{
+        f"{prefix}{name}": Entry(group, side + title)
+        for name, title in _HONEST.items()
+        for prefix, group, side in (
+            ("", Group.HONEST, "Gateway, "),
+            ("rival-", Group.RIVAL, ""),
+        )
+    },
+    "open-60": Entry(Group.OPEN, "Gateway, all different"),
+    "rival-open-60": Entry(Group.OPEN, "nginx with Lua, all different"),
     "direct": Entry(Group.SMALL, "the app itself"),
     "relay": Entry(Group.SMALL, "blind TCP relay, the floor"),
     "naive": Entry(Group.SMALL, "naive gateway, session"),
     "session": Entry(Group.SMALL, "Gateway, session cookie"),
+    "rival-session": Entry(Group.RIVAL, "session cookie, the same head again and again"),
     "varied": Entry(Group.SMALL, "Gateway, session, every head different"),
-    "sessions-5000": Entry(Group.SMALL, "Gateway, 5 000 sessions, a random one each time"),
+    "sessions-5000": Entry(Group.SMALL, "Gateway, 5 000 sessions in turn"),
     "bearer": Entry(Group.SMALL, "Gateway, bearer token, cached"),
     "refused": Entry(Group.SMALL, "Gateway, no credential: 401"),
+    "rival-refused": Entry(Group.RIVAL, "no credential: 401"),
     "limited": Entry(Group.SMALL, "Gateway, over a limit: 429"),
     "strict": Entry(Group.SMALL, "Gateway, session, a limit that waits for the store"),
     "verify": Entry(Group.SMALL, "Gateway, asked by a proxy (forward-auth), every path different"),
@@ -55,6 +78,7 @@ ENTRIES = {
     "ws-relay": Entry(Group.TUNNELS, "blind TCP relay, the floor"),
     "ws": Entry(Group.TUNNELS, "Gateway, session cookie"),
     "tls": Entry(Group.TLS, "Gateway, session, keep-alive"),
+    "rival-tls": Entry(Group.RIVAL, "TLS 1.3, keep-alive, without authentication"),
     "new": Entry(Group.TLS, "Gateway, session, a new connection each, without TLS"),
     "tls-new": Entry(Group.TLS, "Gateway, session, a new connection each: handshakes"),
     "routes-10": Entry(Group.ROUTES, "10 routes, every path different"),
@@ -93,6 +117,8 @@ class Measurement:
     others_s: float
     """CPU time of other programs on the server's core in the window."""
     rss_bytes: int | None
+    is_open: bool = False
+    """Whether requests were due at even intervals, whether or not answers came."""
 
     @property
     def is_disturbed(self) -> bool:
@@ -120,7 +146,14 @@ class Measurement:
 
     @property
     def cost(self) -> float:
-        """Cost that is compared between windows: CPU time, or wall-clock time without it."""
+        """
+        Cost that is compared between windows.
+
+        CPU time; the 99th percentile in an open loop; wall-clock time with one connection, and
+        where there is no CPU time.
+        """
+        if self.is_open:
+            return self.p99_us if self.requests else inf
         if self.cpu_us is None or self.connections == 1:
             return 1e6 / self.per_second if self.requests else inf
         return self.cpu_us
@@ -161,6 +194,11 @@ def _row(windows: Sequence[Measurement]) -> Row:
 def cpu_us(rows: Rows, name: str) -> float | None:
     """CPU time of a request, if it was measured."""
     return rows[name].best.cpu_us if name in rows else None
+
+
+def p99_us(rows: Rows, name: str) -> float | None:
+    """Latency that 99 % of the requests did not exceed, if it was measured."""
+    return rows[name].best.p99_us if name in rows else None
 
 
 def per_second(rows: Rows, name: str) -> float | None:

@@ -2,14 +2,14 @@
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.build import CannotRun, build, build_load_with_tls
-from benchmarks.callers import Callers, Request
+from benchmarks.build import CannotRun, NotHere, build, build_load_with_tls
+from benchmarks.callers import MANY, Callers, Request
 from benchmarks.proc import core_s, cpu_s, rss_bytes
 from benchmarks.rows import Measurement
 from benchmarks.servers import Cores, pinned
@@ -19,6 +19,14 @@ _KIB = 1024
 _SIZES = {"10k": 10 * _KIB, "1m": _KIB * _KIB}
 
 
+class Load(NamedTuple):
+    """A load that is less than the server can handle."""
+
+    share: float
+    of: str
+    """The row whose rate is the most that it can handle."""
+
+
 class Scenario(NamedTuple):
     """One row of the report."""
 
@@ -26,6 +34,8 @@ class Scenario(NamedTuple):
     request: Callable[[Callers], Request]
     connections: int | None = None
     """None for the number of the run. One shows the latency of a single request."""
+    load: Load | None = None
+    """None for as many requests as the server can handle."""
 
 
 def _bodies(size: str) -> tuple[Scenario, ...]:
@@ -40,15 +50,31 @@ def _bodies(size: str) -> tuple[Scenario, ...]:
     )
 
 
+def _both(name: str, request: Callable[..., Request], load: str = "") -> Iterator[Scenario]:
+    """Make the row of the gateway and, right after it, that of the rival."""
+    for prefix, side in (("", "ours"), ("rival-", "rival")):
+        below = Load(0.6, f"{prefix}{load}") if load else None
+        yield Scenario(f"{prefix}{name}", partial(request, side=side), load=below)
+
+
 SCENARIOS = (
+    *_both("browser", Callers.browser),
+    *_both("answers", Callers.answers),
+    *_both("callers", Callers.callers),
+    *_both("look-ups", Callers.look_ups),
+    *_both("post-10k-browser", Callers.browser_post),
+    *_both("lean", Callers.lean),
+    *_both("open-60", Callers.browser, load="browser"),
     Scenario("direct", Callers.direct),
     Scenario("relay", Callers.relay),
     Scenario("naive", Callers.naive),
     Scenario("session", Callers.session),
+    Scenario("rival-session", Callers.rival_session),
     Scenario("varied", Callers.varied),
-    Scenario("sessions-5000", Callers.sessions),
+    Scenario("sessions-5000", partial(Callers.lean, count=MANY)),
     Scenario("bearer", Callers.bearer),
     Scenario("refused", Callers.refused),
+    Scenario("rival-refused", Callers.rival_refused),
     Scenario("limited", Callers.limited),
     Scenario("strict", Callers.strict),
     Scenario("verify", Callers.verify),
@@ -58,6 +84,7 @@ SCENARIOS = (
     Scenario("ws-relay", Callers.echo_relay, connections=32),
     Scenario("ws", Callers.echo, connections=32),
     Scenario("tls", Callers.tls),
+    Scenario("rival-tls", Callers.rival_tls),
     Scenario("new", Callers.new),
     Scenario("tls-new", Callers.tls_new),
     Scenario("routes-10", partial(Callers.routes, number=10)),
@@ -98,16 +125,34 @@ def load_for(request: Request) -> Path:
     return build_load_with_tls() if request.server.has_tls else build("load")
 
 
-def measure(scenario: Scenario, request: Request, plan: Plan) -> Measurement:
+def rate_of(scenario: Scenario, windows: Iterable[Measurement]) -> float | None:
     """
-    Measure one window of ``scenario``.
+    Compute the rate of an open loop from the windows before it; None for a closed loop.
+
+    Raises `NotHere` if the row that it depends on was not measured, or answered nothing.
+    """
+    if scenario.load is None:
+        return None
+    share, of = scenario.load
+    highest = max((each.per_second for each in windows if each.scenario == of), default=0.0)
+    if not highest:
+        raise NotHere(f"its rate is {share:.0%} of that of {of}, which was not measured")
+    return share * highest
+
+
+def measure(
+    scenario: Scenario, request: Request, plan: Plan, rate: float | None = None
+) -> Measurement:
+    """
+    Measure one window of ``scenario``; with a ``rate``, in an open loop.
 
     The clocks are read when the load generator reports the start of the window, and its end.
     """
     server, connections = request.server, scenario.connections or plan.connections
     core = None if request.is_loose else plan.where.measured
     command = (server.port, connections, WARM_UP_S, plan.seconds, request.status, request.path)
-    arguments = [*request.options, *map(str, command), *request.fields]
+    at_rate = () if rate is None else ("-r", f"{rate:.0f}")
+    arguments = [*request.options, *at_rate, *map(str, command), *request.fields]
     with pinned(*plan.where) if request.is_loose else nullcontext():
         process = subprocess.Popen(
             [load_for(request), *arguments], stdout=subprocess.PIPE, text=True
@@ -119,7 +164,7 @@ def measure(scenario: Scenario, request: Request, plan: Plan) -> Measurement:
         after = Clock.read(server.pid, core)
     costs = _costs(request, before, after)
     server.forget_output()
-    return Measurement(scenario.name, connections, **counted, **costs)
+    return Measurement(scenario.name, connections, **counted, **costs, is_open=rate is not None)
 
 
 def _costs(request: Request, before: Clock, after: Clock) -> dict[str, Any]:

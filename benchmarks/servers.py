@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -26,6 +26,7 @@ from benchmarks.certificate import write_certificate
 from benchmarks.checkout import THIS, Checkout
 from benchmarks.configs import PLAIN, Places, Variant, gateway_config
 from benchmarks.naive import session_key
+from benchmarks.rival import RivalPlaces, rival_command, rival_config, unpacked
 
 _START_S = 20.0
 _STOP_S = 10.0
@@ -173,6 +174,7 @@ class Rig:
         self._beside = beside
         self._gateways: dict[Variant, tuple[Server, ExitStack]] = {}
         self._numbers = count(1)
+        self._rival_tls_port = 0
 
     @cached_property
     def upstream(self) -> Server:
@@ -211,6 +213,38 @@ class Rig:
             "benchmarks.naive", f"http://127.0.0.1:{self.upstream.port}", str(self.store)
         )
 
+    @property
+    def prefix(self) -> str:
+        """Prefix of all that the gateways have in the store."""
+        return "gateway:" if self._beside is None else "another:"
+
+    @cached_property
+    def rival(self) -> Server:
+        """Nginx with Lua. Raises `NotHere` where it was not unpacked."""
+        nginx, directory = unpacked(), self.directory / "rival"
+        directory.mkdir()
+        places = RivalPlaces(
+            directory,
+            self.directory / "rival.log",
+            free_port(),
+            free_port(),
+            self.upstream.port,
+            self.store,
+            directory / "certificate.pem",
+            directory / "key.pem",
+        )
+        write_certificate(places.certificate, places.key)
+        config = directory / "nginx.conf"
+        config.write_text(rival_config(places, nginx), "utf-8")
+        command = rival_command(nginx, config)
+        self._rival_tls_port = places.tls_port
+        return self._start("rival", (self._where.measured,), places.port, *command)
+
+    @cached_property
+    def rival_tls(self) -> Server:
+        """The same nginx on its port for TLS, where it does not authenticate."""
+        return replace(self.rival, port=self._rival_tls_port, has_tls=True)
+
     def gateway(self, variant: Variant = PLAIN) -> Server:
         """Start a gateway for the whole run; its access log goes to a file. Raises `NotHere`."""
         if variant not in self._gateways:
@@ -244,7 +278,7 @@ class Rig:
             self.store,
             directory / "certificate.pem",
             directory / "key.pem",
-            prefix="gateway:" if self._beside is None else "another:",
+            prefix=self.prefix,
         )
         config = directory / "gateway.yaml"
         config.write_text(gateway_config(places, variant), "utf-8")

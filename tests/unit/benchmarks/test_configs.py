@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.configs import PLAIN, Places, Variant, gateway_config, path_of_route
+from benchmarks.configs import BEHIND_PROXY, PLAIN, Places, Variant, gateway_config, path_of_route
 from gateway.config.compile import routes
 from gateway.config.load import parse
 from gateway.routing.table import RouteTable
@@ -12,7 +12,9 @@ from gateway.routing.table import RouteTable
 PLACES = Places(8080, 9090, 3000, Path("/store"), Path("/certificate"), Path("/key"))
 
 
-@pytest.mark.parametrize("variant", [PLAIN, Variant(routes=10), Variant(is_pinned=False)])
+@pytest.mark.parametrize(
+    "variant", [PLAIN, Variant(routes=10), Variant(is_pinned=False), BEHIND_PROXY]
+)
 def test_configs_are_valid(variant: Variant) -> None:
     """A config loads, and has the routes of its variant."""
     settings = parse(gateway_config(PLACES, variant), "f", {}, str)

@@ -371,7 +371,7 @@ async def test_latency_at_a_rate(programs: Path) -> None:
 @pytest.mark.parametrize("options", [("-r", "-1"), ("-r", "10", "-n")])
 def test_a_rate_that_cannot_be(programs: Path, options: tuple[str, ...]) -> None:
     """A negative rate, and one of new connections, are wrong usage."""
-    command = [programs / "load", *options, "1", "1", "0", "0", "200", "/"]
+    command = [str(programs / "load"), *options, "1", "1", "0", "0", "200", "/"]
     ended = subprocess.run(command, capture_output=True, check=False)
     assert ended.returncode == 2
     assert b"[-n | -r RATE]" in ended.stderr

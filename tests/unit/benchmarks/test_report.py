@@ -1,6 +1,7 @@
 """Rows, bars, tables and notes of a report."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -172,6 +173,31 @@ def test_budgets_of_what_is_measured_once(figures: dict[str, float], passed: boo
     """Each single figure has a bar."""
     (found,) = (is_met for name, is_met in verdicts([], **figures).items() if name != FAILED)
     assert found is passed
+
+
+@pytest.mark.parametrize(
+    ("ours_s", "passed"), [pytest.param(1.84, True, id="met"), pytest.param(1.85, False, id="not")]
+)
+def test_ratios_to_the_rival(ours_s: float, passed: bool) -> None:
+    """A row is compared with that of nginx with Lua, and shown with its bar."""
+    measured = [window("browser", cpu_s=ours_s), window("rival-browser", cpu_s=1.6)]
+    (found,) = (is_met for name, is_met in verdicts(measured).items() if "nginx" in name)
+    assert found is passed
+    table = shown(report.rivalry_table(rows.summarise(measured)))
+    assert re.search(r"\| +46\.[0-9] \| +40\.0 \| +1\.1[56] \| +≤ 1\.15 \|", table)
+
+
+def test_without_the_rival_there_is_no_table_of_it() -> None:
+    """Ratios are shown where both sides were measured."""
+    assert report.rivalry_table(rows.summarise([window("browser")])).row_count == 0
+
+
+def test_latency_counts_in_an_open_loop() -> None:
+    """Of windows at a rate, the one with the shortest tail is the best."""
+    tails = [window("open-60", p99_us=p99, cpu_s=1.0 / p99, is_open=True) for p99 in (5, 3, 4)]
+    assert rows.summarise(tails)["open-60"].best.p99_us == 3
+    nothing = window("open-60", requests=0, p99_us=0, is_open=True)
+    assert rows.summarise([nothing, *tails])["open-60"].best.p99_us == 3
 
 
 def test_a_failure_in_any_window_counts() -> None:
