@@ -14,6 +14,7 @@ from benchmarks.bars import Results, bars, has_failed, verdict
 from benchmarks.build import CannotRun, NotHere
 from benchmarks.callers import Callers, Request
 from benchmarks.once import SINGLES
+from benchmarks.rival import Fields
 from benchmarks.rows import Measurement, summarise
 from benchmarks.scenarios import SCENARIOS, Plan, Scenario, load_for, measure, rate_of
 from benchmarks.servers import Cores, cores, rig
@@ -65,6 +66,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", choices=names, metavar="NAME", help=f"of {', '.join(names)}"
     )
+    parser.add_argument(
+        "--rival-fields",
+        choices=[each.name.lower() for each in Fields],
+        default=Fields.NGINX.name.lower(),
+        help="what writes the fields of the rival's forwarded requests (default: nginx)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write all figures")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a bar is missed")
     options = parser.parse_args(arguments)
@@ -78,6 +85,7 @@ def _run(options: argparse.Namespace, where: Cores) -> Measured:
     plan = Plan(options.connections, options.seconds, where)
     measured = Measured([], {}, [])
     with rig(where) as programs:
+        programs.rival_fields = Fields[options.rival_fields.upper()]
         chosen = [one for one in SCENARIOS if not options.only or one.name in options.only]
         _measure_windows(chosen, Callers(programs), plan, options.rounds, measured)
     for single in SINGLES:

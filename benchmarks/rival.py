@@ -7,6 +7,7 @@ The rival: nginx with Lua, which does the same job; see ``nginx_lua/gateway.lua`
 import grp
 import os
 import pwd
+from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,13 @@ from benchmarks.build import HERE, NotHere
 UNPACKED = HERE / "build" / "nginx-lua"
 """Where `make bench-peers` unpacks the packages."""
 FILES = HERE / "nginx_lua"
+
+
+class Fields(Enum):
+    """What writes the fields of a forwarded request; the value is a file of `FILES`."""
+
+    NGINX = "fields_by_nginx.conf"
+    LUA = "fields_by_lua.conf"
 
 
 class Nginx(NamedTuple):
@@ -40,6 +48,7 @@ class RivalPlaces(NamedTuple):
     store_socket: Path
     certificate: Path
     key: Path
+    fields: Fields = Fields.NGINX
 
 
 def unpacked(root: Path = UNPACKED) -> Nginx:
@@ -61,6 +70,7 @@ def rival_config(places: RivalPlaces, nginx: Nginx) -> str:
     """Write the config of nginx; all its files are below ``places.directory``."""
     words = {
         **{name: str(value) for name, value in places._asdict().items()},
+        "fields": str(FILES / places.fields.value),
         "here": str(FILES),
         "lua": str(nginx.lua),
         "lua_libraries": str(nginx.lua_libraries),

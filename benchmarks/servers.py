@@ -26,14 +26,14 @@ from benchmarks.certificate import write_certificate
 from benchmarks.checkout import THIS, Checkout
 from benchmarks.configs import PLAIN, Places, Variant, gateway_config
 from benchmarks.naive import session_key
-from benchmarks.rival import RivalPlaces, rival_command, rival_config, unpacked
+from benchmarks.rival import Fields, RivalPlaces, rival_command, rival_config, unpacked
 
 _START_S = 20.0
 _STOP_S = 10.0
 _POLL_S = 0.02
 _TOLD_OF_LOG = 2000
 _TRIES = 3
-_PORT_TAKEN = "Address already in use"
+_PORT_TAKEN = "address already in use"
 _NOT_YET = "is not supported yet"
 """Part of the message of a gateway about a config of a later version."""
 
@@ -121,7 +121,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, output: Pat
             said = output.read_text("utf-8", "replace")[-_TOLD_OF_LOG:]
             if _NOT_YET in said:
                 raise NotHere(said.strip())
-            if _PORT_TAKEN in said:
+            if _PORT_TAKEN in said.lower():
                 raise PortTaken(said.strip())
             raise CannotRun(f"{process.args!r} is not ready on port {port}:\n{said}")
         time.sleep(_POLL_S)
@@ -175,6 +175,8 @@ class Rig:
         self._gateways: dict[Variant, tuple[Server, ExitStack]] = {}
         self._numbers = count(1)
         self._rival_tls_port = 0
+        self.rival_fields = Fields.NGINX
+        """What writes the fields of the rival's forwarded requests."""
 
     @cached_property
     def upstream(self) -> Server:
@@ -232,6 +234,7 @@ class Rig:
             self.store,
             directory / "certificate.pem",
             directory / "key.pem",
+            self.rival_fields,
         )
         write_certificate(places.certificate, places.key)
         config = directory / "nginx.conf"

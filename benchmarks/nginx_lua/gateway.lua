@@ -160,4 +160,23 @@ function M.decide()
     var.app_cookie = rest
 end
 
+-- The fields of the request that the app gets, where nginx does not write them itself.
+function M.write_fields()
+    local var, set, clear = ngx.var, ngx.req.set_header, ngx.req.clear_header
+    clear "X-User-Public-Address"
+    clear "X-User-Phone"
+    clear "Forwarded"
+    set("X-User-Issuer", var.user_issuer)
+    set("X-User-Email", var.user_email)
+    set("X-Request-Id", var.request_id)
+    set("X-Forwarded-For", var.remote_addr)
+    set("X-Forwarded-Proto", var.scheme)
+    set("X-Forwarded-Host", var.http_host)
+    if var.app_cookie == "" then
+        clear "Cookie"
+    else
+        set("Cookie", var.app_cookie)
+    end
+end
+
 return M

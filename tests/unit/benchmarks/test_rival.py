@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.build import NotHere
 from benchmarks.callers import Callers
-from benchmarks.rival import Nginx, RivalPlaces, rival_command, rival_config, unpacked
+from benchmarks.rival import Fields, Nginx, RivalPlaces, rival_command, rival_config, unpacked
 from benchmarks.servers import Cores, Rig, Server
 
 PLACES = RivalPlaces(
@@ -64,8 +64,8 @@ def test_it_is_found_where_it_was_unpacked(tmp_path: Path) -> None:
 # --- the real one ------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def rival(tmp_path: Path) -> Iterator[tuple[Server, str]]:
+@pytest.fixture(params=Fields)
+def rival(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Server, str]]:
     """The port of a running nginx, and the cookie of a person who is signed in."""
     try:
         unpacked()
@@ -75,8 +75,9 @@ def rival(tmp_path: Path) -> Iterator[tuple[Server, str]]:
         pytest.skip("needs a C compiler")
     with ExitStack() as stack:
         rig = Rig(stack, tmp_path, Cores(None, None))
-        request = Callers(rig).rival_session()
-        yield request.server, request.fields[0].removeprefix("Cookie: ")
+        rig.rival_fields = request.param
+        asked = Callers(rig).rival_session()
+        yield asked.server, asked.fields[0].removeprefix("Cookie: ")
 
 
 def ask(server: Server, method: str = "GET", **fields: str) -> tuple[int, bytes]:

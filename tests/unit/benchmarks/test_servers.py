@@ -18,6 +18,7 @@ NOWHERE = Cores(None, None)
     ("text", "expected"),
     [
         pytest.param("gateway: Address already in use", PortTaken, id="taken"),
+        pytest.param("gateway: address already in use", PortTaken, id="taken, of uvloop"),
         pytest.param("gateway: no such file", CannotRun, id="another failure"),
     ],
 )
