@@ -27,13 +27,7 @@ from gateway.core.request import Outbound
 from gateway.headers.response import upgrade_fields
 from gateway.proxy.downstream.server import ServingConfig
 from gateway.proxy.downstream.writer import ResponseWriter
-from gateway.proxy.http1.buffered import (
-    CONTINUE,
-    BodyBuffer,
-    expects_continue,
-    fits,
-    without_expectation,
-)
+from gateway.proxy.http1.buffered import CONTINUE, BodyBuffer, fits, without_expectation
 from gateway.proxy.http1.close import ClientGone
 from gateway.proxy.http1.framing import (
     LAST_CHUNK,
@@ -73,6 +67,9 @@ class ClientSide(Protocol):
     async def drain(self) -> None:
         """Wait until the client keeps up again. Raises `ClientGone`."""
 
+    def begin_body(self) -> None:
+        """Take in what has come of the request's body, which is wanted from now on."""
+
     async def read_body(self, body: StreamReader) -> bytes:
         """
         Return the next part of the request's body; empty at its end.
@@ -98,6 +95,7 @@ class Exchange:
 
     __slots__ = (
         "_answer_fields",
+        "_begun",
         "_body",
         "_client",
         "_client_wait_s",
@@ -134,7 +132,10 @@ class Exchange:
         self._answer_fields = serving.answer_fields
         self._max_body_bytes = serving.max_body_bytes
         self._sent_body = framing.kind is _NO_BODY
+        self._begun = b""
+        """What is sent of the body with the head, in the framing of the request."""
         self._taken: BodyBuffer | None = None
+        """The beginning of a body that has not come as a whole."""
         self._client_wait_s = inf
         """How long the app was not read as the client did not keep up; inf before its body."""
 
@@ -145,30 +146,37 @@ class Exchange:
         Raises the `Refusal` that ended it; once the client has seen a head, the caller must break
         the connection instead of answering.
         """
-        if self._sent_body or not self._upstream.buffer_bytes:
-            return send_with_retries(self, self._upstream)
-        return self._buffer_and_send()
+        if not self._sent_body:
+            if not self._body.is_eof():
+                self._client.begin_body()
+            if self._body.is_eof() and self.outbound.method not in _METHODS_WITHOUT_BODY:
+                self._take_whole()
+            elif self._upstream.buffer_bytes:
+                return self._buffer_and_send()
+        return send_with_retries(self, self._upstream)
+
+    def _take_whole(self) -> None:
+        """Take a body that has come as a whole: it is sent with the head. Raises `BodyTooLarge`."""
+        data, framing = self._body.read_nowait(), self._framing
+        self._refuse_over_limit(len(data))
+        if framing.expects_continue:
+            self.outbound = without_expectation(self.outbound)
+        self._begun, self._sent_body = _framed(framing, data), True
 
     async def _buffer_and_send(self) -> None:
         """Take in the beginning of the body: its end, the bound, or what comes in time."""
         upstream, body = self._upstream, BodyBuffer(self._framing, self._upstream.buffer_bytes)
         if self._may_buffer(upstream.buffer_bytes):
-            taking_in = self._take_in(body)
-            if self._body.is_eof():  # all of it is here: there is no wait
-                await taking_in
-            else:
-                box = TimeBox(upstream.loop.time() + upstream.buffer_s)
-                await box.run(taking_in, upstream.deadlines)
-        self._taken = body
+            box = TimeBox(upstream.loop.time() + upstream.buffer_s)
+            await box.run(self._take_in(body), upstream.deadlines)
+        self._taken, self._begun = body, body.encoded()
         await send_with_retries(self, upstream)
 
     async def _take_in(self, body: BodyBuffer) -> None:
         """Read the body until its end or the bound. Raises as `read_body` does."""
         while not body.is_full():
-            part = await self._client.read_body(self._body)
-            body.add(part)
-            if body.size_bytes > self._max_body_bytes:
-                raise BodyTooLarge("body grew over the limit")
+            body.add(await self._client.read_body(self._body))
+            self._refuse_over_limit(body.size_bytes)
 
     def _may_buffer(self, max_bytes: int) -> bool:
         """
@@ -176,15 +184,19 @@ class Exchange:
 
         If it may be longer than the bound, whether it is to be sent at all is for the app to say.
         """
-        fields, writer = self.outbound.fields, self._writer
-        if not expects_continue(fields):
+        if not self._framing.expects_continue:
             return True
         if not fits(self._framing, max_bytes):
             return False
-        self.outbound = self.outbound._replace(fields=without_expectation(fields))
-        if writer.version >= (1, 1) and not self._body.is_eof():
-            writer.write(CONTINUE)
+        self.outbound = without_expectation(self.outbound)
+        if self._writer.version >= (1, 1) and not self._body.is_eof():
+            self._writer.write(CONTINUE)
         return True
+
+    def _refuse_over_limit(self, size_bytes: int) -> None:
+        """Raise `BodyTooLarge` if that much has come of a body: chunks tell no length."""
+        if size_bytes > self._max_body_bytes:
+            raise BodyTooLarge("body grew over the limit")
 
     def is_untouched(self) -> bool:
         """Return whether there is no body to send, and the client has been sent nothing."""
@@ -234,8 +246,7 @@ class Exchange:
         line = f"{outbound.method} {outbound.target.wire} HTTP/1.1\r\n".encode("ascii")
         if outbound.route.rewrites_host:
             line += server.host_line
-        head = b"".join((line, outbound.fields, self._framing.field, b"\r\n"))
-        return head if self._taken is None else head + self._taken.encoded()
+        return b"".join((line, outbound.fields, self._framing.field, b"\r\n", self._begun))
 
     # --- the request's body --------------------------------------------------------------------
 
@@ -264,8 +275,7 @@ class Exchange:
         sent = self._taken.size_bytes if self._taken is not None else 0
         while data := await self._client.read_body(self._body):
             sent += len(data)
-            if sent > self._max_body_bytes:
-                raise BodyTooLarge("body grew over the limit")
+            self._refuse_over_limit(sent)
             upstream.write(encode_chunk(data) if is_chunked else data)
             if upstream.writing_paused:
                 await upstream.drain_within(self._timeouts.idle_s)

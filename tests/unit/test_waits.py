@@ -17,7 +17,6 @@ BOUNDS = {
     "proxy/downstream/server.py drain: self._force_close.wait()": "The time-out around it.",
     "proxy/downstream/server.py _wait_until_empty: self._is_empty.wait()": "A drain's time-out; "
     "then all connections are aborted. No request waits here.",
-    "proxy/exchange.py _buffer_and_send: taking_in": "All of the body is here.",
     "proxy/exchange.py send: answer": "`expect_within`: the deadline of the app's connection.",
     "proxy/exchange.py send: asyncio.wait([pump])": "The pump was cancelled just before.",
     "proxy/tunnel/registry.py recheck_pending: self._recheck_requested.wait()": "Waits for "

@@ -48,6 +48,8 @@ class ClientConnection(HttpProtocol):
 
     peer: Client
     """The other end; set when the connection is made."""
+    _receive_rate: MinimumRate
+    """Of the body that is being read; set when it begins."""
 
     __slots__ = (
         "_accepted",
@@ -77,8 +79,6 @@ class ClientConnection(HttpProtocol):
         """Whether the client has closed its sending side; it may still read."""
         self._task: asyncio.Task[None] | None = None
         """Serves the queue; exists in `Phase.SERVING` alone."""
-        self._receive_rate: MinimumRate | None = None
-        """Of the body that is being read."""
         self._lingering: LingeringClose | None = None
         self.serving: ServingConfig | None = None
         """The configuration of the request under way."""
@@ -171,15 +171,13 @@ class ClientConnection(HttpProtocol):
         match self._phase:
             case Phase.SERVING if not self._is_half_closed:
                 self.reader.body.set_exception(RequestTimeout("idle body"))
-            case Phase.SERVING:
-                if not self.writer.has_answered:
-                    self.abort()
+            case Phase.SERVING if not self.writer.has_answered:
+                self.abort()
             case Phase.HEAD if not self.reader.splitter.is_between:
                 self.reader.reject(RequestTimeout("slow head"))
                 self._start_serving()
-            case Phase.LINGERING:
-                if self._lingering is not None and self._lingering.go_on():
-                    self._deadline_s = self._server.loop.time() + LINGER_S
+            case Phase.LINGERING if self._lingering is not None and self._lingering.go_on():
+                self._deadline_s = self._server.loop.time() + LINGER_S
             case Phase.HEAD | Phase.IDLE:
                 self._close()
 
@@ -244,7 +242,6 @@ class ClientConnection(HttpProtocol):
         server, writer, record = self._server, self.writer, RequestRecord()
         client_keeps_alive = message is None or keeps_alive(message)
         writer.start(head.request_id, head.method, head.version, keeps_alive=client_keeps_alive)
-        self._receive_rate = None
         started_s = perf_counter()  # the loop of uvloop counts whole milliseconds
         try:
             # A reload replaces it: one request is served by one configuration.
@@ -277,21 +274,24 @@ class ClientConnection(HttpProtocol):
                 writer.will_close = True
             server.log(head, record, writer.status, writer.bytes_out, perf_counter() - started_s)
 
+    def begin_body(self) -> None:
+        """Take in what has come of the body under way: chunks are not looked at before."""
+        limits = self._server.limits
+        self._receive_rate = MinimumRate(limits.body_idle_s, limits.min_bytes_per_s)
+        self.reader.await_body(self)
+
     async def read_body(self, body: StreamReader) -> bytes:
         """
         Return the next part of the body; empty at its end.
 
         Raises `RequestTimeout`, `BadRequest`.
         """
-        if not body.is_eof() and self.reader.await_body():
+        if self.reader.is_holding and not body.is_eof():
             await asyncio.sleep(0)  # others have their turn between two parts
-        if self.reader.is_holding:
             self.data_received(b"")
         if body.is_eof():
             return body.read_nowait()  # a deadline that `eof_received` has set stays
-        loop, limits = self._server.loop, self._server.limits
-        if self._receive_rate is None:
-            self._receive_rate = MinimumRate(limits.body_idle_s, limits.min_bytes_per_s)
+        loop = self._server.loop
         began_s = loop.time()
         self._deadline_s = began_s + self._receive_rate.timeout_s()
         try:

@@ -169,11 +169,12 @@ class RequestReader:
                 return not self.is_holding and self.state is not ReadState.UPGRADE
         return True
 
-    def await_body(self) -> bool:
-        """Note that ``body`` is wanted from now on; return whether a part of it came before."""
-        was_awaited, self._is_body_awaited = self._is_body_awaited, True
+    def await_body(self, protocol: HttpProtocol) -> None:
+        """Note that ``body`` is wanted from now on; let ``protocol`` parse what came before."""
+        self._is_body_awaited = True
         self.is_taking_body = not self.splitter.is_in_head
-        return was_awaited and self.is_holding
+        if self.is_holding:
+            protocol.data_received(b"")
 
     def next(self) -> ParsedRequest | Refusal:
         """Take what is served next from the queue, which is not empty."""

@@ -2,6 +2,7 @@
 
 import re
 
+from gateway.core.request import Outbound
 from gateway.proxy.http1.framing import LAST_CHUNK, BodyKind, Framing, encode_chunk
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -50,12 +51,6 @@ def fits(framing: Framing, max_bytes: int) -> bool:
     return framing.kind is BodyKind.LENGTH and int(framing.field[_LENGTH_DIGITS]) <= max_bytes
 
 
-def expects_continue(fields: bytes) -> bool:
-    """Return whether the field lines hold an ``Expect``; only 100-continue is ever admitted."""
-    lower = fields.lower()  # a third of the time of the pattern
-    return b"\nexpect:" in lower or lower.startswith(b"expect:")
-
-
-def without_expectation(fields: bytes) -> bytes:
-    """Return the field lines without ``Expect``: the gateway has answered it."""
-    return _EXPECTATION.sub(b"", fields)
+def without_expectation(outbound: Outbound) -> Outbound:
+    """Return a request without ``Expect``: the gateway has the body, or invites it."""
+    return outbound._replace(fields=_EXPECTATION.sub(b"", outbound.fields))

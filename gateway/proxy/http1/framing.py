@@ -33,6 +33,8 @@ class Framing(NamedTuple):
 
     kind: BodyKind
     field: bytes = b""
+    expects_continue: bool = False
+    """Whether the client waits for a 100 before it sends the body (RFC 9110 section 10.1.1)."""
 
 
 _CHUNKED = Framing(BodyKind.CHUNKED, b"Transfer-Encoding: chunked\r\n")

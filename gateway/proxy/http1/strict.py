@@ -1,7 +1,7 @@
 """Checks of messages that aiohttp's parsers accept and the gateway does not."""
 
 from gateway.core.errors import ExpectationFailed, UnsupportedVersion
-from gateway.proxy.http1.framing import Framing, connection_options, request_framing
+from gateway.proxy.http1.framing import NO_BODY, Framing, connection_options, request_framing
 from gateway.proxy.http1.parser import RawRequestMessage, RawResponseMessage
 
 _VERSIONS = ((1, 1), (1, 0))
@@ -19,11 +19,13 @@ def check_request(message: RawRequestMessage, max_body_bytes: int) -> Framing:
     headers, version = message.headers, message.version
     if version not in _VERSIONS:
         raise UnsupportedVersion(str(version))
-    if "Expect" in headers and any(
-        expected.lower() != "100-continue" for expected in headers.getall("Expect")
-    ):
+    expects = "Expect" in headers
+    if expects and any(expected.lower() != "100-continue" for expected in headers.getall("Expect")):
         raise ExpectationFailed("not 100-continue")
-    return request_framing(headers, version, max_body_bytes)
+    framing = request_framing(headers, version, max_body_bytes)
+    if not expects or framing is NO_BODY:
+        return framing
+    return framing._replace(expects_continue=True)
 
 
 def has_strict_line(message: RawRequestMessage, head: bytes) -> bool:

@@ -38,9 +38,11 @@ class AppTransport(FakeTransport):
         super().__init__()
         self._answers = answers
         self._after = after
+        self.writes = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         super().write(data)
+        self.writes += 1
         if self.written.endswith(self._after) and self._answers:
             loop = asyncio.get_running_loop()
             loop.call_soon(self._send, self._answers.pop(0))
@@ -81,6 +83,9 @@ class Around:
         self.parts: list[bytes | Exception] = []
         """What the client sends of its body."""
         self.has_come = False
+        """Whether it has sent all of it."""
+        self.has_come_unread = False
+        """Whether it has, in chunks that are not looked at yet."""
         self.may_end_body = asyncio.Event()
         self.may_end_body.set()
         self.app = AppTransport(list(answers), after)
@@ -106,6 +111,9 @@ class Around:
     async def drain(self) -> None:
         self.writing_paused = False
 
+    def begin_body(self) -> None:
+        self.has_come = self.has_come or self.has_come_unread
+
     async def read_body(self, _: StreamReader) -> bytes:
         await asyncio.sleep(0)
         if not self.parts:
@@ -118,6 +126,11 @@ class Around:
     def is_eof(self) -> bool:
         """Whether all of the body has come, though it was not read."""
         return self.has_come
+
+    def read_nowait(self) -> bytes:
+        """What has come of the body and was not read."""
+        parts, self.parts = self.parts, []
+        return b"".join(part for part in parts if isinstance(part, bytes))
 
     async def run(
         self, framing: Framing = NO_BODY, method: str = "GET", fields: bytes = b"Host: a\r\n"
@@ -132,6 +145,7 @@ class Around:
             None,
             request_head().peer,
         )
+        framing = framing._replace(expects_continue=b"Expect" in fields)
         self.exchange = Exchange(self, outbound, framing, cast("Any", self), self.serving)
         await self.exchange.run()
         self.batcher.flush()
@@ -320,20 +334,44 @@ EXPECTING = b"Host: a\r\nExpect: 100-continue\r\n"
 LENGTH_OVER = Framing(BodyKind.LENGTH, b"Content-Length: 9\r\n")
 
 
-@pytest.mark.parametrize("has_come", [True, False])
-@pytest.mark.parametrize(
+WHOLE = pytest.mark.parametrize(
     ("framing", "sent"),
     [
         pytest.param(LENGTH, b"abcd", id="length"),
         pytest.param(CHUNKED, b"4\r\nabcd\r\n0\r\n\r\n", id="chunks"),
     ],
 )
+
+
+@WHOLE
+@pytest.mark.parametrize("buffer_bytes", [0, 2, 8])
+@pytest.mark.parametrize("is_unread", [False, True])
+async def test_a_body_that_has_come_is_sent_in_one_write_with_the_head(
+    framing: Framing, sent: bytes, buffer_bytes: int, is_unread: bool
+) -> None:
+    """Whatever may be taken in while it is waited for; and the app's connection is kept."""
+    around = Around(ANSWER, after=sent, buffer_bytes=buffer_bytes)
+    around.has_come, around.has_come_unread = not is_unread, is_unread
+    around.parts = [b"ab", b"cd"]
+    assert (await around.run(framing, "POST")).endswith(b"hello")
+    assert around.app.written.endswith(b"\r\n\r\n" + sent)
+    assert (1, (1, 0)) == (around.app.writes, around.pool.usage())
+
+
+async def test_an_empty_body_in_chunks_ends_with_the_head() -> None:
+    """With the last chunk, which alone says that there is a body."""
+    around = Around(ANSWER, after=b"\r\n0\r\n\r\n")
+    around.has_come = True
+    assert (await around.run(CHUNKED, "POST")).endswith(b"hello")
+    assert 1 == around.app.writes
+
+
+@WHOLE
 async def test_a_small_body_is_taken_in_before_the_app_is_asked(
-    framing: Framing, sent: bytes, has_come: bool
+    framing: Framing, sent: bytes
 ) -> None:
     """The app gets head and body at once, and its connection is kept."""
     around = Around(ANSWER, after=sent, buffer_bytes=8)
-    around.has_come = has_come
     around.parts = [b"ab", b"cd"]
     around.may_end_body.clear()
     running = asyncio.create_task(around.run(framing, "POST"))
@@ -360,9 +398,11 @@ async def test_a_body_over_the_bound_is_streamed(framing: Framing) -> None:
         await around.run(CHUNKED, "POST")
 
 
-async def test_a_body_over_the_limit_is_refused_before_the_app_is_asked() -> None:
-    """Where it grows over it while it is taken in."""
+@pytest.mark.parametrize("has_come", [True, False])
+async def test_a_body_over_the_limit_is_refused_before_the_app_is_asked(has_come: bool) -> None:
+    """Where it has come, and where it grows over it while it is taken in."""
     around = Around(buffer_bytes=64)
+    around.has_come = has_come
     around.parts = [b"x" * 6, b"x" * 6]
     with pytest.raises(BodyTooLarge):
         await around.run(CHUNKED, "POST")
@@ -420,7 +460,8 @@ async def test_a_client_that_fails_while_its_body_is_taken_in_costs_the_app_noth
     assert (0, 0) == around.pool.usage()
 
 
-async def test_a_get_with_a_body_that_was_taken_in_closes_the_upstream() -> None:
+@pytest.mark.parametrize("has_come", [True, False])
+async def test_a_get_with_a_body_that_was_taken_in_closes_the_upstream(has_come: bool) -> None:
     """The app may leave it unread, and read it as the next request (CL.0)."""
     around = Around(ANSWER, after=b"abcd", buffer_bytes=8)
     around.parts = [b"abcd"]

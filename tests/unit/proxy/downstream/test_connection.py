@@ -406,6 +406,24 @@ async def test_chunks_wait_until_their_request_is_admitted(rig: Rig) -> None:
     assert Phase.LINGERING is rig.phase
 
 
+async def test_chunks_that_have_come_are_taken_in_at_once(rig: Rig) -> None:
+    """When their body is wanted, and without a turn of the loop; of a broken body, nothing is."""
+    bodies: list[bytes | None] = []
+
+    async def begin(*_: object) -> Reply:
+        body = rig.connection.reader.body
+        assert not body.is_eof()
+        rig.connection.begin_body()
+        bodies.append(body.read_nowait() if body.is_eof() else None)
+        return Reply(200, (), b"")
+
+    rig.server.serving = rig.server.serving._replace(admit=begin)
+    rig.open()
+    rig.receive(CHUNKED + b"3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n" + CHUNKED + b"no size\r\n")
+    await rig.settle()
+    assert [b"abcd", None] == bodies
+
+
 async def test_others_have_their_turn_while_chunks_are_parsed(rig: Rig) -> None:
     """A part of them takes one turn of the loop, and all of them arrive."""
     taken, turns = [], 0
@@ -417,6 +435,7 @@ async def test_others_have_their_turn_while_chunks_are_parsed(rig: Rig) -> None:
 
     async def take_all(*_: object) -> Reply:
         body = rig.connection.reader.body
+        rig.connection.begin_body()
         while data := await rig.connection.read_body(body):
             taken.append((turns, len(data)))
         return Reply(200, (), b"")

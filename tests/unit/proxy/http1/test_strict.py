@@ -48,8 +48,13 @@ async def test_requests_that_cannot_be_forwarded(data: bytes, refusal: type[Refu
 
 
 async def test_100_continue_is_accepted() -> None:
-    """In any case of letters."""
+    """In any case of letters; without a body there is nothing to wait for."""
     assert NO_BODY == check_request(parsed_request(head(b"Expect: 100-Continue"))[0], 10)
+    lines = b"Content-Length: 3", b"Expect: 100-Continue"
+    framing = check_request(parsed_request(head(*lines, method=b"POST"))[0], 10)
+    assert framing.expects_continue
+    framing = check_request(parsed_request(head(lines[0], method=b"POST"))[0], 10)
+    assert not framing.expects_continue
 
 
 @pytest.mark.parametrize(
