@@ -1,11 +1,17 @@
 """How much of what a client sends is read at once."""
 
 import asyncio
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import Protocol
 
 _BULK_BYTES = 256 * 1024
-_BULK = memoryview(bytearray(_BULK_BYTES))
-"""Shared by all connections: what is read is copied out of it before anything else is read."""
+_MEMORY = mmap(-1, _BULK_BYTES, flags=MAP_PRIVATE | MAP_ANONYMOUS)
+"""
+Shared by all connections of a process: what is read is copied out before anything else is read.
+
+A slice of mapped memory is a `bytes`, made in one step; one of a `bytearray` takes two.
+"""
+_BULK = memoryview(_MEMORY)
 
 
 class BodyTaker(Protocol):
@@ -49,11 +55,10 @@ class BoundedReads(asyncio.BufferedProtocol):
     parsed yet would wait in memory; this way it stays in the socket.
     """
 
-    __slots__ = ("_connection", "_data_received", "_heads", "_reader")
+    __slots__ = ("_connection", "_heads", "_reader")
 
     def __init__(self, connection: BoundedConnection, head_bytes: int) -> None:
         self._connection = connection
-        self._data_received = connection.data_received
         self._reader = connection.reader
         self._heads = _BULK[:head_bytes]
 
@@ -66,7 +71,7 @@ class BoundedReads(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Hand on what was read."""
-        self._data_received(_BULK[:nbytes].tobytes())
+        self._connection.data_received(_MEMORY[:nbytes])
 
     def eof_received(self) -> bool:
         return self._connection.eof_received()

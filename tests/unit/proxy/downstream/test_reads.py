@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -72,6 +74,25 @@ def test_a_read_is_as_large_as_there_is_use_for(
     assert [data] == body.reads
     assert ["eof"] == heads.events == body.events
     assert heads.transport is None
+
+
+FORKING = """
+import os, sys
+from gateway.proxy.downstream import reads
+
+reads._BULK[:6] = b"before"
+if (child := os.fork()) == 0:
+    reads._BULK[:6] = b"behind"
+    os._exit(0)
+os.waitpid(child, 0)
+sys.stdout.buffer.write(reads._BULK[:6])
+"""
+
+
+def test_what_is_read_is_not_seen_by_another_process() -> None:
+    """The memory that is read into is a process's own, also after a fork."""
+    done = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, check=True)
+    assert b"before" == done.stdout
 
 
 def test_a_slow_client_is_noticed() -> None:
