@@ -3,7 +3,9 @@
 import re
 from collections.abc import Sequence
 from enum import StrEnum
-from ipaddress import IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from socket import AF_INET, AF_INET6, inet_ntoa, inet_pton
+from struct import Struct
 from typing import NamedTuple
 
 from gateway.core.address import IPAddress, IPNetwork
@@ -32,6 +34,9 @@ UNIX_PEERS = IPv6Network("::/128")
 UNIX = "unix:"
 """The name of the peer of a unix socket."""
 
+_FIRST_GROUPS = Struct("!4H").unpack_from
+"""Of an IPv6 address in network order: the groups of 16 bits that name its /64 network."""
+
 
 def fold(address: IPAddress) -> IPAddress:
     """
@@ -56,9 +61,18 @@ def parse_address(text: str) -> IPAddress:
 
 
 def _specified(text: str) -> IPAddress:
-    """Parse an address other than the unspecified one, which `UNIX_PEER` has."""
-    address = fold(ip_address(text))
-    if address.is_unspecified:
+    """
+    Parse an address other than the unspecified one, which `UNIX_PEER` has.
+
+    ``inet_pton`` takes a tenth of the time of ``ip_address`` and reads no other text. What it does
+    not read, such as a zone, ``ip_address`` reads or refuses.
+    """
+    family, version = (AF_INET6, IPv6Address) if ":" in text else (AF_INET, IPv4Address)
+    try:
+        address = fold(version(inet_pton(family, text)))
+    except (OSError, ValueError):
+        address = fold(ip_address(text))
+    if not int(address):
         raise ValueError("the unspecified address is no client's")
     return address
 
@@ -89,7 +103,10 @@ def client_address(
 
 def is_trusted(address: IPAddress, trusted: Sequence[IPNetwork]) -> bool:
     """Whether ``address`` lies in one of the ``trusted`` networks."""
-    return any(address in network for network in trusted)
+    for network in trusted:  # a loop: a generator would double the time of one network
+        if address in network:
+            return True
+    return False
 
 
 def client_at(address: IPAddress) -> Client:
@@ -99,12 +116,20 @@ def client_at(address: IPAddress) -> Client:
     A household or a cloud machine has a whole /64 (RFC 6177): counted by address, it would have
     2**64 limits.
     """
+    if isinstance(address, IPv4Address):
+        text = inet_ntoa(address.packed)
+        return Client(address, text, text)
     if address == UNIX_PEER:
         return Client(address, UNIX, UNIX)
-    text = str(address)
-    if isinstance(address, IPv6Address):
-        return Client(address, text, f"{IPv6Address(int(address) >> 64 << 64)}/64")
-    return Client(address, text, text)
+    return Client(address, str(address), _prefix_of(address))
+
+
+def _prefix_of(address: IPv6Address) -> str:
+    """Return the /64 network of ``address``, in the form of RFC 5952."""
+    text = "{:x}:{:x}:{:x}:{:x}".format(*_FIRST_GROUPS(address.packed))
+    while text.endswith(":0"):  # these belong to the longest run of zeros, that at the end
+        text = text.removesuffix(":0")
+    return f"{text}::/64" if text != "0" else "::/64"
 
 
 def _hops(lines: Sequence[str]) -> list[str]:

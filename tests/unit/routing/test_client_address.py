@@ -1,9 +1,9 @@
 """The client's address, whatever the client forges."""
 
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.request import Client
@@ -152,6 +152,45 @@ def test_an_ipv6_network_has_one_limit(address: str, limit_key: str) -> None:
     """IPv4 is counted by address, IPv6 by the /64 that one customer gets."""
     expected = Client(ip_address(address), address, limit_key)
     assert expected == client_at(ip_address(address))
+
+
+_SPELLINGS = st.one_of(
+    st.ip_addresses().map(str),
+    st.ip_addresses(v=6).map(lambda address: address.exploded),
+    st.ip_addresses(v=6).map(lambda address: f"::ffff:{IPv4Address(int(address) & 0xFFFFFFFF)}"),
+    st.text("0123456789abcdefABCDEFx:.%[]/ \t\x00-", max_size=45),
+    st.lists(st.sampled_from(["0", "00", "1", "255", "256", "ffff", "10000"]), max_size=9).flatmap(
+        lambda groups: st.sampled_from([".", ":", "::"]).map(lambda sign: sign.join(groups))
+    ),
+)
+
+
+@settings(max_examples=500)
+@given(_SPELLINGS, st.sampled_from(["{}", "{}%eth0", "0{}", "{} ", "{}:0", "{}.1", "::{}", "{}::"]))
+def test_the_library_for_addresses_says_what_is_one(spelling: str, around: str) -> None:
+    """`ip_address` reads each text that is read, as the same address, and no other."""
+    text = around.format(spelling).replace("[", "")
+    if text.count(":") == 1:
+        return  # a port
+    try:
+        expected = fold(ip_address(text.strip(" \t")))
+    except ValueError:
+        expected = UNIX_PEER
+    if not int(expected):
+        with pytest.raises(ValueError, match="address|octet|Octet|network"):
+            parse_address(text)
+    else:
+        assert expected == parse_address(text)
+
+
+@given(st.ip_addresses(v=6), st.integers(0, 0xFFFF_FFFF_FFFF_FFFF))
+def test_an_ipv6_network_is_written_as_the_library_writes_it(
+    address: IPv6Address, zeros: int
+) -> None:
+    """The longest run of zeros is the one at its end, whatever groups are zero before it."""
+    masked = IPv6Address(int(address) & ~(zeros << 64) | 1)
+    network = IPv6Address(int(masked) >> 64 << 64)
+    assert (str(masked), f"{network}/64") == client_at(masked)[1:3]
 
 
 # --- unix sockets ------------------------------------------------------------------------------
