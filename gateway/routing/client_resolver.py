@@ -1,5 +1,6 @@
 """Finds the client of a request: its address, and the scheme that it used."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.core.address import IPNetwork
@@ -13,21 +14,41 @@ from gateway.routing.client_address import (
     forwarded_scheme,
     is_trusted,
 )
+from gateway.util.lru import LruCache
 
 _FIELDS = {ClientIp.X_FORWARDED_FOR: "X-Forwarded-For", ClientIp.FORWARDED: "Forwarded"}
+
+MAX_CLIENTS = 16_384
+"""Fields that are kept with what they say: some 0.4 kB each, 7 MB in all."""
+MAX_FIELD_CHARACTERS = 128
+"""Longest field that is kept: some four hops. What a client wrote to its left makes it longer."""
+MAX_PEERS = 1024
+
+Reported = tuple[Client, str]
+"""A client as proxies report it, and its scheme; see `ForwardedClient`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientResolver:
-    """Reads requests as one config says: which field to believe, and from which proxies."""
+    """
+    Reads requests as one config says: which field to believe, and from which proxies.
+
+    What trusted proxies wrote is read once and kept, by its text: it names the same client again.
+    """
 
     client_ip: ClientIp
     trusted_proxies: tuple[IPNetwork, ...]
     public_origin: str
     _public_scheme: str = field(init=False)
+    _field_name: str | None = field(init=False)
+    _reported: LruCache[str, Reported] = field(init=False, compare=False)
+    _trusted_peers: LruCache[str, bool] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_public_scheme", self.public_origin.partition(":")[0])
+        object.__setattr__(self, "_field_name", _FIELDS.get(self.client_ip))
+        object.__setattr__(self, "_reported", LruCache(MAX_CLIENTS))
+        object.__setattr__(self, "_trusted_peers", LruCache(MAX_PEERS))
 
     def client_of(self, head: RequestHead) -> Client:
         """
@@ -35,15 +56,12 @@ class ClientResolver:
 
         A client that a proxy names has shown us no certificate, even where its name is unreadable.
         """
-        field_name = _FIELDS.get(self.client_ip)  # a PROXY header was read before any request
-        if field_name is None or field_name not in head.headers:
+        if self._field_name is None:  # a PROXY header was read before any request
             return head.peer
-        if not self.is_trusted(head.peer):
+        lines = head.headers.getall(self._field_name, None)
+        if lines is None or not self.is_trusted(head.peer):
             return head.peer
-        if self.client_ip is ClientIp.FORWARDED:
-            return client_at(self._forwarded(head).address)
-        lines = head.headers.getall(field_name)
-        return client_at(client_address(head.peer.address, lines, self.trusted_proxies))
+        return self._reported_by(head.peer, lines)[0]
 
     def scheme_of(self, head: RequestHead) -> str:
         """The scheme reported by a trusted proxy, else that of the socket, else the public one."""
@@ -52,7 +70,11 @@ class ClientResolver:
 
     def is_trusted(self, peer: Client) -> bool:
         """Whether ``peer`` is one of the proxies that the config trusts."""
-        return is_trusted(peer.address, self.trusted_proxies)
+        known = self._trusted_peers.peek(peer.text)
+        if known is None:
+            known = is_trusted(peer.address, self.trusted_proxies)
+            self._trusted_peers.put(peer.text, known)
+        return known
 
     def _reported_scheme(self, head: RequestHead) -> str:
         """
@@ -60,14 +82,26 @@ class ClientResolver:
 
         Read from the header that ``client_ip`` names; others may be forged.
         """
-        if self.client_ip is ClientIp.FORWARDED:
-            return self._forwarded(head).scheme
-        if self.client_ip is ClientIp.PROXY_PROTOCOL:
+        if self.client_ip is ClientIp.PROXY_PROTOCOL or not self.is_trusted(head.peer):
             return ""
-        if self.is_trusted(head.peer):
-            return forwarded_scheme(head.headers.getall("X-Forwarded-Proto", ()))
-        return ""
+        if self.client_ip is ClientIp.FORWARDED:
+            return self._reported_by(head.peer, head.headers.getall("Forwarded", ()))[1]
+        return forwarded_scheme(head.headers.getall("X-Forwarded-Proto", ()))
 
-    def _forwarded(self, head: RequestHead) -> ForwardedClient:
-        lines = head.headers.getall("Forwarded", ())
-        return forwarded_client(head.peer.address, lines, self.trusted_proxies)
+    def _reported_by(self, peer: Client, lines: Sequence[str]) -> Reported:
+        """Read the lines of the field that ``client_ip`` names, which the trusted ``peer`` sent."""
+        text = lines[0] if len(lines) == 1 else "\n".join(lines)  # no field holds a line break
+        known = self._reported.peek(text)
+        if known is None:
+            found = self._read(peer, lines)
+            known = client_at(found.address), found.scheme
+            # Where no hop is readable the client is the peer: the text alone does not tell it.
+            if found.address is not peer.address and len(text) <= MAX_FIELD_CHARACTERS:
+                self._reported.put(text, known)
+        return known
+
+    def _read(self, peer: Client, lines: Sequence[str]) -> ForwardedClient:
+        if self.client_ip is ClientIp.FORWARDED:
+            return forwarded_client(peer.address, lines, self.trusted_proxies)
+        address = client_address(peer.address, lines, self.trusted_proxies)
+        return ForwardedClient(address, "")

@@ -177,7 +177,7 @@ def test_the_library_for_addresses_says_what_is_one(spelling: str, around: str) 
     except ValueError:
         expected = UNIX_PEER
     if not int(expected):
-        with pytest.raises(ValueError, match="address|octet|Octet|network"):
+        with pytest.raises(ValueError, match=r"address|[Oo]ctet"):
             parse_address(text)
     else:
         assert expected == parse_address(text)

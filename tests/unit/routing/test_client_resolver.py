@@ -3,9 +3,11 @@
 from ipaddress import ip_network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.routing.client_address import ClientIp
-from gateway.routing.client_resolver import ClientResolver
+from gateway.routing.client_resolver import MAX_CLIENTS, MAX_PEERS, ClientResolver
 from tests.fakes.heads import request_head
 
 CLIENT, PROXY, OTHER = "203.0.113.9", "10.0.0.1", "198.51.100.7"
@@ -59,3 +61,51 @@ def test_without_trusted_proxies_no_field_names_the_scheme() -> None:
     found = ClientResolver(ClientIp.X_FORWARDED_FOR, (), "https://app.example.com")
     head = request_head(("X-Forwarded-Proto", "http"), peer=CLIENT)
     assert "https" == found.scheme_of(head)
+
+
+# --- what is kept --------------------------------------------------------------------------------
+
+_HOPS = st.sampled_from(
+    ["", "junk", "10.0.0.1", "10.0.0.2", CLIENT, OTHER, "for=10.0.0.1", f"for={OTHER};proto=https"]
+)
+_LINES = st.lists(st.lists(_HOPS, min_size=1, max_size=3).map(", ".join), max_size=3)
+_REQUESTS = st.lists(st.tuples(st.sampled_from([PROXY, "10.9.9.9", OTHER]), _LINES), max_size=20)
+
+
+@given(st.sampled_from(["X-Forwarded-For", "Forwarded"]), _REQUESTS)
+def test_what_is_kept_of_a_field_is_what_it_says(
+    name: str, requests: list[tuple[str, list[str]]]
+) -> None:
+    """A resolver that has read other requests, of any peers, reads each as a new one does."""
+    used = resolver(ClientIp(name.lower()))
+    for peer, lines in requests * 2:
+        head = request_head(*((name, line) for line in lines), peer=peer)
+        fresh = resolver(ClientIp(name.lower()))
+        assert fresh.client_of(head) == used.client_of(head)
+        assert fresh.scheme_of(head) == used.scheme_of(head)
+
+
+def test_a_field_is_read_once() -> None:
+    """The same client is named by the same object."""
+    found = resolver(ClientIp.X_FORWARDED_FOR)
+    first, second = (found.client_of(request_head(X_FORWARDED_FOR, peer=PROXY)) for _ in range(2))
+    assert CLIENT == first.text
+    assert first is second
+
+
+def test_what_is_kept_is_bounded() -> None:
+    """By the number of fields, by the length of each, and by the number of peers."""
+    found = resolver(ClientIp.X_FORWARDED_FOR)
+    for number in range(MAX_CLIENTS + 10):
+        line = f"11.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+        found.client_of(request_head(("X-Forwarded-For", line), peer=PROXY))
+    assert MAX_CLIENTS == len(found._reported)
+
+    long = request_head(("X-Forwarded-For", f"{'x' * 200}, {CLIENT}"), peer=PROXY)
+    assert CLIENT == found.client_of(long).text
+    assert MAX_CLIENTS == len(found._reported)
+    assert found._reported.peek(long.headers["X-Forwarded-For"]) is None
+
+    for number in range(MAX_PEERS + 10):
+        found.is_trusted(request_head(peer=f"12.0.{number >> 8}.{number & 255}").peer)
+    assert MAX_PEERS == len(found._trusted_peers)
