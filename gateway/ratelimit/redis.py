@@ -131,7 +131,8 @@ class RedisLimiter:
     def _pending_charge(self, key: _Key, limit: Limit, caller: str) -> Charge:
         charge = self._pending.get(key)
         if charge is None:
-            charge = self._pending[key] = Charge(limit, _encodable(caller), [])
+            caller = caller if caller.isascii() else _encodable(caller)
+            charge = self._pending[key] = Charge(limit, caller, [])
         return charge
 
     def _start_later(self) -> None:
@@ -196,47 +197,55 @@ class RedisLimiter:
         script = Script(algorithm.name, algorithm.script, is_reply)
         reply = cast("list[int]", await self._store.run(script, keys, args))
         self._heard_at_ms = now_ms = reply[0]
-        self._clock_offset_ms = now_ms - self._now_ms() - 1  # never early: both are rounded down
-        return [
-            charge
-            for charge, start in zip(charges, range(1, len(reply), step), strict=True)
-            if not self._deliver(algorithm, charge, reply[start : start + step], now_ms)
-        ]
+        now_s = self._clock()
+        self._clock_offset_ms = now_ms - int(now_s * 1000) - 1  # never early: both rounded down
+        uncharged = []
+        for charge, start in zip(charges, range(1, len(reply), step), strict=True):
+            if reply[start] == WRONG_WINDOW:
+                uncharged.append(charge)
+            else:
+                counts = reply[start + 1 : start + step]
+                self._deliver(algorithm, charge, reply[start], counts, now_ms, now_s)
+        return uncharged
 
     def _deliver(
-        self, algorithm: LimitAlgorithm, charge: Charge, reply: list[int], now_ms: int
-    ) -> bool:
-        """Resolve the futures of ``charge``; return whether it was charged."""
-        allowed, *counts = reply
-        if allowed == WRONG_WINDOW:
-            return False
-        limit, states = charge.limit, algorithm.states
+        self,
+        algorithm: LimitAlgorithm,
+        charge: Charge,
+        allowed: int,
+        counts: list[int],
+        now_ms: int,
+        now_s: float,
+    ) -> None:
+        """Resolve the futures of ``charge``, of which ``allowed`` requests were charged."""
+        limit, waiting = charge.limit, charge.waiting
         if limit.on_store_failure == "local":
             self._local.learn(limit, charge.caller, counts, now_ms)
-        waiting, heard = len(charge.waiting), max(0, allowed - charge.ahead)
-        answers = states(limit, counts, heard, waiting, now_ms)
-        _resolve(charge.waiting, answers)
-        if answers and answers[-1].remaining and _always_waits(limit):
-            self._headroom.forget((id(limit), charge.caller))
-            return True
-        last = states(limit, counts, 1, 1, now_ms)[0]
-        if last.remaining:
-            self._update_headroom(charge, last, FRESH_S)
+        if waiting:
+            heard = max(0, allowed - charge.ahead)
+            answers = algorithm.states(limit, counts, heard, len(waiting), now_ms)
+            _resolve(waiting, answers)
+            last = answers[-1]
         else:
-            refused = states(limit, counts, 0, 1, now_ms)[0]
-            self._update_headroom(charge, refused, min(FRESH_S, refused.retry_after_s))
-        return True
+            last = algorithm.states(limit, counts, 1, 1, now_ms)[0]
+        if not last.remaining:
+            last = algorithm.states(limit, counts, 0, 1, now_ms)[0]
+        self._update_headroom(charge, last, now_s)
 
-    def _update_headroom(self, charge: Charge, state: LimitState, fresh_s: float) -> None:
-        limit = charge.limit
+    def _update_headroom(self, charge: Charge, state: LimitState, now_s: float) -> None:
+        """Cache ``state``, the last one, where it answers the next requests of the caller."""
+        limit, key = charge.limit, (id(charge.limit), charge.caller)
         room = state.remaining - limit.rate // 2
-        if state.allowed and (room <= 0 or _always_waits(limit)):
-            self._headroom.forget((id(limit), charge.caller))
-            return
-        fresh = Headroom(limit, room, self._clock() + fresh_s, state)
-        self._headroom.put((id(limit), charge.caller), fresh)
-        if (due := self._pending.get((id(limit), charge.caller))) is not None:
-            fresh.room -= due.asked  # these came while the script ran
+        if state.allowed:
+            if room <= 0 or _always_waits(limit):
+                self._headroom.forget(key)
+                return
+            until_s = now_s + FRESH_S
+        else:
+            until_s = now_s + min(FRESH_S, state.retry_after_s)
+        if self._pending and (due := self._pending.get(key)) is not None:
+            room -= due.asked  # these came while the script ran
+        self._headroom.put(key, Headroom(limit, room, until_s, state))
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
@@ -267,7 +276,7 @@ def _always_waits(limit: Limit) -> bool:
 
 def _encodable(caller: str) -> str:
     """Escape characters that cannot be encoded: ``caller`` becomes part of a key."""
-    return caller if caller.isascii() else caller.encode(errors="backslashreplace").decode()
+    return caller.encode(errors="backslashreplace").decode()
 
 
 def _by_algorithm(charges: list[Charge]) -> dict[str, list[Charge]]:

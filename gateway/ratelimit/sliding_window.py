@@ -13,6 +13,7 @@ in doubles, so it is exact as long as ``rate`` × ``window_s`` × 1000 stays bel
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.resources import files
 
 from gateway.core.limit import Limit, LimitState
@@ -60,7 +61,9 @@ class SlidingWindow:
         if known is None:
             return window, current, previous
         own_current, own_previous = _counts_in(window, *known)
-        return window, max(current, own_current), max(previous, own_previous)
+        if own_current > current or own_previous > previous:
+            return window, max(current, own_current), max(previous, own_previous)
+        return window, current, previous
 
 
 def _counts_in(window: int, last: int, current: int, previous: int) -> tuple[int, int]:
@@ -79,9 +82,19 @@ def counters(limit: Limit, caller: str, window: int) -> Sequence[str]:
 
     Those of one caller lie on one node of a cluster: the caller is their hash tag.
     """
-    return [
-        f"limit:{limit.name}:{number}:{{{caller}}}" for number in (window - 1, window, window + 1)
-    ]
+    before, at, after = _before_caller(limit.name, window)
+    tag = caller + "}"
+    return before + tag, at + tag, after + tag
+
+
+@lru_cache(maxsize=256)
+def _before_caller(name: str, window: int) -> tuple[str, str, str]:
+    """Return the keys of `counters` up to the caller, which all callers of a window share."""
+    return (
+        f"limit:{name}:{window - 1}:{{",
+        f"limit:{name}:{window}:{{",
+        f"limit:{name}:{window + 1}:{{",
+    )
 
 
 def window_ms(limit: Limit) -> int:
@@ -90,12 +103,12 @@ def window_ms(limit: Limit) -> int:
 
 def window_number(limit: Limit, now_ms: int) -> int:
     """Number of the fixed window that holds ``now_ms`` (Unix time in milliseconds)."""
-    return now_ms // window_ms(limit)
+    return now_ms // (limit.window_s * 1000)
 
 
 def used(limit: Limit, current: int, previous: int, now_ms: int) -> int:
     """Count the requests of this window and the previous one that still matter at ``now_ms``."""
-    length_ms = window_ms(limit)
+    length_ms = limit.window_s * 1000
     still_covered_ms = length_ms - now_ms % length_ms
     return current + previous * still_covered_ms // length_ms
 
@@ -115,6 +128,8 @@ def states(
     """
     left = max(0, limit.rate - used(limit, current, previous, now_ms))
     reset_s = _reset_s(limit, now_ms)
+    if left and allowed == 1:
+        return [LimitState(limit, True, left, reset_s, 0.0)]
     admitted = [
         LimitState(limit, True, remaining, reset_s, 0.0)
         for remaining in range(left + allowed - 1, left - 1, -1)
@@ -134,7 +149,8 @@ def uncounted(limit: Limit, now_ms: int) -> LimitState:
 
 
 def _reset_s(limit: Limit, now_ms: int) -> float:
-    return (window_ms(limit) - now_ms % window_ms(limit)) / 1000
+    length_ms = limit.window_s * 1000
+    return (length_ms - now_ms % length_ms) / 1000
 
 
 def retry_after_ms(limit: Limit, current: int, previous: int, now_ms: int) -> int:
