@@ -14,7 +14,6 @@ import re
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -39,6 +38,10 @@ KEY_ID_BYTES = 4
 FORM = b"\x01"
 """First byte of a sealed record: ChaCha20-Poly1305 (RFC 8439) under HKDF-SHA256 (RFC 5869)."""
 
+# A sealed record: form, key id, nonce, and ciphertext with its tag.
+_NONCE_AT = len(FORM) + KEY_ID_BYTES
+_CIPHERTEXT_AT = _NONCE_AT + NONCE_BYTES
+
 # Domain separation: a hash or key for one purpose never equals one for another.
 FOR_NAME = b"gateway session name\0"
 FOR_SEAL = b"gateway session seal\0"
@@ -49,15 +52,6 @@ FOR_ENTRY = b"gateway session entry\0"
 
 class SealBroken(ValueError):
     """Decryption failed: the record is of another cookie or server key, or was altered."""
-
-
-class Sealed(NamedTuple):
-    """The parts of a sealed record, in their order."""
-
-    form: bytes
-    key_id: bytes
-    nonce: bytes
-    ciphertext: bytes
 
 
 def secret_from(randomness: bytes) -> str:
@@ -100,9 +94,13 @@ class Sealer:
         """Encrypt ``record`` for the store; ``nonce`` is `NONCE_BYTES` random bytes, used once."""
         return self._seal(FOR_SEAL, secret, key_name(secret), record, nonce)
 
-    def open(self, secret: str, sealed: bytes) -> bytes:
-        """Decrypt the record that was sealed for ``secret``. Raises `SealBroken`."""
-        return self._open(FOR_SEAL, secret, key_name(secret), sealed)
+    def open(self, secret: str, sealed: bytes, name: str = "") -> bytes:
+        """
+        Decrypt the record that was sealed for ``secret``. Raises `SealBroken`.
+
+        A caller that has computed ``name``, the `key_name` of the secret, saves doing so again.
+        """
+        return self._open(FOR_SEAL, secret, name or key_name(secret), sealed)
 
     def seal_entry(self, place: str, record: bytes, nonce: bytes) -> bytes:
         """Encrypt ``record`` for ``place``, to be opened without a secret; ``nonce`` as above."""
@@ -118,28 +116,17 @@ class Sealer:
         return head + nonce + cipher.encrypt(nonce, record, head + place.encode())
 
     def _open(self, use: bytes, secret: str, place: str, sealed: bytes) -> bytes:
-        form, key_id, nonce, ciphertext = _parts(sealed)
-        server_key = self._keys.get(key_id)
-        if form != FORM or server_key is None:
+        if len(sealed) < _CIPHERTEXT_AT + TAG_BYTES:
+            raise SealBroken("too short")
+        head, nonce = sealed[:_NONCE_AT], sealed[_NONCE_AT:_CIPHERTEXT_AT]
+        server_key = self._keys.get(head[len(FORM) :])
+        if not head.startswith(FORM) or server_key is None:
             raise SealBroken("sealed in another form, or with a key that is not ours any more")
         cipher = _cipher(use, secret, server_key)
         try:
-            return cipher.decrypt(nonce, ciphertext, form + key_id + place.encode())
+            return cipher.decrypt(nonce, sealed[_CIPHERTEXT_AT:], head + place.encode())
         except InvalidTag:
             raise SealBroken("altered, or sealed for another cookie") from None
-
-
-def _parts(sealed: bytes) -> Sealed:
-    nonce_at = len(FORM) + KEY_ID_BYTES
-    ciphertext_at = nonce_at + NONCE_BYTES
-    if len(sealed) < ciphertext_at + TAG_BYTES:
-        raise SealBroken("too short")
-    return Sealed(
-        sealed[: len(FORM)],
-        sealed[len(FORM) : nonce_at],
-        sealed[nonce_at:ciphertext_at],
-        sealed[ciphertext_at:],
-    )
 
 
 def _key_id(server_key: bytes) -> bytes:
