@@ -6,7 +6,7 @@ Each port has a contract suite in ``tests/contract``, which runs over every impl
 tests. docs/architecture.md lists both.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from gateway.core.identity import UNKNOWN_BROWSER, Browser, Identity, SessionSummary, User
@@ -32,8 +32,12 @@ class Store(Protocol):
     for, and no other exception of the client library. Keys are given without the configured prefix.
     """
 
-    async def get(self, key: str) -> bytes | None:
-        """Get the value, or None. Calls of one event-loop tick travel together."""
+    def get(self, key: str) -> Awaitable[bytes | None]:
+        """
+        Get the value, or None. Calls of one event-loop tick travel together.
+
+        Whatever it raises, it raises when it is awaited, so that several can be asked for at once.
+        """
 
     async def set(self, key: str, value: bytes, *, expires_at_ms: int) -> None:
         """Store ``value`` until ``expires_at_ms`` (Unix time in milliseconds, ``PXAT``)."""

@@ -1,8 +1,8 @@
 """Cache of sessions that were looked up recently."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
-from gateway.core.identity import Identity
+from gateway.core.identity import Identity, User
 from gateway.util.lru import LruCache
 
 FRESH_S = 1.0
@@ -13,12 +13,17 @@ MAX_SESSIONS = 10_000
 _NEVER_S = float("-inf")
 
 
-class CachedSession(NamedTuple):
+@dataclass(slots=True)
+class CachedSession:
     """A session, and the Unix times, in seconds, between which it is fresh."""
 
     identity: Identity
-    from_s: float
-    until_s: float
+    recorded: User
+    """The user as the record says, beside the current metadata in ``identity``."""
+    digest: bytes
+    """SHA-256 of the sealed record: while that is unchanged, so is what it says."""
+    from_s: float = _NEVER_S
+    until_s: float = _NEVER_S
 
 
 class SessionCache:
@@ -40,15 +45,15 @@ class SessionCache:
         self._sessions: LruCache[str, CachedSession] = LruCache(max_sessions)
         self._cookies: dict[str, str] = {}
         """Cookies by session key."""
-        self._of_issuer: dict[str, set[str]] = {}
-        """Cookies by issuer."""
+        self._of_issuer: dict[str, tuple[str, ...]] = {}
+        """Cookies by issuer: mostly one, for which a set would take three times the memory."""
 
     def get(self, cookie: str, now_s: float) -> Identity | None:
         cached = self._sessions.peek(cookie)
-        if cached is None or not cached[1] <= now_s < cached[2]:
+        if cached is None or not cached.from_s <= now_s < cached.until_s:
             return None
         self._sessions.touch(cookie)
-        return cached[0]
+        return cached.identity
 
     def recall(self, cookie: str, now_s: float) -> Identity | None:
         """Return a session that may be stale, for use while the store is unavailable."""
@@ -58,17 +63,23 @@ class SessionCache:
         is_over = now_s * 1000 >= cached.identity.expires_at_ms
         return None if is_over else cached.identity
 
-    def issuer_of(self, cookie: str) -> str | None:
-        """Return the issuer of the session when it was last looked up, fresh or not."""
-        cached = self._sessions.peek(cookie)
-        return cached.identity.user.issuer if cached is not None else None
+    def peek(self, cookie: str) -> CachedSession | None:
+        """Return the session as it was last looked up, fresh or not."""
+        return self._sessions.peek(cookie)
 
-    def put(self, cookie: str, identity: Identity, now_s: float) -> None:
-        """Cache ``identity``, which has a session key."""
-        until_s = min(now_s + self._fresh_s, identity.expires_at_ms / 1000)
-        evicted = self._sessions.put(cookie, CachedSession(identity, now_s, until_s))
+    def put(self, cookie: str, session: CachedSession, now_s: float) -> None:
+        """Cache a session that was looked up at ``now_s``, and has a session key."""
+        identity = session.identity
+        session.from_s = now_s
+        session.until_s = min(now_s + self._fresh_s, identity.expires_at_ms / 1000)
+        if self._sessions.peek(cookie) is session:
+            self._sessions.touch(cookie)
+            return
+        evicted = self._sessions.put(cookie, session)
         self._cookies[str(identity.session_key)] = cookie
-        self._of_issuer.setdefault(identity.user.issuer, set()).add(cookie)
+        cookies = self._of_issuer.get(identity.user.issuer, ())
+        if cookie not in cookies:
+            self._of_issuer[identity.user.issuer] = (*cookies, cookie)
         if evicted is not None:
             self._unlist(*evicted)
 
@@ -83,18 +94,17 @@ class SessionCache:
             self._unlist(cookie, cached)
 
     def drop_issuer(self, issuer: str) -> None:
-        for cookie in tuple(self._of_issuer.get(issuer, ())):
+        for cookie in self._of_issuer.get(issuer, ()):
             self.drop_cookie(cookie)
 
     def mark_all_stale(self) -> None:
         """Mark all entries stale; `recall` still returns them."""
-        for cookie, cached in self._sessions.items():
-            self._sessions.put(cookie, cached._replace(until_s=_NEVER_S))
+        for cached in self._sessions.values():
+            cached.until_s = _NEVER_S
 
     def _unlist(self, cookie: str, cached: CachedSession) -> None:
         identity = cached.identity
         del self._cookies[str(identity.session_key)]
-        of_issuer = self._of_issuer[identity.user.issuer]
-        of_issuer.discard(cookie)
-        if not of_issuer:
-            del self._of_issuer[identity.user.issuer]
+        left = tuple(each for each in self._of_issuer.pop(identity.user.issuer) if each != cookie)
+        if left:
+            self._of_issuer[identity.user.issuer] = left

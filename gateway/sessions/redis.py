@@ -2,10 +2,11 @@
 
 import secrets
 import time
-from asyncio import gather
+from asyncio import ensure_future, gather
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from hashlib import sha256
 
 from gateway.core.errors import RevokedSession, SessionEnded, StoreUnavailable, TokenAlreadyUsed
 from gateway.core.identity import (
@@ -20,7 +21,7 @@ from gateway.core.invalidation import InvalidationKind
 from gateway.core.ports import Bus, Clock, Revocations, Sessions, Store
 from gateway.core.reasons import SessionEndReason
 from gateway.revocation.epoch import is_revoked
-from gateway.sessions.cache import SessionCache
+from gateway.sessions.cache import CachedSession, SessionCache
 from gateway.sessions.email_index import EmailIndex
 from gateway.sessions.idle import IdleTracker
 from gateway.sessions.index import SessionIndex
@@ -175,46 +176,64 @@ class RedisSessions:
     async def _look_up(self, cookie: str) -> Identity:
         if not is_secret(cookie):
             raise SessionEnded(SessionEndReason.COOKIE_MALFORMED)
-        invalidations = self._invalidations
-        issuer = self._cache.issuer_of(cookie)
-        sealed, epoch_ms = await self._sealed_and_epoch(key_name(cookie), issuer)
+        invalidations, known = self._invalidations, self._cache.peek(cookie)
+        sealed, epoch_ms = await self._sealed_and_epoch(cookie, known)
         if sealed is None:
             raise SessionEnded(SessionEndReason.UNKNOWN)
-        identity = self._open(cookie, sealed)
+        session = self._open(cookie, sealed, known)
         now_s = self._clock()
-        if now_s * 1000 >= identity.expires_at_ms:
+        if now_s * 1000 >= session.identity.expires_at_ms:
             raise SessionEnded(SessionEndReason.EXPIRED)
-        if identity.user.issuer != issuer:
-            epoch_ms = await self._epoch_ms(identity.user.issuer)
-        if is_revoked(identity.proven_at_ms, epoch_ms):
+        issuer = session.recorded.issuer
+        if known is None or known.recorded.issuer != issuer:
+            epoch_ms = await self._epoch_ms(issuer)
+        if is_revoked(session.identity.proven_at_ms, epoch_ms):
             raise RevokedSession
-        user = self.latest(identity.user)
-        if user != identity.user:
-            identity = replace(identity, user=user)
+        session = self._with_latest_user(session)
         if invalidations == self._invalidations:
-            self._cache.put(cookie, identity, now_s)
+            self._cache.put(cookie, session, now_s)
         if self._idle_tracker is not None:
-            self._idle_tracker.note(identity)
-        return identity
+            self._idle_tracker.note(session.identity)
+        return session.identity
 
     async def _sealed_and_epoch(
-        self, key: str, issuer: str | None
+        self, cookie: str, known: CachedSession | None
     ) -> tuple[bytes | None, int | None]:
-        """Get the sealed session and, if the issuer is known, its epoch, in one round trip."""
-        if issuer is None:
-            return await self._store.get(key), None
-        return await gather(self._store.get(key), self._epoch_ms(issuer))
+        """Get the sealed session and, if its issuer is known, the epoch, in one round trip."""
+        if known is None:
+            return await self._store.get(key_name(cookie)), None
+        sealed = self._store.get(str(known.identity.session_key))
+        try:
+            epoch_ms = await self._epoch_ms(known.recorded.issuer)
+        except BaseException:
+            ensure_future(sealed).cancel()  # no caller waits for it
+            raise
+        return await sealed, epoch_ms
 
     async def _epoch_ms(self, issuer: str) -> int | None:
         return await self._revocations.epoch_ms(issuer) if self._revocations else None
 
-    def _open(self, cookie: str, sealed: bytes) -> Identity:
+    def _open(self, cookie: str, sealed: bytes, known: CachedSession | None) -> CachedSession:
+        """Open a sealed session; one that is still that of the last look-up is ``known``."""
+        digest = sha256(sealed).digest()
+        if known is not None and known.digest == digest:
+            return known
+        name = key_name(cookie)
         try:
-            return decode(self._sealer.open(cookie, sealed), key_name(cookie)).identity
+            identity = decode(self._sealer.open(cookie, sealed, name), name).identity
         except SealBroken as error:
             raise SessionEnded(SessionEndReason.SEAL_BROKEN) from error
         except ValueError as error:
             raise SessionEnded(SessionEndReason.UNREADABLE) from error
+        return CachedSession(identity, identity.user, digest)
+
+    def _with_latest_user(self, session: CachedSession) -> CachedSession:
+        """Return the session with the current metadata of its user: itself, if it has that."""
+        user = self.latest(session.recorded)
+        if user is session.identity.user:
+            return session
+        recorded = user if user == session.recorded else session.recorded  # equal: keep one
+        return CachedSession(replace(session.identity, user=user), recorded, session.digest)
 
     async def end(self, session_key: str, issuer: str | None = None) -> None:
         """

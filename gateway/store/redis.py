@@ -109,16 +109,19 @@ class RedisStore:
         self._reconnected_at_s = -inf
         """The loop's time of the last reconnection for that."""
 
-    async def get(self, key: str) -> bytes | None:
+    def get(self, key: str) -> asyncio.Future[bytes | None]:
         """Get the value; None for an absent key, and for one that holds no string."""
-        batch = self._admit()
         future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        name = self._name(key)
+        try:
+            name, batch = self._name(key), self._admit()
+        except (StoreUnavailable, UnicodeEncodeError) as error:
+            future.set_exception(error)
+            return future
         if (others := batch.reads.get(name)) is None:
             batch.reads[name] = [future]
         else:
             others.append(future)
-        return await future
+        return future
 
     async def set(self, key: str, value: bytes, *, expires_at_ms: int) -> None:
         command = ("SET", self._name(key), value, "PXAT", expires_at_ms)

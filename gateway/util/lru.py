@@ -1,7 +1,7 @@
 """A mapping of bounded size that evicts the least recently used entry."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -27,6 +27,10 @@ class LruCache(Generic[K, V]):
     def items(self) -> tuple[tuple[K, V], ...]:
         """Return all entries, the least recently used first."""
         return tuple(self._entries.items())
+
+    def values(self) -> Iterable[V]:
+        """Return a view of all values, the least recently used first."""
+        return self._entries.values()
 
     def get(self, key: K) -> V | None:
         """Read an entry and count it as used; None where there is none."""

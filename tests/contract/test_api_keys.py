@@ -145,7 +145,7 @@ async def test_sealing_anew_takes_back_no_revocation(keys: RedisApiKeys, store: 
         await keys.revoke(made)
         return record
 
-    store.get = read_then_revoked  # type: ignore[method-assign]
+    store.get = read_then_revoked  # type: ignore[method-assign,assignment]
     assert not await RedisApiKeys(store, KeySealer([NEW, OLD])).reseal(made.id)
     with pytest.raises(RevokedApiKey):
         await verifier(store, NEW, OLD).verify(text)

@@ -89,7 +89,10 @@ async def test_no_caller_gets_a_reply_that_is_not_its_own(
         await store.set(name, name.encode(), expires_at_ms=ends_ms)
     opened, odd.manner = odd.opened, WRONG[manner]
 
-    replies = await _settled(*map(store.get, ("a", "b", "c")), store.run(ADD, ["n"], [1]))
+    async def get(key: str) -> bytes | None:
+        return await store.get(key)
+
+    replies = await _settled(*map(get, ("a", "b", "c")), store.run(ADD, ["n"], [1]))
 
     assert [StoreUnavailable] * 4 == list(map(type, replies))
     assert 1 == wrong.count

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.core.identity import AuthMethod, Identity, User
-from gateway.sessions.cache import SessionCache
+from gateway.sessions.cache import CachedSession, SessionCache
 
 NOW_S = 1000.0
 
@@ -13,6 +13,11 @@ NOW_S = 1000.0
 def identity(name: str, ends_s: float = NOW_S + 3600) -> Identity:
     user = User(f"did:ethr:{name}")
     return Identity(user, AuthMethod.SESSION, "tid", int(ends_s * 1000), f"session:{name}")
+
+
+def session(name: str, ends_s: float = NOW_S + 3600) -> CachedSession:
+    known = identity(name, ends_s)
+    return CachedSession(known, known.user, b"digest")
 
 
 @pytest.mark.parametrize(
@@ -27,7 +32,7 @@ def identity(name: str, ends_s: float = NOW_S + 3600) -> Identity:
 def test_a_session_is_fresh_for_a_second(after_s: float, is_known: bool) -> None:
     """Then the store is asked again."""
     cache = SessionCache()
-    cache.put("cookie", identity("a"), NOW_S)
+    cache.put("cookie", session("a"), NOW_S)
 
     assert is_known == (cache.get("cookie", NOW_S + after_s) is not None)
 
@@ -35,7 +40,7 @@ def test_a_session_is_fresh_for_a_second(after_s: float, is_known: bool) -> None
 def test_no_entry_outlives_its_session() -> None:
     """Even a fresh one."""
     cache = SessionCache()
-    cache.put("cookie", identity("a", ends_s=NOW_S + 0.5), NOW_S)
+    cache.put("cookie", session("a", ends_s=NOW_S + 0.5), NOW_S)
 
     assert cache.get("cookie", NOW_S + 0.499)
     assert cache.get("cookie", NOW_S + 0.5) is None
@@ -44,10 +49,10 @@ def test_no_entry_outlives_its_session() -> None:
 def test_memory_is_bounded() -> None:
     """The session used least recently is evicted."""
     cache = SessionCache(max_sessions=2)
-    cache.put("old", identity("old"), NOW_S)
-    cache.put("used", identity("used"), NOW_S)
+    cache.put("old", session("old"), NOW_S)
+    cache.put("used", session("used"), NOW_S)
     assert cache.get("old", NOW_S)
-    cache.put("new", identity("new"), NOW_S)
+    cache.put("new", session("new"), NOW_S)
 
     assert [True, False, True] == [
         cache.get(cookie, NOW_S) is not None for cookie in ("old", "used", "new")
@@ -58,7 +63,7 @@ def test_memory_is_bounded() -> None:
 def test_a_session_can_be_dropped_by_its_key() -> None:
     """Invalidations name the key, not the cookie."""
     cache = SessionCache()
-    cache.put("cookie", identity("a"), NOW_S)
+    cache.put("cookie", session("a"), NOW_S)
 
     cache.drop("session:a")
     cache.drop("session:never-seen")
@@ -69,7 +74,7 @@ def test_a_session_can_be_dropped_by_its_key() -> None:
 def test_all_sessions_can_be_marked_stale() -> None:
     """They can still be recalled."""
     cache = SessionCache(grace_s=30)
-    cache.put("cookie", identity("a"), NOW_S)
+    cache.put("cookie", session("a"), NOW_S)
 
     cache.mark_all_stale()
 
@@ -91,7 +96,7 @@ def test_stale_sessions_can_be_recalled_for_the_grace_period(
 ) -> None:
     """It begins at the look-up, not at the last use."""
     cache = SessionCache(grace_s=30)
-    cache.put("cookie", identity("a"), NOW_S)
+    cache.put("cookie", session("a"), NOW_S)
     cache.get("cookie", NOW_S + 0.5)
 
     assert is_known == (cache.recall("cookie", NOW_S + after_s) is not None)
@@ -101,7 +106,7 @@ def test_stale_sessions_can_be_recalled_for_the_grace_period(
 def test_no_session_is_recalled_past_its_end() -> None:
     """However long the grace period is."""
     cache = SessionCache(grace_s=30)
-    cache.put("cookie", identity("a", ends_s=NOW_S + 5), NOW_S)
+    cache.put("cookie", session("a", ends_s=NOW_S + 5), NOW_S)
 
     assert cache.recall("cookie", NOW_S + 4.999)
     assert cache.recall("cookie", NOW_S + 5) is None
@@ -110,7 +115,7 @@ def test_no_session_is_recalled_past_its_end() -> None:
 def test_without_a_grace_period_no_session_is_recalled() -> None:
     """It can be switched off."""
     cache = SessionCache()
-    cache.put("cookie", identity("a"), NOW_S)
+    cache.put("cookie", session("a"), NOW_S)
 
     assert cache.recall("cookie", NOW_S) is None
 
@@ -118,9 +123,10 @@ def test_without_a_grace_period_no_session_is_recalled() -> None:
 def test_all_sessions_of_an_issuer_can_be_dropped() -> None:
     """Those of other issuers stay."""
     cache = SessionCache(grace_s=30)
-    cache.put("one", identity("a"), NOW_S)
-    cache.put("two", replace(identity("a"), session_key="session:a2"), NOW_S)
-    cache.put("other", identity("b"), NOW_S)
+    cache.put("one", session("a"), NOW_S)
+    second = replace(identity("a"), session_key="session:a2")
+    cache.put("two", CachedSession(second, second.user, b"digest"), NOW_S)
+    cache.put("other", session("b"), NOW_S)
 
     cache.drop_issuer("did:ethr:a")
     cache.drop_issuer("did:ethr:unknown")
@@ -130,12 +136,44 @@ def test_all_sessions_of_an_issuer_can_be_dropped() -> None:
     assert ["did:ethr:b"] == list(cache._of_issuer)
 
 
-def test_the_issuer_of_a_stale_session_is_known() -> None:
-    """Session and epoch can then be looked up together."""
+def test_the_sessions_of_an_issuer_are_dropped_one_by_one() -> None:
+    """Dropping one leaves the others of the issuer known as its own."""
     cache = SessionCache()
-    cache.put("cookie", identity("a"), NOW_S)
+    for number in range(3):
+        known = replace(identity("a"), session_key=f"session:{number}")
+        cache.put(f"cookie-{number}", CachedSession(known, known.user, b"digest"), NOW_S)
 
-    assert "did:ethr:a" == cache.issuer_of("cookie")
+    cache.drop("session:1")
+
+    assert {"did:ethr:a": ("cookie-0", "cookie-2")} == cache._of_issuer
+    cache.drop_issuer("did:ethr:a")
+    assert 0 == len(cache._sessions) == len(cache._cookies) == len(cache._of_issuer)
+
+
+def test_a_stale_session_is_known_until_it_is_dropped() -> None:
+    """Session and epoch can then be looked up together, and the record need not be opened."""
+    cache = SessionCache()
+    cached = session("a")
+    cache.put("cookie", cached, NOW_S)
+
+    assert cached is cache.peek("cookie")
     cache.drop_cookie("cookie")
     cache.drop_cookie("cookie")
-    assert cache.issuer_of("cookie") is None
+    assert cache.peek("cookie") is None
+
+
+def test_a_session_that_is_looked_up_again_is_fresh_again() -> None:
+    """Its entry stays, and counts as used."""
+    cache = SessionCache(max_sessions=2)
+    cached = session("a")
+    cache.put("cookie", cached, NOW_S)
+    cache.put("other", session("b"), NOW_S)
+
+    cache.put("cookie", cached, NOW_S + 5)
+    cache.put("third", session("c"), NOW_S + 5)
+
+    assert cached.identity is cache.get("cookie", NOW_S + 5.999)
+    assert cache.get("cookie", NOW_S + 6) is None
+    assert [True, False, True] == [
+        cache.peek(name) is not None for name in ("cookie", "other", "third")
+    ]

@@ -1,6 +1,7 @@
 """Sessions: creating, finding and ending them, in any order of events."""
 
 import asyncio
+import gc
 from dataclasses import replace
 from functools import partial
 
@@ -16,6 +17,7 @@ from gateway.core.identity import AuthMethod, Identity, User
 from gateway.sessions.cache import SessionCache
 from gateway.sessions.redis import RedisSessions, ended
 from gateway.sessions.seal import NONCE_BYTES, Sealer, key_name
+from gateway.sessions.session import Session, encode
 from gateway.store.bus import StoreBus
 from tests.fakes.memory import FakeClock
 from tests.fakes.session_scripts import SessionScripts
@@ -220,6 +222,49 @@ async def test_a_swapped_record_is_refused(
 
     with pytest.raises(SessionEnded, match="session_seal_broken"):
         await sessions.find(mine)
+
+
+async def test_an_unchanged_record_is_opened_once(
+    sessions: RedisSessions, clock: FakeClock, proven: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Later look-ups return the same identity, so what follows from it is kept, too."""
+    opened: list[str] = []
+    really_open = Sealer.open
+
+    def counted(sealer: Sealer, secret: str, sealed: bytes, name: str = "") -> bytes:
+        opened.append(name)
+        return really_open(sealer, secret, sealed, name)
+
+    monkeypatch.setattr(Sealer, "open", counted)
+    cookie, _ = await sessions.create(proven)
+    first = await sessions.find(cookie)
+    for _ in range(3):
+        clock.now_s += 1
+        assert first is await sessions.find(cookie)
+
+    assert [key_name(cookie)] == opened
+
+
+async def test_a_record_that_was_replaced_is_opened_again(
+    sessions: RedisSessions, store: FakeStore, clock: FakeClock, proven: Identity
+) -> None:
+    """What is known of the former record lets no other one pass, and a good one counts."""
+    cookie, identity = await sessions.create(proven)
+    other, _ = await sessions.create(replace(proven, token_id="other"))
+    key, (sealed, ends_ms) = key_name(cookie), store.values[key_name(cookie)]
+    await sessions.find(cookie)
+    later = Session(replace(identity, token_id="later"), 1)
+    store.values[key] = Sealer([KEY]).seal(cookie, encode(later), bytes(NONCE_BYTES)), ends_ms
+    clock.now_s += 1
+    assert later.identity == await sessions.find(cookie)
+
+    for wrong in (store.values[key_name(other)][0], sealed[:-1] + bytes([sealed[-1] ^ 1]), b""):
+        clock.now_s += 1
+        store.values[key] = wrong, ends_ms
+        with pytest.raises(SessionEnded, match="session_seal_broken"):
+            await sessions.find(cookie)
+    store.values[key] = sealed, ends_ms
+    assert identity == await sessions.find(cookie)
 
 
 async def test_an_unreadable_record_is_refused(
@@ -491,6 +536,53 @@ async def test_an_invalidation_refuses_a_revoked_session_at_once(
 
     with pytest.raises(RevokedSession):
         await careful.find(cookie)
+
+
+async def test_a_known_session_is_revoked_at_its_next_look_up(
+    careful: RedisSessions, epochs: Epochs, proven: Identity, clock: FakeClock
+) -> None:
+    """However often its unchanged record was looked up before."""
+    made_ms = int(clock.now_s * 1000)
+    cookie, identity = await careful.create(replace(proven, proven_at_ms=made_ms))
+    for _ in range(3):
+        assert identity == await careful.find(cookie)
+        clock.now_s += 1
+    epochs.epoch = made_ms
+
+    with pytest.raises(RevokedSession):
+        await careful.find(cookie)
+
+
+async def test_a_failed_epoch_leaves_no_question_behind(
+    careful: RedisSessions,
+    store: FakeStore,
+    epochs: Epochs,
+    proven: Identity,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The session's record, asked for beside it, is dropped, whether it came, failed or is due."""
+    cookie, identity = await careful.create(proven)
+    await careful.find(cookie)
+    loop = asyncio.get_running_loop()
+    due: asyncio.Future[bytes | None] = loop.create_future()
+    complaints: list[dict[str, object]] = []
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
+
+    def failed(_: str) -> asyncio.Future[bytes | None]:
+        future: asyncio.Future[bytes | None] = loop.create_future()
+        future.set_exception(StoreUnavailable("down"))
+        return future
+
+    store.is_down = True
+    for get in (failed, lambda _: due):
+        monkeypatch.setattr(store, "get", get)
+        clock.now_s += 1
+        assert identity == await careful.find(cookie)
+
+    gc.collect()
+    assert due.cancelled()
+    assert [] == complaints
 
 
 # --- grace --------------------------------------------------------------------------------------

@@ -59,13 +59,14 @@ def test_removed_entries_are_returned() -> None:
     assert [kept.forget("b"), kept.forget("b")] == [2, None]
 
 
-def test_items() -> None:
+def test_items_and_values() -> None:
     """The entries come in the order in which they would be evicted."""
     kept: LruCache[str, int] = LruCache(3)
     for value, key in enumerate("abc"):
         kept.put(key, value)
     kept.get("a")
     assert kept.items() == (("b", 1), ("c", 2), ("a", 0))
+    assert [1, 2, 0] == list(kept.values())
 
 
 def test_clear() -> None:
