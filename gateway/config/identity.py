@@ -8,7 +8,7 @@ from gateway.config.assertion import AssertionSettings
 from gateway.config.names import HeaderName
 from gateway.config.rules import RoleSettings
 from gateway.config.section import GIVEN, Section
-from gateway.config.units import Duration, Flag
+from gateway.config.units import CountText, Duration, Flag
 
 
 class IdentityHeaders(Section):
@@ -51,6 +51,11 @@ class IdentitySettings(Section):
     """
     Maximum time from `iat` to `ext` of a DID token. The default is the length of Magic's own
     sessions.
+    """
+    cache: CountText = 30_000
+    """
+    Number of sessions, of DID tokens and of users that each worker caches: those used last. A
+    person with a session takes some 2.5 KiB.
     """
     clock_skew_s: Duration = Field(300.0, alias="clock_skew")
     """Tolerance for `iat` and `nbf` of a DID token in the future, as clocks differ."""

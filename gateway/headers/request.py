@@ -5,6 +5,7 @@ Fields that a client could forge in the gateway's name are dropped before the ga
 on every route, public ones included.
 """
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import NamedTuple
@@ -51,7 +52,10 @@ _OVERRIDES = frozenset(
     }
 )
 
-_MAX_IDENTITIES = 4096
+_UNENCODED = re.compile(r"[!-$&-~]*")
+"""What `encode_value` leaves as it is: visible ASCII without the percent sign."""
+
+MAX_IDENTITIES = 4096
 
 
 class IdentityNames(NamedTuple):
@@ -89,11 +93,13 @@ class RequestFields:
         credential_cookies: tuple[str, ...] = (),
         *,
         writes_via: bool = True,
+        max_identities: int = MAX_IDENTITIES,
     ) -> None:
         """
         Take the names of further identity fields, which others write, in ``more_names``.
 
-        ``credential_cookies`` hold credentials, like the session cookie.
+        ``credential_cookies`` hold credentials, like the session cookie. The lines of the last
+        ``max_identities`` identities are kept.
         """
         self._names = names
         self._credential_headers = frozenset(map(normalise_name, credential_headers))
@@ -110,7 +116,7 @@ class RequestFields:
         self._policy = self._policy_for(frozenset())
         self._policies = lru_cache(maxsize=None)(weakly(self._policy_for))
         """Of routes that let fields pass: as many as the config has of such sets."""
-        self._identity_blocks: ByIdentity[bytes] = ByIdentity(_MAX_IDENTITIES)
+        self._identity_blocks: ByIdentity[bytes] = ByIdentity(max_identities)
         self._hop_block = lru_cache(maxsize=4096)(partial(forwarding_lines, forwarded, writes_via))
 
     def rewrite(
@@ -252,6 +258,8 @@ def encode_value(value: str) -> str:
     gives exactly the claim. No line break is left, so header injection is impossible (RFC 9110
     section 5.5).
     """
+    if _UNENCODED.fullmatch(value):
+        return value
     return quote(value, safe="!\"#$&'()*+,/:;<=>?@[\\]^`{|}~")
 
 

@@ -21,7 +21,7 @@ REVOKE: Final = Script(
 FRESH_S: Final = 1.0
 """How long an epoch is cached; an invalidation ends that sooner."""
 
-_MAX_ISSUERS = 10_000
+MAX_ISSUERS = 10_000
 
 
 class _CachedEpoch(NamedTuple):
@@ -49,7 +49,7 @@ class RedisRevocations:
         grace_s: float = 0.0,
         clock: Clock = time.time,
         on_revoked: Callable[[], object] = lambda: None,
-        capacity: int = _MAX_ISSUERS,
+        capacity: int = MAX_ISSUERS,
     ) -> None:
         """Keep epochs of tokens in the store for ``kept_s``; ``on_revoked`` counts revocations."""
         self._store = store

@@ -146,6 +146,7 @@ def _pipeline(
             more_names=(assertion_cache.header,) if assertion_cache is not None else (),
             credential_cookies=credential_cookies(settings),
             writes_via=server.via,
+            max_identities=settings.identity.cache,
         ),
         cookie=session_cookie(settings),
         login=compiled.login_page(settings),

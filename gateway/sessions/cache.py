@@ -8,7 +8,7 @@ from gateway.util.lru import LruCache
 FRESH_S = 1.0
 """How long a session that another gateway has ended may stay valid here."""
 
-MAX_SESSIONS = 10_000
+MAX_SESSIONS = 30_000
 
 _NEVER_S = float("-inf")
 

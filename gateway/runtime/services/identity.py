@@ -13,7 +13,7 @@ from gateway.config.schema import Settings
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.ports import Revocations, Store
 from gateway.revocation.epoch import KEPT_BEYOND_S
-from gateway.revocation.redis import RedisRevocations
+from gateway.revocation.redis import MAX_ISSUERS, RedisRevocations
 from gateway.runtime.process import ProcessServices
 from gateway.runtime.services.store import SharedStore
 from gateway.sessions.cache import FRESH_S, SessionCache
@@ -51,6 +51,7 @@ def identity_services(
         settings.identity.max_token_lifetime_s,
         grace_s=settings.session.grace_s,
         on_revoked=counters.events(REVOCATIONS),
+        capacity=settings.identity.cache,
     )
     stack.callback(on(InvalidationKind.REVOKED, revocations.forget))
     stack.callback(on_missed(revocations.forget_all))
@@ -89,11 +90,17 @@ def revocation_store(
     *,
     grace_s: float = 0.0,
     on_revoked: Callable[[], object] = lambda: None,
+    capacity: int = MAX_ISSUERS,
 ) -> RedisRevocations:
     """Build the store of epochs, each kept for longer than a credential of ``lifetime_s`` lives."""
     kept_s = lifetime_s + KEPT_BEYOND_S
     return RedisRevocations(
-        shared.store, shared.bus, kept_s=kept_s, grace_s=grace_s, on_revoked=on_revoked
+        shared.store,
+        shared.bus,
+        kept_s=kept_s,
+        grace_s=grace_s,
+        on_revoked=on_revoked,
+        capacity=capacity,
     )
 
 
@@ -143,9 +150,10 @@ def token_rules(identity: IdentitySettings, audience: str) -> TokenRules:
 def _session_cache(settings: Settings) -> SessionCache:
     """Build a cache that keeps no session for so long that it could have ended unused."""
     grace_s, idle_s = settings.session.grace_s, settings.session.idle_s
+    number = settings.identity.cache
     if idle_s is None:
-        return SessionCache(grace_s=grace_s)
-    return SessionCache(min(FRESH_S, idle_s / STEPS), grace_s=min(grace_s, idle_s))
+        return SessionCache(max_sessions=number, grace_s=grace_s)
+    return SessionCache(min(FRESH_S, idle_s / STEPS), number, min(grace_s, idle_s))
 
 
 def _directory(
@@ -157,6 +165,7 @@ def _directory(
         record_sealer(keys),
         record_lifetimes(settings),
         changed=partial(process.bus.publish, InvalidationKind.USER),
+        capacity=settings.identity.cache,
     )
 
 
@@ -173,6 +182,7 @@ def _did_token_verifier(
         process.store,
         rules=token_rules(settings.identity, process.magic.client_id),
         server_key=server_key,
+        capacity=settings.identity.cache,
         on_early=process.wire.counters.events(TOKENS_EARLY),
         revocations=revocations,
     )

@@ -7,6 +7,7 @@ import pytest
 from gateway.config.identity import IdentityHeaders, IdentitySettings
 from gateway.config.schema import Settings
 from gateway.headers.request import DEFAULT_IDENTITY_NAMES
+from gateway.sessions.cache import MAX_SESSIONS
 
 Read = Callable[..., Settings]
 Complain = Callable[..., list[str]]
@@ -19,6 +20,7 @@ def test_defaults(read: Read) -> None:
     assert (identity.metadata_ttl_s, identity.metadata_stale_s) == (3600, 86_400)
     assert identity.max_token_lifetime_s == 7 * 86_400
     assert identity.clock_skew_s == 300
+    assert identity.cache == MAX_SESSIONS == 30_000
     assert (identity.roles, identity.roles_from_store, identity.assertion) == ((), False, None)
 
 
@@ -42,6 +44,7 @@ def test_one_name_can_be_replaced(read: Read) -> None:
         ("headers: {phone: X_Phone}", "identity.headers.phone: expected a header name"),
         ("metadata_ttl: 0", "identity.metadata_ttl: expected a duration"),
         ("clock_skew: -1s", "identity.clock_skew: expected a duration"),
+        ("cache: 0", "identity.cache: expected a whole number from 1"),
         ("roles_from_store: maybe", "identity.roles_from_store: expected true or false"),
         ("roles: ", "identity.roles: expected a value; leave the key out for the default"),
     ],

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from gateway.config.credentials import AUTH_METHODS
 from gateway.core.identity import AuthMethod, Identity, User
 from gateway.core.route import Auth, Route
-from gateway.headers import request as module
 from gateway.headers.fields import normalise_name
 from gateway.headers.hop_by_hop import HOP_BY_HOP
 from gateway.headers.request import (
@@ -497,10 +496,9 @@ def test_schemes_that_authenticate_a_connection_do_not_pass(scheme: str) -> None
     assert [] == kept(("Authorization", f"{scheme} TlRMTVNTUAAB"))
 
 
-def test_the_cache_of_identity_lines_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_of_identity_lines_is_bounded() -> None:
     """The oldest lines make room; an identity that comes again has the same lines."""
-    monkeypatch.setattr(module, "_MAX_IDENTITIES", 3)
-    fields = RequestFields(IdentityNames(), COOKIE, "localhost")
+    fields = RequestFields(IdentityNames(), COOKIE, "localhost", max_identities=3)
     people = [replace(ALICE, user=User(f"did:ethr:0x{number}")) for number in range(10)]
     first = [fields._identity_block(identity) for identity in people]
 

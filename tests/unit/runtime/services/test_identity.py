@@ -4,6 +4,8 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
+
 from gateway.core.identity import AuthMethod, Identity, User
 from gateway.core.invalidation import InvalidationKind
 from gateway.runtime.services.identity import (
@@ -59,6 +61,22 @@ def test_records_and_tokens_live_as_the_config_says() -> None:
     assert 60 == record_lifetimes(settings).ttl_s
     rules = token_rules(settings.identity, "me")
     assert ("me", 7200) == (rules.audience, rules.max_lifetime_s)
+
+
+@pytest.mark.parametrize("more", ["", "session: {idle: 5m}"])
+async def test_caches_hold_as_many_people_as_the_config_says(more: str) -> None:
+    """Sessions, DID tokens, users and epochs alike: one that is missing slows all of them."""
+    settings = settings_of("identity: {cache: 12345}\n" + more)
+    async with fake_process(settings) as process, AsyncExitStack() as stack:
+        services = identity_services(settings, process, stack)
+        caches = (
+            services.sessions._cache._sessions,
+            services.directory._known,
+            services.tokens._verified,
+            services.revocations._known,
+        )
+
+        assert [12_345] * 4 == [cache._capacity for cache in caches]
 
 
 async def test_services_are_unsubscribed_when_their_config_is_over() -> None:
