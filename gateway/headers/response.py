@@ -1,11 +1,13 @@
 """Rewrites the field lines of responses."""
 
 import re
+from functools import partial
 
 from multidict import CIMultiDictProxy
 
 from gateway.core.errors import BadUpstreamAnswer
 from gateway.core.request import RawFields
+from gateway.headers.answer_lines import AnswerHeads
 from gateway.headers.fields import CRLF, FieldAction, FieldActions
 from gateway.headers.hop_by_hop import HOP_BY_HOP, nominated_fields
 
@@ -18,6 +20,8 @@ class ResponseFields:
     def __init__(self, cookie_name: str) -> None:
         self._cookie_name = cookie_name.encode("ascii")
         self._actions = FieldActions(_action_for)
+        self.of_apps = AnswerHeads(partial(_kept_line, self._actions, self._cookie_name))
+        """Heads of apps that need no parser. Of the gateway's own pages all are parsed."""
 
     def rewrite(
         self, raw: RawFields, headers: CIMultiDictProxy[str], *, may_set_session: bool
@@ -43,12 +47,23 @@ class ResponseFields:
 
     def _may_pass(self, action: FieldAction, value: bytes, *, may_set_session: bool) -> bool:
         if action is FieldAction.SET_COOKIE:
-            return may_set_session or not self._sets_session(value)
+            return may_set_session or not _sets(self._cookie_name, value)
         return action is FieldAction.KEEP
 
-    def _sets_session(self, set_cookie: bytes) -> bool:
-        """Whether it sets the session cookie, as does ``=session=x``, a cookie without a name."""
-        return set_cookie.lstrip(b"= \t").partition(b"=")[0].strip() == self._cookie_name
+
+def _sets(cookie_name: bytes, set_cookie: bytes) -> bool:
+    """Whether it sets the session cookie, as does ``=session=x``, a cookie without a name."""
+    return set_cookie.lstrip(b"= \t").partition(b"=")[0].strip() == cookie_name
+
+
+def _kept_line(actions: FieldActions, cookie_name: bytes, name: bytes, value: bytes) -> bytes:
+    """Return the line for the client of a field of an app; empty if it is dropped."""
+    action = actions[name]
+    if action is FieldAction.SET_COOKIE:
+        is_kept = not _sets(cookie_name, value)
+    else:
+        is_kept = action is FieldAction.KEEP
+    return name + b": " + value + CRLF if is_kept else b""
 
 
 def upgrade_fields(raw: RawFields) -> bytes:

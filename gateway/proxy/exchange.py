@@ -40,6 +40,7 @@ from gateway.proxy.http1.parser import RawResponseMessage, StreamReader
 from gateway.proxy.upstream.connection import ResponseHead, UpstreamConnection
 from gateway.proxy.upstream.retry import send_with_retries
 from gateway.proxy.upstream.upstream import UpstreamServer
+from gateway.proxy.upstream.whole_answer import WholeAnswer
 from gateway.util.time_box import TimeBox
 
 _log = logging.getLogger(__name__)
@@ -214,7 +215,8 @@ class Exchange:
         """Send the request and stream the answer; see `RetryableRequest`."""
         pump: asyncio.Task[None] | None = None
         try:
-            answer = upstream.ask(self._head(server), self.outbound.method, self._interim)
+            heads = None if self.outbound.route.is_internal else self._answer_fields.of_apps
+            answer = upstream.ask(self._head(server), self.outbound.method, self._interim, heads)
             if self._sent_body:
                 upstream.expect_within(self._timeouts.response_s)
             else:
@@ -222,7 +224,9 @@ class Exchange:
             head = await answer
             if not self._sent_body:
                 upstream.mark_unusable()  # the app may read the rest of the body as a request
-            if head.message.code == _SWITCHING_PROTOCOLS:
+            if isinstance(head, WholeAnswer):
+                self._answer_whole(head)
+            elif head.status == _SWITCHING_PROTOCOLS:
                 await self._switch_protocols(upstream, server, head.message)
             elif (framing := self._begin_answer(head)) is not None:
                 await self._stream(upstream, framing, head.body)
@@ -230,7 +234,7 @@ class Exchange:
             upstream.mark_unusable()
             raise
         else:
-            return head.message.code
+            return head.status
         finally:
             try:
                 if pump is not None and not pump.done():
@@ -299,17 +303,21 @@ class Exchange:
         with suppress(ClientGone):
             self._writer.write(self._status_and_fields(message) + b"\r\n")
 
+    def _answer_whole(self, answer: WholeAnswer) -> None:
+        """Send an answer that needed no parser: head and body in one write."""
+        (status, head, has_date, has_cors), length_line, body = answer
+        writer = self._writer
+        if cors := self.outbound.cors:
+            head = replaced(head, cors) if has_cors else head + cors
+        head += length_line if has_date else length_line + writer.date_line()
+        if not self._sent_body:
+            writer.will_close = True
+        writer.begin_answer(status, head, body)
+
     def _begin_answer(self, answer: ResponseHead) -> Framing | None:
         """Send the head, with the body if all of it has come; else return the body's framing."""
-        message, _, whole, memo = answer
+        message, _, whole = answer
         writer = self._writer
-        key = self._answer_fields, self.outbound.route.is_internal, self.outbound.cors
-        if memo is not None and whole is not None and self._sent_body and key in memo:
-            head, has_date = memo[key]
-            writer.begin_answer(
-                message.code, head if has_date else head + writer.date_line(), whole
-            )
-            return None
         framing = response_framing(
             message.headers,
             message.code,
@@ -318,11 +326,7 @@ class Exchange:
             is_chunked=message.chunked,
         )
         head = self._status_and_fields(message) + framing.field
-        has_date = "Date" in message.headers
-        if memo is not None:
-            # With a length and a body it is the same for every client, but for a Date of ours.
-            memo[key] = head, has_date
-        if not has_date:
+        if "Date" not in message.headers:
             head += writer.date_line()
         if framing.kind is BodyKind.CLOSE or not self._sent_body:
             writer.will_close = True

@@ -11,10 +11,9 @@ from gateway.core.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from gateway.core.request import FieldMemo
+from gateway.headers.answer_lines import AnswerHeads
 from gateway.proxy.http1.bodiless import WITHOUT_BODY, HeadEnds, announces_body, may_lack_body
 from gateway.proxy.http1.parser import (
-    NOTHING,
     HttpProcessingError,
     HttpProtocol,
     RawResponseMessage,
@@ -24,7 +23,7 @@ from gateway.proxy.http1.parser import (
 )
 from gateway.proxy.http1.strict import response_fault
 from gateway.proxy.http1.write_batch import WriteBatcher
-from gateway.proxy.upstream.last_response import LastResponse, last_response
+from gateway.proxy.upstream.whole_answer import WholeAnswer, whole_answer
 from gateway.util.deadlines import Deadlines
 
 _FIRST_FINAL_STATUS = 200
@@ -41,8 +40,15 @@ class ResponseHead(NamedTuple):
     body: StreamReader
     whole: bytes | None = None
     """The body, if all of it came with the head; then ``body`` is empty."""
-    memo: FieldMemo | None = None
-    """Holds values derived from the head; None if the head is not kept."""
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return self.message.code
+
+
+Answer = ResponseHead | WholeAnswer
+"""A final answer, as far as it has come."""
 
 
 _PROTOCOL = b"HTTP/1."
@@ -60,13 +66,14 @@ class UpstreamConnection(HttpProtocol):
         "_had_chunks",
         "_has_strayed",
         "_head_ends",
+        "_heads",
         "_interim",
         "_is_at_head",
         "_is_unusable",
-        "_last",
         "_on_lost",
         "_on_stray",
         "_splits_heads",
+        "_uses_parser",
         "_write_batcher",
         "_write_deadline_s",
         "final_seen",
@@ -94,7 +101,7 @@ class UpstreamConnection(HttpProtocol):
         self._on_lost = on_lost
         self._on_stray = on_stray
         self._has_strayed = False
-        self._answer: asyncio.Future[ResponseHead] | None = None
+        self._answer: asyncio.Future[Answer] | None = None
         self._body: StreamReader | None = None
         self._interim: Interim | None = None
         self._deadline_s = inf
@@ -107,9 +114,12 @@ class UpstreamConnection(HttpProtocol):
         """Whether the request under way is HEAD."""
         self._splits_heads = False
         """Whether heads are parsed apart from what follows: the answer may have no body."""
+        self._uses_parser = False
+        """Whether bytes of the exchange under way went to the parser."""
         self._head_ends = HeadEnds()
         self._had_chunks = False
-        self._last: LastResponse | None = None
+        self._heads: AnswerHeads | None = None
+        """What knows heads that need no parser; None to parse every head."""
         self.final_seen = False
         """Whether the final answer has begun; 1xx answers do not count."""
         self._is_unusable = False
@@ -125,9 +135,11 @@ class UpstreamConnection(HttpProtocol):
 
     # --- one exchange --------------------------------------------------------------------------
 
-    def ask(self, request: bytes, method: str, interim: Interim) -> "asyncio.Future[ResponseHead]":
+    def ask(
+        self, request: bytes, method: str, interim: Interim, heads: AnswerHeads | None = None
+    ) -> "asyncio.Future[Answer]":
         """
-        Send the head of a request.
+        Send the head of a request; with ``heads`` its answer may come as a `WholeAnswer`.
 
         The future gets the answer's head, or `UpstreamUnreachable`, `UpstreamTimeout` or
         `BadUpstreamAnswer`.
@@ -136,9 +148,9 @@ class UpstreamConnection(HttpProtocol):
             self._parser = response_parser(self, self._loop, answers_head=True)
             self._answers_head = True
             self._is_unusable = True  # a body in spite of HEAD would be the next answer
-        self._interim = interim
+        self._interim, self._heads = interim, heads
         self.final_seen = self.has_answered = False
-        self._is_at_head = True
+        self._is_at_head, self._uses_parser = True, False
         self._answer = answer = self._loop.create_future()
         if self.transport is not None:
             self._write_batcher.write_soon(self.transport, request)
@@ -185,10 +197,10 @@ class UpstreamConnection(HttpProtocol):
             and self.transport is not None
             and self.final_seen
             and (self._body is None or self._body.is_eof())
-            and self._is_between_messages()
+            and (not self._uses_parser or self._is_between_messages())
         )
         answer = self._answer
-        if answer is not None and not (answer.cancel() or answer.cancelled()):
+        if not clean and answer is not None and not (answer.cancel() or answer.cancelled()):
             answer.exception()  # retrieved, so that asyncio does not log it
         if clean and self._had_chunks:
             # aiohttp's parser (3.14.5) would make the last trailer a field of the next answer.
@@ -219,7 +231,7 @@ class UpstreamConnection(HttpProtocol):
             return
         is_at_head, self._is_at_head = self._is_at_head, False
         if is_at_head:
-            if self._recall(self._answer, data):
+            if self._take_whole(self._answer, data):
                 return
             if not data.startswith(
                 _PROTOCOL[: len(data)]
@@ -227,10 +239,11 @@ class UpstreamConnection(HttpProtocol):
                 self._refuse_first_bytes()
                 return
             self._splits_heads = self._answers_head or may_lack_body(data)
+        self._uses_parser = True
         if self._splits_heads:
             self._parse_heads(data)
         else:
-            self._parse(data, is_at_head=is_at_head)
+            self._parse(data)
 
     def _refuse_first_bytes(self) -> None:
         """Fail: the app speaks no HTTP, or these bytes belong to the answer before."""
@@ -240,16 +253,15 @@ class UpstreamConnection(HttpProtocol):
         else:
             self.fail(BadUpstreamAnswer("not HTTP/1"))
 
-    def _parse(self, data: bytes, *, is_at_head: bool = False) -> bool:
+    def _parse(self, data: bytes) -> bool:
         """Parse ``data``; return whether what follows it is HTTP, too."""
         try:
             messages, upgraded, tail = self._parser.feed_data(data)
         except HttpProcessingError as error:
             self.fail(BadUpstreamAnswer(type(error).__name__))
             return False
-        memo = self._learn(data, *messages[0]) if is_at_head and len(messages) == 1 else None
         for message, body in messages:
-            self._take(message, body, memo)
+            self._take(message, body)
         if upgraded:  # the exchange knows whether it was asked for
             self._is_unusable, self.tail = True, tail
             self._pause_transport_reading()
@@ -282,32 +294,20 @@ class UpstreamConnection(HttpProtocol):
             self._has_strayed = True
             self._on_stray(self)
 
-    def _recall(self, answer: asyncio.Future[ResponseHead], data: bytes) -> bool:
-        """Handle ``data`` if it is a whole answer with the head before; return whether it is."""
-        last = self._last
-        if last is None or self._is_unusable or answer.done():
+    def _take_whole(self, answer: "asyncio.Future[Answer]", data: bytes) -> bool:
+        """Handle ``data`` if it is a whole answer that needs no parser; return whether it is."""
+        if self._heads is None or self._is_unusable or answer.done():
             return False
-        head, length, message, memo = last
-        if len(data) != len(head) + length or not data.startswith(head):
+        whole = whole_answer(data, self._heads)
+        if whole is None:
             return False
         self.has_answered = self.final_seen = True
         self.lacks_body = False
         self._deadline_s = inf
-        answer.set_result(ResponseHead(message, NOTHING, data[len(head) :], memo))
+        answer.set_result(whole)
         return True
 
-    def _learn(
-        self, data: bytes, message: RawResponseMessage, body: StreamReader
-    ) -> FieldMemo | None:
-        last = None if self._is_unusable else last_response(data, message, body)
-        if last is None:
-            return None
-        self._last = last
-        return last.memo
-
-    def _take(
-        self, message: RawResponseMessage, body: StreamReader, memo: FieldMemo | None = None
-    ) -> None:
+    def _take(self, message: RawResponseMessage, body: StreamReader) -> None:
         answer = self._answer
         if answer is None or answer.done() or self.final_seen:
             self._is_unusable = True  # a second final answer to one request
@@ -329,7 +329,7 @@ class UpstreamConnection(HttpProtocol):
         self._had_chunks = message.chunked
         self._deadline_s = inf
         whole = body.read_nowait() if body.is_eof() else None
-        answer.set_result(ResponseHead(message, body, whole, memo))
+        answer.set_result(ResponseHead(message, body, whole))
 
     def _forward_interim(self, interim: RawResponseMessage) -> None:
         try:

@@ -55,7 +55,7 @@ async def fault_of(check: HealthCheck, target: HealthTarget) -> str | None:
         async with asyncio.timeout(check.timeout_s):
             connection = await connected(target.connect, target.make)
             answer = await connection.ask(request, "GET", lambda _: None)
-            status = answer.message.code
+            status = answer.status
             return None if status in _HEALTHY_STATUS else f"got {status} from {check.path}"
     except TimeoutError:
         return f"no answer from {check.path} within {check.timeout_s:g} s"

@@ -243,7 +243,7 @@ async def pooled(connect: Connect) -> AsyncIterator[UpstreamPool]:
 async def asked(connection: UpstreamConnection) -> int:
     """The status of an answer over ``connection``."""
     answer = await connection.ask(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "GET", lambda _: None)
-    return int(answer.message.code)
+    return answer.status
 
 
 async def test_each_name_has_its_own_turn() -> None:

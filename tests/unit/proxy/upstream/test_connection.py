@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 
 from gateway.core.errors import BadUpstreamAnswer, UpstreamTimeout, UpstreamUnreachable
+from gateway.headers.answer_lines import AnswerHeads
+from gateway.headers.response import ResponseFields
 from gateway.proxy.http1.parser import RawResponseMessage
 from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.upstream.connection import ResponseHead, UpstreamConnection
+from gateway.proxy.upstream.whole_answer import WholeAnswer
 from gateway.util.deadlines import Deadlines
 from tests.fakes.transport import FakeTransport
 
@@ -33,9 +37,12 @@ class App:
         )
         self.connection.connection_made(self.transport)
 
-    def ask(self, method: str = "GET") -> asyncio.Future[ResponseHead]:
-        """Send a request."""
-        return self.connection.ask(REQUEST, method, self._interim)
+    def ask(
+        self, method: str = "GET", heads: AnswerHeads | None = None
+    ) -> asyncio.Future[ResponseHead]:
+        """Send a request; without ``heads`` its answer is parsed."""
+        answer = self.connection.ask(REQUEST, method, self._interim, heads)
+        return cast("asyncio.Future[ResponseHead]", answer)
 
     def _interim(self, message: RawResponseMessage) -> None:
         self.interim.append(message.code)
@@ -66,15 +73,38 @@ async def test_a_whole_answer_comes_with_its_body(app: App) -> None:
     assert app.connection.finish()
 
 
-async def test_the_same_head_is_recalled(app: App) -> None:
-    """The second answer has the first one's message and memo, and a body of its own."""
-    first = await app.exchange()
-    assert app.connection.finish()
-    second = await app.exchange(ANSWER.replace(b"hello", b"HELLO"))
-    assert first.message is second.message
-    assert first.memo is second.memo
-    assert b"HELLO" == second.whole
-    assert app.connection.finish()
+async def test_a_whole_answer_needs_no_parser(app: App) -> None:
+    """If the heads that are known say so; the connection serves the next request."""
+    heads = ResponseFields("s").of_apps
+    for body in (b"hello", b"HELLO", b"hello"):
+        future = app.ask(heads=heads)
+        app.connection.data_received(ANSWER.replace(b"hello", body))
+        answer = await future
+        assert isinstance(answer, WholeAnswer)
+        assert (200, body) == (answer.status, answer.body)
+        assert app.connection.final_seen
+        assert app.connection.has_answered
+        assert app.connection.finish()
+
+
+@pytest.mark.parametrize(
+    "stray", [ANSWER, b"HTTP/1", b"x", b"\r\n"], ids=["answer", "part", "byte", "line"]
+)
+async def test_bytes_behind_a_whole_answer_end_the_connection(app: App, stray: bytes) -> None:
+    """They must not become the next request's answer; an empty line may follow."""
+    future = app.ask(heads=ResponseFields("s").of_apps)
+    app.connection.data_received(ANSWER)
+    app.connection.data_received(stray)
+    assert b"hello" == cast("WholeAnswer", await future).body
+    assert (stray == b"\r\n") == app.connection.finish()
+
+
+async def test_an_answer_to_head_is_parsed(app: App) -> None:
+    """What looks like its body would be the next answer."""
+    future = app.ask("HEAD", ResponseFields("s").of_apps)
+    app.connection.data_received(ANSWER)
+    assert isinstance(await future, ResponseHead)
+    assert not app.connection.finish()
 
 
 async def test_a_body_is_streamed(app: App) -> None:
