@@ -79,33 +79,44 @@ class RouteTable:
 class _PathTable:
     """The routes of one host, by path."""
 
-    __slots__ = ("_deepest", "_exact", "_prefix")
+    __slots__ = ("_exact", "_prefix")
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._exact: dict[str, _Bucket] = {}
-        self._prefix: dict[str, _Bucket] = {}
+        self._prefix: dict[str, _Bucket] = {"": []}
+        """With all that leads to a prefix: so the walk down a path ends where nothing is below."""
         for route in routes:
-            table, key = (
-                (self._prefix, route.path[:-2])
-                if route.path.endswith("/*")
-                else (self._exact, route.path)
-            )
-            table.setdefault(key, []).append(route)
+            if route.path.endswith("/*"):
+                self._prefix.setdefault(route.path[:-2], []).append(route)
+            else:
+                self._exact.setdefault(route.path, []).append(route)
         for bucket in (*self._exact.values(), *self._prefix.values()):
             bucket.sort(key=_has_any_method)  # stable: the others keep the file's order
-        self._deepest = max((prefix.count("/") for prefix in self._prefix), default=0)
+        for prefix in tuple(self._prefix):
+            for above in _above(prefix):
+                self._prefix.setdefault(above, [])
 
     def covering(self, path: str) -> _Bucket:
         """Return the routes of the most specific pattern that covers ``path``; empty for none."""
         prefix = path.removesuffix("/")
-        exact = self._exact.get(path) or (self._exact.get(prefix) if path != prefix else None)
-        if exact:
-            return exact
-        if prefix.count("/") > self._deepest:  # 8000 segments would cost 19 ms otherwise
-            prefix = "/".join(prefix.split("/", self._deepest + 1)[:-1])
-        while not (bucket := self._prefix.get(prefix)) and prefix:
-            prefix = prefix[: prefix.rindex("/")]
-        return bucket or []
+        exact = self._exact
+        if exact and (routes := exact.get(path) or exact.get(prefix or path)):
+            return routes
+        by_prefix = self._prefix
+        found, end = by_prefix[""], 0
+        while end >= 0:
+            end = prefix.find("/", end + 1)
+            below = by_prefix.get(prefix[:end] if end > 0 else prefix)
+            if below is None:
+                break
+            found = below or found
+        return found
+
+
+def _above(prefix: str) -> Iterator[str]:
+    """Yield what is above ``prefix``, one segment less each time."""
+    while prefix := prefix.rpartition("/")[0]:
+        yield prefix
 
 
 def _has_any_method(route: Route) -> bool:

@@ -268,22 +268,25 @@ def look_ups(routes: list[Route], path: str, host: str = APP) -> int:
 def test_the_cost_does_not_grow_with_the_routes() -> None:
     """Ten thousand routes take as many look-ups as one."""
     many = [route(f"/r{number}/*") for number in range(10_000)]
-    assert 4 == look_ups([route("/r0/*"), route("/*")], "/x/y")
-    assert 4 == look_ups([*many, route("/*")], "/x/y")
+    assert 2 == look_ups([route("/r0/*"), route("/*")], "/x/y")
+    assert 2 == look_ups([*many, route("/*")], "/x/y")
+    assert 3 == look_ups([*many, route("/*")], "/r7/y")
 
 
 def test_the_cost_does_not_grow_with_the_hosts() -> None:
     """Ten thousand hosts take as many look-ups as one; a wildcard takes one for each label."""
     many = [route("/*", host=f"h{number}.example.com") for number in range(10_000)]
     wild = [route("/*", host=f"*.h{number}.example.com") for number in range(10_000)]
-    assert 3 == look_ups([route("/*", host=APP)], "/x/y")
-    assert 3 == look_ups([*many, *wild, route("/*", host=APP)], "/x/y")
-    assert 4 == look_ups([*many, *wild], "/x/y", host="a.h7.example.com")
+    assert 2 == look_ups([route("/*", host=APP)], "/x/y")
+    assert 2 == look_ups([*many, *wild, route("/*", host=APP)], "/x/y")
+    assert 3 == look_ups([*many, *wild], "/x/y", host="a.h7.example.com")
 
 
 def test_the_cost_does_not_grow_with_the_path() -> None:
     """A path of thousands of segments takes no more look-ups than the longest prefix is deep."""
-    assert 5 == look_ups([route("/a/b/*"), route("/*")], "/x" * 8_000)
+    routes = [route("/a/b/*"), route("/*")]
+    assert 2 == look_ups(routes, "/x" * 8_000)
+    assert 4 == look_ups(routes, "/a/b" + "/x" * 8_000)
 
 
 _PATHS = st.lists(st.sampled_from(["a", "b", "ab", ""]), max_size=4).map(
