@@ -79,6 +79,10 @@ bench-peers:             ## unpack nginx with Lua beside the system, for the row
 	cd $(UNPACKED)/packages && apt-get download -qq $(NGINX_LUA)
 	for package in $(UNPACKED)/packages/*.deb; do dpkg -x "$$package" $(UNPACKED) || exit 1; done
 
+.PHONY: bench-growth
+bench-growth: $(VENV)/.dev ## how cost grows with routes, sessions, callers and connections: half an hour
+	$(BIN)/python -m benchmarks.growth --images docs/images $(GROWTH)
+
 .PHONY: bench-ab
 bench-ab: $(VENV)/.dev   ## compare the CPU of a request with another checkout's: make bench-ab BASE=DIR
 	@test -n "$(BASE)" || { echo "Name the checkout to compare with: make bench-ab BASE=DIR"; exit 2; }

@@ -93,6 +93,8 @@ class Callers:
         self._tokens: dict[int, str] = {}
         self._files: dict[str, Path] = {}
         self._people: list[Person] = []
+        self._signed_in = {"ours": 0, "rival": 0}
+        """How many of the people are signed in to each side."""
 
     def direct(self) -> Request:
         return Request(self._rig.upstream, is_judged=False)
@@ -115,7 +117,7 @@ class Callers:
 
     def lean(self, count: int = FEW, side: str = "ours") -> Request:
         """Make the same request for one of ``count`` people in turn, with no field but a cookie."""
-        return Request(self._side(side), options=self._cookies_of(count))
+        return Request(self._side(side), options=self._cookies_of(count, side))
 
     def browser(self, count: int = FEW, side: str = "ours") -> Request:
         """Make requests as pages in browsers do, all of them different."""
@@ -147,7 +149,7 @@ class Callers:
 
     def rival_session(self) -> Request:
         """Make the same request again and again for one person, as `session` does."""
-        [person] = self._first(1)
+        [person] = self.sign_in_first(1, "rival")
         return Request(self._rig.rival, fields=(person.cookie_line,))
 
     def rival_refused(self) -> Request:
@@ -157,6 +159,14 @@ class Callers:
         """Make the same request over TLS, to an nginx that does not authenticate."""
         request = self.rival_session()._replace(server=self._rig.rival_tls)
         return _with_options(request, "-t")
+
+    def at(self, variant: Variant, request: Request) -> Request:
+        """Send ``request`` to a gateway of this variant."""
+        return request._replace(server=self._rig.gateway(variant))
+
+    def stop(self) -> None:
+        """Stop all gateways."""
+        self._rig.stop_gateways()
 
     def _side(self, side: str) -> Server:
         return self._rig.rival if side == "rival" else self._rig.gateway()
@@ -236,18 +246,19 @@ class Callers:
         self._rig.sign_in_naive(cookie, f"did:ethr:0x{secrets.token_hex(20)}")
         return f"Cookie: session={cookie}"
 
-    def _cookies_of(self, count: int) -> tuple[str, ...]:
+    def _cookies_of(self, count: int, side: str) -> tuple[str, ...]:
         """Options of the load generator for the cookies of ``count`` people in turn."""
-        lines = (person.cookie_line for person in self._first(count))
+        lines = (person.cookie_line for person in self.sign_in_first(count, side))
         return "-f", str(self._file(f"cookies-{count}", lines))
 
-    def _first(self, count: int) -> list[Person]:
-        """Return the first ``count`` people, who are signed in to the gateways and to the rival."""
-        if more := people(count, first=len(self._people)):
+    def sign_in_first(self, count: int, side: str = "ours") -> list[Person]:
+        """Return the first ``count`` people; their sessions at ``side`` are in the store."""
+        self._people += people(count, first=len(self._people))
+        if more := self._people[self._signed_in[side] : count]:
             now = now_ms()
-            store_sessions(self._rig.store, sealed_sessions(more, self._rig.prefix, now))
-            store_sessions(self._rig.store, rival_sessions(more, now))
-            self._people += more
+            rivals, ours = rival_sessions(more, now), sealed_sessions(more, self._rig.prefix, now)
+            store_sessions(self._rig.store, rivals if side == "rival" else ours)
+            self._signed_in[side] = count
         return self._people[:count]
 
     def _file(self, name: str, lines: Iterable[str]) -> Path:

@@ -71,7 +71,7 @@ def _check(answer: bytes) -> None:
 
 def idle(rig: Rig) -> Figures:
     """Measure the memory of idle keep-alive connections, after one request each."""
-    _raise_descriptors(IDLE + _SPARE_DESCRIPTORS)
+    raise_descriptors(IDLE + _SPARE_DESCRIPTORS)
     with rig.new_gateway(Variant("idle")) as server, ExitStack() as stack:
         client = Client(server)
         _warm_up(client)
@@ -87,7 +87,7 @@ def _warm_up(client: Client) -> None:
         client.exchange().close()
 
 
-def _raise_descriptors(wanted: int) -> None:
+def raise_descriptors(wanted: int) -> None:
     """Raise the limit of this process and of those it starts. Raises `NotHere`."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < wanted:

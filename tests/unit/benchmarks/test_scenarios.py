@@ -37,7 +37,7 @@ def callers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callers:
     """The requests of a run in which no program runs, and no session is stored."""
     made = Callers(Programs(tmp_path))
     persons = [Person(f"{number:043}", "issuer", "email") for number in range(50_000)]
-    monkeypatch.setattr(made, "_first", lambda count: persons[:count])
+    monkeypatch.setattr(made, "sign_in_first", lambda count, _: persons[:count])
     return made
 
 
