@@ -3,6 +3,8 @@
 from ipaddress import ip_address
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.core.route import Auth, Route
 from gateway.headers.forwarded import ForwardedFields, forwarding_lines
@@ -105,6 +107,35 @@ def test_lines_before_the_request_id(
     ).decode()
     last = ['Forwarded: for=192.0.2.1;host="a.b";proto=http', "X-Request-Id: "]
     assert [*expected, *last] == block.split("\r\n")
+
+
+_HOSTS = st.text(st.characters(codec="latin-1", exclude_characters="\r\n"), min_size=1)
+_CLIENTS = st.ip_addresses().map(lambda address: client_at(address).text) | st.just("unix:")
+
+
+@given(st.sampled_from(ForwardedFields), _HOSTS, st.lists(_CLIENTS, min_size=2, max_size=4))
+def test_a_client_is_named_in_its_own_places_alone(
+    forwarded: ForwardedFields, host: str, clients: list[str]
+) -> None:
+    """Whatever the host holds, and whichever client was named there before."""
+    host = host.removesuffix(":")
+    quoted = host.replace("\\", "\\\\").replace('"', '\\"')
+    for client in clients:
+        name = "unknown" if client == "unix:" else client
+        node = f'"[{name}]"' if ":" in name else name
+        x_forwarded = [
+            f"X-Forwarded-For: {name}",
+            "X-Forwarded-Proto: https",
+            f"X-Forwarded-Host: {host}",
+        ]
+        expected = [
+            f"Host: {host}",
+            *([f'Forwarded: for={node};host="{quoted}";proto=https'] * (forwarded[0] != "x")),
+            *(x_forwarded * (forwarded != "forwarded")),
+            "X-Request-Id: ",
+        ]
+        block = forwarding_lines(forwarded, False, host, client, "https", "", False)
+        assert expected == block.decode("latin-1").split("\r\n")
 
 
 @pytest.mark.parametrize("writes_via", [True, False])
