@@ -24,17 +24,22 @@ class LimitAlgorithm(Protocol):
     """
     Lua that charges several callers in one step.
 
-    Each charge has ``keys`` and ``args``. The reply begins with the store's time in milliseconds;
-    for each charge follow how many requests were allowed, and as many numbers as ``width`` says.
-    Allowed is `gateway.ratelimit.redis.WRONG_WINDOW` where the caller's clock is too far off.
+    It gets the ``keys`` and ``args`` of each limit in turn. The reply begins with the store's time
+    in milliseconds; for each charge follow how many requests were allowed, and as many numbers as
+    ``width`` says. Allowed is `gateway.ratelimit.redis.WRONG_WINDOW` where the caller's clock is
+    too far off.
     """
     width: int
 
-    def keys(self, limit: Limit, caller: str, now_ms: int) -> Sequence[str]:
-        """Name the keys that a charge at ``now_ms`` touches, all with the caller as hash tag."""
+    def keys(self, limit: Limit, callers: Sequence[str], now_ms: int) -> Sequence[str]:
+        """
+        Name the keys that charges of ``callers`` at ``now_ms`` touch, those of a caller together.
 
-    def args(self, limit: Limit, asked: int, now_ms: int) -> Sequence[int]:
-        """Return the arguments of a charge of ``asked`` requests."""
+        Each has its caller as hash tag.
+        """
+
+    def args(self, limit: Limit, asked: Sequence[int], now_ms: int) -> Sequence[int]:
+        """Return the arguments of charges that ask for so many requests each."""
 
     def states(
         self, limit: Limit, counts: Sequence[int], allowed: int, asked: int, now_ms: int

@@ -5,6 +5,7 @@ import time
 from asyncio import Future, Task, TimerHandle
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import cast
 
 from gateway.core.errors import StoreUnavailable
@@ -189,9 +190,11 @@ class RedisLimiter:
         keys: list[str] = []
         args: list[int] = []
         estimate_ms = self._now_ms() + self._clock_offset_ms
-        for charge in charges:
-            keys += algorithm.keys(charge.limit, charge.caller, estimate_ms)
-            args += algorithm.args(charge.limit, charge.asked, estimate_ms)
+        groups = _by_limit(charges)
+        for group in groups:
+            limit = group[0].limit
+            keys += algorithm.keys(limit, [charge.caller for charge in group], estimate_ms)
+            args += algorithm.args(limit, [charge.asked for charge in group], estimate_ms)
         step = 1 + algorithm.width
         is_reply = partial(are_counts, 1 + step * len(charges))
         script = Script(algorithm.name, algorithm.script, is_reply)
@@ -200,7 +203,7 @@ class RedisLimiter:
         now_s = self._clock()
         self._clock_offset_ms = now_ms - int(now_s * 1000) - 1  # never early: both rounded down
         uncharged = []
-        for charge, start in zip(charges, range(1, len(reply), step), strict=True):
+        for charge, start in zip(chain(*groups), range(1, len(reply), step), strict=True):
             if reply[start] == WRONG_WINDOW:
                 uncharged.append(charge)
             else:
@@ -285,6 +288,14 @@ def _by_algorithm(charges: list[Charge]) -> dict[str, list[Charge]]:
     for charge in charges:
         groups.setdefault(charge.limit.algorithm, []).append(charge)
     return groups
+
+
+def _by_limit(charges: list[Charge]) -> list[list[Charge]]:
+    """Group charges: those of one limit share its arguments."""
+    groups: dict[int, list[Charge]] = {}
+    for charge in charges:
+        groups.setdefault(id(charge.limit), []).append(charge)
+    return list(groups.values())
 
 
 def _resolve(answers: list[Future[LimitState]], heard: list[LimitState]) -> None:

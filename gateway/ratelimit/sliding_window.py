@@ -13,7 +13,6 @@ in doubles, so it is exact as long as ``rate`` × ``window_s`` × 1000 stays bel
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from importlib.resources import files
 
 from gateway.core.limit import Limit, LimitState
@@ -27,11 +26,12 @@ class SlidingWindow:
     width = 2
     """The counts of the current window and of the previous one."""
 
-    def keys(self, limit: Limit, caller: str, now_ms: int) -> Sequence[str]:
-        return counters(limit, caller, window_number(limit, now_ms))
+    def keys(self, limit: Limit, callers: Sequence[str], now_ms: int) -> Sequence[str]:
+        return counters(limit, callers, window_number(limit, now_ms))
 
-    def args(self, limit: Limit, asked: int, now_ms: int) -> Sequence[int]:
-        return limit.rate, window_ms(limit), asked, window_number(limit, now_ms)
+    def args(self, limit: Limit, asked: Sequence[int], now_ms: int) -> Sequence[int]:
+        window = window_number(limit, now_ms)
+        return limit.rate, window_ms(limit), window, len(asked), *asked
 
     def states(
         self, limit: Limit, counts: Sequence[int], allowed: int, asked: int, now_ms: int
@@ -76,25 +76,20 @@ def _counts_in(window: int, last: int, current: int, previous: int) -> tuple[int
     return 0, 0
 
 
-def counters(limit: Limit, caller: str, window: int) -> Sequence[str]:
+def counters(limit: Limit, callers: Sequence[str], window: int) -> Sequence[str]:
     """
-    The keys of the window before, of ``window`` and of the one after it.
+    The keys of the window before, of ``window`` and of the one after it, for each caller.
 
     Those of one caller lie on one node of a cluster: the caller is their hash tag.
     """
-    before, at, after = _before_caller(limit.name, window)
-    tag = caller + "}"
-    return before + tag, at + tag, after + tag
-
-
-@lru_cache(maxsize=256)
-def _before_caller(name: str, window: int) -> tuple[str, str, str]:
-    """Return the keys of `counters` up to the caller, which all callers of a window share."""
-    return (
-        f"limit:{name}:{window - 1}:{{",
-        f"limit:{name}:{window}:{{",
-        f"limit:{name}:{window + 1}:{{",
-    )
+    before, at, after = [
+        f"limit:{limit.name}:{number}:{{" for number in (window - 1, window, window + 1)
+    ]
+    keys: list[str] = []
+    for caller in callers:
+        tag = caller + "}"
+        keys += before + tag, at + tag, after + tag
+    return keys
 
 
 def window_ms(limit: Limit) -> int:

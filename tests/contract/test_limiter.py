@@ -161,13 +161,19 @@ charges = st.lists(
         st.builds(
             Limit, name=st.just("any"), rate=st.integers(1, 10**6), window_s=st.integers(1, 10**6)
         ),
-        st.integers(0, 10**6),  # the current count
-        st.integers(0, 10**6),  # the previous count
-        st.integers(1, 1000),  # requests asked for
         st.sampled_from([-2, -1, 0, 1, 2]),  # windows that the client is off
+        st.lists(
+            st.tuples(
+                st.integers(0, 10**6),  # the current count of a caller
+                st.integers(0, 10**6),  # the previous count
+                st.integers(1, 1000),  # requests asked for
+            ),
+            min_size=1,
+            max_size=3,
+        ),
     ),
     min_size=1,
-    max_size=5,
+    max_size=4,
 )
 
 
@@ -177,7 +183,7 @@ charges = st.lists(
 @given(charges)
 def test_the_script_settles_as_the_policy_does(
     blocking_client: redis.Redis,
-    charges: list[tuple[Limit, int, int, int, int]],
+    charges: list[tuple[Limit, int, list[tuple[int, int, int]]]],
 ) -> None:
     """Whatever was counted before, and wherever in the window the server's clock stands."""
     seconds, micros = blocking_client.time()
@@ -185,26 +191,30 @@ def test_the_script_settles_as_the_policy_does(
     keys: list[str] = []
     args: list[int] = []
     with blocking_client.pipeline() as seeding:
-        for i, (limit, current, previous, asked, off) in enumerate(charges):
+        for i, (limit, off, callers) in enumerate(charges):
             window = window_number(limit, now_ms)
-            seeding.set(f"limit:any:{window}:{{{i}}}", current, px=60_000)
-            seeding.set(f"limit:any:{window - 1}:{{{i}}}", previous, px=60_000)
-            seeding.delete(f"limit:any:{window + 1}:{{{i}}}")
-            keys += counters(limit, str(i), window + off)
-            args += [limit.rate, window_ms(limit), asked, window + off]
+            for j, (current, previous, _) in enumerate(callers):
+                seeding.set(f"limit:any:{window}:{{{i}-{j}}}", current, px=60_000)
+                seeding.set(f"limit:any:{window - 1}:{{{i}-{j}}}", previous, px=60_000)
+                seeding.delete(f"limit:any:{window + 1}:{{{i}-{j}}}")
+            names = [f"{i}-{j}" for j in range(len(callers))]
+            keys += counters(limit, names, window + off)
+            asked = [number for _, _, number in callers]
+            args += [limit.rate, window_ms(limit), window + off, len(asked), *asked]
         seeding.execute()
 
     reply = blocking_client.eval(SlidingWindow.script, len(keys), *keys, *args)
 
     then_ms = reply[0]
     expected = [then_ms]
-    for limit, current, previous, asked, off in charges:
+    for limit, off, callers in charges:
         window = window_number(limit, now_ms)
         passed = window_number(limit, then_ms) - window  # 1 if a border came in between
-        if passed - off not in (0, 1):
-            expected += [-1, 0, 0]
-            continue
-        counted = (0, current) if passed else (current, previous)
-        allowed = settle(limit, *counted, asked, then_ms)
-        expected += [allowed, counted[0] + allowed, counted[1]]
+        for current, previous, number in callers:
+            if passed - off not in (0, 1):
+                expected += [-1, 0, 0]
+                continue
+            counted = (0, current) if passed else (current, previous)
+            allowed = settle(limit, *counted, number, then_ms)
+            expected += [allowed, counted[0] + allowed, counted[1]]
     assert expected == reply

@@ -22,11 +22,21 @@ class Quota:
     script = "-- see `spend`"
     width = 1
 
-    def keys(self, limit: Limit, caller: str, now_ms: int) -> Sequence[str]:  # noqa: ARG002
-        return [f"quota:{limit.name}:{{{caller}}}"]
+    def keys(
+        self,
+        limit: Limit,
+        callers: Sequence[str],
+        now_ms: int,  # noqa: ARG002
+    ) -> Sequence[str]:
+        return [f"quota:{limit.name}:{{{caller}}}" for caller in callers]
 
-    def args(self, limit: Limit, asked: int, now_ms: int) -> Sequence[int]:  # noqa: ARG002
-        return limit.rate, asked
+    def args(
+        self,
+        limit: Limit,
+        asked: Sequence[int],
+        now_ms: int,  # noqa: ARG002
+    ) -> Sequence[int]:
+        return [number for each in asked for number in (limit.rate, each)]
 
     def states(
         self,

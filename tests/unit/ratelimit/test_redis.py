@@ -29,21 +29,30 @@ class Server:
     def spend(self, keys: Sequence[str], args: Sequence[str | int | bytes]) -> list[int]:
         now_ms = int(self.clock() * 1000)
         reply = [now_ms]
-        numbers = [int(arg) for arg in args]
+        numbers, counters = [int(arg) for arg in args], list(keys)
         self.runs.append(len(keys) // 3)
-        for i in range(len(keys) // 3):
-            rate, length_ms, asked, window = numbers[4 * i : 4 * i + 4]
-            limit = Limit("any", rate, length_ms // 1000)
-            ahead = window_number(limit, now_ms) - window
-            if ahead not in (0, 1):
-                reply += [-1, 0, 0]
-                continue
-            before, key = keys[3 * i + ahead : 3 * i + ahead + 2]
-            current, previous = self.counts.get(key, 0), self.counts.get(before, 0)
-            allowed = settle(limit, current, previous, asked, now_ms)
-            self.counts[key] = current + allowed
-            reply += [allowed, current + allowed, previous]
+        while numbers:
+            rate, length_ms, window, charges = numbers[:4]
+            for asked in numbers[4 : 4 + charges]:
+                reply += self._charge(
+                    Limit("any", rate, length_ms // 1000), asked, window, counters
+                )
+                del counters[:3]
+            del numbers[: 4 + charges]
         return reply
+
+    def _charge(
+        self, limit: Limit, asked: int, window: int, counters: Sequence[str]
+    ) -> tuple[int, int, int]:
+        now_ms = int(self.clock() * 1000)
+        ahead = window_number(limit, now_ms) - window
+        if ahead not in (0, 1):
+            return -1, 0, 0
+        before, key = counters[ahead : ahead + 2]
+        current, previous = self.counts.get(key, 0), self.counts.get(before, 0)
+        allowed = settle(limit, current, previous, asked, now_ms)
+        self.counts[key] = current + allowed
+        return allowed, current + allowed, previous
 
 
 @pytest.fixture

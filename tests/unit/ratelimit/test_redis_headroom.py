@@ -25,7 +25,7 @@ class Server:
         self.now_ms = 1_000_000
 
     def spend(self, _: Sequence[str], args: Sequence[str | int | bytes]) -> list[int]:
-        rate, _length, asked, _window = (int(arg) for arg in args)
+        rate, _length, _window, _charges, asked = (int(arg) for arg in args)
         allowed = max(0, min(asked, rate - self.count))
         self.count += allowed
         self.runs.append(asked)
