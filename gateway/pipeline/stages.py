@@ -52,8 +52,8 @@ class Stages:
 
     def note_route(self, head: RequestHead, resolved: ResolvedRoute, record: RequestRecord) -> None:
         """Record the route, and the CORS fields that all its answers carry."""
-        route = resolved.route
-        record.host, record.path, record.route = resolved.host, resolved.target.path, route.name
+        record.host, (record.path, _, _), route, _ = resolved
+        record.route = route.name
         if route.cors is not None:
             record.fields = answer_fields(route.cors, head.headers)
 

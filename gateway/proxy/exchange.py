@@ -121,6 +121,7 @@ class Exchange:
         serving: ServingConfig,
         switch: UpgradeHandler = refuse_switch,
     ) -> None:
+        route = outbound.route
         self._client = client
         self._writer = client.writer
         self._switch = switch
@@ -128,8 +129,8 @@ class Exchange:
         self._framing = framing
         self._body = body
         self.may_repeat = outbound.method in _IDEMPOTENT
-        self._timeouts = outbound.route.timeouts
-        self._upstream = serving.upstreams[outbound.route.upstream]
+        self._timeouts = route.timeouts
+        self._upstream = serving.upstreams[route.upstream]
         self._answer_fields = serving.answer_fields
         self._max_body_bytes = serving.max_body_bytes
         self._sent_body = framing.kind is _NO_BODY
@@ -246,11 +247,11 @@ class Exchange:
                 server.pool.give_back(upstream)
 
     def _head(self, server: UpstreamServer) -> bytes:
-        outbound = self.outbound
-        line = f"{outbound.method} {outbound.target.wire} HTTP/1.1\r\n".encode("ascii")
-        if outbound.route.rewrites_host:
+        route, method, target, fields, _, _, _ = self.outbound
+        line = f"{method} {target.wire} HTTP/1.1\r\n".encode("ascii")
+        if route.rewrites_host:
             line += server.host_line
-        return b"".join((line, outbound.fields, self._framing.field, b"\r\n", self._begun))
+        return b"".join((line, fields, self._framing.field, b"\r\n", self._begun))
 
     # --- the request's body --------------------------------------------------------------------
 

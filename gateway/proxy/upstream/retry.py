@@ -57,8 +57,9 @@ async def send_with_retries(work: RetryableRequest, upstream: Upstream) -> None:
     Raises the `Refusal` that ended it; if the client has been sent a head by then, the caller must
     break the connection instead of answering.
     """
-    server = upstream.enter(work.outbound)
-    may_repeat, client = work.may_repeat, work.outbound.client.limit_key
+    outbound = work.outbound
+    server = upstream.enter(outbound)
+    may_repeat, client = work.may_repeat, outbound.client.limit_key
     tries: _RetryState | None = None
     while True:
         member, connection = server.member, None
@@ -69,7 +70,7 @@ async def send_with_retries(work: RetryableRequest, upstream: Upstream) -> None:
             if connection is None:
                 connection = await server.pool.open(
                     client,
-                    work.outbound.route.timeouts.connect_s,
+                    outbound.route.timeouts.connect_s,
                     may_repeat=may_repeat,
                     needs_new=tries is not None and tries.needs_new,
                 )

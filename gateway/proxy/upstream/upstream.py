@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
@@ -34,7 +35,8 @@ _GATEWAY_FAILURES = frozenset({502, 503, 504})
 """Status codes that count as failures of the server (RFC 9110 section 15.6)."""
 
 
-class UpstreamServer(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class UpstreamServer:
     """One server of an upstream."""
 
     member: Endpoint
