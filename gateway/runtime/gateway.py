@@ -205,7 +205,7 @@ def _proxy_server(process: ProcessServices, log: AccessLog, active: ActiveConfig
         active.limits,
         wire.deadlines,
         wire.write_batcher,
-        log,
+        log.write_request,
         time.time,
         wire.counters,
         process.tunnels,

@@ -41,7 +41,7 @@ class AccessLog:
         self._write_bytes = 1024 * 1024 if is_file else select.PIPE_BUF
         """A writable pipe takes this much without blocking (pipe(7))."""
 
-    def __call__(
+    def write_request(
         self,
         head: RequestHead | None,
         record: RequestRecord,
@@ -52,7 +52,8 @@ class AccessLog:
         """Log and count one request; see `gateway.proxy.downstream.server.LogRequest`."""
         served_s = duration_s - record.tunnel_s
         self._count(status, record.refusal, served_s, record.reason, record.auth_method)
-        if len(self._buffer) > _MAX_BUFFERED_BYTES:
+        buffer = self._buffer
+        if len(buffer) > _MAX_BUFFERED_BYTES:
             self.dropped += 1
             return
         line = {
@@ -75,8 +76,8 @@ class AccessLog:
             line["verify"] = record.checked
         if record.tunnel:
             line |= {"tunnel": record.tunnel, "bytes_in": record.tunnel_bytes_in}
-        self._buffer += orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
-        if len(self._buffer) > _FLUSH_BYTES:
+        buffer += orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        if len(buffer) > _FLUSH_BYTES:
             self.flush()
 
     def flush(self) -> None:

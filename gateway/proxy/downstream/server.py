@@ -5,8 +5,9 @@ import itertools
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from email.utils import formatdate
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from gateway.core.address import IPNetwork
 from gateway.core.ports import Clock
@@ -24,7 +25,8 @@ from gateway.telemetry.metrics import CONNECTIONS
 from gateway.util.deadlines import Deadlines, HasDeadline
 
 
-class ServingConfig(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class ServingConfig:
     """A compiled configuration; a reload replaces it as a whole, between two requests."""
 
     admit: Admit

@@ -29,7 +29,7 @@ def _clock() -> float:
 
 
 def _note(log: AccessLog, head: RequestHead | None = None, **known: Any) -> None:
-    log(head, RequestRecord(**known), 200, 42, 0.0012345)
+    log.write_request(head, RequestRecord(**known), 200, 42, 0.0012345)
 
 
 def test_a_line_holds_the_outcome_of_a_request(pipe: tuple[int, int]) -> None:
@@ -115,5 +115,6 @@ def test_how_long_a_tunnel_is_open_says_nothing_of_requests(pipe: tuple[int, int
     """Only the time to its beginning is counted among the durations."""
     counters = Counters()
     log = AccessLog(pipe[1], _clock, counters)
-    log(request_head(), RequestRecord(tunnel="closed", tunnel_s=7200.0), 101, 42, 7200.25)
+    record = RequestRecord(tunnel="closed", tunnel_s=7200.0)
+    log.write_request(request_head(), record, 101, 42, 7200.25)
     assert 0.25 == pytest.approx(counters.total_s)

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from math import inf
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
@@ -440,7 +441,7 @@ async def test_others_have_their_turn_while_chunks_are_parsed(rig: Rig) -> None:
             taken.append((turns, len(data)))
         return Reply(200, (), b"")
 
-    rig.server.serving = rig.server.serving._replace(admit=take_all)
+    rig.server.serving = replace(rig.server.serving, admit=take_all)
     rig.open()
     rig.receive(CHUNKED)
     await rig.settle()

@@ -23,7 +23,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def _log_one(log: AccessLog) -> None:
-    log(request_head(), RequestRecord(), 200, 0, 0.1)
+    log.write_request(request_head(), RequestRecord(), 200, 0, 0.1)
 
 
 async def test_a_line_is_written_while_requests_pause(pipe: tuple[int, int]) -> None:
