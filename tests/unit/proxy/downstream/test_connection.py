@@ -418,7 +418,7 @@ async def test_chunks_that_have_come_are_taken_in_at_once(rig: Rig) -> None:
         bodies.append(body.read_nowait() if body.is_eof() else None)
         return Reply(200, (), b"")
 
-    rig.server.serving = rig.server.serving._replace(admit=begin)
+    rig.server.serving = replace(rig.server.serving, admit=begin)
     rig.open()
     rig.receive(CHUNKED + b"3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n" + CHUNKED + b"no size\r\n")
     await rig.settle()
