@@ -80,8 +80,17 @@ bench-peers:             ## unpack nginx with Lua beside the system, for the row
 	for package in $(UNPACKED)/packages/*.deb; do dpkg -x "$$package" $(UNPACKED) || exit 1; done
 
 .PHONY: bench-growth
-bench-growth: $(VENV)/.dev ## how cost grows with routes, sessions, callers and connections: half an hour
+bench-growth: $(VENV)/.dev ## how cost grows with routes, sessions, callers and connections: a quarter of an hour
 	$(BIN)/python -m benchmarks.growth --images docs/images $(GROWTH)
+
+.PHONY: bench-figures
+FIGURES := benchmarks/build/figures
+bench-figures: $(VENV)/.dev ## measure all of it, and write the figures into README.md and docs/performance.md
+	mkdir -p $(FIGURES)
+	$(BIN)/python -m benchmarks --json $(FIGURES)/rows.json
+	$(BIN)/python -m benchmarks.growth --images docs/images --json $(FIGURES)/growth.json
+	$(BIN)/python -m benchmarks.where --json $(FIGURES)/where.json || echo "the parts of a request were left out"
+	$(BIN)/python -m benchmarks.write $(FIGURES)
 
 .PHONY: bench-ab
 bench-ab: $(VENV)/.dev   ## compare the CPU of a request with another checkout's: make bench-ab BASE=DIR

@@ -32,7 +32,7 @@ _Cells = Iterable[str]
 
 def tables(results: Results) -> list[Table]:
     """Make the tables of the report, without empty ones."""
-    made = [_table_of(group, results.rows) for group in Group]
+    made = [table_of(group, results.rows) for group in Group]
     every = (rivalry_table(results.rows), *made, figures_table(results))
     return [table for table in every if table.row_count]
 
@@ -51,7 +51,37 @@ def rivalry_table(rows: Rows) -> Table:
     return table
 
 
-def _table_of(group: Group, rows: Rows) -> Table:
+def summary_table(rows: Rows) -> Table:
+    """Make the table of the README: requests that differ first, then the rest, then the others."""
+    columns = ("CPU µs a request", "× nginx with Lua", "requests/s", "p50 ms", "p99 ms")
+    table = markdown_table("one core", *columns)
+    ratios = {rivalry.row: ratio(*rivalry.figures(rows)) for rivalry in RIVALRIES}
+    for name, title in _SUMMARY.items():
+        if name in rows:
+            best = rows[name].best
+            table.add_row(
+                title,
+                _number(best.cpu_us, ".1f"),
+                _number(ratios.get(name), ".2f"),
+                f"{best.per_second:,.0f}",
+                f"{best.p50_us / 1000:.2f}",
+                f"{best.p99_us / 1000:.2f}",
+            )
+    return table
+
+
+_HONEST = tuple(name for name, entry in ENTRIES.items() if entry.group is Group.HONEST)
+_MORE = ("session", "bearer", "refused", "limited", "tls", "relay", "naive", "direct")
+_SUMMARY = {
+    **{name: ENTRIES[name].title for name in (*_HONEST, *_MORE)},
+    "tls": "Gateway, session cookie, TLS 1.3",
+    "rival-browser": "nginx with Lua, all different",
+}
+"""Titles of the rows of the README, in their order."""
+
+
+def table_of(group: Group, rows: Rows) -> Table:
+    """Make the table of one group of rows."""
     columns, cells = _FORMS.get(group, _THROUGHPUT)
     table = markdown_table(group.value, *columns)
     for name, row in rows.items():

@@ -196,9 +196,9 @@ def cpu_us(rows: Rows, name: str) -> float | None:
     return rows[name].best.cpu_us if name in rows else None
 
 
-def p99_us(rows: Rows, name: str) -> float | None:
+def p99_ms(rows: Rows, name: str) -> float | None:
     """Latency that 99 % of the requests did not exceed, if it was measured."""
-    return rows[name].best.p99_us if name in rows else None
+    return rows[name].best.p99_us / 1000 if name in rows else None
 
 
 def per_second(rows: Rows, name: str) -> float | None:

@@ -8,6 +8,7 @@ inside makes Python dearer than what is written in C.
 """
 
 import argparse
+import json
 import shutil
 import signal
 import subprocess
@@ -33,6 +34,7 @@ _WAITS = ("threading.py", "queue.py", "concurrent/futures/thread.py")
 """Where the stack of a thread that waits for work ends."""
 _ROOMS_WITH_ROOMS = ("proxy", "authn")
 _MORE = "all else"
+_GENERATED = "generated code: named tuples, data classes"
 _LEAST_SHARE = 0.01
 _RATE = 500
 """Samples a second."""
@@ -68,6 +70,8 @@ def part_of(sample: Sample) -> str:
     if file.startswith("gateway/"):
         _, room, *rest = file.removesuffix(".py").split("/")
         return f"{room}.{rest[0]}" if room in _ROOMS_WITH_ROOMS and len(rest) > 1 else room
+    if file.startswith("<"):
+        return _GENERATED
     return file.partition("/")[0].removesuffix(".py")
 
 
@@ -105,6 +109,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 3
     report_console(where).print(table(options.row, costs))
+    if options.json:
+        text = json.dumps({"row": options.row, "costs_us": costs}, indent=2)
+        options.json.write_text(text + "\n", "utf-8")
     return 0
 
 
@@ -138,6 +145,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--row", choices=names, default="browser", metavar="NAME")
     parser.add_argument("--seconds", type=float, default=5.0, help="per window (default: 5)")
     parser.add_argument("--rounds", type=int, default=3, help="windows by the clock (default: 3)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the figures")
     return parser.parse_args(arguments)
 
 

@@ -187,6 +187,25 @@ def test_ratios_to_the_rival(ours_s: float, passed: bool) -> None:
     assert re.search(r"\| +46\.[0-9] \| +40\.0 \| +1\.1[56] \| +≤ 1\.15 \|", table)
 
 
+@pytest.mark.parametrize(
+    ("strict_us", "passed"), [pytest.param(650, True, id="met"), pytest.param(651, False, id="not")]
+)
+def test_what_a_strict_limit_adds(strict_us: int, passed: bool) -> None:
+    """The wait for the store is compared with a request that does not wait."""
+    measured = [window("direct-1", p50_us=400), window("session-1", p50_us=500)]
+    found = verdicts([*measured, window("strict-1", p50_us=strict_us)])
+    assert found["a strict limit adds at most 0.15 ms to one that is not"] is passed
+
+
+@pytest.mark.parametrize(
+    ("cpu_s", "passed"), [pytest.param(1.76, True, id="met"), pytest.param(1.77, False, id="not")]
+)
+def test_what_a_second_worker_costs(cpu_s: float, passed: bool) -> None:
+    """A request may cost little more where two workers serve."""
+    found = verdicts([window("workers-1"), window("workers-2", cpu_s=cpu_s)])
+    assert found["with two workers, a request costs at most 1.1 × what it costs with one"] is passed
+
+
 def test_without_the_rival_there_is_no_table_of_it() -> None:
     """Ratios are shown where both sides were measured."""
     assert report.rivalry_table(rows.summarise([window("browser")])).row_count == 0

@@ -30,6 +30,7 @@ def test_samples() -> None:
         ("gateway/sessions/redis.py", "sessions"),
         ("yarl/_url.py", "yarl"),
         ("typing.py", "typing"),
+        ("<string>", "generated code: named tuples, data classes"),
         ("uvloop/__init__.py", LOOP),
     ],
 )
