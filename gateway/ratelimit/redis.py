@@ -147,9 +147,9 @@ class RedisLimiter:
 
     async def _run_batches(self) -> None:
         try:
-            await self._settle(self._take_pending())
+            await self._run_batch()
             while self._is_urgent:
-                await self._settle(self._take_pending())
+                await self._run_batch()
         except BaseException:
             left = self._take_pending()
             try:
@@ -161,6 +161,12 @@ class RedisLimiter:
             self._running = None
         if self._pending:
             self._start_later()
+
+    async def _run_batch(self) -> None:
+        """Charge what is pending; under load, also what the loop has read but not yet begun."""
+        if len(self._pending) > 1:
+            await asyncio.sleep(0)
+        await self._settle(self._take_pending())
 
     def _take_pending(self) -> list[Charge]:
         charges, self._pending = list(self._pending.values()), {}
