@@ -34,6 +34,7 @@ from gateway.proxy.http1.framing import (
     BodyKind,
     Framing,
     encode_chunk,
+    framed,
     response_framing,
 )
 from gateway.proxy.http1.parser import RawResponseMessage, StreamReader
@@ -96,7 +97,6 @@ class Exchange:
 
     __slots__ = (
         "_answer_fields",
-        "_begun",
         "_body",
         "_client",
         "_client_wait_s",
@@ -107,6 +107,7 @@ class Exchange:
         "_taken",
         "_timeouts",
         "_upstream",
+        "_whole",
         "_writer",
         "may_repeat",
         "outbound",
@@ -134,10 +135,10 @@ class Exchange:
         self._answer_fields = serving.answer_fields
         self._max_body_bytes = serving.max_body_bytes
         self._sent_body = framing.kind is _NO_BODY
-        self._begun = b""
-        """What is sent of the body with the head, in the framing of the request."""
+        self._whole = b""
+        """The body that is sent with the head, in the framing of the request."""
         self._taken: BodyBuffer | None = None
-        """The beginning of a body that has not come as a whole."""
+        """What has come of a body that is sent after the head."""
         self._client_wait_s = inf
         """How long the app was not read as the client did not keep up; inf before its body."""
 
@@ -151,27 +152,27 @@ class Exchange:
         if not self._sent_body:
             if not self._body.is_eof():
                 self._client.begin_body()
+            may_buffer = self._may_buffer()
             if self._body.is_eof() and self.outbound.method not in _METHODS_WITHOUT_BODY:
-                self._take_whole()
-            elif self._upstream.buffer_bytes:
+                self._take_whole(self._body.read_nowait())
+            elif may_buffer and self._upstream.buffer_bytes:
                 return self._buffer_and_send()
         return send_with_retries(self, self._upstream)
 
-    def _take_whole(self) -> None:
-        """Take a body that has come as a whole: it is sent with the head. Raises `BodyTooLarge`."""
-        data, framing = self._body.read_nowait(), self._framing
+    def _take_whole(self, data: bytes) -> None:
+        """Send ``data``, which is all of the body, with the head. Raises `BodyTooLarge`."""
         self._refuse_over_limit(len(data))
-        if framing.expects_continue:
-            self.outbound = without_expectation(self.outbound)
-        self._begun, self._sent_body = _framed(framing, data), True
+        self._whole, self._sent_body = framed(self._framing, data), True
 
     async def _buffer_and_send(self) -> None:
         """Take in the beginning of the body: its end, the bound, or what comes in time."""
         upstream, body = self._upstream, BodyBuffer(self._framing, self._upstream.buffer_bytes)
-        if self._may_buffer(upstream.buffer_bytes):
-            box = TimeBox(upstream.loop.time() + upstream.buffer_s)
-            await box.run(self._take_in(body), upstream.deadlines)
-        self._taken, self._begun = body, body.encoded()
+        box = TimeBox(upstream.loop.time() + upstream.buffer_s)
+        await box.run(self._take_in(body), upstream.deadlines)
+        if body.is_whole and self.outbound.method not in _METHODS_WITHOUT_BODY:
+            self._take_whole(body.data())
+        else:
+            self._taken = body
         await send_with_retries(self, upstream)
 
     async def _take_in(self, body: BodyBuffer) -> None:
@@ -180,7 +181,7 @@ class Exchange:
             body.add(await self._client.read_body(self._body))
             self._refuse_over_limit(body.size_bytes)
 
-    def _may_buffer(self, max_bytes: int) -> bool:
+    def _may_buffer(self) -> bool:
         """
         Return whether the body is read before the app is asked; invite it if the client waits.
 
@@ -188,7 +189,7 @@ class Exchange:
         """
         if not self._framing.expects_continue:
             return True
-        if not fits(self._framing, max_bytes):
+        if not fits(self._framing, self._upstream.buffer_bytes):
             return False
         self.outbound = without_expectation(self.outbound)
         if self._writer.version >= (1, 1) and not self._body.is_eof():
@@ -251,19 +252,15 @@ class Exchange:
         line = f"{method} {target.wire} HTTP/1.1\r\n".encode("ascii")
         if route.rewrites_host:
             line += server.host_line
-        return b"".join((line, fields, self._framing.field, b"\r\n", self._begun))
+        return b"".join((line, fields, self._framing.field, b"\r\n", self._whole))
 
     # --- the request's body --------------------------------------------------------------------
 
-    def _begin_body(self, upstream: UpstreamConnection) -> asyncio.Task[None] | None:
-        """Return the task that sends what the app was not sent with the head."""
+    def _begin_body(self, upstream: UpstreamConnection) -> asyncio.Task[None]:
+        """Return the task that sends the body."""
         if self.outbound.method in _METHODS_WITHOUT_BODY:
             upstream.mark_unusable()
-        if self._taken is None or not self._taken.is_whole:
-            return asyncio.create_task(self._pump(upstream))
-        self._sent_body = True
-        upstream.expect_within(self._timeouts.response_s)
-        return None
+        return asyncio.create_task(self._pump(upstream))
 
     async def _pump(self, upstream: UpstreamConnection) -> None:
         """Send the body; an error here fails the upstream connection, and so ends the exchange."""
@@ -275,9 +272,17 @@ class Exchange:
             _log.exception("sending a body failed")
             upstream.fail(InternalError("sending a body failed"))
 
+    def _send_taken(self, upstream: UpstreamConnection) -> int:
+        """Send what was taken in, and free it: it is never sent twice. Return its size."""
+        taken, self._taken = self._taken, None
+        if taken is None:
+            return 0
+        upstream.write(taken.encoded())
+        return taken.size_bytes
+
     async def _send_body(self, upstream: UpstreamConnection) -> None:
         is_chunked = self._framing.kind is BodyKind.CHUNKED
-        sent = self._taken.size_bytes if self._taken is not None else 0
+        sent = self._send_taken(upstream)
         while data := await self._client.read_body(self._body):
             sent += len(data)
             self._refuse_over_limit(sent)
@@ -332,7 +337,7 @@ class Exchange:
         if framing.kind is BodyKind.CLOSE or not self._sent_body:
             writer.will_close = True
         if whole is not None:
-            writer.begin_answer(message.code, head, _framed(framing, whole))
+            writer.begin_answer(message.code, head, framed(framing, whole))
             return None
         writer.begin_answer(message.code, head, b"")
         return framing
@@ -394,9 +399,3 @@ def _status_line(message: RawResponseMessage) -> bytes:
     if _CONTROLS.search(line):
         raise BadUpstreamAnswer("control character in the reason phrase")
     return line + b"\r\n"
-
-
-def _framed(framing: Framing, data: bytes) -> bytes:
-    if framing.kind is BodyKind.CHUNKED:
-        return encode_chunk(data) + LAST_CHUNK if data else LAST_CHUNK
-    return data

@@ -96,7 +96,7 @@ class RequestReader:
         self._is_body_read = False
         """Whether the parser has all of ``body``."""
         self._is_body_awaited = False
-        """Whether ``body`` is wanted: before that no chunk of it is looked at."""
+        """Whether ``body`` is wanted: before that, no chunk of it and no long one is looked at."""
         self.is_taking_body = False
         """Whether the next bytes belong to a body that is being forwarded."""
         self._unparsed = b""
@@ -124,14 +124,14 @@ class RequestReader:
 
         A parsed head takes some four times its bytes: those that wait are up to ``head_bytes`` and
         one more, whatever their number. Each body would take 128 KiB: it waits until its request is
-        next. Chunks are not even looked at before their request is admitted: they cost more than
-        other bodies, and limits come before cost.
+        next. Chunks and long bodies are not even looked at before their request is admitted: they
+        cost more than other bodies, and limits come before cost.
         """
         waiting, splitter = len(self.queue), self.splitter
         if splitter.is_in_head:
             return waiting >= MAX_QUEUED or (waiting > 0 and self._queued_bytes >= self._head_bytes)
         return waiting > (0 if self.is_serving else 1) or (
-            splitter.has_chunks and not self._is_body_awaited
+            not self._is_body_awaited and (splitter.has_long_body or splitter.has_chunks)
         )
 
     # --- from bytes to the queue ---------------------------------------------------------------
@@ -231,6 +231,8 @@ class RequestReader:
         The parser holds some back while the body is not taken: fed with nothing, it goes on.
         """
         assembler, rest = self._assembler, b""
+        if self.splitter.has_long_body:
+            return self._read_long_body(data, protocol)
         if self._is_body_read:
             data, rest = b"", data
         else:
@@ -245,11 +247,25 @@ class RequestReader:
             return b""
         if self.splitter.has_chunks:
             protocol.drop_parser()  # it would make a trailer a field of the next message
-        assembler.end_body()
-        self._is_body_read = self.is_taking_body = False
-        if assembler.has_ended:
-            self.state = ReadState.ENDED
+        self._end_body()
         return rest
+
+    def _read_long_body(self, data: bytes, protocol: HttpProtocol) -> bytes:
+        """Take what belongs to a long body past the parser; return the rest."""
+        data, rest, is_last = self.splitter.body_part(data)
+        self.body.feed_data(data)
+        if is_last:
+            self.body.feed_eof()
+            protocol.drop_parser()  # it still waits for the body
+            self._end_body()
+        return rest
+
+    def _end_body(self) -> None:
+        """Note that all of the body has come."""
+        self._assembler.end_body()
+        self._is_body_read = self.is_taking_body = False
+        if self._assembler.has_ended:
+            self.state = ReadState.ENDED
 
     def _read_begun_head(self, data: bytes, protocol: HttpProtocol) -> None:
         """Parse a part of a head; one that the parser has refused is kept if it may be valid."""

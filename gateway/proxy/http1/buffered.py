@@ -3,7 +3,7 @@
 import re
 
 from gateway.core.request import Outbound
-from gateway.proxy.http1.framing import LAST_CHUNK, BodyKind, Framing, encode_chunk
+from gateway.proxy.http1.framing import BodyKind, Framing, encode_chunk
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 """The answer to ``Expect: 100-continue`` where the gateway reads the body itself."""
@@ -37,13 +37,14 @@ class BodyBuffer:
         """Return whether no more is taken in: the body has ended, or the bound is reached."""
         return self.is_whole or self.size_bytes >= self._max_bytes
 
+    def data(self) -> bytes:
+        """Return what was collected."""
+        return b"".join(self._parts)
+
     def encoded(self) -> bytes:
-        """Return what was collected, in the framing of the request."""
-        data = b"".join(self._parts)
-        if self._framing.kind is not BodyKind.CHUNKED:
-            return data
-        chunk = encode_chunk(data) if data else b""
-        return chunk + LAST_CHUNK if self.is_whole else chunk
+        """Return what was collected, in the framing of the request; more may follow."""
+        data = self.data()
+        return encode_chunk(data) if data and self._framing.kind is BodyKind.CHUNKED else data
 
 
 def fits(framing: Framing, max_bytes: int) -> bool:

@@ -113,6 +113,13 @@ def encode_chunk(data: bytes) -> bytes:
 LAST_CHUNK = b"0\r\n\r\n"
 
 
+def framed(framing: Framing, data: bytes) -> bytes:
+    """Encode all of a body: in one chunk, if it is sent in chunks."""
+    if framing.kind is BodyKind.CHUNKED:
+        return encode_chunk(data) + LAST_CHUNK if data else LAST_CHUNK
+    return data
+
+
 def connection_options(headers: CIMultiDictProxy[str]) -> set[str]:
     """Return the options in ``Connection``, in lower case (RFC 9110 section 7.6.1)."""
     return {

@@ -8,13 +8,16 @@ a credential in a trailer would become the next request's.
 
 from gateway.proxy.http1.chunks import BodyPart, ChunkScanner
 
+LONG_BODY_BYTES = 64 * 1024
+"""A longer body, of a known length, is not parsed: that would copy it, to count its bytes."""
+
 _HEAD_END = b"\r\n\r\n"
 
 
 class MessageSplitter:
     """Tracks in which part of a message the next byte is; the parser validates the parts."""
 
-    __slots__ = ("_chunks", "_left_bytes", "is_in_head", "partial_head")
+    __slots__ = ("_chunks", "_left_bytes", "has_long_body", "is_in_head", "partial_head")
 
     def __init__(self) -> None:
         self.is_in_head = True
@@ -22,6 +25,8 @@ class MessageSplitter:
         """The bytes of an incomplete head."""
         self._left_bytes = 0
         """What is left of a body with a length."""
+        self.has_long_body = False
+        """Whether the body is longer than `LONG_BODY_BYTES`, as its length says."""
         self._chunks: ChunkScanner | None = None
 
     @property
@@ -59,6 +64,7 @@ class MessageSplitter:
         """Note that a head is complete; ``length_bytes`` is None if its body is chunked."""
         self.partial_head = b""
         self._left_bytes = length_bytes or 0
+        self.has_long_body = self._left_bytes > LONG_BODY_BYTES
         self._chunks = ChunkScanner() if length_bytes is None else None
         self.is_in_head = length_bytes == 0
 

@@ -441,10 +441,15 @@ async def test_a_client_that_waits_to_be_asked_is_asked_where_its_body_is_taken_
     assert b"Expect" not in around.app.written
 
 
+@pytest.mark.parametrize("has_come", [True, False])
 @pytest.mark.parametrize("framing", [LENGTH_OVER, CHUNKED])
-async def test_the_app_says_whether_it_wants_a_body_that_may_be_long(framing: Framing) -> None:
-    """It may refuse it before a byte was sent."""
+async def test_the_app_says_whether_it_wants_a_body_that_may_be_long(
+    framing: Framing, has_come: bool
+) -> None:
+    """It may refuse it before a byte was sent; that a body has come does not change the fields."""
     around = Around(ANSWER.replace(b"200 Fine", b"413 Large"), buffer_bytes=8)
+    if has_come:
+        around.app._after, around.has_come = b"", True
     around.may_end_body.clear()
     assert (await around.run(framing, "POST", EXPECTING)).startswith(b"HTTP/1.1 413 Large\r\n")
     assert EXPECTING in around.app.written

@@ -15,6 +15,7 @@ from gateway.proxy.downstream.reader import MAX_QUEUED, ReadState, RequestReader
 from gateway.proxy.downstream.server import ProxyServer
 from gateway.proxy.http1.chunks import MAX_JOINED
 from gateway.proxy.http1.parser import HttpProtocol, StreamReader
+from gateway.proxy.http1.splitter import LONG_BODY_BYTES
 from gateway.routing.client_address import client_at
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -111,7 +112,7 @@ def test_a_body_waits_with_the_client_while_another_request_is_served(reader: Re
     """It is taken in when its own is the next; chunks wait until that is admitted."""
     reader.data_received(GET)
     assert isinstance(reader.reader.next(), tuple)
-    reader.data_received(post(100_000) + GET)
+    reader.data_received(post(LONG_BODY_BYTES) + GET)
     assert not reader.may_read_more
     assert ["/p"] == reader.queued
     assert not reader.bodies[0].total_bytes
@@ -140,6 +141,23 @@ def test_a_body_with_a_length_is_taken_in_at_once(reader: Reader) -> None:
     assert reader.may_read_more
     (body,) = reader.bodies
     assert body.is_eof()
+
+
+def test_a_long_body_is_read_when_its_request_is_admitted(reader: Reader) -> None:
+    """A refused request costs its head alone; what follows the body is read as ever."""
+    data = post(2 * LONG_BODY_BYTES) + GET
+    reader.data_received(data[:1000])
+    assert not reader.may_read_more
+    (body,) = reader.bodies
+    assert 0 == body.total_bytes
+
+    reader.await_body()
+    assert reader.may_read_more
+    assert reader.reader.is_taking_body
+    reader.data_received(data[1000:])
+    assert b"x" * (2 * LONG_BODY_BYTES) == body.read_nowait()
+    assert (True, False) == (body.is_eof(), reader.reader.is_taking_body)
+    assert ["/p", "/x"] == reader.queued
 
 
 def test_a_flood_of_chunks_is_parsed_part_by_part(reader: Reader) -> None:
@@ -175,7 +193,7 @@ def test_framing_that_far_outweighs_its_data_is_refused(reader: Reader) -> None:
 
 def test_bodies_that_wait_for_their_turn_stay_with_the_client(reader: Reader) -> None:
     """Of those behind the next one nothing is read: they would be 128 KiB each."""
-    reader.data_received(post(100_000) * 4)
+    reader.data_received(post(LONG_BODY_BYTES) * 4)
     assert not reader.may_read_more
     assert ["/p"] * 2 == reader.queued
-    assert [100_000] * 4 == [len(reader.serve()) for _ in range(4)]
+    assert [LONG_BODY_BYTES] * 4 == [len(reader.serve()) for _ in range(4)]

@@ -16,6 +16,7 @@ from gateway.proxy.http1.framing import (
     BodyKind,
     Framing,
     encode_chunk,
+    framed,
     request_framing,
     response_framing,
 )
@@ -177,3 +178,19 @@ def test_a_chunk_says_how_long_it_is(data: bytes, expected: bytes) -> None:
     """Length in hexadecimal, data, line break; the last one is empty."""
     assert expected == encode_chunk(data)
     assert b"0\r\n\r\n" == LAST_CHUNK
+
+
+@pytest.mark.parametrize(
+    ("framing", "data", "expected"),
+    [
+        pytest.param(length(3), b"abc", b"abc", id="length"),
+        pytest.param(CHUNKED, b"abc", b"3\r\nabc\r\n0\r\n\r\n", id="chunks"),
+        pytest.param(CHUNKED, b"", b"0\r\n\r\n", id="no-data-in-chunks"),
+        pytest.param(CLOSE, b"abc", b"abc", id="close"),
+    ],
+)
+def test_a_whole_body_is_sent_in_its_framing(
+    framing: Framing, data: bytes, expected: bytes
+) -> None:
+    """In one chunk and the last, which alone ends a body in chunks."""
+    assert expected == framed(framing, data)
