@@ -8,8 +8,13 @@ a credential in a trailer would become the next request's.
 
 from gateway.proxy.http1.chunks import BodyPart, ChunkScanner
 
-LONG_BODY_BYTES = 64 * 1024
-"""A longer body, of a known length, is not parsed: that would copy it, to count its bytes."""
+LONG_BODY_BYTES = 128 * 1024
+"""
+A longer body, of a known length, is not parsed: that would copy it, to count its bytes.
+
+It is as much as is read of a body that is not taken: one of that length needs no close if its
+request is refused.
+"""
 
 _HEAD_END = b"\r\n\r\n"
 
