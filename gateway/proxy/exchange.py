@@ -8,10 +8,8 @@ If an app fails in the middle of an answer, the client sees a broken message, ne
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from http import HTTPStatus
 from math import inf
 from time import monotonic
 from typing import Protocol
@@ -24,6 +22,7 @@ from gateway.core.errors import (
     Refusal,
 )
 from gateway.core.request import Outbound
+from gateway.headers.answer_lines import AnswerHead
 from gateway.headers.response import upgrade_fields
 from gateway.proxy.downstream.server import ServingConfig
 from gateway.proxy.downstream.writer import ResponseWriter
@@ -34,14 +33,17 @@ from gateway.proxy.http1.framing import (
     BodyKind,
     Framing,
     encode_chunk,
-    framed,
+    encode_whole,
     response_framing,
 )
 from gateway.proxy.http1.parser import RawResponseMessage, StreamReader
-from gateway.proxy.upstream.connection import ResponseHead, UpstreamConnection
+from gateway.proxy.http1.serialise import status_line
+from gateway.proxy.upstream.answer import KnownHead, ResponseHead
+from gateway.proxy.upstream.connection import UpstreamConnection
+from gateway.proxy.upstream.known_answer import WholeAnswer
+from gateway.proxy.upstream.length_body import LengthBody
 from gateway.proxy.upstream.retry import send_with_retries
 from gateway.proxy.upstream.upstream import UpstreamServer
-from gateway.proxy.upstream.whole_answer import WholeAnswer
 from gateway.util.time_box import TimeBox
 
 _log = logging.getLogger(__name__)
@@ -52,7 +54,6 @@ _UPGRADE_REQUIRED = 426
 _PATIENCE_S = 1.0
 """How long a client may hold an answer up and an app still be blamed for breaking it off."""
 _NO_BODY = BodyKind.NONE
-_CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9112 section 4: tab alone may pass
 _METHODS_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 """An app may leave a body of these unread, and read it as the next request (CL.0 smuggling)."""
 
@@ -162,7 +163,7 @@ class Exchange:
     def _take_whole(self, data: bytes) -> None:
         """Send ``data``, which is all of the body, with the head. Raises `BodyTooLarge`."""
         self._refuse_over_limit(len(data))
-        self._whole, self._sent_body = framed(self._framing, data), True
+        self._whole, self._sent_body = encode_whole(self._framing, data), True
 
     async def _buffer_and_send(self) -> None:
         """Take in the beginning of the body: its end, the bound, or what comes in time."""
@@ -227,11 +228,9 @@ class Exchange:
             if not self._sent_body:
                 upstream.mark_unusable()  # the app may read the rest of the body as a request
             if isinstance(head, WholeAnswer):
-                self._answer_whole(head)
-            elif head.status == _SWITCHING_PROTOCOLS:
-                await self._switch_protocols(upstream, server, head.message)
-            elif (framing := self._begin_answer(head)) is not None:
-                await self._stream(upstream, framing, head.body)
+                self._begin_known(head.head, head.length_line, head.body)
+            else:
+                await self._answer_in_parts(upstream, server, head)
         except Refusal:
             upstream.mark_unusable()
             raise
@@ -309,9 +308,21 @@ class Exchange:
         with suppress(ClientGone):
             self._writer.write(self._status_and_fields(message) + b"\r\n")
 
-    def _answer_whole(self, answer: WholeAnswer) -> None:
-        """Send an answer that needed no parser: head and body in one write."""
-        (status, head, has_date, has_cors), length_line, body = answer
+    async def _answer_in_parts(
+        self, upstream: UpstreamConnection, server: UpstreamServer, head: ResponseHead | KnownHead
+    ) -> None:
+        """Handle an answer whose body is to come, or which had to be parsed."""
+        if isinstance(head, KnownHead):
+            self._begin_known(head.head, head.length_line, head.body.read_nowait())
+            await self._stream(upstream, BodyKind.LENGTH, head.body)
+        elif head.status == _SWITCHING_PROTOCOLS:
+            await self._switch_protocols(upstream, server, head.message)
+        elif (framing := self._begin_answer(head)) is not None:
+            await self._stream(upstream, framing.kind, head.body)
+
+    def _begin_known(self, known: AnswerHead, length_line: bytes, body: bytes) -> None:
+        """Send a head that needed no parser, with what has come of the body: in one write."""
+        status, head, has_date, has_cors = known
         writer = self._writer
         if cors := self.outbound.cors:
             head = replaced(head, cors) if has_cors else head + cors
@@ -337,7 +348,7 @@ class Exchange:
         if framing.kind is BodyKind.CLOSE or not self._sent_body:
             writer.will_close = True
         if whole is not None:
-            writer.begin_answer(message.code, head, framed(framing, whole))
+            writer.begin_answer(message.code, head, encode_whole(framing, whole))
             return None
         writer.begin_answer(message.code, head, b"")
         return framing
@@ -352,10 +363,10 @@ class Exchange:
         await self._switch(upstream, message, head, self._timeouts.idle_s)
 
     async def _stream(
-        self, upstream: UpstreamConnection, framing: Framing, body: StreamReader
+        self, upstream: UpstreamConnection, kind: BodyKind, body: StreamReader | LengthBody
     ) -> None:
         client, writer, idle_s = self._client, self._writer, self._timeouts.idle_s
-        is_chunked = framing.kind is BodyKind.CHUNKED
+        is_chunked = kind is BodyKind.CHUNKED
         self._client_wait_s = 0.0
         while True:
             upstream.expect_within(idle_s)
@@ -381,21 +392,4 @@ class Exchange:
             fields = replaced(fields, cors)
         if message.code == _UPGRADE_REQUIRED:
             fields += upgrade_fields(message.raw_headers)
-        return _status_line(message) + fields
-
-
-_STANDARD_STATUS_LINES = {
-    (status.value, status.phrase): f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
-    for status in HTTPStatus
-}
-
-
-def _status_line(message: RawResponseMessage) -> bytes:
-    """Return the status line, with the app's reason phrase: some apps use it for messages."""
-    standard = _STANDARD_STATUS_LINES.get((message.code, message.reason))
-    if standard is not None:
-        return standard
-    line = f"HTTP/1.1 {message.code} {message.reason}".encode("utf-8", "surrogateescape")
-    if _CONTROLS.search(line):
-        raise BadUpstreamAnswer("control character in the reason phrase")
-    return line + b"\r\n"
+        return status_line(message.code, message.reason) + fields

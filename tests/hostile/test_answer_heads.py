@@ -24,9 +24,9 @@ from gateway.proxy.http1.framing import NO_BODY
 from gateway.proxy.http1.parser import NOTHING, require_c_parsers
 from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.upstream.connection import UpstreamConnection
+from gateway.proxy.upstream.known_answer import known_answer
 from gateway.proxy.upstream.pool import UpstreamPool
 from gateway.proxy.upstream.upstream import Upstream, UpstreamRules, UpstreamServer
-from gateway.proxy.upstream.whole_answer import whole_answer
 from gateway.util.deadlines import Deadlines
 from tests.fakes.heads import request_head
 from tests.fakes.transport import FakeTransport
@@ -237,7 +237,7 @@ async def test_lines_and_parser_agree() -> None:
         cors = CORS if chance.random() < 0.2 else b""
         ours, parsed = [await relay.answer(method, version, cors) for relay in relays]
         assert parsed == ours, reads
-        is_known = whole_answer(reads[0], by_lines.of_apps) is not None
+        is_known = known_answer(reads[0], by_lines.of_apps) is not None
         ways["by lines" if is_known else "refused" if ours.refusal else "parsed"] += 1
         if not ours.keeps_app:
             coming = []

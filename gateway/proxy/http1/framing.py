@@ -113,8 +113,8 @@ def encode_chunk(data: bytes) -> bytes:
 LAST_CHUNK = b"0\r\n\r\n"
 
 
-def framed(framing: Framing, data: bytes) -> bytes:
-    """Encode all of a body: in one chunk, if it is sent in chunks."""
+def encode_whole(framing: Framing, data: bytes) -> bytes:
+    """Encode ``data``, which is all of a body."""
     if framing.kind is BodyKind.CHUNKED:
         return encode_chunk(data) + LAST_CHUNK if data else LAST_CHUNK
     return data

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from math import inf
-from typing import NamedTuple
 
 from gateway.core.errors import (
     BadUpstreamAnswer,
@@ -14,6 +13,7 @@ from gateway.core.errors import (
 from gateway.headers.answer_lines import AnswerHeads
 from gateway.proxy.http1.bodiless import WITHOUT_BODY, HeadEnds, announces_body, may_lack_body
 from gateway.proxy.http1.parser import (
+    BODY_BUFFER_BYTES,
     HttpProcessingError,
     HttpProtocol,
     RawResponseMessage,
@@ -23,32 +23,17 @@ from gateway.proxy.http1.parser import (
 )
 from gateway.proxy.http1.strict import response_fault
 from gateway.proxy.http1.write_batch import WriteBatcher
-from gateway.proxy.upstream.whole_answer import WholeAnswer, whole_answer
+from gateway.proxy.upstream.answer import Answer, KnownHead, ResponseHead
+from gateway.proxy.upstream.known_answer import BegunAnswer, known_answer
+from gateway.proxy.upstream.length_body import LengthBody
 from gateway.util.deadlines import Deadlines
 
 _FIRST_FINAL_STATUS = 200
+_MAX_HELD_BYTES = 2 * BODY_BUFFER_BYTES
 _SWITCHING_PROTOCOLS = 101
 
 Interim = Callable[[RawResponseMessage], None]
 """Handles a 1xx answer, which precedes the final one."""
-
-
-class ResponseHead(NamedTuple):
-    """The head of a final answer, and its body to come."""
-
-    message: RawResponseMessage
-    body: StreamReader
-    whole: bytes | None = None
-    """The body, if all of it came with the head; then ``body`` is empty."""
-
-    @property
-    def status(self) -> int:
-        """The status code."""
-        return self.message.code
-
-
-Answer = ResponseHead | WholeAnswer
-"""A final answer, as far as it has come."""
 
 
 _PROTOCOL = b"HTTP/1."
@@ -102,7 +87,7 @@ class UpstreamConnection(HttpProtocol):
         self._on_stray = on_stray
         self._has_strayed = False
         self._answer: asyncio.Future[Answer] | None = None
-        self._body: StreamReader | None = None
+        self._body: StreamReader | LengthBody | None = None
         self._interim: Interim | None = None
         self._deadline_s = inf
         """By when the app has to send something."""
@@ -231,7 +216,7 @@ class UpstreamConnection(HttpProtocol):
             return
         is_at_head, self._is_at_head = self._is_at_head, False
         if is_at_head:
-            if self._take_whole(self._answer, data):
+            if self._take_known(self._answer, data):
                 return
             if not data.startswith(
                 _PROTOCOL[: len(data)]
@@ -239,6 +224,10 @@ class UpstreamConnection(HttpProtocol):
                 self._refuse_first_bytes()
                 return
             self._splits_heads = self._answers_head or may_lack_body(data)
+        elif isinstance(self._body, LengthBody):
+            data = self._feed(self._body, data)
+            if not data:
+                return
         self._uses_parser = True
         if self._splits_heads:
             self._parse_heads(data)
@@ -294,18 +283,32 @@ class UpstreamConnection(HttpProtocol):
             self._has_strayed = True
             self._on_stray(self)
 
-    def _take_whole(self, answer: "asyncio.Future[Answer]", data: bytes) -> bool:
-        """Handle ``data`` if it is a whole answer that needs no parser; return whether it is."""
+    def _take_known(self, answer: "asyncio.Future[Answer]", data: bytes) -> bool:
+        """Handle ``data`` if it is an answer that needs no parser; return whether it is."""
         if self._heads is None or self._is_unusable or answer.done():
             return False
-        whole = whole_answer(data, self._heads)
-        if whole is None:
+        known = known_answer(data, self._heads)
+        if known is None:
             return False
         self.has_answered = self.final_seen = True
         self.lacks_body = False
         self._deadline_s = inf
-        answer.set_result(whole)
+        if isinstance(known, BegunAnswer):
+            head, length_line, length, begun = known
+            self._body = body = LengthBody(self._loop, length)
+            self._feed(body, begun)
+            answer.set_result(KnownHead(head, length_line, body))
+        else:
+            answer.set_result(known)
         return True
+
+    def _feed(self, body: LengthBody, data: bytes) -> bytes:
+        """Add ``data`` to the body under way; return what lies behind its end."""
+        behind = body.feed(data)
+        if body.held_bytes > _MAX_HELD_BYTES:
+            self._pause_transport_reading()
+            body.resume_with(self._resume_transport_reading)
+        return behind
 
     def _take(self, message: RawResponseMessage, body: StreamReader) -> None:
         answer = self._answer
@@ -342,6 +345,9 @@ class UpstreamConnection(HttpProtocol):
         """Handle the app's end: an answer that ends by closing is complete, any other is broken."""
         self._is_unusable = True
         if self._body is None or self._body.is_eof():
+            return
+        if isinstance(self._body, LengthBody):
+            self._body.set_exception(UpstreamUnreachable("closed in the middle of the body"))
             return
         size = -1
         while not self._body.is_eof() and self._body.total_bytes != size:

@@ -3,10 +3,10 @@
 import h11
 import pytest
 
-from gateway.core.errors import PROBLEM_TYPES, Refusal, StoreUnavailable
+from gateway.core.errors import PROBLEM_TYPES, BadUpstreamAnswer, Refusal, StoreUnavailable
 from gateway.core.problem import problem
 from gateway.core.request import Reply
-from gateway.proxy.http1.serialise import serialise_reply
+from gateway.proxy.http1.serialise import serialise_reply, status_line
 
 DATE = b"Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
 
@@ -49,3 +49,24 @@ def test_the_length_is_that_of_the_body() -> None:
     _, reply = problem(StoreUnavailable(), "réq")
     head, body = serialise_reply(reply, DATE)
     assert f"\r\nContent-Length: {len(body)}\r\n".encode() in head
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "expected"),
+    [
+        pytest.param(200, "OK", b"HTTP/1.1 200 OK\r\n", id="standard"),
+        pytest.param(200, "", b"HTTP/1.1 200 \r\n", id="empty"),
+        pytest.param(500, "it broke\t", b"HTTP/1.1 500 it broke\t\r\n", id="message"),
+        pytest.param(500, "\udce4", b"HTTP/1.1 500 \xe4\r\n", id="other-bytes"),
+    ],
+)
+def test_the_reason_phrase_of_an_app_passes(status: int, reason: str, expected: bytes) -> None:
+    """As it came."""
+    assert expected == status_line(status, reason)
+
+
+@pytest.mark.parametrize("control", ["\0", "\r", "\n", "\x1f", "\x7f"])
+def test_a_control_character_in_a_reason_phrase_is_refused(control: str) -> None:
+    """It could end the line (response splitting)."""
+    with pytest.raises(BadUpstreamAnswer):
+        status_line(200, f"O{control}K")

@@ -11,8 +11,9 @@ from gateway.headers.answer_lines import AnswerHeads
 from gateway.headers.response import ResponseFields
 from gateway.proxy.http1.parser import RawResponseMessage
 from gateway.proxy.http1.write_batch import WriteBatcher
-from gateway.proxy.upstream.connection import ResponseHead, UpstreamConnection
-from gateway.proxy.upstream.whole_answer import WholeAnswer
+from gateway.proxy.upstream.answer import KnownHead, ResponseHead
+from gateway.proxy.upstream.connection import UpstreamConnection
+from gateway.proxy.upstream.known_answer import WholeAnswer
 from gateway.util.deadlines import Deadlines
 from tests.fakes.transport import FakeTransport
 
@@ -97,6 +98,66 @@ async def test_bytes_behind_a_whole_answer_end_the_connection(app: App, stray: b
     app.connection.data_received(stray)
     assert b"hello" == cast("WholeAnswer", await future).body
     assert (stray == b"\r\n") == app.connection.finish()
+
+
+async def begun(app: App, length: int, start: bytes) -> KnownHead:
+    """The head of an answer that needs no parser, of whose body ``start`` has come."""
+    future = app.ask(heads=ResponseFields("s").of_apps)
+    app.connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length + start)
+    answer = await future
+    assert isinstance(answer, KnownHead)
+    assert 200 == answer.status
+    return answer
+
+
+async def test_the_body_of_a_known_head_is_counted(app: App) -> None:
+    """It ends with its length, and the connection serves the next request."""
+    body = (await begun(app, 5, b"he")).body
+    assert b"he" == await body.readany()
+    coming = asyncio.ensure_future(body.readany())
+    await asyncio.sleep(0)
+    app.connection.data_received(b"llo")
+    assert [b"llo", b""] == [await coming, await body.readany()]
+    assert app.connection.finish()
+    assert b"hello" == (await app.exchange()).whole
+
+
+async def test_bytes_behind_a_counted_body_end_the_connection(app: App) -> None:
+    """The client gets the body, and no other request gets what follows it."""
+    body = (await begun(app, 5, b"")).body
+    app.connection.data_received(b"hello" + ANSWER)
+    assert [b"hello", b""] == [await body.readany(), await body.readany()]
+    assert not app.connection.finish()
+
+
+async def test_a_connection_is_not_clean_before_a_counted_body_has_ended(app: App) -> None:
+    """The rest would be the next request's answer."""
+    await begun(app, 5, b"hell")
+    assert not app.connection.finish()
+
+
+@pytest.mark.parametrize("is_aborted", [False, True])
+async def test_a_counted_body_that_is_broken_off_is_no_end(app: App, *, is_aborted: bool) -> None:
+    """Its reader gets the error."""
+    body = (await begun(app, 5, b"")).body
+    coming = asyncio.ensure_future(body.readany())
+    await asyncio.sleep(0)
+    if not is_aborted:
+        app.connection.eof_received()
+    app.connection.connection_lost(ConnectionResetError() if is_aborted else None)
+    with pytest.raises(UpstreamUnreachable, match="Reset" if is_aborted else "in the middle"):
+        await coming
+
+
+async def test_an_app_is_not_read_faster_than_its_client_reads(app: App) -> None:
+    """Reading pauses when the buffer is full, and goes on when it is read."""
+    app.transport.is_reading_now = True
+    body = (await begun(app, 1 << 20, b"b" * (1 << 17))).body
+    assert app.transport.is_reading_now
+    app.connection.data_received(b"b")
+    assert not app.transport.is_reading_now
+    assert 1 + (1 << 17) == len(await body.readany())
+    assert app.transport.is_reading_now
 
 
 async def test_an_answer_to_head_is_parsed(app: App) -> None:
