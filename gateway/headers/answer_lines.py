@@ -8,17 +8,23 @@ else to the parser; all other heads are left to the parser, and the tests compar
 
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import NamedTuple
 
-from gateway.headers.fields import CRLF
+from gateway.headers.fields import CRLF, FieldAction, FieldActions
 from gateway.util.generations import Generations
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) [!-~](?:[ -~]*[!-~])?")
-_FIELD_LINE = re.compile(  # RFC 9110 sections 5.1 and 5.5; obs-text included, no empty value
-    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*"
-    rb"([!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)"
-)
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.1
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5: tab alone may pass
 _WITHOUT_BODY = frozenset({204, 304})
+_STATUSES = {
+    f"HTTP/1.1 {status.value} {status.phrase}".encode(): status.value
+    for status in HTTPStatus
+    if status.value >= HTTPStatus.OK and status.value not in _WITHOUT_BODY
+}
+_MAX_NAMES = 256
+_MAX_NAME_BYTES = 128
 _MAX_LINES = 1024
 _MAX_HEADS = 256
 _MAX_LINE_BYTES = 512
@@ -57,22 +63,23 @@ _UNFIT = 1
 _HAS_DATE = 2
 _HAS_CORS = 4
 _IS_SECRET = 8
+_IS_ODD = _UNFIT | _IS_SECRET
 _SINGLE = {name: 16 << index for index, name in enumerate(_SINGLE_NAMES)}
 _NOT_TWICE = _UNFIT | sum(_SINGLE.values())
 _MARKS = {b"date": _HAS_DATE, b"set-cookie": _IS_SECRET, **_SINGLE}
 _CORS_NAME = b"access-control-"
 
-KeptLine = Callable[[bytes, bytes], bytes]
-"""Returns the line for the client, with its CRLF, of a name and a value; empty to drop it."""
+SetsSession = Callable[[bytes], bool]
+"""Says whether the value of a Set-Cookie sets the session cookie."""
 
+AnswerLine = tuple[bytes, int]
+"""
+A field line as it was judged: the line for the client with its CRLF, or empty if it is dropped; and
+what it says of its head, as bits. Of a name: how its lines begin, and the same bits.
+"""
 
-class AnswerLine(NamedTuple):
-    """A field line as it was judged."""
-
-    kept: bytes
-    """The line for the client, with its CRLF; empty if it is dropped."""
-    marks: int
-    """What the line says of its head, as bits."""
+_UNFIT_LINE = b"", _UNFIT
+_DROPPED_LINE = b"", 0
 
 
 class AnswerHead(NamedTuple):
@@ -86,34 +93,58 @@ class AnswerHead(NamedTuple):
     """Whether the app wrote CORS fields, which the gateway may have to replace."""
 
 
-_UNFIT_LINE = AnswerLine(b"", _UNFIT)
+class _AnswerNames(Generations[bytes, AnswerLine]):
+    """Field names by their bytes, as apps spell them."""
+
+    def __init__(self, actions: FieldActions) -> None:
+        super().__init__(_MAX_NAMES)
+        self._actions = actions
+
+    def __missing__(self, name: bytes) -> AnswerLine:
+        judged = self.renew(name)
+        if judged is None:
+            judged = self._judge(name)
+            if len(name) <= _MAX_NAME_BYTES:
+                self.keep(name, judged)
+        return judged
+
+    def _judge(self, name: bytes) -> AnswerLine:
+        lower = name.lower()
+        if lower in _FRAMING or not _NAME.fullmatch(name):
+            return _UNFIT_LINE
+        marks = _HAS_CORS if lower.startswith(_CORS_NAME) else _MARKS.get(lower, 0)
+        is_kept = self._actions[name] is not FieldAction.DROP
+        return name + b": " if is_kept else b"", marks
 
 
 class _AnswerLines(Generations[bytes, AnswerLine]):
     """Field lines by their bytes, without their CRLF."""
 
-    def __init__(self, kept_line: KeptLine) -> None:
+    def __init__(self, actions: FieldActions, sets_session: SetsSession) -> None:
         super().__init__(_MAX_LINES)
-        self._kept_line = kept_line
+        self._names = _AnswerNames(actions)
+        self._sets_session = sets_session
 
     def __missing__(self, line: bytes) -> AnswerLine:
         judged = self.renew(line)
         if judged is None:
             judged = self._judge(line)
-            if len(line) <= _MAX_LINE_BYTES and not judged.marks & _IS_SECRET:
+            if len(line) <= _MAX_LINE_BYTES and not judged[1] & _IS_SECRET:
                 self.keep(line, judged)
         return judged
 
     def _judge(self, line: bytes) -> AnswerLine:
-        match = _FIELD_LINE.fullmatch(line)
-        if match is None:
+        name, _, value = line.partition(b":")
+        value = value.strip(b" \t")
+        if not value or _CONTROL.search(value):
             return _UNFIT_LINE
-        name, value = match.groups()
-        lower = name.lower()
-        if lower in _FRAMING and not (lower == b"connection" and value.lower() == _KEEP_ALIVE):
-            return _UNFIT_LINE
-        marks = _HAS_CORS if lower.startswith(_CORS_NAME) else _MARKS.get(lower, 0)
-        return AnswerLine(self._kept_line(name, value), marks)
+        start, marks = self._names[name]
+        if marks & _IS_ODD:
+            if marks & _IS_SECRET:
+                return b"" if self._sets_session(value) else start + value + CRLF, marks
+            is_usual = name.lower() == b"connection" and value.lower() == _KEEP_ALIVE
+            return _DROPPED_LINE if is_usual else _UNFIT_LINE
+        return start and start + value + CRLF, marks
 
 
 class AnswerHeads(Generations[tuple[bytes, bytes], AnswerHead | None]):
@@ -125,30 +156,38 @@ class AnswerHeads(Generations[tuple[bytes, bytes], AnswerHead | None]):
     time, and not kept: it may hold a credential, and hardly comes again.
     """
 
-    def __init__(self, kept_line: KeptLine) -> None:
+    def __init__(self, actions: FieldActions, sets_session: SetsSession) -> None:
+        """``actions`` are those of the answers of apps, which must not set the session cookie."""
         super().__init__(_MAX_HEADS)
-        self._lines = _AnswerLines(kept_line)
+        self._lines = _AnswerLines(actions, sets_session)
 
     def __missing__(self, around_length: tuple[bytes, bytes]) -> AnswerHead | None:
         known = self.renew(around_length)
         if known is not None:
             return known
         before, after = around_length
-        status_line, *lines = before.split(CRLF)
-        lines += after.split(CRLF)[:-1]
-        status = _STATUS_LINE.fullmatch(status_line)
-        if status is None or int(status[1]) in _WITHOUT_BODY:
+        lines = before.split(CRLF)
+        if after:
+            lines += after[: -len(CRLF)].split(CRLF)
+        status = _STATUSES.get(lines[0]) or _other_status(lines[0])
+        if not status:
             return None
         marks = _UNFIT  # so that a line that is unfit is one too many
-        kept = [status_line, CRLF]
-        for line in lines:
-            of_client, mark = self._lines[line]
+        lines[0] += CRLF
+        judged = self._lines
+        for index in range(1, len(lines)):
+            lines[index], mark = judged[lines[index]]
             if marks & mark & _NOT_TWICE:
                 return None
             marks |= mark
-            kept.append(of_client)
-        has_date, has_cors = bool(marks & _HAS_DATE), bool(marks & _HAS_CORS)
-        head = AnswerHead(int(status[1]), b"".join(kept), has_date, has_cors)
+        head = AnswerHead(status, b"".join(lines), bool(marks & _HAS_DATE), bool(marks & _HAS_CORS))
         if not marks & _IS_SECRET:
             self.keep(around_length, head)
         return head
+
+
+def _other_status(line: bytes) -> int:
+    """Return the status in a line with a reason phrase of the app's own; 0 to parse the head."""
+    match = _STATUS_LINE.fullmatch(line)
+    status = int(match[1]) if match is not None else 0
+    return 0 if status in _WITHOUT_BODY else status

@@ -20,7 +20,7 @@ class ResponseFields:
     def __init__(self, cookie_name: str) -> None:
         self._cookie_name = cookie_name.encode("ascii")
         self._actions = FieldActions(_action_for)
-        self.of_apps = AnswerHeads(partial(_kept_line, self._actions, self._cookie_name))
+        self.of_apps = AnswerHeads(self._actions, partial(_sets, self._cookie_name))
         """Heads of apps that need no parser. Of the gateway's own pages all are parsed."""
 
     def rewrite(
@@ -54,16 +54,6 @@ class ResponseFields:
 def _sets(cookie_name: bytes, set_cookie: bytes) -> bool:
     """Whether it sets the session cookie, as does ``=session=x``, a cookie without a name."""
     return set_cookie.lstrip(b"= \t").partition(b"=")[0].strip() == cookie_name
-
-
-def _kept_line(actions: FieldActions, cookie_name: bytes, name: bytes, value: bytes) -> bytes:
-    """Return the line for the client of a field of an app; empty if it is dropped."""
-    action = actions[name]
-    if action is FieldAction.SET_COOKIE:
-        is_kept = not _sets(cookie_name, value)
-    else:
-        is_kept = action is FieldAction.KEEP
-    return name + b": " + value + CRLF if is_kept else b""
 
 
 def upgrade_fields(raw: RawFields) -> bytes:
