@@ -11,6 +11,7 @@ from gateway.core.request import RequestHead, Target
 from gateway.core.route import Route
 from gateway.routing.target import parse_authority
 
+_UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 
 
@@ -71,7 +72,7 @@ class LoginPage:
 
 
 def _may_sign_in(refusal: Refusal, route: Route) -> bool:
-    is_unauthorized = PROBLEM_TYPES[type(refusal)].status is HTTPStatus.UNAUTHORIZED
+    is_unauthorized = PROBLEM_TYPES[type(refusal)].status is _UNAUTHORIZED
     return is_unauthorized and AuthMethod.SESSION in route.accept
 
 
@@ -85,12 +86,12 @@ def is_navigation(head: RequestHead) -> bool:
     """
     if head.method not in ("GET", "HEAD") or head.upgrade:
         return False
-    if any(is_bearer(field) for field in head.headers.getall("Authorization", ())):
+    headers = head.headers
+    if "Authorization" in headers and any(map(is_bearer, headers.getall("Authorization"))):
         return False
-    modes = head.headers.getall("Sec-Fetch-Mode", None)
-    if modes is not None:
-        return modes == ["navigate"]
-    if "X-Requested-With" in head.headers:
+    if "Sec-Fetch-Mode" in headers:
+        return headers.getall("Sec-Fetch-Mode") == ["navigate"]
+    if "Accept" not in headers or "X-Requested-With" in headers:
         return False
-    first = head.headers.get("Accept", "").partition(",")[0].partition(";")[0]
+    first = headers["Accept"].partition(",")[0].partition(";")[0]
     return first.strip().lower() in _PAGES

@@ -1,6 +1,8 @@
 """Refusals on the wire: RFC 9457 problem documents and the fields that go with them."""
 
+from functools import lru_cache
 from math import ceil
+from typing import NamedTuple
 
 import orjson
 
@@ -16,8 +18,9 @@ from gateway.core.errors import (
     Unavailable,
     WrongWebSocketVersion,
 )
-from gateway.core.limit import LimitState
+from gateway.core.limit import Limit, LimitState
 from gateway.core.request import Reply
+from gateway.core.route import FieldLines
 
 _UNAUTHORIZED = 401
 _DECIDED_BY = "Accept, Authorization, Cookie, Sec-Fetch-Mode, X-Requested-With"
@@ -27,6 +30,21 @@ _WEBSOCKET_VERSION = (
     ("Connection", "Upgrade"),
     ("Upgrade", "websocket"),  # RFC 9110 section 15.5.22
 )
+_VARYING = (MethodNotAllowed, AmbiguousCredentials, Unavailable, SignInFirst, Forbidden)
+"""Refusals whose fields or document depend on more than their class and the login page."""
+
+
+class ProblemAnswer(NamedTuple):
+    """The answer to a refusal, but for the id of the request."""
+
+    code: str
+    status: int
+    fields: FieldLines
+    before_id: bytes
+    """The document up to the id of the request; it goes on with ``after_id``."""
+    after_id: bytes
+    heads: dict[int, bytes]
+    """What the fields were serialised to, by the length of the id; filled by those who do that."""
 
 
 def problem(refusal: Refusal, request_id: str) -> tuple[str, Reply]:
@@ -36,69 +54,110 @@ def problem(refusal: Refusal, request_id: str) -> tuple[str, Reply]:
     The document names the kind of refusal; only `Forbidden` names its reason too. ``code`` is
     stable, for programs; ``request_id`` leads to the log line with the reason.
     """
-    kind = PROBLEM_TYPES[type(refusal)]
-    status = int(kind.status)
-    document: dict[str, object] = {
+    found = problem_of(refusal)
+    body = found.before_id + orjson.dumps(request_id)[1:-1] + found.after_id
+    return found.code, Reply(found.status, found.fields, body)
+
+
+def problem_of(refusal: Refusal) -> ProblemAnswer:
+    """Return the answer to ``refusal``: the same one for all that are answered alike."""
+    kind = type(refusal)
+    if isinstance(refusal, RateLimited):
+        limit, remaining, reset_s, retry_after_s = _rounded(refusal.state)
+        return _over_limit(limit, remaining, reset_s, retry_after_s)
+    if isinstance(refusal, _VARYING):
+        told = refusal.reason if isinstance(refusal, Forbidden) else ""
+        return _problem(kind, _varying_fields(refusal), refusal.login_url, told)
+    return _alike(kind, refusal.login_url)  # type: ignore[arg-type] # a class has a hash
+
+
+@lru_cache(1024)
+def _over_limit(limit: Limit, remaining: int, reset_s: int, retry_after_s: int) -> ProblemAnswer:
+    """Make the answers of a limit once for each second of its window: they are few."""
+    return _problem(RateLimited, _limit_fields(limit, remaining, reset_s, retry_after_s))
+
+
+@lru_cache(256)
+def _alike(kind: type[Refusal], login_url: str) -> ProblemAnswer:
+    """Make the answers once that hold nothing of the request: a flood of them must cost little."""
+    fields: FieldLines = ()
+    if issubclass(kind, InvalidToken):
+        # RFC 6750 section 3: an error is named only where a token was sent.
+        fields = (("WWW-Authenticate", 'Bearer error="invalid_token"'),)
+    elif issubclass(kind, WrongWebSocketVersion):
+        fields = _WEBSOCKET_VERSION
+    elif PROBLEM_TYPES[kind].status == _UNAUTHORIZED:
+        fields = (("WWW-Authenticate", "Bearer"),)  # RFC 9110 section 15.5.2 demands one
+    return _problem(kind, fields, login_url)
+
+
+def _problem(
+    kind: type[Refusal], fields: FieldLines, login_url: str = "", reason: str = ""
+) -> ProblemAnswer:
+    about = PROBLEM_TYPES[kind]
+    status = int(about.status)
+    document = {
         "type": "about:blank",
-        "title": kind.title,
+        "title": about.title,
         "status": status,
-        "code": kind.code,
-        "request_id": request_id,
+        "code": about.code,
+        "request_id": "",
     }
-    if refusal.login_url:
-        document["login_url"] = refusal.login_url
-    if isinstance(refusal, Forbidden):
-        document["reason"] = refusal.reason
-    fields = _fields(refusal, status)
-    return kind.code, Reply(status, fields, orjson.dumps(document))
-
-
-def _fields(refusal: Refusal, status: int) -> tuple[tuple[str, str], ...]:
-    fields: tuple[tuple[str, str], ...] = (
+    first: FieldLines = (
         ("Content-Type", "application/problem+json"),
         ("Cache-Control", "no-store"),
     )
-    match refusal:
-        case RateLimited(state=state):
-            fields += rate_limit_fields(state)
-        case MethodNotAllowed(allowed=methods):
-            fields += (("Allow", ", ".join(methods)),)  # RFC 9110 section 15.5.6 demands it
-        case AmbiguousCredentials(clears=clears):
-            fields += tuple(("Set-Cookie", value) for value in clears)
-        case Unavailable(retry_after_s=seconds):
-            fields += (("Retry-After", str(ceil(seconds))),)  # RFC 9110 section 10.2.3
-        case SignInFirst(location=location):
-            fields += _redirect_fields(location, status)
-        case InvalidToken():
-            # RFC 6750 section 3: an error is named only where a token was sent.
-            fields += (("WWW-Authenticate", 'Bearer error="invalid_token"'),)
-        case WrongWebSocketVersion():
-            fields += _WEBSOCKET_VERSION
-        case _ if status == _UNAUTHORIZED:
-            fields += (("WWW-Authenticate", "Bearer"),)  # RFC 9110 section 15.5.2 demands one
-    if refusal.login_url:
+    rest: dict[str, str] = {}
+    if login_url:
+        rest["login_url"] = login_url
         fields += (("Vary", _DECIDED_BY),)
-    return fields
+    if reason:
+        rest["reason"] = reason
+    before_id = orjson.dumps(document).removesuffix(b'"}')
+    after_id = b'",' + orjson.dumps(rest)[1:] if rest else b'"}'
+    return ProblemAnswer(about.code, status, first + fields, before_id, after_id, {})
 
 
-def _redirect_fields(location: str, status: int) -> tuple[tuple[str, str], ...]:
+def _varying_fields(refusal: Refusal) -> FieldLines:
+    match refusal:
+        case MethodNotAllowed(allowed=methods):
+            return (("Allow", ", ".join(methods)),)  # RFC 9110 section 15.5.6 demands it
+        case AmbiguousCredentials(clears=clears):
+            return tuple(("Set-Cookie", value) for value in clears)
+        case Unavailable(retry_after_s=seconds):
+            return (("Retry-After", str(ceil(seconds))),)  # RFC 9110 section 10.2.3
+        case SignInFirst(location=location):
+            return _redirect_fields(location, PROBLEM_TYPES[type(refusal)].status)
+    return ()
+
+
+def _redirect_fields(location: str, status: int) -> FieldLines:
     """Fields of the redirect to the login page, or of the 401 that names it to nginx."""
     fields = (("Location", location), ("Vary", _DECIDED_BY))
     return (*fields, ("WWW-Authenticate", "Bearer")) if status == _UNAUTHORIZED else fields
 
 
-def rate_limit_fields(state: LimitState) -> tuple[tuple[str, str], ...]:
+def rate_limit_fields(state: LimitState) -> FieldLines:
     """
     ``Retry-After``, the fields of draft-ietf-httpapi-ratelimit-headers-10, and the ``X-`` ones.
 
     All times are seconds from now, rounded up, so that a client that waits them is let in.
     """
-    limit, reset_s = state.limit, ceil(state.reset_s)
+    return _limit_fields(*_rounded(state))
+
+
+def _rounded(state: LimitState) -> tuple[Limit, int, int, int]:
+    """Return the limit, what remains of it, and seconds until its reset and until it lets in."""
+    retry_after_s = max(1, ceil(state.retry_after_s))
+    return state.limit, state.remaining, ceil(state.reset_s), retry_after_s
+
+
+def _limit_fields(limit: Limit, remaining: int, reset_s: int, retry_after_s: int) -> FieldLines:
     return (
-        ("Retry-After", str(max(1, ceil(state.retry_after_s)))),
+        ("Retry-After", str(retry_after_s)),
         ("RateLimit-Policy", f'"{limit.name}";q={limit.rate};w={limit.window_s}'),
-        ("RateLimit", f'"{limit.name}";r={state.remaining};t={reset_s}'),
+        ("RateLimit", f'"{limit.name}";r={remaining};t={reset_s}'),
         ("X-RateLimit-Limit", str(limit.rate)),
-        ("X-RateLimit-Remaining", str(state.remaining)),
+        ("X-RateLimit-Remaining", str(remaining)),
         ("X-RateLimit-Reset", str(reset_s)),
     )

@@ -65,6 +65,6 @@ class Counters:
         if refusal:
             self.counts[REFUSALS, refusal] += 1
             if isinstance(reason, Reason):  # other reasons are free text: no label
-                self.counts[REFUSAL_REASONS, reason.value] += 1
+                self.counts[REFUSAL_REASONS, reason._value_] += 1
         self.durations[bisect_left(BUCKETS_S, duration_s)] += 1
         self.total_s += duration_s

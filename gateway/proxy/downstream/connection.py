@@ -13,7 +13,7 @@ from math import inf
 from time import perf_counter
 
 from gateway.core.errors import BadRequest, InternalError, Overloaded, Refusal, RequestTimeout
-from gateway.core.problem import problem
+from gateway.core.problem import problem_of
 from gateway.core.record import RequestRecord
 from gateway.core.request import Client, Reply, RequestHead
 from gateway.proxy.downstream.accepted import AcceptedConnection, client_of
@@ -95,7 +95,7 @@ class ClientConnection(HttpProtocol):
         self.peer = self.reader.peer = peer
         if not self._server.admit_connection(self):
             self.writer.request_id = self._server.next_request_id()
-            self._refuse(Overloaded(), None)
+            self._refuse(Overloaded(), RequestRecord())
             self._close()  # lingering would hold the descriptors that are short
             return
         self._deadline_s = self._server.loop.time() + self._server.limits.head_s
@@ -322,12 +322,10 @@ class ClientConnection(HttpProtocol):
             self.writer.will_close = True
         self.writer.send_reply(reply)
 
-    def _refuse(self, refusal: Refusal, record: RequestRecord | None) -> None:
+    def _refuse(self, refusal: Refusal, record: RequestRecord) -> None:
         """Answer with a refusal; after the head of another answer, break that off."""
-        code, reply = problem(refusal, self.writer.request_id)
-        if record is not None:
-            record.refusal, record.reason = code, refusal.reason
-            reply = reply._replace(fields=reply.fields + record.fields)
+        problem = problem_of(refusal)
+        record.refusal, record.reason = problem.code, refusal.reason
         if self.writer.has_answered:
             self.writer.will_close = True
             self._close(is_incomplete=True)
@@ -335,7 +333,9 @@ class ClientConnection(HttpProtocol):
         if isinstance(refusal, ENDS_CONNECTION):
             self.writer.will_close = True
             self.reader.stop()
-        self.answer(reply)
+        if self._is_client_sending():
+            self.writer.will_close = True
+        self.writer.send_problem(problem, record.fields)
 
     def _answer_unparsed(self, refusal: Refusal) -> None:
         """Refuse, and log, bytes that are no request."""

@@ -3,7 +3,10 @@
 import asyncio
 from math import inf
 
+from gateway.core.problem import ProblemAnswer
 from gateway.core.request import Reply
+from gateway.core.route import FieldLines
+from gateway.headers.fields import serialise
 from gateway.proxy.downstream.server import ProxyServer
 from gateway.proxy.http1.close import (
     TLS_SHUTDOWN_S,
@@ -12,7 +15,7 @@ from gateway.proxy.http1.close import (
     undelivered_bytes,
 )
 from gateway.proxy.http1.min_rate import MinimumRate
-from gateway.proxy.http1.serialise import serialise_reply
+from gateway.proxy.http1.serialise import serialise_problem, serialise_reply
 
 
 class ResponseWriter:
@@ -106,6 +109,14 @@ class ResponseWriter:
         """Send a reply of the gateway's own. Raises `ClientGone`."""
         head, body = serialise_reply(reply, self._server.http_date())
         self.begin_answer(reply.status, head, b"" if self._method == "HEAD" else body)
+
+    def send_problem(self, problem: ProblemAnswer, fields: FieldLines) -> None:
+        """Answer a refusal; ``fields`` are for each answer to the request. Raises `ClientGone`."""
+        head, body = serialise_problem(problem, self.request_id)
+        head += self._server.http_date()
+        if fields:
+            head += serialise(fields)
+        self.begin_answer(problem.status, head, b"" if self._method == "HEAD" else body)
 
     def switch_protocols(self, status: int, head: bytes) -> None:
         """Send the head of a 101, after which nothing is HTTP any more. Raises `ClientGone`."""

@@ -4,6 +4,7 @@ import re
 from http import HTTPStatus
 
 from gateway.core.errors import BadUpstreamAnswer
+from gateway.core.problem import ProblemAnswer
 from gateway.core.request import Reply
 from gateway.headers.fields import serialise
 
@@ -39,3 +40,14 @@ def status_line(status: int, reason: str) -> bytes:
     if _CONTROLS.search(line):
         raise BadUpstreamAnswer("control character in the reason phrase")
     return line + b"\r\n"
+
+
+def serialise_problem(problem: ProblemAnswer, request_id: str) -> tuple[bytes, bytes]:
+    """Return the head (without Date and the empty line) and the body; ``request_id`` is ASCII."""
+    body = b"".join((problem.before_id, request_id.encode("ascii"), problem.after_id))
+    head = problem.heads.get(len(request_id))
+    if head is None:
+        length = b"Content-Length: %d\r\n" % len(body)
+        head = _STATUS_LINES[problem.status] + length + serialise(problem.fields)
+        problem.heads[len(request_id)] = head
+    return head, body

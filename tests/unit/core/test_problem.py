@@ -23,7 +23,7 @@ from gateway.core.errors import (
     WrongWebSocketVersion,
 )
 from gateway.core.limit import Limit, LimitState
-from gateway.core.problem import problem, rate_limit_fields
+from gateway.core.problem import problem, problem_of, rate_limit_fields
 from gateway.core.request import Reply
 
 SECRET = "what-only-the-operator-may-know"
@@ -161,6 +161,35 @@ def test_a_429_carries_the_rate_limit_fields() -> None:
     """The answer to a used-up limit carries all fields about it."""
     _, reply = problem(RateLimited(state()), "req-1")
     assert set(rate_limit_fields(state())) <= set(reply.fields)
+
+
+@pytest.mark.parametrize("kind", UNTOLD)
+def test_an_answer_holds_nothing_of_an_earlier_request(kind: type[Refusal]) -> None:
+    """Answers are remembered; the reason and the id of another request are in none of them."""
+    problem(refused(kind), "req-1")
+    assert "req-1" not in repr(problem_of(refused(kind)))
+    assert b"req-2" in problem(refused(kind), "req-2")[1].body
+
+
+def test_answers_that_are_alike_are_made_once() -> None:
+    """A flood without credentials, or over one limit, costs no serialisation."""
+    assert problem_of(Unauthenticated("a")) is problem_of(Unauthenticated("b"))
+    assert problem_of(RateLimited(state(12.5))) is problem_of(RateLimited(state(12.7)))
+
+
+def test_answers_that_differ_are_told_apart() -> None:
+    """Another login page, limit, time to wait or location is another answer."""
+    one, other = SessionEnded("because"), SessionEnded("because")
+    one.login_url, other.login_url = "https://a.example/login", "https://b.example/login"
+    assert b"https://a.example/login" in problem(one, "req-1")[1].body
+    assert b"https://b.example/login" in problem(other, "req-1")[1].body
+    assert "login_url" not in body(problem(SessionEnded("because"), "req-1")[1])
+    other_limit = LimitState(Limit("other", 50, 10), False, 0, 12.5, 3.2)
+    states = [state(), state(reset_s=13.5), state(retry_after_s=4.2), other_limit]
+    refusals: list[Refusal] = [RateLimited(each) for each in states]
+    refusals += [SignInFirst("", "/a"), SignInFirst("", "/b")]
+    refusals += [StoreUnavailable(retry_after_s=1.0), StoreUnavailable(retry_after_s=2.0)]
+    assert len({problem(refusal, "req-1")[1].fields for refusal in refusals}) == len(refusals)
 
 
 def test_a_redirect_to_the_login_page_is_not_cached() -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 import pytest
 
 from gateway.core.errors import Unauthenticated
+from gateway.core.record import RequestRecord
 from gateway.core.request import Outbound, Reply
 from gateway.headers.response import ResponseFields
 from gateway.proxy.downstream import connection
@@ -214,7 +215,7 @@ async def _answered_in_head(rig: Rig) -> None:
 
 async def _broken(rig: Rig) -> None:
     rig.connection.writer.begin_answer(200, b"HTTP/1.1 200 OK\r\n", b"")
-    rig.connection._refuse(Unauthenticated("late"), None)
+    rig.connection._refuse(Unauthenticated("late"), RequestRecord())
 
 
 def serving(request: bytes) -> Callable[[Rig], Awaitable[None]]:

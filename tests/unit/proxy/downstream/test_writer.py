@@ -6,6 +6,8 @@ from typing import cast
 
 import pytest
 
+from gateway.core.errors import Unauthenticated
+from gateway.core.problem import problem_of
 from gateway.core.request import Reply
 from gateway.proxy.downstream.limits import ConnectionLimits
 from gateway.proxy.downstream.server import ProxyServer
@@ -95,6 +97,20 @@ def test_a_reply_to_head_has_no_body(bench: Bench) -> None:
     bench.writer.send_reply(Reply(401, (), b"refused"))
     assert b"Content-Length: 7\r\n" in bench.written()
     assert bench.written().endswith(b"\r\n\r\n")
+
+
+def test_a_problem_has_the_fields_of_all_answers_to_its_request(bench: Bench) -> None:
+    """Such as those of CORS; another request has none of them, and HEAD gets no body."""
+    bench.start()
+    bench.writer.send_problem(problem_of(Unauthenticated()), (("Vary", "Origin"),))
+    first, _, document = bench.written().partition(b"\r\n\r\n")
+    bench.start("HEAD")
+    bench.writer.send_problem(problem_of(Unauthenticated()), ())
+    second = bench.written().removeprefix(first + b"\r\n\r\n" + document)
+    assert first.replace(b"\r\nVary: Origin", b"") + b"\r\n\r\n" == second
+    assert b"\r\nVary: Origin\r\n" in first
+    assert b"\r\nDate: now\r\n" in first
+    assert b'"request_id":"id-1"' in document
 
 
 def test_each_response_counts_from_zero(bench: Bench) -> None:

@@ -4,9 +4,9 @@ import h11
 import pytest
 
 from gateway.core.errors import PROBLEM_TYPES, BadUpstreamAnswer, Refusal, StoreUnavailable
-from gateway.core.problem import problem
+from gateway.core.problem import problem, problem_of
 from gateway.core.request import Reply
-from gateway.proxy.http1.serialise import serialise_reply, status_line
+from gateway.proxy.http1.serialise import serialise_problem, serialise_reply, status_line
 
 DATE = b"Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
 
@@ -70,3 +70,14 @@ def test_a_control_character_in_a_reason_phrase_is_refused(control: str) -> None
     """It could end the line (response splitting)."""
     with pytest.raises(BadUpstreamAnswer):
         status_line(200, f"O{control}K")
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in PROBLEM_TYPES if kind.__init__ is Refusal.__init__]
+)
+def test_a_remembered_head_is_that_of_the_reply(kind: type[Refusal]) -> None:
+    """Each refusal is answered as its reply would be, whatever the length of the id, twice."""
+    for request_id in ("0" * 16, "1" * 17) * 2:
+        head, body = serialise_problem(problem_of(kind()), request_id)
+        expected, expected_body = serialise_reply(problem(kind(), request_id)[1], b"")
+        assert (expected, expected_body) == (head, body)
