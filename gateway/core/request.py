@@ -25,6 +25,18 @@ A client that repeats its fields has one memo for all its requests, so a memo ma
 follows from the fields alone: which credential they carry, never whether it is valid.
 """
 
+
+class ReceivedLines(NamedTuple):
+    """Field lines of a request, in order; those that are repeated stand apart."""
+
+    names: Sequence[str]
+    lines: Sequence[bytes]
+    """Name as received, colon, one space and value, without CRLF."""
+
+    def __repr__(self) -> str:
+        return f"ReceivedLines({self.names})"  # tracebacks must not hold credentials
+
+
 RequestHeaders = CIMultiDictProxy[str]
 """Header fields of a request, for look-ups by name."""
 
@@ -62,8 +74,8 @@ class RequestHead(NamedTuple):
     """The request target as received (RFC 9112 section 3.2), not yet canonical."""
     version: tuple[int, int]
     headers: CIMultiDictProxy[str]
-    """For look-ups by name; the field lines themselves are ``raw_fields``."""
-    raw_fields: RawFields
+    """For look-ups by name; the field lines themselves are ``lines``."""
+    lines: ReceivedLines
     peer: Client
     """The other end of the socket: a proxy in front, or the client."""
     request_id: str

@@ -4,10 +4,11 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from gateway.core.request import RawFields
 
+K = TypeVar("K", bytes, str)
 V = TypeVar("V")
 
 CRLF = b"\r\n"
@@ -42,7 +43,7 @@ class FieldAction(Enum):
     """A field that holds a credential of its own, such as ``X-API-Key``."""
 
 
-class _LearntByName(dict[bytes, V]):
+class LearntByName(dict[K, V], Generic[K, V]):
     """
     A table that computes what it lacks, by field names as peers send them.
 
@@ -52,13 +53,13 @@ class _LearntByName(dict[bytes, V]):
     long as the config lasts.
     """
 
-    def __init__(self, compute: Callable[[bytes], V]) -> None:
+    def __init__(self, compute: Callable[[K], V]) -> None:
         super().__init__()
-        self._compute = compute
-        self._learnt: deque[bytes] = deque()
+        self._compute: Callable[[K], V] = compute
+        self._learnt: deque[K] = deque()
         """The names in the table, the oldest first."""
 
-    def __missing__(self, name: bytes) -> V:
+    def __missing__(self, name: K) -> V:
         value = self._compute(name)
         if len(name) <= _MAX_NAME_BYTES:
             if len(self) >= _MAX_NAMES:
@@ -68,15 +69,15 @@ class _LearntByName(dict[bytes, V]):
         return value
 
 
-class FieldActions(_LearntByName[FieldAction]):
-    """The action for each field, by its name as sent; decided once for each spelling."""
+class FieldActions(LearntByName[bytes, FieldAction]):
+    """The action for each field of an answer, by its name as sent; decided once for each."""
 
     def __init__(self, decide: Callable[[bytes], FieldAction]) -> None:
         super().__init__(decide)
         self.prefixes = KeptLinePrefixes(weakref.proxy(self))
 
 
-class KeptLinePrefixes(_LearntByName[bytes]):
+class KeptLinePrefixes(LearntByName[bytes, bytes]):
     """How the line of a field that is kept begins; empty for every other action."""
 
     def __init__(self, actions: FieldActions) -> None:

@@ -6,19 +6,20 @@ on every route, public ones included.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
+from itertools import compress
 from typing import NamedTuple
 from urllib.parse import quote
 
 import orjson
-from multidict import CIMultiDictProxy
+from multidict import istr
 
 from gateway.authn.credentials import BEARER, auth_scheme, without_cookie
 from gateway.core.identity import Identity
-from gateway.core.request import Client, RequestHead
+from gateway.core.request import Client, ReceivedLines, RequestHead, RequestHeaders
 from gateway.core.route import Route
-from gateway.headers.fields import CRLF, FieldAction, FieldActions, normalise_name
+from gateway.headers.fields import CRLF, FieldAction, LearntByName, normalise_name
 from gateway.headers.foreign import is_foreign
 from gateway.headers.forwarded import ForwardedFields, forwarding_lines
 from gateway.headers.hop_by_hop import HOP_BY_HOP, nominated_fields
@@ -30,6 +31,9 @@ DEFAULT_IDENTITY_NAMES = frozenset(
     {"X-User-Issuer", "X-User-Email", "X-User-Public-Address", "X-User-Phone", "X-User-Roles"}
 )
 """Stripped even where the config renames them: an app may still read them."""
+
+_AUTHORIZATION = istr("Authorization")
+_COOKIE = istr("Cookie")
 
 AUTH_METHOD = "X-Auth-Method"
 """Tells the app how its caller was authenticated: the value of an `AuthMethod`."""
@@ -68,13 +72,20 @@ class IdentityNames(NamedTuple):
     roles: str = "X-User-Roles"
 
 
+_IS_KEPT = {FieldAction.KEEP: True, FieldAction.DROP: False, FieldAction.HOST: False}
+
+
 class _FieldPolicy:
     """What is done with each field on the way to apps that let the same fields pass."""
 
-    __slots__ = ("actions", "memo_key", "memo_key_with_credentials")
+    __slots__ = ("actions", "is_kept", "memo_key", "memo_key_with_credentials")
 
-    def __init__(self, actions: FieldActions) -> None:
-        self.actions = actions
+    def __init__(self, decide: Callable[[str], FieldAction]) -> None:
+        self.actions = LearntByName(decide)
+        self.is_kept = LearntByName[str, bool | None](
+            lambda name: _IS_KEPT.get(decide(name)),
+        )
+        """None where it depends on more than the name: on the value, or the route."""
         self.memo_key, self.memo_key_with_credentials = object(), object()
         """Keys under which a memo keeps the lines that this policy makes of its fields."""
 
@@ -152,49 +163,57 @@ class RequestFields:
         memo = head.memo
         if memo is not None and (known := memo.get(key)) is not None:
             return bytes(known)
-        lines = self._strip(head, route, policy.actions)
-        lines.append(b"")
-        kept = CRLF.join(lines)
+        kept = CRLF.join([*self._strip(head, route, policy), b""])
         if memo is not None:
             memo[key] = kept
         return kept
 
-    def _strip(self, head: RequestHead, route: Route, actions: FieldActions) -> list[bytes]:
-        headers = head.headers
+    def _strip(self, head: RequestHead, route: Route, policy: _FieldPolicy) -> Iterable[bytes]:
+        headers, (names, lines) = head.headers, head.lines
         nominated = nominated_fields(headers)
-        is_plain = not nominated and "Authorization" not in headers
+        is_plain = not nominated and _AUTHORIZATION not in headers
+        is_kept = map(policy.is_kept.__getitem__, names)
         if is_plain and not route.forward_credentials and self._has_no_other_cookie(headers):
-            return actions.prefixes.lines(head.raw_fields)
-        return [
-            name + b": " + kept
-            for name, value in head.raw_fields
-            if not (nominated and name.lower() in nominated)
-            and (kept := self._kept(actions[name], value, route)) is not None
-        ]
+            return compress(lines, is_kept)  # no line is kept in part
+        kept = list(is_kept)
+        if nominated:
+            for index, name in enumerate(names):
+                if _wire_name(name) in nominated:
+                    kept[index] = False
+        return self._with_credentials(head.lines, kept, route, policy)
 
-    def _has_no_other_cookie(self, headers: CIMultiDictProxy[str]) -> bool:
+    def _with_credentials(
+        self, fields: ReceivedLines, kept: list[bool | None], route: Route, policy: _FieldPolicy
+    ) -> Iterable[bytes]:
+        """Return the kept lines with what is left of those that hold credentials."""
+        names, lines = fields.names, list(fields.lines)
+        while None in kept:
+            index = kept.index(None)
+            left = self._kept(names[index], lines[index], route, policy)
+            lines[index], kept[index] = left or b"", left is not None
+        return compress(lines, kept)
+
+    def _has_no_other_cookie(self, headers: RequestHeaders) -> bool:
         """Whether there is no cookie but the session's: then all of the field is dropped."""
-        if "Cookie" not in headers:
-            return True
-        cookies = headers.getall("Cookie")
-        return len(cookies) == 1 and (
-            cookies[0].startswith(self._cookie_pair) and ";" not in cookies[0]
+        cookies = headers.getall(_COOKIE, None)
+        return cookies is None or (
+            len(cookies) == 1 and cookies[0].startswith(self._cookie_pair) and ";" not in cookies[0]
         )
 
-    def _kept(self, action: FieldAction, value: bytes, route: Route) -> bytes | None:
-        """Return what is left of a field's value; None where the field is dropped."""
-        if action is FieldAction.KEEP:
-            return value
+    def _kept(self, name: str, line: bytes, route: Route, policy: _FieldPolicy) -> bytes | None:
+        """Return what is left of the line of a credential; None where it is dropped."""
+        action, begin = policy.actions[name], len(name) + len(": ")
         if action is FieldAction.AUTHORIZATION:
-            scheme = auth_scheme(value.decode("latin-1"))
-            if scheme in _CONNECTION_BOUND:
+            scheme = auth_scheme(line[begin:].decode("latin-1"))
+            if scheme in _CONNECTION_BOUND or (scheme == BEARER and not route.forward_credentials):
                 return None
-            return None if scheme == BEARER and not route.forward_credentials else value
+            return line
+        if route.forward_credentials:
+            return line
         if action is FieldAction.COOKIE:
-            return value if route.forward_credentials else self._without_credentials_in(value)
-        if action is FieldAction.CREDENTIAL and route.forward_credentials:
-            return value
-        return None  # dropped; or Host, which is written from the value that was matched
+            left = self._without_credentials_in(line[begin:])
+            return line[:begin] + left if left is not None else None
+        return None
 
     def _without_credentials_in(self, cookie_field: bytes) -> bytes | None:
         left: bytes | None = cookie_field
@@ -203,10 +222,9 @@ class RequestFields:
         return left
 
     def _policy_for(self, passed: frozenset[str]) -> _FieldPolicy:
-        return _FieldPolicy(FieldActions(partial(weakly(self._decide), passed)))
+        return _FieldPolicy(partial(weakly(self._decide), passed))
 
-    def _decide(self, passed: frozenset[str], raw_name: bytes) -> FieldAction:
-        name = raw_name.decode("latin-1")
+    def _decide(self, passed: frozenset[str], name: str) -> FieldAction:
         normalised = normalise_name(name)
         if normalised in self._reserved or normalised in _OVERRIDES:
             return FieldAction.DROP
@@ -248,6 +266,11 @@ _REQUEST_SPECIAL: Mapping[str, FieldAction] = {
     "cookie": FieldAction.COOKIE,
     "authorization": FieldAction.AUTHORIZATION,
 }
+
+
+def _wire_name(name: str) -> bytes:
+    """Return a name as `nominated_fields` lists it."""
+    return name.lower().encode("utf-8", "surrogateescape")
 
 
 def encode_value(value: str) -> str:

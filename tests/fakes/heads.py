@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.core.request import RequestHead
+from gateway.core.request import ReceivedLines, RequestHead
 from gateway.routing.client_address import client_at
 
 REQUEST_ID = "req-1"
@@ -34,6 +34,14 @@ def raw(*fields: tuple[str, str]) -> tuple[tuple[bytes, bytes], ...]:
     )
 
 
+def field_lines(*fields: tuple[str, str]) -> ReceivedLines:
+    """Field lines as a request head has them."""
+    return ReceivedLines(
+        tuple(name for name, _ in fields),
+        tuple(name + b": " + value for name, value in raw(*fields)),
+    )
+
+
 def request_head(
     *fields: tuple[str, str],
     method: str = "GET",
@@ -49,7 +57,7 @@ def request_head(
         target=target,
         version=version,
         headers=multidict(*lines),
-        raw_fields=raw(*lines),
+        lines=field_lines(*lines),
         peer=client_at(ip_address(peer)),
         request_id=REQUEST_ID,
     )

@@ -1,45 +1,83 @@
 """Requests made of what the parser returned. Reads no socket and no clock."""
 
+import re
 from collections.abc import Callable
 
 from gateway.core.errors import BadRequest, HeadTooLarge, Refusal
-from gateway.core.request import Client, FieldMemo, RequestHead
+from gateway.core.request import Client, ReceivedLines, RequestHead
 from gateway.proxy.downstream.limits import ConnectionLimits
 from gateway.proxy.http1.head_cache import HeadCache
-from gateway.proxy.http1.parser import NOTHING, RawRequestMessage, StreamReader
+from gateway.proxy.http1.line_table import MAX_HEAD_BYTES, LineTable
+from gateway.proxy.http1.parser import NOTHING, RawRequestMessage, StreamReader, WholeBody
 from gateway.proxy.http1.splitter import MessageSplitter
-from gateway.proxy.http1.strict import has_strict_line, is_plain
+from gateway.proxy.http1.strict import has_strict_line
 
 ParsedRequest = tuple[RequestHead, RawRequestMessage | None, StreamReader]
 """
 A request, the parser's message, and its body.
 
-The message is None where the head repeats one that was checked before; such a request has no body.
+The message is None where the line table has read the head: then the body, if any, is whole.
 """
+
+
+_REQUEST_LINE = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[!-\"$-~]*) HTTP/1\.1\r\n")
+"""Of the requests that the line table reads: a usual method, and origin-form in visible ASCII."""
+_HEAD_END = b"\r\n\r\n"
 
 
 class RequestAssembler:
     """Makes requests and refusals of bytes and the parser's messages."""
 
-    __slots__ = ("_head_cache", "_is_last", "_limits", "_next_id", "has_ended", "splitter")
+    __slots__ = (
+        "_head_cache",
+        "_is_last",
+        "_limits",
+        "_max_head_bytes",
+        "_next_id",
+        "has_ended",
+        "splitter",
+    )
 
-    def __init__(self, limits: ConnectionLimits, next_id: Callable[[], str]) -> None:
+    def __init__(
+        self, limits: ConnectionLimits, table: LineTable, next_id: Callable[[], str]
+    ) -> None:
         self.splitter = MessageSplitter()
         self._limits = limits
         self._next_id = next_id
-        self._head_cache = HeadCache(limits.head_bytes)
+        self._max_head_bytes = min(limits.head_bytes, MAX_HEAD_BYTES)
+        self._head_cache = HeadCache(table, limits.fields)
         self._is_last = False
         self.has_ended = False
         """Whether all of the request that the client said is its last has come."""
 
-    def recall(self, data: bytes, peer: Client) -> ParsedRequest | None:
-        """Return the request in ``data`` if it repeats the head before, which was parsed."""
-        if not self.splitter.is_between or (recalled := self._head_cache.recall(data)) is None:
+    def read_whole(self, data: bytes, peer: Client) -> ParsedRequest | None:
+        """Return the request in ``data``, a whole read, if the line table can read all of it."""
+        splitter, line = self.splitter, _REQUEST_LINE.match(data)
+        if line is None or not splitter.is_in_head or splitter.partial_head:
             return None
-        method, target, (headers, raw_fields, memo) = recalled
-        request_id = self._next_id()
-        head = RequestHead(method, target, (1, 1), headers, raw_fields, peer, request_id, memo=memo)
-        return head, None, NOTHING
+        head_bytes = len(data)
+        if not data.endswith(_HEAD_END):
+            head_bytes = data.find(_HEAD_END) + len(_HEAD_END)
+        if head_bytes < line.end() or head_bytes > self._max_head_bytes:
+            return None
+        fields = self._head_cache.read(data[line.end() : head_bytes])
+        if fields is None:
+            return None
+        headers, lines, body_bytes, memo = fields
+        if head_bytes + body_bytes != len(data):
+            return None
+        method, target = line.groups()
+        head = RequestHead(
+            method.decode("ascii"),
+            target.decode("ascii"),
+            (1, 1),
+            headers,
+            lines,
+            peer,
+            self._next_id(),
+            memo,
+        )
+        return head, None, WholeBody(data[head_bytes:]) if body_bytes else NOTHING
 
     def assemble(
         self, message: RawRequestMessage, body: StreamReader, part: bytes, peer: Client
@@ -59,10 +97,19 @@ class RequestAssembler:
             return HeadTooLarge("too long, or too many fields")
         if not has_strict_line(message, raw):
             return BadRequest("request line")
-        memo = None
-        if body is NOTHING and is_plain(message):
-            memo = self._head_cache.learn(raw, message.headers, message.raw_headers)
-        return self._head(message, peer, memo), message, body
+        head = RequestHead(
+            message.method,
+            message.path,
+            message.version,
+            message.headers,
+            ReceivedLines(
+                tuple(name.decode("ascii", "replace") for name, _ in message.raw_headers),
+                tuple(name + b": " + value for name, value in message.raw_headers),
+            ),
+            peer,
+            self._next_id(),
+        )
+        return head, message, body
 
     def end_body(self) -> None:
         """Note that all of the body has come."""
@@ -78,20 +125,11 @@ class RequestAssembler:
             return BadRequest("far more chunk framing than data")
         return None
 
+    @property
+    def keeps_head(self) -> bool:
+        """Whether there is anything that `forget` would free."""
+        return not self._head_cache.is_empty
+
     def forget(self) -> None:
         """Free what is kept of the last head."""
         self._head_cache.forget()
-
-    def _head(
-        self, message: RawRequestMessage, peer: Client, memo: FieldMemo | None
-    ) -> RequestHead:
-        return RequestHead(
-            message.method,
-            message.path,
-            message.version,
-            message.headers,
-            message.raw_headers,
-            peer,
-            self._next_id(),
-            memo=memo,
-        )

@@ -23,10 +23,9 @@ from gateway.proxy.downstream.server import ProxyServer, ServingConfig
 from gateway.proxy.downstream.writer import ResponseWriter
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.http1.close import ENDS_CONNECTION, LINGER_S, ClientGone, LingeringClose
-from gateway.proxy.http1.framing import NO_BODY
 from gateway.proxy.http1.min_rate import MinimumRate
 from gateway.proxy.http1.parser import HttpProtocol, RawRequestMessage, StreamReader
-from gateway.proxy.http1.strict import check_request, keeps_alive
+from gateway.proxy.http1.strict import framing_of, keeps_alive
 from gateway.proxy.tunnel.switch import serve_upgrade
 from gateway.telemetry.metrics import CLIENT_GONE
 from gateway.util.eager_task import start
@@ -104,11 +103,12 @@ class ClientConnection(HttpProtocol):
         reader = self.reader
         if reader.state is not _OPEN:
             return
-        if self._phase is _IDLE and data:
-            if reader.recall(data):
+        if data and (self._phase is _IDLE or self._phase is Phase.HEAD):
+            if reader.read_whole(data):
                 self._start_serving()
                 return
-            self._expect_head()
+            if self._phase is _IDLE:
+                self._expect_head()
         if not reader.feed(data, self):
             self._pause_reading_for_buffer()
         elif self._buffer_paused:
@@ -156,7 +156,7 @@ class ClientConnection(HttpProtocol):
             self._deadline_s = inf
             self._expire()
         self.writer.check_deadline(now_s)
-        if self._phase is _IDLE and self._parser is not None:
+        if self._phase is _IDLE and (self._parser is not None or self.reader.keeps_head):
             self._hibernate(now_s)
 
     def _hibernate(self, now_s: float) -> None:
@@ -246,7 +246,7 @@ class ClientConnection(HttpProtocol):
         try:
             # A reload replaces it: one request is served by one configuration.
             self.serving = serving = server.serving
-            framing = NO_BODY if message is None else check_request(message, serving.max_body_bytes)
+            framing = framing_of(head, message, body, serving.max_body_bytes)
             if message is not None and message.upgrade:
                 upgrading = serve_upgrade(self, server, serving, head, body, record)
                 del serving  # a tunnel may outlast many, and needs none

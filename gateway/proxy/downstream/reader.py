@@ -80,7 +80,7 @@ class RequestReader:
     """The other end; set when the connection is made."""
 
     def __init__(self, server: ProxyServer) -> None:
-        self._assembler = RequestAssembler(server.limits, server.next_request_id)
+        self._assembler = RequestAssembler(server.limits, server.lines, server.next_request_id)
         self.splitter = self._assembler.splitter
         """Where in a message the next byte is."""
         self._head_bytes = server.limits.head_bytes
@@ -136,13 +136,17 @@ class RequestReader:
 
     # --- from bytes to the queue ---------------------------------------------------------------
 
-    def recall(self, data: bytes) -> bool:
-        """Queue the request in ``data`` if it repeats the head before; return whether it does."""
-        recalled = self._assembler.recall(data, self.peer)
-        if recalled is None:
+    def read_whole(self, data: bytes) -> bool:
+        """
+        Queue the request in ``data``, if it is one that needs no parser; return whether it is.
+
+        ``data`` is all of a read, between messages.
+        """
+        request = None if self._unparsed else self._assembler.read_whole(data, self.peer)
+        if request is None:
             return False
-        self.body = NOTHING
-        self.queue.append(recalled)
+        self.body = request[2]
+        self.queue.append(request)
         return True
 
     def feed(self, data: bytes, protocol: HttpProtocol) -> bool:
@@ -323,6 +327,11 @@ class RequestReader:
     def stop(self) -> None:
         """Drop what the client still sends."""
         self.state = ReadState.STOPPED
+
+    @property
+    def keeps_head(self) -> bool:
+        """Whether there is anything that `forget_head` would free."""
+        return self._assembler.keeps_head
 
     def forget_head(self) -> None:
         """Free what is kept of the last head, while the connection is idle."""

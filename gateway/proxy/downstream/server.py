@@ -17,6 +17,8 @@ from gateway.headers.response import ResponseFields
 from gateway.pipeline.request import Admit
 from gateway.proxy.downstream.bind import ListeningServer
 from gateway.proxy.downstream.limits import ConnectionCounter, ConnectionLimits, CountsOfOthers
+from gateway.proxy.http1.line_table import LineTable
+from gateway.proxy.http1.parser import KNOWN_NAMES
 from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.tunnel.registry import TunnelRegistry
 from gateway.proxy.upstream.upstream import Upstream
@@ -88,6 +90,8 @@ class ProxyServer:
         self.write_batcher = write_batcher
         self.counters = counters
         self.tunnels = tunnels
+        self.lines = LineTable(KNOWN_NAMES)
+        deadlines.watch(self.lines)
         self.is_draining = False
         self._deadlines = deadlines
         self._clock = clock

@@ -1,73 +1,65 @@
 """
-A cache of one parsed head for each client connection.
+The fields that a client connection sent last, with what was derived from them.
 
-Most clients send the same field lines with every request, so their parsed form is reused when the
-same bytes come again. That is safe, since the parser has accepted exactly these bytes in the same
-position. Only a head without a body that fills a whole read is looked up.
+Most programs, and some browsers, send the same field lines with every request. Where the same bytes
+come again, so does their judged form, with a memo of what stages found in them: which credentials
+they carry, for one, and the lines for the app.
 """
-
-import re
-from typing import NamedTuple
 
 from multidict import CIMultiDictProxy
 
-from gateway.core.request import FieldMemo, RawFields
+from gateway.core.request import FieldMemo, ReceivedLines
+from gateway.proxy.http1.line_table import LineTable
 
-_LINE = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[!-\"$-~]*) HTTP/1\.1\r\n")
-_MAX_BYTES = 4096
-"""Longest head that is kept: it takes memory for as long as its connection is open."""
+FieldsAndMemo = tuple[CIMultiDictProxy[str], ReceivedLines, int, FieldMemo | None]
+"""The fields for look-ups and as received, Content-Length (0 without one), and their memo."""
 
-
-class ParsedFields(NamedTuple):
-    """The field lines of a head, parsed."""
-
-    headers: CIMultiDictProxy[str]
-    raw_fields: RawFields
-    memo: FieldMemo
+_SKIPPED = 15
+"""After a head that the parser has to judge: most that follow are of the same client program."""
 
 
 class HeadCache:
     """Keeps the field lines that came last on a client connection."""
 
-    __slots__ = ("_block", "_fields", "_max_bytes")
+    __slots__ = ("_block", "_max_fields", "_repeated", "_skipped", "_table")
 
-    def __init__(self, head_bytes: int) -> None:
-        """Make a cache that ignores heads of more than ``head_bytes``, which the parser refuses."""
-        self._max_bytes = min(head_bytes, _MAX_BYTES)
+    def __init__(self, table: LineTable, max_fields: int) -> None:
+        """Read lines by ``table``; heads of more than ``max_fields`` are left to the parser."""
+        self._table = table
+        self._max_fields = max_fields
         self._block = b""
-        self._fields: ParsedFields | None = None
+        self._repeated: FieldsAndMemo | None = None
+        self._skipped = 0
+        """How many of the next heads are not looked up."""
 
-    def recall(self, data: bytes) -> tuple[str, str, ParsedFields] | None:
+    def read(self, block: bytes) -> FieldsAndMemo | None:
         """
-        Return method, target and fields of the request in ``data``.
+        Return the fields in ``block``, the lines of a head up to its end; None for the parser.
 
-        None if it is not a whole head, or does not repeat the field lines of the one before.
+        They have a memo if they repeat those before: most that differ come once.
         """
-        if self._fields is None or len(data) > self._max_bytes:
+        is_repeated = block == self._block
+        if is_repeated and self._repeated is not None:
+            return self._repeated
+        self._block, self._repeated = b"", None
+        if self._skipped:
+            self._skipped -= 1
             return None
-        line = _LINE.match(data)
-        if line is None or data[line.end() :] != self._block:
+        fields = self._table.read(block, self._max_fields)
+        if fields is None:
+            self._skipped = _SKIPPED
             return None
-        return line[1].decode("ascii"), line[2].decode("ascii"), self._fields
+        self._block = block
+        if is_repeated:
+            self._repeated = (*fields, {})
+            return self._repeated
+        return (*fields, None)
 
-    def learn(
-        self, head: bytes, headers: CIMultiDictProxy[str], raw_fields: RawFields
-    ) -> FieldMemo | None:
-        """
-        Keep the parsed form of a head without a body, if it repeats the one before.
-
-        Returns a memo for values that are derived from the fields; None if they are not kept.
-        """
-        line = _LINE.match(head)
-        if line is None or len(head) > self._max_bytes:
-            return None
-        block = head[line.end() :]
-        if block != self._block:  # most heads that differ come once
-            self._block, self._fields = block, None
-            return None
-        self._fields = ParsedFields(headers, raw_fields, {})
-        return self._fields.memo
+    @property
+    def is_empty(self) -> bool:
+        """Whether no fields are kept."""
+        return not self._block
 
     def forget(self) -> None:
-        """Free the memory of the cached head."""
-        self._block, self._fields = b"", None
+        """Free the memory of the cached fields."""
+        self._block, self._repeated = b"", None

@@ -10,11 +10,12 @@ import asyncio
 import importlib
 from typing import Any, cast
 
-from aiohttp import http_parser
+from aiohttp import hdrs, http_parser
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.http_parser import RawRequestMessage, RawResponseMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from multidict import istr
 
 from gateway.core.errors import (
     BadRequest,
@@ -72,11 +73,48 @@ class HttpProtocol(BaseProtocol):
 NOTHING: StreamReader = EMPTY_PAYLOAD
 """The body of a message without one: the parser returns this very object."""
 
+KNOWN_NAMES = tuple(name for name in vars(hdrs).values() if isinstance(name, istr))
+"""Field names that the parser hands over in this spelling, however they were sent."""
+
+
+class WholeBody(StreamReader):
+    """The body of a request that came with its head: all of it is there, so no read waits."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        """Take the state of a reader that `set_exception` and `exception` need, and no more."""
+        self._data = data
+        self._exception = None
+        self._waiter = None
+        self._eof_waiter = None
+        self._eof_callbacks = []
+
+    def __repr__(self) -> str:
+        return f"<WholeBody {len(self._data)} bytes left>"
+
+    def is_eof(self) -> bool:
+        return True
+
+    def at_eof(self) -> bool:
+        return not self._data
+
+    def read_nowait(self, n: int = -1) -> bytes:  # noqa: ARG002 (of the reader; never passed)
+        if self._exception is not None:
+            raise self._exception
+        data, self._data = self._data, b""
+        return data
+
+    async def readany(self) -> bytes:
+        return self.read_nowait()
+
+
 RequestParser = http_parser.HttpRequestParser
 ResponseParser = http_parser.HttpResponseParser
 
 __all__ = [
     "BODY_BUFFER_BYTES",
+    "KNOWN_NAMES",
     "NOTHING",
     "HttpProcessingError",
     "HttpProtocol",
@@ -85,6 +123,7 @@ __all__ = [
     "RequestParser",
     "ResponseParser",
     "StreamReader",
+    "WholeBody",
     "refusal_for",
     "request_parser",
     "require_c_parsers",

@@ -1,12 +1,32 @@
 """Checks of messages that aiohttp's parsers accept and the gateway does not."""
 
 from gateway.core.errors import ExpectationFailed, UnsupportedVersion
+from gateway.core.request import RequestHead
 from gateway.proxy.http1.framing import NO_BODY, Framing, connection_options, request_framing
-from gateway.proxy.http1.parser import RawRequestMessage, RawResponseMessage
+from gateway.proxy.http1.parser import (
+    NOTHING,
+    RawRequestMessage,
+    RawResponseMessage,
+    StreamReader,
+)
 
 _VERSIONS = ((1, 1), (1, 0))
 _LEAST_STATUS = 100  # RFC 9110 section 15
-_CHECKED_FIELDS = ("Content-Length", "Transfer-Encoding", "Expect", "Upgrade")
+
+
+def framing_of(
+    head: RequestHead, message: RawRequestMessage | None, body: StreamReader, max_body_bytes: int
+) -> Framing:
+    """
+    Return the framing of a request; ``message`` is None where the line table has read its head.
+
+    Raises what `check_request` raises.
+    """
+    if message is not None:
+        return check_request(message, max_body_bytes)
+    if body is NOTHING:
+        return NO_BODY
+    return request_framing(head.headers, head.version, max_body_bytes)
 
 
 def check_request(message: RawRequestMessage, max_body_bytes: int) -> Framing:
@@ -64,16 +84,6 @@ def keeps_alive(message: RawRequestMessage) -> bool:
         return not message.should_close
     options = connection_options(message.headers)
     return "keep-alive" in options and "close" not in options
-
-
-def is_plain(message: RawRequestMessage) -> bool:
-    """Return whether a request without a body has nothing for `check_request` to check."""
-    return (
-        message.version == _VERSIONS[0]
-        and not message.should_close
-        and not message.upgrade
-        and not any(name in message.headers for name in _CHECKED_FIELDS)
-    )
 
 
 def response_fault(message: RawResponseMessage) -> str | None:

@@ -124,7 +124,7 @@ def test_the_connection_of_the_proxy_is_not_the_clients() -> None:
 def test_every_member_of_a_head_is_decided_about() -> None:
     """A new member of `RequestHead` needs a decision in `checked_request`: keep it or reset it."""
     assert {
-        *("method", "target", "version", "headers", "raw_fields"),
+        *("method", "target", "version", "headers", "lines"),
         *("peer", "request_id", "memo", "upgrade"),
     } == set(RequestHead._fields)
 

@@ -1,4 +1,4 @@
-"""Requests made of parsed messages, and heads that are recalled."""
+"""Requests made of parsed messages, and of reads that need no parser."""
 
 from ipaddress import IPv4Address
 from itertools import count
@@ -8,13 +8,15 @@ import pytest
 from gateway.core.errors import BadRequest, HeadTooLarge
 from gateway.proxy.downstream.assembler import RequestAssembler
 from gateway.proxy.downstream.limits import ConnectionLimits
-from gateway.proxy.http1.parser import NOTHING
+from gateway.proxy.http1.line_table import LineTable
+from gateway.proxy.http1.parser import KNOWN_NAMES, NOTHING
 from gateway.routing.client_address import client_at
 from tests.fakes.heads_parsed import parsed_request
 
 PEER = client_at(IPv4Address("192.0.2.1"))
 FIELDS = b"Host: a\r\nAccept: */*\r\n\r\n"
 GET = b"GET /x HTTP/1.1\r\n" + FIELDS
+POST = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def assembler() -> RequestAssembler:
     """An assembler that numbers its requests."""
     numbers = count(1)
     limits = ConnectionLimits(head_bytes=200, fields=3)
-    return RequestAssembler(limits, lambda: f"id-{next(numbers)}")
+    return RequestAssembler(limits, LineTable(KNOWN_NAMES), lambda: f"id-{next(numbers)}")
 
 
 async def assemble(assembler: RequestAssembler, data: bytes) -> object:
@@ -47,31 +49,80 @@ async def test_a_request_has_its_head_and_a_new_id(assembler: RequestAssembler) 
     assert assembler.splitter.is_between
 
 
-async def test_a_head_that_came_twice_is_recalled(assembler: RequestAssembler) -> None:
-    """The third request needs no parser: same fields, its own line and id."""
-    await assemble(assembler, GET)
-    assert assembler.recall(GET, PEER) is None
-    await assemble(assembler, GET)
-    recalled = assembler.recall(b"GET /other HTTP/1.1\r\n" + FIELDS, PEER)
-    assert recalled is not None
-    head, message, body = recalled
-    assert ("/other", "id-3", None, NOTHING) == (head.target, head.request_id, message, body)
+def test_a_whole_head_needs_no_parser(assembler: RequestAssembler) -> None:
+    """It is the request that the parser would have made of it."""
+    made = assembler.read_whole(GET, PEER)
+    assert made is not None
+    head, message, body = made
+    assert ("GET", "/x", "id-1", None) == (head.method, head.target, head.request_id, head.memo)
+    assert (None, NOTHING) == (message, body)
+    assert ("a", "*/*") == (head.headers["Host"], head.headers["Accept"])
+    assert ([b"Host: a", b"Accept: */*"], ["Host", "Accept"]) == (
+        head.lines.lines,
+        head.lines.names,
+    )
 
 
-async def test_nothing_is_recalled_inside_a_message(assembler: RequestAssembler) -> None:
-    """The bytes of a body may look like a head."""
-    await assemble(assembler, GET)
-    await assemble(assembler, GET)
-    assembler.splitter.head_end(b"GET /part")
-    assert assembler.recall(GET, PEER) is None
+def test_a_whole_body_needs_no_parser(assembler: RequestAssembler) -> None:
+    """It is all there, and is read once."""
+    made = assembler.read_whole(POST + b"abc", PEER)
+    assert made is not None
+    body = made[2]
+    assert body.is_eof()
+    assert (b"abc", b"") == (body.read_nowait(), body.read_nowait())
+    assert assembler.splitter.is_between
 
 
-async def test_a_forgotten_head_is_parsed_again(assembler: RequestAssembler) -> None:
-    """As after a moment without requests."""
-    await assemble(assembler, GET)
-    await assemble(assembler, GET)
+def test_fields_that_repeat_have_a_memo(assembler: RequestAssembler) -> None:
+    """Whatever the request line is."""
+    made = [assembler.read_whole(b"GET /%d HTTP/1.1\r\n" % i + FIELDS, PEER) for i in range(3)]
+    heads = [request[0] for request in made if request is not None]
+    assert ["/0", "/1", "/2"] == [head.target for head in heads]
+    assert [None, {}, {}] == [head.memo for head in heads]
+    assert heads[1].memo is heads[2].memo
+    assert assembler.keeps_head
     assembler.forget()
-    assert assembler.recall(GET, PEER) is None
+    assert not assembler.keeps_head
+
+
+def test_nothing_is_a_whole_head_inside_a_message(assembler: RequestAssembler) -> None:
+    """The bytes of a body may look like a head."""
+    assembler.splitter.head_end(b"GET /part")
+    assert assembler.read_whole(GET, PEER) is None
+    assembler.splitter.begin_body(len(GET))
+    assert assembler.read_whole(GET, PEER) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(GET[:-1], id="less-than-a-head"),
+        pytest.param(GET + b"x", id="more-than-a-head"),
+        pytest.param(GET + GET, id="two-heads"),
+        pytest.param(b"\r\n" + GET, id="an-empty-line-before"),
+        pytest.param(b"GET /x HTTP/1.1\r\n\r\n", id="no-fields"),
+        pytest.param(b"GET /x HTTP/1.1\r\n\r\n" + FIELDS, id="fields-behind-the-head"),
+        pytest.param(GET.replace(b"1.1", b"1.0"), id="another-version"),
+        pytest.param(GET.replace(b"GET", b"CONNECT"), id="a-tunnel"),
+        pytest.param(GET.replace(b"GET", b"get"), id="a-method-in-small-letters"),
+        pytest.param(GET.replace(b"/x", b"x:80"), id="authority-form"),
+        pytest.param(GET.replace(b"/x", b"http://a/x"), id="absolute-form"),
+        pytest.param(GET.replace(b"/x", b"/x#b"), id="fragment"),
+        pytest.param(GET.replace(b"/x", b"/\xc3\xa9"), id="octets-beyond-ascii"),
+        pytest.param(GET.replace(b" /x", b"  /x"), id="two-spaces"),
+        pytest.param(GET.replace(b"HTTP", b"RTSP"), id="another-protocol"),
+        pytest.param(GET[:-2] + b"X: " + b"x" * 200 + b"\r\n\r\n", id="too-long"),
+        pytest.param(GET[:-2] + b"B: b\r\nC: c\r\n\r\n", id="too-many-fields"),
+        pytest.param(POST, id="a-body-that-follows"),
+        pytest.param(POST + b"ab", id="a-part-of-a-body"),
+        pytest.param(POST + b"abcd", id="more-than-a-body"),
+        pytest.param(POST.replace(b"3", b"4") + b"\r\n\r\n", id="a-body-that-ends-like-a-head"),
+    ],
+)
+def test_all_else_is_left_to_the_parser(assembler: RequestAssembler, data: bytes) -> None:
+    """Which may accept or refuse it."""
+    assert assembler.read_whole(data, PEER) is None
 
 
 @pytest.mark.parametrize(

@@ -463,7 +463,9 @@ async def test_others_have_their_turn_while_chunks_are_parsed(rig: Rig) -> None:
 
 async def test_an_idle_connection_frees_its_parser(rig: Rig) -> None:
     """After a moment; the next request is served all the same."""
-    await _idle(rig)
+    rig.open()
+    rig.receive(GET * 2)
+    await rig.settle()
     keep_alive_s = rig.server.limits.keep_alive_s
     rig.connection.check_deadline(rig.connection._deadline_s - keep_alive_s + 1.9)
     assert rig.connection._parser is not None
@@ -471,7 +473,29 @@ async def test_an_idle_connection_frees_its_parser(rig: Rig) -> None:
     assert rig.connection._parser is None
     rig.receive(GET)
     await rig.settle()
-    assert [(200, "")] * 2 == rig.log
+    assert [(200, "")] * 3 == rig.log
+
+
+async def test_an_idle_connection_frees_its_last_head(rig: Rig) -> None:
+    """After a moment, also where it has needed no parser."""
+    await _idle(rig)
+    keep_alive_s = rig.server.limits.keep_alive_s
+    assert rig.connection._parser is None
+    rig.connection.check_deadline(rig.connection._deadline_s - keep_alive_s + 1.9)
+    assert rig.connection.reader.keeps_head
+    rig.connection.check_deadline(rig.connection._deadline_s - keep_alive_s + 2.1)
+    assert not rig.connection.reader.keeps_head
+
+
+@pytest.mark.parametrize("request_bytes", [GET, POST + b"abcd"])
+async def test_a_whole_request_needs_no_parser(rig: Rig, request_bytes: bytes) -> None:
+    """The first one of a connection, and those after it; bodies are read like others."""
+    rig.open()
+    for _ in range(3):
+        rig.receive(request_bytes)
+        await rig.settle()
+    assert rig.connection._parser is None
+    assert [(200, "")] * 3 == rig.log
 
 
 @pytest.mark.parametrize(

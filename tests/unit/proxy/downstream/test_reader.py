@@ -14,7 +14,8 @@ from gateway.proxy.downstream.limits import ConnectionLimits
 from gateway.proxy.downstream.reader import MAX_QUEUED, ReadState, RequestReader
 from gateway.proxy.downstream.server import ProxyServer
 from gateway.proxy.http1.chunks import MAX_JOINED
-from gateway.proxy.http1.parser import HttpProtocol, StreamReader
+from gateway.proxy.http1.line_table import LineTable
+from gateway.proxy.http1.parser import KNOWN_NAMES, HttpProtocol, StreamReader
 from gateway.proxy.http1.splitter import LONG_BODY_BYTES
 from gateway.routing.client_address import client_at
 
@@ -68,7 +69,12 @@ class Reader:
 def reader() -> Iterator[Reader]:
     """A reader without a socket."""
     loop = asyncio.new_event_loop()
-    server = SimpleNamespace(loop=loop, limits=ConnectionLimits(), next_request_id=lambda: "id")
+    server = SimpleNamespace(
+        loop=loop,
+        limits=ConnectionLimits(),
+        lines=LineTable(KNOWN_NAMES),
+        next_request_id=lambda: "id",
+    )
     yield Reader(cast("ProxyServer", server))
     loop.close()
 
@@ -197,3 +203,10 @@ def test_bodies_that_wait_for_their_turn_stay_with_the_client(reader: Reader) ->
     assert not reader.may_read_more
     assert ["/p"] * 2 == reader.queued
     assert [LONG_BODY_BYTES] * 4 == [len(reader.serve()) for _ in range(4)]
+
+
+def test_a_read_that_follows_others_is_no_whole_request(reader: Reader) -> None:
+    """What was held comes first."""
+    reader.data_received(GET * (MAX_QUEUED + 2))
+    assert not reader.reader.read_whole(GET)
+    assert MAX_QUEUED == len(reader.queued)

@@ -8,7 +8,6 @@ from gateway.proxy.http1.strict import (
     check_request,
     has_lost_body,
     has_strict_line,
-    is_plain,
     keeps_alive,
     response_fault,
 )
@@ -91,23 +90,6 @@ async def test_the_request_line_is_canonical(data: bytes, is_strict: bool) -> No
 async def test_a_connection_is_kept_as_its_client_asks(data: bytes, expected: bool) -> None:
     """By Connection alone (RFC 9112 section 9.3)."""
     assert expected is keeps_alive(parsed_request(data)[0])
-
-
-@pytest.mark.parametrize(
-    ("lines", "expected"),
-    [
-        pytest.param((b"Accept: */*",), True, id="plain"),
-        pytest.param((b"Content-Length: 0",), False, id="length"),
-        pytest.param((b"Expect: 100-continue",), False, id="expect"),
-        pytest.param((b"Connection: close",), False, id="close"),
-        pytest.param((b"Upgrade: x", b"Connection: upgrade"), False, id="upgrade"),
-    ],
-)
-async def test_only_a_plain_request_needs_no_check(
-    lines: tuple[bytes, ...], expected: bool
-) -> None:
-    """Its head can be recalled when it comes again."""
-    assert expected is is_plain(parsed_request(head(*lines))[0])
 
 
 @pytest.mark.parametrize(
