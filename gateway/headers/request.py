@@ -34,6 +34,7 @@ DEFAULT_IDENTITY_NAMES = frozenset(
 
 _AUTHORIZATION = istr("Authorization")
 _COOKIE = istr("Cookie")
+_USUAL_BEARER = "Bearer "
 
 AUTH_METHOD = "X-Auth-Method"
 """Tells the app how its caller was authenticated: the value of an `AuthMethod`."""
@@ -171,7 +172,7 @@ class RequestFields:
     def _strip(self, head: RequestHead, route: Route, policy: _FieldPolicy) -> Iterable[bytes]:
         headers, (names, lines) = head.headers, head.lines
         nominated = nominated_fields(headers)
-        is_plain = not nominated and _AUTHORIZATION not in headers
+        is_plain = not nominated and _has_no_other_scheme(headers)
         is_kept = map(policy.is_kept.__getitem__, names)
         if is_plain and not route.forward_credentials and self._has_no_other_cookie(headers):
             return compress(lines, is_kept)  # no line is kept in part
@@ -266,6 +267,14 @@ _REQUEST_SPECIAL: Mapping[str, FieldAction] = {
     "cookie": FieldAction.COOKIE,
     "authorization": FieldAction.AUTHORIZATION,
 }
+
+
+def _has_no_other_scheme(headers: RequestHeaders) -> bool:
+    """Whether there is no credential but a bearer token: then all of the field is dropped."""
+    credentials = headers.getall(_AUTHORIZATION, None)
+    return credentials is None or (
+        len(credentials) == 1 and credentials[0].startswith(_USUAL_BEARER)
+    )
 
 
 def _wire_name(name: str) -> bytes:

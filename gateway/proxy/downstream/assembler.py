@@ -22,6 +22,8 @@ The message is None where the line table has read the head: then the body, if an
 
 _REQUEST_LINE = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[!-\"$-~]*) HTTP/1\.1\r\n")
 """Of the requests that the line table reads: a usual method, and origin-form in visible ASCII."""
+_SKIPPED = 15
+"""After fields that the parser has to judge: most that follow are of the same client program."""
 _HEAD_END = b"\r\n\r\n"
 
 
@@ -34,6 +36,7 @@ class RequestAssembler:
         "_limits",
         "_max_head_bytes",
         "_next_id",
+        "_skipped",
         "has_ended",
         "splitter",
     )
@@ -46,12 +49,17 @@ class RequestAssembler:
         self._next_id = next_id
         self._max_head_bytes = min(limits.head_bytes, MAX_HEAD_BYTES)
         self._head_cache = HeadCache(table, limits.fields)
+        self._skipped = 0
+        """How many of the next heads are not looked up."""
         self._is_last = False
         self.has_ended = False
         """Whether all of the request that the client said is its last has come."""
 
     def read_whole(self, data: bytes, peer: Client) -> ParsedRequest | None:
         """Return the request in ``data``, a whole read, if the line table can read all of it."""
+        if self._skipped:
+            self._skipped -= 1
+            return None
         splitter, line = self.splitter, _REQUEST_LINE.match(data)
         if line is None or not splitter.is_in_head or splitter.partial_head:
             return None
@@ -62,6 +70,7 @@ class RequestAssembler:
             return None
         fields = self._head_cache.read(data[line.end() : head_bytes])
         if fields is None:
+            self._skipped = _SKIPPED
             return None
         headers, lines, body_bytes, memo = fields
         if head_bytes + body_bytes != len(data):
@@ -103,8 +112,8 @@ class RequestAssembler:
             message.version,
             message.headers,
             ReceivedLines(
-                tuple(name.decode("ascii", "replace") for name, _ in message.raw_headers),
-                tuple(name + b": " + value for name, value in message.raw_headers),
+                [name.decode("latin-1") for name, _ in message.raw_headers],
+                list(map(b": ".join, message.raw_headers)),
             ),
             peer,
             self._next_id(),

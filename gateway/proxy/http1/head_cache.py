@@ -14,14 +14,11 @@ from gateway.proxy.http1.line_table import LineTable
 FieldsAndMemo = tuple[CIMultiDictProxy[str], ReceivedLines, int, FieldMemo | None]
 """The fields for look-ups and as received, Content-Length (0 without one), and their memo."""
 
-_SKIPPED = 15
-"""After a head that the parser has to judge: most that follow are of the same client program."""
-
 
 class HeadCache:
     """Keeps the field lines that came last on a client connection."""
 
-    __slots__ = ("_block", "_max_fields", "_repeated", "_skipped", "_table")
+    __slots__ = ("_block", "_max_fields", "_repeated", "_table")
 
     def __init__(self, table: LineTable, max_fields: int) -> None:
         """Read lines by ``table``; heads of more than ``max_fields`` are left to the parser."""
@@ -29,8 +26,6 @@ class HeadCache:
         self._max_fields = max_fields
         self._block = b""
         self._repeated: FieldsAndMemo | None = None
-        self._skipped = 0
-        """How many of the next heads are not looked up."""
 
     def read(self, block: bytes) -> FieldsAndMemo | None:
         """
@@ -42,12 +37,8 @@ class HeadCache:
         if is_repeated and self._repeated is not None:
             return self._repeated
         self._block, self._repeated = b"", None
-        if self._skipped:
-            self._skipped -= 1
-            return None
         fields = self._table.read(block, self._max_fields)
         if fields is None:
-            self._skipped = _SKIPPED
             return None
         self._block = block
         if is_repeated:

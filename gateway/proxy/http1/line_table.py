@@ -105,6 +105,8 @@ class _JudgedLines(dict[bytes, tuple[str, str]]):
     lines that come once push out no line that is in use.
     """
 
+    __slots__ = ("_names", "_room_bytes", "may_judge", "older")
+
     def __init__(self, known_names: Iterable[istr]) -> None:
         super().__init__()
         self.older: dict[bytes, tuple[str, str]] = {}

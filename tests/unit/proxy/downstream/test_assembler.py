@@ -6,6 +6,7 @@ from itertools import count
 import pytest
 
 from gateway.core.errors import BadRequest, HeadTooLarge
+from gateway.proxy.downstream import assembler as module
 from gateway.proxy.downstream.assembler import RequestAssembler
 from gateway.proxy.downstream.limits import ConnectionLimits
 from gateway.proxy.http1.line_table import LineTable
@@ -83,6 +84,13 @@ def test_fields_that_repeat_have_a_memo(assembler: RequestAssembler) -> None:
     assert assembler.keeps_head
     assembler.forget()
     assert not assembler.keeps_head
+
+
+def test_heads_after_one_for_the_parser_are_not_looked_up(assembler: RequestAssembler) -> None:
+    """As they are of the same program; after some of them it is tried again."""
+    assert assembler.read_whole(GET.replace(b"Accept: */*", b"TE: trailers"), PEER) is None
+    read = [assembler.read_whole(GET, PEER) is not None for _ in range(module._SKIPPED + 1)]
+    assert [False] * module._SKIPPED + [True] == read
 
 
 def test_nothing_is_a_whole_head_inside_a_message(assembler: RequestAssembler) -> None:

@@ -2,7 +2,6 @@
 
 import pytest
 
-from gateway.proxy.http1 import head_cache
 from gateway.proxy.http1.head_cache import HeadCache
 from gateway.proxy.http1.line_table import LineTable
 from gateway.proxy.http1.parser import KNOWN_NAMES
@@ -44,13 +43,6 @@ def test_what_the_parser_has_to_judge_is_not_kept(cache: HeadCache) -> None:
     """However often it comes."""
     assert [None, None] == [cache.read(FOR_THE_PARSER) for _ in range(2)]
     assert cache.is_empty
-
-
-def test_heads_after_one_for_the_parser_are_not_looked_up(cache: HeadCache) -> None:
-    """As they are of the same program; after some of them it is tried again."""
-    cache.read(FOR_THE_PARSER)
-    read = [cache.read(BLOCK) is not None for _ in range(head_cache._SKIPPED + 1)]
-    assert [False] * head_cache._SKIPPED + [True] == read
 
 
 def test_what_was_forgotten_has_no_memo(cache: HeadCache) -> None:

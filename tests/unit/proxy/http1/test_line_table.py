@@ -20,11 +20,12 @@ from gateway.core.errors import Refusal
 from gateway.core.request import RequestHead
 from gateway.core.route import Auth, Route
 from gateway.headers.request import IdentityNames, RequestFields
+from gateway.proxy.downstream import assembler
 from gateway.proxy.downstream.assembler import ParsedRequest
 from gateway.proxy.downstream.limits import ConnectionLimits
 from gateway.proxy.downstream.reader import ReadState, RequestReader
 from gateway.proxy.downstream.server import ProxyServer
-from gateway.proxy.http1 import head_cache, line_table
+from gateway.proxy.http1 import line_table
 from gateway.proxy.http1.line_table import LineTable
 from gateway.proxy.http1.parser import KNOWN_NAMES, NOTHING, HttpProtocol, StreamReader
 from gateway.proxy.http1.strict import framing_of, keeps_alive
@@ -147,7 +148,7 @@ def test_the_table_reads_as_the_parser(
     monkeypatch: pytest.MonkeyPatch, bare_loop: asyncio.AbstractEventLoop
 ) -> None:
     """Same verdict, same head, same body, same bytes for the app, whatever is sent."""
-    monkeypatch.setattr(head_cache, "_SKIPPED", 0)
+    monkeypatch.setattr(assembler, "_SKIPPED", 0)
     monkeypatch.setattr(line_table, "_GENERATION_BYTES", 200_000)
     assert [] == list(itertools.islice(differences(Random(HEADS), HEADS, bare_loop), 5))
 
