@@ -30,8 +30,8 @@ from benchmarks.terminal import machine, report_console, say
 _SHORT = 100_000
 """The highest count of the short form."""
 _SPARE_DESCRIPTORS = 500
-_PRIMED = 1.1
-"""Turns of all people or callers before the windows: caches are as full as they become."""
+_PRIME_S = 3600.0
+"""The longest that all people or callers may take to come once."""
 _RATE_SHARE = 0.4
 """Of the most that one can handle, on many connections: as many wait as on few."""
 
@@ -230,8 +230,8 @@ def _point(
     plan = Plan(count if axis.is_connections else 64, options.seconds, where)
     scenario = Scenario("growth", lambda _: request)
     if axis.is_primed:
-        all_s = _PRIMED * count / _rate(request, options, where)
-        measure(scenario, request, plan._replace(seconds=max(all_s, options.seconds)))
+        each = request._replace(options=(*request.options, "-m", str(count)))
+        measure(scenario, each, plan._replace(seconds=_PRIME_S))
     windows = [measure(scenario, request, plan, rate) for _ in range(options.rounds)]
     return point(count, windows)
 

@@ -2,11 +2,12 @@
  * A closed loop of HTTP/1.1 requests: each connection asks again when it has its answer. With a
  * rate, an open loop: requests are due at even intervals, whether or not answers come.
  *
- *   load [-b BYTES] [-f FILE]... [-n | -r RATE] [-t] [-w BYTES] PORT CONNECTIONS WARM_UP_S
- *        SECONDS STATUS PATH [FIELD-LINE...]
+ *   load [-b BYTES] [-f FILE]... [-m MOST] [-n | -r RATE] [-t] [-w BYTES] PORT CONNECTIONS
+ *        WARM_UP_S SECONDS STATUS PATH [FIELD-LINE...]
  *
  *   -b  POST a body of so many bytes
  *   -f  add a field line to each request: one of the lines of FILE, in turn; up to four files
+ *   -m  end the window as soon as so many requests are answered
  *   -n  ask on a new connection each time
  *   -r  so many requests a second over all connections, which take turns. A latency counts from the
  *       time at which the request was due: one that waits for the answer before it waits in that
@@ -94,6 +95,7 @@ static size_t sent_body_bytes, message_bytes;
 static int expected_status, is_new_each_time, is_tls;
 static int epoll, turn_timer;
 static double rate;        /* requests a second; 0 in a closed loop */
+static uint64_t most;      /* requests in the window; 0 for any number */
 static int64_t started_ns; /* when the first turn was due; 0 before that */
 static struct connection *all;
 static size_t connection_count;
@@ -444,7 +446,7 @@ static void run_until(int64_t end_ns) {
     struct epoll_event events[MAX_EVENTS];
     int64_t at_ns;
     uint64_t passed;
-    while ((at_ns = now_ns()) < end_ns) {
+    while ((at_ns = now_ns()) < end_ns && (most == 0 || tally.requests < most)) {
         take_turns(at_ns);
         int64_t left_ns = end_ns - at_ns;
         int count = epoll_wait(epoll, events, MAX_EVENTS, (int)(left_ns / 1000000) + 1);
@@ -565,11 +567,13 @@ static void report(double seconds) {
 
 int main(int argc, char **argv) {
     char *program = argv[0];
-    for (int option; (option = getopt(argc, argv, "+b:f:nr:tw:")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "+b:f:m:nr:tw:")) != -1;) {
         if (option == 'b')
             make_body(strtoul(optarg, NULL, 10));
         else if (option == 'f' && file_count < MAX_FILES)
             read_lines(optarg);
+        else if (option == 'm')
+            most = strtoul(optarg, NULL, 10);
         else if (option == 'n')
             is_new_each_time = 1;
         else if (option == 'r')
@@ -584,8 +588,8 @@ int main(int argc, char **argv) {
     argc -= optind - 1;
     argv += optind - 1;
     if (argc < 7 || rate < 0 || rate > 1e6 || (rate > 0 && is_new_each_time)) {
-        fprintf(stderr, "usage: %s [-b BYTES] [-f FILE]... [-n | -r RATE] [-t] [-w BYTES] PORT "
-                        "CONNECTIONS WARM_UP_S SECONDS STATUS PATH [FIELD-LINE...]\n",
+        fprintf(stderr, "usage: %s [-b BYTES] [-f FILE]... [-m MOST] [-n | -r RATE] [-t] [-w BYTES] "
+                        "PORT CONNECTIONS WARM_UP_S SECONDS STATUS PATH [FIELD-LINE...]\n",
                 program);
         return 2;
     }

@@ -292,6 +292,16 @@ def test_a_file_without_lines(programs: Path, tmp_path: Path, text: str | None) 
     assert str(file).encode() in ended.stderr
 
 
+async def test_a_number_of_requests(programs: Path, port: int) -> None:
+    """A window ends early when so many requests are answered, and a few that were under way."""
+    arguments = ("-m", "50", str(port), "2", "0", "3600", "200", "/")
+    process = await asyncio.create_subprocess_exec(
+        programs / "load", *arguments, stdout=subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    assert 50 <= json.loads(output.splitlines()[1])["requests"] <= 51
+
+
 async def test_unexpected_status(programs: Path, port: int) -> None:
     """Answers with another status than the expected one are counted as unexpected."""
     counted = await loaded(programs / "load", port, status=401)
