@@ -19,6 +19,7 @@ BOUNDS = {
     "then all connections are aborted. No request waits here.",
     "proxy/exchange.py send: answer": "`expect_within`: the deadline of the app's connection.",
     "proxy/exchange.py send: asyncio.wait([pump])": "The pump was cancelled just before.",
+    "proxy/upstream/length_body.py readany: self._waiter": "As above: it fails the body, too.",
     "proxy/tunnel/registry.py recheck_pending: self._recheck_requested.wait()": "Waits for "
     "work; no request waits here.",
     "proxy/tunnel/tunnel.py run: self._ended": "A tunnel lasts until a side, its session or its "
@@ -30,6 +31,7 @@ BOUNDS = {
     "sessions/delayed_ends.py _later: self._closing.wait()": "The time-out around it.",
     "sessions/idle.py aclose: asyncio.wait(self._writing)": "They await the store; no request "
     "waits here.",
+    "sessions/redis.py _sealed_and_epoch: sealed": "A batch of the store, which has a deadline.",
     "store/embedded.py stop: supervisor": "No request waits here.",
     "store/embedded.py _stops_within: self._stopping.wait()": "The time-out around it.",
     "store/redis.py get: future": "Its batch is watched by `FairDeadlines` from the time it opens.",
