@@ -9,7 +9,7 @@ from gateway.ratelimit.algorithm import ALGORITHMS
 from gateway.util.lru import LruCache
 
 MAX_CALLERS = 100_000
-"""Some 30 MB. The least recently seen caller is evicted first, and starts from zero."""
+"""Some 40 MB. The least recently seen caller is evicted first, and starts from zero."""
 
 _LocalKey = tuple[str, str, str]
 """The algorithm and the name of a limit, and the caller."""

@@ -31,6 +31,7 @@ FRESH_S = 0.1
 MIN_RATE = 20
 """Limits below this rate, such as those of sign-in, are exact over all gateways."""
 MAX_CALLERS = 10_000
+"""Callers of which a reply is cached: some 5 MB."""
 
 _Key = tuple[int, str]
 """The identity of a limit, and the caller."""

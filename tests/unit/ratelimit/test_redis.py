@@ -109,6 +109,45 @@ async def test_requests_during_a_run_are_charged_by_the_next(
     assert [1, 1] == server.runs
 
 
+@pytest.mark.parametrize(
+    ("callers", "runs"),
+    [
+        pytest.param(["a"], [1, 1], id="one-alone-is-sent-at-once"),
+        pytest.param(["a", "b"], [3], id="several-take-in-one-more"),
+    ],
+)
+async def test_under_load_a_run_takes_in_requests_of_the_next_pass(
+    limiter: RedisLimiter, server: Server, callers: list[str], runs: list[int]
+) -> None:
+    """The loop has read them, and begins them while the run is about to start."""
+    waiting = [asyncio.ensure_future(limiter.spend(THREE, caller)) for caller in callers]
+    await _ticks(1)
+    waiting.append(asyncio.ensure_future(limiter.spend(THREE, "next")))
+
+    states = await asyncio.gather(*waiting)
+
+    assert all(_spent(states))
+    assert runs == server.runs
+
+
+@pytest.mark.parametrize("rule", ["open", "closed"])
+async def test_a_run_that_is_cancelled_before_it_begins_leaves_no_caller_waiting(
+    limiter: RedisLimiter, server: Server, rule: str
+) -> None:
+    """Its callers get what the limit says for a store that fails."""
+    limit = Limit(rule, 3, 10, rule)
+    waiting = [asyncio.ensure_future(limiter.spend(limit, caller)) for caller in "ab"]
+    await _ticks(2)
+    assert limiter._running is not None
+    limiter._running.cancel()
+
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+
+    expected = StoreUnavailable if rule == "closed" else LimitState
+    assert [expected, expected] == [type(answer) for answer in answers]
+    assert [] == server.runs
+
+
 async def test_a_cancelled_caller_does_not_disturb_others(
     limiter: RedisLimiter, store: FakeStore
 ) -> None:
