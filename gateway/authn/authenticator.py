@@ -149,7 +149,7 @@ class Authenticator:
         if method not in route.accept:
             raise CredentialNotAccepted(method)
         verifier = self._verifiers[method]
-        if self._failures.blocked_until and not verifier.knows(text):
+        if self._failures.blocked_until.peek(client.limit_key) and not verifier.knows(text):
             self._failures.refuse_if_blocked(client)
         try:
             return await verifier.verify(text)
@@ -166,7 +166,7 @@ class Authenticator:
         cookie of the same name; to read that costs no more than to count it.
         """
         verifier = self._ambient[source]
-        if self._failures.blocked_until and not verifier.knows(text):
+        if self._failures.blocked_until.peek(client.limit_key) and not verifier.knows(text):
             self._failures.refuse_if_blocked(client)
         try:
             return await verifier.verify(text)

@@ -26,6 +26,8 @@ BEARER = "bearer"
 _TOKEN68 = (string.ascii_letters + string.digits + "-._~+/").encode()
 _SESSION_VALUE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _OWS = " \t"  # RFC 9110 section 5.6.3
+_BEFORE_PAIR = ("", ";")
+"""What may stand before a cookie pair: nothing, or the end of another."""
 
 
 class AmbientSource(NamedTuple):
@@ -231,9 +233,10 @@ def _is_token68(text: str) -> bool:
 
 
 def _session_cookie(fields: list[str], name: str) -> tuple[Credential, ...]:
-    prefix = name + "="
-    if len(fields) == 1 and fields[0].startswith(prefix) and ";" not in fields[0]:
-        return _session(fields[0][len(prefix) :])  # the usual case: nothing but our cookie
+    if len(fields) == 1 and fields[0].count(name) == 1:  # the usual case, without the pattern
+        before, prefix, rest = fields[0].partition(name + "=")
+        if prefix and before.rstrip(_OWS)[-1:] in _BEFORE_PAIR:
+            return _session(rest.partition(";")[0].strip(_OWS))
     found = [value for field in fields if name in field for value in _pairs(name).findall(field)]
     if not found:
         return ()

@@ -67,7 +67,7 @@ class RedisRevocations:
         """Epochs that were cached in an earlier generation are not fresh."""
 
     async def epoch_ms(self, issuer: str) -> int | None:
-        known = self._known.get(issuer)
+        known = self._known.peek(issuer)  # a look-up counts as use, every second
         if known is not None and known.generation == self._generation:
             age_s = self._clock() - known.looked_up_at_s
             if 0 <= age_s < FRESH_S:

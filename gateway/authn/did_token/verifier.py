@@ -6,10 +6,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Final, NamedTuple
 
-from gateway.authn.did_token.token import TokenClaim, TokenRules, inspect
+from gateway.authn.did_token.token import MAX_TOKEN_CHARS, TokenClaim, TokenRules, inspect
 from gateway.core.errors import ExpiredToken, InvalidToken, RevokedToken, StoreUnavailable
 from gateway.core.identity import AuthMethod, Identity, User
 from gateway.core.ports import Clock, Directory, Revocations, Store, TokenVerifier
@@ -22,6 +23,9 @@ GOOD_FOR_S: Final = 300.0
 BAD_FOR_S: Final = 60.0
 """How long a bad verdict is cached."""
 
+
+_MAX_DIGESTS: Final = 512
+"""Tokens whose digest is kept, with their text: 2 MiB where all are as long as they may be."""
 
 _TIME_BYTES = 8
 
@@ -107,6 +111,7 @@ class DidTokenVerifier:
         self._sealing_key = hmac.digest(server_key, b"gateway: verdicts on tokens", "sha256")
         self._clock = clock
         self._verified: LruCache[bytes, _VerifiedToken] = LruCache(capacity)
+        self._digest_of_short = lru_cache(_MAX_DIGESTS)(partial(_digest, self._rules_epoch))
         self._refused_until_s: LruCache[bytes, float] = LruCache(capacity)
 
     async def verify(self, token: str) -> Identity:
@@ -146,8 +151,10 @@ class DidTokenVerifier:
         )
 
     def _digest(self, token: str) -> bytes:
-        # The epoch has a fixed length, so no other epoch and token have the same hash input.
-        return sha256(self._rules_epoch + token.encode("utf-8", "surrogatepass")).digest()
+        """Return the name of ``token`` in the caches."""
+        if len(token) > MAX_TOKEN_CHARS:
+            return _digest(self._rules_epoch, token)
+        return self._digest_of_short(token)
 
     async def _verify_anew(self, token: str, digest: bytes, now_s: float) -> _VerifiedToken:
         claim = inspect(token, self._rules, now_s)
@@ -216,6 +223,11 @@ class DidTokenVerifier:
         """Return the record of a verdict: its time, and the HMAC over all of it."""
         seal = hmac.digest(self._sealing_key, verdict.message(key), "sha256")
         return verdict.time() + seal
+
+
+def _digest(rules_epoch: bytes, token: str) -> bytes:
+    # The epoch has a fixed length, so no other epoch and token have the same hash input.
+    return sha256(rules_epoch + token.encode("utf-8", "surrogatepass")).digest()
 
 
 def _identity(user: User, verified: _VerifiedToken) -> Identity:

@@ -10,6 +10,7 @@ from gateway.authn.credentials import (
     Credential,
     CredentialReader,
     auth_scheme,
+    cookie_values,
     is_bearer,
     without_cookie,
 )
@@ -389,3 +390,21 @@ def test_a_scheme_ends_where_its_token_ends(field: str, scheme: str) -> None:
     elif field != "Bearer abc":
         with pytest.raises(InvalidToken):
             ALL_KINDS.read(headers)
+
+
+_COOKIE_PARTS = st.sampled_from(["s", "ss", "x", "=", ";", " ", "\t", "a", ",", "-s", "s=", "; s="])
+
+
+@given(st.lists(_COOKIE_PARTS, max_size=8).map("".join))
+def test_a_single_cookie_is_found_as_the_pattern_finds_it(field: str) -> None:
+    """Whatever stands around it: the usual case takes a shorter way to the same result."""
+    headers = multidict(("Cookie", field))
+    values = cookie_values(headers, "s")
+    reader = CredentialReader("s")
+
+    if len(values) > 1:
+        with pytest.raises(AmbiguousCredentials):
+            reader.read(headers)
+        return
+    found = [sent.text for sent in reader.read(headers)]
+    assert [value if value.replace("-", "").isalnum() else "" for value in values] == found

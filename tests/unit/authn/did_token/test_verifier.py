@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from gateway.authn.did_token.token import TokenRules
+from gateway.authn.did_token.token import MAX_TOKEN_CHARS, TokenRules
 from gateway.authn.did_token.verifier import BAD_FOR_S, GOOD_FOR_S, DidTokenVerifier
 from gateway.core.errors import (
     ExpiredToken,
@@ -498,3 +498,14 @@ async def test_an_unknown_epoch_refuses_the_token(gateways: Gateways, clock: Fak
     epoch.is_unknown = True
     with pytest.raises(StoreUnavailable):
         await verifier.verify(signed(clock.now_s))
+
+
+async def test_only_texts_of_possible_tokens_are_kept(gateways: Gateways) -> None:
+    """A flood of texts that are longer than any token takes no memory."""
+    verifier = gateways.another()
+    for length in (MAX_TOKEN_CHARS, MAX_TOKEN_CHARS + 1):
+        with pytest.raises(InvalidToken):
+            await verifier.verify("a" * length)
+        assert not verifier.knows("a" * length)
+
+    assert 1 == verifier._digest_of_short.cache_info().currsize
