@@ -1,7 +1,7 @@
 """
 Heads of answers: what is judged by lines, and what is parsed, gives clients the same.
 
-``HEADS=1000000 python -m pytest tests/hostile/test_answer_heads.py`` is the long form.
+``HEADS=1000000 python -m pytest -o timeout=0 tests/hostile/test_answer_heads.py``: the long form.
 """
 
 import asyncio
