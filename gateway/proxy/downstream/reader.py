@@ -241,7 +241,8 @@ class RequestReader:
             data, rest = b"", data
         else:
             data, rest, self._is_body_read = self.splitter.body_part(data)
-        if (refusal := assembler.size_refusal()) is not None:
+        has_chunks = self.splitter.has_chunks
+        if has_chunks and (refusal := assembler.size_refusal()) is not None:
             self.reject(refusal)
             return b""
         if not self._parse(data, protocol):
@@ -249,7 +250,7 @@ class RequestReader:
         if not self.body.is_eof():
             self._unparsed, self.is_holding = rest, bool(rest) and not self._is_body_read
             return b""
-        if self.splitter.has_chunks:
+        if has_chunks:
             protocol.drop_parser()  # it would make a trailer a field of the next message
         self._end_body()
         return rest
