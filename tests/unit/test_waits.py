@@ -34,8 +34,7 @@ BOUNDS = {
     "sessions/redis.py _sealed_and_epoch: sealed": "A batch of the store, which has a deadline.",
     "store/embedded.py stop: supervisor": "No request waits here.",
     "store/embedded.py _stops_within: self._stopping.wait()": "The time-out around it.",
-    "store/redis.py get: future": "Its batch is watched by `FairDeadlines` from the time it opens.",
-    "store/redis.py _call: future": "As above.",
+    "store/redis.py _call: future": "Its batch is watched by `FairDeadlines` from its first call.",
     "store/redis.py aclose: asyncio.wait(self._tasks)": "Exchanges, which the deadline of their "
     "batch interrupts.",
     "users/magic_logout.py aclose: asyncio.wait(tasks, timeout=END_S)": "Its time-out.",
