@@ -14,7 +14,7 @@ from gateway.core.errors import BadHost, BadTarget
 from gateway.core.request import Target
 
 _QUERY = re.compile(r"[!-\"$-~]*")  # visible ASCII but "#"; laxer than RFC 3986, as browsers are
-_PLAIN = re.compile(rf"(/[A-Za-z0-9._~!$&'()*+,;=:@/-]*+)(?:\?{_QUERY.pattern}+)?+")
+_PLAIN = re.compile(rf"(/[A-Za-z0-9._~!$&'()*+,;=:@/-]*+)(?:\?{_QUERY.pattern}+)?")
 """RFC 3986 section 3.3: pchar and "/", without escapes, as nearly all paths are; and a query."""
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/\[\]^|-]*")
 """The same with escapes, and with what browsers (WHATWG's URL) leave raw beside it."""
