@@ -33,7 +33,7 @@ def test_learnt_names_are_bounded() -> None:
         assert [(name, "1"), *WRITTEN] == read_lines(block)
         block = answers.rewrite(raw((name, "1")), multidict(), may_set_session=False)
         assert [(name, "1")] == read_lines(block)
-        assert len(requests._policy.actions) <= fields._MAX_NAMES
+        assert len(requests._policy.is_kept) <= fields._MAX_NAMES
         assert len(answers._actions) <= fields._MAX_NAMES
         assert len(answers._actions.prefixes) <= fields._MAX_NAMES
 
