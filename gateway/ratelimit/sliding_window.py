@@ -60,7 +60,9 @@ class SlidingWindow:
         current, previous = counts
         if known is None:
             return window, current, previous
-        own_current, own_previous = _counts_in(window, *known)
+        last, own_current, own_previous = known
+        if last != window:
+            own_current, own_previous = _counts_in(window, *known)
         if own_current > current or own_previous > previous:
             return window, max(current, own_current), max(previous, own_previous)
         return window, current, previous
