@@ -177,10 +177,11 @@ class RedisSessions:
         if not is_secret(cookie):
             raise SessionEnded(SessionEndReason.COOKIE_MALFORMED)
         invalidations, known = self._invalidations, self._cache.peek(cookie)
-        sealed, epoch_ms = await self._sealed_and_epoch(cookie, known)
+        key = key_name(cookie) if known is None else str(known.identity.session_key)
+        sealed, epoch_ms = await self._sealed_and_epoch(key, known)
         if sealed is None:
             raise SessionEnded(SessionEndReason.UNKNOWN)
-        session = self._open(cookie, sealed, known)
+        session = self._open(cookie, key, sealed, known)
         now_s = self._clock()
         if now_s * 1000 >= session.identity.expires_at_ms:
             raise SessionEnded(SessionEndReason.EXPIRED)
@@ -197,12 +198,12 @@ class RedisSessions:
         return session.identity
 
     async def _sealed_and_epoch(
-        self, cookie: str, known: CachedSession | None
+        self, key: str, known: CachedSession | None
     ) -> tuple[bytes | None, int | None]:
         """Get the sealed session and, if its issuer is known, the epoch, in one round trip."""
         if known is None:
-            return await self._store.get(key_name(cookie)), None
-        sealed = self._store.get(str(known.identity.session_key))
+            return await self._store.get(key), None
+        sealed = self._store.get(key)
         try:
             epoch_ms = await self._epoch_ms(known.recorded.issuer)
         except BaseException:
@@ -213,14 +214,15 @@ class RedisSessions:
     async def _epoch_ms(self, issuer: str) -> int | None:
         return await self._revocations.epoch_ms(issuer) if self._revocations else None
 
-    def _open(self, cookie: str, sealed: bytes, known: CachedSession | None) -> CachedSession:
+    def _open(
+        self, cookie: str, key: str, sealed: bytes, known: CachedSession | None
+    ) -> CachedSession:
         """Open a sealed session; one that is still that of the last look-up is ``known``."""
         digest = sha256(sealed).digest()
         if known is not None and known.digest == digest:
             return known
-        name = key_name(cookie)
         try:
-            identity = decode(self._sealer.open(cookie, sealed, name), name).identity
+            identity = decode(self._sealer.open(cookie, sealed, key), key).identity
         except SealBroken as error:
             raise SessionEnded(SessionEndReason.SEAL_BROKEN) from error
         except ValueError as error:
