@@ -275,8 +275,9 @@ class RedisStore:
                 raise  # they may have been carried out: only reads can be repeated
             replies = await self._execute(commands, batch.check)
         for position, reply in enumerate(replies):
-            script = batch.script_of(position)
-            if script is not None and isinstance(reply, NoScriptError):
+            if not isinstance(reply, NoScriptError):
+                continue
+            if (script := batch.script_of(position)) is not None:
                 in_full = ("EVAL", script.source, *commands[position][2:])  # loads it, too
                 check = partial(_check_script, script)
                 [replies[position]] = await self._execute([in_full], check)

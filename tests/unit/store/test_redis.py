@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import fakeredis
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.core.errors import StoreUnavailable
+from gateway.store.batch import Command
 from gateway.store.connect import connect
 from gateway.store.redis import IN_FLIGHT, RedisStore
 from tests.fakes.servers import valkey
@@ -159,3 +160,33 @@ async def test_many_short_stalls_refuse_no_reply(mortal_store: RedisStore) -> No
 
     assert [None] * 3 == values
     assert mortal_store._breaker.is_closed
+
+
+async def test_a_failure_of_a_get_is_raised_when_it_is_awaited() -> None:
+    """So several can be asked for at once, and each caller hears of its own."""
+    store = RedisStore(fakeredis.FakeAsyncRedis(), "", 1)
+    await store.aclose()
+
+    asked = store.get("k"), store.get("\ud800")
+
+    failures = await asyncio.gather(*asked, return_exceptions=True)
+    assert [StoreUnavailable, UnicodeEncodeError] == list(map(type, failures))
+
+
+async def test_values_asked_for_before_a_wait_travel_together(
+    mortal_store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One exchange serves them, without a task for each."""
+    await mortal_store.set("a", b"1", expires_at_ms=int((time.time() + 60) * 1000))
+    exchanges: list[int] = []
+    execute = mortal_store._execute
+
+    async def counted(commands: list[Command], check: Callable[[list[object]], object]) -> object:
+        exchanges.append(len(commands))
+        return await execute(commands, check)
+
+    monkeypatch.setattr(mortal_store, "_execute", counted)
+    first, second = mortal_store.get("a"), mortal_store.get("b")
+
+    assert [b"1", None] == [await first, await second]
+    assert [1] == exchanges
