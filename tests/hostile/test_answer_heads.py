@@ -36,6 +36,9 @@ SEED = int(os.environ.get("SEED", "20261130"))
 CORS = b"Access-Control-Allow-Origin: https://a\r\n"
 STEPS = 6
 """Iterations of the event loop in which an exchange over fake transports ends, if it does."""
+STATUS = slice(9, 12)
+WITHOUT_BODY = (b"204", b"304")
+"""After these a connection rests for a moment; which request would find it again is chance."""
 
 STATUS_LINES = (
     *(b"HTTP/1.1 200 OK",) * 12,
@@ -239,6 +242,6 @@ async def test_lines_and_parser_agree() -> None:
         assert parsed == ours, reads
         is_known = known_answer(reads[0], by_lines.of_apps) is not None
         ways["by lines" if is_known else "refused" if ours.refusal else "parsed"] += 1
-        if not ours.keeps_app:
+        if not ours.keeps_app or ours.sent[STATUS] in WITHOUT_BODY:
             coming = []
     assert min(ways["by lines"] / 3, ways["refused"], ways["parsed"]) > HEADS / 20, ways
