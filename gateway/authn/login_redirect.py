@@ -12,6 +12,8 @@ from gateway.core.route import Route
 from gateway.routing.target import parse_authority
 
 _UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
+_QUOTED = str.maketrans({chr(code): quote(chr(code)) for code in range(128)})
+"""Quotes ASCII as `quote` does, for a third of the time."""
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 
 
@@ -64,7 +66,8 @@ class LoginPage:
             return self._with_login_url(refusal)
         code = PROBLEM_TYPES[type(refusal)].code
         reason = f"{code}: {refusal.reason}" if refusal.reason else code
-        return SignInFirst(reason, f"{page}?return_to={quote(way_back)}")
+        quoted = way_back.translate(_QUOTED) if way_back.isascii() else quote(way_back)
+        return SignInFirst(reason, f"{page}?return_to={quoted}")
 
     def _with_login_url(self, refusal: Refusal) -> Refusal:
         refusal.login_url = self._url

@@ -30,8 +30,7 @@ _WEBSOCKET_VERSION = (
     ("Connection", "Upgrade"),
     ("Upgrade", "websocket"),  # RFC 9110 section 15.5.22
 )
-_VARYING = (MethodNotAllowed, AmbiguousCredentials, Unavailable, SignInFirst, Forbidden)
-"""Refusals whose fields or document depend on more than their class and the login page."""
+_HAVE_OWN_FIELDS = (MethodNotAllowed, AmbiguousCredentials, Unavailable, SignInFirst)
 
 
 class ProblemAnswer(NamedTuple):
@@ -40,11 +39,14 @@ class ProblemAnswer(NamedTuple):
     code: str
     status: int
     fields: FieldLines
+    """Those that all answers of the kind have."""
     before_id: bytes
     """The document up to the id of the request; it goes on with ``after_id``."""
     after_id: bytes
     heads: dict[int, bytes]
-    """What the fields were serialised to, by the length of the id; filled by those who do that."""
+    """What ``fields`` were serialised to, by the length of the id; the serialiser fills it in."""
+    own_fields: FieldLines = ()
+    """Those of this answer alone."""
 
 
 def problem(refusal: Refusal, request_id: str) -> tuple[str, Reply]:
@@ -56,7 +58,7 @@ def problem(refusal: Refusal, request_id: str) -> tuple[str, Reply]:
     """
     found = problem_of(refusal)
     body = found.before_id + orjson.dumps(request_id)[1:-1] + found.after_id
-    return found.code, Reply(found.status, found.fields, body)
+    return found.code, Reply(found.status, found.fields + found.own_fields, body)
 
 
 def problem_of(refusal: Refusal) -> ProblemAnswer:
@@ -65,10 +67,10 @@ def problem_of(refusal: Refusal) -> ProblemAnswer:
     if isinstance(refusal, RateLimited):
         limit, remaining, reset_s, retry_after_s = _rounded(refusal.state)
         return _over_limit(limit, remaining, reset_s, retry_after_s)
-    if isinstance(refusal, _VARYING):
-        told = refusal.reason if isinstance(refusal, Forbidden) else ""
-        return _problem(kind, _varying_fields(refusal), refusal.login_url, told)
-    return _alike(kind, refusal.login_url)  # type: ignore[arg-type] # a class has a hash
+    told = refusal.reason if isinstance(refusal, Forbidden) else ""
+    alike = _alike(kind, refusal.login_url, told)  # type: ignore[arg-type] # a class has a hash
+    own_fields = _own_fields(refusal)
+    return ProblemAnswer(*alike[:-1], own_fields) if own_fields else alike
 
 
 @lru_cache(1024)
@@ -78,8 +80,8 @@ def _over_limit(limit: Limit, remaining: int, reset_s: int, retry_after_s: int) 
 
 
 @lru_cache(256)
-def _alike(kind: type[Refusal], login_url: str) -> ProblemAnswer:
-    """Make the answers once that hold nothing of the request: a flood of them must cost little."""
+def _alike(kind: type[Refusal], login_url: str, reason: str) -> ProblemAnswer:
+    """Make what is alike in answers of a kind once: a flood of them must cost little."""
     fields: FieldLines = ()
     if issubclass(kind, InvalidToken):
         # RFC 6750 section 3: an error is named only where a token was sent.
@@ -88,7 +90,9 @@ def _alike(kind: type[Refusal], login_url: str) -> ProblemAnswer:
         fields = _WEBSOCKET_VERSION
     elif PROBLEM_TYPES[kind].status == _UNAUTHORIZED:
         fields = (("WWW-Authenticate", "Bearer"),)  # RFC 9110 section 15.5.2 demands one
-    return _problem(kind, fields, login_url)
+    if login_url or issubclass(kind, SignInFirst):
+        fields += (("Vary", _DECIDED_BY),)
+    return _problem(kind, fields, login_url, reason)
 
 
 def _problem(
@@ -110,7 +114,6 @@ def _problem(
     rest: dict[str, str] = {}
     if login_url:
         rest["login_url"] = login_url
-        fields += (("Vary", _DECIDED_BY),)
     if reason:
         rest["reason"] = reason
     before_id = orjson.dumps(document).removesuffix(b'"}')
@@ -118,23 +121,19 @@ def _problem(
     return ProblemAnswer(about.code, status, first + fields, before_id, after_id, {})
 
 
-def _varying_fields(refusal: Refusal) -> FieldLines:
+def _own_fields(refusal: Refusal) -> FieldLines:
+    if not isinstance(refusal, _HAVE_OWN_FIELDS):  # most have none
+        return ()
     match refusal:
+        case SignInFirst(location=location):
+            return (("Location", location),)
         case MethodNotAllowed(allowed=methods):
             return (("Allow", ", ".join(methods)),)  # RFC 9110 section 15.5.6 demands it
         case AmbiguousCredentials(clears=clears):
             return tuple(("Set-Cookie", value) for value in clears)
         case Unavailable(retry_after_s=seconds):
             return (("Retry-After", str(ceil(seconds))),)  # RFC 9110 section 10.2.3
-        case SignInFirst(location=location):
-            return _redirect_fields(location, PROBLEM_TYPES[type(refusal)].status)
     return ()
-
-
-def _redirect_fields(location: str, status: int) -> FieldLines:
-    """Fields of the redirect to the login page, or of the 401 that names it to nginx."""
-    fields = (("Location", location), ("Vary", _DECIDED_BY))
-    return (*fields, ("WWW-Authenticate", "Bearer")) if status == _UNAUTHORIZED else fields
 
 
 def rate_limit_fields(state: LimitState) -> FieldLines:

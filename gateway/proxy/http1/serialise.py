@@ -50,4 +50,6 @@ def serialise_problem(problem: ProblemAnswer, request_id: str) -> tuple[bytes, b
         length = b"Content-Length: %d\r\n" % len(body)
         head = _STATUS_LINES[problem.status] + length + serialise(problem.fields)
         problem.heads[len(request_id)] = head
+    if problem.own_fields:
+        head += serialise(problem.own_fields)
     return head, body
