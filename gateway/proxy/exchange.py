@@ -276,7 +276,8 @@ class Exchange:
         taken, self._taken = self._taken, None
         if taken is None:
             return 0
-        upstream.write(taken.encoded())
+        for part in taken.encoded():
+            upstream.write(part)
         return taken.size_bytes
 
     async def _send_body(self, upstream: UpstreamConnection) -> None:

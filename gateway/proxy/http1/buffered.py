@@ -1,6 +1,7 @@
 """The beginning of a request's body that is taken in before an app is asked."""
 
 import re
+from collections.abc import Sequence
 
 from gateway.core.request import Outbound
 from gateway.proxy.http1.framing import BodyKind, Framing, encode_chunk
@@ -41,10 +42,16 @@ class BodyBuffer:
         """Return what was collected."""
         return b"".join(self._parts)
 
-    def encoded(self) -> bytes:
-        """Return what was collected, in the framing of the request; more may follow."""
-        data = self.data()
-        return encode_chunk(data) if data and self._framing.kind is BodyKind.CHUNKED else data
+    def encoded(self) -> Sequence[bytes]:
+        """
+        Return what was collected, in the framing of the request; more may follow.
+
+        With a length the last part stays as it is: it may be large, and what is before it is not.
+        """
+        if self._framing.kind is BodyKind.CHUNKED:
+            data = self.data()
+            return (encode_chunk(data),) if data else ()
+        return b"".join(self._parts[:-1]), *self._parts[-1:]
 
 
 def fits(framing: Framing, max_bytes: int) -> bool:

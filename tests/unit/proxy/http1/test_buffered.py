@@ -36,7 +36,7 @@ def test_data_is_sent_in_the_framing_of_the_request(
     assert (len(data), is_whole, is_whole) == (
         buffer.size_bytes, buffer.is_whole, buffer.is_full()
     )  # fmt: skip
-    assert (data, expected) == (buffer.data(), buffer.encoded())
+    assert (data, expected) == (buffer.data(), b"".join(buffer.encoded()))
 
 
 def test_a_buffer_is_full_at_its_bound() -> None:
@@ -46,6 +46,15 @@ def test_a_buffer_is_full_at_its_bound() -> None:
     assert not buffer.is_full()
     buffer.add(b"def")
     assert (True, False, 6) == (buffer.is_full(), buffer.is_whole, buffer.size_bytes)
+
+
+def test_the_last_part_is_not_copied() -> None:
+    """It may be as large as a read."""
+    buffer, last = BodyBuffer(LENGTH, 4), b"def"
+    for part in (b"a", b"b", last):
+        buffer.add(part)
+    first, same = buffer.encoded()
+    assert (b"ab", True) == (first, same is last)
 
 
 @pytest.mark.parametrize(
