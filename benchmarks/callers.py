@@ -115,25 +115,27 @@ class Callers:
         session = self.session()
         return session._replace(path=f"/api/items/{MARK}?page=1", fields=session.fields + fields)
 
-    def lean(self, count: int = FEW, side: str = "ours") -> Request:
+    def lean(self, count: int = FEW, side: str = "ours", variant: Variant = PLAIN) -> Request:
         """Make the same request for one of ``count`` people in turn, with no field but a cookie."""
-        return Request(self._side(side), options=self._cookies_of(count, side))
+        server = self._rig.rival if side == "rival" else self._rig.gateway(variant)
+        return Request(server, options=self._cookies_of(count, side))
 
-    def browser(self, count: int = FEW, side: str = "ours") -> Request:
+    def browser(self, count: int = FEW, side: str = "ours", variant: Variant = PLAIN) -> Request:
         """Make requests as pages in browsers do, all of them different."""
-        lean = self.lean(count, side)
+        lean = self.lean(count, side, variant)
         return lean._replace(path=f"/api/items/{MARK}?page={MARK}", fields=BROWSER)
 
     def answers(self, side: str = "ours") -> Request:
         """Make the answers different, too."""
         return self.browser(side=side)._replace(path=f"/vary/{MARK}?page={MARK}")
 
-    def callers(self, side: str = "ours", count: int = CALLERS) -> Request:
+    def callers(
+        self, side: str = "ours", count: int = CALLERS, variant: Variant = BEHIND_PROXY
+    ) -> Request:
         """Make requests through a proxy in front, for one of ``count`` clients in turn."""
-        browser = self.browser(side=side)
-        server = self._rig.gateway(BEHIND_PROXY) if side == "ours" else browser.server
+        browser = self.browser(side=side, variant=variant)
         options = (*browser.options, "-f", str(self._file(f"callers-{count}", addresses(count))))
-        return browser._replace(server=server, options=options)
+        return browser._replace(options=options)
 
     def look_ups(self, side: str = "ours") -> Request:
         """Make each request need a look-up of its session in the store."""
@@ -160,16 +162,9 @@ class Callers:
         request = self.rival_session()._replace(server=self._rig.rival_tls)
         return _with_options(request, "-t")
 
-    def at(self, variant: Variant, request: Request) -> Request:
-        """Send ``request`` to a gateway of this variant."""
-        return request._replace(server=self._rig.gateway(variant))
-
     def stop(self) -> None:
         """Stop all gateways."""
         self._rig.stop_gateways()
-
-    def _side(self, side: str) -> Server:
-        return self._rig.rival if side == "rival" else self._rig.gateway()
 
     def bearer(self) -> Request:
         server = self._rig.gateway()

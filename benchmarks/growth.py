@@ -64,21 +64,21 @@ def _routes(callers: Callers, count: int) -> Request:
 def _sessions(callers: Callers, count: int) -> Request:
     """Requests of a few people; the store holds sessions of many."""
     callers.sign_in_first(count)
-    return callers.at(_fresh("sessions", count), callers.browser(FEW))
+    return callers.browser(FEW, variant=_fresh("sessions", count))
 
 
 def _people(callers: Callers, count: int) -> Request:
-    return callers.at(_fresh("people", count), callers.browser(count))
+    return callers.browser(count, variant=_fresh("people", count))
 
 
 def _callers(callers: Callers, count: int) -> Request:
     variant = _fresh("callers", count, is_behind_proxy=True)
-    return callers.at(variant, callers.callers(count=count))
+    return callers.callers(count=count, variant=variant)
 
 
 def _connections(callers: Callers, count: int) -> Request:
     raise_descriptors(count + _SPARE_DESCRIPTORS)
-    return callers.at(_fresh("connections", count), callers.browser())
+    return callers.browser(variant=_fresh("connections", count))
 
 
 AXES = (
@@ -237,11 +237,17 @@ def _point(
 
 
 def point(count: int, windows: Sequence[Measurement]) -> Point:
-    """Take the cheapest window, and the memory at the end. Raises `CannotRun` for wrong answers."""
+    """
+    Take the cheapest window, and the memory at the end.
+
+    Raises `CannotRun` for wrong answers, and for windows that were too short to count a tick.
+    """
     failed = sum(window.errors + window.unexpected for window in windows)
     costs = [window.cpu_us for window in windows if window.cpu_us is not None]
-    if failed or not costs:
+    if failed:
         raise CannotRun(f"with {count:,}, {failed} requests were not answered as they should be")
+    if not costs:
+        raise CannotRun(f"with {count:,}, no window has CPU time: --seconds is too short")
     return Point(count, min(costs), (windows[-1].rss_bytes or 0) / 2**20)
 
 
