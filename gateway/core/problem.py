@@ -30,7 +30,6 @@ _WEBSOCKET_VERSION = (
     ("Connection", "Upgrade"),
     ("Upgrade", "websocket"),  # RFC 9110 section 15.5.22
 )
-_HAVE_OWN_FIELDS = (MethodNotAllowed, AmbiguousCredentials, Unavailable, SignInFirst)
 
 
 class ProblemAnswer(NamedTuple):
@@ -122,8 +121,6 @@ def _problem(
 
 
 def _own_fields(refusal: Refusal) -> FieldLines:
-    if not isinstance(refusal, _HAVE_OWN_FIELDS):  # most have none
-        return ()
     match refusal:
         case SignInFirst(location=location):
             return (("Location", location),)

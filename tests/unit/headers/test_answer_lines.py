@@ -117,6 +117,25 @@ def test_heads_that_come_again_are_kept() -> None:
     assert len(heads) <= 256
 
 
+def test_names_and_lines_in_use_outlive_made_up_ones() -> None:
+    """One that is found in the older generation is young again."""
+    heads = ResponseFields("session").of_apps
+    for number in range(5000):
+        names = b"N%d: a" % number, b"A: %d" % number
+        assert judged(OK, b"B: c", *names, heads=heads) is not None
+    lines = heads._lines
+    assert b"B: c" in lines
+    assert b"A" in lines._names
+    assert b"N0" not in lines._names
+
+
+def test_long_names_are_not_kept() -> None:
+    """So the memory of their table is bounded, too."""
+    heads = ResponseFields("session").of_apps
+    assert judged(OK, b"n" * 200 + b": a", heads=heads) is not None
+    assert {} == heads._lines._names
+
+
 def test_cookies_are_not_kept() -> None:
     """They may be credentials."""
     heads = ResponseFields("session").of_apps

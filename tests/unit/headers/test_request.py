@@ -539,3 +539,9 @@ def test_a_memo_is_kept_apart_by_route_and_config() -> None:
 
 
 REWRITERS: dict[IdentityNames, RequestFields] = {}
+
+
+def test_a_traceback_shows_names_of_fields_and_no_values() -> None:
+    """Values may be credentials."""
+    lines = ReceivedLines(("Cookie",), (b"Cookie: session=secret",))
+    assert "ReceivedLines(('Cookie',))" == repr(lines)

@@ -1,6 +1,7 @@
 """One request and its answer between a fake client and a fake app."""
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -131,6 +132,13 @@ class Around:
         """What has come of the body and was not read."""
         parts, self.parts = self.parts, []
         return b"".join(part for part in parts if isinstance(part, bytes))
+
+    def when_sent(self, part: bytes, act: Callable[[], None]) -> None:
+        """Act as soon as the client has got ``part``."""
+        if part in self.transport.written:
+            act()
+        else:
+            asyncio.get_running_loop().call_soon(self.when_sent, part, act)
 
     async def run(
         self, framing: Framing = NO_BODY, method: str = "GET", fields: bytes = b"Host: a\r\n"
@@ -263,10 +271,13 @@ async def test_an_http_1_0_client_gets_no_interim_answer() -> None:
 async def test_a_body_is_streamed_as_it_comes() -> None:
     """In chunks; a client that does not keep up is waited for."""
     around = Around(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-    loop = asyncio.get_running_loop()
-    loop.call_later(0.01, lambda: around.app.protocol.data_received(b"3\r\nabc\r\n"))
-    loop.call_later(0.02, lambda: setattr(around, "writing_paused", True))
-    loop.call_later(0.03, lambda: around.app.protocol.data_received(b"1\r\nd\r\n0\r\n\r\n"))
+
+    def end() -> None:
+        around.writing_paused = True
+        around.app.protocol.data_received(b"1\r\nd\r\n0\r\n\r\n")
+
+    around.when_sent(b"200 OK", lambda: around.app.protocol.data_received(b"3\r\nabc\r\n"))
+    around.when_sent(b"abc", end)
     answer = await around.run()
     assert answer.endswith(b"\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n")
     assert not around.writing_paused
@@ -299,7 +310,7 @@ def _break_off(around: Around) -> None:
 async def test_an_app_that_breaks_its_answer_off_is_blamed() -> None:
     """Unless it closed on a client that took the answer slowly."""
     around = Around(ANSWER[:-2])
-    asyncio.get_running_loop().call_later(0.01, _break_off, around)
+    around.when_sent(b"hel", lambda: _break_off(around))
     with pytest.raises(UpstreamUnreachable):
         await around.run()
     assert around.exchange.was_broken_off()
@@ -313,7 +324,7 @@ async def test_an_app_that_closes_on_an_unread_request_is_not_blamed() -> None:
     around.parts = [b"ab"]
     around.app._after = b"ab"
     around.may_end_body.clear()
-    asyncio.get_running_loop().call_later(0.01, _break_off, around)
+    around.when_sent(b"hel", lambda: _break_off(around))
     with pytest.raises(UpstreamUnreachable):
         await around.run(LENGTH, "POST")
     assert not around.exchange.was_broken_off()
