@@ -72,6 +72,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=Fields.NGINX.name.lower(),
         help="what writes the fields of the rival's forwarded requests (default: nginx)",
     )
+    parser.add_argument(
+        "--rival-fresh",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long the rival keeps a session in its own memory (default: 0, it asks Redis)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write all figures")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a bar is missed")
     options = parser.parse_args(arguments)
@@ -86,6 +93,7 @@ def _run(options: argparse.Namespace, where: Cores) -> Measured:
     measured = Measured([], {}, [])
     with rig(where) as programs:
         programs.rival_fields = Fields[options.rival_fields.upper()]
+        programs.rival_fresh_s = options.rival_fresh
         chosen = [one for one in SCENARIOS if not options.only or one.name in options.only]
         _measure_windows(chosen, Callers(programs), plan, options.rounds, measured)
     for single in SINGLES:

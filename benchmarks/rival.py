@@ -49,6 +49,8 @@ class RivalPlaces(NamedTuple):
     certificate: Path
     key: Path
     fields: Fields = Fields.NGINX
+    fresh_s: float = 0.0
+    """How long it keeps a session in its own memory; 0: it asks the store in each request."""
 
 
 def unpacked(root: Path = UNPACKED) -> Nginx:

@@ -176,6 +176,7 @@ class Rig:
         self._numbers = count(1)
         self._rival_tls_port = 0
         self.rival_fields = Fields.NGINX
+        self.rival_fresh_s = 0.0
         """What writes the fields of the rival's forwarded requests."""
 
     @cached_property
@@ -235,6 +236,7 @@ class Rig:
             directory / "certificate.pem",
             directory / "key.pem",
             self.rival_fields,
+            self.rival_fresh_s,
         )
         write_certificate(places.certificate, places.key)
         config = directory / "nginx.conf"

@@ -1,8 +1,9 @@
 -- What Gateway decides for a session, in Lua for nginx: limit, session, origin, identity.
 --
 -- A sliding window for each client in shared memory. The session's cookie is hashed, and looked up
--- in shared memory, where an entry is fresh for a second, or in Redis. Sessions are JSON with an
--- expiry. A request that may change something must come from a page of the gateway's origin.
+-- in Redis in each request; with fresh_s, an answer is kept for so long in shared memory. Sessions
+-- are JSON with an expiry. A request that may change something must come from a page of the
+-- gateway's origin.
 
 local ffi = require "ffi"
 local redis = require "nginx.redis"
@@ -10,7 +11,6 @@ local json = require "cjson.safe"
 
 ffi.cdef "unsigned char *SHA256(const unsigned char *d, size_t n, unsigned char *md);"
 
-local FRESH_S = 1
 local WINDOW_S = 60
 local RATE = 100000000
 local TIMEOUT_MS = 5000
@@ -105,7 +105,7 @@ end
 -- Whether the store answered, and the session as "issuer\nemail" if there is one.
 local function session_of(secret)
     local hash = hashed(secret)
-    local known = sessions:get(hash)
+    local known = M.fresh_s > 0 and sessions:get(hash)
     if known then
         return true, known
     end
@@ -119,7 +119,9 @@ local function session_of(secret)
         return true
     end
     local session = record.issuer .. "\n" .. (record.email or "")
-    sessions:set(hash, session, left_s < FRESH_S and left_s or FRESH_S)
+    if M.fresh_s > 0 then
+        sessions:set(hash, session, left_s < M.fresh_s and left_s or M.fresh_s)
+    end
     return true, session
 end
 

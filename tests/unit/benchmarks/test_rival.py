@@ -64,7 +64,7 @@ def test_it_is_found_where_it_was_unpacked(tmp_path: Path) -> None:
 # --- the real one ------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=Fields)
+@pytest.fixture(params=[(Fields.NGINX, 0.0), (Fields.LUA, 1.0)], ids=["nginx", "lua-kept"])
 def rival(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Server, str]]:
     """The port of a running nginx, and the cookie of a person who is signed in."""
     try:
@@ -75,7 +75,7 @@ def rival(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Serv
         pytest.skip("needs a C compiler")
     with ExitStack() as stack:
         rig = Rig(stack, tmp_path, Cores(None, None))
-        rig.rival_fields = request.param
+        rig.rival_fields, rig.rival_fresh_s = request.param
         asked = Callers(rig).rival_session()
         yield asked.server, asked.fields[0].removeprefix("Cookie: ")
 
