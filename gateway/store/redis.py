@@ -2,44 +2,33 @@
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from hashlib import sha1
-from itertools import count
 from math import inf
 from typing import Any, cast
 
-from hiredis import pack_command
-from redis.asyncio import Connection, Redis
+from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import InvalidResponse, NoScriptError, ReadOnlyError, ResponseError
+from redis.exceptions import InvalidResponse, NoScriptError, ResponseError
 
 from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import Clock, Script, Store
 from gateway.core.replies import Shape, is_count
 from gateway.store.batch import Batch, Call, Command, WrongReply
 from gateway.store.connect import cause_of
+from gateway.store.line import Line, Lines, check_replies
+from gateway.store.wire import Outcome, Wire
 from gateway.util.circuit_breaker import CircuitBreaker
 from gateway.util.stall import FairDeadlines
 
 IN_FLIGHT = 2
 """Batches under way at a time. Later commands wait for the next, so load makes batches longer."""
 
-_UNCHECKED_S = 1.0
-"""How long after a good reply a connection is used again without a check."""
-
 _PAUSE_S = 0.2
 """Between two trials after a failure: short for a client, and long enough to spare the waits."""
-
-_ECHO = b"*2\r\n$4\r\nECHO\r\n$28\r\n"
-"""The command up to its argument: 16 characters for the process, 12 for the exchange."""
-
-_RECONNECT_EVERY_S = 1.0
-"""Least time between two reconnections because the server is read-only."""
-
 
 _OUT_OF_STEP = (WrongReply, InvalidResponse, ResponseError)
 """What an exchange fails with where replies are wrong. An error in place of the ECHO is, too."""
@@ -54,18 +43,20 @@ class RedisStore:
     """
     The port `Store` over a `redis.asyncio.Redis` (which it closes; see `gateway.store.connect`).
 
-    Callers get futures. The commands of one event-loop tick are sent by a task of their own, which
-    the cancellation of a caller does not affect: one MGET for all reads, and a pipeline only for
-    more than one command (a command costs redis-py some 50 µs, a key in an MGET 2 µs).
+    Callers get futures; the cancellation of a caller affects no other. The commands of one
+    event-loop tick are sent together, with one MGET for all reads. On a connection that worked a
+    moment ago they need no task: `Wire` hands the replies to `_received`, which resolves the
+    futures and sends what has gathered meanwhile. Anything else (a connection to open or to check,
+    reads to repeat, a script to load, replies that are errors) is for the task of `_exchange`.
 
     ``timeout_s`` counts from a caller's arrival until its reply, without the time for which the
     loop was stalled. It belongs to the batch: however its exchange ends, no future of it is left
     when the time is over. After a failure of the connection, callers are refused at once until a
     trial succeeds (see `CircuitBreaker`).
 
-    The last command of each exchange is an ECHO of a number that is used once. Where another reply
-    is in its place, the replies are out of step; where a reply has a shape that its command cannot
-    have, they are mixed up. Then the whole batch fails, and the connection is closed.
+    Where a reply has a shape that its command cannot have, or what ends an exchange is not what
+    `Lines` has echoed, replies are mixed up. Then the whole batch fails, and the connection is
+    closed.
     """
 
     def __init__(
@@ -83,9 +74,7 @@ class RedisStore:
         ``address`` is for the log; see `gateway.store.connect.address_of`.
         """
         self._client = client
-        self._pool = client.connection_pool
-        self._idle: list[tuple[Connection, float]] = []
-        """Idle connections, each with the loop's time of its last good exchange."""
+        self._lines = Lines(client.connection_pool)
         self._prefix = prefix
         self._timeout_s = timeout_s
         self._clock = clock
@@ -94,9 +83,6 @@ class RedisStore:
         self._warned_at_s = -inf
         self._is_warned = False
         """Whether the log says that the store is unavailable."""
-        self._process = secrets.token_hex(8).encode()
-        self._numbers = count()
-        """With the process, makes what is echoed: different from that of any other exchange."""
         self._deadlines = FairDeadlines(timeout_s, self._expire)
         """Of all batches from their first caller's arrival to their delivery."""
         self._breaker = CircuitBreaker(failures=1, pause_s=_PAUSE_S)
@@ -104,10 +90,9 @@ class RedisStore:
         self._in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
-        self._is_demoted = False
-        """Whether a server has just replied READONLY."""
-        self._reconnected_at_s = -inf
-        """The loop's time of the last reconnection for that."""
+        self._at_rest = asyncio.Event()
+        """Whether no exchange is under way."""
+        self._at_rest.set()
 
     def get(self, key: str) -> asyncio.Future[bytes | None]:
         """Get the value; None for an absent key, and for one that holds no string."""
@@ -156,8 +141,7 @@ class RedisStore:
     async def aclose(self) -> None:
         """Refuse new callers, wait for those under way (until the deadline at most), disconnect."""
         self._is_closed = True
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._at_rest.wait()
         self._drop_waiting("closed")
         self._deadlines.close()
         with suppress(TimeoutError):
@@ -182,18 +166,13 @@ class RedisStore:
         return batch
 
     def _open(self, batch: Batch) -> None:
-        """
-        Have ``batch`` sent: by a new task, or by one that is under way when it is done.
-
-        A task begins after the callers of this tick have joined.
-        """
+        """Have ``batch`` sent: when the callers of this tick have joined, or after another."""
         loop = asyncio.get_running_loop()
         self._deadlines.begin(batch, loop)
         if self._in_flight < IN_FLIGHT:
             self._in_flight += 1
-            task = loop.create_task(self._send_batches())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._at_rest.clear()
+            loop.call_soon(self._send_next)
 
     async def _call(self, command: Command, accepts: Shape, script: Script | None = None) -> Any:
         batch = self._admit()
@@ -203,12 +182,75 @@ class RedisStore:
 
     # --- batches --------------------------------------------------------------------------------
 
-    async def _send_batches(self) -> None:
-        try:
-            while self._waiting:
-                await self._exchange(self._take_batch())
-        finally:
+    def _send_next(self) -> None:
+        """Send what has gathered, if anything has: by a task where the next line is not ready."""
+        batch = self._waiting
+        if not batch:
             self._in_flight -= 1
+            if not self._in_flight:
+                self._at_rest.set()
+            return
+        self._waiting = Batch()
+        line = self._lines.take_ready(asyncio.get_running_loop().time())
+        if line is None:
+            self._start(batch)
+        else:
+            self._send(batch, line)
+
+    def _start(
+        self, batch: Batch, replies: list[Any] | None = None, *, is_repeat: bool = False
+    ) -> None:
+        """Have a task exchange ``batch``; that ends with the task, even with one that never ran."""
+        work = self._exchange(batch, replies, is_repeat=is_repeat)
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self._end(batch))
+
+    def _send(self, batch: Batch, line: Line) -> None:
+        """Send ``batch`` on a line that is ready; `_received` gets the outcome."""
+        wire = cast("Wire", line.wire)
+        try:
+            commands = batch.commands()
+            packed, echoed = self._lines.packed(commands)
+        except Exception as error:  # noqa: BLE001 - on any error, the callers must not wait forever
+            self._lines.idle.append(line)
+            self._fail(batch, error)
+            self._end(batch)
+            return
+        batch.exchange = wire
+        wire.exchange(packed, len(commands) + 1, partial(self._received, batch, line, echoed))
+
+    def _received(self, batch: Batch, line: Line, echoed: bytes, outcome: Outcome) -> None:
+        """Deliver the outcome of `_send`; whatever is not plain goes to a task."""
+        self._lines.idle.append(line)
+        if isinstance(outcome, Exception):
+            self._lost(batch, outcome)
+            return
+        try:
+            has_errors = check_replies(outcome, echoed, batch.check)
+            if not has_errors:
+                batch.deliver(outcome)
+        except Exception as error:  # noqa: BLE001 - as above
+            cast("Wire", line.wire).close(error)
+            self._lost(batch, error)
+            return
+        line.used_at_s = asyncio.get_running_loop().time()
+        if has_errors:
+            if self._lines.must_reconnect(outcome):
+                cast("Wire", line.wire).cancel()
+            self._start(batch, outcome)
+            return
+        self._succeeded()
+        self._end(batch)
+
+    def _lost(self, batch: Batch, error: Exception) -> None:
+        """Repeat reads whose connection broke; refuse the callers of anything else."""
+        if isinstance(error, RedisConnectionError) and not batch.calls:
+            self._start(batch, is_repeat=True)
+        else:
+            self._fail(batch, error)
+            self._end(batch)
 
     def _take_batch(self) -> Batch:
         batch, self._waiting = self._waiting, Batch()
@@ -219,28 +261,42 @@ class RedisStore:
         batch.close(reason)
         self._deadlines.end(batch)
 
-    async def _exchange(self, batch: Batch) -> None:
-        """Send ``batch`` and deliver its replies; however this ends, no future of it is left."""
+    async def _exchange(
+        self, batch: Batch, replies: list[Any] | None = None, *, is_repeat: bool = False
+    ) -> None:
+        """
+        Send ``batch``, unless there are ``replies`` already, and deliver its replies.
+
+        However this ends, no future of it is left.
+        """
         batch.exchange = asyncio.current_task()
         try:
-            batch.deliver(await self._replies(batch))
+            if replies is None:
+                replies = await self._replies(batch, is_repeat=is_repeat)
+            await self._run_in_full(batch, replies)
+            batch.deliver(replies)
         except Exception as error:  # noqa: BLE001 - on any error, the callers must not wait forever
-            if isinstance(error, _OUT_OF_STEP):
-                self._on_wrong_reply()
-            self._failed(error)
-            batch.fail(_reason(error))
-            self._drop_waiting("failed a moment ago")
+            self._fail(batch, error)
         except asyncio.CancelledError:
-            is_closing = batch.is_cancelled_by_others()
-            self._drop_waiting("closed" if is_closing else "failed a moment ago")
+            self._drop_waiting("failed a moment ago" if batch.is_interrupted else "closed")
             batch.fail("closed")  # those of an interrupted one have failed already
-            if is_closing:
-                raise
+            raise
         else:
             self._succeeded()
-        finally:
-            batch.close("no reply")
-            self._deadlines.end(batch)
+
+    def _fail(self, batch: Batch, error: Exception) -> None:
+        """Refuse the callers of ``batch``, and those who wait for the next."""
+        if isinstance(error, _OUT_OF_STEP):
+            self._on_wrong_reply()
+        self._failed(error)
+        batch.fail(_reason(error))
+        self._drop_waiting("failed a moment ago")
+
+    def _end(self, batch: Batch) -> None:
+        """Leave nothing of ``batch``, and go on with the next."""
+        batch.close("no reply")
+        self._deadlines.end(batch)
+        self._send_next()
 
     def _expire(self, batch: Batch) -> None:
         """Refuse the callers of ``batch``, and end its exchange if that is under way."""
@@ -265,84 +321,26 @@ class RedisStore:
             _log.info("store %s answers again", self._address)
         self._breaker.succeeded()
 
-    async def _replies(self, batch: Batch) -> list[Any]:
+    async def _replies(self, batch: Batch, *, is_repeat: bool) -> list[Any]:
         """Return a reply for each command of ``batch``; an error reply is an exception there."""
         commands = batch.commands()
         try:
-            replies = await self._execute(commands, batch.check)
+            return await self._lines.execute(commands, batch.check)
         except RedisConnectionError:
-            if batch.calls:
+            if is_repeat or batch.calls:
                 raise  # they may have been carried out: only reads can be repeated
-            replies = await self._execute(commands, batch.check)
+            return await self._lines.execute(commands, batch.check)
+
+    async def _run_in_full(self, batch: Batch, replies: list[Any]) -> None:
+        """Replace each reply that the server does not know a script; the script is sent to it."""
         for position, reply in enumerate(replies):
             if not isinstance(reply, NoScriptError):
                 continue
             if (script := batch.script_of(position)) is not None:
-                in_full = ("EVAL", script.source, *commands[position][2:])  # loads it, too
+                words = batch.commands()[position][2:]
                 check = partial(_check_script, script)
-                [replies[position]] = await self._execute([in_full], check)
-        return replies
-
-    async def _execute(
-        self, commands: list[Command], check: Callable[[list[Any]], object]
-    ) -> list[Any]:
-        """
-        Send all commands, then read all replies; hiredis packs them, which redis-py does in Python.
-
-        A connection on which either is interrupted, or whose replies do not pass ``check``, is
-        closed, so that no reply is left for the next caller. ``ensure_connection`` opens it again,
-        and also replaces one that the server has closed or that has unread data. That takes two
-        turns of the loop, so a connection that worked a moment ago is used without it.
-        """
-        if self._idle:
-            connection, used_at_s = self._idle.pop()
-        else:
-            connection, used_at_s = await self._connection(), -inf
-        loop, now_s = asyncio.get_running_loop(), -inf
-        try:
-            if is_unchecked := loop.time() - used_at_s > _UNCHECKED_S:
-                await self._pool.ensure_connection(connection)
-            echoed = b"%b%012x" % (self._process, next(self._numbers))
-            packed = b"".join([*map(_pack, commands), _ECHO, echoed, b"\r\n"])
-            await connection.send_packed_command(packed, is_unchecked)
-            replies: list[Any] = []
-            for _ in commands:
-                try:
-                    replies.append(await connection.read_response())
-                except ResponseError as error:
-                    replies.append(error)
-                    self._is_demoted = self._is_demoted or isinstance(error, ReadOnlyError)
-            if await connection.read_response() != echoed:
-                raise WrongReply("out of step")  # noqa: TRY301 - one call less for each exchange
-            check(replies)
-            now_s = loop.time()
-            if self._is_demoted:
-                now_s = await self._reconnect_if_due(connection, now_s)
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-        finally:
-            self._idle.append((connection, now_s))
-        return replies
-
-    async def _reconnect_if_due(self, connection: Connection, now_s: float) -> float:
-        """
-        Close a connection to a read-only server, at most once a second; return its time of last
-        use.
-
-        After a failover, an address may lead to another server. Connections that are open stay with
-        the old one for as long as it runs, and would read outdated values from it.
-        """
-        self._is_demoted = False
-        if now_s - self._reconnected_at_s < _RECONNECT_EVERY_S:
-            return now_s
-        self._reconnected_at_s = now_s
-        await connection.disconnect(nowait=True)
-        return -inf
-
-    async def _connection(self) -> Connection:
-        connection: Connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        return connection
+                in_full = ("EVAL", script.source, *words)  # loads it, too
+                [replies[position]] = await self._lines.execute([in_full], check)
 
 
 def _reason(error: Exception) -> str:
@@ -362,13 +360,13 @@ def _is_pong(reply: object) -> bool:
     return reply == b"PONG"
 
 
-def _check_script(script: Script, replies: Sequence[Any]) -> None:
+def _check_script(script: Script, replies: Sequence[Any]) -> bool:
     [reply] = replies
-    if not isinstance(reply, Exception) and not script.accepts(reply):
+    if isinstance(reply, Exception):
+        return True
+    if not script.accepts(reply):
         raise WrongReply(script.name)
-
-
-_pack = cast("Callable[[Command], bytes]", pack_command)  # its stub wants one word
+    return False
 
 
 @lru_cache(maxsize=64)

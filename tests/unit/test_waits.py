@@ -35,8 +35,9 @@ BOUNDS = {
     "store/embedded.py stop: supervisor": "No request waits here.",
     "store/embedded.py _stops_within: self._stopping.wait()": "The time-out around it.",
     "store/redis.py _call: future": "Its batch is watched by `FairDeadlines` from its first call.",
-    "store/redis.py aclose: asyncio.wait(self._tasks)": "Exchanges, which the deadline of their "
-    "batch interrupts.",
+    "store/redis.py aclose: self._at_rest.wait()": "Exchanges, which the deadline of their batch "
+    "interrupts.",
+    "store/wire.py replies: future": "The task of a batch, which the deadline of that interrupts.",
     "users/magic_logout.py aclose: asyncio.wait(tasks, timeout=END_S)": "Its time-out.",
     "util/time_box.py run: work": "The time of the box; and the work has deadlines of its own.",
     "util/background.py background: task": "The task was cancelled just before.",

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import fakeredis
 import pytest
@@ -30,7 +30,7 @@ async def mortal_store() -> AsyncIterator[RedisStore]:
 async def test_a_cancelled_batch_fails_its_callers(monkeypatch: pytest.MonkeyPatch) -> None:
     """No caller waits when the loop stops."""
     store = RedisStore(fakeredis.FakeAsyncRedis(), "", 1)
-    monkeypatch.setattr(store, "_execute", lambda *_: asyncio.Event().wait())
+    monkeypatch.setattr(store._lines, "execute", lambda *_: asyncio.Event().wait())
     asking = asyncio.ensure_future(store.get("k"))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -45,7 +45,7 @@ async def test_a_cancelled_batch_fails_its_callers(monkeypatch: pytest.MonkeyPat
 async def test_a_bug_fails_its_callers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The refusal names the class of the exception."""
     store = RedisStore(fakeredis.FakeAsyncRedis(), "", 1)
-    monkeypatch.setattr(store, "_execute", None)
+    monkeypatch.setattr(store._lines, "execute", None)
 
     with pytest.raises(StoreUnavailable, match="TypeError"):
         await store.get("k")
@@ -57,7 +57,7 @@ async def test_the_breaker_uses_the_given_clock(monkeypatch: pytest.MonkeyPatch)
     now_s = 10.0
     store = RedisStore(fakeredis.FakeAsyncRedis(), "", 1, clock=lambda: now_s)
     with monkeypatch.context() as failing:
-        failing.setattr(store, "_execute", None)
+        failing.setattr(store._lines, "execute", None)
         with pytest.raises(StoreUnavailable):
             await store.get("k")
     with pytest.raises(StoreUnavailable, match="a moment ago"):
@@ -82,7 +82,7 @@ async def test_the_log_says_which_store_is_unavailable_and_why(
         raise RedisConnectionError("Connection refused.")
 
     with monkeypatch.context() as failing, caplog.at_level(logging.INFO):
-        failing.setattr(store, "_execute", refuse)
+        failing.setattr(store._lines, "execute", refuse)
         for _ in range(3):
             with pytest.raises(StoreUnavailable):
                 await store.get("k")
@@ -113,7 +113,7 @@ async def test_a_batch_that_waits_for_another_has_a_deadline_of_its_own(
                     raise
 
     has_ended = False
-    monkeypatch.setattr(store, "_execute", never)
+    monkeypatch.setattr(store._lines, "execute", never)
     asking = []
     for number in range(IN_FLIGHT + 1):
         asking.append(asyncio.ensure_future(store.get(f"k{number}")))
@@ -176,17 +176,46 @@ async def test_a_failure_of_a_get_is_raised_when_it_is_awaited() -> None:
 async def test_values_asked_for_before_a_wait_travel_together(
     mortal_store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One exchange serves them, without a task for each."""
+    """One exchange serves them, without a task."""
     await mortal_store.set("a", b"1", expires_at_ms=int((time.time() + 60) * 1000))
-    exchanges: list[int] = []
-    execute = mortal_store._execute
+    sent: list[list[Command]] = []
+    pack = mortal_store._lines.packed
 
-    async def counted(commands: list[Command], check: Callable[[list[object]], object]) -> object:
-        exchanges.append(len(commands))
-        return await execute(commands, check)
+    def counted(commands: list[Command]) -> tuple[bytes, bytes]:
+        sent.append(commands)
+        return pack(commands)
 
-    monkeypatch.setattr(mortal_store, "_execute", counted)
+    monkeypatch.setattr(mortal_store._lines, "packed", counted)
     first, second = mortal_store.get("a"), mortal_store.get("b")
 
     assert [b"1", None] == [await first, await second]
-    assert [1] == exchanges
+    assert [[("MGET", b"a", b"b")]] == sent
+    assert set() == mortal_store._tasks
+
+
+async def test_a_batch_that_cannot_be_packed_refuses_its_callers(
+    mortal_store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug of ours lets no caller wait, and the connection serves on."""
+    await mortal_store.ping()
+    with monkeypatch.context() as failing:
+        failing.setattr(mortal_store._lines, "packed", None)
+        with pytest.raises(StoreUnavailable, match="TypeError"):
+            await mortal_store.get("k")
+    mortal_store._breaker.succeeded()
+
+    assert await mortal_store.get("k") is None
+    assert 0 == mortal_store._in_flight
+
+
+async def test_a_task_that_is_cancelled_before_it_runs_ends_its_batch() -> None:
+    """Its callers are refused, and a close does not wait for it."""
+    store = RedisStore(fakeredis.FakeAsyncRedis(), "", 1)
+    asking = store.get("k")
+    await asyncio.sleep(0)
+    [batch_task] = store._tasks
+    batch_task.cancel()
+
+    with pytest.raises(StoreUnavailable, match="no reply"):
+        await asking
+    await asyncio.wait_for(store.aclose(), 1)
