@@ -48,10 +48,14 @@ class Store(Protocol):
     async def delete(self, key: str) -> bool:
         """Delete ``key``; return whether it was there."""
 
-    async def run(
+    def run(
         self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]
-    ) -> object:
-        """Run a script. Every key that it touches must be in ``keys``."""
+    ) -> Awaitable[object]:
+        """
+        Run a script. Every key that it touches must be in ``keys``.
+
+        Whatever it raises, it raises when it is awaited.
+        """
 
     async def publish(self, channel: str, message: bytes) -> None:
         """Publish to the subscribers of ``channel``, which gets the configured prefix too."""

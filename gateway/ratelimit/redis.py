@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from asyncio import Future, Task, TimerHandle
+from asyncio import Future, TimerHandle
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -69,8 +69,9 @@ class RedisLimiter:
     The port `Limiter` over a `Store`.
 
     Batches charges: one run of the scripts is under way at a time, and requests that come meanwhile
-    are charged by the next, for all callers at once. The runs are tasks of their own: cancelling a
-    caller affects no other (if it was charged, it stays charged).
+    are charged by the next, for all callers at once. Runs belong to no caller: cancelling one
+    affects no other (if it was charged, it stays charged). A run needs no task: it goes on when the
+    store's reply is there.
 
     A caller that had more than half of its limit left a moment ago does not wait: its requests are
     admitted ahead and charged together, soon after. One gateway never exceeds a limit by that, as
@@ -99,7 +100,11 @@ class RedisLimiter:
         self._pending: dict[_Key, Charge] = {}
         self._is_urgent = False
         """Whether a pending charge has callers that wait."""
-        self._running: Task[None] | None = None
+        self._parts = 0
+        """Scripts of the run under way that are not settled yet, and one more until it begins."""
+        self._at_rest = asyncio.Event()
+        """Whether no run is under way."""
+        self._at_rest.set()
         self._timer: TimerHandle | None = None
         self._headroom: LruCache[_Key, Headroom] = LruCache(MAX_CALLERS)
         """Full, it evicts what was learnt longest ago: a flood of new callers ends no other's."""
@@ -113,22 +118,21 @@ class RedisLimiter:
             if known.room > 0:
                 known.room -= 1
                 self._pending_charge(key, limit, caller).ahead += 1
-                if self._running is None and self._timer is None:
+                if not self._parts and self._timer is None:
                     self._start_later()
                 return known.state
         answer: Future[LimitState] = asyncio.get_running_loop().create_future()
         self._pending_charge(key, limit, caller).waiting.append(answer)
         self._is_urgent = True
-        if self._running is None:
+        if not self._parts:
             self._start()
         return await answer
 
     async def aclose(self) -> None:
         """Charge requests that were admitted ahead; the store's deadline bounds the wait."""
-        if self._pending and self._running is None:
+        if self._pending and not self._parts:
             self._start()
-        if self._running is not None:
-            await asyncio.wait([self._running])
+        await self._at_rest.wait()
 
     def _pending_charge(self, key: _Key, limit: Limit, caller: str) -> Charge:
         charge = self._pending.get(key)
@@ -144,73 +148,109 @@ class RedisLimiter:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._running = asyncio.get_running_loop().create_task(self._run_batches())
+        self._parts = 1
+        self._at_rest.clear()
+        asyncio.get_running_loop().call_soon(self._begin)
 
-    async def _run_batches(self) -> None:
-        try:
-            await self._run_batch()
-            while self._is_urgent:
-                await self._run_batch()
-        except BaseException:
-            left = self._take_pending()
-            try:
-                self._settle_without_store(left, "the run before it failed")
-            finally:
-                _leave_none(left)
-            raise
-        finally:
-            self._running = None
-        if self._pending:
-            self._start_later()
-
-    async def _run_batch(self) -> None:
+    def _begin(self) -> None:
         """Charge what is pending; under load, also what the loop has read but not yet begun."""
         if len(self._pending) > 1:
-            await asyncio.sleep(0)
-        await self._settle(self._take_pending())
+            asyncio.get_running_loop().call_soon(self._run)
+        else:
+            self._run()
+
+    def _run(self) -> None:
+        parts = list(_by_algorithm(self._take_pending()).items())
+        self._parts += len(parts)
+        for algorithm, charges in parts:
+            self._ask(ALGORITHMS[algorithm], charges)
+        self._end_part()
+
+    def _end_part(self) -> None:
+        """Go on with the next run where this one has ended."""
+        self._parts -= 1
+        if self._parts:
+            return
+        if self._is_urgent:
+            self._parts = 1
+            self._begin()
+            return
+        self._at_rest.set()
+        if self._pending:
+            self._start_later()
 
     def _take_pending(self) -> list[Charge]:
         charges, self._pending = list(self._pending.values()), {}
         self._is_urgent = False
         return charges
 
-    async def _settle(self, charges: list[Charge]) -> None:
+    def _ask(
+        self, algorithm: LimitAlgorithm, charges: list[Charge], *, is_second: bool = False
+    ) -> None:
+        """Run the script of ``algorithm``; `_heard` gets its reply."""
         try:
-            for algorithm, alike in _by_algorithm(charges).items():
-                await self._settle_alike(ALGORITHMS[algorithm], alike)
-        except BaseException as error:
-            self._settle_without_store(charges, type(error).__name__)
-            raise
-        finally:
-            _leave_none(charges)
+            keys: list[str] = []
+            args: list[int] = []
+            estimate_ms = self._now_ms() + self._clock_offset_ms
+            groups = _by_limit(charges)
+            for group in groups:
+                limit = group[0].limit
+                keys += algorithm.keys(limit, [charge.caller for charge in group], estimate_ms)
+                args += algorithm.args(limit, [charge.asked for charge in group], estimate_ms)
+            charges = list(chain(*groups))
+            is_reply = partial(are_counts, 1 + (1 + algorithm.width) * len(charges))
+            script = Script(algorithm.name, algorithm.script, is_reply)
+            reply = asyncio.ensure_future(self._store.run(script, keys, args))
+            reply.add_done_callback(partial(self._heard, algorithm, charges, is_second))
+        except Exception as error:  # noqa: BLE001 - callers must not wait forever
+            self._fail(charges, error)
 
-    async def _settle_alike(self, algorithm: LimitAlgorithm, charges: list[Charge]) -> None:
+    def _heard(
+        self,
+        algorithm: LimitAlgorithm,
+        charges: list[Charge],
+        is_second: bool,
+        reply: Future[object],
+    ) -> None:
+        """Answer ``charges``; those that were not charged, by a second run."""
         try:
-            uncharged = await self._charge(algorithm, charges)
-            if uncharged and await self._charge(algorithm, uncharged):
-                raise StoreUnavailable("its clock jumps")  # noqa: TRY301 - as for any other reason
+            uncharged = self._settle(algorithm, charges, cast("list[int]", reply.result()))
+            if uncharged and not is_second:
+                self._ask(algorithm, uncharged, is_second=True)
+                return
+            if uncharged:
+                self._settle_without_store(uncharged, "its clock jumps")
         except StoreUnavailable as error:
             self._settle_without_store(charges, error.reason)
+        except asyncio.CancelledError:
+            self._settle_without_store(charges, "cancelled")
+        except Exception as error:  # noqa: BLE001 - callers must not wait forever
+            self._fail(charges, error)
+            return
+        self._end_part()
 
-    async def _charge(self, algorithm: LimitAlgorithm, charges: list[Charge]) -> list[Charge]:
-        """Run the script; return those not charged because our estimate of its clock was wrong."""
-        keys: list[str] = []
-        args: list[int] = []
-        estimate_ms = self._now_ms() + self._clock_offset_ms
-        groups = _by_limit(charges)
-        for group in groups:
-            limit = group[0].limit
-            keys += algorithm.keys(limit, [charge.caller for charge in group], estimate_ms)
-            args += algorithm.args(limit, [charge.asked for charge in group], estimate_ms)
-        step = 1 + algorithm.width
-        is_reply = partial(are_counts, 1 + step * len(charges))
-        script = Script(algorithm.name, algorithm.script, is_reply)
-        reply = cast("list[int]", await self._store.run(script, keys, args))
+    def _fail(self, charges: list[Charge], error: Exception) -> None:
+        """Leave no caller waiting after a mistake of ours, which the event loop reports."""
+        failure = {"message": "charges failed", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(failure)
+        waiting = self._take_pending()
+        try:
+            self._settle_without_store(charges, type(error).__name__)
+            self._settle_without_store(waiting, "the run before it failed")
+        finally:
+            _leave_none(charges + waiting)
+            self._end_part()
+
+    def _settle(
+        self, algorithm: LimitAlgorithm, charges: list[Charge], reply: list[int]
+    ) -> list[Charge]:
+        """Deliver a reply; return those not charged because our estimate of its clock was wrong."""
         self._heard_at_ms = now_ms = reply[0]
         now_s = self._clock()
         self._clock_offset_ms = now_ms - int(now_s * 1000) - 1  # never early: both rounded down
         uncharged = []
-        for charge, start in zip(chain(*groups), range(1, len(reply), step), strict=True):
+        step = 1 + algorithm.width
+        for charge, start in zip(charges, range(1, len(reply), step), strict=True):
             if reply[start] == WRONG_WINDOW:
                 uncharged.append(charge)
             else:
@@ -291,6 +331,8 @@ def _encodable(caller: str) -> str:
 
 def _by_algorithm(charges: list[Charge]) -> dict[str, list[Charge]]:
     """Group charges: each algorithm has a script of its own."""
+    if len(charges) == 1:
+        return {charges[0].limit.algorithm: charges}
     groups: dict[str, list[Charge]] = {}
     for charge in charges:
         groups.setdefault(charge.limit.algorithm, []).append(charge)
@@ -299,6 +341,8 @@ def _by_algorithm(charges: list[Charge]) -> dict[str, list[Charge]]:
 
 def _by_limit(charges: list[Charge]) -> list[list[Charge]]:
     """Group charges: those of one limit share its arguments."""
+    if len(charges) == 1:
+        return [charges]
     groups: dict[int, list[Charge]] = {}
     for charge in charges:
         groups.setdefault(id(charge.limit), []).append(charge)

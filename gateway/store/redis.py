@@ -96,12 +96,11 @@ class RedisStore:
 
     def get(self, key: str) -> asyncio.Future[bytes | None]:
         """Get the value; None for an absent key, and for one that holds no string."""
-        future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         try:
             name, batch = self._name(key), self._admit()
         except (StoreUnavailable, UnicodeEncodeError) as error:
-            future.set_exception(error)
-            return future
+            return _failed_future(error)
+        future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         if (others := batch.reads.get(name)) is None:
             batch.reads[name] = [future]
         else:
@@ -124,13 +123,17 @@ class RedisStore:
     async def delete(self, key: str) -> bool:
         return bool(await self._call(("DEL", self._name(key)), is_count))
 
-    async def run(
+    def run(
         self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]
-    ) -> object:
-        names = map(self._name, keys)
-        words = (arg.encode() if isinstance(arg, str) else arg for arg in args)
-        command = ("EVALSHA", _digest(script.source), len(keys), *names, *words)
-        return await self._call(command, script.accepts, script)
+    ) -> asyncio.Future[object]:
+        prefix = self._prefix
+        try:
+            names = [(prefix + key).encode() for key in keys]
+            words = [arg.encode() if isinstance(arg, str) else arg for arg in args]
+            command = ("EVALSHA", _digest(script.source), len(names), *names, *words)
+            return self._call(command, script.accepts, script)
+        except (StoreUnavailable, UnicodeEncodeError) as error:
+            return _failed_future(error)
 
     async def publish(self, channel: str, message: bytes) -> None:
         await self._call(("PUBLISH", self._name(channel), message), is_count)
@@ -174,11 +177,14 @@ class RedisStore:
             self._at_rest.clear()
             loop.call_soon(self._send_next)
 
-    async def _call(self, command: Command, accepts: Shape, script: Script | None = None) -> Any:
+    def _call(
+        self, command: Command, accepts: Shape, script: Script | None = None
+    ) -> asyncio.Future[Any]:
+        """Have ``command`` sent. Raises `StoreUnavailable` while the breaker is open."""
         batch = self._admit()
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         batch.calls.append(Call(command, future, accepts, script))
-        return await future
+        return future
 
     # --- batches --------------------------------------------------------------------------------
 
@@ -341,6 +347,13 @@ class RedisStore:
                 check = partial(_check_script, script)
                 in_full = ("EVAL", script.source, *words)  # loads it, too
                 [replies[position]] = await self._lines.execute([in_full], check)
+
+
+def _failed_future(error: Exception) -> asyncio.Future[Any]:
+    """Return a future that raises ``error`` when it is awaited."""
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
+    return future
 
 
 def _reason(error: Exception) -> str:

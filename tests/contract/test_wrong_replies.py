@@ -92,7 +92,10 @@ async def test_no_caller_gets_a_reply_that_is_not_its_own(
     async def get(key: str) -> bytes | None:
         return await store.get(key)
 
-    replies = await _settled(*map(get, ("a", "b", "c")), store.run(ADD, ["n"], [1]))
+    async def add() -> object:
+        return await store.run(ADD, ["n"], [1])
+
+    replies = await _settled(*map(get, ("a", "b", "c")), add())
 
     assert [StoreUnavailable] * 4 == list(map(type, replies))
     assert 1 == wrong.count

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -131,21 +132,45 @@ async def test_under_load_a_run_takes_in_requests_of_the_next_pass(
 
 
 @pytest.mark.parametrize("rule", ["open", "closed"])
-async def test_a_run_that_is_cancelled_before_it_begins_leaves_no_caller_waiting(
-    limiter: RedisLimiter, server: Server, rule: str
+async def test_a_script_that_is_cancelled_leaves_no_caller_waiting(
+    limiter: RedisLimiter, store: FakeStore, monkeypatch: pytest.MonkeyPatch, rule: str
 ) -> None:
     """Its callers get what the limit says for a store that fails."""
     limit = Limit(rule, 3, 10, rule)
+    scripts: list[asyncio.Task[object]] = []
+    run = store.run
+
+    def started(*asked: Any) -> asyncio.Task[object]:
+        scripts.append(asyncio.ensure_future(run(*asked)))
+        return scripts[-1]
+
+    monkeypatch.setattr(store, "run", started)
+    store.gate.clear()
     waiting = [asyncio.ensure_future(limiter.spend(limit, caller)) for caller in "ab"]
-    await _ticks(2)
-    assert limiter._running is not None
-    limiter._running.cancel()
+    await _ticks(5)
+    [script] = scripts
+    script.cancel()
 
     answers = await asyncio.gather(*waiting, return_exceptions=True)
 
     expected = StoreUnavailable if rule == "closed" else LimitState
     assert [expected, expected] == [type(answer) for answer in answers]
-    assert [] == server.runs
+    await asyncio.wait_for(limiter.aclose(), 1)
+
+
+async def test_charges_that_cannot_be_asked_for_leave_no_caller_waiting(
+    limiter: RedisLimiter, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistake of ours is reported, and the next run begins afresh."""
+    faults: list[BaseException] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, at: faults.append(at["exception"]))
+    with monkeypatch.context() as failing:
+        failing.setattr(store, "run", None)
+        answers = await asyncio.gather(*(limiter.spend(THREE, "a") for _ in range(2)))
+
+    assert [True, True] == _spent(answers)
+    assert [TypeError] == [type(fault) for fault in faults]
+    assert (await limiter.spend(THREE, "b")).allowed
 
 
 async def test_a_cancelled_caller_does_not_disturb_others(
@@ -319,7 +344,6 @@ async def test_a_close_waits_for_the_run_that_is_under_way(
     await closing
 
     assert (await spending).allowed
-    assert limiter._running is None
 
 
 async def test_a_bug_in_a_run_is_raised_and_leaves_no_caller_waiting(
