@@ -218,6 +218,25 @@ async def test_a_retry_charges_only_what_was_not_charged(
     assert [2, 1] == server.runs
 
 
+async def test_what_the_store_has_counted_is_not_counted_here_as_well(
+    limiter: RedisLimiter, server: Server, store: FakeStore
+) -> None:
+    """Where the retry for others fails; requests that were admitted ahead included."""
+    wide = Limit("wide", rate=100, window_s=36000)
+    for _ in range(4):
+        await limiter.spend(wide, "a")
+    server.clock.now_s += 60
+
+    def once(keys: Sequence[str], args: Sequence[str | int | bytes]) -> list[int]:
+        store.is_down = True
+        return server.spend(keys, args)
+
+    store.scripts["sliding_window"] = once
+    assert (await limiter.spend(THREE, "a")).allowed
+
+    assert 95 == (await limiter.spend(wide, "a")).remaining
+
+
 async def test_a_clock_that_jumps_counts_as_a_store_that_fails(
     limiter: RedisLimiter, server: Server, clock: FakeClock
 ) -> None:
