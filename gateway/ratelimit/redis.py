@@ -102,9 +102,8 @@ class RedisLimiter:
         """Whether a pending charge has callers that wait."""
         self._parts = 0
         """Scripts of the run under way that are not settled yet, and one more until it begins."""
-        self._at_rest = asyncio.Event()
-        """Whether no run is under way."""
-        self._at_rest.set()
+        self._at_rest: Future[None] | None = None
+        """What waits for the end of the run under way, if anything does."""
         self._timer: TimerHandle | None = None
         self._headroom: LruCache[_Key, Headroom] = LruCache(MAX_CALLERS)
         """Full, it evicts what was learnt longest ago: a flood of new callers ends no other's."""
@@ -132,7 +131,10 @@ class RedisLimiter:
         """Charge requests that were admitted ahead; the store's deadline bounds the wait."""
         if self._pending and not self._parts:
             self._start()
-        await self._at_rest.wait()
+        if self._parts:
+            if self._at_rest is None or self._at_rest.done():
+                self._at_rest = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._at_rest])
 
     def _pending_charge(self, key: _Key, limit: Limit, caller: str) -> Charge:
         charge = self._pending.get(key)
@@ -149,7 +151,6 @@ class RedisLimiter:
             self._timer.cancel()
             self._timer = None
         self._parts = 1
-        self._at_rest.clear()
         asyncio.get_running_loop().call_soon(self._begin)
 
     def _begin(self) -> None:
@@ -160,10 +161,10 @@ class RedisLimiter:
             self._run()
 
     def _run(self) -> None:
-        parts = list(_by_algorithm(self._take_pending()).items())
+        parts = _by_algorithm(self._take_pending())
         self._parts += len(parts)
-        for algorithm, charges in parts:
-            self._ask(ALGORITHMS[algorithm], charges)
+        for name, charges in parts.items():
+            self._ask(name, charges)
         self._end_part()
 
     def _end_part(self) -> None:
@@ -175,20 +176,20 @@ class RedisLimiter:
             self._parts = 1
             self._begin()
             return
-        self._at_rest.set()
         if self._pending:
             self._start_later()
+        if self._at_rest is not None and not self._at_rest.done():
+            self._at_rest.set_result(None)
 
     def _take_pending(self) -> list[Charge]:
         charges, self._pending = list(self._pending.values()), {}
         self._is_urgent = False
         return charges
 
-    def _ask(
-        self, algorithm: LimitAlgorithm, charges: list[Charge], *, is_second: bool = False
-    ) -> None:
-        """Run the script of ``algorithm``; `_heard` gets its reply."""
+    def _ask(self, name: str, charges: list[Charge], *, is_second: bool = False) -> None:
+        """Run the script of the algorithm ``name``; `_heard` gets its reply."""
         try:
+            algorithm = ALGORITHMS[name]
             keys: list[str] = []
             args: list[int] = []
             estimate_ms = self._now_ms() + self._clock_offset_ms
@@ -201,33 +202,25 @@ class RedisLimiter:
             is_reply = partial(are_counts, 1 + (1 + algorithm.width) * len(charges))
             script = Script(algorithm.name, algorithm.script, is_reply)
             reply = asyncio.ensure_future(self._store.run(script, keys, args))
-            reply.add_done_callback(partial(self._heard, algorithm, charges, is_second))
+            reply.add_done_callback(partial(self._heard, name, charges, is_second))
         except Exception as error:  # noqa: BLE001 - callers must not wait forever
             self._fail(charges, error)
 
     def _heard(
-        self,
-        algorithm: LimitAlgorithm,
-        charges: list[Charge],
-        is_second: bool,
-        reply: Future[object],
+        self, name: str, charges: list[Charge], is_second: bool, reply: Future[object]
     ) -> None:
         """Answer ``charges``; those that were not charged, by a second run."""
         try:
-            uncharged = self._settle(algorithm, charges, cast("list[int]", reply.result()))
-            if uncharged and not is_second:
-                self._ask(algorithm, uncharged, is_second=True)
-                return
-            if uncharged:
+            uncharged = self._settle(ALGORITHMS[name], charges, reply)
+            if uncharged and is_second:
                 self._settle_without_store(uncharged, "its clock jumps")
-        except StoreUnavailable as error:
-            self._settle_without_store(charges, error.reason)
-        except asyncio.CancelledError:
-            self._settle_without_store(charges, "cancelled")
         except Exception as error:  # noqa: BLE001 - callers must not wait forever
             self._fail(charges, error)
             return
-        self._end_part()
+        if uncharged and not is_second:
+            self._ask(name, uncharged, is_second=True)
+        else:
+            self._end_part()
 
     def _fail(self, charges: list[Charge], error: Exception) -> None:
         """Leave no caller waiting after a mistake of ours, which the event loop reports."""
@@ -242,20 +235,28 @@ class RedisLimiter:
             self._end_part()
 
     def _settle(
-        self, algorithm: LimitAlgorithm, charges: list[Charge], reply: list[int]
+        self, algorithm: LimitAlgorithm, charges: list[Charge], reply: Future[object]
     ) -> list[Charge]:
         """Deliver a reply; return those not charged because our estimate of its clock was wrong."""
-        self._heard_at_ms = now_ms = reply[0]
+        try:
+            numbers = cast("list[int]", reply.result())
+        except StoreUnavailable as error:
+            self._settle_without_store(charges, error.reason)
+            return []
+        except asyncio.CancelledError:
+            self._settle_without_store(charges, "cancelled")
+            return []
+        self._heard_at_ms = now_ms = numbers[0]
         now_s = self._clock()
         self._clock_offset_ms = now_ms - int(now_s * 1000) - 1  # never early: both rounded down
         uncharged = []
         step = 1 + algorithm.width
-        for charge, start in zip(charges, range(1, len(reply), step), strict=True):
-            if reply[start] == WRONG_WINDOW:
+        for charge, start in zip(charges, range(1, len(numbers), step), strict=True):
+            if numbers[start] == WRONG_WINDOW:
                 uncharged.append(charge)
             else:
-                counts = reply[start + 1 : start + step]
-                self._deliver(algorithm, charge, reply[start], counts, now_ms, now_s)
+                counts = numbers[start + 1 : start + step]
+                self._deliver(algorithm, charge, numbers[start], counts, now_ms, now_s)
         return uncharged
 
     def _deliver(

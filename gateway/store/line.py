@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -35,7 +36,7 @@ class Line:
     connection: Connection
     wire: Wire | None = None
     used_at_s: float = -inf
-    """The loop's time of the last good exchange."""
+    """When the last good exchange ended."""
 
     def is_ready(self, now_s: float) -> bool:
         """Whether an exchange may begin on its wire without a check."""
@@ -90,7 +91,7 @@ class Lines:
         self._numbers = count()
         """With the process, makes what is echoed: different from that of any other exchange."""
         self._reconnected_at_s = -inf
-        """The loop's time of the last reconnection because the server was read-only."""
+        """When a connection was last closed because its server is read-only."""
 
     def take_ready(self, now_s: float) -> Line | None:
         """Take a line that worked a moment ago, on whose wire an exchange may begin at once."""
@@ -112,13 +113,12 @@ class Lines:
         closed, so that no reply is left for the next caller.
         """
         line = self.idle.pop() if self.idle else Line(await self._connection())
-        loop = asyncio.get_running_loop()
         try:
-            await self._ensure(line, loop.time())
+            await self._ensure(line, time.monotonic())
             packed, echoed = self.packed(commands)
             replies = await line.ask(packed, len(commands) + 1)
             check_replies(replies, echoed, check)
-            line.used_at_s = loop.time()
+            line.used_at_s = time.monotonic()
             if self.must_reconnect(replies):
                 await line.close()
         except BaseException:
@@ -151,7 +151,7 @@ class Lines:
         """
         if not any(isinstance(reply, ReadOnlyError) for reply in replies):
             return False
-        now_s = asyncio.get_running_loop().time()
+        now_s = time.monotonic()
         if now_s - self._reconnected_at_s < _RECONNECT_EVERY_S:
             return False
         self._reconnected_at_s = now_s

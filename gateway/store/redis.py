@@ -90,9 +90,8 @@ class RedisStore:
         self._in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
-        self._at_rest = asyncio.Event()
-        """Whether no exchange is under way."""
-        self._at_rest.set()
+        self._at_rest: asyncio.Future[None] | None = None
+        """What waits until no exchange is under way, if anything does."""
 
     def get(self, key: str) -> asyncio.Future[bytes | None]:
         """Get the value; None for an absent key, and for one that holds no string."""
@@ -144,7 +143,10 @@ class RedisStore:
     async def aclose(self) -> None:
         """Refuse new callers, wait for those under way (until the deadline at most), disconnect."""
         self._is_closed = True
-        await self._at_rest.wait()
+        if self._in_flight:
+            if self._at_rest is None or self._at_rest.done():
+                self._at_rest = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._at_rest])
         self._drop_waiting("closed")
         self._deadlines.close()
         with suppress(TimeoutError):
@@ -174,7 +176,6 @@ class RedisStore:
         self._deadlines.begin(batch, loop)
         if self._in_flight < IN_FLIGHT:
             self._in_flight += 1
-            self._at_rest.clear()
             loop.call_soon(self._send_next)
 
     def _call(
@@ -193,11 +194,11 @@ class RedisStore:
         batch = self._waiting
         if not batch:
             self._in_flight -= 1
-            if not self._in_flight:
-                self._at_rest.set()
+            if self._at_rest is not None and not (self._in_flight or self._at_rest.done()):
+                self._at_rest.set_result(None)
             return
         self._waiting = Batch()
-        line = self._lines.take_ready(asyncio.get_running_loop().time())
+        line = self._lines.take_ready(time.monotonic())
         if line is None:
             self._start(batch)
         else:
@@ -208,7 +209,7 @@ class RedisStore:
     ) -> None:
         """Have a task exchange ``batch``; that ends with the task, even with one that never ran."""
         work = self._exchange(batch, replies, is_repeat=is_repeat)
-        task = asyncio.get_running_loop().create_task(work)
+        task = batch.exchange = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: self._end(batch))
@@ -241,7 +242,7 @@ class RedisStore:
             cast("Wire", line.wire).close(error)
             self._lost(batch, error)
             return
-        line.used_at_s = asyncio.get_running_loop().time()
+        line.used_at_s = time.monotonic()
         if has_errors:
             if self._lines.must_reconnect(outcome):
                 cast("Wire", line.wire).cancel()
@@ -275,7 +276,6 @@ class RedisStore:
 
         However this ends, no future of it is left.
         """
-        batch.exchange = asyncio.current_task()
         try:
             if replies is None:
                 replies = await self._replies(batch, is_repeat=is_repeat)

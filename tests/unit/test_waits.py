@@ -25,7 +25,7 @@ BOUNDS = {
     "proxy/tunnel/tunnel.py run: self._ended": "A tunnel lasts until a side, its session or its "
     "idle time ends it.",
     "proxy/upstream/pool.py _reserve: turn.granted": "The time-out around it.",
-    "ratelimit/redis.py aclose: self._at_rest.wait()": "As below; no request waits here.",
+    "ratelimit/redis.py aclose: asyncio.wait([self._at_rest])": "As below; no request waits here.",
     "ratelimit/redis.py spend: answer": "The run that charges it leaves no future, however it "
     "ends; it waits for the store alone, twice at most.",
     "sessions/delayed_ends.py _later: self._closing.wait()": "The time-out around it.",
@@ -34,8 +34,8 @@ BOUNDS = {
     "sessions/redis.py _sealed_and_epoch: sealed": "A batch of the store, which has a deadline.",
     "store/embedded.py stop: supervisor": "No request waits here.",
     "store/embedded.py _stops_within: self._stopping.wait()": "The time-out around it.",
-    "store/redis.py aclose: self._at_rest.wait()": "Exchanges, which the deadline of their batch "
-    "interrupts.",
+    "store/redis.py aclose: asyncio.wait([self._at_rest])": "Exchanges, which the deadline of "
+    "their batch interrupts.",
     "store/wire.py replies: future": "The task of a batch, which the deadline of that interrupts.",
     "users/magic_logout.py aclose: asyncio.wait(tasks, timeout=END_S)": "Its time-out.",
     "util/time_box.py run: work": "The time of the box; and the work has deadlines of its own.",

@@ -219,3 +219,32 @@ async def test_a_task_that_is_cancelled_before_it_runs_ends_its_batch() -> None:
     with pytest.raises(StoreUnavailable, match="no reply"):
         await asking
     await asyncio.wait_for(store.aclose(), 1)
+
+
+async def test_a_batch_whose_time_is_over_before_its_task_runs_is_not_sent() -> None:
+    """Its deadline is watched no more then."""
+    store = RedisStore(fakeredis.FakeAsyncRedis(), "", 1)
+    asking, batch = store.get("k"), store._waiting
+    await asyncio.sleep(0)
+    [task] = store._tasks
+
+    store._expire(batch)
+
+    with pytest.raises(StoreUnavailable, match="TimeoutError"):
+        await asking
+    await asyncio.wait([task])
+    assert task.cancelled()
+    await asyncio.wait_for(store.aclose(), 1)
+
+
+async def test_two_closes_end_together(mortal_store: RedisStore) -> None:
+    """One that is cancelled does not disturb the other."""
+    asking = mortal_store.get("k")
+    closes = [asyncio.ensure_future(mortal_store.aclose()) for _ in range(3)]
+    await asyncio.sleep(0)
+    closes[0].cancel()
+
+    results = await asyncio.wait_for(asyncio.gather(*closes, return_exceptions=True), 5)
+
+    assert [asyncio.CancelledError, type(None), type(None)] == list(map(type, results))
+    assert await asking is None
