@@ -351,6 +351,7 @@ def _by_limit(charges: list[Charge]) -> list[list[Charge]]:
 
 
 def _resolve(answers: list[Future[LimitState]], heard: list[LimitState]) -> None:
+    """Give each of ``answers`` its part of what was ``heard``."""
     for answer, state in zip(answers, heard, strict=True):
         if not answer.done():
             answer.set_result(state)
