@@ -190,6 +190,8 @@ class UpstreamConnection(HttpProtocol):
         if clean and self._had_chunks:
             # aiohttp's parser (3.14.5) would make the last trailer a field of the next answer.
             self._parser, self._had_chunks = response_parser(self, self._loop), False
+        if clean and isinstance(self._body, LengthBody):
+            self._body.read_nowait()  # its client may have left before: reading goes on
         self._answer = self._body = self._interim = None
         self._deadline_s = inf
         return clean

@@ -160,6 +160,18 @@ async def test_an_app_is_not_read_faster_than_its_client_reads(app: App) -> None
     assert app.transport.is_reading_now
 
 
+async def test_a_connection_with_an_unread_body_serves_the_next_request(app: App) -> None:
+    """All of the body has come, and its client has left: reading, which was paused, goes on."""
+    app.transport.is_reading_now = True
+    size = 1 + (1 << 17)
+    body = (await begun(app, size, b"b")).body
+    app.connection.data_received(b"b" * (size - 1))
+    assert (True, False) == (body.is_eof(), app.transport.is_reading_now)
+    assert app.connection.finish()
+    assert app.transport.is_reading_now
+    assert b"hello" == (await app.exchange()).whole
+
+
 async def test_an_answer_to_head_is_parsed(app: App) -> None:
     """What looks like its body would be the next answer."""
     future = app.ask("HEAD", ResponseFields("s").of_apps)
