@@ -155,9 +155,14 @@ class _NameTable:
         self._known = {name.lower(): name for name in known_names}
 
     def text_of(self, raw_name: bytes) -> istr | None:
-        """Return a name as the parser does; None where it has to judge."""
+        """
+        Return a name as the parser does; None where it has to judge.
+
+        Raises `NotTabular` for what is no name: it is not learnt, as it may be a whole line, with
+        the credential in it (``Cookie:session=x``, without the space).
+        """
         if _NAME.fullmatch(raw_name) is None:
-            return None
+            raise NotTabular
         text = raw_name.decode("ascii")
         name, normalised = self._known.get(text.lower(), text), normalise_name(text)
         if name in _EXACT_VALUES:

@@ -229,6 +229,16 @@ def test_lines_are_forgotten_when_they_are_not_used(table: LineTable) -> None:
     assert b"Accept: */*" in table._lines.older
 
 
+@pytest.mark.parametrize(
+    "line", [b"Cookie:a=secret", b"X-API-Key:secret", b"X-API-Key:secret: x", b"Cookie : a=secret"]
+)
+def test_a_line_in_another_form_is_no_name(table: LineTable, line: bytes) -> None:
+    """It may hold a credential, and names are kept for as long as the worker runs."""
+    assert table.read(block(line), 100) is None
+    assert table.read(block(b"X-Name: v"), 100) is not None
+    assert {b"Host", b"X-Name"} == table._lines._names.keys()
+
+
 def test_a_length_is_that_of_the_body(table: LineTable) -> None:
     """Zero, leading zeros and signs are for the parser."""
     lengths = (b"1", b"10240", b"0", b"01", b"+1", b"1,1", b"1" * 19)
