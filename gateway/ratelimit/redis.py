@@ -129,9 +129,9 @@ class RedisLimiter:
 
     async def aclose(self) -> None:
         """Charge requests that were admitted ahead; the store's deadline bounds the wait."""
-        if self._pending and not self._parts:
-            self._start()
-        if self._parts:
+        while self._pending or self._parts:  # some are admitted while a run is under way
+            if not self._parts:
+                self._start()
             if self._at_rest is None or self._at_rest.done():
                 self._at_rest = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._at_rest])

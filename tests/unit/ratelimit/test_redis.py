@@ -365,6 +365,26 @@ async def test_a_close_waits_for_the_run_that_is_under_way(
     assert (await spending).allowed
 
 
+async def test_a_close_charges_what_was_admitted_during_the_last_run(
+    limiter: RedisLimiter, store: FakeStore, server: Server
+) -> None:
+    """No request that was admitted ahead is left uncounted."""
+    wide = Limit("wide", rate=100, window_s=10)
+    await limiter.spend(wide, "a")
+    store.gate.clear()
+    other = asyncio.ensure_future(limiter.spend(wide, "b"))
+    await _ticks(3)
+    assert (await limiter.spend(wide, "a")).allowed
+    closing = asyncio.ensure_future(limiter.aclose())
+    await _ticks(3)
+    store.gate.set()
+
+    await closing
+
+    assert (await other).allowed
+    assert [1, 2] == sorted(server.counts.values())
+
+
 async def test_a_bug_in_a_run_is_raised_and_leaves_no_caller_waiting(
     limiter: RedisLimiter, store: FakeStore
 ) -> None:
