@@ -224,15 +224,15 @@ class RedisLimiter:
 
     def _fail(self, charges: list[Charge], error: Exception) -> None:
         """Leave no caller waiting after a mistake of ours, which the event loop reports."""
-        failure = {"message": "charges failed", "exception": error}
-        asyncio.get_running_loop().call_exception_handler(failure)
+        _report(error)
         waiting = self._take_pending()
         try:
             self._settle_without_store(charges, type(error).__name__)
             self._settle_without_store(waiting, "the run before it failed")
-        finally:
-            _leave_none(charges + waiting)
-            self._end_part()
+        except Exception as another:  # noqa: BLE001 - else this run would never end
+            _report(another)
+        _leave_none(charges + waiting)
+        self._end_part()
 
     def _settle(
         self, algorithm: LimitAlgorithm, charges: list[Charge], reply: Future[object]
@@ -355,6 +355,11 @@ def _resolve(answers: list[Future[LimitState]], heard: list[LimitState]) -> None
     for answer, state in zip(answers, heard, strict=True):
         if not answer.done():
             answer.set_result(state)
+
+
+def _report(error: Exception) -> None:
+    failure = {"message": "charges failed", "exception": error}
+    asyncio.get_running_loop().call_exception_handler(failure)
 
 
 def _leave_none(charges: list[Charge]) -> None:

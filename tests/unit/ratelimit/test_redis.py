@@ -173,6 +173,21 @@ async def test_charges_that_cannot_be_asked_for_leave_no_caller_waiting(
     assert (await limiter.spend(THREE, "b")).allowed
 
 
+async def test_charges_that_cannot_even_be_counted_here_stop_no_later_run(
+    limiter: RedisLimiter,
+) -> None:
+    """Both mistakes are reported; the caller sees a failed store, and others are served."""
+    faults: list[BaseException] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, at: faults.append(at["exception"]))
+    odd = Limit("odd", rate=3, window_s=10, algorithm="none")
+    with pytest.raises(StoreUnavailable, match="not answered"):
+        await asyncio.wait_for(limiter.spend(odd, "a"), 5)
+
+    assert [KeyError, KeyError] == [type(fault) for fault in faults]
+    assert (await asyncio.wait_for(limiter.spend(THREE, "b"), 5)).allowed
+    await asyncio.wait_for(limiter.aclose(), 5)
+
+
 async def test_a_cancelled_caller_does_not_disturb_others(
     limiter: RedisLimiter, store: FakeStore
 ) -> None:
