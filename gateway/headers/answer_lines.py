@@ -185,6 +185,11 @@ class AnswerHeads(Generations[tuple[bytes, bytes], AnswerHead | None]):
             self.keep(around_length, head)
         return head
 
+    def forget_unused(self) -> None:
+        """Drop the heads and lines that no answer had since the call before."""
+        self.begin()
+        self._lines.begin()
+
 
 def _other_status(line: bytes) -> int:
     """Return the status in a line with a reason phrase of the app's own; 0 to parse the head."""

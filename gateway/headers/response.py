@@ -11,6 +11,9 @@ from gateway.headers.answer_lines import AnswerHeads
 from gateway.headers.fields import CRLF, FieldAction, FieldActions
 from gateway.headers.hop_by_hop import HOP_BY_HOP, nominated_fields
 
+_UNUSED_S = 30.0
+"""A line of an app is forgotten when it did not come for so long; at most for twice this."""
+
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 
 
@@ -22,6 +25,13 @@ class ResponseFields:
         self._actions = FieldActions(_action_for)
         self.of_apps = AnswerHeads(self._actions, partial(_sets, self._cookie_name))
         """Heads of apps that need no parser. Of the gateway's own pages all are parsed."""
+        self._fresh_until_s = 0.0
+
+    def check_deadline(self, now_s: float) -> None:
+        """Forget what apps have not sent for a while: some lines hold credentials."""
+        if now_s >= self._fresh_until_s:
+            self._fresh_until_s = now_s + _UNUSED_S
+            self.of_apps.forget_unused()
 
     def rewrite(
         self, raw: RawFields, headers: CIMultiDictProxy[str], *, may_set_session: bool

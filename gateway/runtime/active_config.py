@@ -77,9 +77,12 @@ async def activate(settings: Settings, process: ProcessServices) -> AsyncIterato
             assertions(settings, keys),
         )
         reached = _started(settings, process, pages, stack)
+        serving = _serving_config(settings, reached, pipeline)
+        process.wire.deadlines.watch(serving.answer_fields)
+        stack.callback(process.wire.deadlines.forget, serving.answer_fields)
         yield ActiveConfig(
             settings,
-            _serving_config(settings, reached, pipeline),
+            serving,
             _connection_limits(settings),
             _sweep_s(settings),
             _revoker(settings, process, identity),

@@ -32,6 +32,10 @@ class Generations(dict[K, V]):
     def keep(self, key: K, value: V) -> None:
         """Add an entry to the young generation."""
         if len(self) >= self._max_entries:
-            self._old = self.copy()
-            self.clear()
+            self.begin()
         self[key] = value
+
+    def begin(self) -> None:
+        """Begin a young generation; what was not looked up in the last one is dropped."""
+        self._old = self.copy()
+        self.clear()

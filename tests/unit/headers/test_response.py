@@ -115,3 +115,21 @@ def test_a_required_protocol_holds_no_line_break() -> None:
     """It would be a field of its own."""
     with pytest.raises(BadUpstreamAnswer):
         upgrade_fields([(b"Upgrade", b"x\r\nSet-Cookie: a=b")])
+
+
+def test_lines_of_apps_are_forgotten_when_they_do_not_come() -> None:
+    """Some hold credentials: they stay for a minute at the most."""
+    fields = ResponseFields(COOKIE)
+    heads, start = fields.of_apps, b"HTTP/1.1 200 OK"
+    kept, token = (start, b"A: b\r\n"), (start, b"X-Token: secret\r\n")
+    fields.check_deadline(100.0)
+    assert heads[token] is not heads[kept]
+    fields.check_deadline(129.9)
+    assert {token, kept} == heads.keys()
+    fields.check_deadline(130.0)
+    known = heads[kept]
+    fields.check_deadline(160.0)
+    assert heads[kept] is known
+    assert heads.renew(token) is None
+    assert heads._lines.renew(b"X-Token: secret") is None
+    assert heads._lines.renew(b"A: b") is None  # its head is known: the line was not asked for

@@ -37,6 +37,13 @@ async def test_how_often_deadlines_are_looked_at(server: str, more: str, expecte
         assert expected_s == pytest.approx(active.sweep_s)
 
 
+async def test_lines_of_apps_have_a_deadline() -> None:
+    """What an app has not sent for a while is forgotten."""
+    settings = settings_of(UPSTREAMS)
+    async with fake_process(settings) as process, activate(settings, process) as active:
+        assert active.serving.answer_fields in process.wire.deadlines._waiting
+
+
 async def test_nothing_is_left_of_a_config_that_is_over() -> None:
     """Nor of one that could not be opened to its end."""
     settings = settings_of("identity: {roles_from_store: true}\ncredentials: {api_keys: {}}")
@@ -46,6 +53,7 @@ async def test_nothing_is_left_of_a_config_that_is_over() -> None:
         async with activate(settings, process):
             assert bus._missed_callbacks
         assert [] == bus._missed_callbacks
+        assert {} == process.wire.deadlines._waiting
         broken = settings_of(
             'upstreams: {app: {servers: ["https://a"], tls: {ca: /nowhere/ca.pem}}}'
         )

@@ -29,3 +29,15 @@ def test_an_unknown_key_is_not_renewed() -> None:
     table: Generations[str, int] = Generations(3)
     assert table.renew("a") is None
     assert {} == table
+
+
+def test_what_is_not_looked_up_is_dropped_with_the_second_generation() -> None:
+    """However few entries there are."""
+    table: Generations[str, int] = Generations(3)
+    table.keep("used", 1)
+    table.keep("unused", 2)
+    table.begin()
+    assert 1 == table.renew("used")
+    table.begin()
+    assert 1 == table.renew("used")
+    assert table.renew("unused") is None
