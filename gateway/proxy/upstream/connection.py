@@ -181,6 +181,7 @@ class UpstreamConnection(HttpProtocol):
             not self._is_unusable
             and self.transport is not None
             and self.final_seen
+            and not self._paused  # else the app has answered before it took the request
             and (self._body is None or self._body.is_eof())
             and (not self._uses_parser or self._is_between_messages())
         )

@@ -172,6 +172,20 @@ async def test_a_connection_with_an_unread_body_serves_the_next_request(app: App
     assert b"hello" == (await app.exchange()).whole
 
 
+@pytest.mark.parametrize("is_taken", [False, True])
+async def test_a_connection_whose_request_is_not_taken_serves_no_other(
+    app: App, *, is_taken: bool
+) -> None:
+    """An app that answers without the body may close, and the next request would wait behind it."""
+    future = app.ask(heads=ResponseFields("s").of_apps)
+    app.connection.pause_writing()
+    if is_taken:
+        app.connection.resume_writing()
+    app.connection.data_received(ANSWER)
+    assert b"hello" == cast("WholeAnswer", await future).body
+    assert is_taken == app.connection.finish()
+
+
 async def test_an_answer_to_head_is_parsed(app: App) -> None:
     """What looks like its body would be the next answer."""
     future = app.ask("HEAD", ResponseFields("s").of_apps)
