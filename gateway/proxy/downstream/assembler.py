@@ -1,6 +1,5 @@
 """Requests made of what the parser returned. Reads no socket and no clock."""
 
-import re
 from collections.abc import Callable
 
 from gateway.core.errors import BadRequest, HeadTooLarge, Refusal
@@ -20,10 +19,15 @@ The message is None where the line table has read the head: then the body, if an
 """
 
 
-_REQUEST_LINE = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[!-\"$-~]*) HTTP/1\.1\r\n")
-"""Of the requests that the line table reads: a usual method, and origin-form in visible ASCII."""
+_METHODS = {
+    method.encode("ascii"): method
+    for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
+}
+"""Of the requests that the line table reads."""
+_VERSION = b"HTTP/1.1"
 _SKIPPED = 15
 """After fields that the parser has to judge: most that follow are of the same client program."""
+_CRLF = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
 
 
@@ -60,31 +64,30 @@ class RequestAssembler:
         if self._skipped:
             self._skipped -= 1
             return None
-        splitter, line = self.splitter, _REQUEST_LINE.match(data)
-        if line is None or not splitter.is_in_head or splitter.partial_head:
+        splitter = self.splitter
+        if splitter.partial_head or not splitter.is_in_head:
             return None
-        head_bytes = len(data)
+        line_end, head_bytes = data.find(_CRLF), len(data)
         if not data.endswith(_HEAD_END):
             head_bytes = data.find(_HEAD_END) + len(_HEAD_END)
-        if head_bytes < line.end() or head_bytes > self._max_head_bytes:
+        if (
+            not 0 < line_end <= head_bytes - len(_HEAD_END)
+            or head_bytes > self._max_head_bytes
+            or (request := _read_request_line(data[:line_end])) is None
+        ):
             return None
-        fields = self._head_cache.read(data[line.end() : head_bytes])
+        fields = self._head_cache.read(data[line_end + len(_CRLF) : head_bytes])
         if fields is None:
             self._skipped = _SKIPPED
             return None
         headers, lines, body_bytes, memo = fields
         if head_bytes + body_bytes != len(data):
             return None
-        method, target = line.groups()
-        head = RequestHead(
-            method.decode("ascii"),
-            target.decode("ascii"),
-            (1, 1),
-            headers,
-            lines,
-            peer,
-            self._next_id(),
-            memo,
+        method, target = request
+        # Half the time of a call of the class.
+        head = tuple.__new__(
+            RequestHead,
+            (method, target, (1, 1), headers, lines, peer, self._next_id(), memo, ""),
         )
         return head, None, WholeBody(data[head_bytes:]) if body_bytes else NOTHING
 
@@ -142,3 +145,16 @@ class RequestAssembler:
     def forget(self) -> None:
         """Free what is kept of the last head."""
         self._head_cache.forget()
+
+
+def _read_request_line(line: bytes) -> tuple[str, str] | None:
+    """Return a usual method, and a target in origin-form and visible ASCII; None for others."""
+    method, _, rest = line.partition(b" ")
+    target, _, version = rest.partition(b" ")
+    known = _METHODS.get(method)
+    if known is None or version != _VERSION or not target.isascii():
+        return None
+    text = target.decode("ascii")
+    if text[:1] != "/" or "#" in text or not text.isprintable():
+        return None
+    return known, text

@@ -58,7 +58,7 @@ def test_a_whole_head_needs_no_parser(assembler: RequestAssembler) -> None:
     assert ("GET", "/x", "id-1", None) == (head.method, head.target, head.request_id, head.memo)
     assert (None, NOTHING) == (message, body)
     assert ("a", "*/*") == (head.headers["Host"], head.headers["Accept"])
-    assert ([b"Host: a", b"Accept: */*"], ["Host", "Accept"]) == (
+    assert ([b"Host: a", b"Accept: */*"], ("Host", "Accept")) == (
         head.lines.lines,
         head.lines.names,
     )
@@ -119,6 +119,11 @@ def test_nothing_is_a_whole_head_inside_a_message(assembler: RequestAssembler) -
         pytest.param(GET.replace(b"/x", b"/x#b"), id="fragment"),
         pytest.param(GET.replace(b"/x", b"/\xc3\xa9"), id="octets-beyond-ascii"),
         pytest.param(GET.replace(b" /x", b"  /x"), id="two-spaces"),
+        pytest.param(GET.replace(b"/x ", b"/x  "), id="two-spaces-behind-the-target"),
+        pytest.param(GET.replace(b"1.1\r", b"1.1 \r"), id="a-space-behind-the-version"),
+        pytest.param(GET.replace(b"/x ", b" "), id="no-target"),
+        pytest.param(b"GET /x HTTP/1.1", id="a-request-line-alone"),
+        pytest.param(b"GET /x HTTP/1.1\r", id="a-request-line-without-its-end"),
         pytest.param(GET.replace(b"HTTP", b"RTSP"), id="another-protocol"),
         pytest.param(GET[:-2] + b"X: " + b"x" * 200 + b"\r\n\r\n", id="too-long"),
         pytest.param(GET[:-2] + b"B: b\r\nC: c\r\n\r\n", id="too-many-fields"),
@@ -131,6 +136,17 @@ def test_nothing_is_a_whole_head_inside_a_message(assembler: RequestAssembler) -
 def test_all_else_is_left_to_the_parser(assembler: RequestAssembler, data: bytes) -> None:
     """Which may accept or refuse it."""
     assert assembler.read_whole(data, PEER) is None
+
+
+def test_a_target_is_visible_ascii_without_a_fragment(assembler: RequestAssembler) -> None:
+    """Octet by octet: all others are left to the parser."""
+    read = []
+    for octet in range(256):
+        made = assembler.read_whole(GET.replace(b"/x", b"/x%cy" % octet), PEER)
+        if made is not None:
+            assert f"/x{chr(octet)}y" == made[0].target
+            read.append(octet)
+    assert [octet for octet in range(0x21, 0x7F) if octet != ord("#")] == read
 
 
 @pytest.mark.parametrize(
