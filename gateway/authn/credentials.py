@@ -15,7 +15,7 @@ from multidict import CIMultiDictProxy, istr
 from gateway.core.errors import AmbiguousCredentials, InvalidToken
 from gateway.core.identity import AuthMethod
 from gateway.core.reasons import CredentialReason, TokenReason
-from gateway.core.request import RequestHead
+from gateway.core.request import RequestHead, ValueWithMemo
 
 _AUTHORIZATION = istr("Authorization")
 _COOKIE = istr("Cookie")
@@ -142,10 +142,20 @@ class CredentialReader:
             found = self._with_headers(found, headers)
         cookies = headers.getall(_COOKIE, None)
         if cookies is not None:
-            found += _session_cookie(cookies, self._cookie_name)
+            found += self._session(cookies)
         for source in self._sources:
             found += _from_source(headers, source)
         return found
+
+    def _session(self, cookies: list[str]) -> tuple[Credential, ...]:
+        """Find the session among the cookies; once for a field that comes again."""
+        first = cookies[0]
+        if type(first) is not ValueWithMemo or len(cookies) > 1:
+            return _session_cookie(cookies, self._cookie_name)
+        known: tuple[Credential, ...] | None = first.memo.get(self)
+        if known is None:
+            known = first.memo[self] = _session_cookie(cookies, self._cookie_name)
+        return known
 
     def _with_headers(
         self, found: tuple[Credential, ...], headers: CIMultiDictProxy[str]

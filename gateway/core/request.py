@@ -26,6 +26,18 @@ follows from the fields alone: which credential they carry, never whether it is 
 """
 
 
+class ValueWithMemo(str):
+    """
+    The value of a field line that is expected again, with what stages found in this one value.
+
+    The memo is forgotten with the line: a secret in it stays no longer than the line itself.
+    """
+
+    __slots__ = ("memo",)
+
+    memo: FieldMemo
+
+
 class ReceivedLines(NamedTuple):
     """Field lines of a request, in order; those that are repeated stand apart."""
 

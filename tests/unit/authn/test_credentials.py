@@ -18,6 +18,7 @@ from gateway.authn.credentials import (
 )
 from gateway.core.errors import AmbiguousCredentials, InvalidToken, Refusal
 from gateway.core.identity import AuthMethod
+from gateway.core.request import ValueWithMemo
 from tests.fakes.credentials import API_KEY_HEADER, BEARERS
 from tests.fakes.heads import multidict, request_head
 
@@ -356,6 +357,25 @@ def test_refused_fields_are_refused_again() -> None:
     for _ in range(2):
         with pytest.raises(AmbiguousCredentials):
             READER.read_cached(head)
+
+
+def test_a_cookie_field_that_comes_again_is_read_once() -> None:
+    """What was found is of one value and one config; a refusal is none."""
+    value = ValueWithMemo(f"{NAME}={S1}; other={S2}")
+    value.memo = {}
+    first, again = (READER.read(multidict(("Cookie", value), ("X-A", a))) for a in "12")
+    assert (Credential(AuthMethod.SESSION, S1),) == first
+    assert first is again
+    other = CredentialReader("other")
+    assert (Credential(AuthMethod.SESSION, S2),) == other.read(multidict(("Cookie", value)))
+    with pytest.raises(AmbiguousCredentials):
+        READER.read(multidict(("Cookie", value), ("Cookie", f"{NAME}={S2}")))
+
+    twice = ValueWithMemo(f"{NAME}={S1}; {NAME}={S2}")
+    twice.memo = {}
+    for _ in range(2):
+        with pytest.raises(AmbiguousCredentials):
+            READER.read(multidict(("Cookie", twice)))
 
 
 def test_a_bearer_token_of_no_enabled_kind_is_malformed() -> None:

@@ -16,8 +16,9 @@ from typing import cast
 
 import pytest
 
+from gateway.authn.credentials import CredentialReader
 from gateway.core.errors import Refusal
-from gateway.core.request import RequestHead
+from gateway.core.request import RequestHead, ValueWithMemo
 from gateway.core.route import Auth, Route
 from gateway.headers.request import IdentityNames, RequestFields
 from gateway.proxy.downstream import assembler
@@ -30,6 +31,7 @@ from gateway.proxy.http1.line_table import LineTable
 from gateway.proxy.http1.parser import KNOWN_NAMES, NOTHING, HttpProtocol, StreamReader
 from gateway.proxy.http1.strict import framing_of, keeps_alive
 from gateway.routing.client_address import client_at
+from tests.fakes.heads import request_head
 from tests.fakes.heads_parsed import parsed_request
 from tests.fakes.random_heads import random_request
 
@@ -197,6 +199,46 @@ def test_a_table_is_bounded_in_bytes(table: LineTable) -> None:
     finally:
         tracemalloc.stop()
     assert 1 << 20 < size_bytes < 4 << 20
+
+
+def test_memos_are_part_of_what_is_bounded(table: LineTable) -> None:
+    """With the credentials that were found in each line, and what of it the app gets."""
+    reader = CredentialReader("session")
+    tracemalloc.start()
+    try:
+        for i in range(10_000):
+            head = parsed_by_table(table, b"Cookie: session=%043d; a=%0200d" % (i, i))
+            reader.read_cached(head)
+            FIELDS.rewrite(head, ROUTES[0], PEER, "https", None)
+        size_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 1 << 20 < size_bytes < 4 << 20
+
+
+@pytest.mark.parametrize("name", [b"Cookie", b"cookie"])
+def test_a_memo_is_of_one_cookie_line_and_forgotten_with_it(table: LineTable, name: bytes) -> None:
+    """Lines of other fields have none."""
+    line = name + b": a=1"
+    first, again, other = (
+        parsed_by_table(table, sent).headers for sent in (line, line, name + b": a=2")
+    )
+    value = first["Cookie"]
+    assert isinstance(value, ValueWithMemo)
+    assert value is again["Cookie"]
+    assert value is not other["Cookie"]
+    assert {} == value.memo
+    assert type(first["Host"]) is str
+    table.check_deadline(0.0)
+    table.check_deadline(30.0)
+    assert value is not parsed_by_table(table, line).headers["Cookie"]
+
+
+def parsed_by_table(table: LineTable, *lines: bytes) -> RequestHead:
+    """A head whose lines, after Host, the table has read."""
+    fields = table.read(block(*lines), 100)
+    assert fields is not None
+    return request_head()._replace(headers=fields[0], lines=fields[1])
 
 
 def test_long_lines_are_judged_and_not_kept(table: LineTable) -> None:
