@@ -6,9 +6,10 @@ on every route, public ones included.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import compress
+from operator import itemgetter
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ from multidict import istr
 
 from gateway.authn.credentials import BEARER, auth_scheme, without_cookie
 from gateway.core.identity import Identity
-from gateway.core.request import Client, ReceivedLines, RequestHead, RequestHeaders
+from gateway.core.request import Client, ReceivedLines, RequestHead, ValueWithMemo
 from gateway.core.route import Route
 from gateway.headers.fields import CRLF, FieldAction, LearntByName, normalise_name
 from gateway.headers.foreign import is_foreign
@@ -25,6 +26,7 @@ from gateway.headers.forwarded import ForwardedFields, forwarding_lines
 from gateway.headers.hop_by_hop import HOP_BY_HOP, nominated_fields
 from gateway.headers.internal import internal_fields
 from gateway.util.by_identity import ByIdentity
+from gateway.util.generations import Generations
 from gateway.util.weakly import weakly
 
 DEFAULT_IDENTITY_NAMES = frozenset(
@@ -32,9 +34,17 @@ DEFAULT_IDENTITY_NAMES = frozenset(
 )
 """Stripped even where the config renames them: an app may still read them."""
 
-_AUTHORIZATION = istr("Authorization")
 _COOKIE = istr("Cookie")
-_USUAL_BEARER = "Bearer "
+_USUAL_BEARER = b"Bearer "
+_COOKIE_BEGIN = len("Cookie: ")
+_AUTHORIZATION_BEGIN = len("Authorization: ")
+_JUDGED_BY_VALUE = ("cookie", "authorization", "connection")
+_USUAL_CONNECTIONS = frozenset(
+    name + option
+    for name in (b"Connection: ", b"connection: ")
+    for option in (b"keep-alive", b"Keep-Alive", b"close", b"Close")
+)
+"""Lines that nominate no field that would pass."""
 
 AUTH_METHOD = "X-Auth-Method"
 """Tells the app how its caller was authenticated: the value of an `AuthMethod`."""
@@ -61,6 +71,9 @@ _UNENCODED = re.compile(r"[!-$&-~]*")
 """What `encode_value` leaves as it is: visible ASCII without the percent sign."""
 
 MAX_IDENTITIES = 4096
+_MAX_SHAPES = 128
+_MAX_SHAPE_NAMES = 32
+"""Of a shape that is kept: all of them take 1 MiB at most."""
 
 
 class IdentityNames(NamedTuple):
@@ -76,10 +89,36 @@ class IdentityNames(NamedTuple):
 _IS_KEPT = {FieldAction.KEEP: True, FieldAction.DROP: False, FieldAction.HOST: False}
 
 
+class _HeadShape:
+    """What follows from the names of a head alone: clients send the same, in the same order."""
+
+    __slots__ = ("authorization", "connection", "cookie", "cookie_goes", "is_unusual", "take")
+
+    def __init__(self, names: Sequence[str], is_kept: Sequence[bool | None]) -> None:
+        """``is_kept``: for each name, None where it depends on the value or the route."""
+        lower = [name.lower() for name in names]
+        self.cookie, self.authorization, self.connection = (
+            lower.index(name) if name in lower else -1 for name in _JUDGED_BY_VALUE
+        )
+        """Index of the line; -1 without one."""
+        self.is_unusual = any(lower.count(name) > 1 for name in _JUDGED_BY_VALUE)
+        """Whether such a field is repeated."""
+        self.take = _taking([index for index, kept in enumerate(is_kept) if kept])
+        """Returns the lines that are kept, of all lines of a head."""
+        self.cookie_goes = sum(map(bool, is_kept[: max(0, self.cookie)]))
+        """Where it goes among those, if anything is left of it."""
+
+
+def _taking(indexes: Sequence[int]) -> Callable[[Sequence[bytes]], Sequence[bytes]]:
+    if len(indexes) > 1:
+        return itemgetter(*indexes)  # half the time of `compress`
+    return lambda lines: [lines[index] for index in indexes]
+
+
 class _FieldPolicy:
     """What is done with each field on the way to apps that let the same fields pass."""
 
-    __slots__ = ("actions", "is_kept", "memo_key", "memo_key_with_credentials")
+    __slots__ = ("actions", "is_kept", "memo_key", "memo_key_with_credentials", "shapes")
 
     def __init__(self, decide: Callable[[str], FieldAction]) -> None:
         self.actions = LearntByName(decide)
@@ -89,6 +128,16 @@ class _FieldPolicy:
         """None where it depends on more than the name: on the value, or the route."""
         self.memo_key, self.memo_key_with_credentials = object(), object()
         """Keys under which a memo keeps the lines that this policy makes of its fields."""
+        self.shapes: Generations[tuple[str, ...], _HeadShape] = Generations(_MAX_SHAPES)
+
+    def learn_shape(self, names: tuple[str, ...]) -> _HeadShape:
+        """Return the shape of a head whose lines have ``names``, and keep it if it is not large."""
+        shape = self.shapes.renew(names)
+        if shape is None:
+            shape = _HeadShape(names, [self.is_kept[name] for name in names])
+            if len(names) <= _MAX_SHAPE_NAMES:
+                self.shapes.keep(names, shape)
+        return shape
 
 
 class RequestFields:
@@ -121,6 +170,8 @@ class RequestFields:
             name.encode("ascii") for name in (cookie_name, *credential_cookies)
         )
         self._cookie_pair = cookie_name + "="
+        self._cookie_key = object()
+        """Under which the memo of a Cookie field keeps what apps get of it."""
         self._public_host = public_host
         self._reserved = _OURS | {
             normalise_name(name) for name in (*names, *more_names, *DEFAULT_IDENTITY_NAMES)
@@ -169,14 +220,45 @@ class RequestFields:
             memo[key] = kept
         return kept
 
-    def _strip(self, head: RequestHead, route: Route, policy: _FieldPolicy) -> Iterable[bytes]:
-        headers, (names, lines) = head.headers, head.lines
-        nominated = nominated_fields(headers)
-        is_plain = not nominated and _has_no_other_scheme(headers)
-        is_kept = map(policy.is_kept.__getitem__, names)
-        if is_plain and not route.forward_credentials and self._has_no_other_cookie(headers):
-            return compress(lines, is_kept)  # no line is kept in part
-        kept = list(is_kept)
+    def _strip(self, head: RequestHead, route: Route, policy: _FieldPolicy) -> Sequence[bytes]:
+        names, lines = head.lines
+        names = tuple(names)
+        shape = policy.shapes.get(names) or policy.learn_shape(names)
+        connection, authorization = shape.connection, shape.authorization
+        if (
+            (connection >= 0 and lines[connection] not in _USUAL_CONNECTIONS)
+            or (authorization >= 0 and not _is_usual_bearer(lines[authorization]))
+            or route.forward_credentials
+            or shape.is_unusual
+        ):
+            return self._strip_each(head, route, policy)
+        kept = shape.take(lines)
+        if shape.cookie >= 0:
+            left = self._left_of_cookie(head.headers[_COOKIE], lines[shape.cookie])
+            if left:
+                at = shape.cookie_goes
+                return [*kept[:at], left, *kept[at:]]
+        return kept
+
+    def _left_of_cookie(self, value: str, line: bytes) -> bytes:
+        """Return what is left of a Cookie line, found once for one that comes again."""
+        if type(value) is not ValueWithMemo:
+            is_session_alone = value.startswith(self._cookie_pair) and ";" not in value
+            return b"" if is_session_alone else self._without_credentials(line)
+        left: bytes | None = value.memo.get(self._cookie_key)
+        if left is None:
+            left = value.memo[self._cookie_key] = self._without_credentials(line)
+        return left
+
+    def _without_credentials(self, line: bytes) -> bytes:
+        """Return the Cookie line without the cookies that hold credentials; empty for none left."""
+        left = self._without_credentials_in(line[_COOKIE_BEGIN:])
+        return line[:_COOKIE_BEGIN] + left if left is not None else b""
+
+    def _strip_each(self, head: RequestHead, route: Route, policy: _FieldPolicy) -> Sequence[bytes]:
+        """Judge each line that depends on its value, or on what ``Connection`` nominates."""
+        names, nominated = head.lines.names, nominated_fields(head.headers)
+        kept = list(map(policy.is_kept.__getitem__, names))
         if nominated:
             for index, name in enumerate(names):
                 if _wire_name(name) in nominated:
@@ -185,21 +267,14 @@ class RequestFields:
 
     def _with_credentials(
         self, fields: ReceivedLines, kept: list[bool | None], route: Route, policy: _FieldPolicy
-    ) -> Iterable[bytes]:
+    ) -> Sequence[bytes]:
         """Return the kept lines with what is left of those that hold credentials."""
         names, lines = fields.names, list(fields.lines)
         while None in kept:
             index = kept.index(None)
             left = self._kept(names[index], lines[index], route, policy)
             lines[index], kept[index] = left or b"", left is not None
-        return compress(lines, kept)
-
-    def _has_no_other_cookie(self, headers: RequestHeaders) -> bool:
-        """Whether there is no cookie but the session's: then all of the field is dropped."""
-        cookies = headers.getall(_COOKIE, None)
-        return cookies is None or (
-            len(cookies) == 1 and cookies[0].startswith(self._cookie_pair) and ";" not in cookies[0]
-        )
+        return list(compress(lines, kept))
 
     def _kept(self, name: str, line: bytes, route: Route, policy: _FieldPolicy) -> bytes | None:
         """Return what is left of the line of a credential; None where it is dropped."""
@@ -212,8 +287,7 @@ class RequestFields:
         if route.forward_credentials:
             return line
         if action is FieldAction.COOKIE:
-            left = self._without_credentials_in(line[begin:])
-            return line[:begin] + left if left is not None else None
+            return self._without_credentials(line) or None
         return None
 
     def _without_credentials_in(self, cookie_field: bytes) -> bytes | None:
@@ -269,12 +343,9 @@ _REQUEST_SPECIAL: Mapping[str, FieldAction] = {
 }
 
 
-def _has_no_other_scheme(headers: RequestHeaders) -> bool:
-    """Whether there is no credential but a bearer token: then all of the field is dropped."""
-    credentials = headers.getall(_AUTHORIZATION, None)
-    return credentials is None or (
-        len(credentials) == 1 and credentials[0].startswith(_USUAL_BEARER)
-    )
+def _is_usual_bearer(line: bytes) -> bool:
+    """Whether a line of ``Authorization`` holds a bearer token: then all of it is dropped."""
+    return line.startswith(_USUAL_BEARER, _AUTHORIZATION_BEGIN)
 
 
 def _wire_name(name: str) -> bytes:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.config.credentials import AUTH_METHODS
 from gateway.core.identity import AuthMethod, Identity, User
-from gateway.core.request import ReceivedLines
+from gateway.core.request import ReceivedLines, ValueWithMemo
 from gateway.core.route import Auth, Route
 from gateway.headers.fields import normalise_name
 from gateway.headers.hop_by_hop import HOP_BY_HOP
@@ -25,7 +25,7 @@ from gateway.headers.request import (
     internal_identity,
 )
 from gateway.routing.client_address import client_at
-from tests.fakes.heads import WRITTEN, read_lines, request_head
+from tests.fakes.heads import WRITTEN, field_lines, multidict, read_lines, request_head
 from tests.fakes.ports import ISSUER, SESSION_IDENTITY, TOKEN_IDENTITY
 
 Fields = list[tuple[str, str]]
@@ -536,6 +536,83 @@ def test_a_memo_is_kept_apart_by_route_and_config() -> None:
         rewriter = REWRITERS.setdefault(names, RequestFields(names, COOKIE, HOST))
         found = read_lines(rewriter.rewrite(head, route, CLIENT, "https", None))
         assert expected == [line for line in found if line not in WRITTEN]
+
+
+_SPECIAL_FIELDS = st.one_of(
+    st.tuples(
+        st.sampled_from(["Cookie", "cookie"]),
+        st.sampled_from([f"{COOKIE}=s", f"{COOKIE}=s; a=1", "a=1", f"a=1;{COOKIE}=s", ";", ""]),
+    ),
+    st.tuples(
+        st.sampled_from(["Authorization", "AUTHORIZATION"]),
+        st.sampled_from(["Bearer a", "bearer a", "Basic x", "Bearer", "NTLM a", "Bearer,a", ""]),
+    ),
+    st.tuples(
+        st.sampled_from(["Connection", "connection"]),
+        st.sampled_from(["keep-alive", "Close", "keep-alive, X-A", "cookie", "x-a", ""]),
+    ),
+    st.tuples(
+        st.sampled_from(["X-A", "Accept", "X-API-Key", "x_api_key", "X-User-Email", "Via", "TE"]),
+        st.sampled_from(["1", "2"]),
+    ),
+)
+
+
+@given(st.lists(_SPECIAL_FIELDS, max_size=6), st.booleans())
+def test_lines_pass_by_the_names_of_all_as_each_by_itself(
+    sent: Fields, forward_credentials: bool
+) -> None:
+    """Also where the value of a cookie comes again, and the names do."""
+    rewriter = _WITH_KEYS
+    route = replace(PROTECTED, forward_credentials=forward_credentials)
+    head = request_head(*sent)
+    each = [*rewriter._strip_each(head, route, rewriter._policy)]
+    with_memos = [(name, _with_memo(value)) for name, value in head.headers.items()]
+    again = head._replace(headers=multidict(*with_memos))
+    for same in (head, again, again):
+        assert each == [*rewriter._strip(same, route, rewriter._policy)]
+
+
+def _with_memo(value: str) -> ValueWithMemo:
+    with_memo = ValueWithMemo(value)
+    with_memo.memo = {}
+    return with_memo
+
+
+_WITH_KEYS = RequestFields(IdentityNames(), COOKIE, HOST, credential_headers=("X-API-Key",))
+
+
+def test_what_is_left_of_a_cookie_field_is_found_once_for_each_config() -> None:
+    """It is kept with the value; another config has other cookies."""
+    value = _with_memo(f"a=1; {COOKIE}=s; other=t")
+    head = request_head()._replace(
+        headers=multidict(("Host", HOST), ("Cookie", value)), lines=field_lines(("Cookie", value))
+    )
+    left = []
+    for name in (COOKIE, "other", COOKIE, "other"):
+        rewriter = _BY_COOKIE.setdefault(name, RequestFields(IdentityNames(), name, HOST))
+        [line] = rewriter._strip(head, PROTECTED, rewriter._policy)
+        left.append(line)
+    assert left[:2] == [b"Cookie: a=1; other=t", f"Cookie: a=1; {COOKIE}=s".encode()]
+    assert left[0] is left[2]
+    assert left[1] is left[3]
+
+
+_BY_COOKIE: dict[str, RequestFields] = {}
+
+
+def test_what_is_kept_of_the_names_of_heads_is_bounded() -> None:
+    """A client may send ever new ones, and long heads."""
+    rewriter = RequestFields(IdentityNames(), COOKIE, HOST)
+    for i in range(1000):
+        rewriter.rewrite(request_head((f"X-{i}", "1")), PUBLIC, CLIENT, "https", None)
+    shapes = rewriter._policy.shapes
+    assert 0 < len(shapes) <= 128
+    known = len(shapes)
+    long = [(f"X-Long-{i}", "1") for i in range(40)]
+    lines = rewriter.rewrite(request_head(*long), PUBLIC, CLIENT, "https", None)
+    assert known == len(shapes)
+    assert long == [line for line in read_lines(lines) if line not in WRITTEN]
 
 
 REWRITERS: dict[IdentityNames, RequestFields] = {}
