@@ -35,6 +35,7 @@ DEFAULT_IDENTITY_NAMES = frozenset(
 """Stripped even where the config renames them: an app may still read them."""
 
 _COOKIE = istr("Cookie")
+_HOST = istr("Host")
 _USUAL_BEARER = b"Bearer "
 _COOKIE_BEGIN = len("Cookie: ")
 _AUTHORIZATION_BEGIN = len("Authorization: ")
@@ -191,7 +192,7 @@ class RequestFields:
         identity: Identity | None,
     ) -> bytes:
         """Return the field lines for the app, each with its CRLF, without framing fields."""
-        host = head.headers.get("Host") or self._public_host
+        host = head.headers.get(_HOST) or self._public_host
         parts = [
             self._kept_lines(head, route),
             self._hop_block(host, client.text, scheme, route.hidden_prefix, route.rewrites_host),

@@ -3,6 +3,8 @@
 from functools import lru_cache
 from typing import NamedTuple
 
+from multidict import istr
+
 from gateway.core.errors import BadHost, BadTarget, MethodNotAllowed, UnsupportedMethod
 from gateway.core.method import KNOWN_METHODS, UNFORWARDED
 from gateway.core.request import RequestHead, Target
@@ -17,6 +19,8 @@ from gateway.routing.target import (
 )
 
 _HTTP_1_1 = (1, 1)
+_HOST = istr("Host")
+_USUAL_METHODS = KNOWN_METHODS - UNFORWARDED
 
 _CACHED = 4096
 _LONGEST_CACHED = 512
@@ -50,7 +54,7 @@ class RouteResolver:
         Raises `UnsupportedMethod`, `BadTarget`, `BadHost`, `NoRoute` or `MethodNotAllowed`; none of
         these is cached.
         """
-        target, host_field = head.target, head.headers.get("Host")
+        target, host_field = head.target, head.headers.get(_HOST)
         if not host_field:
             if head.version >= _HTTP_1_1:
                 raise BadHost("empty Host")
@@ -68,17 +72,18 @@ class _Resolution:
         self._routes = routes
 
     def resolve(self, method: str, raw_target: str, host_field: str) -> ResolvedRoute:
-        if method in UNFORWARDED:
+        is_usual = method in _USUAL_METHODS
+        if not is_usual and method in UNFORWARDED:
             raise UnsupportedMethod(method)
         absolute, origin_form = None, raw_target
-        if not raw_target.startswith("/"):
+        if raw_target[:1] != "/":
             absolute, origin_form = split_absolute(raw_target)
         authority = parse_authority(host_field)
         if absolute is not None and not absolute.agrees_with(authority):
             raise BadHost("the target's authority differs from Host")
         host, target = authority.host, canonical_target(origin_form)
         route = self._route(host, target, method)
-        if method not in KNOWN_METHODS and not route.takes(method):
+        if not is_usual and not route.takes(method):
             raise UnsupportedMethod("a method that the gateway does not know")
         forwarded = target
         if route.prefix or route.new_prefix:
@@ -94,13 +99,17 @@ class _Resolution:
             if method in KNOWN_METHODS:
                 raise
             raise UnsupportedMethod("no route lists the method") from None
+        if "%" in path or ";" in path:
+            self._check_readings(route, host, target, method)
+        return route
+
+    def _check_readings(self, route: Route, host: str, target: Target, method: str) -> None:
+        """Refuse a target that an app may read as a path of another route."""
         if target.has_encoded_slash and not route.keep_encoded_slashes:
             raise BadTarget("encoded slash")
-        if "%" in path or ";" in path:
-            for alternative in alternative_paths(path):
-                if not self._leads_to(route, host, alternative, method):
-                    raise BadTarget("another reading of the path leads to another route")
-        return route
+        for alternative in alternative_paths(target.path):
+            if not self._leads_to(route, host, alternative, method):
+                raise BadTarget("another reading of the path leads to another route")
 
     def _leads_to(self, route: Route, host: str, path: str, method: str) -> bool:
         try:

@@ -35,6 +35,7 @@ class RouteTable:
         self._wildcards = {h[1:]: table for h, table in tables.items() if h.startswith("*.")}
         """By the end of the host, with its dot: ``.example.com`` for ``*.example.com``."""
         self._hosts = {h: table for h, table in tables.items() if not h.startswith("*.")}
+        self._has_hosts = bool(tables)
 
     def match(self, host: str, path: str, method: str) -> Route:
         """
@@ -45,7 +46,10 @@ class RouteTable:
         the path, and `MethodNotAllowed` if those that have it do not have the method: a broader
         route may lack their rules.
         """
-        bucket = self._covering(host, path)
+        if self._has_hosts or path.startswith(self._own_prefix):  # true where there is none
+            bucket = self._covering(host, path)
+        else:
+            bucket = self._any_host.covering(path)
         for route in bucket:
             if route.methods is None or method in route.methods:
                 return route
