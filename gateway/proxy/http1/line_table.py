@@ -16,6 +16,7 @@ from multidict import CIMultiDict, CIMultiDictProxy, istr
 from gateway.core.request import ReceivedLines, ValueWithMemo
 from gateway.headers.fields import LearntByName, normalise_name
 from gateway.headers.hop_by_hop import HOP_BY_HOP
+from gateway.util.generations import Generations
 
 MAX_HEAD_BYTES = 4096
 """Of a head that is looked up: one of lines that are all new costs more here than in the parser."""
@@ -27,6 +28,8 @@ _GENERATION_BYTES = 2 * 1024 * 1024
 """What the lines of one generation may take. There are two: so 4 MiB in each worker."""
 _LINE_OVERHEAD_BYTES = 320
 """What a kept line takes, besides its name and value twice: as bytes, and as text."""
+_GENERATION_HEADS, _MAX_KEPT_NAMES = 128, 32
+"""How many lists of names one generation holds, and of how many names: 1 MiB at the most."""
 _MEMO_BYTES = 640
 """What the memo of a kept line takes, besides the parts of the line that it holds."""
 _UNUSED_S = 30.0
@@ -60,12 +63,14 @@ JudgedFields = tuple[CIMultiDictProxy[str], ReceivedLines, int]
 class LineTable:
     """Reads the field lines of heads; one for each worker."""
 
-    __slots__ = ("_find", "_fresh_until_s", "_lines")
+    __slots__ = ("_find", "_fresh_until_s", "_has_length", "_lines")
 
     def __init__(self, known_names: Iterable[istr]) -> None:
         """``known_names``: those for which the parser has a spelling of its own."""
         self._lines = _JudgedLines(known_names)
         self._find = self._lines.__getitem__
+        self._has_length: Generations[tuple[str, ...], bool] = Generations(_GENERATION_HEADS)
+        """By the names of a head, in order: clients send the same with other values."""
         self._fresh_until_s = 0.0
 
     def __len__(self) -> int:
@@ -87,13 +92,26 @@ class LineTable:
         except ValueError:
             return None
         names = tuple(headers)
-        if len(set(names)) < len(lines) or _HOST not in headers:
+        if len(names) < len(lines):
             return None  # a name is repeated, which the parser may refuse
-        length = headers.get(_LENGTH)
-        body_bytes = int(length) if length is not None else 0
+        has_length = self._has_length.get(names)
+        if has_length is None and (has_length := self._judge_names(names)) is None:
+            return None
+        body_bytes = int(headers[_LENGTH]) if has_length else 0
         # Half the time of a call of the class.
         received = tuple.__new__(ReceivedLines, (names, lines))
         return CIMultiDictProxy(headers), received, body_bytes
+
+    def _judge_names(self, names: tuple[str, ...]) -> bool | None:
+        """Return whether Content-Length is among ``names``; None where the parser has to judge."""
+        if len(set(names)) < len(names) or _HOST not in names:
+            return None
+        has_length = self._has_length.renew(names)
+        if has_length is None:
+            has_length = _LENGTH in names
+            if len(names) <= _MAX_KEPT_NAMES:
+                self._has_length.keep(names, has_length)
+        return has_length
 
     def check_deadline(self, now_s: float) -> None:
         """Forget lines that were not used for a while: some hold credentials."""
@@ -110,7 +128,7 @@ class _JudgedLines(dict[bytes, tuple[str, str]]):
     lines that come once push out no line that is in use.
     """
 
-    __slots__ = ("_names", "_room_bytes", "may_judge", "older")
+    __slots__ = ("_names", "_room_bytes", "_usual_names", "may_judge", "older")
 
     def __init__(self, known_names: Iterable[istr]) -> None:
         super().__init__()
@@ -118,7 +136,9 @@ class _JudgedLines(dict[bytes, tuple[str, str]]):
         self.may_judge = 0
         """How many lines of the head under way may still be judged."""
         self._room_bytes = _GENERATION_BYTES
-        self._names = LearntByName(_NameTable(known_names).text_of)
+        names = _NameTable(known_names)
+        self._names = LearntByName(names.text_of)
+        self._usual_names = LearntByName(names.usual_text_of)
 
     def begin_generation(self) -> None:
         """Forget the older generation, and begin a new one."""
@@ -127,9 +147,17 @@ class _JudgedLines(dict[bytes, tuple[str, str]]):
         self._room_bytes = _GENERATION_BYTES
 
     def __missing__(self, line: bytes) -> tuple[str, str]:
+        """Return name and value as the parser does. Raises `ValueError` where it has to judge."""
         judged = self.older.get(line)
         if judged is None:
-            judged = self._judge(line)
+            self.may_judge -= 1
+            raw_name, _, raw_value = line.partition(_SEPARATOR)
+            name, value = self._usual_names[raw_name], raw_value.decode("ascii")
+            if not value.isprintable() or value.strip() != value or not value:
+                raise NotTabular
+            if self.may_judge < 0:
+                raise NotTabular
+            judged = (name, value) if name is not None else self._judge_peculiar(line, value)
         elif type(judged[1]) is ValueWithMemo:
             self._room_bytes -= _MEMO_BYTES + len(line)
         size_bytes = len(line)
@@ -140,18 +168,14 @@ class _JudgedLines(dict[bytes, tuple[str, str]]):
             self[line] = judged
         return judged
 
-    def _judge(self, line: bytes) -> tuple[str, str]:
-        """Return name and value as the parser does. Raises `ValueError` where it has to judge."""
-        self.may_judge -= 1
-        raw_name, _, raw_value = line.partition(_SEPARATOR)
-        name, value = self._names[raw_name], raw_value.decode("ascii")
-        if name is None or not value.isprintable() or value.strip() != value or not value:
-            raise NotTabular
-        if self.may_judge < 0:
+    def _judge_peculiar(self, line: bytes, value: str) -> tuple[str, str]:
+        """Judge a line whose name says more of its value, or that is for the parser."""
+        name = self._names[line.partition(_SEPARATOR)[0]]
+        if name is None:
             raise NotTabular
         if name == _COOKIE:
-            value = self._with_memo(line, value)
-        elif name in _EXACT_VALUES and _EXACT_VALUES[name].fullmatch(value) is None:
+            return name, self._with_memo(line, value)
+        if _EXACT_VALUES[name].fullmatch(value) is None:
             raise NotTabular
         return name, value
 
@@ -186,3 +210,8 @@ class _NameTable:
         if normalised in _LEFT_TO_PARSER or normalised.startswith(_PREFIXES_LEFT_TO_PARSER):
             return None
         return istr(name)
+
+    def usual_text_of(self, raw_name: bytes) -> istr | None:
+        """Return a name that says nothing of its value; None for all others."""
+        name = self.text_of(raw_name)
+        return None if name == _COOKIE or name in _EXACT_VALUES else name

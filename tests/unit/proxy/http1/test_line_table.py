@@ -281,6 +281,38 @@ def test_a_line_in_another_form_is_no_name(table: LineTable, line: bytes) -> Non
     assert {b"Host", b"X-Name"} == table._lines._names.keys()
 
 
+def test_what_is_kept_of_the_names_of_heads_is_bounded(table: LineTable) -> None:
+    """Clients may send ever new ones, and long heads; all are read."""
+    for i in range(1000):
+        assert table.read(block(b"X-%d: v" % i), 100) is not None
+    assert 0 < len(table._has_length) <= 128
+    known = len(table._has_length)
+    lines = [b"X-Long-%d: v" % i for i in range(40)]
+    assert table.read(block(*lines), 100) is None
+    assert table.read(block(*lines), 100) is not None
+    assert known == len(table._has_length)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param([b"X-A: 1", b"X-A: 2"], id="alike"),
+        pytest.param([b"X-A: 1", b"x-a: 1"], id="in-another-case"),
+        pytest.param([b"Accept: 1", b"ACCEPT: 1"], id="known-in-another-case"),
+        pytest.param([b"Host: b"], id="host"),
+    ],
+)
+def test_repeated_names_are_for_the_parser(table: LineTable, lines: list[bytes]) -> None:
+    """Also where the head without the repetition is known."""
+    assert table.read(block(*lines[:-1]), 100) is not None
+    assert [None, None] == [table.read(block(*lines), 100) for _ in range(2)]
+
+
+def test_a_head_without_host_is_for_the_parser(table: LineTable) -> None:
+    """It refuses it."""
+    assert [None, None] == [table.read(b"Accept: */*\r\n\r\n", 100) for _ in range(2)]
+
+
 def test_a_length_is_that_of_the_body(table: LineTable) -> None:
     """Zero, leading zeros and signs are for the parser."""
     lengths = (b"1", b"10240", b"0", b"01", b"+1", b"1,1", b"1" * 19)
