@@ -26,6 +26,8 @@ BEARER = "bearer"
 _TOKEN68 = (string.ascii_letters + string.digits + "-._~+/").encode()
 _SESSION_VALUE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _OWS = " \t"  # RFC 9110 section 5.6.3
+_SESSION = "session"
+"""Under which the memo of a Cookie value keeps the session in it."""
 _BEFORE_PAIR = ("", ";")
 """What may stand before a cookie pair: nothing, or the end of another."""
 
@@ -113,6 +115,8 @@ class CredentialReader:
     ) -> None:
         """``bearers``: the one that takes any shape comes last."""
         self._cookie_name = cookie_name
+        self._memo_mark = object()
+        """Marks what this config has found: a line may outlive any number of configs."""
         self._bearers = tuple(bearers)
         self._headers = tuple((istr(header.name), header) for header in headers)
         self._sources = tuple(sources)
@@ -152,10 +156,11 @@ class CredentialReader:
         first = cookies[0]
         if type(first) is not ValueWithMemo or len(cookies) > 1:
             return _session_cookie(cookies, self._cookie_name)
-        known: tuple[Credential, ...] | None = first.memo.get(self)
-        if known is None:
-            known = first.memo[self] = _session_cookie(cookies, self._cookie_name)
-        return known
+        known: tuple[object, tuple[Credential, ...]] | None = first.memo.get(_SESSION)
+        if known is None or known[0] is not self._memo_mark:
+            found = _session_cookie(cookies, self._cookie_name)
+            known = first.memo[_SESSION] = self._memo_mark, found
+        return known[1]
 
     def _with_headers(
         self, found: tuple[Credential, ...], headers: CIMultiDictProxy[str]

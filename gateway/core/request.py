@@ -30,7 +30,8 @@ class ValueWithMemo(str):
     """
     The value of a field line that is expected again, with what stages found in this one value.
 
-    The memo is forgotten with the line: a secret in it stays no longer than the line itself.
+    The memo is forgotten with the line: a secret in it stays no longer than the line itself. A line
+    in use stays across reloads, so a memo may not grow with each config.
     """
 
     __slots__ = ("memo",)

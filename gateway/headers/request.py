@@ -37,6 +37,8 @@ DEFAULT_IDENTITY_NAMES = frozenset(
 _COOKIE = istr("Cookie")
 _HOST = istr("Host")
 _USUAL_BEARER = b"Bearer "
+_LEFT_OF_COOKIE = "left"
+"""Under which the memo of a Cookie value keeps what apps get of the line."""
 _COOKIE_BEGIN = len("Cookie: ")
 _AUTHORIZATION_BEGIN = len("Authorization: ")
 _JUDGED_BY_VALUE = ("cookie", "authorization", "connection")
@@ -171,8 +173,8 @@ class RequestFields:
             name.encode("ascii") for name in (cookie_name, *credential_cookies)
         )
         self._cookie_pair = cookie_name + "="
-        self._cookie_key = object()
-        """Under which the memo of a Cookie field keeps what apps get of it."""
+        self._memo_mark = object()
+        """Marks what this config has left of a Cookie field: a line may outlive many configs."""
         self._public_host = public_host
         self._reserved = _OURS | {
             normalise_name(name) for name in (*names, *more_names, *DEFAULT_IDENTITY_NAMES)
@@ -246,10 +248,11 @@ class RequestFields:
         if type(value) is not ValueWithMemo:
             is_session_alone = value.startswith(self._cookie_pair) and ";" not in value
             return b"" if is_session_alone else self._without_credentials(line)
-        left: bytes | None = value.memo.get(self._cookie_key)
-        if left is None:
-            left = value.memo[self._cookie_key] = self._without_credentials(line)
-        return left
+        known: tuple[object, bytes] | None = value.memo.get(_LEFT_OF_COOKIE)
+        if known is None or known[0] is not self._memo_mark:
+            left = self._without_credentials(line)
+            known = value.memo[_LEFT_OF_COOKIE] = self._memo_mark, left
+        return known[1]
 
     def _without_credentials(self, line: bytes) -> bytes:
         """Return the Cookie line without the cookies that hold credentials; empty for none left."""

@@ -30,7 +30,7 @@ _LINE_OVERHEAD_BYTES = 320
 """What a kept line takes, besides its name and value twice: as bytes, and as text."""
 _GENERATION_HEADS, _MAX_KEPT_NAMES = 128, 32
 """How many lists of names one generation holds, and of how many names: 1 MiB at the most."""
-_MEMO_BYTES = 640
+_MEMO_BYTES = 768
 """What the memo of a kept line takes, besides the parts of the line that it holds."""
 _UNUSED_S = 30.0
 """A line is forgotten when it was not used for so long; at the latest after twice this."""

@@ -1,5 +1,7 @@
 """The credentials that a request carries."""
 
+import weakref
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -368,6 +370,7 @@ def test_a_cookie_field_that_comes_again_is_read_once() -> None:
     assert first is again
     other = CredentialReader("other")
     assert (Credential(AuthMethod.SESSION, S2),) == other.read(multidict(("Cookie", value)))
+    assert first == READER.read(multidict(("Cookie", value)))
     with pytest.raises(AmbiguousCredentials):
         READER.read(multidict(("Cookie", value), ("Cookie", f"{NAME}={S2}")))
 
@@ -376,6 +379,20 @@ def test_a_cookie_field_that_comes_again_is_read_once() -> None:
     for _ in range(2):
         with pytest.raises(AmbiguousCredentials):
             READER.read(multidict(("Cookie", twice)))
+
+
+def test_a_cookie_field_that_outlives_configs_keeps_none_of_them() -> None:
+    """Its memo does not grow: the table keeps a line for as long as it is in use."""
+    value = ValueWithMemo(f"{NAME}={S1}")
+    value.memo = {}
+    sizes, readers = set(), []
+    for _ in range(10):
+        reader = CredentialReader(NAME)
+        readers.append(weakref.ref(reader))
+        assert (Credential(AuthMethod.SESSION, S1),) == reader.read(multidict(("Cookie", value)))
+        sizes.add(len(value.memo))
+        del reader
+    assert ({1}, [None] * 10) == (sizes, [reader() for reader in readers])
 
 
 def test_a_bearer_token_of_no_enabled_kind_is_malformed() -> None:

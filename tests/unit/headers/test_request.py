@@ -594,8 +594,11 @@ def test_what_is_left_of_a_cookie_field_is_found_once_for_each_config() -> None:
         [line] = rewriter._strip(head, PROTECTED, rewriter._policy)
         left.append(line)
     assert left[:2] == [b"Cookie: a=1; other=t", f"Cookie: a=1; {COOKIE}=s".encode()]
-    assert left[0] is left[2]
-    assert left[1] is left[3]
+    assert left[:2] == left[2:]
+    assert 1 == len(value.memo)
+    again = _BY_COOKIE["other"]
+    assert [left[3]] == again._strip(head, PROTECTED, again._policy)
+    assert left[3] is again._strip(head, PROTECTED, again._policy)[0]
 
 
 _BY_COOKIE: dict[str, RequestFields] = {}
