@@ -26,8 +26,6 @@ BEARER = "bearer"
 _TOKEN68 = (string.ascii_letters + string.digits + "-._~+/").encode()
 _SESSION_VALUE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _OWS = " \t"  # RFC 9110 section 5.6.3
-_SESSION = "session"
-"""Under which the memo of a Cookie value keeps the session in it."""
 _BEFORE_PAIR = ("", ";")
 """What may stand before a cookie pair: nothing, or the end of another."""
 
@@ -156,11 +154,12 @@ class CredentialReader:
         first = cookies[0]
         if type(first) is not ValueWithMemo or len(cookies) > 1:
             return _session_cookie(cookies, self._cookie_name)
-        known: tuple[object, tuple[Credential, ...]] | None = first.memo.get(_SESSION)
+        known = first.session
         if known is None or known[0] is not self._memo_mark:
             found = _session_cookie(cookies, self._cookie_name)
-            known = first.memo[_SESSION] = self._memo_mark, found
-        return known[1]
+            known = first.session = self._memo_mark, found
+        session: tuple[Credential, ...] = known[1]
+        return session
 
     def _with_headers(
         self, found: tuple[Credential, ...], headers: CIMultiDictProxy[str]

@@ -28,15 +28,25 @@ follows from the fields alone: which credential they carry, never whether it is 
 
 class ValueWithMemo(str):
     """
-    The value of a field line that is expected again, with what stages found in this one value.
+    The value of a Cookie line that is expected again, with what stages found in it.
 
     The memo is forgotten with the line: a secret in it stays no longer than the line itself. A line
-    in use stays across reloads, so a memo may not grow with each config.
+    in use stays across reloads, so each part of the memo is of one config, and names its mark.
     """
 
-    __slots__ = ("memo",)
+    __slots__ = ("left", "session")
 
-    memo: FieldMemo
+    session: tuple[object, Any] | None
+    """The credentials in the value."""
+    left: tuple[object, bytes] | None
+    """The line without credentials; empty for none left."""
+
+    @classmethod
+    def begin(cls, text: str) -> "ValueWithMemo":
+        """Return ``text`` with an empty memo."""
+        value = cls(text)
+        value.session = value.left = None
+        return value
 
 
 class ReceivedLines(NamedTuple):

@@ -6,11 +6,11 @@ on every route, public ones included.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import compress
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 import orjson
@@ -37,11 +37,8 @@ DEFAULT_IDENTITY_NAMES = frozenset(
 _COOKIE = istr("Cookie")
 _HOST = istr("Host")
 _USUAL_BEARER = b"Bearer "
-_LEFT_OF_COOKIE = "left"
-"""Under which the memo of a Cookie value keeps what apps get of the line."""
 _COOKIE_BEGIN = len("Cookie: ")
 _AUTHORIZATION_BEGIN = len("Authorization: ")
-_JUDGED_BY_VALUE = ("cookie", "authorization", "connection")
 _USUAL_CONNECTIONS = frozenset(
     name + option
     for name in (b"Connection: ", b"connection: ")
@@ -92,24 +89,42 @@ class IdentityNames(NamedTuple):
 _IS_KEPT = {FieldAction.KEEP: True, FieldAction.DROP: False, FieldAction.HOST: False}
 
 
+_Part = bool | Literal["cookie", "authorization", "connection"]
+"""Whether a line is kept, by its name; one that depends on its value by its lower-case name."""
+
+
 class _HeadShape:
     """What follows from the names of a head alone: clients send the same, in the same order."""
 
     __slots__ = ("authorization", "connection", "cookie", "cookie_goes", "is_unusual", "take")
 
-    def __init__(self, names: Sequence[str], is_kept: Sequence[bool | None]) -> None:
-        """``is_kept``: for each name, None where it depends on the value or the route."""
-        lower = [name.lower() for name in names]
-        self.cookie, self.authorization, self.connection = (
-            lower.index(name) if name in lower else -1 for name in _JUDGED_BY_VALUE
-        )
+    def __init__(self, parts: Iterable[_Part]) -> None:
+        """``parts``: what is done with each line, by its name."""
+        self.cookie = self.authorization = self.connection = -1
         """Index of the line; -1 without one."""
-        self.is_unusual = any(lower.count(name) > 1 for name in _JUDGED_BY_VALUE)
+        self.cookie_goes = 0
+        """Where it goes among the lines that are kept, if anything is left of it."""
+        self.is_unusual = False
         """Whether such a field is repeated."""
-        self.take = _taking([index for index, kept in enumerate(is_kept) if kept])
+        kept: list[int] = []
+        for index, part in enumerate(parts):
+            if part is True:
+                kept.append(index)
+            elif part is not False:
+                self.is_unusual = self.is_unusual or getattr(self, part) >= 0
+                setattr(self, part, index)
+                if part == "cookie":
+                    self.cookie_goes = len(kept)
+        self.take = _taking(kept)
         """Returns the lines that are kept, of all lines of a head."""
-        self.cookie_goes = sum(map(bool, is_kept[: max(0, self.cookie)]))
-        """Where it goes among those, if anything is left of it."""
+
+
+def _part_of(name: str, action: FieldAction) -> _Part:
+    if action is FieldAction.COOKIE:
+        return "cookie"
+    if action is FieldAction.AUTHORIZATION:
+        return "authorization"
+    return "connection" if name.lower() == "connection" else action is FieldAction.KEEP
 
 
 def _taking(indexes: Sequence[int]) -> Callable[[Sequence[bytes]], Sequence[bytes]]:
@@ -121,7 +136,14 @@ def _taking(indexes: Sequence[int]) -> Callable[[Sequence[bytes]], Sequence[byte
 class _FieldPolicy:
     """What is done with each field on the way to apps that let the same fields pass."""
 
-    __slots__ = ("actions", "is_kept", "memo_key", "memo_key_with_credentials", "shapes")
+    __slots__ = (
+        "_parts",
+        "actions",
+        "is_kept",
+        "memo_key",
+        "memo_key_with_credentials",
+        "shapes",
+    )
 
     def __init__(self, decide: Callable[[str], FieldAction]) -> None:
         self.actions = LearntByName(decide)
@@ -129,6 +151,7 @@ class _FieldPolicy:
             lambda name: _IS_KEPT.get(decide(name)),
         )
         """None where it depends on more than the name: on the value, or the route."""
+        self._parts = LearntByName[str, _Part](lambda name: _part_of(name, decide(name)))
         self.memo_key, self.memo_key_with_credentials = object(), object()
         """Keys under which a memo keeps the lines that this policy makes of its fields."""
         self.shapes: Generations[tuple[str, ...], _HeadShape] = Generations(_MAX_SHAPES)
@@ -137,7 +160,7 @@ class _FieldPolicy:
         """Return the shape of a head whose lines have ``names``, and keep it if it is not large."""
         shape = self.shapes.renew(names)
         if shape is None:
-            shape = _HeadShape(names, [self.is_kept[name] for name in names])
+            shape = _HeadShape(map(self._parts.__getitem__, names))
             if len(names) <= _MAX_SHAPE_NAMES:
                 self.shapes.keep(names, shape)
         return shape
@@ -245,13 +268,13 @@ class RequestFields:
 
     def _left_of_cookie(self, value: str, line: bytes) -> bytes:
         """Return what is left of a Cookie line, found once for one that comes again."""
+        if value.startswith(self._cookie_pair) and ";" not in value:
+            return b""  # there is no cookie but the session's
         if type(value) is not ValueWithMemo:
-            is_session_alone = value.startswith(self._cookie_pair) and ";" not in value
-            return b"" if is_session_alone else self._without_credentials(line)
-        known: tuple[object, bytes] | None = value.memo.get(_LEFT_OF_COOKIE)
+            return self._without_credentials(line)
+        known = value.left
         if known is None or known[0] is not self._memo_mark:
-            left = self._without_credentials(line)
-            known = value.memo[_LEFT_OF_COOKIE] = self._memo_mark, left
+            known = value.left = self._memo_mark, self._without_credentials(line)
         return known[1]
 
     def _without_credentials(self, line: bytes) -> bytes:

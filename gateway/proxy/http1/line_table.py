@@ -30,7 +30,7 @@ _LINE_OVERHEAD_BYTES = 320
 """What a kept line takes, besides its name and value twice: as bytes, and as text."""
 _GENERATION_HEADS, _MAX_KEPT_NAMES = 128, 32
 """How many lists of names one generation holds, and of how many names: 1 MiB at the most."""
-_MEMO_BYTES = 768
+_MEMO_BYTES = 512
 """What the memo of a kept line takes, besides the parts of the line that it holds."""
 _UNUSED_S = 30.0
 """A line is forgotten when it was not used for so long; at the latest after twice this."""
@@ -180,10 +180,8 @@ class _JudgedLines(dict[bytes, tuple[str, str]]):
         return name, value
 
     def _with_memo(self, line: bytes, value: str) -> ValueWithMemo:
-        with_memo = ValueWithMemo(value)
-        with_memo.memo = {}
         self._room_bytes -= _MEMO_BYTES + len(line)
-        return with_memo
+        return ValueWithMemo.begin(value)
 
 
 class _NameTable:

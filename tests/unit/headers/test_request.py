@@ -567,16 +567,10 @@ def test_lines_pass_by_the_names_of_all_as_each_by_itself(
     route = replace(PROTECTED, forward_credentials=forward_credentials)
     head = request_head(*sent)
     each = [*rewriter._strip_each(head, route, rewriter._policy)]
-    with_memos = [(name, _with_memo(value)) for name, value in head.headers.items()]
+    with_memos = [(name, ValueWithMemo.begin(value)) for name, value in head.headers.items()]
     again = head._replace(headers=multidict(*with_memos))
     for same in (head, again, again):
         assert each == [*rewriter._strip(same, route, rewriter._policy)]
-
-
-def _with_memo(value: str) -> ValueWithMemo:
-    with_memo = ValueWithMemo(value)
-    with_memo.memo = {}
-    return with_memo
 
 
 _WITH_KEYS = RequestFields(IdentityNames(), COOKIE, HOST, credential_headers=("X-API-Key",))
@@ -584,7 +578,7 @@ _WITH_KEYS = RequestFields(IdentityNames(), COOKIE, HOST, credential_headers=("X
 
 def test_what_is_left_of_a_cookie_field_is_found_once_for_each_config() -> None:
     """It is kept with the value; another config has other cookies."""
-    value = _with_memo(f"a=1; {COOKIE}=s; other=t")
+    value = ValueWithMemo.begin(f"a=1; {COOKIE}=s; other=t")
     head = request_head()._replace(
         headers=multidict(("Host", HOST), ("Cookie", value)), lines=field_lines(("Cookie", value))
     )
@@ -595,7 +589,6 @@ def test_what_is_left_of_a_cookie_field_is_found_once_for_each_config() -> None:
         left.append(line)
     assert left[:2] == [b"Cookie: a=1; other=t", f"Cookie: a=1; {COOKIE}=s".encode()]
     assert left[:2] == left[2:]
-    assert 1 == len(value.memo)
     again = _BY_COOKIE["other"]
     assert [left[3]] == again._strip(head, PROTECTED, again._policy)
     assert left[3] is again._strip(head, PROTECTED, again._policy)[0]

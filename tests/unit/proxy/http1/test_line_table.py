@@ -227,7 +227,7 @@ def test_a_memo_is_of_one_cookie_line_and_forgotten_with_it(table: LineTable, na
     assert isinstance(value, ValueWithMemo)
     assert value is again["Cookie"]
     assert value is not other["Cookie"]
-    assert {} == value.memo
+    assert (None, None) == (value.session, value.left)
     assert type(first["Host"]) is str
     table.check_deadline(0.0)
     table.check_deadline(30.0)
