@@ -104,8 +104,8 @@ class LineTable:
 
     def _judge_names(self, names: tuple[str, ...]) -> bool | None:
         """Return whether Content-Length is among ``names``; None where the parser has to judge."""
-        if len(set(names)) < len(names) or _HOST not in names:
-            return None
+        if len(set(map(str.lower, names))) < len(names) or _HOST not in names:
+            return None  # multidict 7 lists a name once, however it is spelled; 6 does not
         has_length = self._has_length.renew(names)
         if has_length is None:
             has_length = _LENGTH in names
