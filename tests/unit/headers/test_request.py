@@ -241,6 +241,23 @@ def test_fields_that_connection_names_are_dropped(
     assert expected == [name for name, _ in seen]
 
 
+@pytest.mark.parametrize("connection", ["X-Trace", "keep-alive, x-trace", "Close,X-Trace"])
+@pytest.mark.parametrize("name", ["Connection", "connection"])
+def test_fields_are_dropped_where_connection_alone_depends_on_its_value(
+    name: str, connection: str
+) -> None:
+    """The names of the other fields say all of them."""
+    sent = [("X-Trace", "1"), ("X-Other", "2")]
+    assert sent == kept((name, "keep-alive"), *sent)
+    assert sent[1:] == kept((name, connection), *sent)
+
+
+def test_what_is_left_of_cookies_stays_in_its_place() -> None:
+    """Also behind fields that are dropped."""
+    sent = [("X-A", "1"), ("TE", "x"), ("Cookie", f"{COOKIE}=s; a=1"), ("X-B", "2"), ("X-C", "3")]
+    assert [("X-A", "1"), ("Cookie", "a=1"), ("X-B", "2"), ("X-C", "3")] == kept(*sent)
+
+
 def test_connection_cannot_remove_the_gateways_fields() -> None:
     """Naming them strips the client's fields alone (GHSA-w9mr-28mw-j8hg, CVE-2024-45410)."""
     ours = [name for name, _ in WRITTEN] + list(IdentityNames())

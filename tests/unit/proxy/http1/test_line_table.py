@@ -203,17 +203,17 @@ def test_a_table_is_bounded_in_bytes(table: LineTable) -> None:
 
 def test_memos_are_part_of_what_is_bounded(table: LineTable) -> None:
     """With the credentials that were found in each line, and what of it the app gets."""
-    reader = CredentialReader("session")
+    reader, sizes_bytes = CredentialReader("session"), []
     tracemalloc.start()
     try:
-        for i in range(10_000):
+        for i in range(8000):
             head = parsed_by_table(table, b"Cookie: session=%043d; a=%0200d" % (i, i))
             reader.read_cached(head)
             FIELDS.rewrite(head, ROUTES[0], PEER, "https", None)
-        size_bytes, _ = tracemalloc.get_traced_memory()
+            sizes_bytes.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-    assert 1 << 20 < size_bytes < 4 << 20
+    assert 3 << 20 < max(sizes_bytes) < 4 << 20
 
 
 @pytest.mark.parametrize("name", [b"Cookie", b"cookie"])
