@@ -18,7 +18,7 @@ from gateway.core.errors import (
     Unavailable,
     WrongWebSocketVersion,
 )
-from gateway.core.limit import Limit, LimitState
+from gateway.core.limit import LimitState
 from gateway.core.request import Reply
 from gateway.core.route import FieldLines
 
@@ -64,8 +64,7 @@ def problem_of(refusal: Refusal) -> ProblemAnswer:
     """Return the answer to ``refusal``: the same one for all that are answered alike."""
     kind = type(refusal)
     if isinstance(refusal, RateLimited):
-        limit, remaining, reset_s, retry_after_s = _rounded(refusal.state)
-        return _over_limit(limit, remaining, reset_s, retry_after_s)
+        return _over_limit(_in_seconds(refusal.state))
     told = refusal.reason if isinstance(refusal, Forbidden) else ""
     alike = _alike(kind, refusal.login_url, told)  # type: ignore[arg-type] # a class has a hash
     own_fields = _own_fields(refusal)
@@ -73,9 +72,9 @@ def problem_of(refusal: Refusal) -> ProblemAnswer:
 
 
 @lru_cache(1024)
-def _over_limit(limit: Limit, remaining: int, reset_s: int, retry_after_s: int) -> ProblemAnswer:
+def _over_limit(state: LimitState) -> ProblemAnswer:
     """Make the answers of a limit once for each second of its window: they are few."""
-    return _problem(RateLimited, _limit_fields(limit, remaining, reset_s, retry_after_s))
+    return _problem(RateLimited, rate_limit_fields(state))
 
 
 @lru_cache(256)
@@ -139,16 +138,7 @@ def rate_limit_fields(state: LimitState) -> FieldLines:
 
     All times are seconds from now, rounded up, so that a client that waits them is let in.
     """
-    return _limit_fields(*_rounded(state))
-
-
-def _rounded(state: LimitState) -> tuple[Limit, int, int, int]:
-    """Return the limit, what remains of it, and seconds until its reset and until it lets in."""
-    retry_after_s = max(1, ceil(state.retry_after_s))
-    return state.limit, state.remaining, ceil(state.reset_s), retry_after_s
-
-
-def _limit_fields(limit: Limit, remaining: int, reset_s: int, retry_after_s: int) -> FieldLines:
+    limit, _, remaining, reset_s, retry_after_s = _in_seconds(state)
     return (
         ("Retry-After", str(retry_after_s)),
         ("RateLimit-Policy", f'"{limit.name}";q={limit.rate};w={limit.window_s}'),
@@ -157,3 +147,9 @@ def _limit_fields(limit: Limit, remaining: int, reset_s: int, retry_after_s: int
         ("X-RateLimit-Remaining", str(remaining)),
         ("X-RateLimit-Reset", str(reset_s)),
     )
+
+
+def _in_seconds(state: LimitState) -> LimitState:
+    """Round the times of ``state`` up to whole seconds; one is the least to wait."""
+    limit, allowed, remaining, reset_s, retry_after_s = state
+    return LimitState(limit, allowed, remaining, ceil(reset_s), max(1, ceil(retry_after_s)))
