@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,14 +10,14 @@ from typing import NamedTuple
 
 from benchmarks import report
 from benchmarks.bars import Results, bars, has_failed, verdict
-from benchmarks.build import CannotRun, NotHere
+from benchmarks.build import NotHere
 from benchmarks.callers import Callers, Request
 from benchmarks.once import SINGLES
 from benchmarks.rival import Fields
 from benchmarks.rows import Measurement, summarise
 from benchmarks.scenarios import SCENARIOS, Plan, Scenario, load_for, measure, rate_of
 from benchmarks.servers import Cores, cores, rig
-from benchmarks.terminal import machine, report_console, say
+from benchmarks.terminal import exit_status, machine, report_console, say
 
 ROUNDS = 3
 
@@ -39,16 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0; with ``--check`` 1 if a bar was missed; 3 if a program did not run.
     """
     options = _options(arguments)
-    if sys.platform != "linux":
-        print("the benchmarks need Linux: epoll, /proc and pinned cores", file=sys.stderr)
-        return 3
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))  # servers are stopped on the way out
+    return exit_status(lambda: _measure_and_show(options))
+
+
+def _measure_and_show(options: argparse.Namespace) -> int:
     where = cores()
-    try:
-        measured = _run(options, where)
-    except CannotRun as error:
-        print(error, file=sys.stderr)
-        return 3
+    measured = _run(options, where)
     results = Results(summarise(measured.windows), measured.figures)
     _show(results, measured.left_out, where)
     if options.json:

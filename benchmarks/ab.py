@@ -6,7 +6,6 @@ Compare the CPU cost of requests with that of another checkout, in interleaved p
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from benchmarks.checkout import THIS, Checkout, checkout_at, differences, instal
 from benchmarks.pairs import MIN_PAIRS, Pair
 from benchmarks.scenarios import SCENARIOS, WARM_UP_S, Plan, Scenario, load_for, measure
 from benchmarks.servers import Cores, cores, rig
-from benchmarks.terminal import machine, report_console, say
+from benchmarks.terminal import exit_status, machine, report_console, say
 
 PAIRS, SECONDS = 20, 1.0
 """Ratios of longer windows vary as much: more pairs tell more."""
@@ -77,18 +76,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0; with ``--check`` 1 if a row is worse; 3 if a program did not run.
     """
     options = _options(arguments)
-    if sys.platform != "linux":
-        print("the benchmarks need Linux: epoll, /proc and pinned cores", file=sys.stderr)
-        return 3
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))  # servers are stopped on the way out
+    return exit_status(lambda: _compare_and_show(options))
+
+
+def _compare_and_show(options: argparse.Namespace) -> int:
     where = cores()
     sides = checkout_at(options.base), THIS
-    try:
-        differs = differences(*map(installed, sides))
-        compared = _run(options, where, sides)
-    except CannotRun as error:
-        print(error, file=sys.stderr)
-        return 3
+    differs = differences(*map(installed, sides))
+    compared = _run(options, where, sides)
     comparisons = [pairs.compare(name, measured) for name, measured in compared.pairs.items()]
     _show(comparisons, compared.left_out, differs, where)
     if options.json:

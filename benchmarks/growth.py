@@ -8,7 +8,6 @@ It prints a table, and draws a plot for each.
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from benchmarks.report import markdown_table
 from benchmarks.rows import Measurement
 from benchmarks.scenarios import Plan, Scenario, measure
 from benchmarks.servers import Cores, cores, rig
-from benchmarks.terminal import machine, report_console, say
+from benchmarks.terminal import exit_status, machine, report_console, say
 
 _SHORT = 100_000
 """The highest count of the short form."""
@@ -146,16 +145,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0; with ``--check`` 1 if a request grew too dear; 3 if a program did not run.
     """
     options = _options(arguments)
-    if sys.platform != "linux":
-        print("the benchmarks need Linux: epoll, /proc and pinned cores", file=sys.stderr)
-        return 3
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))  # servers are stopped on the way out
+    return exit_status(lambda: _measure_and_show(options))
+
+
+def _measure_and_show(options: argparse.Namespace) -> int:
     where = cores()
-    try:
-        found = _run(options, where)
-    except CannotRun as error:
-        print(error, file=sys.stderr)
-        return 3
+    found = _run(options, where)
     report_console(where).print(table(found))
     if options.images:
         draw(found, options.images)

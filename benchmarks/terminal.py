@@ -2,14 +2,30 @@
 
 import os
 import platform
+import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
 
+from benchmarks.build import CannotRun
 from benchmarks.servers import Cores
 
 _WIDE = 160
+
+
+def exit_status(program: Callable[[], int]) -> int:
+    """Run a program of this package; return its exit status, or 3 where something cannot run."""
+    if sys.platform != "linux":
+        print("the benchmarks need Linux: epoll, /proc and pinned cores", file=sys.stderr)
+        return 3
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))  # servers are stopped on the way out
+    try:
+        return program()
+    except CannotRun as error:
+        print(error, file=sys.stderr)
+        return 3
 
 
 def say(line: str) -> None:

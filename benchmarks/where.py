@@ -25,7 +25,7 @@ from benchmarks.callers import Callers
 from benchmarks.report import markdown_table
 from benchmarks.scenarios import SCENARIOS, Plan, Scenario, measure
 from benchmarks.servers import Rig, cores, pinned, rig
-from benchmarks.terminal import report_console, say
+from benchmarks.terminal import exit_status, report_console, say
 
 LOOP = "event loop: uvloop, reads, waiting for sockets"
 _LOOPS = ("asyncio/runners.py", "uvloop/__init__.py")
@@ -98,16 +98,15 @@ def table(row: str, costs: Mapping[str, float]) -> Table:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, sample and print; return the exit status: 3 if a program did not run."""
     options = _options(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))  # servers are stopped on the way out
+    return exit_status(lambda: _measure_and_show(options))
+
+
+def _measure_and_show(options: argparse.Namespace) -> int:
     where = cores()
     scenario = next(each for each in SCENARIOS if each.name == options.row)
     plan = Plan(scenario.connections or 64, options.seconds, where)
-    try:
-        with rig(where) as programs:
-            costs = _costs(scenario, programs, plan, options.rounds)
-    except CannotRun as error:
-        print(error, file=sys.stderr)
-        return 3
+    with rig(where) as programs:
+        costs = _costs(scenario, programs, plan, options.rounds)
     report_console(where).print(table(options.row, costs))
     if options.json:
         text = json.dumps({"row": options.row, "costs_us": costs}, indent=2)
