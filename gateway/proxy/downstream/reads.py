@@ -4,7 +4,7 @@ import asyncio
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import Protocol
 
-_BULK_BYTES = 384 * 1024
+_BULK_BYTES = 512 * 1024
 _MEMORY = mmap(-1, _BULK_BYTES, flags=MAP_PRIVATE | MAP_ANONYMOUS)
 """
 Shared by all connections of a process: what is read is copied out before anything else is read.

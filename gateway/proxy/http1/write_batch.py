@@ -10,6 +10,8 @@ once, and one in `_IMMEDIATE` waits, to find out whether that is still so.
 """
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
 
 _IMMEDIATE = 16
 
@@ -38,6 +40,14 @@ class WriteBatcher:
         if self._pending:
             self.flush()
         transport.write(data)
+
+    def write_all(self, transport: asyncio.Transport, parts: Sequence[bytes]) -> None:
+        """Write ``parts`` now, in one system call, after what is pending."""
+        if self._pending:
+            self.flush()
+        if not transport.is_closing():
+            with suppress(RuntimeError):  # as in `_write`
+                transport.writelines(parts)
 
     def flush(self) -> None:
         """Write what is pending; to be called before a connection is closed."""

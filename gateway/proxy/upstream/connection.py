@@ -1,7 +1,7 @@
 """Connections to an app: a request out, its answer in."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 
 from gateway.core.errors import (
@@ -121,10 +121,17 @@ class UpstreamConnection(HttpProtocol):
     # --- one exchange --------------------------------------------------------------------------
 
     def ask(
-        self, request: bytes, method: str, interim: Interim, heads: AnswerHeads | None = None
+        self,
+        request: bytes,
+        method: str,
+        interim: Interim,
+        heads: AnswerHeads | None = None,
+        body: Sequence[bytes] = (),
     ) -> "asyncio.Future[Answer]":
         """
-        Send the head of a request; with ``heads`` its answer may come as a `WholeAnswer`.
+        Send the head of a request, and what there is of its body.
+
+        With ``heads`` the answer may come as a `WholeAnswer`.
 
         The future gets the answer's head, or `UpstreamUnreachable`, `UpstreamTimeout` or
         `BadUpstreamAnswer`.
@@ -138,7 +145,11 @@ class UpstreamConnection(HttpProtocol):
         self._is_at_head, self._uses_parser = True, False
         self._answer = answer = self._loop.create_future()
         if self.transport is not None:
-            self._write_batcher.write_soon(self.transport, request)
+            write = self._write_batcher
+            if body:
+                write.write_all(self.transport, (request, *body))
+            else:
+                write.write_soon(self.transport, request)
         return answer
 
     def write(self, data: bytes) -> None:

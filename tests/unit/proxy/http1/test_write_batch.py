@@ -70,6 +70,23 @@ async def test_a_body_follows_its_head() -> None:
     assert [b"head", b"body"] == wire.written
 
 
+async def test_a_head_with_its_body_leaves_at_once() -> None:
+    """In one call of the transport, behind what was due; a closed connection gets none of it."""
+    write_batcher, wire, closing, broken = (
+        WriteBatcher(asyncio.get_running_loop()),
+        Wire(),
+        Wire(),
+        Wire(),
+    )
+    closing.is_gone = broken.breaks = True
+    write_batcher.write_soon(wire, b"before")
+    for each in (wire, closing, broken):
+        write_batcher.write_all(each, (b"head", b"body"))
+
+    assert [b"before", b"headbody"] == wire.written
+    assert [] == closing.written + broken.written
+
+
 async def test_a_closed_connection_spoils_nothing_for_others() -> None:
     """Neither one that is closing nor one that closed just now."""
     write_batcher, closing, broken, other = (
