@@ -15,6 +15,7 @@ from gateway.config.source import ConfigFile
 from gateway.proxy.downstream import tls
 from gateway.runtime import garbage
 from gateway.runtime.gateway import Gateway, running
+from gateway.runtime.heap import keep_freed_buffers
 from gateway.runtime.reload import reloading
 from gateway.telemetry.metrics import RELOADS
 from gateway.util.background import background
@@ -24,6 +25,7 @@ _log = logging.getLogger("gateway")
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run ``work`` on uvloop: half the cost of asyncio's own loop for what a proxy does."""
+    keep_freed_buffers()
     sys.unraisablehook = tls.ignore_malformed_names
     uvloop.run(work)
 
