@@ -1,11 +1,16 @@
 """CSRF protection: pages of other sites must not act with a user's cookie."""
 
+from collections.abc import Sequence
+
+from multidict import istr
+
 from gateway.core.errors import CrossSite
 from gateway.core.identity import AuthMethod, Identity
 from gateway.core.reasons import CrossSiteReason
 from gateway.core.request import RequestHeaders
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 section 9.2.1; TRACE is refused
+_ORIGIN, _SITE = istr("Origin"), istr("Sec-Fetch-Site")  # half the time of a look-up by str
 
 
 def refuse_cross_site(
@@ -29,12 +34,12 @@ def refuse_cross_site(
     """
     if not identity.method.is_sent_automatically or method in _SAFE_METHODS:
         return
-    if listed and len(headers.getall("Origin", ())) == 1 and headers["Origin"] in listed:
+    origins, sites = headers.getall(_ORIGIN, ()), headers.getall(_SITE, ())
+    if listed and len(origins) == 1 and origins[0] in listed:
         return
-    has_no_origin = "Origin" not in headers and "Sec-Fetch-Site" not in headers
-    if has_no_origin and identity.method != AuthMethod.CLIENT_CERTIFICATE:
+    if not origins and not sites and identity.method != AuthMethod.CLIENT_CERTIFICATE:
         raise CrossSite(CrossSiteReason.ORIGIN_MISSING)
-    refuse_foreign_page(headers, public_origin)
+    _refuse_foreign(origins, sites, public_origin)
 
 
 def refuse_foreign_upgrade(headers: RequestHeaders, identity: Identity, public_origin: str) -> None:
@@ -46,7 +51,7 @@ def refuse_foreign_upgrade(headers: RequestHeaders, identity: Identity, public_o
 
     Raises `CrossSite`.
     """
-    origins = headers.getall("Origin", [])
+    origins = headers.getall(_ORIGIN, [])
     if identity.method == AuthMethod.CLIENT_CERTIFICATE and not origins:
         return
     if identity.method.is_sent_automatically and origins != [public_origin]:
@@ -59,7 +64,12 @@ def refuse_foreign_page(headers: RequestHeaders, public_origin: str) -> None:
 
     Raises `CrossSite`.
     """
-    if any(origin != public_origin for origin in headers.getall("Origin", ())):
+    _refuse_foreign(headers.getall(_ORIGIN, ()), headers.getall(_SITE, ()), public_origin)
+
+
+def _refuse_foreign(origins: Sequence[str], sites: Sequence[str], public_origin: str) -> None:
+    """Raise `CrossSite` if one of ``origins`` or ``sites`` is not ours."""
+    if origins.count(public_origin) < len(origins):
         raise CrossSite(CrossSiteReason.ORIGIN_FOREIGN)
-    if any(site != "same-origin" for site in headers.getall("Sec-Fetch-Site", ())):
+    if sites.count("same-origin") < len(sites):
         raise CrossSite(CrossSiteReason.SITE_FOREIGN)
