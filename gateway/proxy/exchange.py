@@ -15,12 +15,7 @@ from time import monotonic
 from typing import Protocol
 
 from gateway.authz.cors import replaced
-from gateway.core.errors import (
-    BadUpstreamAnswer,
-    BodyTooLarge,
-    InternalError,
-    Refusal,
-)
+from gateway.core.errors import BadUpstreamAnswer, BodyTooLarge, InternalError, Refusal
 from gateway.core.request import Outbound
 from gateway.headers.answer_lines import AnswerHead
 from gateway.headers.response import upgrade_fields
@@ -36,7 +31,7 @@ from gateway.proxy.http1.framing import (
     encode_whole,
     response_framing,
 )
-from gateway.proxy.http1.parser import RawResponseMessage, StreamReader
+from gateway.proxy.http1.parser import RawResponseMessage, StreamReader, WholeBody
 from gateway.proxy.http1.serialise import status_line
 from gateway.proxy.upstream.answer import KnownHead, ResponseHead
 from gateway.proxy.upstream.connection import UpstreamConnection
@@ -150,7 +145,12 @@ class Exchange:
         Raises the `Refusal` that ended it; once the client has seen a head, the caller must break
         the connection instead of answering.
         """
-        if not self._sent_body:
+        if self._sent_body:
+            return send_with_retries(self, self._upstream)
+        if isinstance(self._body, WholeBody) and self.outbound.method not in _METHODS_WITHOUT_BODY:
+            # Its length is that of its head, which was judged.
+            self._whole, self._sent_body = self._body.read_nowait(), True
+        else:
             if not self._body.is_eof():
                 self._client.begin_body()
             may_buffer = self._may_buffer()

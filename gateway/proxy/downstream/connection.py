@@ -246,7 +246,7 @@ class ClientConnection(HttpProtocol):
         try:
             # A reload replaces it: one request is served by one configuration.
             self.serving = serving = server.serving
-            framing = framing_of(head, message, body, serving.max_body_bytes)
+            framing = framing_of(message, body, serving.max_body_bytes)
             if message is not None and message.upgrade:
                 upgrading = serve_upgrade(self, server, serving, head, body, record)
                 del serving  # a tunnel may outlast many, and needs none

@@ -65,9 +65,18 @@ def request_framing(
     if not (length.isascii() and length.isdecimal()):
         raise BadRequest("Content-Length is no number")
     digits = length.lstrip("0") or "0"
-    if len(digits) > _MAX_LENGTH_DIGITS or int(digits) > max_body_bytes:
+    if len(digits) > _MAX_LENGTH_DIGITS:
         raise BodyTooLarge("announced length")
-    return Framing(BodyKind.LENGTH, f"Content-Length: {digits}\r\n".encode("ascii"))
+    return length_framing(int(digits), max_body_bytes)
+
+
+def length_framing(body_bytes: int, max_body_bytes: int) -> Framing:
+    """Return the framing of a request's body of this size. Raises `BodyTooLarge`."""
+    if body_bytes > max_body_bytes:
+        raise BodyTooLarge("announced length")
+    line = b"Content-Length: %d\r\n" % body_bytes
+    # Half the time of a call of the class.
+    return tuple.__new__(Framing, (BodyKind.LENGTH, line, False))
 
 
 def response_framing(

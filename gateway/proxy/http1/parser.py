@@ -78,35 +78,35 @@ KNOWN_NAMES = tuple(name for name in vars(hdrs).values() if isinstance(name, ist
 
 
 class WholeBody(StreamReader):
-    """The body of a request that came with its head: all of it is there, so no read waits."""
+    """The body of a request that came with its head: no read waits, and nothing can fail it."""
 
-    __slots__ = ("_data",)
+    __slots__ = ("data",)
 
     def __init__(self, data: bytes) -> None:
-        """Take the state of a reader that `set_exception` and `exception` need, and no more."""
-        self._data = data
-        self._exception = None
-        self._waiter = None
-        self._eof_waiter = None
-        self._eof_callbacks = []
+        self.data = data
+        """What is not read yet."""
 
     def __repr__(self) -> str:
-        return f"<WholeBody {len(self._data)} bytes left>"
+        return f"<WholeBody {len(self.data)} bytes left>"
 
     def is_eof(self) -> bool:
         return True
 
     def at_eof(self) -> bool:
-        return not self._data
+        return not self.data
 
     def read_nowait(self, n: int = -1) -> bytes:  # noqa: ARG002 (of the reader; never passed)
-        if self._exception is not None:
-            raise self._exception
-        data, self._data = self._data, b""
+        data, self.data = self.data, b""
         return data
 
     async def readany(self) -> bytes:
         return self.read_nowait()
+
+    def exception(self) -> BaseException | None:
+        return None
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
+        """Ignore what happens to the connection: all of the body has come."""
 
 
 RequestParser = http_parser.HttpRequestParser

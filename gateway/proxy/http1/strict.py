@@ -1,13 +1,18 @@
 """Checks of messages that aiohttp's parsers accept and the gateway does not."""
 
 from gateway.core.errors import ExpectationFailed, UnsupportedVersion
-from gateway.core.request import RequestHead
-from gateway.proxy.http1.framing import NO_BODY, Framing, connection_options, request_framing
+from gateway.proxy.http1.framing import (
+    NO_BODY,
+    Framing,
+    connection_options,
+    length_framing,
+    request_framing,
+)
 from gateway.proxy.http1.parser import (
-    NOTHING,
     RawRequestMessage,
     RawResponseMessage,
     StreamReader,
+    WholeBody,
 )
 
 _VERSIONS = ((1, 1), (1, 0))
@@ -15,7 +20,7 @@ _LEAST_STATUS = 100  # RFC 9110 section 15
 
 
 def framing_of(
-    head: RequestHead, message: RawRequestMessage | None, body: StreamReader, max_body_bytes: int
+    message: RawRequestMessage | None, body: StreamReader, max_body_bytes: int
 ) -> Framing:
     """
     Return the framing of a request; ``message`` is None where the line table has read its head.
@@ -24,9 +29,9 @@ def framing_of(
     """
     if message is not None:
         return check_request(message, max_body_bytes)
-    if body is NOTHING:
-        return NO_BODY
-    return request_framing(head.headers, head.version, max_body_bytes)
+    if isinstance(body, WholeBody):
+        return length_framing(len(body.data), max_body_bytes)
+    return NO_BODY
 
 
 def check_request(message: RawRequestMessage, max_body_bytes: int) -> Framing:

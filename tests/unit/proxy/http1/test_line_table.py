@@ -98,7 +98,7 @@ def described(entry: ParsedRequest | Refusal) -> object:
         return type(entry), entry.reason
     head, message, body = entry
     try:
-        framing: object = framing_of(head, message, body, MAX_BODY_BYTES)
+        framing: object = framing_of(message, body, MAX_BODY_BYTES)
     except Refusal as refusal:
         framing = type(refusal), refusal.reason
     return (

@@ -2,10 +2,12 @@
 
 import pytest
 
-from gateway.core.errors import ExpectationFailed, Refusal, UnsupportedVersion
-from gateway.proxy.http1.framing import NO_BODY, BodyKind
+from gateway.core.errors import BodyTooLarge, ExpectationFailed, Refusal, UnsupportedVersion
+from gateway.proxy.http1.framing import NO_BODY, BodyKind, Framing
+from gateway.proxy.http1.parser import NOTHING, WholeBody
 from gateway.proxy.http1.strict import (
     check_request,
+    framing_of,
     has_lost_body,
     has_strict_line,
     keeps_alive,
@@ -44,6 +46,25 @@ async def test_requests_that_cannot_be_forwarded(data: bytes, refusal: type[Refu
     message, _ = parsed_request(data)
     with pytest.raises(refusal):
         check_request(message, 10)
+
+
+def test_a_whole_body_is_framed_by_its_size() -> None:
+    """The line table has compared it with Content-Length, and let no other framing pass."""
+    expected = Framing(BodyKind.LENGTH, b"Content-Length: 10\r\n")
+    assert expected == framing_of(None, WholeBody(b"0123456789"), 10)
+    assert NO_BODY == framing_of(None, NOTHING, 10)
+    with pytest.raises(BodyTooLarge):
+        framing_of(None, WholeBody(b"0123456789"), 9)
+
+
+async def test_nothing_fails_a_whole_body() -> None:
+    """All of it has come: the loss of its connection leaves it as it is, until it is read."""
+    body = WholeBody(b"all")
+    body.set_exception(ConnectionResetError())
+    assert body.exception() is None
+    assert (True, False) == (body.is_eof(), body.at_eof())
+    assert b"all" == await body.readany()
+    assert (True, b"") == (body.at_eof(), body.read_nowait())
 
 
 async def test_100_continue_is_accepted() -> None:
