@@ -12,15 +12,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from math import inf
 from time import monotonic
-from typing import Protocol
 
 from gateway.authz.cors import replaced
 from gateway.core.errors import BadUpstreamAnswer, BodyTooLarge, InternalError, Refusal
 from gateway.core.request import Outbound
 from gateway.headers.answer_lines import AnswerHead
 from gateway.headers.response import upgrade_fields
+from gateway.proxy.client_side import ClientSide
 from gateway.proxy.downstream.server import ServingConfig
-from gateway.proxy.downstream.writer import ResponseWriter
 from gateway.proxy.http1.buffered import CONTINUE, BodyBuffer, fits, without_expectation
 from gateway.proxy.http1.close import ClientGone
 from gateway.proxy.http1.framing import (
@@ -51,29 +50,6 @@ _PATIENCE_S = 1.0
 _NO_BODY = BodyKind.NONE
 _METHODS_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 """An app may leave a body of these unread, and read it as the next request (CL.0 smuggling)."""
-
-
-class ClientSide(Protocol):
-    """The client's connection, as an exchange uses it."""
-
-    writer: ResponseWriter
-
-    @property
-    def writing_paused(self) -> bool:
-        """Whether the client does not keep up."""
-
-    async def drain(self) -> None:
-        """Wait until the client keeps up again. Raises `ClientGone`."""
-
-    def begin_body(self) -> None:
-        """Take in what has come of the request's body, which is wanted from now on."""
-
-    async def read_body(self, body: StreamReader) -> bytes:
-        """
-        Return the next part of the request's body; empty at its end.
-
-        Raises `RequestTimeout`, `BadRequest`.
-        """
 
 
 UpgradeHandler = Callable[[UpstreamConnection, RawResponseMessage, bytes, float], Awaitable[None]]

@@ -16,10 +16,11 @@ from gateway.core.errors import Refusal
 from gateway.core.request import Outbound, Target
 from gateway.core.route import Route
 from gateway.headers.response import ResponseFields
+from gateway.proxy.client_side import ClientSide
 from gateway.proxy.downstream.limits import ConnectionLimits
 from gateway.proxy.downstream.server import ServingConfig
 from gateway.proxy.downstream.writer import ResponseWriter
-from gateway.proxy.exchange import ClientSide, Exchange
+from gateway.proxy.exchange import Exchange
 from gateway.proxy.http1.framing import NO_BODY
 from gateway.proxy.http1.parser import NOTHING, require_c_parsers
 from gateway.proxy.http1.write_batch import WriteBatcher

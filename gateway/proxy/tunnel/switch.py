@@ -7,9 +7,10 @@ from gateway.core.errors import Overloaded, UpstreamUnreachable
 from gateway.core.identity import Identity
 from gateway.core.record import RequestRecord
 from gateway.core.request import Reply, RequestHead
+from gateway.proxy.client_side import ClientSide
 from gateway.proxy.downstream.reader import RequestReader
 from gateway.proxy.downstream.server import ProxyServer, ServingConfig
-from gateway.proxy.exchange import ClientSide, Exchange
+from gateway.proxy.exchange import Exchange
 from gateway.proxy.http1.close import ClientGone
 from gateway.proxy.http1.framing import NO_BODY, BodyKind, Framing
 from gateway.proxy.http1.parser import RawResponseMessage, StreamReader
