@@ -21,7 +21,7 @@ _WITHOUT_BODY = frozenset({204, 304})
 _STATUSES = {
     f"HTTP/1.1 {status.value} {status.phrase}".encode(): status.value
     for status in HTTPStatus
-    if status.value >= HTTPStatus.OK and status.value not in _WITHOUT_BODY
+    if status.value >= HTTPStatus.OK
 }
 _MAX_NAMES = 256
 _MAX_NAME_BYTES = 128
@@ -83,7 +83,7 @@ _DROPPED_LINE = b"", 0
 
 
 class AnswerHead(NamedTuple):
-    """A final head, without its Content-Length, of an answer that keeps its connection."""
+    """A final head, without the line that frames the body; its answer keeps the connection."""
 
     status: int
     block: bytes
@@ -147,12 +147,13 @@ class _AnswerLines(Generations[bytes, AnswerLine]):
         return start and start + value + CRLF, marks
 
 
-class AnswerHeads(Generations[tuple[bytes, bytes], AnswerHead | None]):
+class AnswerHeads(Generations[tuple[bytes, bytes | None], AnswerHead | None]):
     """
-    Heads by the bytes before and after their Content-Length, which the caller has judged.
+    Heads by the bytes before and after the line that frames the body, which the caller has judged.
 
-    The key is the lines before it, without the last CRLF, and those behind it. The value is None
-    for a head that the parser has to read. A head with Set-Cookie is judged by its lines each
+    The key is the lines before it, without the last CRLF, and those behind it; None in their place
+    for a head without such a line, of an answer without a body. The value is None for a head that
+    the parser has to read. A head with Set-Cookie is judged by its lines each
     time, and not kept: it may hold a credential, and hardly comes again.
     """
 
@@ -161,16 +162,16 @@ class AnswerHeads(Generations[tuple[bytes, bytes], AnswerHead | None]):
         super().__init__(_MAX_HEADS)
         self._lines = _AnswerLines(actions, sets_session)
 
-    def __missing__(self, around_length: tuple[bytes, bytes]) -> AnswerHead | None:
-        known = self.renew(around_length)
+    def __missing__(self, around_framing: tuple[bytes, bytes | None]) -> AnswerHead | None:
+        known = self.renew(around_framing)
         if known is not None:
             return known
-        before, after = around_length
+        before, after = around_framing
         lines = before.split(CRLF)
         if after:
             lines += after[: -len(CRLF)].split(CRLF)
         status = _STATUSES.get(lines[0]) or _other_status(lines[0])
-        if not status:
+        if not status or (status in _WITHOUT_BODY) is not (after is None):
             return None
         marks = _UNFIT  # so that a line that is unfit is one too many
         lines[0] += CRLF
@@ -182,7 +183,7 @@ class AnswerHeads(Generations[tuple[bytes, bytes], AnswerHead | None]):
             marks |= mark
         head = AnswerHead(status, b"".join(lines), bool(marks & _HAS_DATE), bool(marks & _HAS_CORS))
         if not marks & _IS_SECRET:
-            self.keep(around_length, head)
+            self.keep(around_framing, head)
         return head
 
     def forget_unused(self) -> None:
@@ -194,5 +195,4 @@ class AnswerHeads(Generations[tuple[bytes, bytes], AnswerHead | None]):
 def _other_status(line: bytes) -> int:
     """Return the status in a line with a reason phrase of the app's own; 0 to parse the head."""
     match = _STATUS_LINE.fullmatch(line)
-    status = int(match[1]) if match is not None else 0
-    return 0 if status in _WITHOUT_BODY else status
+    return int(match[1]) if match is not None else 0

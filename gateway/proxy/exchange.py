@@ -28,13 +28,14 @@ from gateway.proxy.http1.framing import (
     Framing,
     encode_chunk,
     encode_whole,
+    framing_without_length,
     response_framing,
 )
 from gateway.proxy.http1.parser import RawResponseMessage, StreamReader, WholeBody
 from gateway.proxy.http1.serialise import status_line
 from gateway.proxy.upstream.answer import KnownHead, ResponseHead
 from gateway.proxy.upstream.connection import UpstreamConnection
-from gateway.proxy.upstream.known_answer import WholeAnswer
+from gateway.proxy.upstream.known_answer import LengthlessAnswer, WholeAnswer
 from gateway.proxy.upstream.length_body import LengthBody
 from gateway.proxy.upstream.retry import send_with_retries
 from gateway.proxy.upstream.upstream import UpstreamServer
@@ -289,10 +290,15 @@ class Exchange:
             self._writer.write(self._status_and_fields(message) + b"\r\n")
 
     async def _answer_in_parts(
-        self, upstream: UpstreamConnection, server: UpstreamServer, head: ResponseHead | KnownHead
+        self,
+        upstream: UpstreamConnection,
+        server: UpstreamServer,
+        head: ResponseHead | LengthlessAnswer | KnownHead,
     ) -> None:
-        """Handle an answer whose body is to come, or which had to be parsed."""
-        if isinstance(head, KnownHead):
+        """Handle an answer that has no length, whose body is to come, or which was parsed."""
+        if isinstance(head, LengthlessAnswer):
+            self._begin_lengthless(head)
+        elif isinstance(head, KnownHead):
             self._begin_known(head.head, head.length_line, head.body.read_nowait())
             await self._stream(upstream, BodyKind.LENGTH, head.body)
         elif head.status == _SWITCHING_PROTOCOLS:
@@ -310,6 +316,17 @@ class Exchange:
         if not self._sent_body:
             writer.will_close = True
         writer.begin_answer(status, head, body)
+
+    def _begin_lengthless(self, answer: LengthlessAnswer) -> None:
+        """Send an answer in chunks, or without a body."""
+        known, body = answer
+        if body is None:
+            self._begin_known(known, b"", b"")
+            return
+        framing = framing_without_length(self._writer.version)
+        if framing.kind is BodyKind.CLOSE:
+            self._writer.will_close = True
+        self._begin_known(known, framing.field, encode_whole(framing, body))
 
     def _begin_answer(self, answer: ResponseHead) -> Framing | None:
         """Send the head, with the body if all of it has come; else return the body's framing."""

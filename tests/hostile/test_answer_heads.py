@@ -75,6 +75,21 @@ LENGTHS = (
     *(b"Content-Length: 0%d", b"Content-Length: %d ", b"Content-Length:  %d"),
     b"Content-Length: %d0",
 )  # fmt: skip
+BODILESS = (b"HTTP/1.1 304 Not Modified", b"HTTP/1.1 204 No Content", b"HTTP/1.1 304 x")
+CODINGS = (
+    *(b"Transfer-Encoding: chunked", b"transfer-encoding: chunked") * 6,
+    *(b"Transfer-Encoding: Chunked", b"Transfer-Encoding:chunked", b"TRANSFER-ENCODING: chunked"),
+    *(b"Transfer-Encoding: gzip, chunked", b"Transfer-Encoding: chunked ", b"Content-Length: 7"),
+)  # fmt: skip
+CHUNKS = (
+    *(b"%x\r\n%b\r\n",) * 20,
+    *(b"%X\r\n%b\r\n", b"0%x\r\n%b\r\n", b"%x;a=b\r\n%b\r\n", b"%x \r\n%b\r\n"),
+    *(b"%x\n%b\r\n", b"%x\r\n%bd\r\n", b"%x\r\n%b", b"+%x\r\n%b\r\n", b"0x%x\r\n%b\r\n"),
+)  # fmt: skip
+ENDS = (
+    *(b"0\r\n\r\n",) * 12,
+    *(b"", b"00\r\n\r\n", b"0;a\r\n\r\n", b"0\r\nA: b\r\n\r\n", b"0\r\n\r\n0\r\n\r\n", b"0\r\n"),
+)  # fmt: skip
 BYTES = b"\r\n\0\t :,;=-_aZ09\x7f\x80\xff"
 
 
@@ -177,6 +192,26 @@ class Relay:
         return Answer(bytes(client.written), refusal, keeps_app, not self.writer.will_close)
 
 
+def lengthless(chance: random.Random) -> bytes:
+    """An answer that ends with its head, or in chunks, with one oddity or none."""
+    lines = [chance.choice(FIELDS) for _ in range(chance.randrange(5))]
+    lines = [line.replace(b"%d", b"%d" % chance.randrange(9)) for line in lines]
+    has_body = chance.random() < 0.6
+    if has_body:
+        lines.insert(chance.randrange(len(lines) + 1), chance.choice(CODINGS))
+    if chance.random() < 0.15:
+        lines.insert(chance.randrange(len(lines) + 1), chance.choice(ODD_FIELDS))
+    status = STATUS_LINES[0] if has_body else chance.choice(BODILESS)
+    if chance.random() < 0.1:
+        status = chance.choice(STATUS_LINES)
+    head = b"\r\n".join([status, *lines, b"", b""])
+    if not has_body and chance.random() < 0.9:
+        return head
+    sizes = [chance.choice((1, 5, 10, 10, 30, 300)) for _ in range(chance.choice((0, 1, 1, 2, 17)))]
+    chunks = [chance.choice(CHUNKS) % (size, b"c" * size) for size in sizes]
+    return head + b"".join(chunks) + chance.choice(ENDS)
+
+
 def random_head(chance: random.Random) -> bytes:
     """An answer as apps send it, with one oddity or none."""
     body = b"b" * chance.choice((0, 1, 5, 5, 5, 12, 300))
@@ -213,7 +248,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 def random_answer(chance: random.Random) -> list[bytes]:
     """What an app sends, as it is read."""
-    data = random_head(chance)
+    data = random_head(chance) if chance.random() < 0.7 else lengthless(chance)
     while chance.random() < 0.3:
         data = mutated(data, chance) or b"H"
     cut = chance.randrange(len(data)) if chance.random() < 0.1 else 0

@@ -107,6 +107,11 @@ def response_framing(
         raise BadUpstreamAnswer("transfer coding other than chunked")
     if length is not None and not is_chunked:
         return Framing(BodyKind.LENGTH, _length_field(length))
+    return framing_without_length(client_version)
+
+
+def framing_without_length(client_version: tuple[int, int]) -> Framing:
+    """Return the framing of an answer whose length is not told."""
     return _CHUNKED if client_version >= (1, 1) else _CLOSE
 
 

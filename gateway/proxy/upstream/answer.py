@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from gateway.headers.answer_lines import AnswerHead
 from gateway.proxy.http1.parser import RawResponseMessage, StreamReader
-from gateway.proxy.upstream.known_answer import WholeAnswer
+from gateway.proxy.upstream.known_answer import LengthlessAnswer, WholeAnswer
 from gateway.proxy.upstream.length_body import LengthBody
 
 
@@ -36,5 +36,5 @@ class KnownHead(NamedTuple):
         return self.head.status
 
 
-Answer = ResponseHead | WholeAnswer | KnownHead
+Answer = ResponseHead | WholeAnswer | LengthlessAnswer | KnownHead
 """A final answer, as far as it has come."""

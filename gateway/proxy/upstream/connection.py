@@ -24,7 +24,7 @@ from gateway.proxy.http1.parser import (
 from gateway.proxy.http1.strict import response_fault
 from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.upstream.answer import Answer, KnownHead, ResponseHead
-from gateway.proxy.upstream.known_answer import BegunAnswer, known_answer
+from gateway.proxy.upstream.known_answer import BegunAnswer, LengthlessAnswer, known_answer
 from gateway.proxy.upstream.length_body import LengthBody
 from gateway.util.deadlines import Deadlines
 
@@ -131,7 +131,7 @@ class UpstreamConnection(HttpProtocol):
         """
         Send the head of a request, and what there is of its body.
 
-        With ``heads`` the answer may come as a `WholeAnswer`.
+        With ``heads`` the answer may need no parser.
 
         The future gets the answer's head, or `UpstreamUnreachable`, `UpstreamTimeout` or
         `BadUpstreamAnswer`.
@@ -232,9 +232,8 @@ class UpstreamConnection(HttpProtocol):
         if is_at_head:
             if self._take_known(self._answer, data):
                 return
-            if not data.startswith(
-                _PROTOCOL[: len(data)]
-            ):  # the parser skips bytes and hides the protocol
+            # The parser skips bytes and hides the protocol.
+            if not data.startswith(_PROTOCOL[: len(data)]):
                 self._refuse_first_bytes()
                 return
             self._splits_heads = self._answers_head or may_lack_body(data)
@@ -305,7 +304,8 @@ class UpstreamConnection(HttpProtocol):
         if known is None:
             return False
         self.has_answered = self.final_seen = True
-        self.lacks_body = False
+        self.lacks_body = isinstance(known, LengthlessAnswer) and known.body is None
+        self._splits_heads = self.lacks_body  # what follows belongs to no answer
         self._deadline_s = inf
         if isinstance(known, BegunAnswer):
             head, length_line, length, begun = known

@@ -26,6 +26,7 @@ from tests.fakes.heads import request_head
 from tests.fakes.transport import FakeTransport
 
 MAX_BODY_BYTES = 10
+CHUNKED_ANSWER = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNKED = Framing(BodyKind.CHUNKED, b"Transfer-Encoding: chunked\r\n")
 LENGTH = Framing(BodyKind.LENGTH, b"Content-Length: 4\r\n")
 ANSWER = b"HTTP/1.1 200 Fine\r\nDate: then\r\nContent-Length: 5\r\n\r\nhello"
@@ -253,6 +254,34 @@ async def test_answers_that_cannot_be_forwarded(answer: bytes, reason: str) -> N
     with pytest.raises(BadUpstreamAnswer, match=reason):
         await around.run()
     assert b"" == around.transport.written
+
+
+@pytest.mark.parametrize(
+    ("version", "body"),
+    [
+        pytest.param((1, 1), b"5\r\nhello\r\n0\r\n\r\n", id="in-chunks"),
+        pytest.param((1, 0), b"hello", id="up-to-the-end-of-the-connection"),
+    ],
+)
+async def test_a_whole_answer_in_chunks_is_framed_for_its_client(
+    version: tuple[int, int], body: bytes
+) -> None:
+    """HTTP/1.0 knows no chunks: its answer ends by closing."""
+    around = Around(CHUNKED_ANSWER + b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n")
+    around.version = version
+    answer = await around.run()
+    assert answer.endswith(b"\r\n\r\n" + body)
+    assert (version == (1, 1)) is (b"Transfer-Encoding: chunked\r\n" in answer)
+    assert (version == (1, 0)) is around.writer.will_close
+    assert 1 == around.pool.usage()[0]
+
+
+async def test_an_answer_without_a_body_ends_with_its_head() -> None:
+    """Neither a length nor a coding is told."""
+    around = Around(b"HTTP/1.1 304 Not Modified\r\nETag: a\r\n\r\n")
+    head = b"HTTP/1.1 304 Not Modified\r\nETag: a\r\nDate: now\r\nX-Request-Id: id-1\r\n\r\n"
+    assert head == await around.run()
+    assert 1 == around.pool.usage()[0]
 
 
 async def test_interim_answers_are_forwarded() -> None:

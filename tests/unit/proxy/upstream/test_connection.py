@@ -13,7 +13,7 @@ from gateway.proxy.http1.parser import RawResponseMessage
 from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.upstream.answer import KnownHead, ResponseHead
 from gateway.proxy.upstream.connection import UpstreamConnection
-from gateway.proxy.upstream.known_answer import WholeAnswer
+from gateway.proxy.upstream.known_answer import LengthlessAnswer, WholeAnswer
 from gateway.util.deadlines import Deadlines
 from tests.fakes.transport import FakeTransport
 
@@ -98,6 +98,37 @@ async def test_bytes_behind_a_whole_answer_end_the_connection(app: App, stray: b
     app.connection.data_received(stray)
     assert b"hello" == cast("WholeAnswer", await future).body
     assert (stray == b"\r\n") == app.connection.finish()
+
+
+async def test_a_whole_answer_in_chunks_needs_no_parser(app: App) -> None:
+    """Nor does the one after it, which has no body: its connection rests then."""
+    heads = ResponseFields("s").of_apps
+    future = app.ask(heads=heads)
+    app.connection.data_received(CHUNKED + b"5\r\nhello\r\n0\r\n\r\n")
+    answer = await future
+    assert isinstance(answer, LengthlessAnswer)
+    assert (200, b"hello", False) == (answer.status, answer.body, app.connection.lacks_body)
+    assert app.connection.finish()
+    future = app.ask(heads=heads)
+    app.connection.data_received(b"HTTP/1.1 304 Not Modified\r\nA: b\r\n\r\n")
+    answer = await future
+    assert isinstance(answer, LengthlessAnswer)
+    assert (304, None, True) == (answer.status, answer.body, app.connection.lacks_body)
+    assert app.connection.finish()
+
+
+@pytest.mark.parametrize("stray", [ANSWER, b"HTTP/1", b"x"], ids=["answer", "part", "byte"])
+@pytest.mark.parametrize("is_known", [True, False], ids=["by-lines", "by-parser"])
+async def test_a_body_behind_an_answer_without_one_ends_the_connection(
+    app: App, stray: bytes, is_known: bool
+) -> None:
+    """It is counted, whichever way the head was read."""
+    future = app.ask(heads=ResponseFields("s").of_apps if is_known else None)
+    app.connection.data_received(b"HTTP/1.1 304 Not Modified\r\nA: b\r\n\r\n")
+    app.connection.data_received(stray)
+    assert is_known == isinstance(await future, LengthlessAnswer)
+    assert [app.connection] == app.strayed
+    assert not app.connection.finish()
 
 
 async def begun(app: App, length: int, start: bytes) -> KnownHead:
