@@ -16,6 +16,7 @@ from gateway.core.reasons import RolesReason
 from gateway.core.replies import is_text_or_nil
 from gateway.util.lru import LruCache
 from gateway.util.single_flight import SingleFlight
+from gateway.util.spread import Spread
 
 READ: Final = Script(
     "read", files("gateway.authz").joinpath("read.lua").read_text("utf-8"), is_text_or_nil
@@ -25,11 +26,12 @@ READ: Final = Script(
 class _CachedRoles(NamedTuple):
     roles: tuple[str, ...]
     since_s: float
+    fresh_s: float
 
 
 class RedisRoleStore:
     """
-    Reads roles from the store, and caches them for ``fresh_s`` or until `forget`.
+    Reads roles from the store, and caches them until `forget`, or for ``fresh_s`` at most.
 
     Never longer: while the store is unavailable, or its record is unreadable, roles are unknown.
     """
@@ -45,6 +47,7 @@ class RedisRoleStore:
         self._store = store
         self._fresh_s = fresh_s
         self._clock = clock
+        self._spread = Spread()
         self._known: LruCache[str, _CachedRoles] = LruCache(capacity)
         self._lookups: SingleFlight[tuple[str, int], tuple[str, ...]] = SingleFlight()
         self._forgotten = 0
@@ -53,7 +56,7 @@ class RedisRoleStore:
     async def roles(self, issuer: str) -> tuple[str, ...]:
         """Return the roles of ``issuer``. Raises `StoreUnavailable`."""
         known = self._known.get(issuer)
-        if known is not None and 0 <= self._clock() - known.since_s < self._fresh_s:
+        if known is not None and 0 <= self._clock() - known.since_s < known.fresh_s:
             return known.roles
         forgotten = self._forgotten
         return await self._lookups.run(
@@ -85,7 +88,8 @@ class RedisRoleStore:
         except ValueError as error:
             raise StoreUnavailable(RolesReason.UNREADABLE) from error
         if forgotten == self._forgotten:
-            self._known.put(issuer, _CachedRoles(roles, since_s))
+            fresh_s = self._fresh_s * self._spread.share()
+            self._known.put(issuer, _CachedRoles(roles, since_s, fresh_s))
         return roles
 
 

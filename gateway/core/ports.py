@@ -183,6 +183,14 @@ class Revocations(Protocol):
         Raises `StoreUnavailable` where it is unknown.
         """
 
+    async def current_epoch_ms(self, issuer: str) -> int | None:
+        """
+        Like `epoch_ms`, but ask the store even where the epoch is cached.
+
+        For what is cached itself: one cache behind another would double the time until a revocation
+        takes effect.
+        """
+
     async def revoke(self, issuer: str) -> int:
         """
         Revoke all proofs of ``issuer`` made by now, on all gateways; return the new epoch.

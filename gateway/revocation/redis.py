@@ -13,13 +13,14 @@ from gateway.core.ports import Bus, Clock, Revocations, Script, Store
 from gateway.core.replies import is_text
 from gateway.revocation.epoch import kept_s, key_of, read_epoch_ms
 from gateway.util.lru import LruCache
+from gateway.util.spread import Spread
 
 REVOKE: Final = Script(
     "revoke", files("gateway.revocation").joinpath("revoke.lua").read_text("utf-8"), is_text
 )
 
 FRESH_S: Final = 1.0
-"""How long an epoch is cached; an invalidation ends that sooner."""
+"""The longest that an epoch is cached; an invalidation ends that sooner."""
 
 MAX_ISSUERS = 10_000
 
@@ -29,6 +30,7 @@ class _CachedEpoch(NamedTuple):
     looked_up_at_s: float
     """When the store was asked, not when it replied: the reply may miss later revocations."""
     generation: int
+    fresh_s: float
 
 
 class RedisRevocations:
@@ -59,6 +61,7 @@ class RedisRevocations:
         self._clock = clock
         self._on_revoked = on_revoked
         self._known: LruCache[str, _CachedEpoch] = LruCache(capacity)
+        self._spread = Spread()
         self._latest_ms: LruCache[str, int] = LruCache(capacity)
         """Latest epochs seen, each at most the time it was seen: another clock may be wrong."""
         self._invalidations = 0
@@ -70,11 +73,11 @@ class RedisRevocations:
         known = self._known.peek(issuer)  # a look-up counts as use, every second
         if known is not None and known.generation == self._generation:
             age_s = self._clock() - known.looked_up_at_s
-            if 0 <= age_s < FRESH_S:
+            if 0 <= age_s < known.fresh_s:
                 return known.epoch_ms
-        return await self._look_up(issuer)
+        return await self.current_epoch_ms(issuer)
 
-    async def _look_up(self, issuer: str) -> int | None:
+    async def current_epoch_ms(self, issuer: str) -> int | None:
         invalidations, looked_up_at_s = self._invalidations, self._clock()
         try:
             epoch_ms = await self._stored_epoch_ms(issuer)
@@ -85,7 +88,9 @@ class RedisRevocations:
             return known.epoch_ms
         epoch_ms = self._never_decrease(issuer, epoch_ms)
         if invalidations == self._invalidations:
-            self._known.put(issuer, _CachedEpoch(epoch_ms, looked_up_at_s, self._generation))
+            fresh_s = FRESH_S * self._spread.share()
+            found = _CachedEpoch(epoch_ms, looked_up_at_s, self._generation, fresh_s)
+            self._known.put(issuer, found)
         return epoch_ms
 
     def _never_decrease(self, issuer: str, epoch_ms: int | None) -> int | None:

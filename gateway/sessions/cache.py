@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from gateway.core.identity import Identity, User
 from gateway.util.lru import LruCache
+from gateway.util.spread import Spread
 
 FRESH_S = 1.0
-"""How long a session that another gateway has ended may stay valid here."""
+"""The longest that a session which another gateway has ended may stay valid here."""
 
 MAX_SESSIONS = 30_000
 
@@ -30,6 +31,7 @@ class SessionCache:
     """
     Caches the most recently used sessions, by cookie.
 
+    A session is fresh for ``fresh_s``, or up to a quarter less: see `gateway.util.spread`.
     Sessions that are no longer fresh are kept for `recall`, for ``grace_s`` after their look-up. No
     entry outlives its session. After a clock was set back, entries are not fresh.
     """
@@ -42,6 +44,7 @@ class SessionCache:
     ) -> None:
         self._fresh_s = fresh_s
         self._grace_s = grace_s
+        self._spread = Spread()
         self._sessions: LruCache[str, CachedSession] = LruCache(max_sessions)
         self._cookies: dict[str, str] = {}
         """Cookies by session key."""
@@ -71,7 +74,8 @@ class SessionCache:
         """Cache a session that was looked up at ``now_s``, and has a session key."""
         identity = session.identity
         session.from_s = now_s
-        session.until_s = min(now_s + self._fresh_s, identity.expires_at_ms / 1000)
+        fresh_s = self._fresh_s * self._spread.share()
+        session.until_s = min(now_s + fresh_s, identity.expires_at_ms / 1000)
         if self._sessions.peek(cookie) is session:
             self._sessions.touch(cookie)
             return

@@ -212,7 +212,8 @@ class RedisSessions:
         return await sealed, epoch_ms
 
     async def _epoch_ms(self, issuer: str) -> int | None:
-        return await self._revocations.epoch_ms(issuer) if self._revocations else None
+        """Ask for the epoch past its cache: the session is cached."""
+        return await self._revocations.current_epoch_ms(issuer) if self._revocations else None
 
     def _open(
         self, cookie: str, key: str, sealed: bytes, known: CachedSession | None

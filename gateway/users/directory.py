@@ -12,6 +12,7 @@ from gateway.core.ports import Clock, Directory, Store
 from gateway.users.metadata import Record, RecordAge, RecordLifetimes, RecordSealer
 from gateway.util.lru import LruCache
 from gateway.util.single_flight import SingleFlight
+from gateway.util.spread import Spread
 
 RETRY_S: Final = 10.0
 """Pause after a failed call to Magic, and between two refreshes of one record."""
@@ -38,6 +39,8 @@ class _CachedRecord(NamedTuple):
     record: Record
     checked_s: float
     """When the store or Magic last confirmed it; `_NEVER` where it may have changed since."""
+    share: float
+    """Of the times for which a copy is used, before it is checked."""
 
 
 async def _no_other_gateway(_: str) -> None:
@@ -48,9 +51,9 @@ class CachedDirectory:
     """
     The port `Directory` with two caches: asks Magic once per issuer and lifetime, for all gateways.
 
-    A local copy is used for ``fresh_s``, then the store is asked. A record in the last fifth of its
-    lifetime is served at once and refreshed in the background, by one of the gateways. A stale
-    record is served only while Magic, or the store, is unavailable.
+    A local copy is used for ``fresh_s`` at most, then the store is asked. A record in the last
+    fifth of its lifetime is served at once and refreshed in the background, by one of the gateways.
+    A stale record is served only while Magic, or the store, is unavailable.
 
     Unknown issuers are cached in this process alone, for ``unknown_s``: apps read
     ``user:{issuer}``, so it holds users only. Unknown issuers, which an attacker can make up, have
@@ -80,6 +83,7 @@ class CachedDirectory:
         self._fresh_s = fresh_s
         self._unknown_s = unknown_s
         self._clock = clock
+        self._spread = Spread()
         self._known: LruCache[str, _CachedRecord] = LruCache(capacity)
         self._unknown: LruCache[str, float] = LruCache(capacity)
         self._failed_at_s: LruCache[str, float] = LruCache(capacity)
@@ -90,7 +94,7 @@ class CachedDirectory:
     async def user(self, issuer: str) -> User | None:
         """Look up ``issuer``. Raises `MagicUnavailable` or `StoreUnavailable`."""
         known = self._known.get(issuer)
-        if known is not None and 0 <= self._clock() - known.checked_s < self._fresh_s:
+        if known is not None and 0 <= self._clock() - known.checked_s < self._fresh_s * known.share:
             return known.record.user
         unknown_since_s = self._unknown.get(issuer)
         if unknown_since_s is not None and (0 <= self._clock() - unknown_since_s < self._unknown_s):
@@ -106,7 +110,7 @@ class CachedDirectory:
         """
         issuer, now_s = user.issuer, self._clock()
         known = self._known.get(issuer)
-        if known is None or not 0 <= now_s - known.checked_s < self._recheck_s:
+        if known is None or not 0 <= now_s - known.checked_s < self._recheck_s * known.share:
             self._start_in_background(lambda: self._look_up_quietly(issuer))
         if known is None or self._age(known.record) is RecordAge.DEAD:
             return user
@@ -225,7 +229,9 @@ class CachedDirectory:
 
     def _cache_record(self, record: Record) -> User:
         self._unknown.forget(record.user.issuer)
-        self._known.put(record.user.issuer, _CachedRecord(record, self._clock()))
+        self._known.put(
+            record.user.issuer, _CachedRecord(record, self._clock(), self._spread.share())
+        )
         return record.user
 
     def _usable_record(self, issuer: str, stored: Record | None) -> Record | None:

@@ -31,6 +31,8 @@ class FakeRevocations:
     async def epoch_ms(self, issuer: str) -> int | None:
         raise NotImplementedError(issuer)
 
+    current_epoch_ms = epoch_ms
+
     async def revoke(self, issuer: str) -> int:
         self._diary.append(f"revoke {issuer}")
         return 1

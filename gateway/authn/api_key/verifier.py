@@ -16,9 +16,10 @@ from gateway.core.identity import AuthMethod, Identity, User
 from gateway.core.issuer import SERVICE
 from gateway.core.ports import Clock, Directory, Limiter, TokenVerifier
 from gateway.util.lru import LruCache
+from gateway.util.spread import Spread
 
 FRESH_S = 1.0
-"""How long a record is cached; an invalidation ends that sooner."""
+"""The longest that a record is cached; an invalidation ends that sooner."""
 GRACE_S = 30.0
 """How long a cached record is used while the store is unavailable."""
 UNKNOWN_S = 10.0
@@ -31,6 +32,7 @@ class _CachedKey(NamedTuple):
     key: ApiKey
     looked_up_at_s: float
     generation: int
+    fresh_s: float
 
 
 class ApiKeyVerifier:
@@ -59,6 +61,7 @@ class ApiKeyVerifier:
         self._unknown_until_s: LruCache[str, float] = LruCache(capacity)
         self._identities: LruCache[str, Identity] = LruCache(capacity)
         self._use_noted_at_s: LruCache[str, float] = LruCache(capacity)
+        self._spread = Spread()
         self._invalidations = 0
         """Number of invalidations: a look-up during which it changes is not cached."""
         self._generation = 0
@@ -116,7 +119,7 @@ class ApiKeyVerifier:
         if (
             known is not None
             and known.generation == self._generation
-            and 0 <= now_s - known.looked_up_at_s < FRESH_S
+            and 0 <= now_s - known.looked_up_at_s < known.fresh_s
         ):
             return known.key
         unknown_until_s = self._unknown_until_s.get(key_id)
@@ -137,7 +140,8 @@ class ApiKeyVerifier:
             self._unknown_until_s.put(key_id, now_s + UNKNOWN_S)
             raise InvalidApiKey("no such key")
         if invalidations == self._invalidations:
-            self._known.put(key_id, _CachedKey(key, now_s, self._generation))
+            fresh_s = FRESH_S * self._spread.share()
+            self._known.put(key_id, _CachedKey(key, now_s, self._generation, fresh_s))
         return key
 
     async def _identity(self, key: ApiKey) -> Identity:

@@ -52,6 +52,21 @@ async def test_roles_are_cached_for_a_second() -> None:
     assert 2 == len(house.store.asked)
 
 
+async def test_roles_of_one_moment_do_not_go_stale_in_one_moment() -> None:
+    """The store is asked for some of them earlier, and for none later than after a second."""
+    house = House()
+    asked = []
+    for after_s in (0, 0.74, 0.13, 0.13):
+        house.clock.now_s += after_s
+        before = len(house.store.asked)
+        for number in range(100):
+            await house.roles.roles(f"did:ethr:0x{number}")
+        asked.append(len(house.store.asked) - before)
+
+    assert [100, 0] == asked[:2]
+    assert all(40 <= number <= 60 for number in asked[2:])
+
+
 async def test_a_clock_that_was_set_back_ends_the_caching() -> None:
     """Roles that were read in the future are read again."""
     house = House()

@@ -92,6 +92,32 @@ async def test_the_store_is_asked_once_a_second(
         assert times == asked(store)
 
 
+async def test_what_is_cached_itself_is_told_the_epoch_of_now(
+    revocations: RedisRevocations, store: FakeStore
+) -> None:
+    """The store is asked although the epoch is cached; what it says is cached in its place."""
+    assert await revocations.epoch_ms(ADA) is None
+    put(store, ADA, b"5")
+
+    assert 5 == await revocations.current_epoch_ms(ADA)
+    assert 5 == await revocations.epoch_ms(ADA)
+    assert 2 == asked(store)
+
+
+async def test_epochs_of_one_moment_do_not_go_stale_in_one_moment(
+    store: FakeStore, bus: StoreBus, clock: FakeClock
+) -> None:
+    """The store is asked for some of them earlier, and for none later than after a second."""
+    revocations = RedisRevocations(store, bus, kept_s=KEPT_S, clock=clock)
+    issuers = [f"did:ethr:0x{number}" for number in range(100)]
+    for after_s, least, most in ((0, 100, 100), (0.74, 0, 0), (0.13, 40, 60), (0.13, 40, 60)):
+        clock.now_s += after_s
+        before = asked(store)
+        for issuer in issuers:
+            await revocations.epoch_ms(issuer)
+        assert least <= asked(store) - before <= most
+
+
 async def test_a_revocation_takes_effect_at_once_and_is_published(
     revocations: RedisRevocations, store: FakeStore, clock: FakeClock, counted: list[str]
 ) -> None:

@@ -27,6 +27,8 @@ class World:
     async def epoch_ms(self, issuer: str) -> int | None:
         raise NotImplementedError
 
+    current_epoch_ms = epoch_ms
+
     async def revoke(self, issuer: str) -> int:
         self.note("revoke", issuer)
         return 5

@@ -1,6 +1,7 @@
 """The cache of sessions."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -35,6 +36,21 @@ def test_a_session_is_fresh_for_a_second(after_s: float, is_known: bool) -> None
     cache.put("cookie", session("a"), NOW_S)
 
     assert is_known == (cache.get("cookie", NOW_S + after_s) is not None)
+
+
+def test_sessions_of_one_moment_do_not_go_stale_in_one_moment() -> None:
+    """Their next look-ups are spread over the last quarter of the second, and none comes later."""
+    cache = SessionCache()
+    for number in range(200):
+        cache.put(str(number), session(str(number)), NOW_S)
+
+    def fresh(after_s: float) -> int:
+        return sum(cache.get(str(number), NOW_S + after_s) is not None for number in range(200))
+
+    assert 200 == fresh(0.75)
+    for before, after in pairwise(map(fresh, (0.75, 0.8, 0.85, 0.9, 0.95, 1.0))):
+        assert 36 <= before - after <= 44
+    assert 0 == fresh(1.0)
 
 
 def test_no_entry_outlives_its_session() -> None:
@@ -172,7 +188,7 @@ def test_a_session_that_is_looked_up_again_is_fresh_again() -> None:
     cache.put("cookie", cached, NOW_S + 5)
     cache.put("third", session("c"), NOW_S + 5)
 
-    assert cached.identity is cache.get("cookie", NOW_S + 5.999)
+    assert cached.identity is cache.get("cookie", NOW_S + 5.749)
     assert cache.get("cookie", NOW_S + 6) is None
     assert [True, False, True] == [
         cache.peek(name) is not None for name in ("cookie", "other", "third")

@@ -14,6 +14,8 @@ from gateway.core.errors import (
     TokenAlreadyUsed,
 )
 from gateway.core.identity import AuthMethod, Identity, User
+from gateway.revocation.epoch import key_of
+from gateway.revocation.redis import RedisRevocations
 from gateway.sessions.cache import SessionCache
 from gateway.sessions.redis import RedisSessions, ended
 from gateway.sessions.seal import NONCE_BYTES, Sealer, key_name
@@ -466,6 +468,8 @@ class Epochs:
             raise StoreUnavailable
         return self.epoch
 
+    current_epoch_ms = epoch_ms
+
     async def revoke(self, issuer: str) -> int:
         raise NotImplementedError
 
@@ -551,6 +555,27 @@ async def test_a_known_session_is_revoked_at_its_next_look_up(
 
     with pytest.raises(RevokedSession):
         await careful.find(cookie)
+
+
+async def test_a_revocation_that_no_message_tells_takes_effect_within_a_second(
+    store: FakeStore, clock: FakeClock, proven: Identity
+) -> None:
+    """The epoch is asked for with the session, however recently another look-up has read it."""
+    issuer = proven.user.issuer
+    revocations = RedisRevocations(store, StoreBus(store), kept_s=3600, clock=clock)
+    sessions = RedisSessions(store, Sealer([KEY]), clock, revocations=revocations)
+    cookies = [
+        (await sessions.create(replace(proven, token_id=str(number))))[0] for number in range(2)
+    ]
+    await sessions.find(cookies[0])
+    store.values[key_of(issuer)] = b"%d" % (1 << 53), 1 << 53
+    clock.now_s += 0.5
+
+    with pytest.raises(RevokedSession):
+        await sessions.find(cookies[1])
+    clock.now_s += 0.5
+    with pytest.raises(RevokedSession):
+        await sessions.find(cookies[0])
 
 
 async def test_a_failed_epoch_leaves_no_question_behind(

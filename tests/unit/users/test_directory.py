@@ -105,6 +105,26 @@ async def test_a_new_user_is_looked_up_at_magic(
     assert [ALICE.issuer] == source.asked
 
 
+async def test_copies_of_one_moment_do_not_go_stale_in_one_moment(
+    source: Source, store: MemoryStore, clock: FakeClock
+) -> None:
+    """The store is asked for some of them earlier, and for none later than after a second."""
+    directory = CachedDirectory(source, store, SEALS, LIFETIMES, clock=clock)
+    issuers = [f"did:ethr:0x{number}" for number in range(20)]
+    for issuer in issuers:
+        store.values[f"user:{issuer}"] = written(User(issuer), clock())
+    asked = []
+    for after_s in (0, 0.74, 0.13, 0.13):
+        clock.now_s += after_s
+        before = len(store.calls)
+        for issuer in issuers:
+            await directory.user(issuer)
+        asked.append(len(store.calls) - before)
+
+    assert [20, 0] == asked[:2]
+    assert all(8 <= number <= 12 for number in asked[2:])
+
+
 async def test_a_fresh_copy_is_served_without_the_store(
     directory: CachedDirectory, source: Source, store: MemoryStore
 ) -> None:

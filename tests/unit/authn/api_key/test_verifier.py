@@ -125,6 +125,23 @@ async def test_a_fresh_record_is_not_looked_up_again(under_test: VerifierUnderTe
     assert 2 == under_test.asked(key)
 
 
+async def test_keys_of_one_moment_do_not_go_stale_in_one_moment(
+    under_test: VerifierUnderTest,
+) -> None:
+    """The store is asked for some of them earlier, and for none later than after a second."""
+    made = [await under_test.made("service:billing") for _ in range(10)]
+    asked = []
+    for after_s in (0, 0.74, 0.13, 0.13):
+        under_test.clock.now_s += after_s
+        before = sum(under_test.asked(key) for _, key in made)
+        for text, _ in made:
+            await under_test.verifier.verify(text)
+        asked.append(sum(under_test.asked(key) for _, key in made) - before)
+
+    assert [10, 0] == asked[:2]
+    assert all(4 <= number <= 6 for number in asked[2:])
+
+
 async def test_use_is_recorded_once_a_minute(under_test: VerifierUnderTest) -> None:
     """The number of requests does not matter."""
     text, key = await under_test.made()

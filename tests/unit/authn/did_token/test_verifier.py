@@ -418,6 +418,8 @@ class Epoch:
             raise StoreUnavailable
         return self.now_ms
 
+    current_epoch_ms = epoch_ms
+
     async def revoke(self, issuer: str) -> int:
         raise NotImplementedError
 

@@ -43,6 +43,8 @@ class Epochs:
     async def epoch_ms(self, issuer: str) -> int | None:
         return self.by_issuer.get(issuer)
 
+    current_epoch_ms = epoch_ms
+
     async def revoke(self, issuer: str) -> int:
         raise NotImplementedError(issuer)
 
