@@ -39,6 +39,9 @@ class Store(Protocol):
         Whatever it raises, it raises when it is awaited, so that several can be asked for at once.
         """
 
+    def get_pair(self, first: str, second: str) -> Awaitable[tuple[bytes | None, bytes | None]]:
+        """Get two values at one time, like `get`."""
+
     async def set(self, key: str, value: bytes, *, expires_at_ms: int) -> None:
         """Store ``value`` until ``expires_at_ms`` (Unix time in milliseconds, ``PXAT``)."""
 
@@ -183,12 +186,13 @@ class Revocations(Protocol):
         Raises `StoreUnavailable` where it is unknown.
         """
 
-    async def current_epoch_ms(self, issuer: str) -> int | None:
+    def epoch_in(self, record: bytes | None, issuer: str) -> int | None:
         """
-        Like `epoch_ms`, but ask the store even where the epoch is cached.
+        Return the epoch by the ``record`` of ``issuer`` in the store, which was read just now.
 
-        For what is cached itself: one cache behind another would double the time until a revocation
-        takes effect.
+        For what is cached itself and read together with the epoch: one cache behind another would
+        double the time until a revocation takes effect. Raises `StoreUnavailable` where the record
+        cannot be read.
         """
 
     async def revoke(self, issuer: str) -> int:

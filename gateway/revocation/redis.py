@@ -75,23 +75,28 @@ class RedisRevocations:
             age_s = self._clock() - known.looked_up_at_s
             if 0 <= age_s < known.fresh_s:
                 return known.epoch_ms
-        return await self.current_epoch_ms(issuer)
+        return await self._look_up(issuer)
 
-    async def current_epoch_ms(self, issuer: str) -> int | None:
+    async def _look_up(self, issuer: str) -> int | None:
         invalidations, looked_up_at_s = self._invalidations, self._clock()
         try:
-            epoch_ms = await self._stored_epoch_ms(issuer)
+            epoch_ms = self.epoch_in(await self._store.get(key_of(issuer)), issuer)
         except StoreUnavailable:
             known = self._known.get(issuer)
             if known is None or not 0 <= self._clock() - known.looked_up_at_s < self._grace_s:
                 raise
             return known.epoch_ms
-        epoch_ms = self._never_decrease(issuer, epoch_ms)
         if invalidations == self._invalidations:
             fresh_s = FRESH_S * self._spread.share()
             found = _CachedEpoch(epoch_ms, looked_up_at_s, self._generation, fresh_s)
             self._known.put(issuer, found)
         return epoch_ms
+
+    def epoch_in(self, record: bytes | None, issuer: str) -> int | None:
+        try:
+            return self._never_decrease(issuer, read_epoch_ms(record))
+        except ValueError:
+            raise StoreUnavailable("an epoch cannot be read") from None
 
     def _never_decrease(self, issuer: str, epoch_ms: int | None) -> int | None:
         latest_ms = self._latest_ms.get(issuer)
@@ -99,12 +104,6 @@ class RedisRevocations:
             return latest_ms
         self._latest_ms.put(issuer, min(epoch_ms, int(self._clock() * 1000)))
         return epoch_ms
-
-    async def _stored_epoch_ms(self, issuer: str) -> int | None:
-        try:
-            return read_epoch_ms(await self._store.get(key_of(issuer)))
-        except ValueError:
-            raise StoreUnavailable("an epoch cannot be read") from None
 
     async def revoke(self, issuer: str) -> int:
         now_ms = int(self._clock() * 1000)

@@ -21,8 +21,8 @@ class CachedSession:
     identity: Identity
     recorded: User
     """The user as the record says, beside the current metadata in ``identity``."""
-    digest: bytes
-    """SHA-256 of the sealed record: while that is unchanged, so is what it says."""
+    sealed: bytes
+    """The record in the store: while that is unchanged, so is what it says."""
     from_s: float = _NEVER_S
     until_s: float = _NEVER_S
 

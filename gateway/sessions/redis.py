@@ -2,11 +2,10 @@
 
 import secrets
 import time
-from asyncio import ensure_future, gather
+from asyncio import gather
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from hashlib import sha256
 
 from gateway.core.errors import RevokedSession, SessionEnded, StoreUnavailable, TokenAlreadyUsed
 from gateway.core.identity import (
@@ -20,7 +19,7 @@ from gateway.core.identity import (
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.ports import Bus, Clock, Revocations, Sessions, Store
 from gateway.core.reasons import SessionEndReason
-from gateway.revocation.epoch import is_revoked
+from gateway.revocation.epoch import is_revoked, key_of
 from gateway.sessions.cache import CachedSession, SessionCache
 from gateway.sessions.email_index import EmailIndex
 from gateway.sessions.idle import IdleTracker
@@ -174,20 +173,14 @@ class RedisSessions:
             return known
 
     async def _look_up(self, cookie: str) -> Identity:
-        if not is_secret(cookie):
-            raise SessionEnded(SessionEndReason.COOKIE_MALFORMED)
         invalidations, known = self._invalidations, self._cache.peek(cookie)
-        key = key_name(cookie) if known is None else str(known.identity.session_key)
-        sealed, epoch_ms = await self._sealed_and_epoch(key, known)
-        if sealed is None:
-            raise SessionEnded(SessionEndReason.UNKNOWN)
-        session = self._open(cookie, key, sealed, known)
+        if known is None:
+            session, epoch_ms = await self._read(cookie)
+        else:
+            session, epoch_ms = await self._read_again(cookie, known)
         now_s = self._clock()
         if now_s * 1000 >= session.identity.expires_at_ms:
             raise SessionEnded(SessionEndReason.EXPIRED)
-        issuer = session.recorded.issuer
-        if known is None or known.recorded.issuer != issuer:
-            epoch_ms = await self._epoch_ms(issuer)
         if is_revoked(session.identity.proven_at_ms, epoch_ms):
             raise RevokedSession
         session = self._with_latest_user(session)
@@ -197,38 +190,42 @@ class RedisSessions:
             self._idle_tracker.note(session.identity)
         return session.identity
 
-    async def _sealed_and_epoch(
-        self, key: str, known: CachedSession | None
-    ) -> tuple[bytes | None, int | None]:
-        """Get the sealed session and, if its issuer is known, the epoch, in one round trip."""
-        if known is None:
-            return await self._store.get(key), None
-        sealed = self._store.get(key)
-        try:
-            epoch_ms = await self._epoch_ms(known.recorded.issuer)
-        except BaseException:
-            ensure_future(sealed).cancel()  # no caller waits for it
-            raise
-        return await sealed, epoch_ms
+    async def _read(self, cookie: str) -> tuple[CachedSession, int | None]:
+        """Read a session that is not cached, then the epoch of its issuer."""
+        if not is_secret(cookie):
+            raise SessionEnded(SessionEndReason.COOKIE_MALFORMED)
+        key = key_name(cookie)
+        session = self._open(cookie, key, await self._store.get(key))
+        issuer = session.recorded.issuer
+        return session, self._epoch_ms(await self._store.get(key_of(issuer)), issuer)
 
-    async def _epoch_ms(self, issuer: str) -> int | None:
-        """Ask for the epoch past its cache: the session is cached."""
-        return await self._revocations.current_epoch_ms(issuer) if self._revocations else None
+    async def _read_again(
+        self, cookie: str, known: CachedSession
+    ) -> tuple[CachedSession, int | None]:
+        """Read a session and its issuer's epoch; return ``known`` for an unchanged record."""
+        issuer, key = known.recorded.issuer, str(known.identity.session_key)
+        sealed, record = await self._store.get_pair(key, key_of(issuer))
+        if sealed == known.sealed:
+            return known, self._epoch_ms(record, issuer)
+        session = self._open(cookie, key, sealed)
+        if session.recorded.issuer != issuer:
+            issuer = session.recorded.issuer
+            record = await self._store.get(key_of(issuer))
+        return session, self._epoch_ms(record, issuer)
 
-    def _open(
-        self, cookie: str, key: str, sealed: bytes, known: CachedSession | None
-    ) -> CachedSession:
-        """Open a sealed session; one that is still that of the last look-up is ``known``."""
-        digest = sha256(sealed).digest()
-        if known is not None and known.digest == digest:
-            return known
+    def _epoch_ms(self, record: bytes | None, issuer: str) -> int | None:
+        return None if self._revocations is None else self._revocations.epoch_in(record, issuer)
+
+    def _open(self, cookie: str, key: str, sealed: bytes | None) -> CachedSession:
+        if sealed is None:
+            raise SessionEnded(SessionEndReason.UNKNOWN)
         try:
             identity = decode(self._sealer.open(cookie, sealed, key), key).identity
         except SealBroken as error:
             raise SessionEnded(SessionEndReason.SEAL_BROKEN) from error
         except ValueError as error:
             raise SessionEnded(SessionEndReason.UNREADABLE) from error
-        return CachedSession(identity, identity.user, digest)
+        return CachedSession(identity, identity.user, sealed)
 
     def _with_latest_user(self, session: CachedSession) -> CachedSession:
         """Return the session with the current metadata of its user: itself, if it has that."""
@@ -236,7 +233,7 @@ class RedisSessions:
         if user is session.identity.user:
             return session
         recorded = user if user == session.recorded else session.recorded  # equal: keep one
-        return CachedSession(replace(session.identity, user=user), recorded, session.digest)
+        return CachedSession(replace(session.identity, user=user), recorded, session.sealed)
 
     async def end(self, session_key: str, issuer: str | None = None) -> None:
         """

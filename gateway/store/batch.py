@@ -2,7 +2,6 @@
 
 from asyncio import Future
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 from gateway.core.errors import StoreUnavailable
@@ -10,6 +9,8 @@ from gateway.core.ports import Script
 from gateway.core.replies import Shape, are_values
 
 Command = tuple[str | bytes | int, ...]
+Pair = tuple[bytes | None, bytes | None]
+"""The values of two keys."""
 
 
 class WrongReply(Exception):
@@ -40,10 +41,15 @@ class Batch:
     dropped. (In CVE-2023-28858, the next caller got the reply of a cancelled command.)
     """
 
-    __slots__ = ("calls", "exchange", "is_delivered", "is_interrupted", "reads")
+    __slots__ = ("calls", "exchange", "is_delivered", "is_interrupted", "keys", "pairs", "singles")
 
     def __init__(self) -> None:
-        self.reads: dict[bytes, list[Future[bytes | None]]] = {}
+        self.keys: dict[bytes, int] = {}
+        """The keys to read, and their places in the MGET."""
+        self.singles: list[tuple[Future[bytes | None], int]] = []
+        """The reads of one key: futures, with the place of the key."""
+        self.pairs: list[tuple[Future[Pair], int, int]] = []
+        """The reads of two keys for one caller."""
         self.calls: list[Call] = []
         self.is_delivered = False
         self.exchange: Cancellable | None = None
@@ -51,7 +57,18 @@ class Batch:
         self.is_interrupted = False
 
     def __bool__(self) -> bool:
-        return bool(self.reads or self.calls)
+        return bool(self.keys or self.calls)
+
+    def read(self, key: bytes, future: Future[bytes | None]) -> None:
+        """Have ``future`` resolved by the value of ``key``."""
+        keys = self.keys
+        self.singles.append((future, keys.setdefault(key, len(keys))))
+
+    def read_pair(self, first: bytes, second: bytes, future: Future[Pair]) -> None:
+        """Have ``future`` resolved by the values of both keys."""
+        keys = self.keys
+        at = keys.setdefault(first, len(keys))
+        self.pairs.append((future, at, keys.setdefault(second, len(keys))))
 
     def commands(self) -> list[Command]:
         """
@@ -60,12 +77,12 @@ class Batch:
         A single read is an MGET too. For a key that holds no string, GET fails and MGET replies
         nil, and a caller's result must not depend on other callers.
         """
-        reads: list[Command] = [("MGET", *self.reads)] if self.reads else []
+        reads: list[Command] = [("MGET", *self.keys)] if self.keys else []
         return reads + [call.command for call in self.calls]
 
     def script_of(self, position: int) -> Script | None:
         """Return the script that the command at ``position`` of `commands` runs."""
-        position -= bool(self.reads)
+        position -= bool(self.keys)
         return self.calls[position].script if position >= 0 else None
 
     def check(self, replies: Sequence[Any]) -> bool:
@@ -77,11 +94,11 @@ class Batch:
         other commands too.
         """
         others, has_errors = iter(replies), False
-        if self.reads:
+        if self.keys:
             values = next(others)
             if isinstance(values, Exception):
                 has_errors = True
-            elif not are_values(len(self.reads), values):
+            elif not are_values(len(self.keys), values):
                 raise WrongReply("MGET")
         for call, reply in zip(self.calls, others, strict=True):
             if isinstance(reply, Exception):
@@ -97,7 +114,7 @@ class Batch:
         An error in place of a reply affects only the callers of that command.
         """
         others = iter(replies)
-        if self.reads:
+        if self.keys:
             self._deliver_reads(next(others))
         for call, reply in zip(self.calls, others, strict=True):
             _resolve(call.future, reply)
@@ -105,13 +122,15 @@ class Batch:
 
     def _deliver_reads(self, values: Sequence[bytes | None] | Exception) -> None:
         if isinstance(values, Exception):
-            for future in chain.from_iterable(self.reads.values()):
+            for future in self._readers():
                 _resolve(future, values)
             return
-        for waiting, value in zip(self.reads.values(), values, strict=True):
-            for future in waiting:
-                if not future.done():
-                    future.set_result(value)
+        for single, at in self.singles:
+            if not single.done():
+                single.set_result(values[at])
+        for pair, at, other_at in self.pairs:
+            if not pair.done():
+                pair.set_result((values[at], values[other_at]))
 
     def interrupt(self) -> None:
         """End the exchange that is under way."""
@@ -131,8 +150,12 @@ class Batch:
             if not future.done():
                 future.set_exception(StoreUnavailable(reason))
 
+    def _readers(self) -> Iterator[Future[Any]]:
+        yield from (future for future, _ in self.singles)
+        yield from (future for future, *_ in self.pairs)
+
     def _futures(self) -> Iterator[Future[Any]]:
-        yield from chain.from_iterable(self.reads.values())
+        yield from self._readers()
         yield from (call.future for call in self.calls)
 
 

@@ -35,6 +35,21 @@ async def test_a_value_comes_back_as_it_was_set(store: RedisStore) -> None:
     assert b"\x00\xff\r\n" == await store.get("k")
 
 
+async def test_two_values_come_at_one_time(store: RedisStore) -> None:
+    """Each in its place, whichever is absent; what cannot be asked for fails its caller alone."""
+    await store.set("k", b"v", expires_at_ms=in_ms(60))
+    first, second, wrong = await asyncio.gather(
+        store.get_pair("k", "none"),
+        store.get_pair("none", "k"),
+        store.get_pair("k", "\ud800"),
+        return_exceptions=True,
+    )
+
+    assert (b"v", None) == first
+    assert (None, b"v") == second
+    assert isinstance(wrong, UnicodeEncodeError)
+
+
 async def test_what_was_never_set_is_none(store: RedisStore) -> None:
     """An absent key has no value, which is no error."""
     assert await store.get("k") is None

@@ -39,6 +39,9 @@ class MemoryStore:
             await asyncio.sleep(0)
         return value if ends_at_ms > self._clock() * 1000 else None
 
+    async def get_pair(self, first: str, second: str) -> tuple[bytes | None, bytes | None]:
+        return await self.get(first), await self.get(second)
+
     async def set(self, key: str, value: bytes, *, expires_at_ms: int) -> None:
         self._called("set", key)
         if self.refuses_writes:

@@ -31,7 +31,8 @@ class FakeRevocations:
     async def epoch_ms(self, issuer: str) -> int | None:
         raise NotImplementedError(issuer)
 
-    current_epoch_ms = epoch_ms
+    def epoch_in(self, record: bytes | None, issuer: str) -> int | None:
+        raise NotImplementedError(issuer, record)
 
     async def revoke(self, issuer: str) -> int:
         self._diary.append(f"revoke {issuer}")

@@ -35,6 +35,9 @@ class FakeStore:
         await self.gate.wait()
         return value
 
+    async def get_pair(self, first: str, second: str) -> tuple[bytes | None, bytes | None]:
+        return await self.get(first), await self.get(second)
+
     async def set(self, key: str, value: bytes, *, expires_at_ms: int) -> None:
         self._hear("set", key)
         self.values[key] = value, expires_at_ms

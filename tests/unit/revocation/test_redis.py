@@ -92,16 +92,16 @@ async def test_the_store_is_asked_once_a_second(
         assert times == asked(store)
 
 
-async def test_what_is_cached_itself_is_told_the_epoch_of_now(
-    revocations: RedisRevocations, store: FakeStore
-) -> None:
-    """The store is asked although the epoch is cached; what it says is cached in its place."""
+async def test_a_record_that_was_read_just_now_counts(revocations: RedisRevocations) -> None:
+    """A cached epoch does not; one that was seen here stays in force if the store loses it."""
     assert await revocations.epoch_ms(ADA) is None
-    put(store, ADA, b"5")
 
-    assert 5 == await revocations.current_epoch_ms(ADA)
-    assert 5 == await revocations.epoch_ms(ADA)
-    assert 2 == asked(store)
+    assert revocations.epoch_in(None, ADA) is None
+    assert 5 == revocations.epoch_in(b"5", ADA)
+    assert 5 == revocations.epoch_in(None, ADA) == revocations.epoch_in(b"4", ADA)
+    assert 6 == revocations.epoch_in(b"6", ADA)
+    with pytest.raises(StoreUnavailable):
+        revocations.epoch_in(b"six", ADA)
 
 
 async def test_epochs_of_one_moment_do_not_go_stale_in_one_moment(

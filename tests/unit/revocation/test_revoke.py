@@ -27,7 +27,8 @@ class World:
     async def epoch_ms(self, issuer: str) -> int | None:
         raise NotImplementedError
 
-    current_epoch_ms = epoch_ms
+    def epoch_in(self, record: bytes | None, issuer: str) -> int | None:
+        raise NotImplementedError(issuer, record)
 
     async def revoke(self, issuer: str) -> int:
         self.note("revoke", issuer)

@@ -23,7 +23,8 @@ def _future() -> Future[Any]:
 async def batch() -> Batch:
     """Three reads of two keys, a write and a script."""
     made = Batch()
-    made.reads = {b"a": [_future(), _future()], b"b": [_future()]}
+    for key in (b"a", b"a", b"b"):
+        made.read(key, _future())
     made.calls = [
         Call(("DEL", b"c"), _future(), is_count),
         Call(("EVALSHA", "…", 0), _future(), is_text, SCRIPT),
@@ -32,7 +33,7 @@ async def batch() -> Batch:
 
 
 def _answers(batch: Batch) -> list[Future[Any]]:
-    reads = [answer for waiting in batch.reads.values() for answer in waiting]
+    reads = [answer for answer, _ in batch.singles]
     return reads + [call.future for call in batch.calls]
 
 
@@ -42,9 +43,35 @@ async def test_reads_are_one_command(batch: Batch) -> None:
     assert [None, None, SCRIPT] == [batch.script_of(position) for position in range(3)]
 
 
+async def test_a_pair_is_read_with_the_others_for_one_future(batch: Batch) -> None:
+    """A key that another caller reads is read once, and a caller that has left gets nothing."""
+    pair, left = _future(), _future()
+    batch.read_pair(b"d", b"a", pair)
+    batch.read_pair(b"b", b"b", left)
+    left.cancel()
+
+    assert ("MGET", b"a", b"b", b"d") == batch.commands()[0]
+    batch.deliver([[b"1", b"2", None], 0, b"ran"])
+    assert (None, b"1") == pair.result()
+    assert b"2" == _answers(batch)[2].result()
+
+
+async def test_a_pair_fails_like_any_read(batch: Batch) -> None:
+    """By an error in place of the values, and with the whole batch."""
+    pair, other = _future(), _future()
+    batch.read_pair(b"a", b"d", pair)
+    batch.deliver([NoPermissionError("no MGET"), 1, b"ran"])
+    lost = Batch()
+    lost.read_pair(b"a", b"d", other)
+    lost.close("no reply")
+
+    assert "NoPermissionError" == str(pair.exception())
+    assert "no reply" == str(other.exception())
+
+
 async def test_without_reads_there_is_no_mget(batch: Batch) -> None:
     """An empty MGET is an error."""
-    batch.reads = {}
+    batch.keys = {}
 
     assert [("DEL", b"c"), ("EVALSHA", "…", 0)] == batch.commands()
     assert [None, SCRIPT] == [batch.script_of(position) for position in range(2)]
