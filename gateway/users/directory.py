@@ -96,8 +96,7 @@ class CachedDirectory:
         known = self._known.get(issuer)
         if known is not None and 0 <= self._clock() - known.checked_s < self._fresh_s * known.share:
             return known.record.user
-        unknown_since_s = self._unknown.get(issuer)
-        if unknown_since_s is not None and (0 <= self._clock() - unknown_since_s < self._unknown_s):
+        if self._is_unknown(issuer, self._clock()):
             return None
         return await self._lookups.run(issuer, lambda: self._look_up(issuer))
 
@@ -110,7 +109,9 @@ class CachedDirectory:
         """
         issuer, now_s = user.issuer, self._clock()
         known = self._known.get(issuer)
-        if known is None or not 0 <= now_s - known.checked_s < self._recheck_s * known.share:
+        if (
+            known is None or not 0 <= now_s - known.checked_s < self._recheck_s * known.share
+        ) and not self._is_unknown(issuer, now_s):
             self._start_in_background(lambda: self._look_up_quietly(issuer))
         if known is None or self._age(known.record) is RecordAge.DEAD:
             return user
@@ -188,6 +189,11 @@ class CachedDirectory:
             await self._changed(issuer)
         self._unknown.put(issuer, self._clock())
         return None
+
+    def _is_unknown(self, issuer: str, now_s: float) -> bool:
+        """Whether Magic did not know ``issuer`` a moment ago."""
+        since_s = self._unknown.get(issuer)
+        return since_s is not None and 0 <= now_s - since_s < self._unknown_s
 
     # --- look-ups in the background ------------------------------------------------------------
 

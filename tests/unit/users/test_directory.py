@@ -385,6 +385,24 @@ async def test_latest_reads_the_store_twice_a_minute(
     assert len(store.calls) == 2
 
 
+async def test_latest_looks_no_unknown_user_up_for_a_minute(
+    directory: CachedDirectory, source: Source, clock: FakeClock
+) -> None:
+    """A user that Magic has deleted may have a session, which is used in each request."""
+    source.users.clear()
+    directory.latest(AT_LOGIN)
+    await settled(directory)
+    for after_s in (0, 59):
+        clock.now_s += after_s
+        assert directory.latest(AT_LOGIN) is AT_LOGIN
+        assert not directory._background
+    clock.now_s += 1
+    directory.latest(AT_LOGIN)
+    await settled(directory)
+
+    assert [ALICE.issuer] * 2 == source.asked
+
+
 @pytest.mark.parametrize("down", ["source", "store"])
 async def test_latest_keeps_the_metadata_while_magic_is_down(
     down: str, directory: CachedDirectory, source: Source, store: MemoryStore
