@@ -21,6 +21,9 @@ RECHECK_S: Final = 30.0
 """Age at which the copy of a user with a session is checked in the background; a tenth of its
 lifetime if that is less, so that its ageing is noticed."""
 
+_RECHECK_PAUSE_S: Final = 0.001
+"""Least time between two such checks: each batch of requests has few of many users checked."""
+
 _MAX_BACKGROUND: Final = 4
 """Background look-ups at one time: calls to Magic are for requests that wait."""
 
@@ -89,6 +92,7 @@ class CachedDirectory:
         self._failed_at_s: LruCache[str, float] = LruCache(capacity)
         """Time of the last failed call to Magic, by issuer."""
         self._lookups: SingleFlight[str, User | None] = SingleFlight()
+        self._rechecked_at_s = _NEVER
         self._background: set[asyncio.Task[None]] = set()
 
     async def user(self, issuer: str) -> User | None:
@@ -109,10 +113,8 @@ class CachedDirectory:
         """
         issuer, now_s = user.issuer, self._clock()
         known = self._known.get(issuer)
-        if (
-            known is None or not 0 <= now_s - known.checked_s < self._recheck_s * known.share
-        ) and not self._is_unknown(issuer, now_s):
-            self._start_in_background(lambda: self._look_up_quietly(issuer))
+        if known is None or not 0 <= now_s - known.checked_s < self._recheck_s * known.share:
+            self._recheck(issuer, now_s)
         if known is None or self._age(known.record) is RecordAge.DEAD:
             return user
         return known.record.user
@@ -203,6 +205,13 @@ class CachedDirectory:
             task = asyncio.get_running_loop().create_task(work())
             self._background.add(task)
             task.add_done_callback(self._background.discard)
+
+    def _recheck(self, issuer: str, now_s: float) -> None:
+        """Look ``issuer`` up in the background, unless one was a moment ago, or it is unknown."""
+        is_paused = 0 <= now_s - self._rechecked_at_s < _RECHECK_PAUSE_S
+        if not is_paused and not self._is_unknown(issuer, now_s):
+            self._rechecked_at_s = now_s
+            self._start_in_background(lambda: self._look_up_quietly(issuer))
 
     async def _look_up_quietly(self, issuer: str) -> None:
         with suppress(Unavailable):

@@ -416,15 +416,32 @@ async def test_latest_keeps_the_metadata_while_magic_is_down(
 
 
 async def test_latest_has_few_look_ups_under_way(
-    directory: CachedDirectory, source: Source
+    directory: CachedDirectory, source: Source, clock: FakeClock
 ) -> None:
     """However many users have sessions."""
     source.gate = asyncio.Event()
     for number in range(50):
         directory.latest(User(f"did:ethr:0x{number:040x}"))
+        clock.now_s += 0.001
     await asyncio.sleep(0.01)
     assert len(source.asked) == 4
     await directory.aclose()
+
+
+@pytest.mark.parametrize("set_back_s", [0, 3600])
+async def test_latest_begins_one_look_up_in_a_millisecond(
+    set_back_s: float, directory: CachedDirectory, source: Source, clock: FakeClock
+) -> None:
+    """Requests of many users go before what they can do without; a clock set back stops none."""
+    asked = []
+    for after_s in (0, 0.0005, 0.0006, -set_back_s, 0.0011):
+        clock.now_s += after_s
+        for number in range(10):
+            directory.latest(User(f"did:ethr:0x{number}"))
+        await settled(directory)
+        asked.append(len(source.asked))
+
+    assert ([1, 1, 2, 2, 3] if set_back_s == 0 else [1, 1, 2, 3, 4]) == asked
 
 
 async def test_unknown_issuers_are_cached_for_a_minute(
