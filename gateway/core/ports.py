@@ -7,7 +7,8 @@ tests. docs/architecture.md lists both.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, Protocol
+from functools import cached_property
+from typing import NamedTuple, Protocol, overload
 
 from gateway.core.identity import UNKNOWN_BROWSER, Browser, Identity, SessionSummary, User
 from gateway.core.invalidation import InvalidationKind
@@ -22,6 +23,31 @@ class Script(NamedTuple):
     source: str
     accepts: Shape = is_any
     """What it may reply; a store takes any other reply for that of another command."""
+
+
+class TaggedKeys(Sequence[str]):
+    """
+    Keys of a script, each of which is a name and a hash tag in braces: all names with each tag.
+
+    A store may read the ``groups`` of names and tags instead of each key.
+    """
+
+    def __init__(self, groups: Sequence[tuple[Sequence[str], Sequence[str]]]) -> None:
+        self.groups = groups
+
+    @cached_property
+    def _keys(self) -> list[str]:
+        return [f"{name}{{{tag}}}" for names, tags in self.groups for tag in tags for name in names]
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        return self._keys[at]
 
 
 class Store(Protocol):

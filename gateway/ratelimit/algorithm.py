@@ -24,19 +24,15 @@ class LimitAlgorithm(Protocol):
     """
     Lua that charges several callers in one step.
 
-    It gets the ``keys`` and ``args`` of each limit in turn. The reply begins with the store's time
+    It gets the keys and ``args`` of each limit in turn. The reply begins with the store's time
     in milliseconds; for each charge follow how many requests were allowed, and as many numbers as
-    ``width`` says. Allowed is `gateway.ratelimit.redis.WRONG_WINDOW` where the caller's clock is
-    too far off.
+    ``width`` says. Allowed is `gateway.ratelimit.redis.WRONG_WINDOW` for all charges of a limit
+    where the caller's clock is too far off.
     """
     width: int
 
-    def keys(self, limit: Limit, callers: Sequence[str], now_ms: int) -> Sequence[str]:
-        """
-        Name the keys that charges of ``callers`` at ``now_ms`` touch, those of a caller together.
-
-        Each has its caller as hash tag.
-        """
+    def names(self, limit: Limit, now_ms: int) -> Sequence[str]:
+        """Name the keys that a charge at ``now_ms`` touches; each gets its caller as hash tag."""
 
     def args(self, limit: Limit, asked: Sequence[int], now_ms: int) -> Sequence[int]:
         """Return the arguments of charges that ask for so many requests each."""
@@ -45,6 +41,11 @@ class LimitAlgorithm(Protocol):
         self, limit: Limit, counts: Sequence[int], allowed: int, asked: int, now_ms: int
     ) -> list[LimitState]:
         """Answer each of ``asked`` requests, of which the first ``allowed`` were charged."""
+
+    def last_states(
+        self, limit: Limit, counts: Sequence[tuple[int, ...]], now_ms: int
+    ) -> list[LimitState]:
+        """Return the answer to the last request that was charged, for each caller's counts."""
 
     def uncounted(self, limit: Limit, now_ms: int) -> LimitState:
         """Answer a request that is let through because the store cannot count."""
@@ -55,10 +56,14 @@ class LimitAlgorithm(Protocol):
         """Charge ``asked`` requests here; returns the numbers to keep, and the answers."""
 
     def learn(
-        self, limit: Limit, known: tuple[int, ...] | None, counts: Sequence[int], now_ms: int
-    ) -> tuple[int, ...]:
+        self,
+        limit: Limit,
+        known: Sequence[tuple[int, ...] | None],
+        counts: Sequence[tuple[int, ...]],
+        now_ms: int,
+    ) -> list[tuple[int, ...]]:
         """
-        Return the numbers to keep where the store has counted ``counts`` at ``now_ms``.
+        Return the numbers to keep of callers; the store has counted ``counts`` at ``now_ms``.
 
         Where more is ``known`` here, that stays: it was counted while the store could not.
         """

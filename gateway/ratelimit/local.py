@@ -2,17 +2,24 @@
 
 import time
 from collections.abc import Sequence
+from itertools import islice, repeat
 
 from gateway.core.limit import Limit, LimitState
 from gateway.core.ports import Clock, Limiter
 from gateway.ratelimit.algorithm import ALGORITHMS
-from gateway.util.lru import LruCache
 
 MAX_CALLERS = 100_000
-"""Some 40 MB. The least recently seen caller is evicted first, and starts from zero."""
+"""
+Some 20 MB, of all limits together.
 
-_LocalKey = tuple[str, str, str]
-"""The algorithm and the name of a limit, and the caller."""
+Of the limit with most callers, those that were seen least recently are evicted first, and start
+from zero.
+"""
+_EVICTED = 64
+"""A part of the callers is evicted at a time: to find the first takes longer than to drop it."""
+
+_Table = dict[str, tuple[int, ...]]
+"""The numbers that the algorithm of a limit keeps, by caller; the least recently seen is first."""
 
 
 class LocalLimiter:
@@ -24,8 +31,12 @@ class LocalLimiter:
 
     def __init__(self, clock: Clock = time.time, max_callers: int = MAX_CALLERS) -> None:
         self._clock = clock
-        self._counts: LruCache[_LocalKey, tuple[int, ...]] = LruCache(max_callers)
-        """The numbers that the algorithm of each limit keeps of a caller."""
+        self._max_callers = max_callers
+        self._tables: dict[tuple[str, str], _Table] = {}
+        """By the algorithm and the name of a limit."""
+
+    def __len__(self) -> int:
+        return sum(map(len, self._tables.values()))
 
     async def spend(self, limit: Limit, caller: str) -> LimitState:
         """Never raises `StoreUnavailable`: there is no store."""
@@ -40,19 +51,42 @@ class LocalLimiter:
 
         ``now_ms`` is the time by the clock of what has been learnt; our own where it is absent.
         """
-        key = limit.algorithm, limit.name, caller
         if now_ms is None:
             now_ms = int(self._clock() * 1000)
-        algorithm = ALGORITHMS[limit.algorithm]
-        counts, answers = algorithm.charge(limit, self._counts.peek(key), asked, now_ms)
-        self._counts.put(key, counts)
+        algorithm, table = ALGORITHMS[limit.algorithm], self._table(limit)
+        counts, answers = algorithm.charge(limit, table.get(caller), asked, now_ms)
+        table.pop(caller, None)
+        table[caller] = counts
+        self._evict()
         return answers
 
-    def learn(self, limit: Limit, caller: str, counts: Sequence[int], now_ms: int) -> None:
-        """Keep what the store has counted at ``now_ms``, by its clock: a limit stays used up."""
-        key = limit.algorithm, limit.name, caller
-        known = self._counts.peek(key)
-        self._counts.put(key, ALGORITHMS[limit.algorithm].learn(limit, known, counts, now_ms))
+    def learn(
+        self, limit: Limit, callers: Sequence[str], counts: Sequence[tuple[int, ...]], now_ms: int
+    ) -> None:
+        """
+        Keep what the store has counted of ``callers`` at ``now_ms``, by its clock.
+
+        So a limit stays used up. Each caller is there once.
+        """
+        table = self._table(limit)
+        known = list(map(table.pop, callers, repeat(None)))  # what is added again is the last
+        learnt = ALGORITHMS[limit.algorithm].learn(limit, known, counts, now_ms)
+        table.update(zip(callers, learnt, strict=True))
+        self._evict()
+
+    def _table(self, limit: Limit) -> _Table:
+        key = limit.algorithm, limit.name
+        table = self._tables.get(key)
+        if table is None:
+            table = self._tables[key] = {}
+        return table
+
+    def _evict(self) -> None:
+        """Keep within the bound."""
+        while (excess := len(self) - self._max_callers) > 0:
+            table = max(self._tables.values(), key=len)
+            for caller in list(islice(table, excess + self._max_callers // _EVICTED)):
+                del table[caller]
 
 
 _: type[Limiter] = LocalLimiter

@@ -3,9 +3,8 @@
 import asyncio
 import time
 from asyncio import Future, TimerHandle
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from itertools import chain
 from typing import cast
 
 from gateway.core.errors import StoreUnavailable
@@ -15,11 +14,13 @@ from gateway.core.ports import (
     Limiter,
     Script,
     Store,
+    TaggedKeys,
 )
 from gateway.core.replies import are_counts
 from gateway.ratelimit.algorithm import ALGORITHMS, LimitAlgorithm
+from gateway.ratelimit.charge import CallerKey, Charge, Group, by_algorithm
+from gateway.ratelimit.learnt import Learnt
 from gateway.ratelimit.local import LocalLimiter
-from gateway.util.lru import LruCache
 
 WRONG_WINDOW = -1
 """Replied by the script in place of a count if our clock is too far from the store's."""
@@ -31,37 +32,7 @@ FRESH_S = 0.1
 MIN_RATE = 20
 """Limits below this rate, such as those of sign-in, are exact over all gateways."""
 MAX_CALLERS = 10_000
-"""Callers of which a reply is cached: some 5 MB."""
-
-_Key = tuple[int, str]
-"""The identity of a limit, and the caller."""
-
-
-@dataclass(slots=True)
-class Charge:
-    """Requests of one caller against one limit, and the futures of those that wait."""
-
-    limit: Limit
-    caller: str
-    waiting: list[Future[LimitState]]
-    ahead: int = 0
-    """Number of requests that were admitted without waiting, before those that wait."""
-
-    @property
-    def asked(self) -> int:
-        """Number of requests to charge."""
-        return self.ahead + len(self.waiting)
-
-
-@dataclass(slots=True)
-class Headroom:
-    """Cached state of a caller that was far from its limit, or over it, at the last reply."""
-
-    limit: Limit
-    room: int
-    """How many more requests may be admitted ahead."""
-    until_s: float
-    state: LimitState
+"""Callers of which a reply is cached at a time: some 5 MB."""
 
 
 class RedisLimiter:
@@ -97,7 +68,7 @@ class RedisLimiter:
         """How far the store's clock is ahead of ours."""
         self._heard_at_ms = 0
         """The store's time at its last reply."""
-        self._pending: dict[_Key, Charge] = {}
+        self._pending: dict[CallerKey, Charge] = {}
         self._is_urgent = False
         """Whether a pending charge has callers that wait."""
         self._parts = 0
@@ -105,23 +76,22 @@ class RedisLimiter:
         self._at_rest: Future[None] | None = None
         """What waits for the end of the run under way, if anything does."""
         self._timer: TimerHandle | None = None
-        self._headroom: LruCache[_Key, Headroom] = LruCache(MAX_CALLERS)
-        """Full, it evicts what was learnt longest ago: a flood of new callers ends no other's."""
+        self._learnt = Learnt(FRESH_S, MAX_CALLERS)
 
     async def spend(self, limit: Limit, caller: str) -> LimitState:
-        key = (id(limit), caller)  # charge and headroom hold the limit, so its id is not reused
-        known = self._headroom.peek(key)
+        key = (id(limit), caller)  # charges hold the limit, so its id is not reused
+        known = self._learnt.find(key)
         if known is not None and self._clock() < known.until_s:
             if not known.state.allowed:
                 return known.state
             if known.room > 0:
                 known.room -= 1
-                self._pending_charge(key, limit, caller).ahead += 1
+                self._pending_charge(key, limit).ahead += 1
                 if not self._parts and self._timer is None:
                     self._start_later()
                 return known.state
         answer: Future[LimitState] = asyncio.get_running_loop().create_future()
-        self._pending_charge(key, limit, caller).waiting.append(answer)
+        self._pending_charge(key, limit).waiting.append(answer)
         self._is_urgent = True
         if not self._parts:
             self._start()
@@ -136,11 +106,10 @@ class RedisLimiter:
                 self._at_rest = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._at_rest])
 
-    def _pending_charge(self, key: _Key, limit: Limit, caller: str) -> Charge:
+    def _pending_charge(self, key: CallerKey, limit: Limit) -> Charge:
         charge = self._pending.get(key)
         if charge is None:
-            caller = caller if caller.isascii() else _encodable(caller)
-            charge = self._pending[key] = Charge(limit, caller, [])
+            charge = self._pending[key] = Charge(key, limit)
         return charge
 
     def _start_later(self) -> None:
@@ -161,10 +130,10 @@ class RedisLimiter:
             self._run()
 
     def _run(self) -> None:
-        parts = _by_algorithm(self._take_pending())
+        parts = by_algorithm(self._take_pending())
         self._parts += len(parts)
-        for name, charges in parts.items():
-            self._ask(name, charges)
+        for name, groups in parts.items():
+            self._ask(name, groups)
         self._end_part()
 
     def _end_part(self) -> None:
@@ -186,138 +155,154 @@ class RedisLimiter:
         self._is_urgent = False
         return charges
 
-    def _ask(self, name: str, charges: list[Charge], *, is_second: bool = False) -> None:
+    def _ask(self, name: str, groups: list[Group], *, is_second: bool = False) -> None:
         """Run the script of the algorithm ``name``; `_heard` gets its reply."""
         try:
             algorithm = ALGORITHMS[name]
-            keys: list[str] = []
+            keys: list[tuple[Sequence[str], Sequence[str]]] = []
             args: list[int] = []
+            count = 0
             estimate_ms = self._now_ms() + self._clock_offset_ms
-            groups = _by_limit(charges)
-            for group in groups:
-                limit = group[0].limit
-                keys += algorithm.keys(limit, [charge.caller for charge in group], estimate_ms)
-                args += algorithm.args(limit, [charge.asked for charge in group], estimate_ms)
-            charges = list(chain(*groups))
-            is_reply = partial(are_counts, 1 + (1 + algorithm.width) * len(charges))
+            for limit, charges in groups:
+                count += len(charges)
+                tags = _tags([charge.key[1] for charge in charges])
+                asked = [charge.ahead + len(charge.waiting) for charge in charges]
+                keys.append((algorithm.names(limit, estimate_ms), tags))
+                args += algorithm.args(limit, asked, estimate_ms)
+            is_reply = partial(are_counts, 1 + (1 + algorithm.width) * count)
             script = Script(algorithm.name, algorithm.script, is_reply)
-            reply = asyncio.ensure_future(self._store.run(script, keys, args))
-            reply.add_done_callback(partial(self._heard, name, charges, is_second))
+            reply = asyncio.ensure_future(self._store.run(script, TaggedKeys(keys), args))
+            reply.add_done_callback(partial(self._heard, name, groups, is_second))
         except Exception as error:  # noqa: BLE001 - callers must not wait forever
-            self._fail(charges, error)
+            self._fail(groups, error)
 
     def _heard(
-        self, name: str, charges: list[Charge], is_second: bool, reply: Future[object]
+        self, name: str, groups: list[Group], is_second: bool, reply: Future[object]
     ) -> None:
-        """Answer ``charges``; those that were not charged, by a second run."""
+        """Answer the charges of ``groups``; those that were not charged, by a second run."""
         try:
-            uncharged = self._settle(ALGORITHMS[name], charges, reply)
+            uncharged = self._settle(ALGORITHMS[name], groups, reply)
             if uncharged and is_second:
                 self._settle_without_store(uncharged, "its clock jumps")
         except Exception as error:  # noqa: BLE001 - callers must not wait forever
-            self._fail(charges, error)
+            self._fail(groups, error)
             return
         if uncharged and not is_second:
             self._ask(name, uncharged, is_second=True)
         else:
             self._end_part()
 
-    def _fail(self, charges: list[Charge], error: Exception) -> None:
+    def _fail(self, groups: list[Group], error: Exception) -> None:
         """Leave no caller waiting after a mistake of ours, which the event loop reports."""
         _report(error)
-        waiting = self._take_pending()
+        waiting = [group for part in by_algorithm(self._take_pending()).values() for group in part]
         try:
-            self._settle_without_store(charges, type(error).__name__)
+            self._settle_without_store(groups, type(error).__name__)
             self._settle_without_store(waiting, "the run before it failed")
         except Exception as another:  # noqa: BLE001 - else this run would never end
             _report(another)
-        _leave_none(charges + waiting)
+        _leave_none(groups + waiting)
         self._end_part()
 
     def _settle(
-        self, algorithm: LimitAlgorithm, charges: list[Charge], reply: Future[object]
-    ) -> list[Charge]:
+        self, algorithm: LimitAlgorithm, groups: list[Group], reply: Future[object]
+    ) -> list[Group]:
         """Deliver a reply; return those not charged because our estimate of its clock was wrong."""
         try:
             numbers = cast("list[int]", reply.result())
         except StoreUnavailable as error:
-            self._settle_without_store(charges, error.reason)
+            self._settle_without_store(groups, error.reason)
             return []
         except asyncio.CancelledError:
-            self._settle_without_store(charges, "cancelled")
+            self._settle_without_store(groups, "cancelled")
             return []
         self._heard_at_ms = now_ms = numbers[0]
         now_s = self._clock()
         self._clock_offset_ms = now_ms - int(now_s * 1000) - 1  # never early: both rounded down
         uncharged = []
-        step = 1 + algorithm.width
-        for charge, start in zip(charges, range(1, len(numbers), step), strict=True):
-            if numbers[start] == WRONG_WINDOW:
-                uncharged.append(charge)
+        step, start = 1 + algorithm.width, 1
+        for group in groups:
+            end = start + step * len(group.charges)
+            allowed = numbers[start:end:step]
+            columns = (numbers[first:end:step] for first in range(start + 1, start + step))
+            counts = list(zip(*columns, strict=True))
+            start = end
+            if allowed[0] == WRONG_WINDOW:
+                uncharged.append(group)
             else:
-                counts = numbers[start + 1 : start + step]
-                self._deliver(algorithm, charge, numbers[start], counts, now_ms, now_s)
+                self._deliver(algorithm, group, allowed, counts, now_ms, now_s)
         return uncharged
 
     def _deliver(
         self,
         algorithm: LimitAlgorithm,
-        charge: Charge,
-        allowed: int,
-        counts: list[int],
+        group: Group,
+        allowed: list[int],
+        counts: list[tuple[int, ...]],
         now_ms: int,
         now_s: float,
     ) -> None:
-        """Resolve the futures of ``charge``, of which ``allowed`` requests were charged."""
-        limit, waiting = charge.limit, charge.waiting
+        """Resolve the futures of ``group``, of each of whose charges so many were ``allowed``."""
+        limit, charges = group
         if limit.on_store_failure == "local":
-            self._local.learn(limit, charge.caller, counts, now_ms)
-        if waiting:
-            heard = max(0, allowed - charge.ahead)
-            answers = algorithm.states(limit, counts, heard, len(waiting), now_ms)
-            _resolve(waiting, answers)
-            last = answers[-1]
-        else:
-            last = algorithm.states(limit, counts, 1, 1, now_ms)[0]
-        if not last.remaining:
-            last = algorithm.states(limit, counts, 0, 1, now_ms)[0]
-        self._update_headroom(charge, last, now_s)
+            self._local.learn(limit, [charge.key[1] for charge in charges], counts, now_ms)
+        lasts = algorithm.last_states(limit, counts, now_ms)
+        for charge, number, heard, state in zip(charges, allowed, counts, lasts, strict=True):
+            last = state
+            waiting = charge.waiting
+            if waiting:
+                if len(waiting) == 1 and number > charge.ahead:
+                    if not waiting[0].done():
+                        waiting[0].set_result(last)
+                else:
+                    own = max(0, number - charge.ahead)
+                    answers = algorithm.states(limit, heard, own, len(waiting), now_ms)
+                    _resolve(waiting, answers)
+                    last = answers[-1]
+            if not last.remaining:
+                [last] = algorithm.states(limit, heard, 0, 1, now_ms)
+            self._learn(charge, last, now_s)
 
-    def _update_headroom(self, charge: Charge, state: LimitState, now_s: float) -> None:
-        """Cache ``state``, the last one, where it answers the next requests of the caller."""
-        limit, key = charge.limit, (id(charge.limit), charge.caller)
+    def _learn(self, charge: Charge, state: LimitState, now_s: float) -> None:
+        """Keep ``state``, the last one, where it answers the next requests of the caller."""
+        limit, key = charge.limit, charge.key
         room = state.remaining - limit.rate // 2
-        if state.allowed:
-            if room <= 0 or _always_waits(limit):
-                self._headroom.forget(key)
-                return
-            until_s = now_s + FRESH_S
+        if not state.allowed:
+            fresh_s = min(FRESH_S, state.retry_after_s)
+        elif room > 0 and not _always_waits(limit):
+            fresh_s = FRESH_S
         else:
-            until_s = now_s + min(FRESH_S, state.retry_after_s)
+            self._learnt.forget(key)
+            return
         if self._pending and (due := self._pending.get(key)) is not None:
             room -= due.asked  # these came while the script ran
-        self._headroom.put(key, Headroom(limit, room, until_s, state))
+        charge.room, charge.state, charge.until_s = room, state, now_s + fresh_s
+        charge.waiting.clear()
+        self._learnt.keep(charge, now_s)
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
 
-    def _settle_without_store(self, charges: list[Charge], reason: str) -> None:
-        self._headroom.clear()
-        for charge in charges:
-            limit = charge.limit
-            waiting = [answer for answer in charge.waiting if not answer.done()]
-            match limit.on_store_failure:
-                case "open":
-                    passed = ALGORITHMS[limit.algorithm].uncounted(limit, self._now_ms())
-                    _resolve(waiting, [passed] * len(waiting))
-                case "closed":
-                    _fail(waiting, reason)
-                case _ if waiting or charge.ahead:
-                    asked = charge.ahead + len(waiting)
-                    # The estimate may be early by 1 ms, which may be in another window.
-                    now_ms = max(self._now_ms() + self._clock_offset_ms, self._heard_at_ms)
-                    heard = self._local.charge(limit, charge.caller, asked, now_ms)
-                    _resolve(waiting, heard[charge.ahead :])
+    def _settle_without_store(self, groups: list[Group], reason: str) -> None:
+        self._learnt.clear()
+        for limit, charges in groups:
+            for charge in charges:
+                waiting = [answer for answer in charge.waiting if not answer.done()]
+                match limit.on_store_failure:
+                    case "open":
+                        passed = ALGORITHMS[limit.algorithm].uncounted(limit, self._now_ms())
+                        _resolve(waiting, [passed] * len(waiting))
+                    case "closed":
+                        _fail(waiting, reason)
+                    case _ if waiting or charge.ahead:
+                        self._count_here(charge, waiting)
+
+    def _count_here(self, charge: Charge, waiting: list[Future[LimitState]]) -> None:
+        # The estimate may be early by 1 ms, which may be in another window.
+        now_ms = max(self._now_ms() + self._clock_offset_ms, self._heard_at_ms)
+        asked = charge.ahead + len(waiting)
+        heard = self._local.charge(charge.limit, charge.key[1], asked, now_ms)
+        _resolve(waiting, heard[charge.ahead :])
 
 
 def _always_waits(limit: Limit) -> bool:
@@ -325,29 +310,11 @@ def _always_waits(limit: Limit) -> bool:
     return limit.rate < MIN_RATE or limit.on_store_failure == "closed"
 
 
-def _encodable(caller: str) -> str:
-    """Escape characters that cannot be encoded: ``caller`` becomes part of a key."""
-    return caller.encode(errors="backslashreplace").decode()
-
-
-def _by_algorithm(charges: list[Charge]) -> dict[str, list[Charge]]:
-    """Group charges: each algorithm has a script of its own."""
-    if len(charges) == 1:
-        return {charges[0].limit.algorithm: charges}
-    groups: dict[str, list[Charge]] = {}
-    for charge in charges:
-        groups.setdefault(charge.limit.algorithm, []).append(charge)
-    return groups
-
-
-def _by_limit(charges: list[Charge]) -> list[list[Charge]]:
-    """Group charges: those of one limit share its arguments."""
-    if len(charges) == 1:
-        return [charges]
-    groups: dict[int, list[Charge]] = {}
-    for charge in charges:
-        groups.setdefault(id(charge.limit), []).append(charge)
-    return list(groups.values())
+def _tags(callers: list[str]) -> list[str]:
+    """Return ``callers`` as parts of keys: characters that cannot be encoded are escaped."""
+    if "".join(callers).isascii():
+        return callers
+    return [caller.encode(errors="backslashreplace").decode() for caller in callers]
 
 
 def _resolve(answers: list[Future[LimitState]], heard: list[LimitState]) -> None:
@@ -362,12 +329,13 @@ def _report(error: Exception) -> None:
     asyncio.get_running_loop().call_exception_handler(failure)
 
 
-def _leave_none(charges: list[Charge]) -> None:
+def _leave_none(groups: list[Group]) -> None:
     """Refuse those that still wait: a mistake of ours must not let a request wait for ever."""
-    for charge in charges:
-        for answer in charge.waiting:
-            if not answer.done():
-                answer.set_exception(StoreUnavailable("not answered"))
+    for group in groups:
+        for charge in group.charges:
+            for answer in charge.waiting:
+                if not answer.done():
+                    answer.set_exception(StoreUnavailable("not answered"))
 
 
 def _fail(answers: list[Future[LimitState]], reason: str) -> None:

@@ -26,8 +26,10 @@ class SlidingWindow:
     width = 2
     """The counts of the current window and of the previous one."""
 
-    def keys(self, limit: Limit, callers: Sequence[str], now_ms: int) -> Sequence[str]:
-        return counters(limit, callers, window_number(limit, now_ms))
+    def names(self, limit: Limit, now_ms: int) -> Sequence[str]:
+        """Return those of the window before, of the one of ``now_ms``, and of the one after it."""
+        window = window_number(limit, now_ms)
+        return [f"limit:{limit.name}:{number}:" for number in (window - 1, window, window + 1)]
 
     def args(self, limit: Limit, asked: Sequence[int], now_ms: int) -> Sequence[int]:
         window = window_number(limit, now_ms)
@@ -38,6 +40,11 @@ class SlidingWindow:
     ) -> list[LimitState]:
         current, previous = counts
         return states(limit, current, previous, allowed, asked, now_ms)
+
+    def last_states(
+        self, limit: Limit, counts: Sequence[tuple[int, ...]], now_ms: int
+    ) -> list[LimitState]:
+        return last_states(limit, counts, now_ms)
 
     def uncounted(self, limit: Limit, now_ms: int) -> LimitState:
         return uncounted(limit, now_ms)
@@ -54,18 +61,28 @@ class SlidingWindow:
         return (window, current, previous), answers
 
     def learn(
-        self, limit: Limit, known: tuple[int, ...] | None, counts: Sequence[int], now_ms: int
-    ) -> tuple[int, ...]:
+        self,
+        limit: Limit,
+        known: Sequence[tuple[int, ...] | None],
+        counts: Sequence[tuple[int, ...]],
+        now_ms: int,
+    ) -> list[tuple[int, ...]]:
         window = window_number(limit, now_ms)
-        current, previous = counts
-        if known is None:
-            return window, current, previous
-        last, own_current, own_previous = known
-        if last != window:
-            own_current, own_previous = _counts_in(window, *known)
-        if own_current > current or own_previous > previous:
-            return window, max(current, own_current), max(previous, own_previous)
-        return window, current, previous
+        return [
+            (window, *heard) if own is None else _most(window, own, heard)
+            for own, heard in zip(known, counts, strict=True)
+        ]
+
+
+def _most(window: int, own: tuple[int, ...], heard: tuple[int, ...]) -> tuple[int, int, int]:
+    """Join what was counted here and what the store has counted in ``window``."""
+    last, own_current, own_previous = own
+    current, previous = heard
+    if last != window:
+        own_current, own_previous = _counts_in(window, *own)
+    if own_current > current or own_previous > previous:
+        return window, max(current, own_current), max(previous, own_previous)
+    return window, current, previous
 
 
 def _counts_in(window: int, last: int, current: int, previous: int) -> tuple[int, int]:
@@ -76,22 +93,6 @@ def _counts_in(window: int, last: int, current: int, previous: int) -> tuple[int
         case 1:
             return 0, current
     return 0, 0
-
-
-def counters(limit: Limit, callers: Sequence[str], window: int) -> Sequence[str]:
-    """
-    The keys of the window before, of ``window`` and of the one after it, for each caller.
-
-    Those of one caller lie on one node of a cluster: the caller is their hash tag.
-    """
-    before, at, after = [
-        f"limit:{limit.name}:{number}:{{" for number in (window - 1, window, window + 1)
-    ]
-    keys: list[str] = []
-    for caller in callers:
-        tag = caller + "}"
-        keys += before + tag, at + tag, after + tag
-    return keys
 
 
 def window_ms(limit: Limit) -> int:
@@ -138,6 +139,30 @@ def states(
         admitted[-1] = admitted[-1]._replace(retry_after_s=retry_after_s)
     refused = LimitState(limit, False, left, reset_s, retry_after_s)
     return admitted + [refused] * (asked - allowed)
+
+
+def last_states(limit: Limit, counts: Sequence[tuple[int, ...]], now_ms: int) -> list[LimitState]:
+    """
+    Return what `states` says of one request that was charged, for many callers at once.
+
+    Callers with as many requests left share an answer.
+    """
+    length_ms = limit.window_s * 1000
+    still_covered_ms = length_ms - now_ms % length_ms
+    reset_s = still_covered_ms / 1000
+    rate = limit.rate
+    made: dict[int, LimitState] = {}
+    answers: list[LimitState] = []
+    for current, previous in counts:
+        left = rate - current - previous * still_covered_ms // length_ms
+        state = made.get(left)
+        if state is None:
+            if left <= 0:
+                answers += states(limit, current, previous, 1, 1, now_ms)
+                continue
+            state = made[left] = LimitState(limit, True, left, reset_s, 0.0)
+        answers.append(state)
+    return answers
 
 
 def uncounted(limit: Limit, now_ms: int) -> LimitState:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, Protocol
 from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import Script
 from gateway.core.replies import Shape, are_values
+from gateway.store.packing import Command
 
-Command = tuple[str | bytes | int, ...]
 Pair = tuple[bytes | None, bytes | None]
 """The values of two keys."""
 

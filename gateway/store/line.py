@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from math import inf
-from typing import Any, cast
+from typing import Any
 
-from hiredis import pack_command
 from redis.asyncio import Connection, ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, ResponseError
 
-from gateway.store.batch import Command, WrongReply
+from gateway.store.batch import WrongReply
+from gateway.store.packing import Command, pack
 from gateway.store.wire import Wire
 
 _UNCHECKED_S = 1.0
@@ -99,9 +99,9 @@ class Lines:
         return idle.pop() if idle and idle[-1].is_ready(now_s) else None
 
     def packed(self, commands: list[Command]) -> tuple[bytes, bytes]:
-        """Return ``commands`` and an ECHO as bytes, and what it echoes; hiredis packs them."""
+        """Return ``commands`` and an ECHO as bytes, and what it echoes."""
         echoed = b"%b%012x" % (self._process, next(self._numbers))
-        return b"".join([*map(_pack, commands), _ECHO, echoed, b"\r\n"]), echoed
+        return b"".join([*map(pack, commands), _ECHO, echoed, b"\r\n"]), echoed
 
     async def execute(
         self, commands: list[Command], check: Callable[[list[Any]], bool]
@@ -168,6 +168,3 @@ def check_replies(replies: list[Any], echoed: bytes, check: Callable[[list[Any]]
     if last != echoed:
         raise last if isinstance(last, Exception) else WrongReply("out of step")
     return check(replies)
-
-
-_pack = cast("Callable[[Command], bytes]", pack_command)  # its stub wants one word

@@ -15,11 +15,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, NoScriptError, ResponseError
 
 from gateway.core.errors import StoreUnavailable
-from gateway.core.ports import Clock, Script, Store
+from gateway.core.ports import Clock, Script, Store, TaggedKeys
 from gateway.core.replies import Shape, is_count
-from gateway.store.batch import Batch, Call, Command, Pair, WrongReply
+from gateway.store.batch import Batch, Call, Pair, WrongReply
 from gateway.store.connect import cause_of
 from gateway.store.line import Line, Lines, check_replies
+from gateway.store.packing import Command, in_full, tagged_call
 from gateway.store.wire import Outcome, Wire
 from gateway.util.circuit_breaker import CircuitBreaker
 from gateway.util.stall import FairDeadlines
@@ -132,11 +133,14 @@ class RedisStore:
     def run(
         self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]
     ) -> asyncio.Future[object]:
-        prefix = self._prefix
+        prefix, digest = self._prefix, _digest(script.source)
         try:
-            names = [(prefix + key).encode() for key in keys]
-            words = [arg.encode() if isinstance(arg, str) else arg for arg in args]
-            command = ("EVALSHA", _digest(script.source), len(names), *names, *words)
+            if isinstance(keys, TaggedKeys):
+                command: Command = tagged_call(digest, prefix, keys, args)
+            else:
+                names = [(prefix + key).encode() for key in keys]
+                words = [arg.encode() if isinstance(arg, str) else arg for arg in args]
+                command = ("EVALSHA", digest, len(names), *names, *words)
             return self._call(command, script.accepts, script)
         except (StoreUnavailable, UnicodeEncodeError) as error:
             return _failed_future(error)
@@ -350,10 +354,9 @@ class RedisStore:
             if not isinstance(reply, NoScriptError):
                 continue
             if (script := batch.script_of(position)) is not None:
-                words = batch.commands()[position][2:]
                 check = partial(_check_script, script)
-                in_full = ("EVAL", script.source, *words)  # loads it, too
-                [replies[position]] = await self._lines.execute([in_full], check)
+                command = in_full(batch.commands()[position], script.source)  # loads it, too
+                [replies[position]] = await self._lines.execute([command], check)
 
 
 def _failed_future(error: Exception) -> asyncio.Future[Any]:

@@ -17,7 +17,6 @@ from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.redis import RedisLimiter
 from gateway.ratelimit.sliding_window import (
     SlidingWindow,
-    counters,
     settle,
     window_ms,
     window_number,
@@ -198,7 +197,11 @@ def test_the_script_settles_as_the_policy_does(
                 seeding.set(f"limit:any:{window - 1}:{{{i}-{j}}}", previous, px=60_000)
                 seeding.delete(f"limit:any:{window + 1}:{{{i}-{j}}}")
             names = [f"{i}-{j}" for j in range(len(callers))]
-            keys += counters(limit, names, window + off)
+            keys += [
+                f"{key}{{{name}}}"
+                for name in names
+                for key in SlidingWindow().names(limit, (window + off) * window_ms(limit))
+            ]
             asked = [number for _, _, number in callers]
             args += [limit.rate, window_ms(limit), window + off, len(asked), *asked]
         seeding.execute()

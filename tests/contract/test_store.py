@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.core.errors import StoreUnavailable
-from gateway.core.ports import Script
+from gateway.core.ports import Script, TaggedKeys
 from gateway.store.connect import connect
 from gateway.store.redis import IN_FLIGHT, RedisStore
 from tests.fakes.servers import RealServer, eventually, valkey
@@ -15,6 +15,10 @@ from tests.fakes.timing import Stopwatch, assert_within, at_best_of
 
 ADD = Script("add", "return redis.call('INCRBY', KEYS[1], ARGV[1])")
 FAIL = Script("fail", "return redis.call('INCRBY', KEYS[1], 'no number')")
+ECHO_KEYS = Script(
+    "echo-keys",
+    "for _, word in ipairs(ARGV) do KEYS[#KEYS + 1] = word end return KEYS",
+)
 ECHO = Script("echo", "return {KEYS[1], ARGV[1], ARGV[2], ARGV[3]}")
 
 IMPOSSIBLE_MS = 0
@@ -122,6 +126,19 @@ async def test_a_script_gets_its_keys_and_arguments(store: RedisStore) -> None:
     reply = await store.run(ECHO, ["k"], ["ä", 7, b"\xff"])
 
     assert [b"gw:k", "ä".encode(), b"7", b"\xff"] == reply
+
+
+async def test_a_script_gets_keys_that_are_told_by_their_tags(
+    store: RedisStore, client: Redis
+) -> None:
+    """Each with the prefix; also where the server does not know the script yet."""
+    await client.script_flush()
+    keys = TaggedKeys([(["a:", "b:"], ["1", "ä"]), (["c:"], ["1"])])
+
+    replies = [await store.run(ECHO_KEYS, keys, ["x", 7]) for _ in range(2)]
+
+    assert [[f"gw:{key}".encode() for key in keys] + [b"x", b"7"]] * 2 == replies
+    assert ["a:{1}", "b:{1}", "a:{ä}", "b:{ä}", "c:{1}"] == list(keys)
 
 
 async def test_a_script_that_the_server_forgot_is_sent_again(

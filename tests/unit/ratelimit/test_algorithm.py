@@ -22,13 +22,8 @@ class Quota:
     script = "-- see `spend`"
     width = 1
 
-    def keys(
-        self,
-        limit: Limit,
-        callers: Sequence[str],
-        now_ms: int,  # noqa: ARG002
-    ) -> Sequence[str]:
-        return [f"quota:{limit.name}:{{{caller}}}" for caller in callers]
+    def names(self, limit: Limit, now_ms: int) -> Sequence[str]:  # noqa: ARG002
+        return [f"quota:{limit.name}:"]
 
     def args(
         self,
@@ -50,6 +45,11 @@ class Quota:
         granted = [LimitState(limit, True, left + n, 1.0, 0.0) for n in range(allowed)]
         return granted[::-1] + [LimitState(limit, False, 0, 1.0, 9.0)] * (asked - allowed)
 
+    def last_states(
+        self, limit: Limit, counts: Sequence[tuple[int, ...]], now_ms: int
+    ) -> list[LimitState]:
+        return [self.states(limit, each, 1, 1, now_ms)[0] for each in counts]
+
     def uncounted(self, limit: Limit, now_ms: int) -> LimitState:  # noqa: ARG002
         return LimitState(limit, True, limit.rate, 1.0, 0.0)
 
@@ -64,11 +64,13 @@ class Quota:
     def learn(
         self,
         limit: Limit,  # noqa: ARG002
-        known: tuple[int, ...] | None,
-        counts: Sequence[int],
+        known: Sequence[tuple[int, ...] | None],
+        counts: Sequence[tuple[int, ...]],
         now_ms: int,  # noqa: ARG002
-    ) -> tuple[int, ...]:
-        return (max(counts[0], known[0] if known else 0),)
+    ) -> list[tuple[int, ...]]:
+        return [
+            (max(heard[0], own[0] if own else 0),) for own, heard in zip(known, counts, strict=True)
+        ]
 
 
 class QuotaServer:

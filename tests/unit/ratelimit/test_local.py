@@ -72,7 +72,7 @@ async def test_memory_is_bounded(clock: FakeClock) -> None:
     remaining = [(await limiter.spend(THREE, caller)).remaining for caller in ("busy", "old")]
 
     assert [0, 2] == remaining
-    assert 2 == len(limiter._counts)
+    assert 2 == len(limiter)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ async def test_it_counts_on_from_what_it_has_learnt(
 ) -> None:
     """Learnt requests slide out of the window like its own."""
     limiter = LocalLimiter(clock)
-    limiter.learn(THREE, "a", [3, 0], int(clock.now_s * 1000))
+    limiter.learn(THREE, ["a"], [(3, 0)], int(clock.now_s * 1000))
     clock.now_s += wait_s
 
     heard = limiter.charge(THREE, "a", 5)
@@ -96,7 +96,7 @@ async def test_it_learns_no_less_than_it_has_counted(clock: FakeClock) -> None:
     limiter = LocalLimiter(clock)
     limiter.charge(THREE, "a", 2)
 
-    limiter.learn(THREE, "a", [1, 0], int(clock.now_s * 1000))
+    limiter.learn(THREE, ["a"], [(1, 0)], int(clock.now_s * 1000))
 
     assert [True, False] == [state.allowed for state in limiter.charge(THREE, "a", 2)]
 
@@ -105,7 +105,32 @@ async def test_what_is_learnt_is_bounded(clock: FakeClock) -> None:
     """As what is counted is."""
     limiter = LocalLimiter(clock, max_callers=2)
     for caller in ("a", "b", "c"):
-        limiter.learn(THREE, caller, [3, 0], int(clock.now_s * 1000))
+        limiter.learn(THREE, [caller], [(3, 0)], int(clock.now_s * 1000))
 
-    assert 2 == len(limiter._counts)
+    assert 2 == len(limiter)
     assert limiter.charge(THREE, "a", 1)[0].allowed
+
+
+async def test_a_flood_against_one_limit_evicts_no_caller_of_another(clock: FakeClock) -> None:
+    """Callers of the limit that has most of them go first."""
+    limiter = LocalLimiter(clock, max_callers=3)
+    quiet = Limit("quiet", rate=3, window_s=10)
+    limiter.charge(quiet, "a", 3)
+
+    limiter.learn(THREE, [f"flood-{number}" for number in range(9)], [(3, 0)] * 9, 0)
+
+    assert 3 == len(limiter)
+    assert not limiter.charge(quiet, "a", 1)[0].allowed
+
+
+async def test_who_comes_again_is_evicted_last(clock: FakeClock) -> None:
+    """Learning of a caller counts as seeing it."""
+    limiter = LocalLimiter(clock, max_callers=2)
+    now_ms = int(clock.now_s * 1000)
+    limiter.learn(THREE, ["a", "b"], [(3, 0), (3, 0)], now_ms)
+    limiter.learn(THREE, ["a"], [(3, 0)], now_ms)
+    limiter.learn(THREE, ["c"], [(3, 0)], now_ms)
+
+    heard = [limiter.charge(THREE, caller, 1)[0].allowed for caller in "acb"]
+
+    assert [False, False, True] == heard

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.core.limit import Limit
 from gateway.ratelimit.local import LocalLimiter
-from gateway.ratelimit.redis import FRESH_S, MAX_CALLERS, RedisLimiter
+from gateway.ratelimit.redis import FRESH_S, RedisLimiter
 from tests.fakes.memory import FakeClock
 from tests.fakes.store import FakeStore
 
@@ -130,19 +130,9 @@ async def test_requests_during_a_run_reduce_the_headroom(under_test: LimiterUnde
     under_test.store.gate.set()
     await closing
 
-    [(_, headroom)] = under_test.limiter._headroom.items()
-    assert 100 - 11 - 50 - 20 == headroom.room
-
-
-async def test_headroom_is_bounded(under_test: LimiterUnderTest) -> None:
-    """Ever new callers neither fill the memory nor end the headroom of all others."""
-    for number in range(MAX_CALLERS):
-        under_test.limiter._headroom.put((number, "x"), None)  # type: ignore[arg-type]
-    await under_test.spend()
-
-    assert MAX_CALLERS == len(under_test.limiter._headroom)
-    kept = [key for key, _ in under_test.limiter._headroom.items()]
-    assert [(1, "x"), (MAX_CALLERS - 1, "x")] == [kept[0], kept[-2]]
+    learnt = under_test.limiter._learnt.find((id(WIDE), "a"))
+    assert learnt is not None
+    assert 100 - 11 - 50 - 20 == learnt.room
 
 
 @given(st.lists(st.booleans(), max_size=300), st.integers(20, 120))

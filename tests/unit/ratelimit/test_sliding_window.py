@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.core.limit import Limit, LimitState
 from gateway.ratelimit.sliding_window import (
+    last_states,
     retry_after_ms,
     settle,
     states,
@@ -188,3 +189,22 @@ def test_an_uncounted_request_has_the_whole_limit_left() -> None:
     state = uncounted(TEN_IN_10_S, WINDOW_STARTS_MS + 1)
 
     assert LimitState(TEN_IN_10_S, True, remaining=10, reset_s=9.999, retry_after_s=0.0) == state
+
+
+@patient
+@given(limits, st.lists(st.tuples(counts, counts), max_size=5), times_ms)
+def test_many_callers_are_answered_as_each_alone_is(
+    limit: Limit, of_each: list[tuple[int, ...]], now_ms: int
+) -> None:
+    """One request of each was charged."""
+    alone = [states(limit, current, previous, 1, 1, now_ms)[0] for current, previous in of_each]
+
+    assert alone == last_states(limit, of_each, now_ms)
+
+
+def test_callers_with_as_many_requests_left_share_an_answer() -> None:
+    """It is made once for all of them."""
+    first, second, other = last_states(TEN_IN_10_S, [(1, 0), (1, 0), (2, 0)], WINDOW_STARTS_MS)
+
+    assert first is second
+    assert 8 == other.remaining

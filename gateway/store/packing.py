@@ -1,0 +1,76 @@
+"""Commands as the bytes of the protocol (RESP)."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import NamedTuple, cast
+
+from hiredis import pack_command
+
+from gateway.core.ports import TaggedKeys
+
+
+class Packed(NamedTuple):
+    """The call of a script whose words are packed already, but for the first two."""
+
+    words: int
+    """Number of all words."""
+    first: tuple[str, str]
+    """The command, and the name of the script or the script itself."""
+    rest: bytes
+
+
+Command = tuple[str | bytes | int, ...] | Packed
+
+
+def pack(command: Command) -> bytes:
+    """Return ``command`` as bytes."""
+    if isinstance(command, Packed):
+        words, (name, script), rest = command
+        return f"*{words}\r\n{_word(name)}{_word(script)}".encode() + rest
+    return _pack(command)
+
+
+def tagged_call(
+    digest: str, prefix: str, keys: TaggedKeys, args: Sequence[str | int | bytes]
+) -> Packed:
+    """Return the call of a script; a sixth of the time that `pack` takes for its words."""
+    count = 0
+    pieces: list[str] = []
+    for names, tags in keys.groups:
+        count += len(names) * len(tags)
+        heads = [f"{prefix}{name}{{" for name in names]
+        around: dict[int, list[str]] = {}
+        for tag in tags:
+            size = len(tag) if tag.isascii() else len(tag.encode())
+            parts = around.get(size)
+            if parts is None:
+                parts = around[size] = _around(heads, size)
+            pieces.append(tag.join(parts))
+    rest = b"".join([_argument(count), "".join(pieces).encode(), *map(_argument, args)])
+    return Packed(3 + count + len(args), ("EVALSHA", digest), rest)
+
+
+def in_full(command: Command, source: str) -> Command:
+    """Return the call of a script by its name as one that brings the script."""
+    if isinstance(command, Packed):
+        return command._replace(first=("EVAL", source))
+    return ("EVAL", source, *command[2:])
+
+
+def _around(heads: Sequence[str], tag_bytes: int) -> list[str]:
+    """What is before, between and after the tags of keys that begin with ``heads``."""
+    begins = [f"${len(head.encode()) + tag_bytes + 1}\r\n{head}" for head in heads]
+    return [begins[0], *(f"}}\r\n{begin}" for begin in begins[1:]), "}\r\n"]
+
+
+def _word(text: str) -> str:
+    return f"${len(text.encode())}\r\n{text}\r\n"
+
+
+@lru_cache(maxsize=256)
+def _argument(argument: str | int | bytes) -> bytes:
+    word = argument if isinstance(argument, bytes) else str(argument).encode()
+    return b"$%d\r\n%b\r\n" % (len(word), word)
+
+
+_pack = cast("Callable[[Command], bytes]", pack_command)  # its stub wants one word
