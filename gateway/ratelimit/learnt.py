@@ -27,13 +27,13 @@ class Learnt:
         """Return what was learnt last of a caller; ``until_s`` says how long that holds."""
         return self._young.get(key) or self._old.get(key)
 
-    def keep(self, charge: Charge, now_s: float) -> None:
-        """Keep what ``charge`` has learnt at ``now_s``."""
+    def open(self, now_s: float) -> dict[CallerKey, Charge]:
+        """Return the generation to which what is learnt at ``now_s`` is added, at once."""
         young = self._young
         if len(young) >= self._max_each or not 0 <= now_s - self._begun_s < self._fresh_s:
             self._old, self._begun_s = young, now_s
             young = self._young = {}
-        young[charge.key] = charge
+        return young
 
     def forget(self, key: CallerKey) -> None:
         """Drop what is known of a caller."""

@@ -79,7 +79,7 @@ class RedisLimiter:
         self._learnt = Learnt(FRESH_S, MAX_CALLERS)
 
     async def spend(self, limit: Limit, caller: str) -> LimitState:
-        key = (id(limit), caller)  # charges hold the limit, so its id is not reused
+        key = id(limit), caller  # charges hold the limit, so its id is not reused
         known = self._learnt.find(key)
         if known is not None and self._clock() < known.until_s:
             if not known.state.allowed:
@@ -247,38 +247,33 @@ class RedisLimiter:
         if limit.on_store_failure == "local":
             self._local.learn(limit, [charge.key[1] for charge in charges], counts, now_ms)
         lasts = algorithm.last_states(limit, counts, now_ms)
+        is_ahead, half = not _always_waits(limit), limit.rate // 2
+        pending, learnt, fresh_until_s = self._pending, self._learnt.open(now_s), now_s + FRESH_S
         for charge, number, heard, state in zip(charges, allowed, counts, lasts, strict=True):
-            last = state
-            waiting = charge.waiting
-            if waiting:
-                if len(waiting) == 1 and number > charge.ahead:
-                    if not waiting[0].done():
-                        waiting[0].set_result(last)
-                else:
-                    own = max(0, number - charge.ahead)
-                    answers = algorithm.states(limit, heard, own, len(waiting), now_ms)
-                    _resolve(waiting, answers)
-                    last = answers[-1]
+            waiting, last = charge.waiting, state
+            if len(waiting) == 1 and number > charge.ahead:
+                if not waiting[0].done():
+                    waiting[0].set_result(last)
+            elif waiting:
+                own = max(0, number - charge.ahead)
+                answers = algorithm.states(limit, heard, own, len(waiting), now_ms)
+                _resolve(waiting, answers)
+                last = answers[-1]
             if not last.remaining:
                 [last] = algorithm.states(limit, heard, 0, 1, now_ms)
-            self._learn(charge, last, now_s)
-
-    def _learn(self, charge: Charge, state: LimitState, now_s: float) -> None:
-        """Keep ``state``, the last one, where it answers the next requests of the caller."""
-        limit, key = charge.limit, charge.key
-        room = state.remaining - limit.rate // 2
-        if not state.allowed:
-            fresh_s = min(FRESH_S, state.retry_after_s)
-        elif room > 0 and not _always_waits(limit):
-            fresh_s = FRESH_S
-        else:
-            self._learnt.forget(key)
-            return
-        if self._pending and (due := self._pending.get(key)) is not None:
-            room -= due.asked  # these came while the script ran
-        charge.room, charge.state, charge.until_s = room, state, now_s + fresh_s
-        charge.waiting.clear()
-        self._learnt.keep(charge, now_s)
+            room = last.remaining - half
+            if not last.allowed:
+                charge.until_s = min(fresh_until_s, now_s + last.retry_after_s)
+            elif room > 0 and is_ahead:
+                charge.until_s = fresh_until_s
+            else:
+                self._learnt.forget(charge.key)
+                continue
+            if charge.key in pending:
+                room -= pending[charge.key].asked  # these came while the script ran
+            charge.room, charge.state = room, last
+            waiting.clear()
+            learnt[charge.key] = charge
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)

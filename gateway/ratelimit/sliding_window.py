@@ -69,20 +69,17 @@ class SlidingWindow:
     ) -> list[tuple[int, ...]]:
         window = window_number(limit, now_ms)
         return [
-            (window, *heard) if own is None else _most(window, own, heard)
-            for own, heard in zip(known, counts, strict=True)
+            (window, current, previous)
+            if own is None or (own[0] == window and own[1] <= current and own[2] <= previous)
+            else _most(window, own, current, previous)
+            for own, (current, previous) in zip(known, counts, strict=True)
         ]
 
 
-def _most(window: int, own: tuple[int, ...], heard: tuple[int, ...]) -> tuple[int, int, int]:
+def _most(window: int, own: tuple[int, ...], current: int, previous: int) -> tuple[int, int, int]:
     """Join what was counted here and what the store has counted in ``window``."""
-    last, own_current, own_previous = own
-    current, previous = heard
-    if last != window:
-        own_current, own_previous = _counts_in(window, *own)
-    if own_current > current or own_previous > previous:
-        return window, max(current, own_current), max(previous, own_previous)
-    return window, current, previous
+    own_current, own_previous = _counts_in(window, *own)
+    return window, max(current, own_current), max(previous, own_previous)
 
 
 def _counts_in(window: int, last: int, current: int, previous: int) -> tuple[int, int]:

@@ -17,7 +17,7 @@ def learnt() -> Learnt:
 
 def _kept(learnt: Learnt, *callers: str, now_s: float) -> None:
     for caller in callers:
-        learnt.keep(Charge((0, caller), LIMIT), now_s)
+        learnt.open(now_s)[0, caller] = Charge((0, caller), LIMIT)
 
 
 def _known(learnt: Learnt) -> str:
