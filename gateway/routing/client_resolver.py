@@ -13,13 +13,15 @@ from gateway.routing.client_address import (
     forwarded_client,
     forwarded_scheme,
     is_trusted,
+    plain_client,
 )
+from gateway.util.generations import Generations
 from gateway.util.lru import LruCache
 
 _FIELDS = {ClientIp.X_FORWARDED_FOR: "X-Forwarded-For", ClientIp.FORWARDED: "Forwarded"}
 
-MAX_CLIENTS = 16_384
-"""Fields that are kept with what they say: some 0.4 kB each, 7 MB in all."""
+MAX_CLIENTS = 12_288
+"""Fields that a generation keeps with what they say: some 0.4 kB each, 10 MB in both."""
 MAX_FIELD_CHARACTERS = 128
 """Longest field that is kept: some four hops. What a client wrote to its left makes it longer."""
 MAX_PEERS = 1024
@@ -41,13 +43,13 @@ class ClientResolver:
     public_origin: str
     _public_scheme: str = field(init=False)
     _field_name: str | None = field(init=False)
-    _reported: LruCache[str, Reported] = field(init=False, compare=False)
+    _reported: Generations[str, Reported] = field(init=False, compare=False)
     _trusted_peers: LruCache[str, bool] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_public_scheme", self.public_origin.partition(":")[0])
         object.__setattr__(self, "_field_name", _FIELDS.get(self.client_ip))
-        object.__setattr__(self, "_reported", LruCache(MAX_CLIENTS))
+        object.__setattr__(self, "_reported", Generations(MAX_CLIENTS))
         object.__setattr__(self, "_trusted_peers", LruCache(MAX_PEERS))
 
     def client_of(self, head: RequestHead) -> Client:
@@ -91,16 +93,25 @@ class ClientResolver:
     def _reported_by(self, peer: Client, lines: Sequence[str]) -> Reported:
         """Read the lines of the field that ``client_ip`` names, which the trusted ``peer`` sent."""
         text = lines[0] if len(lines) == 1 else "\n".join(lines)  # no field holds a line break
-        known = self._reported.peek(text)
-        if known is None:
-            found = self._read(peer, lines)
-            known = client_at(found.address), found.scheme
-            # Where no hop is readable the client is the peer: the text alone does not tell it.
-            if found.address is not peer.address and len(text) <= MAX_FIELD_CHARACTERS:
-                self._reported.put(text, known)
+        known = self._reported.get(text)
+        if known is None and (known := self._reported.renew(text)) is None:
+            if self.client_ip is ClientIp.X_FORWARDED_FOR and (client := plain_client(text)):
+                known = client, ""  # a hop alone, which the peer wrote
+                self._reported.keep(text, known)
+            else:
+                known = self._read(peer, lines, text)
         return known
 
-    def _read(self, peer: Client, lines: Sequence[str]) -> ForwardedClient:
+    def _read(self, peer: Client, lines: Sequence[str], text: str) -> Reported:
+        """Walk the hops; ``text`` are all of them."""
+        found = self._walk(peer, lines)
+        known = client_at(found.address), found.scheme
+        # Where no hop is readable the client is the peer: the text alone does not tell it.
+        if found.address is not peer.address and len(text) <= MAX_FIELD_CHARACTERS:
+            self._reported.keep(text, known)
+        return known
+
+    def _walk(self, peer: Client, lines: Sequence[str]) -> ForwardedClient:
         if self.client_ip is ClientIp.FORWARDED:
             return forwarded_client(peer.address, lines, self.trusted_proxies)
         address = client_address(peer.address, lines, self.trusted_proxies)

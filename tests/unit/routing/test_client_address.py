@@ -16,6 +16,7 @@ from gateway.routing.client_address import (
     forwarded_client,
     is_trusted,
     parse_address,
+    plain_client,
 )
 
 OURS = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
@@ -163,6 +164,26 @@ _SPELLINGS = st.one_of(
         lambda groups: st.sampled_from([".", ":", "::"]).map(lambda sign: sign.join(groups))
     ),
 )
+
+
+@settings(max_examples=500)
+@given(
+    _SPELLINGS, st.sampled_from(["{}", "{} ", " {}", "0{}", "{}:1", "{},1.2.3.4", "{}\n{}", "{}ä"])
+)
+def test_a_plain_address_is_read_as_any_other_is(spelling: str, around: str) -> None:
+    """Each text that is read is the same client by the long way, and written as it was sent."""
+    text = around.format(spelling, spelling)
+    client = plain_client(text)
+    if client is not None:
+        assert client_at(client_address(IPv4Address("10.0.0.1"), [text], OURS)) == client
+        assert client_at(parse_address(text)) == client
+        assert type(client) is Client
+
+
+@given(st.ip_addresses(v=4))
+def test_each_ipv4_address_is_plain(address: IPv4Address) -> None:
+    """Except for the unspecified one, which is no client's."""
+    assert (client_at(address) if int(address) else None) == plain_client(str(address))
 
 
 @settings(max_examples=500)
