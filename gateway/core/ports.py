@@ -32,7 +32,7 @@ class TaggedKeys(Sequence[str]):
     A store may read the ``groups`` of names and tags instead of each key.
     """
 
-    def __init__(self, groups: Sequence[tuple[Sequence[str], Sequence[str]]]) -> None:
+    def __init__(self, groups: Sequence[tuple[tuple[str, ...], Sequence[str]]]) -> None:
         self.groups = groups
 
     @cached_property

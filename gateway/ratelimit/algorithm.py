@@ -31,7 +31,7 @@ class LimitAlgorithm(Protocol):
     """
     width: int
 
-    def names(self, limit: Limit, now_ms: int) -> Sequence[str]:
+    def names(self, limit: Limit, now_ms: int) -> tuple[str, ...]:
         """Name the keys that a charge at ``now_ms`` touches; each gets its caller as hash tag."""
 
     def args(self, limit: Limit, asked: Sequence[int], now_ms: int) -> Sequence[int]:

@@ -1,7 +1,6 @@
 """Charges: requests of callers against limits, and what the last reply told of each."""
 
 from asyncio import Future
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from gateway.core.limit import Limit, LimitState
@@ -47,8 +46,11 @@ class Group(NamedTuple):
     charges: list[Charge]
 
 
-def by_algorithm(charges: Iterable[Charge]) -> dict[str, list[Group]]:
+def by_algorithm(charges: list[Charge]) -> dict[str, list[Group]]:
     """Group charges by limit, and these by algorithm: each has a script of its own."""
+    if len(charges) == 1:
+        limit = charges[0].limit
+        return {limit.algorithm: [Group(limit, charges)]}
     groups: dict[int, list[Charge]] = {}
     for charge in charges:
         limit_id = charge.key[0]

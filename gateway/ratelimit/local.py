@@ -72,7 +72,8 @@ class LocalLimiter:
         known = list(map(table.pop, callers, repeat(None)))  # what is added again is the last
         learnt = ALGORITHMS[limit.algorithm].learn(limit, known, counts, now_ms)
         table.update(zip(callers, learnt, strict=True))
-        self._evict()
+        if None in known:
+            self._evict()
 
     def _table(self, limit: Limit) -> _Table:
         key = limit.algorithm, limit.name

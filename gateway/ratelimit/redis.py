@@ -159,7 +159,7 @@ class RedisLimiter:
         """Run the script of the algorithm ``name``; `_heard` gets its reply."""
         try:
             algorithm = ALGORITHMS[name]
-            keys: list[tuple[Sequence[str], Sequence[str]]] = []
+            keys: list[tuple[tuple[str, ...], Sequence[str]]] = []
             args: list[int] = []
             count = 0
             estimate_ms = self._now_ms() + self._clock_offset_ms

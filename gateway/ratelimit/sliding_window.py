@@ -13,6 +13,7 @@ in doubles, so it is exact as long as ``rate`` × ``window_s`` × 1000 stays bel
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.resources import files
 
 from gateway.core.limit import Limit, LimitState
@@ -26,10 +27,8 @@ class SlidingWindow:
     width = 2
     """The counts of the current window and of the previous one."""
 
-    def names(self, limit: Limit, now_ms: int) -> Sequence[str]:
-        """Return those of the window before, of the one of ``now_ms``, and of the one after it."""
-        window = window_number(limit, now_ms)
-        return [f"limit:{limit.name}:{number}:" for number in (window - 1, window, window + 1)]
+    def names(self, limit: Limit, now_ms: int) -> tuple[str, ...]:
+        return counters(limit.name, now_ms // (limit.window_s * 1000))
 
     def args(self, limit: Limit, asked: Sequence[int], now_ms: int) -> Sequence[int]:
         window = window_number(limit, now_ms)
@@ -90,6 +89,12 @@ def _counts_in(window: int, last: int, current: int, previous: int) -> tuple[int
         case 1:
             return 0, current
     return 0, 0
+
+
+@lru_cache(maxsize=256)
+def counters(name: str, window: int) -> tuple[str, ...]:
+    """Name the counts of the window before, of ``window`` and of the one after it."""
+    return tuple(f"limit:{name}:{number}:" for number in (window - 1, window, window + 1))
 
 
 def window_ms(limit: Limit) -> int:

@@ -25,8 +25,7 @@ Command = tuple[str | bytes | int, ...] | Packed
 def pack(command: Command) -> bytes:
     """Return ``command`` as bytes."""
     if isinstance(command, Packed):
-        words, (name, script), rest = command
-        return f"*{words}\r\n{_word(name)}{_word(script)}".encode() + rest
+        return _opening(command.words, command.first) + command.rest
     return _pack(command)
 
 
@@ -38,13 +37,12 @@ def tagged_call(
     pieces: list[str] = []
     for names, tags in keys.groups:
         count += len(names) * len(tags)
-        heads = [f"{prefix}{name}{{" for name in names]
-        around: dict[int, list[str]] = {}
+        around: dict[int, tuple[str, ...]] = {}
         for tag in tags:
             size = len(tag) if tag.isascii() else len(tag.encode())
             parts = around.get(size)
             if parts is None:
-                parts = around[size] = _around(heads, size)
+                parts = around[size] = _around(prefix, names, size)
             pieces.append(tag.join(parts))
     rest = b"".join([_argument(count), "".join(pieces).encode(), *map(_argument, args)])
     return Packed(3 + count + len(args), ("EVALSHA", digest), rest)
@@ -57,14 +55,17 @@ def in_full(command: Command, source: str) -> Command:
     return ("EVAL", source, *command[2:])
 
 
-def _around(heads: Sequence[str], tag_bytes: int) -> list[str]:
-    """What is before, between and after the tags of keys that begin with ``heads``."""
+@lru_cache(maxsize=256)
+def _around(prefix: str, names: tuple[str, ...], tag_bytes: int) -> tuple[str, ...]:
+    """What is before, between and after the tags of keys with ``names``."""
+    heads = [f"{prefix}{name}{{" for name in names]
     begins = [f"${len(head.encode()) + tag_bytes + 1}\r\n{head}" for head in heads]
-    return [begins[0], *(f"}}\r\n{begin}" for begin in begins[1:]), "}\r\n"]
+    return (begins[0], *(f"}}\r\n{begin}" for begin in begins[1:]), "}\r\n")
 
 
-def _word(text: str) -> str:
-    return f"${len(text.encode())}\r\n{text}\r\n"
+@lru_cache(maxsize=256)
+def _opening(words: int, first: tuple[str, str]) -> bytes:
+    return b"".join([b"*%d\r\n" % words, *map(_argument, first)])
 
 
 @lru_cache(maxsize=256)

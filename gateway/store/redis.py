@@ -135,7 +135,7 @@ class RedisStore:
     ) -> asyncio.Future[object]:
         prefix, digest = self._prefix, _digest(script.source)
         try:
-            if isinstance(keys, TaggedKeys):
+            if type(keys) is TaggedKeys:
                 command: Command = tagged_call(digest, prefix, keys, args)
             else:
                 names = [(prefix + key).encode() for key in keys]

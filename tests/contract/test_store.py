@@ -133,7 +133,7 @@ async def test_a_script_gets_keys_that_are_told_by_their_tags(
 ) -> None:
     """Each with the prefix; also where the server does not know the script yet."""
     await client.script_flush()
-    keys = TaggedKeys([(["a:", "b:"], ["1", "ä"]), (["c:"], ["1"])])
+    keys = TaggedKeys([(("a:", "b:"), ["1", "ä"]), (("c:",), ["1"])])
 
     replies = [await store.run(ECHO_KEYS, keys, ["x", 7]) for _ in range(2)]
 

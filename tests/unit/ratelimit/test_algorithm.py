@@ -22,8 +22,8 @@ class Quota:
     script = "-- see `spend`"
     width = 1
 
-    def names(self, limit: Limit, now_ms: int) -> Sequence[str]:  # noqa: ARG002
-        return [f"quota:{limit.name}:"]
+    def names(self, limit: Limit, now_ms: int) -> tuple[str, ...]:  # noqa: ARG002
+        return (f"quota:{limit.name}:",)
 
     def args(
         self,

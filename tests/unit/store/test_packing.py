@@ -9,7 +9,8 @@ from gateway.store.packing import in_full, pack, tagged_call
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 groups = st.lists(
-    st.tuples(st.lists(texts, min_size=1, max_size=3), st.lists(texts, max_size=5)), max_size=3
+    st.tuples(st.lists(texts, min_size=1, max_size=3).map(tuple), st.lists(texts, max_size=5)),
+    max_size=3,
 )
 arguments = st.lists(st.integers(-(2**60), 2**60) | texts | st.binary(max_size=5), max_size=9)
 
@@ -17,7 +18,7 @@ arguments = st.lists(st.integers(-(2**60), 2**60) | texts | st.binary(max_size=5
 @given(texts, groups, arguments)
 def test_a_call_by_tags_is_the_call_with_each_key(
     prefix: str,
-    groups: list[tuple[list[str], list[str]]],
+    groups: list[tuple[tuple[str, ...], list[str]]],
     args: list[int | str | bytes],
 ) -> None:
     """Byte by byte, whatever is in names, tags and arguments."""
@@ -40,4 +41,4 @@ def test_a_plain_call_is_repeated_with_its_script() -> None:
 def test_a_tag_that_cannot_be_encoded_is_refused() -> None:
     """The call fails before anything is sent."""
     with pytest.raises(UnicodeEncodeError):
-        tagged_call("digest", "gw:", TaggedKeys([(["name:"], ["\ud800"])]), [])
+        tagged_call("digest", "gw:", TaggedKeys([(("name:",), ["\ud800"])]), [])
