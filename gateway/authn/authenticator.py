@@ -17,7 +17,7 @@ a request carries, because picking one of two could pick the attacker's:
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from gateway.authn.credentials import AmbientSource, CredentialReader
+from gateway.authn.credentials import AmbientSource, CredentialReader, Credentials
 from gateway.authn.failure_limit import FailureLimit
 from gateway.core.errors import (
     ConflictingCredentials,
@@ -39,6 +39,7 @@ from gateway.core.route import Auth, Route
 from gateway.telemetry.counters import CountEvent
 from gateway.telemetry.metrics import AUTHENTICATIONS
 
+_NO_AUTH, _AUTH_REQUIRED = Auth.NONE, Auth.REQUIRED
 _SESSION, _CERTIFICATE = AuthMethod.SESSION, AuthMethod.CLIENT_CERTIFICATE
 
 CertificateVerifier = Callable[[Certificate], Awaitable[Identity | None]]
@@ -79,23 +80,39 @@ class Authenticator:
         self._count = count
         self._ambient = ambient
 
-    async def identify(self, head: RequestHead, route: Route, client: Client) -> Identity | None:
+    def read_now(self, head: RequestHead, route: Route) -> Credentials | None:
+        """
+        Return the credentials of a request, where ``route`` looks at them; see `identify`.
+
+        None for a malformed one, which `identify` refuses. Raises `AmbiguousCredentials`.
+        """
+        if route.auth is _NO_AUTH:
+            return ()
+        try:
+            return self._reader.read_cached(head)
+        except InvalidToken:
+            return None
+
+    def refusal_without(self, route: Route, client: Client) -> Refusal | None:
+        """Return what refuses a request without credentials; None where `identify` decides."""
+        if route.auth is not _AUTH_REQUIRED or client.certificate is not None:
+            return None
+        return Unauthenticated(UnauthenticatedReason.NO_CREDENTIAL)
+
+    async def identify(
+        self, head: RequestHead, route: Route, client: Client, sent: Credentials | None = None
+    ) -> Identity | None:
         """
         Authenticate a request; return None for an anonymous one, where ``route`` allows that.
 
-        Raises the `Refusal` of the first credential that is refused, `ConflictingCredentials`, or
-        `Unauthenticated` without a credential.
+        ``sent`` is what `read_now` has returned. Raises the `Refusal` of the first credential that
+        is refused, `ConflictingCredentials`, or `Unauthenticated` without a credential.
         """
-        if route.auth is Auth.NONE:
+        if route.auth is _NO_AUTH:
             return None
         verified: Identity | None = None
         ended: Refusal | None = None
-        try:
-            sent = self._reader.read_cached(head)
-        except InvalidToken as refusal:
-            await self._failures.charge(client, refusal)
-            raise
-        for method, text, source in sent:
+        for method, text, source in sent if sent is not None else await self._read(head, client):
             if source is None and method is not _SESSION:
                 found = await self._verify(method, text, route, client)
             elif method not in route.accept or (route.is_sign_in and verified is not None):
@@ -115,9 +132,17 @@ class Authenticator:
             verified, ended = await self._add_certificate(
                 verified, ended, self._verify_certificate, route, client
             )
-        if verified is None and route.auth is Auth.REQUIRED:
+        if verified is None and route.auth is _AUTH_REQUIRED:
             raise ended or Unauthenticated(UnauthenticatedReason.NO_CREDENTIAL)
         return verified
+
+    async def _read(self, head: RequestHead, client: Client) -> Credentials:
+        """Read the credentials, and charge the client for a malformed one."""
+        try:
+            return self._reader.read_cached(head)
+        except InvalidToken as refusal:
+            await self._failures.charge(client, refusal)
+            raise
 
     async def _add_certificate(
         self,

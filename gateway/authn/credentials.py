@@ -54,6 +54,10 @@ class Credential(NamedTuple):
         return f"Credential({self.method}, …)"  # tracebacks must not hold it
 
 
+Credentials = tuple[Credential, ...]
+"""The credentials of a request, in the order of `CredentialReader`."""
+
+
 class BearerKind(NamedTuple):
     """A kind of bearer token, told from others by its shape."""
 

@@ -99,6 +99,9 @@ class Store(Protocol):
 class Limiter(Protocol):
     """Counts the requests of callers against rate limits."""
 
+    def spend_now(self, limit: Limit, caller: str) -> LimitState | None:
+        """Do what `spend` does, if that needs no wait; None, with nothing charged, if it does."""
+
     async def spend(self, limit: Limit, caller: str) -> LimitState:
         """
         Charge ``caller`` one request, unless that would exceed ``limit``.

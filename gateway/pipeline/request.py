@@ -6,15 +6,20 @@ The stages of a request, from its head to what is sent upstream. Start reading h
 Each stage is handed what the earlier ones returned, so that a wrong order does not type-check. A
 stage refuses by raising a `Refusal`. Only the head is looked at; bodies are streamed afterwards.
 
+Stages that need no wait run at once, as far as the first that does: a request that one of them
+refuses takes no task. So a flood of requests without a credential costs little.
+
 Two kinds of requests leave this way early: a CORS preflight (`gateway.pipeline.preflight`) and the
 question of a proxy whether a request may pass (forward-auth, `gateway.pipeline.check`).
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
+from gateway.authn.credentials import Credentials
 from gateway.authz.cors import replaces_cors
-from gateway.core.errors import Refusal
+from gateway.core.errors import AmbiguousCredentials, Refusal
 from gateway.core.identity import Identity
 from gateway.core.record import RequestRecord
 from gateway.core.request import Client, Outbound, Reply, RequestHead
@@ -24,8 +29,12 @@ from gateway.pipeline.preflight import PreflightPipeline
 from gateway.pipeline.stages import Stages
 from gateway.routing.resolver import ResolvedRoute
 
-Admit = Callable[[RequestHead, RequestRecord], Awaitable[Outbound | Reply]]
-"""What to send upstream, or the gateway's own answer to a preflight or a check."""
+Admit = Callable[[RequestHead, RequestRecord], Coroutine[Any, Any, Outbound | Reply]]
+"""
+Decides about a request: what to send upstream, or the gateway's own answer to a preflight or check.
+
+Some refusals are raised by the call, and the others when its result is awaited.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +49,64 @@ class RequestPipeline:
         object.__setattr__(self, "preflight", PreflightPipeline(self.stages))
         object.__setattr__(self, "check", CheckPipeline(self.stages))
 
-    async def admit(self, head: RequestHead, record: RequestRecord) -> Outbound | Reply:
+    def admit(
+        self, head: RequestHead, record: RequestRecord
+    ) -> Coroutine[Any, Any, Outbound | Reply]:
         """
-        Decide about ``head``: return what to send upstream, or the gateway's own answer.
+        Run the first stages, and return the rest: what to send upstream, or the gateway's answer.
 
-        Raises the `Refusal` of the first stage that refuses. ``record`` is filled in on the way,
-        for the access log.
+        Either raises the `Refusal` of the first stage that refuses. ``record`` is filled in on the
+        way, for the access log.
         """
         stages = self.stages
         client = stages.find_client(head, record)
         if head.method == "OPTIONS" and (asked := self.preflight.resolve(head)) is not None:
-            return await self.preflight.admit(head, asked, client, record)
+            return self.preflight.admit(head, asked, client, record)
         resolved = stages.resolve(head, record)
         route = resolved.route
         if head.upgrade and route.ignores_upgrade(head.upgrade):
             head = head._replace(upgrade="")
         if not route.upstream:
-            return await self.check.admit(head, route, record)
-        await stages.enforce_limits(head, route, client)
+            return self.check.admit(head, route, record)
+        charged, sent = stages.charge_now(route, client), None
+        if charged == len(route.limits):
+            if head.upgrade:
+                stages.enforce_upgrades(head, route)
+            sent = self._read_now(head, resolved, client)
+        return self._admit_later(head, resolved, client, record, charged, sent)
+
+    def _read_now(
+        self, head: RequestHead, resolved: ResolvedRoute, client: Client
+    ) -> Credentials | None:
+        """
+        Return the credentials of a request; None where that needs a wait.
+
+        Raises a `Refusal` where there are none, and the route demands one.
+        """
+        authenticator, route = self.stages.authenticator, resolved.route
         try:
-            identity = await stages.identify(head, route, client, record)
+            sent = authenticator.read_now(head, route)
+        except AmbiguousCredentials as refusal:
+            raise self._refusal_or_login(refusal, head, resolved) from None
+        if sent == () and (missing := authenticator.refusal_without(route, client)) is not None:
+            raise self._refusal_or_login(missing, head, resolved)
+        return sent
+
+    async def _admit_later(
+        self,
+        head: RequestHead,
+        resolved: ResolvedRoute,
+        client: Client,
+        record: RequestRecord,
+        charged: int,
+        sent: Credentials | None,
+    ) -> Outbound:
+        """Run the stages that may have to wait; ``charged`` limits of the route have been."""
+        stages, route = self.stages, resolved.route
+        if charged < len(route.limits):
+            await stages.enforce_limits(head, route, client, charged)
+        try:
+            identity = await stages.identify(head, route, client, record, sent)
         except Refusal as refusal:
             raise self._refusal_or_login(refusal, head, resolved) from None
         return self._outbound(head, resolved, client, identity, record)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from gateway.assertion.cache import AssertionCache
 from gateway.authn.authenticator import Authenticator
+from gateway.authn.credentials import Credentials
 from gateway.authn.login_redirect import LoginPage
 from gateway.authz.authoriser import Authoriser
 from gateway.authz.cors import answer_fields
@@ -57,25 +58,56 @@ class Stages:
         if route.cors is not None:
             record.fields = answer_fields(route.cors, head.headers)
 
-    async def enforce_limits(self, head: RequestHead, route: Route, client: Client) -> None:
+    def charge_now(self, route: Route, client: Client) -> int:
         """
-        Charge the route's rate limits and refuse upgrades that it does not list.
+        Charge the route's rate limits up to the first that has to wait; return how many.
+
+        Raises `RateLimited`.
+        """
+        charged = 0
+        for limit in route.limits:
+            state = self.limiter.spend_now(limit, client.limit_key)
+            if state is None:
+                break
+            if not state.allowed:
+                raise RateLimited(state)
+            charged += 1
+        return charged
+
+    async def enforce_limits(
+        self, head: RequestHead, route: Route, client: Client, charged: int = 0
+    ) -> None:
+        """
+        Charge the route's rate limits after the first ``charged``; then `enforce_upgrades`.
 
         Runs before authentication, so that guessing credentials is rate limited. Raises
-        `RateLimited`, `UnsupportedUpgrade`, or `StoreUnavailable` for limits that fail closed.
+        `RateLimited`, or `StoreUnavailable` for limits that fail closed.
         """
-        for limit in route.limits:
+        for limit in route.limits[charged:]:
             state = await self.limiter.spend(limit, client.limit_key)
             if not state.allowed:
                 raise RateLimited(state)
+        self.enforce_upgrades(head, route)
+
+    def enforce_upgrades(self, head: RequestHead, route: Route) -> None:
+        """Raise `UnsupportedUpgrade` for an upgrade that the route does not list."""
         if head.upgrade and head.upgrade not in route.upgrades:
             raise UnsupportedUpgrade("the route does not list it")
 
     async def identify(
-        self, head: RequestHead, route: Route, client: Client, record: RequestRecord
+        self,
+        head: RequestHead,
+        route: Route,
+        client: Client,
+        record: RequestRecord,
+        sent: Credentials | None = None,
     ) -> Identity | None:
-        """Authenticate, refuse cross-site requests, authorise; None for an anonymous caller."""
-        identity = await self.authenticator.identify(head, route, client)
+        """
+        Authenticate, refuse cross-site requests, authorise; None for an anonymous caller.
+
+        ``sent`` is what `Authenticator.read_now` has returned.
+        """
+        identity = await self.authenticator.identify(head, route, client, sent)
         if identity is not None:
             record.issuer, record.auth_method = identity.user.issuer, identity.method
             self.check_origin(head, route, identity)

@@ -38,10 +38,13 @@ class LocalLimiter:
     def __len__(self) -> int:
         return sum(map(len, self._tables.values()))
 
-    async def spend(self, limit: Limit, caller: str) -> LimitState:
-        """Never raises `StoreUnavailable`: there is no store."""
+    def spend_now(self, limit: Limit, caller: str) -> LimitState:
         [state] = self.charge(limit, caller, 1)
         return state
+
+    async def spend(self, limit: Limit, caller: str) -> LimitState:
+        """Never raises `StoreUnavailable`: there is no store."""
+        return self.spend_now(limit, caller)
 
     def charge(
         self, limit: Limit, caller: str, asked: int, now_ms: int | None = None

@@ -78,20 +78,26 @@ class RedisLimiter:
         self._timer: TimerHandle | None = None
         self._learnt = Learnt(FRESH_S, MAX_CALLERS)
 
-    async def spend(self, limit: Limit, caller: str) -> LimitState:
+    def spend_now(self, limit: Limit, caller: str) -> LimitState | None:
         key = id(limit), caller  # charges hold the limit, so its id is not reused
         known = self._learnt.find(key)
-        if known is not None and self._clock() < known.until_s:
-            if not known.state.allowed:
-                return known.state
-            if known.room > 0:
-                known.room -= 1
-                self._pending_charge(key, limit).ahead += 1
-                if not self._parts and self._timer is None:
-                    self._start_later()
-                return known.state
+        if known is None or self._clock() >= known.until_s:
+            return None
+        if known.state.allowed:
+            if known.room <= 0:
+                return None
+            known.room -= 1
+            self._pending_charge(key, limit).ahead += 1
+            if not self._parts and self._timer is None:
+                self._start_later()
+        return known.state
+
+    async def spend(self, limit: Limit, caller: str) -> LimitState:
+        known = self.spend_now(limit, caller)
+        if known is not None:
+            return known
         answer: Future[LimitState] = asyncio.get_running_loop().create_future()
-        self._pending_charge(key, limit).waiting.append(answer)
+        self._pending_charge((id(limit), caller), limit).waiting.append(answer)
         self._is_urgent = True
         if not self._parts:
             self._start()

@@ -29,6 +29,7 @@ YEARS_S = 10**8
 """A window that is longer than any test run."""
 
 THREE = Limit("three", rate=3, window_s=YEARS_S)
+WIDE = Limit("wide", rate=100, window_s=YEARS_S)
 BRIEF = Limit("brief", rate=3, window_s=1)
 
 
@@ -57,6 +58,20 @@ async def test_the_rate_passes_and_no_more(limiter: Limiter) -> None:
     states = [await limiter.spend(THREE, "a") for _ in range(5)]
 
     assert [(True, 2), (True, 1), (True, 0), (False, 0), (False, 0)] == _told(states)
+
+
+async def test_what_needs_no_wait_is_counted_with_the_others(limiter: Limiter) -> None:
+    """Where a request would have to wait, it is not charged before it does."""
+    asked = [limiter.spend_now(WIDE, "a") or await limiter.spend(WIDE, "a") for _ in range(5)]
+
+    assert [(True, WIDE.rate - 1)] == _told(asked[:1])
+    assert all(state.allowed for state in asked)
+    await asyncio.gather(*(limiter.spend(THREE, "a") for _ in range(3)))
+    assert not (limiter.spend_now(THREE, "a") or await limiter.spend(THREE, "a")).allowed
+    if isinstance(limiter, RedisLimiter):
+        await limiter.aclose()
+        counted = await RedisLimiter(limiter._store, LocalLimiter()).spend(WIDE, "a")
+        assert WIDE.rate - 6 == counted.remaining
 
 
 async def test_all_at_once_get_no_more(limiter: Limiter) -> None:

@@ -86,17 +86,22 @@ class PipelineUnderTest(NamedTuple):
 def pipeline_for(
     *routes: Route,
     used_up: str = "",
+    waits: str = "",
     client_ip: ClientIp = ClientIp.PEER,
     trusts_proxies: bool = False,
     grants: tuple[Grant, ...] = (),
     roles: RoleStore | None = None,
 ) -> PipelineUnderTest:
-    """Build a pipeline for ``routes``; a limit called ``used_up`` has nothing left."""
+    """
+    Build a pipeline for ``routes``.
+
+    A limit called ``used_up`` has nothing left; one called ``waits`` is charged after a wait.
+    """
     diary: Diary = []
     stages = Stages(
         clients=ClientResolver(client_ip, OURS if trusts_proxies else (), f"https://{HOST}"),
         resolver=RouteResolver(RouteTable(routes or (PRIVATE, OPTIONAL, PUBLIC, KEEPING)), HOST),
-        limiter=RecordingLimiter(diary, {used_up}),
+        limiter=RecordingLimiter(diary, {used_up}, {waits}),
         authenticator=Authenticator(
             CredentialReader(COOKIE),
             KnownSessions(diary, SESSIONS),

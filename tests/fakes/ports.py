@@ -37,11 +37,21 @@ Diary = list[str]
 class RecordingLimiter:
     """Allows all requests except those that count for a limit named in ``used_up``."""
 
-    def __init__(self, diary: Diary, used_up: Iterable[str] = ()) -> None:
+    def __init__(
+        self, diary: Diary, used_up: Iterable[str] = (), waits: Iterable[str] = ()
+    ) -> None:
+        """``waits``: names of limits that are charged after a wait."""
         self.diary = diary
         self.used_up = set(used_up)
+        self.waits = set(waits)
+
+    def spend_now(self, limit: Limit, caller: str) -> LimitState | None:
+        return None if limit.name in self.waits else self._state(limit, caller)
 
     async def spend(self, limit: Limit, caller: str) -> LimitState:
+        return self._state(limit, caller)
+
+    def _state(self, limit: Limit, caller: str) -> LimitState:
         self.diary.append(f"limit {limit.name} of {caller}")
         if limit.name in self.used_up:
             return LimitState(limit, False, 0, reset_s=12.5, retry_after_s=3.2)

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import pytest
 
 from gateway.authn.authenticator import Authenticator
-from gateway.authn.credentials import AmbientSource, CredentialReader
+from gateway.authn.credentials import AmbientSource, CredentialReader, Credentials
 from gateway.authn.failure_limit import FailureLimit
 from gateway.config.credentials import AUTH_METHODS
 from gateway.core.errors import (
+    AmbiguousCredentials,
     ExpiredApiKey,
     ExpiredToken,
     InvalidApiKey,
@@ -27,6 +28,7 @@ from gateway.core.errors import (
 )
 from gateway.core.identity import AuthMethod, Identity, User
 from gateway.core.limit import Limit
+from gateway.core.reasons import UnauthenticatedReason
 from gateway.core.request import Certificate, RequestHead
 from gateway.core.route import Auth, Route
 from gateway.ratelimit.local import LocalLimiter
@@ -133,10 +135,15 @@ def cookie(text: str) -> tuple[str, str]:
     return "Cookie", f"{COOKIE}={text}"
 
 
-async def outcome(stage: Authenticator, head: RequestHead, route: Route = REQUIRED) -> str:
+async def outcome(
+    stage: Authenticator,
+    head: RequestHead,
+    route: Route = REQUIRED,
+    sent: Credentials | None = None,
+) -> str:
     """The name of the refusal, or the method and user of the identity."""
     try:
-        identity = await stage.identify(head, route, head.peer)
+        identity = await stage.identify(head, route, head.peer, sent)
     except Refusal as refusal:
         return type(refusal).__name__
     if identity is None:
@@ -570,3 +577,51 @@ async def test_a_client_over_the_limit_is_told_when_to_come_back() -> None:
         await stage.identify(FORGED, REQUIRED, FORGED.peer)
     assert 0 < refusal.value.state.retry_after_s <= 2 * TWO.window_s
     assert not refusal.value.state.allowed
+
+
+# --- what needs no wait ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([bearer("good")], ["did-token"], id="bearer"),
+        pytest.param([cookie("good"), bearer("good")], ["did-token", "session"], id="both"),
+        pytest.param([("Cookie", "theme=dark")], [], id="other-cookie"),
+        pytest.param([bearer(MALFORMED)], None, id="malformed"),
+    ],
+)
+async def test_credentials_read_before_are_not_read_again(
+    fields: list[tuple[str, str]], expected: list[str] | None
+) -> None:
+    """`identify` decides the same by what `read_now` has returned as by the fields."""
+    stage, *_ = stage_under_test()
+    head = request_head(*fields)
+    sent = stage.read_now(head, REQUIRED)
+    assert expected == (None if sent is None else [method for method, _, _ in sent])
+    with_fields = await outcome(stage, head)
+    assert with_fields == await outcome(stage, head, sent=sent)
+    if sent is not None:
+        assert with_fields == await outcome(stage, request_head(), sent=sent)
+
+
+def test_a_public_route_reads_no_credentials() -> None:
+    """They are for the app; two of a kind are no fault."""
+    stage, *_ = stage_under_test()
+    head = request_head(bearer("a"), bearer("b"))
+    assert () == stage.read_now(head, PUBLIC)
+    with pytest.raises(AmbiguousCredentials):
+        stage.read_now(head, OPTIONAL)
+
+
+def test_a_request_without_credentials_is_refused_where_nothing_else_may_identify_it() -> None:
+    """A certificate may; and a route may let an anonymous caller pass."""
+    stage, *_ = stage_under_test()
+    anonymous = request_head()
+    refusal = stage.refusal_without(REQUIRED, anonymous.peer)
+    assert isinstance(refusal, Unauthenticated)
+    assert UnauthenticatedReason.NO_CREDENTIAL == refusal.reason
+    assert stage.refusal_without(OPTIONAL, anonymous.peer) is None
+    assert stage.refusal_without(PUBLIC, anonymous.peer) is None
+    assert stage.refusal_without(REQUIRED, shown(anonymous, "alice").peer) is None

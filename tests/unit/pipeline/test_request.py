@@ -638,3 +638,49 @@ async def test_two_tokens_clear_no_cookie() -> None:
         await pipeline_for().pipeline.admit(request_head(*tokens), RequestRecord())
 
     assert () == refused.value.clears
+
+
+# --- what is decided without a wait ---------------------------------------------------------------
+
+TWO = ("Cookie", f"{COOKIE}=good; {COOKIE}=evil")
+TWICE_LIMITED = replace(PRIVATE, limits=(FIRST, SECOND))
+
+
+@pytest.mark.parametrize(
+    ("head", "used_up", "expected", "charged"),
+    [
+        pytest.param(request_head(), "", Unauthenticated, 2, id="no-credential"),
+        pytest.param(request_head(SESSION), SECOND.name, RateLimited, 2, id="limit"),
+        pytest.param(request_head(SESSION), FIRST.name, RateLimited, 1, id="first-limit"),
+        pytest.param(request_head(target="/../a"), "", BadTarget, 0, id="target"),
+        pytest.param(upgrade(SESSION), "", UnsupportedUpgrade, 2, id="upgrade"),
+        pytest.param(request_head(TWO), "", AmbiguousCredentials, 2, id="ambiguous"),
+    ],
+)
+def test_what_needs_no_wait_is_refused_by_the_call(
+    head: RequestHead, used_up: str, expected: type[Refusal], charged: int
+) -> None:
+    """Nothing is awaited; the limits before the refusal are charged, each once."""
+    under_test = pipeline_for(TWICE_LIMITED, used_up=used_up)
+    with pytest.raises(expected):
+        _ = under_test.pipeline.admit(head, RequestRecord())
+    assert charged == len(under_test.diary)
+
+
+@pytest.mark.parametrize("waits", [FIRST.name, SECOND.name])
+async def test_limits_come_first_where_one_has_to_wait(waits: str) -> None:
+    """Each is charged once, and a request without a credential is refused after the last."""
+    under_test = pipeline_for(TWICE_LIMITED, waits=waits)
+    admitting = under_test.pipeline.admit(request_head(), RequestRecord())
+    assert [FIRST.name][: waits == SECOND.name] == [line.split()[1] for line in under_test.diary]
+    with pytest.raises(Unauthenticated):
+        await admitting
+    assert [FIRST.name, SECOND.name] == [line.split()[1] for line in under_test.diary]
+
+
+async def test_a_limit_that_waits_refuses_like_others() -> None:
+    """No later limit is charged, and no credential is looked at."""
+    under_test = pipeline_for(TWICE_LIMITED, used_up=FIRST.name, waits=FIRST.name)
+    with pytest.raises(RateLimited):
+        await under_test.pipeline.admit(request_head(BEARER), RequestRecord())
+    assert 1 == len(under_test.diary)
