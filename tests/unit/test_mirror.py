@@ -21,6 +21,7 @@ COVERED_ELSEWHERE = {
     "config.credential_checks": "tests/unit/config/test_checks.py runs every check.",
     "proxy.client_side": "A protocol, which mypy checks; test_exchange.py beside it implements it.",
     "proxy.downstream.phase": "tests/unit/proxy/downstream/test_connection.py tests its table.",
+    "proxy.downstream.serve": "tests/unit/proxy/downstream/test_connection.py serves by it.",
     "proxy.http1.parser": "tests/contract/test_http1.py holds aiohttp's parsers to their contract.",
     "core.address": "Two type aliases, which mypy checks.",
     "core.limit": "Values without behaviour; the tests of `ratelimit` compare them.",

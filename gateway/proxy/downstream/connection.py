@@ -8,34 +8,26 @@ no task.
 """
 
 import asyncio
-import logging
 from math import inf
-from time import perf_counter
 
-from gateway.core.errors import BadRequest, InternalError, Overloaded, Refusal, RequestTimeout
+from gateway.core.errors import BadRequest, Overloaded, Refusal, RequestTimeout
 from gateway.core.problem import problem_of
 from gateway.core.record import RequestRecord
-from gateway.core.request import Client, Reply, RequestHead
+from gateway.core.request import Client, Reply
 from gateway.proxy.downstream.accepted import AcceptedConnection, client_of
+from gateway.proxy.downstream.assembler import ParsedRequest
 from gateway.proxy.downstream.phase import Phase
 from gateway.proxy.downstream.reader import ReadState, RequestReader
+from gateway.proxy.downstream.serve import Begun, abandon, begin, finish
 from gateway.proxy.downstream.server import ProxyServer, ServingConfig
 from gateway.proxy.downstream.writer import ResponseWriter
-from gateway.proxy.exchange import Exchange
 from gateway.proxy.http1.close import ENDS_CONNECTION, LINGER_S, ClientGone, LingeringClose
 from gateway.proxy.http1.min_rate import MinimumRate
-from gateway.proxy.http1.parser import HttpProtocol, RawRequestMessage, StreamReader
-from gateway.proxy.http1.strict import framing_of, keeps_alive
-from gateway.proxy.tunnel.switch import serve_upgrade
-from gateway.telemetry.metrics import CLIENT_GONE
+from gateway.proxy.http1.parser import HttpProtocol, StreamReader
 from gateway.util.eager_task import start
-
-_log = logging.getLogger(__name__)
 
 _HIBERNATE_S = 2.0
 """After which an idle connection frees its parser and its last head: some 4 KiB."""
-
-_CLIENT_CLOSED_REQUEST = 499  # as nginx logs a client that left before the answer
 
 _IDLE = Phase.IDLE
 _SERVING = Phase.SERVING
@@ -52,6 +44,7 @@ class ClientConnection(HttpProtocol):
 
     __slots__ = (
         "_accepted",
+        "_begun",
         "_deadline_s",
         "_is_half_closed",
         "_lingering",
@@ -78,6 +71,8 @@ class ClientConnection(HttpProtocol):
         """Whether the client has closed its sending side; it may still read."""
         self._task: asyncio.Task[None] | None = None
         """Serves the queue; exists in `Phase.SERVING` alone."""
+        self._begun: Begun | None = None
+        """The request that the task is to finish next."""
         self._lingering: LingeringClose | None = None
         self.serving: ServingConfig | None = None
         """The configuration of the request under way."""
@@ -94,7 +89,7 @@ class ClientConnection(HttpProtocol):
         self.peer = self.reader.peer = peer
         if not self._server.admit_connection(self):
             self.writer.request_id = self._server.next_request_id()
-            self._refuse(Overloaded(), RequestRecord())
+            self.refuse(Overloaded(), RequestRecord())
             self._close()  # lingering would hold the descriptors that are short
             return
         self._deadline_s = self._server.loop.time() + self._server.limits.head_s
@@ -149,6 +144,9 @@ class ClientConnection(HttpProtocol):
         self._lingering = None
         if self._task is not None:
             self._task.cancel()
+        if self._begun is not None:  # the task has not come to it, and never will
+            begun, self._begun = self._begun, None
+            abandon(self, self._server, begun)
 
     def check_deadline(self, now_s: float) -> None:
         """Give up a client that neither sends nor reads; see `gateway.util.deadlines`."""
@@ -188,25 +186,40 @@ class ClientConnection(HttpProtocol):
         self._deadline_s = self._server.loop.time() + self._server.limits.head_s
 
     def _start_serving(self) -> None:
-        self._phase = _SERVING  # before an eager task begins
-        self._deadline_s = inf
+        """Serve the queue: what needs no wait at once, and the rest by a task."""
+        reader = self.reader
+        self._phase, self._deadline_s = _SERVING, inf
+        self._begin(reader.next())
+        if self._begun is None and not (reader.queue or self._paused or self._buffer_paused):
+            reader.is_serving = False
+            self._expect_next()
+            return
         task = start(self._server.loop, self._serve())
         self._task = None if task.done() else task
 
+    def _begin(self, entry: ParsedRequest | Refusal) -> None:
+        if isinstance(entry, Refusal):
+            self._answer_unparsed(entry)
+        else:
+            self._begun = begin(self, self._server, entry)
+
     async def _serve(self) -> None:
+        """Finish the request that has begun, and serve those that are queued."""
         reader, writer = self.reader, self.writer
         try:
-            while reader.queue and writer.transport is not None and not writer.will_close:
-                entry = reader.next()
-                if isinstance(entry, Refusal):
-                    self._answer_unparsed(entry)
-                else:
-                    await self._serve_one(*entry)
+            while True:
+                begun, self._begun = self._begun, None
+                if begun is not None:
+                    await finish(self, self._server, begun)
+                    del begun  # a tunnel's would stay while the next request is served
                 if self._paused and not writer.will_close:
                     await self.drain()  # a client that does not read would fill the memory
                 reader.is_serving = False
                 if self._buffer_paused and not reader.is_stopped:
                     self.read_on()
+                if not reader.queue or writer.transport is None or writer.will_close:
+                    break
+                self._begin(reader.next())
         except ClientGone:
             return
         finally:
@@ -234,45 +247,7 @@ class ClientConnection(HttpProtocol):
         else:
             self._expect_head()
 
-    # --- one request ---------------------------------------------------------------------------
-
-    async def _serve_one(
-        self, head: RequestHead, message: RawRequestMessage | None, body: StreamReader
-    ) -> None:
-        server, writer, record = self._server, self.writer, RequestRecord()
-        client_keeps_alive = message is None or keeps_alive(message)
-        writer.start(head.request_id, head.method, head.version, keeps_alive=client_keeps_alive)
-        started_s = perf_counter()  # the loop of uvloop counts whole milliseconds
-        try:
-            # A reload replaces it: one request is served by one configuration.
-            self.serving = serving = server.serving
-            framing = framing_of(message, body, serving.max_body_bytes)
-            if message is not None and message.upgrade:
-                upgrading = serve_upgrade(self, server, serving, head, body, record)
-                del serving  # a tunnel may outlast many, and needs none
-                await upgrading
-            else:
-                admitted = await serving.admit(head, record)
-                if isinstance(admitted, Reply):
-                    self.answer(admitted)
-                else:
-                    await Exchange(self, admitted, framing, body, serving).run()
-        except Refusal as refusal:
-            self._refuse(refusal, record)
-            refusal.__traceback__ = None  # a body may keep it: its frames would be a cycle
-        except (asyncio.CancelledError, ClientGone) as error:
-            writer.status = writer.status or _CLIENT_CLOSED_REQUEST
-            record.refusal = CLIENT_GONE
-            if isinstance(error, asyncio.CancelledError):
-                raise
-        except Exception:  # noqa: BLE001 (an unexpected error is answered and logged, too)
-            _log.exception("request %s failed", head.request_id)
-            self._refuse(InternalError(), record)
-        finally:
-            self.serving = None
-            if not body.is_eof():
-                writer.will_close = True
-            server.log(head, record, writer.status, writer.bytes_out, perf_counter() - started_s)
+    # --- the body of a request -----------------------------------------------------------------
 
     def begin_body(self) -> None:
         """Take in what has come of the body under way: chunks are not looked at before."""
@@ -322,7 +297,7 @@ class ClientConnection(HttpProtocol):
             self.writer.will_close = True
         self.writer.send_reply(reply)
 
-    def _refuse(self, refusal: Refusal, record: RequestRecord) -> None:
+    def refuse(self, refusal: Refusal, record: RequestRecord) -> None:
         """Answer with a refusal; after the head of another answer, break that off."""
         problem = problem_of(refusal)
         record.refusal, record.reason = problem.code, refusal.reason
@@ -343,7 +318,7 @@ class ClientConnection(HttpProtocol):
         writer.start(request_id, "", (1, 1), keeps_alive=False)
         writer.will_close = True
         record = RequestRecord(client=self.peer.text, request_id=request_id)
-        self._refuse(refusal, record)
+        self.refuse(refusal, record)
         self._server.log(None, record, writer.status, writer.bytes_out, 0.0)
 
     def _is_client_sending(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from math import inf
 from types import SimpleNamespace
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 import pytest
 
@@ -14,7 +14,6 @@ from gateway.core.errors import Unauthenticated
 from gateway.core.record import RequestRecord
 from gateway.core.request import Outbound, Reply
 from gateway.headers.response import ResponseFields
-from gateway.proxy.downstream import connection
 from gateway.proxy.downstream.connection import ClientConnection
 from gateway.proxy.downstream.limits import ConnectionLimits
 from gateway.proxy.downstream.phase import Phase
@@ -215,7 +214,7 @@ async def _answered_in_head(rig: Rig) -> None:
 
 async def _broken(rig: Rig) -> None:
     rig.connection.writer.begin_answer(200, b"HTTP/1.1 200 OK\r\n", b"")
-    rig.connection._refuse(Unauthenticated("late"), RequestRecord())
+    rig.connection.refuse(Unauthenticated("late"), RequestRecord())
 
 
 def serving(request: bytes) -> Callable[[Rig], Awaitable[None]]:
@@ -283,8 +282,8 @@ async def test_an_event_leads_to_the_phase_of_the_table(
     prepare, event = CASES[row.before, row.event]
     await prepare(rig)
     assert Phase[row.before] is rig.phase
-    # An eager task (Python 3.12) would have left the phase again when the event returns.
-    monkeypatch.setattr(connection, "start", lambda loop, work: loop.create_task(work))
+    if row.after == "SERVING":  # what needs no wait has left the phase again when the event returns
+        monkeypatch.setattr(ClientConnection, "_expect_next", lambda _: None)
     await event(rig)
     assert Phase[row.after] is rig.phase
 
@@ -547,3 +546,85 @@ async def test_a_body_that_ended_early_keeps_its_deadline(rig: Rig) -> None:
     rig.connection._deadline_s = 5.0
     rig.end_input()
     assert (Phase.SERVING, 5.0) == (rig.connection._phase, rig.connection._deadline_s)
+
+
+# --- requests that need no wait --------------------------------------------------------------
+
+
+def _refuse_at_once(rig: Rig, error: Exception) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise error
+
+    rig.server.serving = replace(rig.server.serving, admit=refuse)
+
+
+@pytest.mark.parametrize("request_", [GET, GET.replace(b"Host", b"TE: x\r\nHost"), POST + b"abcd"])
+async def test_a_request_that_is_refused_at_once_takes_no_task(rig: Rig, request_: bytes) -> None:
+    """It is logged when the read is done; the connection goes on with the next one."""
+    serving = rig.server.serving
+    _refuse_at_once(rig, Unauthenticated("none"))
+    rig.open()
+    tasks = asyncio.all_tasks()
+    rig.receive(request_)
+    assert [(401, "unauthenticated")] == rig.log
+    assert tasks == asyncio.all_tasks()
+    assert Phase.IDLE is rig.phase
+    assert rig.connection.serving is None
+    rig.server.serving = serving
+    rig.receive(request_)
+    await rig.settle()
+    assert [(401, "unauthenticated"), (200, "")] == rig.log
+    assert 1 == rig.transport.written.count(b"HTTP/1.1 401 Unauthorized\r\n")
+    assert rig.transport.written.endswith(b"\r\n\r\nhello")
+
+
+async def test_requests_refused_at_once_are_answered_in_order(rig: Rig) -> None:
+    """All that came in one read, up to the last."""
+    _refuse_at_once(rig, Unauthenticated("none"))
+    rig.open()
+    rig.receive(GET * 3 + LAST)
+    await rig.settle()
+    assert [(401, "unauthenticated")] * 4 == rig.log
+    assert 1 == rig.transport.written.count(b"\r\nConnection: close\r\n")
+    assert Phase.CLOSING is rig.phase
+
+
+async def test_a_client_that_does_not_read_is_waited_for_after_a_refusal(rig: Rig) -> None:
+    """Its next request is served when it has taken the answer."""
+    _refuse_at_once(rig, Unauthenticated("none"))
+    rig.open()
+    rig.connection.pause_writing()
+    rig.receive(GET)
+    await rig.settle()
+    rig.receive(GET)
+    await rig.settle()
+    assert 1 == len(rig.log)
+    rig.connection.resume_writing()
+    await rig.settle()
+    assert 2 == len(rig.log)
+    assert Phase.IDLE is rig.phase
+
+
+async def test_a_bug_that_shows_at_once_is_answered_and_logged(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With 500, and a traceback under the id of the request."""
+    _refuse_at_once(rig, ZeroDivisionError("a bug"))
+    rig.open()
+    rig.receive(GET)
+    await rig.settle()
+    assert [(500, "internal_error")] == rig.log
+    assert rig.transport.written.startswith(b"HTTP/1.1 500 ")
+    assert "ZeroDivisionError: a bug" in caplog.text
+
+
+@pytest.mark.parametrize("request_", [GET, POST])
+async def test_a_request_whose_client_left_at_once_is_logged(rig: Rig, request_: bytes) -> None:
+    """Its limits are charged by then; the rest of its stages does not begin."""
+    rig.may_answer.clear()
+    rig.open()
+    rig.receive(request_)
+    rig.connection.connection_lost(None)
+    await rig.settle()
+    assert [(499, "client_gone")] == rig.log
+    assert rig.connection.serving is None
