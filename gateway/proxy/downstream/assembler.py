@@ -34,12 +34,17 @@ _HEAD_END = b"\r\n\r\n"
 class RequestAssembler:
     """Makes requests and refusals of bytes and the parser's messages."""
 
+    _repeated: RequestHead
+    """What was made of ``_repeated_data``."""
+
     __slots__ = (
         "_head_cache",
         "_is_last",
         "_limits",
         "_max_head_bytes",
         "_next_id",
+        "_repeated",
+        "_repeated_data",
         "_skipped",
         "has_ended",
         "splitter",
@@ -55,18 +60,20 @@ class RequestAssembler:
         self._head_cache = HeadCache(table, limits.fields)
         self._skipped = 0
         """How many of the next heads are not looked up."""
+        self._repeated_data: bytes | None = None
+        """The last request without a body whose fields were those of the one before."""
         self._is_last = False
         self.has_ended = False
         """Whether all of the request that the client said is its last has come."""
 
     def read_whole(self, data: bytes, peer: Client) -> ParsedRequest | None:
         """Return the request in ``data``, a whole read, if the line table can read all of it."""
-        if self._skipped:
-            self._skipped -= 1
-            return None
         splitter = self.splitter
-        if splitter.partial_head or not splitter.is_in_head:
+        if self._skipped or splitter.partial_head or not splitter.is_in_head:
+            self._skipped = max(0, self._skipped - 1)
             return None
+        if data == self._repeated_data:
+            return self._repeat(self._repeated, peer)
         line_end, head_bytes = data.find(_CRLF), len(data)
         if not data.endswith(_HEAD_END):
             head_bytes = data.find(_HEAD_END) + len(_HEAD_END)
@@ -89,7 +96,15 @@ class RequestAssembler:
             RequestHead,
             (method, target, (1, 1), headers, lines, peer, self._next_id(), memo, ""),
         )
+        if memo is not None and not body_bytes:
+            self._repeated_data, self._repeated = data, head
         return head, None, WholeBody(data[head_bytes:]) if body_bytes else NOTHING
+
+    def _repeat(self, before: RequestHead, peer: Client) -> ParsedRequest:
+        """Return the request that ``before`` was, without a body, once more."""
+        method, target, version, headers, lines, _, _, memo, upgrade = before
+        head = method, target, version, headers, lines, peer, self._next_id(), memo, upgrade
+        return tuple.__new__(RequestHead, head), None, NOTHING
 
     def assemble(
         self, message: RawRequestMessage, body: StreamReader, part: bytes, peer: Client
@@ -145,6 +160,9 @@ class RequestAssembler:
     def forget(self) -> None:
         """Free what is kept of the last head."""
         self._head_cache.forget()
+        if self._repeated_data is not None:
+            self._repeated_data = None
+            del self._repeated
 
 
 def _read_request_line(line: bytes) -> tuple[str, str] | None:

@@ -86,6 +86,25 @@ def test_fields_that_repeat_have_a_memo(assembler: RequestAssembler) -> None:
     assert not assembler.keeps_head
 
 
+def test_a_request_that_comes_again_is_read_once(assembler: RequestAssembler) -> None:
+    """But for its id. What comes in between, or differs in a byte, is read for itself."""
+    asked = [GET, GET, GET, GET.replace(b"/x", b"/y"), GET, POST + b"abc", POST + b"abd", GET]
+    made = [assembler.read_whole(data, PEER) for data in asked]
+    heads = [request[0] for request in made if request is not None]
+    assert ["/x", "/x", "/x", "/y", "/x", "/x", "/x", "/x"] == [head.target for head in heads]
+    assert [f"id-{number}" for number in range(1, 9)] == [head.request_id for head in heads]
+    assert heads[1].memo is heads[2].memo is heads[3].memo is heads[4].memo
+    assert heads[2]._replace(request_id="id-1", memo=None) == heads[0]
+    bodies = [request[2].read_nowait() for request in made[5:7] if request is not None]
+    assert [b"abc", b"abd"] == bodies
+    other = PEER._replace(text="another")
+    again = assembler.read_whole(GET, other), assembler.read_whole(GET, other)
+    assert [other, other] == [request[0].peer for request in again if request is not None]
+    assembler.forget()
+    assert assembler._repeated_data is None
+    assert not assembler.keeps_head
+
+
 def test_heads_after_one_for_the_parser_are_not_looked_up(assembler: RequestAssembler) -> None:
     """As they are of the same program; after some of them it is tried again."""
     assert assembler.read_whole(GET.replace(b"Accept: */*", b"TE: trailers"), PEER) is None
