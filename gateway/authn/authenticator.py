@@ -40,6 +40,7 @@ from gateway.telemetry.counters import CountEvent
 from gateway.telemetry.metrics import AUTHENTICATIONS
 
 _NO_AUTH, _AUTH_REQUIRED = Auth.NONE, Auth.REQUIRED
+_NO_CREDENTIAL = UnauthenticatedReason.NO_CREDENTIAL
 _SESSION, _CERTIFICATE = AuthMethod.SESSION, AuthMethod.CLIENT_CERTIFICATE
 
 CertificateVerifier = Callable[[Certificate], Awaitable[Identity | None]]
@@ -97,7 +98,7 @@ class Authenticator:
         """Return what refuses a request without credentials; None where `identify` decides."""
         if route.auth is not _AUTH_REQUIRED or client.certificate is not None:
             return None
-        return Unauthenticated(UnauthenticatedReason.NO_CREDENTIAL)
+        return Unauthenticated(_NO_CREDENTIAL)
 
     async def identify(
         self, head: RequestHead, route: Route, client: Client, sent: Credentials | None = None
@@ -133,7 +134,7 @@ class Authenticator:
                 verified, ended, self._verify_certificate, route, client
             )
         if verified is None and route.auth is _AUTH_REQUIRED:
-            raise ended or Unauthenticated(UnauthenticatedReason.NO_CREDENTIAL)
+            raise ended or Unauthenticated(_NO_CREDENTIAL)
         return verified
 
     async def _read(self, head: RequestHead, client: Client) -> Credentials:

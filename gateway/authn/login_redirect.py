@@ -3,6 +3,8 @@
 from http import HTTPStatus
 from urllib.parse import quote
 
+from multidict import istr
+
 from gateway.authn.credentials import is_bearer
 from gateway.authn.return_to import HOME, ReturnTo
 from gateway.core.errors import PROBLEM_TYPES, Refusal, SignInFirst
@@ -11,7 +13,9 @@ from gateway.core.request import RequestHead, Target
 from gateway.core.route import Route
 from gateway.routing.target import parse_authority
 
-_UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
+_UNAUTHORIZED, _SESSION = HTTPStatus.UNAUTHORIZED, AuthMethod.SESSION
+_AUTHORIZATION, _ACCEPT = istr("Authorization"), istr("Accept")
+_FETCH_MODE, _REQUESTED_WITH = istr("Sec-Fetch-Mode"), istr("X-Requested-With")
 _QUOTED = str.maketrans({chr(code): quote(chr(code)) for code in range(128)})
 """Quotes ASCII as `quote` does, for a third of the time."""
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
@@ -76,7 +80,7 @@ class LoginPage:
 
 def _may_sign_in(refusal: Refusal, route: Route) -> bool:
     is_unauthorized = PROBLEM_TYPES[type(refusal)].status is _UNAUTHORIZED
-    return is_unauthorized and AuthMethod.SESSION in route.accept
+    return is_unauthorized and _SESSION in route.accept
 
 
 def is_navigation(head: RequestHead) -> bool:
@@ -90,11 +94,10 @@ def is_navigation(head: RequestHead) -> bool:
     if head.method not in ("GET", "HEAD") or head.upgrade:
         return False
     headers = head.headers
-    if "Authorization" in headers and any(map(is_bearer, headers.getall("Authorization"))):
-        return False
-    if "Sec-Fetch-Mode" in headers:
-        return headers.getall("Sec-Fetch-Mode") == ["navigate"]
-    if "Accept" not in headers or "X-Requested-With" in headers:
-        return False
-    first = headers["Accept"].partition(",")[0].partition(";")[0]
-    return first.strip().lower() in _PAGES
+    modes = headers.getall(_FETCH_MODE, None)
+    if modes is not None:
+        is_page = modes == ["navigate"]
+    else:
+        first = headers.get(_ACCEPT, "").partition(",")[0].partition(";")[0]
+        is_page = first.strip().lower() in _PAGES and _REQUESTED_WITH not in headers
+    return is_page and not any(map(is_bearer, headers.getall(_AUTHORIZATION, ())))

@@ -32,6 +32,10 @@ _WEBSOCKET_VERSION = (
 )
 
 
+_WITH_OWN_FIELDS = (SignInFirst, MethodNotAllowed, AmbiguousCredentials, Unavailable)
+"""Those for which `_own_fields` may find any."""
+
+
 class ProblemAnswer(NamedTuple):
     """The answer to a refusal, but for the id of the request."""
 
@@ -67,8 +71,9 @@ def problem_of(refusal: Refusal) -> ProblemAnswer:
         return _over_limit(_in_seconds(refusal.state))
     told = refusal.reason if isinstance(refusal, Forbidden) else ""
     alike = _alike(kind, refusal.login_url, told)  # type: ignore[arg-type] # a class has a hash
-    own_fields = _own_fields(refusal)
-    return ProblemAnswer(*alike[:-1], own_fields) if own_fields else alike
+    if not isinstance(refusal, _WITH_OWN_FIELDS):
+        return alike
+    return alike._replace(own_fields=_own_fields(refusal))
 
 
 @lru_cache(1024)

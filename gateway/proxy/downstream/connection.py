@@ -305,7 +305,7 @@ class ClientConnection(HttpProtocol):
             self.writer.will_close = True
             self._close(is_incomplete=True)
             return
-        if isinstance(refusal, ENDS_CONNECTION):
+        if type(refusal) in ENDS_CONNECTION:
             self.writer.will_close = True
             self.reader.stop()
         if self._is_client_sending():

@@ -15,6 +15,7 @@ from gateway.core.errors import (
     ExpectationFailed,
     HeadTooLarge,
     Overloaded,
+    Refusal,
     RequestTimeout,
     UnsupportedCoding,
     UnsupportedMethod,
@@ -30,19 +31,21 @@ TLS_SHUTDOWN_S = 2.0
 LINGER_S = 2.0
 """How often a lingering close checks whether the client still reads."""
 
-ENDS_CONNECTION = (
-    BadRequest
-    | BadTarget
-    | BadHost
-    | HeadTooLarge
-    | BodyTooLarge
-    | RequestTimeout
-    | Overloaded
-    | ExpectationFailed
-    | UnsupportedCoding
-    | UnsupportedMethod
-    | UnsupportedUpgrade
-    | UnsupportedVersion
+ENDS_CONNECTION: frozenset[type[Refusal]] = frozenset(
+    {
+        BadRequest,
+        BadTarget,
+        BadHost,
+        HeadTooLarge,
+        BodyTooLarge,
+        RequestTimeout,
+        Overloaded,
+        ExpectationFailed,
+        UnsupportedCoding,
+        UnsupportedMethod,
+        UnsupportedUpgrade,
+        UnsupportedVersion,
+    }
 )
 """Refusals after which the connection closes: what the client sends next may be anything."""
 
