@@ -99,8 +99,8 @@ class ClientConnection(HttpProtocol):
         if reader.state is not _OPEN:
             return
         if data and (self._phase is _IDLE or self._phase is Phase.HEAD):
-            if reader.read_whole(data):
-                self._start_serving()
+            if (request := reader.take_whole(data)) is not None:
+                self._start_serving(request)
                 return
             if self._phase is _IDLE:
                 self._expect_head()
@@ -109,7 +109,7 @@ class ClientConnection(HttpProtocol):
         elif self._buffer_paused:
             self._resume_reading_for_buffer()
         if reader.queue and self._phase is not _SERVING:
-            self._start_serving()
+            self._start_serving(reader.next())
         if self._phase is _IDLE and not reader.splitter.is_between:
             self._expect_head()  # an eager task has answered all that came before it
 
@@ -173,7 +173,7 @@ class ClientConnection(HttpProtocol):
                 self.abort()
             case Phase.HEAD if not self.reader.splitter.is_between:
                 self.reader.reject(RequestTimeout("slow head"))
-                self._start_serving()
+                self._start_serving(self.reader.next())
             case Phase.LINGERING if self._lingering is not None and self._lingering.go_on():
                 self._deadline_s = self._server.loop.time() + LINGER_S
             case Phase.HEAD | Phase.IDLE:
@@ -185,11 +185,11 @@ class ClientConnection(HttpProtocol):
         self._phase = Phase.HEAD
         self._deadline_s = self._server.loop.time() + self._server.limits.head_s
 
-    def _start_serving(self) -> None:
-        """Serve the queue: what needs no wait at once, and the rest by a task."""
+    def _start_serving(self, entry: ParsedRequest | Refusal) -> None:
+        """Serve ``entry`` and the queue: what needs no wait at once, and the rest by a task."""
         reader = self.reader
         self._phase, self._deadline_s = _SERVING, inf
-        self._begin(reader.next())
+        self._begin(entry)
         if self._begun is None and not (reader.queue or self._paused or self._buffer_paused):
             reader.is_serving = False
             self._expect_next()

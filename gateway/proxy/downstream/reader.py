@@ -136,18 +136,16 @@ class RequestReader:
 
     # --- from bytes to the queue ---------------------------------------------------------------
 
-    def read_whole(self, data: bytes) -> bool:
+    def take_whole(self, data: bytes) -> ParsedRequest | None:
         """
-        Queue the request in ``data``, if it is one that needs no parser; return whether it is.
+        Take the request in ``data``, if it is one that needs no parser: it is served next.
 
-        ``data`` is all of a read, between messages.
+        ``data`` is all of a read, between messages, while nothing is queued.
         """
         request = None if self._unparsed else self._assembler.read_whole(data, self.peer)
-        if request is None:
-            return False
-        self.body = request[2]
-        self.queue.append(request)
-        return True
+        if request is not None:
+            self.body, self.is_serving = request[2], True
+        return request
 
     def feed(self, data: bytes, protocol: HttpProtocol) -> bool:
         """

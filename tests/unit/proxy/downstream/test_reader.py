@@ -208,5 +208,5 @@ def test_bodies_that_wait_for_their_turn_stay_with_the_client(reader: Reader) ->
 def test_a_read_that_follows_others_is_no_whole_request(reader: Reader) -> None:
     """What was held comes first."""
     reader.data_received(GET * (MAX_QUEUED + 2))
-    assert not reader.reader.read_whole(GET)
+    assert reader.reader.take_whole(GET) is None
     assert MAX_QUEUED == len(reader.queued)

@@ -78,10 +78,12 @@ class Side:
     def receive(self, data: bytes) -> object:
         """Take a read between two messages; return all that became of it."""
         reader = self.reader
-        self.was_tabular = self._has_table and reader.read_whole(data)
+        whole = reader.take_whole(data) if self._has_table else None
+        self.was_tabular = whole is not None
         is_open = self.was_tabular or reader.feed(data, self._protocol)
-        entries = [described(entry) for entry in reader.queue]
+        entries = [described(entry) for entry in (reader.queue if whole is None else [whole])]
         reader.queue.clear()
+        reader.is_serving = False
         splitter = reader.splitter
         state = (reader.state, splitter.is_in_head, splitter.partial_head, reader.is_holding)
         return (is_open, state, reader.early_data, entries)
