@@ -23,6 +23,7 @@ from gateway.proxy.downstream.accepted import (
     UnreadableCertificateError,
     peer_at,
 )
+from gateway.proxy.downstream.bind import MAX_PER_ITERATION
 from gateway.proxy.downstream.proxy_protocol import ProxyHeader
 from gateway.proxy.downstream.server import ProxyServer, ServingConfig
 from gateway.proxy.downstream.tls import ServerTls
@@ -32,9 +33,6 @@ from gateway.telemetry.metrics import CONNECTIONS, ConnectionOutcome
 from gateway.util.tracebacks import forget_frames
 
 _log = logging.getLogger(__name__)
-
-_MAX_PER_ITERATION = 64
-"""Connections that are accepted in one iteration of the event loop."""
 
 _PAUSE_S = 0.2
 """How long accepting pauses when the process has no file descriptor left."""
@@ -99,7 +97,7 @@ class Acceptor:
             _log.warning(message, *args)
 
     def _accept(self) -> None:
-        for _ in range(_MAX_PER_ITERATION):
+        for _ in range(MAX_PER_ITERATION):
             try:
                 sock, name = self._sock.accept()
             except OSError as error:

@@ -26,6 +26,9 @@ from gateway.proxy.downstream.socket_activation import PassedSocket, adopt
 BACKLOG = 1024
 """Connections that wait in the kernel to be accepted; limited by net.core.somaxconn."""
 
+MAX_PER_ITERATION = 64
+"""Connections that are accepted in one iteration of the event loop."""
+
 MakeProtocol = Callable[[], asyncio.BaseProtocol]
 
 
@@ -209,6 +212,63 @@ async def serve(
     loop: asyncio.AbstractEventLoop, sock: socket.socket, make: MakeProtocol
 ) -> ListeningServer:
     """Accept connections on ``sock``; ``make`` makes their protocols. Closing closes ``sock``."""
-    if sock.family == socket.AF_UNIX:
-        return await loop.create_unix_server(make, sock=sock, backlog=BACKLOG)
-    return await loop.create_server(make, sock=sock, backlog=BACKLOG)
+    server = _Server(loop, sock, make)
+    await server.start()
+    return server
+
+
+class _Server:
+    """
+    Lets the event loop accept a connection, and accepts those that wait behind it.
+
+    uvloop accepts one connection in an iteration, which takes 5 ms under load: of 1000 clients that
+    connect at one time, the last would wait for seconds.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, make: MakeProtocol
+    ) -> None:
+        self._loop = loop
+        self._sock = sock
+        self._make = make
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        """Each makes a connection of an accepted socket."""
+
+    async def start(self) -> None:
+        """Accept from now on."""
+        loop = self._loop
+        create = (
+            loop.create_unix_server if self._sock.family == socket.AF_UNIX else loop.create_server
+        )
+        self._server = await create(self._make_first, sock=self._sock, backlog=BACKLOG)
+
+    def close(self) -> None:
+        """Accept no more; accepted connections go on."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def _make_first(self) -> asyncio.BaseProtocol:
+        made = self._make()
+        self._loop.call_soon(self._accept_rest)
+        return made
+
+    def _accept_rest(self) -> None:
+        if self._server is None:
+            return
+        for _ in range(MAX_PER_ITERATION):
+            try:
+                sock, _ = self._sock.accept()
+            except OSError:
+                return  # none waits; any other error is met again by the event loop
+            sock.setblocking(False)
+            task = self._loop.create_task(self._adopt(sock))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _adopt(self, sock: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._make, sock)
+        except OSError:  # the client has gone
+            sock.close()

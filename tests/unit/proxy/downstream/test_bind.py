@@ -8,13 +8,16 @@ import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import cast
 
 import pytest
+import uvloop
 
 from gateway.config.addresses import HostPort
 from gateway.config.listen import ActivatedSocket, InheritedDescriptor, UnixPath
 from gateway.core.errors import StartError
 from gateway.proxy.downstream.bind import (
+    ListeningServer,
     again,
     bind,
     close,
@@ -38,9 +41,9 @@ class Greeter(asyncio.Protocol):
     """Says hello to each client."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(b"hello")
-        transport.close()
+        answering = cast("asyncio.Transport", transport)  # uvloop's inherit from none of asyncio's
+        answering.write(b"hello")
+        answering.close()
 
 
 async def test_what_was_bound_earlier_is_served_later(stack: ExitStack) -> None:
@@ -49,6 +52,53 @@ async def test_what_was_bound_earlier_is_served_later(stack: ExitStack) -> None:
     client = stack.enter_context(socket.create_connection(sock.getsockname()))
     with closing(await serve(asyncio.get_running_loop(), sock, Greeter)):
         assert b"hello" == await asyncio.to_thread(client.recv, 100)
+
+
+def test_all_that_wait_are_accepted_at_once(stack: ExitStack) -> None:
+    """Under load an iteration of the loop takes milliseconds: no client waits for many of them."""
+
+    async def greeted_soon() -> list[bytes]:
+        (sock,) = bind(HostPort("127.0.0.1", 0))
+        address = sock.getsockname()
+        clients = [stack.enter_context(socket.create_connection(address)) for _ in range(50)]
+        made: list[Greeter] = []
+
+        def make() -> Greeter:
+            made.append(Greeter())
+            return made[-1]
+
+        with closing(await serve(asyncio.get_running_loop(), sock, make)):
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert len(clients) == len(made)
+            return [await asyncio.to_thread(client.recv, 100) for client in clients]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert [b"hello"] * 50 == runner.run(greeted_soon())
+
+
+def test_after_the_end_no_more_are_accepted(stack: ExitStack) -> None:
+    """What waits when serving ends is left to whatever else has the socket."""
+    (sock,) = bind(HostPort("127.0.0.1", 0))
+    other = stack.enter_context(sock.dup())
+    first, second = (
+        stack.enter_context(socket.create_connection(sock.getsockname())) for _ in range(2)
+    )
+
+    async def end_with_the_first() -> bytes:
+        servers: list[ListeningServer] = []
+
+        def make() -> Greeter:
+            asyncio.get_running_loop().call_soon(servers.pop().close)
+            return Greeter()
+
+        servers.append(await serve(asyncio.get_running_loop(), sock, make))
+        return await asyncio.to_thread(first.recv, 100)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert b"hello" == runner.run(end_with_the_first())
+    with other.accept()[0] as left:
+        assert left.getpeername() == second.getsockname()
 
 
 def test_a_name_of_two_addresses_is_two_sockets_of_one_port(stack: ExitStack) -> None:
