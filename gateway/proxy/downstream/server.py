@@ -26,6 +26,9 @@ from gateway.telemetry.counters import Counters
 from gateway.telemetry.metrics import CONNECTIONS
 from gateway.util.deadlines import Deadlines, HasDeadline
 
+_UNTIL_CONNECTED = 2
+"""Iterations of the event loop after which an accepted socket is a connection, and counted."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServingConfig:
@@ -126,6 +129,8 @@ class ProxyServer:
             listener.close()
         for connection in tuple(self._connections):
             connection.close_when_idle()
+        for _ in range(_UNTIL_CONNECTED):
+            await asyncio.sleep(0)
         if self._connections:
             closing = self.loop.create_task(self.tunnels.drain(within_s))
             with suppress(TimeoutError):

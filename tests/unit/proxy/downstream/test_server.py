@@ -153,6 +153,24 @@ async def test_a_drain_closes_what_is_idle(server: FakeServer) -> None:
     assert server.is_draining
 
 
+async def test_a_drain_waits_for_what_was_accepted_just_before(server: FakeServer) -> None:
+    """An accepted socket becomes a connection an iteration later; its request is answered."""
+    late = Connection(server)
+
+    async def make_of_accepted() -> None:
+        server.loop.call_soon(server.admit_connection, late)
+
+    making = asyncio.create_task(make_of_accepted())
+    draining = asyncio.create_task(server.drain(5.0))
+    await making
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not draining.done()
+    server.forget_connection(late)
+    await draining
+    assert [] == late.calls
+
+
 async def test_a_drain_waits_for_requests_under_way(server: FakeServer) -> None:
     """Until its time is up."""
     connection = Connection(server, is_idle=False)
