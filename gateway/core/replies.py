@@ -22,6 +22,21 @@ def is_count(reply: object) -> bool:
     return type(reply) is int
 
 
+def is_ok(reply: object) -> bool:
+    """Accept the reply of a command that was carried out."""
+    return reply == b"OK"
+
+
+def is_ok_or_nil(reply: object) -> bool:
+    """Accept the reply of a SET with a condition."""
+    return reply is None or reply == b"OK"
+
+
+def is_pong(reply: object) -> bool:
+    """Accept the reply of PING."""
+    return reply == b"PONG"
+
+
 def is_text(reply: object) -> bool:
     """Accept a value."""
     return type(reply) is bytes

@@ -16,7 +16,7 @@ from redis.exceptions import InvalidResponse, NoScriptError, ResponseError
 
 from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import Clock, Script, Store, TaggedKeys
-from gateway.core.replies import Shape, is_count
+from gateway.core.replies import Shape, is_count, is_ok, is_ok_or_nil, is_pong
 from gateway.store.batch import Batch, Call, Pair, WrongReply
 from gateway.store.connect import cause_of
 from gateway.store.line import Line, Lines, check_replies
@@ -116,7 +116,7 @@ class RedisStore:
 
     async def set(self, key: str, value: bytes, *, expires_at_ms: int) -> None:
         command = ("SET", self._name(key), value, "PXAT", expires_at_ms)
-        await self._call(command, _is_ok)
+        await self._call(command, is_ok)
 
     async def add(self, key: str, value: bytes, *, expires_at_ms: int) -> bool:
         """
@@ -125,7 +125,7 @@ class RedisStore:
         When the reply is lost, the key may have been added nevertheless.
         """
         command = ("SET", self._name(key), value, "PXAT", expires_at_ms, "NX")
-        return await self._call(command, _is_ok_or_nil) is not None
+        return await self._call(command, is_ok_or_nil) is not None
 
     async def delete(self, key: str) -> bool:
         return bool(await self._call(("DEL", self._name(key)), is_count))
@@ -149,7 +149,7 @@ class RedisStore:
         await self._call(("PUBLISH", self._name(channel), message), is_count)
 
     async def ping(self) -> None:
-        await self._call(("PING",), _is_pong)
+        await self._call(("PING",), is_pong)
 
     async def aclose(self) -> None:
         """Refuse new callers, wait for those under way (until the deadline at most), disconnect."""
@@ -369,18 +369,6 @@ def _failed_future(error: Exception) -> asyncio.Future[Any]:
 def _reason(error: Exception) -> str:
     """Name the kind of error; the text of a server's error may hold a key."""
     return f"wrong reply: {error}" if isinstance(error, WrongReply) else type(error).__name__
-
-
-def _is_ok(reply: object) -> bool:
-    return reply == b"OK"
-
-
-def _is_ok_or_nil(reply: object) -> bool:
-    return reply is None or reply == b"OK"
-
-
-def _is_pong(reply: object) -> bool:
-    return reply == b"PONG"
 
 
 def _check_script(script: Script, replies: Sequence[Any]) -> bool:
