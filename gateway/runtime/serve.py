@@ -18,6 +18,7 @@ from gateway.runtime.gateway import Gateway, running
 from gateway.runtime.heap import keep_freed_buffers
 from gateway.runtime.reload import reloading
 from gateway.telemetry.metrics import RELOADS
+from gateway.util import kernel
 from gateway.util.background import background
 
 _log = logging.getLogger("gateway")
@@ -106,7 +107,8 @@ def announce(gateway: Gateway) -> None:
 
 
 def announce_addresses(addresses: Iterable[str], admin_port: int | None) -> None:
-    """Log the addresses that the gateway listens on."""
+    """Log the addresses that the gateway listens on, and whether its parts in C are used."""
     if admin_port is not None:
         _log.info("private listener on port %d", admin_port)
+    _log.info("heads are read by %s", kernel.DESCRIPTION)
     _log.info("listening on %s", ", ".join(addresses))

@@ -17,7 +17,7 @@ from gateway.headers.response import ResponseFields
 from gateway.pipeline.request import Admit
 from gateway.proxy.downstream.bind import ListeningServer
 from gateway.proxy.downstream.limits import ConnectionCounter, ConnectionLimits, CountsOfOthers
-from gateway.proxy.http1.line_table import LineTable
+from gateway.proxy.http1.kernel_table import line_table
 from gateway.proxy.http1.parser import KNOWN_NAMES
 from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.tunnel.registry import TunnelRegistry
@@ -93,7 +93,7 @@ class ProxyServer:
         self.write_batcher = write_batcher
         self.counters = counters
         self.tunnels = tunnels
-        self.lines = LineTable(KNOWN_NAMES)
+        self.lines = line_table(KNOWN_NAMES)
         deadlines.watch(self.lines)
         self.is_draining = False
         self._deadlines = deadlines

@@ -136,7 +136,7 @@ class _JudgedLines(dict[bytes, tuple[str, str]]):
         self.may_judge = 0
         """How many lines of the head under way may still be judged."""
         self._room_bytes = _GENERATION_BYTES
-        names = _NameTable(known_names)
+        names = NameTable(known_names)
         self._names = LearntByName(names.text_of)
         self._usual_names = LearntByName(names.usual_text_of)
 
@@ -179,12 +179,17 @@ class _JudgedLines(dict[bytes, tuple[str, str]]):
             raise NotTabular
         return name, value
 
+    def judge_cookie(self, line: bytes) -> str:
+        """Return the value of a Cookie line whose form was judged."""
+        self.may_judge = 1
+        return self[line][1]
+
     def _with_memo(self, line: bytes, value: str) -> ValueWithMemo:
         self._room_bytes -= _MEMO_BYTES + len(line)
         return ValueWithMemo.begin(value)
 
 
-class _NameTable:
+class NameTable:
     """The spelling in which the parser hands over a name."""
 
     __slots__ = ("_known",)

@@ -8,13 +8,14 @@ import asyncio
 import itertools
 import os
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address
 from random import Random
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from multidict import istr
 
 from gateway.authn.credentials import CredentialReader
 from gateway.core.errors import Refusal
@@ -33,6 +34,7 @@ from gateway.proxy.http1.strict import framing_of, keeps_alive
 from gateway.routing.client_address import client_at
 from tests.fakes.heads import request_head
 from tests.fakes.heads_parsed import parsed_request
+from tests.fakes.kernel import NEEDS_KERNEL, kernel_table
 from tests.fakes.random_heads import random_request
 
 HEADS = int(os.environ.get("LINE_TABLE_HEADS", "20000"))
@@ -128,9 +130,11 @@ def read_all(body: StreamReader) -> object:
     return None if body is NOTHING else (body.exception(), body.read_nowait())
 
 
-def differences(random: Random, heads: int, loop: asyncio.AbstractEventLoop) -> Iterator[str]:
+def differences(
+    random: Random, heads: int, loop: asyncio.AbstractEventLoop, table: LineTable
+) -> Iterator[str]:
     """Compare both sides; tell the requests that they read in two ways, and how many are read."""
-    table, accepted, refused = LineTable(KNOWN_NAMES), 0, 0
+    accepted, refused = 0, 0
     ours, parsed = Side(table, loop), Side(None, loop)
     for number in range(heads):
         data = random_request(random)
@@ -148,13 +152,17 @@ def differences(random: Random, heads: int, loop: asyncio.AbstractEventLoop) -> 
 
 
 @pytest.mark.timeout(3600)
+@pytest.mark.parametrize("make", [LineTable, pytest.param(kernel_table, marks=NEEDS_KERNEL)])
 def test_the_table_reads_as_the_parser(
-    monkeypatch: pytest.MonkeyPatch, bare_loop: asyncio.AbstractEventLoop
+    monkeypatch: pytest.MonkeyPatch,
+    bare_loop: asyncio.AbstractEventLoop,
+    make: Callable[[Iterable[istr]], LineTable],
 ) -> None:
     """Same verdict, same head, same body, same bytes for the app, whatever is sent."""
     monkeypatch.setattr(assembler, "_SKIPPED", 0)
     monkeypatch.setattr(line_table, "_GENERATION_BYTES", 200_000)
-    assert [] == list(itertools.islice(differences(Random(HEADS), HEADS, bare_loop), 5))
+    found = differences(Random(HEADS), HEADS, bare_loop, make(KNOWN_NAMES))
+    assert [] == list(itertools.islice(found, 5))
 
 
 @pytest.fixture
