@@ -1,9 +1,12 @@
 /*
- * The reader of field lines in C: `LineReader` accepts the same lines as `LineTable` in
+ * What is tight and pure on the bulk path, in C. `LineReader` accepts the same lines as `LineTable` in
  * gateway/proxy/http1/line_table.py, which is its reference, and hands them on as one block.
  *
  * Nothing is made of a line before it is asked for: no value, no copy. `Fields` looks a value up by
  * its name, and `Lines` cuts a line out, or joins those that are forwarded.
+ *
+ * `PathReader` reads targets that are canonical as they are; its reference is `canonical_target` in
+ * gateway/routing/target.py and the walk in gateway/routing/table.py.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -698,6 +701,206 @@ static PyTypeObject LineReader_Type = {
     .tp_new = reader_new,
 };
 
+/* --- targets and paths ------------------------------------------------------------------- */
+
+typedef struct {
+    uint64_t hash;
+    Py_ssize_t size;
+    PyObject *path, *routes; /* NULL in an empty slot */
+} Place;
+
+typedef struct {
+    PyObject_HEAD
+    Place *exact, *prefix;
+    size_t exact_mask, prefix_mask;
+    PyObject *everywhere; /* the routes of the empty prefix */
+    PyObject *target;
+} PathReader;
+
+static PyTypeObject PathReader_Type;
+static uint8_t is_in_path[256], is_in_query[256];
+
+#define PATH_BASIS 0xcbf29ce484222325ull
+#define PATH_PRIME 0x100000001b3ull
+
+static void free_places(Place *places, size_t mask)
+{
+    for (size_t slot = 0; places != NULL && slot <= mask; slot++) {
+        Py_XDECREF(places[slot].path);
+        Py_XDECREF(places[slot].routes);
+    }
+    PyMem_Free(places);
+}
+
+static void paths_dealloc(PathReader *reader)
+{
+    free_places(reader->exact, reader->exact_mask);
+    free_places(reader->prefix, reader->prefix_mask);
+    Py_XDECREF(reader->everywhere);
+    Py_XDECREF(reader->target);
+    Py_TYPE(reader)->tp_free(reader);
+}
+
+static PyObject *find_place(const Place *places, size_t mask, uint64_t hash, const uint8_t *path,
+                            Py_ssize_t size)
+{
+    for (size_t slot = (hash ^ (hash >> 29)) & mask; places[slot].path != NULL;
+         slot = (slot + 1) & mask)
+        if (places[slot].hash == hash && places[slot].size == size &&
+            memcmp(PyUnicode_1BYTE_DATA(places[slot].path), path, size) == 0)
+            return places[slot].routes;
+    return NULL;
+}
+
+/* Copy a dict of routes by path into places; NULL with an error. */
+static Place *make_places(PyObject *routes, size_t *mask)
+{
+    size_t slots = 8;
+    while (slots < 2 * (size_t)PyDict_GET_SIZE(routes))
+        slots *= 2;
+    Place *places = PyMem_Calloc(slots, sizeof(Place));
+    if (places == NULL)
+        return (Place *)PyErr_NoMemory();
+    *mask = slots - 1;
+    PyObject *path, *found;
+    for (Py_ssize_t at = 0; PyDict_Next(routes, &at, &path, &found);) {
+        if (!PyUnicode_Check(path) || !PyUnicode_IS_COMPACT_ASCII(path) || !PyList_Check(found))
+            continue; /* no plain target has such a path */
+        uint64_t hash = PATH_BASIS;
+        for (Py_ssize_t index = 0; index < PyUnicode_GET_LENGTH(path); index++)
+            hash = (hash ^ PyUnicode_1BYTE_DATA(path)[index]) * PATH_PRIME;
+        size_t slot = (hash ^ (hash >> 29)) & *mask;
+        while (places[slot].path != NULL)
+            slot = (slot + 1) & *mask;
+        places[slot].hash = hash;
+        places[slot].size = PyUnicode_GET_LENGTH(path);
+        places[slot].path = Py_NewRef(path);
+        places[slot].routes = Py_NewRef(found);
+    }
+    return places;
+}
+
+static PyObject *paths_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    PyObject *exact, *prefix, *target;
+    if (!PyArg_ParseTuple(args, "O!O!O!", &PyDict_Type, &exact, &PyDict_Type, &prefix, &PyType_Type,
+                          &target))
+        return NULL;
+    PyObject *empty = PyUnicode_FromString("");
+    PyObject *everywhere = empty == NULL ? NULL : PyDict_GetItemWithError(prefix, empty);
+    Py_XDECREF(empty);
+    if (everywhere == NULL || !PyList_Check(everywhere)) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "there is no list for the empty prefix");
+        return NULL;
+    }
+    PathReader *reader = (PathReader *)type->tp_alloc(type, 0);
+    if (reader == NULL)
+        return NULL;
+    reader->everywhere = Py_NewRef(everywhere);
+    reader->target = Py_NewRef(target);
+    if ((reader->exact = make_places(exact, &reader->exact_mask)) == NULL ||
+        (reader->prefix = make_places(prefix, &reader->prefix_mask)) == NULL)
+        Py_CLEAR(reader);
+    return (PyObject *)reader;
+}
+
+static PyObject *make_target(PathReader *reader, PyObject *raw, Py_ssize_t path_size)
+{
+    PyObject *path;
+    if (path_size == PyUnicode_GET_LENGTH(raw))
+        path = Py_NewRef(raw);
+    else if ((path = PyUnicode_New(path_size, 127)) != NULL)
+        memcpy(PyUnicode_1BYTE_DATA(path), PyUnicode_1BYTE_DATA(raw), path_size);
+    PyTypeObject *type = (PyTypeObject *)reader->target;
+    PyObject *target = path == NULL ? NULL : type->tp_alloc(type, 3);
+    if (target == NULL) {
+        Py_XDECREF(path);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(target, 0, path);
+    PyTuple_SET_ITEM(target, 1, Py_NewRef(raw));
+    PyTuple_SET_ITEM(target, 2, Py_NewRef(Py_False));
+    return target;
+}
+
+/* Return the routes of the most specific pattern that covers a plain path of `end` characters. */
+static PyObject *routes_of(PathReader *reader, PyObject *nearest, const uint8_t *text,
+                           Py_ssize_t end, uint64_t hash, uint64_t hash_before)
+{
+    Py_ssize_t cut = text[end - 1] == '/' ? end - 1 : end;
+    PyObject *exact = find_place(reader->exact, reader->exact_mask, hash, text, end);
+    if ((exact == NULL || !PyList_GET_SIZE(exact)) && cut != end && cut > 0)
+        exact = find_place(reader->exact, reader->exact_mask, hash_before, text, cut);
+    return exact != NULL && PyList_GET_SIZE(exact) ? exact : nearest;
+}
+
+static PyObject *paths_read(PathReader *reader, PyObject *raw)
+{
+    if (!PyUnicode_Check(raw) || !PyUnicode_IS_COMPACT_ASCII(raw))
+        Py_RETURN_NONE;
+    const uint8_t *text = PyUnicode_1BYTE_DATA(raw);
+    Py_ssize_t size = PyUnicode_GET_LENGTH(raw), at = 0;
+    uint64_t hash = PATH_BASIS, hash_before = hash;
+    PyObject *nearest = reader->everywhere, *below;
+    int goes_on = 1; /* whether there is anything below the prefix so far */
+    if (size == 0 || text[0] != '/')
+        Py_RETURN_NONE;
+    for (; at < size && is_in_path[text[at]]; at++) {
+        if (at > 0 && text[at - 1] == '/' && (text[at] == '/' || text[at] == '.'))
+            Py_RETURN_NONE; /* an ambiguous segment, perhaps */
+        if (at > 0 && text[at] == '/' && goes_on) {
+            below = find_place(reader->prefix, reader->prefix_mask, hash, text, at);
+            goes_on = below != NULL;
+            if (goes_on && PyList_GET_SIZE(below))
+                nearest = below;
+        }
+        hash_before = hash;
+        hash = (hash ^ text[at]) * PATH_PRIME;
+    }
+    Py_ssize_t end = at;
+    if (at < size && text[at++] != '?')
+        Py_RETURN_NONE;
+    for (; at < size; at++)
+        if (!is_in_query[text[at]])
+            Py_RETURN_NONE;
+    if (goes_on && text[end - 1] != '/') {
+        below = find_place(reader->prefix, reader->prefix_mask, hash, text, end);
+        if (below != NULL && PyList_GET_SIZE(below))
+            nearest = below;
+    }
+    nearest = routes_of(reader, nearest, text, end, hash, hash_before);
+    PyObject *target = make_target(reader, raw, end);
+    PyObject *found = target == NULL ? NULL : PyTuple_Pack(2, target, nearest);
+    Py_XDECREF(target);
+    return found;
+}
+
+static void set_characters(void)
+{
+    const char *path = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~!$&'()*+,=:@/-";
+    for (; *path; path++)
+        is_in_path[(uint8_t)*path] = 1;
+    for (int character = 0x21; character < 0x7f; character++)
+        is_in_query[character] = character != '#';
+}
+
+static PyMethodDef paths_methods[] = {
+    {"read", (PyCFunction)paths_read, METH_O,
+     "Return a plain target and the routes of its path; None for any other target."},
+    {NULL},
+};
+
+static PyTypeObject PathReader_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "gateway._kernel.PathReader",
+    .tp_doc = "Reads targets without escapes and parameters, and finds the routes of their paths.",
+    .tp_basicsize = sizeof(PathReader),
+    .tp_dealloc = (destructor)paths_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_methods = paths_methods,
+    .tp_new = paths_new,
+};
+
 /* --- the module -------------------------------------------------------------------------- */
 
 static struct PyModuleDef module = {
@@ -712,11 +915,14 @@ PyMODINIT_FUNC PyInit__kernel(void)
     PyObject *made;
     if (PyType_Ready(&Shape_Type) < 0 || PyType_Ready(&Fields_Type) < 0 ||
         PyType_Ready(&Lines_Type) < 0 || PyType_Ready(&LineReader_Type) < 0 ||
+        PyType_Ready(&PathReader_Type) < 0 ||
         (lower_by_key = PyDict_New()) == NULL || (made = PyModule_Create(&module)) == NULL)
         return NULL;
     if (PyModule_AddObjectRef(made, "Fields", (PyObject *)&Fields_Type) < 0 ||
         PyModule_AddObjectRef(made, "Lines", (PyObject *)&Lines_Type) < 0 ||
-        PyModule_AddObjectRef(made, "LineReader", (PyObject *)&LineReader_Type) < 0)
+        PyModule_AddObjectRef(made, "LineReader", (PyObject *)&LineReader_Type) < 0 ||
+        PyModule_AddObjectRef(made, "PathReader", (PyObject *)&PathReader_Type) < 0)
         Py_CLEAR(made);
+    set_characters();
     return made;
 }

@@ -26,3 +26,14 @@ class LineReader:
         /,
     ) -> LineReader: ...
     def read(self, block: bytes, max_fields: int, /) -> Any: ...
+
+@final
+class PathReader:
+    def __new__(
+        cls,
+        exact: dict[str, list[Any]],
+        prefix: dict[str, list[Any]],
+        target: type[tuple[Any, ...]],
+        /,
+    ) -> PathReader: ...
+    def read(self, raw: str, /) -> Any: ...

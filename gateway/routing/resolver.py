@@ -43,6 +43,8 @@ class RouteResolver:
 
     def __init__(self, routes: RouteTable, public_host: str) -> None:
         self._public_host = public_host
+        self._has_own_page = routes.has_own_page
+        self._read_plain = routes.plain_reader()
         # Of another object's method: a cache of one's own would be a reference cycle.
         self._resolve = _Resolution(routes).resolve
         self._cached = lru_cache(maxsize=_CACHED)(self._resolve)
@@ -59,8 +61,26 @@ class RouteResolver:
             if head.version >= _HTTP_1_1:
                 raise BadHost("empty Host")
             host_field = self._public_host
+        if self._read_plain is not None and (plain := self._read_plain(target)) is not None:
+            resolved = self._resolve_plain(*plain, head.method, host_field)
+            if resolved is not None:
+                return resolved
         resolve = self._cached if len(target) <= _LONGEST_CACHED else self._resolve
         return resolve(head.method, target, host_field)
+
+    def _resolve_plain(
+        self, target: Target, routes: list[Route], method: str, host_field: str
+    ) -> ResolvedRoute | None:
+        """Resolve a target that is canonical as it is; None where more has to be looked at."""
+        if method not in _USUAL_METHODS or self._has_own_page(target.path):
+            return None
+        for route in routes:
+            if route.methods is None or method in route.methods:
+                if route.prefix or route.new_prefix:
+                    return None
+                host = parse_authority(host_field).host
+                return tuple.__new__(ResolvedRoute, (host, target, route, target))
+        return None
 
 
 class _Resolution:

@@ -8,14 +8,19 @@ prefix, and a longer prefix before a shorter one. Methods choose among routes of
 path pattern alone: named methods before any, then the order of the file.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from os.path import commonprefix
 
 from gateway.core.errors import MethodNotAllowed, NoRoute
+from gateway.core.request import Target
 from gateway.core.route import Route
+from gateway.util.kernel import KERNEL
 
 _Bucket = list[Route]
 """Routes of one host and path pattern: named methods first, then in the order of the file."""
+
+PlainReader = Callable[[str], tuple[Target, _Bucket] | None]
+"""Returns a target that is canonical as it is, and the routes of its path; None for any other."""
 
 
 class RouteTable:
@@ -24,7 +29,7 @@ class RouteTable:
     def __init__(self, routes: Iterable[Route], own_pages: Iterable[Route] = ()) -> None:
         """Compile ``routes``. Those of ``own_pages`` go before them on every host."""
         pages = tuple(own_pages)
-        self._own_pages = _PathTable(pages)
+        self._own_pages, self._has_own_pages = _PathTable(pages), bool(pages)
         starts = [page.path.removesuffix("/*") for page in pages]
         self._own_prefix = commonprefix(starts)  # noqa: RUF071 - by character, as `startswith`
         by_host: dict[str | None, list[Route]] = {None: []}
@@ -57,6 +62,18 @@ class RouteTable:
             raise NoRoute
         methods = {name for route in bucket for name in route.methods or ()}
         raise MethodNotAllowed("no route of this path has the method", sorted(methods))
+
+    def plain_reader(self) -> PlainReader | None:
+        """Return the reader of plain targets in C; None without it, or where hosts decide."""
+        if KERNEL is None or self._has_hosts:
+            return None
+        table = self._any_host
+        reader: PlainReader = KERNEL.PathReader(table._exact, table._prefix, Target).read  # noqa: SLF001 (of this module)
+        return reader
+
+    def has_own_page(self, path: str) -> bool:
+        """Whether ``path`` may be one of the gateway's own pages."""
+        return self._has_own_pages and path.startswith(self._own_prefix)
 
     def _covering(self, host: str, path: str) -> _Bucket:
         """Return the routes of the most specific host and path pattern; empty if there are none."""

@@ -1,21 +1,28 @@
 """The route of a request, by its method, target and Host."""
 
 from dataclasses import replace
+from importlib import import_module
+from types import ModuleType
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from gateway.core.errors import (
     BadHost,
     BadTarget,
     MethodNotAllowed,
     NoRoute,
+    Refusal,
     UnsupportedMethod,
 )
-from gateway.core.request import Target
+from gateway.core.request import RequestHead, Target
 from gateway.core.route import Route
+from gateway.routing import table
 from gateway.routing.resolver import _LONGEST_CACHED, ResolvedRoute, RouteResolver
 from gateway.routing.table import RouteTable
 from tests.fakes.heads import request_head
+from tests.fakes.kernel import NEEDS_KERNEL
 
 HOST = "app.example.com"
 APP = Route("app", "/*", "app", host=HOST)
@@ -142,3 +149,71 @@ def test_methods_that_no_route_takes(method: str, target: str) -> None:
     """Unknown ones, and never one that opens a tunnel or echoes credentials."""
     with pytest.raises(UnsupportedMethod):
         resolver(ANY, LISTED, APP).resolve(request_head(method=method, target=target, host=HOST))
+
+
+_KERNEL_ROUTES = (
+    Route("all", "/*", "app"),
+    Route("api", "/api/*", "app"),
+    Route("post", "/api/b", "app", methods=frozenset({"POST"})),
+    Route("exact", "/a/b", "app"),
+    Route("slash", "/a/c/", "app"),
+    Route("deep", "/a/b/c/*", "app"),
+    Route("cut", "/cut/*", "app", prefix="/cut"),
+)
+_OWN = (Route("pages", "/_gateway/*", ""),)
+_PIECES = [
+    *"/abc.?#;%",
+    "/api",
+    "/a/b",
+    "/cut",
+    "//",
+    "/..",
+    "%41",
+    "%2F",
+    "~",
+    "\xe9",
+    "/_gateway/x",
+]
+
+
+@NEEDS_KERNEL
+@given(
+    st.lists(st.sampled_from(_PIECES), max_size=6).map(lambda pieces: "/" + "".join(pieces)),
+    st.sampled_from(["GET", "POST", "CONNECT", "PURGE"]),
+    st.sampled_from(["a.example", "A.example:80", "a..b"]),
+    st.sampled_from([_KERNEL_ROUTES, _KERNEL_ROUTES[1:]]),
+    st.sampled_from([_OWN, ()]),
+)
+@example("/a/c/", "GET", "a.example", _KERNEL_ROUTES, ())
+@example("/a/b/?x=%41", "GET", "a.example", _KERNEL_ROUTES, ())
+@example("/a/b/c/d", "GET", "a.example", _KERNEL_ROUTES, _OWN)
+def test_targets_are_resolved_in_c_as_in_python(
+    target: str,
+    method: str,
+    host: str,
+    routes: tuple[Route, ...],
+    own_pages: tuple[Route, ...],
+) -> None:
+    """To the same host, target and route, or with the same refusal."""
+    head = request_head(method=method, target=target, host=host)
+    found = [
+        _outcome(head, routes, own_pages, module)
+        for module in (None, import_module("gateway._kernel"))
+    ]
+    assert found[0] == found[1]
+
+
+def _outcome(
+    head: RequestHead,
+    routes: tuple[Route, ...],
+    own_pages: tuple[Route, ...],
+    module: ModuleType | None,
+) -> object:
+    """What becomes of a head with one of both modules."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "KERNEL", module)
+        resolver = RouteResolver(RouteTable(routes, own_pages), "public.example")
+    try:
+        return resolver.resolve(head)
+    except Refusal as refusal:
+        return type(refusal), refusal.reason
