@@ -370,16 +370,17 @@ static PyObject *fields_iter(Fields *fields)
     return PyObject_GetIter(fields->shape->names);
 }
 
-/* All else is what the multidict has. */
-static PyObject *fields_getattro(PyObject *self, PyObject *name)
-{
-    PyObject *found = PyObject_GenericGetAttr(self, name);
-    if (found != NULL || !PyErr_ExceptionMatches(PyExc_AttributeError))
-        return found;
-    PyErr_Clear();
-    PyObject *made = fields_made((Fields *)self);
-    return made == NULL ? NULL : PyObject_GetAttr(made, name);
-}
+/* All else is what the multidict has. A `tp_getattro` for it would slow each look-up down. */
+#define OF_MULTIDICT(method)                                                                       \
+    static PyObject *fields_##method(Fields *fields, PyObject *Py_UNUSED(none))                    \
+    {                                                                                              \
+        PyObject *made = fields_made(fields);                                                      \
+        return made == NULL ? NULL : PyObject_CallMethod(made, #method, NULL);                     \
+    }
+OF_MULTIDICT(items)
+OF_MULTIDICT(keys)
+OF_MULTIDICT(values)
+OF_MULTIDICT(copy)
 
 static PyObject *fields_compare(PyObject *self, PyObject *other, int operation)
 {
@@ -393,6 +394,10 @@ static PyMethodDef fields_methods[] = {
     {"get", (PyCFunction)(void (*)(void))fields_get, METH_FASTCALL, "Return the value of a field."},
     {"getall", (PyCFunction)(void (*)(void))fields_getall, METH_FASTCALL,
      "Return all values of a field."},
+    {"items", (PyCFunction)fields_items, METH_NOARGS, "Return names and values."},
+    {"keys", (PyCFunction)fields_keys, METH_NOARGS, "Return the names."},
+    {"values", (PyCFunction)fields_values, METH_NOARGS, "Return the values."},
+    {"copy", (PyCFunction)fields_copy, METH_NOARGS, "Return a multidict of one's own."},
     {NULL},
 };
 static PyMappingMethods fields_mapping = {(lenfunc)fields_length, (binaryfunc)fields_subscript};
@@ -409,7 +414,6 @@ static PyTypeObject Fields_Type = {
     .tp_as_mapping = &fields_mapping,
     .tp_as_sequence = &fields_sequence,
     .tp_iter = (getiterfunc)fields_iter,
-    .tp_getattro = fields_getattro,
     .tp_richcompare = fields_compare,
     .tp_hash = PyObject_HashNotImplemented,
 };

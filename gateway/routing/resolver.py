@@ -61,7 +61,9 @@ class RouteResolver:
             if head.version >= _HTTP_1_1:
                 raise BadHost("empty Host")
             host_field = self._public_host
-        if self._read_plain is not None and (plain := self._read_plain(target)) is not None:
+        read_plain = self._read_plain
+        # A client that repeats its fields often repeats the target, too: then the cache has it.
+        if read_plain is not None and head.memo is None and (plain := read_plain(target)):
             resolved = self._resolve_plain(*plain, head.method, host_field)
             if resolved is not None:
                 return resolved
