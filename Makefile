@@ -115,7 +115,7 @@ $(VENV)/.build: requirements/build.txt
 	$(INSTALL) requirements/build.txt
 	touch $@
 
-$(VENV)/.run: $(VENV)/.build $(RUN) pyproject.toml
+$(VENV)/.run: $(VENV)/.build $(RUN) pyproject.toml gateway/_kernel.c
 	$(INSTALL) $(RUN)
 	$(PIP) --no-build-isolation --no-deps --editable .
 	touch $@

@@ -87,6 +87,7 @@ def protocols() -> list[str]:
 def classes() -> set[str]:
     """The names of all classes and type aliases of the package."""
     source = "".join((PACKAGE.parent / path).read_text() for path in files(module_names()))
+    source += (PACKAGE / "_kernel.pyi").read_text()  # in C
     return {name for _, name in re.findall(r"^(\s*class )?(\w+)(?: =|[(:])", source, re.MULTILINE)}
 
 
