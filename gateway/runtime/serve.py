@@ -110,5 +110,5 @@ def announce_addresses(addresses: Iterable[str], admin_port: int | None) -> None
     """Log the addresses that the gateway listens on, and whether its parts in C are used."""
     if admin_port is not None:
         _log.info("private listener on port %d", admin_port)
-    _log.info("heads are read by %s", kernel.DESCRIPTION)
     _log.info("listening on %s", ", ".join(addresses))
+    _log.info("heads are read by %s", kernel.DESCRIPTION)

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.runtime import serve
 from gateway.runtime.gateway import Gateway
+from gateway.util.kernel import DESCRIPTION
 from tests.fakes.services import settings_of
 
 
@@ -45,8 +46,12 @@ async def test_it_serves_until_it_is_told_to_stop(caplog: pytest.LogCaptureFixtu
 
 
 def test_the_private_listener_is_named(caplog: pytest.LogCaptureFixture) -> None:
-    """Tests and operators read its port there."""
+    """Tests and operators read its port there; and whether the parts in C are used."""
     with caplog.at_level(logging.INFO):
         serve.announce_addresses(["port 1", "/run/gw.sock"], 9)
-    expected = ["private listener on port 9", "listening on port 1, /run/gw.sock"]
+    expected = [
+        "private listener on port 9",
+        "listening on port 1, /run/gw.sock",
+        f"heads are read by {DESCRIPTION}",
+    ]
     assert expected == [record.getMessage() for record in caplog.records]
