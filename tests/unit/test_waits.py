@@ -31,7 +31,6 @@ BOUNDS = {
     "sessions/delayed_ends.py _later: self._closing.wait()": "The time-out around it.",
     "sessions/idle.py aclose: asyncio.wait(self._writing)": "They await the store; no request "
     "waits here.",
-    "sessions/redis.py _sealed_and_epoch: sealed": "A batch of the store, which has a deadline.",
     "store/embedded.py stop: supervisor": "No request waits here.",
     "store/embedded.py _stops_within: self._stopping.wait()": "The time-out around it.",
     "store/redis.py aclose: asyncio.wait([self._at_rest])": "Exchanges, which the deadline of "
