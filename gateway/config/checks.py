@@ -190,6 +190,15 @@ def only_login_counts_by_email(draft: Draft) -> Iterator[Problem]:
             yield from _routes_limited_by_email(draft)
 
 
+def bursts_are_of_buckets(draft: Draft) -> Iterator[Problem]:
+    """Refuse ``burst`` where the algorithm knows none: the limit would not mean what it says."""
+    for name in draft.mapping("limits"):
+        at = ("limits", name)
+        algorithm = draft.text(*at, "algorithm")
+        if draft.at(*at, "burst") is not None and algorithm != "token-bucket":
+            yield Problem((*at, "burst"), "needs algorithm: token-bucket")
+
+
 def _routes_limited_by_email(draft: Draft) -> Iterator[Problem]:
     for at in routes_of(draft):
         for place, name in enumerate(draft.items(*at, "limits")):
@@ -293,6 +302,7 @@ CHECKS: tuple[Check, ...] = (
     Check("route-without-upstream", routes_without_upstream_are_for_checks, "set the upstream"),
     Check("no-such-limit", limits_of_routes_exist, "name one of these once, or add it"),
     Check("limit-by-email", only_login_counts_by_email, "count by ip"),
+    Check("burst-without-bucket", bursts_are_of_buckets, "set it, or remove burst"),
     Check("route-under-prefix", routes_keep_out_of_own_prefix, "choose another path or prefix"),
     Check("prefix-not-matched", replaced_prefixes_are_matched, "correct one of the two"),
     Check("rules-on-public-route", public_routes_have_no_caller_rules, "remove it, or auth: none"),

@@ -83,6 +83,7 @@ def limit(name: str, entry: LimitSettings) -> Limit:
         window_s=entry.rate.window_s,
         on_store_failure=entry.on_store_failure,
         algorithm=entry.algorithm,
+        burst=entry.burst,
     )
 
 
@@ -97,7 +98,7 @@ def login_limits(settings: Settings) -> LoginLimits:
     if "ip" not in entry.per:
         return LoginLimits(None, contact)
     shared = entry.ip_rate or entry.rate._replace(requests=entry.rate.requests * _IP_FACTOR)
-    ip = replace(contact, rate=shared.requests, window_s=shared.window_s)
+    ip = replace(contact, rate=shared.requests, window_s=shared.window_s, burst=None)
     return LoginLimits(ip, contact)
 
 

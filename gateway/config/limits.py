@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from gateway.config import planned_keys
 from gateway.config.section import GIVEN, Section
-from gateway.config.units import RateText
+from gateway.config.units import CountText, RateText
 
 _PARTS = ["ip", "email"]
 
@@ -54,10 +54,17 @@ class LimitSettings(Section):
     With [ip, email], the rate of an address. 10 times `rate` when absent, as the users of an office
     share an address.
     """
-    algorithm: Annotated[
-        Literal["sliding-window"], planned_keys.refuse("token-bucket", "fixed-window", "gcra")
-    ] = "sliding-window"
-    """Algorithm of the counter."""
+    algorithm: Literal["sliding-window", "fixed-window", "token-bucket"] = "sliding-window"
+    """
+    Algorithm of the counter. sliding-window: evenly, with no more than the rate in each window of
+    the clock; fixed-window: the same, but each window begins from zero; token-bucket: `burst`
+    requests at once, then the rate.
+    """
+    burst: Annotated[CountText | None, GIVEN] = None
+    """
+    With token-bucket, how many requests may come at once: at most `burst` and the rate together in
+    any window. As many as the rate when absent.
+    """
     mode: Annotated[Literal["enforce"], planned_keys.refuse("observe", "shadow", "dry-run")] = (
         "enforce"
     )

@@ -1,7 +1,7 @@
 """
 Keys and values of later versions, which this version refuses as not supported yet.
 
-The message distinguishes them from typing errors. Ignoring such a key, `burst` for example, would
+The message distinguishes them from typing errors. Ignoring such a key, `hooks` for example, would
 change what the config means.
 """
 
@@ -15,7 +15,6 @@ CLUSTER = "use one server, or a proxy in front of the cluster, in redis.url"
 
 KEYS = {
     "hooks": "",
-    "limits.*.burst": "",
     "redis.rest_token": REST,
     "redis.rest_url": REST,
     "redis.token": REST,

@@ -9,7 +9,7 @@ class Limit:
     """
     A rate limit of the config: ``rate`` requests in ``window_s`` seconds.
 
-    The algorithm says how exact the window is; see `gateway.ratelimit.sliding_window`.
+    The algorithm says how exact the window is; see `gateway.ratelimit.algorithm`.
     """
 
     name: str
@@ -19,6 +19,13 @@ class Limit:
     """``local`` (count in this process), ``open`` (let pass) or ``closed`` (refuse)."""
     algorithm: str = "sliding-window"
     """A name in `gateway.ratelimit.algorithm.ALGORITHMS`."""
+    burst: int | None = None
+    """How many requests may come at once, where that is not ``rate``: for token buckets."""
+
+    @property
+    def capacity(self) -> int:
+        """The most requests that may come at once."""
+        return self.rate if self.burst is None else self.burst
 
 
 class LimitState(NamedTuple):

@@ -146,9 +146,9 @@ def rate_limit_fields(state: LimitState) -> FieldLines:
     limit, _, remaining, reset_s, retry_after_s = _in_seconds(state)
     return (
         ("Retry-After", str(retry_after_s)),
-        ("RateLimit-Policy", f'"{limit.name}";q={limit.rate};w={limit.window_s}'),
+        ("RateLimit-Policy", f'"{limit.name}";q={limit.capacity};w={limit.window_s}'),
         ("RateLimit", f'"{limit.name}";r={remaining};t={reset_s}'),
-        ("X-RateLimit-Limit", str(limit.rate)),
+        ("X-RateLimit-Limit", str(limit.capacity)),
         ("X-RateLimit-Remaining", str(remaining)),
         ("X-RateLimit-Reset", str(reset_s)),
     )

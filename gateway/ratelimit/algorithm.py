@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.core.limit import Limit, LimitState
+from gateway.ratelimit.fixed_window import FixedWindow
 from gateway.ratelimit.sliding_window import SlidingWindow
+from gateway.ratelimit.token_bucket import TokenBucket
 
 
 class LimitAlgorithm(Protocol):
@@ -71,5 +73,7 @@ class LimitAlgorithm(Protocol):
 
 ALGORITHMS: dict[str, LimitAlgorithm] = {
     "sliding-window": SlidingWindow(),
+    "fixed-window": FixedWindow(),
+    "token-bucket": TokenBucket(),
 }
 """By the name that ``limits.*.algorithm`` gives them."""

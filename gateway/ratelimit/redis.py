@@ -253,7 +253,7 @@ class RedisLimiter:
         if limit.on_store_failure == "local":
             self._local.learn(limit, [charge.key[1] for charge in charges], counts, now_ms)
         lasts = algorithm.last_states(limit, counts, now_ms)
-        is_ahead, half = not _always_waits(limit), limit.rate // 2
+        is_ahead, half = not _always_waits(limit), limit.capacity // 2
         pending, learnt, fresh_until_s = self._pending, self._learnt.open(now_s), now_s + FRESH_S
         for charge, number, heard, state in zip(charges, allowed, counts, lasts, strict=True):
             waiting, last = charge.waiting, state

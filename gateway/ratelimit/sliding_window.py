@@ -17,6 +17,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 from gateway.core.limit import Limit, LimitState
+from gateway.ratelimit.answers import answers
 
 
 class SlidingWindow:
@@ -130,17 +131,8 @@ def states(
     reset_s = _reset_s(limit, now_ms)
     if left and allowed == 1:
         return [LimitState(limit, True, left, reset_s, 0.0)]
-    admitted = [
-        LimitState(limit, True, remaining, reset_s, 0.0)
-        for remaining in range(left + allowed - 1, left - 1, -1)
-    ]
-    if left:
-        return admitted
-    retry_after_s = retry_after_ms(limit, current, previous, now_ms) / 1000
-    if admitted:
-        admitted[-1] = admitted[-1]._replace(retry_after_s=retry_after_s)
-    refused = LimitState(limit, False, left, reset_s, retry_after_s)
-    return admitted + [refused] * (asked - allowed)
+    retry_after_s = 0.0 if left else retry_after_ms(limit, current, previous, now_ms) / 1000
+    return answers(limit, left, allowed, asked, reset_s, retry_after_s)
 
 
 def last_states(limit: Limit, counts: Sequence[tuple[int, ...]], now_ms: int) -> list[LimitState]:

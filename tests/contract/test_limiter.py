@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import fakeredis
 import pytest
@@ -13,6 +14,9 @@ from redis.asyncio import Redis
 
 from gateway.core.limit import Limit, LimitState
 from gateway.core.ports import Limiter
+from gateway.ratelimit import fixed_window, token_bucket
+from gateway.ratelimit.algorithm import ALGORITHMS
+from gateway.ratelimit.fixed_window import FixedWindow
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.redis import RedisLimiter
 from gateway.ratelimit.sliding_window import (
@@ -21,6 +25,7 @@ from gateway.ratelimit.sliding_window import (
     window_ms,
     window_number,
 )
+from gateway.ratelimit.token_bucket import TokenBucket
 from gateway.store.connect import connect
 from gateway.store.redis import RedisStore
 from tests.fakes.servers import REAL, RealServer, Servers, eventually, opened_client
@@ -31,6 +36,12 @@ YEARS_S = 10**8
 THREE = Limit("three", rate=3, window_s=YEARS_S)
 WIDE = Limit("wide", rate=100, window_s=YEARS_S)
 BRIEF = Limit("brief", rate=3, window_s=1)
+
+
+@pytest.fixture(params=ALGORITHMS)
+def three(request: pytest.FixtureRequest) -> Limit:
+    """Three requests in a window that does not end, by each algorithm."""
+    return replace(THREE, algorithm=request.param)
 
 
 @pytest.fixture(params=["local", "fakeredis", *REAL])
@@ -53,9 +64,9 @@ def _told(states: list[LimitState]) -> list[tuple[bool, int]]:
     return [(state.allowed, state.remaining) for state in states]
 
 
-async def test_the_rate_passes_and_no_more(limiter: Limiter) -> None:
+async def test_the_rate_passes_and_no_more(limiter: Limiter, three: Limit) -> None:
     """One after another."""
-    states = [await limiter.spend(THREE, "a") for _ in range(5)]
+    states = [await limiter.spend(three, "a") for _ in range(5)]
 
     assert [(True, 2), (True, 1), (True, 0), (False, 0), (False, 0)] == _told(states)
 
@@ -74,31 +85,35 @@ async def test_what_needs_no_wait_is_counted_with_the_others(limiter: Limiter) -
         assert WIDE.rate - 6 == counted.remaining
 
 
-async def test_all_at_once_get_no_more(limiter: Limiter) -> None:
+async def test_all_at_once_get_no_more(limiter: Limiter, three: Limit) -> None:
     """However many come together, the first are allowed."""
-    states = await asyncio.gather(*(limiter.spend(THREE, "a") for _ in range(100)))
+    states = await asyncio.gather(*(limiter.spend(three, "a") for _ in range(100)))
 
     assert [(True, 2), (True, 1), (True, 0)] + 97 * [(False, 0)] == _told(states)
 
 
-async def test_callers_and_limits_are_counted_apart(limiter: Limiter) -> None:
+async def test_callers_and_limits_are_counted_apart(limiter: Limiter, three: Limit) -> None:
     """What one has used up another still has."""
-    await asyncio.gather(*(limiter.spend(THREE, "a") for _ in range(3)))
-    other = Limit("other", THREE.rate, THREE.window_s)
+    await asyncio.gather(*(limiter.spend(three, "a") for _ in range(3)))
+    other = replace(three, name="other")
 
-    states = [await limiter.spend(THREE, "b"), await limiter.spend(other, "a")]
+    states = [await limiter.spend(three, "b"), await limiter.spend(other, "a")]
 
     assert [(True, 2), (True, 2)] == _told(states)
 
 
-async def test_who_waits_as_told_passes_however_often_it_asked(limiter: Limiter) -> None:
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_who_waits_as_told_passes_however_often_it_asked(
+    limiter: Limiter, algorithm: str
+) -> None:
     """``retry_after_s`` is the time to wait, and asking in vain does not make it longer."""
+    brief = replace(BRIEF, algorithm=algorithm)
     began_s = time.monotonic()
-    states = await asyncio.gather(*(limiter.spend(BRIEF, "a") for _ in range(4)))
+    states = await asyncio.gather(*(limiter.spend(brief, "a") for _ in range(4)))
     promised_s = states[-1].retry_after_s
 
     async def passes() -> bool:
-        return (await limiter.spend(BRIEF, "a")).allowed
+        return (await limiter.spend(brief, "a")).allowed
 
     await eventually(passes, within_s=promised_s + 10)
 
@@ -113,11 +128,13 @@ async def test_a_window_says_when_it_ends(limiter: Limiter) -> None:
     assert abs(time.time() + state.reset_s - (time.time() // YEARS_S + 1) * YEARS_S) < 5
 
 
-async def test_gateways_share_what_they_count(shared: RedisLimiter, store: RedisStore) -> None:
+async def test_gateways_share_what_they_count(
+    shared: RedisLimiter, store: RedisStore, three: Limit
+) -> None:
     """Two of them allow no more than one."""
     other = RedisLimiter(store, LocalLimiter())
 
-    states = [await which.spend(THREE, "a") for which in (shared, other, shared, other)]
+    states = [await which.spend(three, "a") for which in (shared, other, shared, other)]
 
     assert [(True, 2), (True, 1), (True, 0), (False, 0)] == _told(states)
 
@@ -200,8 +217,7 @@ def test_the_script_settles_as_the_policy_does(
     charges: list[tuple[Limit, int, list[tuple[int, int, int]]]],
 ) -> None:
     """Whatever was counted before, and wherever in the window the server's clock stands."""
-    seconds, micros = blocking_client.time()
-    now_ms = seconds * 1000 + micros // 1000
+    now_ms = _now_ms(blocking_client)
     keys: list[str] = []
     args: list[int] = []
     with blocking_client.pipeline() as seeding:
@@ -236,3 +252,132 @@ def test_the_script_settles_as_the_policy_does(
             allowed = settle(limit, *counted, number, then_ms)
             expected += [allowed, counted[0] + allowed, counted[1]]
     assert expected == reply
+
+
+windows_of_callers = st.lists(
+    st.tuples(
+        st.builds(
+            Limit, name=st.just("any"), rate=st.integers(1, 10**6), window_s=st.integers(1, 10**6)
+        ),
+        st.sampled_from([-2, -1, 0, 1, 2]),  # windows that the client is off
+        st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 1000)), min_size=1, max_size=3),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(windows_of_callers)
+def test_the_script_of_fixed_windows_settles_as_the_policy_does(
+    blocking_client: redis.Redis,
+    charges: list[tuple[Limit, int, list[tuple[int, int]]]],
+) -> None:
+    """Whatever was counted before, and wherever the server's clock stands."""
+    now_ms = _now_ms(blocking_client)
+    keys: list[str] = []
+    args: list[int] = []
+    with blocking_client.pipeline() as seeding:
+        for i, (limit, off, callers) in enumerate(charges):
+            window = window_number(limit, now_ms)
+            names = [f"{i}-{j}" for j in range(len(callers))]
+            for name, (count, _) in zip(names, callers, strict=True):
+                seeding.set(f"limit:any:{window}:{{{name}}}", count, px=60_000)
+                seeding.delete(f"limit:any:{window + 1}:{{{name}}}")
+            heads = fixed_window.counters("any", window + off)
+            keys += [f"{head}{{{name}}}" for name in names for head in heads]
+            args += [limit.rate, window_ms(limit), window + off, len(callers)]
+            args += [asked for _, asked in callers]
+        seeding.execute()
+
+    reply = blocking_client.eval(FixedWindow.script, len(keys), *keys, *args)
+
+    expected = [reply[0]]
+    for limit, off, callers in charges:
+        passed = window_number(limit, reply[0]) - window_number(limit, now_ms)
+        for count, asked in callers:
+            if passed - off not in (0, 1):
+                expected += [-1, 0]
+                continue
+            counted = 0 if passed else count
+            allowed = fixed_window.settle(limit, counted, asked)
+            expected += [allowed, counted + allowed]
+    assert expected == reply
+
+
+buckets_of_callers = st.lists(
+    st.tuples(
+        st.builds(
+            Limit,
+            name=st.just("any"),
+            rate=st.integers(1, 10**4),
+            window_s=st.integers(1, 10**5),
+            burst=st.none() | st.integers(1, 10**4),
+        ),
+        st.lists(
+            st.tuples(
+                st.none() | st.integers(0, 10**12),  # the debt
+                st.integers(-1000, 10**6),  # how many ms ago it was that
+                st.integers(1, 1000),  # requests asked for
+            ),
+            min_size=1,
+            max_size=3,
+        ),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(buckets_of_callers)
+def test_the_script_of_buckets_settles_as_the_policy_does(
+    blocking_client: redis.Redis,
+    charges: list[tuple[Limit, list[tuple[int | None, int, int]]]],
+) -> None:
+    """Whatever the bucket lacked, and whenever that was; it is kept until it would be full."""
+    now_ms = _now_ms(blocking_client)
+    keys: list[str] = []
+    args: list[int] = []
+    with blocking_client.pipeline() as seeding:
+        for i, (limit, callers) in enumerate(charges):
+            names = [f"{i}-{j}" for j in range(len(callers))]
+            [head] = TokenBucket().names(limit, now_ms)
+            own = [f"{head}{{{name}}}" for name in names]
+            for key, (debt, ago_ms, _) in zip(own, callers, strict=True):
+                seeding.delete(key)
+                if debt is not None:
+                    seeding.set(key, f"{debt} {now_ms - ago_ms}", px=60_000)
+            keys += own
+            args += TokenBucket().args(limit, [asked for _, _, asked in callers], now_ms)
+        seeding.execute()
+
+    reply = blocking_client.eval(TokenBucket.script, len(keys), *keys, *args)
+
+    expected = [reply[0]]
+    for limit, callers in charges:
+        for debt, ago_ms, asked in callers:
+            known = None if debt is None else (debt, now_ms - ago_ms)
+            owed = token_bucket.debt_at(limit, known, reply[0])
+            allowed = token_bucket.settle(limit, owed, asked)
+            expected += [allowed, owed + allowed * window_ms(limit)]
+    assert expected == reply
+
+
+async def test_a_bucket_is_kept_until_it_would_be_full(shared: RedisLimiter, client: Redis) -> None:
+    """Then it says nothing that its absence does not say."""
+    limit = Limit("api", rate=60, window_s=3600, algorithm="token-bucket", burst=5)
+    await asyncio.gather(*(shared.spend(limit, "203.0.113.9") for _ in range(2)))
+
+    assert [b"gw:limit:api:bucket:{203.0.113.9}"] == await client.keys()
+    assert 110_000 < await client.pttl("gw:limit:api:bucket:{203.0.113.9}") <= 120_000
+
+
+def _now_ms(client: redis.Redis) -> int:
+    seconds, micros = client.time()
+    now_ms: int = seconds * 1000 + micros // 1000
+    return now_ms

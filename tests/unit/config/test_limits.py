@@ -34,6 +34,12 @@ def login(rate: int, window_s: int, on_store_failure: str = "local") -> Limit:
         pytest.param("{rate: 3/hour, per: [email]}", None, login(3, 3600), id="email-in-a-list"),
         pytest.param("{rate: 3/hour, per: ip}", login(3, 3600), None, id="ip"),
         pytest.param("{rate: 3/hour}", login(3, 3600), None, id="default-key"),
+        pytest.param(
+            "{rate: 3/hour, per: [ip, email], algorithm: token-bucket, burst: 2}",
+            Limit("login", 30, 3600, algorithm="token-bucket"),
+            Limit("login", 3, 3600, algorithm="token-bucket", burst=2),
+            id="a-burst-of-one-email",
+        ),
     ],
 )
 def test_limits_of_sign_in_attempts(
@@ -89,6 +95,16 @@ def test_a_developer_is_not_locked_out_by_signing_in(read: Read) -> None:
             "limits: {login: {rate: 1/hour, per: [ip, ip]}}",
             "limits.login.per: expected each once",
             id="twice",
+        ),
+        pytest.param(
+            "limits: {a: {rate: 1/hour, burst: 3}}",
+            "limits.a.burst: needs algorithm: token-bucket",
+            id="a-burst-of-windows",
+        ),
+        pytest.param(
+            "limits: {a: {rate: 1/hour, burst: 0, algorithm: token-bucket}}",
+            "limits.a.burst: expected a whole number from 1 to 999999999",
+            id="no-burst",
         ),
         pytest.param(
             "limits: {login: {rate: 1/hour, per: []}}",
