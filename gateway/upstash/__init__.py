@@ -1,0 +1,1 @@
+"""`gateway upstash`: a local server that speaks Upstash's REST protocol, for development."""
