@@ -20,6 +20,7 @@ from gateway.cli.run import run
 from gateway.cli.schema import schema
 from gateway.cli.sessions import sessions
 from gateway.cli.token import token
+from gateway.cli.upstash import upstash
 from gateway.cli.users import users
 
 COMMANDS: Final[Mapping[str, click.Command]] = {
@@ -33,6 +34,7 @@ COMMANDS: Final[Mapping[str, click.Command]] = {
     "roles": roles,
     "api-keys": api_keys,
     "token": token,
+    "upstash": upstash,
 }
 
 

@@ -19,7 +19,7 @@ READ_ONLY_USER: Final = "default_ro"
 
 ACCESS_RULES: Final[dict[str, Command]] = {
     STANDARD_USER: tuple(
-        b"+@all -@admin -@blocking +xread +xreadgroup -migrate -swapdb -script|debug".split()
+        b"+@all -@admin -@blocking +xread +xreadgroup -acl -migrate -swapdb -script|debug".split()
     ),
     READ_ONLY_USER: tuple(
         b"+@read -@dangerous -@blocking +xread -scan +ping +echo +multi +exec".split()
@@ -39,6 +39,9 @@ _BLOCKING: Final = frozenset(
     b"BLMOVE BLMPOP BLPOP BRPOP BRPOPLPUSH BZMPOP BZPOPMAX BZPOPMIN".split()
 )
 _STREAM_READS: Final = frozenset((b"XREAD", b"XREADGROUP"))
+
+_UNAVAILABLE: Final = (b"unknown command", b"DEBUG command not", b"MODULE command not")
+"""How the store refuses commands that it does not have, and two before it asks the ACL."""
 
 _COMPATIBILITY: Final = b"https://upstash.com/docs/redis/overall/rediscompatibility"
 
@@ -82,7 +85,7 @@ def _not_available(name: bytes) -> ErrorReply:
 def as_upstash(error: ErrorReply, command: Command, *, is_read_only: bool) -> ErrorReply:
     """Word an error of the store as Upstash does. An error that both word alike is unchanged."""
     code, _, rest = error.text.partition(b" ")
-    if rest.startswith(b"unknown command"):
+    if rest.startswith(_UNAVAILABLE):
         return _not_available(command[0])
     if code == b"NOPERM" and is_read_only:
         return ErrorReply(

@@ -59,6 +59,7 @@ NOT_AVAILABLE = (
     ("said", "is_read_only", "expected"),
     [
         ("ERR unknown command 'nope', with args beginning with: ", False, NOT_AVAILABLE),
+        ("ERR DEBUG command not allowed. If the option", False, NOT_AVAILABLE),
         ("NOPERM User rest has no permissions to run the 'nope' command", False, NOT_AVAILABLE),
         (
             "NOPERM User default_ro has no permissions to run the 'nope' command",

@@ -40,6 +40,7 @@ def test_the_flag_is_removed_from_the_first_line_alone(text: bytes, stored: byte
         ((b"script", b"load", FLAGGED), (b"script", b"load", STORED)),
         ((b"SCRIPT", b"FLUSH"), (b"SCRIPT", b"FLUSH")),
         ((b"SCRIPT",), (b"SCRIPT",)),
+        ((b"EVAL", b"return 1", b"0"), (b"EVAL", b"return 1", b"0")),
         ((b"EVAL",), (b"EVAL",)),
         ((b"EVALSHA",), (b"EVALSHA",)),
         ((b"EVALSHA", b"0" * 40, b"0"), (b"EVALSHA", b"0" * 40, b"0")),

@@ -1,0 +1,42 @@
+"""``gateway upstash``: a local server that speaks Upstash's REST protocol."""
+
+from pathlib import Path
+
+import click
+
+from gateway.cli.common import EXIT_CONFIG, EXIT_NO, fail
+from gateway.core.errors import StartError
+from gateway.runtime import serve
+from gateway.telemetry import logs
+from gateway.upstash.run import upstash as run_upstash
+
+
+@click.command()
+@click.option(
+    "--port",
+    default=8079,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port of 127.0.0.1 to listen on; 0 takes any free one.",
+)
+@click.option("--token", help="Token that clients send; without it, one is made and printed.")
+@click.option(
+    "--read-only-token", help="Token that only reads; without it, one is made and printed."
+)
+@click.option(
+    "--data",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory that keeps the data. Without it, the data is in memory alone.",
+)
+def upstash(
+    port: int, token: str | None, read_only_token: str | None, directory: Path | None
+) -> None:
+    """Serve Upstash's REST protocol on this machine, for development and tests."""
+    logs.set_up()
+    if token and token == read_only_token:
+        fail("--token and --read-only-token must differ", EXIT_CONFIG)
+    try:
+        serve.run(run_upstash(port, token, read_only_token, directory))
+    except StartError as error:
+        fail(str(error), EXIT_NO)
