@@ -1,5 +1,6 @@
 """``gateway upstash``: a local server that speaks Upstash's REST protocol."""
 
+import re
 from pathlib import Path
 
 import click
@@ -10,6 +11,22 @@ from gateway.runtime import serve
 from gateway.telemetry import logs
 from gateway.upstash.run import upstash as run_upstash
 
+_TOKEN = re.compile(r"[!-~]+", re.ASCII)
+"""What fits into ``Authorization`` as it is."""
+
+
+class TokenParam(click.ParamType[str]):
+    """A token of printable ASCII without spaces."""
+
+    name = "token"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        if not _TOKEN.fullmatch(str(value)):
+            self.fail("it must be printable ASCII without spaces", param, ctx)
+        return str(value)
+
 
 @click.command()
 @click.option(
@@ -19,9 +36,15 @@ from gateway.upstash.run import upstash as run_upstash
     type=click.IntRange(0, 65535),
     help="Port of 127.0.0.1 to listen on; 0 takes any free one.",
 )
-@click.option("--token", help="Token that clients send; without it, one is made and printed.")
 @click.option(
-    "--read-only-token", help="Token that only reads; without it, one is made and printed."
+    "--token",
+    type=TokenParam(),
+    help="Token that clients send; without it, one is made and printed.",
+)
+@click.option(
+    "--read-only-token",
+    type=TokenParam(),
+    help="Token that only reads; without it, one is made and printed.",
 )
 @click.option(
     "--data",

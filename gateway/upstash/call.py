@@ -79,7 +79,9 @@ RestCall: TypeAlias = SingleCommand | CommandPipeline | Transaction | EventStrea
 
 
 def read_target(target: str) -> CallTarget:
-    """Decode the target of a request as it was sent."""
+    """Decode the target of a request as it was sent, in origin-form or absolute-form."""
+    if not target.startswith("/"):
+        target = "/" + target.partition("://")[2].partition("/")[2]  # RFC 9112 section 3.2.2
     path, _, query = target.partition("?")
     encoded = path.removeprefix("/")
     segments = tuple(unquote_to_bytes(part) for part in encoded.split("/")) if encoded else ()

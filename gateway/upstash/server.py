@@ -201,6 +201,8 @@ async def _body(request: web.BaseRequest) -> bytes:
     """Read the body. Raises `RestFault` where it is too long, or does not arrive in time."""
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise too_large(request.content_length or 0)
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # curl waits a second for it
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_S):

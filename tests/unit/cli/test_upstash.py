@@ -43,3 +43,15 @@ def test_the_two_tokens_must_differ(given: list[tuple[object, ...]]) -> None:
         result.stderr,
     )
     assert [] == given
+
+
+@pytest.mark.parametrize("token", ["", " t", "é", "a\nb"])
+@pytest.mark.parametrize("option", ["--token", "--read-only-token"])
+def test_a_token_must_fit_into_a_field(
+    given: list[tuple[object, ...]], option: str, token: str
+) -> None:
+    """An unset variable of the shell is no token; the text is not repeated."""
+    result = CliRunner().invoke(main, ["upstash", option, token])
+    assert 2 == result.exit_code
+    assert f"'{option}': it must be printable ASCII without spaces" in result.stderr
+    assert [] == given

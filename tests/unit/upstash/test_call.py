@@ -34,6 +34,8 @@ REFUSED = ErrorReply(b'ERR Command "BLPOP" is not allowed in REST or it has a sp
             "/set/foo?EX=100&NX&GET=&_token=a%2Bb&x=a+b",
             CallTarget((b"set", b"foo"), (b"EX", b"100", b"NX", b"GET", b"x", b"a b"), "a+b"),
         ),
+        ("http://127.0.0.1:8079/get/a?b", CallTarget((b"get", b"a"), (b"b",), None)),
+        ("http://127.0.0.1:8079", CallTarget((), (), None)),
         ("/get/a?&&", CallTarget((b"get", b"a"), (), None)),
     ],
 )

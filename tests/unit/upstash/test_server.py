@@ -96,6 +96,25 @@ async def test_bodies_are_bounded(client: ClientSession) -> None:
     assert MAX_BODY_BYTES == await _result(client, "STRLEN", "long")
 
 
+async def test_a_client_that_asks_first_is_told_to_go_on(database: RestDatabase) -> None:
+    """100 before the body is sent; a token that is wrong is refused instead."""
+    port = int(database.url.rpartition(":")[2])
+    for token, first in ((TOKENS.standard, b"HTTP/1.1 100 "), ("wrong", b"HTTP/1.1 401 ")):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(
+            b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: 100-continue\r\n"
+            b"Authorization: Bearer %b\r\nContent-Length: 8\r\n\r\n" % token.encode()
+        )
+        assert (await reader.readline()).startswith(first)
+        if token == TOKENS.standard:
+            await reader.readline()
+            writer.write(b'["PING"]')
+            assert b"HTTP/1.1 200 OK\r\n" == await reader.readline()
+            assert (await reader.readuntil(b"}")).endswith(b'{"result":"PONG"}')
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_answers_are_bounded(client: ClientSession, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that Upstash would refuse, and those that are not even read to their end."""
     long = BytesIO(b"x" * (MAX_BODY_BYTES - 100))
