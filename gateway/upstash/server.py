@@ -8,6 +8,7 @@ event streams, and each wait.
 
 import asyncio
 import hmac
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ MAX_STREAMS: Final = 64
 KEEPALIVE_S: Final = 75.0
 """Deadline of the next head of a connection, the first one included."""
 BODY_S: Final = 30.0
+ANSWER_S: Final = 30.0
 EVENT_S: Final = 10.0
 """Deadline of writing an event: a subscriber that stops reading is disconnected."""
 STOP_S: Final = 1.0
@@ -86,7 +88,17 @@ class RestServer:
         self._sync_tokens = (f"{started}-{number}" for number in count(1))
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request."""
+        """Answer a request; a client that does not read its answer in time is disconnected."""
+        response = await self._answered(request)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await response.prepare(request)
+                await response.write_eof()
+        except TimeoutError:
+            _disconnect(request)
+        return response
+
+    async def _answered(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             return await self._respond(request)
         except RestFault as fault:
@@ -165,8 +177,7 @@ class RestServer:
                         await response.write(event)
                 reply = await link.next()
         except (LinkBroken, TimeoutError, ConnectionError):
-            if request.transport is not None:
-                request.transport.abort()  # a clean end would look as if nothing was missed
+            _disconnect(request)  # a clean end would look as if nothing was missed
         return response
 
     def close(self) -> None:
@@ -179,6 +190,11 @@ def _stream_user(call: EventStream, user: str) -> str | None:
     """Let the standard token MONITOR as the store's owner: the command is one of administration."""
     is_monitor = call.command[0] == b"MONITOR"
     return None if is_monitor and user == STANDARD_USER else user
+
+
+def _disconnect(request: web.BaseRequest) -> None:
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def _refuse_foreign_host(field_value: str) -> None:
@@ -244,8 +260,8 @@ async def serving(socket_path: str, tokens: RestTokens, port: int) -> AsyncItera
         listener = await asyncio.get_running_loop().create_server(accept, HOST, port)
     except OSError as error:
         raise StartError(
-            f"cannot listen on {HOST}:{port}: {error.strerror}; stop the program that uses it, or"
-            " name another port: --port 0 takes any free one"
+            f"cannot listen on {HOST}:{port}: {os.strerror(error.errno or 0)}; stop the program"
+            " that uses it, or name another port: --port 0 takes any free one"
         ) from error
     try:
         yield int(listener.sockets[0].getsockname()[1])

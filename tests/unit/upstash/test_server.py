@@ -1,6 +1,7 @@
 """The HTTP server: its bounds, its event streams, and what it does while the store is gone."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from functools import partial
 from io import BytesIO
@@ -148,6 +149,27 @@ async def test_a_body_that_does_not_arrive_is_refused(
             (await response.json())["error"],
         )
     gate.set()
+
+
+async def test_a_client_that_does_not_read_its_answer_is_disconnected(
+    database: RestDatabase, client: ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the deadline; what it read until then is no whole answer."""
+    async with client.post("/set/long", data=BytesIO(b"x" * MAX_BODY_BYTES)) as response:
+        assert 200 == response.status
+    monkeypatch.setattr(module, "ANSWER_S", 0)  # passes when the server first has to wait
+    with socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 200_000)  # the kernel cannot hold it all
+        line.setblocking(False)
+        port = int(database.url.rpartition(":")[2])
+        await asyncio.get_running_loop().sock_connect(line, ("127.0.0.1", port))
+        reader, writer = await asyncio.open_connection(sock=line)
+        target = f"/getrange/long/0/9000000?_token={TOKENS.standard}"
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await reader.readexactly(9_000_000)
+        writer.close()
+    assert "PONG" == await _result(client, "PING")
 
 
 async def test_connections_are_bounded(
