@@ -117,6 +117,8 @@ class RestServer:
         reply_format = _format(request.headers)
         call = read_call(target, request.headers.get("Accept", ""), await _body(request))
         if isinstance(call, EventStream):
+            if request.method == "HEAD":
+                raise RestFault(*answer.METHOD_NOT_ALLOWED)
             return await self._stream(request, call, user)
         return self._response(await self._answer(call, user, reply_format))
 
@@ -133,11 +135,10 @@ class RestServer:
         return limited(answer_to(call, replies, reply_format, is_read_only=is_read_only))
 
     def _response(self, made: RestAnswer) -> web.Response:
-        return web.Response(
-            status=made.status,
-            body=made.body,
-            headers={"Content-Type": made.content_type, SYNC_FIELD: next(self._sync_tokens)},
-        )
+        headers = {"Content-Type": made.content_type, SYNC_FIELD: next(self._sync_tokens)}
+        if made.status == answer.METHOD_NOT_ALLOWED[0]:
+            headers["Allow"] = ", ".join(METHODS)  # RFC 9110 section 15.5.6
+        return web.Response(status=made.status, body=made.body, headers=headers)
 
     # --- event streams --------------------------------------------------------------------------
 

@@ -238,6 +238,7 @@ EXCHANGES: Final[dict[str, Exchange]] = {
     # --- methods and hosts -----------------------------------------------------------------------
     "method-delete":       Exchange("docs", "/get/foo", None, 405, error("ERR method is not allowed"), method="DELETE"),
     "method-patch":        Exchange("docs", "/", b'["PING"]', 405, error("ERR method is not allowed"), method="PATCH"),
+    "method-head-stream":  Exchange("choice", "/subscribe/chat", None, 405, b"", headers=EVENTS, method="HEAD"),
     "host-foreign":        Exchange("choice", "/get/foo", None, 403, error("ERR Host is neither localhost nor an address"), headers={"Host": "evil.example"}),
     "host-localhost":      Exchange("choice", "/get/foo", None, 200, result("bar"), FOO, headers={"Host": "LocalHost:8079"}),
 }

@@ -54,3 +54,6 @@ async def test_exchange(database: RestDatabase, client: ClientSession, exchange:
         received = answer.status, answer.headers["Content-Type"], await answer.read()
         assert (exchange.status, exchange.content_type, exchange.answer) == received
         assert answer.headers["Upstash-Sync-Token"]
+        assert ("GET, HEAD, POST, PUT" if answer.status == 405 else None) == (
+            answer.headers.get("Allow")
+        )
