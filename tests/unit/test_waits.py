@@ -36,6 +36,7 @@ BOUNDS = {
     "store/redis.py aclose: asyncio.wait([self._at_rest])": "Exchanges, which the deadline of "
     "their batch interrupts.",
     "store/wire.py replies: future": "The task of a batch, which the deadline of that interrupts.",
+    "upstash/run.py upstash: stop.wait()": "Lasts until a signal; no request waits here.",
     "users/magic_logout.py aclose: asyncio.wait(tasks, timeout=END_S)": "Its time-out.",
     "util/time_box.py run: work": "The time of the box; and the work has deadlines of its own.",
     "util/background.py background: task": "The task was cancelled just before.",
