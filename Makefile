@@ -21,7 +21,7 @@ DECIDING = $(shell $(BIN)/python -m tools.layers deciding)
 JOBS   ?= auto
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses=8 --dist worksteal
 
-.PHONY: tables demo test unit contract lowest lock peers soak soak-short browser screenshots lint bench sdk clean
+.PHONY: tables demo test unit contract without-kernel lowest lock peers soak soak-short browser screenshots lint bench sdk clean
 
 demo: $(VENV)/.run       ## set up and run the demo
 	$(BIN)/gateway demo
@@ -36,6 +36,9 @@ unit: $(VENV)/.dev       ## run the unit tests alone: less than a minute
 
 contract: $(VENV)/.dev   ## one suite over every implementation of a port
 	$(PYTEST) tests/contract
+
+without-kernel: $(VENV)/.dev ## what hostile clients send, read by the Python beside the module in C
+	GATEWAY_KERNEL=off $(PYTEST) tests/hostile tests/journey/test_fidelity.py
 
 lowest:                  ## the unit tests with the lowest versions that pyproject.toml allows
 	$(MAKE) --no-print-directory VENV=.venv-lowest RUN=requirements/lowest.txt DEV=requirements/lowest.txt unit
