@@ -3,6 +3,8 @@ FROM python:3.13-slim AS build
 
 WORKDIR /src
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+# For the module in C.
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev
 # What the locks say, and nothing else: the gateway's own wheel is built and installed without a look at an index.
 COPY requirements requirements
 RUN python -m venv --without-pip /opt/gateway \
@@ -10,6 +12,7 @@ RUN python -m venv --without-pip /opt/gateway \
     && pip --python /opt/gateway/bin/python install --require-hashes -r requirements/run.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY gateway gateway
+COPY tools/build_kernel.py tools/
 RUN pip wheel --no-build-isolation --no-deps --wheel-dir dist . \
     && pip --python /opt/gateway/bin/python install --no-index --no-deps dist/*.whl
 
