@@ -33,7 +33,7 @@ _WEBSOCKET_VERSION = (
 
 
 _WITH_OWN_FIELDS = (SignInFirst, MethodNotAllowed, AmbiguousCredentials, Unavailable)
-"""Those for which `_own_fields` may find any."""
+"""Those for which `_own_fields` finds some."""
 
 
 class ProblemAnswer(NamedTuple):
@@ -124,7 +124,9 @@ def _problem(
     return ProblemAnswer(about.code, status, first + fields, before_id, after_id, {})
 
 
-def _own_fields(refusal: Refusal) -> FieldLines:
+def _own_fields(
+    refusal: SignInFirst | MethodNotAllowed | AmbiguousCredentials | Unavailable,
+) -> FieldLines:
     match refusal:
         case SignInFirst(location=location):
             return (("Location", location),)
@@ -132,9 +134,8 @@ def _own_fields(refusal: Refusal) -> FieldLines:
             return (("Allow", ", ".join(methods)),)  # RFC 9110 section 15.5.6 demands it
         case AmbiguousCredentials(clears=clears):
             return tuple(("Set-Cookie", value) for value in clears)
-        case Unavailable(retry_after_s=seconds):
-            return (("Retry-After", str(ceil(seconds))),)  # RFC 9110 section 10.2.3
-    return ()
+        case _:
+            return (("Retry-After", str(ceil(refusal.retry_after_s))),)  # section 10.2.3
 
 
 def rate_limit_fields(state: LimitState) -> FieldLines:

@@ -109,7 +109,9 @@ def test_lines_before_the_request_id(
     assert [*expected, *last] == block.split("\r\n")
 
 
-_HOSTS = st.text(st.characters(codec="latin-1", exclude_characters="\r\n"), min_size=1)
+_HOSTS = st.text(st.characters(codec="latin-1", exclude_characters="\r\n"), min_size=1).filter(
+    lambda host: not host.endswith(":")  # of a port that is left empty: see above
+)
 _CLIENTS = st.ip_addresses().map(lambda address: client_at(address).text) | st.just("unix:")
 
 
@@ -118,7 +120,6 @@ def test_a_client_is_named_in_its_own_places_alone(
     forwarded: ForwardedFields, host: str, clients: list[str]
 ) -> None:
     """Whatever the host holds, and whichever client was named there before."""
-    host = host.removesuffix(":")
     quoted = host.replace("\\", "\\\\").replace('"', '\\"')
     for client in clients:
         name = "unknown" if client == "unix:" else client
