@@ -28,7 +28,8 @@ enum kind { USUAL, COOKIE, CONNECTION, LENGTH, LEFT_TO_PARSER };
 typedef struct {
     uint64_t hash;
     PyObject *name;  /* as the parser hands it over: an istr */
-    PyObject *lower; /* interned */
+    PyObject *lower;
+    Py_hash_t lower_hash;
     enum kind kind;
     uint32_t size;
     char raw[MAX_NAME_BYTES];
@@ -43,6 +44,7 @@ typedef struct {
     int count;
     int is_fit; /* one Host, and no name twice */
     int cookie; /* index of Cookie; -1 without it */
+    Py_hash_t lower_hash[MAX_LINES];
     Name *key[MAX_LINES]; /* for comparison alone: names may be forgotten before a shape */
 } Shape;
 
@@ -75,7 +77,7 @@ typedef struct {
 } LineReader;
 
 static PyTypeObject Shape_Type, Fields_Type, Lines_Type, LineReader_Type;
-static PyObject *lower_by_key; /* what look-ups ask for, to the interned lower-case name */
+static PyObject *lower_by_key; /* what look-ups ask for, to the lower-case name */
 
 /* --- hashing ----------------------------------------------------------------------------- */
 
@@ -106,6 +108,12 @@ static void shape_dealloc(Shape *shape)
     Py_XDECREF(shape->names);
     Py_XDECREF(shape->lower);
     PyObject_Free(shape);
+}
+
+/* Say whether two lower-case names are one. They are not interned: Python 3.12 never frees such. */
+static inline int is_same(PyObject *name, Py_hash_t hash, PyObject *other, Py_hash_t other_hash)
+{
+    return hash == other_hash && (name == other || PyUnicode_Compare(name, other) == 0);
 }
 
 static PyTypeObject Shape_Type = {
@@ -149,9 +157,9 @@ static Name *judge_name(LineReader *reader, const char *raw, uint32_t size)
         Py_XDECREF(lower);
         return NULL;
     }
-    PyUnicode_InternInPlace(&lower);
     name->name = known;
     name->lower = lower;
+    name->lower_hash = PyObject_Hash(lower);
     name->size = size;
     memcpy(name->raw, raw, size);
     if (known == Py_None)
@@ -204,11 +212,13 @@ static Shape *make_shape(uint64_t hash, Name **names, int count)
     for (int index = 0; index < count; index++) {
         PyTuple_SET_ITEM(shape->names, index, Py_NewRef(names[index]->name));
         PyTuple_SET_ITEM(shape->lower, index, Py_NewRef(names[index]->lower));
+        shape->lower_hash[index] = names[index]->lower_hash;
         hosts += PyUnicode_CompareWithASCIIString(names[index]->lower, "host") == 0;
         if (names[index]->kind == COOKIE)
             shape->cookie = index;
         for (int before = 0; before < index; before++)
-            if (names[before]->lower == names[index]->lower)
+            if (is_same(names[before]->lower, names[before]->lower_hash, names[index]->lower,
+                        names[index]->lower_hash))
                 shape->is_fit = 0;
     }
     shape->is_fit = shape->is_fit && hosts == 1;
@@ -256,17 +266,18 @@ static int index_of(Fields *fields, PyObject *key)
         Py_XDECREF(text);
         if (made == NULL)
             return -2;
-        PyUnicode_InternInPlace(&made);
         if (PyDict_GET_SIZE(lower_by_key) >= MAX_KEYS)
             PyDict_Clear(lower_by_key);
-        int failed = PyDict_SetItem(lower_by_key, key, made);
+        int failed = PyObject_Hash(made) == -1 || PyDict_SetItem(lower_by_key, key, made);
         lower = made;
         Py_DECREF(made); /* the table has it */
         if (failed)
             return -2;
     }
-    for (int index = 0; index < fields->shape->count; index++)
-        if (PyTuple_GET_ITEM(fields->shape->lower, index) == lower)
+    Shape *shape = fields->shape;
+    Py_hash_t hash = ((PyASCIIObject *)lower)->hash; /* was computed when it was made */
+    for (int index = 0; index < shape->count; index++)
+        if (is_same(lower, hash, PyTuple_GET_ITEM(shape->lower, index), shape->lower_hash[index]))
             return index;
     return -1;
 }

@@ -5,6 +5,7 @@ That it reads all heads as the parser does is compared in ``test_line_table.py``
 """
 
 import gc
+import sys
 from random import Random
 
 import pytest
@@ -90,6 +91,18 @@ def test_names_are_forgotten_when_they_are_many(table: KernelTable) -> None:
     assert ("7", "session=x; b=2") == (kept[0]["X-Id"], kept[0]["Cookie"])
     many = b"".join(b"X-New-%d: 1\r\n" % i for i in range(30))
     assert table.read(b"Host: a\r\n" + many + b"\r\n", 50) is None
+
+
+@NEEDS_KERNEL
+def test_no_name_is_interned(table: KernelTable) -> None:
+    """Python 3.12 never frees a name that is: clients could fill the memory with new ones."""
+    fields = table.read(b"Host: a\r\nX-Sent-Once: 1\r\nx-sent-TWICE: 1\r\n\r\n", 10)
+    assert fields is not None
+    assert "X-Asked-Once" not in fields[0]
+    assert "1" == fields[0]["X-SENT-twice"]
+    for name in (b"x-sent-once", b"x-sent-twice", b"x-asked-once"):
+        text = name.decode()
+        assert sys.intern(text) is text  # else an equal text was interned before
 
 
 @NEEDS_KERNEL
