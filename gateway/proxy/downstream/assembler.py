@@ -155,7 +155,7 @@ class RequestAssembler:
     @property
     def keeps_head(self) -> bool:
         """Whether there is anything that `forget` would free."""
-        return not self._head_cache.is_empty
+        return self._repeated_data is not None or not self._head_cache.is_empty
 
     def forget(self) -> None:
         """Free what is kept of the last head."""

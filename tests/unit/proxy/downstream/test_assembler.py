@@ -105,6 +105,19 @@ def test_a_request_that_comes_again_is_read_once(assembler: RequestAssembler) ->
     assert not assembler.keeps_head
 
 
+def test_a_repeated_request_is_forgotten_after_one_for_the_parser(
+    assembler: RequestAssembler,
+) -> None:
+    """An idle connection must not keep it: it may hold a credential."""
+    made = [assembler.read_whole(data, PEER) for data in (GET, GET)]
+    assert None not in made
+    assert assembler.read_whole(GET.replace(b"Accept: */*", b"TE: trailers"), PEER) is None
+    assert assembler.keeps_head
+    assembler.forget()
+    assert assembler._repeated_data is None
+    assert not assembler.keeps_head
+
+
 def test_heads_after_one_for_the_parser_are_not_looked_up(assembler: RequestAssembler) -> None:
     """As they are of the same program; after some of them it is tried again."""
     assert assembler.read_whole(GET.replace(b"Accept: */*", b"TE: trailers"), PEER) is None
