@@ -18,6 +18,9 @@ except ImportError:  # run by hand
     BuildHookInterface = object
 
 _FLAGS = ("-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Wno-unused-parameter")
+_HARDENED = ("-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2")
+_HARDENED_LINUX = ("-Wl,-z,relro,-z,now,-z,noexecstack",)
+"""Of the linker: that of another platform refuses them."""
 _QUIET = ("-Wno-missing-field-initializers", "-Wno-cast-function-type")
 
 
@@ -30,7 +33,7 @@ def build(root: Path) -> Path | None:
     partial = module.with_suffix(".partial")
     try:
         subprocess.run(
-            [*compiler, *_FLAGS, *_QUIET, include, "-o", str(partial), source],
+            [*compiler, *_flags(), include, "-o", str(partial), source],
             check=True,
             capture_output=True,
         )
@@ -39,6 +42,11 @@ def build(root: Path) -> Path | None:
         return None
     partial.replace(module)
     return module
+
+
+def _flags() -> tuple[str, ...]:
+    linked = _HARDENED_LINUX if sys.platform == "linux" else ()
+    return (*_FLAGS, *_HARDENED, *linked, *_QUIET)
 
 
 class KernelBuildHook(BuildHookInterface):  # type: ignore[misc,unused-ignore]
