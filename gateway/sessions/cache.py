@@ -71,7 +71,7 @@ class SessionCache:
         return self._sessions.peek(cookie)
 
     def put(self, cookie: str, session: CachedSession, now_s: float) -> None:
-        """Cache a session that was looked up at ``now_s``, and has a session key."""
+        """Cache a session with a session key, for which the store was asked at ``now_s``."""
         identity = session.identity
         session.from_s = now_s
         fresh_s = self._fresh_s * self._spread.share()

@@ -174,18 +174,18 @@ class RedisSessions:
 
     async def _look_up(self, cookie: str) -> Identity:
         invalidations, known = self._invalidations, self._cache.peek(cookie)
+        asked_s = self._clock()  # what happens after that, the reply may miss
         if known is None:
             session, epoch_ms = await self._read(cookie)
         else:
             session, epoch_ms = await self._read_again(cookie, known)
-        now_s = self._clock()
-        if now_s * 1000 >= session.identity.expires_at_ms:
+        if self._clock() * 1000 >= session.identity.expires_at_ms:
             raise SessionEnded(SessionEndReason.EXPIRED)
         if is_revoked(session.identity.proven_at_ms, epoch_ms):
             raise RevokedSession
         session = self._with_latest_user(session)
         if invalidations == self._invalidations:
-            self._cache.put(cookie, session, now_s)
+            self._cache.put(cookie, session, asked_s)
         if self._idle_tracker is not None:
             self._idle_tracker.note(session.identity)
         return session.identity

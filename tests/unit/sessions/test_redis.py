@@ -597,6 +597,31 @@ async def test_a_revocation_that_no_message_tells_takes_effect_within_a_second(
         await sessions.find(cookies[0])
 
 
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_a_slow_store_does_not_delay_a_revocation(
+    is_known: bool, store: FakeStore, clock: FakeClock, proven: Identity
+) -> None:
+    """The second until it takes effect begins when the store is asked, not when it replies."""
+    revocations = RedisRevocations(store, StoreBus(store), kept_s=3600, clock=clock)
+    sessions = RedisSessions(store, Sealer([KEY]), clock, revocations=revocations)
+    cookie, identity = await sessions.create(proven)
+    if is_known:
+        await sessions.find(cookie)
+        clock.now_s += 1
+    store.gate.clear()
+    finding = asyncio.ensure_future(sessions.find(cookie))
+    await asyncio.sleep(0)
+    clock.now_s += 0.5
+    store.gate.set()
+    assert identity == await finding
+    store.values[key_of(proven.user.issuer)] = b"%d" % (1 << 53), 1 << 53
+    assert identity == await sessions.find(cookie)
+    clock.now_s += 0.5
+
+    with pytest.raises(RevokedSession):
+        await sessions.find(cookie)
+
+
 # --- grace --------------------------------------------------------------------------------------
 
 
