@@ -29,6 +29,8 @@ BATCH_S = 0.005
 """How long requests that were admitted ahead are collected before they are charged."""
 FRESH_S = 0.1
 """How long a reply is cached; a caller that comes again later waits for a new one."""
+_MAX_LEFT_S = FRESH_S + 0.001
+"""More is left of a reply only where the clock was set back; then it is not used."""
 MIN_RATE = 20
 """Limits below this rate, such as those of sign-in, are exact over all gateways."""
 MAX_CALLERS = 10_000
@@ -81,7 +83,7 @@ class RedisLimiter:
     def spend_now(self, limit: Limit, caller: str) -> LimitState | None:
         key = id(limit), caller  # charges hold the limit, so its id is not reused
         known = self._learnt.find(key)
-        if known is None or self._clock() >= known.until_s:
+        if known is None or not 0 < known.until_s - self._clock() <= _MAX_LEFT_S:
             return None
         if known.state.allowed:
             if known.room <= 0:

@@ -176,3 +176,20 @@ async def test_a_cached_refusal_ends_with_its_retry_after(under_test: LimiterUnd
     under_test.server.count = 0
 
     assert await under_test.spend(strict)
+
+
+@pytest.mark.parametrize("rate", [2, WIDE.rate])
+async def test_a_clock_that_was_set_back_makes_no_reply_last(
+    under_test: LimiterUnderTest, rate: int
+) -> None:
+    """No caller is refused, nor admitted ahead, by a reply of a time that is still to come."""
+    limit = Limit("strict", rate=rate, window_s=60)
+    asked = 3 if rate == 2 else 1  # one that is refused, or one with room
+    assert (rate > 2) == [await under_test.spend(limit) for _ in range(asked)][-1]
+    runs = len(under_test.server.runs)
+
+    under_test.clock.now_s -= 3600
+    under_test.server.count = 0
+
+    assert await under_test.spend(limit)
+    assert runs + 1 == len(under_test.server.runs)
