@@ -207,16 +207,16 @@ class CachedDirectory:
             task.add_done_callback(self._background.discard)
 
     def _recheck(self, issuer: str, now_s: float) -> None:
-        """Look ``issuer`` up in the background, unless one was a moment ago, or it is unknown."""
+        """Look ``issuer`` up in the background, unless one was a moment ago, or it is in vain."""
         is_paused = 0 <= now_s - self._rechecked_at_s < _RECHECK_PAUSE_S
-        if not is_paused and not self._is_unknown(issuer, now_s):
-            self._rechecked_at_s = now_s
-            self._start_in_background(lambda: self._look_up_quietly(issuer))
+        if is_paused or self._is_unknown(issuer, now_s) or self._failed_recently(issuer):
+            return  # what is in vain takes no turn from others
+        self._rechecked_at_s = now_s
+        self._start_in_background(lambda: self._look_up_quietly(issuer))
 
     async def _look_up_quietly(self, issuer: str) -> None:
         with suppress(Unavailable):
-            if not self._failed_recently(issuer):
-                await self.user(issuer)
+            await self.user(issuer)
 
     async def _refresh(self, record: Record) -> None:
         """

@@ -428,6 +428,23 @@ async def test_latest_has_few_look_ups_under_way(
     await directory.aclose()
 
 
+async def test_latest_leaves_the_turn_of_a_user_that_failed_to_another(
+    directory: CachedDirectory, source: Source, clock: FakeClock
+) -> None:
+    """A user of whom Magic tells nothing, and who sends many requests, delays no other's check."""
+    source.is_down = True
+    directory.latest(AT_LOGIN)
+    await settled(directory)
+    source.is_down = False
+
+    clock.now_s += 0.0011
+    directory.latest(AT_LOGIN)
+    directory.latest(User(BOB.issuer))
+    await settled(directory)
+
+    assert [ALICE.issuer, BOB.issuer] == source.asked
+
+
 @pytest.mark.parametrize("set_back_s", [0, 3600])
 async def test_latest_begins_one_look_up_in_a_millisecond(
     set_back_s: float, directory: CachedDirectory, source: Source, clock: FakeClock
