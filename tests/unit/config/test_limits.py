@@ -97,6 +97,11 @@ def test_a_developer_is_not_locked_out_by_signing_in(read: Read) -> None:
             id="twice",
         ),
         pytest.param(
+            "limits: {a: {rate: 1/hour, mode: shadow}}",
+            "limits.a.mode: shadow is not supported yet",
+            id="a-mode-of-later",
+        ),
+        pytest.param(
             "limits: {a: {rate: 1/hour, burst: 3}}",
             "limits.a.burst: needs algorithm: token-bucket",
             id="a-burst-of-windows",
