@@ -38,7 +38,8 @@ contract: $(VENV)/.dev   ## one suite over every implementation of a port
 	$(PYTEST) tests/contract
 
 without-kernel: $(VENV)/.dev ## what hostile clients send, read by the Python beside the module in C
-	GATEWAY_KERNEL=off $(PYTEST) tests/hostile tests/journey/test_fidelity.py
+	GATEWAY_KERNEL=off $(PYTEST) tests/hostile/test_requests.py tests/hostile/test_one_request.py \
+		tests/hostile/test_checks.py tests/journey/test_fidelity.py
 
 lowest:                  ## the unit tests with the lowest versions that pyproject.toml allows
 	$(MAKE) --no-print-directory VENV=.venv-lowest RUN=requirements/lowest.txt DEV=requirements/lowest.txt unit
