@@ -52,7 +52,7 @@ soak: $(VENV)/.dev       ## minutes of peers that leave, die, dawdle, flood and 
 	GARBAGE_CONNECTIONS=1000 $(BIN)/python -m pytest -s tests/journey/test_garbage.py
 
 soak-short: $(VENV)/.dev ## the same in some two minutes, for CI
-	SOAK_S=15 SLOW_S=5 WRONG_S=6 FLOOD_S=1 BROKEN_S=4 ADDRESS_S=5 HANDSHAKES=600 \
+	SOAK_S=10 SLOW_S=4 WRONG_S=5 FLOOD_S=1 BROKEN_S=4 ADDRESS_S=5 HANDSHAKES=600 \
 	PIPELINED_CONNECTIONS=200 ROUTES=3000 $(BIN)/python -m pytest -m slow -s tests/soak
 
 browser: $(VENV)/.dev    ## the login pages in Chromium, which has to be there
