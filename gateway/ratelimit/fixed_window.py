@@ -15,7 +15,7 @@ from importlib.resources import files
 
 from gateway.core.limit import Limit, LimitState
 from gateway.ratelimit.answers import answers
-from gateway.ratelimit.sliding_window import window_ms, window_number
+from gateway.ratelimit.sliding_window import until_end_s, window_args, window_number
 
 
 class FixedWindow:
@@ -30,14 +30,13 @@ class FixedWindow:
         return counters(limit.name, window_number(limit, now_ms))
 
     def args(self, limit: Limit, asked: Sequence[int], now_ms: int) -> Sequence[int]:
-        window = window_number(limit, now_ms)
-        return limit.rate, window_ms(limit), window, len(asked), *asked
+        return window_args(limit, asked, now_ms)
 
     def states(
         self, limit: Limit, counts: Sequence[int], allowed: int, asked: int, now_ms: int
     ) -> list[LimitState]:
         [count] = counts
-        ends_s = _ends_s(limit, now_ms)
+        ends_s = until_end_s(limit, now_ms)
         return answers(limit, max(0, limit.rate - count), allowed, asked, ends_s, ends_s)
 
     def last_states(
@@ -46,7 +45,7 @@ class FixedWindow:
         return [self.states(limit, each, 1, 1, now_ms)[0] for each in counts]
 
     def uncounted(self, limit: Limit, now_ms: int) -> LimitState:
-        return LimitState(limit, True, limit.rate, _ends_s(limit, now_ms), 0.0)
+        return LimitState(limit, True, limit.rate, until_end_s(limit, now_ms), 0.0)
 
     def charge(
         self, limit: Limit, known: tuple[int, ...] | None, asked: int, now_ms: int
@@ -86,9 +85,3 @@ def counters(name: str, window: int) -> tuple[str, ...]:
 def settle(limit: Limit, count: int, asked: int) -> int:
     """Return how many of ``asked`` requests are allowed and charged."""
     return max(0, min(asked, limit.rate - count))
-
-
-def _ends_s(limit: Limit, now_ms: int) -> float:
-    """Seconds until the window that holds ``now_ms`` ends, and the next one begins from zero."""
-    length_ms = window_ms(limit)
-    return (length_ms - now_ms % length_ms) / 1000

@@ -32,8 +32,7 @@ class SlidingWindow:
         return counters(limit.name, now_ms // (limit.window_s * 1000))
 
     def args(self, limit: Limit, asked: Sequence[int], now_ms: int) -> Sequence[int]:
-        window = window_number(limit, now_ms)
-        return limit.rate, window_ms(limit), window, len(asked), *asked
+        return window_args(limit, asked, now_ms)
 
     def states(
         self, limit: Limit, counts: Sequence[int], allowed: int, asked: int, now_ms: int
@@ -107,6 +106,17 @@ def window_number(limit: Limit, now_ms: int) -> int:
     return now_ms // (limit.window_s * 1000)
 
 
+def window_args(limit: Limit, asked: Sequence[int], now_ms: int) -> Sequence[int]:
+    """Return the arguments of a script that counts by windows, for one limit."""
+    return limit.rate, window_ms(limit), window_number(limit, now_ms), len(asked), *asked
+
+
+def until_end_s(limit: Limit, now_ms: int) -> float:
+    """Seconds until the window that holds ``now_ms`` ends, and the next one begins."""
+    length_ms = limit.window_s * 1000
+    return (length_ms - now_ms % length_ms) / 1000
+
+
 def used(limit: Limit, current: int, previous: int, now_ms: int) -> int:
     """Count the requests of this window and the previous one that still matter at ``now_ms``."""
     length_ms = limit.window_s * 1000
@@ -128,7 +138,7 @@ def states(
     ``current`` is the count after ``allowed`` of them were charged.
     """
     left = max(0, limit.rate - used(limit, current, previous, now_ms))
-    reset_s = _reset_s(limit, now_ms)
+    reset_s = until_end_s(limit, now_ms)
     if left and allowed == 1:
         return [LimitState(limit, True, left, reset_s, 0.0)]
     retry_after_s = 0.0 if left else retry_after_ms(limit, current, previous, now_ms) / 1000
@@ -146,27 +156,22 @@ def last_states(limit: Limit, counts: Sequence[tuple[int, ...]], now_ms: int) ->
     reset_s = still_covered_ms / 1000
     rate = limit.rate
     made: dict[int, LimitState] = {}
-    answers: list[LimitState] = []
+    told: list[LimitState] = []
     for current, previous in counts:
         left = rate - current - previous * still_covered_ms // length_ms
         state = made.get(left)
         if state is None:
             if left <= 0:
-                answers += states(limit, current, previous, 1, 1, now_ms)
+                told += states(limit, current, previous, 1, 1, now_ms)
                 continue
             state = made[left] = LimitState(limit, True, left, reset_s, 0.0)
-        answers.append(state)
-    return answers
+        told.append(state)
+    return told
 
 
 def uncounted(limit: Limit, now_ms: int) -> LimitState:
     """Return the state of a request that is admitted without counting (``open``)."""
-    return LimitState(limit, True, limit.rate, _reset_s(limit, now_ms), 0.0)
-
-
-def _reset_s(limit: Limit, now_ms: int) -> float:
-    length_ms = limit.window_s * 1000
-    return (length_ms - now_ms % length_ms) / 1000
+    return LimitState(limit, True, limit.rate, until_end_s(limit, now_ms), 0.0)
 
 
 def retry_after_ms(limit: Limit, current: int, previous: int, now_ms: int) -> int:

@@ -187,12 +187,16 @@ def blocking_client(request: pytest.FixtureRequest, servers: Servers) -> redis.R
     return redis.Redis(unix_socket_path=servers(request.param).url.removeprefix("unix://"))
 
 
+limits_by_windows = st.builds(
+    Limit, name=st.just("any"), rate=st.integers(1, 10**6), window_s=st.integers(1, 10**6)
+)
+windows_off = st.sampled_from([-2, -1, 0, 1, 2])
+"""How far the client's clock is from the server's."""
+
 charges = st.lists(
     st.tuples(
-        st.builds(
-            Limit, name=st.just("any"), rate=st.integers(1, 10**6), window_s=st.integers(1, 10**6)
-        ),
-        st.sampled_from([-2, -1, 0, 1, 2]),  # windows that the client is off
+        limits_by_windows,
+        windows_off,
         st.lists(
             st.tuples(
                 st.integers(0, 10**6),  # the current count of a caller
@@ -256,10 +260,8 @@ def test_the_script_settles_as_the_policy_does(
 
 windows_of_callers = st.lists(
     st.tuples(
-        st.builds(
-            Limit, name=st.just("any"), rate=st.integers(1, 10**6), window_s=st.integers(1, 10**6)
-        ),
-        st.sampled_from([-2, -1, 0, 1, 2]),  # windows that the client is off
+        limits_by_windows,
+        windows_off,
         st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 1000)), min_size=1, max_size=3),
     ),
     min_size=1,

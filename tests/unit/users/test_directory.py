@@ -431,7 +431,7 @@ async def test_latest_has_few_look_ups_under_way(
 async def test_latest_leaves_the_turn_of_a_user_that_failed_to_another(
     directory: CachedDirectory, source: Source, clock: FakeClock
 ) -> None:
-    """A user of whom Magic tells nothing, and who sends many requests, delays no other's check."""
+    """A user that Magic does not answer for, with many requests, delays no other user's check."""
     source.is_down = True
     directory.latest(AT_LOGIN)
     await settled(directory)
