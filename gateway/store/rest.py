@@ -1,0 +1,192 @@
+"""
+Exchanges with a store over the REST API of Upstash.
+
+The commands of a tick travel in one request to ``/pipeline``. Strings come back as base64, so that
+each is exact; values that are not UTF-8 are armoured on the way there (`gateway.store.armour`).
+Each answer has a sync token, which the next request hands back: so a gateway reads what it has
+written, whichever replica it asks.
+"""
+
+import binascii
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from aiohttp import (
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    DummyCookieJar,
+    TCPConnector,
+)
+from redis.exceptions import (
+    AuthenticationError,
+    InvalidResponse,
+    NoScriptError,
+    ReadOnlyError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from gateway.core.text import printable_text
+from gateway.store.armour import armour, bare
+from gateway.store.batch import Command, WrongReply
+
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+"""Of one answer. A request of Upstash's may have 10 MB."""
+MAX_CONNECTIONS = 8
+"""To the API; a batch takes one until it is answered."""
+
+_OK = 200
+_UNAUTHORIZED = 401
+_SYNC_TOKEN = "upstash-sync-token"  # noqa: S105 (the name of a field)
+_MAX_SYNC_TOKEN = 4096
+"""A longer one is not handed back: it would not fit into the head of a request."""
+
+_ERRORS: Mapping[str, type[ResponseError | AuthenticationError]] = {
+    "NOSCRIPT": NoScriptError,
+    "READONLY": ReadOnlyError,
+    "NOAUTH": AuthenticationError,
+    "WRONGPASS": AuthenticationError,
+}
+"""By the first word of an error, where it means more than that the command failed."""
+
+
+class RestLines:
+    """Sends batches to ``/pipeline``; a batch takes a connection of aiohttp's pool."""
+
+    def __init__(self, url: str, token: str, timeout_s: float) -> None:
+        """``url`` is an origin, ``timeout_s`` the time-out for one answer."""
+        self._url = url.rstrip("/") + "/pipeline"
+        self._fields = {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/json",
+            "Upstash-Encoding": "base64",
+        }
+        self._sync_token = ""
+        self._timeout_s = timeout_s
+        self._session: ClientSession | None = None
+
+    async def execute(
+        self, commands: list[Command], check: Callable[[list[Any]], bool]
+    ) -> list[Any]:
+        """
+        Send all commands; return their replies, which ``check`` has passed.
+
+        An error reply is an exception there. Raises redis-py's errors: `ConnectionError` where the
+        API cannot be reached or does not answer 200, `AuthenticationError`, and `InvalidResponse`.
+        """
+        body = orjson.dumps([[_word(word) for word in command] for command in commands])
+        replies = decode_replies(await self._post(body), len(commands))
+        check(replies)
+        return replies
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _post(self, body: bytes) -> bytes:
+        fields = self._fields
+        if self._sync_token:
+            fields = {**fields, _SYNC_TOKEN: self._sync_token}
+        try:
+            async with self._opened().post(
+                self._url, data=body, headers=fields, allow_redirects=False
+            ) as response:
+                answer = await _read(response)
+        except (ClientError, OSError) as error:  # TimeoutError is an OSError
+            raise RedisConnectionError(type(error).__name__) from None
+        if response.status != _OK:
+            raise _refusal(response.status, answer)
+        self._sync_token = _kept_token(response)
+        return answer
+
+    def _opened(self) -> ClientSession:
+        """Return the session, made where a loop runs."""
+        if self._session is None:
+            self._session = ClientSession(
+                connector=TCPConnector(limit=MAX_CONNECTIONS),
+                cookie_jar=DummyCookieJar(),
+                trust_env=False,
+                auto_decompress=False,  # the size limit counts bytes as sent
+                timeout=ClientTimeout(total=self._timeout_s),
+            )
+        return self._session
+
+
+async def _read(response: ClientResponse) -> bytes:
+    """Read the body. Raises `InvalidResponse` where it is too long."""
+    parts, size_bytes = [], 0
+    async for part in response.content.iter_any():
+        size_bytes += len(part)
+        if size_bytes > MAX_ANSWER_BYTES:
+            raise InvalidResponse("too long")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _kept_token(response: ClientResponse) -> str:
+    token = response.headers.get(_SYNC_TOKEN, "")
+    return token if len(token) <= _MAX_SYNC_TOKEN and token.isascii() else ""
+
+
+def _refusal(status: int, answer: bytes) -> Exception:
+    """Return what an answer means that is not 200: the API has carried out nothing, or says so."""
+    try:
+        text = orjson.loads(answer)["error"]
+    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
+        text = ""
+    if status == _UNAUTHORIZED:
+        return AuthenticationError("the REST API refused the token")
+    told = printable_text(text) if isinstance(text, str) else None
+    return RedisConnectionError(f"status {status}" + (f": {told[:200]}" if told else ""))
+
+
+def _word(word: str | bytes | int) -> str | int:
+    return armour(word) if isinstance(word, bytes) else word
+
+
+def decode_replies(answer: bytes, expected: int) -> list[Any]:
+    """
+    Decode the answer of ``/pipeline`` to as many commands; an error is an exception there.
+
+    Raises `InvalidResponse` or `WrongReply` where it is none.
+    """
+    try:
+        results = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        raise InvalidResponse("no JSON") from None
+    if not isinstance(results, list) or len(results) != expected:
+        raise WrongReply("pipeline")
+    return list(map(_reply, results))
+
+
+def _reply(result: object) -> Any:
+    match result:
+        case {"result": value}:
+            return _value(value)
+        case {"error": str(text)}:
+            code, _, rest = text.partition(" ")
+            kind = _ERRORS.get(code)
+            return kind(rest) if kind is not None else ResponseError(text)
+    raise WrongReply("pipeline")
+
+
+def _value(value: object) -> Any:
+    """Return a value as a reply of the Redis protocol; "OK" alone does not come as base64."""
+    match value:
+        case "OK":
+            return b"OK"
+        case str():
+            try:
+                return bare(b64decode(value, validate=True))
+            except binascii.Error:
+                raise WrongReply("base64") from None
+        case list():
+            return list(map(_value, value))
+        case bool() | float() | dict():
+            raise WrongReply("pipeline")
+    return value
