@@ -1,7 +1,6 @@
 """Subscriber to one pub/sub channel of the store, on a connection of its own."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -9,18 +8,14 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from gateway.store.connect import cause_of
-from gateway.util.backoff import Backoff
+from gateway.store.listening import listen_for_ever
 
 _REPLY_S = 2.0
 """Time-out for connecting, subscribing and pings; also bounds redis-py's own reconnecting."""
 _SILENCE_S = 5.0
 """Silence after which the server is pinged: a broken connection may look like this."""
-_FIRST_S, _LONGEST_S, _SETTLED_S = 0.05, 2.0, 10.0
 _YIELD_EVERY = 64
 """Messages after which other tasks of the loop run, however many more are waiting."""
-
-_log = logging.getLogger(__name__)
 
 
 class Subscriber:
@@ -49,17 +44,7 @@ class Subscriber:
 
     async def run(self) -> None:
         """Read until cancelled; raises nothing else."""
-        loop, backoff = asyncio.get_running_loop(), Backoff(_FIRST_S, _LONGEST_S, _SETTLED_S)
-        is_logged = False
-        while True:
-            began_s = loop.time()
-            try:
-                await self._listen()
-            except Exception as error:  # noqa: BLE001 (redis-py raises many kinds; all mean the same)
-                if not is_logged or loop.time() - began_s >= _SETTLED_S:
-                    _log.warning("not subscribed to the store's channel: %s", cause_of(error))
-                is_logged = True
-            await asyncio.sleep(backoff.after(loop.time() - began_s))
+        await listen_for_ever(self._listen)
 
     async def _listen(self) -> None:
         async with self._connected() as pubsub:

@@ -67,8 +67,8 @@ class Received:
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.store.pubsub._FIRST_S", 0.0)
-    monkeypatch.setattr("gateway.store.pubsub._LONGEST_S", 0.0)
+    monkeypatch.setattr("gateway.store.listening._FIRST_S", 0.0)
+    monkeypatch.setattr("gateway.store.listening._LONGEST_S", 0.0)
 
 
 @asynccontextmanager
