@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
@@ -18,6 +18,7 @@ from gateway.config.lint_written import lint_written
 from gateway.config.load import load_document
 from gateway.config.schema import Settings
 from gateway.runtime.services.files import unreadable_key_sets, unusable_files
+from gateway.store.connect import address_of
 
 _SHOWN = 4
 """Names of hidden routes that are shown for a route; JSON has all."""
@@ -37,6 +38,7 @@ def check(path: Path, *, as_json: bool) -> None:
     else:
         if result.settings is not None and not result.errors:
             _print_routes(result.settings)
+            click.echo("store: {address} (from {source})".format_map(result.store or {}))
         for text in (*result.errors, *result.warnings):
             click.echo(text, err=True)
     if result.errors:
@@ -53,6 +55,8 @@ class _CheckResult(NamedTuple):
     errors: list[str]
     warnings: list[str]
     findings: list[Finding]
+    store: Mapping[str, str] | None = None
+    """The address of the store without credentials, and where it is named."""
 
     def as_json(self) -> dict[str, object]:
         """Write it for programs."""
@@ -62,15 +66,17 @@ class _CheckResult(NamedTuple):
             "problems": self.errors,
             "warnings": self.warnings,
             "findings": [found._asdict() for found in self.findings],
+            "store": self.store,
             "routes": routes,
         }
 
 
 def _check(path: Path) -> _CheckResult:
     try:
-        settings, written = load_document(path, os.environ)
+        settings, written, store_source = load_document(path, os.environ)
     except InvalidConfig as error:
         return _CheckResult(None, error.problems, [], list(error.findings))
+    store = {"address": address_of(settings.redis.url.get_secret_value()), "source": store_source}
     warnings = [*lint(settings), *lint_written(written), *unreadable_key_sets(settings)]
     found = [
         *((problem, Severity.ERROR) for problem in unusable_files(settings)),
@@ -86,6 +92,7 @@ def _check(path: Path) -> _CheckResult:
         texts[Severity.ERROR],
         texts[Severity.WARNING],
         [problem.finding(name, lines, kind) for problem, kind in found],
+        store,
     )
 
 

@@ -7,11 +7,11 @@ The `ValueError` of a parser says what was expected and never shows the text, wh
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Annotated, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import PlainSerializer, SecretStr, WithJsonSchema
 
-from gateway.config.planned_keys import CLUSTER, REST, SENTINEL, NotSupportedYetError
+from gateway.config.planned_keys import CLUSTER, SENTINEL, NotSupportedYetError
 from gateway.config.texts import HIDDEN
 from gateway.config.units import of_text
 from gateway.core.address import IPNetwork
@@ -220,11 +220,7 @@ def is_loopback_http(url: str) -> bool:
     return scheme == "http" and is_loopback(address.host)
 
 
-_REST = ("the REST API of a store", REST)
 _LATER_STORES = {
-    "http": _REST,
-    "https": _REST,
-    "upstash+https": _REST,
     "redis+sentinel": ("Redis Sentinel", SENTINEL),
     "rediss+sentinel": ("Redis Sentinel", SENTINEL),
     "redis+cluster": ("Redis Cluster", CLUSTER),
@@ -239,8 +235,8 @@ def redis_url(text: str) -> SecretStr:
         raise NotSupportedYetError(*later)
     if not _is_redis_url(text):
         raise ValueError(
-            "expected redis://host:port, rediss://host:port, unix:///path or embedded://"
-            " (here or in REDIS_URL)"
+            "expected redis://host:port, rediss://host:port, unix:///path, embedded:// or"
+            " upstash+https://host (here or in REDIS_URL)"
         )
     return SecretStr(text)
 
@@ -251,6 +247,8 @@ def _is_redis_url(text: str) -> bool:
         has_host = bool(parts.hostname) and parts.port != 0
     except ValueError:  # a bad port, or unbalanced brackets
         return False
+    if parts.scheme.startswith("upstash+"):
+        return has_host and _is_rest_api(parts)
     match parts.scheme:
         case "redis" | "rediss":
             return has_host
@@ -259,6 +257,18 @@ def _is_redis_url(text: str) -> bool:
         case "embedded":
             return not parts.netloc
     return False
+
+
+def _is_rest_api(parts: SplitResult) -> bool:
+    """
+    Whether a URL is the origin of a REST API: its token has its own key.
+
+    Without TLS the token would be readable on the way to another machine.
+    """
+    if parts.username is not None or parts.path not in ("", "/") or parts.query or parts.fragment:
+        return False
+    is_here = is_loopback(str(parts.hostname))
+    return parts.scheme == "upstash+https" or (parts.scheme == "upstash+http" and is_here)
 
 
 Listen = Annotated[

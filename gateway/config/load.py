@@ -10,20 +10,20 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from gateway.config import checks, document, planned_keys, pydantic_errors
+from gateway.config import checks, document, pydantic_errors
 from gateway.config.document import Document
 from gateway.config.draft import Draft, with_defaults
 from gateway.config.findings import InvalidConfig, Severity
 from gateway.config.placeholders import Filler, ReadFile
 from gateway.config.problems import (
     MISSING_KEY,
-    NOT_SUPPORTED,
     UNREADABLE,
     UNREADABLE_CONFIG,
     Problem,
     invalid,
 )
 from gateway.config.schema import Settings
+from gateway.config.store_env import store_of
 
 _MAX_BYTES = 8 << 20  # ten thousand routes take some 1.5 MiB
 
@@ -33,6 +33,8 @@ class LoadedConfig(NamedTuple):
 
     settings: Settings
     written: Document
+    store_source: str
+    """Where the store is named: ``redis.url``, or a variable of the environment."""
 
 
 def load(path: Path, env: Mapping[str, str]) -> Settings:
@@ -86,34 +88,33 @@ def parse_document(
     read = document.read(text, name)
     problems = list(read.problems)
     data = Filler(env, read_file, problems).fill(read.data)
-    draft = with_defaults(_with_store(Draft(data), env, problems))
+    draft, store_source = _with_store(Draft(data), env, problems)
+    draft = with_defaults(draft)
     settings = _validated(draft, problems)
     problems += checks.problems(draft)
     if settings is None or problems:
         problems.sort(key=lambda problem: problem.line(read.lines))
         raise invalid(problems, name, read.lines)
-    return LoadedConfig(settings, read)
+    return LoadedConfig(settings, read, store_source)
 
 
-def _with_store(draft: Draft, env: Mapping[str, str], problems: list[Problem]) -> Draft:
-    """Take the URL of the store from the environment if the file has none."""
-    if draft.at("redis", "url") not in (None, ""):
-        return draft
-    url: object = env.get("REDIS_URL")
-    if not url:
-        problems.append(_missing_store(env))
-        url = UNREADABLE
-    return draft.put("redis", "url", url)
-
-
-def _missing_store(env: Mapping[str, str]) -> Problem:
+def _with_store(draft: Draft, env: Mapping[str, str], problems: list[Problem]) -> tuple[Draft, str]:
+    """Take the store from the environment if the file names none; return where it is named."""
     path = ("redis", "url")
-    for name in ("UPSTASH_REDIS_REST_URL", "KV_REST_API_URL"):
-        if env.get(name):
-            message = f"{name} is set, but the REST API of a store is not supported yet"
-            return Problem(path, message, remedy=planned_keys.REST, code=NOT_SUPPORTED)
-    message = "required, here or in the environment variable REDIS_URL"
-    return Problem(path, message, code=MISSING_KEY)
+    if draft.at(*path) not in (None, ""):
+        return draft, ".".join(path)
+    store = store_of(env)
+    if store is None:
+        message = "required, here or in the environment variable REDIS_URL"
+        problems.append(Problem(path, message, code=MISSING_KEY))
+        return draft.put(*path, UNREADABLE), ""
+    if store.token:
+        draft = draft.put("redis", "token", store.token)
+    elif store.token_source:
+        message = f"{store.source} is set, but {store.token_source} is not"
+        problems.append(Problem(path, message, code=MISSING_KEY))
+        return draft.put(*path, UNREADABLE), ""
+    return draft.put(*path, store.url), store.source
 
 
 def _validated(draft: Draft, problems: list[Problem]) -> Settings | None:

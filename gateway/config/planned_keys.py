@@ -9,15 +9,11 @@ from pydantic import BeforeValidator
 
 from gateway.config.problems import KeyPath
 
-REST = "use the rediss:// URL of the database in redis.url"
 SENTINEL = "write the URL of the primary in redis.url, by a name that follows it"
 CLUSTER = "use one server, or a proxy in front of the cluster, in redis.url"
 
 KEYS = {
     "hooks": "",
-    "redis.rest_token": REST,
-    "redis.rest_url": REST,
-    "redis.token": REST,
     "redis.sentinel": SENTINEL,
     "redis.sentinels": SENTINEL,
     "redis.master": SENTINEL,

@@ -47,8 +47,12 @@ class RedisSettings(Section):
     url: RedisUrl
     """
     redis://host:port, rediss://host:port (TLS), unix:///path, embedded:// (a store of this gateway,
-    in memory) or embedded:///dir (the same, kept on disk). REDIS_URL is read when absent or empty.
+    in memory), embedded:///dir (the same, kept on disk), or upstash+https://host (Upstash's REST
+    API). When absent or empty, the environment is read: REDIS_URL, else UPSTASH_REDIS_REST_URL with
+    UPSTASH_REDIS_REST_TOKEN, else KV_REST_API_URL with KV_REST_API_TOKEN.
     """
+    token: OptionalSecret = None
+    """Token of the REST API. Required with upstash+https://."""
     prefix: KeyPrefix = ""
     """Prefix of every key, so that several gateways can share one Redis."""
     timeout_s: Duration = Field(0.25, alias="timeout")

@@ -56,7 +56,7 @@ class ConfigFile:
 
         self._stamp(str(self._path))
         text = load_text(self._path)
-        settings, written = parse_document(text, str(self._path), self._env, read)
+        settings, written, _ = parse_document(text, str(self._path), self._env, read)
         is_same = self._loaded == before
         self.warnings = tuple(self._stale_keys(written, is_same=is_same))
         self._written = written

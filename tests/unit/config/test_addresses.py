@@ -279,6 +279,9 @@ def test_is_loopback_http(url: str, expected: bool) -> None:
         "unix:///run/redis.sock",
         "embedded://",
         "embedded:///var/lib/gateway",
+        "upstash+https://name.upstash.io",
+        "upstash+https://name.upstash.io/",
+        "upstash+http://127.0.0.1:8079",
     ],
 )
 def test_redis_url(text: str) -> None:
@@ -299,6 +302,12 @@ def test_redis_url(text: str) -> None:
         pytest.param("redis://[::1", id="a-bracket-left-open"),
         pytest.param("unix://", id="no-path"),
         pytest.param("embedded://dir", id="a-directory-that-would-be-a-host"),
+        pytest.param("https://name.upstash.io", id="a-rest-api-without-its-mark"),
+        pytest.param("upstash+http://name.upstash.io", id="a-token-in-plain-text"),
+        pytest.param("upstash+https://t@name.upstash.io", id="a-token-in-the-url"),
+        pytest.param("upstash+https://name.upstash.io/get", id="a-path-of-a-rest-api"),
+        pytest.param("upstash+https://name.upstash.io?_token=t", id="a-query-of-a-rest-api"),
+        pytest.param("upstash+https://", id="no-host-of-a-rest-api"),
     ],
 )
 def test_no_redis_url(text: str) -> None:
@@ -312,8 +321,6 @@ def test_no_redis_url(text: str) -> None:
     [
         ("redis+sentinel://h1,h2/master/0", "Redis Sentinel", "the URL of the primary"),
         ("REDISS+Cluster://h1,h2", "Redis Cluster", "one server"),
-        ("upstash+https://host", "the REST API of a store", "rediss:// URL"),
-        ("https://name.upstash.io", "the REST API of a store", "rediss:// URL"),
     ],
 )
 def test_stores_of_later_versions(text: str, name: str, remedy: str) -> None:

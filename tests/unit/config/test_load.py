@@ -10,14 +10,12 @@ from pydantic import ValidationError
 
 from gateway.config.addresses import HostPort
 from gateway.config.load import load, parse
-from gateway.config.planned_keys import REST
 from gateway.config.schema import Settings
 from gateway.core.errors import ConfigError
 
 Read = Callable[..., Settings]
 Complain = Callable[..., list[str]]
 
-NO_REST = f"the REST API of a store is not supported yet: {REST}"
 
 ENV = {"REDIS_URL": "redis://127.0.0.1"}
 LIVE = {
@@ -276,21 +274,40 @@ def test_settings_are_frozen(read: Read) -> None:
         ),
         pytest.param(
             "",
-            {"UPSTASH_REDIS_REST_URL": "https://name.upstash.io"},
-            [f"gateway.yaml:1: redis.url: UPSTASH_REDIS_REST_URL is set, but {NO_REST}"],
+            {
+                "UPSTASH_REDIS_REST_URL": "https://name.upstash.io",
+                "UPSTASH_REDIS_REST_TOKEN": "secret",
+            },
+            [],
             id="upstash-rest",
         ),
         pytest.param(
             "",
             {"KV_REST_API_URL": "https://name.upstash.io"},
-            [f"gateway.yaml:1: redis.url: KV_REST_API_URL is set, but {NO_REST}"],
-            id="vercel-rest",
+            [
+                "gateway.yaml:1: redis.url: KV_REST_API_URL is set, but KV_REST_API_TOKEN is not",
+            ],
+            id="rest-without-a-token",
         ),
         pytest.param(
-            "redis: {rest_url: 'https://name.upstash.io'}",
-            ENV,
-            [f"gateway.yaml:1: redis.rest_url is not supported yet: {REST}"],
+            "redis: {url: 'upstash+https://name.upstash.io', token: secret}",
+            {},
+            [],
             id="rest-in-the-file",
+        ),
+        pytest.param(
+            "redis: {url: 'upstash+https://name.upstash.io'}",
+            {},
+            ["gateway.yaml:1: redis.token: required with upstash+https://: set it"],
+            id="rest-in-the-file-without-a-token",
+        ),
+        pytest.param(
+            "redis: {token: secret}",
+            ENV,
+            [
+                "gateway.yaml:1: redis.token: needs an upstash+https:// URL in redis.url",
+            ],
+            id="a-token-for-nothing",
         ),
         pytest.param(
             "",
@@ -304,7 +321,7 @@ def test_settings_are_frozen(read: Read) -> None:
     ],
 )
 def test_store(complaints: Complain, text: str, env: dict[str, str], expected: list[str]) -> None:
-    """The store's URL is in the file, or else in REDIS_URL."""
+    """The store's URL is in the file, or else in the environment."""
     assert expected == complaints(text, env)
 
 
