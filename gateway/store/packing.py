@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, cast
 
-from hiredis import pack_command
+from hiredis import Reader, pack_command
 
 from gateway.core.ports import TaggedKeys
 
@@ -27,6 +27,15 @@ def pack(command: Command) -> bytes:
     if isinstance(command, Packed):
         return _opening(command.words, command.first) + command.rest
     return _pack(command)
+
+
+def words_of(command: Command) -> Sequence[str | bytes | int]:
+    """Return the words of ``command``: for stores that do not take them packed."""
+    if not isinstance(command, Packed):
+        return command
+    reader = Reader()
+    reader.feed(pack(command))
+    return cast("list[bytes]", reader.gets())
 
 
 def tagged_call(

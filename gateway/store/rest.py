@@ -9,7 +9,7 @@ written, whichever replica it asks.
 
 import binascii
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -32,7 +32,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.core.text import printable_text
 from gateway.store.armour import armour, bare
-from gateway.store.batch import Command, WrongReply
+from gateway.store.batch import WrongReply
+from gateway.store.packing import Command, words_of
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """Of one answer. A request of Upstash's may have 10 MB."""
@@ -70,7 +71,7 @@ class RestLines:
         self._session: ClientSession | None = None
 
     async def execute(
-        self, commands: list[Command], check: Callable[[list[Any]], bool]
+        self, commands: Sequence[Command], check: Callable[[list[Any]], bool]
     ) -> list[Any]:
         """
         Send all commands; return their replies, which ``check`` has passed.
@@ -78,7 +79,7 @@ class RestLines:
         An error reply is an exception there. Raises redis-py's errors: `ConnectionError` where the
         API cannot be reached or does not answer 200, `AuthenticationError`, and `InvalidResponse`.
         """
-        body = orjson.dumps([[_word(word) for word in command] for command in commands])
+        body = orjson.dumps([[*map(_word, words_of(command))] for command in commands])
         replies = decode_replies(await self._post(body), len(commands))
         check(replies)
         return replies

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.ports import TaggedKeys
-from gateway.store.packing import in_full, pack, tagged_call
+from gateway.store.packing import in_full, pack, tagged_call, words_of
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 groups = st.lists(
@@ -29,6 +29,7 @@ def test_a_call_by_tags_is_the_call_with_each_key(
 
     assert pack(("EVALSHA", "digest", len(names), *names, *args)) == pack(call)
     assert pack(("EVAL", "source", len(names), *names, *args)) == pack(in_full(call, "source"))
+    assert pack(tuple(words_of(call))) == pack(call)
 
 
 def test_a_plain_call_is_repeated_with_its_script() -> None:
