@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from gateway.core.errors import MagicUnavailable, StoreUnavailable
 from gateway.core.identity import User
-from gateway.store.connect import connect
+from gateway.store.connect import redis_client as connect
 from gateway.store.redis import RedisStore
 from gateway.users.directory import RETRY_S, CachedDirectory, key_of
 from gateway.users.metadata import Record, RecordLifetimes, RecordSealer

@@ -26,7 +26,7 @@ from gateway.ratelimit.sliding_window import (
     window_number,
 )
 from gateway.ratelimit.token_bucket import TokenBucket
-from gateway.store.connect import connect
+from gateway.store.connect import redis_client as connect
 from gateway.store.redis import RedisStore
 from tests.fakes.servers import REAL, RealServer, Servers, eventually, opened_client
 

@@ -10,7 +10,7 @@ from gateway.core.errors import StoreUnavailable
 from gateway.core.invalidation import InvalidationKind
 from gateway.revocation.redis import RedisRevocations
 from gateway.store.bus import StoreBus
-from gateway.store.connect import connect
+from gateway.store.connect import redis_client as connect
 from gateway.store.redis import RedisStore
 from tests.fakes.memory import FakeClock
 from tests.fakes.servers import RealServer

@@ -14,7 +14,7 @@ from gateway.sessions.idle import IdleTracker
 from gateway.sessions.index import SessionIndex
 from gateway.sessions.redis import LISTED_BEFORE_STORED_S, MAX_OF_ISSUER, RedisSessions
 from gateway.sessions.seal import Sealer, key_name
-from gateway.store.connect import connect
+from gateway.store.connect import redis_client as connect
 from gateway.store.redis import RedisStore
 from tests.fakes.memory import FakeClock
 from tests.fakes.servers import RealServer, eventually

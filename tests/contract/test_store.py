@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import Script, TaggedKeys
-from gateway.store.connect import connect
+from gateway.store.connect import redis_client as connect
 from gateway.store.redis import IN_FLIGHT, RedisStore
 from tests.fakes.servers import RealServer, eventually, valkey
 from tests.fakes.timing import Stopwatch, assert_within, at_best_of

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from gateway.core.invalidation import InvalidationKind
 from gateway.store.bus import StoreBus
-from gateway.store.connect import connect
+from gateway.store.connect import redis_client as connect
 from gateway.store.pubsub import Subscriber
 from gateway.store.redis import RedisStore
 from gateway.util.background import background

@@ -20,7 +20,7 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from gateway.store.connect import connect
+from gateway.store.connect import redis_client as connect
 from gateway.store.redis import RedisStore
 from gateway.store.wire import Wire
 from tests.fakes.certificates import Authority

@@ -12,7 +12,7 @@ from gateway.core.ports import Script
 from gateway.core.replies import is_count
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.redis import RedisLimiter
-from gateway.store.connect import connect
+from gateway.store.connect import redis_client as connect
 from gateway.store.redis import RedisStore
 from tests.fakes.odd_store import WRONG, OddStore, behind, doubled, nothing, odd_store, right
 from tests.fakes.servers import Servers, eventually

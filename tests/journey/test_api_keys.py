@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from gateway.authn.api_key.key import KeySealer, limit_of
 from gateway.authn.api_key.redis import RedisApiKeys
 from gateway.core.limit import Limit
-from gateway.store.connect import connect
+from gateway.store.connect import redis_client as connect
 from gateway.store.redis import RedisStore
 from tests.fakes.http import fetch
 from tests.fakes.process import gateway

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from gateway.cli.main import main
 from gateway.proxy.downstream.tls import CertificateFiles
-from gateway.store.connect import connect
+from gateway.store.connect import redis_client as connect
 from tests.fakes.certificates import Authority
 from tests.fakes.world import ADMIN, World, world
 

@@ -11,7 +11,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from gateway.authn.did_token.mint import TokenSigner, signer
-from gateway.store.connect import connect
+from gateway.store.connect import redis_client as connect
 from tests.fakes.magic import Mood
 from tests.fakes.tokens import minted
 from tests.fakes.world import World

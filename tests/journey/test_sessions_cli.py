@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from gateway.authn.did_token.mint import TokenSigner, signer
 from gateway.cli.main import main
-from gateway.store.connect import connect
+from gateway.store.connect import redis_client as connect
 from tests.fakes.http import fetch
 from tests.fakes.magic import Mood
 from tests.fakes.world import World, world

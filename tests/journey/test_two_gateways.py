@@ -17,7 +17,7 @@ from gateway.authn.did_token.mint import signer
 from gateway.cli.main import main
 from gateway.revocation.redis import RedisRevocations
 from gateway.store.bus import StoreBus
-from gateway.store.connect import connect as connect_store
+from gateway.store.connect import redis_client as connect_store
 from gateway.store.redis import RedisStore
 from tests.fakes.http import Answer, fetch
 from tests.fakes.magic import Mood

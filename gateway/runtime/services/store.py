@@ -1,24 +1,16 @@
 """Build the store, its embedded server, and the subscription to what is published there."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import NamedTuple, cast
-
-from redis.exceptions import RedisError
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import NamedTuple
 
 from gateway.config.schema import Settings
-from gateway.core.errors import StoreUnavailable
 from gateway.core.invalidation import CHANNEL
 from gateway.core.ports import Bus, Store
-from gateway.store import connect
+from gateway.store import kinds
 from gateway.store.bus import StoreBus
-from gateway.store.pubsub import Subscriber
-from gateway.store.redis import RedisStore
-from gateway.util import stall
+from gateway.store.server import StoreOptions
 from gateway.util.background import background
-
-_SCANNED_AT_ONCE = 1000
 
 
 class SharedStore(NamedTuple):
@@ -31,7 +23,7 @@ class SharedStore(NamedTuple):
 @asynccontextmanager
 async def store_server(settings: Settings) -> AsyncIterator[str]:
     """Run the embedded server where the config asks for one; yields the URL of the store."""
-    async with connect.run_server(_configured_url(settings)) as url:
+    async with kinds.run_server(_configured_url(settings)) as url:
         yield url
 
 
@@ -40,14 +32,7 @@ async def open_store(
     url: str, settings: Settings, on_wrong_reply: Callable[[], object] = lambda: None
 ) -> AsyncIterator[Store]:
     """Open the store at ``url``. Nothing is sent yet."""
-    timeout_s = settings.redis.timeout_s
-    store = RedisStore(
-        connect.connect(url, timeout_s * stall.LONGEST),  # its own deadlines end the waits before
-        settings.redis.prefix,
-        timeout_s,
-        on_wrong_reply=on_wrong_reply,
-        address=connect.address_of(url),
-    )
+    store = kinds.server_of(_options(url, settings)).store(on_wrong_reply)
     try:
         yield store
     finally:
@@ -57,14 +42,9 @@ async def open_store(
 @asynccontextmanager
 async def subscription(url: str, settings: Settings, bus: StoreBus) -> AsyncIterator[None]:
     """Hand ``bus`` what is published at ``url``; does not wait for the store to answer."""
-    client = connect.connect(url, settings.redis.timeout_s)
-    channel = settings.redis.prefix + CHANNEL
-    subscriber = Subscriber(client, channel, bus.receive, bus.subscribed)
-    try:
-        async with background(subscriber.run()):
-            yield
-    finally:
-        await client.aclose()
+    server = kinds.server_of(_options(url, settings))
+    async with background(server.listen(CHANNEL, bus.receive, bus.subscribed)):
+        yield
 
 
 @asynccontextmanager
@@ -74,7 +54,7 @@ async def shared_store(settings: Settings) -> AsyncIterator[SharedStore]:
 
     Raises `StartError` for a store in a gateway's memory, which no other process can reach.
     """
-    url = connect.shared_url(_configured_url(settings))
+    url = kinds.shared_url(_configured_url(settings))
     async with open_store(url, settings) as store:
         yield SharedStore(store, StoreBus(store))
 
@@ -86,22 +66,17 @@ async def scan_keys(settings: Settings, start: str) -> AsyncGenerator[str, None]
     Some may come twice. It reads all keys there are, a thousand at a time: for operators, who can
     wait. Raises `StoreUnavailable` or `StartError`.
     """
-    timeout_s, prefix = settings.redis.timeout_s, settings.redis.prefix
-    client = connect.connect(connect.shared_url(_configured_url(settings)), timeout_s)
-    pattern = f"{prefix}{start}*"  # neither may hold what a pattern would read
-    cursor, is_over = 0, False
-    try:
-        while not is_over:
-            async with asyncio.timeout(timeout_s):
-                cursor, keys = await client.scan(cursor, match=pattern, count=_SCANNED_AT_ONCE)
-            for key in cast("list[bytes]", keys):
-                with suppress(UnicodeDecodeError):  # of another program
-                    yield key.decode().removeprefix(prefix)
-            is_over = cursor == 0
-    except (RedisError, OSError) as error:
-        raise StoreUnavailable(type(error).__name__) from error
-    finally:
-        await client.aclose()
+    server = kinds.server_of(_options(kinds.shared_url(_configured_url(settings)), settings))
+    async with aclosing(server.scan(start)) as keys:
+        async for key in keys:
+            with suppress(UnicodeDecodeError):  # of another program
+                yield key.decode().removeprefix(settings.redis.prefix)
+
+
+def _options(url: str, settings: Settings) -> StoreOptions:
+    redis = settings.redis
+    token = redis.token.get_secret_value() if redis.token else ""
+    return StoreOptions(url, redis.prefix, redis.timeout_s, token)
 
 
 def _configured_url(settings: Settings) -> str:

