@@ -195,7 +195,7 @@ class RedisSessions:
         if not is_secret(cookie):
             raise SessionEnded(SessionEndReason.COOKIE_MALFORMED)
         key = key_name(cookie)
-        session = self._open(cookie, key, await self._store.get(key))
+        session = await self._opened(cookie, key, await self._store.get(key))
         issuer = session.recorded.issuer
         return session, self._epoch_ms(await self._store.get(key_of(issuer)), issuer)
 
@@ -207,11 +207,29 @@ class RedisSessions:
         sealed, record = await self._store.get_pair(key, key_of(issuer))
         if sealed == known.sealed:
             return known, self._epoch_ms(record, issuer)
-        session = self._open(cookie, key, sealed)
+        session = await self._opened(cookie, key, sealed)
         if session.recorded.issuer != issuer:
             issuer = session.recorded.issuer
             record = await self._store.get(key_of(issuer))
         return session, self._epoch_ms(record, issuer)
+
+    async def _opened(self, cookie: str, key: str, sealed: bytes | None) -> CachedSession:
+        """
+        Open a record; read it once more where it does not open.
+
+        What was garbled on its way must not end a session: only what the store really holds may.
+        """
+        try:
+            return self._open(cookie, key, sealed)
+        except SessionEnded:
+            if sealed is None or (again := await self._store.get(key)) == sealed:
+                raise
+        try:
+            return self._open(cookie, key, again)
+        except SessionEnded:
+            if again is None:
+                raise
+            raise StoreUnavailable("its replies differ") from None
 
     def _epoch_ms(self, record: bytes | None, issuer: str) -> int | None:
         return None if self._revocations is None else self._revocations.epoch_in(record, issuer)

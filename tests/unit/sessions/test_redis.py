@@ -296,6 +296,46 @@ async def test_a_session_expires_to_the_millisecond(
         await sessions.find(cookie)
 
 
+@pytest.mark.parametrize(
+    ("replies", "outcome"),
+    [
+        pytest.param([b"garbled", None], None, id="garbled-once"),
+        pytest.param([b"garbled", b"otherwise"], StoreUnavailable, id="garbled-twice"),
+        pytest.param([b"garbled", b"garbled"], SessionEnded, id="garbled-in-the-store"),
+        pytest.param([b"garbled", b""], SessionEnded, id="garbled-and-gone"),
+    ],
+)
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_a_record_that_does_not_open_is_read_once_more(
+    sessions: RedisSessions,
+    store: FakeStore,
+    proven: Identity,
+    monkeypatch: pytest.MonkeyPatch,
+    replies: list[bytes | None],
+    outcome: type[Exception] | None,
+    is_known: bool,
+) -> None:
+    """A reply that was garbled on its way ends no session; a record that is not one does."""
+    cookie, identity = await sessions.create(proven)
+    if is_known:
+        await sessions.find(cookie)
+        sessions.forget_all()
+    read, right, left = store.get, store.values[key_name(cookie)][0], list(replies)
+
+    async def garbled(key: str) -> bytes | None:
+        if key != key_name(cookie) or not left:
+            return await read(key)
+        return {None: right, b"": None}.get(reply := left.pop(0), reply)
+
+    monkeypatch.setattr(store, "get", garbled)
+
+    if outcome is None:
+        assert identity == await sessions.find(cookie)
+    else:
+        with pytest.raises(outcome):
+            await sessions.find(cookie)
+
+
 # --- end ----------------------------------------------------------------------------------------
 
 
