@@ -21,7 +21,7 @@ DECIDING = $(shell $(BIN)/python -m tools.layers deciding)
 JOBS   ?= auto
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses=8 --dist worksteal
 
-.PHONY: tables demo test unit contract without-kernel lowest lock peers soak soak-short browser screenshots lint bench sdk clean
+.PHONY: tables demo test unit contract without-kernel lowest lock peers soak soak-short chaos browser screenshots lint bench sdk clean
 
 demo: $(VENV)/.run       ## set up and run the demo
 	$(BIN)/gateway demo
@@ -54,6 +54,9 @@ soak: $(VENV)/.dev       ## minutes of peers that leave, die, dawdle, flood and 
 soak-short: $(VENV)/.dev ## the same in some two minutes, for CI
 	SOAK_S=10 SLOW_S=4 WRONG_S=5 FLOOD_S=1 BROKEN_S=4 ADDRESS_S=5 HANDSHAKES=600 \
 	PIPELINED_CONNECTIONS=200 ROUTES=3000 $(BIN)/python -m pytest -m slow -s tests/soak
+
+chaos: $(VENV)/.dev      ## faults of every kind of store, under load: three minutes each
+	$(BIN)/python -m pytest -m slow -s tests/chaos
 
 browser: $(VENV)/.dev    ## the login pages in Chromium, which has to be there
 	$(BIN)/python -m pytest -m browser tests/browser
