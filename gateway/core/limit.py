@@ -1,7 +1,14 @@
 """Rate limits, and how much of one a caller has used."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+BY_ADDRESS: Final = ("ip",)
+"""Counts each client address; an IPv6 network of /64 counts as one."""
+BY_HEADER: Final = "header:"
+"""Begins a part of ``per`` that names a header field."""
+PROVEN_PARTS: Final = frozenset({"issuer", "session", "api-key", "email", "role"})
+"""Parts of ``per`` that authentication finds out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,13 @@ class Limit:
     """A name in `gateway.ratelimit.algorithm.ALGORITHMS`."""
     burst: int | None = None
     """How many requests may come at once, where that is not ``rate``: for token buckets."""
+    per: tuple[str, ...] = BY_ADDRESS
+    """What distinguishes callers; several parts are one key. See `gateway.ratelimit.caller`."""
+
+    @property
+    def needs_identity(self) -> bool:
+        """Whether its callers are known only after authentication."""
+        return not PROVEN_PARTS.isdisjoint(self.per)
 
     @property
     def capacity(self) -> int:
@@ -38,3 +52,20 @@ class LimitState(NamedTuple):
     """Seconds until the current window ends."""
     retry_after_s: float
     """Seconds until one more request is allowed; 0 while one already is."""
+
+
+class Spend(NamedTuple):
+    """A charge: so many requests of one caller against one limit."""
+
+    limit: Limit
+    caller: str
+    cost: int = 1
+
+
+class AnswerLimits(NamedTuple):
+    """What the answer to a request tells of its limits, and what it charges to them."""
+
+    lines: bytes = b""
+    """Serialised field lines that replace those of the app; empty to keep the app's own."""
+    spends: tuple[Spend, ...] = ()
+    """What was charged before, where the app tells the cost; empty where the cost is fixed."""
