@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, overload
 
 from gateway.core.identity import UNKNOWN_BROWSER, Browser, Identity, SessionSummary, User
 from gateway.core.invalidation import InvalidationKind
-from gateway.core.limit import Limit, LimitState
+from gateway.core.limit import Limit, LimitState, Spend
 from gateway.core.replies import Shape, is_any
 
 
@@ -108,6 +108,29 @@ class Limiter(Protocol):
 
         A refused request is not charged. Raises `StoreUnavailable` only for limits with
         ``on_store_failure: closed``.
+        """
+
+    def spend_all_now(self, spends: Sequence[Spend]) -> list[LimitState] | None:
+        """
+        Do what `spend_all` does, if that needs no wait; None, with nothing charged, if it does.
+
+        A refusal may have the states of those alone that refuse: the others need not be known.
+        """
+
+    async def spend_all(self, spends: Sequence[Spend]) -> list[LimitState]:
+        """
+        Charge all of ``spends``, or none of them where one would exceed its limit.
+
+        Returns their states in order; those that were the reason have ``allowed`` False. Raises
+        like `spend`.
+        """
+
+    async def settle(self, spend: Spend) -> None:
+        """
+        Charge what a request cost beyond what was charged before; a negative cost gives back.
+
+        Whatever the limit says: its caller waits until there is room again. Raises nothing where
+        the store is unavailable.
         """
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from itertools import islice, repeat
 
-from gateway.core.limit import Limit, LimitState
+from gateway.core.limit import Limit, LimitState, Spend
 from gateway.core.ports import Clock, Limiter
 from gateway.ratelimit.algorithm import ALGORITHMS
 
@@ -45,6 +45,29 @@ class LocalLimiter:
     async def spend(self, limit: Limit, caller: str) -> LimitState:
         """Never raises `StoreUnavailable`: there is no store."""
         return self.spend_now(limit, caller)
+
+    def spend_all_now(self, spends: Sequence[Spend]) -> list[LimitState]:
+        now_ms = int(self._clock() * 1000)
+        tried = []
+        for limit, caller, cost in spends:
+            known = self._table(limit).get(caller)
+            counts, answers = ALGORITHMS[limit.algorithm].charge(limit, known, cost, now_ms)
+            tried.append((self._table(limit), caller, counts, answers[-1]))
+        states = [last for *_, last in tried]
+        if all(state.allowed for state in states):
+            for table, caller, counts, _ in tried:
+                table.pop(caller, None)
+                table[caller] = counts
+            self._evict()
+        return states
+
+    async def spend_all(self, spends: Sequence[Spend]) -> list[LimitState]:
+        """Never raises `StoreUnavailable`: there is no store."""
+        return self.spend_all_now(spends)
+
+    async def settle(self, spend: Spend) -> None:
+        if spend.cost > 0:
+            self.charge(*spend)
 
     def charge(
         self, limit: Limit, caller: str, asked: int, now_ms: int | None = None

@@ -8,7 +8,7 @@ from functools import partial
 from typing import cast
 
 from gateway.core.errors import StoreUnavailable
-from gateway.core.limit import Limit, LimitState
+from gateway.core.limit import Limit, LimitState, Spend
 from gateway.core.ports import (
     Clock,
     Limiter,
@@ -104,6 +104,43 @@ class RedisLimiter:
         if not self._parts:
             self._start()
         return await answer
+
+    def spend_all_now(self, spends: Sequence[Spend]) -> list[LimitState] | None:
+        """Refuse by what was learnt of any; admit ahead where all have room."""
+        fresh = [self._fresh((id(limit), caller)) for limit, caller, _ in spends]
+        refused = [each.state for each in fresh if each is not None and not each.state.allowed]
+        if refused:
+            return refused
+        known = [each for each in fresh if each is not None]
+        if len(known) < len(spends):
+            return None
+        if any(each.room < cost for each, (_, _, cost) in zip(known, spends, strict=True)):
+            return None
+        for each, (limit, _, cost) in zip(known, spends, strict=True):
+            each.room -= cost
+            self._pending_charge(each.key, limit).ahead += cost
+        if not self._parts and self._timer is None:
+            self._start_later()
+        return [each.state for each in known]
+
+    def _fresh(self, key: CallerKey) -> Charge | None:
+        """Return what was learnt last of a caller, if that still answers requests."""
+        known = self._learnt.find(key)
+        if known is None or not 0 < known.until_s - self._clock() <= _MAX_LEFT_S:
+            return None
+        return known
+
+    async def spend_all(self, spends: Sequence[Spend]) -> list[LimitState]:
+        now = self.spend_all_now(spends)
+        if now is not None:
+            return now
+        each = [(limit, caller) for limit, caller, cost in spends for _ in range(cost)]
+        states = iter(await asyncio.gather(*(self.spend(*one) for one in each)))
+        return [[next(states) for _ in range(spend.cost)][-1] for spend in spends]
+
+    async def settle(self, spend: Spend) -> None:
+        limit, caller, cost = spend
+        await asyncio.gather(*(self.spend(limit, caller) for _ in range(cost)))
 
     async def aclose(self) -> None:
         """Charge requests that were admitted ahead; the store's deadline bounds the wait."""

@@ -1,6 +1,6 @@
 """The ports that the journey asks, as parts that write down what they were asked."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from gateway.core.errors import InvalidToken, Refusal, SessionEnded
 from gateway.core.identity import (
@@ -11,7 +11,7 @@ from gateway.core.identity import (
     SessionSummary,
     User,
 )
-from gateway.core.limit import Limit, LimitState
+from gateway.core.limit import Limit, LimitState, Spend
 from gateway.core.ports import Limiter, Sessions, TokenVerifier
 
 ISSUER = "did:ethr:0x" + "ab" * 20
@@ -51,8 +51,23 @@ class RecordingLimiter:
     async def spend(self, limit: Limit, caller: str) -> LimitState:
         return self._state(limit, caller)
 
-    def _state(self, limit: Limit, caller: str) -> LimitState:
-        self.diary.append(f"limit {limit.name} of {caller}")
+    def spend_all_now(self, spends: Sequence[Spend]) -> list[LimitState] | None:
+        return None if any(each.limit.name in self.waits for each in spends) else self._all(spends)
+
+    async def spend_all(self, spends: Sequence[Spend]) -> list[LimitState]:
+        return self._all(spends)
+
+    async def settle(self, spend: Spend) -> None:
+        self.diary.append(f"settle {spend.cost} of {spend.caller}")
+
+    def _all(self, spends: Sequence[Spend]) -> list[LimitState]:
+        """Charge all, or ask those alone that refuse."""
+        refused = [each for each in spends if each.limit.name in self.used_up]
+        return [self._state(*spend) for spend in refused or spends]
+
+    def _state(self, limit: Limit, caller: str, cost: int = 1) -> LimitState:
+        times = f" {cost} times" if cost > 1 else ""
+        self.diary.append(f"limit {limit.name} of {caller}{times}")
         if limit.name in self.used_up:
             return LimitState(limit, False, 0, reset_s=12.5, retry_after_s=3.2)
         return LimitState(limit, True, limit.rate - 1, reset_s=12.5, retry_after_s=0.0)

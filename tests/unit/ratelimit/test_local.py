@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.core.limit import Limit
+from gateway.core.limit import Limit, Spend
 from gateway.ratelimit.local import LocalLimiter
 from tests.fakes.memory import FakeClock
 
@@ -134,3 +134,14 @@ async def test_who_comes_again_is_evicted_last(clock: FakeClock) -> None:
     heard = [limiter.charge(THREE, caller, 1)[0].allowed for caller in "acb"]
 
     assert [False, False, True] == heard
+
+
+async def test_several_limits_are_charged_together_or_not_at_all(clock: FakeClock) -> None:
+    """Whichever of them has too little left."""
+    limiter = LocalLimiter(clock)
+    wide = Limit("wide", 10, 10)
+    both = [Spend(wide, "a"), Spend(THREE, "a", 2)]
+    told = [await limiter.spend_all(both) for _ in range(2)]
+
+    assert [[True, True], [True, False]] == [[each.allowed for each in states] for states in told]
+    assert [8, 0] == [limiter.spend_now(limit, "a").remaining for limit in (wide, THREE)]
