@@ -19,6 +19,7 @@ from gateway.core.errors import (
     WrongWebSocketVersion,
 )
 from gateway.core.limit import LimitState
+from gateway.core.record import RequestRecord
 from gateway.core.request import Reply
 from gateway.core.route import FieldLines
 
@@ -144,15 +145,27 @@ def rate_limit_fields(state: LimitState) -> FieldLines:
 
     All times are seconds from now, rounded up, so that a client that waits them is let in.
     """
-    limit, _, remaining, reset_s, retry_after_s = _in_seconds(state)
+    state = _in_seconds(state)
+    return (("Retry-After", str(state.retry_after_s)), *told_limit(state))
+
+
+def told_limit(state: LimitState) -> FieldLines:
+    """Return the fields that tell of a limit on every answer; see `rate_limit_fields`."""
+    limit, _, remaining, reset_s, _ = _in_seconds(state)
     return (
-        ("Retry-After", str(retry_after_s)),
         ("RateLimit-Policy", f'"{limit.name}";q={limit.capacity};w={limit.window_s}'),
         ("RateLimit", f'"{limit.name}";r={remaining};t={reset_s}'),
         ("X-RateLimit-Limit", str(limit.capacity)),
         ("X-RateLimit-Remaining", str(remaining)),
         ("X-RateLimit-Reset", str(reset_s)),
     )
+
+
+def fields_beside(refusal: Refusal, record: RequestRecord) -> FieldLines:
+    """Return the fields that every answer to a request has, beside those of ``refusal``."""
+    if record.limit is None or isinstance(refusal, RateLimited):  # which tells of its own limit
+        return record.fields
+    return record.fields + told_limit(record.limit)
 
 
 def _in_seconds(state: LimitState) -> LimitState:

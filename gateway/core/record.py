@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gateway.core.limit import LimitState
 from gateway.core.route import FieldLines
 
 
@@ -23,6 +24,8 @@ class RequestRecord:
     reason: str = ""
     fields: FieldLines = ()
     """Field lines for every response to this request, refusals included."""
+    limit: LimitState | None = None
+    """The tightest of the limits that the request was charged to; None where none is told."""
     request_id: str = ""
     """Set where there is no `RequestHead` to hold it."""
     checked: str = ""

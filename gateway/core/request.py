@@ -12,6 +12,7 @@ from multidict import CIMultiDictProxy
 
 from gateway.core.address import IPAddress
 from gateway.core.identity import Identity
+from gateway.core.limit import AnswerLimits
 from gateway.core.route import Route
 
 RawFields = Sequence[tuple[bytes, bytes]]
@@ -131,6 +132,8 @@ class Outbound(NamedTuple):
     client: Client
     cors: bytes = b""
     """Serialised CORS fields that replace those of the app; empty to keep the app's own."""
+    limits: AnswerLimits | None = None
+    """None where the answer has nothing to do with limits."""
 
 
 class Reply(NamedTuple):

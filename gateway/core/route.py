@@ -126,6 +126,13 @@ class Route:
     takes_any_method: bool = False
     """Whether methods that the gateway does not know go to the app, too."""
     limits: tuple[Limit, ...] = ()
+    """Those charged before authentication, by what the request itself tells."""
+    identity_limits: tuple[Limit, ...] = ()
+    """Those charged after authentication, which need to know the caller."""
+    cost: int = 1
+    """How many requests one of this route counts as."""
+    tells_cost: bool = False
+    """Whether the app's answer tells what the request cost, beyond ``cost``."""
     forward_credentials: bool = False
     """Whether the app may see ``Authorization: Bearer`` and the session cookie."""
     keep_encoded_slashes: bool = False

@@ -9,7 +9,9 @@ PAGES = "gateway pages"
 """The upstream of the pages; no name in a config can hold a space."""
 
 
-def page_routes(prefix: str, limits: tuple[Limit, ...]) -> tuple[Route, ...]:
+def page_routes(
+    prefix: str, limits: tuple[Limit, ...], identity_limits: tuple[Limit, ...] = ()
+) -> tuple[Route, ...]:
     """
     Make the routes of all requests under ``prefix``, from the list of pages.
 
@@ -18,13 +20,14 @@ def page_routes(prefix: str, limits: tuple[Limit, ...]) -> tuple[Route, ...]:
     """
     own = [page for page in registry.OWN_PAGES if page.route != CATCH_ALL]
     return (
-        *(_route(page, prefix, limits) for page in own),
+        *(_route(page, prefix, limits, identity_limits) for page in own),
         Route(
             name=f"gateway-{CATCH_ALL}",
             path=f"{prefix}/*",
             upstream=PAGES,
             auth=Auth.NONE,
             limits=limits,
+            identity_limits=identity_limits,
             is_internal=True,
         ),
         Route(  # its limits are those of the request that is asked about
@@ -40,7 +43,9 @@ def page_routes(prefix: str, limits: tuple[Limit, ...]) -> tuple[Route, ...]:
     )
 
 
-def _route(page: Page, prefix: str, limits: tuple[Limit, ...]) -> Route:
+def _route(
+    page: Page, prefix: str, limits: tuple[Limit, ...], identity_limits: tuple[Limit, ...]
+) -> Route:
     methods = {page.method, "HEAD"} if page.method == "GET" else {page.method}
     return Route(
         name=f"gateway-{page.route}",
@@ -51,6 +56,7 @@ def _route(page: Page, prefix: str, limits: tuple[Limit, ...]) -> Route:
         # Without a credential there is nothing to decide by method: the page answers 405.
         methods=None if page.auth is Auth.NONE else frozenset(methods),
         limits=limits if page.is_limited else (),
+        identity_limits=identity_limits if page.is_limited else (),
         is_internal=True,
         is_sign_in=page.is_sign_in,
         forward_credentials=page.is_sign_in,  # the page reads the token's attachment

@@ -51,14 +51,16 @@ class CheckPipeline:
         resolved = stages.resolve(checked, record)
         if resolved.route.is_internal:
             raise NoRoute("the gateway's own pages are behind no other proxy")
-        await stages.enforce_limits(checked, resolved.route, client)
+        await stages.limits.charge(checked, resolved.route, client, record)
+        stages.enforce_upgrades(checked, resolved.route)
         try:
             identity = await stages.identify(checked, resolved.route, client, record)
         except Refusal as refusal:
             raise self._refusal_or_login(refusal, checked, resolved) from None
         lines = stages.fields.identity_lines(identity)
         asserted = stages.assertion_line(identity, checked, resolved.route, resolved.forwarded)
-        return allowed_reply(stages.fields.identity_names, lines, asserted)
+        reply = allowed_reply(stages.fields.identity_names, lines, asserted)
+        return stages.limits.told_by(reply, record)
 
     def _refusal_or_login(
         self, refusal: Refusal, checked: RequestHead, resolved: ResolvedRoute

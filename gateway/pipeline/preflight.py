@@ -40,18 +40,23 @@ class PreflightPipeline:
         """
         Answer the preflight ``head``, or return what to send to the app.
 
-        The app gets neither identity nor credentials. Raises what `Stages.enforce_limits` raises,
-        and `Forbidden` by rules that need no identity.
+        The app gets neither identity nor credentials. It counts as one request, whatever those of
+        the route cost, and not for limits that need to know the caller. Raises what
+        `RouteLimits.charge` raises, and `Forbidden` by rules that need no identity.
         """
         route = asked.route
         self.stages.note_route(head, asked, record)
         if not route.upstream:
             raise NoRoute("the route has no upstream")
-        await self.stages.enforce_limits(head, route, client)
+        await self.stages.limits.charge_preflight(head, route, client, record)
         if route.cors is not None and not route.cors.passes_preflights:
-            return preflight_answer(route.cors, head.headers)
+            answer = preflight_answer(route.cors, head.headers)
+            return self.stages.limits.told_by(answer, record)
         enforce_preflight(route, client, head.method)
-        anonymous = replace(route, auth=Auth.NONE, forward_credentials=False)
+        anonymous = replace(route, auth=Auth.NONE, forward_credentials=False, tells_cost=False)
         scheme = self.stages.clients.scheme_of(head)
         fields = self.stages.fields.rewrite(head, anonymous, client, scheme, None)
-        return Outbound(anonymous, head.method, asked.forwarded, fields, None, client)
+        if record.limit is None:
+            return Outbound(anonymous, head.method, asked.forwarded, fields, None, client)
+        told = self.stages.limits.of_answer(head, anonymous, client, None, record)
+        return Outbound(anonymous, head.method, asked.forwarded, fields, None, client, b"", told)

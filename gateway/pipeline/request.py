@@ -1,7 +1,8 @@
 """
 The stages of a request, from its head to what is sent upstream. Start reading here.
 
-    client → route → limits → authenticate → check origin → authorise → header fields
+    client → route → limits → authenticate → check origin → limits of the caller → authorise
+           → header fields
 
 Each stage is handed what the earlier ones returned, so that a wrong order does not type-check. A
 stage refuses by raising a `Refusal`. Only the head is looked at; bodies are streamed afterwards.
@@ -68,12 +69,12 @@ class RequestPipeline:
             head = head._replace(upgrade="")
         if not route.upstream:
             return self.check.admit(head, route, record)
-        charged, sent = stages.charge_now(route, client), None
-        if charged == len(route.limits):
+        is_charged, sent = stages.limits.charge_now(head, route, client, record), None
+        if is_charged:
             if head.upgrade:
                 stages.enforce_upgrades(head, route)
             sent = self._read_now(head, resolved, client)
-        return self._admit_later(head, resolved, client, record, charged, sent)
+        return self._admit_later(head, resolved, client, record, is_charged, sent)
 
     def _read_now(
         self, head: RequestHead, resolved: ResolvedRoute, client: Client
@@ -98,13 +99,14 @@ class RequestPipeline:
         resolved: ResolvedRoute,
         client: Client,
         record: RequestRecord,
-        charged: int,
+        is_charged: bool,
         sent: Credentials | None,
     ) -> Outbound:
-        """Run the stages that may have to wait; ``charged`` limits of the route have been."""
+        """Run the stages that may have to wait; ``is_charged``: the first limits did not."""
         stages, route = self.stages, resolved.route
-        if charged < len(route.limits):
-            await stages.enforce_limits(head, route, client, charged)
+        if not is_charged:
+            await stages.limits.charge(head, route, client, record)
+            stages.enforce_upgrades(head, route)
         try:
             identity = await stages.identify(head, route, client, record, sent)
         except Refusal as refusal:
@@ -126,7 +128,10 @@ class RequestPipeline:
         if stages.assertions is not None:
             fields += stages.assertion_line(identity, head, route, target)
         cors = serialise(record.fields) if record.fields and replaces_cors(route) else b""
-        outbound = (route, head.method, target, fields, identity, client, cors)
+        limits = None
+        if route.tells_cost or record.limit is not None:
+            limits = stages.limits.of_answer(head, route, client, identity, record)
+        outbound = (route, head.method, target, fields, identity, client, cors, limits)
         return tuple.__new__(Outbound, outbound)  # half the time of a call of the class
 
     def _refusal_or_login(

@@ -9,13 +9,13 @@ from gateway.authn.login_redirect import LoginPage
 from gateway.authz.authoriser import Authoriser
 from gateway.authz.cors import answer_fields
 from gateway.authz.csrf import refuse_cross_site, refuse_foreign_upgrade
-from gateway.core.errors import AmbiguousCredentials, RateLimited, Refusal, UnsupportedUpgrade
+from gateway.core.errors import AmbiguousCredentials, Refusal, UnsupportedUpgrade
 from gateway.core.identity import Identity
-from gateway.core.ports import Limiter
 from gateway.core.record import RequestRecord
 from gateway.core.request import Client, RequestHead, Target
 from gateway.core.route import Route
 from gateway.headers.request import RequestFields
+from gateway.pipeline.limits import RouteLimits
 from gateway.routing.client_resolver import ClientResolver
 from gateway.routing.resolver import ResolvedRoute, RouteResolver
 from gateway.sessions.cookie import Cookie
@@ -29,7 +29,7 @@ class Stages:
 
     clients: ClientResolver
     resolver: RouteResolver
-    limiter: Limiter
+    limits: RouteLimits
     authenticator: Authenticator
     authoriser: Authoriser
     fields: RequestFields
@@ -58,37 +58,6 @@ class Stages:
         if route.cors is not None:
             record.fields = answer_fields(route.cors, head.headers)
 
-    def charge_now(self, route: Route, client: Client) -> int:
-        """
-        Charge the route's rate limits up to the first that has to wait; return how many.
-
-        Raises `RateLimited`.
-        """
-        charged = 0
-        for limit in route.limits:
-            state = self.limiter.spend_now(limit, client.limit_key)
-            if state is None:
-                break
-            if not state.allowed:
-                raise RateLimited(state)
-            charged += 1
-        return charged
-
-    async def enforce_limits(
-        self, head: RequestHead, route: Route, client: Client, charged: int = 0
-    ) -> None:
-        """
-        Charge the route's rate limits after the first ``charged``; then `enforce_upgrades`.
-
-        Runs before authentication, so that guessing credentials is rate limited. Raises
-        `RateLimited`, or `StoreUnavailable` for limits that fail closed.
-        """
-        for limit in route.limits[charged:]:
-            state = await self.limiter.spend(limit, client.limit_key)
-            if not state.allowed:
-                raise RateLimited(state)
-        self.enforce_upgrades(head, route)
-
     def enforce_upgrades(self, head: RequestHead, route: Route) -> None:
         """Raise `UnsupportedUpgrade` for an upgrade that the route does not list."""
         if head.upgrade and head.upgrade not in route.upgrades:
@@ -103,9 +72,11 @@ class Stages:
         sent: Credentials | None = None,
     ) -> Identity | None:
         """
-        Authenticate, refuse cross-site requests, authorise; None for an anonymous caller.
+        Authenticate, refuse cross-site requests, charge the caller's limits, authorise.
 
-        ``sent`` is what `Authenticator.read_now` has returned.
+        Returns None for an anonymous caller. A page of another site must not use up a visitor's
+        limit, and one that guesses what it may is limited, too: so limits are charged between the
+        two. ``sent`` is what `Authenticator.read_now` has returned.
         """
         identity = await self.authenticator.identify(head, route, client, sent)
         if identity is not None:
@@ -113,6 +84,8 @@ class Stages:
             self.check_origin(head, route, identity)
             if self.authoriser.gives_roles:
                 identity = await self.authoriser.with_roles(identity, route)
+        if route.identity_limits:
+            await self.limits.charge_identity(head, route, client, identity, record)
         if route.allow or route.deny:
             self.authoriser.enforce(route, identity, client, head.method)
         return identity

@@ -30,6 +30,7 @@ from gateway.core.route import (
 )
 from gateway.headers.request import IdentityNames, RequestFields
 from gateway.pages.routes import page_routes
+from gateway.pipeline.limits import RouteLimits
 from gateway.pipeline.request import RequestPipeline
 from gateway.pipeline.stages import Stages
 from gateway.routing.client_address import ClientIp
@@ -89,6 +90,7 @@ def pipeline_for(
     waits: str = "",
     client_ip: ClientIp = ClientIp.PEER,
     trusts_proxies: bool = False,
+    tells_limits: bool = False,
     grants: tuple[Grant, ...] = (),
     roles: RoleStore | None = None,
 ) -> PipelineUnderTest:
@@ -101,7 +103,7 @@ def pipeline_for(
     stages = Stages(
         clients=ClientResolver(client_ip, OURS if trusts_proxies else (), f"https://{HOST}"),
         resolver=RouteResolver(RouteTable(routes or (PRIVATE, OPTIONAL, PUBLIC, KEEPING)), HOST),
-        limiter=RecordingLimiter(diary, {used_up}, {waits}),
+        limits=RouteLimits(RecordingLimiter(diary, {used_up}, {waits}), tells_always=tells_limits),
         authenticator=Authenticator(
             CredentialReader(COOKIE),
             KnownSessions(diary, SESSIONS),

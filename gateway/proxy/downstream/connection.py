@@ -11,7 +11,7 @@ import asyncio
 from math import inf
 
 from gateway.core.errors import BadRequest, Overloaded, Refusal, RequestTimeout
-from gateway.core.problem import problem_of
+from gateway.core.problem import fields_beside, problem_of
 from gateway.core.record import RequestRecord
 from gateway.core.request import Client, Reply
 from gateway.proxy.downstream.accepted import AcceptedConnection, client_of
@@ -310,7 +310,7 @@ class ClientConnection(HttpProtocol):
             self.reader.stop()
         if self._is_client_sending():
             self.writer.will_close = True
-        self.writer.send_problem(problem, record.fields)
+        self.writer.send_problem(problem, fields_beside(refusal, record))
 
     def _answer_unparsed(self, refusal: Refusal) -> None:
         """Refuse, and log, bytes that are no request."""

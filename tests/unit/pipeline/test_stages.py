@@ -1,32 +1,36 @@
 """The stages that requests, checks and preflights share, one by one."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 
 from gateway.core.errors import (
     AmbiguousCredentials,
+    CrossSite,
     Forbidden,
     RateLimited,
+    Refusal,
     Unauthenticated,
     UnsupportedUpgrade,
 )
+from gateway.core.limit import Limit
 from gateway.core.record import RequestRecord
-from gateway.core.route import Auth, Rule
+from gateway.core.route import Auth, Grant, Rule
 from gateway.pipeline.stages import Stages
 from tests.fakes.heads import request_head
 from tests.fakes.pipelines import (
     BEARER,
-    FIRST,
     HOST,
     PRIVATE,
-    SECOND,
+    SESSION,
     WITH_SOCKETS,
     pipeline_for,
 )
-from tests.fakes.ports import TOKEN_IDENTITY
+from tests.fakes.ports import ISSUER, TOKEN_IDENTITY
 
-LIMITED = replace(PRIVATE, limits=(FIRST, SECOND))
+BY_ISSUER = replace(PRIVATE, limits=(), identity_limits=(Limit("caller", 9, 60, per=("issuer",)),))
+CROSS_SITE = ("Sec-Fetch-Site", "cross-site")
 
 
 @pytest.fixture
@@ -49,29 +53,54 @@ def test_the_route_is_recorded(stages: Stages) -> None:
     assert PRIVATE == resolved.route
 
 
-async def test_limits_are_charged_in_the_order_of_the_route(stages: Stages) -> None:
-    """A limit that is used up ends the stage: later ones are not charged."""
-    head = request_head()
-    client = stages.find_client(head, RequestRecord())
-    under_test = pipeline_for(used_up=SECOND.name)
-    with pytest.raises(RateLimited):
-        await under_test.pipeline.stages.enforce_limits(head, LIMITED, client)
-    assert 2 == len(under_test.diary)
-    under_test = pipeline_for(used_up=FIRST.name)
-    with pytest.raises(RateLimited):
-        await under_test.pipeline.stages.enforce_limits(head, LIMITED, client)
-    assert 1 == len(under_test.diary)
-
-
-async def test_only_listed_upgrades_pass(stages: Stages) -> None:
-    """An upgrade that the route does not list is refused after the limits are charged."""
+def test_only_listed_upgrades_pass(stages: Stages) -> None:
+    """An upgrade that the route does not list is refused."""
     head = request_head()._replace(upgrade="websocket")
-    client = stages.find_client(head, RequestRecord())
-    await stages.enforce_limits(head, WITH_SOCKETS, client)
-    under_test = pipeline_for()
+    stages.enforce_upgrades(head, WITH_SOCKETS)
     with pytest.raises(UnsupportedUpgrade):
-        await under_test.pipeline.stages.enforce_limits(head, PRIVATE, client)
-    assert 1 == len(under_test.diary)
+        stages.enforce_upgrades(head, PRIVATE)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "charged"),
+    [
+        pytest.param((BEARER,), None, [f"limit caller of {ISSUER}"], id="allowed"),
+        pytest.param((SESSION, CROSS_SITE), CrossSite, [], id="cross-site"),
+        pytest.param((), Unauthenticated, [], id="no-credential"),
+    ],
+)
+async def test_limits_of_callers_are_charged_after_the_origin(
+    fields: tuple[tuple[str, str], ...], error: type[Refusal] | None, charged: list[str]
+) -> None:
+    """A page of another site cannot use up a visitor's limit."""
+    under_test = pipeline_for(BY_ISSUER)
+    stages, head = under_test.pipeline.stages, request_head(*fields, method="POST")
+    client = stages.find_client(head, RequestRecord())
+    with nullcontext() if error is None else pytest.raises(error):
+        await stages.identify(head, BY_ISSUER, client, RequestRecord())
+    assert charged == [line for line in under_test.diary if line.startswith("limit")]
+
+
+async def test_limits_of_callers_are_charged_before_authorisation() -> None:
+    """A caller that may not, and asks again and again, is limited too."""
+    denying = replace(BY_ISSUER, deny=(Rule(issuers=frozenset({ISSUER})),))
+    for used_up, error in (("", Forbidden), ("caller", RateLimited)):
+        under_test = pipeline_for(denying, used_up=used_up)
+        stages, head = under_test.pipeline.stages, request_head(BEARER)
+        client = stages.find_client(head, RequestRecord())
+        with pytest.raises(error):
+            await stages.identify(head, denying, client, RequestRecord())
+        assert f"limit caller of {ISSUER}" == under_test.diary[-1]
+
+
+async def test_roles_are_known_to_limits_of_roles() -> None:
+    """They are granted before the limit is charged."""
+    route = replace(PRIVATE, limits=(), identity_limits=(Limit("roles", 9, 60, per=("role",)),))
+    staff = Grant("staff", Rule(issuers=frozenset({ISSUER})))
+    under_test = pipeline_for(route, grants=(staff,))
+    stages, head = under_test.pipeline.stages, request_head(BEARER)
+    await stages.identify(head, route, stages.find_client(head, RequestRecord()), RequestRecord())
+    assert "limit roles of staff" == under_test.diary[-1]
 
 
 async def test_the_caller_is_identified_and_recorded(stages: Stages) -> None:
