@@ -11,6 +11,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import NamedTuple
 
+from gateway.headers.answer_limits import COST, LIMIT_FIELDS
 from gateway.headers.fields import CRLF, FieldAction, FieldActions
 from gateway.util.generations import Generations
 
@@ -65,8 +66,16 @@ _HAS_CORS = 4
 _IS_SECRET = 8
 _IS_ODD = _UNFIT | _IS_SECRET
 _SINGLE = {name: 16 << index for index, name in enumerate(_SINGLE_NAMES)}
-_NOT_TWICE = _UNFIT | sum(_SINGLE.values())
-_MARKS = {b"date": _HAS_DATE, b"set-cookie": _IS_SECRET, **_SINGLE}
+_HAS_LIMITS = 16 << len(_SINGLE_NAMES)
+_HAS_COST = _HAS_LIMITS << 1
+_NOT_TWICE = _UNFIT | _HAS_COST | sum(_SINGLE.values())
+_MARKS = {
+    b"date": _HAS_DATE,
+    b"set-cookie": _IS_SECRET,
+    COST: _HAS_COST,
+    **_SINGLE,
+    **dict.fromkeys(LIMIT_FIELDS, _HAS_LIMITS),
+}
 _CORS_NAME = b"access-control-"
 
 SetsSession = Callable[[bytes], bool]
@@ -91,6 +100,10 @@ class AnswerHead(NamedTuple):
     has_date: bool
     has_cors: bool
     """Whether the app wrote CORS fields, which the gateway may have to replace."""
+    has_limits: bool = False
+    """Whether the app wrote fields about rate limits, which the gateway may have to replace."""
+    cost: str = ""
+    """What the app says that the request cost, as it wrote it; empty for nothing."""
 
 
 class _AnswerNames(Generations[bytes, AnswerLine]):
@@ -173,15 +186,25 @@ class AnswerHeads(Generations[tuple[bytes, bytes | None], AnswerHead | None]):
         status = _STATUSES.get(lines[0]) or _other_status(lines[0])
         if not status or (status in _WITHOUT_BODY) is not (after is None):
             return None
-        marks = _UNFIT  # so that a line that is unfit is one too many
+        marks, cost = _UNFIT, ""  # so that a line that is unfit is one too many
         lines[0] += CRLF
         judged = self._lines
         for index in range(1, len(lines)):
-            lines[index], mark = judged[lines[index]]
+            line = lines[index]
+            lines[index], mark = judged[line]
             if marks & mark & _NOT_TWICE:
                 return None
             marks |= mark
-        head = AnswerHead(status, b"".join(lines), bool(marks & _HAS_DATE), bool(marks & _HAS_CORS))
+            if mark & _HAS_COST:
+                cost = line.partition(b":")[2].strip(b" \t").decode("latin-1")
+        head = AnswerHead(
+            status,
+            b"".join(lines),
+            bool(marks & _HAS_DATE),
+            bool(marks & _HAS_CORS),
+            bool(marks & _HAS_LIMITS),
+            cost,
+        )
         if not marks & _IS_SECRET:
             self.keep(around_framing, head)
         return head

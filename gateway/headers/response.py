@@ -7,6 +7,7 @@ from multidict import CIMultiDictProxy
 
 from gateway.core.errors import BadUpstreamAnswer
 from gateway.core.request import RawFields
+from gateway.headers.answer_limits import COST
 from gateway.headers.answer_lines import AnswerHeads
 from gateway.headers.fields import CRLF, FieldAction, FieldActions
 from gateway.headers.hop_by_hop import HOP_BY_HOP, nominated_fields
@@ -14,6 +15,7 @@ from gateway.headers.hop_by_hop import HOP_BY_HOP, nominated_fields
 _UNUSED_S = 30.0
 """A line of an app is forgotten when it did not come for so long; at most for twice this."""
 
+_DROPPED = frozenset({"content-length", "x-request-id", COST.decode("ascii")})
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 
 
@@ -90,6 +92,6 @@ def _action_for(name: bytes) -> FieldAction:
     if not _TOKEN.fullmatch(name):  # the parser accepts ``Content-Length : 5``
         raise BadUpstreamAnswer("field name is no token")
     lower = name.decode("latin-1").lower()
-    if lower in HOP_BY_HOP or lower in {"content-length", "x-request-id"}:
+    if lower in HOP_BY_HOP or lower in _DROPPED:
         return FieldAction.DROP
     return FieldAction.SET_COOKIE if lower == "set-cookie" else FieldAction.KEEP

@@ -13,10 +13,10 @@ from contextlib import suppress
 from math import inf
 from time import monotonic
 
-from gateway.authz.cors import replaced
 from gateway.core.errors import BadUpstreamAnswer, BodyTooLarge, InternalError, Refusal
 from gateway.core.request import Outbound
 from gateway.headers.answer_lines import AnswerHead
+from gateway.headers.own_fields import with_own_fields
 from gateway.headers.response import upgrade_fields
 from gateway.proxy.client_side import ClientSide
 from gateway.proxy.downstream.server import ServingConfig
@@ -73,6 +73,7 @@ class Exchange:
         "_body",
         "_client",
         "_client_wait_s",
+        "_costs",
         "_framing",
         "_max_body_bytes",
         "_sent_body",
@@ -106,6 +107,7 @@ class Exchange:
         self._timeouts = route.timeouts
         self._upstream = serving.upstreams[route.upstream]
         self._answer_fields = serving.answer_fields
+        self._costs = serving.costs
         self._max_body_bytes = serving.max_body_bytes
         self._sent_body = framing.kind is _NO_BODY
         self._whole = b""
@@ -226,7 +228,7 @@ class Exchange:
                 server.pool.give_back(upstream)
 
     def _head(self, server: UpstreamServer) -> bytes:
-        route, method, target, fields, _, _, _ = self.outbound
+        route, method, target, fields, *_ = self.outbound
         line = f"{method} {target.wire} HTTP/1.1\r\n".encode("ascii")
         if route.rewrites_host:
             line += server.host_line
@@ -308,14 +310,16 @@ class Exchange:
 
     def _begin_known(self, known: AnswerHead, length_line: bytes, body: bytes) -> None:
         """Send a head that needed no parser, with what has come of the body: in one write."""
-        status, head, has_date, has_cors = known
-        writer = self._writer
-        if cors := self.outbound.cors:
-            head = replaced(head, cors) if has_cors else head + cors
+        status, head, has_date, has_cors, has_limits, cost = known
+        outbound, writer = self.outbound, self._writer
+        if outbound.cors or outbound.limits is not None:
+            head = with_own_fields(head, outbound, has_cors=has_cors, has_limits=has_limits)
         head += length_line if has_date else length_line + writer.date_line()
         if not self._sent_body:
             writer.will_close = True
         writer.begin_answer(status, head, body)
+        if cost:
+            self._costs.charge(outbound, cost)
 
     def _begin_lengthless(self, answer: LengthlessAnswer) -> None:
         """Send an answer in chunks, or without a body."""
@@ -344,11 +348,10 @@ class Exchange:
             head += writer.date_line()
         if framing.kind is BodyKind.CLOSE or not self._sent_body:
             writer.will_close = True
-        if whole is not None:
-            writer.begin_answer(message.code, head, encode_whole(framing, whole))
-            return None
-        writer.begin_answer(message.code, head, b"")
-        return framing
+        self._costs.charge_parsed(self.outbound, message.headers)
+        begun = b"" if whole is None else encode_whole(framing, whole)
+        writer.begin_answer(message.code, head, begun)
+        return framing if whole is None else None
 
     async def _switch_protocols(
         self, upstream: UpstreamConnection, server: UpstreamServer, message: RawResponseMessage
@@ -357,6 +360,7 @@ class Exchange:
         self._upstream.answered(server, message.code)
         server.pool.detach(upstream)
         head = self._status_and_fields(message)
+        self._costs.charge_parsed(self.outbound, message.headers)
         await self._switch(upstream, message, head, self._timeouts.idle_s)
 
     async def _stream(
@@ -385,8 +389,7 @@ class Exchange:
             message.headers,
             may_set_session=self.outbound.route.is_internal,
         )
-        if cors := self.outbound.cors:
-            fields = replaced(fields, cors)
+        fields = with_own_fields(fields, self.outbound)
         if message.code == _UPGRADE_REQUIRED:
             fields += upgrade_fields(message.raw_headers)
         return status_line(message.code, message.reason) + fields

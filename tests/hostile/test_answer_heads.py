@@ -13,9 +13,12 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
 from gateway.core.errors import Refusal
+from gateway.core.limit import AnswerLimits, Limit, Spend
 from gateway.core.request import Outbound, Target
 from gateway.core.route import Route
+from gateway.headers.answer_limits import answer_cost
 from gateway.headers.response import ResponseFields
+from gateway.proxy.answer_costs import AnswerCosts
 from gateway.proxy.client_side import ClientSide
 from gateway.proxy.downstream.limits import ConnectionLimits
 from gateway.proxy.downstream.server import ServingConfig
@@ -28,6 +31,7 @@ from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.known_answer import known_answer
 from gateway.proxy.upstream.pool import UpstreamPool
 from gateway.proxy.upstream.upstream import Upstream, UpstreamRules, UpstreamServer
+from gateway.ratelimit.local import LocalLimiter
 from gateway.util.deadlines import Deadlines
 from tests.fakes.heads import request_head
 from tests.fakes.transport import FakeTransport
@@ -35,6 +39,7 @@ from tests.fakes.transport import FakeTransport
 HEADS = int(os.environ.get("HEADS", "20000"))
 SEED = int(os.environ.get("SEED", "20261130"))
 CORS = b"Access-Control-Allow-Origin: https://a\r\n"
+LIMITS = AnswerLimits(b'RateLimit: "a";r=1;t=2\r\n', (Spend(Limit("a", 10, 60), "203.0.113.9"),))
 STEPS = 6
 """Iterations of the event loop in which an exchange over fake transports ends, if it does."""
 STATUS = slice(9, 12)
@@ -58,6 +63,8 @@ FIELDS = (
     *(b"Connection: keep-alive", b"Keep-Alive: timeout=5", b"Connection: Keep-Alive", b"TE: x"),
     *(b"Access-Control-Allow-Origin: *", b"access-control-max-age: 5", b"X-Request-Id: app"),
     *(b"Content-Encoding: gzip", b"X-Text: \xc3\xa4 \xff", b"X-Tabs:\ta\t b\t", b"X-Empty:"),
+    *(b"X-Gateway-Cost: %d", b"x-gateway-cost:  7\t", b"X-Gateway-Cost: x", b"ratelimit: app"),
+    *(b"X-RateLimit-Limit: %d", b"RateLimit-Policy: app", b"X-RateLimit-Reset: 0"),
     *(b"Location: /a", b"Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT", b"content-type: a"),
 )  # fmt: skip
 ODD_FIELDS = (
@@ -102,6 +109,20 @@ class Answer(NamedTuple):
     keeps_app: bool
     """Whether the connection to the app serves another exchange."""
     keeps_client: bool
+    charged: list[int | None]
+    """What the answer cost; None for a cost that was ignored."""
+
+
+class Costs(AnswerCosts):
+    """Writes down what is charged."""
+
+    def __init__(self) -> None:
+        super().__init__(LocalLimiter())
+        self.charged: list[int | None] = []
+
+    def charge(self, outbound: Outbound, told: str) -> None:
+        if outbound.limits is not None:
+            self.charged.append(answer_cost(told))
 
 
 class AppTransport(FakeTransport):
@@ -136,6 +157,7 @@ class Relay:
         )
         self.writer = ResponseWriter(cast("Any", server))
         self._fields = fields
+        self._costs = Costs()
 
     def begin(self, answers: list[list[bytes]]) -> None:
         """Forget every connection to the app; a new one answers with ``answers`` in turn."""
@@ -149,7 +171,14 @@ class Relay:
             loop,
             lambda *_: None,
         )
-        self._serving = ServingConfig(cast("Any", None), {"app": upstream}, self._fields, 1000, ())
+        self._serving = ServingConfig(
+            cast("Any", None),
+            {"app": upstream},
+            self._fields,
+            1000,
+            (),
+            self._costs,
+        )
 
     async def _connect(self, make: Callable[[], UpstreamConnection]) -> UpstreamConnection:
         if self._app.protocol is not None:
@@ -165,14 +194,17 @@ class Relay:
         """Return the end of the body: requests have none."""
         return b""
 
-    async def answer(self, method: str, version: tuple[int, int], cors: bytes) -> Answer:
+    async def answer(
+        self, method: str, version: tuple[int, int], cors: bytes, limits: AnswerLimits | None
+    ) -> Answer:
         """Ask the app; where it does not answer in full, its connection is lost."""
         self.writer.transport = client = FakeTransport()
         self.writer.will_close = False
         self.writer.start("id-1", method, version, keeps_alive=True)
         target = Target("/x", "/x", has_encoded_slash=False)
         peer = request_head().peer
-        outbound = Outbound(Route("r", "/*", "app"), method, target, b"", None, peer, cors)
+        route = Route("r", "/*", "app")
+        outbound = Outbound(route, method, target, b"", None, peer, cors, limits)
         exchange = Exchange(cast("ClientSide", self), outbound, NO_BODY, NOTHING, self._serving)
         running = asyncio.ensure_future(exchange.run())
         for _ in range(STEPS):
@@ -189,7 +221,9 @@ class Relay:
             refusal = repr(error)
         self._batcher.flush()
         keeps_app = self._pool.usage()[0] > 0
-        return Answer(bytes(client.written), refusal, keeps_app, not self.writer.will_close)
+        charged, self._costs.charged = self._costs.charged, []
+        keeps_client = not self.writer.will_close
+        return Answer(bytes(client.written), refusal, keeps_app, keeps_client, charged)
 
 
 def lengthless(chance: random.Random) -> bytes:
@@ -274,8 +308,10 @@ async def test_lines_and_parser_agree() -> None:
         method = "HEAD" if chance.random() < 0.05 else "GET"
         version = (1, 0) if chance.random() < 0.1 else (1, 1)
         cors = CORS if chance.random() < 0.2 else b""
-        ours, parsed = [await relay.answer(method, version, cors) for relay in relays]
+        limits = LIMITS if chance.random() < 0.2 else None
+        ours, parsed = [await relay.answer(method, version, cors, limits) for relay in relays]
         assert parsed == ours, reads
+        assert b"\r\nx-gateway-cost:" not in ours.sent.partition(b"\r\n\r\n")[0].lower(), reads
         is_known = known_answer(reads[0], by_lines.of_apps) is not None
         ways["by lines" if is_known else "refused" if ours.refusal else "parsed"] += 1
         if not ours.keeps_app or ours.sent[STATUS] in WITHOUT_BODY:

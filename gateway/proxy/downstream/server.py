@@ -15,6 +15,7 @@ from gateway.core.record import RequestRecord
 from gateway.core.request import Client, RequestHead
 from gateway.headers.response import ResponseFields
 from gateway.pipeline.request import Admit
+from gateway.proxy.answer_costs import AnswerCosts
 from gateway.proxy.downstream.bind import ListeningServer
 from gateway.proxy.downstream.limits import ConnectionCounter, ConnectionLimits, CountsOfOthers
 from gateway.proxy.http1.kernel_table import line_table
@@ -39,6 +40,8 @@ class ServingConfig:
     answer_fields: ResponseFields
     max_body_bytes: int
     trusted_proxies: tuple[IPNetwork, ...]
+    costs: AnswerCosts
+    """Charges what answers cost."""
 
 
 class LogRequest(Protocol):

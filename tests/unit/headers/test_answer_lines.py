@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.headers.answer_limits import LIMIT_FIELDS
 from gateway.headers.answer_lines import AnswerHead, AnswerHeads
 from gateway.headers.response import ResponseFields
 
@@ -43,6 +44,24 @@ def test_a_head_says_what_the_gateway_has_to_add_or_replace() -> None:
     head = judged(OK, b"DATE: now", b"access-control-max-age: 5")
     assert head is not None
     assert (True, True) == (head.has_date, head.has_cors)
+    assert (False, "") == (head.has_limits, head.cost)
+
+
+@pytest.mark.parametrize("name", sorted(LIMIT_FIELDS))
+def test_a_head_says_whether_the_app_told_of_limits(name: bytes) -> None:
+    """Each of the fields may have to be replaced."""
+    head = judged(OK, name.title() + b": 5", b"A: b")
+    assert head is not None
+    assert head.has_limits
+    assert name.title() + b": 5" in head.block
+
+
+def test_a_head_says_what_the_request_cost() -> None:
+    """The line reaches no client; two of them are for the parser."""
+    head = judged(OK, b"x-gateway-COST: \t12 ", b"A: b")
+    assert head is not None
+    assert ("12", OK + b"\r\nA: b\r\n") == (head.cost, head.block)
+    assert judged(OK, b"X-Gateway-Cost: 1", b"X-Gateway-Cost: 1", b"A: b") is None
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,14 @@ def test_other_fields_pass_unchanged() -> None:
     assert sent == answered(*sent)
 
 
-@pytest.mark.parametrize("name", sorted(HOP_BY_HOP | {"content-length", "x-request-id"}))
+@pytest.mark.parametrize(
+    "name", sorted(HOP_BY_HOP | {"content-length", "x-request-id", "x-gateway-cost"})
+)
 def test_hop_by_hop_fields_are_dropped(name: str) -> None:
-    """Framing is decided anew, and the id in the answer is the one in our log."""
+    """
+    Framing is decided anew, the id in the answer is the one in our log, and the cost is for the
+    gateway.
+    """
     assert [("A", "1")] == answered((name, "x"), ("A", "1"), (name.upper(), "x"))
 
 

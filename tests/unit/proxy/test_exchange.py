@@ -8,9 +8,11 @@ from typing import Any, cast
 import pytest
 
 from gateway.core.errors import BadUpstreamAnswer, BodyTooLarge, RequestTimeout, UpstreamUnreachable
+from gateway.core.limit import AnswerLimits, Limit, Spend
 from gateway.core.request import Outbound, Target
 from gateway.core.route import Route
 from gateway.headers.response import ResponseFields
+from gateway.proxy.answer_costs import AnswerCosts
 from gateway.proxy.downstream.limits import ConnectionLimits
 from gateway.proxy.downstream.server import ServingConfig
 from gateway.proxy.downstream.writer import ResponseWriter
@@ -21,6 +23,7 @@ from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.pool import UpstreamPool
 from gateway.proxy.upstream.upstream import Upstream, UpstreamRules, UpstreamServer
+from gateway.ratelimit.local import LocalLimiter
 from gateway.util.deadlines import Deadlines
 from tests.fakes.heads import request_head
 from tests.fakes.transport import FakeTransport
@@ -99,8 +102,14 @@ class Around:
             loop,
             lambda *_: None,
         )
+        self.limiter = LocalLimiter()
         self.serving = ServingConfig(
-            cast("Any", None), {"app": upstream}, ResponseFields("s"), MAX_BODY_BYTES, ()
+            cast("Any", None),
+            {"app": upstream},
+            ResponseFields("s"),
+            MAX_BODY_BYTES,
+            (),
+            AnswerCosts(self.limiter),
         )
         self.batcher = batcher
 
@@ -142,7 +151,11 @@ class Around:
             asyncio.get_running_loop().call_soon(self.when_sent, part, act)
 
     async def run(
-        self, framing: Framing = NO_BODY, method: str = "GET", fields: bytes = b"Host: a\r\n"
+        self,
+        framing: Framing = NO_BODY,
+        method: str = "GET",
+        fields: bytes = b"Host: a\r\n",
+        limits: AnswerLimits | None = None,
     ) -> bytes:
         """What the client gets."""
         self.writer.start("id-1", method, self.version, keeps_alive=True)
@@ -153,6 +166,7 @@ class Around:
             fields,
             None,
             request_head().peer,
+            limits=limits,
         )
         framing = framing._replace(expects_continue=b"Expect" in fields)
         self.exchange = Exchange(self, outbound, framing, cast("Any", self), self.serving)
@@ -178,6 +192,61 @@ async def test_a_repeated_answer_is_the_same() -> None:
     first = await around.run()
     around.transport.written.clear()
     assert first == await around.run()
+
+
+TOLD = b'RateLimit: "ten";r=9;t=60\r\n'
+TEN = Limit("ten", 10, 60)
+BEFORE = Spend(TEN, "a")
+
+
+def known(*lines: bytes) -> bytes:
+    """An answer that needs no parser."""
+    head = (b"HTTP/1.1 200 OK", b"Date: then", *lines, b"Content-Length: 2")
+    return b"\r\n".join((*head, b"", b"ok"))
+
+
+PARSED = b"Connection: close"
+"""Makes an answer one for the parser."""
+
+
+@pytest.mark.parametrize("way", [(), (PARSED,)], ids=["known", "parsed"])
+async def test_an_answer_tells_of_limits(way: tuple[bytes, ...]) -> None:
+    """In place of what the app says; without our fields, the app's own stay."""
+    answer = known(b"X-RateLimit-Limit: 7", b"ratelimit: app", *way)
+    told = await Around(answer).run(limits=AnswerLimits(TOLD))
+    assert 1 == told.count(TOLD)
+    assert b"app" not in told
+    assert b"X-RateLimit-Limit" not in told
+    for limits in (None, AnswerLimits(b"", (BEFORE,))):
+        own = await Around(answer).run(limits=limits)
+        assert b"X-RateLimit-Limit: 7\r\n" in own
+        assert b"ratelimit: app\r\n" in own
+    assert TOLD in await Around(known(*way)).run(limits=AnswerLimits(TOLD))
+
+
+@pytest.mark.parametrize("way", [(), (PARSED,)], ids=["known", "parsed"])
+@pytest.mark.parametrize(
+    ("cost", "left"),
+    [
+        pytest.param(b"X-Gateway-Cost: 4", 5, id="more"),
+        pytest.param(b"X-Gateway-Cost: 1", 8, id="as-charged"),
+        pytest.param(b"X-Other: 4", 8, id="not-told"),
+        pytest.param(b"X-Gateway-Cost: four", 8, id="no-number"),
+    ],
+)
+async def test_an_answer_tells_its_cost(way: tuple[bytes, ...], cost: bytes, left: int) -> None:
+    """The client does not see it, and routes of another kind are charged nothing."""
+    around = Around(known(cost, *way))
+    around.limiter.spend_now(*BEFORE[:2])
+    told = await around.run(limits=AnswerLimits(b"", (BEFORE,)))
+    await around.serving.costs.aclose()
+    assert b"Gateway-Cost" not in told
+    assert left == around.limiter.spend_now(TEN, "a").remaining
+    for limits in (None, AnswerLimits(TOLD)):
+        around = Around(known(cost, *way))
+        assert b"Gateway-Cost" not in await around.run(limits=limits)
+        await around.serving.costs.aclose()
+        assert 9 == around.limiter.spend_now(TEN, "a").remaining
 
 
 async def test_a_body_in_chunks_reaches_the_app() -> None:

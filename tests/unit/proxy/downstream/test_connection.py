@@ -14,6 +14,7 @@ from gateway.core.errors import Unauthenticated
 from gateway.core.record import RequestRecord
 from gateway.core.request import Outbound, Reply
 from gateway.headers.response import ResponseFields
+from gateway.proxy.answer_costs import AnswerCosts
 from gateway.proxy.downstream.connection import ClientConnection
 from gateway.proxy.downstream.limits import ConnectionLimits
 from gateway.proxy.downstream.phase import Phase
@@ -21,6 +22,7 @@ from gateway.proxy.downstream.reader import ReadState
 from gateway.proxy.downstream.server import ProxyServer, ServingConfig
 from gateway.proxy.http1.chunks import MAX_JOINED
 from gateway.proxy.http1.write_batch import WriteBatcher
+from gateway.ratelimit.local import LocalLimiter
 from gateway.telemetry.counters import Counters
 from gateway.util.deadlines import Deadlines
 from tests.fakes.transport import FakeTransport
@@ -43,7 +45,9 @@ class Rig:
         self.log: list[tuple[int, str]] = []
         self.failure: BaseException | None = None
         self.deadlines = Deadlines(self.loop, 1000.0)
-        serving = ServingConfig(self._admit, {}, ResponseFields("s"), 1000, ())
+        serving = ServingConfig(
+            self._admit, {}, ResponseFields("s"), 1000, (), AnswerCosts(LocalLimiter())
+        )
         self.server = ProxyServer(
             self.loop,
             serving,
