@@ -14,6 +14,8 @@ from gateway.config.check import ASSERTION_HEADER, Check, repeated, routes_of
 from gateway.config.credential_checks import CREDENTIAL_CHECKS
 from gateway.config.draft import Draft
 from gateway.config.identity import IdentityHeaders
+from gateway.config.limit_checks import LIMIT_CHECKS
+from gateway.config.limits import FROM_ANSWER
 from gateway.config.names import needs_https
 from gateway.config.paths import is_under, prefix
 from gateway.config.problems import KeyPath, Problem, Unreadable
@@ -174,6 +176,8 @@ def routes_without_upstream_are_for_checks(draft: Draft) -> Iterator[Problem]:
         for key in _FORWARDING_KEYS:
             if draft.at(*at, key) is not None:
                 yield Problem((*at, key), "needs an upstream")
+        if draft.text(*at, "cost") == FROM_ANSWER:
+            yield Problem((*at, "cost"), f"{FROM_ANSWER} needs an upstream")
 
 
 def limits_of_routes_exist(draft: Draft) -> Iterator[Problem]:
@@ -188,19 +192,6 @@ def limits_of_routes_exist(draft: Draft) -> Iterator[Problem]:
         yield from repeated(((place, draft.text(*place)) for place in places), "same limit as")
 
 
-def only_login_counts_by_email(draft: Draft) -> Iterator[Problem]:
-    """Refuse counts by email except for ``login``: other requests name no email that early."""
-    for name in draft.mapping("limits"):
-        at = ("limits", name)
-        parts = [draft.text(*at, "per"), *map(str, draft.items(*at, "per"))]
-        if "email" in parts and name != "login":
-            yield Problem((*at, "per"), "only the limit named login can count by email")
-        if draft.at(*at, "ip_rate") is not None and not {"ip", "email"} <= set(parts):
-            yield Problem((*at, "ip_rate"), "needs per: [ip, email]")
-        if "email" in parts and name == "login":
-            yield from _routes_limited_by_email(draft)
-
-
 def bursts_are_of_buckets(draft: Draft) -> Iterator[Problem]:
     """Refuse ``burst`` where the algorithm knows none: the limit would not mean what it says."""
     for name in draft.mapping("limits"):
@@ -208,17 +199,6 @@ def bursts_are_of_buckets(draft: Draft) -> Iterator[Problem]:
         algorithm = draft.text(*at, "algorithm")
         if draft.at(*at, "burst") is not None and algorithm != "token-bucket":
             yield Problem((*at, "burst"), "needs algorithm: token-bucket")
-
-
-def _routes_limited_by_email(draft: Draft) -> Iterator[Problem]:
-    for at in routes_of(draft):
-        for place, name in enumerate(draft.items(*at, "limits")):
-            if name == "login":
-                yield Problem(
-                    (*at, "limits", place),
-                    "a route cannot count by email",
-                    remedy="set per: ip, or remove it",
-                )
 
 
 def replaced_prefixes_are_matched(draft: Draft) -> Iterator[Problem]:
@@ -313,7 +293,7 @@ CHECKS: tuple[Check, ...] = (
     Check("no-such-upstream", upstreams_of_routes_exist, "name one of these, or add it"),
     Check("route-without-upstream", routes_without_upstream_are_for_checks, "set the upstream"),
     Check("no-such-limit", limits_of_routes_exist, "name one of these once, or add it"),
-    Check("limit-by-email", only_login_counts_by_email, "count by ip"),
+    *LIMIT_CHECKS,
     Check("burst-without-bucket", bursts_are_of_buckets, "set it, or remove burst"),
     Check("route-under-prefix", routes_keep_out_of_own_prefix, "choose another path or prefix"),
     Check("prefix-not-matched", replaced_prefixes_are_matched, "correct one of the two"),

@@ -1,16 +1,17 @@
 """Compile settings to the values that the pipeline uses: routes, limits, roles, the login page."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
 from gateway.authn.login_redirect import LoginPage
 from gateway.authn.return_to import ReturnTo
 from gateway.authz.cors import policy
-from gateway.config.limits import LimitSettings
+from gateway.config.limits import FROM_ANSWER, LimitSettings
 from gateway.config.rules import CallerMatchSettings
 from gateway.config.schema import RouteSettings, Settings
 from gateway.config.upstreams import UpstreamSettings
-from gateway.core.limit import Limit
+from gateway.core.limit import BY_ADDRESS, Limit
 from gateway.core.route import Cors, Grant, Route, Rule, UpstreamTimeouts
 from gateway.revocation.name import AcceptedNames
 
@@ -84,7 +85,17 @@ def limit(name: str, entry: LimitSettings) -> Limit:
         on_store_failure=entry.on_store_failure,
         algorithm=entry.algorithm,
         burst=entry.burst,
+        per=entry.per,
     )
+
+
+def by_stage(limits: Iterable[Limit]) -> tuple[tuple[Limit, ...], tuple[Limit, ...]]:
+    """Split limits into those charged before authentication, and those after it."""
+    both: tuple[list[Limit], list[Limit]] = [], []
+    for entry in limits:
+        both[entry.needs_identity].append(entry)
+    before, after = both
+    return tuple(before), tuple(after)
 
 
 def login_limits(settings: Settings) -> LoginLimits:
@@ -92,7 +103,7 @@ def login_limits(settings: Settings) -> LoginLimits:
     is_development = settings.magic.mode == "development"
     default = _DEVELOPMENT_LOGIN if is_development else _DEFAULT_LOGIN
     entry = settings.limits.get(_LOGIN, default)
-    contact = limit(_LOGIN, entry)
+    contact = replace(limit(_LOGIN, entry), per=BY_ADDRESS)  # each counts one text that it is told
     if "email" not in entry.per:
         return LoginLimits(contact, None)
     if "ip" not in entry.per:
@@ -114,6 +125,7 @@ def _route(entry: RouteSettings, limits: dict[str, Limit], upstream: _UpstreamDe
     named = entry.limits
     if named is None:
         named = (_DEFAULT,) if _DEFAULT in limits else ()
+    before, after = by_stage(limits[name] for name in named)
     return Route(
         name=entry.name,
         path=entry.match.path,
@@ -123,7 +135,10 @@ def _route(entry: RouteSettings, limits: dict[str, Limit], upstream: _UpstreamDe
         host=entry.match.host,
         methods=entry.match.named_methods and with_head(entry.match.named_methods),
         takes_any_method=entry.match.takes_any_method,
-        limits=tuple(limits[name] for name in named),
+        limits=before,
+        identity_limits=after,
+        cost=entry.cost if isinstance(entry.cost, int) else 1,
+        tells_cost=entry.cost == FROM_ANSWER,
         forward_credentials=entry.forward_credentials,
         keep_encoded_slashes=entry.encoded_slashes == "keep",
         timeouts=_timeouts(entry, upstream.timeouts),

@@ -1,42 +1,86 @@
 """Section ``limits``: rate limits."""
 
+import re
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from gateway.config import planned_keys
 from gateway.config.section import GIVEN, Section
 from gateway.config.units import CountText, RateText
+from gateway.core.limit import BY_ADDRESS, BY_HEADER
 
-_PARTS = ["ip", "email"]
+_WORDS = ("ip", "issuer", "session", "api-key", "email", "role", "route")
+_FIELD = r"[A-Za-z][A-Za-z0-9-]{0,63}"
+_EXPECTED = f"expected {', '.join(_WORDS)} or header:NAME, or a list of these"
+MAX_COST = 1_000_000
+FROM_ANSWER: Final = "from-answer"
 
 
-def _parts(value: object) -> object:
-    """Parse one name, or a list of different ones. Raises `ValueError`."""
+def _parts(value: object) -> tuple[str, ...]:
+    """Parse one part, or a list of different ones. Raises `ValueError`."""
     parts = [value] if isinstance(value, str) else value
-    if not isinstance(parts, list | tuple) or not parts or parts == ["issuer"]:
-        if parts == ["issuer"]:
-            raise planned_keys.NotSupportedYetError("issuer")
-        raise ValueError("expected ip, email or both")
-    if len({*map(str, parts)}) < len(parts):
+    if not isinstance(parts, list | tuple) or not parts:
+        raise ValueError(_EXPECTED)
+    found = tuple(map(_part, parts))
+    if len(set(found)) < len(found):
         raise ValueError("expected each once")
-    return tuple(parts)
+    return found
+
+
+def _part(value: object) -> str:
+    if value in _WORDS:
+        return str(value)
+    field = str(value).removeprefix(BY_HEADER)
+    if field == value or not re.fullmatch(_FIELD, field):
+        raise ValueError(_EXPECTED)
+    return BY_HEADER + field.lower()
 
 
 def _text(parts: Sequence[str]) -> str | list[str]:
     return parts[0] if len(parts) == 1 else list(parts)
 
 
+_PART_SCHEMA = {
+    "anyOf": [{"enum": list(_WORDS)}, {"type": "string", "pattern": f"^header:{_FIELD}$"}]
+}
+
 Per = Annotated[
-    tuple[Literal["ip", "email"], ...],
-    BeforeValidator(_parts),
+    tuple[str, ...],
+    PlainValidator(_parts),
     PlainSerializer(_text),
     WithJsonSchema(
-        {"anyOf": [{"enum": _PARTS}, {"type": "array", "items": {"enum": _PARTS}, "minItems": 1}]}
+        {
+            "anyOf": [
+                *_PART_SCHEMA["anyOf"],
+                {"type": "array", "items": _PART_SCHEMA, "minItems": 1},
+            ]
+        }
     ),
 ]
-"""Keys of the counters of a limit: the client's address, the email address, or both."""
+"""What distinguishes the callers of a limit: one part of a request, or several together."""
+
+
+def _cost(value: object) -> object:
+    """Parse a number, or the word for the app's answer. Raises `ValueError`."""
+    if value == FROM_ANSWER:
+        return value
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    number = int(text) if re.fullmatch(r"[0-9]{1,7}", text, re.ASCII) else 0
+    if not 0 < number <= MAX_COST:
+        raise ValueError(f"expected a whole number from 1 to {MAX_COST}, or {FROM_ANSWER}")
+    return number
+
+
+Cost = Annotated[
+    int | Literal["from-answer"],
+    PlainValidator(_cost),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_COST}, {"const": FROM_ANSWER}]}
+    ),
+]
+"""How many requests one counts as."""
 
 
 class LimitSettings(Section):
@@ -44,15 +88,16 @@ class LimitSettings(Section):
 
     rate: RateText
     """Number of requests in a window: 50/second, 300/minute, 5/15minutes."""
-    per: Per = ("ip",)
+    per: Per = BY_ADDRESS
     """
-    Key of the counter: ip, the client's address. For the limit named `login` also email, or
-    [ip, email] for one counter of each.
+    Key of the counter: ip (the client's address), route, header:NAME, or what authentication finds
+    out: issuer, session, api-key, email, role. A list is one combined key. For the limit named
+    `login`: ip, email, or [ip, email] for one counter of each.
     """
     ip_rate: Annotated[RateText | None, GIVEN] = None
     """
-    With [ip, email], the rate of an address. 10 times `rate` when absent, as the users of an office
-    share an address.
+    For `login` with [ip, email], the rate of an address. 10 times `rate` when absent, as the users
+    of an office share an address.
     """
     algorithm: Literal["sliding-window", "fixed-window", "token-bucket"] = "sliding-window"
     """

@@ -12,6 +12,7 @@ from pathlib import Path
 from gateway.config.addresses import is_loopback, is_loopback_http
 from gateway.config.colours import contrast
 from gateway.config.compile import login_page
+from gateway.config.lint_limits import LIMIT_LINTS, counts_before_authentication
 from gateway.config.lint_rules import RULE_LINTS, Lint, LintFindings, routes
 from gateway.config.listen import UnixPath
 from gateway.config.paths import is_under
@@ -36,11 +37,10 @@ def _unchecked_credentials_forwarded(settings: Settings) -> LintFindings:
 
 def _no_limit_on_authentication(settings: Settings) -> LintFindings:
     for key, route in routes(settings):
-        limited = route.limits or (route.limits is None and "default" in settings.limits)
-        if route.auth is not Auth.NONE and not limited:
+        if route.auth is not Auth.NONE and not counts_before_authentication(settings, route):
             yield (
                 key,
-                "no rate limit: clients can have credentials checked at any rate",
+                "no rate limit before authentication: credentials are checked at any rate",
                 "add limits",
             )
 
@@ -315,6 +315,7 @@ LINTS: tuple[tuple[str, Lint], ...] = (
     ("login-without-key", _login_page_without_key),
     ("foreign-identity-passed", _passed_identity),
     *RULE_LINTS,
+    *LIMIT_LINTS,
 )
 """Codes and functions, in the order of the report."""
 

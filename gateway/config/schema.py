@@ -16,7 +16,7 @@ from gateway.config.cors import CorsSettings
 from gateway.config.credentials import AuthMethodName, CredentialSettings
 from gateway.config.draft import Draft, with_defaults
 from gateway.config.identity import IdentitySettings
-from gateway.config.limits import LimitSettings
+from gateway.config.limits import Cost, LimitSettings
 from gateway.config.log import LogSettings
 from gateway.config.login import LoginSettings
 from gateway.config.names import (
@@ -191,6 +191,11 @@ class RouteSettings(Section):
     """Rules for callers to refuse. They take precedence over `allow`."""
     limits: Annotated[tuple[Name, ...] | None, GIVEN] = None
     """Names of limits. The limit named `default` when absent; [] for none."""
+    cost: Cost = 1
+    """
+    How many requests one of this route counts as, for its limits; or from-answer: one is charged
+    before, and the rest by the field X-Gateway-Cost of the app's answer.
+    """
     upstream: Annotated[Name | None, GIVEN] = None
     """
     Name of the upstream. Without one, the route is only for forward-auth checks of a trusted proxy.

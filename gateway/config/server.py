@@ -133,6 +133,11 @@ class ServerSettings(Section):
     Whether apps are sent `Via: 1.1 gateway`. Some do not compress what they send to a proxy (nginx,
     unless its `gzip_proxied` says so).
     """
+    rate_limit_headers: Literal["refused", "always"] = "refused"
+    """
+    Which answers carry the fields RateLimit, RateLimit-Policy and X-RateLimit-*: refusals by a
+    limit, or always, which is every answer of a route that has limits.
+    """
     timeouts: ServerTimeouts = ServerTimeouts()
     """Time-outs for clients."""
     max: ServerCaps = ServerCaps()

@@ -21,8 +21,10 @@ from gateway.headers.request import IdentityNames, RequestFields
 from gateway.headers.response import ResponseFields
 from gateway.pages.app import PagesServer
 from gateway.pages.routes import PAGES, page_routes
+from gateway.pipeline.limits import RouteLimits
 from gateway.pipeline.request import RequestPipeline
 from gateway.pipeline.stages import Stages
+from gateway.proxy.answer_costs import AnswerCosts
 from gateway.proxy.downstream.limits import ConnectionLimits
 from gateway.proxy.downstream.server import ServingConfig
 from gateway.proxy.upstream.upstream import Upstream
@@ -77,7 +79,9 @@ async def activate(settings: Settings, process: ProcessServices) -> AsyncIterato
             assertions(settings, keys),
         )
         reached = _started(settings, process, pages, stack)
-        serving = _serving_config(settings, reached, pipeline)
+        costs = AnswerCosts(limiter)
+        stack.push_async_callback(costs.aclose)
+        serving = _serving_config(settings, reached, pipeline, costs)
         process.wire.deadlines.watch(serving.answer_fields)
         stack.callback(process.wire.deadlines.forget, serving.answer_fields)
         yield ActiveConfig(
@@ -118,7 +122,7 @@ def _route_table(settings: Settings) -> RouteTable:
     """Compile the routes, and those of the gateway's own pages."""
     default = settings.limits.get("default")
     page_limits = (compiled.limit("default", default),) if default is not None else ()
-    pages = page_routes(settings.server.prefix, page_limits)
+    pages = page_routes(settings.server.prefix, *compiled.by_stage(page_limits))
     return RouteTable(compiled.routes(settings), own_pages=pages)
 
 
@@ -137,7 +141,7 @@ def _pipeline(
             ClientIp(server.client_ip), server.trusted_proxies, server.public_url
         ),
         resolver=RouteResolver(table, public_host),
-        limiter=limiter,
+        limits=RouteLimits(limiter, tells_always=server.rate_limit_headers == "always"),
         authenticator=authenticator,
         authoriser=authoriser,
         fields=RequestFields(
@@ -167,7 +171,10 @@ def _identity_names(settings: Settings) -> IdentityNames:
 
 
 def _serving_config(
-    settings: Settings, upstreams: dict[str, Upstream], pipeline: RequestPipeline
+    settings: Settings,
+    upstreams: dict[str, Upstream],
+    pipeline: RequestPipeline,
+    costs: AnswerCosts,
 ) -> ServingConfig:
     return ServingConfig(
         pipeline.admit,
@@ -175,6 +182,7 @@ def _serving_config(
         ResponseFields(settings.session.cookie),
         settings.server.max.body_bytes,
         settings.server.trusted_proxies,
+        costs,
     )
 
 

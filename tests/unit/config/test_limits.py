@@ -4,12 +4,17 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.config.compile import login_limits
+from gateway.config.compile import login_limits, routes
 from gateway.config.schema import Settings
 from gateway.core.limit import Limit
 
 Read = Callable[..., Settings]
 Complain = Callable[..., list[str]]
+
+
+EXPECTED = (
+    "expected ip, issuer, session, api-key, email, role, route or header:NAME, or a list of these"
+)
 
 
 def login(rate: int, window_s: int, on_store_failure: str = "local") -> Limit:
@@ -61,40 +66,51 @@ def test_a_developer_is_not_locked_out_by_signing_in(read: Read) -> None:
     ("text", "complaint"),
     [
         pytest.param(
-            "limits: {a: {rate: 1/hour, per: email}}",
-            "limits.a.per: only the limit named login can count by email",
-            id="another-limit",
+            "limits: {login: {rate: 1/hour, per: email, ip_rate: 1/hour}}",
+            "limits.login.ip_rate: needs the name login, and per: [ip, email]",
+            id="a-rate-for-nothing",
         ),
         pytest.param(
-            "limits: {default: {rate: 1/hour, per: [ip, email]}}",
-            "limits.default.per: only the limit named login can count by email",
-            id="the-default",
+            "limits: {a: {rate: 1/hour, per: [ip, email], ip_rate: 1/hour}}",
+            "limits.a.ip_rate: needs the name login, and per: [ip, email]",
+            id="a-rate-of-a-combined-key",
+        ),
+        pytest.param(
+            "limits: {login: {rate: 1/hour, per: [ip, issuer]}}",
+            "limits.login.per: the limit named login counts by ip, email or both",
+            id="sign-in-by-issuer",
+        ),
+        pytest.param(
+            "limits: {failures: {rate: 1/hour, per: issuer}}",
+            "limits.failures.per: the limit named failures counts by ip: it is charged before the "
+            "caller is known",
+            id="failures-by-issuer",
         ),
         pytest.param(
             "limits: {login: {rate: 1/hour, per: email}}\n"
             "routes: [{name: a, match: {path: /a}, upstream: app, limits: [login]}]",
-            "routes[0].limits[0]: a route cannot count by email: set per: ip, or remove it",
+            "routes[0].limits[0]: counts by email, as sign-in attempts name it: list another "
+            "limit, or set per: ip there",
             id="a-route",
         ),
         pytest.param(
-            "limits: {login: {rate: 1/hour, per: email, ip_rate: 1/hour}}",
-            "limits.login.ip_rate: needs per: [ip, email]",
-            id="a-rate-for-nothing",
-        ),
-        pytest.param(
-            "limits: {a: {rate: 1/hour, per: issuer}}",
-            "limits.a.per: issuer is not supported yet",
-            id="issuer",
-        ),
-        pytest.param(
-            "limits: {login: {rate: 1/hour, per: [ip, issuer]}}",
-            "limits.login.per[1]: expected 'ip' or 'email'",
-            id="issuer-in-a-list",
-        ),
-        pytest.param(
-            "limits: {login: {rate: 1/hour, per: [ip, ip]}}",
-            "limits.login.per: expected each once",
+            "limits: {a: {rate: 1/hour, per: [ip, ip]}}",
+            "limits.a.per: expected each once",
             id="twice",
+        ),
+        pytest.param(
+            'limits: {a: {rate: 1/hour, per: ["header:X-A", "header:x-a"]}}',
+            "limits.a.per: expected each once",
+            id="one-field-in-two-spellings",
+        ),
+        *(
+            pytest.param(
+                f"limits: {{a: {{rate: 1/hour, per: {written}}}}}", f"limits.a.per: {EXPECTED}"
+            )
+            for written in (
+                *("[]", "wallet", '"header:"', '"header:X A"', '"header:X_A"', "header", "3"),
+                *("[ip, 3]", "{ip: email}", '"Header:X-A"', "IP", '"header:1x"'),
+            )
         ),
         pytest.param(
             "limits: {a: {rate: 1/hour, mode: shadow}}",
@@ -111,11 +127,6 @@ def test_a_developer_is_not_locked_out_by_signing_in(read: Read) -> None:
             "limits.a.burst: expected a whole number from 1 to 999999999",
             id="no-burst",
         ),
-        pytest.param(
-            "limits: {login: {rate: 1/hour, per: []}}",
-            "limits.login.per: expected ip, email or both",
-            id="nothing",
-        ),
     ],
 )
 def test_refused_keys_of_counters(complaints: Complain, text: str, complaint: str) -> None:
@@ -131,3 +142,103 @@ def test_a_route_may_share_a_login_limit_by_address(read: Read) -> None:
         "routes: [{name: a, match: {path: /a}, upstream: app, limits: [login]}]"
     )
     assert ("ip",) == settings.limits["login"].per
+
+
+@pytest.mark.parametrize(
+    ("written", "per", "needs_identity"),
+    [
+        ("ip", ("ip",), False),
+        ("route", ("route",), False),
+        ('"header:X-Tenant"', ("header:x-tenant",), False),
+        ("issuer", ("issuer",), True),
+        ("session", ("session",), True),
+        ("api-key", ("api-key",), True),
+        ("email", ("email",), True),
+        ("role", ("role",), True),
+        ("[ip, route]", ("ip", "route"), False),
+        ('["header:X-Tenant", issuer]', ("header:x-tenant", "issuer"), True),
+        ("[ip, email]", ("ip", "email"), True),
+    ],
+)
+def test_a_route_charges_a_limit_as_soon_as_its_caller_is_known(
+    read: Read, written: str, per: tuple[str, ...], needs_identity: bool
+) -> None:
+    """What only authentication finds out is charged after it."""
+    settings = read(
+        f"limits: {{a: {{rate: 3/hour, per: {written}}}, default: {{rate: 1/second}}}}\n"
+        "routes: [{name: a, match: {path: /a}, upstream: app, limits: [a, default]}]"
+    )
+    [route] = routes(settings)
+    limit = Limit("a", 3, 3600, per=per)
+    default = Limit("default", 1, 1)
+    expected = ((default,), (limit,)) if needs_identity else ((limit, default), ())
+    assert expected == (route.limits, route.identity_limits)
+    assert settings.limits["a"].per == per
+
+
+SERVER = "server: {{public_url: https://a.example, rate_limit_headers: {0}}}"
+ROUTE = "routes: [{{name: a, match: {{path: /a}}, upstream: app, {0}}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "cost", "tells_cost"),
+    [
+        ("auth: none", 1, False),
+        ("cost: 5", 5, False),
+        ('cost: "5"', 5, False),
+        ("cost: from-answer", 1, True),
+    ],
+)
+def test_what_a_request_costs(read: Read, written: str, cost: int, tells_cost: bool) -> None:
+    """A number, or what the answer tells; one is charged before that."""
+    [route] = routes(read(ROUTE.format(written)))
+    assert (cost, tells_cost) == (route.cost, route.tells_cost)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        *(
+            pytest.param(
+                ROUTE.format(f"limits: [], cost: {written}"),
+                "routes[0].cost: expected a whole number from 1 to 1000000, or from-answer",
+            )
+            for written in ("0", "-1", "1000001", "1.5", "true", "much", "[]", "99999999")
+        ),
+        pytest.param(
+            "limits: {a: {rate: 4/hour}}\n" + ROUTE.format("cost: 5, limits: [a]"),
+            "routes[0].cost: above what the limit a allows at once: no request would pass",
+            id="above-the-rate",
+        ),
+        pytest.param(
+            "limits: {default: {rate: 9/hour, algorithm: token-bucket, burst: 4}}\n"
+            + ROUTE.format('cost: "5"'),
+            "routes[0].cost: above what the limit default allows at once: no request would pass",
+            id="above-the-burst-of-the-default",
+        ),
+        pytest.param(
+            "server: {public_url: https://a.example, trusted_proxies: [10.0.0.0/8]}\n"
+            + ROUTE.format("cost: from-answer").replace("upstream: app, ", ""),
+            "routes[0].cost: from-answer needs an upstream",
+            id="no-answer",
+        ),
+    ],
+)
+def test_refused_costs(complaints: Complain, text: str, complaint: str) -> None:
+    """A cost that could not be charged is refused."""
+    (problem,) = complaints(text)
+    assert problem.endswith(complaint)
+
+
+def test_a_cost_may_take_all_of_a_limit(read: Read) -> None:
+    """One request in a window passes then."""
+    [route] = routes(read("limits: {a: {rate: 5/hour}}\n" + ROUTE.format("cost: 5, limits: [a]")))
+    assert 5 == route.cost
+
+
+def test_answers_tell_of_limits_when_they_refuse(read: Read, complaints: Complain) -> None:
+    """Or always."""
+    assert "refused" == read("").server.rate_limit_headers
+    assert "always" == read(SERVER.format("always")).server.rate_limit_headers
+    (problem,) = complaints(SERVER.format("never"))
+    assert problem.endswith("server.rate_limit_headers: expected 'refused' or 'always'")

@@ -92,7 +92,6 @@ def test_whole_design_is_known(complaints: Complain) -> None:
     assert complaints(DESIGN, env) == [
         "gateway.yaml:30: identity.assertion.keys: required in live mode",
         "gateway.yaml:31: identity.roles[1].issuers[0]: expected 0x and 40 hex digits",
-        "gateway.yaml:35: limits.api.per: issuer is not supported yet",
         "gateway.yaml:36: hooks is not supported yet",
     ]
 

@@ -1,0 +1,89 @@
+"""Checks of who limits count, and of what requests cost; see `gateway.config.checks`."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from gateway.config.check import Check, routes_of
+from gateway.config.draft import Draft
+from gateway.config.problems import KeyPath, Problem
+from gateway.config.units import count, rate
+
+_OWN: Final = {
+    "login": ({"ip", "email"}, "ip, email or both"),
+    "failures": ({"ip"}, "ip: it is charged before the caller is known"),
+}
+"""Limits that the gateway charges by itself, and what it counts them by."""
+
+
+def own_limits_count_what_is_known(draft: Draft) -> Iterator[Problem]:
+    """Refuse other keys for limits that are charged to no request of a route."""
+    for name, (known, expected) in _OWN.items():
+        at = ("limits", name, "per")
+        if not set(_parts(draft, name)) <= known:
+            yield Problem(at, f"the limit named {name} counts by {expected}")
+    for name in draft.mapping("limits"):
+        at = ("limits", name, "ip_rate")
+        is_both = name == "login" and {"ip", "email"} <= set(_parts(draft, name))
+        if draft.at(*at) is not None and not is_both:
+            yield Problem(at, "needs the name login, and per: [ip, email]")
+
+
+def routes_count_no_attempts(draft: Draft) -> Iterator[Problem]:
+    """Refuse a login limit by email on a route: it counts what sign-in attempts name."""
+    if "email" not in _parts(draft, "login"):
+        return
+    for at in routes_of(draft):
+        for place, name in enumerate(draft.items(*at, "limits")):
+            if name == "login":
+                yield Problem(
+                    (*at, "limits", place),
+                    "counts by email, as sign-in attempts name it",
+                    remedy="list another limit, or set per: ip there",
+                )
+
+
+def costs_fit_into_limits(draft: Draft) -> Iterator[Problem]:
+    """Refuse a cost above what a limit of the route allows at once: no request would pass."""
+    for at in routes_of(draft):
+        cost = _number(draft, (*at, "cost"))
+        for name in _limits(draft, at):
+            most = _capacity(draft, name)
+            if cost is not None and most is not None and cost > most:
+                message = f"above what the limit {name} allows at once: no request would pass"
+                yield Problem((*at, "cost"), message)
+
+
+def _parts(draft: Draft, name: str) -> tuple[str, ...]:
+    at = ("limits", name, "per")
+    text = draft.text(*at)
+    return (text,) if text else tuple(map(str, draft.items(*at)))
+
+
+def _limits(draft: Draft, at: KeyPath) -> list[str]:
+    """Return the names of the limits of the route ``at``."""
+    if draft.at(*at, "limits") is None:
+        return ["default"]
+    return [str(name) for name in draft.items(*at, "limits")]
+
+
+def _capacity(draft: Draft, name: str) -> int | None:
+    """Return how many requests the limit allows at once; None where that cannot be read."""
+    burst = _number(draft, ("limits", name, "burst"))
+    if burst is not None:
+        return burst
+    found = draft.parsed(rate, "limits", name, "rate")
+    return found and found.requests
+
+
+def _number(draft: Draft, at: KeyPath) -> int | None:
+    value = draft.at(*at)
+    if isinstance(value, int):
+        return value
+    return draft.parsed(count, *at)
+
+
+LIMIT_CHECKS: Final = (
+    Check("own-limit-per", own_limits_count_what_is_known, "set it so, or remove it"),
+    Check("limit-by-email", routes_count_no_attempts, "list another limit"),
+    Check("cost-over-limit", costs_fit_into_limits, "lower it, or raise the rate or the burst"),
+)

@@ -1,0 +1,41 @@
+"""Checks of limits that read a draft of any shape."""
+
+import pytest
+
+from gateway.config.draft import Draft
+from gateway.config.limit_checks import LIMIT_CHECKS
+
+DRAFTS: tuple[object, ...] = (
+    None,
+    {"limits": []},
+    {"limits": {"login": 3, "a": {"rate": 5}, "failures": {"per": {}}}},
+    {"limits": {"login": {"per": 4, "ip_rate": None}}, "routes": {}},
+    {"routes": [3, {"cost": []}, {"limits": "a", "cost": "x"}, {"limits": [None], "cost": 9}]},
+    {"limits": {"default": {"rate": "5/fortnight"}}, "routes": [{"cost": 9}]},
+    {"limits": {"default": {"rate": "5/hour", "burst": "x"}}, "routes": [{"cost": 4}]},
+)
+
+
+@pytest.mark.parametrize("draft", DRAFTS)
+def test_drafts_of_any_shape_are_read(draft: object) -> None:
+    """What is wrong with a single key is told by the schema."""
+    assert [] == [found for check in LIMIT_CHECKS for found in check.find(Draft(draft))]
+
+
+def test_each_mistake_is_found_in_a_draft() -> None:
+    """As it was written, before the schema has read it."""
+    draft = Draft(
+        {
+            "limits": {
+                "login": {"per": ["email", "route"], "ip_rate": "1/hour"},
+                "default": {"rate": "5/hour"},
+            },
+            "routes": [{"limits": ["login"]}, {"cost": "6"}, {"cost": 5}],
+        }
+    )
+    assert [
+        ("own-limit-per", ("limits", "login", "per")),
+        ("own-limit-per", ("limits", "login", "ip_rate")),
+        ("limit-by-email", ("routes", 0, "limits", 0)),
+        ("cost-over-limit", ("routes", 1, "cost")),
+    ] == [(check.code, found.path) for check in LIMIT_CHECKS for found in check.find(draft)]
