@@ -39,6 +39,7 @@ limits:
   default: {{rate: 1000000/minute}}
   failures: {{rate: {failures}}}
   tight: {{rate: 5/minute}}
+{more_limits}
 upstreams:
   app:
     servers: ["http://127.0.0.1:{app}"]
@@ -83,6 +84,7 @@ DEFAULTS = {
     "more_session": "",
     "login": "{}",
     "more_identity": "",
+    "more_limits": "",
     "more_upstreams": "",
     "more_routes": "",
 }

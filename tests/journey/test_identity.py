@@ -284,6 +284,7 @@ async def test_a_limit(around: World) -> None:
 
     assert [200] * 5 + [429] == [answer.status for answer in answers]
     refused = answers[-1]
+    assert all([] == each.values("RateLimit") for each in answers[:5])
     assert "rate_limited" == refused.code
     assert '"tight";q=5;w=60' == refused.value("RateLimit-Policy")
     assert ("5", "0") == (
