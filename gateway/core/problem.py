@@ -69,7 +69,7 @@ def problem_of(refusal: Refusal) -> ProblemAnswer:
     """Return the answer to ``refusal``: the same one for all that are answered alike."""
     kind = type(refusal)
     if isinstance(refusal, RateLimited):
-        return _over_limit(_in_seconds(refusal.state))
+        return _over_limit(in_seconds(refusal.state))
     told = refusal.reason if isinstance(refusal, Forbidden) else ""
     alike = _alike(kind, refusal.login_url, told)  # type: ignore[arg-type] # a class has a hash
     if not isinstance(refusal, _WITH_OWN_FIELDS):
@@ -145,13 +145,13 @@ def rate_limit_fields(state: LimitState) -> FieldLines:
 
     All times are seconds from now, rounded up, so that a client that waits them is let in.
     """
-    state = _in_seconds(state)
+    state = in_seconds(state)
     return (("Retry-After", str(state.retry_after_s)), *told_limit(state))
 
 
 def told_limit(state: LimitState) -> FieldLines:
     """Return the fields that tell of a limit on every answer; see `rate_limit_fields`."""
-    limit, _, remaining, reset_s, _ = _in_seconds(state)
+    limit, _, remaining, reset_s, _ = in_seconds(state)
     return (
         ("RateLimit-Policy", f'"{limit.name}";q={limit.capacity};w={limit.window_s}'),
         ("RateLimit", f'"{limit.name}";r={remaining};t={reset_s}'),
@@ -168,7 +168,7 @@ def fields_beside(refusal: Refusal, record: RequestRecord) -> FieldLines:
     return record.fields + told_limit(record.limit)
 
 
-def _in_seconds(state: LimitState) -> LimitState:
+def in_seconds(state: LimitState) -> LimitState:
     """Round the times of ``state`` up to whole seconds; one is the least to wait."""
     limit, allowed, remaining, reset_s, retry_after_s = state
     return LimitState(limit, allowed, remaining, ceil(reset_s), max(1, ceil(retry_after_s)))

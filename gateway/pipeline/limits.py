@@ -13,7 +13,7 @@ from gateway.core.errors import RateLimited
 from gateway.core.identity import Identity
 from gateway.core.limit import BY_ADDRESS, AnswerLimits, Limit, LimitState, Spend
 from gateway.core.ports import Limiter
-from gateway.core.problem import told_limit
+from gateway.core.problem import in_seconds, told_limit
 from gateway.core.record import RequestRecord
 from gateway.core.request import Client, Reply, RequestHead
 from gateway.core.route import Route
@@ -126,7 +126,7 @@ class RouteLimits:
         if route.tells_cost:
             limits = route.limits + route.identity_limits
             spends = _spends(limits, route.cost, head, route, client, identity)
-        return AnswerLimits(b"" if state is None else _lines(state), spends)
+        return AnswerLimits(b"" if state is None else _lines(in_seconds(state)), spends)
 
     def told_by(self, reply: Reply, record: RequestRecord) -> Reply:
         """Return ``reply`` with the fields about limits, where every answer has them."""
@@ -155,4 +155,5 @@ def _spends(
 
 @lru_cache(1024)
 def _lines(state: LimitState) -> bytes:
+    """Serialise the fields once for each second of a window, and what is left: they are few."""
     return serialise(told_limit(state))

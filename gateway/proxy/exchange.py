@@ -228,7 +228,7 @@ class Exchange:
                 server.pool.give_back(upstream)
 
     def _head(self, server: UpstreamServer) -> bytes:
-        route, method, target, fields, *_ = self.outbound
+        route, method, target, fields, _, _, _, _ = self.outbound
         line = f"{method} {target.wire} HTTP/1.1\r\n".encode("ascii")
         if route.rewrites_host:
             line += server.host_line
