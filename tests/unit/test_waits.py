@@ -13,6 +13,8 @@ NO_REQUESTS = {"runtime", "cli", "demo", "config", "telemetry", "admin"}
 
 BOUNDS = {
     "authn/jwt/key_set.py keys: refresh": "The fetch, which has a time-out.",
+    "proxy/answer_costs.py aclose: asyncio.wait(self._tasks)": "The store's deadline, for each "
+    "charge; no request waits here.",
     "proxy/downstream/serve.py finish: work": "The stages' and the tunnel's own waits.",
     "proxy/downstream/server.py drain: self._force_close.wait()": "The time-out around it.",
     "proxy/downstream/server.py _wait_until_empty: self._is_empty.wait()": "A drain's time-out; "
