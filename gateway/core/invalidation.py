@@ -19,6 +19,7 @@ class InvalidationKind(StrEnum):
     USER = "user"  # the issuer whose metadata changed
     ROLES = "roles"  # the issuer whose roles changed
     API_KEY = "api-key"  # its id
+    LIMIT = "limit"  # the name of the limit, a space, and the caller whose count was set back
 
 
 def encode(kind: InvalidationKind, name: str) -> bytes:

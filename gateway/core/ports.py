@@ -86,6 +86,9 @@ class Store(Protocol):
         Whatever it raises, it raises when it is awaited.
         """
 
+    def slot_of(self, key: str) -> int:
+        """Return the slot of ``key``, which the keys of a script share; 0 where are no slots."""
+
     async def publish(self, channel: str, message: bytes) -> None:
         """Publish to the subscribers of ``channel``, which gets the configured prefix too."""
 

@@ -24,11 +24,11 @@ class LimitAlgorithm(Protocol):
     """Of its script, for logs."""
     script: str
     """
-    Lua that charges several callers in one step.
+    Lua that charges several callers in one step, see `gateway.ratelimit.lua.charge_each`.
 
     It gets the keys and ``args`` of each limit in turn. The reply begins with the store's time
     in milliseconds; for each charge follow how many requests were allowed, and as many numbers as
-    ``width`` says. Allowed is `gateway.ratelimit.redis.WRONG_WINDOW` for all charges of a limit
+    ``width`` says. Allowed is `gateway.ratelimit.run_part.WRONG_WINDOW` for all charges of a limit
     where the caller's clock is too far off.
     """
     width: int
@@ -51,6 +51,26 @@ class LimitAlgorithm(Protocol):
 
     def uncounted(self, limit: Limit, now_ms: int) -> LimitState:
         """Answer a request that is let through because the store cannot count."""
+
+    def left(self, limit: Limit, counts: Sequence[int], now_ms: int) -> int:
+        """Return how many more requests are allowed at ``now_ms``."""
+
+    def answer(
+        self, limit: Limit, counts: Sequence[int], cost: int, now_ms: int, *, is_allowed: bool
+    ) -> LimitState:
+        """
+        Answer a request of ``cost``: allowed and charged already, or refused.
+
+        Of ``counts`` the first as many as ``width`` says are read.
+        """
+
+    def counts(self, limit: Limit, known: tuple[int, ...] | None, now_ms: int) -> tuple[int, ...]:
+        """Return the counts at ``now_ms``, from the numbers that are kept here."""
+
+    def add(
+        self, limit: Limit, known: tuple[int, ...] | None, cost: int, now_ms: int
+    ) -> tuple[int, ...]:
+        """Charge ``cost`` here, whatever is left, or give it back; returns the numbers to keep."""
 
     def charge(
         self, limit: Limit, known: tuple[int, ...] | None, asked: int, now_ms: int

@@ -1,4 +1,4 @@
-"""The answers to requests that are charged together, whichever algorithm counts them."""
+"""The answers to requests that are charged, whichever algorithm counts them."""
 
 from gateway.core.limit import Limit, LimitState
 
@@ -21,3 +21,15 @@ def answers(
     if admitted:
         admitted[-1] = admitted[-1]._replace(retry_after_s=retry_after_s)
     return admitted + [LimitState(limit, False, 0, reset_s, retry_after_s)] * (asked - allowed)
+
+
+def answer(
+    limit: Limit, left: int, reset_s: float, retry_after_s: float, *, is_allowed: bool
+) -> LimitState:
+    """
+    Answer a request of any cost, with ``left`` requests left after it.
+
+    ``retry_after_s`` is told where it was refused, and where none is left.
+    """
+    waits = not (is_allowed and left)
+    return LimitState(limit, is_allowed, left, reset_s, retry_after_s if waits else 0.0)

@@ -1,9 +1,10 @@
 """Charges: requests of callers against limits, and what the last reply told of each."""
 
 from asyncio import Future
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from gateway.core.limit import Limit, LimitState
+from gateway.core.limit import Limit, LimitState, Spend
 
 CallerKey = tuple[int, str]
 """The identity of a limit, and the caller."""
@@ -63,3 +64,16 @@ def by_algorithm(charges: list[Charge]) -> dict[str, list[Group]]:
         limit = group[0].limit
         parts.setdefault(limit.algorithm, []).append(Group(limit, group))
     return parts
+
+
+def merged(spends: Sequence[Spend]) -> tuple[Sequence[Spend], Sequence[int]]:
+    """Return ``spends`` with one for each limit and caller, and the place of each there."""
+    places: dict[tuple[int, str], int] = {}
+    order = [places.setdefault((id(limit), caller), len(places)) for limit, caller, _ in spends]
+    if len(places) == len(spends):
+        return spends, order
+    costs = [0] * len(places)
+    for place, spend in zip(order, spends, strict=True):
+        costs[place] += spend.cost
+    first = [spends[order.index(place)] for place in range(len(places))]
+    return [spend._replace(cost=cost) for spend, cost in zip(first, costs, strict=True)], order

@@ -1,36 +1,26 @@
 -- Times are in milliseconds, counts in requests.
 --
--- Charges several callers in one step, with the arithmetic of fixed_window.settle. Charges of one
--- limit follow each other. For each charge
+-- The arithmetic of fixed_window.settle. For each charge
 --   KEYS  two counters: of `window`, and of the one after it
 -- and for each limit
---   ARGV  rate, length of a window, window (its number, by the client's clock), number of charges,
---         and for each of these the requests asked for
--- The reply begins with the server's time. For each charge follow two numbers: how many requests
--- were allowed, and the count of the current window (with them). Allowed is -1, and nothing is
--- charged, if the server's clock is neither in `window` nor in the next one.
+--   ARGV  rate, length of a window, window (its number, by the client's clock)
+-- The one count of a charge is that of the current window. A charge cannot be read if the server's
+-- clock is neither in `window` nor in the next one.
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local reply, charge, arg = {now}, 0, 1
-while arg < #ARGV do
-  local rate, length, window, charges =
-    tonumber(ARGV[arg]), tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2]), tonumber(ARGV[arg + 3])
+local fixed_window = {keys = 2, counts = 1, has_windows = true}
+
+function fixed_window.read(at, rate, length, window, now)
   local ahead = math.floor(now / length) - window
-  for i = arg + 4, arg + 3 + charges do
-    local allowed, count = -1, 0
-    if ahead == 0 or ahead == 1 then
-      local key = KEYS[2 * charge + 1 + ahead]
-      count = tonumber(redis.call('GET', key) or 0)
-      allowed = math.max(0, math.min(tonumber(ARGV[i]), rate - count))
-      if allowed > 0 then
-        count = count + allowed
-        redis.call('SET', key, string.format('%d', count), 'PX', length)
-      end
-    end
-    reply[#reply + 1], reply[#reply + 2] = allowed, count
-    charge = charge + 1
+  if ahead ~= 0 and ahead ~= 1 then
+    return nil, 0
   end
-  arg = arg + 4 + charges
+  local count = tonumber(redis.call('GET', KEYS[at + 1 + ahead]) or 0)
+  return rate - count, count
 end
-return reply
+
+function fixed_window.add(at, _, length, window, now, cost, count)
+  local key = KEYS[at + 1 + math.floor(now / length) - window]
+  count = math.max(0, count + cost)
+  redis.call('SET', key, string.format('%d', count), 'PX', length)
+  return count
+end

@@ -11,10 +11,10 @@ costs the store two commands where the sliding window costs three.
 
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.resources import files
 
 from gateway.core.limit import Limit, LimitState
-from gateway.ratelimit.answers import answers
+from gateway.ratelimit.answers import answer, answers
+from gateway.ratelimit.lua import charge_each
 from gateway.ratelimit.sliding_window import until_end_s, window_args, window_number
 
 
@@ -22,7 +22,7 @@ class FixedWindow:
     """The port `gateway.ratelimit.algorithm.LimitAlgorithm`, by the functions below."""
 
     name = "fixed_window"
-    script = files("gateway.ratelimit").joinpath("fixed_window.lua").read_text("utf-8")
+    script = charge_each(name)
     width = 1
     """The count of the window."""
 
@@ -46,6 +46,35 @@ class FixedWindow:
 
     def uncounted(self, limit: Limit, now_ms: int) -> LimitState:
         return LimitState(limit, True, limit.rate, until_end_s(limit, now_ms), 0.0)
+
+    def left(
+        self,
+        limit: Limit,
+        counts: Sequence[int],
+        now_ms: int,  # noqa: ARG002 (of the port: the count is that of this window)
+    ) -> int:
+        return max(0, limit.rate - counts[0])
+
+    def answer(
+        self,
+        limit: Limit,
+        counts: Sequence[int],
+        cost: int,  # noqa: ARG002 (of the port: there is room for any when the window ends)
+        now_ms: int,
+        *,
+        is_allowed: bool,
+    ) -> LimitState:
+        left, ends_s = self.left(limit, counts, now_ms), until_end_s(limit, now_ms)
+        return answer(limit, left, ends_s, ends_s, is_allowed=is_allowed)
+
+    def counts(self, limit: Limit, known: tuple[int, ...] | None, now_ms: int) -> tuple[int, ...]:
+        return (_count_in(window_number(limit, now_ms), known),)
+
+    def add(
+        self, limit: Limit, known: tuple[int, ...] | None, cost: int, now_ms: int
+    ) -> tuple[int, ...]:
+        [count] = self.counts(limit, known, now_ms)
+        return window_number(limit, now_ms), max(0, count + cost)
 
     def charge(
         self, limit: Limit, known: tuple[int, ...] | None, asked: int, now_ms: int

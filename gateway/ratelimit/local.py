@@ -7,6 +7,7 @@ from itertools import islice, repeat
 from gateway.core.limit import Limit, LimitState, Spend
 from gateway.core.ports import Clock, Limiter
 from gateway.ratelimit.algorithm import ALGORITHMS
+from gateway.ratelimit.charge import merged
 
 MAX_CALLERS = 100_000
 """
@@ -47,27 +48,49 @@ class LocalLimiter:
         return self.spend_now(limit, caller)
 
     def spend_all_now(self, spends: Sequence[Spend]) -> list[LimitState]:
-        now_ms = int(self._clock() * 1000)
-        tried = []
-        for limit, caller, cost in spends:
-            known = self._table(limit).get(caller)
-            counts, answers = ALGORITHMS[limit.algorithm].charge(limit, known, cost, now_ms)
-            tried.append((self._table(limit), caller, counts, answers[-1]))
-        states = [last for *_, last in tried]
-        if all(state.allowed for state in states):
-            for table, caller, counts, _ in tried:
-                table.pop(caller, None)
-                table[caller] = counts
-            self._evict()
-        return states
+        return self.charge_all(spends, int(self._clock() * 1000))
 
     async def spend_all(self, spends: Sequence[Spend]) -> list[LimitState]:
         """Never raises `StoreUnavailable`: there is no store."""
         return self.spend_all_now(spends)
 
     async def settle(self, spend: Spend) -> None:
-        if spend.cost > 0:
-            self.charge(*spend)
+        self.add_all([spend], int(self._clock() * 1000))
+
+    def charge_all(self, spends: Sequence[Spend], now_ms: int) -> list[LimitState]:
+        """Charge all of ``spends``, or none of them where one would exceed its limit."""
+        distinct, places = merged(spends)
+        fits = [
+            cost
+            <= ALGORITHMS[limit.algorithm].left(limit, self._counts(limit, caller, now_ms), now_ms)
+            for limit, caller, cost in distinct
+        ]
+        if all(fits):
+            self.add_all(distinct, now_ms)
+        states = [
+            ALGORITHMS[limit.algorithm].answer(
+                limit, self._counts(limit, caller, now_ms), cost, now_ms, is_allowed=is_allowed
+            )
+            for (limit, caller, cost), is_allowed in zip(distinct, fits, strict=True)
+        ]
+        return [states[place] for place in places]
+
+    def add_all(self, spends: Sequence[Spend], now_ms: int) -> None:
+        """Charge ``spends``, whatever is left of their limits."""
+        for limit, caller, cost in spends:
+            table = self._table(limit)
+            kept = ALGORITHMS[limit.algorithm].add(limit, table.pop(caller, None), cost, now_ms)
+            table[caller] = kept
+        self._evict()
+
+    def _counts(self, limit: Limit, caller: str, now_ms: int) -> tuple[int, ...]:
+        return ALGORITHMS[limit.algorithm].counts(limit, self._table(limit).get(caller), now_ms)
+
+    def forget(self, rule: str, caller: str) -> None:
+        """Begin from zero for a caller of the limit named ``rule``."""
+        for (_, name), table in self._tables.items():
+            if name == rule:
+                table.pop(caller, None)
 
     def charge(
         self, limit: Limit, caller: str, asked: int, now_ms: int | None = None

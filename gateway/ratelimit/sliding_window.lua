@@ -1,38 +1,28 @@
 -- Times are in milliseconds, counts in requests.
 --
--- Charges several callers in one step, with the arithmetic of sliding_window.settle. Charges of one
--- limit follow each other. For each charge
+-- The arithmetic of sliding_window.settle. For each charge
 --   KEYS  three counters: of the window before `window`, of `window`, and of the one after it
 -- and for each limit
---   ARGV  rate, length of a window, window (its number, by the client's clock), number of charges,
---         and for each of these the requests asked for
--- The reply begins with the server's time. For each charge follow three numbers: how many requests
--- were allowed, the count of the current window (with them), and that of the previous one. Allowed
--- is -1, and nothing is charged, if the server's clock is neither in `window` nor in the next one.
+--   ARGV  rate, length of a window, window (its number, by the client's clock)
+-- The two counts of a charge are that of the current window and that of the previous one. A charge
+-- cannot be read if the server's clock is neither in `window` nor in the next one.
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local reply, charge, arg = {now}, 0, 1
-while arg < #ARGV do
-  local rate, length, window, charges =
-    tonumber(ARGV[arg]), tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2]), tonumber(ARGV[arg + 3])
+local sliding_window = {keys = 3, counts = 2, has_windows = true}
+
+function sliding_window.read(at, rate, length, window, now)
   local ahead = math.floor(now / length) - window
-  for i = arg + 4, arg + 3 + charges do
-    local allowed, current, previous = -1, 0, 0
-    if ahead == 0 or ahead == 1 then
-      local before, key = KEYS[3 * charge + 1 + ahead], KEYS[3 * charge + 2 + ahead]
-      local counts = redis.call('MGET', before, key)
-      previous, current = tonumber(counts[1] or 0), tonumber(counts[2] or 0)
-      local covered = math.floor(previous * (length - now % length) / length)
-      allowed = math.max(0, math.min(tonumber(ARGV[i]), rate - current - covered))
-      if allowed > 0 then
-        current = current + allowed
-        redis.call('SET', key, string.format('%d', current), 'PX', 2 * length)
-      end
-    end
-    reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = allowed, current, previous
-    charge = charge + 1
+  if ahead ~= 0 and ahead ~= 1 then
+    return nil, 0, 0
   end
-  arg = arg + 4 + charges
+  local counts = redis.call('MGET', KEYS[at + 1 + ahead], KEYS[at + 2 + ahead])
+  local previous, current = tonumber(counts[1] or 0), tonumber(counts[2] or 0)
+  local covered = math.floor(previous * (length - now % length) / length)
+  return rate - current - covered, current, previous
 end
-return reply
+
+function sliding_window.add(at, _, length, window, now, cost, current, previous)
+  local key = KEYS[at + 2 + math.floor(now / length) - window]
+  current = math.max(0, current + cost)
+  redis.call('SET', key, string.format('%d', current), 'PX', 2 * length)
+  return current, previous
+end

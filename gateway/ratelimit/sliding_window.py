@@ -14,17 +14,17 @@ in doubles, so it is exact as long as ``rate`` × ``window_s`` × 1000 stays bel
 
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.resources import files
 
 from gateway.core.limit import Limit, LimitState
-from gateway.ratelimit.answers import answers
+from gateway.ratelimit.answers import answer, answers
+from gateway.ratelimit.lua import charge_each
 
 
 class SlidingWindow:
     """The port `gateway.ratelimit.algorithm.LimitAlgorithm`, by the functions below."""
 
     name = "sliding_window"
-    script = files("gateway.ratelimit").joinpath("sliding_window.lua").read_text("utf-8")
+    script = charge_each(name)
     width = 2
     """The counts of the current window and of the previous one."""
 
@@ -48,12 +48,33 @@ class SlidingWindow:
     def uncounted(self, limit: Limit, now_ms: int) -> LimitState:
         return uncounted(limit, now_ms)
 
+    def left(self, limit: Limit, counts: Sequence[int], now_ms: int) -> int:
+        return max(0, limit.rate - used(limit, counts[0], counts[1], now_ms))
+
+    def answer(
+        self, limit: Limit, counts: Sequence[int], cost: int, now_ms: int, *, is_allowed: bool
+    ) -> LimitState:
+        current, previous = counts[:2]
+        left, reset_s = self.left(limit, counts, now_ms), until_end_s(limit, now_ms)
+        wait_ms = retry_after_ms(limit, current, previous, now_ms, 1 if is_allowed else cost)
+        return answer(limit, left, reset_s, wait_ms / 1000, is_allowed=is_allowed)
+
+    def counts(self, limit: Limit, known: tuple[int, ...] | None, now_ms: int) -> tuple[int, ...]:
+        window = window_number(limit, now_ms)
+        return _counts_in(window, *(known or (window, 0, 0)))
+
+    def add(
+        self, limit: Limit, known: tuple[int, ...] | None, cost: int, now_ms: int
+    ) -> tuple[int, ...]:
+        current, previous = self.counts(limit, known, now_ms)
+        return window_number(limit, now_ms), max(0, current + cost), previous
+
     def charge(
         self, limit: Limit, known: tuple[int, ...] | None, asked: int, now_ms: int
     ) -> tuple[tuple[int, ...], list[LimitState]]:
         """Keep the number of the window, its count, and that of the window before it."""
         window = window_number(limit, now_ms)
-        current, previous = _counts_in(window, *(known or (window, 0, 0)))
+        current, previous = self.counts(limit, known, now_ms)
         allowed = settle(limit, current, previous, asked, now_ms)
         current += allowed
         answers = states(limit, current, previous, allowed, asked, now_ms)
@@ -174,20 +195,21 @@ def uncounted(limit: Limit, now_ms: int) -> LimitState:
     return LimitState(limit, True, limit.rate, until_end_s(limit, now_ms), 0.0)
 
 
-def retry_after_ms(limit: Limit, current: int, previous: int, now_ms: int) -> int:
+def retry_after_ms(limit: Limit, current: int, previous: int, now_ms: int, cost: int = 1) -> int:
     """
-    Return the milliseconds until one more request is allowed, without others; 0 if it already is.
+    Return the milliseconds until ``cost`` more are allowed, without others; 0 if they already are.
 
     There are three cases. It is allowed once the previous window counts less; or once this window
     is the previous one and counts less; or, where the count exceeds the rate (which was lowered),
-    once this window does not count at all.
+    once this window does not count at all. (A cost above the rate is never allowed.)
     """
     length_ms = window_ms(limit)
     elapsed_ms = now_ms % length_ms
-    opens_ms = _opens_ms(limit.rate - current, previous, length_ms)
+    room = limit.rate - cost + 1
+    opens_ms = _opens_ms(room - current, previous, length_ms)
     if opens_ms < length_ms:
         return max(0, opens_ms - elapsed_ms)
-    return length_ms - elapsed_ms + _opens_ms(limit.rate, current, length_ms)
+    return length_ms - elapsed_ms + _opens_ms(room, current, length_ms)
 
 
 def _opens_ms(room: int, previous: int, length_ms: int) -> int:

@@ -16,10 +16,10 @@ below 2**53.
 """
 
 from collections.abc import Sequence
-from importlib.resources import files
 
 from gateway.core.limit import Limit, LimitState
-from gateway.ratelimit.answers import answers
+from gateway.ratelimit.answers import answer, answers
+from gateway.ratelimit.lua import charge_each
 from gateway.ratelimit.sliding_window import window_ms
 
 
@@ -27,7 +27,7 @@ class TokenBucket:
     """The port `gateway.ratelimit.algorithm.LimitAlgorithm`, by the functions below."""
 
     name = "token_bucket"
-    script = files("gateway.ratelimit").joinpath("token_bucket.lua").read_text("utf-8")
+    script = charge_each(name)
     width = 1
     """The debt at the time of the reply."""
 
@@ -65,6 +65,31 @@ class TokenBucket:
 
     def uncounted(self, limit: Limit, now_ms: int) -> LimitState:  # noqa: ARG002 (of the port)
         return LimitState(limit, True, limit.capacity, 0.0, 0.0)
+
+    def left(
+        self,
+        limit: Limit,
+        counts: Sequence[int],
+        now_ms: int,  # noqa: ARG002 (of the port: the debt is that of this moment)
+    ) -> int:
+        return room(limit, counts[0])
+
+    def answer(
+        self, limit: Limit, counts: Sequence[int], cost: int, now_ms: int, *, is_allowed: bool
+    ) -> LimitState:
+        [debt] = counts[:1]
+        left, full_s = self.left(limit, counts, now_ms), _regained_ms(limit, debt) / 1000
+        lacking = 1 if is_allowed else cost
+        wait_ms = retry_after_ms(limit, debt + (lacking - 1) * window_ms(limit))
+        return answer(limit, left, full_s, wait_ms / 1000, is_allowed=is_allowed)
+
+    def counts(self, limit: Limit, known: tuple[int, ...] | None, now_ms: int) -> tuple[int, ...]:
+        return (debt_at(limit, known, now_ms),)
+
+    def add(
+        self, limit: Limit, known: tuple[int, ...] | None, cost: int, now_ms: int
+    ) -> tuple[int, ...]:
+        return max(0, debt_at(limit, known, now_ms) + cost * window_ms(limit)), now_ms
 
     def charge(
         self, limit: Limit, known: tuple[int, ...] | None, asked: int, now_ms: int

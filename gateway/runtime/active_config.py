@@ -6,6 +6,7 @@ old one when the last exchange on it is done. What outlives a config is in `Proc
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from gateway.authn.authenticator import Authenticator
 from gateway.authz.authoriser import Authoriser
 from gateway.config import compile as compiled
 from gateway.config.schema import Settings
+from gateway.core.invalidation import InvalidationKind
 from gateway.headers.forwarded import ForwardedFields
 from gateway.headers.request import IdentityNames, RequestFields
 from gateway.headers.response import ResponseFields
@@ -63,8 +65,7 @@ async def activate(settings: Settings, process: ProcessServices) -> AsyncIterato
     async with AsyncExitStack() as stack:
         process.magic.skew.tolerated_s = settings.identity.clock_skew_s
         identity = identity_services(settings, process, stack)
-        limiter = RedisLimiter(process.store, process.local)
-        stack.push_async_callback(limiter.aclose)
+        limiter = _limiter(process, stack)
         keys = signing_keys(settings, process.made_up_key)
         pages = await stack.enter_async_context(
             pages_server(settings, process, identity, limiter, keys)
@@ -91,6 +92,14 @@ async def activate(settings: Settings, process: ProcessServices) -> AsyncIterato
             _sweep_s(settings),
             _revoker(settings, process, identity),
         )
+
+
+def _limiter(process: ProcessServices, stack: AsyncExitStack) -> RedisLimiter:
+    limiter = RedisLimiter(process.store, process.local, time.time, process.census, process.bus)
+    stack.push_async_callback(limiter.aclose)
+    stack.callback(process.bus.on(InvalidationKind.LIMIT, limiter.forget))
+    stack.callback(process.bus.on_missed(limiter.forget_all))
+    return limiter
 
 
 def _revoker(settings: Settings, process: ProcessServices, identity: IdentityServices) -> Revoker:

@@ -13,6 +13,7 @@ from gateway.proxy.downstream.shared_counts import SharedCounts
 from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.tunnel.registry import TunnelRegistry
 from gateway.proxy.upstream.connect import Resolver
+from gateway.ratelimit.census import Census
 from gateway.ratelimit.local import LocalLimiter
 from gateway.telemetry.counters import Counters
 from gateway.users.by_email import EmailSource
@@ -79,6 +80,7 @@ class ProcessServices(NamedTuple):
     store: Store
     magic: MagicServices
     local: LocalLimiter
+    census: Census
     made_up_key: bytes
     """Seals where the config names no key: development mode."""
     tunnels: TunnelRegistry

@@ -145,6 +145,9 @@ class RedisStore:
         except (StoreUnavailable, UnicodeEncodeError) as error:
             return _failed_future(error)
 
+    def slot_of(self, key: str) -> int:  # noqa: ARG002 (of the port: one server has no slots)
+        return 0
+
     async def publish(self, channel: str, message: bytes) -> None:
         await self._call(("PUBLISH", self._name(channel), message), is_count)
 

@@ -63,6 +63,9 @@ class MemoryStore:
     ) -> object:
         raise NotImplementedError
 
+    def slot_of(self, key: str) -> int:  # noqa: ARG002 (of the port)
+        return 0
+
     async def publish(self, channel: str, message: bytes) -> None:
         self._called("publish", channel)
         self.published.append((channel, message))

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from gateway.config.load import parse
 from gateway.config.schema import Settings
 from gateway.proxy.tunnel.registry import TunnelRegistry
+from gateway.ratelimit.census import Census
 from gateway.ratelimit.local import LocalLimiter
 from gateway.runtime.process import Inherited, ProcessServices
 from gateway.runtime.services.magic import magic_services
@@ -47,6 +48,7 @@ async def fake_process(
             opened,
             magic,
             LocalLimiter(),
+            Census(),
             INHERITED.made_up_key,
             TunnelRegistry(wire.loop, time.time, wire.counters),
             StoreBus(opened),

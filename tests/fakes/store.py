@@ -64,6 +64,9 @@ class FakeStore:
         await self.gate.wait()
         return reply
 
+    def slot_of(self, key: str) -> int:  # noqa: ARG002 (of the port)
+        return 0
+
     async def publish(self, channel: str, message: bytes) -> None:
         self._hear("publish", f"{channel} {message.decode()}")
         await self.gate.wait()

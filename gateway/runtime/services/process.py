@@ -9,6 +9,7 @@ from gateway.config.schema import Settings
 from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.tunnel.registry import TunnelRegistry
 from gateway.proxy.upstream.connect import Resolver
+from gateway.ratelimit.census import Census
 from gateway.ratelimit.local import LocalLimiter
 from gateway.runtime.process import Inherited, ProcessServices, WireServices
 from gateway.runtime.services.magic import magic_logout, magic_services
@@ -53,6 +54,7 @@ async def process_services(
             store,
             magic,
             LocalLimiter(),
+            Census(),
             inherited.made_up_key,
             tunnels,
             bus,

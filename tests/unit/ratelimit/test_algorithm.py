@@ -53,6 +53,39 @@ class Quota:
     def uncounted(self, limit: Limit, now_ms: int) -> LimitState:  # noqa: ARG002
         return LimitState(limit, True, limit.rate, 1.0, 0.0)
 
+    def left(
+        self,
+        limit: Limit,
+        counts: Sequence[int],
+        now_ms: int,  # noqa: ARG002
+    ) -> int:
+        return limit.rate - counts[0]
+
+    def answer(
+        self,
+        limit: Limit,
+        counts: Sequence[int],
+        cost: int,  # noqa: ARG002
+        now_ms: int,
+        *,
+        is_allowed: bool,
+    ) -> LimitState:
+        [state] = self.states(limit, counts, int(is_allowed), 1, now_ms)
+        return state._replace(remaining=self.left(limit, counts, now_ms))
+
+    def counts(
+        self,
+        limit: Limit,  # noqa: ARG002
+        known: tuple[int, ...] | None,
+        now_ms: int,  # noqa: ARG002
+    ) -> tuple[int, ...]:
+        return known or (0,)
+
+    def add(
+        self, limit: Limit, known: tuple[int, ...] | None, cost: int, now_ms: int
+    ) -> tuple[int, ...]:
+        return (self.counts(limit, known, now_ms)[0] + cost,)
+
     def charge(
         self, limit: Limit, known: tuple[int, ...] | None, asked: int, now_ms: int
     ) -> tuple[tuple[int, ...], list[LimitState]]:

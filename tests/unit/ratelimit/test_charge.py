@@ -1,7 +1,7 @@
 """Charges, grouped for the scripts that settle them."""
 
-from gateway.core.limit import Limit
-from gateway.ratelimit.charge import Charge, by_algorithm
+from gateway.core.limit import Limit, Spend
+from gateway.ratelimit.charge import Charge, by_algorithm, merged
 
 
 def _charge(limit: Limit, caller: str) -> Charge:
@@ -28,3 +28,15 @@ def test_a_charge_asks_for_all_its_requests() -> None:
     charge.ahead = 2
 
     assert 2 == charge.asked
+
+
+def test_charges_of_one_limit_and_caller_are_one() -> None:
+    """It costs what they cost together; each has a place in the answer."""
+    one, other = Limit("a", 9, 10), Limit("b", 9, 10)
+    spends = [Spend(one, "x", 2), Spend(other, "x"), Spend(one, "x"), Spend(one, "y")]
+
+    distinct, places = merged(spends)
+
+    assert [Spend(one, "x", 3), Spend(other, "x"), Spend(one, "y")] == distinct
+    assert [0, 1, 0, 2] == places
+    assert (spends[:2], [0, 1]) == merged(spends[:2])

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.limit import Limit
+from gateway.ratelimit.ledger import FRESH_S
 from gateway.ratelimit.local import LocalLimiter
-from gateway.ratelimit.redis import FRESH_S, RedisLimiter
+from gateway.ratelimit.redis import RedisLimiter
 from tests.fakes.memory import FakeClock
 from tests.fakes.store import FakeStore
 
@@ -153,15 +154,37 @@ async def test_one_gateway_never_exceeds_the_rate(charges_now: list[bool], rate:
 async def test_a_caller_over_its_limit_is_refused_from_the_cache(
     under_test: LimiterUnderTest,
 ) -> None:
-    """A flood costs the store one run per 100 ms; no refused request is charged."""
+    """A flood costs the store nothing until there is room; each is told how long that takes."""
     strict = Limit("strict", rate=2, window_s=60)
     assert [True, True] + [False] * 50 == [await under_test.spend(strict) for _ in range(52)]
+    first = await under_test.limiter.spend(strict, "a")
+
+    under_test.clock.now_s += 10
+    later = await under_test.limiter.spend(strict, "a")
+
     assert [1, 1] == under_test.server.runs
+    assert first.retry_after_s - 10 == pytest.approx(later.retry_after_s)
+    assert first.reset_s - 10 == pytest.approx(later.reset_s)
 
-    under_test.clock.now_s += FRESH_S
 
-    assert [False] * 50 == [await under_test.spend(strict) for _ in range(50)]
-    assert [1, 1, 1] == under_test.server.runs
+async def test_a_caller_that_was_set_back_is_not_refused_from_the_cache(
+    under_test: LimiterUnderTest,
+) -> None:
+    """The bus tells it; other callers stay refused."""
+    strict = Limit("strict", rate=1, window_s=60)
+    for caller in ("a", "b"):
+        await under_test.limiter.spend(strict, caller)
+        under_test.server.count = 1
+    assert not (await under_test.limiter.spend(strict, "a")).allowed
+    under_test.server.count = 0
+
+    under_test.limiter.forget("strict a")
+    states = [await under_test.limiter.spend(strict, caller) for caller in ("a", "b")]
+
+    assert [True, False] == [state.allowed for state in states]
+    under_test.server.count = 0
+    under_test.limiter.forget_all()
+    assert (await under_test.limiter.spend(strict, "b")).allowed
 
 
 async def test_a_cached_refusal_ends_with_its_retry_after(under_test: LimiterUnderTest) -> None:
