@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.limit import Limit
+from gateway.core.limit import Limit, LimitState
+from gateway.ratelimit.census import Census
 from gateway.ratelimit.ledger import FRESH_S
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.redis import RedisLimiter
@@ -216,3 +217,71 @@ async def test_a_clock_that_was_set_back_makes_no_reply_last(
 
     assert await under_test.spend(limit)
     assert runs + 1 == len(under_test.server.runs)
+
+
+# --- several processes --------------------------------------------------------------------------
+
+
+class Four(Census):
+    """A census that was held: four processes."""
+
+    def processes(self, now_s: float, for_s: float) -> int:  # noqa: ARG002 (of the census)
+        return 4
+
+
+class Processes:
+    """Four limiters, each with a store of its own to one server."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock(1000.0)
+        self.server = Server()
+        self.stores = [
+            FakeStore(self.clock, {"sliding_window": self.server.spend, "census": _none})
+            for _ in range(4)
+        ]
+        self.limiters = [
+            RedisLimiter(store, LocalLimiter(self.clock), self.clock, Four())
+            for store in self.stores
+        ]
+
+
+def _none(_keys: Sequence[str], _args: Sequence[str | int | bytes]) -> list[int]:
+    return [0, 4]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 3),  # the process
+            st.integers(0, 400),  # how many requests it gets at once
+            st.booleans(),  # whether its store hangs from now on
+            st.integers(0, 6),  # for how many passes of the loop
+            st.sampled_from([0.0, 0.005, 0.05, FRESH_S]),
+        ),
+        max_size=40,
+    ),
+    st.sampled_from([100, 1000]),
+)
+async def test_several_processes_exceed_a_limit_by_a_small_part_at_most(
+    steps: list[tuple[int, int, bool, int, float]], rate: int
+) -> None:
+    """However requests and replies fall; where a limit is closed without the store, by nothing."""
+    for rule, most in (("local", rate + rate // 40), ("closed", rate)):
+        limit = Limit("any", rate, 3600, rule)
+        processes = Processes()
+        asked: list[asyncio.Future[LimitState]] = []
+        for which, number, hangs, ticks, later_s in steps:
+            gate = processes.stores[which].gate
+            (gate.clear if hangs else gate.set)()
+            limiter = processes.limiters[which]
+            asked += [asyncio.ensure_future(limiter.spend(limit, "a")) for _ in range(number)]
+            for _ in range(ticks):
+                await asyncio.sleep(0)
+            processes.clock.now_s += later_s
+        for store in processes.stores:
+            store.gate.set()
+        passed = sum(state.allowed for state in await asyncio.gather(*asked))
+        for limiter in processes.limiters:
+            await limiter.aclose()
+        assert min(rate, len(asked)) <= passed <= most
