@@ -15,8 +15,8 @@ from gateway.runtime.services.store import SharedStore, scan_keys
 from gateway.sessions import email_index, index
 from gateway.sessions.email_index import EmailIndex
 from gateway.sessions.redis import RedisSessions
-from gateway.users.directory import key_of
-from gateway.users.metadata import parse
+from gateway.users.app_record import parse
+from gateway.users.records import key_of
 
 DEFAULT_LIMIT: Final = 1000
 MAX_LIMIT: Final = 100_000

@@ -27,11 +27,19 @@ from gateway.config.schema import Settings
 from gateway.config.units import duration_s
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.issuer import CallerName, canonical_did
-from gateway.runtime.services.identity import record_lifetimes, record_sealer, server_keys
+from gateway.core.ports import StoredUser
+from gateway.runtime.services.identity import (
+    record_lifetimes,
+    server_keys,
+    throwaway_keys,
+    user_records,
+)
 from gateway.runtime.services.magic import is_development, magic_api
 from gateway.runtime.services.store import SharedStore, scan_keys, shared_store
-from gateway.users.directory import key_of
-from gateway.users.metadata import RecordSealer, SealedRecord, parse
+from gateway.users.app_record import apps_user, parse
+from gateway.users.known import known_key
+from gateway.users.metadata import Record
+from gateway.users.records import UserRecords, key_of
 from gateway.users.warm_up import WarmUp, WarmUpOutcome, WarmUpResult
 
 _MAX_AT_ONCE = 16
@@ -52,15 +60,10 @@ def show(name: CallerName, path: Path, *, as_json: bool) -> None:
     """
     Show the record of an issuer (did:ethr:0x…), its age, and whether a gateway wrote it.
 
-    For an email address, show those of all its issuers. Exit status 1: there is no record.
+    That is the record which apps read; without one, what the gateways know for themselves. For an
+    email address, show those of all its issuers. Exit status 1: there is no record.
     """
-    settings = settings_in(path)
-    texts = run(_read(settings, name))
-    found = [
-        _described(settings, text, stored)
-        for issuer, text in texts.items()
-        if text is not None and (stored := parse(text, issuer)) is not None
-    ]
+    found = run(_read(settings_in(path), name))
     if not found:
         fail(f"{name.text} has no record that can be read", EXIT_NO)
     if as_json:
@@ -71,14 +74,22 @@ def show(name: CallerName, path: Path, *, as_json: bool) -> None:
             click.echo(f"{member}: {'-' if value is None else orjson.dumps(value).decode()}")
 
 
-def _described(settings: Settings, text: bytes, stored: SealedRecord) -> dict[str, Any]:
-    described = {
-        **orjson.loads(text),
-        "age_s": round(time.time() - stored.record.fetched_at_ms / 1000),
-        "is_sealed_by_us": _is_authentic(settings, stored),
-    }
-    described.pop("seal", None)
-    return described
+def _described(records: UserRecords, stored: StoredUser, issuer: str) -> dict[str, Any] | None:
+    """Describe what apps read of ``issuer``, else what the gateways know; None for neither."""
+    told = None if stored.told is None else parse(stored.told, issuer)
+    if told is not None and stored.told is not None:
+        members = orjson.loads(stored.told)
+        members.pop("seal", None)
+        if isinstance(members.get("gateway"), dict):
+            members["gateway"].pop("seal", None)
+        return _aged(members, told.record, is_ours=records.told.is_ours(told))
+    known = records.kept_in(stored, issuer)
+    return known and _aged(apps_user(known.user), known, is_ours=True)
+
+
+def _aged(members: dict[str, Any], record: Record, *, is_ours: bool) -> dict[str, Any]:
+    age_s = round(time.time() - record.fetched_at_ms / 1000)
+    return {**members, "age_s": age_s, "is_sealed_by_us": is_ours}
 
 
 @users.command()
@@ -90,8 +101,8 @@ def forget(names: tuple[CallerName, ...], path: Path, *, is_all: bool, as_json: 
     """
     Delete the records of issuers (did:ethr:0x…), in the store and at all gateways.
 
-    An email address means all its issuers. Magic is asked again when they return. Exit status 1:
-    there was no record.
+    An email address means all its issuers. Magic is asked again when they return. A record that an
+    app wrote is left. Exit status 1: there was no record.
     """
     if is_all == bool(names):
         raise click.UsageError("name ISSUERS, or --all")
@@ -183,8 +194,7 @@ async def _warm(
         async with shared_store(settings) as (store, bus), magic_api(settings) as api:
             warmer = WarmUp(
                 api,
-                store,
-                _sealer(settings),
+                user_records(store, server_keys(settings)),
                 record_lifetimes(settings),
                 notify=lambda issuer: bus.publish(InvalidationKind.USER, issuer),
                 patience_s=patience_s,
@@ -192,17 +202,24 @@ async def _warm(
             return await warmer.warm(issuers, at_once, lambda: bars.advance(bar))
 
 
-async def _read(settings: Settings, name: CallerName) -> dict[str, bytes | None]:
+async def _read(settings: Settings, name: CallerName) -> list[dict[str, Any]]:
     async with shared_store(settings) as shared:
-        issuers = await issuers_of(settings, shared, name)
-        return {issuer: await shared.store.get(key_of(issuer)) for issuer in issuers}
+        records = _records(settings, shared)
+        found = []
+        for issuer in await issuers_of(settings, shared, name):
+            stored = await records.read(issuer)
+            if stored.failure is not None:
+                raise stored.failure
+            found.append(_described(records, stored, issuer))
+    return [each for each in found if each is not None]
 
 
 async def _forget(settings: Settings, names: tuple[CallerName, ...]) -> int:
     deleted = 0
     async with shared_store(settings) as shared:
+        records = _records(settings, shared)
         for issuer in await _issuers_to_forget(settings, shared, names):
-            deleted += await shared.store.delete(key_of(issuer))
+            deleted += await records.drop(issuer)
             await shared.bus.publish(InvalidationKind.USER, issuer)
     return deleted
 
@@ -212,14 +229,13 @@ async def _issuers_to_forget(
 ) -> set[str]:
     """Return the issuers that ``names`` mean; without any, all that have a record."""
     if not names:
-        start = key_of("")
-        return {key[len(start) :] async for key in scan_keys(settings, start)}
+        return {
+            key.removeprefix(start)
+            for start in (known_key(""), key_of(""))
+            async for key in scan_keys(settings, start)
+        }
     return {issuer for name in names for issuer in await issuers_of(settings, shared, name)}
 
 
-def _is_authentic(settings: Settings, stored: SealedRecord) -> bool:
-    return _sealer(settings).is_ours(stored)
-
-
-def _sealer(settings: Settings) -> RecordSealer:
-    return record_sealer(server_keys(settings))
+def _records(settings: Settings, shared: SharedStore) -> UserRecords:
+    return user_records(shared.store, server_keys(settings) or throwaway_keys())

@@ -139,6 +139,15 @@ class Identity:
     """Sorted; empty before authorisation. None where the store did not answer."""
     scopes: tuple[str, ...] = ()
     """The scopes of an API key or a JWT, sorted."""
+    permissions: tuple[str, ...] | None = ()
+    """What its roles permit, in words that apps read, sorted; None where the roles are unknown."""
+
+
+class Standing(NamedTuple):
+    """What a user may do, as apps read it; None where the store did not answer."""
+
+    roles: tuple[str, ...] | None = ()
+    permissions: tuple[str, ...] | None = ()
 
 
 INTERACTIVE_METHODS = frozenset({AuthMethod.SESSION, AuthMethod.DID_TOKEN})

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from typing import NamedTuple, Protocol, overload
 
+from gateway.core.errors import StoreUnavailable
 from gateway.core.identity import UNKNOWN_BROWSER, Browser, Identity, SessionSummary, User
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.limit import Limit, LimitState, Spend
@@ -170,14 +171,41 @@ class TokenVerifier(Protocol):
         """
 
 
+class StoredUser(NamedTuple):
+    """What the store holds of a user, as it was read."""
+
+    known: bytes | None
+    """``known:{issuer}``, which gateways read."""
+    told: bytes | None
+    """``user:{issuer}``, which apps read."""
+    failure: StoreUnavailable | None = None
+    """Why nothing was read."""
+
+
 class Directory(Protocol):
     """Looks up the users of Magic."""
 
-    async def user(self, issuer: str) -> User | None:
+    def read(self, issuer: str) -> Awaitable[StoredUser]:
+        """
+        Read what the store holds of ``issuer``, for `user` and `proven`; never fails.
+
+        It is asked for at once, so that what the caller asks for in the same event-loop tick
+        travels along. Magic is not asked, and nothing is cached: ``issuer`` may be made up.
+        """
+
+    async def user(self, issuer: str, stored: StoredUser | None = None) -> User | None:
         """
         Look up ``issuer``; None if Magic does not know it.
 
-        Raises `MagicUnavailable` or `StoreUnavailable` where that is unknown.
+        A caller that has ``stored`` calls `proven` afterwards: what is learnt here is written
+        there. Raises `MagicUnavailable` or `StoreUnavailable` where that is unknown.
+        """
+
+    async def proven(self, issuer: str, ends_at_ms: int, stored: StoredUser | None = None) -> None:
+        """
+        Note that ``issuer``, a user, has a proof until ``ends_at_ms``: for as long, apps read it.
+
+        Writes what is not stored yet; ignores a store that is down.
         """
 
 

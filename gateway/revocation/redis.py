@@ -2,7 +2,7 @@
 
 import time
 from asyncio import gather
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from importlib.resources import files
 from typing import Final, NamedTuple
@@ -23,6 +23,10 @@ FRESH_S: Final = 1.0
 """The longest that an epoch is cached; an invalidation ends that sooner."""
 
 MAX_ISSUERS = 10_000
+
+
+async def _nothing_to_clean_up(_: str) -> None:
+    """Do nothing: apps read nothing of the issuer."""
 
 
 class _CachedEpoch(NamedTuple):
@@ -52,14 +56,20 @@ class RedisRevocations:
         clock: Clock = time.time,
         on_revoked: Callable[[], object] = lambda: None,
         capacity: int = MAX_ISSUERS,
+        clean_up: Callable[[str], Awaitable[object]] = _nothing_to_clean_up,
     ) -> None:
-        """Keep epochs of tokens in the store for ``kept_s``; ``on_revoked`` counts revocations."""
+        """
+        Keep epochs of tokens in the store for ``kept_s``; ``on_revoked`` counts revocations.
+
+        Call ``clean_up`` with each issuer that is revoked: it deletes what apps read of it.
+        """
         self._store = store
         self._bus = bus
         self._kept_s = kept_s
         self._grace_s = grace_s
         self._clock = clock
         self._on_revoked = on_revoked
+        self._clean_up = clean_up
         self._known: LruCache[str, _CachedEpoch] = LruCache(capacity)
         self._spread = Spread()
         self._latest_ms: LruCache[str, int] = LruCache(capacity)
@@ -114,7 +124,10 @@ class RedisRevocations:
             raise StoreUnavailable("malformed reply of the script")
         self._never_decrease(issuer, epoch_ms)
         self._on_revoked()
-        await self._bus.publish(InvalidationKind.REVOKED, issuer)
+        publish = self._bus.publish(InvalidationKind.REVOKED, issuer)
+        _, outcome = await gather(publish, self._clean_up(issuer), return_exceptions=True)
+        if isinstance(outcome, BaseException) and not isinstance(outcome, StoreUnavailable):
+            raise outcome
         return epoch_ms
 
     def forget(self, issuer: str) -> None:

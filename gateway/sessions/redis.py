@@ -89,8 +89,12 @@ class RedisSessions:
         self._idle_tracker = (
             None if idle_s is None else IdleTracker(store, self._index, clock, idle_s)
         )
-        self.latest: Callable[[User], User] = lambda user: user
-        """Returns a user's current metadata; the record holds that of the sign-in."""
+        self.latest: Callable[[User, int], User] = lambda user, _ends_at_ms: user
+        """
+        Returns a user's current metadata; the record holds that of the sign-in.
+
+        Gets the end of the session, too, until which apps can read the user.
+        """
         self._invalidations = 0
         """Number of invalidations: a look-up during which it changes is not cached."""
 
@@ -247,7 +251,7 @@ class RedisSessions:
 
     def _with_latest_user(self, session: CachedSession) -> CachedSession:
         """Return the session with the current metadata of its user: itself, if it has that."""
-        user = self.latest(session.recorded)
+        user = self.latest(session.recorded, session.identity.expires_at_ms)
         if user is session.identity.user:
             return session
         recorded = user if user == session.recorded else session.recorded  # equal: keep one

@@ -14,10 +14,11 @@ from typing import Final
 
 from gateway.core.errors import MagicUnavailable
 from gateway.core.identity import User
-from gateway.core.ports import Clock, Store
-from gateway.users.directory import MetadataSource, key_of
+from gateway.core.ports import Clock
+from gateway.users.directory import MetadataSource
 from gateway.users.magic_api import KEY_REFUSED
-from gateway.users.metadata import Record, RecordAge, RecordLifetimes, RecordSealer
+from gateway.users.metadata import Record, RecordAge, RecordLifetimes
+from gateway.users.records import UserRecords
 
 _HOPELESS: Final = frozenset({KEY_REFUSED})
 """Reasons for which retrying is useless."""
@@ -57,8 +58,7 @@ class WarmUp:
     def __init__(
         self,
         source: MetadataSource,
-        store: Store,
-        seals: RecordSealer,
+        records: UserRecords,
         lifetimes: RecordLifetimes,
         *,
         notify: Callable[[str], Awaitable[None]],
@@ -68,8 +68,7 @@ class WarmUp:
     ) -> None:
         """Call ``notify`` to make all gateways ask the store about an issuer again."""
         self._source = source
-        self._store = store
-        self._seals = seals
+        self._records = records
         self._lifetimes = lifetimes
         self._notify = notify
         self._patience_s = patience_s
@@ -113,19 +112,19 @@ class WarmUp:
             progress()
 
     async def _warm_one(self, issuer: str) -> WarmUpOutcome:
-        text = await self._store.get(key_of(issuer))
-        record = None if text is None else self._seals.decode(text, issuer)
+        stored = await self._records.read(issuer)
+        if stored.failure is not None:
+            raise stored.failure
+        record = self._records.record_in(stored, issuer)
         if record is not None and self._lifetimes.age(record, self._clock()) is RecordAge.FRESH:
             return WarmUpOutcome.FRESH
         user = await self._ask(issuer)
         if user is None:
-            if text is not None:
-                await self._store.delete(key_of(issuer))
+            if await self._records.drop(issuer):
                 await self._notify(issuer)
             return WarmUpOutcome.UNKNOWN
         record = Record(user, int(self._clock() * 1000))
-        ends_at_ms = self._lifetimes.expires_at_ms(record)
-        await self._store.set(key_of(issuer), self._seals.encode(record), expires_at_ms=ends_at_ms)
+        await self._records.keep(record, self._lifetimes.ends_at_ms(record))
         await self._notify(issuer)
         return WarmUpOutcome.KNOWN
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from gateway.core.errors import StoreUnavailable
 from gateway.core.identity import User
-from gateway.core.ports import Directory, Script, Store
+from gateway.core.ports import Directory, Script, Store, StoredUser
+from tests.fakes.user_scripts import user_scripts
 
 
 class FakeClock:
@@ -22,6 +23,8 @@ class MemoryStore:
     """A `Store` for strings; ``is_down`` makes every method raise `StoreUnavailable`."""
 
     def __init__(self, clock: FakeClock) -> None:
+        self.scripts = dict(user_scripts(self))
+        """Functions that stand for scripts, by name."""
         self.values: dict[str, tuple[bytes, int]] = {}
         """Value and end, in Unix milliseconds."""
         self.calls: list[tuple[str, str]] = []
@@ -34,13 +37,23 @@ class MemoryStore:
 
     async def get(self, key: str) -> bytes | None:
         self._called("get", key)
-        value, ends_at_ms = self.values.get(key, (None, 0))
+        value = self.living(key)
         if self.delays_answers:
             await asyncio.sleep(0)
-        return value if ends_at_ms > self._clock() * 1000 else None
+        return value
 
     async def get_pair(self, first: str, second: str) -> tuple[bytes | None, bytes | None]:
-        return await self.get(first), await self.get(second)
+        self._called("get_pair", first)
+        return self.living(first), self.living(second)
+
+    def living(self, key: str) -> bytes | None:
+        """The value of a key that has not ended."""
+        value, ends_at_ms = self.values.get(key, (None, 0))
+        return value if ends_at_ms > self._clock() * 1000 else None
+
+    def now_ms(self) -> int:
+        """The store's own clock."""
+        return int(self._clock() * 1000)
 
     async def set(self, key: str, value: bytes, *, expires_at_ms: int) -> None:
         self._called("set", key)
@@ -61,7 +74,10 @@ class MemoryStore:
     async def run(
         self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]
     ) -> object:
-        raise NotImplementedError
+        self._called(script.name, keys[0])
+        if self.refuses_writes:
+            raise StoreUnavailable("read-only")
+        return self.scripts[script.name](keys, args)
 
     def slot_of(self, key: str) -> int:  # noqa: ARG002 (of the port)
         return 0
@@ -89,11 +105,38 @@ class EveryIssuerIsAUser:
         self.asked: list[str] = []
         self.now: User | None = None
         """If set, the answer to every question."""
+        self.proofs: list[tuple[str, int]] = []
+        """The issuers that had a proof, and until when."""
         self._users: dict[str, User] = {}
 
-    async def user(self, issuer: str) -> User | None:
+    async def read(self, issuer: str) -> StoredUser:  # noqa: ARG002 - as the port has it
+        return StoredUser(None, None)
+
+    async def user(self, issuer: str, stored: StoredUser | None = None) -> User | None:  # noqa: ARG002
         self.asked.append(issuer)
         return self.now or self._users.setdefault(issuer, User(issuer, email="alice@example.com"))
+
+    async def proven(
+        self,
+        issuer: str,
+        ends_at_ms: int,
+        stored: StoredUser | None = None,  # noqa: ARG002 - as the port has it
+    ) -> None:
+        self.proofs.append((issuer, ends_at_ms))
+
+
+class UnknownUsers(EveryIssuerIsAUser):
+    """A `Directory` without users, or one that fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self._error = error
+
+    async def user(self, issuer: str, stored: StoredUser | None = None) -> User | None:  # noqa: ARG002
+        self.asked.append(issuer)
+        if self._error is not None:
+            raise self._error
+        return None
 
 
 _: tuple[type[Store], type[Directory]] = (MemoryStore, EveryIssuerIsAUser)

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from gateway.authn.did_token.mint import TokenSigner, signer
 from gateway.store.connect import redis_client as connect
+from tests.fakes.http import fetch
 from tests.fakes.magic import Mood
 from tests.fakes.tokens import minted
 from tests.fakes.world import World
@@ -58,19 +59,36 @@ async def told(around: World, *fields: str) -> dict[str, str]:
 
 
 async def test_an_app_reads_what_magic_said(around: World, store: Redis) -> None:
-    """By key and JSON, without the gateway; it ends by itself."""
+    """By key and JSON, under Magic's names, without the gateway; it ends with the token."""
     by = new_user(1)
     around.magic.add_user(by.issuer, "one@example.com", oauth_provider="google", username="one")
     await told(around, bearer(by))
 
     record = await stored(store, by)
-    assert by.issuer == record["issuer"]
-    assert ("one@example.com", "google", "one") == (
-        record["email"],
-        record["oauth_provider"],
-        record["username"],
-    )
-    assert 0 < await store.pttl(f"user:{by.issuer}") <= TTL_S * 1000
+    ours = record.pop("gateway")
+    assert record == {
+        "issuer": by.issuer,
+        "publicAddress": by.address,
+        "email": "one@example.com",
+        "oauthProvider": "google",
+        "phoneNumber": None,
+        "username": "one",
+        "wallets": [],
+    }
+    assert ours["until"] == await store.pexpiretime(f"user:{by.issuer}")
+    assert 899 <= ours["until"] / 1000 - time.time() + 2 <= 903
+
+
+async def test_signing_out_everywhere_takes_what_apps_read(around: World, store: Redis) -> None:
+    """No proof is left; signing out of one session leaves the token's."""
+    by = new_user(9)
+    cookies = [await around.sign_in(by) for _ in range(2)]
+    origin = "Origin: http://localhost"
+    first = await fetch(around.port, "DELETE", "/_gateway/session", cookies[0], origin)
+    assert (204, by.issuer) == (first.status, (await stored(store, by))["issuer"])
+    everywhere = "/_gateway/session?everywhere=true"
+    assert 204 == (await fetch(around.port, "DELETE", everywhere, cookies[1], origin)).status
+    assert {} == await stored(store, by)
 
 
 async def test_who_signed_in_by_phone(around: World) -> None:
@@ -86,7 +104,7 @@ async def test_who_signed_in_by_phone(around: World) -> None:
 
 @pytest.mark.parametrize("is_user", [True, False])
 async def test_a_planted_record_is_ignored(around: World, store: Redis, *, is_user: bool) -> None:
-    """Writing to the store creates no user, and changes none."""
+    """Writing to the store creates no user, and changes none; the app's own record stays."""
     by = new_user(3 + is_user)
     planted = {"issuer": by.issuer, "email": "boss@example.com", "fetched_at_ms": 2**42}
     await store.set(f"user:{by.issuer}", json.dumps(planted))
@@ -96,6 +114,7 @@ async def test_a_planted_record_is_ignored(around: World, store: Redis, *, is_us
     else:
         assert 401 == (await around.get("/x", bearer(by))).status
         assert [] == around.app.seen
+    assert planted == await stored(store, by)
 
 
 async def test_a_session_shows_what_magic_knows_now(around: World) -> None:
@@ -117,7 +136,7 @@ async def test_a_session_keeps_the_record_there(around: World, store: Redis) -> 
     before_ms = time.time() * 1000 + TTL_S
 
     async with asyncio.timeout(SOON_S):
-        while (await stored(store, by)).get("fetched_at_ms", 0) < before_ms:
+        while (await stored(store, by))["gateway"]["fetchedAt"] < before_ms:
             await told(around, cookie)
             await asyncio.sleep(0.05)
 

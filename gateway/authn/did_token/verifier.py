@@ -2,20 +2,28 @@
 
 import hmac
 import time
-from collections.abc import Callable
+from asyncio import gather
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache, partial
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from gateway.authn.did_token.token import MAX_TOKEN_CHARS, TokenClaim, TokenRules, inspect
 from gateway.core.errors import ExpiredToken, InvalidToken, RevokedToken, StoreUnavailable
 from gateway.core.identity import AuthMethod, Identity, User
-from gateway.core.ports import Clock, Directory, Revocations, Store, TokenVerifier
+from gateway.core.ports import (
+    Clock,
+    Directory,
+    Revocations,
+    Store,
+    StoredUser,
+    TokenVerifier,
+)
 from gateway.core.reasons import TokenReason
-from gateway.revocation.epoch import is_revoked
+from gateway.revocation.epoch import is_revoked, key_of
 from gateway.util.lru import LruCache
 
 GOOD_FOR_S: Final = 300.0
@@ -68,6 +76,25 @@ class _VerifiedToken:
     """Whether the store has the verdict."""
     identity: Identity | None = None
     """The identity as last returned; made again only when the user's metadata changes."""
+
+
+class _Read(NamedTuple):
+    """What the store said of a token and its issuer at one time."""
+
+    verdict: bytes | StoreUnavailable | None
+    epoch: bytes | StoreUnavailable | None
+    user: StoredUser
+
+    @classmethod
+    async def of(
+        cls,
+        user: Awaitable[StoredUser],
+        verdict: Awaitable[bytes | None],
+        epoch: Awaitable[bytes | None],
+    ) -> Self:
+        """Wait for all three."""
+        found = gather(_value_or_failure(verdict), _value_or_failure(epoch), user)
+        return cls(*await found)
 
 
 class DidTokenVerifier:
@@ -123,20 +150,15 @@ class DidTokenVerifier:
         """
         now_s = self._clock()
         digest = self._digest(token)
-        verified = self._verified.get(digest)
+        verified, read = self._verified.get(digest), None
         if verified is None or now_s >= verified.until_s:
-            verified = await self._verify_anew(token, digest, now_s)
-        user = await self._directory.user(verified.claim.issuer)
+            verified, read = await self._verify_anew(token, digest, now_s)
+        user = await self._directory.user(verified.claim.issuer, read and read.user)
         if user is None:
             raise InvalidToken(TokenReason.UNKNOWN_ISSUER)
-        if self._revocations is not None:
-            epoch_ms = await self._revocations.epoch_ms(verified.claim.issuer)
-            if is_revoked(verified.proven_at_ms, epoch_ms):
-                raise RevokedToken
-        if not verified.is_stored:  # only now: unknown issuers must not fill the store
-            verified.is_stored = True
-            good = _StoredVerdict(_SignatureVerdict.GOOD, verified.proven_at_ms)
-            await self._store_verdict(f"token:{digest.hex()}", good, verified.claim.expires_at_s)
+        await self._refuse_revoked(verified, read)
+        if read is not None or not verified.is_stored:
+            await self._write(verified, digest, read)
         if verified.identity is None or verified.identity.user is not user:
             verified.identity = _identity(user, verified)
         return verified.identity
@@ -156,7 +178,55 @@ class DidTokenVerifier:
             return _digest(self._rules_epoch, token)
         return self._digest_of_short(token)
 
-    async def _verify_anew(self, token: str, digest: bytes, now_s: float) -> _VerifiedToken:
+    async def _refuse_revoked(self, verified: _VerifiedToken, read: _Read | None) -> None:
+        """Raise `RevokedToken` by the epoch in ``read``; without one, the store is asked."""
+        if self._revocations is None:
+            return
+        issuer = verified.claim.issuer
+        if read is None or isinstance(read.epoch, StoreUnavailable):
+            epoch_ms = await self._revocations.epoch_ms(issuer)
+        else:
+            epoch_ms = self._revocations.epoch_in(read.epoch, issuer)
+        if is_revoked(verified.proven_at_ms, epoch_ms):
+            raise RevokedToken
+
+    async def _refuse_revoked_since(self, verified: _VerifiedToken) -> None:
+        """Raise `RevokedToken` by the epoch as it is now, unless the store is down by now."""
+        with suppress(StoreUnavailable):
+            await self._refuse_revoked(verified, None)
+
+    async def _write(self, verified: _VerifiedToken, digest: bytes, read: _Read | None) -> None:
+        """
+        Store the verdict, and that its user has a proof, in one batch.
+
+        Only for users: made-up issuers must not fill the store. The epoch is read again with it,
+        as Magic may have been asked meanwhile, and is cached then.
+        """
+        claim, stored = verified.claim, read and read.user
+        ends_at_ms = claim.expires_at_s * 1000
+        writes: list[Awaitable[object]] = [self._directory.proven(claim.issuer, ends_at_ms, stored)]
+        if not verified.is_stored:
+            verified.is_stored = True
+            good = _StoredVerdict(_SignatureVerdict.GOOD, verified.proven_at_ms)
+            key = f"token:{digest.hex()}"
+            writes += [
+                self._store_verdict(key, good, claim.expires_at_s),
+                self._refuse_revoked_since(verified),
+            ]
+        await gather(*writes)
+
+    def _read(self, key: str, issuer: str) -> Awaitable[_Read]:
+        """
+        Ask for the verdict, the user and the epoch in one batch.
+
+        Nothing of it is cached: the signature is not verified yet.
+        """
+        user = self._directory.read(issuer)  # first: see there
+        return _Read.of(user, self._store.get(key), self._store.get(key_of(issuer)))
+
+    async def _verify_anew(
+        self, token: str, digest: bytes, now_s: float
+    ) -> tuple[_VerifiedToken, _Read]:
         claim = inspect(token, self._rules, now_s)
         refused_until_s = self._refused_until_s.get(digest)
         if refused_until_s is not None and now_s < refused_until_s:
@@ -167,7 +237,8 @@ class DidTokenVerifier:
         if former is not None:
             proven_at_ms = min(proven_at_ms, former.proven_at_ms)
         verified = _VerifiedToken(claim, min(claim.expires_at_s, now_s + GOOD_FOR_S), proven_at_ms)
-        stored = await self._stored_verdict(key)
+        read = await self._read(key, claim.issuer)
+        stored = self._verdict_in(read.verdict, key)
         if stored is None:
             await self._verify_signature(token, digest, key, verified)
         elif stored.verdict is _SignatureVerdict.BAD:
@@ -177,7 +248,7 @@ class DidTokenVerifier:
             verified.is_stored = stored.proven_at_ms <= proven_at_ms
             verified.proven_at_ms = min(proven_at_ms, stored.proven_at_ms)
             self._verified.put(digest, verified)
-        return verified
+        return verified, read
 
     async def _verify_signature(
         self, token: str, digest: bytes, key: str, verified: _VerifiedToken
@@ -199,13 +270,11 @@ class DidTokenVerifier:
         if verified.claim.issued_at_s > self._clock():
             self._on_early()
 
-    async def _stored_verdict(self, key: str) -> _StoredVerdict | None:
-        """Look up the stored verdict; None for none, a broken seal, or a store that is down."""
-        try:
-            record = await self._store.get(key)
-        except StoreUnavailable:
-            return None
-        if record is None:
+    def _verdict_in(
+        self, record: bytes | StoreUnavailable | None, key: str
+    ) -> _StoredVerdict | None:
+        """Read a stored verdict; None for none, a broken seal, or a store that is down."""
+        if record is None or isinstance(record, StoreUnavailable):
             return None
         proven_at_ms = int.from_bytes(record[:_TIME_BYTES], "big")
         for verdict in _SignatureVerdict:
@@ -223,6 +292,13 @@ class DidTokenVerifier:
         """Return the record of a verdict: its time, and the HMAC over all of it."""
         seal = hmac.digest(self._sealing_key, verdict.message(key), "sha256")
         return verdict.time() + seal
+
+
+async def _value_or_failure(asked: Awaitable[bytes | None]) -> bytes | StoreUnavailable | None:
+    try:
+        return await asked
+    except StoreUnavailable as error:
+        return error
 
 
 def _digest(rules_epoch: bytes, token: str) -> bytes:

@@ -24,7 +24,8 @@ from gateway.sessions.seal import SERVER_KEY_BYTES, Sealer
 from gateway.telemetry.metrics import GRACE_USES, REVOCATIONS, TOKENS_EARLY
 from gateway.users.by_email import EmailSource, IssuersByEmail
 from gateway.users.directory import CachedDirectory
-from gateway.users.metadata import RecordLifetimes, RecordSealer
+from gateway.users.metadata import RecordLifetimes
+from gateway.users.records import UserRecords, untell
 
 
 class IdentityServices(NamedTuple):
@@ -101,6 +102,7 @@ def revocation_store(
         grace_s=grace_s,
         on_revoked=on_revoked,
         capacity=capacity,
+        clean_up=partial(untell, shared.store),
     )
 
 
@@ -129,9 +131,9 @@ def issuers_by_email(store: Store, source: EmailSource | None) -> IssuersByEmail
     return IssuersByEmail(EmailIndex(store), source)
 
 
-def record_sealer(keys: Sequence[bytes]) -> RecordSealer:
-    """Build what seals the records of users, with the first of ``keys``."""
-    return RecordSealer(keys)
+def user_records(store: Store, keys: Sequence[bytes]) -> UserRecords:
+    """Build what reads and writes the records of users, sealed with the first of ``keys``."""
+    return UserRecords(store, keys)
 
 
 def record_lifetimes(settings: Settings) -> RecordLifetimes:
@@ -161,8 +163,7 @@ def _directory(
 ) -> CachedDirectory:
     return CachedDirectory(
         process.magic.source,
-        process.store,
-        record_sealer(keys),
+        user_records(process.store, keys),
         record_lifetimes(settings),
         changed=partial(process.bus.publish, InvalidationKind.USER),
         capacity=settings.identity.cache,

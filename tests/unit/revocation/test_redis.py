@@ -131,6 +131,28 @@ async def test_a_revocation_takes_effect_at_once_and_is_published(
     assert ["revocations"] == counted
 
 
+@pytest.mark.parametrize("error", [None, StoreUnavailable("down"), RuntimeError("a fault")])
+async def test_a_revocation_cleans_up(
+    store: FakeStore, bus: StoreBus, clock: FakeClock, error: Exception | None
+) -> None:
+    """What apps read of the issuer goes; the epoch is set whether or not that works."""
+    cleaned: list[str] = []
+
+    async def clean_up(issuer: str) -> None:
+        cleaned.append(issuer)
+        if error is not None:
+            raise error
+
+    made = RedisRevocations(store, bus, kept_s=KEPT_S, clock=clock, clean_up=clean_up)
+    if isinstance(error, RuntimeError):
+        with pytest.raises(RuntimeError):
+            await made.revoke(ADA)
+    else:
+        await made.revoke(ADA)
+    assert [ADA] == cleaned
+    assert int(clock() * 1000) == await made.epoch_ms(ADA)
+
+
 async def test_a_revocation_without_the_store_is_an_error(
     revocations: RedisRevocations, store: FakeStore, counted: list[str]
 ) -> None:

@@ -158,11 +158,11 @@ async def test_a_session_shows_the_users_current_metadata(
     """An email that changed since the sign-in is the new one."""
     cookie, identity = await sessions.create(proven)
     now = User("did:ethr:0xAd", "countess@example.com", username="ada")
-    sessions.latest = lambda user: now if user == proven.user else user
+    sessions.latest = lambda user, _: now if user == proven.user else user
 
     assert replace(identity, user=now) == await sessions.find(cookie)
 
-    sessions.latest = lambda user: user
+    sessions.latest = lambda user, _: user
     clock.now_s += 1
     assert identity == await sessions.find(cookie)
 

@@ -6,19 +6,25 @@ import json
 import pytest
 
 from gateway.core.errors import MagicUnavailable, StoreUnavailable, Unavailable
-from gateway.core.identity import User
+from gateway.core.identity import Standing, User
+from gateway.core.ports import StoredUser
 from gateway.users.directory import RETRY_S, CachedDirectory
-from gateway.users.metadata import Record, RecordLifetimes, RecordSealer
+from gateway.users.known import KnownSealer
+from gateway.users.metadata import Record, RecordLifetimes
+from gateway.users.records import UserRecords
 from tests.fakes.memory import FakeClock, MemoryStore
 from tests.fakes.tokens import ALICE, BOB
+from tests.fakes.users import record_before
 
 TTL_S = 3600.0
 USER = User(ALICE.issuer, "alice@example.com", ALICE.address, None)
-KEY = f"user:{ALICE.issuer}"
+KEY = f"known:{ALICE.issuer}"
+APPS_KEY = f"user:{ALICE.issuer}"
 STALE_S = 600.0
 LIFETIMES = RecordLifetimes(TTL_S, STALE_S)
-SEALS = RecordSealer([b"k" * 32])
+SERVER_KEY = b"k" * 32
 ENDLESS = 2**50
+AT_MS = 1_800_000_000_000
 
 
 class Source:
@@ -53,20 +59,27 @@ class Gateways:
         self._all: list[CachedDirectory] = []
         self.told: list[str] = []
         """The issuers that were reported as changed."""
+        self.slept_s: list[float] = []
+        """For how long each wait for another gateway took."""
 
     def another(self) -> CachedDirectory:
         self._all.append(
             CachedDirectory(
                 self._source,
-                self._store,
-                SEALS,
+                UserRecords(self._store, [SERVER_KEY]),
                 LIFETIMES,
                 changed=self._tell,
                 capacity=3,
                 clock=self._clock,
+                sleep=self._sleep,
             )
         )
         return self._all[-1]
+
+    async def _sleep(self, length_s: float) -> None:
+        self.slept_s.append(length_s)
+        self._clock.now_s += length_s
+        await asyncio.sleep(0)
 
     async def _tell(self, issuer: str) -> None:
         self.told.append(issuer)
@@ -91,17 +104,32 @@ async def settled(directory: CachedDirectory) -> None:
 
 def written(user: User, at_s: float) -> tuple[bytes, int]:
     """What the store holds of ``user`` if Magic said so at ``at_s``."""
-    return SEALS.encode(Record(user, int(at_s * 1000))), ENDLESS
+    return sealed(user, int(at_s * 1000)), ENDLESS
+
+
+def sealed(user: User, at_ms: int, server_key: bytes = SERVER_KEY) -> bytes:
+    """The record that gateways keep."""
+    return KnownSealer([server_key]).encode(Record(user, at_ms), b"n" * 12)
+
+
+def email_in(store: MemoryStore, key: str = KEY) -> str | None:
+    """The email in Alice's record."""
+    stored = StoredUser(store.living(KEY), store.living(APPS_KEY))
+    records = UserRecords(store, [SERVER_KEY])
+    record = records.kept_in(stored, ALICE.issuer)
+    if key == APPS_KEY:
+        record = records.told.decode(stored.told or b"", ALICE.issuer)
+    return None if record is None else record.user.email
 
 
 async def test_a_new_user_is_looked_up_at_magic(
     directory: CachedDirectory, source: Source, store: MemoryStore, clock: FakeClock
 ) -> None:
-    """The record is stored for apps and other gateways."""
+    """The record is stored for other gateways; apps read it only while there is a proof."""
     assert await directory.user(ALICE.issuer) == USER
-    value, ends_at_ms = store.values[KEY]
-    assert json.loads(value)["email"] == "alice@example.com"
-    assert (clock() + TTL_S) * 1000 == ends_at_ms
+    assert email_in(store) == "alice@example.com"
+    assert (clock() + TTL_S + STALE_S) * 1000 == store.values[KEY][1]
+    assert [KEY] == list(store.values)
     assert [ALICE.issuer] == source.asked
 
 
@@ -109,10 +137,11 @@ async def test_copies_of_one_moment_do_not_go_stale_in_one_moment(
     source: Source, store: MemoryStore, clock: FakeClock
 ) -> None:
     """The store is asked for some of them earlier, and for none later than after a second."""
-    directory = CachedDirectory(source, store, SEALS, LIFETIMES, clock=clock)
+    records = UserRecords(store, [SERVER_KEY])
+    directory = CachedDirectory(source, records, LIFETIMES, clock=clock)
     issuers = [f"did:ethr:0x{number}" for number in range(20)]
     for issuer in issuers:
-        store.values[f"user:{issuer}"] = written(User(issuer), clock())
+        store.values[f"known:{issuer}"] = written(User(issuer), clock())
     asked = []
     for after_s in (0, 0.74, 0.13, 0.13):
         clock.now_s += after_s
@@ -160,18 +189,13 @@ async def test_a_stored_record_saves_the_call_to_magic(
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param(
-            SEALS.encode(Record(User(BOB.issuer, "bob@example.com"), 1_800_000_000_000)),
-            id="of-another-issuer",
-        ),
+        pytest.param(sealed(User(BOB.issuer, "bob@example.com"), AT_MS), id="of-another-issuer"),
         pytest.param(
             json.dumps({"issuer": ALICE.issuer, "email": "boss@example.com"}).encode(),
             id="without-a-seal",
         ),
         pytest.param(
-            RecordSealer([b"x" * 32]).encode(
-                Record(User(ALICE.issuer, "boss@example.com"), 1_800_000_000_000)
-            ),
+            sealed(User(ALICE.issuer, "boss@example.com"), AT_MS, b"x" * 32),
             id="sealed-by-another",
         ),
     ],
@@ -224,9 +248,8 @@ async def test_an_ageing_record_is_served_and_refreshed(
     assert [await each.user(ALICE.issuer) for each in (first, second)] == [NEW, NEW]
     assert len(source.asked) == 2
     assert gateways.told == [ALICE.issuer, ALICE.issuer]
-    value, ends_at_ms = store.values[KEY]
-    assert json.loads(value)["email"] == "new@example.com"
-    assert (clock() + TTL_S) * 1000 == ends_at_ms
+    assert email_in(store) == "new@example.com"
+    assert (clock() + TTL_S + STALE_S) * 1000 == store.values[KEY][1]
 
 
 async def test_a_young_record_is_not_refreshed(
@@ -382,7 +405,7 @@ async def test_latest_reads_the_store_twice_a_minute(
         clock.now_s += 1
         directory.latest(AT_LOGIN)
         await settled(directory)
-    assert len(store.calls) == 2
+    assert [("get_pair", KEY)] * 2 == store.calls
 
 
 async def test_latest_looks_no_unknown_user_up_for_a_minute(
@@ -494,7 +517,7 @@ async def test_a_clock_that_was_set_back_makes_no_copy_fresh(
     store.calls.clear()
     clock.now_s -= 10
     assert await directory.user(ALICE.issuer) == USER
-    assert store.calls == [("get", KEY)]
+    assert store.calls == [("get_pair", KEY)]
 
 
 async def test_without_the_store_cached_users_are_served(
@@ -560,7 +583,7 @@ async def test_a_learned_user_is_known_everywhere(
     await directory.user(BOB.issuer)
     await directory.learn(User(BOB.issuer, "bob@example.com"))
     assert User(BOB.issuer, "bob@example.com") == await directory.user(BOB.issuer)
-    assert f"user:{BOB.issuer}" in store.values
+    assert f"known:{BOB.issuer}" in store.values
     assert len(source.asked) == 1
 
 
@@ -608,3 +631,158 @@ async def test_closing_cancels_look_ups(directory: CachedDirectory, source: Sour
     await directory.aclose()
     outcomes = await asyncio.gather(*waiters, return_exceptions=True)
     assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+
+
+# --- proofs ------------------------------------------------------------------------------------
+
+
+async def proven(directory: CachedDirectory, ends_at_s: float) -> User | None:
+    """Alice, who has proven to be herself until then."""
+    stored = await directory.read(ALICE.issuer)
+    user = await directory.user(ALICE.issuer, stored)
+    if user is not None:
+        await directory.proven(ALICE.issuer, int(ends_at_s * 1000), stored)
+    return user
+
+
+async def test_apps_read_a_user_for_as_long_as_there_is_a_proof(
+    directory: CachedDirectory, store: MemoryStore, clock: FakeClock
+) -> None:
+    """What the gateways know stays for longer."""
+    ends_at_s = clock() + 900
+    assert USER == await proven(directory, ends_at_s)
+    assert USER.email == email_in(store, APPS_KEY)
+    assert ends_at_s * 1000 == store.values[APPS_KEY][1]
+    clock.now_s = ends_at_s
+    assert store.living(APPS_KEY) is None
+    assert store.living(KEY) is not None
+
+
+async def test_a_proof_that_says_nothing_new_writes_nothing(
+    gateways: Gateways, store: MemoryStore, clock: FakeClock
+) -> None:
+    """Another gateway has written all."""
+    await proven(gateways.another(), clock() + 900)
+    store.calls.clear()
+    await proven(gateways.another(), clock() + 800)
+    assert [("get_pair", KEY)] == store.calls
+
+
+async def test_apps_read_what_the_user_may_do(
+    directory: CachedDirectory, store: MemoryStore, clock: FakeClock
+) -> None:
+    """By the config and the store of roles; a change is written at the next proof."""
+    for roles in ((), ("admin",), None):
+
+        async def standing(_: User, roles: tuple[str, ...] | None = roles) -> Standing:
+            return Standing(roles, roles and ("billing:read",))
+
+        directory.standing = standing
+        await proven(directory, clock() + 900)
+        ours = json.loads(store.values[APPS_KEY][0])["gateway"]
+        assert (None if roles is None else list(roles)) == ours["roles"]
+
+
+async def test_what_a_cancelled_caller_learnt_is_written_by_the_next(
+    directory: CachedDirectory, source: Source, store: MemoryStore, clock: FakeClock
+) -> None:
+    """Without a further call to Magic while it is fresh, and without waiting for its own lease."""
+    stored = await directory.read(ALICE.issuer)
+    await directory.user(ALICE.issuer, stored)
+    assert store.living(KEY) is None
+    await proven(directory, clock() + 900)
+    assert (USER.email, [ALICE.issuer]) == (email_in(store), source.asked)
+
+    store.values.clear()
+    clock.now_s += 2
+    await directory.user(ALICE.issuer, await directory.read(ALICE.issuer))
+    clock.now_s += 2
+    await proven(directory, clock() + 900)
+    assert (USER.email, 3) == (email_in(store), len(source.asked))
+
+
+async def test_what_was_learnt_earlier_does_not_replace_what_is_newer(
+    gateways: Gateways, source: Source, store: MemoryStore, clock: FakeClock
+) -> None:
+    """Another gateway has asked Magic since."""
+    first, second = gateways.another(), gateways.another()
+    await first.user(ALICE.issuer, await first.read(ALICE.issuer))
+    store.values.clear()  # its lease
+    source.users[ALICE.issuer] = NEW
+    clock.now_s += 2
+    assert NEW == await second.user(ALICE.issuer)
+    assert NEW == await proven(first, clock() + 900)
+    assert NEW.email == email_in(store)
+
+
+async def test_nothing_is_written_of_a_user_that_was_forgotten(
+    directory: CachedDirectory, store: MemoryStore, clock: FakeClock
+) -> None:
+    """A proof of an issuer that is not known here says nothing to apps."""
+    await directory.proven(ALICE.issuer, int(clock() + 900) * 1000)
+    assert {} == store.values
+
+
+async def test_a_session_shows_its_user_to_apps_until_it_ends(
+    directory: CachedDirectory, store: MemoryStore, clock: FakeClock
+) -> None:
+    """Also one that began before apps were told, or when the record was deleted since."""
+    ends_at_ms = int(clock() + 5000) * 1000
+    directory.latest(AT_LOGIN, ends_at_ms)
+    await settled(directory)
+    assert ends_at_ms == store.values[APPS_KEY][1]
+    del store.values[APPS_KEY]
+    clock.now_s += 60
+    directory.latest(AT_LOGIN, ends_at_ms)
+    await settled(directory)
+    assert ends_at_ms == store.values[APPS_KEY][1]
+
+
+async def test_a_record_of_the_previous_version_is_replaced(
+    directory: CachedDirectory, source: Source, store: MemoryStore, clock: FakeClock
+) -> None:
+    """By both records of today, without a call to Magic; apps read it until it would have ended."""
+    before = record_before(USER, int(clock() * 1000), SERVER_KEY)
+    store.values[APPS_KEY] = before, int(clock() + 60) * 1000
+    assert USER == await directory.user(ALICE.issuer)
+    assert (USER.email, USER.email) == (email_in(store), email_in(store, APPS_KEY))
+    assert store.values[APPS_KEY][0] != before
+    assert int(clock() + 60) * 1000 == store.values[APPS_KEY][1]
+    assert [] == source.asked
+
+
+# --- one gateway asks for all ------------------------------------------------------------------
+
+
+async def test_of_two_gateways_one_asks_magic(gateways: Gateways, source: Source) -> None:
+    """The other gets what that writes."""
+    first, second = gateways.another(), gateways.another()
+    source.gate = asyncio.Event()
+    asking = asyncio.create_task(first.user(ALICE.issuer))
+    while not source.asked:
+        await asyncio.sleep(0)
+    waiting = asyncio.create_task(second.user(ALICE.issuer))
+    while len(gateways.slept_s) < 3:
+        await asyncio.sleep(0)
+    source.gate.set()
+    assert [USER, USER] == [await asking, await waiting]
+    assert [ALICE.issuer] == source.asked
+
+
+@pytest.mark.parametrize("is_down", [False, True])
+async def test_a_gateway_whose_other_learnt_nothing_asks_itself(
+    gateways: Gateways, source: Source, *, is_down: bool
+) -> None:
+    """What Magic does not know, or did not say, is not shared."""
+    first, second = gateways.another(), gateways.another()
+    source.gate, source.is_down = asyncio.Event(), is_down
+    asking = asyncio.create_task(first.user(BOB.issuer))
+    while not source.asked:
+        await asyncio.sleep(0)
+    waiting = asyncio.create_task(second.user(BOB.issuer))
+    while not gateways.slept_s:
+        await asyncio.sleep(0)
+    source.gate.set()
+    outcomes = await asyncio.gather(asking, waiting, return_exceptions=True)
+    assert [MagicUnavailable if is_down else type(None)] * 2 == list(map(type, outcomes))
+    assert [BOB.issuer] * 2 == source.asked

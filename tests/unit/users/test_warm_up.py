@@ -7,14 +7,15 @@ import pytest
 
 from gateway.core.errors import MagicUnavailable, StoreUnavailable
 from gateway.core.identity import User
-from gateway.users.directory import key_of
+from gateway.users.known import known_key
 from gateway.users.magic_api import KEY_REFUSED
-from gateway.users.metadata import Record, RecordLifetimes, RecordSealer
+from gateway.users.metadata import Record, RecordLifetimes
+from gateway.users.records import UserRecords
 from gateway.users.warm_up import WarmUp, WarmUpOutcome, WarmUpResult
 from tests.fakes.memory import FakeClock, MemoryStore
 
 LIFETIMES = RecordLifetimes(3600.0, 600.0)
-SEALS = RecordSealer([b"k" * 32])
+SERVER_KEY = b"k" * 32
 ISSUERS = [f"did:ethr:0x{number:040x}" for number in range(30)]
 ENDLESS = 2**50
 
@@ -56,8 +57,7 @@ class WarmUpUnderTest:
     async def warm(self, *issuers: str, patience_s: float = 60.0, at_once: int = 4) -> WarmUpResult:
         warmer = WarmUp(
             self.source,
-            self.store,
-            SEALS,
+            UserRecords(self.store, [SERVER_KEY]),
             LIFETIMES,
             notify=self._notify,
             patience_s=patience_s,
@@ -66,15 +66,15 @@ class WarmUpUnderTest:
         )
         return await warmer.warm(issuers, at_once, self._step)
 
-    async def keep(self, issuer: str, age_s: float, seals: RecordSealer = SEALS) -> None:
+    async def keep(self, issuer: str, age_s: float, server_key: bytes = SERVER_KEY) -> None:
         """A record in the store."""
         fetched_at_ms = int((self.clock() - age_s) * 1000)
         record = Record(User(issuer, "before@example.com"), fetched_at_ms)
-        await self.store.set(key_of(issuer), seals.encode(record), expires_at_ms=ENDLESS)
+        await UserRecords(self.store, [server_key]).keep(record, ENDLESS)
 
     async def stored(self, issuer: str) -> Record | None:
-        text = await self.store.get(key_of(issuer))
-        return None if text is None else SEALS.decode(text, issuer)
+        records = UserRecords(self.store, [SERVER_KEY])
+        return records.kept_in(await records.read(issuer), issuer)
 
     async def _notify(self, issuer: str) -> None:
         self.told.append(issuer)
@@ -107,25 +107,25 @@ async def test_every_issuer_is_looked_up_once(under_test: WarmUpUnderTest) -> No
     record = await under_test.stored(ISSUERS[7])
     assert record is not None
     assert Record(User(ISSUERS[7], "alice@example.com"), int(under_test.clock() * 1000)) == record
-    assert {int((under_test.clock() + 3600) * 1000)} == {
+    assert {int((under_test.clock() + 4200) * 1000)} == {
         end for _, end in under_test.store.values.values()
     }
 
 
 @pytest.mark.parametrize(
-    ("age_s", "seals", "outcome"),
+    ("age_s", "server_key", "outcome"),
     [
-        pytest.param(10, SEALS, WarmUpOutcome.FRESH, id="young"),
-        pytest.param(3000, SEALS, WarmUpOutcome.KNOWN, id="ageing"),
-        pytest.param(4000, SEALS, WarmUpOutcome.KNOWN, id="old"),
-        pytest.param(10, RecordSealer([b"x" * 32]), WarmUpOutcome.KNOWN, id="not-ours"),
+        pytest.param(10, SERVER_KEY, WarmUpOutcome.FRESH, id="young"),
+        pytest.param(3000, SERVER_KEY, WarmUpOutcome.KNOWN, id="ageing"),
+        pytest.param(4000, SERVER_KEY, WarmUpOutcome.KNOWN, id="old"),
+        pytest.param(10, b"x" * 32, WarmUpOutcome.KNOWN, id="not-ours"),
     ],
 )
 async def test_fresh_records_are_skipped(
-    under_test: WarmUpUnderTest, age_s: float, seals: RecordSealer, outcome: WarmUpOutcome
+    under_test: WarmUpUnderTest, age_s: float, server_key: bytes, outcome: WarmUpOutcome
 ) -> None:
     """Ageing ones and those without our seal are not."""
-    await under_test.keep(ISSUERS[0], age_s, seals)
+    await under_test.keep(ISSUERS[0], age_s, server_key)
     assert {outcome: 1} == counts(await under_test.warm(ISSUERS[0]))
     assert (
         (outcome is WarmUpOutcome.KNOWN) == bool(under_test.source.asked) == bool(under_test.told)
@@ -139,7 +139,7 @@ async def test_unknown_issuers_are_counted(under_test: WarmUpUnderTest) -> None:
     warmed = await under_test.warm(*ISSUERS[:3])
     assert {WarmUpOutcome.KNOWN: 1, WarmUpOutcome.UNKNOWN: 2} == counts(warmed)
     assert ISSUERS[:2] == warmed.issuers[WarmUpOutcome.UNKNOWN]
-    assert [key_of(ISSUERS[2])] == list(under_test.store.values)
+    assert [known_key(ISSUERS[2])] == list(under_test.store.values)
     assert {ISSUERS[0], ISSUERS[2]} == set(under_test.told)
 
 

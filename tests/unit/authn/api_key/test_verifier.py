@@ -28,17 +28,10 @@ from gateway.core.errors import (
 from gateway.core.identity import User
 from gateway.core.limit import Limit
 from gateway.ratelimit.local import LocalLimiter
-from tests.fakes.memory import EveryIssuerIsAUser, FakeClock
+from tests.fakes.memory import EveryIssuerIsAUser, FakeClock, UnknownUsers
 from tests.fakes.store import FakeStore
 
 OWNER = "did:ethr:0x" + "ab" * 20
-
-
-class UnknownUsers:
-    """A `Directory` without users."""
-
-    async def user(self, issuer: str) -> User | None:  # noqa: ARG002 - as the port has it
-        return None
 
 
 class VerifierUnderTest:
