@@ -111,6 +111,8 @@ def claims(
     }
     if identity.roles is not None:
         claimed["roles"] = identity.roles
+    if identity.permissions:
+        claimed["permissions"] = identity.permissions
     if identity.user.email is not None:
         claimed["email"] = identity.user.email
     if identity.scopes:

@@ -1,6 +1,8 @@
 """The port `RoleStore` over the store: ``roles:{issuer}``, cached for a second."""
 
+import asyncio
 import time
+from collections.abc import Awaitable
 from importlib.resources import files
 from typing import Final, NamedTuple
 
@@ -55,13 +57,25 @@ class RedisRoleStore:
 
     async def roles(self, issuer: str) -> tuple[str, ...]:
         """Return the roles of ``issuer``. Raises `StoreUnavailable`."""
+        known = self._fresh(issuer)
+        if known is not None:
+            return known.roles
+        return await asyncio.shield(self._begin(issuer))
+
+    def prepare(self, issuer: str) -> None:
+        if self._fresh(issuer) is None:
+            self._begin(issuer)
+
+    def _fresh(self, issuer: str) -> _CachedRoles | None:
         known = self._known.get(issuer)
         if known is not None and 0 <= self._clock() - known.since_s < known.fresh_s:
-            return known.roles
+            return known
+        return None
+
+    def _begin(self, issuer: str) -> Awaitable[tuple[str, ...]]:
+        """Begin to look ``issuer`` up, unless that is under way."""
         forgotten = self._forgotten
-        return await self._lookups.run(
-            (issuer, forgotten), lambda: self._look_up(issuer, forgotten)
-        )
+        return self._lookups.begin((issuer, forgotten), lambda: self._look_up(issuer, forgotten))
 
     def forget(self, issuer: str) -> None:
         """Drop the cached roles of ``issuer``; a look-up under way is not cached."""

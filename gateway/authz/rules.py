@@ -129,12 +129,14 @@ def _missing(rule: Rule, identity: Identity | None, *, doubtful: bool) -> Iterat
         yield ForbiddenReason.CREDENTIAL_NOT_ALLOWED
     if rule.roles and not _has_one(rule.roles, identity.roles, doubtful=doubtful):
         yield ForbiddenReason.ROLE_MISSING
+    if rule.permissions and not _has_one(rule.permissions, identity.permissions, doubtful=doubtful):
+        yield ForbiddenReason.PERMISSION_MISSING
     if rule.scopes and rule.scopes.isdisjoint(identity.scopes):
         yield ForbiddenReason.SCOPE_MISSING
 
 
-def _has_one(wanted: frozenset[str], roles: tuple[str, ...] | None, *, doubtful: bool) -> bool:
-    return doubtful if roles is None else not wanted.isdisjoint(roles)
+def _has_one(wanted: frozenset[str], words: tuple[str, ...] | None, *, doubtful: bool) -> bool:
+    return doubtful if words is None else not wanted.isdisjoint(words)
 
 
 def _is_named(rule: Rule, user: User, *, doubtful: bool) -> bool:

@@ -1,6 +1,6 @@
 """Compile settings to the values that the pipeline uses: routes, limits, roles, the login page."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -173,6 +173,11 @@ def _cors(entry: RouteSettings) -> Cors | None:
 def grants(settings: Settings) -> tuple[Grant, ...]:
     """Compile ``identity.roles``: each entry grants a role to the callers that match its rule."""
     return tuple(Grant(entry.role, _rule(entry)) for entry in settings.identity.roles)
+
+
+def permitted(settings: Settings) -> Mapping[str, frozenset[str]]:
+    """Compile ``identity.permissions``: what each role permits."""
+    return dict(settings.identity.permissions)
 
 
 def _rule(entry: CallerMatchSettings) -> Rule:

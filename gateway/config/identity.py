@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gateway.config.assertion import AssertionSettings
+from gateway.config.matchers import Permission, Role
 from gateway.config.names import HeaderName
 from gateway.config.rules import RoleSettings
 from gateway.config.section import GIVEN, Section
@@ -27,6 +28,8 @@ class IdentityHeaders(Section):
     """Phone number, if Magic knows one."""
     roles: HeaderName = "X-User-Roles"
     """Roles, sorted and separated by commas."""
+    permissions: HeaderName = "X-User-Permissions"
+    """What the roles permit, sorted and separated by commas."""
 
 
 class IdentitySettings(Section):
@@ -36,6 +39,8 @@ class IdentitySettings(Section):
     """Names of the header fields that tell apps the caller's identity."""
     roles: Annotated[tuple[RoleSettings, ...], GIVEN] = ()
     """Roles, each with the rule for the callers that have it."""
+    permissions: Annotated[dict[Role, frozenset[Permission]], GIVEN] = Field(default_factory=dict)
+    """What each role permits, in words that apps and `allow` rules read."""
     roles_from_store: Flag = False
     """
     Whether apps assign roles too, in Redis at `roles:{issuer}`. Off by default: every program that

@@ -65,6 +65,24 @@ def _roles_not_assigned(settings: Settings) -> LintFindings:
             yield key, f"the role {role} is assigned to no caller", "add it to identity.roles"
 
 
+def _permissions_of_no_role(settings: Settings) -> LintFindings:
+    """Find what is permitted to a role that no rule gives, and rules that no role fulfils."""
+    permitted = settings.identity.permissions
+    if not settings.identity.roles_from_store and not _roles_from_jwts(settings):
+        given = {entry.role for entry in settings.identity.roles}
+        for role in sorted(permitted.keys() - given):
+            at = ("identity", "permissions", role)
+            yield at, f"the role {role} is assigned to no caller", "add it to identity.roles"
+    known = frozenset[str]().union(*permitted.values())
+    for key, _, rule in _rules(settings):
+        for permission in sorted((rule.permissions or frozenset()) - known):
+            yield key, f"no role permits {permission}", "add it to identity.permissions"
+
+
+def _roles_from_jwts(settings: Settings) -> bool:
+    return any(entry.claims.roles for entry in settings.credentials.jwt)
+
+
 def _deny_without_allow(settings: Settings) -> LintFindings:
     for key, route in routes(settings):
         if route.deny and not route.allow and route.auth is not Auth.NONE:
@@ -108,6 +126,7 @@ def _routes_that_never_match(settings: Settings) -> LintFindings:
 RULE_LINTS: tuple[tuple[str, Lint], ...] = (
     ("rule-never-holds", _rules_that_never_match),
     ("role-nobody-has", _roles_not_assigned),
+    ("permission-nobody-has", _permissions_of_no_role),
     ("denied-alone", _deny_without_allow),
     ("networks-of-proxies", _networks_of_proxies),
     ("host-hides-rules", _rules_lost_by_host),

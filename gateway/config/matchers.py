@@ -89,6 +89,13 @@ def role(text: str) -> str:
     return text
 
 
+def permission(text: str) -> str:
+    """Check the name of a permission. Raises `ValueError`."""
+    if not ROLE.fullmatch(text):
+        raise ValueError("expected a permission: up to 64 letters, digits and ._:/-")
+    return text
+
+
 def scope(text: str) -> str:
     """Check the name of a scope. Raises `ValueError`."""
     if not _SCOPE.fullmatch(text):
@@ -131,6 +138,11 @@ Role = Annotated[
     str, of_text(role), WithJsonSchema({"type": "string", "pattern": f"^{ROLE.pattern}$"})
 ]
 """The name of a role."""
+
+Permission = Annotated[
+    str, of_text(permission), WithJsonSchema({"type": "string", "pattern": f"^{ROLE.pattern}$"})
+]
+"""What a role permits, as a word."""
 
 Scope = Annotated[str, of_text(scope), _text]
 """The name of a scope."""

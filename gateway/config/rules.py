@@ -11,6 +11,7 @@ from gateway.config.matchers import (
     Domain,
     Email,
     IssuerText,
+    Permission,
     PublicAddress,
     Role,
     Scope,
@@ -53,6 +54,8 @@ class RuleSettings(CallerMatchSettings):
 
     roles: Annotated[Annotated[frozenset[Role], SOME] | None, GIVEN] = None
     """Roles of the caller."""
+    permissions: Annotated[Annotated[frozenset[Permission], SOME] | None, GIVEN] = None
+    """What the caller's roles permit; see `identity.permissions`."""
     networks: Annotated[Annotated[tuple[ClientNetwork, ...], SOME] | None, GIVEN] = None
     """Networks of the client's address, in CIDR notation; unix: stands for unix sockets."""
     methods: Annotated[Annotated[frozenset[MethodName], SOME] | None, GIVEN] = None

@@ -252,6 +252,9 @@ class RoleStore(Protocol):
         Raises `StoreUnavailable` where they are unknown.
         """
 
+    def prepare(self, issuer: str) -> None:
+        """Begin to look the roles of ``issuer`` up, for a call of `roles` in a moment."""
+
 
 class Revocations(Protocol):
     """

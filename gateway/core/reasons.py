@@ -28,6 +28,10 @@ class ForbiddenReason(Reason):
     DENIED = "denied", "A `deny` rule of the route matches."
     NOT_LISTED = "not_listed", "No `allow` rule names the issuer, email, domain, address or wallet."
     ROLE_MISSING = "role_missing", "The caller has none of the roles that an `allow` rule requires."
+    PERMISSION_MISSING = (
+        "permission_missing",
+        "The caller's roles give none of the permissions that an `allow` rule requires.",
+    )
     SCOPE_MISSING = (
         "scope_missing",
         "The credential has none of the scopes that an `allow` rule requires.",
@@ -47,7 +51,7 @@ class ForbiddenReason(Reason):
 
 
 class RolesReason(Reason):
-    """`store_unavailable`, on a route whose rules require roles"""
+    """`store_unavailable`, on a route whose rules require roles or permissions"""
 
     UNKNOWN = "roles_unknown", "The store did not answer which roles the caller has."
     UNREADABLE = "roles_unreadable", "`roles:{issuer}` does not hold names of roles."

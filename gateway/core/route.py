@@ -46,6 +46,7 @@ class Rule:
     """Addresses whose key signed the token (those in ``did:ethr:0x…``), in lower case."""
     auth_methods: frozenset[AuthMethod] = frozenset()
     roles: frozenset[str] = frozenset()
+    permissions: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
     networks: tuple[IPNetwork, ...] = ()
     methods: frozenset[str] = frozenset()
@@ -54,7 +55,12 @@ class Rule:
     def is_about_callers(self) -> bool:
         """Whether the rule needs an authenticated caller."""
         named = self.issuers or self.emails or self.domains or self.addresses or self.wallets
-        return bool(named or self.auth_methods or self.roles or self.scopes)
+        return bool(named or self.auth_methods or self.needs_roles or self.scopes)
+
+    @property
+    def needs_roles(self) -> bool:
+        """Whether the rule depends on the caller's roles."""
+        return bool(self.roles or self.permissions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,14 @@ from gateway.util.generations import Generations
 from gateway.util.weakly import weakly
 
 DEFAULT_IDENTITY_NAMES = frozenset(
-    {"X-User-Issuer", "X-User-Email", "X-User-Public-Address", "X-User-Phone", "X-User-Roles"}
+    {
+        "X-User-Issuer",
+        "X-User-Email",
+        "X-User-Public-Address",
+        "X-User-Phone",
+        "X-User-Roles",
+        "X-User-Permissions",
+    }
 )
 """Stripped even where the config renames them: an app may still read them."""
 
@@ -84,6 +91,7 @@ class IdentityNames(NamedTuple):
     public_address: str = "X-User-Public-Address"
     phone: str = "X-User-Phone"
     roles: str = "X-User-Roles"
+    permissions: str = "X-User-Permissions"
 
 
 _IS_KEPT = {FieldAction.KEEP: True, FieldAction.DROP: False, FieldAction.HOST: False}
@@ -306,8 +314,8 @@ class RequestFields:
 
     def _serialise(self, identity: Identity) -> bytes:
         user = identity.user
-        roles = ",".join(identity.roles or ())
-        values = (user.issuer, user.email, user.public_address, user.phone, roles)
+        roles, permissions = ",".join(identity.roles or ()), ",".join(identity.permissions or ())
+        values = (user.issuer, user.email, user.public_address, user.phone, roles, permissions)
         lines = [
             f"{name}: {encode_value(value)}\r\n"
             for name, value in zip(self._names, values, strict=True)

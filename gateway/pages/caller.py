@@ -46,6 +46,7 @@ def caller(request: web.Request) -> Identity | None:
         proven_at_ms=fields["proven_at_ms"],
         roles=None if fields["roles"] is None else tuple(fields["roles"]),
         scopes=tuple(fields["scopes"]),
+        permissions=None if fields["permissions"] is None else tuple(fields["permissions"]),
     )
 
 

@@ -139,6 +139,7 @@ def _describe(identity: Identity, status: int) -> web.Response:
         "public_address": user.public_address,
         "phone": user.phone,
         "roles": identity.roles,
+        "permissions": identity.permissions,
         "expires_at": rfc3339(identity.expires_at_ms),
     }
     return web.Response(

@@ -71,12 +71,14 @@ async def activate(settings: Settings, process: ProcessServices) -> AsyncIterato
             pages_server(settings, process, identity, limiter, keys)
         )
         table = await asyncio.to_thread(_route_table, settings)  # 10 000 routes take 0.1 s and more
+        stage = authoriser(settings, process, stack)
+        _tell_standing(identity, stage)
         pipeline = _pipeline(
             settings,
             table,
             limiter,
             authenticator(settings, process, identity, limiter, stack),
-            authoriser(settings, process, stack),
+            stage,
             assertions(settings, keys),
         )
         reached = _started(settings, process, pages, stack)
@@ -110,6 +112,13 @@ def _revoker(settings: Settings, process: ProcessServices, identity: IdentitySer
         compiled.accepted_names(settings),
         issuers_by_email(process.store, process.magic.source).find,
     )
+
+
+def _tell_standing(identity: IdentityServices, stage: Authoriser) -> None:
+    """Have the directory write what users may do, for apps to read."""
+    identity.directory.standing = stage.standing
+    if stage.store is not None:
+        identity.directory.prepare_standing = stage.store.prepare
 
 
 def _started(
@@ -173,7 +182,14 @@ def _pipeline(
 
 def _identity_names(settings: Settings) -> IdentityNames:
     names = settings.identity.headers
-    return IdentityNames(names.issuer, names.email, names.public_address, names.phone, names.roles)
+    return IdentityNames(
+        names.issuer,
+        names.email,
+        names.public_address,
+        names.phone,
+        names.roles,
+        names.permissions,
+    )
 
 
 # --- the proxy server --------------------------------------------------------------------------

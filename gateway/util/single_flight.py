@@ -21,12 +21,16 @@ class SingleFlight(Generic[K, V]):
 
     async def run(self, key: K, fetch: Callable[[], Coroutine[Any, Any, V]]) -> V:
         """Return the result of the fetch of ``key`` under way, or of a new one."""
+        return await asyncio.shield(self.begin(key, fetch))
+
+    def begin(self, key: K, fetch: Callable[[], Coroutine[Any, Any, V]]) -> asyncio.Task[V]:
+        """Return the fetch of ``key`` under way, or a new one, without waiting for it."""
         flight = self._flights.get(key)
         if flight is None:
             flight = asyncio.get_running_loop().create_task(fetch())
             self._flights[key] = flight
             flight.add_done_callback(lambda done: self._finish(key, done))
-        return await asyncio.shield(flight)
+        return flight
 
     async def aclose(self) -> None:
         """Cancel all fetches under way."""

@@ -1,6 +1,7 @@
 """Who may do what: real gateway, real store, real sockets."""
 
 import asyncio
+import json
 import time
 from hashlib import sha256
 
@@ -36,9 +37,11 @@ CONFIG_CHANGES = {
     "client_ip": "x-forwarded-for",
     "more_identity": (
         f', roles_from_store: true, roles: [{{role: staff, issuers: ["{ALICE.issuer}"]}}]'
+        ", permissions: {staff: [billing:read], beta: [labs:use, billing:read]}"
     ),
     "more_routes": """
   - {name: staff, match: {path: "/staff/*"}, upstream: app, allow: {roles: [staff]}}
+  - {name: bills, match: {path: "/bills/*"}, upstream: app, allow: {permissions: [billing:read]}}
   - {name: beta, match: {path: "/beta/*"}, upstream: app, allow: {roles: [beta]}}
   - {name: unbanned, match: {path: "/unbanned/*"}, upstream: app, deny: {roles: [banned]}}
   - {name: mail, match: {path: "/mail/*"}, upstream: app, allow: {emails: ["*@example.com"]},
@@ -75,6 +78,24 @@ async def test_a_role_of_the_config(around: World) -> None:
     assert [] == around.app.seen
     assert (200, "") == outcome(await around.get("/staff/x", around.bearer()))
     assert ["staff"] == around.app.seen[-1].values("X-User-Roles")
+
+
+async def test_a_permission_of_a_role(around: World) -> None:
+    """The app reads it in a field that no client can send, in the store, and on the page."""
+    bob = named(around, "bob@example.com")
+    forged = ("X-User-Permissions: billing:read", "x_user.permissions: billing:read")
+    assert (403, "permission_missing") == outcome(await around.get("/bills/x", bob, *forged))
+    assert 200 == (await around.get("/read/x", bob, *forged)).status
+    assert b"billing" not in around.app.raw.lower()
+
+    token = around.bearer()
+    assert (200, "") == outcome(await around.get("/bills/x", token))
+    assert ["billing:read"] == around.app.seen[-1].values("X-User-Permissions")
+    assert ["billing:read"] == (await around.get("/_gateway/session", token)).json()["permissions"]
+    async with Redis.from_url(around.store.url) as redis:
+        record = await redis.get(f"user:{ALICE.issuer}")
+    ours = json.loads(record or b"")["gateway"]
+    assert (["staff"], ["billing:read"]) == (ours["roles"], ours["permissions"])
 
 
 async def test_a_refusal_is_written_down(around: World) -> None:

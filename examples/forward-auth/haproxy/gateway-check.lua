@@ -11,7 +11,7 @@ local ASKED = {
 }
 -- Fields for the app; those that the client sent under these names were dropped before.
 local TOLD = {
-  "x-user-issuer", "x-user-email", "x-user-public-address", "x-user-phone", "x-user-roles",
+  "x-user-issuer", "x-user-email", "x-user-public-address", "x-user-phone", "x-user-roles", "x-user-permissions",
   "x-auth-method", "x-gateway-assertion", "x-request-id",
 }
 -- Fields for the client if the answer is a no.

@@ -18,4 +18,4 @@ def authoriser(settings: Settings, process: ProcessServices, stack: AsyncExitSta
         stack.push_async_callback(roles.aclose)
         stack.callback(process.bus.on(InvalidationKind.ROLES, roles.forget))
         stack.callback(process.bus.on_missed(roles.forget_all))
-    return Authoriser(compiled.grants(settings), roles)
+    return Authoriser(compiled.grants(settings), roles, compiled.permitted(settings))

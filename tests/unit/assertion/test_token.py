@@ -138,6 +138,13 @@ def test_absent_values_are_not_claimed() -> None:
     assert not {"email", "sid", "scope"} & said.keys()
     assert () == said["roles"]
     assert "roles" not in said_of(roles=None)
+    assert not {"permissions"} & {*said, *said_of(permissions=None)}
+
+
+def test_permissions_are_claimed() -> None:
+    """As a list of words."""
+    said = said_of(permissions=("billing:read", "billing:write"))
+    assert ("billing:read", "billing:write") == said["permissions"]
 
 
 def test_no_assertion_outlives_its_identity() -> None:

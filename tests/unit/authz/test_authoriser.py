@@ -9,6 +9,7 @@ from gateway.authz import authoriser as module
 from gateway.authz.authoriser import Authoriser
 from gateway.core import reasons
 from gateway.core.errors import Forbidden, StoreUnavailable
+from gateway.core.identity import AuthMethod, Standing
 from gateway.core.route import Grant, Route, Rule
 from gateway.routing.client_address import client_at
 from tests.fakes.ports import ISSUER, SESSION_IDENTITY
@@ -16,6 +17,13 @@ from tests.fakes.ports import ISSUER, SESSION_IDENTITY
 STAFF = Grant("staff", Rule(emails=frozenset({"*@example.com"})))
 OTHERS = Grant("others", Rule(emails=frozenset({"*@example.org"})))
 OPEN = Route("open", "/*", "app")
+PERMITTED = {
+    "staff": frozenset({"billing:read"}),
+    "jwt": frozenset({"users:list", "billing:read"}),
+    "admin": frozenset({"billing:write"}),
+    "others": frozenset({"nothing"}),
+}
+PAYERS = Route("payers", "/*", "app", allow=(Rule(permissions=frozenset({"billing:write"})),))
 ADMINS = Route("admins", "/*", "app", allow=(Rule(roles=frozenset({"admin"})),))
 UNBANNED = Route("unbanned", "/*", "app", deny=(Rule(roles=frozenset({"banned"})),))
 
@@ -26,6 +34,9 @@ class Roles:
     def __init__(self, *roles: str) -> None:
         self.said: tuple[str, ...] | None = roles
         self.asked: list[str] = []
+
+    def prepare(self, issuer: str) -> None:
+        raise NotImplementedError
 
     async def roles(self, issuer: str) -> tuple[str, ...]:
         self.asked.append(issuer)
@@ -56,6 +67,7 @@ async def test_without_a_store_the_config_alone_grants_roles() -> None:
         (Authoriser(), False),
         (Authoriser((STAFF,)), True),
         (Authoriser((), Roles()), True),
+        (Authoriser(permitted={"staff": frozenset({"billing:read"})}), True),
     ],
 )
 def test_gives_roles(authorisation: Authoriser, expected: bool) -> None:
@@ -73,7 +85,7 @@ async def test_the_identity_object_stays_while_its_roles_do() -> None:
     assert () == (await authorisation.with_roles(SESSION_IDENTITY, OPEN)).roles
 
 
-@pytest.mark.parametrize("route", [ADMINS, UNBANNED], ids=lambda route: str(route.name))
+@pytest.mark.parametrize("route", [ADMINS, UNBANNED, PAYERS], ids=lambda route: str(route.name))
 async def test_unknown_roles_close_a_route_that_requires_roles(route: Route) -> None:
     """They are neither "none", which would pass a deny, nor "all", which would pass an allow."""
     roles = Roles()
@@ -93,6 +105,33 @@ async def test_unknown_roles_pass_on_other_routes() -> None:
     roles.said = ("admin",)
     again = await authorisation.with_roles(SESSION_IDENTITY, OPEN)
     assert ("admin", "staff") == again.roles
+
+
+async def test_a_caller_has_what_any_of_its_roles_permits() -> None:
+    """Wherever a role comes from; each word once, sorted."""
+    authorisation = Authoriser((STAFF, OTHERS), Roles("admin"), PERMITTED)
+    found = await authorisation.with_roles(replace(SESSION_IDENTITY, roles=("jwt",)), OPEN)
+    assert ("billing:read", "billing:write", "users:list") == found.permissions
+
+
+async def test_what_unknown_roles_permit_is_unknown() -> None:
+    """An app gets none of it."""
+    roles = Roles()
+    roles.said = None
+    found = await Authoriser((STAFF,), roles, PERMITTED).with_roles(SESSION_IDENTITY, OPEN)
+    assert found.permissions is None
+
+
+async def test_the_standing_of_a_user_is_what_each_of_its_credentials_gives() -> None:
+    """A role for sessions alone is not written where apps read what the user may do."""
+    by_session = Grant("admin", Rule(auth_methods=frozenset({AuthMethod.SESSION})))
+    roles = Roles("beta")
+    authorisation = Authoriser((STAFF, OTHERS, by_session), roles, PERMITTED)
+    standing = await authorisation.standing(SESSION_IDENTITY.user)
+    assert Standing(("beta", "staff"), ("billing:read",)) == standing
+    roles.said = None
+    assert Standing(None, None) == await authorisation.standing(SESSION_IDENTITY.user)
+    assert Standing() == await Authoriser().standing(SESSION_IDENTITY.user)
 
 
 async def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,24 @@ async def test_roles_are_cached_for_a_second() -> None:
     assert 2 == len(house.store.asked)
 
 
+async def test_roles_that_were_prepared_are_there() -> None:
+    """One look-up serves both; a failure is for the caller that asks."""
+    house = House()
+    house.write(b"a")
+    for _ in range(2):
+        house.roles.prepare(ISSUER)
+        house.roles.prepare(ISSUER)
+        assert ("a",) == await house.roles.roles(ISSUER)
+    assert 1 == len(house.store.asked)
+
+    house.clock.now_s += 2
+    house.store.is_down = True
+    house.roles.prepare(ISSUER)
+    await asyncio.sleep(0)
+    with pytest.raises(StoreUnavailable):
+        await house.roles.roles(ISSUER)
+
+
 async def test_roles_of_one_moment_do_not_go_stale_in_one_moment() -> None:
     """The store is asked for some of them earlier, and for none later than after a second."""
     house = House()

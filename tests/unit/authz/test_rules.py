@@ -33,6 +33,7 @@ ALICE = Identity(
     1_800_000_900_000,
     roles=("admin", "staff"),
     scopes=("read", "write"),
+    permissions=("billing:read",),
 )
 CLIENT = client_at(ip_address("10.1.2.3"))
 
@@ -202,6 +203,20 @@ def test_rules_about_requests(asked: Rule, client: str, method: str, fits: str) 
             denying(rule(roles=["x"]), rule(roles=["staff"])), "Forbidden denied", id="any-deny"
         ),
         pytest.param(allowing(rule(roles=["x"])), "Forbidden role_missing", id="why-role"),
+        pytest.param(
+            allowing(rule(permissions=["x"])), "Forbidden permission_missing", id="why-permission"
+        ),
+        pytest.param(
+            allowing(rule(permissions=["billing:read", "x"])), "passes", id="any-permission"
+        ),
+        pytest.param(
+            allowing(rule(permissions=["billing"])),
+            "Forbidden permission_missing",
+            id="no-part-of-a-permission",
+        ),
+        pytest.param(
+            denying(rule(permissions=["billing:read"])), "Forbidden denied", id="denied-permission"
+        ),
         pytest.param(allowing(rule(emails=["b@x.org"])), "Forbidden not_listed", id="why-listed"),
         pytest.param(
             allowing(rule(networks=["11.0.0.0/8"])), "Forbidden network_not_allowed", id="why-net"

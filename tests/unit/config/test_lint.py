@@ -180,6 +180,22 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
             id="roles-that-the-config-does-not-give",
         ),
         pytest.param(
+            "identity: {roles: [{role: staff, emails: [a@b.org]}],"
+            " permissions: {staff: [a], boss: [b]}}\n"
+            "routes: [{name: a, match: {path: /a}, upstream: app, allow: {permissions: [a, c]}}]",
+            [
+                ("permission-nobody-has", "identity.permissions.boss"),
+                ("permission-nobody-has", "routes[0].allow[0]"),
+            ],
+            id="permissions-that-no-caller-has",
+        ),
+        pytest.param(
+            "identity: {roles_from_store: true, permissions: {boss: [b]}}\n"
+            "routes: [{name: a, match: {path: /a}, upstream: app, allow: {permissions: [b]}}]",
+            [],
+            id="permissions-of-roles-that-the-store-may-give",
+        ),
+        pytest.param(
             "identity: {roles_from_store: true}\n"
             "routes: [{name: a, match: {path: /a}, upstream: app, allow: {roles: [staff]}}]",
             [],

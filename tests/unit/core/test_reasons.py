@@ -34,6 +34,6 @@ def test_words_can_stand_in_labels_and_meanings_are_sentences(kind: type[Reason]
 def test_reasons_that_clients_see_name_no_value_of_a_rule() -> None:
     """They say which matcher failed: the list is short, and the same for all routes."""
     assert {
-        *("denied", "not_listed", "role_missing", "scope_missing", "credential_not_allowed"),
-        *("network_not_allowed", "method_not_allowed"),
+        *("denied", "not_listed", "role_missing", "permission_missing", "scope_missing"),
+        *("credential_not_allowed", "network_not_allowed", "method_not_allowed"),
     } == set(ForbiddenReason)

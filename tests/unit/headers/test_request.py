@@ -111,9 +111,32 @@ def test_the_auth_method_is_written(method: AuthMethod) -> None:
 
 def test_the_config_names_the_identity_fields() -> None:
     """An app that reads other names gets those."""
-    names = IdentityNames("Remote-User", "Remote-Email", "Remote-Address", "Remote-Phone", "R")
-    seen = forwarded(route=PROTECTED, identity=replace(ALICE, roles=("admin",)), names=names)
+    remote = ("Remote-User", "Remote-Email", "Remote-Address", "Remote-Phone")
+    names = IdentityNames(*remote, "Remote-Groups", "Remote-Permissions")
+    known = replace(ALICE, roles=("admin",), permissions=("billing:read",))
+    seen = forwarded(route=PROTECTED, identity=known, names=names)
     assert [name for name, _ in seen[len(WRITTEN) :]] == [*names, "X-Auth-Method"]
+
+
+@pytest.mark.parametrize(
+    ("permissions", "expected"),
+    [(("billing:read", "users/list"), ["billing:read,users/list"]), ((), []), (None, [])],
+)
+def test_permissions_are_told_to_the_app(
+    permissions: tuple[str, ...] | None, expected: list[str]
+) -> None:
+    """Those of the caller alone: a field of the client is dropped, however it is spelled."""
+    forged = [
+        (name, "billing:write")
+        for name in (
+            "X-User-Permissions",
+            "x_user.permissions",
+            "X_USER_PERMISSIONS",
+            "X-User+Permissions",
+        )
+    ]
+    seen = forwarded(*forged, route=PROTECTED, identity=replace(ALICE, permissions=permissions))
+    assert expected == [value for name, value in seen if "permissions" in name.lower()]
 
 
 def test_http_1_0_without_host_is_for_the_public_host() -> None:
