@@ -15,6 +15,7 @@ import pytest
 from tests.fakes.free_port import free_port
 from tests.fakes.http import Answer, fetch
 from tests.fakes.process import gateway
+from tests.fakes.upstash import rest_database
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 START_S = 60
@@ -54,19 +55,31 @@ APPS = [
         "nextjs",
         ("node", "node_modules/next/dist/bin/next", "dev", "-H", "127.0.0.1", "-p", "{port}"),
         path="/whoami",
-        needs="node_modules/next",
+        needs="node_modules/typescript",
     ),
 ]
 
 
+NEXTJS = APPS[-1]
+
+SHARING = (
+    CONFIG.replace('"embedded://"', '"unix://{socket}"')
+    + """\
+identity:
+  roles: [{{role: reader, domains: [example.com]}}]
+  permissions: {{reader: ["reports:read", "reports:list"]}}
+"""
+)
+
+
 @asynccontextmanager
-async def serving(example: Example) -> AsyncIterator[int]:
+async def serving(example: Example, **environment: str) -> AsyncIterator[int]:
     """The app on a port of its own; its children end with it."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         *(word.format(port=port) for word in example.command),
         cwd=EXAMPLES / example.folder,
-        env={**os.environ, "PORT": str(port), "NEXT_TELEMETRY_DISABLED": "1"},
+        env={**os.environ, "PORT": str(port), "NEXT_TELEMETRY_DISABLED": "1", **environment},
         stdout=asyncio.subprocess.DEVNULL,
         start_new_session=True,
     )
@@ -125,6 +138,36 @@ async def test_the_app_greets_the_authenticated_user(example: Example, tmp_path:
         "issuer": me.json()["issuer"],
         "email": EMAIL,
     } == known.json()
+
+
+@pytest.mark.timeout(120)
+async def test_a_server_component_reads_what_magic_knows(tmp_path: Path) -> None:
+    """With @upstash/redis, from the record that the gateway wrote; with the token it ends."""
+    skip_unless_installed(NEXTJS)
+    async with (
+        rest_database() as database,
+        serving(NEXTJS, **database.environment) as port,
+        gateway(SHARING.format(port=port, socket=database.socket_path), tmp_path) as running,
+    ):
+        token = await token_for(running.port, "ada@example.com")
+        page = (await _patiently(running.port, "/me", token)).body.decode()
+        me = (await fetch(running.port, "GET", "/_gateway/session", token)).json()
+    assert "<h1>Hello, ada@example.com</h1>" in page
+    assert f'<p id="address">{me["public_address"]}</p>' in page
+    assert '<p id="permissions">reports:list, reports:read</p>' in page
+
+
+@pytest.mark.timeout(120)
+async def test_the_types_of_an_example_are_right() -> None:
+    """The record is typed by Magic's own SDK."""
+    skip_unless_installed(NEXTJS)
+    check = await asyncio.create_subprocess_exec(
+        *("node", "node_modules/typescript/bin/tsc", "--noEmit"),
+        cwd=EXAMPLES / NEXTJS.folder,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await check.communicate()
+    assert (0, "") == (check.returncode, said.decode())
 
 
 async def _patiently(port: int, path: str, *fields: str) -> Answer:

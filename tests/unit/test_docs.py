@@ -39,9 +39,12 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md")])
 EXAMPLES = sorted(
     path
-    for pattern in ("*/app.*", "*/requirements.txt", "*/package.json", "nextjs/app/**/*.js")
+    for pattern in ("*/app.*", "*/requirements.txt", "*/package.json", "nextjs/**/*.*")
     for path in (ROOT / "examples").glob(pattern)
     if path.is_file()
+    and path.suffix in {".js", ".ts", ".tsx", ".py", ".txt", ".json"}
+    and path.name not in {"package-lock.json", "next-env.d.ts"}
+    and not {"node_modules", ".next"} & {*path.parts}
 )
 
 CONFIGS = sorted([*ROOT.glob("config/*.yaml"), *ROOT.glob("gateway/demo/*.yaml")])
