@@ -104,8 +104,8 @@ class RedisSessions:
         """
         Exchange the identity of a DID token for a session; return the cookie's value and identity.
 
-        The session is stored before the token is marked as used. So a failure in between leaves an
-        unusable session without a cookie, and a token that can still be exchanged.
+        All that is stored for it goes in one batch: the session, its places on the lists, and then
+        the mark of the token, which is taken back where the session could not be stored.
         """
         secret = secret_from(self._token_bytes(SECRET_BYTES))
         now_ms = int(self._clock() * 1000)
@@ -115,12 +115,21 @@ class RedisSessions:
             expires_at_ms=expiry_ms(identity, self._lifetime_cap_s, now_ms),
             session_key=key_name(secret),
         )
-        count, *_ = await gather(
+        stored = gather(
             self._enlist(known, SignIn(browser, now_ms)),
             self._store_session(secret, Session(known, now_ms)),
             self._enlist_email(known),
         )
-        if not await self._mark_used(identity):
+        outcome, is_first = await gather(stored, self._mark_used(identity), return_exceptions=True)
+        if isinstance(outcome, BaseException):
+            if is_first is True:
+                with suppress(StoreUnavailable):
+                    await self._store.delete(_mark_of(identity))
+            raise outcome
+        if isinstance(is_first, BaseException):
+            raise is_first
+        count, *_ = outcome
+        if not is_first:
             with suppress(StoreUnavailable):  # it expires by itself, and its cookie was never sent
                 await self._remove(key_name(secret), identity.user.issuer)
             raise TokenAlreadyUsed
@@ -155,8 +164,8 @@ class RedisSessions:
 
         Issuer and ``tid`` name the token, as its text has several spellings.
         """
-        name = f"seen:{identity.user.issuer}:{identity.token_id}"
-        return await self._store.add(name, b"1", expires_at_ms=identity.expires_at_ms)
+        ends_at_ms = identity.expires_at_ms
+        return await self._store.add(_mark_of(identity), b"1", expires_at_ms=ends_at_ms)
 
     async def find(self, cookie: str) -> Identity:
         now_s = self._clock()
@@ -195,11 +204,12 @@ class RedisSessions:
         return session.identity
 
     async def _read(self, cookie: str) -> tuple[CachedSession, int | None]:
-        """Read a session that is not cached, then the epoch of its issuer."""
+        """Read a session that is not cached, then the epoch of its issuer, and its metadata."""
         if not is_secret(cookie):
             raise SessionEnded(SessionEndReason.COOKIE_MALFORMED)
         key = key_name(cookie)
         session = await self._opened(cookie, key, await self._store.get(key))
+        self.latest(session.recorded, session.identity.expires_at_ms)  # reads in the same batch
         issuer = session.recorded.issuer
         return session, self._epoch_ms(await self._store.get(key_of(issuer)), issuer)
 
@@ -330,6 +340,11 @@ class RedisSessions:
         """Wait for writes in the background."""
         if self._idle_tracker is not None:
             await self._idle_tracker.aclose()
+
+
+def _mark_of(identity: Identity) -> str:
+    """Return the key that says that the DID token of ``identity`` was exchanged."""
+    return f"seen:{identity.user.issuer}:{identity.token_id}"
 
 
 async def ended(store: Store, session_keys: Sequence[str]) -> frozenset[str]:

@@ -111,6 +111,8 @@ class CachedDirectory:
         """Time of the last failed call to Magic, by issuer."""
         self._lookups: SingleFlight[str, User | None] = SingleFlight()
         self._rechecked_at_s = _NEVER
+        self._rechecking: set[str] = set()
+        """The issuers that are looked up in the background."""
         self._background: set[asyncio.Task[None]] = set()
         self.standing: Callable[[User], Awaitable[Standing]] = _no_roles
         """Returns what a user may do, which apps read too."""
@@ -277,16 +279,28 @@ class CachedDirectory:
     def _recheck(self, issuer: str, now_s: float, ends_at_ms: int) -> None:
         """Look ``issuer`` up in the background, unless one was a moment ago, or it is in vain."""
         is_paused = 0 <= now_s - self._rechecked_at_s < _RECHECK_PAUSE_S
-        if is_paused or self._is_unknown(issuer, now_s) or self._failed_recently(issuer):
+        if is_paused or issuer in self._rechecking or self._is_in_vain(issuer, now_s):
             return  # what is in vain takes no turn from others
         self._rechecked_at_s = now_s
-        self._start_in_background(lambda: self._look_up_quietly(issuer, ends_at_ms))
+        self._start_in_background(lambda: self._begin_look_up(issuer, ends_at_ms))
+
+    def _is_in_vain(self, issuer: str, now_s: float) -> bool:
+        return self._is_unknown(issuer, now_s) or self._failed_recently(issuer)
+
+    def _begin_look_up(self, issuer: str, ends_at_ms: int) -> Coroutine[Any, Any, None]:
+        """Prepare a look-up that travels with what its starter asks for in the same tick."""
+        self.prepare_standing(issuer)
+        return self._look_up_quietly(issuer, ends_at_ms)
 
     async def _look_up_quietly(self, issuer: str, ends_at_ms: int) -> None:
-        stored = await self.read(issuer)
-        with suppress(Unavailable):
-            if await self.user(issuer, stored) is not None:
-                await self.proven(issuer, ends_at_ms, stored)
+        self._rechecking.add(issuer)
+        try:
+            stored = await self.read(issuer)
+            with suppress(Unavailable):
+                if await self.user(issuer, stored) is not None:
+                    await self.proven(issuer, ends_at_ms, stored)
+        finally:
+            self._rechecking.discard(issuer)
 
     async def _refresh(self, record: Record) -> None:
         """

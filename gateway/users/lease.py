@@ -69,8 +69,8 @@ class Lease:
             while waited_s < LEASE_S:
                 await self._sleep(wait_s)
                 waited_s, wait_s = waited_s + wait_s, min(2 * wait_s, _LONGEST_WAIT_S)
-                pair = self._records.store.get_pair(known_key(issuer), _key(issuer))
-                sealed, lease = await pair
+                store = self._records.store
+                sealed, lease = await store.get_pair(known_key(issuer), _key(issuer))
                 record = self._records.kept_in(StoredUser(sealed, None), issuer)
                 if record is not None or lease is None:
                     return record

@@ -12,6 +12,8 @@ NO_REQUESTS = {"runtime", "cli", "demo", "config", "telemetry", "admin"}
 """Rooms in which no request waits."""
 
 BOUNDS = {
+    "authn/did_token/verifier.py _value_or_failure: asked": "A read of the store, which has a "
+    "deadline.",
     "authn/jwt/key_set.py keys: refresh": "The fetch, which has a time-out.",
     "proxy/answer_costs.py aclose: asyncio.wait(self._tasks)": "The store's deadline, for each "
     "charge; no request waits here.",
@@ -39,6 +41,7 @@ BOUNDS = {
     "their batch interrupts.",
     "store/wire.py replies: future": "The task of a batch, which the deadline of that interrupts.",
     "upstash/run.py upstash: stop.wait()": "Lasts until a signal; no request waits here.",
+    "users/records.py _stored: pair": "A read of the store, which has a deadline.",
     "users/magic_logout.py aclose: asyncio.wait(tasks, timeout=END_S)": "Its time-out.",
     "util/time_box.py run: work": "The time of the box; and the work has deadlines of its own.",
     "util/background.py background: task": "The task was cancelled just before.",

@@ -93,8 +93,8 @@ class _Read(NamedTuple):
         epoch: Awaitable[bytes | None],
     ) -> Self:
         """Wait for all three."""
-        found = gather(_value_or_failure(verdict), _value_or_failure(epoch), user)
-        return cls(*await found)
+        values = _value_or_failure(verdict), _value_or_failure(epoch)
+        return cls(*await gather(*values, user))
 
 
 class DidTokenVerifier:

@@ -110,10 +110,12 @@ async def test_a_failed_exchange_does_not_use_up_the_token(
     async def unavailable(*_: object, **__: object) -> bool:
         raise StoreUnavailable
 
-    with monkeypatch.context() as failing:
-        failing.setattr(store, "add", unavailable)
-        with pytest.raises(StoreUnavailable):
-            await sessions.create(proven)
+    for step in ("add", "set", "run"):
+        with monkeypatch.context() as failing:
+            failing.setattr(store, step, unavailable)
+            with pytest.raises(StoreUnavailable):
+                await sessions.create(proven)
+        assert SEEN not in store.values
     store.is_down = True
     with pytest.raises(StoreUnavailable):
         await sessions.create(proven)
