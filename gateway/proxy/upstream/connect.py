@@ -1,9 +1,7 @@
 """Connections to servers: TCP, TLS or a unix socket."""
 
 import asyncio
-import logging
 import socket
-import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -12,12 +10,9 @@ from typing import NamedTuple
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
-from gateway.core.errors import StartError
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.pool import Connect
-from gateway.util.file_stamp import Stamp, stamp
-
-_log = logging.getLogger(__name__)
+from gateway.util.client_tls import ClientTls
 
 _NEXT_ADDRESS_S = 0.25
 """Delay before the next address is tried in parallel (RFC 8305 section 5)."""
@@ -131,62 +126,6 @@ def _retrieve_exception(task: asyncio.Task[Sequence[AddrInfoType]]) -> None:
     """Mark a failure as seen: if all callers are cancelled, asyncio would log it."""
     if not task.cancelled():
         task.exception()
-
-
-class ClientTlsFiles(NamedTuple):
-    """The files for TLS to a server; an empty name for none."""
-
-    ca: str = ""
-    certificate: str = ""
-    key: str = ""
-    verify: bool = True
-
-
-class ClientTls:
-    """The TLS context for one upstream, made anew for new connections when its files change."""
-
-    def __init__(self, files: ClientTlsFiles) -> None:
-        """Load ``files``. Raises `StartError` if a file cannot be used."""
-        self._files = files
-        try:
-            self._stamps = self._stamp()
-            self._context = self._load()
-        except (OSError, ValueError) as error:
-            raise StartError(f"TLS to an upstream: {_why(error, files)}") from error
-
-    def context(self) -> ssl.SSLContext:
-        """Return the current context; files that cannot be used are ignored, with a warning."""
-        try:
-            stamps = self._stamp()
-            if stamps != self._stamps:
-                self._stamps = stamps
-                self._context = self._load()
-        except (OSError, ValueError) as error:
-            _log.warning(
-                "TLS files not reloaded, the old ones stay in use: %s", _why(error, self._files)
-            )
-        return self._context
-
-    def _stamp(self) -> list[Stamp]:
-        return [stamp(path) for path in filter(None, self._files[:3])]
-
-    def _load(self) -> ssl.SSLContext:
-        ca, certificate, key, verify = self._files
-        context = ssl.create_default_context(cafile=ca or None)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["http/1.1"])
-        if certificate:
-            context.load_cert_chain(certificate, key or None)
-        if not verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
-
-
-def _why(error: Exception, files: ClientTlsFiles) -> str:
-    """Describe an error with the files: the library does not name the one it could not read."""
-    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
-    return f"{reason} ({', '.join(filter(None, files[:3]))})"
 
 
 def to_unix(loop: asyncio.AbstractEventLoop, path: str) -> Connect:

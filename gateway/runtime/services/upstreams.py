@@ -5,20 +5,16 @@ from functools import partial
 from gateway.config.addresses import ServerAddress
 from gateway.config.schema import Settings
 from gateway.config.upstreams import UpstreamSettings
+from gateway.core.errors import StartError
 from gateway.proxy.upstream.balancer import HealthPolicy
-from gateway.proxy.upstream.connect import (
-    ClientTls,
-    ClientTlsFiles,
-    is_address,
-    to_tcp,
-    to_unix,
-)
+from gateway.proxy.upstream.connect import is_address, to_tcp, to_unix
 from gateway.proxy.upstream.health import HealthCheck
 from gateway.proxy.upstream.pool import Connect, UpstreamPool
 from gateway.proxy.upstream.upstream import Upstream, UpstreamRules, UpstreamServer
 from gateway.runtime.process import WireServices
 from gateway.telemetry.metrics import UPSTREAM_STRAY_BYTES
 from gateway.util.circuit_breaker import CircuitBreaker
+from gateway.util.client_tls import ClientTls, ClientTlsFiles, UnusableTlsFiles
 
 _PAGES_CONNECTIONS = 256
 
@@ -83,7 +79,11 @@ def client_tls(entry: UpstreamSettings) -> ClientTls | None:
     if all(address.scheme != "https" for address in entry.servers):
         return None
     tls = entry.tls
-    return ClientTls(ClientTlsFiles(tls.ca, tls.certificate, tls.key, tls.verify))
+    files = ClientTlsFiles(tls.ca, tls.certificate, tls.key, tls.verify)
+    try:
+        return ClientTls(files, ["http/1.1"])
+    except UnusableTlsFiles as error:
+        raise StartError(f"TLS to an upstream: {error}") from error
 
 
 def _connector(
