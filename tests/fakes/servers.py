@@ -127,6 +127,16 @@ def redis(*, port: int = 0, required: bool | None = None) -> Iterator[RealServer
     """
     The ``redis-server`` of the machine.
 
+    See `redis_binary`.
+    """
+    with RealServer(redis_binary(required=required), port=port) as server:
+        yield server
+
+
+def redis_binary(*, required: bool | None = None) -> Path:
+    """
+    Find ``redis-server``.
+
     Without one the test is skipped, or fails if it is ``required`` (by default: where CI=true).
     """
     binary = shutil.which("redis-server")
@@ -135,8 +145,7 @@ def redis(*, port: int = 0, required: bool | None = None) -> Iterator[RealServer
         if os.environ.get("CI") == "true" if required is None else required:
             pytest.fail(missing)
         pytest.skip(missing)
-    with RealServer(Path(binary), port=port) as server:
-        yield server
+    return Path(binary)
 
 
 REAL: dict[str, Callable[[], AbstractContextManager[RealServer]]] = {
