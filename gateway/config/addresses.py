@@ -11,11 +11,12 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import PlainSerializer, SecretStr, WithJsonSchema
 
-from gateway.config.planned_keys import CLUSTER, SENTINEL, NotSupportedYetError
+from gateway.config.planned_keys import CLUSTER, NotSupportedYetError
 from gateway.config.texts import HIDDEN
 from gateway.config.units import of_text
 from gateway.core.address import IPNetwork
 from gateway.routing.client_address import UNIX, UNIX_PEERS
+from gateway.store.sentinel_url import read_sentinel_url
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -221,8 +222,6 @@ def is_loopback_http(url: str) -> bool:
 
 
 _LATER_STORES = {
-    "redis+sentinel": ("Redis Sentinel", SENTINEL),
-    "rediss+sentinel": ("Redis Sentinel", SENTINEL),
     "redis+cluster": ("Redis Cluster", CLUSTER),
     "rediss+cluster": ("Redis Cluster", CLUSTER),
 }
@@ -235,20 +234,20 @@ def redis_url(text: str) -> SecretStr:
         raise NotSupportedYetError(*later)
     if not _is_redis_url(text):
         raise ValueError(
-            "expected redis://host:port, rediss://host:port, unix:///path, embedded:// or"
-            " upstash+https://host (here or in REDIS_URL)"
+            "expected redis://host:port, rediss://host:port, redis+sentinel://host,host/name,"
+            " unix:///path, embedded:// or upstash+https://host (here or in REDIS_URL)"
         )
     return SecretStr(text)
 
 
 def _is_redis_url(text: str) -> bool:
+    if text.partition(":")[0] in ("redis+sentinel", "rediss+sentinel"):
+        return _is_sentinel_url(text)
     try:
         parts = urlsplit(text)
         has_host = bool(parts.hostname) and parts.port != 0
     except ValueError:  # a bad port, or unbalanced brackets
         return False
-    if parts.scheme.startswith("upstash+"):
-        return has_host and _is_rest_api(parts)
     match parts.scheme:
         case "redis" | "rediss":
             return has_host
@@ -256,7 +255,15 @@ def _is_redis_url(text: str) -> bool:
             return len(parts.path) > 1
         case "embedded":
             return not parts.netloc
-    return False
+    return has_host and parts.scheme.startswith("upstash+") and _is_rest_api(parts)
+
+
+def _is_sentinel_url(text: str) -> bool:
+    try:
+        read_sentinel_url(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_rest_api(parts: SplitResult) -> bool:

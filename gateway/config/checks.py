@@ -19,7 +19,7 @@ from gateway.config.limits import FROM_ANSWER
 from gateway.config.names import needs_https
 from gateway.config.paths import is_under, prefix
 from gateway.config.problems import KeyPath, Problem, Unreadable
-from gateway.config.store_env import REST_SCHEME
+from gateway.config.redis_checks import REDIS_CHECKS
 from gateway.headers.fields import normalise_name
 
 _REQUEST_MATCHERS = {"networks", "methods"}
@@ -51,16 +51,6 @@ def development_stays_on_loopback(draft: Draft) -> Iterator[Problem]:
     if url and not addresses.is_loopback_http(url):
         remedy = "expected http://localhost:port"
         yield Problem(("server", "public_url"), _LOOPBACK, remedy=remedy)
-
-
-def rest_apis_have_tokens(draft: Draft) -> Iterator[Problem]:
-    """Require the token of a REST API, and refuse one where there is none."""
-    url = draft.text("redis", "url")
-    is_rest, token = url.startswith(REST_SCHEME), draft.at("redis", "token")
-    if is_rest and token in (None, ""):
-        yield Problem(("redis", "token"), "required with upstash+https://", remedy="set it")
-    if token not in (None, "") and url and not is_rest:
-        yield Problem(("redis", "token"), "needs an upstash+https:// URL in redis.url")
 
 
 def tls_has_a_certificate(draft: Draft) -> Iterator[Problem]:
@@ -281,7 +271,7 @@ def _list(known: dict[str, object]) -> str:
 CHECKS: tuple[Check, ...] = (
     Check("client-ip-untrusted", proxy_fields_need_trusted_proxies, "list your proxies there"),
     Check("development-not-on-loopback", development_stays_on_loopback, "use loopback"),
-    Check("rest-token", rest_apis_have_tokens, "remove it"),
+    *REDIS_CHECKS,
     Check("tls-incomplete", tls_has_a_certificate, "name the files of both"),
     Check("cookie-needs-https", cookie_prefix_needs_https, "use https, or another cookie name"),
     Check("secrets-of-mode", secrets_match_mode, "set it"),

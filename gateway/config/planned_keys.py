@@ -9,14 +9,10 @@ from pydantic import BeforeValidator
 
 from gateway.config.problems import KeyPath
 
-SENTINEL = "write the URL of the primary in redis.url, by a name that follows it"
 CLUSTER = "use one server, or a proxy in front of the cluster, in redis.url"
 
 KEYS = {
     "hooks": "",
-    "redis.sentinel": SENTINEL,
-    "redis.sentinels": SENTINEL,
-    "redis.master": SENTINEL,
     "redis.cluster": CLUSTER,
     "redis.nodes": CLUSTER,
 }

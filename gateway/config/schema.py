@@ -28,11 +28,12 @@ from gateway.config.names import (
     UpgradeToken,
 )
 from gateway.config.paths import PathStart, Prefix, RoutePath
+from gateway.config.redis import RedisTlsSettings, SentinelSettings
 from gateway.config.rules import RuleList
 from gateway.config.section import GIVEN, SOME, Section
 from gateway.config.server import AdminSettings, ServerSettings
 from gateway.config.texts import OptionalSecret, OptionalText, SealKey
-from gateway.config.units import Duration, Flag, Lifetime, Pause
+from gateway.config.units import CountText, Duration, Few, Flag, Lifetime, Pause
 from gateway.config.upstreams import UpstreamSettings
 from gateway.core.identity import AuthMethod
 from gateway.core.route import Auth
@@ -46,10 +47,12 @@ class RedisSettings(Section):
 
     url: RedisUrl
     """
-    redis://host:port, rediss://host:port (TLS), unix:///path, embedded:// (a store of this gateway,
-    in memory), embedded:///dir (the same, kept on disk), or upstash+https://host (Upstash's REST
-    API). When absent or empty, the environment is read: REDIS_URL, else UPSTASH_REDIS_REST_URL with
-    UPSTASH_REDIS_REST_TOKEN, else KV_REST_API_URL with KV_REST_API_TOKEN.
+    redis://host:port, rediss://host:port (TLS), redis+sentinel://host:port,host:port/name/database
+    (the primary that sentinels name; rediss+sentinel:// with TLS), unix:///path, embedded:// (a
+    store of this gateway, in memory), embedded:///dir (the same, kept on disk), or
+    upstash+https://host (Upstash's REST API). When absent or empty, the environment is read:
+    REDIS_URL, else UPSTASH_REDIS_REST_URL with UPSTASH_REDIS_REST_TOKEN, else KV_REST_API_URL with
+    KV_REST_API_TOKEN.
     """
     token: OptionalSecret = None
     """Token of the REST API. Required with upstash+https://."""
@@ -59,6 +62,36 @@ class RedisSettings(Section):
     """
     Time-out for one reply. Short, because requests wait for it: after it, the gateway goes on
     without the store as `limits.*.on_store_failure` and `session.grace` say.
+    """
+    username: OptionalText = ""
+    """Name of the ACL user, unless it is in the URL. The default user when empty."""
+    password: OptionalSecret = None
+    """Password, unless it is in the URL."""
+    username_file: OptionalText = ""
+    """File of the user name, read again when it changes."""
+    password_file: OptionalText = ""
+    """
+    File of the password, read again when it changes: connections get the new one within seconds. If
+    the server refuses it, those that are open stay.
+    """
+    tls: Annotated[RedisTlsSettings | None, GIVEN] = None
+    """Certificates for rediss://. As the options of the URL say when absent."""
+    sentinel: SentinelSettings = SentinelSettings()
+    """Credentials for the sentinels themselves."""
+    connect_timeout_s: Duration = Field(1.0, alias="connect_timeout")
+    """
+    Time-out for opening a connection: name, TCP, TLS and login. No request waits for longer than
+    `timeout`, but connecting goes on for the next ones.
+    """
+    connections: CountText = 2
+    """
+    Maximum number of connections of each worker for commands, and so of batches under way. One more
+    is open for pub/sub. What comes meanwhile is sent as one batch.
+    """
+    retries: Few = 2
+    """
+    Maximum number of retries, 0 to 10, of reads whose connection broke, and of connecting. Pauses
+    between them double and are random. Writes are never repeated.
     """
 
 

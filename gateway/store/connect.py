@@ -1,47 +1,102 @@
 """Clients of redis-py for servers of the Redis protocol, and how their failures are told."""
 
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from redis.asyncio import Redis
+from redis.asyncio import Connection, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from gateway.core.errors import StartError
+from gateway.store.login import Login
+from gateway.util.client_tls import ClientTls
 
 HEALTH_CHECK_S = 30
 """A connection that was idle for longer is pinged before it is used."""
 
 
-def redis_client(url: str, timeout_s: float) -> Redis:
+class Access(NamedTuple):
+    """How a server lets the gateway in, beside what the URL says."""
+
+    login: Login | None = None
+    tls: ClientTls | None = None
+    """Instead of TLS as the options of the URL say."""
+    server_name: str = ""
+    """Name that the server's certificate must contain; the host of the server when empty."""
+
+
+BY_URL = Access()
+"""As the URL alone says."""
+
+
+class NotConnected(RedisConnectionError):
+    """No connection was opened, so nothing was sent."""
+
+
+class StoreTlsConnection(Connection):
+    """A connection whose certificates are read again when their files change."""
+
+    def __init__(self, *, tls: ClientTls, server_name: str = "", **settings: Any) -> None:
+        super().__init__(**settings)
+        self._tls = tls
+        self._server_name = server_name
+
+    def _connection_arguments(self) -> dict[str, Any]:
+        """Return what ``asyncio.open_connection`` is called with; redis-py has no other hook."""
+        arguments = dict(super()._connection_arguments())
+        name = self._server_name or arguments["host"]
+        return arguments | {"ssl": self._tls.context(), "server_hostname": name}
+
+
+def redis_client(url: str, timeout_s: float, access: Access = BY_URL) -> Redis:
     """
     Make a client of redis-py, set up for `RedisStore`. Nothing is sent yet.
+
+    ``timeout_s`` is for connecting. Raises `StartError`, which does not repeat the URL: it may hold
+    a password.
+    """
+    try:
+        client = Redis.from_url(url, **connection_settings(timeout_s, access))
+    except ValueError:
+        raise StartError("redis.url cannot be read") from None
+    if access.tls is not None:  # from_url takes the class that the scheme stands for
+        client.connection_pool.connection_class = StoreTlsConnection
+    return client
+
+
+def connection_settings(timeout_s: float, access: Access) -> dict[str, Any]:
+    """
+    Return what all connections of redis-py are made with.
 
     Retries are off: by default, redis-py repeats a failed command ten times over four seconds,
     writes included. Maintenance notifications (on by default in RESP3) are off: with them, its pool
     no longer discards a connection with an unread reply. There is no time-out for each reply, which
     would cost a task and a timer: `RedisStore` has a deadline for the whole exchange.
-
-    Raises `StartError`, which does not repeat the URL: it may hold a password.
     """
-    try:
-        return Redis.from_url(
-            url,
-            decode_responses=False,
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=timeout_s,
-            socket_timeout=None,
-            health_check_interval=HEALTH_CHECK_S,
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-        )
-    except ValueError:
-        raise StartError("redis.url cannot be read") from None
+    settings = {
+        "decode_responses": False,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_connect_timeout": timeout_s,
+        "socket_timeout": None,
+        "health_check_interval": HEALTH_CHECK_S,
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
+    if access.login is not None:
+        settings["credential_provider"] = access.login
+    if access.tls is not None:
+        settings |= {"tls": access.tls, "server_name": access.server_name}
+    return settings
 
 
 def address_of(url: str) -> str:
     """Return ``url`` for the log: without user, password and options."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # a list of hosts, one of them an IPv6 address
+        scheme, _, rest = url.partition("://")
+        return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 

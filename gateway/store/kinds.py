@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NamedTuple
 
-from redis.asyncio import Redis
-
 from gateway.core.errors import StartError
 from gateway.store.connect import redis_client
 from gateway.store.embedded import run_embedded, shared_embedded_url
-from gateway.store.server import RedisServer, StoreOptions, StoreServer
+from gateway.store.login import login_of
+from gateway.store.sentinel import sentinel_client
+from gateway.store.server import RedisServer, StoreOptions, StoreServer, access_of
 
 
 @asynccontextmanager
@@ -66,11 +66,20 @@ def kind_of(url: str) -> StoreKind:
 
 
 def _redis(options: StoreOptions) -> StoreServer:
-    return RedisServer(options, _redis_client)
+    access = access_of(options)
+    return RedisServer(
+        options, lambda given, timeout_s: redis_client(given.url, timeout_s, access), access.login
+    )
 
 
-def _redis_client(options: StoreOptions, timeout_s: float) -> Redis:
-    return redis_client(options.url, timeout_s)
+def _sentinel(options: StoreOptions) -> StoreServer:
+    access = access_of(options)
+    own = access._replace(login=login_of(options.sentinel_login))
+    return RedisServer(
+        options,
+        lambda given, timeout_s: sentinel_client(given.url, timeout_s, access, own),
+        access.login,
+    )
 
 
 def _embedded(options: StoreOptions) -> StoreServer:
@@ -81,6 +90,8 @@ STORE_KINDS: dict[str, StoreKind] = {
     "redis": StoreKind(_redis),
     "rediss": StoreKind(_redis),
     "unix": StoreKind(_redis),
+    "redis+sentinel": StoreKind(_sentinel),
+    "rediss+sentinel": StoreKind(_sentinel),
     "embedded": StoreKind(_embedded, run_embedded, shared_embedded_url),
 }
 """By scheme. `gateway.config.addresses` says what a URL of each must hold."""

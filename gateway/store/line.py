@@ -1,21 +1,33 @@
 """Connections to the store, and one exchange on one of them."""
 
 import asyncio
+import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from math import inf
-from typing import Any
+from random import random
+from typing import Any, NamedTuple
 
 from redis.asyncio import Connection, ConnectionPool
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError, ResponseError
 
 from gateway.store.batch import WrongReply
+from gateway.store.connect import NotConnected, cause_of
+from gateway.store.login import Login
 from gateway.store.packing import Command, pack
 from gateway.store.wire import Wire
+from gateway.util.backoff import jittered_s
 
 _UNCHECKED_S = 1.0
 """How long after a good reply a connection is used again without a check."""
@@ -28,6 +40,28 @@ _ECHO = b"*2\r\n$4\r\nECHO\r\n$28\r\n"
 _RECONNECT_EVERY_S = 1.0
 """Least time between two reconnections because the server is read-only."""
 
+_TRY_CREDENTIALS_EVERY_S = 5.0
+"""Least time between two trials of new credentials that the server refuses."""
+
+_REFUSED = (AuthenticationError, AuthorizationError)
+"""What another trial a moment later does not change."""
+
+_log = logging.getLogger(__name__)
+
+
+class LineOptions(NamedTuple):
+    """How connections are opened."""
+
+    connect_timeout_s: float = 1.0
+    """For all of it: address, TLS, login. It goes on when the batch that waits for it is over."""
+    retries: int = 2
+    """Further trials to connect, within that time; those of reads are as many."""
+    login: Login | None = None
+    """What redis-py logs in by, where its files may change."""
+
+
+DEFAULTS = LineOptions()
+
 
 @dataclass(slots=True)
 class Line:
@@ -37,6 +71,10 @@ class Line:
     wire: Wire | None = None
     used_at_s: float = -inf
     """When the last good exchange ended."""
+    generation: int = 0
+    """See `Lines.generation`."""
+    opening: asyncio.Task[None] | None = None
+    """What opens the connection; the batch that waits for it may be over before."""
 
     def is_ready(self, now_s: float) -> bool:
         """Whether an exchange may begin on its wire without a check."""
@@ -84,19 +122,31 @@ class Lines:
     is in its place, the replies are out of step.
     """
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    def __init__(self, pool: ConnectionPool, options: LineOptions = DEFAULTS) -> None:
         self._pool = pool
+        self._options = options
         self.idle: list[Line] = []
+        self.generation = 0
+        """Lines of another one are opened again: their server or their credentials are outdated."""
         self._process = secrets.token_hex(8).encode()
         self._numbers = count()
         """With the process, makes what is echoed: different from that of any other exchange."""
         self._reconnected_at_s = -inf
         """When a connection was last closed because its server is read-only."""
+        self._credentials = 0
+        """The version of the credentials that the lines have."""
+        self._tried_at_s = -inf
+        """When new credentials were last tried."""
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def take_ready(self, now_s: float) -> Line | None:
         """Take a line that worked a moment ago, on whose wire an exchange may begin at once."""
+        if self._options.login is not None:
+            self._follow_credentials(self._options.login, now_s)
         idle = self.idle
-        return idle.pop() if idle and idle[-1].is_ready(now_s) else None
+        if not idle or idle[-1].generation != self.generation or not idle[-1].is_ready(now_s):
+            return None
+        return idle.pop()
 
     def packed(self, commands: list[Command]) -> tuple[bytes, bytes]:
         """Return ``commands`` and an ECHO as bytes, and what it echoes."""
@@ -112,7 +162,7 @@ class Lines:
         A connection on which either is interrupted, or whose replies do not pass ``check``, is
         closed, so that no reply is left for the next caller.
         """
-        line = self.idle.pop() if self.idle else Line(await self._connection())
+        line = self.idle.pop() if self.idle else Line(self._connection())
         try:
             await self._ensure(line, time.monotonic())
             packed, echoed = self.packed(commands)
@@ -122,25 +172,144 @@ class Lines:
             if self.must_reconnect(replies):
                 await line.close()
         except BaseException:
-            await line.close()
+            if line.opening is None:
+                await line.close()
             raise
         finally:
             self.idle.append(line)
         return replies
 
-    async def _ensure(self, line: Line, now_s: float) -> None:
-        """
-        Open ``line`` where it is not, and check one that has not worked a moment ago.
+    async def read(
+        self, commands: list[Command], check: Callable[[list[Any]], bool], trial: int
+    ) -> list[Any]:
+        """Like `execute`, again where the connection breaks: for commands that only read."""
+        while True:
+            try:
+                return await self.execute(commands, check)
+            except (NotConnected, *_REFUSED):
+                raise  # another trial was made where it may help
+            except RedisConnectionError:
+                if trial >= self._options.retries:
+                    raise
+            if trial:
+                await asyncio.sleep(jittered_s(trial - 1, random()))  # noqa: S311 (no secret)
+            trial += 1
 
-        ``ensure_connection`` opens a connection, and also replaces one that the server has closed
-        or that has unread data.
+    async def aclose(self) -> None:
+        """End what is being opened; the pool closes the connections."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- opening --------------------------------------------------------------------------------
+
+    async def _ensure(self, line: Line, now_s: float) -> None:
+        """Open ``line`` where it is not open, and check one that has not worked a moment ago."""
+        if line.opening is None:
+            is_current = line.generation == self.generation
+            if is_current and (line.is_ready(now_s) or await line.is_alive(now_s)):
+                return
+            if line.wire is not None:
+                await line.close()
+            line.opening = self._start(self._open(line))
+        await asyncio.shield(line.opening)
+
+    async def _open(self, line: Line) -> None:
         """
-        if line.is_ready(now_s) or await line.is_alive(now_s):
-            return
-        if line.wire is not None:
+        Open ``line``, after some trials where need be.
+
+        Raises `NotConnected`, or what says that the server does not let the gateway in.
+        """
+        timeout_s = self._options.connect_timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._connect(line.connection)
+            line.generation = self.generation
+            line.wire = Wire.adopt(line.connection)
+            line.used_at_s = time.monotonic()
+        except TimeoutError as error:
             await line.close()
-        await self._pool.ensure_connection(line.connection)
-        line.wire = Wire.adopt(line.connection)
+            raise NotConnected(f"no connection within {timeout_s * 1000:.0f} ms") from error
+        except BaseException:
+            await line.close()
+            raise
+        finally:
+            line.opening = None
+
+    async def _connect(self, connection: Connection) -> None:
+        """
+        Connect: nothing was sent, so that is repeated, writes or not.
+
+        ``ensure_connection`` also replaces a connection that the server has closed or that has
+        unread data.
+        """
+        for trial in count():
+            try:
+                await self._pool.ensure_connection(connection)
+            except _REFUSED:
+                raise
+            except (RedisError, OSError) as error:
+                await connection.disconnect(nowait=True)
+                if trial >= self._options.retries:
+                    raise NotConnected(str(error)) from error
+            else:
+                return
+            await asyncio.sleep(jittered_s(trial, random()))  # noqa: S311 (no secret)
+
+    def _connection(self) -> Connection:
+        connection: Connection = self._pool.get_available_connection()  # type: ignore[no-untyped-call]
+        return connection
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Have ``work`` done beside the batches, whether or not one waits for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return task
+
+    # --- credentials that change ----------------------------------------------------------------
+
+    def _follow_credentials(self, login: Login, now_s: float) -> None:
+        """Replace the idle lines where the credentials have changed, at most every few seconds."""
+        version = login.look(now_s)
+        is_due = now_s - self._tried_at_s >= _TRY_CREDENTIALS_EVERY_S
+        if version != self._credentials and is_due and self.idle:
+            self._tried_at_s = now_s
+            self._start(self._replace_idle(version))
+
+    async def _replace_idle(self, version: int) -> None:
+        """
+        Open a line for each idle one, and close those; all others end when they are taken.
+
+        Where the server refuses the new credentials, the lines that it let in before stay.
+        """
+        fresh = [Line(self._connection()) for _ in self.idle]
+        try:
+            for line in fresh:
+                await self._open(line)
+        except (RedisError, OSError) as error:
+            _log.warning("the store refuses the new credentials: %s", cause_of(error))
+            await self._release(fresh)
+            return
+        except BaseException:
+            await self._release(fresh)
+            raise
+        self._credentials = version
+        self.generation += 1
+        for line in fresh:
+            line.generation = self.generation
+        outdated = [line for line in self.idle if line.opening is None][: len(fresh)]
+        self.idle = [*(line for line in self.idle if line not in outdated), *fresh]
+        await self._release([*outdated])
+
+    async def _release(self, lines: list[Line]) -> None:
+        for line in lines:
+            await line.close()
+            with suppress(KeyError):
+                await self._pool.release(line.connection)
+
+    # --- servers that are read-only -------------------------------------------------------------
 
     def must_reconnect(self, replies: list[Any]) -> bool:
         """
@@ -155,11 +324,8 @@ class Lines:
         if now_s - self._reconnected_at_s < _RECONNECT_EVERY_S:
             return False
         self._reconnected_at_s = now_s
+        self.generation += 1  # the others may have been opened to the same server
         return True
-
-    async def _connection(self) -> Connection:
-        connection: Connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        return connection
 
 
 def check_replies(replies: list[Any], echoed: bytes, check: Callable[[list[Any]], bool]) -> bool:

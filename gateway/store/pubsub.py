@@ -1,12 +1,15 @@
 """Subscriber to one pub/sub channel of the store, on a connection of its own."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from math import inf
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 
 from gateway.store.listening import listen_for_ever
 
@@ -34,22 +37,34 @@ class Subscriber:
         on_message: Callable[[bytes], object],
         on_subscribed: Callable[[], object],
         silence_s: float = _SILENCE_S,
+        credentials: Callable[[], int] | None = None,
     ) -> None:
-        """Take a client, which is not closed here, and the channel's full name with its prefix."""
+        """
+        Take a client, which is not closed here, and the channel's full name with its prefix.
+
+        ``credentials`` is the version of those that a new connection would have, if they change.
+        """
         self._client = client
         self._channel = channel
         self._on_message = on_message
         self._on_subscribed = on_subscribed
         self._silence_s = silence_s
+        self._credentials = credentials or (lambda: 0)
 
     async def run(self) -> None:
         """Read until cancelled; raises nothing else."""
         await listen_for_ever(self._listen)
 
     async def _listen(self) -> None:
+        version, tried_at_s = self._credentials(), -inf
         async with self._connected() as pubsub:
             count, is_pinged = 0, False
             while True:
+                now_s = time.monotonic()
+                if self._credentials() != version and now_s - tried_at_s >= self._silence_s:
+                    tried_at_s = now_s
+                    if await self._is_let_in():
+                        raise RedisConnectionError("the credentials have changed")
                 async with asyncio.timeout(self._silence_s + _REPLY_S):
                     message = await pubsub.get_message(timeout=self._silence_s)
                 if message is None:
@@ -68,6 +83,14 @@ class Subscriber:
                 count += 1
                 if count % _YIELD_EVERY == 0:
                     await asyncio.sleep(0)
+
+    async def _is_let_in(self) -> bool:
+        """Whether the server takes the credentials that a new connection has."""
+        with suppress(RedisError, OSError):
+            async with asyncio.timeout(_REPLY_S):
+                await self._client.ping()
+            return True
+        return False
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[PubSub]:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import lru_cache, partial
 from hashlib import sha1
 from math import inf
+from random import random
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -19,7 +20,7 @@ from gateway.core.ports import Clock, Script, Store, TaggedKeys
 from gateway.core.replies import Shape, is_count, is_ok, is_ok_or_nil, is_pong
 from gateway.store.batch import Batch, Call, Pair, WrongReply
 from gateway.store.connect import cause_of
-from gateway.store.line import Line, Lines, check_replies
+from gateway.store.line import DEFAULTS, Line, LineOptions, Lines, check_replies
 from gateway.store.packing import Command, in_full, tagged_call
 from gateway.store.wire import Outcome, Wire
 from gateway.util.circuit_breaker import CircuitBreaker
@@ -29,7 +30,10 @@ IN_FLIGHT = 2
 """Batches under way at a time. Later commands wait for the next, so load makes batches longer."""
 
 _PAUSE_S = 0.2
-"""Between two trials after a failure: short for a client, and long enough to spare the waits."""
+"""
+Between two trials after a failure: short for a client, and long enough to spare the waits. Each
+store draws its own, up to a quarter shorter or longer, so that gateways do not come back together.
+"""
 
 _OUT_OF_STEP = (WrongReply, InvalidResponse, ResponseError)
 """What an exchange fails with where replies are wrong. An error in place of the ECHO is, too."""
@@ -68,14 +72,18 @@ class RedisStore:
         clock: Clock = time.monotonic,
         on_wrong_reply: Callable[[], object] = lambda: None,
         address: str = "",
+        lines: LineOptions = DEFAULTS,
+        in_flight: int = IN_FLIGHT,
     ) -> None:
         """
         Call ``on_wrong_reply`` for each batch that failed by a reply that was not asked for.
 
-        ``address`` is for the log; see `gateway.store.connect.address_of`.
+        ``address`` is for the log; see `gateway.store.connect.address_of`. ``in_flight`` is the
+        most batches, and so the most connections, at a time.
         """
         self._client = client
-        self._lines = Lines(client.connection_pool)
+        self._lines = Lines(client.connection_pool, lines)
+        self._most_in_flight = in_flight
         self._prefix = prefix
         self._timeout_s = timeout_s
         self._clock = clock
@@ -86,7 +94,7 @@ class RedisStore:
         """Whether the log says that the store is unavailable."""
         self._deadlines = FairDeadlines(timeout_s, self._expire)
         """Of all batches from their first caller's arrival to their delivery."""
-        self._breaker = CircuitBreaker(failures=1, pause_s=_PAUSE_S)
+        self._breaker = CircuitBreaker(failures=1, pause_s=_PAUSE_S * (0.75 + random() / 2))  # noqa: S311 (no secret)
         self._waiting = Batch()
         self._in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -165,6 +173,7 @@ class RedisStore:
         self._deadlines.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timeout_s):
+                await self._lines.aclose()
                 await self._client.aclose()
 
     # --- callers --------------------------------------------------------------------------------
@@ -188,7 +197,7 @@ class RedisStore:
         """Have ``batch`` sent: when the callers of this tick have joined, or after another."""
         loop = asyncio.get_running_loop()
         self._deadlines.begin(batch, loop)
-        if self._in_flight < IN_FLIGHT:
+        if self._in_flight < self._most_in_flight:
             self._in_flight += 1
             loop.call_soon(self._send_next)
 
@@ -343,13 +352,9 @@ class RedisStore:
 
     async def _replies(self, batch: Batch, *, is_repeat: bool) -> list[Any]:
         """Return a reply for each command of ``batch``; an error reply is an exception there."""
-        commands = batch.commands()
-        try:
-            return await self._lines.execute(commands, batch.check)
-        except RedisConnectionError:
-            if is_repeat or batch.calls:
-                raise  # they may have been carried out: only reads can be repeated
-            return await self._lines.execute(commands, batch.check)
+        if batch.calls:  # they may have been carried out: only reads can be repeated
+            return await self._lines.execute(batch.commands(), batch.check)
+        return await self._lines.read(batch.commands(), batch.check, int(is_repeat))
 
     async def _run_in_full(self, batch: Batch, replies: list[Any]) -> None:
         """Replace each reply that the server does not know a script; the script is sent to it."""

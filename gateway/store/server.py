@@ -11,12 +11,14 @@ from typing import NamedTuple, Protocol, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from gateway.core.errors import StoreUnavailable
+from gateway.core.errors import StartError, StoreUnavailable
 from gateway.core.ports import Store
-from gateway.store.connect import address_of
+from gateway.store.connect import Access, address_of
+from gateway.store.line import LineOptions
+from gateway.store.login import Login, LoginOptions, login_of
 from gateway.store.pubsub import Subscriber
-from gateway.store.redis import RedisStore
-from gateway.util import stall
+from gateway.store.redis import IN_FLIGHT, RedisStore
+from gateway.util.client_tls import ClientTls, ClientTlsFiles, UnusableTlsFiles
 
 SCANNED_AT_ONCE = 1000
 """Keys that one command of a scan looks at."""
@@ -32,6 +34,29 @@ class StoreOptions(NamedTuple):
     """For one reply."""
     token: str = ""
     """Of a REST API."""
+    login: LoginOptions = LoginOptions()
+    tls: ClientTlsFiles | None = None
+    """Files for TLS, instead of those in the URL."""
+    server_name: str = ""
+    """Name that certificates of servers must contain; the host when empty."""
+    sentinel_login: LoginOptions = LoginOptions()
+    """For the sentinels themselves."""
+    connect_timeout_s: float = 1.0
+    connections: int = IN_FLIGHT
+    """Most connections of the store, and so batches under way, at a time."""
+    retries: int = 2
+    """Further trials of reads, and of connecting."""
+
+
+def access_of(options: StoreOptions) -> Access:
+    """Read the files of credentials and of TLS. Raises `StartError`, which names no secret."""
+    tls = None
+    if options.tls is not None:
+        try:
+            tls = ClientTls(options.tls)
+        except UnusableTlsFiles as error:
+            raise StartError(f"redis.tls: {error}") from error
+    return Access(login_of(options.login), tls, options.server_name)
 
 
 class StoreServer(Protocol):
@@ -60,21 +85,26 @@ class RedisServer:
     """A `StoreServer` of the Redis protocol, by clients of redis-py."""
 
     def __init__(
-        self, options: StoreOptions, client: Callable[[StoreOptions, float], Redis]
+        self,
+        options: StoreOptions,
+        client: Callable[[StoreOptions, float], Redis],
+        login: Login | None = None,
     ) -> None:
         """``client`` makes a client with a time-out in seconds for connecting."""
         self._options = options
         self._client = client
+        self._login = login
 
     def store(self, on_wrong_reply: Callable[[], object]) -> Store:
         options = self._options
         return RedisStore(
-            # the store's own deadlines end the waits before
-            self._client(options, options.timeout_s * stall.LONGEST),
+            self._client(options, options.connect_timeout_s),
             options.prefix,
             options.timeout_s,
             on_wrong_reply=on_wrong_reply,
             address=address_of(options.url),
+            lines=LineOptions(options.connect_timeout_s, options.retries, self._login),
+            in_flight=options.connections,
         )
 
     async def listen(
@@ -84,15 +114,19 @@ class RedisServer:
         on_subscribed: Callable[[], object],
     ) -> None:
         options = self._options
-        client = self._client(options, options.timeout_s)
+        client, login = self._client(options, options.connect_timeout_s), self._login
+        version = None if login is None else login.version_now
+        channel_name = options.prefix + channel
         try:
-            await Subscriber(client, options.prefix + channel, on_message, on_subscribed).run()
+            await Subscriber(
+                client, channel_name, on_message, on_subscribed, credentials=version
+            ).run()
         finally:
             await client.aclose()
 
     async def scan(self, start: str) -> AsyncGenerator[bytes, None]:
         options = self._options
-        client = self._client(options, options.timeout_s)
+        client = self._client(options, options.connect_timeout_s)
         try:
             pattern = pattern_of(options.prefix + start)
             async for key in scanned(client, pattern, options.timeout_s):

@@ -25,3 +25,13 @@ class Backoff:
         wait_s = self._first_s if lived_s >= self._settled_s else self._next_s
         self._next_s = min(wait_s * 2, self._longest_s)
         return wait_s
+
+
+def jittered_s(trial: int, draw: float, first_s: float = 0.02, longest_s: float = 2.0) -> float:
+    """
+    Return the wait after a number of trials: any part of what doubles each time ("full jitter").
+
+    ``draw`` is a random number from 0 to 1. So clients that failed at one time do not come back at
+    one time.
+    """
+    return float(draw * min(first_s * 2**trial, longest_s))

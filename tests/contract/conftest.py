@@ -1,12 +1,16 @@
 """The stores that every contract holds for."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from typing import cast
 
 import pytest
 from redis.asyncio import Redis
 
+from gateway.store.connect import redis_client
+from gateway.store.kinds import server_of
 from gateway.store.redis import RedisStore
+from tests.fakes.redis_kinds import GUARDED, SecureRedis, SentinelGroup
 from tests.fakes.servers import REAL, TIMEOUT_S, RealServer, Servers, opened_client
 
 
@@ -24,6 +28,24 @@ def servers() -> Iterator[Servers]:
         yield server
 
 
+Guarded = Callable[[str], SecureRedis | SentinelGroup]
+"""The running server or group of a kind that is reached by more than a URL."""
+
+
+@pytest.fixture(scope="session")
+def guarded() -> Iterator[Guarded]:
+    """One server or group of a kind for all tests, started when it is first asked for."""
+    running: dict[str, SecureRedis | SentinelGroup] = {}
+    with ExitStack() as until_the_end:
+
+        def server(kind: str) -> SecureRedis | SentinelGroup:
+            if kind not in running:
+                running[kind] = until_the_end.enter_context(GUARDED[kind]())
+            return running[kind]
+
+        yield server
+
+
 @pytest.fixture(params=REAL)
 def mortal_server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
     """A server for this test alone, which may do to it what it likes."""
@@ -31,11 +53,22 @@ def mortal_server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
         yield server
 
 
-@pytest.fixture(params=["fakeredis", *REAL])
-async def client(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterator[Redis]:
+@pytest.fixture(params=["fakeredis", *REAL, *GUARDED])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of store."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def client(kind: str, servers: Servers, guarded: Guarded) -> AsyncIterator[Redis]:
     """A client of an empty store of each kind, to look behind the gateway's back."""
-    async with opened_client(request.param, servers) as client:
-        yield client
+    if kind in GUARDED:
+        async with redis_client(guarded(kind).operator_url, TIMEOUT_S) as client:
+            await client.flushall()
+            yield client
+    else:
+        async with opened_client(kind, servers) as client:
+            yield client
 
 
 @pytest.fixture(params=REAL)
@@ -46,9 +79,12 @@ async def real_client(request: pytest.FixtureRequest, servers: Servers) -> Async
 
 
 @pytest.fixture
-async def store(client: Redis) -> AsyncIterator[RedisStore]:
+async def store(kind: str, client: Redis, guarded: Guarded) -> AsyncIterator[RedisStore]:
     """A store of each kind, under the prefix ``gw:``."""
-    opened = RedisStore(client, "gw:", TIMEOUT_S)
+    if kind in GUARDED:
+        opened = cast("RedisStore", server_of(guarded(kind).options).store(lambda: None))
+    else:
+        opened = RedisStore(client, "gw:", TIMEOUT_S)
     yield opened
     await opened.aclose()
 

@@ -27,7 +27,10 @@ from gateway.ratelimit.sliding_window import (
 )
 from gateway.ratelimit.token_bucket import TokenBucket
 from gateway.store.connect import redis_client as connect
+from gateway.store.kinds import server_of
 from gateway.store.redis import RedisStore
+from tests.contract.conftest import Guarded
+from tests.fakes.redis_kinds import GUARDED
 from tests.fakes.servers import REAL, RealServer, Servers, eventually, opened_client
 
 YEARS_S = 10**8
@@ -44,11 +47,21 @@ def three(request: pytest.FixtureRequest) -> Limit:
     return replace(THREE, algorithm=request.param)
 
 
-@pytest.fixture(params=["local", "fakeredis", *REAL])
-async def limiter(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterator[Limiter]:
+@pytest.fixture(params=["local", "fakeredis", *REAL, *GUARDED])
+async def limiter(
+    request: pytest.FixtureRequest, servers: Servers, guarded: Guarded
+) -> AsyncIterator[Limiter]:
     """Each kind of limiter, with nothing counted yet."""
     if request.param == "local":
         yield LocalLimiter()
+        return
+    if request.param in GUARDED:
+        server = guarded(request.param)
+        async with connect(server.operator_url, 2) as client:
+            await client.flushall()
+        store = server_of(server.options).store(lambda: None)
+        yield RedisLimiter(store, LocalLimiter())
+        await store.aclose()
         return
     async with opened_client(request.param, servers) as client:
         yield RedisLimiter(RedisStore(client, "gw:", 2), LocalLimiter())

@@ -19,6 +19,7 @@ COVERED_ELSEWHERE = {
     "cli.users": "tests/journey/test_users_cli.py runs each of its commands.",
     "config.check": "tests/unit/config/test_checks.py runs every check.",
     "config.credential_checks": "tests/unit/config/test_checks.py runs every check.",
+    "config.redis_checks": "tests/unit/config/test_redis.py breaks each of its rules.",
     "proxy.client_side": "A protocol, which mypy checks; test_exchange.py beside it implements it.",
     "proxy.downstream.phase": "tests/unit/proxy/downstream/test_connection.py tests its table.",
     "proxy.downstream.serve": "tests/unit/proxy/downstream/test_connection.py serves by it.",

@@ -10,7 +10,9 @@ from gateway.core.errors import StartError
 from gateway.pages.branding import logo
 from gateway.proxy.downstream.tls import CertificateFiles, ServerTls, ServerTlsFiles
 from gateway.runtime.services.listeners import server_files
+from gateway.runtime.services.store import store_options
 from gateway.runtime.services.upstreams import client_tls
+from gateway.store.server import access_of
 
 _TLS = ("server", "tls")
 
@@ -19,6 +21,7 @@ def unusable_files(settings: Settings) -> Iterator[Problem]:
     """Find files with which the gateway would not start: missing, unreadable, or not fitting."""
     yield from _server_tls(settings)
     yield from _upstream_tls(settings)
+    yield from _store_files(settings)
     yield from _tried(("login", "logo"), partial(logo, settings.login.logo))
 
 
@@ -66,6 +69,22 @@ def _upstream_tls(settings: Settings) -> Iterator[Problem]:
             for problem in _readable((*at, key), path)
         ]
         yield from found or _tried(at, partial(client_tls, entry))
+
+
+def _store_files(settings: Settings) -> Iterator[Problem]:
+    redis = settings.redis
+    named: list[tuple[KeyPath, str]] = [
+        (("redis", "username_file"), redis.username_file),
+        (("redis", "password_file"), redis.password_file),
+        (("redis", "sentinel", "username_file"), redis.sentinel.username_file),
+        (("redis", "sentinel", "password_file"), redis.sentinel.password_file),
+    ]
+    if redis.tls is not None:
+        files = redis.tls.model_dump(include={"ca", "certificate", "key"})
+        named += [(("redis", "tls", key), path) for key, path in files.items()]
+    found = [problem for at, path in named if path for problem in _readable(at, path)]
+    options = store_options(redis.url.get_secret_value(), settings)
+    yield from found or _tried(("redis",), partial(access_of, options))
 
 
 def _readable(at: KeyPath, path: str) -> Iterator[Problem]:

@@ -4,13 +4,18 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import NamedTuple
 
-from gateway.config.schema import Settings
+from pydantic import SecretStr
+
+from gateway.config.redis import SentinelSettings
+from gateway.config.schema import RedisSettings, Settings
 from gateway.core.invalidation import CHANNEL
 from gateway.core.ports import Bus, Store
 from gateway.store import kinds
 from gateway.store.bus import StoreBus
+from gateway.store.login import LoginOptions
 from gateway.store.server import StoreOptions
 from gateway.util.background import background
+from gateway.util.client_tls import ClientTlsFiles
 
 
 class SharedStore(NamedTuple):
@@ -32,7 +37,7 @@ async def open_store(
     url: str, settings: Settings, on_wrong_reply: Callable[[], object] = lambda: None
 ) -> AsyncIterator[Store]:
     """Open the store at ``url``. Nothing is sent yet."""
-    store = kinds.server_of(_options(url, settings)).store(on_wrong_reply)
+    store = kinds.server_of(store_options(url, settings)).store(on_wrong_reply)
     try:
         yield store
     finally:
@@ -42,7 +47,7 @@ async def open_store(
 @asynccontextmanager
 async def subscription(url: str, settings: Settings, bus: StoreBus) -> AsyncIterator[None]:
     """Hand ``bus`` what is published at ``url``; does not wait for the store to answer."""
-    server = kinds.server_of(_options(url, settings))
+    server = kinds.server_of(store_options(url, settings))
     async with background(server.listen(CHANNEL, bus.receive, bus.subscribed)):
         yield
 
@@ -66,17 +71,39 @@ async def scan_keys(settings: Settings, start: str) -> AsyncGenerator[str, None]
     Some may come twice. It reads all keys there are, a thousand at a time: for operators, who can
     wait. Raises `StoreUnavailable` or `StartError`.
     """
-    server = kinds.server_of(_options(kinds.shared_url(_configured_url(settings)), settings))
+    server = kinds.server_of(store_options(kinds.shared_url(_configured_url(settings)), settings))
     async with aclosing(server.scan(start)) as keys:
         async for key in keys:
             with suppress(UnicodeDecodeError):  # of another program
                 yield key.decode().removeprefix(settings.redis.prefix)
 
 
-def _options(url: str, settings: Settings) -> StoreOptions:
-    redis = settings.redis
-    token = redis.token.get_secret_value() if redis.token else ""
-    return StoreOptions(url, redis.prefix, redis.timeout_s, token)
+def store_options(url: str, settings: Settings) -> StoreOptions:
+    """Return how the store at ``url`` is reached; no file is read."""
+    redis, tls = settings.redis, settings.redis.tls
+    return StoreOptions(
+        url,
+        redis.prefix,
+        redis.timeout_s,
+        _plain(redis.token),
+        _login(redis),
+        ClientTlsFiles(tls.ca, tls.certificate, tls.key) if tls is not None else None,
+        (tls.server_name or "") if tls is not None else "",
+        _login(redis.sentinel),
+        redis.connect_timeout_s,
+        redis.connections,
+        redis.retries,
+    )
+
+
+def _login(section: RedisSettings | SentinelSettings) -> LoginOptions:
+    return LoginOptions(
+        section.username, _plain(section.password), section.username_file, section.password_file
+    )
+
+
+def _plain(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret is not None else ""
 
 
 def _configured_url(settings: Settings) -> str:

@@ -276,6 +276,8 @@ def test_is_loopback_http(url: str, expected: bool) -> None:
         "redis://:secret@redis.internal:6379/0",
         "rediss://default:secret@name.upstash.io:6379",
         "redis://[::1]:6379",
+        "redis+sentinel://:secret@h1:26379,[::1]:26379,h3/main/0",
+        "rediss+sentinel://h1,h2,h3/main",
         "unix:///run/redis.sock",
         "embedded://",
         "embedded:///var/lib/gateway",
@@ -302,6 +304,10 @@ def test_redis_url(text: str) -> None:
         pytest.param("redis://[::1", id="a-bracket-left-open"),
         pytest.param("unix://", id="no-path"),
         pytest.param("embedded://dir", id="a-directory-that-would-be-a-host"),
+        pytest.param("redis+sentinel://h1,h2", id="no-name-of-a-primary"),
+        pytest.param("redis+sentinel://h1,/main", id="a-sentinel-without-host"),
+        pytest.param("redis+sentinel://h1:0/main", id="a-sentinel-at-port-zero"),
+        pytest.param("redis+sentinel://h1/main/x", id="a-database-without-number"),
         pytest.param("https://name.upstash.io", id="a-rest-api-without-its-mark"),
         pytest.param("upstash+http://name.upstash.io", id="a-token-in-plain-text"),
         pytest.param("upstash+https://t@name.upstash.io", id="a-token-in-the-url"),
@@ -319,7 +325,6 @@ def test_no_redis_url(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "name", "remedy"),
     [
-        ("redis+sentinel://h1,h2/master/0", "Redis Sentinel", "the URL of the primary"),
         ("REDISS+Cluster://h1,h2", "Redis Cluster", "one server"),
     ],
 )

@@ -5,7 +5,7 @@ from types import FunctionType
 
 import pytest
 
-from gateway.config import checks, credential_checks, limit_checks
+from gateway.config import checks, credential_checks, limit_checks, redis_checks
 from gateway.config.schema import Settings
 
 Read = Callable[..., Settings]
@@ -504,7 +504,7 @@ def test_every_check_is_in_the_list() -> None:
     """A check that is written but not listed would never run."""
     written = [
         function
-        for module in (checks, credential_checks, limit_checks)
+        for module in (checks, credential_checks, limit_checks, redis_checks)
         for name, function in vars(module).items()
         if getattr(function, "__module__", "") == module.__name__
         and not name.startswith("_")

@@ -42,7 +42,8 @@ async def test_servers_that_run_elsewhere_are_not_started() -> None:
 def test_the_config_takes_every_kind(scheme: str) -> None:
     """`redis.url` may have each scheme of the table."""
     places = {"unix": "/run/s", "embedded": ""}
-    text = f"{scheme}://{places.get(scheme, 'example.com')}"
+    default = "h1,h2/main" if scheme.endswith("+sentinel") else "example.com"
+    text = f"{scheme}://{places.get(scheme, default)}"
     assert text == redis_url(text).get_secret_value()
 
 

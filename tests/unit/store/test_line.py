@@ -3,17 +3,19 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import cast
 
 import fakeredis
 import pytest
 from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, ReadOnlyError, ResponseError
 
 from gateway.store.batch import WrongReply
-from gateway.store.connect import HEALTH_CHECK_S
+from gateway.store.connect import HEALTH_CHECK_S, NotConnected
 from gateway.store.connect import redis_client as connect
-from gateway.store.line import Lines, check_replies
+from gateway.store.line import DEFAULTS, LineOptions, Lines, check_replies
 from gateway.store.wire import Wire
 from tests.fakes.servers import valkey
 
@@ -191,3 +193,115 @@ async def test_without_a_transport_redis_py_reads_the_replies() -> None:
     assert [b"PONG", b"PONG"] == replies[::2]
     assert isinstance(replies[1], ResponseError)
     assert lines.idle[0].wire is None
+
+
+# --- opening --------------------------------------------------------------------------------------
+
+
+class SlowPool:
+    """The connections of a client of fakeredis; opening one waits for a gate, or fails."""
+
+    def __init__(self) -> None:
+        self._pool = fakeredis_pool()
+        self.gate = asyncio.Event()
+        self.failures = 0
+        self.trials = 0
+
+    def get_available_connection(self) -> object:
+        return self._pool.get_available_connection()  # type: ignore[no-untyped-call]
+
+    async def ensure_connection(self, connection: AbstractConnection) -> None:
+        self.trials += 1
+        if self.failures:
+            self.failures -= 1
+            raise RedisConnectionError("refused")
+        await self.gate.wait()
+        await self._pool.ensure_connection(connection)
+
+
+def _slow(pool: SlowPool, options: LineOptions = DEFAULTS) -> Lines:
+    return Lines(cast("ConnectionPool", pool), options)
+
+
+async def test_connecting_goes_on_when_the_batch_that_waited_is_over() -> None:
+    """A distant server may need longer for it than a request waits; the next one has it."""
+    pool = SlowPool()
+    lines = _slow(pool)
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(_ping(lines), 0.01)
+    pool.gate.set()
+
+    assert [b"PONG"] == await _ping(lines)
+    assert 1 == pool.trials
+    await lines.aclose()
+
+
+async def test_connecting_has_a_time_out_of_its_own() -> None:
+    """Then the server is asked anew."""
+    pool = SlowPool()
+    lines = _slow(pool, LineOptions(connect_timeout_s=0.01))
+
+    with pytest.raises(NotConnected, match="within 10 ms"):
+        await _ping(lines)
+
+    pool.gate.set()
+    assert [b"PONG"] == await _ping(lines)
+
+
+@pytest.mark.parametrize(("failures", "retries", "is_open"), [(2, 2, True), (2, 1, False)])
+async def test_connecting_is_tried_again(failures: int, retries: int, *, is_open: bool) -> None:
+    """As often as the options say: nothing was sent, so that repeats nothing."""
+    pool = SlowPool()
+    pool.gate.set()
+    pool.failures = failures
+    lines = _slow(pool, LineOptions(retries=retries))
+
+    if is_open:
+        assert [b"PONG"] == await _ping(lines)
+    else:
+        with pytest.raises(NotConnected, match="refused"):
+            await lines.read([("PING",)], _any, 0)
+    assert retries + 1 == pool.trials
+
+
+async def test_reads_are_repeated_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As often as the options say."""
+    lines = Lines(fakeredis_pool(), LineOptions(retries=2))
+    asked = 0
+
+    async def broken(*_: object) -> list[object]:
+        nonlocal asked
+        asked += 1
+        raise RedisConnectionError("broken")
+
+    monkeypatch.setattr(lines, "execute", broken)
+
+    with pytest.raises(RedisConnectionError):
+        await lines.read([("GET", b"k")], _any, 0)
+    assert 3 == asked
+
+
+async def test_a_close_ends_what_is_being_opened() -> None:
+    """The exchange that waits for it ends, too."""
+    pool = SlowPool()
+    lines = _slow(pool)
+    waiting = asyncio.ensure_future(_ping(lines))
+    while not pool.trials:
+        await asyncio.sleep(0)
+
+    await lines.aclose()
+
+    await asyncio.wait([waiting])
+    assert set() == lines._tasks
+
+
+async def test_a_server_that_is_read_only_is_left_by_all_lines(lines: Lines) -> None:
+    """An idle connection may lead to the same server."""
+    await _ping(lines)
+    wire = _wire(lines)
+
+    assert lines.must_reconnect([ReadOnlyError("no")])
+    assert lines.take_ready(time.monotonic()) is None
+    assert [b"PONG"] == await _ping(lines)
+    assert wire is not _wire(lines)

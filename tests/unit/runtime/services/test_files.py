@@ -12,7 +12,7 @@ from tests.fakes.certificates import Authority
 
 CONFIG = """
 server: {{public_url: "https://localhost", listen: ["127.0.0.1:0"], tls: {tls}}}
-redis: {{url: "embedded://"}}
+redis: {redis}
 magic: {{secret_key: sk_test_1}}
 session: {{keys: [0123456789abcdef0123456789abcdef]}}
 upstreams: {{app: {{servers: ["https://127.0.0.1:1"], tls: {app}}}}}
@@ -48,6 +48,7 @@ class Folder:
             "app": f'{{ca: "{self.ca}"}}',
             "logo": self.logo,
             "key_set": self.rubbish,
+            "redis": '{url: "embedded://"}',
         }
         return parse(CONFIG.format(**{**fitting, **changes}), "f", {}, str)
 
@@ -119,3 +120,23 @@ def test_key_sets(folder: Folder) -> None:
     assert [] == [*unreadable_key_sets(folder.settings())]
     (problem,) = unreadable_key_sets(folder.settings(key_set=folder.missing))
     assert "credentials.jwt[0].jwks_file" == dotted(problem.path)
+
+
+def test_files_of_the_store(folder: Folder, tmp_path: Path) -> None:
+    """Certificates, and credentials that may not be empty."""
+    empty = tmp_path / "empty"
+    empty.touch()
+    pair = f'certificate: "{folder.one.certificate}", key: "{folder.one.key}"'
+
+    def found(more: str) -> list[tuple[str, str]]:
+        return folder.found(redis=f"{{url: 'rediss+sentinel://h/main', {more}}}")
+
+    assert [] == found(f'password_file: "{folder.rubbish}", tls: {{ca: "{folder.ca}", {pair}}}')
+    assert ["redis.sentinel.password_file"] == [
+        at for at, _ in found(f'sentinel: {{password_file: "{folder.missing}"}}')
+    ]
+    assert ["redis.tls.ca"] == [at for at, _ in found(f'tls: {{ca: "{folder.missing}"}}')]
+    assert ["redis"] == [at for at, _ in found(f'tls: {{ca: "{folder.rubbish}"}}')]
+    assert [("redis", f"credentials of the store: {empty}: empty")] == found(
+        f'password_file: "{empty}"'
+    )

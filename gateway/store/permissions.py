@@ -1,0 +1,27 @@
+"""Commands that the gateway sends to a server of the Redis protocol: for its ACL user."""
+
+from collections.abc import Mapping
+from typing import Final
+
+COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "connections": ("auth", "echo", "hello", "ping", "select"),
+    "values": ("get", "mget", "set", "del"),
+    "scripts": ("eval", "evalsha", "time"),
+    "lists of sessions, keys and users": (
+        *("hdel", "hget", "hgetall", "hlen", "hset", "sadd", "smembers", "srem"),
+        *("zadd", "zremrangebyrank", "zremrangebyscore", "zrevrange", "zscore"),
+    ),
+    "ends of keys": ("pexpire", "pexpireat", "pttl"),
+    "pub/sub": ("publish", "subscribe", "unsubscribe"),
+    "gateway sessions list": ("scan",),
+}
+"""Commands by what they are for; those of scripts are included."""
+
+HELPFUL: Final = ("client|setinfo", "info", "config|get", "role")
+"""Commands that the gateway does without where it may not use them."""
+
+
+def acl_rules(prefix: str) -> list[str]:
+    """Return the rules of an ACL user that may do what a gateway with ``prefix`` does, no more."""
+    allowed = [f"+{command}" for group in COMMANDS.values() for command in group]
+    return [f"~{prefix}*", f"&{prefix}*", "-@all", *allowed]

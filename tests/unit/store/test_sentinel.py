@@ -1,0 +1,98 @@
+"""Which server the sentinels name."""
+
+from typing import cast
+
+import pytest
+from redis.asyncio import SSLConnection
+from redis.asyncio.sentinel import MasterNotFoundError
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from gateway.core.errors import StartError
+from gateway.store.connect import Access, StoreTlsConnection
+from gateway.store.login import Login, LoginOptions
+from gateway.store.sentinel import (
+    PrimaryConnection,
+    PrimaryPool,
+    SentinelReply,
+    chosen,
+    sentinel_client,
+)
+from gateway.util.client_tls import ClientTls, ClientTlsFiles
+
+OLD, NEW = ("192.0.2.1", 6379), ("192.0.2.2", 6379)
+NO_ACCESS = Access()
+
+
+def _pool(url: str, access: Access, sentinel_access: Access) -> PrimaryPool:
+    """The connections of a client, which opens none of them."""
+    return cast("PrimaryPool", sentinel_client(url, 1.0, access, sentinel_access).connection_pool)
+
+
+def test_the_newest_configuration_counts() -> None:
+    """A sentinel that was cut off from the others still names the old primary."""
+    replies = [
+        SentinelReply(OLD, 1, is_down=False),
+        SentinelReply(NEW, 2, is_down=False),
+        SentinelReply(OLD, 1, is_down=True),
+    ]
+
+    assert NEW == chosen("main", replies, [])
+
+
+def test_one_that_is_down_as_some_say_may_be_tried() -> None:
+    """The others have not agreed yet."""
+    replies = [SentinelReply(OLD, 1, is_down=True), SentinelReply(OLD, 1, is_down=False)]
+
+    assert OLD == chosen("main", replies, [])
+    with pytest.raises(MasterNotFoundError, match="main is down"):
+        chosen("main", replies[:1], [])
+
+
+def test_without_a_reply_the_error_says_why() -> None:
+    """The name may be wrong, or the sentinels away."""
+    errors = [RedisConnectionError("refused"), RedisConnectionError("refused")]
+
+    with pytest.raises(MasterNotFoundError, match=r"primary main: ConnectionError: refused$"):
+        chosen("main", [], errors)
+    with pytest.raises(MasterNotFoundError, match="no reply"):
+        chosen("main", [], [])
+
+
+async def test_options_of_the_url_are_for_the_servers() -> None:
+    """Those of TLS are for the sentinels, too."""
+    url = "rediss+sentinel://ann:s3cret@h1,[::1]:7/main/3?ssl_ca_certs=/ca&socket_read_size=9"
+    pool = _pool(url, NO_ACCESS, NO_ACCESS)
+    first, second = (client.connection_pool for client in pool._sentinels._clients)
+
+    settings = pool.connection_kwargs
+    assert ("ann", "s3cret", 3, "/ca") == tuple(
+        settings[name] for name in ("username", "password", "db", "ssl_ca_certs")
+    )
+    assert issubclass(pool.connection_class, PrimaryConnection)
+    assert issubclass(pool.connection_class, SSLConnection)
+    assert ("h1", 26379, "/ca") == tuple(
+        first.connection_kwargs[name] for name in ("host", "port", "ssl_ca_certs")
+    )
+    assert ("::1", 7) == tuple(second.connection_kwargs[name] for name in ("host", "port"))
+    assert "username" not in first.connection_kwargs
+
+
+async def test_sentinels_have_credentials_of_their_own() -> None:
+    """And the certificates of ``redis.tls`` are for both."""
+    tls = ClientTls(ClientTlsFiles())
+    access = Access(Login(LoginOptions("gw", "a")), tls, "db.internal")
+    own = access._replace(login=Login(LoginOptions(password="b")))
+    pool = _pool("rediss+sentinel://h1/main", access, own)
+    [sentinel] = (client.connection_pool for client in pool._sentinels._clients)
+
+    for each, login in ((pool, access.login), (sentinel, own.login)):
+        assert issubclass(each.connection_class, StoreTlsConnection)
+        assert login is each.connection_kwargs["credential_provider"]
+        assert "db.internal" == each.connection_kwargs["server_name"]
+
+
+def test_a_url_that_cannot_be_read_is_not_repeated() -> None:
+    """It may hold a password."""
+    with pytest.raises(StartError, match=r"redis\.url cannot be read: expected") as error:
+        sentinel_client("redis+sentinel://:s3cret@h1", 1.0, NO_ACCESS, NO_ACCESS)
+    assert "s3cret" not in str(error.value)
