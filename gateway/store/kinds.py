@@ -6,14 +6,22 @@ A kind is one line of `STORE_KINDS`.
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import NamedTuple
+from typing import NamedTuple, cast
+
+from redis.asyncio import Redis
 
 from gateway.core.errors import StartError
 from gateway.store.connect import redis_client
 from gateway.store.embedded import run_embedded, shared_embedded_url
 from gateway.store.login import login_of
-from gateway.store.sentinel import sentinel_client
-from gateway.store.server import RedisServer, StoreOptions, StoreServer, access_of
+from gateway.store.sentinel import PrimaryPool, sentinel_client
+from gateway.store.server import (
+    Changes,
+    RedisServer,
+    StoreOptions,
+    StoreServer,
+    access_of,
+)
 
 
 @asynccontextmanager
@@ -67,19 +75,25 @@ def kind_of(url: str) -> StoreKind:
 
 def _redis(options: StoreOptions) -> StoreServer:
     access = access_of(options)
-    return RedisServer(
-        options, lambda given, timeout_s: redis_client(given.url, timeout_s, access), access.login
-    )
+
+    def client(given: StoreOptions, timeout_s: float) -> Redis:
+        return redis_client(given.url, timeout_s, access)
+
+    return RedisServer(options, client, lambda _: access.login.look if access.login else None)
 
 
 def _sentinel(options: StoreOptions) -> StoreServer:
     access = access_of(options)
-    own = access._replace(login=login_of(options.sentinel_login))
-    return RedisServer(
-        options,
-        lambda given, timeout_s: sentinel_client(given.url, timeout_s, access, own),
-        access.login,
-    )
+    own, login = access._replace(login=login_of(options.sentinel_login)), access.login
+
+    def client(given: StoreOptions, timeout_s: float) -> Redis:
+        return sentinel_client(given.url, timeout_s, access, own)
+
+    def changes(client: Redis) -> Changes:
+        watch = cast("PrimaryPool", client.connection_pool).watch
+        return lambda now_s: watch.look(now_s) + (login.look(now_s) if login else 0)
+
+    return RedisServer(options, client, changes)
 
 
 def _embedded(options: StoreOptions) -> StoreServer:

@@ -24,7 +24,6 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.store.batch import WrongReply
 from gateway.store.connect import NotConnected, cause_of
-from gateway.store.login import Login
 from gateway.store.packing import Command, pack
 from gateway.store.wire import Wire
 from gateway.util.backoff import jittered_s
@@ -40,8 +39,8 @@ _ECHO = b"*2\r\n$4\r\nECHO\r\n$28\r\n"
 _RECONNECT_EVERY_S = 1.0
 """Least time between two reconnections because the server is read-only."""
 
-_TRY_CREDENTIALS_EVERY_S = 5.0
-"""Least time between two trials of new credentials that the server refuses."""
+_REPLACE_EVERY_S = 5.0
+"""Least time between two trials to replace the connections."""
 
 _REFUSED = (AuthenticationError, AuthorizationError)
 """What another trial a moment later does not change."""
@@ -56,8 +55,12 @@ class LineOptions(NamedTuple):
     """For all of it: address, TLS, login. It goes on when the batch that waits for it is over."""
     retries: int = 2
     """Further trials to connect, within that time; those of reads are as many."""
-    login: Login | None = None
-    """What redis-py logs in by, where its files may change."""
+    changes: Callable[[float], int] | None = None
+    """
+    Returns another number where a new connection would lead elsewhere, or have other credentials.
+
+    Its argument is the time in seconds, by the monotonic clock.
+    """
 
 
 DEFAULTS = LineOptions()
@@ -127,22 +130,22 @@ class Lines:
         self._options = options
         self.idle: list[Line] = []
         self.generation = 0
-        """Lines of another one are opened again: their server or their credentials are outdated."""
+        """Lines of another one are opened again: their server or credentials are outdated."""
         self._process = secrets.token_hex(8).encode()
         self._numbers = count()
         """With the process, makes what is echoed: different from that of any other exchange."""
         self._reconnected_at_s = -inf
         """When a connection was last closed because its server is read-only."""
-        self._credentials = 0
-        """The version of the credentials that the lines have."""
+        self._changes = 0
+        """What ``changes`` of the options said when the lines were last replaced."""
         self._tried_at_s = -inf
-        """When new credentials were last tried."""
+        """When that was last tried."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take_ready(self, now_s: float) -> Line | None:
         """Take a line that worked a moment ago, on whose wire an exchange may begin at once."""
-        if self._options.login is not None:
-            self._follow_credentials(self._options.login, now_s)
+        if self._options.changes is not None:
+            self._follow(self._options.changes(now_s), now_s)
         idle = self.idle
         if not idle or idle[-1].generation != self.generation or not idle[-1].is_ready(now_s):
             return None
@@ -268,34 +271,33 @@ class Lines:
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         return task
 
-    # --- credentials that change ----------------------------------------------------------------
+    # --- servers and credentials that change ----------------------------------------------------
 
-    def _follow_credentials(self, login: Login, now_s: float) -> None:
-        """Replace the idle lines where the credentials have changed, at most every few seconds."""
-        version = login.look(now_s)
-        is_due = now_s - self._tried_at_s >= _TRY_CREDENTIALS_EVERY_S
-        if version != self._credentials and is_due and self.idle:
+    def _follow(self, changes: int, now_s: float) -> None:
+        """Replace the idle lines where something has changed, at most every few seconds."""
+        is_due = now_s - self._tried_at_s >= _REPLACE_EVERY_S
+        if changes != self._changes and is_due and self.idle:
             self._tried_at_s = now_s
-            self._start(self._replace_idle(version))
+            self._start(self._replace_idle(changes))
 
-    async def _replace_idle(self, version: int) -> None:
+    async def _replace_idle(self, changes: int) -> None:
         """
         Open a line for each idle one, and close those; all others end when they are taken.
 
-        Where the server refuses the new credentials, the lines that it let in before stay.
+        Where that fails, by credentials that the server refuses, the lines that are open stay.
         """
         fresh = [Line(self._connection()) for _ in self.idle]
         try:
             for line in fresh:
                 await self._open(line)
         except (RedisError, OSError) as error:
-            _log.warning("the store refuses the new credentials: %s", cause_of(error))
+            _log.warning("connections to the store not replaced: %s", cause_of(error))
             await self._release(fresh)
             return
         except BaseException:
             await self._release(fresh)
             raise
-        self._credentials = version
+        self._changes = changes
         self.generation += 1
         for line in fresh:
             line.generation = self.generation

@@ -1,7 +1,6 @@
 """Credentials for a server of the Redis protocol, from the config or from files that change."""
 
 import logging
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,10 +64,6 @@ class Login(CredentialProvider):
                 self._stamps = stamps
                 self.version += 1
         return self.version
-
-    def version_now(self) -> int:
-        """Return the version of the credentials, by the clock."""
-        return self.look(time.monotonic())
 
     def _stamp(self) -> list[Stamp | None]:
         named = filter(None, (self._options.username_file, self._options.password_file))

@@ -37,34 +37,35 @@ class Subscriber:
         on_message: Callable[[bytes], object],
         on_subscribed: Callable[[], object],
         silence_s: float = _SILENCE_S,
-        credentials: Callable[[], int] | None = None,
+        changes: Callable[[float], int] | None = None,
     ) -> None:
         """
         Take a client, which is not closed here, and the channel's full name with its prefix.
 
-        ``credentials`` is the version of those that a new connection would have, if they change.
+        ``changes`` returns another number where a new connection would lead elsewhere, or have
+        other credentials; see `gateway.store.line.LineOptions`.
         """
         self._client = client
         self._channel = channel
         self._on_message = on_message
         self._on_subscribed = on_subscribed
         self._silence_s = silence_s
-        self._credentials = credentials or (lambda: 0)
+        self._changes = changes or (lambda _: 0)
 
     async def run(self) -> None:
         """Read until cancelled; raises nothing else."""
         await listen_for_ever(self._listen)
 
     async def _listen(self) -> None:
-        version, tried_at_s = self._credentials(), -inf
+        before, tried_at_s = self._changes(time.monotonic()), -inf
         async with self._connected() as pubsub:
             count, is_pinged = 0, False
             while True:
                 now_s = time.monotonic()
-                if self._credentials() != version and now_s - tried_at_s >= self._silence_s:
+                if self._changes(now_s) != before and now_s - tried_at_s >= self._silence_s:
                     tried_at_s = now_s
                     if await self._is_let_in():
-                        raise RedisConnectionError("the credentials have changed")
+                        raise RedisConnectionError("server or credentials have changed")
                 async with asyncio.timeout(self._silence_s + _REPLY_S):
                     message = await pubsub.get_message(timeout=self._silence_s)
                 if message is None:
@@ -85,7 +86,7 @@ class Subscriber:
                     await asyncio.sleep(0)
 
     async def _is_let_in(self) -> bool:
-        """Whether the server takes the credentials that a new connection has."""
+        """Whether a new connection serves, which has the server and the credentials of now."""
         with suppress(RedisError, OSError):
             async with asyncio.timeout(_REPLY_S):
                 await self._client.ping()

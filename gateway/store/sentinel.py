@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from math import inf
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -20,6 +21,8 @@ from gateway.core.errors import StartError
 from gateway.store.connect import Access, StoreTlsConnection, connection_settings, redis_client
 from gateway.store.sentinel_url import SentinelUrl, read_sentinel_url
 
+_LOOK_EVERY_S = 1.0
+
 
 class SentinelReply(NamedTuple):
     """What a sentinel says of the primary."""
@@ -33,7 +36,8 @@ class SentinelReply(NamedTuple):
 
 class Sentinels:
     """
-    Asks sentinels for the address of a primary: all at one time, until most have answered.
+    Asks sentinels for the address of a primary: all at one time, until most have answered, or all
+    where the primary is down. (The one that leads a failover is the first to know the next.)
 
     So one that hangs holds up no connection, and one that is cut off from the others, with an old
     address, is outvoted by the epoch of its answer.
@@ -56,7 +60,7 @@ class Sentinels:
                             replies.append(await answer)
                         except (RedisError, OSError) as error:
                             errors.append(error)
-                        if 2 * len(replies) > len(asked):
+                        if 2 * len(replies) > len(asked) and not newest(replies).is_down:
                             break
         finally:
             for each in asked:
@@ -76,10 +80,15 @@ def chosen(
     if not replies:
         why = "; ".join(sorted({f"{type(error).__name__}: {error}" for error in errors}))
         raise MasterNotFoundError(f"no sentinel names the primary {name}: {why or 'no reply'}")
-    newest = max(replies, key=lambda reply: (reply.epoch, not reply.is_down))
-    if newest.is_down:
+    reply = newest(replies)
+    if reply.is_down:
         raise MasterNotFoundError(f"the primary {name} is down, as the sentinels say")
-    return newest.address
+    return reply.address
+
+
+def newest(replies: Sequence[SentinelReply]) -> SentinelReply:
+    """Return the reply of the newest configuration: a majority has agreed on each."""
+    return max(replies, key=lambda reply: (reply.epoch, not reply.is_down))
 
 
 async def _ask(client: Redis, name: str) -> SentinelReply:
@@ -91,15 +100,57 @@ async def _ask(client: Redis, name: str) -> SentinelReply:
     return SentinelReply(address, int(fields[b"config-epoch"]), b"o_down" in flags)
 
 
+class PrimaryWatch:
+    """
+    Looks out for another primary, once a second at most, while the store is used.
+
+    A primary that was replaced may live on, and take writes that are lost, until the sentinels
+    reach it.
+    """
+
+    def __init__(self, name: str, sentinels: Sentinels) -> None:
+        self._name = name
+        self._sentinels = sentinels
+        self._looked_at_s = -inf
+        self._address: tuple[str, int] | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._version = 0
+
+    def look(self, now_s: float) -> int:
+        """Return how many times the primary was seen to have changed."""
+        if now_s - self._looked_at_s >= _LOOK_EVERY_S and self._asking is None:
+            self._looked_at_s = now_s
+            self._asking = asyncio.get_running_loop().create_task(self._ask())
+        return self._version
+
+    async def aclose(self) -> None:
+        """End the question that is under way."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
+
+    async def _ask(self) -> None:
+        try:
+            with suppress(RedisError, OSError):
+                address = await self._sentinels.discover_master(self._name)
+                if self._address not in (None, address):
+                    self._version += 1
+                self._address = address
+        finally:
+            self._asking = None
+
+
 class PrimaryPool(SentinelConnectionPool):
     """Connections to the primary. redis-py asks for its address whenever it opens one."""
 
     def __init__(self, name: str, sentinels: Sentinels, settings: Mapping[str, Any]) -> None:
         super().__init__(name, sentinels, **settings)  # type: ignore[no-untyped-call]
         self._sentinels = sentinels
+        self.watch = PrimaryWatch(name, sentinels)
 
     async def aclose(self) -> None:
         await super().aclose()
+        await self.watch.aclose()
         await self._sentinels.aclose()
 
 

@@ -15,10 +15,13 @@ from gateway.core.errors import StartError, StoreUnavailable
 from gateway.core.ports import Store
 from gateway.store.connect import Access, address_of
 from gateway.store.line import LineOptions
-from gateway.store.login import Login, LoginOptions, login_of
+from gateway.store.login import LoginOptions, login_of
 from gateway.store.pubsub import Subscriber
 from gateway.store.redis import IN_FLIGHT, RedisStore
 from gateway.util.client_tls import ClientTls, ClientTlsFiles, UnusableTlsFiles
+
+Changes = Callable[[float], int]
+"""See `LineOptions.changes`."""
 
 SCANNED_AT_ONCE = 1000
 """Keys that one command of a scan looks at."""
@@ -88,22 +91,27 @@ class RedisServer:
         self,
         options: StoreOptions,
         client: Callable[[StoreOptions, float], Redis],
-        login: Login | None = None,
+        changes: Callable[[Redis], Changes | None] = lambda _: None,
     ) -> None:
-        """``client`` makes a client with a time-out in seconds for connecting."""
+        """
+        ``client`` makes a client with a time-out in seconds for connecting.
+
+        ``changes`` says of one where it is to be watched; see `LineOptions`.
+        """
         self._options = options
         self._client = client
-        self._login = login
+        self._changes = changes
 
     def store(self, on_wrong_reply: Callable[[], object]) -> Store:
         options = self._options
+        client = self._client(options, options.connect_timeout_s)
         return RedisStore(
-            self._client(options, options.connect_timeout_s),
+            client,
             options.prefix,
             options.timeout_s,
             on_wrong_reply=on_wrong_reply,
             address=address_of(options.url),
-            lines=LineOptions(options.connect_timeout_s, options.retries, self._login),
+            lines=LineOptions(options.connect_timeout_s, options.retries, self._changes(client)),
             in_flight=options.connections,
         )
 
@@ -114,13 +122,10 @@ class RedisServer:
         on_subscribed: Callable[[], object],
     ) -> None:
         options = self._options
-        client, login = self._client(options, options.connect_timeout_s), self._login
-        version = None if login is None else login.version_now
-        channel_name = options.prefix + channel
+        client = self._client(options, options.connect_timeout_s)
+        channel_name, changes = options.prefix + channel, self._changes(client)
         try:
-            await Subscriber(
-                client, channel_name, on_message, on_subscribed, credentials=version
-            ).run()
+            await Subscriber(client, channel_name, on_message, on_subscribed, changes=changes).run()
         finally:
             await client.aclose()
 

@@ -236,28 +236,22 @@ repl-backlog-size 1mb
 
     def master(self) -> Process:
         """The server that is the master now, as the servers themselves say."""
-        [found] = [
-            each for each in self.servers if each.is_running and self._role(each) == "master"
-        ]
+        [found] = [each for each in self.servers if self.is_running_as("master", each)]
         return found
+
+    def is_running_as(self, role: str, server: Process) -> bool:
+        """Whether a server says that it has that role."""
+        if not server.is_running:
+            return False
+        try:
+            with _client(server.port) as client:
+                return bool(client.info("replication")["role"] == role)
+        except redis.ConnectionError:  # sentinels close connections of one that they promote
+            return False
 
     def is_master_known(self, port: int) -> bool:
         """Whether all sentinels name the server at ``port`` the master."""
         return all(self._state(each).get("port") == port for each in self.sentinels)
-
-    def heal(self) -> None:
-        """Start what was killed, and wait until the group could fail over again."""
-        running = [each for each in self.servers if each.is_running]
-        for each in self.servers:
-            if not each.is_running:
-                each.start("--replicaof", "127.0.0.1", str(running[0].port))
-                wait_until(each.accepts, within_s=START_S)
-        wait_until(self._is_replicated, within_s=START_S)
-        wait_until(self._is_watched, within_s=START_S)
-
-    def _role(self, server: Process) -> str:
-        with _client(server.port) as client:
-            return str(client.info("replication")["role"])
 
     def _is_replicated(self) -> bool:
         states = []
