@@ -278,15 +278,15 @@ class Lines:
         is_due = now_s - self._tried_at_s >= _REPLACE_EVERY_S
         if changes != self._changes and is_due and self.idle:
             self._tried_at_s = now_s
-            self._start(self._replace_idle(changes))
+            self._start(self._replace_idle(changes, len(self.idle)))
 
-    async def _replace_idle(self, changes: int) -> None:
+    async def _replace_idle(self, changes: int, lines: int) -> None:
         """
-        Open a line for each idle one, and close those; all others end when they are taken.
+        Open ``lines`` to take the place of idle ones; others are opened again when they are taken.
 
         Where that fails, by credentials that the server refuses, the lines that are open stay.
         """
-        fresh = [Line(self._connection()) for _ in self.idle]
+        fresh = [Line(self._connection()) for _ in range(lines)]
         try:
             for line in fresh:
                 await self._open(line)
@@ -299,11 +299,12 @@ class Lines:
             raise
         self._changes = changes
         self.generation += 1
+        outdated = [line for line in self.idle if line.opening is None][:lines]
         for line in fresh:
             line.generation = self.generation
-        outdated = [line for line in self.idle if line.opening is None][: len(fresh)]
-        self.idle = [*(line for line in self.idle if line not in outdated), *fresh]
-        await self._release([*outdated])
+        used = fresh[: len(outdated)]  # a line that is under way opens itself again later
+        self.idle = [*(line for line in self.idle if line not in outdated), *used]
+        await self._release([*outdated, *fresh[len(used) :]])
 
     async def _release(self, lines: list[Line]) -> None:
         for line in lines:

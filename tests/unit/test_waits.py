@@ -43,6 +43,7 @@ BOUNDS = {
     "store/embedded.py _stops_within: self._stopping.wait()": "The time-out around it.",
     "store/redis.py aclose: asyncio.wait([self._at_rest])": "Exchanges, which the deadline of "
     "their batch interrupts.",
+    "store/sentinel.py aclose: asyncio.wait([self._asking])": "The task was cancelled just before.",
     "store/sentinel.py discover_master: answer": "The time-out around it.",
     "store/wire.py replies: future": "The task of a batch, which the deadline of that interrupts.",
     "upstash/run.py upstash: stop.wait()": "Lasts until a signal; no request waits here.",
