@@ -19,6 +19,7 @@ from gateway.cli.roles import roles
 from gateway.cli.run import run
 from gateway.cli.schema import schema
 from gateway.cli.sessions import sessions
+from gateway.cli.store import store
 from gateway.cli.token import token
 from gateway.cli.upstash import upstash
 from gateway.cli.users import users
@@ -30,6 +31,7 @@ COMMANDS: Final[Mapping[str, click.Command]] = {
     "schema": schema,
     "sessions": sessions,
     "users": users,
+    "store": store,
     "keys": keys,
     "roles": roles,
     "api-keys": api_keys,

@@ -5,7 +5,8 @@ What the gateway needs of a store server, whichever its kind, and that of the Re
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import NamedTuple, Protocol, cast
 
 from redis.asyncio import Redis
@@ -13,6 +14,7 @@ from redis.exceptions import RedisError
 
 from gateway.core.errors import StartError, StoreUnavailable
 from gateway.core.ports import Store
+from gateway.store.asking import Ask, asking
 from gateway.store.connect import Access, address_of
 from gateway.store.line import LineOptions
 from gateway.store.login import LoginOptions, login_of
@@ -136,6 +138,16 @@ class RedisServer:
             pattern = pattern_of(options.prefix + start)
             async for key in scanned(client, pattern, options.timeout_s):
                 yield key
+        finally:
+            await client.aclose()
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[Ask]:
+        """Yield what sends single commands, for operators."""
+        options = self._options
+        client = self._client(options, options.connect_timeout_s)
+        try:
+            yield asking(client, options.timeout_s + options.connect_timeout_s)
         finally:
             await client.aclose()
 

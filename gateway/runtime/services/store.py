@@ -12,8 +12,11 @@ from gateway.core.invalidation import CHANNEL
 from gateway.core.ports import Bus, Store
 from gateway.store import kinds
 from gateway.store.bus import StoreBus
+from gateway.store.connect import address_of
 from gateway.store.login import LoginOptions
 from gateway.store.server import StoreOptions
+from gateway.store.server_info import StoreFinding
+from gateway.store.store_check import examine
 from gateway.util.background import background
 from gateway.util.client_tls import ClientTlsFiles
 
@@ -76,6 +79,12 @@ async def scan_keys(settings: Settings, start: str) -> AsyncGenerator[str, None]
         async for key in keys:
             with suppress(UnicodeDecodeError):  # of another program
                 yield key.decode().removeprefix(settings.redis.prefix)
+
+
+async def examine_store(settings: Settings) -> tuple[str, list[StoreFinding]]:
+    """Examine the shared store; return its address too. Raises as `scan_keys` does."""
+    options = store_options(kinds.shared_url(_configured_url(settings)), settings)
+    return address_of(options.url), await examine(kinds.server_of(options), options)
 
 
 def store_options(url: str, settings: Settings) -> StoreOptions:
