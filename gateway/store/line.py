@@ -48,6 +48,10 @@ _REFUSED = (AuthenticationError, AuthorizationError)
 _log = logging.getLogger(__name__)
 
 
+class ServerBusy(Exception):
+    """The server refuses all commands while a script of another program runs (BUSY)."""
+
+
 class LineOptions(NamedTuple):
     """How connections are opened."""
 
@@ -335,5 +339,7 @@ def check_replies(replies: list[Any], echoed: bytes, check: Callable[[list[Any]]
     """Take away the last of ``replies``, which must be ``echoed``, and ``check`` the others."""
     last = replies.pop()
     if last != echoed:
+        if isinstance(last, ResponseError) and str(last).startswith("BUSY"):
+            raise ServerBusy
         raise last if isinstance(last, Exception) else WrongReply("out of step")
     return check(replies)

@@ -39,7 +39,7 @@ class Line:
         out = manner(self, replies) if replies else []
         if replies:
             self.held = replies[-1]
-        return b"".join(map(encoded, out))
+        return self._relay.garbage or b"".join(map(encoded, out))
 
 
 # --- manners ------------------------------------------------------------------------------------
@@ -136,6 +136,8 @@ class OddStore:
         self.server_url = server_url
         self._path = Path(tempfile.mkdtemp(prefix="odd-")) / "s"
         self.manner: Manner = right
+        self.garbage = b""
+        """What is sent in place of replies, if anything is."""
         self.changed = 0
         """How many times replies came that were changed."""
         self.opened = 0

@@ -45,6 +45,8 @@ BOUNDS = {
     "their batch interrupts.",
     "store/sentinel.py aclose: asyncio.wait([self._asking])": "The task was cancelled just before.",
     "store/sentinel.py discover_master: answer": "The time-out around it.",
+    "store/store_check.py _published: heard.wait()": "The time-out around it.",
+    "store/store_check.py _published: subscribed.wait()": "The time-out around it.",
     "store/wire.py replies: future": "The task of a batch, which the deadline of that interrupts.",
     "upstash/run.py upstash: stop.wait()": "Lasts until a signal; no request waits here.",
     "users/records.py _stored: pair": "A read of the store, which has a deadline.",

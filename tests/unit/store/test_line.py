@@ -15,7 +15,7 @@ from redis.exceptions import NoPermissionError, ReadOnlyError, ResponseError
 from gateway.store.batch import WrongReply
 from gateway.store.connect import HEALTH_CHECK_S, NotConnected
 from gateway.store.connect import redis_client as connect
-from gateway.store.line import DEFAULTS, LineOptions, Lines, check_replies
+from gateway.store.line import DEFAULTS, LineOptions, Lines, ServerBusy, check_replies
 from gateway.store.wire import Wire
 from tests.fakes.servers import valkey
 
@@ -74,7 +74,12 @@ def test_what_was_echoed_comes_last() -> None:
 
 @pytest.mark.parametrize(
     ("last", "error"),
-    [(b"y", WrongReply), (None, WrongReply), (NoPermissionError("no ECHO"), NoPermissionError)],
+    [
+        (b"y", WrongReply),
+        (None, WrongReply),
+        (NoPermissionError("no ECHO"), NoPermissionError),
+        (ResponseError("BUSY Redis is busy"), ServerBusy),
+    ],
 )
 def test_anything_else_in_its_place_is_wrong(last: object, error: type[Exception]) -> None:
     """Nothing is checked, or handed on."""
