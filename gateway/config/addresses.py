@@ -11,11 +11,11 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import PlainSerializer, SecretStr, WithJsonSchema
 
-from gateway.config.planned_keys import CLUSTER, NotSupportedYetError
 from gateway.config.texts import HIDDEN
 from gateway.config.units import of_text
 from gateway.core.address import IPNetwork
 from gateway.routing.client_address import UNIX, UNIX_PEERS
+from gateway.store import cluster_url
 from gateway.store.sentinel_url import read_sentinel_url
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -221,26 +221,20 @@ def is_loopback_http(url: str) -> bool:
     return scheme == "http" and is_loopback(address.host)
 
 
-_LATER_STORES = {
-    "redis+cluster": ("Redis Cluster", CLUSTER),
-    "rediss+cluster": ("Redis Cluster", CLUSTER),
-}
-"""Stores of later versions by their scheme: name, and what to use instead."""
-
-
 def redis_url(text: str) -> SecretStr:
     """Parse the URL of the store, which may hold a password. Raises `ValueError`."""
-    if (later := _LATER_STORES.get(text.partition(":")[0].lower())) is not None:
-        raise NotSupportedYetError(*later)
     if not _is_redis_url(text):
         raise ValueError(
             "expected redis://host:port, rediss://host:port, redis+sentinel://host,host/name,"
+            " redis+cluster://host:port,host:port,"
             " unix:///path, embedded:// or upstash+https://host (here or in REDIS_URL)"
         )
     return SecretStr(text)
 
 
 def _is_redis_url(text: str) -> bool:
+    if text.partition("://")[0] in ("redis+cluster", "rediss+cluster"):
+        return _is_cluster_url(text)
     if text.partition(":")[0] in ("redis+sentinel", "rediss+sentinel"):
         return _is_sentinel_url(text)
     try:
@@ -261,6 +255,14 @@ def _is_redis_url(text: str) -> bool:
 def _is_sentinel_url(text: str) -> bool:
     try:
         read_sentinel_url(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_cluster_url(text: str) -> bool:
+    try:
+        cluster_url.parse(text)
     except ValueError:
         return False
     return True

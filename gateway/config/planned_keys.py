@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 
 from gateway.config.problems import KeyPath
 
-CLUSTER = "use one server, or a proxy in front of the cluster, in redis.url"
+CLUSTER = "write redis+cluster://host:port,host:port in redis.url"
 
 KEYS = {
     "hooks": "",

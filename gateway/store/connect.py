@@ -1,7 +1,7 @@
 """Clients of redis-py for servers of the Redis protocol, and how their failures are told."""
 
+import re
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from redis.asyncio import Connection, Redis
 from redis.asyncio.retry import Retry
@@ -92,12 +92,9 @@ def connection_settings(timeout_s: float, access: Access) -> dict[str, Any]:
 
 def address_of(url: str) -> str:
     """Return ``url`` for the log: without user, password and options."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # a list of hosts, one of them an IPv6 address
-        scheme, _, rest = url.partition("://")
-        return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    scheme, _, rest = url.partition("://")  # urlsplit knows no list of hosts
+    authority, slash, path = re.split("[?#]", rest, maxsplit=1)[0].partition("/")
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def cause_of(error: Exception) -> str:

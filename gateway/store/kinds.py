@@ -11,6 +11,7 @@ from typing import NamedTuple, cast
 from redis.asyncio import Redis
 
 from gateway.core.errors import StartError
+from gateway.store.cluster_server import ClusterServer
 from gateway.store.connect import redis_client
 from gateway.store.embedded import run_embedded, shared_embedded_url
 from gateway.store.login import login_of
@@ -106,6 +107,8 @@ STORE_KINDS: dict[str, StoreKind] = {
     "unix": StoreKind(_redis),
     "redis+sentinel": StoreKind(_sentinel),
     "rediss+sentinel": StoreKind(_sentinel),
+    "redis+cluster": StoreKind(ClusterServer),
+    "rediss+cluster": StoreKind(ClusterServer),
     "embedded": StoreKind(_embedded, run_embedded, shared_embedded_url),
 }
 """By scheme. `gateway.config.addresses` says what a URL of each must hold."""

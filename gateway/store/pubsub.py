@@ -54,9 +54,10 @@ class Subscriber:
 
     async def run(self) -> None:
         """Read until cancelled; raises nothing else."""
-        await listen_for_ever(self._listen)
+        await listen_for_ever(self.listen)
 
-    async def _listen(self) -> None:
+    async def listen(self) -> None:
+        """Read until the connection breaks: raises what broke it."""
         before, tried_at_s = self._changes(time.monotonic()), -inf
         async with self._connected() as pubsub:
             count, is_pinged = 0, False

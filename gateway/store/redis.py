@@ -74,13 +74,15 @@ class RedisStore:
         address: str = "",
         lines: LineOptions = DEFAULTS,
         in_flight: int = IN_FLIGHT,
+        batch: Callable[[], Batch] = Batch,
     ) -> None:
         """
         Call ``on_wrong_reply`` for each batch that failed by a reply that was not asked for.
 
         ``address`` is for the log; see `gateway.store.connect.address_of`. ``in_flight`` is the
-        most batches, and so the most connections, at a time.
+        most batches, and so the most connections, at a time. ``batch`` makes batches.
         """
+        self._new_batch = batch
         self._client = client
         self._lines = Lines(client.connection_pool, lines)
         self._most_in_flight = in_flight
@@ -95,7 +97,7 @@ class RedisStore:
         self._deadlines = FairDeadlines(timeout_s, self._expire)
         """Of all batches from their first caller's arrival to their delivery."""
         self._breaker = CircuitBreaker(failures=1, pause_s=_PAUSE_S * (0.75 + random() / 2))  # noqa: S311 (no secret)
-        self._waiting = Batch()
+        self._waiting = self._new_batch()
         self._in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -220,7 +222,7 @@ class RedisStore:
             if self._at_rest is not None and not (self._in_flight or self._at_rest.done()):
                 self._at_rest.set_result(None)
             return
-        self._waiting = Batch()
+        self._waiting = self._new_batch()
         line = self._lines.take_ready(time.monotonic())
         if line is None:
             self._start(batch)
@@ -283,7 +285,7 @@ class RedisStore:
             self._end(batch)
 
     def _take_batch(self) -> Batch:
-        batch, self._waiting = self._waiting, Batch()
+        batch, self._waiting = self._waiting, self._new_batch()
         return batch
 
     def _drop_waiting(self, reason: str) -> None:

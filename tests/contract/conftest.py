@@ -10,6 +10,13 @@ from redis.asyncio import Redis
 from gateway.store.connect import redis_client
 from gateway.store.kinds import server_of
 from gateway.store.redis import RedisStore
+from tests.fakes.redis_cluster import (
+    ClusterClient,
+    RedisCluster,
+    cluster_client,
+    cluster_store,
+    redis_cluster,
+)
 from tests.fakes.redis_kinds import GUARDED, SecureRedis, SentinelGroup
 from tests.fakes.servers import REAL, TIMEOUT_S, RealServer, Servers, opened_client
 
@@ -53,16 +60,28 @@ def mortal_server(request: pytest.FixtureRequest) -> Iterator[RealServer]:
         yield server
 
 
-@pytest.fixture(params=["fakeredis", *REAL, *GUARDED])
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[RedisCluster]:
+    """One Redis Cluster for all tests, started when it is first asked for."""
+    with redis_cluster() as running:
+        yield running
+
+
+@pytest.fixture(params=["fakeredis", *REAL, *GUARDED, "cluster"])
 def kind(request: pytest.FixtureRequest) -> str:
     """Each kind of store."""
     return str(request.param)
 
 
 @pytest.fixture
-async def client(kind: str, servers: Servers, guarded: Guarded) -> AsyncIterator[Redis]:
+async def client(
+    kind: str, servers: Servers, guarded: Guarded, request: pytest.FixtureRequest
+) -> AsyncIterator[Redis]:
     """A client of an empty store of each kind, to look behind the gateway's back."""
-    if kind in GUARDED:
+    if kind == "cluster":
+        async with cluster_client(request.getfixturevalue("cluster")) as of_cluster:
+            yield of_cluster
+    elif kind in GUARDED:
         async with redis_client(guarded(kind).operator_url, TIMEOUT_S) as client:
             await client.flushall()
             yield client
@@ -80,8 +99,10 @@ async def real_client(request: pytest.FixtureRequest, servers: Servers) -> Async
 
 @pytest.fixture
 async def store(kind: str, client: Redis, guarded: Guarded) -> AsyncIterator[RedisStore]:
-    """A store of each kind, under the prefix ``gw:``."""
-    if kind in GUARDED:
+    """A store of each kind, under the prefix ``gw:``; its methods are those of `RedisStore`."""
+    if isinstance(client, ClusterClient):
+        opened = cluster_store(client.cluster)
+    elif kind in GUARDED:
         opened = cast("RedisStore", server_of(guarded(kind).options).store(lambda: None))
     else:
         opened = RedisStore(client, "gw:", TIMEOUT_S)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from gateway.core.limit import Limit, LimitState
-from gateway.core.ports import Limiter
+from gateway.core.ports import Limiter, Store
 from gateway.ratelimit import fixed_window, token_bucket
 from gateway.ratelimit.algorithm import ALGORITHMS
 from gateway.ratelimit.fixed_window import FixedWindow
@@ -30,6 +30,7 @@ from gateway.store.connect import redis_client as connect
 from gateway.store.kinds import server_of
 from gateway.store.redis import RedisStore
 from tests.contract.conftest import Guarded
+from tests.fakes.redis_cluster import RedisCluster, cluster_store
 from tests.fakes.redis_kinds import GUARDED
 from tests.fakes.servers import REAL, RealServer, Servers, eventually, opened_client
 
@@ -47,7 +48,7 @@ def three(request: pytest.FixtureRequest) -> Limit:
     return replace(THREE, algorithm=request.param)
 
 
-@pytest.fixture(params=["local", "fakeredis", *REAL, *GUARDED])
+@pytest.fixture(params=["local", "fakeredis", *REAL, *GUARDED, "cluster"])
 async def limiter(
     request: pytest.FixtureRequest, servers: Servers, guarded: Guarded
 ) -> AsyncIterator[Limiter]:
@@ -55,16 +56,25 @@ async def limiter(
     if request.param == "local":
         yield LocalLimiter()
         return
-    if request.param in GUARDED:
-        server = guarded(request.param)
-        async with connect(server.operator_url, 2) as client:
-            await client.flushall()
-        store = server_of(server.options).store(lambda: None)
+    if request.param in ("cluster", *GUARDED):
+        store = await _empty(request, guarded)
         yield RedisLimiter(store, LocalLimiter())
         await store.aclose()
         return
     async with opened_client(request.param, servers) as client:
         yield RedisLimiter(RedisStore(client, "gw:", 2), LocalLimiter())
+
+
+async def _empty(request: pytest.FixtureRequest, guarded: Guarded) -> Store:
+    """A store that is reached by more than a URL, with nothing in it."""
+    if request.param == "cluster":
+        cluster: RedisCluster = request.getfixturevalue("cluster")
+        cluster.flush()
+        return cluster_store(cluster)
+    server = guarded(request.param)
+    async with connect(server.operator_url, 2) as client:
+        await client.flushall()
+    return server_of(server.options).store(lambda: None)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import cast
 
 import pytest
 from redis.asyncio import Redis
@@ -10,6 +11,7 @@ from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import Script, TaggedKeys
 from gateway.store.connect import redis_client as connect
 from gateway.store.redis import IN_FLIGHT, RedisStore
+from tests.fakes.redis_cluster import ClusterClient
 from tests.fakes.servers import RealServer, eventually, valkey
 from tests.fakes.timing import Stopwatch, assert_within, at_best_of
 
@@ -133,12 +135,26 @@ async def test_a_script_gets_keys_that_are_told_by_their_tags(
 ) -> None:
     """Each with the prefix; also where the server does not know the script yet."""
     await client.script_flush()
-    keys = TaggedKeys([(("a:", "b:"), ["1", "ä"]), (("c:",), ["1"])])
+    keys = TaggedKeys([(("a:", "b:"), ["ä"]), (("c:",), ["ä"])])
 
     replies = [await store.run(ECHO_KEYS, keys, ["x", 7]) for _ in range(2)]
 
     assert [[f"gw:{key}".encode() for key in keys] + [b"x", b"7"]] * 2 == replies
+    assert ["a:{ä}", "b:{ä}", "c:{ä}"] == list(keys)
+
+
+async def test_a_script_has_keys_of_one_slot(store: RedisStore, client: Redis) -> None:
+    """A store without slots runs it on any keys; one with slots fails, and nothing is run."""
+    keys = TaggedKeys([(("a:", "b:"), ["1", "ä"]), (("c:",), ["1"])])
+
     assert ["a:{1}", "b:{1}", "a:{ä}", "b:{ä}", "c:{1}"] == list(keys)
+    if isinstance(client, ClusterClient):
+        assert store.slot_of("a:{1}") == store.slot_of("b:{1}") != store.slot_of("a:{ä}")
+        with pytest.raises(StoreUnavailable, match="CrossSlot"):
+            await store.run(ECHO_KEYS, keys, [])
+    else:
+        assert 0 == store.slot_of("a:{1}") == store.slot_of("a:{ä}")
+        assert len(keys) == len(cast("list[bytes]", await store.run(ECHO_KEYS, keys, [])))
 
 
 async def test_a_script_that_the_server_forgot_is_sent_again(

@@ -10,9 +10,12 @@ from redis.asyncio import Redis
 from gateway.core.invalidation import InvalidationKind
 from gateway.store.bus import StoreBus
 from gateway.store.connect import redis_client as connect
+from gateway.store.kinds import server_of
 from gateway.store.pubsub import Subscriber
 from gateway.store.redis import RedisStore
+from gateway.store.server import StoreOptions
 from gateway.util.background import background
+from tests.fakes.redis_cluster import ClusterClient
 from tests.fakes.servers import RealServer, eventually
 
 SOON_S = 5.0
@@ -60,8 +63,13 @@ async def listening(
     """One that listens to the channel with the prefix of ``store``."""
     listener = Listener(store)
     bus = listener.bus
-    subscriber = Subscriber(client, "gw:invalidate", bus.receive, bus.subscribed, silence_s)
-    async with background(subscriber.run()):
+    if isinstance(client, ClusterClient):
+        server = server_of(StoreOptions(client.cluster.url, "gw:"))
+        reading = server.listen("invalidate", bus.receive, bus.subscribed)
+    else:
+        channel = "gw:invalidate"
+        reading = Subscriber(client, channel, bus.receive, bus.subscribed, silence_s).run()
+    async with background(reading):
         yield listener
 
 
@@ -82,7 +90,7 @@ async def test_unreadable_messages_are_skipped(client: Redis, store: RedisStore)
     async with listening(client, store) as listener:
         await listener.has_begun()
         for message in (b"", b"\xff", b"session", b"session ", b"sudo session:a"):
-            await client.publish("gw:invalidate", message)
+            await store.publish("invalidate", message)
         await StoreBus(store).publish(InvalidationKind.SESSION, "session:a")
 
         await listener.has_received("session:a")

@@ -11,12 +11,16 @@ import pytest
 import uvloop
 from redis.asyncio import Connection, Redis
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     BusyLoadingError,
+    ClusterDownError,
+    MovedError,
     NoPermissionError,
     NoScriptError,
     ReadOnlyError,
     ResponseError,
+    TryAgainError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -165,12 +169,16 @@ def test_uvloop_hands_over_its_transports_too(servers: Servers) -> None:
         ("LOADING wait", BusyLoadingError),
         ("NOAUTH no", AuthenticationError),
         ("MASTERDOWN no", ResponseError),
+        ("MOVED 1 h:1", MovedError),
+        ("ASK 1 h:1", AskError),
+        ("TRYAGAIN no", TryAgainError),
+        ("CLUSTERDOWN no", ClusterDownError),
         ("ERR max number of clients reached", RedisConnectionError),
     ],
 )
-async def test_errors_are_of_redis_pys_classes(client: Redis, text: str, kind: type) -> None:
+async def test_errors_are_of_redis_pys_classes(real_client: Redis, text: str, kind: type) -> None:
     """By its own table."""
-    connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+    connection = await real_client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
 
     error = connection._parser.parse_error(text)
 

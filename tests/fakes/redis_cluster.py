@@ -6,17 +6,23 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import permutations
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import hiredis
 import pytest
+from redis.asyncio import Redis
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.cluster import RedisCluster as _ClusterClient
 
+from gateway.store.kinds import server_of
+from gateway.store.redis import RedisStore
+from gateway.store.server import StoreOptions
 from tests.fakes.free_port import free_port
-from tests.fakes.servers import wait_until
+from tests.fakes.servers import TIMEOUT_S, wait_until
 
 NODE_TIMEOUT_MS = 500
 """Silence after which nodes take another for failed."""
@@ -232,3 +238,37 @@ def redis_cluster(*, required: bool | None = None) -> Iterator[RedisCluster]:
         pytest.skip(missing)
     with RedisCluster(Path(binary)) as cluster:
         yield cluster
+
+
+class ClusterClient(_ClusterClient):
+    """redis-py's client of a cluster."""
+
+    def __init__(self, cluster: RedisCluster) -> None:
+        nodes = [ClusterNode("127.0.0.1", node.port) for node in cluster.nodes]
+        super().__init__(startup_nodes=nodes)
+        self.cluster = cluster
+
+    def keys(self, pattern: Any = "*", **kwargs: Any) -> Awaitable[list[bytes | str]]:
+        """Return the keys of all nodes, not those of one of them."""
+        return super().keys(pattern, target_nodes=self.PRIMARIES, **kwargs)
+
+
+@asynccontextmanager
+async def cluster_client(cluster: RedisCluster) -> AsyncIterator[Redis]:
+    """A client of an empty cluster; its commands are those of `Redis`."""
+    cluster.flush()
+    client = ClusterClient(cluster)
+    yield cast("Redis", client)
+    await client.aclose()
+
+
+def cluster_store(
+    cluster: RedisCluster, prefix: str = "gw:", timeout_s: float = TIMEOUT_S
+) -> RedisStore:
+    """
+    Open the gateway's store over the cluster.
+
+    It is typed as another implementation of the port, whose callers it serves in tests.
+    """
+    store = server_of(StoreOptions(cluster.url, prefix, timeout_s)).store(lambda: None)
+    return cast("RedisStore", store)

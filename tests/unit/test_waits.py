@@ -31,8 +31,9 @@ BOUNDS = {
     "proxy/upstream/pool.py _reserve: turn.granted": "The time-out around it.",
     "ratelimit/redis.py aclose: asyncio.wait([self._at_rest])": "As below; no request waits here.",
     "ratelimit/redis.py _bundled: self._bundle(spends, how).answer": "As below.",
-    "ratelimit/redis.py _give_back: self._bundle(back, How.IN_ITS_WINDOW, bundle.at_ms).answer": "As "
-    "below.",
+    "ratelimit/redis.py _give_back: self._bundle(back, How.IN_ITS_WINDOW, bundle.at_ms).answer": (
+        "As below."
+    ),
     "ratelimit/redis.py _reserve: bundle.answer": "As below.",
     "ratelimit/redis.py spend: answer": "The run that charges it leaves no future, however it "
     "ends; it waits for the store alone, twice at most.",

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from gateway.config import addresses
 from gateway.config.addresses import HostPort, ServerAddress
-from gateway.config.planned_keys import NotSupportedYetError
 from gateway.routing.client_address import UNIX_PEER
 
 
@@ -278,6 +277,8 @@ def test_is_loopback_http(url: str, expected: bool) -> None:
         "redis://[::1]:6379",
         "redis+sentinel://:secret@h1:26379,[::1]:26379,h3/main/0",
         "rediss+sentinel://h1,h2,h3/main",
+        "redis+cluster://127.0.0.1:7000,127.0.0.1:7001",
+        "rediss+cluster://user:secret@h1,[::1]:7001/0?ssl_ca_certs=/ca.pem",
         "unix:///run/redis.sock",
         "embedded://",
         "embedded:///var/lib/gateway",
@@ -302,6 +303,10 @@ def test_redis_url(text: str) -> None:
         pytest.param("redis://h:x", id="a-port-that-is-none"),
         pytest.param("redis://h:0", id="port-zero"),
         pytest.param("redis://[::1", id="a-bracket-left-open"),
+        pytest.param("redis+cluster://", id="no-node"),
+        pytest.param("redis+cluster://h1,", id="a-node-without-a-host"),
+        pytest.param("redis+cluster://h1:0", id="a-port-zero-of-a-node"),
+        pytest.param("redis+cluster://h1,h2/1", id="a-database-of-a-cluster"),
         pytest.param("unix://", id="no-path"),
         pytest.param("embedded://dir", id="a-directory-that-would-be-a-host"),
         pytest.param("redis+sentinel://h1,h2", id="no-name-of-a-primary"),
@@ -320,16 +325,3 @@ def test_no_redis_url(text: str) -> None:
     """A URL that names no store is refused with what was expected."""
     with pytest.raises(ValueError, match=r"expected redis://"):
         addresses.redis_url(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "remedy"),
-    [
-        ("REDISS+Cluster://h1,h2", "Redis Cluster", "one server"),
-    ],
-)
-def test_stores_of_later_versions(text: str, name: str, remedy: str) -> None:
-    """A URL of another kind of store is refused with what to use instead."""
-    with pytest.raises(NotSupportedYetError, match=f"{name} is not supported yet") as caught:
-        addresses.redis_url(text)
-    assert remedy in caught.value.remedy
