@@ -34,6 +34,8 @@ _OPTIONS = {
     "cluster-enabled": "yes",
     "cluster-node-timeout": NODE_TIMEOUT_MS,
     "cluster-replica-validity-factor": 0,
+    "cluster-require-full-coverage": "no",
+    "enable-debug-command": "yes",
     "repl-diskless-sync-delay": 0,
     "bind": "127.0.0.1",
     "save": "",
@@ -144,12 +146,11 @@ class RedisCluster:
         return [node for node in self.nodes if node.process is not None and node.is_primary]
 
     def slots(self) -> list[Slots]:
-        """Which primary serves which slots, by the first node that lives."""
+        """Which primary serves which slots, by what one of them knows."""
         by_port = {node.port: node for node in self.nodes}
-        asked = next(node for node in self.nodes if node.process is not None)
         return [
             Slots(first, last, by_port[primary[1]])
-            for first, last, primary, *_ in asked.ask("CLUSTER", "SLOTS")
+            for first, last, primary, *_ in self.primaries[0].ask("CLUSTER", "SLOTS")
         ]
 
     def primary_of(self, slot: int) -> Node:
