@@ -5,6 +5,7 @@ The `ValueError` of a parser says what was expected and never shows the text, wh
 """
 
 import re
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Annotated, NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -233,10 +234,9 @@ def redis_url(text: str) -> SecretStr:
 
 
 def _is_redis_url(text: str) -> bool:
-    if text.partition("://")[0] in ("redis+cluster", "rediss+cluster"):
-        return _is_cluster_url(text)
-    if text.partition(":")[0] in ("redis+sentinel", "rediss+sentinel"):
-        return _is_sentinel_url(text)
+    scheme = text.partition("://")[0]
+    if (read := _LISTS_OF_HOSTS.get(scheme)) is not None:
+        return _is_readable(read, text)
     try:
         parts = urlsplit(text)
         has_host = bool(parts.hostname) and parts.port != 0
@@ -252,17 +252,18 @@ def _is_redis_url(text: str) -> bool:
     return has_host and parts.scheme.startswith("upstash+") and _is_rest_api(parts)
 
 
-def _is_sentinel_url(text: str) -> bool:
-    try:
-        read_sentinel_url(text)
-    except ValueError:
-        return False
-    return True
+_LISTS_OF_HOSTS: dict[str, Callable[[str], object]] = {
+    "redis+sentinel": read_sentinel_url,
+    "rediss+sentinel": read_sentinel_url,
+    "redis+cluster": cluster_url.parse,
+    "rediss+cluster": cluster_url.parse,
+}
+"""Readers of URLs with several hosts, by scheme; they raise `ValueError`."""
 
 
-def _is_cluster_url(text: str) -> bool:
+def _is_readable(read: Callable[[str], object], text: str) -> bool:
     try:
-        cluster_url.parse(text)
+        read(text)
     except ValueError:
         return False
     return True

@@ -13,7 +13,7 @@ from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import Script, Store, TaggedKeys
 from gateway.core.replies import is_ok, is_text_or_nil
 from gateway.store.batch import Call, Pair
-from gateway.store.node import NodeStore, Read, Redirection, Target, halves_of
+from gateway.store.node import NodeStore, Read, Receiver, Redirection, halves_of
 from gateway.store.packing import in_full
 from gateway.store.slots import NodeAddress, slot_of
 from gateway.store.topology import Topology
@@ -57,7 +57,7 @@ class ClusterStore:
         self._topology = Topology(seeds, partial(open_node, self))
         self._prefix = prefix
         self._timeout_s = timeout_s
-        self._redirected: dict[Target, _Redirected] = {}
+        self._redirected: dict[Receiver, _Redirected] = {}
         self._waiting: set[asyncio.Task[Any]] = set()
         """Callers that came before it was known which node serves what."""
         self._is_closed = False
@@ -211,9 +211,16 @@ class ClusterStore:
         target, error = redirection.asked.future, redirection.error
         if target.done():
             return
-        if not self._may_go_on(target, redirection.since_s):
-            _refuse(target, type(error).__name__)
-            return
+        try:
+            if self._may_go_on(target, redirection.since_s):
+                self._follow(redirection)
+            else:
+                _refuse(target, type(error).__name__)
+        except Exception as mistake:  # noqa: BLE001 - on any error, the callers must not wait forever
+            _refuse(target, type(mistake).__name__)
+
+    def _follow(self, redirection: Redirection) -> None:
+        error = redirection.error
         if isinstance(error, TryAgainError):
             again = partial(self._send, redirection.node, redirection.asked)
             asyncio.get_running_loop().call_later(TRY_AGAIN_S, again)
@@ -227,7 +234,7 @@ class ClusterStore:
         else:
             self._ask(node, redirection.asked)
 
-    def _may_go_on(self, target: Target, since_s: float) -> bool:
+    def _may_go_on(self, target: Receiver, since_s: float) -> bool:
         """Count a redirection; the first one has the caller's wait ended by a timer."""
         known = self._redirected.get(target)
         if self._is_closed or (known is not None and known.times >= MAX_REDIRECTIONS):
@@ -239,7 +246,7 @@ class ClusterStore:
         self._redirected[target] = known._replace(times=known.times + 1)
         return True
 
-    def _expire(self, target: Target) -> None:
+    def _expire(self, target: Receiver) -> None:
         self._redirected.pop(target, None)
         _refuse(target, "TimeoutError")
 
@@ -286,7 +293,7 @@ def _failed(error: Exception) -> Future[Any]:
     return future
 
 
-def _refuse(target: Target, reason: str) -> None:
+def _refuse(target: Receiver, reason: str) -> None:
     if not target.done():
         target.set_exception(StoreUnavailable(reason))
 

@@ -31,7 +31,7 @@ _NOT_SERVING = (ClusterDownError, ReadOnlyError)
 """Replies of a node that may not be the one to ask any more."""
 
 
-class Target(Protocol):
+class Receiver(Protocol):
     """What gets the value of a key: a future, or half of one."""
 
     def done(self) -> bool:
@@ -48,7 +48,7 @@ class Read(NamedTuple):
     """A key to read, and what gets its value."""
 
     name: bytes
-    future: Target
+    future: Receiver
 
 
 class PairedReads:
@@ -143,7 +143,7 @@ class NodeBatch(Batch):
         self.read_for(first, halves[0])
         self.read_for(second, halves[1])
 
-    def read_for(self, key: bytes, target: Target) -> None:
+    def read_for(self, key: bytes, target: Receiver) -> None:
         """Have ``target`` take the value of ``key``."""
         self.read(key, cast("Future[bytes | None]", target))  # all that is used of it
 
@@ -222,7 +222,7 @@ class NodeStore(RedisStore):
         """Whether its last exchange succeeded, or there was none."""
         return self._breaker.is_closed
 
-    def read(self, name: bytes, target: Target) -> None:
+    def read(self, name: bytes, target: Receiver) -> None:
         """Read a key by its full name. Raises `StoreUnavailable`, as `send` does."""
         cast("NodeBatch", self._admit()).read_for(name, target)
 
@@ -258,6 +258,6 @@ def _is_no_string(error: Exception) -> bool:
     return type(error) is ResponseError and str(error).startswith("WRONGTYPE")
 
 
-def _fail(target: Target, error: Exception) -> None:
+def _fail(target: Receiver, error: Exception) -> None:
     if not target.done():
         target.set_exception(StoreUnavailable(type(error).__name__))

@@ -1,6 +1,7 @@
 """Which node of a Redis Cluster serves each slot, and the stores on these nodes."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from math import inf
 from random import shuffle
@@ -11,6 +12,8 @@ from gateway.store.slots import SLOTS, NodeAddress, SlotRange, covered
 
 REFRESH_EVERY_S = 0.1
 """Least time between two questions which node serves which slots."""
+
+_log = logging.getLogger(__name__)
 
 
 class Topology:
@@ -130,8 +133,11 @@ class Topology:
         for part in ranges:
             count = part.last - part.first + 1
             nodes[part.first : part.last + 1] = [self.node_at(part.primary)] * count
-        self.nodes, self.is_known = nodes, True
-        self._primaries = list(dict.fromkeys(self.node_at(part.primary) for part in ranges))
+        primaries = list(dict.fromkeys(self.node_at(part.primary) for part in ranges))
+        if self.is_known and set(primaries) != set(self._primaries):
+            told = ", ".join(str(node.address) for node in primaries)
+            _log.info("the cluster's primaries have changed: %s", told)
+        self.nodes, self.is_known, self._primaries = nodes, True, primaries
         self._retire({*(part.primary for part in ranges), *self._seeds})
 
     def _retire(self, kept: set[NodeAddress]) -> None:

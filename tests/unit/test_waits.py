@@ -40,6 +40,10 @@ BOUNDS = {
     "sessions/delayed_ends.py _later: self._closing.wait()": "The time-out around it.",
     "sessions/idle.py aclose: asyncio.wait(self._writing)": "They await the store; no request "
     "waits here.",
+    "store/cluster.py aclose: asyncio.wait(self._waiting)": "Their time-out.",
+    "store/topology.py aclose: asyncio.wait([self._refresh])": "Cancelled just before.",
+    "store/topology.py known: asyncio.wait([self._refresh])": "The time-out around it, in "
+    "store/cluster.py, whose other futures end with the batch of a node.",
     "store/embedded.py stop: supervisor": "No request waits here.",
     "store/embedded.py _stops_within: self._stopping.wait()": "The time-out around it.",
     "store/redis.py aclose: asyncio.wait([self._at_rest])": "Exchanges, which the deadline of "

@@ -1,0 +1,45 @@
+"""What the gateway uses of a Redis Cluster, and what its URL may say."""
+
+import pytest
+
+from gateway.core.errors import StartError, StoreUnavailable
+from gateway.store.cluster_server import ClusterServer
+from gateway.store.server import StoreOptions
+from tests.fakes.cluster_nodes import fake_nodes
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis+cluster://user:s3cret@",
+        "redis+cluster://user:s3cret@h/1",
+        "redis+cluster://user:s3cret@h?ssl_check_hostname=x&socket_timeout=x",
+    ],
+)
+def test_a_url_that_cannot_be_read(url: str) -> None:
+    """The start fails, and the message does not repeat the URL: it may hold a password."""
+    with pytest.raises(StartError, match="cannot be read") as refused:
+        ClusterServer(StoreOptions(url))
+
+    assert "s3cret" not in str(refused.value)
+
+
+async def test_a_scan_without_nodes_fails() -> None:
+    """As any command does."""
+    async with fake_nodes(1) as [node]:
+        server = ClusterServer(StoreOptions(f"redis+cluster://{node.address}", timeout_s=1))
+        await node.stop()
+        with pytest.raises(StoreUnavailable):
+            [key async for key in server.scan("a")]
+
+
+async def test_a_scan_asks_each_primary() -> None:
+    """One after another, for the keys with the prefix."""
+    async with fake_nodes(2) as nodes:
+        server = ClusterServer(StoreOptions(f"redis+cluster://{nodes[0].address}", "gw:", 1))
+        for node, keys in zip(nodes, ([b"gw:a1"], [b"gw:a2", b"gw:a3"]), strict=True):
+            node.replies[b"SCAN"] = [[b"0", keys]]
+
+        assert [b"gw:a1", b"gw:a2", b"gw:a3"] == sorted([key async for key in server.scan("a")])
+        scans = [words for node in nodes for words in node.asked if words[0] == b"SCAN"]
+        assert [(b"SCAN", b"0", b"MATCH", b"gw:a*", b"COUNT", b"1000")] * 2 == scans
