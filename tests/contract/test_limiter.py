@@ -94,6 +94,14 @@ async def test_the_rate_passes_and_no_more(limiter: Limiter, three: Limit) -> No
     assert [(True, 2), (True, 1), (True, 0), (False, 0), (False, 0)] == _told(states)
 
 
+async def test_callers_of_one_moment_are_charged_in_the_store(shared: RedisLimiter) -> None:
+    """Whichever slots of a cluster their keys have."""
+    strict = replace(THREE, on_store_failure="closed")
+    for left in (2, 1, 0):
+        states = await asyncio.gather(*(shared.spend(strict, f"caller-{n}") for n in range(50)))
+        assert [(True, left)] * 50 == _told(states)
+
+
 async def test_what_needs_no_wait_is_counted_with_the_others(limiter: Limiter) -> None:
     """Where a request would have to wait, it is not charged before it does."""
     asked = [limiter.spend_now(WIDE, "a") or await limiter.spend(WIDE, "a") for _ in range(5)]
