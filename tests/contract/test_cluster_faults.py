@@ -107,24 +107,31 @@ async def _loaded(load: Load) -> Task[None]:
     return running
 
 
+@pytest.fixture
+def brisk(whole: RedisCluster) -> Iterator[RedisCluster]:
+    """One whose replicas take over soon."""
+    with whole.is_brisk():
+        yield whole
+
+
 async def test_a_primary_that_dies_is_followed_by_its_replica(
-    whole: RedisCluster, store: RedisStore
+    brisk: RedisCluster, store: RedisStore
 ) -> None:
     """
-    Its slots alone are refused until then, and for less than a second after; none is wrong.
+    Its slots alone are refused until then, and for a moment after; no value is wrong.
 
     Where a gateway was subscribed on it, that hears the messages of the others by another node.
     """
     heard: list[bytes] = []
     begun: list[float] = []
-    server = server_of(StoreOptions(whole.url, "gw:"))
+    server = server_of(StoreOptions(brisk.url, "gw:"))
     listening = server.listen("invalidate", heard.append, lambda: begun.append(time.monotonic()))
     async with background(listening):
         await eventually(lambda: _count(begun, 1), within_s=SOON_S)
-        victim = next(node for node in whole.primaries if _is_subscribed(node))
-        lost, load = set(owned_by(victim, whole, store)), Load(store)
+        victim = next(node for node in brisk.primaries if _is_subscribed(node))
+        lost, load = set(owned_by(victim, brisk, store)), Load(store)
         running = await _loaded(load)
-        replicas = [node for node in whole.nodes if not node.is_primary]
+        replicas = [node for node in brisk.nodes if not node.is_primary]
 
         victim.kill()
         killed_s = time.monotonic()
@@ -134,6 +141,7 @@ async def test_a_primary_that_dies_is_followed_by_its_replica(
         heard_s = time.monotonic()
         await eventually(lambda: _has_taken_over(replicas), within_s=SOON_S)
         taken_over_s = time.monotonic()
+        meanwhile = {key for key, last_s in load.last_s.items() if last_s > heard_s}
         await eventually(lambda: load.has_read_all_since(taken_over_s), within_s=SOON_S)
         back_s = time.monotonic()
         running.cancel()
@@ -141,8 +149,9 @@ async def test_a_primary_that_dies_is_followed_by_its_replica(
     after = f"heard {heard_s - killed_s:.2f}, taken over {taken_over_s - killed_s:.2f}"
     logging.getLogger(__name__).info("%s, read %.2f s after the kill", after, back_s - killed_s)
     assert 0 == load.wrong
-    assert lost == set(load.refused)
-    assert back_s - taken_over_s < 1
+    assert lost <= set(load.refused)
+    assert set(KEYS) - lost <= meanwhile
+    assert back_s - taken_over_s < 2
     assert [b"session session:a"] == heard
 
 
@@ -177,7 +186,7 @@ async def test_a_primary_that_hangs_holds_up_its_own_slots_alone(
     finally:
         node.resume()
 
-    assert waited_s < 2 * TIMEOUT_S
+    assert waited_s < 2
     await eventually(lambda: _answers(store, key), within_s=SOON_S)
     assert key.encode() == await store.get(key)
 

@@ -24,8 +24,10 @@ from gateway.store.server import StoreOptions
 from tests.fakes.free_port import free_port
 from tests.fakes.servers import TIMEOUT_S, wait_until
 
-NODE_TIMEOUT_MS = 500
-"""Silence after which nodes take another for failed."""
+NODE_TIMEOUT_MS = 5000
+"""Silence after which nodes take another for failed: no busy machine silences one for that long."""
+BRISK_TIMEOUT_MS = 500
+"""The same while a test kills nodes."""
 START_S = 30.0
 PRIMARIES = 3
 SLOTS = 16_384
@@ -193,6 +195,20 @@ class RedisCluster:
             if node.process is None:
                 node.start()
         wait_until(self.is_whole, within_s=START_S)
+
+    @contextmanager
+    def is_brisk(self) -> Iterator[None]:
+        """Have replicas take over soon, until the context ends."""
+        self._set_node_timeout(BRISK_TIMEOUT_MS)
+        try:
+            yield
+        finally:
+            self._set_node_timeout(NODE_TIMEOUT_MS)
+
+    def _set_node_timeout(self, node_timeout_ms: int) -> None:
+        for node in self.nodes:
+            if node.process is not None:
+                node.ask("CONFIG", "SET", "cluster-node-timeout", node_timeout_ms)
 
     def flush(self) -> None:
         """Remove all values."""
