@@ -231,7 +231,7 @@ class Migration:
 
     def move_keys(self) -> None:
         for key in self.source.ask("CLUSTER", "GETKEYSINSLOT", self.slot, 100):
-            self.source.ask("MIGRATE", "127.0.0.1", self.target.port, key, 0, 5000)
+            self.source.ask("MIGRATE", "127.0.0.1", self.target.tls_port, key, 0, 5000)
 
     def end(self) -> None:
         for node in (self.target, self.source, *self._nodes.primaries):
@@ -284,7 +284,9 @@ async def test_keys_that_are_half_moved_are_refused_in_time(
     both = Script("both", "return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])}")
     await asyncio.gather(*(store.set(n, b"1", expires_at_ms=in_ms(60)) for n in names))
     migration.begin()
-    migration.source.ask("MIGRATE", "127.0.0.1", migration.target.port, f"gw:{names[0]}", 0, 5000)
+    migration.source.ask(
+        "MIGRATE", "127.0.0.1", migration.target.tls_port, f"gw:{names[0]}", 0, 5000
+    )
 
     with pytest.raises(StoreUnavailable):
         await store.run(both, names, [])
@@ -352,3 +354,31 @@ async def test_a_scan_finds_the_keys_of_all_primaries(
     found = [key async for key in server_of(StoreOptions(whole.url, "gw:")).scan("key-")]
 
     assert sorted(f"gw:{key}".encode() for key in KEYS) == sorted(found)
+
+
+_PERMISSIONS = "~gw:* &gw:* -@all +get +set +del +incrby +eval +evalsha +publish +subscribe +ping"
+_PERMISSIONS += " +echo +scan +cluster|slots +asking"
+
+
+async def test_a_user_with_few_permissions_over_tls(
+    whole: RedisCluster, migration: Migration, moving_key: str
+) -> None:
+    """User, password and CA hold for all nodes, also for those that are named in redirections."""
+    for node in whole.nodes:
+        node.ask("ACL", "SETUSER", "gw", "reset", "on", ">s3cret", *_PERMISSIONS.split())
+    server = server_of(StoreOptions(whole.tls_url("gw:s3cret"), "gw:", timeout_s=2))
+    store = server.store(lambda: None)
+    key = f"{{{moving_key}}}"
+    for name in (*KEYS, key):
+        await store.set(name, b"1", expires_at_ms=in_ms(60))
+    migration.begin()
+    migration.move_keys()
+
+    assert 2 == await store.run(ADD, [key], [1])  # ASK
+    migration.end()
+    assert 3 == await store.run(ADD, [key], [1])  # MOVED
+    assert (b"3", b"1") == await store.get_pair(key, KEYS[0])
+    assert len(KEYS) == len([found async for found in server.scan("key-")])
+    await store.publish("invalidate", b"m")
+    await store.ping()
+    await store.aclose()

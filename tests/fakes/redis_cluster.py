@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import permutations
 from pathlib import Path
@@ -21,6 +21,7 @@ from redis.asyncio.cluster import RedisCluster as _ClusterClient
 from gateway.store.kinds import server_of
 from gateway.store.redis import RedisStore
 from gateway.store.server import StoreOptions
+from tests.fakes.certificates import Authority
 from tests.fakes.free_port import free_port
 from tests.fakes.servers import TIMEOUT_S, wait_until
 
@@ -38,6 +39,9 @@ _OPTIONS = {
     "cluster-replica-validity-factor": 0,
     "cluster-require-full-coverage": "no",
     "enable-debug-command": "yes",
+    "tls-cluster": "yes",  # else clients over TLS are told the plain ports
+    "tls-replication": "yes",
+    "tls-auth-clients": "no",
     "repl-diskless-sync-delay": 0,
     "bind": "127.0.0.1",
     "save": "",
@@ -49,17 +53,20 @@ _OPTIONS = {
 class Node:
     """One process of the cluster; it keeps what it knows of the others when it is killed."""
 
-    def __init__(self, binary: Path) -> None:
+    def __init__(self, binary: Path, tls_options: Mapping[str, object]) -> None:
         self._binary = binary
+        self._tls_options = tls_options
         self._directory = Path(tempfile.mkdtemp(prefix="node-"))
         self.port = free_port()
+        self.tls_port = free_port()
         self._bus_port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, without waiting until it answers."""
         own = {"port": self.port, "cluster-port": self._bus_port, "dir": self._directory}
-        words = [w for name, value in (_OPTIONS | own).items() for w in (f"--{name}", str(value))]
+        options = {**_OPTIONS, **self._tls_options, "tls-port": self.tls_port, **own}
+        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         self.process = subprocess.Popen([self._binary, *words], stdout=subprocess.DEVNULL)
 
     @property
@@ -69,7 +76,7 @@ class Node:
     @property
     def meeting_words(self) -> tuple[str, int, int]:
         """Where other nodes meet it: address, port, and port of the cluster bus."""
-        return "127.0.0.1", self.port, self._bus_port
+        return "127.0.0.1", self.tls_port, self._bus_port
 
     @property
     def id(self) -> str:
@@ -137,11 +144,22 @@ class RedisCluster:
     """The nodes; the first three begin as primaries."""
 
     def __init__(self, binary: Path) -> None:
-        self.nodes = [Node(binary) for _ in range(2 * PRIMARIES)]
+        self._directory = Path(tempfile.mkdtemp(prefix="cluster-"))
+        self.authority = Authority(self._directory)
+        """Its certificate is that of the nodes' TLS ports, beside which they have plain ones."""
+        certificate, key = self.authority.issue("127.0.0.1")
+        options = {"tls-cert-file": certificate, "tls-key-file": key}
+        options["tls-ca-cert-file"] = str(self.authority.file)
+        self.nodes = [Node(binary, options) for _ in range(2 * PRIMARIES)]
 
     @property
     def url(self) -> str:
         return "redis+cluster://" + ",".join(node.address for node in self.nodes)
+
+    def tls_url(self, user: str) -> str:
+        """The same over TLS, with ``user``, which is user and password."""
+        nodes = ",".join(f"127.0.0.1:{node.tls_port}" for node in self.nodes)
+        return f"rediss+cluster://{user}@{nodes}?ssl_ca_certs={self.authority.file}"
 
     @property
     def primaries(self) -> list[Node]:
@@ -226,6 +244,7 @@ class RedisCluster:
     def __exit__(self, *_: object) -> None:
         for node in self.nodes:
             node.remove()
+        shutil.rmtree(self._directory, ignore_errors=True)
 
 
 def _is_well(node: Node) -> bool:

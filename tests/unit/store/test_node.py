@@ -187,3 +187,15 @@ async def test_it_tells_who_serves_which_slots(node: NodeStore, fake: FakeNode) 
     fake.slots = [b"no"]
     with pytest.raises(StoreUnavailable, match="wrong reply"):
         await node.slot_map()
+
+
+async def test_a_reply_of_another_command_fails_the_whole_batch(
+    node: NodeStore, fake: FakeNode, events: Events
+) -> None:
+    """No caller gets what may be another's."""
+    fake.values = {b"gw:a": 7, b"gw:b": b"2"}
+    got = await asyncio.gather(node.get("a"), node.get("b"), return_exceptions=True)
+
+    reasons = [each.reason for each in got if isinstance(each, StoreUnavailable)]
+    assert ["wrong reply: MGET"] * 2 == reasons
+    assert 1 == events.failures
