@@ -3,7 +3,8 @@ Values that are not UTF-8, in a form that can travel in JSON, and says that it i
 
 A REST API of a store takes commands as JSON, which has no bytes. Armoured values stand in the store
 as they are: gateways that reach it over the Redis protocol read them, too, and the other way round.
-The form is that of a data URL (RFC 2397) without a type.
+The form is that of a data URL (RFC 2397) without a type. What a script compares with a value, or
+puts into one, may stand there in either form.
 """
 
 import base64
@@ -11,6 +12,8 @@ import binascii
 
 _MARK = "data:;base64,"
 _MARK_BYTES = _MARK.encode("ascii")
+FIRST_BYTE = _MARK_BYTES[0]
+"""Of each armoured value."""
 
 
 def armour(value: bytes) -> str:
@@ -21,6 +24,11 @@ def armour(value: bytes) -> str:
         except UnicodeDecodeError:
             pass
     return _MARK + base64.b64encode(value).decode("ascii")
+
+
+def plain(value: bytes) -> bytes:
+    """Return ``value`` as it is stored where bytes can travel: armoured only if it looks so."""
+    return armour(value).encode("ascii") if value.startswith(_MARK_BYTES) else value
 
 
 def bare(value: bytes) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import Script
 from gateway.core.replies import Shape, are_values
+from gateway.store.armour import FIRST_BYTE, bare
 from gateway.store.packing import Command
 
 Pair = tuple[bytes | None, bytes | None]
@@ -111,7 +112,8 @@ class Batch:
         """
         Resolve every future by its part of ``replies``, which `check` has passed.
 
-        An error in place of a reply affects only the callers of that command.
+        An error in place of a reply affects only the callers of that command. Values are freed of
+        their armour: another gateway may have written them over the REST API.
         """
         others = iter(replies)
         if self.keys:
@@ -125,6 +127,8 @@ class Batch:
             for future in self._readers():
                 _resolve(future, values)
             return
+        first = FIRST_BYTE  # most values are looked at no further
+        values = [bare(value) if value and value[0] == first else value for value in values]
         for single, at in self.singles:
             if not single.done():
                 single.set_result(values[at])
@@ -164,5 +168,9 @@ def _resolve(future: Future[Any], reply: object) -> None:
         return
     if isinstance(reply, Exception):
         future.set_exception(StoreUnavailable(type(reply).__name__))
+    elif type(reply) is bytes:
+        future.set_result(bare(reply))
+    elif type(reply) is list and reply and type(reply[0]) is bytes:
+        future.set_result([bare(each) if type(each) is bytes else each for each in reply])
     else:
         future.set_result(reply)

@@ -60,7 +60,13 @@ class StoreBus:
     # --- messages from the store ---------------------------------------------------------------
 
     def receive(self, message: bytes) -> None:
-        """Decode a published message and call the subscribers of this process."""
+        """
+        Decode a published message and call the subscribers of this process.
+
+        An empty one says nothing: gateways publish it to hear whether their subscription lives.
+        """
+        if not message:
+            return
         decoded = decode(message)
         self._on_message(decoded[0] if decoded else "unreadable")
         if decoded is not None:

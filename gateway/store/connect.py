@@ -97,6 +97,13 @@ def address_of(url: str) -> str:
     return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
 
 
+def is_upstash(url: str) -> bool:
+    """Whether the store at ``url`` is one of Upstash's, or speaks its REST API."""
+    scheme, _, rest = url.partition("://")
+    authority = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+    return scheme.startswith("upstash+") or authority.partition(":")[0].endswith(".upstash.io")
+
+
 def cause_of(error: Exception) -> str:
     """
     Describe a failure for the log.

@@ -15,6 +15,7 @@ from gateway.store.cluster_server import ClusterServer
 from gateway.store.connect import redis_client
 from gateway.store.embedded import run_embedded, shared_embedded_url
 from gateway.store.login import login_of
+from gateway.store.rest_server import RestStoreServer
 from gateway.store.sentinel import PrimaryPool, sentinel_client
 from gateway.store.server import (
     Changes,
@@ -110,5 +111,7 @@ STORE_KINDS: dict[str, StoreKind] = {
     "redis+cluster": StoreKind(ClusterServer),
     "rediss+cluster": StoreKind(ClusterServer),
     "embedded": StoreKind(_embedded, run_embedded, shared_embedded_url),
+    "upstash+https": StoreKind(RestStoreServer),
+    "upstash+http": StoreKind(RestStoreServer),
 }
 """By scheme. `gateway.config.addresses` says what a URL of each must hold."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -74,6 +74,8 @@ DEFAULTS = LineOptions()
 class Line:
     """A connection of redis-py, and what has taken its place, if anything has."""
 
+    home: "Lines"
+    """Where it goes when its exchange ends."""
     connection: Connection
     wire: Wire | None = None
     used_at_s: float = -inf
@@ -129,9 +131,16 @@ class Lines:
     is in its place, the replies are out of step.
     """
 
-    def __init__(self, pool: ConnectionPool, options: LineOptions = DEFAULTS) -> None:
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        options: LineOptions = DEFAULTS,
+        close: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
+        """``close`` closes the pool."""
         self._pool = pool
         self._options = options
+        self._close = close or pool.disconnect
         self.idle: list[Line] = []
         self.generation = 0
         """Lines of another one are opened again: their server or credentials are outdated."""
@@ -169,7 +178,7 @@ class Lines:
         A connection on which either is interrupted, or whose replies do not pass ``check``, is
         closed, so that no reply is left for the next caller.
         """
-        line = self.idle.pop() if self.idle else Line(self._connection())
+        line = self.idle.pop() if self.idle else Line(self, self._connection())
         try:
             await self._ensure(line, time.monotonic())
             packed, echoed = self.packed(commands)
@@ -203,10 +212,11 @@ class Lines:
             trial += 1
 
     async def aclose(self) -> None:
-        """End what is being opened; the pool closes the connections."""
+        """End what is being opened, and close all connections."""
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._close()
 
     # --- opening --------------------------------------------------------------------------------
 
@@ -290,7 +300,7 @@ class Lines:
 
         Where that fails, by credentials that the server refuses, the lines that are open stay.
         """
-        fresh = [Line(self._connection()) for _ in range(lines)]
+        fresh = [Line(self, self._connection()) for _ in range(lines)]
         try:
             for line in fresh:
                 await self._open(line)

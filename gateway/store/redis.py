@@ -1,27 +1,30 @@
-"""The store over redis-py: batches the commands that callers send at one time."""
+"""The store: batches the commands that callers send at one time, whatever they travel by."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import lru_cache, partial
-from hashlib import sha1
+from functools import partial
 from math import inf
 from random import random
 from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import InvalidResponse, NoScriptError, ResponseError
+from redis.exceptions import InvalidResponse, ResponseError
 
 from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import Clock, Script, Store, TaggedKeys
 from gateway.core.replies import Shape, is_count, is_ok, is_ok_or_nil, is_pong
+from gateway.store.armour import plain
 from gateway.store.batch import Batch, Call, Pair, WrongReply
 from gateway.store.connect import cause_of
+from gateway.store.exchanges import Exchanges
 from gateway.store.line import DEFAULTS, Line, LineOptions, Lines, check_replies
-from gateway.store.packing import Command, in_full, tagged_call
+from gateway.store.packing import Command, tagged_call
+from gateway.store.quota import refuse_over_quota
+from gateway.store.scripts import Scripts
 from gateway.store.wire import Outcome, Wire
 from gateway.util.circuit_breaker import CircuitBreaker
 from gateway.util.stall import FairDeadlines
@@ -46,7 +49,9 @@ _log = logging.getLogger(__name__)
 
 class RedisStore:
     """
-    The port `Store` over a `redis.asyncio.Redis` (which it closes; see `gateway.store.connect`).
+    The port `Store` over a client of redis-py (see `gateway.store.connect`) or other `Exchanges`.
+
+    It closes what it is given.
 
     Callers get futures; the cancellation of a caller affects no other. The commands of one
     event-loop tick are sent together, with one MGET for all reads. On a connection that worked a
@@ -66,25 +71,32 @@ class RedisStore:
 
     def __init__(
         self,
-        client: Redis,
+        client: Redis | Exchanges,
         prefix: str,
         timeout_s: float,
         clock: Clock = time.monotonic,
         on_wrong_reply: Callable[[], object] = lambda: None,
         address: str = "",
+        *,
         lines: LineOptions = DEFAULTS,
+        locks_keys: bool = False,
         in_flight: int = IN_FLIGHT,
         batch: Callable[[], Batch] = Batch,
     ) -> None:
         """
         Call ``on_wrong_reply`` for each batch that failed by a reply that was not asked for.
 
-        ``address`` is for the log; see `gateway.store.connect.address_of`. ``in_flight`` is the
-        most batches, and so the most connections, at a time. ``batch`` makes batches.
+        ``address`` is for the log; see `gateway.store.connect.address_of`. ``locks_keys`` is for
+        `Scripts`; ``in_flight`` is the most batches, and so the most connections, at a time.
+        ``batch`` makes batches.
         """
         self._new_batch = batch
-        self._client = client
-        self._lines = Lines(client.connection_pool, lines)
+        self._lines: Exchanges = (
+            Lines(client.connection_pool, lines, client.aclose)
+            if isinstance(client, Redis)
+            else client
+        )
+        self._scripts = Scripts(self._lines, locks_keys=locks_keys)
         self._most_in_flight = in_flight
         self._prefix = prefix
         self._timeout_s = timeout_s
@@ -125,7 +137,7 @@ class RedisStore:
         return future
 
     async def set(self, key: str, value: bytes, *, expires_at_ms: int) -> None:
-        command = ("SET", self._name(key), value, "PXAT", expires_at_ms)
+        command = ("SET", self._name(key), plain(value), "PXAT", expires_at_ms)
         await self._call(command, is_ok)
 
     async def add(self, key: str, value: bytes, *, expires_at_ms: int) -> bool:
@@ -134,7 +146,7 @@ class RedisStore:
 
         When the reply is lost, the key may have been added nevertheless.
         """
-        command = ("SET", self._name(key), value, "PXAT", expires_at_ms, "NX")
+        command = ("SET", self._name(key), plain(value), "PXAT", expires_at_ms, "NX")
         return await self._call(command, is_ok_or_nil) is not None
 
     async def delete(self, key: str) -> bool:
@@ -143,13 +155,13 @@ class RedisStore:
     def run(
         self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]
     ) -> asyncio.Future[object]:
-        prefix, digest = self._prefix, _digest(script.source)
+        prefix, digest = self._prefix, self._scripts.digest(script.source)
         try:
             if type(keys) is TaggedKeys:
                 command: Command = tagged_call(digest, prefix, keys, args)
             else:
                 names = [(prefix + key).encode() for key in keys]
-                words = [arg.encode() if isinstance(arg, str) else arg for arg in args]
+                words = [_word(arg) for arg in args]
                 command = ("EVALSHA", digest, len(names), *names, *words)
             return self._call(command, script.accepts, script)
         except (StoreUnavailable, UnicodeEncodeError) as error:
@@ -176,7 +188,6 @@ class RedisStore:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timeout_s):
                 await self._lines.aclose()
-                await self._client.aclose()
 
     # --- callers --------------------------------------------------------------------------------
 
@@ -244,9 +255,9 @@ class RedisStore:
         wire = cast("Wire", line.wire)
         try:
             commands = batch.commands()
-            packed, echoed = self._lines.packed(commands)
+            packed, echoed = line.home.packed(commands)
         except Exception as error:  # noqa: BLE001 - on any error, the callers must not wait forever
-            self._lines.idle.append(line)
+            line.home.idle.append(line)
             self._fail(batch, error)
             self._end(batch)
             return
@@ -255,7 +266,7 @@ class RedisStore:
 
     def _received(self, batch: Batch, line: Line, echoed: bytes, outcome: Outcome) -> None:
         """Deliver the outcome of `_send`; whatever is not plain goes to a task."""
-        self._lines.idle.append(line)
+        line.home.idle.append(line)
         if isinstance(outcome, Exception):
             self._lost(batch, outcome)
             return
@@ -269,7 +280,7 @@ class RedisStore:
             return
         line.used_at_s = time.monotonic()
         if has_errors:
-            if self._lines.must_reconnect(outcome):
+            if line.home.must_reconnect(outcome):
                 cast("Wire", line.wire).cancel()
             self._start(batch, outcome)
             return
@@ -304,7 +315,8 @@ class RedisStore:
         try:
             if replies is None:
                 replies = await self._replies(batch, is_repeat=is_repeat)
-            await self._run_in_full(batch, replies)
+            await self._scripts.bring(batch, replies)
+            refuse_over_quota(replies)
             batch.deliver(replies)
         except Exception as error:  # noqa: BLE001 - on any error, the callers must not wait forever
             self._fail(batch, error)
@@ -358,16 +370,6 @@ class RedisStore:
             return await self._lines.execute(batch.commands(), batch.check)
         return await self._lines.read(batch.commands(), batch.check, int(is_repeat))
 
-    async def _run_in_full(self, batch: Batch, replies: list[Any]) -> None:
-        """Replace each reply that the server does not know a script; the script is sent to it."""
-        for position, reply in enumerate(replies):
-            if not isinstance(reply, NoScriptError):
-                continue
-            if (script := batch.script_of(position)) is not None:
-                check = partial(_check_script, script)
-                command = in_full(batch.commands()[position], script.source)  # loads it, too
-                [replies[position]] = await self._lines.execute([command], check)
-
 
 def _failed_future(error: Exception) -> asyncio.Future[Any]:
     """Return a future that raises ``error`` when it is awaited."""
@@ -376,24 +378,13 @@ def _failed_future(error: Exception) -> asyncio.Future[Any]:
     return future
 
 
+def _word(arg: str | int | bytes) -> bytes | int:
+    return arg if isinstance(arg, int) else plain(arg.encode() if isinstance(arg, str) else arg)
+
+
 def _reason(error: Exception) -> str:
     """Name the kind of error; the text of a server's error may hold a key."""
     return f"wrong reply: {error}" if isinstance(error, WrongReply) else type(error).__name__
-
-
-def _check_script(script: Script, replies: Sequence[Any]) -> bool:
-    [reply] = replies
-    if isinstance(reply, Exception):
-        return True
-    if not script.accepts(reply):
-        raise WrongReply(script.name)
-    return False
-
-
-@lru_cache(maxsize=64)
-def _digest(source: str) -> str:
-    """Return the name of a script on the server (its SHA-1)."""
-    return sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
 _: type[Store] = RedisStore

@@ -4,12 +4,12 @@ Exchanges with a store over the REST API of Upstash.
 The commands of a tick travel in one request to ``/pipeline``. Strings come back as base64, so that
 each is exact; values that are not UTF-8 are armoured on the way there (`gateway.store.armour`).
 Each answer has a sync token, which the next request hands back: so a gateway reads what it has
-written, whichever replica it asks.
+written, whichever replica it asks. HTTP says which answer is whose: nothing is echoed.
 """
 
 import binascii
 from base64 import b64decode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -24,6 +24,7 @@ from aiohttp import (
 from redis.exceptions import (
     AuthenticationError,
     InvalidResponse,
+    NoPermissionError,
     NoScriptError,
     ReadOnlyError,
     ResponseError,
@@ -31,9 +32,12 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.core.text import printable_text
-from gateway.store.armour import armour, bare
+from gateway.store.armour import armour
 from gateway.store.batch import WrongReply
-from gateway.store.packing import Command, words_of
+from gateway.store.exchanges import Exchanges, ReplyCheck
+from gateway.store.line import Line
+from gateway.store.packing import Command, Packed, words_of
+from gateway.store.quota import QuotaExceeded, quota_error
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """Of one answer. A request of Upstash's may have 10 MB."""
@@ -51,6 +55,7 @@ _ERRORS: Mapping[str, type[ResponseError | AuthenticationError]] = {
     "READONLY": ReadOnlyError,
     "NOAUTH": AuthenticationError,
     "WRONGPASS": AuthenticationError,
+    "NOPERM": NoPermissionError,
 }
 """By the first word of an error, where it means more than that the command failed."""
 
@@ -70,9 +75,11 @@ class RestLines:
         self._timeout_s = timeout_s
         self._session: ClientSession | None = None
 
-    async def execute(
-        self, commands: Sequence[Command], check: Callable[[list[Any]], bool]
-    ) -> list[Any]:
+    def take_ready(self, now_s: float) -> Line | None:  # noqa: ARG002 (of the protocol)
+        """Take nothing: each exchange needs a task."""
+        return None
+
+    async def execute(self, commands: Sequence[Command], check: ReplyCheck) -> list[Any]:
         """
         Send all commands; return their replies, which ``check`` has passed.
 
@@ -80,16 +87,33 @@ class RestLines:
         API cannot be reached or does not answer 200, `AuthenticationError`, and `InvalidResponse`.
         """
         body = orjson.dumps([[*map(_word, words_of(command))] for command in commands])
-        replies = decode_replies(await self._post(body), len(commands))
+        replies = decode_replies(await self._post(body, is_read=_is_read(commands)), len(commands))
         check(replies)
         return replies
+
+    async def read(self, commands: Sequence[Command], check: ReplyCheck, trial: int) -> list[Any]:
+        """Like `execute`, once more where the connection breaks: for commands that only read."""
+        try:
+            return await self.execute(commands, check)
+        except (AuthenticationError, QuotaExceeded):
+            raise
+        except RedisConnectionError:
+            if trial:
+                raise
+        return await self.execute(commands, check)
 
     async def aclose(self) -> None:
         """Close all connections."""
         if self._session is not None:
             await self._session.close()
 
-    async def _post(self, body: bytes) -> bytes:
+    async def _post(self, body: bytes, *, is_read: bool) -> bytes:
+        """
+        Return the answer to ``body``.
+
+        The sync token of a read is not kept: of two requests that are under way together, a replica
+        may answer the read after the write, with a token that is older than the write.
+        """
         fields = self._fields
         if self._sync_token:
             fields = {**fields, _SYNC_TOKEN: self._sync_token}
@@ -102,7 +126,8 @@ class RestLines:
             raise RedisConnectionError(type(error).__name__) from None
         if response.status != _OK:
             raise _refusal(response.status, answer)
-        self._sync_token = _kept_token(response)
+        if not is_read:
+            self._sync_token = _kept_token(response)
         return answer
 
     def _opened(self) -> ClientSession:
@@ -141,13 +166,28 @@ def _refusal(status: int, answer: bytes) -> Exception:
     except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
         text = ""
     if status == _UNAUTHORIZED:
-        return AuthenticationError("the REST API refused the token")
+        return AuthenticationError(
+            "the REST API refused the token: set redis.token (or the variable that it is read from)"
+            " to the REST token of this database, not a read-only one"
+        )
+    if isinstance(text, str) and (over_quota := quota_error(text)) is not None:
+        return over_quota
     told = printable_text(text) if isinstance(text, str) else None
     return RedisConnectionError(f"status {status}" + (f": {told[:200]}" if told else ""))
 
 
+def _is_read(commands: Sequence[Command]) -> bool:
+    return all(not isinstance(command, Packed) and command[0] == "MGET" for command in commands)
+
+
 def _word(word: str | bytes | int) -> str | int:
-    return armour(word) if isinstance(word, bytes) else word
+    """Return ``word`` as JSON has it. What only looks as if it were armoured has been armoured."""
+    if not isinstance(word, bytes):
+        return word
+    try:
+        return word.decode("utf-8")
+    except UnicodeDecodeError:
+        return armour(word)
 
 
 def decode_replies(answer: bytes, expected: int) -> list[Any]:
@@ -183,7 +223,7 @@ def _value(value: object) -> Any:
             return b"OK"
         case str():
             try:
-                return bare(b64decode(value, validate=True))
+                return b64decode(value, validate=True)
             except binascii.Error:
                 raise WrongReply("base64") from None
         case list():
@@ -191,3 +231,6 @@ def _value(value: object) -> Any:
         case bool() | float() | dict():
             raise WrongReply("pipeline")
     return value
+
+
+_: type[Exchanges] = RestLines

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from gateway.core.errors import StartError, StoreUnavailable
 from gateway.core.ports import Store
 from gateway.store.asking import Ask, asking
-from gateway.store.connect import Access, address_of
+from gateway.store.connect import Access, address_of, is_upstash
 from gateway.store.line import LineOptions
 from gateway.store.login import LoginOptions, login_of
 from gateway.store.pubsub import Subscriber
@@ -114,6 +114,7 @@ class RedisServer:
             on_wrong_reply=on_wrong_reply,
             address=address_of(options.url),
             lines=LineOptions(options.connect_timeout_s, options.retries, self._changes(client)),
+            locks_keys=is_upstash(options.url),
             in_flight=options.connections,
         )
 

@@ -19,6 +19,7 @@ from tests.fakes.redis_cluster import (
 )
 from tests.fakes.redis_kinds import GUARDED, SecureRedis, SentinelGroup
 from tests.fakes.servers import REAL, TIMEOUT_S, RealServer, Servers, opened_client
+from tests.fakes.upstash import REST, opened_store
 
 
 @pytest.fixture(scope="session")
@@ -67,26 +68,26 @@ def cluster() -> Iterator[RedisCluster]:
         yield running
 
 
-@pytest.fixture(params=["fakeredis", *REAL, *GUARDED, "cluster"])
-def kind(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=["fakeredis", *REAL, *GUARDED, "cluster", REST])
+def store_kind(request: pytest.FixtureRequest) -> str:
     """Each kind of store."""
     return str(request.param)
 
 
 @pytest.fixture
 async def client(
-    kind: str, servers: Servers, guarded: Guarded, request: pytest.FixtureRequest
+    store_kind: str, servers: Servers, guarded: Guarded, request: pytest.FixtureRequest
 ) -> AsyncIterator[Redis]:
     """A client of an empty store of each kind, to look behind the gateway's back."""
-    if kind == "cluster":
+    if store_kind == "cluster":
         async with cluster_client(request.getfixturevalue("cluster")) as of_cluster:
             yield of_cluster
-    elif kind in GUARDED:
-        async with redis_client(guarded(kind).operator_url, TIMEOUT_S) as client:
+    elif store_kind in GUARDED:
+        async with redis_client(guarded(store_kind).operator_url, TIMEOUT_S) as client:
             await client.flushall()
             yield client
     else:
-        async with opened_client(kind, servers) as client:
+        async with opened_client(store_kind, servers) as client:
             yield client
 
 
@@ -98,14 +99,18 @@ async def real_client(request: pytest.FixtureRequest, servers: Servers) -> Async
 
 
 @pytest.fixture
-async def store(kind: str, client: Redis, guarded: Guarded) -> AsyncIterator[RedisStore]:
+async def store(
+    store_kind: str, client: Redis, servers: Servers, guarded: Guarded
+) -> AsyncIterator[RedisStore]:
     """A store of each kind, under the prefix ``gw:``; its methods are those of `RedisStore`."""
     if isinstance(client, ClusterClient):
         opened = cluster_store(client.cluster)
-    elif kind in GUARDED:
-        opened = cast("RedisStore", server_of(guarded(kind).options).store(lambda: None))
+    elif store_kind in GUARDED:
+        opened = cast("RedisStore", server_of(guarded(store_kind).options).store(lambda: None))
     else:
-        opened = RedisStore(client, "gw:", TIMEOUT_S)
+        async with opened_store(store_kind, client, servers) as made:
+            yield made
+        return
     yield opened
     await opened.aclose()
 

@@ -33,6 +33,7 @@ from tests.contract.conftest import Guarded
 from tests.fakes.redis_cluster import RedisCluster, cluster_store
 from tests.fakes.redis_kinds import GUARDED
 from tests.fakes.servers import REAL, RealServer, Servers, eventually, opened_client
+from tests.fakes.upstash import REST, opened_store
 
 YEARS_S = 10**8
 """A window that is longer than any test run."""
@@ -48,7 +49,7 @@ def three(request: pytest.FixtureRequest) -> Limit:
     return replace(THREE, algorithm=request.param)
 
 
-@pytest.fixture(params=["local", "fakeredis", *REAL, *GUARDED, "cluster"])
+@pytest.fixture(params=["local", "fakeredis", *REAL, *GUARDED, "cluster", REST])
 async def limiter(
     request: pytest.FixtureRequest, servers: Servers, guarded: Guarded
 ) -> AsyncIterator[Limiter]:
@@ -56,13 +57,17 @@ async def limiter(
     if request.param == "local":
         yield LocalLimiter()
         return
-    if request.param in ("cluster", *GUARDED):
+    kind = request.param
+    if kind in ("cluster", *GUARDED):
         store = await _empty(request, guarded)
         yield RedisLimiter(store, LocalLimiter())
         await store.aclose()
         return
-    async with opened_client(request.param, servers) as client:
-        yield RedisLimiter(RedisStore(client, "gw:", 2), LocalLimiter())
+    async with (
+        opened_client(kind, servers) as client,
+        opened_store(kind, client, servers) as shared,
+    ):
+        yield RedisLimiter(shared, LocalLimiter())
 
 
 async def _empty(request: pytest.FixtureRequest, guarded: Guarded) -> Store:

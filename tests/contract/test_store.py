@@ -1,4 +1,4 @@
-"""What the port `Store` promises, over fakeredis, Valkey and Redis."""
+"""What the port `Store` promises, over fakeredis, Valkey, Redis, and Valkey over REST."""
 
 import asyncio
 import time
@@ -21,6 +21,7 @@ ECHO_KEYS = Script(
     "echo-keys",
     "for _, word in ipairs(ARGV) do KEYS[#KEYS + 1] = word end return KEYS",
 )
+ECHO_TWO = Script("echo-two", "return {ARGV[1], redis.call('GET', KEYS[1])}")
 ECHO = Script("echo", "return {KEYS[1], ARGV[1], ARGV[2], ARGV[3]}")
 
 IMPOSSIBLE_MS = 0
@@ -34,11 +35,15 @@ def in_ms(seconds: float) -> int:
 # --- values -------------------------------------------------------------------------------------
 
 
-async def test_a_value_comes_back_as_it_was_set(store: RedisStore) -> None:
-    """Any bytes are kept as they are."""
-    await store.set("k", b"\x00\xff\r\n", expires_at_ms=in_ms(60))
+@pytest.mark.parametrize("value", [b"\x00\xff\r\n", b"", b"OK", b"data:;base64,/w=="])
+async def test_a_value_comes_back_as_it_was_set(store: RedisStore, value: bytes) -> None:
+    """Any bytes are kept as they are, also those that look as if they were armoured."""
+    await store.set("k", value, expires_at_ms=in_ms(60))
+    await store.add("added", value, expires_at_ms=in_ms(60))
 
-    assert b"\x00\xff\r\n" == await store.get("k")
+    assert [value, value] == [await store.get("k"), await store.get("added")]
+    assert [value, value] == await store.run(ECHO_TWO, ["k"], [value])
+    assert (value, None) == await store.get_pair("k", "none")
 
 
 async def test_two_values_come_at_one_time(store: RedisStore) -> None:

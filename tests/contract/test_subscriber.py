@@ -16,7 +16,8 @@ from gateway.store.redis import RedisStore
 from gateway.store.server import StoreOptions
 from gateway.util.background import background
 from tests.fakes.redis_cluster import ClusterClient
-from tests.fakes.servers import RealServer, eventually
+from tests.fakes.servers import RealServer, Servers, eventually
+from tests.fakes.upstash import REST, rest_server
 
 SOON_S = 5.0
 
@@ -73,39 +74,64 @@ async def listening(
         yield listener
 
 
-async def test_other_processes_receive_what_is_published(client: Redis, store: RedisStore) -> None:
+@pytest.fixture
+async def listener(
+    store_kind: str, client: Redis, store: RedisStore, servers: Servers
+) -> AsyncIterator[Listener]:
+    """One that listens to each kind of store."""
+    if store_kind != REST:
+        async with listening(client, store) as over_redis:
+            yield over_redis
+        return
+    over_rest = Listener(store)
+    bus = over_rest.bus
+    async with (
+        rest_server(servers("valkey").url) as server,
+        background(server.listen("invalidate", bus.receive, bus.subscribed)),
+    ):
+        yield over_rest
+
+
+async def test_other_processes_receive_what_is_published(
+    listener: Listener, store: RedisStore
+) -> None:
     """All of it, in order, those who have nothing to do with the publisher's memory too."""
-    async with listening(client, store) as listener:
-        await listener.has_begun()
-        other = StoreBus(store)
-        for name in ("session:a", "session:b"):
-            await other.publish(InvalidationKind.SESSION, name)
-        await other.publish(InvalidationKind.USER, "did:ethr:0x1")
+    await listener.has_begun()
+    other = StoreBus(store)
+    for name in ("session:a", "session:b"):
+        await other.publish(InvalidationKind.SESSION, name)
+    await other.publish(InvalidationKind.USER, "did:ethr:0x1")
 
-        await listener.has_received("session:a", "session:b")
+    await listener.has_received("session:a", "session:b")
 
 
-async def test_unreadable_messages_are_skipped(client: Redis, store: RedisStore) -> None:
-    """Messages of a later version are counted, and later messages are received."""
-    async with listening(client, store) as listener:
-        await listener.has_begun()
-        for message in (b"", b"\xff", b"session", b"session ", b"sudo session:a"):
-            await store.publish("invalidate", message)
-        await StoreBus(store).publish(InvalidationKind.SESSION, "session:a")
+async def test_unreadable_messages_are_skipped(
+    listener: Listener, store: RedisStore, client: Redis
+) -> None:
+    """
+    Messages of a later version are counted, and later messages are received.
 
-        await listener.has_received("session:a")
-    assert 5 == listener.counts.count("bus_messages unreadable")
+    Empty ones are of gateways that ask over REST whether their subscription lives.
+    """
+    await listener.has_begun()
+    for message in (b"", b"\xff", b"session", b"session ", b"sudo session:a"):
+        await client.publish("gw:invalidate", message)
+    await StoreBus(store).publish(InvalidationKind.SESSION, "session:a")
+
+    await listener.has_received("session:a")
+    assert 4 == listener.counts.count("bus_messages unreadable")
     assert 1 == listener.counts.count("bus_messages session")
 
 
-async def test_other_channels_are_not_received(client: Redis, store: RedisStore) -> None:
+async def test_other_channels_are_not_received(
+    listener: Listener, store: RedisStore, client: Redis
+) -> None:
     """Gateways with another prefix have memories of their own."""
-    async with listening(client, store) as listener:
-        await listener.has_begun()
-        await client.publish("invalidate", b"session session:theirs")
-        await StoreBus(store).publish(InvalidationKind.SESSION, "session:ours")
+    await listener.has_begun()
+    await client.publish("invalidate", b"session session:theirs")
+    await StoreBus(store).publish(InvalidationKind.SESSION, "session:ours")
 
-        await listener.has_received("session:ours")
+    await listener.has_received("session:ours")
 
 
 async def test_many_messages_do_not_hold_up_the_loop(
@@ -127,17 +153,18 @@ async def test_many_messages_do_not_hold_up_the_loop(
     assert turns > 5000 / 64
 
 
-async def test_a_cache_that_fails_does_not_stop_others(client: Redis, store: RedisStore) -> None:
+async def test_a_cache_that_fails_does_not_stop_others(
+    listener: Listener, store: RedisStore
+) -> None:
     """Neither does it end the subscription."""
-    async with listening(client, store) as listener:
-        listener.bus.on(InvalidationKind.USER, lambda _: 1 / 0)
-        heard: list[str] = []
-        listener.bus.on(InvalidationKind.USER, heard.append)
-        await listener.has_begun()
-        await StoreBus(store).publish(InvalidationKind.USER, "did:ethr:0x1")
-        await StoreBus(store).publish(InvalidationKind.SESSION, "session:a")
+    listener.bus.on(InvalidationKind.USER, lambda _: 1 / 0)
+    heard: list[str] = []
+    listener.bus.on(InvalidationKind.USER, heard.append)
+    await listener.has_begun()
+    await StoreBus(store).publish(InvalidationKind.USER, "did:ethr:0x1")
+    await StoreBus(store).publish(InvalidationKind.SESSION, "session:a")
 
-        await listener.has_received("session:a")
+    await listener.has_received("session:a")
     assert ["did:ethr:0x1"] == heard
 
 

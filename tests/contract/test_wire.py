@@ -5,6 +5,7 @@ import contextlib
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from typing import cast
 
 import fakeredis
 import pytest
@@ -25,6 +26,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.store.connect import redis_client as connect
+from gateway.store.line import Lines
 from gateway.store.redis import RedisStore
 from gateway.store.wire import Wire
 from tests.fakes.certificates import Authority
@@ -130,7 +132,7 @@ async def test_a_store_works_over_each_transport(transported: Redis) -> None:
     first, second = store.get("k"), store.get("absent")
 
     assert [b"1", None] == [await first, await second]
-    assert all(line.wire is not None for line in store._lines.idle)
+    assert all(line.wire is not None for line in cast("Lines", store._lines).idle)
     await store.delete("k")
     await store.aclose()
 

@@ -159,11 +159,11 @@ Servers = Callable[[str], RealServer]
 
 @asynccontextmanager
 async def opened_client(kind: str, servers: Servers) -> AsyncIterator[Redis]:
-    """A client of an empty store of that kind."""
+    """A client of an empty store of that kind; behind a REST API there is a server of a kind."""
     if kind == "fakeredis":
         client: Redis = fakeredis.FakeAsyncRedis(server=fakeredis.FakeServer())
     else:
-        client = connect(servers(kind).url, TIMEOUT_S)
+        client = connect(servers("valkey" if kind == "rest" else kind).url, TIMEOUT_S)
         await client.flushall()
     yield client
     await client.aclose()

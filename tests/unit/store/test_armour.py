@@ -4,13 +4,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.store.armour import armour, bare
+from gateway.store.armour import FIRST_BYTE, armour, bare, plain
 
 
 @given(st.binary() | st.text().map(str.encode) | st.binary().map(b"data:;base64,".__add__))
 def test_every_value_comes_back(value: bytes) -> None:
     """Also one that looks as if it were armoured."""
     assert value == bare(armour(value).encode())
+
+
+@given(st.binary() | st.binary().map(b"data:;base64,".__add__))
+def test_every_value_comes_back_where_bytes_can_travel(value: bytes) -> None:
+    """Only one that looks as if it were armoured is changed on the way."""
+    assert value == bare(plain(value))
+    assert (value == plain(value)) != value.startswith(b"data:;base64,")
+
+
+def test_all_armour_begins_with_one_byte() -> None:
+    """By which a store looks at few values closely."""
+    assert FIRST_BYTE == armour(b"\xff").encode()[0]
 
 
 @pytest.mark.parametrize(

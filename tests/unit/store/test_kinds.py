@@ -41,7 +41,7 @@ async def test_servers_that_run_elsewhere_are_not_started() -> None:
 @pytest.mark.parametrize("scheme", STORE_KINDS)
 def test_the_config_takes_every_kind(scheme: str) -> None:
     """`redis.url` may have each scheme of the table."""
-    places = {"unix": "/run/s", "embedded": ""}
+    places = {"unix": "/run/s", "embedded": "", "upstash+http": "127.0.0.1:8079"}
     default = "h1,h2/main" if scheme.endswith("+sentinel") else "example.com"
     text = f"{scheme}://{places.get(scheme, default)}"
     assert text == redis_url(text).get_secret_value()

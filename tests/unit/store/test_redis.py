@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
+from typing import cast
 
 import fakeredis
 import pytest
@@ -11,6 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.core.errors import StoreUnavailable
 from gateway.store.connect import redis_client as connect
+from gateway.store.line import Lines
 from gateway.store.packing import Command
 from gateway.store.redis import IN_FLIGHT, RedisStore
 from tests.fakes.servers import valkey
@@ -179,13 +181,14 @@ async def test_values_asked_for_before_a_wait_travel_together(
     """One exchange serves them, without a task."""
     await mortal_store.set("a", b"1", expires_at_ms=int((time.time() + 60) * 1000))
     sent: list[list[Command]] = []
-    pack = mortal_store._lines.packed
+    lines = cast("Lines", mortal_store._lines)
+    pack = lines.packed
 
     def counted(commands: list[Command]) -> tuple[bytes, bytes]:
         sent.append(commands)
         return pack(commands)
 
-    monkeypatch.setattr(mortal_store._lines, "packed", counted)
+    monkeypatch.setattr(lines, "packed", counted)
     first, second = mortal_store.get("a"), mortal_store.get("b")
 
     assert [b"1", None] == [await first, await second]

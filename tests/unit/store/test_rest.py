@@ -18,6 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.store import rest
 from gateway.store.batch import WrongReply
+from gateway.store.quota import QuotaExceeded
 from gateway.store.rest import RestLines, decode_replies
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -96,6 +97,21 @@ async def test_what_was_written_is_read_whichever_replica_answers(
     assert [None, "abc", None] == [fields.get("upstash-sync-token") for _, fields, _ in api.asked]
 
 
+async def test_a_read_does_not_take_the_place_of_a_write(api: Api, lines: RestLines) -> None:
+    """A replica may answer it with a token from before the write."""
+    api.fields = {"upstash-sync-token": "of-the-write"}
+    api.body = b'[{"result":"OK"},{"result":[null]}]'
+    await lines.execute([("SET", b"k", b"v"), ("MGET", b"k")], _no_check)
+    api.fields = {"upstash-sync-token": "of-a-read"}
+    api.body = b'[{"result":[null]}]'
+    await lines.execute([("MGET", b"k")], _no_check)
+    await lines.execute([("MGET", b"k")], _no_check)
+
+    assert [None, "of-the-write", "of-the-write"] == [
+        fields.get("upstash-sync-token") for _, fields, _ in api.asked
+    ]
+
+
 @pytest.mark.parametrize(
     ("status", "body", "error", "told"),
     [
@@ -103,15 +119,23 @@ async def test_what_was_written_is_read_whichever_replica_answers(
             401,
             b'{"error":"WRONGPASS invalid or missing auth token"}',
             AuthenticationError,
-            "the REST API refused the token",
+            "the REST API refused the token: set redis.token (or the variable that it is read"
+            " from) to the REST token of this database, not a read-only one",
             id="token",
         ),
         pytest.param(
             400,
             b'{"error":"ERR max daily request limit exceeded. Limit: 10000"}',
-            RedisConnectionError,
-            "status 400: ERR max daily request limit exceeded. Limit: 10000",
+            QuotaExceeded,
+            "max daily request limit exceeded",
             id="quota",
+        ),
+        pytest.param(
+            400,
+            b'{"error":"ERR max request size exceeded"}',
+            RedisConnectionError,
+            "status 400: ERR max request size exceeded",
+            id="too-large",
         ),
         pytest.param(500, b"<html>", RedisConnectionError, "status 500", id="proxy"),
         pytest.param(503, b"[]", RedisConnectionError, "status 503", id="json-of-another-shape"),
@@ -173,7 +197,9 @@ async def test_an_api_that_is_not_there_fails_the_batch() -> None:
         pytest.param({"result": ""}, b"", id="empty"),
         pytest.param({"result": "/wA="}, b"\xff\x00", id="bytes-of-another-gateway"),
         pytest.param(
-            {"result": "ZGF0YTo7YmFzZTY0LC93QT0="}, b"\xff\x00", id="armoured-by-another-gateway"
+            {"result": "ZGF0YTo7YmFzZTY0LC93QT0="},
+            b"data:;base64,/wA=",
+            id="armoured-by-another-gateway",
         ),
         pytest.param({"result": 2**53 + 1}, 2**53 + 1, id="integer"),
         pytest.param({"result": [1, "YQ==", [None, "OK"]]}, [1, b"a", [None, b"OK"]], id="nested"),
