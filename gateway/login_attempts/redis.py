@@ -31,7 +31,7 @@ LIFETIME_S: Final = 900
 
 _SECRET_BYTES: Final = 32
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}")
-_HASH_BYTES: Final = 32
+_HASH_DIGITS: Final = 64
 
 
 class BegunAttempt(NamedTuple):
@@ -73,7 +73,7 @@ class RedisAttempts:
         """
         nonce = self._secret()
         browser = browser if _SECRET.fullmatch(browser) else self._secret()
-        record = _hash(browser) + self._hasher.digest(contact) + contact.kind.encode()
+        record = f"{_hash(browser)}{self._hasher.digest(contact).hex()}{contact.kind}".encode()
         ends_ms = int((self._clock() + LIFETIME_S) * 1000)
         await self._store.set(_key(nonce), record, expires_at_ms=ends_ms)
         return BegunAttempt(nonce, browser)
@@ -91,7 +91,7 @@ class RedisAttempts:
         record = await self._store.run(TAKE, [_key(nonce)], [_hash(browser)])
         if not isinstance(record, bytes):
             raise NonceRefused("used, expired, unknown, or issued to another browser")
-        contact, kind = record[_HASH_BYTES : 2 * _HASH_BYTES], record[2 * _HASH_BYTES :]
+        contact, kind = _contact_of(record)
         own = [*contacts_of(user), issuer_contact(user)]
         may_use_any = len(own) == 1 and kind != ISSUER.encode()
         if not may_use_any and not self._hasher.is_one_of(contact, own):
@@ -101,9 +101,19 @@ class RedisAttempts:
         return urlsafe_b64encode(self._token_bytes(_SECRET_BYTES)).rstrip(b"=").decode()
 
 
-def _hash(secret: str) -> bytes:
-    return sha256(secret.encode()).digest()
+def _contact_of(record: bytes) -> tuple[bytes, bytes]:
+    """Return the hash of the contact, and its kind. Raises `NonceRefused` where it has none."""
+    try:
+        digest = bytes.fromhex(record[_HASH_DIGITS : 2 * _HASH_DIGITS].decode("ascii"))
+    except ValueError:
+        raise NonceRefused("unreadable record") from None
+    return digest, record[2 * _HASH_DIGITS :]
+
+
+def _hash(secret: str) -> str:
+    """Return the hash as text: scripts compare it, and a REST API takes no other bytes."""
+    return sha256(secret.encode()).hexdigest()
 
 
 def _key(nonce: str) -> str:
-    return f"login-nonce:{_hash(nonce).hex()}"
+    return f"login-nonce:{_hash(nonce)}"

@@ -12,6 +12,7 @@ import orjson
 
 from gateway.core.identity import UNKNOWN_BROWSER, Browser, SessionSummary
 from gateway.sessions.seal import SealBroken, Sealer, public_id
+from gateway.store.armour import bare
 from gateway.util.rfc3339 import LAST_MS
 
 _DIGITS = re.compile(rb"[0-9]{1,15}")
@@ -54,10 +55,14 @@ def seal(sealer: Sealer, issuer: str, session_key: str, sign_in: SignIn, nonce: 
 
 
 def parse(sealer: Sealer, issuer: str, session_key: str, entry: bytes) -> ListEntry:
-    """Parse an entry of the list of ``issuer``. Raises ValueError for a malformed one."""
+    """
+    Parse an entry of the list of ``issuer``. Raises ValueError for a malformed one.
+
+    A script has put it together, so the sealed part may be armoured within it.
+    """
     ends, seen, sealed = entry.split(b" ", 2)
     try:
-        sign_in = _sign_in(sealer.open_entry(_place(issuer, session_key), sealed))
+        sign_in = _sign_in(sealer.open_entry(_place(issuer, session_key), bare(sealed)))
     except SealBroken:
         sign_in = None
     return ListEntry(session_key, _instant_ms(ends), _instant_ms(seen), sign_in)

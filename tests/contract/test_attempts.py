@@ -146,11 +146,12 @@ async def test_the_store_learns_nothing(attempts: RedisAttempts, client: Redis) 
 async def test_what_was_planted_in_the_store_is_no_nonce(
     attempts: RedisAttempts, client: Redis
 ) -> None:
-    """A record that is too short, or of another kind, is no nonce."""
+    """A record that is too short, no text, or of another kind, is no nonce."""
     nonce, browser = await attempts.begin(ADA, "")
     key = await only_key(client)
     whole: Any = await client.get(key)
-    for planted in (b"", whole[:32], whole[:63], whole[32:]):
+    not_hex = whole[:64] + b"\xff" * 64 + whole[128:]
+    for planted in (b"", whole[:64], whole[:127], whole[64:], not_hex):
         await client.set(key, planted)
         with pytest.raises(NonceRefused):
             await attempts.take(nonce, browser, USER)

@@ -20,6 +20,7 @@ from gateway.core.errors import StoreUnavailable
 from gateway.core.limit import Limit
 from gateway.core.ports import Clock, Script, Store
 from gateway.core.replies import Shape, is_count, is_texts
+from gateway.store.armour import armour
 
 
 def _script(name: str, accepts: Shape) -> Script:
@@ -110,7 +111,8 @@ class RedisApiKeys:
         if sealed is None or key is None:
             return False
         resealed = self._sealer.seal(key)
-        return bool(await self._store.run(SWAP, [_name(key_id)], [sealed, resealed]))
+        forms = sealed.hex(), armour(sealed).encode().hex()
+        return bool(await self._store.run(SWAP, [_name(key_id)], [*forms, resealed]))
 
     async def used_at_ms(self, key_id: str) -> int | None:
         """Look up when a key was last used, to the minute; None where that is unknown."""

@@ -33,9 +33,9 @@ class ApiKeyStore:
         return [member.encode() for member in sorted(self.ids)]
 
     def _swap(self, keys: Sequence[str], args: Sequence[Word]) -> int:
-        expected, replacement = args
+        *forms, replacement = args
         value, ends_at_ms = self.store.values[keys[0]]
-        if value != expected:
+        if value.hex() not in forms:
             return 0
         assert isinstance(replacement, bytes)
         self.store.values[keys[0]] = replacement, ends_at_ms
