@@ -6,6 +6,7 @@ from asyncio import gather
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from gateway.core.errors import RevokedSession, SessionEnded, StoreUnavailable, TokenAlreadyUsed
 from gateway.core.identity import (
@@ -24,6 +25,7 @@ from gateway.sessions.cache import CachedSession, SessionCache
 from gateway.sessions.email_index import EmailIndex
 from gateway.sessions.idle import IdleTracker
 from gateway.sessions.index import SessionIndex
+from gateway.sessions.latest import latest
 from gateway.sessions.listing import ListEntry, SignIn, summary_of
 from gateway.sessions.seal import (
     NONCE_BYTES,
@@ -66,11 +68,13 @@ class RedisSessions:
         on_grace: Callable[[], object] = lambda: None,
         *,
         idle_s: float | None = None,
+        reads_lag: bool = False,
     ) -> None:
         """
         Call ``on_grace`` for each request that is admitted by a stale cached session.
 
-        ``idle_s`` is the idle time-out of sessions; None for none.
+        ``idle_s`` is the idle time-out of sessions; None for none. ``reads_lag`` says that the
+        store may not see yet what was written a moment ago.
         """
         self._store = store
         self._sealer = sealer
@@ -82,6 +86,7 @@ class RedisSessions:
         self._bus = bus
         self._revocations = revocations
         self._on_grace = on_grace
+        self._reads_lag = reads_lag
         self.on_end: Callable[[str], object] | None = None
         """Called with the key of each session that is ended here, before the store is asked."""
         self._index = SessionIndex(store, sealer, token_bytes)
@@ -232,7 +237,10 @@ class RedisSessions:
         Open a record; read it once more where it does not open.
 
         What was garbled on its way must not end a session: only what the store really holds may.
+        Where reads lag, one that is absent is asked for again, too.
         """
+        if sealed is None and self._reads_lag:
+            sealed = await latest(self._store, key)
         try:
             return self._open(cookie, key, sealed)
         except SessionEnded:
@@ -309,7 +317,8 @@ class RedisSessions:
     async def _live(self, issuer: str) -> list[ListEntry]:
         """List the sessions that have a record; remove those without one from the list."""
         entries = await self._index.entries(issuer)
-        gone = await ended(self._store, [entry.session_key for entry in entries])
+        keys = [entry.session_key for entry in entries]
+        gone = await ended(self._store, keys, reads_lag=self._reads_lag)
         listed_before_ms = (self._clock() - LISTED_BEFORE_STORED_S) * 1000
         await self._index.remove(
             issuer,
@@ -347,13 +356,22 @@ def _mark_of(identity: Identity) -> str:
     return f"seen:{identity.user.issuer}:{identity.token_id}"
 
 
-async def ended(store: Store, session_keys: Sequence[str]) -> frozenset[str]:
+async def ended(
+    store: Store, session_keys: Sequence[str], *, reads_lag: bool = False
+) -> frozenset[str]:
     """
     Find those of the sessions that the store no longer has, past all caches.
 
     While the store is unavailable, none counts as ended.
     """
-    records = await gather(*map(store.get, session_keys), return_exceptions=True)
+    absent = await _absent(session_keys, store.get)
+    return await _absent(tuple(absent), partial(latest, store)) if reads_lag else absent
+
+
+async def _absent(
+    session_keys: Sequence[str], read: Callable[[str], Awaitable[bytes | None]]
+) -> frozenset[str]:
+    records = await gather(*map(read, session_keys), return_exceptions=True)
     return frozenset(
         key for key, record in zip(session_keys, records, strict=True) if record is None
     )

@@ -1,6 +1,7 @@
 """Gateways over REST and over the Redis protocol, on one database."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -16,10 +17,15 @@ from gateway.revocation.redis import RedisRevocations
 from gateway.sessions.redis import RedisSessions
 from gateway.sessions.seal import Sealer
 from gateway.store.bus import StoreBus
+from gateway.store.exchanges import ReplyCheck
+from gateway.store.line import Line
+from gateway.store.packing import Command, words_of
 from gateway.store.redis import RedisStore
+from gateway.store.rest import RestLines
+from gateway.upstash.server import serving
 from tests.contract.test_sessions import proven
 from tests.fakes.servers import Servers, opened_client
-from tests.fakes.upstash import REST, opened_store
+from tests.fakes.upstash import REST, TOKENS, opened_store
 
 OLD, NEW = b"o" * 32, b"n" * 32
 SEALER = Sealer([NEW])
@@ -52,6 +58,41 @@ async def test_a_session_of_one_is_one_of_the_other(stores: Stores) -> None:
         assert [LAPTOP] * 2 == [each.browser for each in listed]
     assert 2 == await second.end_all(made.user.issuer)
     assert [] == await first.list_for(made.user.issuer)
+
+
+class StaleReads:
+    """The REST API, as a replica answers that has none of the values."""
+
+    def __init__(self, url: str) -> None:
+        self._lines = RestLines(url, TOKENS.standard, 5)
+
+    def take_ready(self, now_s: float) -> Line | None:
+        return self._lines.take_ready(now_s)
+
+    async def execute(self, commands: list[Command], check: ReplyCheck) -> list[Any]:
+        replies = await self._lines.execute(commands, check)
+        return [
+            [None] * len(reply) if words_of(command)[0] == "MGET" else reply
+            for command, reply in zip(commands, replies, strict=True)
+        ]
+
+    async def aclose(self) -> None:
+        await self._lines.aclose()
+
+
+async def test_a_session_is_found_though_a_replica_does_not_have_it(servers: Servers) -> None:
+    """What the gateway asks then is a command that no replica may carry out."""
+    async with (
+        opened_client(REST, servers) as client,
+        opened_store("valkey", client, servers) as store,
+        serving(servers("valkey").url.removeprefix("unix://"), TOKENS, 0) as port,
+    ):
+        stale = RedisStore(StaleReads(f"http://127.0.0.1:{port}"), "gw:", 5, locks_keys=True)
+        cookie, made = await RedisSessions(store, SEALER).create(proven())
+
+        assert made == await RedisSessions(stale, SEALER, reads_lag=True).find(cookie)
+        assert "write" in (await client.command())["getex"]["flags"]
+        await stale.aclose()
 
 
 async def test_an_api_key_of_one_is_sealed_anew_by_the_other(stores: Stores) -> None:

@@ -15,7 +15,7 @@ from gateway.core.ports import Revocations, Store
 from gateway.revocation.epoch import KEPT_BEYOND_S
 from gateway.revocation.redis import MAX_ISSUERS, RedisRevocations
 from gateway.runtime.process import ProcessServices
-from gateway.runtime.services.store import SharedStore
+from gateway.runtime.services.store import SharedStore, reads_lag
 from gateway.sessions.cache import FRESH_S, SessionCache
 from gateway.sessions.email_index import EmailIndex
 from gateway.sessions.idle import STEPS
@@ -123,6 +123,7 @@ def session_store(
         revocations=revocations,
         on_grace=on_grace,
         idle_s=settings.session.idle_s,
+        reads_lag=reads_lag(settings),
     )
 
 

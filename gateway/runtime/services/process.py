@@ -13,7 +13,7 @@ from gateway.ratelimit.census import Census
 from gateway.ratelimit.local import LocalLimiter
 from gateway.runtime.process import Inherited, ProcessServices, WireServices
 from gateway.runtime.services.magic import magic_logout, magic_services
-from gateway.runtime.services.store import open_store, subscription
+from gateway.runtime.services.store import open_store, reads_lag, subscription
 from gateway.runtime.services.tunnels import watched_tunnels
 from gateway.store.bus import StoreBus
 from gateway.telemetry.counters import Counters
@@ -47,7 +47,7 @@ async def process_services(
             wire.counters.events(BUS_SUBSCRIPTIONS),
         )
         logouts = await enter(magic_logout(settings, wire.counters, magic.skew))
-        await enter(watched_tunnels(tunnels, store, bus))
+        await enter(watched_tunnels(tunnels, store, bus, reads_lag=reads_lag(settings)))
         await enter(subscription(store_url, settings, bus))
         yield ProcessServices(
             wire,

@@ -12,7 +12,7 @@ from gateway.core.invalidation import CHANNEL
 from gateway.core.ports import Bus, Store
 from gateway.store import kinds
 from gateway.store.bus import StoreBus
-from gateway.store.connect import address_of
+from gateway.store.connect import address_of, is_upstash
 from gateway.store.login import LoginOptions
 from gateway.store.server import StoreOptions
 from gateway.store.server_info import StoreFinding
@@ -79,6 +79,11 @@ async def scan_keys(settings: Settings, start: str) -> AsyncGenerator[str, None]
         async for key in keys:
             with suppress(UnicodeDecodeError):  # of another program
                 yield key.decode().removeprefix(settings.redis.prefix)
+
+
+def reads_lag(settings: Settings) -> bool:
+    """Whether any replica may answer a read, also one that lags behind: so does Upstash."""
+    return is_upstash(_configured_url(settings))
 
 
 async def examine_store(settings: Settings) -> tuple[str, list[StoreFinding]]:

@@ -13,9 +13,13 @@ from gateway.util.background import background
 
 
 @asynccontextmanager
-async def watched_tunnels(tunnels: TunnelRegistry, store: Store, bus: Bus) -> AsyncIterator[None]:
+async def watched_tunnels(
+    tunnels: TunnelRegistry, store: Store, bus: Bus, *, reads_lag: bool = False
+) -> AsyncIterator[None]:
     """End tunnels whose proof is void: at once on a message of the bus, else at the next look."""
-    lookup = ProofLookup(partial(sessions.ended, store), partial(revocations.epochs_ms, store))
+    lookup = ProofLookup(
+        partial(sessions.ended, store, reads_lag=reads_lag), partial(revocations.epochs_ms, store)
+    )
     with ExitStack() as stack:
         stack.callback(bus.on(InvalidationKind.SESSION, tunnels.recheck_session))
         stack.callback(bus.on(InvalidationKind.REVOKED, tunnels.recheck_issuer))
