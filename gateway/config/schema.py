@@ -32,11 +32,15 @@ from gateway.config.redis import RedisTlsSettings, SentinelSettings
 from gateway.config.rules import RuleList
 from gateway.config.section import GIVEN, SOME, Section
 from gateway.config.server import AdminSettings, ServerSettings
+from gateway.config.store_env import REST_SCHEME
 from gateway.config.texts import OptionalSecret, OptionalText, SealKey
 from gateway.config.units import CountText, Duration, Few, Flag, Lifetime, Pause
 from gateway.config.upstreams import UpstreamSettings
 from gateway.core.identity import AuthMethod
 from gateway.core.route import Auth
+
+REST_TIMEOUT_S = 2.0
+"""Time-out for one reply of a REST API that is not set: a handshake and a round trip of 300 ms."""
 
 
 class RedisSettings(Section):
@@ -60,8 +64,9 @@ class RedisSettings(Section):
     """Prefix of every key, so that several gateways can share one Redis."""
     timeout_s: Duration = Field(0.25, alias="timeout")
     """
-    Time-out for one reply. Short, because requests wait for it: after it, the gateway goes on
-    without the store as `limits.*.on_store_failure` and `session.grace` say.
+    Time-out for one reply; 2s when absent with upstash+https://, which may be on another continent.
+    Short, because requests wait for it: after it, the gateway goes on without the store as
+    `limits.*.on_store_failure` and `session.grace` say.
     """
     username: OptionalText = ""
     """Name of the ACL user, unless it is in the URL. The default user when empty."""
@@ -93,6 +98,14 @@ class RedisSettings(Section):
     Maximum number of retries, 0 to 10, of reads whose connection broke, and of connecting. Pauses
     between them double and are random. Writes are never repeated.
     """
+
+    @property
+    def reply_timeout_s(self) -> float:
+        """The time-out for one reply, by the kind of store where the config does not set it."""
+        if "timeout_s" in self.model_fields_set:
+            return self.timeout_s
+        is_rest = self.url.get_secret_value().startswith(REST_SCHEME)
+        return REST_TIMEOUT_S if is_rest else self.timeout_s
 
 
 class MagicSettings(Section):

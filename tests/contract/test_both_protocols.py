@@ -76,6 +76,9 @@ class StaleReads:
             for command, reply in zip(commands, replies, strict=True)
         ]
 
+    async def read(self, commands: list[Command], check: ReplyCheck, _trial: int) -> list[Any]:
+        return await self.execute(commands, check)
+
     async def aclose(self) -> None:
         await self._lines.aclose()
 

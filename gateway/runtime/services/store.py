@@ -98,7 +98,7 @@ def store_options(url: str, settings: Settings) -> StoreOptions:
     return StoreOptions(
         url,
         redis.prefix,
-        redis.timeout_s,
+        redis.reply_timeout_s,
         _plain(redis.token),
         _login(redis),
         ClientTlsFiles(tls.ca, tls.certificate, tls.key) if tls is not None else None,

@@ -69,3 +69,21 @@ def test_development_mode_listens_on_loopback_by_default() -> None:
     """A client that reaches development mode can sign in as any user."""
     settings = Settings.model_validate({**MINIMUM, "magic": {"mode": "development"}})
     assert ["127.0.0.1:8080"] == [str(address) for address in settings.server.listen]
+
+
+@pytest.mark.parametrize(
+    ("url", "written", "timeout_s"),
+    [
+        pytest.param("redis://h", {}, 0.25, id="near"),
+        pytest.param("upstash+https://h", {}, 2.0, id="far"),
+        pytest.param("upstash+https://h", {"timeout": "250ms"}, 0.25, id="far-and-set"),
+        pytest.param("redis://h", {"timeout": "3s"}, 3.0, id="near-and-set"),
+    ],
+)
+def test_a_store_far_away_is_waited_for_longer(
+    url: str, written: dict[str, str], timeout_s: float
+) -> None:
+    """Unless the config says how long."""
+    redis = {"url": url, "token": "t" if url.startswith("upstash") else ""} | written
+
+    assert timeout_s == Settings.model_validate(MINIMUM | {"redis": redis}).redis.reply_timeout_s
