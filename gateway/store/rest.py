@@ -7,8 +7,7 @@ Each answer has a sync token, which the next request hands back: so a gateway re
 written, whichever replica it asks. HTTP says which answer is whose: nothing is echoed.
 """
 
-import binascii
-from base64 import b64decode
+from binascii import a2b_base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -218,18 +217,15 @@ def _reply(result: object) -> Any:
 
 def _value(value: object) -> Any:
     """Return a value as a reply of the Redis protocol; "OK" alone does not come as base64."""
-    match value:
-        case "OK":
-            return b"OK"
-        case str():
-            try:
-                return b64decode(value, validate=True)
-            except binascii.Error:
-                raise WrongReply("base64") from None
-        case list():
-            return list(map(_value, value))
-        case bool() | float() | dict():
-            raise WrongReply("pipeline")
+    if isinstance(value, str):
+        try:
+            return b"OK" if value == "OK" else a2b_base64(value, strict_mode=True)
+        except ValueError:
+            raise WrongReply("base64") from None
+    if isinstance(value, list):
+        return list(map(_value, value))
+    if isinstance(value, bool | float | dict):
+        raise WrongReply("pipeline")
     return value
 
 
