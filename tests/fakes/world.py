@@ -27,7 +27,7 @@ server:
   timeouts: {timeouts}
   max: {max}
 admin: {admin}
-redis: {{url: "{redis}", timeout: {redis_timeout}}}
+redis: {{url: "{redis}", timeout: {redis_timeout}{more_redis}}}
 magic:
   {{mode: live, secret_key: {secret_key}, publishable_key: {publishable_key}, api_url: "{magic}",
     timeout: 1s{more_magic}}}
@@ -74,6 +74,7 @@ DEFAULTS = {
     "publishable_key": "",
     "session_keys": f'"{SESSION_KEY}"',
     "redis_timeout": "1s",
+    "more_redis": "",
     "client_ip": "peer",
     "trusted_proxies": "[]",
     "timeouts": "{}",
