@@ -68,7 +68,7 @@ class FailureLimit:
         if isinstance(refusal, _ONCE_VALID):
             return
         state = await self.limiter.spend(self.limit, client.limit_key)
-        if not state.remaining:
+        if not state.remaining and not self.limit.is_shadow:
             refused = state._replace(allowed=False)
             self.blocked_until.put(client.limit_key, (self.clock() + state.retry_after_s, refused))
         if not state.allowed:

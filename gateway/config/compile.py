@@ -77,15 +77,18 @@ def _defaults(entry: UpstreamSettings) -> _UpstreamDefaults:
 
 
 def limit(name: str, entry: LimitSettings) -> Limit:
-    """Compile one entry of ``limits:``."""
+    """Compile one entry of ``limits:``. A shadow limit refuses nothing, so it fails open."""
+    is_shadow = entry.mode == "shadow"
+    fails_open = is_shadow and entry.on_store_failure == "closed"
     return Limit(
         name=name,
         rate=entry.rate.requests,
         window_s=entry.rate.window_s,
-        on_store_failure=entry.on_store_failure,
+        on_store_failure="open" if fails_open else entry.on_store_failure,
         algorithm=entry.algorithm,
         burst=entry.burst,
         per=entry.per,
+        is_shadow=is_shadow,
     )
 
 

@@ -6,7 +6,6 @@ from typing import Annotated, Final, Literal
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
-from gateway.config import planned_keys
 from gateway.config.section import GIVEN, Section
 from gateway.config.units import CountText, RateText
 from gateway.core.limit import BY_ADDRESS, BY_HEADER
@@ -110,10 +109,11 @@ class LimitSettings(Section):
     With token-bucket, how many requests may come at once: at most `burst` and the rate together in
     any window. As many as the rate when absent.
     """
-    mode: Annotated[Literal["enforce"], planned_keys.refuse("observe", "shadow", "dry-run")] = (
-        "enforce"
-    )
-    """Effect of the limit: enforce refuses excess requests with 429."""
+    mode: Literal["enforce", "shadow"] = "enforce"
+    """
+    Effect of the limit: enforce refuses excess requests with 429; shadow counts them, reports them
+    in the log and the metrics, and lets them pass.
+    """
     on_store_failure: Literal["open", "closed", "local"] = "local"
     """
     Behaviour while Redis does not answer: local counts on in each process from what Redis said

@@ -5,8 +5,6 @@ The message distinguishes them from typing errors. Ignoring such a key, `hooks` 
 change what the config means.
 """
 
-from pydantic import BeforeValidator
-
 from gateway.config.problems import KeyPath
 
 CLUSTER = "write redis+cluster://host:port,host:port in redis.url"
@@ -39,14 +37,3 @@ def _matches(pattern: list[str], path: KeyPath) -> bool:
     return len(pattern) == len(path) and all(
         wanted in ("*", step) for wanted, step in zip(pattern, path, strict=True)
     )
-
-
-def refuse(*values: str) -> BeforeValidator:
-    """Refuse ``values`` of a key as not supported yet."""
-
-    def validate(value: object) -> object:
-        if isinstance(value, str) and value in values:
-            raise NotSupportedYetError(value)
-        return value
-
-    return BeforeValidator(validate)

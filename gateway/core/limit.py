@@ -30,6 +30,8 @@ class Limit:
     """How many requests may come at once, where that is not ``rate``: for token buckets."""
     per: tuple[str, ...] = BY_ADDRESS
     """What distinguishes callers; several parts are one key. See `gateway.ratelimit.caller`."""
+    is_shadow: bool = False
+    """Whether requests over the limit are reported and pass (``mode: shadow``)."""
 
     @property
     def needs_identity(self) -> bool:

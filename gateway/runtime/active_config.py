@@ -6,7 +6,6 @@ old one when the last exchange on it is done. What outlives a config is in `Proc
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from gateway.authn.authenticator import Authenticator
 from gateway.authz.authoriser import Authoriser
 from gateway.config import compile as compiled
 from gateway.config.schema import Settings
-from gateway.core.invalidation import InvalidationKind
+from gateway.core.ports import Limiter
 from gateway.headers.forwarded import ForwardedFields
 from gateway.headers.request import IdentityNames, RequestFields
 from gateway.headers.response import ResponseFields
@@ -30,13 +29,13 @@ from gateway.proxy.answer_costs import AnswerCosts
 from gateway.proxy.downstream.limits import ConnectionLimits
 from gateway.proxy.downstream.server import ServingConfig
 from gateway.proxy.upstream.upstream import Upstream
-from gateway.ratelimit.redis import RedisLimiter
 from gateway.revocation.revoke import Revoker
 from gateway.routing.client_address import ClientIp
 from gateway.routing.client_resolver import ClientResolver
 from gateway.routing.resolver import RouteResolver
 from gateway.routing.table import RouteTable
 from gateway.runtime.process import ProcessServices
+from gateway.runtime.services import limits
 from gateway.runtime.services.assertion import assertions, signing_keys
 from gateway.runtime.services.authn import authenticator, credential_cookies, credential_headers
 from gateway.runtime.services.authz import authoriser
@@ -65,7 +64,7 @@ async def activate(settings: Settings, process: ProcessServices) -> AsyncIterato
     async with AsyncExitStack() as stack:
         process.magic.skew.tolerated_s = settings.identity.clock_skew_s
         identity = identity_services(settings, process, stack)
-        limiter = _limiter(process, stack)
+        limiter = limits.limiter(settings, process, stack)
         keys = signing_keys(settings, process.made_up_key)
         pages = await stack.enter_async_context(
             pages_server(settings, process, identity, limiter, keys)
@@ -94,14 +93,6 @@ async def activate(settings: Settings, process: ProcessServices) -> AsyncIterato
             _sweep_s(settings),
             _revoker(settings, process, identity),
         )
-
-
-def _limiter(process: ProcessServices, stack: AsyncExitStack) -> RedisLimiter:
-    limiter = RedisLimiter(process.store, process.local, time.time, process.census, process.bus)
-    stack.push_async_callback(limiter.aclose)
-    stack.callback(process.bus.on(InvalidationKind.LIMIT, limiter.forget))
-    stack.callback(process.bus.on_missed(limiter.forget_all))
-    return limiter
 
 
 def _revoker(settings: Settings, process: ProcessServices, identity: IdentityServices) -> Revoker:
@@ -147,7 +138,7 @@ def _route_table(settings: Settings) -> RouteTable:
 def _pipeline(
     settings: Settings,
     table: RouteTable,
-    limiter: RedisLimiter,
+    limiter: Limiter,
     authenticator: Authenticator,
     authoriser: Authoriser,
     assertion_cache: AssertionCache | None,

@@ -140,6 +140,9 @@ MAGIC_LOGOUTS: Final[CounterSpec[LogoutOutcome]] = CounterSpec(
     "outcome",
     get_args(LogoutOutcome),
 )
+LIMIT_EXCESSES: Final[CounterSpec[str]] = CounterSpec(
+    "limit_excesses", "Requests that a limit with mode: shadow would have refused", "limit"
+)
 GRACE_USES: Final[CounterSpec[NoLabel]] = CounterSpec(
     "grace_uses", "Requests authenticated by a cached session while the store was unavailable"
 )

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 
 from gateway.assertion.token import SigningKey
 from gateway.config.schema import Settings
+from gateway.core.ports import Limiter
 from gateway.pages import registry
 from gateway.pages.app import PagesServer
 from gateway.pages.services import PageServices
-from gateway.ratelimit.redis import RedisLimiter
 from gateway.runtime.process import ProcessServices
 from gateway.runtime.services.identity import IdentityServices
 from gateway.runtime.services.magic import on_sign_out
@@ -21,7 +21,7 @@ async def pages_server(
     settings: Settings,
     process: ProcessServices,
     identity: IdentityServices,
-    limiter: RedisLimiter,
+    limiter: Limiter,
     signing_keys: tuple[SigningKey, ...],
 ) -> AsyncIterator[PagesServer]:
     """Serve all pages until the context ends. Raises `StartError` for a faulty logo."""

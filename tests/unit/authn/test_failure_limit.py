@@ -1,5 +1,6 @@
 """The rate limit on failed authentication."""
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -15,6 +16,7 @@ from gateway.core.errors import (
 )
 from gateway.core.limit import Limit
 from gateway.ratelimit.local import LocalLimiter
+from gateway.ratelimit.shadow import ShadowLimiter
 from gateway.routing.client_address import client_at
 
 NOW_S = 1_800_000_000.0
@@ -53,6 +55,17 @@ async def test_failures_are_charged_until_the_limit_is_used_up() -> None:
         failures.refuse_if_blocked(CLIENT)
     with pytest.raises(RateLimited, match="failures"):
         await failures.charge(CLIENT, InvalidToken())
+
+
+async def test_a_shadow_limit_blocks_no_client() -> None:
+    """Failures over it are reported, and their clients go on."""
+    reported: list[str] = []
+    limiter = ShadowLimiter(LocalLimiter(Clock()), lambda limit: reported.append(limit.name))
+    failures = FailureLimit(limiter, Clock(), replace(TWO, is_shadow=True))
+    for _ in range(3):
+        await failures.charge(CLIENT, InvalidToken())
+        failures.refuse_if_blocked(CLIENT)
+    assert ["failures"] == reported
 
 
 async def test_others_are_not_charged() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.config.compile import accepted_names, routes
+from gateway.config.compile import accepted_names, limit, routes
 from gateway.config.schema import Settings
 from gateway.core.limit import Limit
 from gateway.core.route import Auth, Route, UpstreamTimeouts
@@ -166,3 +166,13 @@ def test_fields_that_pass(read: Read) -> None:
     made = _only(read, "match: {path: /a}", keys)
     assert {"x-forwarded-user", "cf-access-jwt-assertion"} == made.passed_fields
     assert frozenset() == _only(read, "match: {path: /a}").passed_fields
+
+
+def test_a_shadow_limit_never_fails_closed(read: Read) -> None:
+    """It would refuse requests; an enforced one beside it does."""
+    entry = "{rate: 3/minute, on_store_failure: closed, mode: %s}"
+    settings = read(f"limits: {{a: {entry % 'shadow'}, b: {entry % 'enforce'}}}\n")
+    compiled = [limit(name, each) for name, each in settings.limits.items()]
+    assert [(True, "open"), (False, "closed")] == [
+        (each.is_shadow, each.on_store_failure) for each in compiled
+    ]

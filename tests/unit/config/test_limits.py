@@ -113,9 +113,9 @@ def test_a_developer_is_not_locked_out_by_signing_in(read: Read) -> None:
             )
         ),
         pytest.param(
-            "limits: {a: {rate: 1/hour, mode: shadow}}",
-            "limits.a.mode: shadow is not supported yet",
-            id="a-mode-of-later",
+            "limits: {a: {rate: 1/hour, mode: observe}}",
+            "limits.a.mode: expected 'enforce' or 'shadow'",
+            id="another-mode",
         ),
         pytest.param(
             "limits: {a: {rate: 1/hour, burst: 3}}",
