@@ -24,6 +24,7 @@ from gateway.core.errors import (
 from gateway.core.limit import Limit, LimitState
 from gateway.core.ports import Clock, Limiter
 from gateway.core.request import Client
+from gateway.ratelimit.lists import LimitLists
 from gateway.util.lru import LruCache
 
 _ONCE_VALID = (ExpiredToken, RevokedToken, ExpiredApiKey, RevokedApiKey)
@@ -44,9 +45,12 @@ class FailureLimit:
         default_factory=lambda: LruCache(_MAX_CLIENTS)
     )
     """By client: the Unix time, in seconds, until which it is blocked. Mostly empty."""
+    lists: LimitLists = field(default_factory=LimitLists)
 
     def refuse_if_blocked(self, client: Client) -> None:
-        """Raise `RateLimited` where the limit of ``client`` is used up."""
+        """Raise `RateLimited` where the limit of ``client`` is used up, `DeniedByLimit` by list."""
+        if self.lists.in_use:
+            self.lists.refuse_address((self.limit,), client.address)
         blocked_until = self.blocked_until.get(client.limit_key)
         if blocked_until is None:
             return
@@ -66,6 +70,8 @@ class FailureLimit:
         charged either.
         """
         if isinstance(refusal, _ONCE_VALID):
+            return
+        if self.lists.in_use and not self.lists.counted((self.limit,), client.address):
             return
         state = await self.limiter.spend(self.limit, client.limit_key)
         if not state.remaining and not self.limit.is_shadow:

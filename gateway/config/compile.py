@@ -15,9 +15,11 @@ from gateway.core.limit import BY_ADDRESS, Limit
 from gateway.core.route import Cors, Grant, Route, Rule, UpstreamTimeouts
 from gateway.revocation.name import AcceptedNames
 
-_DEFAULT = "default"
+DEFAULT = "default"
+"""The limit of routes that list none."""
 _COMMON_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
-_LOGIN = "login"
+LOGIN = "login"
+"""The limit that sign-in attempts are charged to."""
 _DEFAULT_LOGIN = LimitSettings.model_validate({"rate": "5/15minutes", "per": ["ip", "email"]})
 _DEVELOPMENT_LOGIN = LimitSettings.model_validate({"rate": "1000/minute", "per": ["ip", "email"]})
 """Developers sign in again and again, and there is no Magic that would send emails."""
@@ -105,8 +107,8 @@ def login_limits(settings: Settings) -> LoginLimits:
     """Compile the limit named ``login``, which has a default, and another in development mode."""
     is_development = settings.magic.mode == "development"
     default = _DEVELOPMENT_LOGIN if is_development else _DEFAULT_LOGIN
-    entry = settings.limits.get(_LOGIN, default)
-    contact = replace(limit(_LOGIN, entry), per=BY_ADDRESS)  # each counts one text that it is told
+    entry = settings.limits.get(LOGIN, default)
+    contact = replace(limit(LOGIN, entry), per=BY_ADDRESS)  # each counts one text that it is told
     if "email" not in entry.per:
         return LoginLimits(contact, None)
     if "ip" not in entry.per:
@@ -127,7 +129,7 @@ def accepted_names(settings: Settings) -> AcceptedNames:
 def _route(entry: RouteSettings, limits: dict[str, Limit], upstream: _UpstreamDefaults) -> Route:
     named = entry.limits
     if named is None:
-        named = (_DEFAULT,) if _DEFAULT in limits else ()
+        named = (DEFAULT,) if DEFAULT in limits else ()
     before, after = by_stage(limits[name] for name in named)
     return Route(
         name=entry.name,

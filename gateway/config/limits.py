@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from gateway.config.section import GIVEN, Section
+from gateway.config.texts import file_path
 from gateway.config.units import CountText, RateText
 from gateway.core.limit import BY_ADDRESS, BY_HEADER
+from gateway.ratelimit.entry import Entry, read_entry
 
 _WORDS = ("ip", "issuer", "session", "api-key", "email", "role", "route")
 _FIELD = r"[A-Za-z][A-Za-z0-9-]{0,63}"
@@ -82,6 +84,47 @@ Cost = Annotated[
 """How many requests one counts as."""
 
 
+class ListPath(NamedTuple):
+    """The file that holds a part of a list."""
+
+    path: str
+
+
+def _list_entry(value: object) -> Entry | ListPath:
+    """Parse an entry, or a mapping that names a file. Raises `ValueError`."""
+    match value:
+        case str():
+            return read_entry(value)
+        case {"file": str(path), **more} if not more:
+            return ListPath(file_path(path))
+    raise ValueError("expected an address, a network, an issuer, an email address, or {file: PATH}")
+
+
+def _written(entry: Entry | ListPath) -> str | dict[str, str]:
+    return entry.text if isinstance(entry, Entry) else {"file": entry.path}
+
+
+EntryOrFile = Annotated[
+    Entry | ListPath,
+    PlainValidator(_list_entry),
+    PlainSerializer(_written),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "examples": ["10.0.0.0/8", "did:ethr:0x…", "*@example.com"]},
+                {
+                    "type": "object",
+                    "properties": {"file": {"type": "string", "minLength": 1}},
+                    "required": ["file"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
+"""An entry of a deny or allow list, or a file of them."""
+
+
 class LimitSettings(Section):
     """A rate limit."""
 
@@ -119,3 +162,10 @@ class LimitSettings(Section):
     Behaviour while Redis does not answer: local counts on in each process from what Redis said
     last, open lets all requests pass, closed refuses them with 503.
     """
+    deny: Annotated[tuple[EntryOrFile, ...], GIVEN] = ()
+    """
+    Callers that are refused with 403 before anything is charged: addresses, networks, issuers,
+    email addresses, *@ and a domain, and {file: PATH} with one of these in a line.
+    """
+    allow: Annotated[tuple[EntryOrFile, ...], GIVEN] = ()
+    """Callers that are not counted, written as in `deny`. A caller on both lists is refused."""

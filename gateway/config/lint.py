@@ -13,6 +13,7 @@ from gateway.config.addresses import is_loopback, is_loopback_http
 from gateway.config.colours import contrast
 from gateway.config.compile import login_page
 from gateway.config.lint_limits import LIMIT_LINTS, counts_before_authentication
+from gateway.config.lint_lists import LIST_LINTS
 from gateway.config.lint_rules import RULE_LINTS, Lint, LintFindings, routes
 from gateway.config.listen import UnixPath
 from gateway.config.paths import is_under
@@ -316,6 +317,7 @@ LINTS: tuple[tuple[str, Lint], ...] = (
     ("foreign-identity-passed", _passed_identity),
     *RULE_LINTS,
     *LIMIT_LINTS,
+    *LIST_LINTS,
 )
 """Codes and functions, in the order of the report."""
 

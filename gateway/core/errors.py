@@ -145,6 +145,13 @@ class RateLimited(Refusal):
         self.state = state
 
 
+class DeniedByLimit(Refusal):
+    """The caller is on the deny list of a limit of the route."""
+
+    def __init__(self, limit: str) -> None:
+        super().__init__(f"limit {limit}")
+
+
 # --- credentials and rights ----------------------------------------------------------------------
 
 
@@ -323,6 +330,7 @@ PROBLEM_TYPES: dict[type[Refusal], ProblemType] = {
     UntrustedPeer:        ProblemType(_S.FORBIDDEN, "untrusted_peer", "Only proxies of ours may ask for checks", "RFC 9110 §15.5.4"),
     BadOriginal:          ProblemType(_S.BAD_REQUEST, "bad_original", "Unclear which request the check is about", "RFC 9110 §15.5.1"),
     RateLimited:          ProblemType(_S.TOO_MANY_REQUESTS, "rate_limited", "Too many requests", "RFC 6585 §4"),
+    DeniedByLimit:        ProblemType(_S.FORBIDDEN, "denied_by_limit", "Not allowed", "RFC 9110 §15.5.4"),
     Unauthenticated:      ProblemType(_S.UNAUTHORIZED, "unauthenticated", "Sign in first", "RFC 9110 §15.5.2"),
     SignInFirst:          ProblemType(_S.FOUND, "sign_in_first", "Sign in first", "RFC 9110 §15.4.3"),
     SignInByProxy:        ProblemType(_S.UNAUTHORIZED, "sign_in_by_proxy", "Sign in first", "RFC 9110 §15.5.2"),

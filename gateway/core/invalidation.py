@@ -20,6 +20,7 @@ class InvalidationKind(StrEnum):
     ROLES = "roles"  # the issuer whose roles changed
     API_KEY = "api-key"  # its id
     LIMIT = "limit"  # the name of the limit, a space, and the caller whose count was set back
+    LIMIT_LIST = "limit-list"  # the limit whose deny or allow list changed
 
 
 def encode(kind: InvalidationKind, name: str) -> bytes:

@@ -14,6 +14,7 @@ from unicodedata import normalize
 from gateway.core.errors import BadRequest
 from gateway.core.identity import User
 
+EMAIL: Final = "email"
 ISSUER: Final = "issuer"
 """Kind of contact of a user who is signed in already."""
 LONGEST_EMAIL: Final = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
@@ -52,7 +53,7 @@ def read_email(text: str) -> Contact:
         raise BadRequest("email has no domain") from None
     if not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
         raise BadRequest("email is not local@domain")
-    return Contact("email", f"{local}@{domain}")
+    return Contact(EMAIL, f"{local}@{domain}")
 
 
 def read_phone(text: str) -> Contact:

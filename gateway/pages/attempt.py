@@ -18,15 +18,17 @@ from gateway.core.errors import (
     RateLimited,
     RequestTimeout,
 )
-from gateway.core.identity import Identity
+from gateway.core.identity import Identity, User
 from gateway.core.limit import Limit
 from gateway.core.ports import Limiter
-from gateway.login_attempts.contact import ContactHasher, read_attempt
+from gateway.core.request import Client
+from gateway.login_attempts.contact import EMAIL, ContactHasher, read_attempt
 from gateway.login_attempts.redis import LIFETIME_S, RedisAttempts
 from gateway.pages.caller import address, caller
 from gateway.pages.own_origin import OwnOrigin
 from gateway.pages.services import PageGroup, PageServices
-from gateway.routing.client_address import client_at as caller_at
+from gateway.ratelimit.lists import LimitLists
+from gateway.routing.client_address import UNIX_PEER, client_at
 
 MAX_BODY_BYTES: Final = 4096
 BODY_TIMEOUT_S: Final = 5.0
@@ -41,6 +43,7 @@ class AttemptPages(PageGroup):
         attempts: RedisAttempts,
         hasher: ContactHasher,
         limiter: Limiter,
+        lists: LimitLists,
         limits: LoginLimits,
         server: ServerSettings,
         own_origin: OwnOrigin,
@@ -50,6 +53,7 @@ class AttemptPages(PageGroup):
         self._attempts = attempts
         self._hasher = hasher
         self._limiter = limiter
+        self._lists = lists
         self._limits = limits
         self._own_origin = own_origin
         self._is_required = is_required
@@ -67,6 +71,7 @@ class AttemptPages(PageGroup):
             RedisAttempts(services.store, hasher),
             hasher,
             services.limiter,
+            services.lists,
             login_limits(services.settings),
             services.settings.server,
             OwnOrigin(services.settings),
@@ -80,13 +85,20 @@ class AttemptPages(PageGroup):
         Both limits are charged before any work, and Magic is not asked whether it knows the contact
         (enumeration). The limit by address is charged before the body is read, since a client may
         send it slowly. CSRF: a page of another site is refused before it uses up a visitor's tries.
+        Clients and email addresses on the deny list of the limit are refused with 403; those on its
+        allow list are not counted.
         """
         self._own_origin.refuse_foreign_page(request)
         identity = caller(request)
         user = None if identity is None else identity.user
-        await self._spend(self._limits.ip, _limit_key(address(request)))
+        client = _client(address(request))
+        is_counted = self._counts(client, None)
+        if is_counted:
+            await self._spend(self._limits.ip, client.limit_key)
         contact, counted_as = read_attempt(await _document(request), user)
-        await self._spend(self._limits.contact, self._hasher.limit_key(counted_as))
+        email = contact.value if contact.kind == EMAIL else None
+        if self._counts(client, User("", email)) and is_counted:
+            await self._spend(self._limits.contact, self._hasher.limit_key(counted_as))
         nonce, browser = await self._attempts.begin(contact, self._browser(request))
         body = orjson.dumps({"nonce": nonce, "expires_in_s": LIFETIME_S})
         response = web.Response(body=body, content_type="application/json")
@@ -112,6 +124,15 @@ class AttemptPages(PageGroup):
         if not is_attached(token, identity.user.issuer, nonce):
             raise NonceRefused("the token is not bound to the nonce")
 
+    def _counts(self, client: Client, user: User | None) -> bool:
+        """Return whether the limit counts an attempt. Raises `DeniedByLimit`."""
+        limits = tuple(filter(None, self._limits))[:1]  # both have the lists of one name
+        if user is None:
+            self._lists.refuse_address(limits, client.address)
+        else:
+            self._lists.refuse_user(limits, user)
+        return bool(self._lists.counted(limits, client.address, user))
+
     async def _spend(self, limit: Limit | None, caller: str) -> None:
         if limit is None:
             return
@@ -123,11 +144,12 @@ class AttemptPages(PageGroup):
         return request.cookies.get(self._cookie_name, "")
 
 
-def _limit_key(address: str) -> str:
+def _client(address: str) -> Client:
+    """Return the client at ``address``; a unix socket has none."""
     try:
-        return caller_at(ip_address(address)).limit_key
+        return client_at(ip_address(address))
     except ValueError:
-        return address  # a unix socket has no IP address
+        return client_at(UNIX_PEER)
 
 
 async def _nonce(request: web.Request) -> str | None:

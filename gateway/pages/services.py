@@ -7,6 +7,7 @@ from gateway.assertion.token import SigningKey
 from gateway.config.schema import Settings
 from gateway.core.identity import User
 from gateway.core.ports import Clock, Limiter, Revocations, Sessions, Store
+from gateway.ratelimit.lists import LimitLists
 from gateway.sessions.cookie import Cookie
 from gateway.users.development import DevelopmentMagic
 
@@ -23,6 +24,7 @@ class PageServices(NamedTuple):
     sessions: Sessions
     revocations: Revocations
     limiter: Limiter
+    lists: LimitLists
     cookie: Cookie
     server_keys: tuple[bytes, ...]
     """The first key makes seals and hashes; all are recognised."""

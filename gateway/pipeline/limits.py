@@ -6,11 +6,11 @@ itself tells, so that guessing credentials is limited, too; after it, by the cal
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from gateway.core.errors import RateLimited
-from gateway.core.identity import Identity
+from gateway.core.identity import Identity, User
 from gateway.core.limit import BY_ADDRESS, AnswerLimits, Limit, LimitState, Spend
 from gateway.core.ports import Limiter
 from gateway.core.problem import in_seconds, told_limit
@@ -19,6 +19,7 @@ from gateway.core.request import Client, Reply, RequestHead
 from gateway.core.route import Route
 from gateway.headers.fields import serialise
 from gateway.ratelimit.caller import caller_of
+from gateway.ratelimit.lists import LimitLists
 from gateway.ratelimit.tightest import refusal_of, tightest
 
 _ONE = 1
@@ -32,6 +33,7 @@ class RouteLimits:
     limiter: Limiter
     tells_always: bool = False
     """Whether every answer tells of the limits, not only a refusal by one."""
+    lists: LimitLists = field(default_factory=LimitLists)
 
     def charge_now(
         self, head: RequestHead, route: Route, client: Client, record: RequestRecord
@@ -39,9 +41,9 @@ class RouteLimits:
         """
         Charge the limits before authentication, if that needs no wait; return whether it is done.
 
-        Raises `RateLimited`.
+        Raises `DeniedByLimit` or `RateLimited`.
         """
-        limits = route.limits
+        limits = self._counted(route, client) if self.lists.in_use else route.limits
         if not limits:
             return True
         if len(limits) > 1 or route.cost != _ONE:
@@ -68,9 +70,9 @@ class RouteLimits:
         """
         Charge the limits before authentication.
 
-        Raises `RateLimited`, or `StoreUnavailable` for limits that fail closed.
+        Raises `DeniedByLimit` or `RateLimited`, or `StoreUnavailable` for limits that fail closed.
         """
-        limits = route.limits
+        limits = self._counted(route, client)
         if limits:
             await self._charge(_spends(limits, route.cost, head, route, client, None), record)
 
@@ -78,8 +80,9 @@ class RouteLimits:
         self, head: RequestHead, route: Route, client: Client, record: RequestRecord
     ) -> None:
         """Charge the limits before authentication one request. Raises what `charge` raises."""
-        if route.limits:
-            await self._charge(_spends(route.limits, _ONE, head, route, client, None), record)
+        limits = self._counted(route, client)
+        if limits:
+            await self._charge(_spends(limits, _ONE, head, route, client, None), record)
 
     async def charge_identity(
         self,
@@ -90,8 +93,20 @@ class RouteLimits:
         record: RequestRecord,
     ) -> None:
         """Charge the limits after authentication. Raises what `charge` raises."""
-        limits = route.identity_limits
-        await self._charge(_spends(limits, route.cost, head, route, client, identity), record)
+        user = None if identity is None else identity.user
+        limits = self.lists.counted(route.identity_limits, client.address, user)
+        if limits:
+            await self._charge(_spends(limits, route.cost, head, route, client, identity), record)
+
+    def refuse_denied(self, route: Route, user: User) -> None:
+        """Raise `DeniedByLimit` for a user on the deny list of a limit, before that is charged."""
+        if self.lists.in_use:
+            self.lists.refuse_user(route.limits + route.identity_limits, user)
+
+    def _counted(self, route: Route, client: Client) -> tuple[Limit, ...]:
+        """Return the limits before authentication that count ``client``."""
+        self.lists.refuse_address(route.limits + route.identity_limits, client.address)
+        return self.lists.counted(route.limits, client.address)
 
     async def _charge(self, spends: Sequence[Spend], record: RequestRecord) -> None:
         [(limit, caller, cost), *others] = spends
@@ -106,9 +121,10 @@ class RouteLimits:
         refusal = refusal_of(states)
         if refusal is not None:
             raise RateLimited(refusal)
-        if self.tells_always:
+        told = [state for state in states if not state.limit.is_shadow]
+        if self.tells_always and told:
             earlier = () if record.limit is None else (record.limit,)
-            record.limit = tightest((*earlier, *states))
+            record.limit = tightest((*earlier, *told))
 
     # --- what answers tell ---------------------------------------------------------------------
 
@@ -124,7 +140,9 @@ class RouteLimits:
         state = record.limit
         spends: tuple[Spend, ...] = ()
         if route.tells_cost:
-            limits = route.limits + route.identity_limits
+            user = None if identity is None else identity.user
+            before = self.lists.counted(route.limits, client.address)
+            limits = before + self.lists.counted(route.identity_limits, client.address, user)
             spends = _spends(limits, route.cost, head, route, client, identity)
         return AnswerLimits(b"" if state is None else _lines(in_seconds(state)), spends)
 

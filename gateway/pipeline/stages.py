@@ -81,6 +81,7 @@ class Stages:
         identity = await self.authenticator.identify(head, route, client, sent)
         if identity is not None:
             record.issuer, record.auth_method = identity.user.issuer, identity.method
+            self.limits.refuse_denied(route, identity.user)
             self.check_origin(head, route, identity)
             if self.authoriser.gives_roles:
                 identity = await self.authoriser.with_roles(identity, route)

@@ -29,6 +29,7 @@ from gateway.proxy.answer_costs import AnswerCosts
 from gateway.proxy.downstream.limits import ConnectionLimits
 from gateway.proxy.downstream.server import ServingConfig
 from gateway.proxy.upstream.upstream import Upstream
+from gateway.ratelimit.lists import LimitLists
 from gateway.revocation.revoke import Revoker
 from gateway.routing.client_address import ClientIp
 from gateway.routing.client_resolver import ClientResolver
@@ -65,9 +66,10 @@ async def activate(settings: Settings, process: ProcessServices) -> AsyncIterato
         process.magic.skew.tolerated_s = settings.identity.clock_skew_s
         identity = identity_services(settings, process, stack)
         limiter = limits.limiter(settings, process, stack)
+        lists = await limits.limit_lists(settings, process, stack)
         keys = signing_keys(settings, process.made_up_key)
         pages = await stack.enter_async_context(
-            pages_server(settings, process, identity, limiter, keys)
+            pages_server(settings, process, identity, limiter, lists, keys)
         )
         table = await asyncio.to_thread(_route_table, settings)  # 10 000 routes take 0.1 s and more
         stage = authoriser(settings, process, stack)
@@ -76,7 +78,8 @@ async def activate(settings: Settings, process: ProcessServices) -> AsyncIterato
             settings,
             table,
             limiter,
-            authenticator(settings, process, identity, limiter, stack),
+            lists,
+            authenticator(settings, process, identity, limiter, stack, lists=lists),
             stage,
             assertions(settings, keys),
         )
@@ -139,6 +142,7 @@ def _pipeline(
     settings: Settings,
     table: RouteTable,
     limiter: Limiter,
+    lists: LimitLists,
     authenticator: Authenticator,
     authoriser: Authoriser,
     assertion_cache: AssertionCache | None,
@@ -150,7 +154,7 @@ def _pipeline(
             ClientIp(server.client_ip), server.trusted_proxies, server.public_url
         ),
         resolver=RouteResolver(table, public_host),
-        limits=RouteLimits(limiter, tells_always=server.rate_limit_headers == "always"),
+        limits=RouteLimits(limiter, server.rate_limit_headers == "always", lists),
         authenticator=authenticator,
         authoriser=authoriser,
         fields=RequestFields(

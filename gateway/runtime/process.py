@@ -14,6 +14,7 @@ from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.tunnel.registry import TunnelRegistry
 from gateway.proxy.upstream.connect import Resolver
 from gateway.ratelimit.census import Census
+from gateway.ratelimit.list_store import KnownLists
 from gateway.ratelimit.local import LocalLimiter
 from gateway.telemetry.counters import Counters
 from gateway.users.by_email import EmailSource
@@ -89,5 +90,7 @@ class ProcessServices(NamedTuple):
     """None in development mode: there is no Magic to sign out at."""
     key_sets: KeySets
     """Of issuers of JWTs: the keys of one that cannot be reached after a reload stay in use."""
+    known_lists: KnownLists
+    """Of limits: the entries of operators that were read last hold while the store is down."""
     counts: SharedCounts | None = None
     """Of the connections of each client to all workers; None without workers."""

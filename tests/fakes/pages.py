@@ -11,6 +11,7 @@ from gateway.headers.request import internal_identity
 from gateway.pages import registry
 from gateway.pages.app import PagesServer
 from gateway.pages.services import PageServices
+from gateway.ratelimit.lists import LimitLists
 from gateway.sessions.cookie import Cookie
 from gateway.users.development import DevelopmentMagic
 from tests.fakes.http import Answer, RawClient
@@ -57,6 +58,7 @@ def page_services(diary: Diary, more: str = "", **changes: Any) -> PageServices:
         sessions=KnownSessions(diary, {}),
         revocations=FakeRevocations(diary),
         limiter=RecordingLimiter(diary),
+        lists=LimitLists(),
         cookie=Cookie("session", secure=False),
         server_keys=(b"k" * 32,),
         signing_keys=(),

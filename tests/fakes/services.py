@@ -25,6 +25,9 @@ admin: null
 
 LISTEN = 'listen: ["127.0.0.1:0"]'
 
+NO_LISTS = {"list_read": lambda _keys, _args: [b"0"]}
+"""Scripts of a store without deny and allow lists of limits."""
+
 INHERITED = Inherited(b"s" * 32, b"k" * 32)
 
 
@@ -42,7 +45,7 @@ async def fake_process(
         wire = wire_services()
         stack.callback(wire.deadlines.close)
         magic = await stack.enter_async_context(magic_services(settings, INHERITED))
-        opened = FakeStore(time.time) if store is None else store
+        opened = FakeStore(time.time, NO_LISTS) if store is None else store
         yield ProcessServices(
             wire,
             opened,
@@ -53,5 +56,6 @@ async def fake_process(
             TunnelRegistry(wire.loop, time.time, wire.counters),
             StoreBus(opened),
             None,
+            {},
             {},
         )

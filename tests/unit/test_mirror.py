@@ -33,6 +33,7 @@ COVERED_ELSEWHERE = {
     "core.request": "Values without behaviour; the tests of every stage compare them.",
     "proxy.tunnel.switch": "tests/journey/test_upgrades.py upgrades over real sockets.",
     "proxy.upstream.answer": "Values, which tests/unit/proxy/upstream/test_connection.py reads.",
+    "ratelimit.list_store": "tests/contract/test_limit_lists.py runs it over each kind of store.",
     "runtime.services.credentials.api_key": "tests/journey/test_api_keys.py enables the kind.",
     "runtime.services.credentials.certificate": "tests/journey/test_certificates.py enables it.",
     "runtime.services.credentials.did_token": "tests/journey/test_identity.py sends DID tokens.",

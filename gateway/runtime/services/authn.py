@@ -10,6 +10,7 @@ from gateway.authn.failure_limit import DEFAULT_LIMIT, FailureLimit
 from gateway.config import compile as compiled
 from gateway.config.schema import Settings
 from gateway.core.ports import Limiter
+from gateway.ratelimit.lists import LimitLists
 from gateway.runtime.process import ProcessServices
 from gateway.runtime.services.credentials.kind import AuthnContext, CredentialKind
 from gateway.runtime.services.credentials.registry import CREDENTIAL_KINDS
@@ -23,6 +24,7 @@ def authenticator(
     limiter: Limiter,
     stack: AsyncExitStack,
     kinds: Sequence[CredentialKind] = CREDENTIAL_KINDS,
+    lists: LimitLists | None = None,
 ) -> Authenticator:
     """Build the stage for the kinds that ``settings`` enables; ``stack`` closes what it opens."""
     context = AuthnContext(settings, process, identity, limiter, stack)
@@ -33,7 +35,7 @@ def authenticator(
         _reader(settings, enabled),
         identity.sessions,
         {kind.method: verifier for kind, verifier in built if verifier is not None},
-        _failure_limit(settings, limiter),
+        _failure_limit(settings, limiter, lists or LimitLists()),
         certificates[0] if certificates else None,
         process.wire.counters.add,
         {source: found for kind in enabled for source, found in kind.ambient(context).items()},
@@ -72,7 +74,7 @@ def _reader(settings: Settings, enabled: Sequence[CredentialKind]) -> Credential
     )
 
 
-def _failure_limit(settings: Settings, limiter: Limiter) -> FailureLimit:
+def _failure_limit(settings: Settings, limiter: Limiter, lists: LimitLists) -> FailureLimit:
     configured = settings.limits.get(DEFAULT_LIMIT.name)
     limit = compiled.limit(DEFAULT_LIMIT.name, configured) if configured else DEFAULT_LIMIT
-    return FailureLimit(limiter, time.time, limit)
+    return FailureLimit(limiter, time.time, limit, lists=lists)

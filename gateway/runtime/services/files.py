@@ -9,6 +9,8 @@ from gateway.config.schema import Settings
 from gateway.core.errors import StartError
 from gateway.pages.branding import logo
 from gateway.proxy.downstream.tls import CertificateFiles, ServerTls, ServerTlsFiles
+from gateway.ratelimit.list_file import read_file
+from gateway.runtime.services.limits import list_files
 from gateway.runtime.services.listeners import server_files
 from gateway.runtime.services.store import store_options
 from gateway.runtime.services.upstreams import client_tls
@@ -23,6 +25,8 @@ def unusable_files(settings: Settings) -> Iterator[Problem]:
     yield from _upstream_tls(settings)
     yield from _store_files(settings)
     yield from _tried(("login", "logo"), partial(logo, settings.login.logo))
+    for limit, kind, place, path in list_files(settings):
+        yield from _tried(("limits", limit, kind.value, place), partial(read_file, path))
 
 
 def unreadable_key_sets(settings: Settings) -> Iterator[Problem]:

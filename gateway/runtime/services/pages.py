@@ -10,6 +10,7 @@ from gateway.core.ports import Limiter
 from gateway.pages import registry
 from gateway.pages.app import PagesServer
 from gateway.pages.services import PageServices
+from gateway.ratelimit.lists import LimitLists
 from gateway.runtime.process import ProcessServices
 from gateway.runtime.services.identity import IdentityServices
 from gateway.runtime.services.magic import on_sign_out
@@ -22,6 +23,7 @@ async def pages_server(
     process: ProcessServices,
     identity: IdentityServices,
     limiter: Limiter,
+    lists: LimitLists,
     signing_keys: tuple[SigningKey, ...],
 ) -> AsyncIterator[PagesServer]:
     """Serve all pages until the context ends. Raises `StartError` for a faulty logo."""
@@ -32,6 +34,7 @@ async def pages_server(
         sessions=identity.sessions,
         revocations=identity.revocations,
         limiter=limiter,
+        lists=lists,
         cookie=session_cookie(settings),
         server_keys=identity.server_keys,
         signing_keys=signing_keys,

@@ -60,6 +60,7 @@ async def process_services(
             bus,
             logouts,
             {},
+            {},
             inherited.counts,
         )
 

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.authn.failure_limit import DEFAULT_LIMIT, FailureLimit
 from gateway.core.errors import (
+    DeniedByLimit,
     ExpiredToken,
     InvalidToken,
     RateLimited,
@@ -15,7 +16,10 @@ from gateway.core.errors import (
     RevokedToken,
 )
 from gateway.core.limit import Limit
+from gateway.ratelimit.entry import read_entry
+from gateway.ratelimit.lists import ListKind
 from gateway.ratelimit.local import LocalLimiter
+from gateway.ratelimit.matcher import Matcher
 from gateway.ratelimit.shadow import ShadowLimiter
 from gateway.routing.client_address import client_at
 
@@ -55,6 +59,28 @@ async def test_failures_are_charged_until_the_limit_is_used_up() -> None:
         failures.refuse_if_blocked(CLIENT)
     with pytest.raises(RateLimited, match="failures"):
         await failures.charge(CLIENT, InvalidToken())
+
+
+async def test_a_client_on_the_deny_list_has_no_credential_checked() -> None:
+    """Another one has."""
+    failures = bucket(Clock())
+    failures.lists.put("failures", ListKind.DENY, "config", Matcher([read_entry("203.0.113.9")]))
+    with pytest.raises(DeniedByLimit):
+        failures.refuse_if_blocked(CLIENT)
+    failures.refuse_if_blocked(OTHER)
+
+
+async def test_a_client_on_the_allow_list_is_not_charged() -> None:
+    """However often it fails; another one is."""
+    failures = bucket(Clock())
+    failures.lists.put("failures", ListKind.ALLOW, "config", Matcher([read_entry("203.0.113.9")]))
+    for _ in range(3):
+        await failures.charge(CLIENT, InvalidToken())
+        failures.refuse_if_blocked(CLIENT)
+    for _ in range(2):
+        await failures.charge(OTHER, InvalidToken())
+    with pytest.raises(RateLimited, match="failures"):
+        failures.refuse_if_blocked(OTHER)
 
 
 async def test_a_shadow_limit_blocks_no_client() -> None:

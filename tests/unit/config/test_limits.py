@@ -5,8 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from gateway.config.compile import login_limits, routes
+from gateway.config.limits import ListPath
 from gateway.config.schema import Settings
 from gateway.core.limit import Limit
+from gateway.ratelimit.entry import Entry
 
 Read = Callable[..., Settings]
 Complain = Callable[..., list[str]]
@@ -127,6 +129,27 @@ def test_a_developer_is_not_locked_out_by_signing_in(read: Read) -> None:
             "limits.a.burst: expected a whole number from 1 to 999999999",
             id="no-burst",
         ),
+        pytest.param(
+            "limits: {a: {rate: 1/hour, deny: [10.0.0.1/8]}}",
+            "limits.a.deny[0]: a network with bits set beyond its prefix: write them as 0",
+            id="a-network-with-host-bits",
+        ),
+        pytest.param(
+            "limits: {a: {rate: 1/hour, allow: [{path: x}]}}",
+            "limits.a.allow[0]: expected an address, a network, an issuer, an email address, or"
+            " {file: PATH}",
+            id="another-mapping-in-a-list",
+        ),
+        pytest.param(
+            "limits: {a: {rate: 1/hour, allow: [{file: ''}]}}",
+            "limits.a.allow[0]: expected the path of a file",
+            id="a-list-in-no-file",
+        ),
+        pytest.param(
+            "limits: {a: {rate: 1/hour, deny: 10.0.0.1}}",
+            "limits.a.deny: expected a list",
+            id="no-list",
+        ),
     ],
 )
 def test_refused_keys_of_counters(complaints: Complain, text: str, complaint: str) -> None:
@@ -242,3 +265,16 @@ def test_answers_tell_of_limits_when_they_refuse(read: Read, complaints: Complai
     assert "always" == read(SERVER.format("always")).server.rate_limit_headers
     (problem,) = complaints(SERVER.format("never"))
     assert problem.endswith("server.rate_limit_headers: expected 'refused' or 'always'")
+
+
+def test_lists_hold_entries_and_files(read: Read) -> None:
+    """In their canonical spelling, by which they are written again."""
+    text = "limits: {a: {rate: 1/hour, deny: [10.0.0.0/8, Ada@Example.com, {file: /etc/deny}]}}"
+    entry = read(text).limits["a"]
+    assert ("10.0.0.0/8", "ada@example.com") == tuple(
+        each.text for each in entry.deny if isinstance(each, Entry)
+    )
+    assert ListPath("/etc/deny") == entry.deny[-1]
+    written = entry.model_dump(mode="json")
+    assert ["10.0.0.0/8", "ada@example.com", {"file": "/etc/deny"}] == written["deny"]
+    assert () == entry.allow

@@ -7,7 +7,7 @@ from types import FunctionType
 import pytest
 
 from gateway.config import lint as lints
-from gateway.config import lint_limits, lint_rules
+from gateway.config import lint_limits, lint_lists, lint_rules
 from gateway.config.findings import Severity
 from gateway.config.lint import LINTS, lint
 from gateway.config.problems import dotted
@@ -435,7 +435,7 @@ def test_every_lint_is_in_the_list() -> None:
     """A lint that is written but not listed would never run."""
     written = [
         function
-        for module in (lints, lint_rules, lint_limits)
+        for module in (lints, lint_rules, lint_limits, lint_lists)
         for function in vars(module).values()
         if isinstance(function, FunctionType)
         and function.__annotations__.get("return") == lint_rules.LintFindings

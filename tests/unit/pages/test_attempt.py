@@ -2,6 +2,9 @@
 
 import pytest
 
+from gateway.ratelimit.entry import read_entry
+from gateway.ratelimit.lists import LimitLists, ListKind
+from gateway.ratelimit.matcher import Matcher
 from tests.fakes.pages import page_services, serving
 from tests.fakes.ports import TOKEN_IDENTITY, Diary, RecordingLimiter
 
@@ -44,6 +47,31 @@ async def test_too_many_attempts() -> None:
     limiter = RecordingLimiter([], ["login"])
     async with serving(page_services([], limiter=limiter)) as pages:
         assert 429 == (await pages.ask("POST", "/login/attempt")).status
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry", "status", "charged"),
+    [
+        pytest.param("deny", "192.0.2.0/24", 403, [], id="a-denied-client"),
+        pytest.param("deny", "ada@example.com", 403, ["192.0.2.1"], id="a-denied-email"),
+        pytest.param("deny", "bob@example.com", 200, ["192.0.2.1", "email"], id="others"),
+        pytest.param("allow", "192.0.2.1", 200, [], id="a-client-that-is-not-counted"),
+        pytest.param("allow", "*@example.com", 200, ["192.0.2.1"], id="an-email-that-is-not"),
+    ],
+)
+async def test_lists_of_the_limit(
+    kind: ListKind, entry: str, status: int, charged: list[str]
+) -> None:
+    """The login limit refuses who is on its deny list, and does not count who is on the other."""
+    diary: Diary = []
+    lists = LimitLists()
+    lists.put("login", ListKind(kind), "config", Matcher([read_entry(entry)]))
+    async with serving(page_services(diary, lists=lists)) as pages:
+        body = b'{"email": "Ada@example.com"}'
+        answer = await pages.ask("POST", "/login/attempt", JSON, body=body)
+    assert status == answer.status
+    assert status == 200 or answer.code == "denied_by_limit"
+    assert charged == [line.split()[-1].partition("-")[0] for line in diary]
 
 
 async def test_an_exchange_without_a_nonce() -> None:

@@ -5,14 +5,17 @@ from dataclasses import replace
 import pytest
 
 from gateway.authz.cors import policy
-from gateway.core.errors import RateLimited, Unauthenticated, UnsupportedUpgrade
+from gateway.core.errors import DeniedByLimit, RateLimited, Unauthenticated, UnsupportedUpgrade
 from gateway.core.limit import Limit, LimitState, Spend
 from gateway.core.problem import fields_beside, told_limit
 from gateway.core.record import RequestRecord
 from gateway.core.request import Outbound, Reply, RequestHead
 from gateway.core.route import Auth, Route
 from gateway.pipeline.limits import RouteLimits
+from gateway.ratelimit.entry import read_entry
+from gateway.ratelimit.lists import LimitLists, ListKind
 from gateway.ratelimit.local import LocalLimiter
+from gateway.ratelimit.matcher import Matcher
 from gateway.routing.client_address import ClientIp
 from tests.fakes.heads import request_head
 from tests.fakes.pipelines import (
@@ -114,6 +117,91 @@ async def test_an_upgrade_is_charged_before_it_is_refused() -> None:
         assert isinstance(refusal, UnsupportedUpgrade)
     listed = replace(BOTH, upgrades=frozenset({"websocket"}))
     assert ([BEFORE, "verify good", AFTER], None) == await asked(listed, UPGRADE)
+
+
+def _listed(kind: ListKind, text: str, limit: Limit = CALLER) -> LimitLists:
+    lists = LimitLists()
+    lists.put(limit.name, kind, "config", Matcher([read_entry(text)]))
+    return lists
+
+
+async def asked_with(lists: LimitLists, route: Route) -> tuple[Diary, Exception | None]:
+    """Return what the ports were asked for a request of ``route`` by these lists."""
+    under_test = pipeline_for(route)
+    stages = under_test.pipeline.stages
+    object.__setattr__(stages, "limits", replace(stages.limits, lists=lists))
+    try:
+        await under_test.pipeline.admit(request_head(BEARER), RequestRecord())
+    except DeniedByLimit as refusal:
+        return under_test.diary, refusal
+    return under_test.diary, None
+
+
+@pytest.mark.parametrize("limit", [FIRST, CALLER])
+async def test_a_denied_client_is_refused_before_anything_is_charged(limit: Limit) -> None:
+    """By any limit of the route; others pass."""
+    diary, refusal = await asked_with(_listed(ListKind.DENY, CLIENT, limit), BOTH)
+    assert [] == diary
+    assert isinstance(refusal, DeniedByLimit)
+    diary, refusal = await asked_with(_listed(ListKind.DENY, "192.0.2.77", limit), BOTH)
+    assert ([BEFORE, "verify good", AFTER], None) == (diary, refusal)
+
+
+@pytest.mark.parametrize("limit", [FIRST, CALLER])
+async def test_a_denied_user_is_refused_once_authenticated(limit: Limit) -> None:
+    """Before the limits after authentication are charged; another user passes."""
+    lists = _listed(ListKind.DENY, "alice@example.com", limit)
+    diary, refusal = await asked_with(lists, BOTH)
+    assert [BEFORE, "verify good"] == diary
+    assert isinstance(refusal, DeniedByLimit)
+    lists = _listed(ListKind.DENY, "bob@example.com", limit)
+    assert ([BEFORE, "verify good", AFTER], None) == await asked_with(lists, BOTH)
+
+
+@pytest.mark.parametrize(
+    ("limit", "entry", "expected"),
+    [
+        (FIRST, CLIENT, ["verify good", AFTER]),
+        (CALLER, CLIENT, [BEFORE, "verify good"]),
+        (CALLER, "alice@example.com", [BEFORE, "verify good"]),
+        (FIRST, "alice@example.com", [BEFORE, "verify good", AFTER]),
+    ],
+)
+async def test_a_caller_is_not_counted_by_a_limit_that_allows_it(
+    limit: Limit, entry: str, expected: Diary
+) -> None:
+    """By address at each stage, by user once that is known; other limits count it."""
+    assert (expected, None) == await asked_with(_listed(ListKind.ALLOW, entry, limit), BOTH)
+
+
+async def test_checks_and_preflights_obey_the_lists() -> None:
+    """Each asks for the charge in its own way."""
+    under_test = pipeline_for(BOTH)
+    lists = _listed(ListKind.ALLOW, CLIENT, FIRST)
+    limits = replace(under_test.pipeline.stages.limits, lists=lists)
+    head, record = request_head(BEARER), RequestRecord()
+    client = under_test.pipeline.stages.find_client(head, record)
+    await limits.charge(head, BOTH, client, record)
+    await limits.charge_preflight(head, BOTH, client, record)
+    assert [] == under_test.diary
+    limits = replace(limits, lists=_listed(ListKind.DENY, CLIENT, CALLER))
+    with pytest.raises(DeniedByLimit):
+        await limits.charge(head, BOTH, client, record)
+    with pytest.raises(DeniedByLimit):
+        await limits.charge_preflight(head, BOTH, client, record)
+
+
+async def test_a_shadow_limit_is_told_to_no_client() -> None:
+    """The tightest of the others is, if there is one."""
+    shadow = replace(FIRST, name="watched", is_shadow=True)
+    head, record = request_head(BEARER), RequestRecord()
+    for limits, told in (((shadow,), None), ((shadow, SECOND), "second")):
+        route = replace(PRIVATE, limits=limits)
+        under_test = pipeline_for(route)
+        stages = under_test.pipeline.stages
+        always = replace(stages.limits, tells_always=True)
+        assert always.charge_now(head, route, stages.find_client(head, record), record)
+        assert told == (record.limit and record.limit.limit.name)
 
 
 @pytest.mark.parametrize("waits", ["", "first", "caller"])

@@ -17,6 +17,7 @@ magic: {{secret_key: sk_test_1}}
 session: {{keys: [0123456789abcdef0123456789abcdef]}}
 upstreams: {{app: {{servers: ["https://127.0.0.1:1"], tls: {app}}}}}
 login: {{logo: "{logo}"}}
+limits: {{a: {{rate: 1/day, deny: [10.0.0.0/8, {{file: "{denied}"}}]}}}}
 credentials:
   jwt:
     - {{issuer: i, audience: a, jwks_file: "{key_set}"}}
@@ -36,6 +37,8 @@ class Folder:
         self.logo = str(path / "logo.svg")
         Path(self.logo).write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
         self.missing = str(path / "missing")
+        self.denied = str(path / "denied")
+        Path(self.denied).write_text("192.0.2.1")
 
     def tls(self, certificate: str, key: str, more: str = "") -> str:
         """A section ``tls``."""
@@ -49,6 +52,7 @@ class Folder:
             "logo": self.logo,
             "key_set": self.rubbish,
             "redis": '{url: "embedded://"}',
+            "denied": self.denied,
         }
         return parse(CONFIG.format(**{**fitting, **changes}), "f", {}, str)
 
@@ -113,6 +117,15 @@ def test_files_of_another_kind(folder: Folder) -> None:
     ]
     assert ["upstreams.app.tls"] == [at for at, _ in folder.found(app=f'{{ca: "{rubbish}"}}')]
     assert ["login.logo"] == [at for at, _ in folder.found(logo=rubbish)]
+
+
+def test_lists_of_limits(folder: Folder) -> None:
+    """A list that is missing, or has a line that is no entry, is found with that line."""
+    [(key, message)] = folder.found(denied=folder.rubbish)
+    assert "limits.a.deny[1]" == key
+    assert message.startswith(f"{folder.rubbish}:1: expected an address")
+    message = f"{folder.missing}: no such file or directory"
+    assert [("limits.a.deny[1]", message)] == folder.found(denied=folder.missing)
 
 
 def test_key_sets(folder: Folder) -> None:

@@ -1,12 +1,17 @@
-"""What counts requests follows from the config."""
+"""What counts requests, and whom it counts, follows from the config."""
 
 import time
 from contextlib import AsyncExitStack
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
 from gateway.config.compile import limit
+from gateway.core.errors import DeniedByLimit, StartError
+from gateway.core.invalidation import InvalidationKind
 from gateway.runtime.services import limits
+from gateway.store.bus import StoreBus
 from gateway.telemetry.metrics import LIMIT_EXCESSES
 from tests.fakes.services import fake_process, settings_of
 from tests.fakes.store import FakeStore
@@ -26,3 +31,41 @@ async def test_a_limit_refuses_by_its_mode(mode: str, expected: list[bool], exce
         one = limit("a", settings.limits["a"])
         assert expected == [(await limiter.spend(one, "x")).allowed for _ in range(3)]
         assert excesses == process.wire.counters.counts[LIMIT_EXCESSES, "a"]
+
+
+async def test_lists_come_from_the_config_its_files_and_the_store(tmp_path: Path) -> None:
+    """All of them hold at once; what is subscribed ends with the config."""
+    path = tmp_path / "deny"
+    path.write_text("192.0.2.2")
+    replies = {"limit-deny:a": [b"0", b"192.0.2.3", b"inf"]}
+    scripts = {"list_read": lambda keys, _: replies.get(keys[0], [b"0"])}
+    settings = settings_of(f"limits: {{a: {{rate: 1/day, deny: [192.0.2.1, {{file: {path}}}]}}}}")
+    async with fake_process(settings, FakeStore(time.time, scripts)) as process:
+        bus = process.bus
+        assert isinstance(bus, StoreBus)
+        async with AsyncExitStack() as stack:
+            lists = await limits.limit_lists(settings, process, stack)
+            one = limit("a", settings.limits["a"])
+            for last in (1, 2, 3):
+                with pytest.raises(DeniedByLimit):
+                    lists.refuse_address((one,), ip_address(f"192.0.2.{last}"))
+            lists.refuse_address((one,), ip_address("192.0.2.4"))
+            assert 1 == len(bus._subscribers[InvalidationKind.LIMIT_LIST])
+        assert [] == bus._subscribers[InvalidationKind.LIMIT_LIST]
+        assert [] == bus._missed_callbacks
+
+
+async def test_a_file_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
+    """The message names the line."""
+    path = tmp_path / "deny"
+    path.write_text("nonsense")
+    settings = settings_of(f"limits: {{a: {{rate: 1/day, allow: [{{file: {path}}}]}}}}")
+    async with fake_process(settings) as process, AsyncExitStack() as stack:
+        with pytest.raises(StartError, match=f"^{path}:1: "):
+            await limits.limit_lists(settings, process, stack)
+
+
+def test_limits_that_apply_unwritten_have_lists_too() -> None:
+    """Those of sign-in and of failures."""
+    settings = settings_of("limits: {a: {rate: 1/day}, login: {rate: 1/day}}")
+    assert ("a", "login", "failures") == limits.limit_names(settings)

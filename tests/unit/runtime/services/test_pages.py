@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from gateway.ratelimit.lists import LimitLists
 from gateway.ratelimit.redis import RedisLimiter
 from gateway.runtime.services.identity import identity_services
 from gateway.runtime.services.pages import pages_server, session_cookie
@@ -45,7 +46,7 @@ async def test_pages_are_served_until_their_config_is_over() -> None:
     async with fake_process(settings) as process, AsyncExitStack() as stack:
         identity = identity_services(settings, process, stack)
         limiter = RedisLimiter(process.store, process.local)
-        async with pages_server(settings, process, identity, limiter, ()) as pages:
+        async with pages_server(settings, process, identity, limiter, LimitLists(), ()) as pages:
             collector = cast("Any", Collector())
             await pages.connect(lambda: collector)
             async with asyncio.timeout(5):

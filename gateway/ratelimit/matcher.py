@@ -1,0 +1,65 @@
+"""Matching of callers against the entries of a list, in a time that does not grow with it."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from gateway.core.address import IPAddress
+from gateway.core.email import canonical_email
+from gateway.core.identity import User
+from gateway.ratelimit.entry import ALL_OF, Entry
+
+_DID = "did:"
+
+
+class Matcher:
+    """
+    Entries for look-ups.
+
+    Networks are kept by their length: one look-up in a set for each length that is there.
+    """
+
+    __slots__ = ("_blocks", "_names")
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        names: set[str] = set()
+        blocks: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
+        for text, block in entries:
+            if block is None:
+                names.add(_folded(text))
+            else:
+                blocks[block.version, block.host_bits].add(block.number)
+        self._names = names
+        self._blocks = {
+            wanted: tuple(
+                (bits, known) for (version, bits), known in blocks.items() if version == wanted
+            )
+            for wanted in (4, 6)
+        }
+
+    def __bool__(self) -> bool:
+        return bool(self._names) or any(self._blocks.values())
+
+    def has_address(self, address: IPAddress) -> bool:
+        """Return whether ``address`` is an entry, or lies in a network that is one."""
+        number = int(address)
+        return any(number >> bits in known for bits, known in self._blocks[address.version])
+
+    def has_user(self, user: User) -> bool:
+        """Return whether the issuer, the email address or its domain is an entry."""
+        names = self._names
+        return bool(names) and (_folded(user.issuer) in names or self.has_email(user.email))
+
+    def has_email(self, text: str | None) -> bool:
+        """Return whether an email address or its domain is an entry."""
+        if not text or not self._names:
+            return False
+        try:
+            email = canonical_email(text)
+        except ValueError:
+            return False
+        return email in self._names or ALL_OF + email.partition("@")[2] in self._names
+
+
+def _folded(name: str) -> str:
+    """Fold the case of the address in a DID; other names are in their canonical spelling."""
+    return name.lower() if name.startswith(_DID) else name
