@@ -17,6 +17,7 @@ from gateway.authn.api_key.redis import RedisApiKeys
 from gateway.cli.common import (
     EXIT_CONFIG,
     EXIT_NO,
+    ParsedParam,
     config_option,
     fail,
     json_option,
@@ -29,6 +30,7 @@ from gateway.config.schema import Settings
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.issuer import canonical
 from gateway.core.limit import Limit
+from gateway.core.rate import Rate, rate_text, read_rate
 from gateway.revocation.epoch import api_key_subject
 from gateway.runtime.services.credentials.api_key import api_key_store
 from gateway.runtime.services.identity import revocation_store, server_keys
@@ -41,23 +43,6 @@ V = TypeVar("V")
 @click.group("api-keys")
 def api_keys() -> None:
     """Manage API keys: credentials of programs."""
-
-
-class ParsedParam(click.ParamType[object]):
-    """A parameter that is read by a function of the package."""
-
-    name = "text"
-
-    def __init__(self, parse: Callable[[str], object]) -> None:
-        self._parse = parse
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> object:
-        try:
-            return self._parse(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 def _owner(text: str) -> str:
@@ -97,7 +82,7 @@ def _id(text: str) -> str:
     help="How long the key is valid.",
 )
 @click.option(
-    "--rate", type=ParsedParam(units.rate), help="A rate limit of the key, such as 100/minute."
+    "--rate", type=ParsedParam(read_rate), help="A rate limit of the key, such as 100/minute."
 )
 @config_option
 @json_option
@@ -106,7 +91,7 @@ def create(
     owner: str,
     scopes: tuple[str, ...],
     lifetime_s: float,
-    rate: units.Rate | None,
+    rate: Rate | None,
     path: Path,
     *,
     as_json: bool,
@@ -260,7 +245,7 @@ def _described(key: ApiKey, used_at_ms: int | None) -> dict[str, Any]:
 
 
 def _rate(limit: Limit | None) -> str | None:
-    return units.rate_text(units.Rate(limit.rate, limit.window_s)) if limit else None
+    return rate_text(Rate(limit.rate, limit.window_s)) if limit else None
 
 
 def _rfc3339(at_ms: int | None) -> str | None:

@@ -64,6 +64,23 @@ class NameParam(click.ParamType[CallerName]):
             self.fail(f"{value}: {error}", param, ctx)
 
 
+class ParsedParam(click.ParamType[object]):
+    """A parameter that is read by a function of the package."""
+
+    name = "text"
+
+    def __init__(self, parse: Callable[[str], object]) -> None:
+        self._parse = parse
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 def settings_in(path: Path) -> Settings:
     """Load the config; where it cannot be used, the command ends."""
     try:

@@ -91,6 +91,7 @@ def limit(name: str, entry: LimitSettings) -> Limit:
         burst=entry.burst,
         per=entry.per,
         is_shadow=is_shadow,
+        has_overrides=entry.overrides,
     )
 
 

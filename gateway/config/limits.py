@@ -8,7 +8,7 @@ from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from gateway.config.section import GIVEN, Section
 from gateway.config.texts import file_path
-from gateway.config.units import CountText, RateText
+from gateway.config.units import CountText, Flag, RateText
 from gateway.core.limit import BY_ADDRESS, BY_HEADER
 from gateway.ratelimit.entry import Entry, read_entry
 
@@ -169,3 +169,8 @@ class LimitSettings(Section):
     """
     allow: Annotated[tuple[EntryOrFile, ...], GIVEN] = ()
     """Callers that are not counted, written as in `deny`. A caller on both lists is refused."""
+    overrides: Flag = False
+    """
+    Whether single callers may have another rate, which `gateway limits set` or an app writes to
+    Redis. Each caller is looked up once in 10 seconds.
+    """

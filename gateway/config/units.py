@@ -7,18 +7,14 @@ a parser says what was expected and never shows the text, which may be a secret.
 
 import re
 from collections.abc import Callable
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
+from gateway.core.rate import PATTERN as RATE
+from gateway.core.rate import Rate, rate_text, read_rate
+
 T = TypeVar("T")
-
-
-class Rate(NamedTuple):
-    """At most ``requests`` in any ``window_s`` seconds."""
-
-    requests: int
-    window_s: int
 
 
 _DURATION = re.compile(r"([0-9]{1,12})(ms|s|m|h|d)")
@@ -28,9 +24,6 @@ _LONGEST_MS = 3650 * _DURATION_MS["d"]  # ten years: more is a typing error
 _SIZE = re.compile(r"([0-9]{1,16})(TiB|GiB|MiB|KiB|B)?")
 _SIZE_BYTES = {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
 _LARGEST_BYTES = 1 << 50  # far from the 64 bits that the C parser counts in
-
-_RATE = re.compile(r"([0-9]{1,9})/([0-9]{1,4})?(second|minute|hour|day)s?")
-_WINDOW_S = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
 
 _COUNT = re.compile(r"[0-9]{1,9}")
 _MAX_FEW = 10
@@ -86,23 +79,6 @@ def size_or_zero_bytes(text: str) -> int:
 def size_or_zero_text(size: int) -> str:
     """Write a size as `size_or_zero_bytes` reads it."""
     return size_text(size) if size else "0B"
-
-
-def rate(text: str) -> Rate:
-    """Parse ``300/minute``, ``5/15minutes`` or ``50/second``. Raises `ValueError`."""
-    match = _RATE.fullmatch(text)
-    requests = int(match[1]) if match else 0
-    window_s = int(match[2] or "1") * _WINDOW_S[match[3]] if match else 0
-    if not requests or not window_s:
-        raise ValueError("expected a rate such as 50/second, 300/minute or 5/15minutes")
-    return Rate(requests, window_s)
-
-
-def rate_text(limit: Rate) -> str:
-    """Write a rate in its shortest form."""
-    unit = next(unit for unit, length_s in _WINDOW_S.items() if limit.window_s % length_s == 0)
-    times = limit.window_s // _WINDOW_S[unit]
-    return f"{limit.requests}/{unit}" if times == 1 else f"{limit.requests}/{times}{unit}s"
 
 
 def count(text: str) -> int:
@@ -211,9 +187,9 @@ SizeOrZero = Annotated[
 
 RateText = Annotated[
     Rate,
-    of_text(rate),
+    of_text(read_rate),
     PlainSerializer(rate_text),
-    WithJsonSchema({"type": "string", "pattern": f"^{_RATE.pattern}$", "examples": ["300/minute"]}),
+    WithJsonSchema({"type": "string", "pattern": f"^{RATE}$", "examples": ["300/minute"]}),
 ]
 """A number of requests in a window."""
 

@@ -19,7 +19,7 @@ class InvalidationKind(StrEnum):
     USER = "user"  # the issuer whose metadata changed
     ROLES = "roles"  # the issuer whose roles changed
     API_KEY = "api-key"  # its id
-    LIMIT = "limit"  # the name of the limit, a space, and the caller whose count was set back
+    LIMIT = "limit"  # the name of the limit, a space, and the caller whose count or rate was set
     LIMIT_LIST = "limit-list"  # the limit whose deny or allow list changed
 
 

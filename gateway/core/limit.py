@@ -32,6 +32,8 @@ class Limit:
     """What distinguishes callers; several parts are one key. See `gateway.ratelimit.caller`."""
     is_shadow: bool = False
     """Whether requests over the limit are reported and pass (``mode: shadow``)."""
+    has_overrides: bool = False
+    """Whether the store may hold another rate for a caller."""
 
     @property
     def needs_identity(self) -> bool:

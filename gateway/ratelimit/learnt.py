@@ -40,6 +40,13 @@ class Learnt:
         self._young.pop(key, None)
         self._old.pop(key, None)
 
+    def forget_caller(self, rule: str, caller: str) -> None:
+        """Drop what is known of a caller by all limits of the name ``rule``."""
+        for generation in (self._young, self._old):
+            for key in [key for key in generation if key[1] == caller]:
+                if generation[key].limit.name == rule:
+                    del generation[key]
+
     def clear(self) -> None:
         """Drop everything."""
         self._young.clear()

@@ -67,6 +67,11 @@ class ShadowLimiter:
         state = await self._inner.spend(limit, caller)
         return self._passed(state) if limit.is_shadow else state
 
+    def spend_all_now(self, spends: Sequence[Spend]) -> list[LimitState] | None:
+        if any(each.limit.is_shadow for each in spends):
+            return None  # which of the limits can be charged at once is known too late
+        return self._inner.spend_all_now(spends)
+
     async def spend_all(self, spends: Sequence[Spend]) -> list[LimitState]:
         watched = [each for each in spends if each.limit.is_shadow]
         if not watched:

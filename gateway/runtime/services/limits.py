@@ -19,6 +19,8 @@ from gateway.ratelimit.list_file import ListFile
 from gateway.ratelimit.list_store import ListWatch, StoredLists
 from gateway.ratelimit.lists import LimitLists, ListKind
 from gateway.ratelimit.matcher import Matcher
+from gateway.ratelimit.override_store import StoredOverrides
+from gateway.ratelimit.overriding import OverridingLimiter
 from gateway.ratelimit.redis import RedisLimiter
 from gateway.ratelimit.shadow import ExcessReport, ShadowLimiter
 from gateway.runtime.process import ProcessServices
@@ -27,15 +29,27 @@ from gateway.util.background import background
 
 
 def limiter(settings: Settings, process: ProcessServices, stack: AsyncExitStack) -> Limiter:
-    """Build the limiter; ``stack`` closes it."""
+    """Build the limiter; ``stack`` closes and unsubscribes it."""
     counted = RedisLimiter(process.store, process.local, time.time, process.census, process.bus)
     stack.push_async_callback(counted.aclose)
     stack.callback(process.bus.on(InvalidationKind.LIMIT, counted.forget))
     stack.callback(process.bus.on_missed(counted.forget_all))
-    if all(entry.mode == "enforce" for entry in settings.limits.values()):
-        return counted
-    report = ExcessReport(process.wire.counters.labelled_events(LIMIT_EXCESSES))
-    return ShadowLimiter(counted, report.note)
+    built: Limiter = counted
+    limits = settings.limits.values()
+    if any(entry.mode == "shadow" for entry in limits):
+        report = ExcessReport(process.wire.counters.labelled_events(LIMIT_EXCESSES))
+        built = ShadowLimiter(built, report.note)
+    if any(entry.overrides for entry in limits):
+        built = OverridingLimiter(built, _overrides(process, stack))
+    return built
+
+
+def _overrides(process: ProcessServices, stack: AsyncExitStack) -> StoredOverrides:
+    overrides = StoredOverrides(process.store)
+    stack.push_async_callback(overrides.aclose)
+    stack.callback(process.bus.on(InvalidationKind.LIMIT, overrides.forget))
+    stack.callback(process.bus.on_missed(overrides.forget_all))
+    return overrides
 
 
 def limit_names(settings: Settings) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import units
-from gateway.config.units import Rate
+from gateway.core.rate import read_rate
 
 
 @pytest.mark.parametrize(
@@ -79,38 +79,6 @@ def test_no_size(text: str) -> None:
         units.size_bytes(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        pytest.param("50/second", Rate(50, 1), id="each-second"),
-        pytest.param("300/minute", Rate(300, 60), id="each-minute"),
-        pytest.param("5/15minutes", Rate(5, 900), id="each-quarter-of-an-hour"),
-        pytest.param("1000/hour", Rate(1000, 3600), id="each-hour"),
-        pytest.param("10/2days", Rate(10, 172_800), id="every-other-day"),
-    ],
-)
-def test_rate(text: str, expected: Rate) -> None:
-    """A rate is a number of requests in a window."""
-    assert expected == units.rate(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        pytest.param("", id="nothing"),
-        pytest.param("300", id="no-window"),
-        pytest.param("0/minute", id="no-request-at-all"),
-        pytest.param("5/0minutes", id="a-window-without-length"),
-        pytest.param("5/fortnight", id="an-unknown-unit"),
-        pytest.param("5/15 minutes", id="a-space"),
-    ],
-)
-def test_no_rate(text: str) -> None:
-    """A rate that could be misread is refused."""
-    with pytest.raises(ValueError, match="expected a rate"):
-        units.rate(text)
-
-
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.0", "1e3", "1000000000", "true"])
 def test_no_count(text: str) -> None:
     """A count is a whole number from 1 up, of at most nine digits."""
@@ -164,13 +132,6 @@ def test_sizes_are_read_as_they_are_written(size: int) -> None:
     assert size == units.size_bytes(units.size_text(size))
 
 
-@given(st.integers(1, 10**9 - 1), st.integers(1, 9999), st.sampled_from([1, 60, 3600, 86_400]))
-def test_rates_are_read_as_they_are_written(requests: int, times: int, unit_s: int) -> None:
-    """Writing and reading gives the same rate."""
-    rate = Rate(requests, times * unit_s)
-    assert rate == units.rate(units.rate_text(rate))
-
-
 @given(st.one_of(st.none(), st.integers(1, 10**9).map(lambda n: n / 1000)))
 def test_lifetimes_are_read_as_they_are_written(length_s: float | None) -> None:
     """Writing and reading gives the same lifetime; None is that of the token."""
@@ -208,7 +169,7 @@ def test_counts_are_read_as_they_are_written(number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "parse", [units.duration_s, units.size_bytes, units.rate, units.count, units.lifetime_s]
+    "parse", [units.duration_s, units.size_bytes, read_rate, units.count, units.lifetime_s]
 )
 @given(text=st.text())
 def test_no_parser_shows_what_it_read(parse: object, text: str) -> None:

@@ -75,3 +75,13 @@ def test_one_caller_is_forgotten_or_all(learnt: Learnt) -> None:
 
     learnt.clear()
     assert "" == _known(learnt)
+
+
+def test_a_caller_is_forgotten_by_the_name_of_a_limit(learnt: Learnt) -> None:
+    """In both generations; by another limit it is known on."""
+    _kept(learnt, "a", "b", now_s=10.0)
+    _kept(learnt, "a", now_s=10.6)
+    learnt.forget_caller("other", "a")
+    assert "ab" == _known(learnt)
+    learnt.forget_caller("any", "a")
+    assert "b" == _known(learnt)

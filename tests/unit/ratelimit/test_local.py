@@ -145,3 +145,17 @@ async def test_several_limits_are_charged_together_or_not_at_all(clock: FakeCloc
 
     assert [[True, True], [True, False]] == [[each.allowed for each in states] for states in told]
     assert [8, 0] == [limiter.spend_now(limit, "a").remaining for limit in (wide, THREE)]
+
+
+def test_a_caller_is_forgotten_by_limit() -> None:
+    """Others, and other limits, count on."""
+    limiter = LocalLimiter(lambda: 1_800_000_000.0)
+    one, other = Limit("one", 5, 60), Limit("other", 5, 60)
+    for caller in "ab":
+        limiter.spend_now(one, caller)
+    limiter.spend_now(other, "a")
+    limiter.forget("one", "a")
+    told = [
+        limiter.spend_now(limit, caller) for limit, caller in ((one, "a"), (one, "b"), (other, "a"))
+    ]
+    assert [4, 3, 3] == [state.remaining for state in told]

@@ -74,6 +74,16 @@ async def test_a_limiter_that_must_ask_is_asked() -> None:
     assert limiter.spend_now(TWO, "a") is None
 
 
+async def test_charging_several_at_once_waits_for_a_shadow_limit() -> None:
+    """Others are charged without a wait, where the limiter behind can."""
+    limiter, _ = shadowed()
+    states = limiter.spend_all_now([Spend(ENFORCED, "a"), Spend(ENFORCED, "b")])
+    assert states is not None
+    assert [2, 2] == [state.remaining for state in states]
+    assert limiter.spend_all_now([Spend(ENFORCED, "a"), Spend(TWO, "a")]) is None
+    assert 1 == (await limiter.spend(ENFORCED, "a")).remaining
+
+
 async def test_costs_are_settled_with_the_limiter_behind() -> None:
     """What an answer cost more is charged to a shadow limit, too."""
     limiter, _ = shadowed()

@@ -33,6 +33,25 @@ async def test_a_limit_refuses_by_its_mode(mode: str, expected: list[bool], exce
         assert excesses == process.wire.counters.counts[LIMIT_EXCESSES, "a"]
 
 
+async def test_a_caller_may_have_its_own_rate() -> None:
+    """Where the config says so; a message makes gateways look again, and ends with the config."""
+    settings = settings_of("limits: {a: {rate: 1/day, overrides: true, mode: shadow}}")
+    store = FakeStore(time.time, {"sliding_window": lambda _keys, _args: [0, 1, 1, 0]})
+    store.values["limit-override:a:x"] = b"7/day", 2**53
+    async with fake_process(settings, store) as process:
+        bus = process.bus
+        assert isinstance(bus, StoreBus)
+        async with AsyncExitStack() as stack:
+            limiter = limits.limiter(settings, process, stack)
+            one = limit("a", settings.limits["a"])
+            assert 7 == (await limiter.spend(one, "x")).limit.rate
+            store.values["limit-override:a:x"] = b"8/day", 2**53
+            await bus.publish(InvalidationKind.LIMIT, "a x")
+            assert 8 == (await limiter.spend(one, "x")).limit.rate
+        assert [] == bus._subscribers[InvalidationKind.LIMIT]
+        assert [] == bus._missed_callbacks
+
+
 async def test_lists_come_from_the_config_its_files_and_the_store(tmp_path: Path) -> None:
     """All of them hold at once; what is subscribed ends with the config."""
     path = tmp_path / "deny"
