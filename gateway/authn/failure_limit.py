@@ -79,3 +79,9 @@ class FailureLimit:
             self.blocked_until.put(client.limit_key, (self.clock() + state.retry_after_s, refused))
         if not state.allowed:
             raise RateLimited(state) from refusal
+
+    def forget(self, name: str) -> None:
+        """Forget failures that were set back: ``name`` is of the limit, a space, and the client."""
+        rule, _, client = name.partition(" ")
+        if rule == self.limit.name:
+            self.blocked_until.forget(client)

@@ -15,6 +15,7 @@ from gateway.cli.api_keys import api_keys
 from gateway.cli.check import check
 from gateway.cli.demo import demo
 from gateway.cli.keys import keys
+from gateway.cli.limits import limits
 from gateway.cli.roles import roles
 from gateway.cli.run import run
 from gateway.cli.schema import schema
@@ -34,6 +35,7 @@ COMMANDS: Final[Mapping[str, click.Command]] = {
     "store": store,
     "keys": keys,
     "roles": roles,
+    "limits": limits,
     "api-keys": api_keys,
     "token": token,
     "upstash": upstash,

@@ -124,12 +124,6 @@ class LocalLimiter:
         if None in known:
             self._evict()
 
-    def forget(self, rule: str, caller: str) -> None:
-        """Forget what was counted of a caller by the limit of the name ``rule``."""
-        for (_, name), table in self._tables.items():
-            if name == rule:
-                table.pop(caller, None)
-
     def _table(self, limit: Limit) -> _Table:
         key = limit.algorithm, limit.name
         table = self._tables.get(key)

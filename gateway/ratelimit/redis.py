@@ -130,17 +130,12 @@ class RedisLimiter:
         """Ask the store for the next request of a caller: its limit's name, a space, the caller."""
         rule, _, caller = name.partition(" ")
         self._blocks.forget(rule, caller)
+        self._learnt.forget_caller(rule, caller)
         self._ledger.local.forget(rule, caller)
 
     def forget_all(self) -> None:
         """Ask the store for the next request of every caller: messages may have been missed."""
         self._ledger.forget_all()
-
-    def forget(self, name: str) -> None:
-        """Forget a count that was set back: name is of the limit, a space, and the caller."""
-        rule, _, caller = name.partition(" ")
-        self._learnt.forget_caller(rule, caller)
-        self._local.forget(rule, caller)
 
     async def aclose(self) -> None:
         """Charge requests that were admitted ahead; the store's deadline bounds the wait."""

@@ -9,6 +9,7 @@ from gateway.authn.credentials import AmbientSource, BearerKind, CredentialHeade
 from gateway.authn.failure_limit import DEFAULT_LIMIT, FailureLimit
 from gateway.config import compile as compiled
 from gateway.config.schema import Settings
+from gateway.core.invalidation import InvalidationKind
 from gateway.core.ports import Limiter
 from gateway.ratelimit.lists import LimitLists
 from gateway.runtime.process import ProcessServices
@@ -30,12 +31,14 @@ def authenticator(
     context = AuthnContext(settings, process, identity, limiter, stack)
     built = [(kind, kind.verifier(context)) for kind in kinds]
     enabled = [kind for kind, verifier in built if verifier is not None]
+    failures = _failure_limit(settings, limiter, lists or LimitLists())
+    stack.callback(process.bus.on(InvalidationKind.LIMIT, failures.forget))
     certificates = [found for kind in kinds if (found := kind.certificates(context)) is not None]
     return Authenticator(
         _reader(settings, enabled),
         identity.sessions,
         {kind.method: verifier for kind, verifier in built if verifier is not None},
-        _failure_limit(settings, limiter, lists or LimitLists()),
+        failures,
         certificates[0] if certificates else None,
         process.wire.counters.add,
         {source: found for kind in enabled for source, found in kind.ambient(context).items()},

@@ -61,6 +61,18 @@ async def test_failures_are_charged_until_the_limit_is_used_up() -> None:
         await failures.charge(CLIENT, InvalidToken())
 
 
+async def test_failures_that_were_set_back_block_no_client() -> None:
+    """Those of that limit and client; the message names both."""
+    failures = bucket(Clock())
+    await emptied(failures)
+    failures.forget(f"other {CLIENT.limit_key}")
+    failures.forget(f"failures {OTHER.limit_key}")
+    with pytest.raises(RateLimited):
+        failures.refuse_if_blocked(CLIENT)
+    failures.forget(f"failures {CLIENT.limit_key}")
+    failures.refuse_if_blocked(CLIENT)
+
+
 async def test_a_client_on_the_deny_list_has_no_credential_checked() -> None:
     """Another one has."""
     failures = bucket(Clock())
