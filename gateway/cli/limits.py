@@ -261,11 +261,20 @@ async def _lists(settings: Settings, shared: SharedStore, counted: Counted) -> l
     lists = configured_lists(settings)
     for limit, kind, _, path in list_files(settings):
         if limit == name:
-            lists.put(limit, kind, path, Matcher(read_file(path)))
+            lists.put(limit, kind, path, Matcher(_in_file(path)))
     for kind in ListKind:
         entries = await stored.read(ListKey(name, kind))
         lists.put(name, kind, "store", Matcher(filter(None, map(_entry, entries))))
     return lists.places(name, counted.address, counted.user)
+
+
+def _in_file(path: str) -> list[Entry]:
+    """Read the entries in a file; running gateways may go on with those of an earlier one."""
+    try:
+        return read_file(path)
+    except StartError as error:
+        click.echo(f"gateway: a list is left out: {error}", err=True)
+        return []
 
 
 def _entry(stored: StoredEntry) -> Entry | None:

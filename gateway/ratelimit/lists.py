@@ -54,30 +54,28 @@ class LimitLists:
         """Raise `DeniedByLimit` if ``address`` is on the deny list of one of ``limits``."""
         for limit in limits:
             lists = self._by_limit.get(limit.name)
-            if lists is not None and any(part.has_address(address) for part in lists.deny):
+            if lists is not None and lists.deny and _match(lists.deny, address, None):
                 raise DeniedByLimit(limit.name)
 
     def refuse_user(self, limits: Iterable[Limit], user: User) -> None:
         """Raise `DeniedByLimit` if ``user`` is on the deny list of one of ``limits``."""
         for limit in limits:
             lists = self._by_limit.get(limit.name)
-            if lists is not None and any(part.has_user(user) for part in lists.deny):
+            if lists is not None and lists.deny and _match(lists.deny, None, user):
                 raise DeniedByLimit(limit.name)
 
     def counted(
         self, limits: tuple[Limit, ...], address: IPAddress, user: User | None = None
     ) -> tuple[Limit, ...]:
         """Return those of ``limits`` that count the caller: it is not on their allow lists."""
-        return tuple(limit for limit in limits if not self._exempts(limit, address, user))
-
-    def _exempts(self, limit: Limit, address: IPAddress, user: User | None) -> bool:
-        lists = self._by_limit.get(limit.name)
-        if lists is None:
-            return False
-        return any(
-            part.has_address(address) or (user is not None and part.has_user(user))
-            for part in lists.allow
-        )
+        exempt = [
+            limit.name
+            for limit in limits
+            if (lists := self._by_limit.get(limit.name)) is not None
+            and lists.allow
+            and _match(lists.allow, address, user)
+        ]
+        return tuple(limit for limit in limits if limit.name not in exempt) if exempt else limits
 
     def places(self, limit: str, address: IPAddress | None, user: User | None) -> list[ListKind]:
         """Return the lists on which the caller is, for operators."""
@@ -85,12 +83,18 @@ class LimitLists:
         return [
             kind
             for kind, parts in zip(ListKind, lists, strict=True)
-            if any(
-                (address is not None and part.has_address(address))
-                or (user is not None and part.has_user(user))
-                for part in parts
-            )
+            if _match(parts, address, user)
         ]
 
     def _living(self, limit: str, kind: ListKind) -> tuple[Matcher, ...]:
         return tuple(filter(None, self._parts.get((limit, kind), {}).values()))
+
+
+def _match(parts: Iterable[Matcher], address: IPAddress | None, user: User | None) -> bool:
+    """Return whether the address or the user is an entry of one of ``parts``."""
+    for part in parts:
+        if address is not None and part.has_address(address):
+            return True
+        if user is not None and part.has_user(user):
+            return True
+    return False

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,6 +91,18 @@ async def test_a_network_of_the_config_is_denied(around: World) -> None:
     assert 403 == (await around.get("/few/x", "X-Forwarded-For: 203.0.113.7")).status
     shown = await _gateway(around, "show", "few", "203.0.113.7", "--json")
     assert (1, ["deny"]) == (shown.exit_code, json.loads(shown.stdout)["lists"])
+
+
+async def test_a_file_of_the_config_is_looked_into(around: World, tmp_path: Path) -> None:
+    """As gateways do at start; one that cannot be used is told, and the rest is shown."""
+    listed, config = tmp_path / "deny", tmp_path / "gateway.yaml"
+    text = around.gateway.config.read_text()
+    config.write_text(text.replace("[203.0.113.0/24]", f"[{{file: {listed}}}]"))
+    words = ["limits", "show", "few", "192.0.2.99", "--config", str(config)]
+    for content, status, told in (("192.0.2.99", 1, "on the deny list"), ("x", 0, "left out")):
+        listed.write_text(content)
+        ran = await asyncio.to_thread(CliRunner().invoke, main, words)
+        assert (status, True) == (ran.exit_code, told in ran.output)
 
 
 async def test_a_client_is_not_counted(around: World) -> None:
