@@ -58,6 +58,10 @@ def _counted(limit: Limit, per: Sequence[str], text: str) -> Counted:
 
 
 def _part(limit: Limit, kind: str, text: str) -> Counted:
+    if text.startswith("ip="):  # an anonymous caller
+        return Counted(limit, text, _address(text.removeprefix("ip=")))
+    if text.startswith("issuer="):
+        return Counted(limit, text, user=User(text.removeprefix("issuer=")))
     match kind:
         case "ip":
             address = _address(text)

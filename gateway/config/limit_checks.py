@@ -6,7 +6,8 @@ from typing import Final
 from gateway.config.check import Check, routes_of
 from gateway.config.draft import Draft
 from gateway.config.problems import KeyPath, Problem
-from gateway.config.units import count, rate
+from gateway.config.units import count
+from gateway.core.rate import read_rate
 
 _OWN: Final = {
     "login": ({"ip", "email"}, "ip, email or both"),
@@ -71,7 +72,7 @@ def _capacity(draft: Draft, name: str) -> int | None:
     burst = _number(draft, ("limits", name, "burst"))
     if burst is not None:
         return burst
-    found = draft.parsed(rate, "limits", name, "rate")
+    found = draft.parsed(read_rate, "limits", name, "rate")
     return found and found.requests
 
 

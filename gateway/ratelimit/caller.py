@@ -17,6 +17,7 @@ A part that a request does not have:
 """
 
 import re
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -46,6 +47,20 @@ def caller_of(
         return _part(per[0], head, route, client, identity)
     text = " ".join([_part(name, head, route, client, identity) for name in per])
     return text if len(text) <= 2 * MAX_CHARS else _hashed(text)
+
+
+def caller_named(per: Sequence[str], parts: Sequence[str]) -> str:
+    """Return the caller that an operator names by ``parts``, one for each of ``per``."""
+    text = " ".join([_written(name, part) for name, part in zip(per, parts, strict=True)])
+    return text if len(per) == 1 or len(text) <= 2 * MAX_CHARS else _hashed(text)
+
+
+def _written(name: str, text: str) -> str:
+    """Return a part as it is counted; what says itself that something is missing stays so."""
+    if text == NONE or text.startswith(("#", "ip=", "issuer=")):
+        return text
+    is_credential = name.startswith(BY_HEADER) and _CREDENTIAL.search(name)
+    return _hashed(text) if is_credential else _plain(text)
 
 
 def _part(

@@ -24,6 +24,7 @@ CONFIG_CHANGES = {
     "more": "",
     "more_routes": """
   - {name: many, match: {path: "/many/*"}, auth: none, limits: [many], upstream: app}
+  - {name: person, match: {path: "/person/*"}, limits: [person], upstream: app}
   - {name: few, match: {path: "/few/*"}, auth: none, limits: [few], upstream: app}
   - {name: watched, match: {path: "/watched/*"}, auth: none, limits: [watched], upstream: app}
   - {name: mine, match: {path: "/mine/*"}, limits: [many], upstream: app}
@@ -31,6 +32,7 @@ CONFIG_CHANGES = {
     "failures": """1000000/minute}
   few: {rate: 3/day, overrides: true, deny: [203.0.113.0/24]}
   many: {rate: 1000/day}
+  person: {rate: 2/day, per: issuer, overrides: true}
   watched: {rate: 1/day, mode: shadow""",
 }
 
@@ -131,6 +133,27 @@ async def test_a_user_is_denied_by_email(around: World) -> None:
     await _ok(around, "deny", "many", "Alice@Example.com")
     await _becomes(around, 403, "/mine/x", cookie, _from(4))
     await _ok(around, "deny", "many", canonical_email("alice@example.com"), "--remove")
+
+
+async def test_a_limit_of_persons_is_asked_by_issuer(around: World) -> None:
+    """A person is shown, given another rate, not counted, and set back by the same name."""
+    ada = signer(bytes([41, 2]) * 16)
+    cookie = await around.sign_in(ada, 900, _from(13))
+
+    async def statuses(times: int) -> list[int]:
+        return [(await around.get("/person/x", cookie, _from(13))).status for _ in range(times)]
+
+    assert [200, 200, 429] == await statuses(3)
+    shown = await _gateway(around, "show", "person", ada.issuer)
+    assert (1, True) == (shown.exit_code, "2 used, 0 left of 2/day" in shown.output)
+    await _ok(around, "set", "person", ada.issuer, "3/day")
+    assert [200, 429] == await statuses(2)
+    await _ok(around, "allow", "person", ada.issuer)
+    await _becomes(around, 200, "/person/x", cookie, _from(13))
+    assert [200] * 4 == await statuses(4)
+    assert ["allow"] == (await _ok(around, "show", "person", ada.issuer))["lists"]
+    await _ok(around, "allow", "person", ada.issuer, "--remove")
+    await _ok(around, "reset", "person", ada.issuer)
 
 
 async def test_a_count_is_shown_and_set_back(around: World) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.core.identity import AuthMethod, Identity, User
 from gateway.core.limit import Limit
 from gateway.core.request import Client
-from gateway.ratelimit.caller import MAX_CHARS, NONE, caller_of
+from gateway.ratelimit.caller import MAX_CHARS, NONE, caller_named, caller_of
 from tests.fakes.heads import request_head
 from tests.fakes.ports import ISSUER, SESSION_IDENTITY, TOKEN_IDENTITY
 
@@ -171,3 +171,29 @@ def test_a_client_without_an_address_is_a_caller() -> None:
     client = Client(request_head().peer.address, "unix:", "unix:")
     limit = Limit("api", 10, 60)
     assert "unix:" == caller_of(limit, request_head(), "orders", client, None)
+
+
+@pytest.mark.parametrize(
+    ("per", "parts", "expected"),
+    [
+        (("ip",), ("203.0.113.9",), "203.0.113.9"),
+        (("issuer",), ("ip=203.0.113.9",), "ip=203.0.113.9"),
+        (("email",), ("issuer=service:x",), "issuer=service:x"),
+        (("role",), ("none",), "none"),
+        (("header:x-tenant", "route"), ("acme", "all"), "acme all"),
+        (("header:x-tenant",), ("a b",), None),
+        (("header:x-api-key",), ("secret",), None),
+        (("header:x-a", "header:x-b"), ("a" * 128, "b" * 128), None),
+    ],
+)
+def test_an_operator_names_a_caller_as_it_is_counted(
+    per: tuple[str, ...], parts: tuple[str, ...], expected: str | None
+) -> None:
+    """By the same text, or the same hash, as the request of that caller."""
+    named = caller_named(per, parts)
+    if expected is not None:
+        assert expected == named
+        return
+    fields = [(name.removeprefix("header:"), part) for name, part in zip(per, parts, strict=True)]
+    head = request_head(*fields)
+    assert caller_of(Limit("a", 1, 1, per=per), head, "all", head.peer, None) == named
