@@ -77,12 +77,14 @@ class ShadowLimiter:
         if not watched:
             return await self._inner.spend_all(spends)
         enforced = [each for each in spends if not each.limit.is_shadow]
-        parts = [enforced, *([each] for each in watched)]
-        told = await asyncio.gather(*(self._inner.spend_all(part) for part in parts if part))
-        states = [state for part in told for state in part]  # those of shadow limits are the last
-        passed = map(self._passed, states[len(enforced) :])
-        others = iter(states)
-        return [next(passed if each.limit.is_shadow else others) for each in spends]
+        charged = self._inner.spend_all(enforced) if enforced else _nothing()
+        alone = (self._inner.spend_all([each]) for each in watched)
+        states, *told = await asyncio.gather(charged, *alone)
+        passed = [self._passed(state) for [state] in told]
+        if len(states) < len(enforced):  # a refusal may tell of those alone that refuse
+            return states + passed
+        others, shadows = iter(states), iter(passed)
+        return [next(shadows if each.limit.is_shadow else others) for each in spends]
 
     async def settle(self, spend: Spend) -> None:
         await self._inner.settle(spend)
@@ -92,6 +94,10 @@ class ShadowLimiter:
             return state
         self._on_excess(state.limit)
         return admitted(state)
+
+
+async def _nothing() -> list[LimitState]:
+    return []
 
 
 _: type[Limiter] = ShadowLimiter

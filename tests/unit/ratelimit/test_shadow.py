@@ -1,7 +1,7 @@
 """Limits with ``mode: shadow``."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
@@ -66,6 +66,21 @@ async def test_limits_charged_together_answer_in_their_order() -> None:
     assert [True, True, True, False] == [row[1].allowed for row in told]
     assert all(row[0].allowed and row[2].allowed for row in told)
     assert ["two"] * 4 == reported
+
+
+async def test_a_refusal_may_tell_of_those_alone_that_refuse() -> None:
+    """The states of shadow limits come after it, and refuse nothing."""
+
+    class Brief(LocalLimiter):
+        async def spend_all(self, spends: Sequence[Spend]) -> list[LimitState]:
+            return [LimitState(spends[-1].limit, False, 0, 1.0, 1.0)]
+
+    reported: list[str] = []
+    limiter = ShadowLimiter(Brief(), lambda limit: reported.append(limit.name))
+    spends = [Spend(TWO, "a"), Spend(ENFORCED, "a"), Spend(ENFORCED, "b")]
+    told = await limiter.spend_all(spends)
+    assert [("enforced", False), ("two", True)] == [(s.limit.name, s.allowed) for s in told]
+    assert ["two"] == reported
 
 
 async def test_a_limiter_that_must_ask_is_asked() -> None:
