@@ -37,7 +37,7 @@ def _callers_denied_where_unknown(settings: Settings) -> LintFindings:
 
 
 def _is_about_callers(each: object) -> bool:
-    return isinstance(each, Entry) and each.block is None
+    return isinstance(each, Entry) and each.prefix is None
 
 
 LIST_LINTS: tuple[tuple[str, Lint], ...] = (

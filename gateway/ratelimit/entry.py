@@ -20,7 +20,7 @@ _ADDRESS_OR_NETWORK = re.compile(r"[0-9A-Fa-f:]*[.:][0-9A-Fa-f.:]*(?:/[0-9]{1,3}
 _MAPPED_BITS = 96
 
 
-class Block(NamedTuple):
+class NetworkPrefix(NamedTuple):
     """A network: all addresses of the version whose first bits are ``number``."""
 
     version: int
@@ -30,17 +30,17 @@ class Block(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """An entry. Without a block it is an issuer or an email address."""
+    """An entry. Without a prefix it is an issuer or an email address."""
 
     text: str
-    block: Block | None = None
+    prefix: NetworkPrefix | None = None
 
 
 def read_entry(text: str) -> Entry:
     """Read an entry. Raises `ValueError` that says what is wrong, and never shows ``text``."""
     text = text.strip()
     if _is_ipv4(text):
-        return Entry(text, Block(4, 0, int.from_bytes(inet_pton(AF_INET, text))))
+        return Entry(text, NetworkPrefix(4, 0, int.from_bytes(inet_pton(AF_INET, text))))
     if _ADDRESS_OR_NETWORK.fullmatch(text):
         return _network(text)
     if text.startswith(ALL_OF):
@@ -74,7 +74,7 @@ def _network(text: str) -> Entry:
     if not host_bits and not number:
         raise ValueError("the unspecified address is no client's")
     spelled = str(wide) if host_bits else str(wide.network_address)
-    return Entry(spelled, Block(wide.version, host_bits, number >> host_bits))
+    return Entry(spelled, NetworkPrefix(wide.version, host_bits, number >> host_bits))
 
 
 def _folded(wide: IPNetwork) -> IPNetwork:

@@ -18,31 +18,31 @@ class Matcher:
     Networks are kept by their length: one look-up in a set for each length that is there.
     """
 
-    __slots__ = ("_blocks", "_names")
+    __slots__ = ("_names", "_networks")
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         names: set[str] = set()
-        blocks: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
-        for text, block in entries:
-            if block is None:
+        networks: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
+        for text, prefix in entries:
+            if prefix is None:
                 names.add(_folded(text))
             else:
-                blocks[block.version, block.host_bits].add(block.number)
+                networks[prefix.version, prefix.host_bits].add(prefix.number)
         self._names = names
-        self._blocks = {
+        self._networks = {
             wanted: tuple(
-                (bits, known) for (version, bits), known in blocks.items() if version == wanted
+                (bits, known) for (version, bits), known in networks.items() if version == wanted
             )
             for wanted in (4, 6)
         }
 
     def __bool__(self) -> bool:
-        return bool(self._names) or any(self._blocks.values())
+        return bool(self._names) or any(self._networks.values())
 
     def has_address(self, address: IPAddress) -> bool:
         """Return whether ``address`` is an entry, or lies in a network that is one."""
         number = int(address)
-        for bits, known in self._blocks[address.version]:  # noqa: SIM110 - half the time
+        for bits, known in self._networks[address.version]:  # noqa: SIM110 - half the time
             if number >> bits in known:
                 return True
         return False

@@ -51,6 +51,8 @@ class StoredOverrides:
             _MAX_VARIANTS
         )
         self._lookups: SingleFlight[tuple[_Caller, int], Limit] = SingleFlight()
+        self._limit_ids: dict[str, set[int]] = {}
+        """The identities of limits, by name: several may share one."""
         self._forgotten = 0
         """Counts what was forgotten: a look-up that was under way then must not be cached."""
         self._warned_at_s: dict[str, float] = {}
@@ -74,9 +76,8 @@ class StoredOverrides:
         """Forget a rate that was set: ``name`` is of the limit, a space, and the caller."""
         rule, _, caller = name.partition(" ")
         self._forgotten += 1
-        for known, found in self._known.items():
-            if known[1] == caller and found.limit.name == rule:
-                self._known.forget(known)
+        for limit_id in self._limit_ids.get(rule, ()):
+            self._known.forget((limit_id, caller))
 
     def forget_all(self) -> None:
         """Forget all rates, as an invalidation may have been missed."""
@@ -98,6 +99,7 @@ class StoredOverrides:
         else:
             variant = limit if record is None else self._variant(limit, record)
         if forgotten == self._forgotten:
+            self._limit_ids.setdefault(limit.name, set()).add(id(limit))
             self._known.put(wanted, _Found(limit, variant, since_s + lasts_s))
         return variant
 

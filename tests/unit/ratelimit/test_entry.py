@@ -2,23 +2,28 @@
 
 import pytest
 
-from gateway.ratelimit.entry import Block, Entry, read_entry
+from gateway.ratelimit.entry import Entry, NetworkPrefix, read_entry
 
 DID = "did:ethr:0x3f5CE5FBFe3E9af3971dD833D26bA9b5C936f0bE"
 V6 = 0x20010DB8 << 96
 
 
+def network(text: str, version: int, host_bits: int, number: int) -> Entry:
+    """Return an entry with the first bits of all its addresses."""
+    return Entry(text, NetworkPrefix(version, host_bits, number))
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        pytest.param("192.0.2.1", Entry("192.0.2.1", Block(4, 0, 0xC0000201)), id="ipv4"),
-        pytest.param(" 192.0.2.1 ", Entry("192.0.2.1", Block(4, 0, 0xC0000201)), id="spaces"),
-        pytest.param("192.0.2.0/24", Entry("192.0.2.0/24", Block(4, 8, 0xC00002)), id="network"),
-        pytest.param("192.0.2.1/32", Entry("192.0.2.1", Block(4, 0, 0xC0000201)), id="of-one"),
-        pytest.param("2001:DB8::1", Entry("2001:db8::1", Block(6, 0, V6 | 1)), id="6"),
-        pytest.param("2001:db8::/32", Entry("2001:db8::/32", Block(6, 96, 0x20010DB8)), id="6-net"),
-        pytest.param("::ffff:192.0.2.1", Entry("192.0.2.1", Block(4, 0, 0xC0000201)), id="mapped"),
-        pytest.param("::ffff:c000:200/120", Entry("192.0.2.0/24", Block(4, 8, 0xC00002)), id="m"),
+        pytest.param("192.0.2.1", network("192.0.2.1", 4, 0, 0xC0000201), id="ipv4"),
+        pytest.param(" 192.0.2.1 ", network("192.0.2.1", 4, 0, 0xC0000201), id="spaces"),
+        pytest.param("192.0.2.0/24", network("192.0.2.0/24", 4, 8, 0xC00002), id="network"),
+        pytest.param("192.0.2.1/32", network("192.0.2.1", 4, 0, 0xC0000201), id="of-one"),
+        pytest.param("2001:DB8::1", network("2001:db8::1", 6, 0, V6 | 1), id="6"),
+        pytest.param("2001:db8::/32", network("2001:db8::/32", 6, 96, 0x20010DB8), id="6-net"),
+        pytest.param("::ffff:192.0.2.1", network("192.0.2.1", 4, 0, 0xC0000201), id="mapped"),
+        pytest.param("::ffff:c000:200/120", network("192.0.2.0/24", 4, 8, 0xC00002), id="m"),
         pytest.param("Ada@Example.com", Entry("ada@example.com"), id="email"),
         pytest.param("*@Example.com", Entry("*@example.com"), id="domain"),
         pytest.param(DID.lower(), Entry(DID), id="issuer"),

@@ -1,6 +1,7 @@
 """Rates of single callers, as they are found in the store."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -83,6 +84,15 @@ async def test_what_was_set_is_found_at_once(world: World) -> None:
     assert API is world.overrides.known(API, "b")
     world.overrides.forget_all()
     assert world.overrides.known(API, "b") is None
+
+
+async def test_what_was_set_is_found_for_all_limits_of_a_name(world: World) -> None:
+    """The login limit is two: one of addresses, and one of contacts."""
+    twin = replace(API, rate=5)
+    assert [300, 5] == [await world.rate("a"), await world.rate("a", twin)]
+    world.write("a", "500/minute")
+    world.overrides.forget("api a")
+    assert [500, 500] == [await world.rate("a"), await world.rate("a", twin)]
 
 
 async def test_a_look_up_under_way_when_a_rate_is_set_is_not_cached(world: World) -> None:
