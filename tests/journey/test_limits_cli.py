@@ -196,7 +196,7 @@ async def test_a_client_gets_a_rate_of_its_own(around: World) -> None:
 
 
 async def test_a_shadow_limit_lets_all_pass(around: World) -> None:
-    """And refuses nobody as far as the operator is told."""
+    """The operator is told that it refuses none."""
     assert [200] * 3 == await _statuses(around, "/watched/x", 9, 3)
     told = await _ok(around, "show", "watched", CLIENT % 9)
     assert (0, False) == (told["left"], told["refuses"])

@@ -37,7 +37,7 @@ def test_a_line_is_an_entry_and_comments_are_none() -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        pytest.param(b"192.0.2.1\nnobody\n", ["f:2: expected an address"], id="a-line"),
+        pytest.param(b"192.0.2.1\nnonsense\n", ["f:2: expected an address"], id="a-line"),
         pytest.param(
             b"a\nb\nc\nd\ne\n", ["f:1: ", "f:2: ", "f:3: ", "and 2 more lines"], id="many-lines"
         ),

@@ -1,4 +1,4 @@
-"""What counts requests, and whom it counts, follows from the config."""
+"""What counts requests, and which callers it counts, follows from the config."""
 
 import time
 from contextlib import AsyncExitStack
