@@ -13,7 +13,7 @@ from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import Script, Store, TaggedKeys
 from gateway.core.replies import is_ok, is_text_or_nil
 from gateway.store.batch import Call, Pair
-from gateway.store.node import NodeStore, Read, Receiver, Redirection, halves_of
+from gateway.store.node import NodeRead, NodeStore, Receiver, Redirection, halves_of
 from gateway.store.packing import in_full
 from gateway.store.slots import NodeAddress, slot_of
 from gateway.store.topology import Topology
@@ -250,22 +250,22 @@ class ClusterStore:
         self._redirected.pop(target, None)
         _refuse(target, "TimeoutError")
 
-    def _send(self, node: NodeStore, asked: Call | Read) -> None:
+    def _send(self, node: NodeStore, asked: Call | NodeRead) -> None:
         try:
-            if isinstance(asked, Read):
+            if isinstance(asked, NodeRead):
                 node.read(asked.name, asked.future)
             else:
                 node.send(asked)
         except StoreUnavailable as error:
             _refuse(asked.future, error.reason)
 
-    def _ask(self, node: NodeStore, asked: Call | Read) -> None:
+    def _ask(self, node: NodeStore, asked: Call | NodeRead) -> None:
         """
         Send ASKING before the command, which the node takes for a slot that it is about to get.
 
         It holds for one command, so a script is sent as a whole: it may not be known there.
         """
-        if isinstance(asked, Read):
+        if isinstance(asked, NodeRead):
             future = cast("Future[Any]", asked.future)
             asked = Call(("GET", asked.name), future, is_text_or_nil)
         elif asked.script is not None:

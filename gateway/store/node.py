@@ -44,7 +44,7 @@ class Receiver(Protocol):
         """Take what came instead."""
 
 
-class Read(NamedTuple):
+class NodeRead(NamedTuple):
     """A key to read, and what gets its value."""
 
     name: bytes
@@ -104,7 +104,7 @@ class Redirection(NamedTuple):
     """What was asked of a node that does not serve it, or not now."""
 
     node: "NodeStore"
-    asked: Call | Read
+    asked: Call | NodeRead
     error: Exception
     """One of `REDIRECTIONS`: it says which node serves it, or that it is to be asked again."""
     since_s: float
@@ -190,7 +190,7 @@ class NodeBatch(Batch):
         for future, at in singles:
             if not isinstance(error := values[at], Exception) or _is_no_string(error):
                 self.singles.append((future, at))
-            elif not self._node.redirects(self, Read(names[at], future), error):
+            elif not self._node.redirects(self, NodeRead(names[at], future), error):
                 _fail(future, error)
         return [None if isinstance(value, Exception) else value for value in values]
 
@@ -235,7 +235,7 @@ class NodeStore(RedisStore):
         reply = await self._call(("CLUSTER", "SLOTS"), is_slot_map)
         return ranges_of(reply, self.address)
 
-    def redirects(self, batch: NodeBatch, asked: Call | Read, reply: object) -> bool:
+    def redirects(self, batch: NodeBatch, asked: Call | NodeRead, reply: object) -> bool:
         """Hand on what was ``asked`` if the ``reply`` is a redirection; return whether it is."""
         if isinstance(reply, REDIRECTIONS):
             self._events.redirected(Redirection(self, asked, reply, batch.since_s))

@@ -5,11 +5,12 @@ from typing import Final
 
 COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "connections": ("auth", "echo", "hello", "ping", "select"),
-    "values": ("get", "mget", "set", "del"),
+    "values": ("get", "getex", "mget", "set", "del", "type"),
     "scripts": ("eval", "evalsha", "time"),
-    "lists of sessions, keys and users": (
+    "lists of sessions, keys and users, and of limits": (
         *("hdel", "hget", "hgetall", "hlen", "hset", "sadd", "smembers", "srem"),
-        *("zadd", "zremrangebyrank", "zremrangebyscore", "zrevrange", "zscore"),
+        *("zadd", "zcard", "zrem", "zremrangebyrank", "zremrangebyscore"),
+        *("zrevrange", "zrevrangebyscore", "zscore"),
     ),
     "ends of keys": ("pexpire", "pexpireat", "pttl"),
     "pub/sub": ("publish", "subscribe", "unsubscribe"),

@@ -29,6 +29,10 @@ BOUNDS = {
     "proxy/tunnel/tunnel.py run: self._ended": "A tunnel lasts until a side, its session or its "
     "idle time ends it.",
     "proxy/upstream/pool.py _reserve: turn.granted": "The time-out around it.",
+    "ratelimit/list_store.py watch: self._changed.wait()": "The time-out around it; no request "
+    "waits here.",
+    "ratelimit/list_store.py watch: self.refresh() if await self._is_stale() else "
+    "self._use_known()": "The store's deadline; no request waits here.",
     "ratelimit/redis.py aclose: asyncio.wait([self._at_rest])": "As below; no request waits here.",
     "ratelimit/redis.py _bundled: self._bundle(spends, how).answer": "As below.",
     "ratelimit/redis.py _give_back: self._bundle(back, How.IN_ITS_WINDOW, bundle.at_ms).answer": (

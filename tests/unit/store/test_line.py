@@ -215,6 +215,9 @@ class SlowPool:
     def get_available_connection(self) -> object:
         return self._pool.get_available_connection()  # type: ignore[no-untyped-call]
 
+    async def disconnect(self) -> None:
+        await self._pool.disconnect()
+
     async def ensure_connection(self, connection: AbstractConnection) -> None:
         self.trials += 1
         if self.failures:

@@ -12,7 +12,7 @@ from gateway.core.errors import StoreUnavailable
 from gateway.core.replies import is_ok
 from gateway.store.batch import Call
 from gateway.store.connect import redis_client
-from gateway.store.node import NodeStore, PairedReads, Read, Redirection, halves_of
+from gateway.store.node import NodeRead, NodeStore, PairedReads, Redirection, halves_of
 from gateway.store.server import StoreOptions
 from tests.fakes.cluster_nodes import FakeNode, fake_nodes
 
@@ -132,7 +132,7 @@ async def test_what_it_does_not_serve_is_handed_on(
     assert b"1" == await given
     call, read = events.redirections
     assert [kind] * 2 == [type(call.error), type(read.error)]
-    assert Read(b"gw:x", moved) == read.asked
+    assert NodeRead(b"gw:x", moved) == read.asked
     assert not moved.done()
     assert isinstance(call.asked, Call)
     assert ("DEL", b"gw:x") == call.asked.command
