@@ -26,3 +26,11 @@ def test_the_rules_name_the_prefix() -> None:
     assert ["~gw:*", "&gw:*", "-@all"] == rules[:3]
     assert {"+"} == {rule[0] for rule in rules[3:]}
     assert "+flushall" not in rules
+
+
+def test_the_documentation_shows_these_rules() -> None:
+    """They can be pasted."""
+    page = Path("docs/redis.md").read_text("utf-8").splitlines()
+    [shown] = [line for line in page if line.startswith("ACL SETUSER gateway on")]
+
+    assert acl_rules("gw:") == shown.split()[5:]
