@@ -18,9 +18,6 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Commands by what they are for; those of scripts are included."""
 
-HELPFUL: Final = ("client|setinfo", "info", "config|get", "role")
-"""Commands that the gateway does without where it may not use them."""
-
 
 def acl_rules(prefix: str) -> list[str]:
     """Return the rules of an ACL user that may do what a gateway with ``prefix`` does, no more."""

@@ -71,6 +71,8 @@ async def test_the_error_does_not_repeat_the_url(url: str) -> None:
         ("redis://:s3cret@[::1]:6379", "redis://[::1]:6379"),
         ("unix:///run/redis.sock?password=s3cret", "unix:///run/redis.sock"),
         ("unix://ann:s3cret@/run/redis.sock", "unix:///run/redis.sock"),
+        ("redis+sentinel://ann:s3cret@h1:1,h2/main/0", "redis+sentinel://h1:1,h2/main/0"),
+        ("redis+sentinel://:s3cret@h1,[::1]:2/main?db=1", "redis+sentinel://h1,[::1]:2/main"),
     ],
 )
 def test_an_address_for_the_log_holds_no_password(url: str, address: str) -> None:

@@ -9,8 +9,8 @@ import fakeredis
 import pytest
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import AuthenticationError, NoPermissionError, ReadOnlyError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoPermissionError, ReadOnlyError, ResponseError
 
 from gateway.store.batch import WrongReply
 from gateway.store.connect import HEALTH_CHECK_S, NotConnected
@@ -313,3 +313,61 @@ async def test_a_server_that_is_read_only_is_left_by_all_lines(lines: Lines) -> 
     assert lines.take_ready(time.monotonic()) is None
     assert [b"PONG"] == await _ping(lines)
     assert wire is not _wire(lines)
+
+
+# --- servers and credentials that change ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_under_way", [False, True])
+async def test_lines_are_replaced_where_a_new_connection_would_lead_elsewhere(
+    *, is_under_way: bool
+) -> None:
+    """An idle one at once, one that is under way when it is taken next; there are no more."""
+    changes = 0
+    with valkey() as server:
+        client = connect(server.url, 2)
+        lines = Lines(client.connection_pool, LineOptions(changes=lambda _: changes))
+        await _ping(lines)
+        before = _wire(lines)
+        changes = 1
+        line = lines.take_ready(time.monotonic())
+        assert line is not None
+        if not is_under_way:
+            lines.idle.append(line)
+        await asyncio.gather(*lines._tasks)
+        if is_under_way:
+            assert [] == lines.idle
+            lines.idle.append(line)
+
+        assert [b"PONG"] == await _ping(lines)
+        assert before is not _wire(lines)
+        assert not before.is_open
+        await client.aclose()
+
+
+async def test_lines_stay_where_they_cannot_be_replaced(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That is logged, and tried again after a while."""
+    changes = 0
+    with valkey() as server:
+        client = connect(server.url, 2)
+        lines = Lines(client.connection_pool, LineOptions(changes=lambda _: changes, retries=0))
+        await _ping(lines)
+        before, changes = _wire(lines), 1
+
+        async def refused(_: object) -> None:
+            raise AuthenticationError("invalid password")
+
+        with monkeypatch.context() as failing:
+            failing.setattr(lines._pool, "ensure_connection", refused)
+            for _ in range(2):
+                line = lines.take_ready(time.monotonic())
+                assert line is not None
+                lines.idle.append(line)
+                await asyncio.gather(*lines._tasks)
+        assert ["connections to the store not replaced: AuthenticationError: invalid password"] == (
+            caplog.messages
+        )
+        assert before.is_open
+        await client.aclose()
