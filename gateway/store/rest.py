@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 from aiohttp import (
+    ClientConnectorError,
     ClientError,
     ClientResponse,
     ClientSession,
@@ -121,6 +122,8 @@ class RestLines:
                 self._url, data=body, headers=fields, allow_redirects=False
             ) as response:
                 answer = await _read(response)
+        except ClientConnectorError as error:
+            raise RedisConnectionError(str(error)) from None  # names the host and the reason
         except (ClientError, OSError) as error:  # TimeoutError is an OSError
             raise RedisConnectionError(type(error).__name__) from None
         if response.status != _OK:

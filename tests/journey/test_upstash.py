@@ -1,5 +1,6 @@
 """A gateway whose store is reached over the REST API of Upstash."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack
@@ -7,12 +8,15 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from click.testing import CliRunner
 from redis.asyncio import Redis
 
+from gateway.cli.main import main
 from gateway.store.connect import redis_client
 from gateway.upstash.server import serving
 from tests.fakes.http import fetch
 from tests.fakes.servers import eventually, valkey
+from tests.fakes.tokens import ALICE
 from tests.fakes.upstash import TOKENS
 from tests.fakes.world import World, world
 
@@ -134,3 +138,28 @@ async def test_a_limit_holds(billed: Billed) -> None:
 
     assert statuses == sorted(statuses)
     assert {200, 429} == set(statuses)
+
+
+async def _command(around: World, *words: str) -> str:
+    """What a command prints; it succeeds."""
+    arguments = [*words, "--config", str(around.gateway.config)]
+    result = await asyncio.to_thread(CliRunner().invoke, main, arguments)
+    assert 0 == result.exit_code, result.output
+    return result.output
+
+
+async def test_commands_reach_the_store(billed: Billed) -> None:
+    """As gateways with this config do, and these hear of it at once."""
+    around = billed.around
+    cookie = await around.sign_in()
+
+    assert ALICE.issuer in await _command(around, "sessions", "list", "alice@example.com")
+    assert "alice@example.com" in await _command(around, "users", "show", ALICE.issuer)
+    await _command(around, "roles", "grant", ALICE.issuer, "admin")
+    assert "admin" in await _command(around, "roles", "show", ALICE.issuer)
+    await _command(around, "api-keys", "create", "nightly", "--owner", "cron")
+    assert "nightly" in await _command(around, "api-keys", "list", "--json")
+    assert "sealed anew: 1" in await _command(around, "api-keys", "reseal")
+    assert "store: upstash+http://127.0.0.1:" in await _command(around, "check")
+    await _command(around, "sessions", "revoke", ALICE.issuer)
+    assert 401 == (await around.get("/x", cookie)).status

@@ -180,10 +180,10 @@ async def test_an_api_that_does_not_answer_is_given_up(api: Api, lines: RestLine
 
 
 async def test_an_api_that_is_not_there_fails_the_batch() -> None:
-    """With the error of a connection, as over the Redis protocol."""
+    """With the error of a connection, as over the Redis protocol; it names the host."""
     lines = RestLines("http://127.0.0.1:1", "secret", 5)
 
-    with pytest.raises(RedisConnectionError):
+    with pytest.raises(RedisConnectionError, match="host 127"):
         await lines.execute([("PING",)], _no_check)
     await lines.aclose()
 

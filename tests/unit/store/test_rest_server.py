@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 
+import orjson
 import pytest
+from aiohttp import web
 
 from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import Script
@@ -15,7 +18,7 @@ from gateway.store.redis import RedisStore
 from gateway.store.rest_server import RestStoreServer
 from gateway.store.server import StoreOptions
 from gateway.util.background import background
-from tests.fakes.servers import RealServer, valkey
+from tests.fakes.servers import RealServer, eventually, valkey
 from tests.fakes.upstash import TOKENS, rest_server
 
 FAR_MS = 2**42
@@ -141,3 +144,106 @@ async def test_a_scan_of_an_api_that_is_away_is_an_error() -> None:
     async with aclosing(server.scan("k")) as keys:
         with pytest.raises(StoreUnavailable):
             await anext(keys)
+
+
+class FaultyApi:
+    """Answers a single MGET; ``fault`` says how it fails, if it does."""
+
+    def __init__(self) -> None:
+        self.fault = ""
+        self.over = asyncio.Event()
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        [[_, *keys]] = orjson.loads(await request.read())
+        values = [b64encode(key.encode()).decode() for key in keys]
+        match self.fault:
+            case "500":
+                return web.Response(status=500, text="<html>")
+            case "hangs":
+                await self.over.wait()
+            case "reset" if request.transport is not None:
+                request.transport.abort()
+            case "garbled":
+                return web.Response(body=b'[{"result":["\xff')
+            case "cut":
+                return await self._cut(request)
+            case "of-another-command":
+                return web.json_response([{"result": 5}])
+            case "too-many":
+                return web.json_response([{"result": [*values, None]}])
+        return web.json_response([{"result": values}])
+
+    async def _cut(self, request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        await response.write(b'[{"result":[')
+        if request.transport is not None:
+            request.transport.abort()
+        return response
+
+
+@pytest.fixture
+async def faulty() -> AsyncIterator[tuple[FaultyApi, str]]:
+    """An API that can be told to fail, and its URL."""
+    api = FaultyApi()
+    server = web.Server(api.answer)
+    listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    yield api, f"upstash+http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    api.over.set()
+    listener.close()
+    await server.shutdown(1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_wrong_reply"),
+    [
+        pytest.param("500", False, id="500"),
+        pytest.param("hangs", False, id="hangs"),
+        pytest.param("reset", False, id="reset"),
+        pytest.param("cut", False, id="cut"),
+        pytest.param("garbled", True, id="garbled"),
+        pytest.param("of-another-command", True, id="of-another-command"),
+        pytest.param("too-many", True, id="too-many"),
+    ],
+)
+async def test_an_api_that_fails_is_unavailable_until_it_answers(
+    faulty: tuple[FaultyApi, str], fault: str, *, is_wrong_reply: bool
+) -> None:
+    """No reply goes to another caller; answers that are none are counted."""
+    api, url = faulty
+    wrong = list[bool]()
+    server = RestStoreServer(StoreOptions(url, "", 0.2, "token"))
+    store = server.store(lambda: wrong.append(True))
+    assert b"k0" == await store.get("k0")
+
+    api.fault = fault
+    refused = await asyncio.gather(store.get("k1"), store.get("k2"), return_exceptions=True)
+    api.fault = ""
+    api.over.set()
+
+    async def answers() -> bool:
+        try:
+            return await store.get("k3") == b"k3"
+        except StoreUnavailable:
+            return False
+
+    assert [StoreUnavailable] * 2 == list(map(type, refused))
+    assert is_wrong_reply == bool(wrong)
+    await eventually(answers, within_s=20)
+    assert [b"k4", b"k5"] == [await value for value in (store.get("k4"), store.get("k5"))]
+    await store.aclose()
+
+
+async def test_a_caller_that_leaves_leaves_no_answer_to_others(server: RestStoreServer) -> None:
+    """Wherever it is broken off."""
+    store = server.store(lambda: None)
+    names = [f"k{number}" for number in range(8)]
+    await asyncio.gather(*(store.set(name, name.encode(), expires_at_ms=FAR_MS) for name in names))
+    for turns in range(8):
+        leaving = asyncio.ensure_future(store.get("k0"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        leaving.cancel()
+
+        assert [name.encode() for name in names] == [await store.get(name) for name in names]
+    await store.aclose()
