@@ -7,7 +7,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from gateway.core.errors import StartError
-from gateway.store.connect import address_of, cause_of, redis_client
+from gateway.store.connect import address_of, cause_of, is_upstash, redis_client
 
 
 def _settings(client: Redis) -> dict[str, object]:
@@ -92,3 +92,22 @@ def test_an_address_for_the_log_holds_no_password(url: str, address: str) -> Non
 def test_a_cause_for_the_log_names_no_key(error: Exception, cause: str) -> None:
     """What connecting failed by is told in full."""
     assert cause == cause_of(error)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_so"),
+    [
+        ("upstash+https://eu1-cat-1.upstash.io", True),
+        ("upstash+http://127.0.0.1:8079", True),
+        ("rediss://default:s3cret@eu1-cat-1.upstash.io:6379", True),
+        ("rediss://EU1-cat-1.Upstash.io", True),
+        ("rediss://upstash.io.example.com", False),
+        ("rediss://notupstash.io", False),
+        ("redis://example.com", False),
+        ("unix:///run/x.upstash.io", False),
+        ("embedded://", False),
+    ],
+)
+def test_which_stores_are_upstashs(url: str, *, is_so: bool) -> None:
+    """By the scheme of the REST API, or by the host."""
+    assert is_so == is_upstash(url)

@@ -5,11 +5,13 @@ import time
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from gateway.core.errors import StartError, StoreUnavailable
 from gateway.core.invalidation import InvalidationKind
 from gateway.runtime.services.store import (
     open_store,
+    reads_lag,
     scan_keys,
     shared_store,
     store_server,
@@ -71,3 +73,15 @@ async def test_a_subscription_hears_what_commands_publish(tmp_path: Path) -> Non
                 await shared.bus.publish(InvalidationKind.USER, "ada")
             await heard.wait()
     assert ["ada"] == names
+
+
+@pytest.mark.parametrize(
+    ("url", "lag"),
+    [("upstash+https://a.upstash.io", True), ("rediss://a.upstash.io", True), ("redis://a", False)],
+)
+def test_where_reads_lag(url: str, *, lag: bool) -> None:
+    """At Upstash, whichever the protocol."""
+    settings = settings_of()
+    redis = settings.redis.model_copy(update={"url": SecretStr(url)})
+
+    assert lag == reads_lag(settings.model_copy(update={"redis": redis}))
