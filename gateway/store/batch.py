@@ -170,7 +170,7 @@ def _resolve(future: Future[Any], reply: object) -> None:
         future.set_exception(StoreUnavailable(type(reply).__name__))
     elif type(reply) is bytes:
         future.set_result(bare(reply))
-    elif type(reply) is list and reply and type(reply[0]) is bytes:
+    elif type(reply) is list and bytes in map(type, reply):
         future.set_result([bare(each) if type(each) is bytes else each for each in reply])
     else:
         future.set_result(reply)

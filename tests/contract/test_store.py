@@ -12,7 +12,7 @@ from gateway.core.ports import Script, TaggedKeys
 from gateway.store.connect import redis_client as connect
 from gateway.store.redis import IN_FLIGHT, RedisStore
 from tests.fakes.redis_cluster import ClusterClient
-from tests.fakes.servers import RealServer, eventually, valkey
+from tests.fakes.servers import TIMEOUT_S, RealServer, eventually, valkey
 from tests.fakes.timing import Stopwatch, assert_within, at_best_of
 
 ADD = Script("add", "return redis.call('INCRBY', KEYS[1], ARGV[1])")
@@ -172,6 +172,17 @@ async def test_a_script_that_the_server_forgot_is_sent_again(
     replies = await asyncio.gather(*(store.run(ADD, ["k"], [1]) for _ in range(3)))
 
     assert [2, 3, 4] == replies
+
+
+async def test_a_server_that_refuses_upstashs_flag_runs_scripts_without_it(
+    real_client: Redis,
+) -> None:
+    """Each runs once, the first one too."""
+    store = RedisStore(real_client, "gw:", TIMEOUT_S, locks_keys=True)
+
+    assert [1, 2] == [await store.run(ADD, ["k"], [1]) for _ in range(2)]
+    assert [b"gw:k", b"a", b"b", b"c"] == await store.run(ECHO, ["k"], ["a", "b", "c"])
+    assert 3 == await store.run(ADD, ["k"], [1])
 
 
 async def test_a_failing_command_hurts_its_own_caller_alone(store: RedisStore) -> None:

@@ -23,7 +23,7 @@ from tests.fakes.upstash import TOKENS, rest_server
 
 FAR_MS = 2**42
 SEALED = b"\xff\x00 sealed"
-KEEP = Script("keep", "redis.call('RPUSH', KEYS[1], ARGV[1]) return {ARGV[1], 'text'}", is_texts)
+KEEP = Script("keep", "redis.call('RPUSH', KEYS[1], ARGV[1]) return {false, ARGV[1], 'text', 5}")
 READ = Script("read", "return redis.call('LRANGE', KEYS[1], 0, -1)", is_texts)
 
 
@@ -86,7 +86,7 @@ async def test_gateways_over_both_protocols_read_each_other(
     subscribed = asyncio.Event()
     for writer, reader in ((over_rest, over_redis), (over_redis, over_rest)):
         await writer.set("k", SEALED, expires_at_ms=FAR_MS)
-        assert [SEALED, b"text"] == await writer.run(KEEP, ["list"], [SEALED])
+        assert [None, SEALED, b"text", 5] == await writer.run(KEEP, ["list"], [SEALED])
         assert SEALED == await reader.get("k")
         assert (SEALED, None) == await reader.get_pair("k", "none")
     assert [SEALED] * 2 == await over_rest.run(READ, ["list"], [])
