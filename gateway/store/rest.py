@@ -70,6 +70,7 @@ class RestLines:
             "Authorization": f"Bearer {token}",
             "Content-Type": "application/json",
             "Upstash-Encoding": "base64",
+            "Accept-Encoding": "identity",  # by default, aiohttp asks for gzip
         }
         self._sync_token = ""
         self._timeout_s = timeout_s

@@ -44,7 +44,11 @@ class RestSubscriber:
         """``publish_nothing`` publishes an empty message to ``channel``, its full name."""
         path = f"/subscribe/{quote(channel, safe='')}"
         self._url = URL(url.rstrip("/") + path, encoded=True)
-        self._fields = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
+        self._fields = {
+            "Authorization": f"Bearer {token}",
+            "Accept": "text/event-stream",
+            "Accept-Encoding": "identity",  # an event is not held back to be compressed
+        }
         self._subscribed = f"subscribe,{channel},"
         self._message = f"message,{channel},"
         self._on_message = on_message

@@ -82,6 +82,7 @@ async def test_commands_travel_together_as_json(api: Api, lines: RestLines) -> N
     assert "/pipeline" == path
     assert [["MGET", "k1", "k2"], ["SET", "k", "data:;base64,/wA=", "PXAT", 17]] == body
     assert ("Bearer secret", "base64") == (fields["Authorization"], fields["Upstash-Encoding"])
+    assert "identity" == fields["Accept-Encoding"]  # what is compressed would not be read
 
 
 async def test_what_was_written_is_read_whichever_replica_answers(
