@@ -124,7 +124,8 @@ async def test_a_primary_that_dies_is_followed_by_its_replica(
     """
     heard: list[bytes] = []
     begun: list[float] = []
-    server = server_of(StoreOptions(brisk.url, "gw:"))
+    server = server_of(StoreOptions(brisk.url, "dies:"))  # messages of other tests may be late
+    other = cluster_store(brisk, "dies:", TIMEOUT_S)
     listening = server.listen("invalidate", heard.append, lambda: begun.append(time.monotonic()))
     async with background(listening):
         await eventually(lambda: _count(begun, 1), within_s=SOON_S)
@@ -136,7 +137,7 @@ async def test_a_primary_that_dies_is_followed_by_its_replica(
         victim.kill()
         killed_s = time.monotonic()
         await eventually(lambda: _count(begun, 2), within_s=SOON_S)
-        await StoreBus(store).publish(InvalidationKind.SESSION, "session:a")
+        await StoreBus(other).publish(InvalidationKind.SESSION, "session:a")
         await eventually(lambda: _count(heard, 1), within_s=SOON_S)
         heard_s = time.monotonic()
         await eventually(lambda: _has_taken_over(replicas), within_s=SOON_S)
@@ -145,6 +146,7 @@ async def test_a_primary_that_dies_is_followed_by_its_replica(
         await eventually(lambda: load.has_read_all_since(taken_over_s), within_s=SOON_S)
         back_s = time.monotonic()
         running.cancel()
+        await other.aclose()
 
     after = f"heard {heard_s - killed_s:.2f}, taken over {taken_over_s - killed_s:.2f}"
     logging.getLogger(__name__).info("%s, read %.2f s after the kill", after, back_s - killed_s)
@@ -160,7 +162,7 @@ async def _count(heard: list[bytes] | list[float], count: int) -> bool:
 
 
 def _is_subscribed(node: Node) -> bool:
-    return bool(node.ask("PUBSUB", "NUMSUB", "gw:invalidate")[1])
+    return bool(node.ask("PUBSUB", "NUMSUB", "dies:invalidate")[1])
 
 
 async def _has_taken_over(replicas: list[Node]) -> bool:

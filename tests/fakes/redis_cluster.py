@@ -252,7 +252,8 @@ def _is_well(node: Node) -> bool:
     if state["cluster_state"] != "ok" or state["cluster_known_nodes"] != str(2 * PRIMARIES):
         return False
     links = node.info("replication")
-    if any("fail" in line.split()[2] for line in str(node.ask("CLUSTER", "NODES")).splitlines()):
+    others = [line.split() for line in str(node.ask("CLUSTER", "NODES")).splitlines()]
+    if any("fail" in flags or link != "connected" for _, _, flags, _, _, _, _, link, *_ in others):
         return False
     if links["role"] == "master":
         return state["cluster_slots_ok"] == str(SLOTS) and links["connected_slaves"] == "1"
