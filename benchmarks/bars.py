@@ -102,13 +102,24 @@ def _budgets_of_requests(rows: Rows) -> tuple[Bar, ...]:
         _scaled("it adds at most {} to a request, p50, one connection", hot, 0.15, "ms", factor),
         _scaled("so does a strict limit, at most {}", strict, 0.3, "ms", factor),
         _scaled(
+            "a strict limit adds at most {} of CPU to one that is not",
+            _more(cpu_us(rows, "strict"), cpu_us(rows, "session")),
+            12,
+            "µs",
+            factor,
+        ),
+        _scaled(
             "a strict limit adds at most {} to one that is not",
-            strict - hot if strict is not None and hot is not None else None,
+            _more(strict, hot),
             0.15,
             "ms",
             factor,
         ),
     )
+
+
+def _more(figure: float | None, than: float | None) -> float | None:
+    return None if figure is None or than is None else figure - than
 
 
 def _budgets_of_figures(results: Results) -> tuple[Bar, ...]:

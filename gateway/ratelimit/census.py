@@ -3,10 +3,12 @@
 import asyncio
 import time
 from asyncio import Future
+from contextlib import suppress
 from functools import partial
 from secrets import token_hex
 from typing import cast
 
+from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import Clock, Script, Store
 from gateway.core.replies import are_counts
 from gateway.ratelimit.lua import read
@@ -16,8 +18,12 @@ BEAT_S = 1.0
 """How often a process asks that admits requests ahead."""
 LASTS_S = 2.0
 """How long a count is used, from when it was asked for."""
-KEPT_S = 10.0
-"""How long a process is counted that asks no more."""
+KEPT_S = 300.0
+"""
+How long a process is counted that asks no more.
+
+One that had nothing to admit for so long has to be counted for `LASTS_S` again.
+"""
 
 
 class Census:
@@ -58,6 +64,12 @@ class Census:
         asked = store.run(self._script, [KEY], [self._name, int(KEPT_S * 1000)])
         self._reply = asyncio.ensure_future(asked)
         self._reply.add_done_callback(partial(self._heard, now_s))
+
+    async def leave(self, store: Store) -> None:
+        """Be counted no more: this process has ended its requests."""
+        if self._asked_s:
+            with suppress(StoreUnavailable):
+                await store.run(self._script, [KEY], [self._name, 0])
 
     def _heard(self, asked_s: float, reply: Future[object]) -> None:
         """Keep the count; a store that fails leaves the last one, which ends soon."""

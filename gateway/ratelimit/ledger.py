@@ -49,7 +49,7 @@ class Ledger:
 
     def estimate_ms(self) -> int:
         """Return the store's time, by its last reply."""
-        return self.now_ms() + self.clock_offset_ms
+        return int(self.clock() * 1000) + self.clock_offset_ms
 
     def hear_time(self, now_ms: int) -> float:
         """Keep the store's time, which it has just replied; return ours."""
@@ -67,7 +67,8 @@ class Ledger:
     def take_pending(self) -> list[Charge]:
         """Return all charges that the store has not been asked for; they are not pending then."""
         charges, self.pending = list(self.pending.values()), {}
-        self.bundled = {}
+        if self.bundled:
+            self.bundled = {}
         return charges
 
     def take_room(self, key: CallerKey, cost: int) -> None:

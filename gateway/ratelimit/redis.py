@@ -15,7 +15,7 @@ from gateway.core.limit import Limit, LimitState, Spend
 from gateway.core.ports import Bus, Clock, Limiter, Store
 from gateway.ratelimit.bundle import Bundle, BundlePart, How, by_slot, slot_of, unknown
 from gateway.ratelimit.census import Census
-from gateway.ratelimit.charge import Charge, by_algorithm, merged
+from gateway.ratelimit.charge import CallerKey, Charge, by_algorithm, merged
 from gateway.ratelimit.ledger import FRESH_S, Ledger
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.run_part import ChargePart, RunPart
@@ -102,7 +102,9 @@ class RedisLimiter:
             return known
         answer: Future[LimitState] = asyncio.get_running_loop().create_future()
         self._ledger.pending_charge((id(limit), caller), limit).waiting.append(answer)
-        self._hurry()
+        self._is_urgent = True
+        if not self._parts:
+            self._start()
         return await answer
 
     def spend_all_now(self, spends: Sequence[Spend]) -> list[LimitState] | None:
@@ -154,10 +156,13 @@ class RedisLimiter:
         refused: dict[int, LimitState] = {}
         for place, (limit, caller, cost) in enumerate(spends):
             key = id(limit), caller
-            one = self._learnt.find(key)
-            if one is not None and 0 < one.until_s - now_s <= _MAX_LEFT_S and one.room >= cost:
+            one = self._fresh(key, now_s)
+            if one is not None and one.room >= cost:
                 known.append(one)
-            elif (refusal := self._blocks.find(key, cost, now_s)) is not None:
+                continue
+            if one is not None:
+                self._want_census()
+            if (refusal := self._blocks.find(key, cost, now_s)) is not None:
                 refused[place] = refusal
         if refused:
             now_ms = self._ledger.estimate_ms()
@@ -166,7 +171,6 @@ class RedisLimiter:
                 for place, spend in enumerate(spends)
             ]
         if len(known) < len(spends):
-            self._want_census()
             return None
         for one, (limit, caller, cost) in zip(known, spends, strict=True):
             one.room -= cost
@@ -174,6 +178,11 @@ class RedisLimiter:
         if not self._parts and self._timer is None:
             self._start_later()
         return [one.state for one in known]
+
+    def _fresh(self, key: CallerKey, now_s: float) -> Charge | None:
+        known = self._learnt.find(key)
+        is_fresh = known is not None and 0 < known.until_s - now_s <= _MAX_LEFT_S
+        return known if is_fresh else None
 
     async def _distinct(self, spends: Sequence[Spend]) -> list[LimitState]:
         """Charge by one call of the script, or by one for each slot."""
@@ -281,11 +290,13 @@ class RedisLimiter:
     def _take_parts(self) -> list[RunPart]:
         """Take what is pending: what was admitted ahead of a bundle is charged before it."""
         self._is_urgent = False
-        charges, bundles = self._ledger.take_pending(), self._bundles
-        self._bundles = []
+        charges = self._ledger.take_pending()
+        if not (self._bundles or self._has_slots):  # as in most runs
+            return [ChargePart(*each) for each in by_algorithm(charges).items()]
+        bundles, self._bundles = self._bundles, []
         parts: list[RunPart] = []
         for group in self._charges_by_slot(charges):
-            parts += (ChargePart(name, each) for name, each in by_algorithm(group).items())
+            parts += (ChargePart(*each) for each in by_algorithm(group).items())
         parts += map(BundlePart, self._bundles_by_slot(bundles))
         return parts
 

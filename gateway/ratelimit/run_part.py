@@ -36,6 +36,8 @@ class RunPart(Protocol):
 class ChargePart:
     """Charges of one algorithm, each for itself: requests that cost one of one limit."""
 
+    __slots__ = ("_groups", "_name")
+
     def __init__(self, name: str, groups: list[Group]) -> None:
         """``name`` is that of the algorithm of all groups."""
         self._name = name
@@ -108,7 +110,8 @@ def _deliver(
     """Resolve the futures of ``group``, of each of whose charges so many were ``allowed``."""
     limit, charges = group
     lasts = algorithm.last_states(limit, counts, now_ms)
-    half, most = limit.capacity // 2, ledger.most_ahead(limit, now_s)
+    is_closed = limit.on_store_failure == "closed"
+    half, most = limit.capacity // 2, 0 if is_closed else ledger.most_ahead(limit, now_s)
     has_more = bool(ledger.pending or ledger.bundled)
     learnt, fresh_until_s = ledger.learnt.open(now_s), now_s + FRESH_S
     for charge, number, heard, state in zip(charges, allowed, counts, lasts, strict=True):

@@ -39,6 +39,8 @@ async def process_services(
         stack.callback(wire.deadlines.close)
         on_wrong_reply = wire.counters.events(STORE_WRONG_REPLIES)
         store = await enter(open_store(store_url, settings, on_wrong_reply))
+        census = Census()
+        stack.push_async_callback(census.leave, store)
         magic = await enter(magic_services(settings, inherited))
         tunnels = TunnelRegistry(wire.loop, time.time, wire.counters)
         bus = StoreBus(
@@ -54,7 +56,7 @@ async def process_services(
             store,
             magic,
             LocalLimiter(),
-            Census(),
+            census,
             inherited.made_up_key,
             tunnels,
             bus,

@@ -188,6 +188,17 @@ def test_ratios_to_the_rival(ours_s: float, passed: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("strict_s", "passed"),
+    [pytest.param(1.88, True, id="met"), pytest.param(1.89, False, id="not")],
+)
+def test_what_cpu_a_strict_limit_takes(strict_s: float, passed: bool) -> None:
+    """The wait for the store is compared with a request that does not wait."""
+    measured = [window("session", cpu_s=1.4), window("strict", cpu_s=strict_s)]
+    found = verdicts(measured)
+    assert found["a strict limit adds at most 12 µs of CPU to one that is not"] is passed
+
+
+@pytest.mark.parametrize(
     ("strict_us", "passed"), [pytest.param(650, True, id="met"), pytest.param(651, False, id="not")]
 )
 def test_what_a_strict_limit_adds(strict_us: int, passed: bool) -> None:
