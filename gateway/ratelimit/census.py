@@ -14,9 +14,9 @@ from gateway.core.replies import are_counts
 from gateway.ratelimit.lua import read
 
 KEY = "limit-processes"
-BEAT_S = 1.0
+BEAT_S = 0.5
 """How often a process asks that admits requests ahead."""
-LASTS_S = 2.0
+LASTS_S = 1.0
 """How long a count is used, from when it was asked for."""
 KEPT_S = 300.0
 """
@@ -32,6 +32,7 @@ class Census:
 
     A process admits none until it has been counted for `LASTS_S`: by then every count that is in
     use anywhere includes it. So each process that admits requests is in the counts of all others.
+    One that is alone need not wait: no other has a count.
 
     The store is asked only where that is wanted: where callers come so fast that they could be
     admitted ahead.
@@ -45,7 +46,7 @@ class Census:
         self._asked_s = 0.0
         """When the count was asked for that is known; 0 for none."""
         self._since_s = 0.0
-        """When this process was counted at the latest for the first time."""
+        """When this process was counted for the first time, at the latest; 0 where it is alone."""
         self._reply: Future[object] | None = None
         """The reply that is awaited."""
         self.is_wanted = False
@@ -78,5 +79,7 @@ class Census:
             return
         added, self._processes = cast("list[int]", reply.result())
         self._asked_s, now_s = asked_s, self._clock()
-        if added or now_s < self._since_s:
+        if self._processes == 1:
+            self._since_s = 0.0
+        elif added or now_s < self._since_s:
             self._since_s = now_s

@@ -9,24 +9,26 @@
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local read, add, keys, counts = algorithm.read, algorithm.add, algorithm.keys, algorithm.counts
 local reply, at, arg = {now}, 0, 1
 while arg < #ARGV do
   local rate, length, third, charges =
     tonumber(ARGV[arg]), tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2]), tonumber(ARGV[arg + 3])
   for i = arg + 4, arg + 3 + charges do
-    local left, first, second = algorithm.read(at, rate, length, third, now)
+    local left, first, second = read(at, rate, length, third, now)
     local allowed = -1
     if left then
       allowed = math.max(0, math.min(tonumber(ARGV[i]), left))
       if allowed > 0 then
-        first, second = algorithm.add(at, rate, length, third, now, allowed, first, second)
+        first, second = add(at, rate, length, third, now, allowed, first, second)
       end
     end
-    reply[#reply + 1], reply[#reply + 2] = allowed, first
-    if algorithm.counts == 2 then
-      reply[#reply + 1] = second
+    local last = #reply
+    reply[last + 1], reply[last + 2] = allowed, first
+    if counts == 2 then
+      reply[last + 3] = second
     end
-    at = at + algorithm.keys
+    at = at + keys
   end
   arg = arg + 4 + charges
 end

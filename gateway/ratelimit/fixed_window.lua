@@ -7,20 +7,21 @@
 -- The one count of a charge is that of the current window. A charge cannot be read if the server's
 -- clock is neither in `window` nor in the next one.
 
+local call, floor, max = redis.call, math.floor, math.max
 local fixed_window = {keys = 2, counts = 1, has_windows = true}
 
 function fixed_window.read(at, rate, length, window, now)
-  local ahead = math.floor(now / length) - window
+  local ahead = floor(now / length) - window
   if ahead ~= 0 and ahead ~= 1 then
     return nil, 0
   end
-  local count = tonumber(redis.call('GET', KEYS[at + 1 + ahead]) or 0)
+  local count = tonumber(call('GET', KEYS[at + 1 + ahead]) or 0)
   return rate - count, count
 end
 
 function fixed_window.add(at, _, length, window, now, cost, count)
-  local key = KEYS[at + 1 + math.floor(now / length) - window]
-  count = math.max(0, count + cost)
-  redis.call('SET', key, string.format('%d', count), 'PX', length)
+  local key = KEYS[at + 1 + floor(now / length) - window]
+  count = max(0, count + cost)
+  call('SET', key, count, 'PX', length)
   return count
 end

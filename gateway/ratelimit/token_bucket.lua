@@ -7,24 +7,25 @@
 --   ARGV  rate, length of a window, capacity
 -- The one count of a charge is the debt. A charge can be read at any time.
 
+local call, floor, max = redis.call, math.floor, math.max
 local token_bucket = {keys = 1, counts = 1, has_windows = false}
 
 function token_bucket.read(at, rate, length, capacity, now)
   local debt = 0
-  local kept, since = string.match(redis.call('GET', KEYS[at + 1]) or '', '^(%d+) (%d+)$')
+  local kept, since = string.match(call('GET', KEYS[at + 1]) or '', '^(%d+) (%d+)$')
   if kept then
-    debt = math.max(0, kept - math.max(0, now - since) * rate)
+    debt = max(0, kept - max(0, now - since) * rate)
   end
-  return math.floor(math.max(0, capacity * length - debt) / length), debt
+  return floor(max(0, capacity * length - debt) / length), debt
 end
 
 function token_bucket.add(at, rate, length, _, now, cost, debt)
-  debt = math.max(0, debt + cost * length)
+  debt = max(0, debt + cost * length)
   if debt == 0 then
-    redis.call('DEL', KEYS[at + 1])
+    call('DEL', KEYS[at + 1])
   else
     local full_in = math.ceil(debt / rate)
-    redis.call('SET', KEYS[at + 1], string.format('%d %d', debt, now), 'PX', full_in)
+    call('SET', KEYS[at + 1], string.format('%d %d', debt, now), 'PX', full_in)
   end
   return debt
 end

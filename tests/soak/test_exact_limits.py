@@ -22,7 +22,7 @@ CLIENTS, RATE, MINUTE_S = 64, 1000, 60
 CONNECTIONS, BURSTS = 24, 2
 """Of a client, each of which sends a request at once with all others; and how often they do so."""
 MOST_OVER = 0.05
-WARM_S = 2.5
+WARM_S = 1.5
 """Longer than it takes until processes know of each other."""
 
 CONFIG = """
