@@ -111,16 +111,19 @@ def _deliver(
     for (limit, caller, cost), (verdict, *two) in zip(bundle.spends, replies, strict=True):
         algorithm = ALGORITHMS[limit.algorithm]
         counts = tuple(two[: algorithm.width])
-        if limit.on_store_failure == "local":
-            ledger.local.learn(limit, [caller], [counts], now_ms)
-        charge = Charge((id(limit), caller), limit)
+        key = id(limit), caller
         is_allowed = verdict == 1 or bundle.how is not How.ALL_OR_NONE
         state = algorithm.answer(limit, counts, cost, now_ms, is_allowed=is_allowed)
         states.append(state)
-        if bundle.how is not How.IN_ITS_WINDOW:  # else the counts may be those of a past window
-            ledger.note(charge, counts, now_ms, now_s, ledger.most_ahead(limit, now_s))
-            if not is_allowed and state.remaining:
-                ledger.blocks.put(charge.key, limit, cost, state, now_s)
+        if bundle.how is How.IN_ITS_WINDOW:  # the counts may be those of a past one
+            ledger.blocks.drop(key)
+            continue
+        if limit.on_store_failure == "local":
+            ledger.local.learn(limit, [caller], [counts], now_ms)
+        most = ledger.most_ahead(limit, now_s)
+        ledger.note(Charge(key, limit), counts, now_ms, now_s, most)
+        if not is_allowed and state.remaining:
+            ledger.blocks.put(key, limit, cost, state, now_s)
     if not bundle.answer.done():
         bundle.answer.set_result(states)
 

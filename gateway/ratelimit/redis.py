@@ -124,9 +124,7 @@ class RedisLimiter:
             return
         with suppress(StoreUnavailable):  # the request was answered: there is nothing to refuse
             states = await self._bundled([spend], How.WHATEVER_IS_LEFT)
-            if any(0 < state.remaining <= -spend.cost for state in states) and self._bus:
-                name = f"{spend.limit.name} {spend.caller}"
-                await self._bus.publish(InvalidationKind.LIMIT, name)
+            await self._tell_room([spend], states)
 
     def forget(self, name: str) -> None:
         """Ask the store for the next request of a caller: its limit's name, a space, the caller."""
@@ -219,7 +217,14 @@ class RedisLimiter:
         for bundle in reserved:
             back = [spend._replace(cost=-spend.cost) for spend in bundle.spends]
             with suppress(StoreUnavailable):  # then it stays charged: never too much passes
-                await self._bundle(back, How.IN_ITS_WINDOW, bundle.at_ms).answer
+                states = await self._bundle(back, How.IN_ITS_WINDOW, bundle.at_ms).answer
+                await self._tell_room(back, states)
+
+    async def _tell_room(self, spends: Sequence[Spend], states: Sequence[LimitState]) -> None:
+        """Tell all gateways which callers had nothing left before something was given back."""
+        for (limit, caller, cost), state in zip(spends, states, strict=False):
+            if self._bus is not None and 0 < state.remaining <= -cost:
+                await self._bus.publish(InvalidationKind.LIMIT, f"{limit.name} {caller}")
 
     async def _bundled(self, spends: Sequence[Spend], how: How) -> list[LimitState]:
         return await self._bundle(spends, how).answer

@@ -10,14 +10,17 @@ from typing import cast
 import pytest
 
 from gateway.core.errors import StoreUnavailable
+from gateway.core.invalidation import InvalidationKind
 from gateway.core.limit import Limit, LimitState, Spend
 from gateway.core.ports import Limiter, Script, Store
 from gateway.ratelimit.algorithm import ALGORITHMS
 from gateway.ratelimit.bundle import How
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.redis import RedisLimiter
+from gateway.store.bus import StoreBus
 from gateway.store.redis import RedisStore
 from tests.fakes.servers import REAL, Servers, opened_client
+from tests.fakes.store import FakeStore
 
 YEARS_S = 10**8
 """A window that is longer than any test run."""
@@ -285,6 +288,25 @@ async def test_what_was_reserved_is_given_back_where_another_slot_refuses(
     states = await other.spend_all([Spend(five, "a", 2), Spend(ONE, "b")])
     assert [True, False] == [state.allowed for state in states]
     assert 5 == await _left(_limiter(slots), five)
+
+
+async def test_a_caller_that_got_its_last_back_is_not_refused_by_any_gateway(
+    slots: SlotStore, five: Limit
+) -> None:
+    """The one that gave it back has forgotten the refusal, and tells the others to."""
+    told: list[str] = []
+    bus = StoreBus(FakeStore(time.time))
+    bus.on(InvalidationKind.LIMIT, told.append)
+    limiter = RedisLimiter(cast("Store", slots), LocalLimiter(), bus=bus)
+    await _limiter(slots).spend(ONE, "b")
+    await limiter.spend_all([Spend(five, "a", 5), Spend(ONE, "b")])
+    assert ["five a"] == told
+    assert (await limiter.spend(five, "a")).allowed
+    await limiter.settle(Spend(five, "a", 9))
+    await limiter.settle(Spend(five, "a", -1))
+    assert ["five a"] == told  # it has spent more than it has
+    await limiter.settle(Spend(five, "a", -6))
+    assert ["five a", "five a"] == told
 
 
 async def test_what_was_reserved_is_given_back_where_another_slot_is_down(
