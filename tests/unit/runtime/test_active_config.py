@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.core.errors import StartError
+from gateway.core.invalidation import InvalidationKind
 from gateway.pages.routes import PAGES
 from gateway.runtime.active_config import activate
 from gateway.store.bus import StoreBus
@@ -62,3 +63,14 @@ async def test_nothing_is_left_of_a_config_that_is_over() -> None:
                 pass
         assert [] == bus._missed_callbacks
         assert not any(bus._subscribers.values())
+
+
+async def test_a_count_that_was_set_back_is_told_to_the_limiter() -> None:
+    """And no more when the config is over."""
+    settings = settings_of(UPSTREAMS)
+    async with fake_process(settings) as process:
+        bus = process.bus
+        assert isinstance(bus, StoreBus)
+        async with activate(settings, process):
+            assert 1 == len(bus._subscribers[InvalidationKind.LIMIT])
+        assert [] == bus._subscribers[InvalidationKind.LIMIT]
