@@ -18,7 +18,7 @@ import redis
 
 from benchmarks.configs import SESSION_KEY
 from gateway.core.identity import AuthMethod, Identity, User
-from gateway.sessions.seal import NONCE_BYTES, SECRET_BYTES, Sealer, key_name, secret_from
+from gateway.sessions.seal import SECRET_BYTES, Sealer, key_name, secret_from
 from gateway.sessions.session import Session, encode
 
 LIFETIME_MS = 86_400_000
@@ -67,7 +67,6 @@ def sealed_sessions(
     persons: Iterable[Person],
     prefix: str,
     now_ms: int,
-    token_bytes: Callable[[int], bytes] = secrets.token_bytes,
 ) -> Iterator[StoredSession]:
     """Seal a session for each person as the gateway does at a sign-in."""
     sealer = Sealer((SESSION_KEY.encode(),))
@@ -83,7 +82,7 @@ def sealed_sessions(
             proven_at_ms=now_ms,
         )
         record = encode(Session(identity, now_ms))
-        sealed = sealer.seal(person.secret, record, token_bytes(NONCE_BYTES))
+        sealed = sealer.seal(person.secret, record)
         yield StoredSession(prefix + key, sealed, ends_ms)
 
 

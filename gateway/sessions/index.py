@@ -1,15 +1,22 @@
 """Index of each issuer's sessions, in the store, so that they can be ended without cookies."""
 
-import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.resources import files
 from typing import Final
 
 from gateway.core.ports import Script, Store
 from gateway.core.replies import Shape, is_count, is_pairs
-from gateway.sessions.listing import ListEntry, SignIn, parse, seal
-from gateway.sessions.seal import NONCE_BYTES, Sealer
+from gateway.sessions.listing import (
+    ListEntry,
+    SignIn,
+    base36,
+    encode,
+    field_of,
+    key_in,
+    parse,
+)
+from gateway.sessions.seal import Sealer
 
 
 def _script(name: str, accepts: Shape = is_count) -> Script:
@@ -37,37 +44,37 @@ class SessionIndex:
         self,
         store: Store,
         sealer: Sealer,
-        token_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._store = store
         self._sealer = sealer
-        self._token_bytes = token_bytes
 
     async def add(self, issuer: str, session_key: str, ends_at_ms: int, sign_in: SignIn) -> int:
         """Add the session to the list; return how many unexpired ones are on it."""
-        nonce = self._token_bytes(NONCE_BYTES)
-        sealed = seal(self._sealer, issuer, session_key, sign_in, nonce)
-        args = session_key, ends_at_ms, sign_in.created_at_ms, sealed
+        entry = encode(self._sealer, issuer, session_key, ends_at_ms, sign_in)
+        args = field_of(session_key), ends_at_ms, entry
         count = await self._store.run(ENLIST, [_name(issuer)], args)
         return count if isinstance(count, int) else 0
 
     async def seen(self, issuer: str, session_key: str, at_ms: int) -> None:
         """Record that the session was used at ``at_ms`` (Unix time in milliseconds)."""
-        await self._store.run(SEEN, [_name(issuer)], [session_key, at_ms])
+        args = field_of(session_key), session_key, at_ms, base36(at_ms)
+        await self._store.run(SEEN, [_name(issuer)], args)
 
     async def remove(self, issuer: str, session_keys: Sequence[str]) -> None:
         """Remove the sessions from the list."""
         if session_keys:
-            await self._store.run(UNLIST, [_name(issuer)], session_keys)
+            fields = [*map(field_of, session_keys), *session_keys]
+            await self._store.run(UNLIST, [_name(issuer)], fields)
 
     async def entries(self, issuer: str) -> list[ListEntry]:
         """Read the list, the latest sign-in first; unreadable entries are left out."""
         reply = await self._store.run(LISTED, [_name(issuer)], [])
         members = reply if isinstance(reply, list) else []
         found = []
-        for session_key, entry in zip(members[::2], members[1::2], strict=True):
+        for field, entry in zip(members[::2], members[1::2], strict=True):
             with suppress(ValueError):  # not written by a gateway
-                found.append(parse(self._sealer, issuer, session_key.decode(), entry))
+                session_key = key_in(field.decode())
+                found.append(parse(self._sealer, issuer, session_key, entry))
         return sorted(found, key=_age, reverse=True)
 
 

@@ -28,7 +28,6 @@ from gateway.sessions.index import SessionIndex
 from gateway.sessions.latest import latest
 from gateway.sessions.listing import ListEntry, SignIn, summary_of
 from gateway.sessions.seal import (
-    NONCE_BYTES,
     SECRET_BYTES,
     SealBroken,
     Sealer,
@@ -89,7 +88,7 @@ class RedisSessions:
         self._reads_lag = reads_lag
         self.on_end: Callable[[str], object] | None = None
         """Called with the key of each session that is ended here, before the store is asked."""
-        self._index = SessionIndex(store, sealer, token_bytes)
+        self._index = SessionIndex(store, sealer)
         self._emails = EmailIndex(store)
         self._idle_tracker = (
             None if idle_s is None else IdleTracker(store, self._index, clock, idle_s)
@@ -144,7 +143,7 @@ class RedisSessions:
         return secret, known
 
     async def _store_session(self, secret: str, session: Session) -> None:
-        sealed = self._sealer.seal(secret, encode(session), self._token_bytes(NONCE_BYTES))
+        sealed = self._sealer.seal(secret, encode(session))
         ends_ms = session.identity.expires_at_ms
         if self._idle_s is not None:
             ends_ms = min(ends_ms, session.created_at_ms + round(self._idle_s * 1000))

@@ -8,6 +8,11 @@ was moved to another name does not open.
 
 The entry in the owner's list of sessions is sealed with the server key alone, so that it can be
 shown without the session's cookie.
+
+A million sessions are a million of these records, so they hold no nonce (RFC 8439 section 2.8: no
+key seals two messages under one nonce). The key of a session seals its record and nothing else; an
+entry has the nonce that its place gives, where nothing else is sealed. Records of the previous
+version, with a random nonce, are read too.
 """
 
 import re
@@ -35,12 +40,14 @@ NONCE_BYTES = 12
 TAG_BYTES = 16
 KEY_ID_BYTES = 4
 
-FORM = b"\x01"
+FORM = b"\x02"
 """First byte of a sealed record: ChaCha20-Poly1305 (RFC 8439) under HKDF-SHA256 (RFC 5869)."""
+FORM_WITH_NONCE = b"\x01"
+"""The same with a nonce before the ciphertext, as the previous version wrote it."""
 
-# A sealed record: form, key id, nonce, and ciphertext with its tag.
-_NONCE_AT = len(FORM) + KEY_ID_BYTES
-_CIPHERTEXT_AT = _NONCE_AT + NONCE_BYTES
+# A sealed record: form, key id, and ciphertext with its tag.
+_HEAD_BYTES = len(FORM) + KEY_ID_BYTES
+_NO_NONCE = bytes(NONCE_BYTES)
 
 # Domain separation: a hash or key for one purpose never equals one for another.
 FOR_NAME = b"gateway session name\0"
@@ -48,6 +55,7 @@ FOR_SEAL = b"gateway session seal\0"
 FOR_KEY_ID = b"gateway server key id\0"
 FOR_PUBLIC_ID = b"gateway session public id\0"
 FOR_ENTRY = b"gateway session entry\0"
+FOR_NONCE = b"gateway session entry nonce\0"
 
 
 class SealBroken(ValueError):
@@ -90,9 +98,9 @@ class Sealer:
             raise ValueError("two session keys are alike")
         self._sealing_id = _key_id(server_keys[0])
 
-    def seal(self, secret: str, record: bytes, nonce: bytes) -> bytes:
-        """Encrypt ``record`` for the store; ``nonce`` is `NONCE_BYTES` random bytes, used once."""
-        return self._seal(FOR_SEAL, secret, key_name(secret), record, nonce)
+    def seal(self, secret: str, record: bytes) -> bytes:
+        """Encrypt the one record of a session for the store."""
+        return self._seal(FOR_SEAL, secret, key_name(secret), record)
 
     def open(self, secret: str, sealed: bytes, name: str = "") -> bytes:
         """
@@ -102,31 +110,41 @@ class Sealer:
         """
         return self._open(FOR_SEAL, secret, name or key_name(secret), sealed)
 
-    def seal_entry(self, place: str, record: bytes, nonce: bytes) -> bytes:
-        """Encrypt ``record`` for ``place``, to be opened without a secret; ``nonce`` as above."""
-        return self._seal(FOR_ENTRY, "", place, record, nonce)
+    def seal_entry(self, place: str, record: bytes) -> bytes:
+        """Encrypt the one record for ``place``, to be opened without a secret."""
+        return self._seal(FOR_ENTRY, "", place, record)
 
     def open_entry(self, place: str, sealed: bytes) -> bytes:
         """Decrypt the record that was sealed for ``place``. Raises `SealBroken`."""
         return self._open(FOR_ENTRY, "", place, sealed)
 
-    def _seal(self, use: bytes, secret: str, place: str, record: bytes, nonce: bytes) -> bytes:
+    def _seal(self, use: bytes, secret: str, place: str, record: bytes) -> bytes:
         head = FORM + self._sealing_id
         cipher = _cipher(use, secret, self._keys[self._sealing_id])
-        return head + nonce + cipher.encrypt(nonce, record, head + place.encode())
+        return head + cipher.encrypt(_nonce(use, place), record, head + place.encode())
 
     def _open(self, use: bytes, secret: str, place: str, sealed: bytes) -> bytes:
-        if len(sealed) < _CIPHERTEXT_AT + TAG_BYTES:
+        head, text = sealed[:_HEAD_BYTES], sealed[_HEAD_BYTES:]
+        nonce = _nonce(use, place)
+        if head.startswith(FORM_WITH_NONCE):
+            nonce, text = text[:NONCE_BYTES], text[NONCE_BYTES:]
+        if len(text) < TAG_BYTES:
             raise SealBroken("too short")
-        head, nonce = sealed[:_NONCE_AT], sealed[_NONCE_AT:_CIPHERTEXT_AT]
         server_key = self._keys.get(head[len(FORM) :])
-        if not head.startswith(FORM) or server_key is None:
+        if not head.startswith((FORM, FORM_WITH_NONCE)) or server_key is None:
             raise SealBroken("sealed in another form, or with a key that is not ours any more")
         cipher = _cipher(use, secret, server_key)
         try:
-            return cipher.decrypt(nonce, sealed[_CIPHERTEXT_AT:], head + place.encode())
+            return cipher.decrypt(nonce, text, head + place.encode())
         except InvalidTag:
             raise SealBroken("altered, or sealed for another cookie") from None
+
+
+def _nonce(use: bytes, place: str) -> bytes:
+    """Return the nonce of the one record that is sealed for ``use`` at ``place``."""
+    if use == FOR_SEAL:
+        return _NO_NONCE  # under a key of its own
+    return sha256(FOR_NONCE + place.encode()).digest()[:NONCE_BYTES]
 
 
 def _key_id(server_key: bytes) -> bytes:

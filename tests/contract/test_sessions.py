@@ -12,12 +12,15 @@ from gateway.core.identity import AuthMethod, Browser, Identity, User
 from gateway.sessions.email_index import MAX_OF_EMAIL, EmailIndex
 from gateway.sessions.idle import IdleTracker
 from gateway.sessions.index import SessionIndex
+from gateway.sessions.listing import SignIn
 from gateway.sessions.redis import LISTED_BEFORE_STORED_S, MAX_OF_ISSUER, RedisSessions
 from gateway.sessions.seal import Sealer, key_name
+from gateway.sessions.session import Session
 from gateway.store.connect import redis_client as connect
 from gateway.store.redis import RedisStore
 from tests.fakes.memory import FakeClock
 from tests.fakes.servers import RealServer, eventually
+from tests.fakes.session_records import entry_before, record_before, sealed_before
 from tests.fakes.tokens import ALICE, BOB
 
 SEALER = Sealer([b"k" * 32])
@@ -349,3 +352,65 @@ async def test_use_brings_no_session_back(store: RedisStore, client: Redis) -> N
     await uses.aclose()
 
     assert seen == set(await client.keys())
+
+
+# --- sessions of the previous version -----------------------------------------------------------
+
+
+OLD_COOKIE = "a" * 43
+FIREFOX = Browser("Firefox on Linux", "203.0.113.9")
+
+
+async def signed_in_before(client: Redis, seconds: float = 900) -> Identity:
+    """Ada, whose session the previous version wrote and listed."""
+    key, now_ms = key_name(OLD_COOKIE), int(time.time() * 1000)
+    token = proven(seconds)
+    identity = replace(token, method=AuthMethod.SESSION, session_key=key)
+    sealed = sealed_before(b"k" * 32, OLD_COOKIE, record_before(Session(identity, now_ms)))
+    issuer, ends_ms = identity.user.issuer, identity.expires_at_ms
+    await client.set(f"gw:{key}", sealed, pxat=ends_ms)
+    entry = entry_before(b"k" * 32, issuer, key, ends_ms, SignIn(FIREFOX, now_ms))
+    await client.hset(f"gw:sessions-of:{issuer}", key, entry)
+    return identity
+
+
+async def test_a_session_of_the_previous_version_goes_on(store: RedisStore, client: Redis) -> None:
+    """It is found, listed beside new ones, its use is recorded, and it can be ended."""
+    identity = await signed_in_before(client)
+    sessions = RedisSessions(store, SEALER, idle_s=600)
+    assert identity == await sessions.find(OLD_COOKIE)
+    await sessions.create(proven(token_id="another"), FIREFOX)
+    seen_ms = int(time.time() * 1000) + 5000
+    await SessionIndex(store, SEALER).seen(identity.user.issuer, key_name(OLD_COOKIE), seen_ms)
+
+    listed = await sessions.list_for(identity.user.issuer)
+    assert [FIREFOX] * 2 == [each.browser for each in listed]
+    assert seen_ms in [each.seen_at_ms for each in listed]
+
+    await sessions.end(key_name(OLD_COOKIE), identity.user.issuer)
+    with pytest.raises(SessionEnded):
+        await sessions.find(OLD_COOKIE)
+    assert 1 == await client.hlen(f"gw:sessions-of:{identity.user.issuer}")
+    await sessions.aclose()
+
+
+async def test_expired_entries_of_the_previous_version_are_forgotten(
+    store: RedisStore, client: Redis
+) -> None:
+    """At the next login; the list lives as long as the last of both kinds."""
+    identity = await signed_in_before(client, seconds=3600)
+    name = f"gw:sessions-of:{identity.user.issuer}"
+    expired = entry_before(b"k" * 32, identity.user.issuer, "session:x", 9, SignIn(FIREFOX, 7))
+    await client.hset(name, "session:x", expired)
+    await RedisSessions(store, SEALER).create(proven())
+    assert 2 == await client.hlen(name)
+    assert identity.expires_at_ms == await client.pexpiretime(name)
+
+
+async def test_a_list_is_one_piece_of_memory(real_store: RedisStore, real_client: Redis) -> None:
+    """Neither fields nor values are longer than a server packs."""
+    sessions = RedisSessions(real_store, SEALER)
+    for number in range(5):
+        await sessions.create(proven(token_id=str(number)), FIREFOX)
+    encoding = await real_client.object("ENCODING", "gw:sessions-of:did:ethr:0xAd")
+    assert b"listpack" == encoding

@@ -22,11 +22,11 @@ class SessionScripts:
     def enlist(self, keys: Sequence[str], args: Sequence[Word]) -> int:
         entries = self.lists.setdefault(keys[0], {})
         for session, entry in tuple(entries.items()):
-            if int(entry.split(b" ")[0]) <= self._now_ms():
+            if _end_of(entry) <= self._now_ms():
                 del entries[session]
-        name, ends, seen, sealed = args
-        assert isinstance(sealed, bytes)
-        entries[str(name)] = b"%d %d %b" % (int(ends), int(seen), sealed)
+        name, _, added = args
+        assert isinstance(added, bytes)
+        entries[str(name)] = added
         return len(entries)
 
     def listed(self, keys: Sequence[str], _: Sequence[Word]) -> list[bytes]:
@@ -38,12 +38,13 @@ class SessionScripts:
         return len([entries.pop(str(session)) for session in args if session in entries])
 
     def seen(self, keys: Sequence[str], args: Sequence[Word]) -> int:
-        entries, (session, at_ms) = self.lists.get(keys[0], {}), args
-        if session not in entries:
-            return 0
-        ends, _, sealed = entries[str(session)].split(b" ", 2)
-        entries[str(session)] = b"%b %d %b" % (ends, int(at_ms), sealed)
-        return 1
+        entries, (name, old_name, at_ms, short_at_ms) = self.lists.get(keys[0], {}), args
+        for field, seen_at in ((name, short_at_ms), (old_name, at_ms)):
+            if field in entries:
+                ends, _, sealed = entries[str(field)].split(b" ", 2)
+                entries[str(field)] = b" ".join((ends, str(seen_at).encode(), sealed))
+                return 1
+        return 0
 
     def keep(self, keys: Sequence[str], args: Sequence[Word]) -> int:
         idle, last, step = map(int, args)
@@ -74,3 +75,8 @@ class SessionScripts:
 
     def _now_ms(self) -> int:
         return int(self._store.clock() * 1000)
+
+
+def _end_of(entry: bytes) -> int:
+    end = entry.split(b" ")[0]
+    return int(end[1:], 36) if end.startswith(b"~") else int(end)

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from gateway.authn.did_token.mint import TokenSigner, signer
-from gateway.sessions.listing import parse
+from gateway.sessions.listing import key_in, parse
 from gateway.sessions.seal import SealBroken, Sealer, key_name
 from tests.fakes.http import Answer, connected, fetch
 from tests.fakes.tokens import ALICE, BOB
@@ -403,8 +403,9 @@ async def test_what_the_servers_keys_do_open(tmp_path: Path) -> None:
         with redis.Redis.from_url(around.store.url) as store:
             ((key, entry),) = store.hgetall(f"sessions-of:{ALICE.issuer}").items()
 
-        known = parse(Sealer([SESSION_KEY.encode()]), ALICE.issuer, key.decode(), entry).sign_in
-        unknown = parse(Sealer([NEW_KEY.encode()]), ALICE.issuer, key.decode(), entry).sign_in
+        session_key = key_in(key.decode())
+        known = parse(Sealer([SESSION_KEY.encode()]), ALICE.issuer, session_key, entry).sign_in
+        unknown = parse(Sealer([NEW_KEY.encode()]), ALICE.issuer, session_key, entry).sign_in
 
         assert unknown is None
         assert known is not None

@@ -17,7 +17,7 @@ from gateway.revocation.epoch import key_of
 from gateway.revocation.redis import RedisRevocations
 from gateway.sessions.cache import SessionCache
 from gateway.sessions.redis import RedisSessions, ended
-from gateway.sessions.seal import NONCE_BYTES, Sealer, key_name
+from gateway.sessions.seal import Sealer, key_name
 from gateway.sessions.session import Session, encode
 from gateway.store.bus import StoreBus
 from tests.fakes.memory import FakeClock
@@ -257,7 +257,7 @@ async def test_a_record_that_was_replaced_is_opened_again(
     key, (sealed, ends_ms) = key_name(cookie), store.values[key_name(cookie)]
     await sessions.find(cookie)
     later = Session(replace(identity, token_id="later"), 1)
-    store.values[key] = Sealer([KEY]).seal(cookie, encode(later), bytes(NONCE_BYTES)), ends_ms
+    store.values[key] = Sealer([KEY]).seal(cookie, encode(later)), ends_ms
     clock.now_s += 1
     assert later.identity == await sessions.find(cookie)
 
@@ -275,7 +275,7 @@ async def test_an_unreadable_record_is_refused(
 ) -> None:
     """Such as one of a later version, after a rollback."""
     cookie, _ = await sessions.create(proven)
-    sealed = Sealer([KEY]).seal(cookie, b"{}", bytes(NONCE_BYTES))
+    sealed = Sealer([KEY]).seal(cookie, b"{}")
     store.values[key_name(cookie)] = sealed, proven.expires_at_ms
 
     with pytest.raises(SessionEnded, match="session_unreadable"):
@@ -578,7 +578,7 @@ async def test_a_record_that_names_another_issuer_asks_for_that_epoch(
     cookie, identity = await careful.create(proven)
     await careful.find(cookie)
     bob = replace(identity, user=User("did:ethr:0xB0b"))
-    sealed = Sealer([KEY]).seal(cookie, encode(Session(bob, 1)), bytes(NONCE_BYTES))
+    sealed = Sealer([KEY]).seal(cookie, encode(Session(bob, 1)))
     store.values[key_name(cookie)] = sealed, 1 << 53
     epochs.asked.clear()
     store.asked.clear()

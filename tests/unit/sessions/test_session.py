@@ -14,6 +14,7 @@ from gateway.sessions.session import (
     encode,
     expiry_ms,
 )
+from tests.fakes.session_records import record_before
 
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is no fault of ours."""
@@ -56,6 +57,73 @@ def test_a_record_decodes_to_the_same_session(session: Session) -> None:
     assert session == decode(encode(session), KEY)
 
 
+def test_a_record_of_version_2_is_valid() -> None:
+    """Until it ends."""
+    assert _decoded(Session(ADA, 7)) == decode(_altered(), KEY)
+
+
+def _decoded(session: Session) -> Session:
+    return decode(encode(session), KEY)
+
+
+USUAL = replace(
+    ADA,
+    user=User(
+        "did:ethr:0x1a642f0E3c3aF545E7AcBD38b07251B3990914F1",
+        "ada@example.com",
+        "0x1a642f0E3c3aF545E7AcBD38b07251B3990914F1",
+    ),
+    method=AuthMethod.SESSION,
+    token_id="0b6ff1d3-6c5a-4d6f-8f3e-0d2f8a3f6b1e",
+    session_key=KEY,
+)
+
+
+def test_the_usual_record_is_short() -> None:
+    """A third of what the previous version wrote."""
+    session = Session(USUAL, 7)
+    assert len(encode(session)) * 3 < len(record_before(session))
+    assert session == _decoded(session)
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        pytest.param(replace(USUAL, token_id="tid"), id="another-token-id"),
+        pytest.param(replace(USUAL, token_id=USUAL.token_id.upper()), id="a-large-token-id"),
+        pytest.param(replace(USUAL, user=User("https://idp.example#ada")), id="another-issuer"),
+        pytest.param(replace(USUAL, user=User(USUAL.user.issuer.lower())), id="small-letters"),
+        pytest.param(replace(USUAL, user=User(USUAL.user.issuer, None, "0x2")), id="an-address"),
+        pytest.param(replace(USUAL, user=User("", None, "")), id="nothing"),
+        pytest.param(replace(USUAL, expires_at_ms=1 << 48), id="a-late-end"),
+        pytest.param(replace(USUAL, user=User("did:ethr:", None, "")), id="no-address"),
+    ],
+)
+def test_an_unusual_record_is_kept_too(identity: Identity) -> None:
+    """As it is."""
+    assert Session(identity, 7) == _decoded(Session(identity, 7))
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        pytest.param([3, "i", None, 1, None, "t", 1, 1, 1], id="no-address-of-its-own"),
+        pytest.param([3, "did:ethr:0x1", None, 2, None, "t", 1, 1, 1], id="an-unknown-mark"),
+        pytest.param([3, "did:ethr:0x1", None, True, None, "t", 1, 1, 1], id="a-mark-of-a-kind"),
+        pytest.param([4, "i", None, None, None, "t", 1, 1, 1], id="another-version"),
+        pytest.param([2, "i", None, None, None, "t", 1, 1, 1], id="an-earlier-version"),
+        pytest.param([3, "i", None, None, None, "t", 1, 1], id="a-member-short"),
+        pytest.param([3, "i", None, None, None, "t", 1, 1, 1, 1], id="a-member-more"),
+        pytest.param([3, "i", None, None, None, "t", 1, 1, 1.0], id="no-whole-number"),
+        pytest.param([3, None, None, None, None, "t", 1, 1, 1], id="no-issuer"),
+    ],
+)
+def test_malformed_lists_are_refused(members: list[object]) -> None:
+    """Members and their types are fixed."""
+    with pytest.raises(ValueError, match="session record"):
+        decode(orjson.dumps(members), KEY)
+
+
 def test_a_decoded_identity_has_the_method_session() -> None:
     """Whatever credential proved it at first."""
     back = decode(encode(Session(ADA, 7)), KEY).identity
@@ -73,7 +141,7 @@ def test_a_record_of_version_1_is_valid_until_any_revocation() -> None:
 
 
 def _altered(**changes: object) -> bytes:
-    members = orjson.loads(encode(Session(ADA, 7))) | changes
+    members = orjson.loads(record_before(Session(ADA, 7))) | changes
     return orjson.dumps({name: value for name, value in members.items() if value != "gone"})
 
 
