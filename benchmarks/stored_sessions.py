@@ -128,6 +128,7 @@ def _measured(socket: Path, counts: Sequence[int]) -> Iterator[Figures]:
         stored = count
         look_up_us = asyncio.run(_look_ups(client, socket, cookies))
         bytes_each = (_used(client) - empty - marks) / count
+        say(f"{count:,} sessions: {bytes_each:.0f} bytes each, {look_up_us:.1f} µs a look-up")
         yield Figures(count, bytes_each, marks / count, look_up_us)
 
 

@@ -97,7 +97,8 @@ class RedisSessions:
         """
         Returns a user's current metadata; the record holds that of the sign-in.
 
-        Gets the end of the session, too, until which apps can read the user.
+        Gets the end of the session, too, until which apps can read the user; 0 where it is not
+        known yet whether the session is valid.
         """
         self._invalidations = 0
         """Number of invalidations: a look-up during which it changes is not cached."""
@@ -213,7 +214,7 @@ class RedisSessions:
             raise SessionEnded(SessionEndReason.COOKIE_MALFORMED)
         key = key_name(cookie)
         session = await self._opened(cookie, key, await self._store.get(key))
-        self.latest(session.recorded, session.identity.expires_at_ms)  # reads in the same batch
+        self.latest(session.recorded, 0)  # in the same batch; the session may be revoked
         issuer = session.recorded.issuer
         return session, self._epoch_ms(await self._store.get(key_of(issuer)), issuer)
 

@@ -199,7 +199,7 @@ async def test_what_signing_in_answers(around: World) -> None:
     answer = await fetch(around.port, "POST", "/_gateway/session", around.bearer())
 
     assert 201 == answer.status
-    members = {"issuer", "email", "public_address", "phone", "roles", "expires_at"}
+    members = {"issuer", "email", "public_address", "phone", "roles", "permissions", "expires_at"}
     assert members == set(answer.json())
     cookie = answer.value("Set-Cookie").split("; ")
     assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie)

@@ -639,6 +639,31 @@ async def test_a_revocation_that_no_message_tells_takes_effect_within_a_second(
         await sessions.find(cookies[0])
 
 
+@pytest.mark.parametrize("is_revoked", [False, True])
+async def test_apps_are_told_of_the_user_of_a_valid_session_alone(
+    store: FakeStore, clock: FakeClock, proven: Identity, *, is_revoked: bool
+) -> None:
+    """The record of a revoked session may still be there; its user has no proof any more."""
+    revocations = RedisRevocations(store, StoreBus(store), kept_s=3600, clock=clock)
+    sessions = RedisSessions(store, Sealer([KEY]), clock, revocations=revocations)
+    cookie, identity = await sessions.create(proven)
+    ends: list[int] = []
+
+    def latest(user: User, ends_at_ms: int) -> User:
+        ends.append(ends_at_ms)
+        return user
+
+    sessions.latest = latest
+    if is_revoked:
+        store.values[key_of(proven.user.issuer)] = b"%d" % (1 << 53), 1 << 53
+        with pytest.raises(RevokedSession):
+            await sessions.find(cookie)
+        assert [0] == ends
+    else:
+        await sessions.find(cookie)
+        assert [0, identity.expires_at_ms] == ends
+
+
 @pytest.mark.parametrize("is_known", [False, True])
 async def test_a_slow_store_does_not_delay_a_revocation(
     is_known: bool, store: FakeStore, clock: FakeClock, proven: Identity
