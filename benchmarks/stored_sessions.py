@@ -170,7 +170,7 @@ def _store(client: Redis, scripts: Sequence[object], batch: Sequence[_Made]) -> 
             identity.expires_at_ms,
         )
         entry = encode_entry(_SEALER, issuer, key, ends_ms, SignIn(_BROWSER, now_ms))
-        pipeline.evalsha(enlist, 1, PREFIX + issuer, field_of(key), ends_ms, entry)
+        pipeline.evalsha(enlist, 1, PREFIX + issuer, field_of(key), ends_ms, *entry)
         pipeline.set(key, _SEALER.seal(cookie, encode(Session(identity, now_ms))), pxat=ends_ms)
         email = email_key(str(identity.user.email))
         pipeline.evalsha(enlist_issuer, 1, email, issuer, ends_ms, MAX_OF_EMAIL)

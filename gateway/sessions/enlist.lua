@@ -3,7 +3,7 @@
 -- Adds a session to its issuer's list, and removes those that have expired.
 --   KEYS  the list: a hash, by session, of "~<end> <last seen> <sealed>" with times in base 36, or
 --         of "<end> <last seen> <sealed>" with times in base 10, as the previous version wrote it
---   ARGV  the session, its end in base 10, its entry
+--   ARGV  the session, its end in base 10, its entry in two parts: up to what is sealed, and that
 -- The reply is how many sessions are on the list.
 
 local time = redis.call('TIME')
@@ -20,6 +20,6 @@ for i = 1, #entries, 2 do
     last = ends
   end
 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3] .. ARGV[4])
 redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', last))
 return redis.call('HLEN', KEYS[1])

@@ -50,8 +50,8 @@ class SessionIndex:
 
     async def add(self, issuer: str, session_key: str, ends_at_ms: int, sign_in: SignIn) -> int:
         """Add the session to the list; return how many unexpired ones are on it."""
-        entry = encode(self._sealer, issuer, session_key, ends_at_ms, sign_in)
-        args = field_of(session_key), ends_at_ms, entry
+        parts = encode(self._sealer, issuer, session_key, ends_at_ms, sign_in)
+        args = field_of(session_key), ends_at_ms, *parts
         count = await self._store.run(ENLIST, [_name(issuer)], args)
         return count if isinstance(count, int) else 0
 

@@ -96,12 +96,17 @@ def key_in(field: str) -> str:
 
 def encode(
     sealer: Sealer, issuer: str, session_key: str, ends_at_ms: int, sign_in: SignIn
-) -> bytes:
-    """Encode an entry; ``sign_in`` is sealed, and opens for no other issuer or session."""
+) -> tuple[str, bytes]:
+    """
+    Encode an entry in two parts, of which the second is ``sign_in``, sealed.
+
+    It opens for no other issuer or session. A script joins them: a REST API takes text alone, so
+    that the sealed part travels, and may stand, in another form.
+    """
     record = _packed(sign_in) or orjson.dumps([sign_in.created_at_ms, *sign_in.browser])
     sealed = sealer.seal_entry(_place(issuer, session_key), record)
     times = f"{base36(ends_at_ms)} {base36(sign_in.created_at_ms)} "
-    return _MARK + times.encode() + sealed
+    return _MARK.decode() + times, sealed
 
 
 def parse(sealer: Sealer, issuer: str, session_key: str, entry: bytes) -> ListEntry:

@@ -101,7 +101,9 @@ def is_upstash(url: str) -> bool:
     """Whether the store at ``url`` is one of Upstash's, or speaks its REST API."""
     scheme, _, rest = url.partition("://")
     authority = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
-    return scheme.startswith("upstash+") or authority.partition(":")[0].endswith(".upstash.io")
+    return scheme.startswith("upstash+") or authority.partition(":")[0].lower().endswith(
+        ".upstash.io"
+    )
 
 
 def cause_of(error: Exception) -> str:

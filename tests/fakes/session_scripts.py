@@ -24,9 +24,9 @@ class SessionScripts:
         for session, entry in tuple(entries.items()):
             if _end_of(entry) <= self._now_ms():
                 del entries[session]
-        name, _, added = args
-        assert isinstance(added, bytes)
-        entries[str(name)] = added
+        name, _, times, sealed = args
+        assert isinstance(sealed, bytes)
+        entries[str(name)] = str(times).encode() + sealed
         return len(entries)
 
     def listed(self, keys: Sequence[str], _: Sequence[Word]) -> list[bytes]:

@@ -24,9 +24,17 @@ from tests.fakes.session_records import entry_before
 ISSUER, KEY = "did:ethr:0xAd", "session:0a"
 SEALER, NEWER = Sealer([b"k" * 32]), Sealer([b"n" * 32, b"k" * 32])
 ADA = SignIn(Browser("Firefox on Linux", "2001:db8::1"), 1_000)
-ENTRY = encode(SEALER, ISSUER, KEY, 9, ADA)
-SEALED = ENTRY.split(b" ", 2)[2]
 LONG_MS = 1_800_000_000_000
+
+
+def entry_of(key: str, ends_at_ms: int, sign_in: SignIn) -> bytes:
+    """Return an entry as the script joins it."""
+    times, sealed = encode(SEALER, ISSUER, key, ends_at_ms, sign_in)
+    return times.encode() + sealed
+
+
+ENTRY = entry_of(KEY, 9, ADA)
+SEALED = ENTRY.split(b" ", 2)[2]
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -35,7 +43,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 def test_an_entry_holds_the_sign_in(device: str, address: str, at_ms: int) -> None:
     """Any name of a browser survives."""
     sign_in = SignIn(Browser(device, address), at_ms)
-    entry = encode(SEALER, ISSUER, KEY, 9, sign_in)
+    entry = entry_of(KEY, 9, sign_in)
 
     if at_ms <= LAST_MS:
         assert ListEntry(KEY, 9, at_ms, sign_in) == parse(SEALER, ISSUER, KEY, entry)
@@ -59,7 +67,7 @@ def test_an_entry_holds_the_sign_in(device: str, address: str, at_ms: int) -> No
 def test_the_usual_entry_is_no_longer_than_64_bytes(device: str, address: str) -> None:
     """So Redis keeps the list in one piece of memory."""
     sign_in = SignIn(Browser(device, address), LONG_MS)
-    entry = encode(SEALER, ISSUER, KEY, LONG_MS + 9, sign_in)
+    entry = entry_of(KEY, LONG_MS + 9, sign_in)
 
     assert len(entry) <= 64
     assert ListEntry(KEY, LONG_MS + 9, LONG_MS, sign_in) == parse(SEALER, ISSUER, KEY, entry)
@@ -79,7 +87,7 @@ def test_the_usual_entry_is_no_longer_than_64_bytes(device: str, address: str) -
 def test_an_unusual_entry_is_longer(device: str, address: str) -> None:
     """It says what it said."""
     sign_in = SignIn(Browser(device, address), LONG_MS)
-    entry = encode(SEALER, ISSUER, KEY, LONG_MS, sign_in)
+    entry = entry_of(KEY, LONG_MS, sign_in)
 
     assert len(entry) > 64
     assert sign_in == parse(SEALER, ISSUER, KEY, entry).sign_in
@@ -91,7 +99,7 @@ def test_all_names_of_devices_have_numbers() -> None:
         for system, system_name in user_agent._SYSTEMS:
             device = device_name(f"Mozilla/5.0 ({system}) {browser}")
             assert f"{name} on {system_name}" == device
-            entry = encode(SEALER, ISSUER, KEY, LONG_MS, SignIn(Browser(device), LONG_MS))
+            entry = entry_of(KEY, LONG_MS, SignIn(Browser(device), LONG_MS))
             assert len(entry) <= 64
 
 
