@@ -133,6 +133,10 @@ class ClusterStore:
         await self._known()
         return [node.address for node in self._topology.primaries()]
 
+    def primary_of(self, slot: int) -> NodeAddress:
+        """Return the node that serves ``slot``. Raises `StoreUnavailable` where none does."""
+        return self._serving(slot).address
+
     async def ping(self) -> None:
         """Check that all slots are served, and that each of their nodes answers."""
         await self._known()

@@ -1,20 +1,27 @@
 """What the gateway uses of a Redis Cluster: store, subscription, scan."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from random import choice
 
 from redis.asyncio import Redis
 
-from gateway.core.errors import StartError
+from gateway.core.errors import StartError, StoreUnavailable
 from gateway.store import cluster_url
+from gateway.store.asking import Ask, asking
 from gateway.store.cluster import ClusterStore
 from gateway.store.connect import redis_client
+from gateway.store.line import LineOptions
 from gateway.store.listening import listen_for_ever
 from gateway.store.node import NodeStore
 from gateway.store.pubsub import Subscriber
-from gateway.store.server import StoreOptions, StoreServer, pattern_of, scanned
-from gateway.store.slots import NodeAddress
-from gateway.util import stall
+from gateway.store.server import StoreOptions, StoreServer, access_of, pattern_of, scanned
+from gateway.store.slots import NodeAddress, slot_of
+
+_KEYLESS = frozenset(
+    {"PING", "ECHO", "TIME", "EVAL", "EVALSHA", "PUBLISH", "SCAN", "INFO", "CONFIG", "CLUSTER"}
+)
+"""Commands of operators that have no key as their first argument."""
 
 
 class ClusterServer:
@@ -23,20 +30,23 @@ class ClusterServer:
     def __init__(self, options: StoreOptions) -> None:
         """Raises `StartError`, which does not repeat the URL: it may hold a password."""
         self._options = options
+        self._access = access = access_of(options)
+        login = access.login
+        self._changes = login.look if login else None
         try:
             self._url = cluster_url.parse(options.url)
         except ValueError:
             raise StartError("redis.url cannot be read") from None
-        self._client(self._url.seeds[0], options.timeout_s)  # raises for an unknown option
+        self._client(self._url.seeds[0])  # raises for an unknown option
 
     def store(self, on_wrong_reply: Callable[[], object]) -> ClusterStore:
         options = self._options
 
         def open_node(cluster: ClusterStore, address: NodeAddress) -> NodeStore:
-            # the store's own deadlines end the waits before
-            client = self._client(address, options.timeout_s * stall.LONGEST)
             own = options._replace(url=self._url.of_node(address))
-            return NodeStore(address, client, own, cluster, on_wrong_reply)
+            lines = LineOptions(options.connect_timeout_s, options.retries, self._changes)
+            client = self._client(address)
+            return NodeStore(address, client, own, cluster, on_wrong_reply, lines=lines)
 
         return ClusterStore(self._url.seeds, open_node, options.prefix, options.timeout_s)
 
@@ -54,9 +64,9 @@ class ClusterServer:
             nonlocal left
             nodes = await self._primaries()
             left = choice([node for node in nodes if node != left] or nodes)  # noqa: S311
-            client = self._client(left, self._options.timeout_s)
+            client, changes = self._client(left), self._changes
             try:
-                await Subscriber(client, name, on_message, on_subscribed).listen()
+                await Subscriber(client, name, on_message, on_subscribed, changes=changes).listen()
             finally:
                 await client.aclose()
 
@@ -66,12 +76,34 @@ class ClusterServer:
         """Yield the keys of each primary. While slots move, some come twice, and some may not."""
         pattern, timeout_s = pattern_of(self._options.prefix + start), self._options.timeout_s
         for node in await self._primaries():
-            client = self._client(node, timeout_s)
+            client = self._client(node)
             try:
                 async for key in scanned(client, pattern, timeout_s):
                     yield key
             finally:
                 await client.aclose()
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[Ask]:
+        """Yield what sends single commands, for operators: to the node of the key, if any."""
+        timeout_s = self._options.timeout_s + self._options.connect_timeout_s
+        async with AsyncExitStack() as until_the_end:
+            store = self.store(lambda: None)
+            until_the_end.push_async_callback(store.aclose)
+            asked: dict[NodeAddress, Ask] = {}
+            for node in await store.primaries():
+                client = self._client(node)
+                until_the_end.push_async_callback(client.aclose)
+                asked[node] = asking(client, timeout_s)
+
+            async def ask(*words: str | int) -> object:
+                name = "" if words[0] in _KEYLESS else str(words[1])
+                node = store.primary_of(slot_of(name.encode()))
+                if node not in asked:
+                    raise StoreUnavailable("the cluster's primaries have changed")
+                return await asked[node](*words)
+
+            yield ask
 
     async def _primaries(self) -> list[NodeAddress]:
         """Ask any node which nodes serve slots. Raises `StoreUnavailable`."""
@@ -81,8 +113,9 @@ class ClusterServer:
         finally:
             await store.aclose()
 
-    def _client(self, address: NodeAddress, timeout_s: float) -> Redis:
-        return redis_client(self._url.of_node(address), timeout_s)
+    def _client(self, address: NodeAddress) -> Redis:
+        url = self._url.of_node(address)
+        return redis_client(url, self._options.connect_timeout_s, self._access)
 
 
 _: type[StoreServer] = ClusterServer

@@ -19,6 +19,7 @@ from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import Script
 from gateway.store.batch import Batch, Call, Pair
 from gateway.store.connect import address_of
+from gateway.store.line import DEFAULTS, LineOptions
 from gateway.store.packing import Command
 from gateway.store.redis import RedisStore
 from gateway.store.server import StoreOptions
@@ -205,6 +206,8 @@ class NodeStore(RedisStore):
         options: StoreOptions,
         events: NodeEvents,
         on_wrong_reply: Callable[[], object] = lambda: None,
+        *,
+        lines: LineOptions = DEFAULTS,
     ) -> None:
         super().__init__(
             client,
@@ -212,6 +215,8 @@ class NodeStore(RedisStore):
             options.timeout_s,
             on_wrong_reply=on_wrong_reply,
             address=address_of(options.url),
+            lines=lines,
+            in_flight=options.connections,
             batch=partial(NodeBatch, self),
         )
         self.address = address

@@ -8,6 +8,7 @@ import time
 from asyncio import Task
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +18,12 @@ from gateway.core.ports import Script
 from gateway.core.replies import is_count
 from gateway.store.bus import StoreBus
 from gateway.store.kinds import server_of
+from gateway.store.login import LoginOptions
 from gateway.store.redis import RedisStore
 from gateway.store.server import StoreOptions
+from gateway.store.store_check import examine
 from gateway.util.background import background
+from gateway.util.client_tls import ClientTlsFiles
 from tests.fakes.redis_cluster import Node, RedisCluster, cluster_store
 from tests.fakes.servers import eventually
 
@@ -356,6 +360,32 @@ async def test_a_scan_finds_the_keys_of_all_primaries(
     found = [key async for key in server_of(StoreOptions(whole.url, "gw:")).scan("key-")]
 
     assert sorted(f"gw:{key}".encode() for key in KEYS) == sorted(found)
+
+
+async def test_credentials_and_files_of_the_config(whole: RedisCluster, tmp_path: Path) -> None:
+    """They hold for all nodes; those of another user are refused."""
+    for node in whole.nodes:
+        node.ask(
+            "ACL", "SETUSER", "ops", "reset", "on", ">s3cret", "allkeys", "+@all", "allchannels"
+        )
+    url = whole.tls_url("").replace("@", "").partition("?")[0]
+    tls = ClientTlsFiles(ca=str(whole.authority.file))
+    (tmp_path / "password").write_text("s3cret\n")
+    login = LoginOptions("ops", password_file=str(tmp_path / "password"))
+    options = StoreOptions(url, "gw:", 2, login=login, tls=tls)
+    store = server_of(options).store(lambda: None)
+    await asyncio.gather(*(store.set(key, b"1", expires_at_ms=in_ms(60)) for key in KEYS))
+    await store.ping()
+    await store.aclose()
+
+    findings = await examine(server_of(options), options)
+    assert [] == [found for found in findings if found.level == "problem"]
+    assert "all slots covered by 3 primaries" in [found.text for found in findings]
+    wrong = options._replace(login=LoginOptions("ops", "another"))
+    refused = server_of(wrong).store(lambda: None)
+    with pytest.raises(StoreUnavailable):
+        await refused.ping()
+    await refused.aclose()
 
 
 _PERMISSIONS = "~gw:* &gw:* -@all +get +set +del +incrby +eval +evalsha +publish +subscribe +ping"

@@ -107,6 +107,8 @@ async def fake_nodes(count: int = 2) -> AsyncIterator[list[FakeNode]]:
     ]
     for node in nodes:
         node.serves(*parts)
-    yield nodes
-    for node in nodes:
-        await node.stop()
+    try:
+        yield nodes
+    finally:
+        for node in nodes:
+            await node.stop()

@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.core.errors import StartError, StoreUnavailable
+from gateway.store.asking import CommandRefused
 from gateway.store.cluster_server import ClusterServer
 from gateway.store.server import StoreOptions
 from tests.fakes.cluster_nodes import fake_nodes
@@ -31,6 +32,19 @@ async def test_a_scan_without_nodes_fails() -> None:
         await node.stop()
         with pytest.raises(StoreUnavailable):
             [key async for key in server.scan("a")]
+
+
+async def test_commands_of_operators_go_to_the_node_of_their_key() -> None:
+    """Those without a key go to one of them."""
+    async with fake_nodes(2) as nodes:
+        server = ClusterServer(StoreOptions(f"redis+cluster://{nodes[0].address}", "gw:", 1))
+        async with server.asking() as ask:
+            assert 1 == await ask("DEL", "gw:{foo}")  # slot 12182
+            with pytest.raises(CommandRefused):
+                await ask("INFO")
+
+        assert [0, 1] == [node.times(b"DEL") for node in nodes]
+        assert [1, 0] == [node.times(b"INFO") for node in nodes]
 
 
 async def test_a_scan_asks_each_primary() -> None:
