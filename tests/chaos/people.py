@@ -174,8 +174,9 @@ async def crowd(ports: list[int], magic: FakeMagic) -> AsyncIterator[Crowd]:
         asyncio.create_task(person.live(cookie, kind))
         for (cookie, person), kind in zip(cookies.items(), kinds, strict=True)
     ]
+    kept = dict(list(cookies.items())[:-SIGNING_IN])  # too many sign-ins end the oldest session
     try:
-        yield Crowd(tally, people, cookies)
+        yield Crowd(tally, people, kept)
         assert not any(task.done() for task in tasks), [t for t in tasks if t.done()]
     finally:
         for task in tasks:
