@@ -12,6 +12,7 @@ from gateway.config.rules import CallerMatchSettings
 from gateway.config.schema import RouteSettings, Settings
 from gateway.config.upstreams import UpstreamSettings
 from gateway.core.limit import BY_ADDRESS, Limit
+from gateway.core.rate import Rate
 from gateway.core.route import Cors, Grant, Route, Rule, UpstreamTimeouts
 from gateway.revocation.name import AcceptedNames
 
@@ -82,10 +83,11 @@ def limit(name: str, entry: LimitSettings) -> Limit:
     """Compile one entry of ``limits:``. A shadow limit refuses nothing, so it fails open."""
     is_shadow = entry.mode == "shadow"
     fails_open = is_shadow and entry.on_store_failure == "closed"
+    rate = _rate(entry)
     return Limit(
         name=name,
-        rate=entry.rate.requests,
-        window_s=entry.rate.window_s,
+        rate=rate.requests,
+        window_s=rate.window_s,
         on_store_failure="open" if fails_open else entry.on_store_failure,
         algorithm=entry.algorithm,
         burst=entry.burst,
@@ -93,6 +95,11 @@ def limit(name: str, entry: LimitSettings) -> Limit:
         is_shadow=is_shadow,
         has_overrides=entry.overrides,
     )
+
+
+def _rate(entry: LimitSettings) -> Rate:
+    """Return the rate; with ``concurrent``, so many requests, each by a lease of that length."""
+    return entry.rate or Rate(entry.concurrent or 1, int(entry.lease_s))
 
 
 def by_stage(limits: Iterable[Limit]) -> tuple[tuple[Limit, ...], tuple[Limit, ...]]:
@@ -114,7 +121,7 @@ def login_limits(settings: Settings) -> LoginLimits:
         return LoginLimits(contact, None)
     if "ip" not in entry.per:
         return LoginLimits(None, contact)
-    shared = entry.ip_rate or entry.rate._replace(requests=entry.rate.requests * _IP_FACTOR)
+    shared = entry.ip_rate or Rate(contact.rate * _IP_FACTOR, contact.window_s)
     ip = replace(contact, rate=shared.requests, window_s=shared.window_s, burst=None)
     return LoginLimits(ip, contact)
 
@@ -131,7 +138,8 @@ def _route(entry: RouteSettings, limits: dict[str, Limit], upstream: _UpstreamDe
     named = entry.limits
     if named is None:
         named = (DEFAULT,) if DEFAULT in limits else ()
-    before, after = by_stage(limits[name] for name in named)
+    used = [limits[name] for name in named]
+    before, after = by_stage(each for each in used if not each.is_concurrency)
     return Route(
         name=entry.name,
         path=entry.match.path,
@@ -143,6 +151,7 @@ def _route(entry: RouteSettings, limits: dict[str, Limit], upstream: _UpstreamDe
         takes_any_method=entry.match.takes_any_method,
         limits=before,
         identity_limits=after,
+        concurrency=tuple(each for each in used if each.is_concurrency),
         cost=entry.cost if isinstance(entry.cost, int) else 1,
         tells_cost=entry.cost == FROM_ANSWER,
         forward_credentials=entry.forward_credentials,

@@ -1,4 +1,4 @@
-"""Checks of who limits count, and of what requests cost; see `gateway.config.checks`."""
+"""Checks of what limits count, and of what requests cost; see `gateway.config.checks`."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -13,7 +13,7 @@ _OWN: Final = {
     "login": ({"ip", "email"}, "ip, email or both"),
     "failures": ({"ip"}, "ip: it is charged before the caller is known"),
 }
-"""Limits that the gateway charges by itself, and what it counts them by."""
+"""Limits that the gateway charges by itself, and what it counts them by: attempts."""
 
 
 def own_limits_count_what_is_known(draft: Draft) -> Iterator[Problem]:
@@ -54,6 +54,39 @@ def costs_fit_into_limits(draft: Draft) -> Iterator[Problem]:
                 yield Problem((*at, "cost"), message)
 
 
+def limits_count_one_thing(draft: Draft) -> Iterator[Problem]:
+    """Require a rate, or the number of requests under way, and the keys that go with it."""
+    for name in draft.mapping("limits"):
+        at, given = ("limits", name), draft.mapping("limits", name).keys()
+        if not isinstance(draft.at(*at), dict | None):
+            continue
+        is_concurrency = draft.text(*at, "algorithm") == "concurrency"
+        if "concurrent" not in given:
+            if is_concurrency:
+                yield Problem((*at, "concurrent"), "required with algorithm: concurrency")
+            elif "rate" not in given:
+                yield Problem((*at, "rate"), "required", remedy="set it, or concurrent")
+            if "lease" in given:
+                yield Problem((*at, "lease"), "needs concurrent", remedy="remove it")
+            continue
+        if name in _OWN:
+            yield Problem((*at, "concurrent"), "this limit counts attempts", remedy="set a rate")
+        if "algorithm" in given and not is_concurrency:
+            yield Problem((*at, "algorithm"), "concurrent needs algorithm: concurrency")
+        for key in sorted({"rate", "ip_rate"} & given):
+            yield Problem((*at, key), "cannot be combined with concurrent", remedy="remove one")
+
+
+def concurrency_needs_an_upstream(draft: Draft) -> Iterator[Problem]:
+    """Refuse limits on requests under way where another proxy forwards: it knows their end."""
+    for at in routes_of(draft):
+        if draft.at(*at, "upstream") is not None:
+            continue
+        for place, name in enumerate(draft.items(*at, "limits")):
+            if isinstance(name, str) and draft.at("limits", name, "concurrent") is not None:
+                yield Problem((*at, "limits", place), "concurrent needs a route with an upstream")
+
+
 def _parts(draft: Draft, name: str) -> tuple[str, ...]:
     at = ("limits", name, "per")
     text = draft.text(*at)
@@ -87,4 +120,6 @@ LIMIT_CHECKS: Final = (
     Check("own-limit-per", own_limits_count_what_is_known, "set it so, or remove it"),
     Check("limit-by-email", routes_count_no_attempts, "list another limit"),
     Check("cost-over-limit", costs_fit_into_limits, "lower it, or raise the rate or the burst"),
+    Check("limit-without-rate", limits_count_one_thing, "set it"),
+    Check("concurrency-of-checks", concurrency_needs_an_upstream, "remove it"),
 )

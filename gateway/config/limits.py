@@ -4,11 +4,18 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal, NamedTuple
 
-from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 
 from gateway.config.section import GIVEN, Section
 from gateway.config.texts import file_path
-from gateway.config.units import CountText, Flag, RateText
+from gateway.config.units import CountText, Duration, Flag, RateText
 from gateway.core.limit import BY_ADDRESS, BY_HEADER
 from gateway.ratelimit.entry import Entry, read_entry
 
@@ -125,11 +132,28 @@ EntryOrFile = Annotated[
 """An entry of a deny or allow list, or a file of them."""
 
 
-class LimitSettings(Section):
-    """A rate limit."""
+def _whole_seconds(length_s: float) -> float:
+    """Refuse parts of a second. Raises `ValueError`."""
+    if length_s % 1:
+        raise ValueError("expected whole seconds, such as 30s")
+    return length_s
 
-    rate: RateText
-    """Number of requests in a window: 50/second, 300/minute, 5/15minutes."""
+
+class LimitSettings(Section):
+    """A rate limit, or a limit on the requests that are under way at one time."""
+
+    rate: Annotated[RateText | None, GIVEN] = None
+    """Number of requests in a window: 50/second, 300/minute, 5/15minutes. Or `concurrent`."""
+    concurrent: Annotated[CountText | None, GIVEN] = None
+    """
+    In place of a rate: how many requests of a caller may be under way at one time, at all gateways
+    together. A WebSocket counts until it is closed.
+    """
+    lease_s: Annotated[Duration, AfterValidator(_whole_seconds)] = Field(60.0, alias="lease")
+    """
+    With `concurrent`, after how long the requests of a gateway that died count no more. Others
+    count until they end, however long they take.
+    """
     per: Per = BY_ADDRESS
     """
     Key of the counter: ip (the client's address), route, header:NAME, or what authentication finds
@@ -141,11 +165,14 @@ class LimitSettings(Section):
     For `login` with [ip, email], the rate of an address. 10 times `rate` when absent, as the users
     of an office share an address.
     """
-    algorithm: Literal["sliding-window", "fixed-window", "token-bucket"] = "sliding-window"
+    algorithm: Literal["sliding-window", "fixed-window", "token-bucket", "concurrency"] = (
+        "sliding-window"
+    )
     """
     Algorithm of the counter. sliding-window: evenly, with no more than the rate in each window of
     the clock; fixed-window: the same, but each window begins from zero; token-bucket: `burst`
-    requests at once, then the rate.
+    requests at once, then the rate; concurrency: `concurrent` requests at one time, the default
+    with that key.
     """
     burst: Annotated[CountText | None, GIVEN] = None
     """
@@ -174,3 +201,11 @@ class LimitSettings(Section):
     Whether single callers may have another rate, which `gateway limits set` or an app writes to
     Redis. Each caller is looked up once in 10 seconds.
     """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive(cls, data: object) -> object:
+        """Add the algorithm of a limit on requests that are under way."""
+        if isinstance(data, dict) and "concurrent" in data:
+            return {"algorithm": "concurrency", **data}
+        return data

@@ -25,7 +25,10 @@ class Limit:
     on_store_failure: str = "local"
     """``local`` (count in this process), ``open`` (let pass) or ``closed`` (refuse)."""
     algorithm: str = "sliding-window"
-    """A name in `gateway.ratelimit.algorithm.ALGORITHMS`."""
+    """
+    A name in `gateway.ratelimit.algorithm.ALGORITHMS`; or ``concurrency``: at most ``rate``
+    requests under way at one time, each by a lease of ``window_s``.
+    """
     burst: int | None = None
     """How many requests may come at once, where that is not ``rate``: for token buckets."""
     per: tuple[str, ...] = BY_ADDRESS
@@ -34,6 +37,11 @@ class Limit:
     """Whether requests over the limit are reported and pass (``mode: shadow``)."""
     has_overrides: bool = False
     """Whether the store may hold another rate for a caller."""
+
+    @property
+    def is_concurrency(self) -> bool:
+        """Whether it counts requests that are under way, by leases."""
+        return self.algorithm == "concurrency"
 
     @property
     def needs_identity(self) -> bool:

@@ -138,6 +138,27 @@ class Limiter(Protocol):
         """
 
 
+class Lease(Protocol):
+    """A place among the requests of a caller that are under way."""
+
+    state: LimitState
+    """Where it allows none, there is no place, and nothing to release."""
+
+    def release(self) -> None:
+        """Give the place to another request; the first call counts."""
+
+
+class Leases(Protocol):
+    """Counts the requests of callers that are under way, against limits on their number."""
+
+    async def take(self, limit: Limit, caller: str) -> Lease:
+        """
+        Take a place for a request of ``caller``; the caller of this releases it.
+
+        Raises `StoreUnavailable` only for limits with ``on_store_failure: closed``.
+        """
+
+
 class TokenVerifier(Protocol):
     """
     Verifies one kind of credential, such as DID tokens, API keys or JWTs.

@@ -18,7 +18,7 @@ from gateway.core.errors import (
     Unavailable,
     WrongWebSocketVersion,
 )
-from gateway.core.limit import LimitState
+from gateway.core.limit import Limit, LimitState
 from gateway.core.record import RequestRecord
 from gateway.core.request import Reply
 from gateway.core.route import FieldLines
@@ -153,12 +153,19 @@ def told_limit(state: LimitState) -> FieldLines:
     """Return the fields that tell of a limit on every answer; see `rate_limit_fields`."""
     limit, _, remaining, reset_s, _ = in_seconds(state)
     return (
-        ("RateLimit-Policy", f'"{limit.name}";q={limit.capacity};w={limit.window_s}'),
+        ("RateLimit-Policy", f'"{limit.name}";q={limit.capacity};{_quota_unit(limit)}'),
         ("RateLimit", f'"{limit.name}";r={remaining};t={reset_s}'),
         ("X-RateLimit-Limit", str(limit.capacity)),
         ("X-RateLimit-Remaining", str(remaining)),
         ("X-RateLimit-Reset", str(reset_s)),
     )
+
+
+def _quota_unit(limit: Limit) -> str:
+    """Return the rest of a policy: the window of a rate, or that requests under way are counted."""
+    if limit.is_concurrency:
+        return 'qu="concurrent-requests"'  # section 3.1.1 of the draft; no window goes with it
+    return f"w={limit.window_s}"
 
 
 def fields_beside(refusal: Refusal, record: RequestRecord) -> FieldLines:

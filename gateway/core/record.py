@@ -1,5 +1,6 @@
 """The record of one request, for the access log."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.core.limit import LimitState
@@ -35,3 +36,5 @@ class RequestRecord:
     tunnel_bytes_in: int = 0
     tunnel_s: float = 0.0
     """How long the tunnel was open, in seconds; not part of the request's duration."""
+    on_end: tuple[Callable[[], object], ...] = ()
+    """Called when the response, or the tunnel, has ended; however it did."""

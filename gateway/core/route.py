@@ -135,6 +135,8 @@ class Route:
     """Those charged before authentication, by what the request itself tells."""
     identity_limits: tuple[Limit, ...] = ()
     """Those charged after authentication, which need to know the caller."""
+    concurrency: tuple[Limit, ...] = ()
+    """Limits on the requests of a caller that are under way at one time."""
     cost: int = 1
     """How many requests one of this route counts as."""
     tells_cost: bool = False

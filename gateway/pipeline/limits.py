@@ -2,7 +2,8 @@
 The limits of a route, in two stages: before authentication, and after it.
 
 A stage charges all of its limits or none. Before authentication it counts by what the request
-itself tells, so that guessing credentials is limited, too; after it, by the caller.
+itself tells, so that guessing credentials is limited, too; after it, by the caller. Limits on the
+requests that are under way come last.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from functools import lru_cache
 from gateway.core.errors import RateLimited
 from gateway.core.identity import Identity, User
 from gateway.core.limit import BY_ADDRESS, AnswerLimits, Limit, LimitState, Spend
-from gateway.core.ports import Limiter
+from gateway.core.ports import Leases, Limiter
 from gateway.core.problem import in_seconds, told_limit
 from gateway.core.record import RequestRecord
 from gateway.core.request import Client, Reply, RequestHead
@@ -31,6 +32,7 @@ class RouteLimits:
     """Charges the limits of routes, and says what answers tell of them."""
 
     limiter: Limiter
+    leases: Leases
     tells_always: bool = False
     """Whether every answer tells of the limits, not only a refusal by one."""
     lists: LimitLists = field(default_factory=LimitLists)
@@ -98,14 +100,35 @@ class RouteLimits:
         if limits:
             await self._charge(_spends(limits, route.cost, head, route, client, identity), record)
 
+    async def take_leases(
+        self,
+        head: RequestHead,
+        route: Route,
+        client: Client,
+        identity: Identity | None,
+        record: RequestRecord,
+    ) -> None:
+        """
+        Count the request among those under way, until its response or its tunnel has ended.
+
+        Runs last: what another stage refuses takes no place. Raises `RateLimited`, or
+        `StoreUnavailable` for limits that fail closed.
+        """
+        user = None if identity is None else identity.user
+        for limit in self.lists.counted(route.concurrency, client.address, user):
+            caller = caller_of(limit, head, route.name, client, identity)
+            lease = await self.leases.take(limit, caller)
+            self._judge((lease.state,), record)
+            record.on_end += (lease.release,)
+
     def refuse_denied(self, route: Route, user: User) -> None:
         """Raise `DeniedByLimit` for a user on the deny list of a limit, before that is charged."""
         if self.lists.in_use:
-            self.lists.refuse_user(route.limits + route.identity_limits, user)
+            self.lists.refuse_user(_all(route), user)
 
     def _counted(self, route: Route, client: Client) -> tuple[Limit, ...]:
         """Return the limits before authentication that count ``client``."""
-        self.lists.refuse_address(route.limits + route.identity_limits, client.address)
+        self.lists.refuse_address(_all(route), client.address)
         return self.lists.counted(route.limits, client.address)
 
     async def _charge(self, spends: Sequence[Spend], record: RequestRecord) -> None:
@@ -151,6 +174,10 @@ class RouteLimits:
         if record.limit is None:
             return reply
         return reply._replace(fields=reply.fields + told_limit(record.limit))
+
+
+def _all(route: Route) -> tuple[Limit, ...]:
+    return route.limits + route.identity_limits + route.concurrency
 
 
 def _spends(

@@ -2,7 +2,7 @@
 The stages of a request, from its head to what is sent upstream. Start reading here.
 
     client → route → limits → authenticate → check origin → limits of the caller → authorise
-           → header fields
+           → leases → header fields
 
 Each stage is handed what the earlier ones returned, so that a wrong order does not type-check. A
 stage refuses by raising a `Refusal`. Only the head is looked at; bodies are streamed afterwards.
@@ -111,6 +111,8 @@ class RequestPipeline:
             identity = await stages.identify(head, route, client, record, sent)
         except Refusal as refusal:
             raise self._refusal_or_login(refusal, head, resolved) from None
+        if route.concurrency:
+            await stages.limits.take_leases(head, route, client, identity, record)
         return self._outbound(head, resolved, client, identity, record)
 
     def _outbound(

@@ -16,7 +16,6 @@ from gateway.authn.authenticator import Authenticator
 from gateway.authz.authoriser import Authoriser
 from gateway.config import compile as compiled
 from gateway.config.schema import Settings
-from gateway.core.ports import Limiter
 from gateway.headers.forwarded import ForwardedFields
 from gateway.headers.request import IdentityNames, RequestFields
 from gateway.headers.response import ResponseFields
@@ -29,7 +28,6 @@ from gateway.proxy.answer_costs import AnswerCosts
 from gateway.proxy.downstream.limits import ConnectionLimits
 from gateway.proxy.downstream.server import ServingConfig
 from gateway.proxy.upstream.upstream import Upstream
-from gateway.ratelimit.lists import LimitLists
 from gateway.revocation.revoke import Revoker
 from gateway.routing.client_address import ClientIp
 from gateway.routing.client_resolver import ClientResolver
@@ -77,8 +75,12 @@ async def activate(settings: Settings, process: ProcessServices) -> AsyncIterato
         pipeline = _pipeline(
             settings,
             table,
-            limiter,
-            lists,
+            RouteLimits(
+                limiter,
+                process.leases,
+                settings.server.rate_limit_headers == "always",
+                lists,
+            ),
             authenticator(settings, process, identity, limiter, stack, lists=lists),
             stage,
             assertions(settings, keys),
@@ -133,7 +135,8 @@ def _started(
 def _route_table(settings: Settings) -> RouteTable:
     """Compile the routes, and those of the gateway's own pages."""
     default = settings.limits.get("default")
-    page_limits = (compiled.limit("default", default),) if default is not None else ()
+    has_rate = default is not None and default.concurrent is None
+    page_limits = (compiled.limit("default", default),) if default and has_rate else ()
     pages = page_routes(settings.server.prefix, *compiled.by_stage(page_limits))
     return RouteTable(compiled.routes(settings), own_pages=pages)
 
@@ -141,8 +144,7 @@ def _route_table(settings: Settings) -> RouteTable:
 def _pipeline(
     settings: Settings,
     table: RouteTable,
-    limiter: Limiter,
-    lists: LimitLists,
+    route_limits: RouteLimits,
     authenticator: Authenticator,
     authoriser: Authoriser,
     assertion_cache: AssertionCache | None,
@@ -154,7 +156,7 @@ def _pipeline(
             ClientIp(server.client_ip), server.trusted_proxies, server.public_url
         ),
         resolver=RouteResolver(table, public_host),
-        limits=RouteLimits(limiter, server.rate_limit_headers == "always", lists),
+        limits=route_limits,
         authenticator=authenticator,
         authoriser=authoriser,
         fields=RequestFields(

@@ -14,6 +14,7 @@ from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.tunnel.registry import TunnelRegistry
 from gateway.proxy.upstream.connect import Resolver
 from gateway.ratelimit.census import Census
+from gateway.ratelimit.leases import RedisLeases
 from gateway.ratelimit.list_store import KnownLists
 from gateway.ratelimit.local import LocalLimiter
 from gateway.telemetry.counters import Counters
@@ -82,6 +83,8 @@ class ProcessServices(NamedTuple):
     magic: MagicServices
     local: LocalLimiter
     census: Census
+    leases: RedisLeases
+    """Of requests that are under way; a tunnel may outlast many configs."""
     made_up_key: bytes
     """Seals where the config names no key: development mode."""
     tunnels: TunnelRegistry

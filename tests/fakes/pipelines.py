@@ -45,6 +45,7 @@ from tests.fakes.ports import (
     Diary,
     KnownSessions,
     KnownTokens,
+    RecordingLeases,
     RecordingLimiter,
 )
 
@@ -103,7 +104,11 @@ def pipeline_for(
     stages = Stages(
         clients=ClientResolver(client_ip, OURS if trusts_proxies else (), f"https://{HOST}"),
         resolver=RouteResolver(RouteTable(routes or (PRIVATE, OPTIONAL, PUBLIC, KEEPING)), HOST),
-        limits=RouteLimits(RecordingLimiter(diary, {used_up}, {waits}), tells_always=tells_limits),
+        limits=RouteLimits(
+            RecordingLimiter(diary, {used_up}, {waits}),
+            RecordingLeases(diary, {used_up}),
+            tells_always=tells_limits,
+        ),
         authenticator=Authenticator(
             CredentialReader(COOKIE),
             KnownSessions(diary, SESSIONS),

@@ -12,7 +12,7 @@ from gateway.core.identity import (
     User,
 )
 from gateway.core.limit import Limit, LimitState, Spend
-from gateway.core.ports import Limiter, Sessions, TokenVerifier
+from gateway.core.ports import Leases, Limiter, Sessions, TokenVerifier
 
 ISSUER = "did:ethr:0x" + "ab" * 20
 
@@ -73,6 +73,30 @@ class RecordingLimiter:
         return LimitState(limit, True, limit.rate - 1, reset_s=12.5, retry_after_s=0.0)
 
 
+class RecordingLease:
+    """A lease that writes down its end."""
+
+    def __init__(self, diary: Diary, state: LimitState) -> None:
+        self.diary = diary
+        self.state = state
+
+    def release(self) -> None:
+        self.diary.append(f"release {self.state.limit.name}")
+
+
+class RecordingLeases:
+    """Grants all leases except those of a limit named in ``used_up``."""
+
+    def __init__(self, diary: Diary, used_up: Iterable[str] = ()) -> None:
+        self.diary = diary
+        self.used_up = set(used_up)
+
+    async def take(self, limit: Limit, caller: str) -> RecordingLease:
+        self.diary.append(f"lease {limit.name} of {caller}")
+        is_free = limit.name not in self.used_up
+        return RecordingLease(self.diary, LimitState(limit, is_free, 0, 1.0, float(not is_free)))
+
+
 class KnownTokens:
     """A `TokenVerifier` that knows the tokens it was given, or what to raise for them."""
 
@@ -130,8 +154,9 @@ def _found(known: Identity | Refusal) -> Identity:
     return known
 
 
-_: tuple[type[Limiter], type[TokenVerifier], type[Sessions]] = (
+_: tuple[type[Limiter], type[Leases], type[TokenVerifier], type[Sessions]] = (
     RecordingLimiter,
+    RecordingLeases,
     KnownTokens,
     KnownSessions,
 )

@@ -8,6 +8,7 @@ from gateway.config.load import parse
 from gateway.config.schema import Settings
 from gateway.proxy.tunnel.registry import TunnelRegistry
 from gateway.ratelimit.census import Census
+from gateway.ratelimit.leases import RedisLeases
 from gateway.ratelimit.local import LocalLimiter
 from gateway.runtime.process import Inherited, ProcessServices
 from gateway.runtime.services.magic import magic_services
@@ -52,6 +53,7 @@ async def fake_process(
             magic,
             LocalLimiter(),
             Census(),
+            RedisLeases(opened),
             INHERITED.made_up_key,
             TunnelRegistry(wire.loop, time.time, wire.counters),
             StoreBus(opened),

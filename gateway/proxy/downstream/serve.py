@@ -125,6 +125,8 @@ def _end(
     """Log the request; what is left of its body ends the connection."""
     writer = client.writer
     client.serving = None
+    for ended in record.on_end:
+        ended()
     if not body.is_eof():
         writer.will_close = True
     server.log(head, record, writer.status, writer.bytes_out, perf_counter() - started_s)

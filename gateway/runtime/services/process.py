@@ -10,6 +10,7 @@ from gateway.proxy.http1.write_batch import WriteBatcher
 from gateway.proxy.tunnel.registry import TunnelRegistry
 from gateway.proxy.upstream.connect import Resolver
 from gateway.ratelimit.census import Census
+from gateway.ratelimit.leases import RedisLeases
 from gateway.ratelimit.local import LocalLimiter
 from gateway.runtime.process import Inherited, ProcessServices, WireServices
 from gateway.runtime.services.magic import magic_logout, magic_services
@@ -41,6 +42,8 @@ async def process_services(
         store = await enter(open_store(store_url, settings, on_wrong_reply))
         census = Census()
         stack.push_async_callback(census.leave, store)
+        leases = RedisLeases(store)
+        stack.push_async_callback(leases.aclose)
         magic = await enter(magic_services(settings, inherited))
         tunnels = TunnelRegistry(wire.loop, time.time, wire.counters)
         bus = StoreBus(
@@ -57,6 +60,7 @@ async def process_services(
             magic,
             LocalLimiter(),
             census,
+            leases,
             inherited.made_up_key,
             tunnels,
             bus,

@@ -8,8 +8,9 @@ from gateway.config.limit_checks import LIMIT_CHECKS
 DRAFTS: tuple[object, ...] = (
     None,
     {"limits": []},
-    {"limits": {"login": 3, "a": {"rate": 5}, "failures": {"per": {}}}},
-    {"limits": {"login": {"per": 4, "ip_rate": None}}, "routes": {}},
+    {"limits": {"login": 3, "a": {"rate": 5}, "failures": {"rate": 1, "per": {}}}},
+    {"limits": {"login": {"rate": [], "per": 4, "ip_rate": None}}, "routes": {}},
+    {"limits": {"a": {"concurrent": {}}}, "routes": [{"limits": {"a": 1}}]},
     {"routes": [3, {"cost": []}, {"limits": "a", "cost": "x"}, {"limits": [None], "cost": 9}]},
     {"limits": {"default": {"rate": "5/fortnight"}}, "routes": [{"cost": 9}]},
     {"limits": {"default": {"rate": "5/hour", "burst": "x"}}, "routes": [{"cost": 4}]},
@@ -27,10 +28,12 @@ def test_each_mistake_is_found_in_a_draft() -> None:
     draft = Draft(
         {
             "limits": {
-                "login": {"per": ["email", "route"], "ip_rate": "1/hour"},
+                "login": {"rate": "1/hour", "per": ["email", "route"], "ip_rate": "1/hour"},
                 "default": {"rate": "5/hour"},
+                "nothing": None,
+                "both": {"concurrent": 2, "rate": "5/hour"},
             },
-            "routes": [{"limits": ["login"]}, {"cost": "6"}, {"cost": 5}],
+            "routes": [{"limits": ["login"]}, {"cost": "6"}, {"cost": 5}, {"limits": ["both"]}],
         }
     )
     assert [
@@ -38,4 +41,7 @@ def test_each_mistake_is_found_in_a_draft() -> None:
         ("own-limit-per", ("limits", "login", "ip_rate")),
         ("limit-by-email", ("routes", 0, "limits", 0)),
         ("cost-over-limit", ("routes", 1, "cost")),
+        ("limit-without-rate", ("limits", "nothing", "rate")),
+        ("limit-without-rate", ("limits", "both", "rate")),
+        ("concurrency-of-checks", ("routes", 3, "limits", 0)),
     ] == [(check.code, found.path) for check in LIMIT_CHECKS for found in check.find(draft)]

@@ -150,6 +150,48 @@ def test_a_developer_is_not_locked_out_by_signing_in(read: Read) -> None:
             "limits.a.deny: expected a list",
             id="no-list",
         ),
+        pytest.param(
+            "limits: {a: {per: ip}}",
+            "limits.a.rate: required: set it, or concurrent",
+            id="nothing-to-count",
+        ),
+        pytest.param(
+            "limits: {a: {rate: 1/hour, algorithm: concurrency}}",
+            "limits.a.concurrent: required with algorithm: concurrency",
+            id="concurrency-without-a-number",
+        ),
+        pytest.param(
+            "limits: {a: {concurrent: 1, rate: 1/hour}}",
+            "limits.a.rate: cannot be combined with concurrent: remove one",
+            id="both",
+        ),
+        pytest.param(
+            "limits: {a: {concurrent: 1, algorithm: fixed-window}}",
+            "limits.a.algorithm: concurrent needs algorithm: concurrency",
+            id="another-algorithm",
+        ),
+        pytest.param(
+            "limits: {a: {rate: 1/hour, lease: 10s}}",
+            "limits.a.lease: needs concurrent: remove it",
+            id="a-lease-of-a-rate",
+        ),
+        pytest.param(
+            "limits: {a: {concurrent: 1, lease: 1500ms}}",
+            "limits.a.lease: expected whole seconds, such as 30s",
+            id="parts-of-a-second",
+        ),
+        pytest.param(
+            "limits: {failures: {concurrent: 1}}",
+            "limits.failures.concurrent: this limit counts attempts: set a rate",
+            id="attempts",
+        ),
+        pytest.param(
+            "server: {public_url: https://a.example, trusted_proxies: [10.0.0.0/8]}\n"
+            "limits: {a: {concurrent: 1}}\n"
+            "routes: [{name: a, match: {path: /a}, limits: [a]}]",
+            "routes[0].limits[0]: concurrent needs a route with an upstream",
+            id="a-route-that-another-proxy-serves",
+        ),
     ],
 )
 def test_refused_keys_of_counters(complaints: Complain, text: str, complaint: str) -> None:
@@ -278,3 +320,22 @@ def test_lists_hold_entries_and_files(read: Read) -> None:
     written = entry.model_dump(mode="json")
     assert ["10.0.0.0/8", "ada@example.com", {"file": "/etc/deny"}] == written["deny"]
     assert () == entry.allow
+
+
+def test_a_limit_on_requests_under_way_is_compiled_apart(read: Read) -> None:
+    """Its number takes the place of the rate, its lease that of the window; the rest as given."""
+    settings = read(
+        "limits:\n"
+        "  default: {rate: 3/hour}\n"
+        "  uploads: {concurrent: 10}\n"
+        "  sockets: {concurrent: 2, lease: 5m, algorithm: concurrency, on_store_failure: open}\n"
+        "routes:\n"
+        "  - {name: a, match: {path: /a}, upstream: app, limits: [uploads, default, sockets]}\n"
+        "  - {name: b, match: {path: /b}, upstream: app}\n"
+    )
+    uploads = Limit("uploads", 10, 60, algorithm="concurrency")
+    sockets = Limit("sockets", 2, 300, "open", "concurrency")
+    default = Limit("default", 3, 3600)
+    both, plain = routes(settings)
+    assert ((default,), (uploads, sockets)) == (both.limits, both.concurrency)
+    assert ((default,), ()) == (plain.limits, plain.concurrency)

@@ -169,7 +169,7 @@ def test_every_fault_is_reported_with_its_line() -> None:
             "gateway.yaml:10: limits['a b']: expected a name of up to 64 letters, digits, - and _,"
             " starting with a letter or digit"
         ),
-        "gateway.yaml:10: limits.slow.rate: required",
+        "gateway.yaml:10: limits.slow.rate: required: set it, or concurrent",
         "gateway.yaml:11: upstreams.app.servers: expected at least one entry",
         "gateway.yaml:13: routes[0].upstream: no such upstream; known: app",
         "gateway.yaml:13: routes[0].limits[1]: no such limit; known: a b, slow",

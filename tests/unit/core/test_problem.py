@@ -157,6 +157,14 @@ def test_all_rate_limit_fields_agree(limit_state: LimitState, expected: tuple[st
     ) == rate_limit_fields(limit_state)
 
 
+def test_a_limit_on_requests_under_way_names_its_unit() -> None:
+    """Section 3.1.1 of the draft: it has no window."""
+    limit = Limit("uploads", 10, 60, algorithm="concurrency")
+    fields = dict(rate_limit_fields(LimitState(limit, False, 0, 1.0, 1.0)))
+    assert '"uploads";q=10;qu="concurrent-requests"' == fields["RateLimit-Policy"]
+    assert "1" == fields["Retry-After"]
+
+
 def test_a_429_carries_the_rate_limit_fields() -> None:
     """The answer to a used-up limit carries all fields about it."""
     _, reply = problem(RateLimited(state()), "req-1")

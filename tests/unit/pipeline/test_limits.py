@@ -29,7 +29,7 @@ from tests.fakes.pipelines import (
     only_outbound,
     pipeline_for,
 )
-from tests.fakes.ports import ISSUER, TOKEN_IDENTITY, Diary
+from tests.fakes.ports import ISSUER, TOKEN_IDENTITY, Diary, RecordingLeases
 
 CALLER = Limit("caller", 10, 60, per=("issuer",))
 TENANT = Limit("tenant", 20, 60, per=("header:x-tenant",))
@@ -320,7 +320,10 @@ TWO = Limit("two", 2, 60, per=("route",))
 
 async def test_all_limits_of_a_stage_or_none() -> None:
     """After the tighter one has refused, the wider one has what it had."""
-    stage, record = RouteLimits(LocalLimiter(), tells_always=True), RequestRecord()
+    stage, record = (
+        RouteLimits(LocalLimiter(), RecordingLeases([]), tells_always=True),
+        RequestRecord(),
+    )
     route = replace(PRIVATE, limits=(TEN, TWO))
     head = request_head()
     for _ in range(2):
@@ -340,7 +343,7 @@ async def test_all_limits_of_a_stage_or_none() -> None:
 
 async def test_a_caller_shares_its_limit_over_addresses() -> None:
     """And two callers of one address share none."""
-    stage = RouteLimits(LocalLimiter())
+    stage = RouteLimits(LocalLimiter(), RecordingLeases([]))
     limit = replace(CALLER, rate=2)
     route = replace(PRIVATE, limits=(), identity_limits=(limit,))
     addresses = ("192.0.2.1", "192.0.2.2", "192.0.2.3")
@@ -359,3 +362,31 @@ def test_a_route_without_limits_asks_no_limiter() -> None:
     head, limits = request_head(), under_test.pipeline.stages.limits
     assert limits.charge_now(head, replace(PRIVATE, limits=()), head.peer, RequestRecord())
     assert [] == under_test.diary
+
+
+async def test_a_request_holds_its_leases_until_it_ends() -> None:
+    """What calls ``on_end`` of its record releases them; one that was refused is not there."""
+    uploads = Limit("uploads", 3, 60, algorithm="concurrency")
+    many = replace(PRIVATE, concurrency=(uploads, replace(uploads, name="sockets")))
+    under_test, record = pipeline_for(used_up="sockets"), RequestRecord()
+    stages, head = under_test.pipeline.stages, request_head()
+    client = stages.find_client(head, record)
+    with pytest.raises(RateLimited):
+        await stages.limits.take_leases(head, many, client, None, record)
+    [ended] = record.on_end
+    ended()
+    leases = [f"lease {name} of {client.limit_key}" for name in ("uploads", "sockets")]
+    assert [*leases, "release uploads"] == under_test.diary
+
+
+async def test_a_refused_request_takes_no_lease() -> None:
+    """Leases come last: what is refused without waiting for the app holds no place."""
+    route = replace(PRIVATE, concurrency=(Limit("uploads", 3, 60, algorithm="concurrency"),))
+    under_test = pipeline_for(route)
+    with pytest.raises(Unauthenticated):
+        await under_test.pipeline.admit(request_head(), RequestRecord())
+    assert not [line for line in under_test.diary if line.startswith("lease")]
+    record = RequestRecord()
+    await under_test.pipeline.admit(request_head(BEARER), record)
+    assert "lease uploads" in under_test.diary[-1]
+    assert 1 == len(record.on_end)

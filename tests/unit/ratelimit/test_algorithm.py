@@ -8,6 +8,7 @@ import pytest
 from gateway.config.limits import LimitSettings
 from gateway.core.errors import StoreUnavailable
 from gateway.core.limit import Limit, LimitState
+from gateway.ratelimit import concurrency
 from gateway.ratelimit.algorithm import ALGORITHMS, LimitAlgorithm
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.redis import RedisLimiter
@@ -179,4 +180,4 @@ def test_a_toy_is_an_algorithm() -> None:
 def test_the_config_names_the_lines_of_the_table() -> None:
     """A name without a line would fail at the first request."""
     configured = get_args(LimitSettings.model_fields["algorithm"].annotation)
-    assert ALGORITHMS.keys() - {"quota"} == set(configured)
+    assert (ALGORITHMS.keys() - {"quota"}) | {concurrency.NAME} == set(configured)
