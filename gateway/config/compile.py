@@ -94,6 +94,7 @@ def limit(name: str, entry: LimitSettings) -> Limit:
         per=entry.per,
         is_shadow=is_shadow,
         has_overrides=entry.overrides,
+        is_approximate=entry.approximate,
     )
 
 

@@ -73,8 +73,17 @@ def limits_count_one_thing(draft: Draft) -> Iterator[Problem]:
             yield Problem((*at, "concurrent"), "this limit counts attempts", remedy="set a rate")
         if "algorithm" in given and not is_concurrency:
             yield Problem((*at, "algorithm"), "concurrent needs algorithm: concurrency")
-        for key in sorted({"rate", "ip_rate"} & given):
+        for key in sorted({"rate", "approximate", "ip_rate"} & given):
             yield Problem((*at, key), "cannot be combined with concurrent", remedy="remove one")
+
+
+def exact_limits_are_not_approximate(draft: Draft) -> Iterator[Problem]:
+    """Refuse ``approximate`` where requests must wait for Redis: it would not be heeded."""
+    for name in draft.mapping("limits"):
+        at = ("limits", name)
+        is_approximate = draft.at(*at, "approximate") in (True, "true")
+        if is_approximate and draft.text(*at, "on_store_failure") == "closed":
+            yield Problem((*at, "approximate"), "cannot be combined with on_store_failure: closed")
 
 
 def concurrency_needs_an_upstream(draft: Draft) -> Iterator[Problem]:
@@ -121,5 +130,6 @@ LIMIT_CHECKS: Final = (
     Check("limit-by-email", routes_count_no_attempts, "list another limit"),
     Check("cost-over-limit", costs_fit_into_limits, "lower it, or raise the rate or the burst"),
     Check("limit-without-rate", limits_count_one_thing, "set it"),
+    Check("exact-approximate", exact_limits_are_not_approximate, "remove one of them"),
     Check("concurrency-of-checks", concurrency_needs_an_upstream, "remove it"),
 )

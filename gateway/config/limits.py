@@ -179,6 +179,11 @@ class LimitSettings(Section):
     With token-bucket, how many requests may come at once: at most `burst` and the rate together in
     any window. As many as the rate when absent.
     """
+    approximate: Flag = False
+    """
+    Whether each process counts by itself, and tells Redis ten times a second: for callers with very
+    many requests. Each process may let a tenth of the rate pass beyond the limit.
+    """
     mode: Literal["enforce", "shadow"] = "enforce"
     """
     Effect of the limit: enforce refuses excess requests with 429; shadow counts them, reports them

@@ -37,6 +37,8 @@ class Limit:
     """Whether requests over the limit are reported and pass (``mode: shadow``)."""
     has_overrides: bool = False
     """Whether the store may hold another rate for a caller."""
+    is_approximate: bool = False
+    """Whether it is counted in this process, and told to the store now and then."""
 
     @property
     def is_concurrency(self) -> bool:

@@ -16,6 +16,7 @@ from gateway.core.limit import Limit, LimitState
 from gateway.core.ports import Limiter, Store
 from gateway.ratelimit import fixed_window, token_bucket
 from gateway.ratelimit.algorithm import ALGORITHMS
+from gateway.ratelimit.approximate import ApproximateLimiter
 from gateway.ratelimit.fixed_window import FixedWindow
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.redis import RedisLimiter
@@ -49,7 +50,7 @@ def three(request: pytest.FixtureRequest) -> Limit:
     return replace(THREE, algorithm=request.param)
 
 
-@pytest.fixture(params=["local", "fakeredis", *REAL, *GUARDED, "cluster", REST])
+@pytest.fixture(params=["local", "fakeredis", "approximate", *REAL, *GUARDED, "cluster", REST])
 async def limiter(
     request: pytest.FixtureRequest, servers: Servers, guarded: Guarded
 ) -> AsyncIterator[Limiter]:
@@ -57,7 +58,8 @@ async def limiter(
     if request.param == "local":
         yield LocalLimiter()
         return
-    kind = request.param
+    is_approximate = request.param == "approximate"
+    kind = "valkey" if is_approximate else request.param
     if kind in ("cluster", *GUARDED):
         store = await _empty(request, guarded)
         yield RedisLimiter(store, LocalLimiter())
@@ -67,7 +69,8 @@ async def limiter(
         opened_client(kind, servers) as client,
         opened_store(kind, client, servers) as shared,
     ):
-        yield RedisLimiter(shared, LocalLimiter())
+        exact = RedisLimiter(shared, LocalLimiter())
+        yield ApproximateLimiter(shared, LocalLimiter(), exact) if is_approximate else exact
 
 
 async def _empty(request: pytest.FixtureRequest, guarded: Guarded) -> Store:
@@ -115,7 +118,7 @@ async def test_what_needs_no_wait_is_counted_with_the_others(limiter: Limiter) -
     assert all(state.allowed for state in asked)
     await asyncio.gather(*(limiter.spend(THREE, "a") for _ in range(3)))
     assert not (limiter.spend_now(THREE, "a") or await limiter.spend(THREE, "a")).allowed
-    if isinstance(limiter, RedisLimiter):
+    if isinstance(limiter, RedisLimiter | ApproximateLimiter):
         await limiter.aclose()
         counted = await RedisLimiter(limiter._store, LocalLimiter()).spend(WIDE, "a")
         assert WIDE.rate - 6 == counted.remaining

@@ -24,6 +24,7 @@ from gateway.ratelimit.overriding import OverridingLimiter
 from gateway.ratelimit.redis import RedisLimiter
 from gateway.ratelimit.shadow import ExcessReport, ShadowLimiter
 from gateway.runtime.process import ProcessServices
+from gateway.runtime.services.approximate import with_approximate
 from gateway.telemetry.metrics import LIMIT_EXCESSES
 from gateway.util.background import background
 
@@ -34,7 +35,7 @@ def limiter(settings: Settings, process: ProcessServices, stack: AsyncExitStack)
     stack.push_async_callback(counted.aclose)
     stack.callback(process.bus.on(InvalidationKind.LIMIT, counted.forget))
     stack.callback(process.bus.on_missed(counted.forget_all))
-    built: Limiter = counted
+    built = with_approximate(counted, settings, process, stack)
     limits = settings.limits.values()
     if any(entry.mode == "shadow" for entry in limits):
         report = ExcessReport(process.wire.counters.labelled_events(LIMIT_EXCESSES))

@@ -166,6 +166,11 @@ def test_a_developer_is_not_locked_out_by_signing_in(read: Read) -> None:
             id="both",
         ),
         pytest.param(
+            "limits: {a: {concurrent: 1, approximate: true}}",
+            "limits.a.approximate: cannot be combined with concurrent: remove one",
+            id="leases-are-exact",
+        ),
+        pytest.param(
             "limits: {a: {concurrent: 1, algorithm: fixed-window}}",
             "limits.a.algorithm: concurrent needs algorithm: concurrency",
             id="another-algorithm",
@@ -184,6 +189,11 @@ def test_a_developer_is_not_locked_out_by_signing_in(read: Read) -> None:
             "limits: {failures: {concurrent: 1}}",
             "limits.failures.concurrent: this limit counts attempts: set a rate",
             id="attempts",
+        ),
+        pytest.param(
+            "limits: {a: {rate: 1/hour, approximate: true, on_store_failure: closed}}",
+            "limits.a.approximate: cannot be combined with on_store_failure: closed",
+            id="exact-and-approximate",
         ),
         pytest.param(
             "server: {public_url: https://a.example, trusted_proxies: [10.0.0.0/8]}\n"
@@ -326,7 +336,7 @@ def test_a_limit_on_requests_under_way_is_compiled_apart(read: Read) -> None:
     """Its number takes the place of the rate, its lease that of the window; the rest as given."""
     settings = read(
         "limits:\n"
-        "  default: {rate: 3/hour}\n"
+        "  default: {rate: 3/hour, approximate: true}\n"
         "  uploads: {concurrent: 10}\n"
         "  sockets: {concurrent: 2, lease: 5m, algorithm: concurrency, on_store_failure: open}\n"
         "routes:\n"
@@ -335,7 +345,7 @@ def test_a_limit_on_requests_under_way_is_compiled_apart(read: Read) -> None:
     )
     uploads = Limit("uploads", 10, 60, algorithm="concurrency")
     sockets = Limit("sockets", 2, 300, "open", "concurrency")
-    default = Limit("default", 3, 3600)
+    default = Limit("default", 3, 3600, is_approximate=True)
     both, plain = routes(settings)
     assert ((default,), (uploads, sockets)) == (both.limits, both.concurrency)
     assert ((default,), ()) == (plain.limits, plain.concurrency)
