@@ -197,9 +197,9 @@ def test_a_developer_is_not_locked_out_by_signing_in(read: Read) -> None:
         ),
         pytest.param(
             "server: {public_url: https://a.example, trusted_proxies: [10.0.0.0/8]}\n"
-            "limits: {a: {concurrent: 1}}\n"
-            "routes: [{name: a, match: {path: /a}, limits: [a]}]",
-            "routes[0].limits[0]: concurrent needs a route with an upstream",
+            "limits: {a: {concurrent: 1}, b: {rate: 1/hour}}\n"
+            "routes: [{name: a, match: {path: /a}, limits: [b, a]}]",
+            "routes[0].limits[1]: concurrent needs a route with an upstream",
             id="a-route-that-another-proxy-serves",
         ),
     ],
