@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 
 from gateway.core.limit import Limit
 from gateway.ratelimit import fixed_window, sliding_window, token_bucket
-from gateway.ratelimit.run_part import WRONG_WINDOW
 from tests.fakes.memory import FakeClock
 from tests.fakes.store import Word
+
+WRONG_WINDOW = -1
+"""In place of what was allowed: the server's clock is in none of the windows that were named."""
 
 
 class LimitServer:
