@@ -24,7 +24,7 @@ def limits_of(settings: Settings, route: RouteSettings) -> tuple[str, ...]:
 def counts_before_authentication(settings: Settings, route: RouteSettings) -> bool:
     """Return whether a limit of ``route`` is charged before credentials are looked at."""
     limits = [settings.limits[name] for name in limits_of(settings, route)]
-    return any(PROVEN_PARTS.isdisjoint(entry.per) for entry in limits)
+    return any(entry.concurrent is None and PROVEN_PARTS.isdisjoint(entry.per) for entry in limits)
 
 
 def _limits(settings: Settings) -> Iterator[tuple[KeyPath, RouteSettings, str, tuple[str, ...]]]:

@@ -128,8 +128,10 @@ class RedisLeases:
         pending, self._pending = self._pending, {}
         self._under_way += len(pending)
         for key, work in pending.items():
-            taken = [each for each in work.taken if not each[1].done()]  # others were released
-            self._ask(key, work._replace(taken=taken))
+            # Others were released meanwhile.
+            taken = [each for each in work.taken if not each[1].done()]
+            renewed = [lease for lease in work.renewed if not lease.is_over]
+            self._ask(key, work._replace(renewed=renewed, taken=taken))
         self._end_call(is_done=True)
 
     def _ask(self, key: LeaseKey, work: _Work) -> None:
@@ -151,6 +153,11 @@ class RedisLeases:
             self._end_call(is_done=False)
         except asyncio.CancelledError:
             self._go_on_without_store(key, work, "cancelled")
+            self._end_call(is_done=False)
+        except Exception as error:  # noqa: BLE001 - no request may wait forever
+            failure = {"message": "leases failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(failure)
+            self._go_on_without_store(key, work, type(error).__name__)
             self._end_call(is_done=False)
         else:
             for lease in work.renewed:

@@ -70,6 +70,14 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
             id="a-checked-route-where-there-are-no-limits",
         ),
         pytest.param(
+            "limits: {default: {concurrent: 3}, api: {rate: 1/second}}\n"
+            "routes: [{name: a, match: {path: /a}, upstream: app, limits: [default]},"
+            " {name: b, match: {path: /b}, upstream: app},"
+            " {name: c, match: {path: /c}, upstream: app, limits: [default, api]}]",
+            [("checked-without-limit", "routes[0]"), ("checked-without-limit", "routes[1]")],
+            id="places-limit-no-guesses",
+        ),
+        pytest.param(
             "routes: [{name: a, match: {path: /*}, upstream: app, auth: none, limits: []}]",
             [("public-by-default", "routes[0]")],
             id="everything-is-public-unless-said-otherwise",

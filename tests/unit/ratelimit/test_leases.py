@@ -164,6 +164,31 @@ async def test_long_requests_keep_their_place(running: Running) -> None:
     assert running.leases._timer is None
 
 
+async def test_a_lease_that_ends_while_it_is_to_be_renewed_is_ended(running: Running) -> None:
+    """The script ends leases before it renews others."""
+    kept = await running.leases.take(TWO, "a")
+    await running.look()
+    timer = running.leases._timer
+    assert timer is not None
+    timer.cancel()
+    running.clock.now_s += LEASE_S / 2
+    running.leases._renew()
+    kept.release()
+    await settled()
+    assert 0 == running.server.count
+
+
+async def test_a_mistake_leaves_no_request_waiting(running: Running) -> None:
+    """It is reported, and what is under way is counted here."""
+    reports: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, failure: reports.append(failure["message"]))
+    running.store.scripts["concurrency"] = lambda *_: 1 / 0
+    taken = [await running.leases.take(TWO, "a") for _ in range(3)]
+    assert [True, True, False] == [each.state.allowed for each in taken]
+    assert ["leases failed"] * 3 == reports
+
+
 async def test_the_places_of_a_gateway_that_died_are_free_after_a_lease(running: Running) -> None:
     """They are not renewed."""
     dead = Running(running.clock, running.server)
