@@ -138,7 +138,7 @@ class Limiter(Protocol):
         """
 
 
-class Lease(Protocol):
+class RequestLease(Protocol):
     """A place among the requests of a caller that are under way."""
 
     state: LimitState
@@ -151,7 +151,7 @@ class Lease(Protocol):
 class Leases(Protocol):
     """Counts the requests of callers that are under way, against limits on their number."""
 
-    async def take(self, limit: Limit, caller: str) -> Lease:
+    async def take(self, limit: Limit, caller: str) -> RequestLease:
         """
         Take a place for a request of ``caller``; the caller of this releases it.
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 
 from gateway.core.errors import StoreUnavailable
 from gateway.core.limit import Limit, LimitState
-from gateway.core.ports import Clock, Lease, Leases, Script, Store, TaggedKeys
+from gateway.core.ports import Clock, Leases, RequestLease, Script, Store, TaggedKeys
 from gateway.core.replies import are_counts
 from gateway.ratelimit import concurrency
 
@@ -18,10 +18,16 @@ RENEW_SHARE = 1 / 3
 """A lease is renewed when this share of it is over, or up to half as much later."""
 MAX_OWED = 1000
 """Leases of a caller to end when the store is back; others end by themselves."""
-_SCRIPT = Script("concurrency", concurrency.SCRIPT, partial(are_counts, 3))
+SCRIPT = Script("concurrency", concurrency.SCRIPT, partial(are_counts, 3))
 
 LeaseKey = tuple[Limit, str]
 """A limit and a caller, who share a key of the store."""
+
+
+def keys_of(limit: Limit, caller: str) -> TaggedKeys:
+    """Name the key of a caller's leases."""
+    tag = caller.encode(errors="backslashreplace").decode()
+    return TaggedKeys([((concurrency.key_name(limit),), [tag])])
 
 
 class RedisLease:
@@ -80,7 +86,7 @@ class RedisLeases:
         self._timer: TimerHandle | None = None
         self._is_closed = False
 
-    async def take(self, limit: Limit, caller: str) -> Lease:
+    async def take(self, limit: Limit, caller: str) -> RequestLease:
         answer: Future[LimitState] = asyncio.get_running_loop().create_future()
         lease = RedisLease(self, (limit, caller), f"{self._prefix}{next(self._numbers):x}")
         self._work(lease.key).taken.append((lease, answer))
@@ -136,13 +142,11 @@ class RedisLeases:
 
     def _ask(self, key: LeaseKey, work: _Work) -> None:
         limit, caller = key
-        tag = caller.encode(errors="backslashreplace").decode()
         args: list[str | int] = [limit.rate, limit.window_s * 1000]
         args += [len(work.ended), len(work.renewed), *work.ended]
         args += [lease.id for lease in work.renewed]
         args += [lease.id for lease, _ in work.taken]
-        keys = TaggedKeys([((concurrency.key_name(limit),), [tag])])
-        reply = asyncio.ensure_future(self._store.run(_SCRIPT, keys, args))
+        reply = asyncio.ensure_future(self._store.run(SCRIPT, keys_of(limit, caller), args))
         reply.add_done_callback(partial(self._heard, key, work))
 
     def _heard(self, key: LeaseKey, work: _Work, reply: Future[object]) -> None:
@@ -244,4 +248,4 @@ class RedisLeases:
             self._watch()
 
 
-_: tuple[type[Leases], type[Lease]] = RedisLeases, RedisLease
+_: tuple[type[Leases], type[RequestLease]] = RedisLeases, RedisLease

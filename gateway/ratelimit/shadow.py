@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway.core.limit import Limit, LimitState, Spend
-from gateway.core.ports import Clock, Limiter
+from gateway.core.ports import Clock, Leases, Limiter, RequestLease
 
 REPORT_EVERY_S: Final = 60.0
 """Least time between two lines of the log about one limit."""
@@ -100,4 +100,25 @@ async def _nothing() -> list[LimitState]:
     return []
 
 
-_: type[Limiter] = ShadowLimiter
+class ShadowLeases:
+    """
+    The port `Leases` in front of another one: shadow limits never refuse.
+
+    A request over a shadow limit passes without a lease, so that an excess is what the limit would
+    have refused.
+    """
+
+    def __init__(self, inner: Leases, on_excess: Callable[[Limit], object]) -> None:
+        """``on_excess`` is called for each request that a shadow limit would have refused."""
+        self._inner = inner
+        self._on_excess = on_excess
+
+    async def take(self, limit: Limit, caller: str) -> RequestLease:
+        lease = await self._inner.take(limit, caller)
+        if limit.is_shadow and not lease.state.allowed:
+            self._on_excess(limit)
+            lease.state = admitted(lease.state)
+        return lease
+
+
+_: tuple[type[Limiter], type[Leases]] = ShadowLimiter, ShadowLeases

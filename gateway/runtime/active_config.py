@@ -77,7 +77,7 @@ async def activate(settings: Settings, process: ProcessServices) -> AsyncIterato
             table,
             RouteLimits(
                 limiter,
-                process.leases,
+                limits.leases(settings, process),
                 settings.server.rate_limit_headers == "always",
                 lists,
             ),

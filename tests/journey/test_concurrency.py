@@ -21,11 +21,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 LIMITS = """\
   few: {concurrent: 2}
   brief: {concurrent: 1, lease: 1s}
+  tenant: {concurrent: 1, per: "header:X-Tenant"}
+  watched: {concurrent: 1, mode: shadow}
 """
 ROUTES = """\
   - {name: few, match: {path: "/few/*"}, auth: none, limits: [few], upstream: app}
   - {name: few-private, match: {path: "/few-private/*"}, limits: [few], upstream: app}
   - {name: few-sockets, match: {path: "/few-sockets/*"}, auth: none, limits: [few], upstream: echo}
+  - {name: tenant, match: {path: "/tenant/*"}, auth: none, limits: [tenant], upstream: app}
+  - {name: watched, match: {path: "/watched/*"}, auth: none, limits: [watched], upstream: app}
   - {name: brief, match: {path: "/brief/*"}, auth: none, limits: [brief], upstream: app}
 """
 SOON_S = 20
@@ -75,15 +79,17 @@ async def other(
 
 @pytest.fixture
 def held(around: World) -> Held:
-    """What the app does with requests for ``/few/held`` and ``/brief/held``."""
+    """What the app does with requests for ``/few/held``, ``/brief/held`` and so on."""
     held = Held()
-    around.app.answers["/few/held"] = around.app.answers["/brief/held"] = held
+    for route in ("few", "brief", "tenant", "watched"):
+        around.app.answers[f"/{route}/held"] = held
     return held
 
 
-async def asked(client: RawClient, path: str) -> RawClient:
+async def asked(client: RawClient, path: str, *fields: str) -> RawClient:
     """Send a request, and do not wait for its answer."""
-    return await client.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    lines = "\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *fields])
+    return await client.send(f"{lines}\r\n\r\n".encode())
 
 
 def leave(client: RawClient) -> None:
@@ -178,6 +184,37 @@ async def test_refused_requests_take_no_place(around: World, held: Held) -> None
         held.may_end.set()
         assert [200, 200] == [(await each.answer()).status for each in (one, two)]
     await passes(around.port, "/few-private/x", around.bearer())
+
+
+async def test_places_are_those_of_whom_the_limit_counts(around: World, held: Held) -> None:
+    """A tenant that has none left keeps no other one out, from the same address."""
+    async with connected(around.port) as one:
+        await asked(one, "/tenant/held", "X-Tenant: acme")
+        await held.has(1)
+        statuses = [
+            (await fetch(around.port, "GET", "/tenant/x", f"X-Tenant: {name}")).status
+            for name in ("acme", "other")
+        ]
+        held.may_end.set()
+        assert 200 == (await one.answer()).status
+    assert [429, 200] == statuses
+    await passes(around.port, "/tenant/x", "X-Tenant: acme")
+
+
+async def test_a_shadow_limit_refuses_none_of_those_under_way(around: World, held: Held) -> None:
+    """The log says what it would have refused."""
+    async with connected(around.port) as one, connected(around.port) as two:
+        for client in (one, two):
+            await asked(client, "/watched/held")
+        await held.has(2)
+        held.may_end.set()
+        assert [200, 200] == [(await each.answer()).status for each in (one, two)]
+
+    async def is_told() -> bool:
+        line = "limit watched (mode: shadow) would have refused 1 requests"
+        return any(line in message for message in around.gateway.messages)
+
+    await eventually(is_told, within_s=SOON_S)
 
 
 async def test_the_places_of_a_killed_gateway_are_free_after_a_lease(

@@ -12,7 +12,7 @@ from gateway.config.compile import LOGIN
 from gateway.config.limits import ListPath
 from gateway.config.schema import Settings
 from gateway.core.invalidation import InvalidationKind
-from gateway.core.ports import Limiter
+from gateway.core.ports import Leases, Limiter
 from gateway.ratelimit import list_file
 from gateway.ratelimit.entry import Entry
 from gateway.ratelimit.list_file import ListFile
@@ -22,7 +22,7 @@ from gateway.ratelimit.matcher import Matcher
 from gateway.ratelimit.override_store import StoredOverrides
 from gateway.ratelimit.overriding import OverridingLimiter
 from gateway.ratelimit.redis import RedisLimiter
-from gateway.ratelimit.shadow import ExcessReport, ShadowLimiter
+from gateway.ratelimit.shadow import ExcessReport, ShadowLeases, ShadowLimiter
 from gateway.runtime.process import ProcessServices
 from gateway.runtime.services.approximate import with_approximate
 from gateway.telemetry.metrics import LIMIT_EXCESSES
@@ -37,12 +37,23 @@ def limiter(settings: Settings, process: ProcessServices, stack: AsyncExitStack)
     stack.callback(process.bus.on_missed(counted.forget_all))
     built = with_approximate(counted, settings, process, stack)
     limits = settings.limits.values()
-    if any(entry.mode == "shadow" for entry in limits):
-        report = ExcessReport(process.wire.counters.labelled_events(LIMIT_EXCESSES))
-        built = ShadowLimiter(built, report.note)
+    if any(entry.mode == "shadow" and entry.concurrent is None for entry in limits):
+        built = ShadowLimiter(built, _report(process).note)
     if any(entry.overrides for entry in limits):
         built = OverridingLimiter(built, _overrides(process, stack))
     return built
+
+
+def leases(settings: Settings, process: ProcessServices) -> Leases:
+    """Return what counts requests that are under way; that is of the process, not of a config."""
+    limits = settings.limits.values()
+    if any(entry.mode == "shadow" and entry.concurrent is not None for entry in limits):
+        return ShadowLeases(process.leases, _report(process).note)
+    return process.leases
+
+
+def _report(process: ProcessServices) -> ExcessReport:
+    return ExcessReport(process.wire.counters.labelled_events(LIMIT_EXCESSES))
 
 
 def _overrides(process: ProcessServices, stack: AsyncExitStack) -> StoredOverrides:

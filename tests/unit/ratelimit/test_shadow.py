@@ -7,8 +7,14 @@ import pytest
 
 from gateway.core.limit import Limit, LimitState, Spend
 from gateway.ratelimit.local import LocalLimiter
-from gateway.ratelimit.shadow import REPORT_EVERY_S, ExcessReport, ShadowLimiter, admitted
-from tests.fakes.ports import RecordingLimiter
+from gateway.ratelimit.shadow import (
+    REPORT_EVERY_S,
+    ExcessReport,
+    ShadowLeases,
+    ShadowLimiter,
+    admitted,
+)
+from tests.fakes.ports import Diary, RecordingLeases, RecordingLimiter
 
 NOW_S = 1_800_000_000.0
 TWO = Limit("two", 2, 60, is_shadow=True)
@@ -104,6 +110,29 @@ async def test_costs_are_settled_with_the_limiter_behind() -> None:
     limiter, _ = shadowed()
     await limiter.settle(Spend(TWO, "a", 1))
     assert 0 == (await limiter.spend(TWO, "a")).remaining
+
+
+@pytest.mark.parametrize(
+    ("is_shadow", "used_up", "allowed", "excesses"),
+    [
+        (True, "two", True, ["two"]),
+        (True, "", True, []),
+        (False, "two", False, []),
+    ],
+)
+async def test_requests_over_a_shadow_limit_are_under_way_without_a_lease(
+    is_shadow: bool, used_up: str, allowed: bool, excesses: list[str]
+) -> None:
+    """Each is reported; a limit that refuses does so as ever, and reports none."""
+    diary: Diary = []
+    reported: list[str] = []
+    leases = ShadowLeases(
+        RecordingLeases(diary, {used_up}), lambda limit: reported.append(limit.name)
+    )
+    limit = Limit("two", 2, 60, algorithm="concurrency", is_shadow=is_shadow)
+    lease = await leases.take(limit, "a")
+    assert (allowed, limit) == (lease.state.allowed, lease.state.limit)
+    assert excesses == reported
 
 
 def test_the_answer_to_an_excess_asks_for_no_wait() -> None:

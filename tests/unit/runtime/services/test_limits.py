@@ -13,6 +13,8 @@ from gateway.core.invalidation import InvalidationKind
 from gateway.runtime.services import limits
 from gateway.store.bus import StoreBus
 from gateway.telemetry.metrics import LIMIT_EXCESSES
+from tests.fakes.limit_server import LimitServer
+from tests.fakes.memory import FakeClock
 from tests.fakes.services import fake_process, settings_of
 from tests.fakes.store import FakeStore
 
@@ -31,6 +33,52 @@ async def test_a_limit_refuses_by_its_mode(mode: str, expected: list[bool], exce
         one = limit("a", settings.limits["a"])
         assert expected == [(await limiter.spend(one, "x")).allowed for _ in range(3)]
         assert excesses == process.wire.counters.counts[LIMIT_EXCESSES, "a"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected", "excesses"),
+    [("enforce", [True, False, False], 0), ("shadow", [True, True, True], 2)],
+)
+async def test_requests_under_way_are_refused_by_the_mode(
+    mode: str, expected: list[bool], excesses: int
+) -> None:
+    """Of a shadow limit, what it would have refused is counted, and passes."""
+    settings = settings_of(f"limits: {{a: {{concurrent: 1, mode: {mode}}}}}")
+    store = FakeStore(time.time)
+    store.is_down = True  # counts here
+    async with fake_process(settings, store) as process:
+        leases = limits.leases(settings, process)
+        one = limit("a", settings.limits["a"])
+        taken = [await leases.take(one, "x") for _ in range(3)]
+        assert expected == [lease.state.allowed for lease in taken]
+        assert excesses == process.wire.counters.counts[LIMIT_EXCESSES, "a"]
+        for lease in taken:
+            lease.release()
+        again = await leases.take(one, "x")
+        assert (True, excesses) == (
+            again.state.allowed,
+            process.wire.counters.counts[LIMIT_EXCESSES, "a"],
+        )
+        again.release()
+
+
+async def test_an_approximate_limit_counts_a_caller_by_its_own_rate() -> None:
+    """Beside others, whose rate is that of the limit; in shadow mode all pass."""
+    settings = settings_of(
+        "limits: {a: {rate: 10/day, approximate: true, overrides: true},"
+        " b: {rate: 10/day, approximate: true, mode: shadow}}"
+    )
+    store = FakeStore(time.time, LimitServer(FakeClock(time.time())).scripts)
+    store.values["limit-override:a:x"] = b"30/day", 2**53
+    async with fake_process(settings, store) as process, AsyncExitStack() as stack:
+        limiter = limits.limiter(settings, process, stack)
+        a, b = (limit(name, settings.limits[name]) for name in "ab")
+        passed = {
+            (one.name, caller): sum([(await limiter.spend(one, caller)).allowed for _ in range(40)])
+            for one, caller in ((a, "x"), (a, "y"), (b, "x"))
+        }
+        assert {("a", "x"): 30, ("a", "y"): 10, ("b", "x"): 40} == passed
+        assert 30 == process.wire.counters.counts[LIMIT_EXCESSES, "b"]
 
 
 async def test_a_caller_may_have_its_own_rate() -> None:
