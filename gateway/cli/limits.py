@@ -64,7 +64,8 @@ def show(limit: str, caller: str, path: Path, *, as_json: bool) -> None:
         print_json(found)
     else:
         click.echo("{limit} of {caller}: {used} used, {left} left of {rate}".format_map(found))
-        click.echo(f"    full again in {found['resets_in_s']} s")
+        if found["resets_in_s"] is not None:
+            click.echo(f"    full again in {found['resets_in_s']} s")
         if found["override"]:
             click.echo(f"    own rate: {found['override']}")
         for kind in found["lists"]:
@@ -81,6 +82,8 @@ def show(limit: str, caller: str, path: Path, *, as_json: bool) -> None:
 def reset(limit: str, caller: str, path: Path, *, as_json: bool) -> None:
     """
     Forget what a caller has used of a limit, at all gateways.
+
+    With `concurrent`, requests that are under way count again within half of a lease.
 
     Exit status 1: nothing was counted.
     """
@@ -225,16 +228,17 @@ def _described(
     state: LimitState, caller: str, override: Override | None, lists: list[ListKind]
 ) -> dict[str, Any]:
     limit = state.limit
+    at_once = f"{limit.rate} at one time"
     is_used_up = not state.allowed and not limit.is_shadow and ListKind.ALLOW not in lists
     return {
         "limit": limit.name,
         "caller": caller,
-        "rate": rate_text(Rate(limit.rate, limit.window_s)),
+        "rate": at_once if limit.is_concurrency else rate_text(Rate(limit.rate, limit.window_s)),
         "burst": limit.burst,
         "override": None if override is None else str(override),
         "used": limit.capacity - state.remaining,
         "left": state.remaining,
-        "resets_in_s": round(state.reset_s, 3),
+        "resets_in_s": None if limit.is_concurrency else round(state.reset_s, 3),
         "retry_after_s": round(state.retry_after_s, 3),
         "lists": lists,
         "refuses": ListKind.DENY in lists or is_used_up,

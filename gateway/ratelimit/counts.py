@@ -8,6 +8,7 @@ from gateway.core.errors import StoreUnavailable
 from gateway.core.limit import Limit, LimitState
 from gateway.core.ports import Clock, Script, Store, TaggedKeys
 from gateway.core.replies import are_counts
+from gateway.ratelimit import concurrency, leases
 from gateway.ratelimit.algorithm import ALGORITHMS
 
 _WRONG_WINDOW = -1
@@ -23,14 +24,32 @@ class StoredCounts:
 
     async def state(self, limit: Limit, caller: str) -> LimitState:
         """Return how the next request of ``caller`` would be answered, and what is left."""
+        if limit.is_concurrency:
+            return await self._under_way(limit, caller)
         state, _ = await self._read(limit, caller)
         return state
 
     async def reset(self, limit: Limit, caller: str) -> bool:
-        """Delete the counts of ``caller``; return whether there were any."""
+        """
+        Delete the counts of ``caller``; return whether there were any.
+
+        Requests that are under way count again when their leases are renewed.
+        """
+        if limit.is_concurrency:
+            [key] = leases.keys_of(limit, caller)
+            return await self._store.delete(key)
         _, now_ms = await self._read(limit, caller)
         keys = _keys(limit, caller, now_ms)
         return any([await self._store.delete(key) for key in keys])
+
+    async def _under_way(self, limit: Limit, caller: str) -> LimitState:
+        """Return the state of a limit on requests that are under way, by taking no lease."""
+        args = [limit.rate, limit.window_s * 1000, 0, 0]
+        reply = await self._store.run(leases.SCRIPT, leases.keys_of(limit, caller), args)
+        _, _, held = cast("list[int]", reply)
+        has_room = held < limit.rate
+        [state] = concurrency.answers(limit, held, int(has_room), 1)
+        return state
 
     async def _read(self, limit: Limit, caller: str) -> tuple[LimitState, int]:
         """Return the state, and the store's time; by a charge of no request."""

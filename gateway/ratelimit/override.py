@@ -48,6 +48,8 @@ def read_override(record: bytes) -> Override:
 
 def with_override(limit: Limit, override: Override) -> Limit:
     """Return ``limit`` with the rate of ``override``. Raises `ValueError` if it does not fit."""
+    if limit.is_concurrency:
+        raise ValueError("the limit counts requests that are under way, and has no rate")
     if override.rate.window_s != limit.window_s:
         window = rate_text(Rate(1, limit.window_s)).partition("/")[2]
         raise ValueError(f"the window is not that of the limit: write NUMBER/{window}")

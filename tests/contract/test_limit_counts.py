@@ -10,6 +10,7 @@ from gateway.core.errors import StoreUnavailable
 from gateway.core.limit import Limit
 from gateway.ratelimit.algorithm import ALGORITHMS
 from gateway.ratelimit.counts import StoredCounts
+from gateway.ratelimit.leases import RedisLeases
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.redis import RedisLimiter
 from gateway.store.redis import RedisStore
@@ -79,3 +80,21 @@ async def test_a_clock_that_jumps_is_told(client: Redis) -> None:
 
     with pytest.raises(StoreUnavailable, match="jumps"):
         await StoredCounts(Jumping(client, "", 1)).state(THREE, CALLER)
+
+
+async def test_requests_under_way_are_shown_and_set_back(store: RedisStore, client: Redis) -> None:
+    """Looking takes no lease; after a reset others may be under way, until leases are renewed."""
+    two = Limit("two", 2, 60, algorithm="concurrency")
+    leases, counts = RedisLeases(store), StoredCounts(store)
+    told = [await counts.state(two, CALLER)]
+    assert [] == await client.keys()
+    for _ in range(2):
+        await leases.take(two, CALLER)
+        told.append(await counts.state(two, CALLER))
+    assert [(True, 2, 0.0), (True, 1, 0.0), (False, 0, 1.0)] == [
+        (state.allowed, state.remaining, state.retry_after_s) for state in told
+    ]
+    assert await counts.reset(two, CALLER)
+    assert not await counts.reset(two, CALLER)
+    assert (await leases.take(two, CALLER)).state.allowed
+    await leases.aclose()

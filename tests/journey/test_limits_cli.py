@@ -30,6 +30,7 @@ CONFIG_CHANGES = {
   - {name: mine, match: {path: "/mine/*"}, limits: [many], upstream: app}
 """,
     "failures": """1000000/minute}
+  places: {concurrent: 2}
   few: {rate: 3/day, overrides: true, deny: [203.0.113.0/24]}
   many: {rate: 1000/day}
   person: {rate: 2/day, per: issuer, overrides: true}
@@ -230,6 +231,9 @@ async def test_an_attempt_to_sign_in_is_shown_and_set_back(around: World) -> Non
         (("set", "few", "192.0.2.1", "5/hour"), 2, "write NUMBER/day"),
         (("set", "few", "192.0.2.1", "5/day", "--burst", "7"), 2, "needs algorithm: token-bucket"),
         (("set", "default", "192.0.2.1", "5/minute"), 0, "no gateway reads it"),
+        (("show", "places", "192.0.2.1"), 0, "0 used, 2 left of 2 at one time"),
+        (("reset", "places", "192.0.2.1"), 1, "had counted nothing"),
+        (("set", "places", "192.0.2.1", "5/day"), 2, "has no rate"),
         (("list", "few"), 1, "no entries were added"),
     ],
 )

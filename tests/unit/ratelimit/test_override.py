@@ -68,6 +68,13 @@ def test_what_does_not_fit_a_limit(override: Override, expected: str) -> None:
         with_override(WINDOW, override)
 
 
+def test_a_limit_without_a_rate_takes_none() -> None:
+    """It counts requests that are under way; none of a caller's requests is charged to it."""
+    uploads = Limit("uploads", 3, 60, algorithm="concurrency")
+    with pytest.raises(ValueError, match="has no rate"):
+        with_override(uploads, Override(Rate(5, 60)))
+
+
 def test_the_key_names_limit_and_caller() -> None:
     """Characters that cannot be encoded are escaped, as in the keys of counters."""
     assert "limit-override:api:203.0.113.9" == key("api", "203.0.113.9")
