@@ -73,7 +73,7 @@ def limits_count_one_thing(draft: Draft) -> Iterator[Problem]:
             yield Problem((*at, "concurrent"), "this limit counts attempts", remedy="set a rate")
         if "algorithm" in given and not is_concurrency:
             yield Problem((*at, "algorithm"), "concurrent needs algorithm: concurrency")
-        for key in sorted({"rate", "approximate", "ip_rate"} & given):
+        for key in sorted({"rate", "approximate", "ip_rate", "overrides"} & given):
             yield Problem((*at, key), "cannot be combined with concurrent", remedy="remove one")
 
 

@@ -11,7 +11,8 @@ from gateway.ratelimit.entry import Entry
 
 def _callers_allowed_too_late(settings: Settings) -> LintFindings:
     for name, entry in settings.limits.items():
-        if name == LOGIN or not PROVEN_PARTS.isdisjoint(entry.per):
+        is_late = entry.concurrent is not None or not PROVEN_PARTS.isdisjoint(entry.per)
+        if name == LOGIN or is_late:
             continue
         for place, each in enumerate(entry.allow):
             if _is_about_callers(each):

@@ -171,6 +171,11 @@ def test_a_developer_is_not_locked_out_by_signing_in(read: Read) -> None:
             id="leases-are-exact",
         ),
         pytest.param(
+            "limits: {a: {concurrent: 1, overrides: true}}",
+            "limits.a.overrides: cannot be combined with concurrent: remove one",
+            id="rates-of-single-callers-without-a-rate",
+        ),
+        pytest.param(
             "limits: {a: {concurrent: 1, algorithm: fixed-window}}",
             "limits.a.algorithm: concurrent needs algorithm: concurrency",
             id="another-algorithm",

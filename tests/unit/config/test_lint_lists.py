@@ -25,6 +25,9 @@ ROUTE = "routes: [{name: r, match: {path: /a}, upstream: app, %s}]"
             ],
             id="callers-that-are-not-known-yet",
         ),
+        pytest.param(
+            "limits: {a: {concurrent: 2, allow: [a@b.example]}}", [], id="callers-that-take-a-place"
+        ),
         pytest.param(LIMIT % ("a", "allow: [10.0.0.0/8, {file: x}]"), [], id="addresses"),
         pytest.param(LIMIT % ("login", "allow: [a@b.example]"), [], id="who-signs-in"),
         pytest.param(

@@ -390,3 +390,51 @@ async def test_a_refused_request_takes_no_lease() -> None:
     await under_test.pipeline.admit(request_head(BEARER), record)
     assert "lease uploads" in under_test.diary[-1]
     assert 1 == len(record.on_end)
+
+
+UPLOADS = Limit("uploads", 3, 60, algorithm="concurrency")
+
+
+@pytest.mark.parametrize(
+    ("per", "caller"),
+    [
+        (("ip",), CLIENT),
+        (("issuer",), ISSUER),
+        (("header:x-tenant",), "acme"),
+        (("issuer", "route"), f"{ISSUER} {PRIVATE.name}"),
+    ],
+)
+async def test_places_are_those_of_the_caller_that_the_limit_counts(
+    per: tuple[str, ...], caller: str
+) -> None:
+    """Whatever the request or authentication tells of it; a cost takes no more of them."""
+    route = replace(PRIVATE, cost=2, limits=(), concurrency=(replace(UPLOADS, per=per),))
+    diary, _ = await asked(route, request_head(BEARER, ACME))
+    assert f"lease uploads of {caller}" == diary[-1]
+
+
+@pytest.mark.parametrize("text", [CLIENT, "alice@example.com"])
+async def test_lists_of_a_limit_on_requests_under_way(text: str) -> None:
+    """A denied caller is refused before anything is charged; an allowed one takes no place."""
+    route = replace(PRIVATE, limits=(), concurrency=(UPLOADS,))
+    diary, refusal = await asked_with(_listed(ListKind.DENY, text, UPLOADS), route)
+    assert isinstance(refusal, DeniedByLimit)
+    assert (["verify good"] if "@" in text else []) == diary
+    diary, refusal = await asked_with(_listed(ListKind.ALLOW, text, UPLOADS), route)
+    assert (["verify good"], None) == (diary, refusal)
+    diary, refusal = await asked_with(_listed(ListKind.ALLOW, "b@example.com", UPLOADS), route)
+    assert (["verify good", f"lease uploads of {CLIENT}"], None) == (diary, refusal)
+
+
+async def test_answers_tell_of_places_where_they_are_the_tightest() -> None:
+    """With their unit; none is left in the test."""
+    record = RequestRecord()
+    pipeline = pipeline_for(replace(BOTH, concurrency=(UPLOADS,)), tells_limits=True).pipeline
+    outbound = only_outbound(await pipeline.admit(request_head(BEARER), record))
+    assert outbound.limits is not None
+    assert (
+        b'RateLimit-Policy: "uploads";q=3;qu="concurrent-requests"\r\n'
+        b'RateLimit: "uploads";r=0;t=1\r\n'
+        b"X-RateLimit-Limit: 3\r\nX-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 1\r\n"
+        == outbound.limits.lines
+    )
