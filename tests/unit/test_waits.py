@@ -29,6 +29,13 @@ BOUNDS = {
     "proxy/tunnel/tunnel.py run: self._ended": "A tunnel lasts until a side, its session or its "
     "idle time ends it.",
     "proxy/upstream/pool.py _reserve: turn.granted": "The time-out around it.",
+    "ratelimit/approximate.py _spend: answer": "The run that charges it leaves no future, and none "
+    "is admitted before it: two runs at most, each of two calls of the store.",
+    "ratelimit/approximate.py aclose: asyncio.wait([self._at_rest])": "The store's deadline, for "
+    "each run; no request waits here.",
+    "ratelimit/leases.py aclose: asyncio.wait([self._at_rest])": "As above.",
+    "ratelimit/leases.py take: answer": "The run that takes it leaves no future, however it ends; "
+    "it waits for the run before it and its own, and so twice the store's deadline at most.",
     "ratelimit/list_store.py watch: self._changed.wait()": "The time-out around it; no request "
     "waits here.",
     "ratelimit/list_store.py watch: self.refresh() if await self._is_stale() else "
