@@ -81,4 +81,4 @@ async def test_a_stopped_primary_of_a_cluster(tmp_path: Path) -> None:
 async def _is_covered(cluster: RedisCluster) -> bool:
     """Whether the primaries that live serve all slots."""
     states = [node.info("cluster") for node in cluster.primaries]
-    return len(states) == 3 and all(state["cluster_slots_ok"] == "16384" for state in states)  # noqa: PLR2004
+    return len(states) == 3 and all(state["cluster_slots_ok"] == "16384" for state in states)

@@ -98,12 +98,17 @@ async def test_a_permission_of_a_role(around: World) -> None:
     assert (["staff"], ["billing:read"]) == (ours["roles"], ours["permissions"])
 
 
+def _refused(around: World, path: str) -> list[dict[str, object]]:
+    """The lines of the log about 403 for ``path``; other tests have theirs."""
+    return [x for x in around.gateway.log_lines() if (x["status"], x["path"]) == (403, path)]
+
+
 async def test_a_refusal_is_written_down(around: World) -> None:
     """Code and reason in the log, who it was, and a figure."""
     answer = await around.get("/staff/x", named(around, "bob@example.com"))
     assert "forbidden" == answer.code
     async with asyncio.timeout(20):
-        while not (lines := [x for x in around.gateway.log_lines() if x["status"] == 403]):
+        while not (lines := _refused(around, "/staff/x")):
             await asyncio.sleep(0.02)
     line = lines[-1]
     assert ("forbidden", "role_missing") == (line["refusal"], line["reason"])

@@ -381,6 +381,7 @@ async def test_a_refused_connection_is_no_garbage(around: World) -> None:
         async with connected(around.port, source=CROWD) as client:
             assert 503 == (await client.answer()).status
 
+    await found_garbage(around)  # of the start, and of other tests
     async with AsyncExitStack() as crowd:
         for _ in range(PER_CLIENT):
             await crowd.enter_async_context(connected(around.port, source=CROWD))
