@@ -89,7 +89,7 @@ class BundlePart:
             if bundle.answer.done():
                 continue
             if bundle.how is not How.ALL_OR_NONE:
-                ledger.local.add_all(_local(bundle.spends), ledger.late_ms())
+                ledger.local.add_all(_local(bundle.spends, ledger), ledger.late_ms())
                 bundle.answer.set_result([])
             elif any(limit.on_store_failure == "closed" for limit, *_ in bundle.spends):
                 bundle.answer.set_exception(StoreUnavailable(reason))
@@ -130,15 +130,16 @@ def _deliver(
 
 def _counted_here(spends: Sequence[Spend], ledger: Ledger) -> list[LimitState]:
     """Charge the limits that count in this process, all or none; the others let pass."""
-    counted = iter(ledger.local.charge_all(_local(spends), ledger.late_ms()))
+    counted = iter(ledger.local.charge_all(_local(spends, ledger), ledger.late_ms()))
     return [
         next(counted) if limit.on_store_failure == "local" else unknown(limit, ledger.now_ms())
         for limit, *_ in spends
     ]
 
 
-def _local(spends: Sequence[Spend]) -> list[Spend]:
-    return [spend for spend in spends if spend.limit.on_store_failure == "local"]
+def _local(spends: Sequence[Spend], ledger: Ledger) -> list[Spend]:
+    local = (spend for spend in spends if spend.limit.on_store_failure == "local")
+    return list(map(ledger.for_all, local))
 
 
 def unknown(limit: Limit, now_ms: int) -> LimitState:

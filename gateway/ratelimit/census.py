@@ -52,6 +52,11 @@ class Census:
         self.is_wanted = False
         """Whether the count is needed that is asked for next."""
 
+    @property
+    def last_heard(self) -> int:
+        """How many processes there were by the last count, however old: at least this one."""
+        return max(1, self._processes)
+
     def processes(self, now_s: float, for_s: float) -> int:
         """Return how many processes there are until ``for_s`` from now; 0 where that is unknown."""
         known = 0 <= now_s - self._asked_s < LASTS_S - for_s and now_s - self._since_s >= LASTS_S

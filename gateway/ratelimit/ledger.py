@@ -124,10 +124,25 @@ class Ledger:
     def count_here(self, charge: Charge, waiting: list[Future[LimitState]]) -> None:
         """Count the requests of ``charge`` in this process, and answer those that wait."""
         limit, caller, now_ms = charge.limit, charge.key[1], self.late_ms()
+        one = self.for_all(Spend(limit, caller))
         if charge.ahead:
-            self.local.add_all([Spend(limit, caller, charge.ahead)], now_ms)
-        if waiting:
+            self.local.add_all([one._replace(cost=one.cost * charge.ahead)], now_ms)
+        if one.cost == 1 and waiting:
             resolve(waiting, self.local.charge(limit, caller, len(waiting), now_ms))
+            return
+        for answer in waiting:
+            resolve([answer], self.local.charge_all([one], now_ms))
+
+    def for_all(self, spend: Spend) -> Spend:
+        """
+        Return what to charge for ``spend`` while each process counts for itself.
+
+        As many processes let requests pass, each counts its own as often as there are processes: so
+        what the store said was left is divided among them. One request passes where any was left.
+        """
+        processes = self.census.last_heard if self.census is not None else 1
+        most = max(spend.cost, spend.limit.capacity)
+        return spend._replace(cost=min(spend.cost * processes, most))
 
     def late_ms(self) -> int:
         """Return the store's time; not before its last reply, which may be in another window."""

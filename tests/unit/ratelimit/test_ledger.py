@@ -1,8 +1,10 @@
 """What a process knows of callers, and how many of their requests it may admit ahead."""
 
+import asyncio
+
 import pytest
 
-from gateway.core.limit import Limit
+from gateway.core.limit import Limit, LimitState, Spend
 from gateway.ratelimit.census import Census
 from gateway.ratelimit.charge import Charge
 from gateway.ratelimit.ledger import FRESH_S, Ledger, always_waits
@@ -19,6 +21,10 @@ class Counted(Census):
     def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
+
+    @property
+    def last_heard(self) -> int:
+        return max(1, self.number)
 
     def processes(self, now_s: float, for_s: float) -> int:  # noqa: ARG002 (of the census)
         return self.number
@@ -100,3 +106,46 @@ def test_nothing_answers_requests_once_all_is_forgotten() -> None:
     ledger.note(Charge(other, THOUSAND), (1, 0), NOW_MS, 0.0, 1000)
     ledger.forget_all()
     assert 0 == len(ledger.blocks) == len(ledger.learnt)
+
+
+# --- without the store ----------------------------------------------------------------------------
+
+
+async def _passed(ledger: Ledger, limit: Limit, asked: int) -> int:
+    """Ask so often while the store is away; return how many requests pass."""
+    waiting: list[asyncio.Future[LimitState]] = [
+        asyncio.get_running_loop().create_future() for _ in range(asked)
+    ]
+    ledger.count_here(Charge((id(limit), "a"), limit), waiting)
+    return sum(answer.result().allowed for answer in waiting)
+
+
+@pytest.mark.parametrize(
+    ("processes", "rate", "counted", "passing"),
+    [
+        pytest.param(None, 100, 0, 100, id="alone"),
+        pytest.param(0, 100, 0, 100, id="never-counted"),
+        pytest.param(1, 100, 60, 40, id="alone-and-used"),
+        pytest.param(4, 100, 0, 25, id="four"),
+        pytest.param(4, 100, 60, 10, id="four-share-what-is-left"),
+        pytest.param(4, 100, 100, 0, id="used-up"),
+        pytest.param(8, 5, 0, 1, id="more-processes-than-requests"),
+    ],
+)
+async def test_what_is_left_is_divided_while_the_store_is_away(
+    processes: int | None, rate: int, counted: int, passing: int
+) -> None:
+    """Each process lets its part of what the store said was left pass, and no more."""
+    ledger, limit = _ledger(processes), Limit("some", rate, 60, algorithm="fixed-window")
+    ledger.hear_time(NOW_MS)
+    ledger.local.learn(limit, ["a"], [(counted,)], NOW_MS)
+    assert passing == await _passed(ledger, limit, 200)
+
+
+@pytest.mark.parametrize(
+    ("processes", "cost", "charged"), [(None, 3, 3), (4, 3, 12), (50, 3, 100), (4, 150, 150)]
+)
+def test_a_cost_counts_for_all_processes(processes: int | None, cost: int, charged: int) -> None:
+    """It never becomes more than the limit has, unless it was that itself."""
+    limit = Limit("some", 100, 60)
+    assert Spend(limit, "a", charged) == _ledger(processes).for_all(Spend(limit, "a", cost))
