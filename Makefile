@@ -21,7 +21,7 @@ DECIDING = $(shell $(BIN)/python -m tools.layers deciding)
 JOBS   ?= auto
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses=8 --dist worksteal
 
-.PHONY: tables demo test unit contract without-kernel lowest lock peers soak soak-short chaos browser screenshots lint bench sdk clean
+.PHONY: tables demo test unit contract contract-on-valkey without-kernel lowest lock peers soak soak-short chaos chaos-short browser screenshots lint bench sdk clean
 
 demo: $(VENV)/.run       ## set up and run the demo
 	$(BIN)/gateway demo
@@ -36,6 +36,9 @@ unit: $(VENV)/.dev       ## run the unit tests alone: less than a minute
 
 contract: $(VENV)/.dev   ## one suite over every implementation of a port
 	$(PYTEST) tests/contract
+
+contract-on-valkey: $(VENV)/.dev ## the same over the store that the gateway brings along, alone
+	$(PYTEST) tests/contract -k valkey
 
 without-kernel: $(VENV)/.dev ## what hostile clients send, read by the Python beside the module in C
 	GATEWAY_KERNEL=off $(PYTEST) tests/hostile/test_requests.py tests/hostile/test_one_request.py \
@@ -57,6 +60,9 @@ soak-short: $(VENV)/.dev ## the same in some two minutes, for CI
 
 chaos: $(VENV)/.dev      ## faults of every kind of store, under load: three minutes each
 	$(BIN)/python -m pytest -m slow -s tests/chaos
+
+chaos-short: $(VENV)/.dev ## some of it, ten seconds each, for CI
+	CHAOS_S=10 $(BIN)/python -m pytest -m slow -s tests/chaos -k "death_of or GARBLED or LAGGING or full_memory"
 
 browser: $(VENV)/.dev    ## the login pages in Chromium, which has to be there
 	$(BIN)/python -m pytest -m browser tests/browser
