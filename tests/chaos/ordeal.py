@@ -19,7 +19,7 @@ CHAOS_S = float(os.environ.get("CHAOS_S", "180"))
 """How long one fault is watched, with the time before and after it."""
 GATEWAYS = 2
 MAX_RECOVERY_S = 10.0
-"""From the end of a fault until the last refusal."""
+"""From the end of a fault until a second without a refusal begins."""
 
 Act = Callable[[], Awaitable[None]]
 

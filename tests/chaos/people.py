@@ -70,9 +70,14 @@ class Tally:
         return Counter(outcome.status for outcome in self.since(began_s))
 
     def recovered_s(self, healed_s: float) -> float:
-        """Seconds from ``healed_s`` to the last failure."""
-        failures = [o.at_s for o in self.since(healed_s) if o.status != 200]
-        return max(failures, default=healed_s) - healed_s
+        """Seconds from ``healed_s`` until `CALM_S` without a failure began."""
+        last_s = healed_s
+        for outcome in self.since(healed_s):
+            if outcome.at_s - last_s >= CALM_S:
+                break
+            if outcome.status != 200:
+                last_s = outcome.at_s
+        return last_s - healed_s
 
     def outage_s(self, began_s: float) -> float:
         """Return the longest time without any answer 200, in seconds."""

@@ -15,7 +15,7 @@ class Cost(NamedTuple):
     outage_s: float
     """Longest time in which no request at all was answered with 200."""
     recovered_s: float
-    """From the end of the fault to the last refusal."""
+    """From the end of the fault until a second without a refusal began."""
     p99_ms: float
 
     @property
