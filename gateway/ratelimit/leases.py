@@ -6,6 +6,7 @@ import time
 from asyncio import Future, TimerHandle
 from functools import partial
 from itertools import count, islice
+from math import inf
 from typing import NamedTuple, cast
 
 from gateway.core.errors import StoreUnavailable
@@ -18,6 +19,10 @@ RENEW_SHARE = 1 / 3
 """A lease is renewed when this share of it is over, or up to half as much later."""
 MAX_OWED = 1000
 """Leases of a caller to end when the store is back; others end by themselves."""
+MAX_OWING = 10_000
+"""Callers who have such leases."""
+RETRY_S = 1.0
+"""Least time between two attempts to end what is owed, where the store replies to other calls."""
 SCRIPT = Script("concurrency", concurrency.SCRIPT, partial(are_counts, 3))
 
 LeaseKey = tuple[Limit, str]
@@ -28,6 +33,14 @@ def keys_of(limit: Limit, caller: str) -> TaggedKeys:
     """Name the key of a caller's leases."""
     tag = caller.encode(errors="backslashreplace").decode()
     return TaggedKeys([((concurrency.key_name(limit),), [tag])])
+
+
+def _states(limit: Limit, reply: object, asked: int) -> list[LimitState]:
+    """Return the answers to those that asked. Raises `ValueError` for a reply that cannot be."""
+    _, granted, held = cast("list[int]", reply)
+    if not 0 <= granted <= asked:
+        raise ValueError("it grants more than was asked for, or less than nothing")
+    return concurrency.answers(limit, held, granted, asked)
 
 
 class RedisLease:
@@ -65,7 +78,8 @@ class RedisLeases:
 
     One run of the script is under way at a time; what comes meanwhile is done by the next, for all
     callers at once: calls of one tick travel together, each with the key of one caller. A lease
-    that is released while the store is away is ended when it is back, or ends by itself.
+    that is released while the store is away is owed: it is ended when the store is back, or ends by
+    itself. Until then it is asked for now and then, not with each request.
 
     While the store cannot count, a limit with ``on_store_failure: local`` counts the requests that
     this process has under way. Their leases are renewed like others, so that they count for all
@@ -79,11 +93,17 @@ class RedisLeases:
         self._numbers = count()
         self._held: dict[LeaseKey, set[RedisLease]] = {}
         self._pending: dict[LeaseKey, _Work] = {}
+        self._owed: dict[LeaseKey, dict[str, float]] = {}
+        """What the store could not be told to end."""
+        self._retry_s = -inf
+        """When the store is told again of what is owed, after a reply to something else."""
         self._under_way = 0
         """Calls of the run under way, and one more until it begins."""
         self._at_rest: Future[None] | None = None
         """What waits for the end of the run under way, if anything does."""
         self._timer: TimerHandle | None = None
+        self._due_s = inf
+        """When the timer is due, by the loop's clock."""
         self._is_closed = False
 
     async def take(self, limit: Limit, caller: str) -> RequestLease:
@@ -110,6 +130,7 @@ class RedisLeases:
         self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
+        self._tell_owed()
         if self._pending:
             self._start()
         while self._under_way:
@@ -134,6 +155,7 @@ class RedisLeases:
         pending, self._pending = self._pending, {}
         self._under_way += len(pending)
         for key, work in pending.items():
+            work.ended.update(self._owed.pop(key, ()))
             # Others were released meanwhile.
             taken = [each for each in work.taken if not each[1].done()]
             renewed = [lease for lease in work.renewed if not lease.is_over]
@@ -151,7 +173,7 @@ class RedisLeases:
 
     def _heard(self, key: LeaseKey, work: _Work, reply: Future[object]) -> None:
         try:
-            _, granted, held = cast("list[int]", reply.result())
+            states = _states(key[0], reply.result(), len(work.taken))
         except StoreUnavailable as error:
             self._go_on_without_store(key, work, error.reason)
             self._end_call(is_done=False)
@@ -166,16 +188,17 @@ class RedisLeases:
         else:
             for lease in work.renewed:
                 lease.renewed_s = self._clock()
-            self._answer(work, concurrency.answers(key[0], held, granted, len(work.taken)))
+            self._answer(work, states)
             self._end_call(is_done=True)
 
     def _end_call(self, *, is_done: bool) -> None:
-        """Go on with the next run where this one has ended; what failed waits for the timer."""
+        """Go on with the next run where this one has ended; what is owed waits for its time."""
         self._under_way -= 1
         if self._under_way:
             return
-        self._watch()
-        if self._pending and (is_done or any(work.taken for work in self._pending.values())):
+        if is_done and self._owed and self._clock() >= self._retry_s:
+            self._tell_owed()
+        if self._pending:
             self._start()
         elif self._at_rest is not None and not self._at_rest.done():
             self._at_rest.set_result(None)
@@ -187,6 +210,7 @@ class RedisLeases:
             if state.allowed:
                 lease.renewed_s = self._clock()
                 self._held.setdefault(lease.key, set()).add(lease)
+                self._watch(lease.key[0].window_s)
             answer.set_result(state)
 
     def _forget(self, lease: RedisLease) -> None:
@@ -220,32 +244,45 @@ class RedisLeases:
         """End these leases when the store is back, unless they end before that."""
         now_s = self._clock()
         owed = {each: ends_s for each, ends_s in ended.items() if ends_s > now_s}
-        if owed:
-            known = self._work(key).ended
+        if owed and (key in self._owed or len(self._owed) < MAX_OWING):
+            known = self._owed.setdefault(key, {})
             known.update(islice(owed.items(), max(0, MAX_OWED - len(known))))
+            self._watch(key[0].window_s)
+
+    def _tell_owed(self) -> None:
+        """Have the next run end what is owed."""
+        self._retry_s = self._clock() + RETRY_S
+        owed, self._owed = self._owed, {}
+        for key, ended in owed.items():
+            self._work(key).ended.update(ended)
 
     # --- the timer ------------------------------------------------------------------------------
 
-    def _watch(self) -> None:
-        """Have leases renewed in time."""
-        keys = self._held.keys() | self._pending.keys()
-        if keys and self._timer is None and not self._is_closed:
-            shortest_s = min(limit.window_s for limit, _ in keys)
-            after_s = shortest_s * RENEW_SHARE / 2
-            self._timer = asyncio.get_running_loop().call_later(after_s, self._renew)
+    def _watch(self, window_s: float) -> None:
+        """Look at the leases soon enough for one of this length."""
+        loop = asyncio.get_running_loop()
+        due_s = loop.time() + window_s * RENEW_SHARE / 2
+        if due_s >= self._due_s or self._is_closed:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due_s = due_s
+        self._timer = loop.call_at(due_s, self._renew)
 
     def _renew(self) -> None:
-        self._timer = None
+        self._timer, self._due_s = None, inf
         now_s = self._clock()
         for key, leases in self._held.items():
             due_s = now_s - key[0].window_s * RENEW_SHARE
             due = [lease for lease in leases if lease.renewed_s <= due_s]
             if due:
                 self._work(key).renewed.extend(due)
+        keys = self._held.keys() | self._owed.keys()
+        if keys:
+            self._watch(min(limit.window_s for limit, _ in keys))
+        self._tell_owed()
         if self._pending:
             self._start()
-        else:
-            self._watch()
 
 
 _: tuple[type[Leases], type[RequestLease]] = RedisLeases, RedisLease

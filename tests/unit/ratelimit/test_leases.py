@@ -255,8 +255,8 @@ async def test_what_is_owed_to_the_store_is_bounded(
     running.store.is_down = True
     for _ in range(10):
         await running.leases.take(TWO, "a")
-    [work] = running.leases._pending.values()
-    assert 3 == len(work.ended)
+    [owed] = running.leases._owed.values()
+    assert 3 == len(owed)
 
 
 async def test_what_was_released_is_ended_before_the_process_is(running: Running) -> None:
@@ -266,3 +266,73 @@ async def test_what_was_released_is_ended_before_the_process_is(running: Running
     await running.leases.aclose()
     assert 0 == running.server.count
     await running.leases.aclose()
+
+
+async def test_short_leases_are_renewed_beside_long_ones(running: Running) -> None:
+    """Whichever is taken first, leases are looked at soon enough for the shortest."""
+    hours = Limit("hours", 2, 36 * LEASE_S, algorithm="concurrency")
+    await running.leases.take(hours, "a")
+    await running.leases.take(TWO, "a")
+    assert await running.look() <= LEASE_S / 2
+    await running.leases.take(hours, "b")
+    assert await running.look() <= LEASE_S / 2
+
+
+@pytest.mark.parametrize("granted", [-1, 2])
+async def test_a_reply_that_cannot_be_leaves_no_request_waiting(
+    running: Running, granted: int
+) -> None:
+    """It grants more than was asked for, or less than none; later requests are asked for."""
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    right = running.store.scripts["concurrency"]
+    running.store.scripts["concurrency"] = lambda *_: [1, granted, 0]
+    async with asyncio.timeout(5):
+        assert await running.passes()
+        running.store.scripts["concurrency"] = right
+        assert await running.passes()
+    assert 0 == running.server.count
+
+
+async def test_a_request_costs_the_same_however_much_is_owed(running: Running) -> None:
+    """While the store is away, only the timer has it told of what ended for other callers."""
+    running.store.is_down = True
+    for caller in range(50):
+        assert await running.passes(caller=str(caller))
+    before = running.runs
+    assert await running.passes(caller="another")
+    assert before + 2 == running.runs
+
+    await running.look()
+    assert before + 2 + 51 == running.runs
+
+
+async def test_what_is_owed_in_one_part_of_the_store_costs_no_other_requests(
+    running: Running,
+) -> None:
+    """Where a part is away, what is owed there is asked for once in a second, not each time."""
+    right = running.store.scripts["concurrency"]
+
+    def partly(keys: Sequence[str], args: Sequence[Word]) -> object:
+        if "away" in keys[0]:
+            raise StoreUnavailable("is down")
+        return right(keys, args)
+
+    running.store.scripts["concurrency"] = partly
+    for caller in range(50):
+        assert await running.passes(caller=f"away{caller}")
+    assert await running.passes()
+    before = running.runs
+    for _ in range(5):
+        assert await running.passes()
+    assert before + 10 == running.runs
+
+
+async def test_callers_with_leases_to_end_are_bounded(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The leases of others end by themselves."""
+    monkeypatch.setattr(module, "MAX_OWING", 3)
+    running.store.is_down = True
+    for caller in range(10):
+        await running.passes(caller=str(caller))
+    assert 3 == len(running.leases._owed)
