@@ -54,6 +54,8 @@ class ApproximateLimiter:
         self._known: dict[CallerKey, KnownCaller] = {}
         self._parts = 0
         """Calls of the run under way, and one more until it begins."""
+        self._is_due = False
+        """Whether the next run tells of all callers, not only of those that wait."""
         self._timer: TimerHandle | None = None
         self._at_rest: Future[None] | None = None
         """What waits for the end of the run under way, if anything does."""
@@ -79,7 +81,11 @@ class ApproximateLimiter:
     async def spend_all(self, spends: Sequence[Spend]) -> list[LimitState]:
         states: list[LimitState] = []
         for spend in spends:
-            state = await self._spend(spend)
+            try:
+                state = await self._spend(spend)
+            except BaseException:  # its client has left
+                self.give_back(spends[: len(states)])
+                raise
             if not state.allowed:
                 self.give_back(spends[: len(states)])
                 rest = [LimitState(each.limit, True, 0, 0.0, 0.0) for each in spends]
@@ -99,6 +105,7 @@ class ApproximateLimiter:
     async def aclose(self) -> None:
         """Charge what was admitted; the store's deadline bounds the wait."""
         while self._parts or any(each.spent > 0 for each in self._known.values()):
+            self._is_due = True
             self._start()
             if self._at_rest is None or self._at_rest.done():
                 self._at_rest = asyncio.get_running_loop().create_future()
@@ -139,6 +146,7 @@ class ApproximateLimiter:
         for key in idle:
             del self._known[key]
         if self._known:
+            self._is_due = True
             self._start()
 
     def _start(self) -> None:
@@ -148,7 +156,10 @@ class ApproximateLimiter:
 
     def _run(self) -> None:
         parts: dict[tuple[str, int], dict[int, list[KnownCaller]]] = {}
+        is_due, self._is_due = self._is_due, False
         for (limit_id, _), known in self._known.items():
+            if not (is_due or known.waiting):
+                continue
             known.begin_run()
             part = parts.setdefault((known.limit.algorithm, self._slot(known)), {})
             part.setdefault(limit_id, []).append(known)
@@ -235,11 +246,11 @@ class ApproximateLimiter:
         self._parts -= 1
         if self._parts:
             return
+        if self._known:
+            self._tick_later()
         if any(known.waiting for known in self._known.values()):
             self._start()
             return
-        if self._known:
-            self._tick_later()
         if self._at_rest is not None and not self._at_rest.done():
             self._at_rest.set_result(None)
 

@@ -220,6 +220,48 @@ async def test_a_client_that_leaves_is_not_counted(alone: Gateways) -> None:
     assert [True, True, True, False] == [await alone.ask(0, FEW) for _ in range(4)]
 
 
+async def test_a_client_that_leaves_takes_nothing_of_the_first_of_several_limits(
+    alone: Gateways,
+) -> None:
+    """While its request waits for the second of them."""
+    limiter = alone.limiters[0]
+    assert await alone.ask(0, HOT)
+    request = asyncio.create_task(limiter.spend_all([Spend(HOT, "a", 9), Spend(FEW, "new")]))
+    await asyncio.sleep(0)
+    request.cancel()
+    await settled()
+    await limiter.aclose()
+    assert [1] == [count for count in alone.server.counts.values() if count]
+
+
+async def test_a_new_caller_costs_the_same_however_many_are_known(alone: Gateways) -> None:
+    """The store is asked for those that wait; of the others it is told ten times a second."""
+    for caller in range(100):
+        assert await alone.ask(0, HOT, str(caller))
+    assert 100 == sum(alone.server.runs)
+    await alone.reconcile(0)
+    assert 100 == alone.server.runs[-1]
+
+
+async def test_callers_that_do_not_wait_are_told_while_others_always_do(alone: Gateways) -> None:
+    """Each run is followed by another one, and still there is a timer."""
+    await alone.ask(0, HOT)
+    alone.limiters[0].spend_now(HOT, "a")
+    waiting = []
+    for caller in range(5):
+        waiting.append(asyncio.create_task(alone.ask(0, HOT, f"new{caller}")))
+        alone.stores[0].gate.clear()
+        await settled()
+        waiting.append(asyncio.create_task(alone.ask(0, HOT, f"next{caller}")))
+        await alone.reconcile(0)
+        alone.stores[0].gate.set()
+        await settled()
+        assert alone.limiters[0]._timer is not None
+    await asyncio.gather(*waiting)
+    await alone.reconcile(0)
+    assert 2 == max(alone.server.counts.values())
+
+
 # --- the bound ----------------------------------------------------------------------------------
 
 moves = st.lists(
