@@ -144,6 +144,11 @@ class Ledger:
         most = max(spend.cost, spend.limit.capacity)
         return spend._replace(cost=min(spend.cost * processes, most))
 
+    def give_back_here(self, spends: Sequence[Spend]) -> None:
+        """Give back what this process has counted while the store failed."""
+        local = [spend for spend in spends if spend.limit.on_store_failure == "local"]
+        self.local.add_all(local, self.late_ms())
+
     def late_ms(self) -> int:
         """Return the store's time; not before its last reply, which may be in another window."""
         return max(self.estimate_ms(), self.heard_at_ms)  # the estimate may be early by 1 ms

@@ -213,12 +213,17 @@ class RedisLimiter:
         return [told.get(spend) or unknown(spend.limit, now_ms) for spend in spends]
 
     async def _give_back(self, reserved: Sequence[Bundle]) -> None:
-        """Give back what was charged, in the window in which that was."""
+        """Give back what was charged, all at once, each in the window in which that was."""
+        begun = []
         for bundle in reserved:
             back = [spend._replace(cost=-spend.cost) for spend in bundle.spends]
+            if bundle.at_ms is None:
+                self._ledger.give_back_here(back)
+            else:
+                begun.append(self._bundle(back, How.IN_ITS_WINDOW, bundle.at_ms))
+        for bundle in begun:
             with suppress(StoreUnavailable):  # then it stays charged: never too much passes
-                states = await self._bundle(back, How.IN_ITS_WINDOW, bundle.at_ms).answer
-                await self._tell_room(back, states)
+                await self._tell_room(bundle.spends, await bundle.answer)
 
     async def _tell_room(self, spends: Sequence[Spend], states: Sequence[LimitState]) -> None:
         """Tell all gateways which callers had nothing left before something was given back."""

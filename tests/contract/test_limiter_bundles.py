@@ -329,3 +329,32 @@ async def test_what_is_given_back_goes_to_the_window_that_was_charged(slots: Slo
     bundle.at_ms = int(time.time() * 1000) - 86_400_000
     await limiter._give_back([bundle])
     assert 3 == await _left(_limiter(slots), limit)
+
+
+async def test_all_is_given_back_though_the_client_leaves_meanwhile(
+    slots: SlotStore, five: Limit
+) -> None:
+    """What was reserved in each slot."""
+    limiter = _limiter(slots)
+    bundles = [limiter._bundle([Spend(five, caller, 2)], How.ALL_OR_NONE) for caller in "ab"]
+    await asyncio.gather(*(bundle.answer for bundle in bundles))
+    giving_back = asyncio.create_task(limiter._give_back(bundles))
+    await asyncio.sleep(0)
+    giving_back.cancel()
+    await asyncio.wait([giving_back])
+    await limiter.aclose()
+    assert [5, 5] == [await _left(_limiter(slots), five, caller) for caller in "ab"]
+
+
+async def test_what_was_counted_here_is_given_back_here(slots: SlotStore, five: Limit) -> None:
+    """The store was away when it was charged, and is back: it was not charged there."""
+    limiter = _limiter(slots)
+    await _limiter(slots).spend_all([Spend(five, "a", 2)])
+    slots.is_down_for = ord("a")
+    bundle = limiter._bundle([Spend(five, "a", 3)], How.ALL_OR_NONE)
+    await bundle.answer
+    slots.is_down_for = -1
+    await limiter._give_back([bundle])
+    assert 3 == await _left(_limiter(slots), five)
+    slots.is_down_for = ord("a")
+    assert 5 == await _left(limiter, five)
