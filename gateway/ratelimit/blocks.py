@@ -38,6 +38,8 @@ class Blocks:
         self._max_callers = max_callers
         self.by_key: dict[CallerKey, Block] = {}
         """What is not in it is not refused."""
+        self.ids: dict[str, set[int]] = {}
+        """Identities of limits that block callers, or did, by the name of the limit."""
 
     def __len__(self) -> int:
         return len(self.by_key)
@@ -46,6 +48,7 @@ class Blocks:
         """Refuse requests of ``cost``, and dearer ones, until there is room for one."""
         self.by_key.pop(key, None)  # what is added again is the last
         self.by_key[key] = Block(limit, cost, state, now_s)
+        self._note_id(key[0], limit.name)
         if len(self.by_key) > self._max_callers:
             for old in list(islice(self.by_key, 1 + self._max_callers // _EVICTED)):
                 del self.by_key[old]
@@ -70,13 +73,20 @@ class Blocks:
 
     def forget(self, rule: str, caller: str) -> None:
         """Do the same for all limits of the name ``rule``."""
-        for key in [key for key, block in self.by_key.items() if key[1] == caller]:
-            if self.by_key[key].limit.name == rule:
-                del self.by_key[key]
+        for limit_id in self.ids.get(rule, ()):
+            self.by_key.pop((limit_id, caller), None)
 
     def clear(self) -> None:
         """Drop everything."""
         self.by_key.clear()
+        self.ids.clear()
+
+    def _note_id(self, limit_id: int, name: str) -> None:
+        ids = self.ids.setdefault(name, set())
+        ids.add(limit_id)
+        if len(ids) > 2 * self._max_callers:  # limits with rates of single callers come and go
+            blocking = self.by_key.items()
+            self.ids[name] = {key[0] for key, block in blocking if block.limit.name == name}
 
 
 def _later(state: LimitState, after_s: float) -> LimitState:

@@ -1,9 +1,14 @@
 """Callers over their limit are refused from memory, for as long as they were told to wait."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NoReturn
+
 import pytest
 
 from gateway.core.limit import Limit, LimitState
-from gateway.ratelimit.blocks import Blocks
+from gateway.ratelimit.blocks import Block, Blocks
+from gateway.ratelimit.charge import CallerKey
 
 LIMIT = Limit("any", 5, 60)
 KEY = id(LIMIT), "a"
@@ -60,6 +65,43 @@ def test_a_caller_is_forgotten_by_the_name_of_the_limit(blocks: Blocks) -> None:
     assert 1 == len(blocks)
     blocks.clear()
     assert 0 == len(blocks)
+
+
+def test_to_forget_a_caller_does_not_look_at_others() -> None:
+    """A message may come for each request, and ten thousand callers be blocked."""
+    limits = [replace(LIMIT, name=f"limit{n}") for n in range(3)]
+    blocks, state = Blocks(FRESH_S, max_callers=1000), LimitState(LIMIT, False, 0, 10.0, 30.0)
+    for n in range(900):
+        limit = limits[n % 3]
+        blocks.put((id(limit), f"{n}"), limit, 1, state, 1000.0)
+    blocks.by_key = Unlisted(blocks.by_key)
+    blocks.forget("limit1", "4")
+    blocks.forget("limit1", "5")  # which another limit blocks
+    blocks.forget("unknown", "4")
+    assert 899 == len(blocks)
+
+
+def test_limits_that_come_and_go_take_a_bounded_memory() -> None:
+    """Such as those of callers with rates of their own."""
+    blocks = Blocks(FRESH_S, max_callers=64)
+    limits = [replace(LIMIT, rate=1 + n) for n in range(1000)]
+    for limit in limits:
+        blocks.put((id(limit), "a"), limit, 1, LimitState(limit, False, 0, 10.0, 30.0), 1000.0)
+    assert len(blocks.ids["any"]) <= 2 * 64 + 1
+    blocks.forget("any", "a")
+    assert 0 == len(blocks)
+    blocks.clear()
+    assert not blocks.ids
+
+
+class Unlisted(dict[CallerKey, Block]):
+    """Refuses to be looked through."""
+
+    def __iter__(self) -> Iterator[CallerKey]:
+        raise AssertionError
+
+    def items(self) -> NoReturn:
+        raise AssertionError
 
 
 def test_those_blocked_last_are_kept(blocks: Blocks) -> None:
