@@ -20,6 +20,7 @@ from gateway.core.replies import is_count, is_texts
 from gateway.ratelimit.entry import Entry, read_entry
 from gateway.ratelimit.lists import LimitLists, ListKind
 from gateway.ratelimit.matcher import Matcher
+from gateway.util.rfc3339 import LAST_MS
 
 MAX_ENTRIES: Final = 10_000
 """Of a list."""
@@ -97,7 +98,7 @@ class StoredLists:
             sorted(
                 StoredEntry(
                     entry.decode(errors="replace"),
-                    None if end == b"inf" else here_s + (float(end) - now_ms) / 1000,
+                    None if float(end) > LAST_MS else here_s + (float(end) - now_ms) / 1000,
                 )
                 for entry, end in pairs
             )

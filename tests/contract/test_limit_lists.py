@@ -14,6 +14,7 @@ from gateway.ratelimit.list_store import KnownLists, ListKey, ListWatch, StoredE
 from gateway.ratelimit.lists import LimitLists, ListKind
 from gateway.store.redis import RedisStore
 from gateway.util.background import background
+from gateway.util.rfc3339 import LAST_MS
 from tests.fakes.servers import eventually
 from tests.fakes.store import FakeStore
 
@@ -60,6 +61,15 @@ async def test_an_entry_may_end(store: RedisStore, client: Redis) -> None:
     assert () == await lists.read(DENY)
     await lists.add(DENY, read_entry("192.0.2.2"))
     assert [b"192.0.2.2"] == await client.zrange("gw:limit-deny:api", 0, -1)
+
+
+@pytest.mark.parametrize("end_ms", [LAST_MS + 60_000, 1e300])
+async def test_an_end_after_all_that_can_be_written_is_none(
+    store: RedisStore, client: Redis, end_ms: float
+) -> None:
+    """Apps and operators may write any score."""
+    await client.zadd("gw:limit-deny:api", {"192.0.2.1": end_ms})
+    assert (StoredEntry("192.0.2.1"),) == await StoredLists(store).read(DENY)
 
 
 async def test_a_list_is_bounded(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
