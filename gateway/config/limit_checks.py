@@ -14,6 +14,8 @@ _OWN: Final = {
     "failures": ({"ip"}, "ip: it is charged before the caller is known"),
 }
 """Limits that the gateway charges by itself, and what it counts them by: attempts."""
+OF_API_KEYS: Final = "api-key"
+"""The name under which API keys are counted that have a rate of their own."""
 
 
 def own_limits_count_what_is_known(draft: Draft) -> Iterator[Problem]:
@@ -86,6 +88,13 @@ def exact_limits_are_not_approximate(draft: Draft) -> Iterator[Problem]:
             yield Problem((*at, "approximate"), "cannot be combined with on_store_failure: closed")
 
 
+def api_keys_are_counted_once(draft: Draft) -> Iterator[Problem]:
+    """Refuse the name of the rates of API keys for a limit that counts by key, too."""
+    if _parts(draft, OF_API_KEYS) == (OF_API_KEYS,):
+        message = "keys with a rate of their own are counted under this name: each request twice"
+        yield Problem(("limits", OF_API_KEYS), message)
+
+
 def concurrency_needs_an_upstream(draft: Draft) -> Iterator[Problem]:
     """Refuse limits on requests under way where another proxy forwards: it knows their end."""
     for at in routes_of(draft):
@@ -131,5 +140,6 @@ LIMIT_CHECKS: Final = (
     Check("cost-over-limit", costs_fit_into_limits, "lower it, or raise the rate or the burst"),
     Check("limit-without-rate", limits_count_one_thing, "set it"),
     Check("exact-approximate", exact_limits_are_not_approximate, "remove one of them"),
+    Check("limit-of-api-keys", api_keys_are_counted_once, "give it another name"),
     Check("concurrency-of-checks", concurrency_needs_an_upstream, "remove it"),
 )

@@ -2,8 +2,9 @@
 
 import pytest
 
+from gateway.authn.api_key.key import limit_of
 from gateway.config.draft import Draft
-from gateway.config.limit_checks import LIMIT_CHECKS
+from gateway.config.limit_checks import LIMIT_CHECKS, OF_API_KEYS
 
 DRAFTS: tuple[object, ...] = (
     None,
@@ -45,3 +46,19 @@ def test_each_mistake_is_found_in_a_draft() -> None:
         ("limit-without-rate", ("limits", "both", "rate")),
         ("concurrency-of-checks", ("routes", 3, "limits", 0)),
     ] == [(check.code, found.path) for check in LIMIT_CHECKS for found in check.find(draft)]
+
+
+@pytest.mark.parametrize("per", ["api-key", ["api-key"]])
+def test_no_limit_shares_the_counts_of_the_rates_of_api_keys(per: object) -> None:
+    """They are counted under the same name, by key: a request would count twice."""
+    draft = Draft({"limits": {"api-key": {"rate": "9/hour", "per": per}}})
+    [check] = [check for check in LIMIT_CHECKS if list(check.find(draft))]
+    assert "limit-of-api-keys" == check.code
+    for name, other in (("api-key", "ip"), ("keys", per)):
+        draft = Draft({"limits": {name: {"rate": "9/hour", "per": other}}})
+        assert [] == [found for check in LIMIT_CHECKS for found in check.find(draft)]
+
+
+def test_the_rates_of_api_keys_have_the_name_that_is_checked() -> None:
+    """Of a limit with a caller that is the id of a key."""
+    assert OF_API_KEYS == limit_of(9, 3600).name
