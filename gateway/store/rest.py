@@ -4,7 +4,8 @@ Exchanges with a store over the REST API of Upstash.
 The commands of a tick travel in one request to ``/pipeline``. Strings come back as base64, so that
 each is exact; values that are not UTF-8 are armoured on the way there (`gateway.store.armour`).
 Each answer has a sync token, which the next request hands back: so a gateway reads what it has
-written, whichever replica it asks. HTTP says which answer is whose: nothing is echoed.
+written, whichever replica it asks. HTTP says which answer is whose: nothing is echoed, which would
+be billed. A connection on which something came unasked is closed (`QuietConnector`).
 """
 
 from binascii import a2b_base64
@@ -19,7 +20,6 @@ from aiohttp import (
     ClientSession,
     ClientTimeout,
     DummyCookieJar,
-    TCPConnector,
 )
 from redis.exceptions import (
     AuthenticationError,
@@ -38,6 +38,7 @@ from gateway.store.exchanges import Exchanges, ReplyCheck
 from gateway.store.line import Line
 from gateway.store.packing import Command, Packed, words_of
 from gateway.store.quota import QuotaExceeded, quota_error
+from gateway.util.quiet_connector import QuietConnector
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """Of one answer. A request of Upstash's may have 10 MB."""
@@ -137,7 +138,7 @@ class RestLines:
         """Return the session, made where a loop runs."""
         if self._session is None:
             self._session = ClientSession(
-                connector=TCPConnector(limit=MAX_CONNECTIONS),
+                connector=QuietConnector(limit=MAX_CONNECTIONS),
                 cookie_jar=DummyCookieJar(),
                 trust_env=False,
                 auto_decompress=False,  # the size limit counts bytes as sent

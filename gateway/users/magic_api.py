@@ -36,6 +36,7 @@ from gateway.users.clock_skew import ClockSkew
 from gateway.users.metadata import user_of
 from gateway.util.circuit_breaker import CircuitBreaker
 from gateway.util.eth_imports import eth_imports
+from gateway.util.quiet_connector import QuietConnector
 
 with eth_imports():
     import magic_admin
@@ -133,6 +134,7 @@ class MagicApi:
 
     async def __aenter__(self) -> Self:
         self._session = ClientSession(
+            connector=QuietConnector(),
             cookie_jar=DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,  # the size limit counts bytes as sent

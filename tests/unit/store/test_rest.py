@@ -1,7 +1,10 @@
 """Exchanges over the REST API of a store."""
 
 import asyncio
+import re
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -246,3 +249,44 @@ def test_a_reply_of_another_shape_fails_the_batch(result: object) -> None:
     """It may be that of another command."""
     with pytest.raises(WrongReply):
         decode_replies(orjson.dumps([result]), 1)
+
+
+async def test_an_answer_that_was_not_asked_for_reaches_no_request() -> None:
+    """One that comes twice, or of its own accord, would be taken for that to the next request."""
+    repeated: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                size = int(re.search(rb"Content-Length: (\d+)", head)[1])  # type: ignore[index]
+                [[_, key]] = orjson.loads(await reader.readexactly(size))
+                body = b'[{"result":["%b"]}]' % b64encode(key.encode())
+                answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+                writer.write(answer)
+                if not repeated:
+                    repeated.append(writer)
+                    asyncio.get_running_loop().call_later(0.01, writer.write, answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    lines = RestLines(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "secret", 5)
+    try:
+        assert [[b"first"]] == await lines.read([("MGET", "first")], _no_check, 0)
+        [kept] = _idle(lines)
+        async with asyncio.timeout(5):
+            while not kept.should_close:  # until the second answer has come
+                await asyncio.sleep(0)
+
+        for key in ("second", "third", "fourth"):
+            assert [[key.encode()]] == await lines.read([("MGET", key)], _no_check, 0)
+            assert kept not in _idle(lines)
+    finally:
+        await lines.aclose()
+        server.close()
+
+
+def _idle(lines: RestLines) -> list[Any]:
+    """Connections of the session that wait for the next request."""
+    connector: Any = lines._session.connector  # type: ignore[union-attr]
+    return [protocol for each in connector._conns.values() for protocol, _ in each]
