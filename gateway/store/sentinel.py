@@ -15,13 +15,14 @@ from redis.asyncio.sentinel import (
     SentinelManagedConnection,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import InvalidResponse, NoPermissionError, RedisError
 
 from gateway.core.errors import StartError
 from gateway.store.connect import Access, StoreTlsConnection, connection_settings, redis_client
 from gateway.store.sentinel_url import SentinelUrl, read_sentinel_url
 
 _LOOK_EVERY_S = 1.0
+_LAST_PORT = 65_535
 
 
 class SentinelReply(NamedTuple):
@@ -94,10 +95,20 @@ def newest(replies: Sequence[SentinelReply]) -> SentinelReply:
 async def _ask(client: Redis, name: str) -> SentinelReply:
     # Two words: for the one that redis-py knows, it would parse the reply.
     reply = await client.execute_command("SENTINEL", "MASTER", name)  # type: ignore[no-untyped-call]
+    try:
+        return _read(reply)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise InvalidResponse("not what a sentinel says of a primary") from None
+
+
+def _read(reply: Any) -> SentinelReply:
+    """Read a reply to SENTINEL MASTER. Raises any of several errors where it is none."""
     fields = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
-    flags = fields[b"flags"].split(b",")
-    address = fields[b"ip"].decode(), int(fields[b"port"])
-    return SentinelReply(address, int(fields[b"config-epoch"]), b"o_down" in flags)
+    host, port = fields[b"ip"].decode(), int(fields[b"port"])
+    if not host or not 0 < port <= _LAST_PORT:
+        raise ValueError("no address")
+    is_down = b"o_down" in fields[b"flags"].split(b",")
+    return SentinelReply((host, port), int(fields[b"config-epoch"]), is_down)
 
 
 class PrimaryWatch:
@@ -164,7 +175,7 @@ class PrimaryConnection(SentinelManagedConnection):
             role = await self.read_response()
         except NoPermissionError:
             return  # writes will tell (READONLY)
-        if role[0] != b"master":
+        if not isinstance(role, list) or role[:1] != [b"master"]:
             await self.disconnect()
             raise RedisConnectionError("the server that the sentinels name is no primary yet")
 

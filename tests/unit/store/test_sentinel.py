@@ -3,7 +3,7 @@
 from typing import cast
 
 import pytest
-from redis.asyncio import SSLConnection
+from redis.asyncio import Redis, SSLConnection
 from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -14,6 +14,7 @@ from gateway.store.sentinel import (
     PrimaryConnection,
     PrimaryPool,
     SentinelReply,
+    Sentinels,
     chosen,
     sentinel_client,
 )
@@ -96,3 +97,50 @@ def test_a_url_that_cannot_be_read_is_not_repeated() -> None:
     with pytest.raises(StartError, match=r"redis\.url cannot be read: expected") as error:
         sentinel_client("redis+sentinel://:s3cret@h1", 1.0, NO_ACCESS, NO_ACCESS)
     assert "s3cret" not in str(error.value)
+
+
+GOOD = {b"ip": b"192.0.2.1", b"port": b"6379", b"config-epoch": b"3", b"flags": b"master"}
+
+
+class Asked:
+    """Stands for a client of a sentinel, which replies as it is told."""
+
+    def __init__(self, reply: object) -> None:
+        self._reply = reply
+
+    async def execute_command(self, *_: str) -> object:
+        return self._reply
+
+
+def _words(fields: dict[bytes, bytes]) -> list[bytes]:
+    return [word for pair in fields.items() for word in pair]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        None,
+        7,
+        b"OK",
+        [],
+        [b"ip"],
+        [[b"ip"], b"x"],
+        _words(GOOD)[:-1],
+        _words(GOOD)[:-2],
+        GOOD | {b"port": b"x"},
+        GOOD | {b"port": b"0"},
+        GOOD | {b"port": b"65536"},
+        GOOD | {b"config-epoch": None},
+        GOOD | {b"ip": b"\xff"},
+        GOOD | {b"ip": b""},
+        GOOD | {b"flags": 7},
+    ],
+)
+async def test_what_is_no_reply_of_a_sentinel_counts_as_none(reply: object) -> None:
+    """The others are asked too; where none is left, the error says why."""
+    garbled = cast("Redis", Asked(reply))
+    good = [cast("Redis", Asked(each)) for each in (GOOD, _words(GOOD))]
+
+    assert OLD == await Sentinels([garbled, *good], 5).discover_master("main")
+    with pytest.raises(MasterNotFoundError, match="InvalidResponse"):
+        await Sentinels([garbled], 5).discover_master("main")
