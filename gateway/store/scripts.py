@@ -6,12 +6,13 @@ locks of its keys are enough. Redis and Valkey refuse that flag. So a store that
 asked once whether it takes the flag: before the first script that it does not know.
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from hashlib import sha1
 from typing import Any, Final
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from gateway.core.ports import Script
 from gateway.store.batch import Batch, WrongReply
@@ -20,6 +21,9 @@ from gateway.store.packing import in_full
 
 LOCKS_KEYS: Final = "#!lua flags=allow-key-locking\n"
 """The first line of a script that touches no key beyond those it is given, for Upstash."""
+
+_OF_FLAG: Final = re.compile("shebang|unexpected symbol")
+"""In the errors of servers that know other flags, or no first line of that kind at all."""
 
 
 class Scripts:
@@ -48,13 +52,18 @@ class Scripts:
                 [replies[position]] = await self._exchanges.execute([command], check)
 
     async def _ask(self) -> None:
-        """Find out, once, whether the server takes the flag: by a script that does nothing."""
+        """
+        Find out, once, whether the server takes the flag: by a script that does nothing.
+
+        Another error, such as that of a quota, leaves the question open.
+        """
         if self._is_asked:
             return
         command = ("EVAL", LOCKS_KEYS + "return 1", 0)
         [reply] = await self._exchanges.execute([command], _is_error)
-        self._is_asked = True
-        if _is_error([reply]):
+        is_refused = type(reply) is ResponseError and _OF_FLAG.search(str(reply)) is not None
+        self._is_asked = is_refused or not _is_error([reply])
+        if is_refused:
             self._use("")
 
 

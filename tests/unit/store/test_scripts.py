@@ -1,10 +1,18 @@
 """Scripts that the server does not know, and the flag that Upstash takes."""
 
+import asyncio
+from contextlib import suppress
 from hashlib import sha1
 from typing import Any
 
 import pytest
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import (
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
 
 from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import Script
@@ -25,6 +33,8 @@ class ScriptServer:
     def __init__(self, *, takes_flag: bool, fails: bool = False) -> None:
         self.takes_flag = takes_flag
         self.fails = fails
+        self.error: Exception | None = None
+        self.refusal = "Unexpected flag in script shebang: allow-key-locking"
         self.known: set[str] = set()
         self.asked: list[tuple[str, str]] = []
 
@@ -38,10 +48,14 @@ class ScriptServer:
 
     def _reply(self, name: str, script: str) -> object:
         self.asked.append((name, script))
+        if name == "MGET":
+            return [None]
         if name == "EVALSHA":
             return 7 if script in self.known else NoScriptError("unknown")
+        if self.error is not None:
+            return self.error
         if script.startswith("#!") and not self.takes_flag:
-            return ResponseError("Unexpected flag in script shebang: allow-key-locking")
+            return ResponseError(self.refusal)
         if self.fails:
             return ResponseError("failed")
         self.known.add(_name(script))
@@ -126,3 +140,58 @@ async def test_a_script_that_replies_what_it_cannot_is_refused() -> None:
 
     with pytest.raises(StoreUnavailable, match="wrong reply: text"):
         await store.run(Script("text", "return 'a'", lambda reply: reply == b"a"), ["k"], [])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ResponseError("max daily request limit exceeded. Limit: 10000, Usage: 10000."),
+        ResponseError("MISCONF Redis is configured to save RDB snapshots"),
+        OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
+        NoPermissionError("this user has no permissions to run the 'eval' command"),
+        ReadOnlyError("You can't write against a read only replica."),
+    ],
+)
+async def test_an_error_that_is_not_about_the_flag_leaves_the_question_open(
+    error: Exception,
+) -> None:
+    """Else every script would take the lock of the whole database from then on."""
+    server = ScriptServer(takes_flag=True)
+    server.error = error
+    store = _store(server, locks_keys=True)
+    with pytest.raises(StoreUnavailable):
+        await store.run(ONE, ["k"], [])
+    server.error = None
+    await _until_it_answers(store)
+
+    assert 7 == await store.run(ONE, ["k"], [])
+
+    assert (FLAG + ONE.source) == server.asked[-1][1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Unexpected flag in script shebang: allow-key-locking",
+        "ERR Unexpected flag in script shebang: allow-key-locking",
+        "Error compiling script (new function): user_script:1: unexpected symbol near '#'",
+        "Error running script: error loading code: [string]:1: unexpected symbol near '#'",
+    ],
+)
+async def test_servers_say_in_several_ways_that_they_do_not_take_the_flag(text: str) -> None:
+    """Those before version 7 know no first line of that kind."""
+    server = ScriptServer(takes_flag=False)
+    server.refusal = text
+    store = _store(server, locks_keys=True)
+
+    assert 7 == await store.run(ONE, ["k"], [])
+
+
+async def _until_it_answers(store: RedisStore) -> None:
+    """Wait while callers are refused because of a failure a moment ago."""
+    async with asyncio.timeout(5):
+        while True:
+            with suppress(StoreUnavailable):
+                await store.get("k")
+                return
+            await asyncio.sleep(0.01)
