@@ -1,6 +1,7 @@
 """Clients of redis-py for servers of the Redis protocol, and how their failures are told."""
 
 import re
+import sys
 from typing import Any, NamedTuple
 
 from redis.asyncio import Connection, Redis
@@ -73,7 +74,8 @@ def connection_settings(timeout_s: float, access: Access) -> dict[str, Any]:
     Retries are off: by default, redis-py repeats a failed command ten times over four seconds,
     writes included. Maintenance notifications (on by default in RESP3) are off: with them, its pool
     no longer discards a connection with an unread reply. There is no time-out for each reply, which
-    would cost a task and a timer: `RedisStore` has a deadline for the whole exchange.
+    would cost a task and a timer: `RedisStore` has a deadline for the whole exchange. It bounds its
+    connections, too, and has twice as many while they are replaced; by default the pool has 100.
     """
     settings = {
         "decode_responses": False,
@@ -81,6 +83,7 @@ def connection_settings(timeout_s: float, access: Access) -> dict[str, Any]:
         "socket_connect_timeout": timeout_s,
         "socket_timeout": None,
         "health_check_interval": HEALTH_CHECK_S,
+        "max_connections": sys.maxsize,
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
     if access.login is not None:

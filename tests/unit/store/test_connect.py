@@ -111,3 +111,12 @@ def test_a_cause_for_the_log_names_no_key(error: Exception, cause: str) -> None:
 def test_which_stores_are_upstashs(url: str, *, is_so: bool) -> None:
     """By the scheme of the REST API, or by the host."""
     assert is_so == is_upstash(url)
+
+
+async def test_a_pool_hands_out_as_many_connections_as_the_store_asks_for() -> None:
+    """The store has a bound of its own, and twice as many while they are replaced."""
+    pool = redis_client("redis://example.com", 0.25).connection_pool
+
+    connections = {id(pool.get_available_connection()) for _ in range(1000)}  # type: ignore[no-untyped-call]
+
+    assert 1000 == len(connections)
