@@ -86,11 +86,14 @@ class ClusterStore:
             if None in nodes:
                 missing = slots[nodes.index(None)]
                 return self._later(missing, lambda: self.get_pair(first, second))
-            future: Future[Pair] = asyncio.get_running_loop().create_future()
-            for node, name, half in zip(nodes, names, halves_of(future), strict=True):
-                cast("NodeStore", node).read(name, half)
         except (StoreUnavailable, UnicodeEncodeError) as error:
             return _failed(error)
+        future: Future[Pair] = asyncio.get_running_loop().create_future()
+        try:
+            for node, name, half in zip(nodes, names, halves_of(future), strict=True):
+                cast("NodeStore", node).read(name, half)
+        except StoreUnavailable as error:
+            future.set_exception(error)  # so that the other node has nothing left to say
         return future
 
     async def set(self, key: str, value: bytes, *, expires_at_ms: int) -> None:

@@ -1,6 +1,7 @@
 """The store over a Redis Cluster: what goes to which node, and what comes of redirections."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator
 
@@ -318,3 +319,25 @@ async def test_a_close_ends_what_is_redirected(nodes: list[FakeNode]) -> None:
 
     with pytest.raises(StoreUnavailable, match="closed"):
         await waiting
+
+
+async def test_a_pair_that_is_refused_by_one_node_leaves_nothing(nodes: list[FakeNode]) -> None:
+    """The other one fails later; the event loop would report what nothing waits for."""
+    reported: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+    store = opened(*nodes, timeout_s=0.2)
+    assert (b"low", b"high") == await store.get_pair(LOW, HIGH)
+    await nodes[1].stop()
+    with pytest.raises(StoreUnavailable):
+        await store.get(HIGH)
+    nodes[0].is_mute = True
+
+    with pytest.raises(StoreUnavailable, match="a moment ago"):
+        await store.get_pair(LOW, HIGH)
+    with pytest.raises(StoreUnavailable, match="TimeoutError"):
+        await store.get(LOW)
+
+    await store.aclose()
+    gc.collect()
+    assert [] == reported
