@@ -40,7 +40,12 @@ class ClusterServer:
         self._client(self._url.seeds[0])  # raises for an unknown option
 
     def store(self, on_wrong_reply: Callable[[], object]) -> ClusterStore:
-        options = self._options
+        return self._store(self._options, on_wrong_reply, self._options.timeout_s)
+
+    def _store(
+        self, options: StoreOptions, on_wrong_reply: Callable[[], object], timeout_s: float
+    ) -> ClusterStore:
+        """Open a store with ``timeout_s`` for callers; that of ``options`` is for each node."""
 
         def open_node(cluster: ClusterStore, address: NodeAddress) -> NodeStore:
             own = options._replace(url=self._url.of_node(address))
@@ -48,7 +53,7 @@ class ClusterServer:
             client = self._client(address)
             return NodeStore(address, client, own, cluster, on_wrong_reply, lines=lines)
 
-        return ClusterStore(self._url.seeds, open_node, options.prefix, options.timeout_s)
+        return ClusterStore(self._url.seeds, open_node, options.prefix, timeout_s)
 
     async def listen(
         self,
@@ -74,7 +79,7 @@ class ClusterServer:
 
     async def scan(self, start: str) -> AsyncGenerator[bytes, None]:
         """Yield the keys of each primary. While slots move, some come twice, and some may not."""
-        pattern, timeout_s = pattern_of(self._options.prefix + start), self._options.timeout_s
+        pattern, timeout_s = pattern_of(self._options.prefix + start), self._patience_s
         for node in await self._primaries():
             client = self._client(node)
             try:
@@ -86,9 +91,9 @@ class ClusterServer:
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[Ask]:
         """Yield what sends single commands, for operators: to the node of the key, if any."""
-        timeout_s = self._options.timeout_s + self._options.connect_timeout_s
+        timeout_s = self._patience_s
         async with AsyncExitStack() as until_the_end:
-            store = self.store(lambda: None)
+            store = self._patient_store()
             until_the_end.push_async_callback(store.aclose)
             asked: dict[NodeAddress, Ask] = {}
             for node in await store.primaries():
@@ -107,11 +112,25 @@ class ClusterServer:
 
     async def _primaries(self) -> list[NodeAddress]:
         """Ask any node which nodes serve slots. Raises `StoreUnavailable`."""
-        store = self.store(lambda: None)
+        store = self._patient_store()
         try:
             return await store.primaries()
         finally:
             await store.aclose()
+
+    @property
+    def _patience_s(self) -> float:
+        """Time-out where no request waits: for connecting, too."""
+        return self._options.timeout_s + self._options.connect_timeout_s
+
+    def _patient_store(self) -> ClusterStore:
+        """
+        Open a store that is closed after a few commands: it has no time to connect before.
+
+        It waits for each seed, as one that hangs may be the first that is asked.
+        """
+        options = self._options._replace(timeout_s=self._patience_s)
+        return self._store(options, lambda: None, self._patience_s * len(self._url.seeds))
 
     def _client(self, address: NodeAddress) -> Redis:
         url = self._url.of_node(address)

@@ -137,7 +137,8 @@ class RedisServer:
         client = self._client(options, options.connect_timeout_s)
         try:
             pattern = pattern_of(options.prefix + start)
-            async for key in scanned(client, pattern, options.timeout_s):
+            patience_s = options.timeout_s + options.connect_timeout_s
+            async for key in scanned(client, pattern, patience_s):
                 yield key
         finally:
             await client.aclose()

@@ -36,6 +36,8 @@ class FakeNode:
         self._server: asyncio.Server | None = None
         self.is_mute = False
         """Whether it reads commands, and replies to none."""
+        self.opening_s = 0.0
+        """After which it reads what a connection begins with: as if it were far away."""
         self._lines: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     @property
@@ -66,6 +68,7 @@ class FakeNode:
         handler = cast("asyncio.Task[None]", asyncio.current_task())
         self._lines[handler] = writer
         commands = hiredis.Reader()
+        await asyncio.sleep(self.opening_s)
         with suppress(ConnectionError):
             while chunk := await reader.read(65536):
                 commands.feed(chunk)

@@ -1,11 +1,14 @@
 """What the gateway uses of a Redis Cluster, and what its URL may say."""
 
+import asyncio
+
 import pytest
 
 from gateway.core.errors import StartError, StoreUnavailable
 from gateway.store.asking import CommandRefused
 from gateway.store.cluster_server import ClusterServer
 from gateway.store.server import StoreOptions
+from gateway.store.slots import SLOTS
 from tests.fakes.cluster_nodes import fake_nodes
 
 
@@ -57,3 +60,38 @@ async def test_a_scan_asks_each_primary() -> None:
         assert [b"gw:a1", b"gw:a2", b"gw:a3"] == sorted([key async for key in server.scan("a")])
         scans = [words for node in nodes for words in node.asked if words[0] == b"SCAN"]
         assert [(b"SCAN", b"0", b"MATCH", b"gw:a*", b"COUNT", b"1000")] * 2 == scans
+
+
+async def test_nodes_that_are_far_away_are_reached() -> None:
+    """Connecting takes longer than the time-out for one reply, which is for requests."""
+    async with fake_nodes(2) as nodes:
+        for node in nodes:
+            node.opening_s = 0.15
+            node.replies[b"SCAN"] = [[b"0", [b"gw:a1"]]]
+            node.replies[b"SUBSCRIBE"] = [[b"subscribe", b"gw:c", 1]]
+        options = StoreOptions(f"redis+cluster://{nodes[0].address}", "gw:", 0.1)
+        server = ClusterServer(options._replace(connect_timeout_s=5))
+
+        assert [b"gw:a1"] * 2 == [key async for key in server.scan("a")]
+        async with server.asking() as ask:
+            assert 1 == await ask("DEL", "gw:{foo}")
+        subscribed = asyncio.Event()
+        listening = asyncio.ensure_future(server.listen("c", lambda _message: None, subscribed.set))
+        async with asyncio.timeout(5):
+            await subscribed.wait()
+        listening.cancel()
+        await asyncio.wait([listening])
+
+
+async def test_a_seed_that_hangs_is_not_the_only_one() -> None:
+    """Nodes are asked in any order, one after another: each has its time."""
+    async with fake_nodes(2) as nodes:
+        for node in nodes:
+            node.serves((0, SLOTS - 1, nodes[1]))
+        nodes[0].is_mute = True
+        options = StoreOptions(f"redis+cluster://{nodes[0].address},{nodes[1].address}", "gw:")
+        server = ClusterServer(options._replace(timeout_s=0.05, connect_timeout_s=0.05))
+
+        for _ in range(5):
+            async with server.asking() as ask:
+                assert 1 == await ask("DEL", "gw:k")
