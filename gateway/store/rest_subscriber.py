@@ -7,7 +7,8 @@ it; those of other gateways, which it hears too, spare it that.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 from urllib.parse import quote
 
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
@@ -24,7 +25,7 @@ _MAX_LINE_BYTES = 64 * 1024
 _OK = 200
 _DATA = "data: "
 
-NextLine = Callable[[], Awaitable[bytes]]
+NextLine = Callable[[], Coroutine[Any, Any, bytes]]
 """Reads a line with its end; empty at the end of the stream."""
 
 
@@ -79,23 +80,32 @@ class RestSubscriber:
     async def _hear(self, next_line: NextLine) -> None:
         """Hand on what comes; raises where nothing comes that must."""
         while True:
+            reading = asyncio.ensure_future(next_line())
+            reading.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             try:
-                async with asyncio.timeout(self._silence_s):
-                    line = await next_line()
-            except TimeoutError:
-                line = await self._provoked(next_line)
+                line = await self._line(reading)
+            finally:
+                reading.cancel()
             if not line:
                 raise RedisConnectionError("the stream has ended")
             self._take(line.decode(errors="replace").rstrip("\r\n"))
 
-    async def _provoked(self, next_line: NextLine) -> bytes:
-        """Return the next line, for which a message is published."""
-        try:
-            async with asyncio.timeout(_ANSWER_S):
-                await self._publish_nothing()
-                return await next_line()
-        except TimeoutError:
-            raise RedisConnectionError("silent") from None
+    async def _line(self, reading: asyncio.Future[bytes]) -> bytes:
+        """
+        Wait for a line; a message is published where it takes long.
+
+        It is one and the same reading that is waited for: what has come of the line would be lost
+        with it.
+        """
+        come, _ = await asyncio.wait([reading], timeout=self._silence_s)
+        if not come:
+            try:
+                async with asyncio.timeout(_ANSWER_S):
+                    await self._publish_nothing()
+                    await asyncio.wait([reading])
+            except TimeoutError:
+                raise RedisConnectionError("silent") from None
+        return reading.result()
 
     def _take(self, line: str) -> None:
         """Hand on the event of ``line``; others are comments, or of no concern."""

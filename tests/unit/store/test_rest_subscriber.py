@@ -116,6 +116,20 @@ async def test_silence_is_broken_by_a_message_of_its_own() -> None:
     assert (1, []) == (channel.subscribed, channel.messages)
 
 
+async def test_a_silence_within_a_message_loses_nothing_of_it() -> None:
+    """Its other half comes with what breaks the silence."""
+    channel = Channel()
+    async with listening(channel, silence_s=0.05):
+        await _until(lambda: channel.subscribed == 1)
+        channel.echoes = False
+        channel.lines.put_nowait(b"data: message,gw:a b,revoked ")
+        await _until(lambda: channel.published >= 1)
+        channel.lines.put_nowait(b"did:ethr:0x1\n\n")
+        await _until(lambda: channel.messages != [])
+
+    assert [b"revoked did:ethr:0x1"] == channel.messages
+
+
 async def test_a_stream_that_stays_silent_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its connection is broken, though it looks idle."""
     monkeypatch.setattr(rest_subscriber, "_ANSWER_S", 0.5)
