@@ -132,14 +132,16 @@ class CachedDirectory:
         return await self._lookups.run(issuer, lambda: self._look_up(issuer, stored))
 
     async def proven(self, issuer: str, ends_at_ms: int, stored: StoredUser | None = None) -> None:
-        known, learnt = self._known.get(issuer), self._unwritten.forget(issuer)
+        known = self._known.get(issuer)
         if known is None:
+            self._unwritten.forget(issuer)
             return
+        standing = await self.standing(known.record.user)
+        learnt = self._unwritten.forget(issuer)  # not before: the caller may be cancelled meanwhile
         record = known.record
         if learnt is not None and learnt.record.fetched_at_ms < record.fetched_at_ms:
             learnt = None  # another gateway has asked since
         writes: list[Awaitable[object]] = [] if learnt is None else self._writes(learnt)
-        standing = await self.standing(record.user)
         told = stored.told if stored is not None else None
         if is_due(told, record, standing, ends_at_ms):
             writes.append(self._records.tell(record, standing, ends_at_ms))

@@ -1,7 +1,9 @@
 """Look-up of users: local cache, store, Magic."""
 
 import asyncio
+import gc
 import json
+import warnings
 
 import pytest
 
@@ -699,6 +701,33 @@ async def test_what_a_cancelled_caller_learnt_is_written_by_the_next(
     clock.now_s += 2
     await proven(directory, clock() + 900)
     assert (USER.email, 3) == (email_in(store), len(source.asked))
+
+
+async def test_a_caller_that_is_cancelled_while_roles_are_read_takes_nothing_along(
+    directory: CachedDirectory, source: Source, store: MemoryStore, clock: FakeClock
+) -> None:
+    """The next one writes what was learnt, and gives the lease back: others wait for that."""
+    asked, gate = asyncio.Event(), asyncio.Event()
+
+    async def standing(_: User) -> Standing:
+        asked.set()
+        await gate.wait()
+        return Standing((), ())
+
+    directory.standing = standing
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        first = asyncio.create_task(proven(directory, clock() + 900))
+        await asked.wait()
+        first.cancel()
+        await asyncio.wait([first])
+        gc.collect()
+    gate.set()
+
+    await directory.proven(ALICE.issuer, int(clock() + 900) * 1000)
+
+    assert (USER.email, USER.email) == (email_in(store), email_in(store, APPS_KEY))
+    assert {KEY, APPS_KEY} == store.values.keys()
 
 
 async def test_what_was_learnt_earlier_does_not_replace_what_is_newer(
