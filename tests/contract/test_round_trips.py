@@ -13,6 +13,7 @@ from gateway.authn.did_token.token import TokenRules
 from gateway.authn.did_token.verifier import DidTokenVerifier
 from gateway.authz.authoriser import Authoriser
 from gateway.authz.role_store import RedisRoleStore
+from gateway.core.errors import RevokedToken
 from gateway.core.identity import Identity, User
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.route import Route
@@ -133,6 +134,22 @@ async def test_a_user_that_only_magic_knows_is_one_exchange_more(
     assert ADA == (await gateways[0].sees(token(7200))).user
     assert 3 == await exchanges(real_client) - before
     assert [ADA.issuer] == gateways[0].asked
+    assert 0 == await real_client.exists(f"gw:asking:{ADA.issuer}")
+
+
+async def test_magic_is_not_asked_about_a_token_that_is_revoked(
+    gateways: list[Gateway], real_client: Redis
+) -> None:
+    """A lease that nothing is written for would hold up the user's next sign-in elsewhere."""
+    old = token(7200)
+    await UserRecords(gateways[0].store, [KEY]).drop(ADA.issuer)
+    await gateways[0].revocations.revoke(ADA.issuer)
+
+    for gateway in gateways[:2]:
+        with pytest.raises(RevokedToken):
+            await gateway.sees(old)
+
+    assert [] == [*gateways[0].asked, *gateways[1].asked]
     assert 0 == await real_client.exists(f"gw:asking:{ADA.issuer}")
 
 

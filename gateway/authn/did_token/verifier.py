@@ -153,10 +153,13 @@ class DidTokenVerifier:
         verified, read = self._verified.get(digest), None
         if verified is None or now_s >= verified.until_s:
             verified, read = await self._verify_anew(token, digest, now_s)
+        if read is not None:  # first: Magic is not asked about a caller who is refused in any case
+            await self._refuse_revoked(verified, read)
         user = await self._directory.user(verified.claim.issuer, read and read.user)
         if user is None:
             raise InvalidToken(TokenReason.UNKNOWN_ISSUER)
-        await self._refuse_revoked(verified, read)
+        if read is None:
+            await self._refuse_revoked(verified, None)
         if read is not None or not verified.is_stored:
             await self._write(verified, digest, read)
         if verified.identity is None or verified.identity.user is not user:
