@@ -111,12 +111,12 @@ WRONG: dict[str, Manner] = {
 
 
 def encoded(reply: Any) -> bytes:
-    """Write a reply as the protocol does (RESP2, and maps of RESP3)."""
+    """Write a reply as the protocol does (RESP2, with maps and doubles of RESP3)."""
     match reply:
         case None:
             return b"$-1\r\n"
-        case int():
-            return b":%d\r\n" % reply
+        case int() | float():
+            return (f":{reply}\r\n" if isinstance(reply, int) else f",{reply!r}\r\n").encode()
         case bytes():
             return b"$%d\r\n%b\r\n" % (len(reply), reply)
         case list():
@@ -142,6 +142,8 @@ class OddStore:
         """How many times replies came that were changed."""
         self.opened = 0
         """Connections so far."""
+        self.opening_s = 0.0
+        """After which each of them is carried on: as if the server were far away."""
 
     @property
     def url(self) -> str:
@@ -151,6 +153,7 @@ class OddStore:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection to the server; without a server it is closed."""
         self.opened += 1
+        await asyncio.sleep(self.opening_s)
         with suppress(OSError):
             from_server, to_server = await asyncio.open_unix_connection(
                 self.server_url.removeprefix("unix://")

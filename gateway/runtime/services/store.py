@@ -62,9 +62,11 @@ async def shared_store(settings: Settings) -> AsyncIterator[SharedStore]:
 
     Raises `StartError` for a store in a gateway's memory, which no other process can reach.
     """
-    url = kinds.shared_url(_configured_url(settings))
-    async with open_store(url, settings) as store:
+    store = kinds.server_of(_patient(_shared_options(settings))).store(lambda: None)
+    try:
         yield SharedStore(store, StoreBus(store))
+    finally:
+        await store.aclose()
 
 
 async def scan_keys(settings: Settings, start: str) -> AsyncGenerator[str, None]:
@@ -74,7 +76,7 @@ async def scan_keys(settings: Settings, start: str) -> AsyncGenerator[str, None]
     Some may come twice. It reads all keys there are, a thousand at a time: for operators, who can
     wait. Raises `StoreUnavailable` or `StartError`.
     """
-    server = kinds.server_of(store_options(kinds.shared_url(_configured_url(settings)), settings))
+    server = kinds.server_of(_shared_options(settings))
     async with aclosing(server.scan(start)) as keys:
         async for key in keys:
             with suppress(UnicodeDecodeError):  # of another program
@@ -88,8 +90,8 @@ def reads_lag(settings: Settings) -> bool:
 
 async def examine_store(settings: Settings) -> tuple[str, list[StoreFinding]]:
     """Examine the shared store; return its address too. Raises as `scan_keys` does."""
-    options = store_options(kinds.shared_url(_configured_url(settings)), settings)
-    return address_of(options.url), await examine(kinds.server_of(options), options)
+    options = _shared_options(settings)
+    return address_of(options.url), await examine(kinds.server_of(_patient(options)), options)
 
 
 def store_options(url: str, settings: Settings) -> StoreOptions:
@@ -108,6 +110,16 @@ def store_options(url: str, settings: Settings) -> StoreOptions:
         redis.connections,
         redis.retries,
     )
+
+
+def _shared_options(settings: Settings) -> StoreOptions:
+    """Return how commands reach the store. Raises `StartError`."""
+    return store_options(kinds.shared_url(_configured_url(settings)), settings)
+
+
+def _patient(options: StoreOptions) -> StoreOptions:
+    """Return the options of a command, whose first exchange waits for the connection, too."""
+    return options._replace(timeout_s=options.timeout_s + options.connect_timeout_s)
 
 
 def _login(section: RedisSettings | SentinelSettings) -> LoginOptions:

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from gateway.core.errors import StartError, StoreUnavailable
 from gateway.core.invalidation import InvalidationKind
 from gateway.runtime.services.store import (
+    examine_store,
     open_store,
     reads_lag,
     scan_keys,
@@ -18,6 +19,8 @@ from gateway.runtime.services.store import (
     subscription,
 )
 from gateway.store.bus import StoreBus
+from tests.fakes.odd_store import OddStore
+from tests.fakes.servers import valkey
 from tests.fakes.services import settings_of
 
 
@@ -85,3 +88,19 @@ def test_where_reads_lag(url: str, *, lag: bool) -> None:
     redis = settings.redis.model_copy(update={"url": SecretStr(url)})
 
     assert lag == reads_lag(settings.model_copy(update={"redis": redis}))
+
+
+async def test_commands_reach_a_store_that_is_far_away() -> None:
+    """Each begins with a connection, which takes longer than a request waits for a reply."""
+    with valkey() as server:
+        far = OddStore(server.url)
+        far.opening_s = 0.4
+        settings = settings_of(redis=far.url)
+        async with far.serving():
+            async with shared_store(settings) as shared:
+                await shared.store.set("k", b"1", expires_at_ms=soon_ms())
+            _, findings = await examine_store(settings)
+
+    told = {finding.name: finding.text for finding in findings}
+    assert "a message was heard" == told["pub/sub"]
+    assert told["round trip"].endswith("redis.timeout is 250 ms")
