@@ -15,7 +15,7 @@ from gateway.core.replies import is_ok, is_text_or_nil
 from gateway.store.batch import Call, Pair
 from gateway.store.node import NodeRead, NodeStore, Receiver, Redirection, halves_of
 from gateway.store.packing import in_full
-from gateway.store.slots import NodeAddress, slot_of
+from gateway.store.slots import NodeAddress, is_host, slot_of
 from gateway.store.topology import Topology
 
 MAX_REDIRECTIONS = 5
@@ -233,7 +233,11 @@ class ClusterStore:
             asyncio.get_running_loop().call_later(TRY_AGAIN_S, again)
             return
         named = cast("Any", error)  # of redis-py, without types
-        address = NodeAddress(named.host.strip("[]") or redirection.node.address.host, named.port)
+        host = str(named.host).removeprefix("[").removesuffix("]")
+        if not is_host(host):
+            _refuse(redirection.asked.future, type(error).__name__)
+            return
+        address = NodeAddress(host or redirection.node.address.host, named.port)
         node = self._topology.node_at(address)
         if isinstance(error, MovedError):
             self._topology.moved(named.slot_id, address)

@@ -1,5 +1,6 @@
 """Hash slots of a Redis Cluster, and which node serves each of them."""
 
+import re
 from binascii import crc_hqx
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -8,6 +9,9 @@ SLOTS = 16_384
 
 _UNKNOWN = b"?"
 """In place of the name of a node that has none."""
+
+
+_HOST = re.compile(r"[0-9A-Za-z._:-]{0,253}", re.ASCII)
 
 
 class NodeAddress(NamedTuple):
@@ -38,6 +42,15 @@ def slot_of(name: bytes) -> int:
     return crc_hqx(name, 0) % SLOTS
 
 
+def is_host(text: str) -> bool:
+    """
+    Whether a node may call another one so: by a name or an address, or by none.
+
+    It becomes part of a URL, of which nothing else may be changed by it.
+    """
+    return _HOST.fullmatch(text) is not None
+
+
 def is_slot_map(reply: object) -> bool:
     """Accept the reply of CLUSTER SLOTS: ranges, each with its primary before its replicas."""
     return type(reply) is list and all(map(_is_range, reply))
@@ -46,9 +59,14 @@ def is_slot_map(reply: object) -> bool:
 def _is_range(part: object) -> bool:
     match part:
         case [int(first), int(last), [host, int(port), *_], *_]:
-            is_named = host is None or type(host) is bytes
-            return is_named and 0 <= first <= last < SLOTS and 0 <= port <= 65_535  # noqa: PLR2004
+            return _is_named(host) and 0 <= first <= last < SLOTS and 0 <= port <= 65_535  # noqa: PLR2004
     return False
+
+
+def _is_named(host: object) -> bool:
+    if type(host) is not bytes:
+        return host is None
+    return host == _UNKNOWN or is_host(host.decode("latin-1"))
 
 
 def ranges_of(reply: Sequence[Any], asked: NodeAddress) -> list[SlotRange]:
@@ -59,7 +77,7 @@ def ranges_of(reply: Sequence[Any], asked: NodeAddress) -> list[SlotRange]:
     is not reached at all.
     """
     return [
-        SlotRange(first, last, NodeAddress(host.decode("ascii", "replace"), port))
+        SlotRange(first, last, NodeAddress(host.decode("ascii"), port))
         for first, last, (found, port, *_), *_ in reply
         if (host := found or asked.host.encode()) != _UNKNOWN
     ]

@@ -143,6 +143,22 @@ async def test_a_host_that_is_not_named_is_the_one_asked(
     assert b"there" == await store.get(LOW)
 
 
+@pytest.mark.parametrize("kind", ["MOVED", "ASK"])
+async def test_a_redirection_changes_no_option_of_the_url(
+    store: ClusterStore, nodes: list[FakeNode], kind: str
+) -> None:
+    """One to what is no host is refused: it could turn the check of certificates off."""
+    name = b"gw:" + LOW.encode()
+    named = f"127.0.0.1/0?port={nodes[1].port}#:1"
+    nodes[0].values[name], nodes[1].values[name] = error(f"{kind} {slot_of(name)} {named}"), b"no"
+
+    with pytest.raises(StoreUnavailable):
+        await store.get(LOW)
+
+    assert all(name not in words for words in nodes[1].asked)
+    assert b"high" == await store.get(HIGH)
+
+
 async def test_a_slot_that_is_moving_is_asked_for_once(
     store: ClusterStore, nodes: list[FakeNode]
 ) -> None:

@@ -7,6 +7,7 @@ from gateway.store.slots import (
     NodeAddress,
     SlotRange,
     covered,
+    is_host,
     is_slot_map,
     ranges_of,
     slot_of,
@@ -79,12 +80,25 @@ def test_the_primary_of_a_range_stands_first() -> None:
         [[0, SLOTS, [b"h", 1]]],
         [[0, 1, [b"h", 65_536]]],
         [[0, 1, [b"h", -1]]],
+        [[0, 1, [b"h/0?ssl_cert_reqs=none#", 1]]],
+        [[0, 1, [b"u:p@h", 1]]],
+        [[0, 1, [b"[", 1]]],
+        [[0, 1, [b"h\r\n", 1]]],
+        [[0, 1, [b"\xff", 1]]],
+        [[0, 1, [b"h" * 254, 1]]],
     ],
 )
 def test_replies_of_other_commands_are_no_slot_map(reply: object) -> None:
     """Whatever cannot be read is refused before it is used."""
     assert not is_slot_map(reply)
     assert is_slot_map([])
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "::1", "::ffff:10.0.0.1", "db_1.db-x.internal", ""])
+def test_hosts_of_nodes(host: str) -> None:
+    """Names and addresses of either version; none for the node that was asked."""
+    assert is_host(host)
+    assert is_slot_map([[0, 1, [host.encode(), 1]]])
 
 
 def test_an_address_is_written_as_in_urls() -> None:

@@ -107,6 +107,18 @@ async def test_the_answer_counts_that_covers_most_slots(
     assert [second.port, 0, third.port] == [_port(topology, slot) for slot in (99, 100, 200)]
 
 
+async def test_a_node_that_names_no_host_is_passed_over(
+    topology: Topology, fakes: list[FakeNode]
+) -> None:
+    """What it says is not used: the others are asked, and nothing breaks."""
+    fakes[0].slots = [[0, SLOTS - 1, [b"h/0?db=x#", 7000, b"id"]]]
+    fakes[1].slots = [[0, SLOTS - 2, [b"127.0.0.1", fakes[2].port, b"id"]]]
+
+    await topology.known()
+
+    assert {fakes[2].port} == {node.address.port for node in topology.primaries()}
+
+
 async def test_a_slot_that_has_moved_is_known_at_once(
     topology: Topology, fakes: list[FakeNode]
 ) -> None:
