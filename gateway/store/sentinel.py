@@ -19,10 +19,9 @@ from redis.exceptions import InvalidResponse, NoPermissionError, RedisError
 
 from gateway.core.errors import StartError
 from gateway.store.connect import Access, StoreTlsConnection, connection_settings, redis_client
-from gateway.store.sentinel_url import SentinelUrl, read_sentinel_url
+from gateway.store.sentinel_url import HIGHEST_PORT, SentinelUrl, read_sentinel_url
 
 _LOOK_EVERY_S = 1.0
-_LAST_PORT = 65_535
 
 
 class SentinelReply(NamedTuple):
@@ -105,7 +104,7 @@ def _read(reply: Any) -> SentinelReply:
     """Read a reply to SENTINEL MASTER. Raises any of several errors where it is none."""
     fields = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
     host, port = fields[b"ip"].decode(), int(fields[b"port"])
-    if not host or not 0 < port <= _LAST_PORT:
+    if not host or not 0 < port <= HIGHEST_PORT:
         raise ValueError("no address")
     is_down = b"o_down" in fields[b"flags"].split(b",")
     return SentinelReply((host, port), int(fields[b"config-epoch"]), is_down)

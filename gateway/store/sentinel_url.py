@@ -5,10 +5,10 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 DEFAULT_PORT = 26379
+HIGHEST_PORT = 65535
 
 _URL = re.compile(r"(rediss?)\+sentinel://([^/?#]*@)?([^/?#@]+)/([^/?#]+)(?:/([0-9]*))?(\?[^#]*)?")
 _SERVER = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^][:@\s]+))(?::([0-9]{1,5}))?")
-_HIGHEST_PORT = 65535
 
 
 class SentinelUrl(NamedTuple):
@@ -35,6 +35,6 @@ def read_sentinel_url(url: str) -> SentinelUrl:
 def _server(text: str) -> tuple[str, int]:
     match = _SERVER.fullmatch(text)
     port = int(match[3] or DEFAULT_PORT) if match else 0
-    if match is None or not 0 < port <= _HIGHEST_PORT:
+    if match is None or not 0 < port <= HIGHEST_PORT:
         raise ValueError("expected sentinels as host:port, with commas between them")
     return match[1] or match[2], port

@@ -8,7 +8,7 @@ from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.core.errors import StartError
-from gateway.store.connect import Access, StoreTlsConnection
+from gateway.store.connect import Access, StoreTlsConnection, redis_client
 from gateway.store.login import Login, LoginOptions
 from gateway.store.sentinel import (
     PrimaryConnection,
@@ -19,6 +19,7 @@ from gateway.store.sentinel import (
     sentinel_client,
 )
 from gateway.util.client_tls import ClientTls, ClientTlsFiles
+from tests.fakes.cluster_nodes import fake_nodes
 
 OLD, NEW = ("192.0.2.1", 6379), ("192.0.2.2", 6379)
 NO_ACCESS = Access()
@@ -57,6 +58,38 @@ def test_without_a_reply_the_error_says_why() -> None:
         chosen("main", [], errors)
     with pytest.raises(MasterNotFoundError, match="no reply"):
         chosen("main", [], [])
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        None,
+        1,
+        b"",
+        [],
+        [b"ip"],
+        [[1], 2],
+        [b"ip", b"\xff", b"port", b"1", b"flags", b"master", b"config-epoch", b"9"],
+        [b"ip", b"", b"port", b"1", b"flags", b"master", b"config-epoch", b"9"],
+        [b"ip", b"h", b"port", b"x", b"flags", b"master", b"config-epoch", b"9"],
+        [b"ip", b"h", b"port", b"65536", b"flags", b"master", b"config-epoch", b"9"],
+        [b"ip", b"h", b"port", b"1", b"flags", None, b"config-epoch", b"9"],
+    ],
+)
+async def test_a_sentinel_that_talks_nonsense_is_passed_over(reply: object) -> None:
+    """The others name the primary; alone, it names none."""
+    good = [b"ip", b"192.0.2.1", b"port", b"6379", b"flags", b"master", b"config-epoch", b"1"]
+    async with fake_nodes(3) as nodes:
+        for node, said in zip(nodes, (reply, good, good), strict=True):
+            node.replies[b"SENTINEL"] = [said] * 2
+        clients = [redis_client(f"redis://{node.address}", 1.0) for node in nodes]
+        every, alone = Sentinels(clients, 1.0), Sentinels(clients[:1], 1.0)
+        try:
+            assert OLD == await every.discover_master("main")
+            with pytest.raises(MasterNotFoundError, match="InvalidResponse"):
+                await alone.discover_master("main")
+        finally:
+            await every.aclose()
 
 
 async def test_options_of_the_url_are_for_the_servers() -> None:
