@@ -14,6 +14,7 @@ from gateway.core.identity import User
 from gateway.core.issuer import canonical, read_name
 from gateway.core.limit import Limit
 from gateway.login_attempts.contact import Contact, ContactHasher, read_contact
+from gateway.ratelimit.caller import caller_named
 from gateway.routing.client_address import client_at, parse_address
 from gateway.runtime.services.identity import server_keys
 
@@ -42,19 +43,15 @@ def find_counted(settings: Settings, name: str, text: str) -> Counted:
 
 
 def _counted(limit: Limit, per: Sequence[str], text: str) -> Counted:
-    parts = text.split(" ")
+    parts = text.split(" ") if len(per) > 1 else [text]
     if len(parts) != len(per):
         raise ValueError(
             f"the limit counts by {' and '.join(per)}: write them with a space between"
         )
-    counted = Counted(limit, "")
-    for kind, part in zip(per, parts, strict=True):
-        found = _part(limit, kind, part)
-        joined = f"{counted.caller} {found.caller}".lstrip()
-        counted = Counted(
-            limit, joined, found.address or counted.address, found.user or counted.user
-        )
-    return counted
+    found = [_part(limit, kind, part) for kind, part in zip(per, parts, strict=True)]
+    caller = caller_named(per, [each.caller for each in found])
+    address = next((each.address for each in found if each.address), None)
+    return Counted(limit, caller, address, next((each.user for each in found if each.user), None))
 
 
 def _part(limit: Limit, kind: str, text: str) -> Counted:
@@ -63,6 +60,8 @@ def _part(limit: Limit, kind: str, text: str) -> Counted:
     if text.startswith("issuer="):
         return Counted(limit, text, user=User(text.removeprefix("issuer=")))
     match kind:
+        case _ if text.startswith("#"):
+            pass  # a hash, as `show` prints it
         case "ip":
             address = _address(text)
             return Counted(limit, client_at(address).limit_key, address)

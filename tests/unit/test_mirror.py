@@ -13,7 +13,6 @@ COVERED_ELSEWHERE = {
     "authn.jwt.inspect": "tests/unit/authn/test_inspect.py inspects each kind.",
     "cli.api_keys": "tests/contract/test_api_key_commands.py runs each of its commands.",
     "cli.issuers": "tests/journey/test_sessions_cli.py names users by email.",
-    "cli.limit_callers": "tests/journey/test_limits_cli.py names callers of each kind.",
     "cli.limits": "tests/journey/test_limits_cli.py runs each of its commands.",
     "cli.roles": "tests/journey/test_roles_cli.py runs each of its commands.",
     "cli.sessions": "tests/journey/test_sessions_cli.py runs each of its commands.",
