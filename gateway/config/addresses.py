@@ -243,8 +243,8 @@ def _is_redis_url(text: str) -> bool:
     except ValueError:  # a bad port, or unbalanced brackets
         return False
     match parts.scheme:
-        case "redis" | "rediss":
-            return has_host
+        case "redis" | "rediss":  # with an @ there, what was read as the host is a user name
+            return has_host and "@" not in parts.path
         case "unix":
             return len(parts.path) > 1
         case "embedded":

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 DEFAULT_PORT = 26379
 HIGHEST_PORT = 65535
 
-_URL = re.compile(r"(rediss?)\+sentinel://([^/?#]*@)?([^/?#@]+)/([^/?#]+)(?:/([0-9]*))?(\?[^#]*)?")
+_URL = re.compile(r"(rediss?)\+sentinel://([^/?#]*@)?([^/?#@]+)/([^/?#@]+)(?:/([0-9]*))?(\?[^#]*)?")
 _SERVER = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^][:@\s]+))(?::([0-9]{1,5}))?")
 
 

@@ -302,6 +302,8 @@ def test_redis_url(text: str) -> None:
         pytest.param("redis://", id="no-host"),
         pytest.param("redis://h:x", id="a-port-that-is-none"),
         pytest.param("redis://h:0", id="port-zero"),
+        pytest.param("redis://ann:12/secret@h:6379/0", id="a-password-with-a-slash"),
+        pytest.param("redis+sentinel://ann:12/secret@h/0", id="the-same-for-sentinels"),
         pytest.param("redis://[::1", id="a-bracket-left-open"),
         pytest.param("redis+cluster://", id="no-node"),
         pytest.param("redis+cluster://h1,", id="a-node-without-a-host"),

@@ -34,6 +34,7 @@ def test_urls(url: str, expected: SentinelUrl) -> None:
         "redis+sentinel://s3cret@h1:99999/main",
         "redis+sentinel://s3cret@[::1/main",
         "redis+sentinel://s3cret@h/main/first",
+        "redis+sentinel://ann:12/s3cret@h/0",
     ],
 )
 def test_other_urls_are_refused(url: str) -> None:
