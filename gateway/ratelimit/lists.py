@@ -61,7 +61,7 @@ class LimitLists:
         """Raise `DeniedByLimit` if ``user`` is on the deny list of one of ``limits``."""
         for limit in limits:
             lists = self._by_limit.get(limit.name)
-            if lists is not None and lists.deny and _match(lists.deny, None, user):
+            if lists is not None and lists.deny and _denies(lists.deny, user):
                 raise DeniedByLimit(limit.name)
 
     def counted(
@@ -79,15 +79,18 @@ class LimitLists:
 
     def places(self, limit: str, address: IPAddress | None, user: User | None) -> list[ListKind]:
         """Return the lists on which the caller is, for operators."""
-        lists = self._by_limit.get(limit, _Lists((), ()))
-        return [
-            kind
-            for kind, parts in zip(ListKind, lists, strict=True)
-            if _match(parts, address, user)
-        ]
+        deny, allow = self._by_limit.get(limit, _Lists((), ()))
+        is_denied = _match(deny, address, None) or (user is not None and _denies(deny, user))
+        is_on = {ListKind.DENY: is_denied, ListKind.ALLOW: _match(allow, address, user)}
+        return [kind for kind in ListKind if is_on[kind]]
 
     def _living(self, limit: str, kind: ListKind) -> tuple[Matcher, ...]:
         return tuple(filter(None, self._parts.get((limit, kind), {}).values()))
+
+
+def _denies(parts: Iterable[Matcher], user: User) -> bool:
+    """Return whether ``user`` is an entry of one of ``parts``, or cannot be told from one."""
+    return any(part.has_user(user, doubtful=True) for part in parts)
 
 
 def _match(parts: Iterable[Matcher], address: IPAddress | None, user: User | None) -> bool:

@@ -18,7 +18,7 @@ class Matcher:
     Networks are kept by their length: one look-up in a set for each length that is there.
     """
 
-    __slots__ = ("_names", "_networks")
+    __slots__ = ("_has_emails", "_names", "_networks")
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         names: set[str] = set()
@@ -29,6 +29,7 @@ class Matcher:
             else:
                 networks[prefix.version, prefix.host_bits].add(prefix.number)
         self._names = names
+        self._has_emails = any(map(_is_email, names))
         self._networks = {
             wanted: tuple(
                 (bits, known) for (version, bits), known in networks.items() if version == wanted
@@ -47,22 +48,47 @@ class Matcher:
                 return True
         return False
 
-    def has_user(self, user: User) -> bool:
-        """Return whether the issuer, the email address or its domain is an entry."""
-        names = self._names
-        return bool(names) and (_folded(user.issuer) in names or self.has_email(user.email))
+    def has_user(self, user: User, *, doubtful: bool = False) -> bool:
+        """
+        Return whether the issuer, the email address or its domain is an entry.
 
-    def has_email(self, text: str | None) -> bool:
+        ``doubtful`` is the result for an email address that is ambiguous, where one is an entry:
+        true for a list that refuses.
+        """
+        names = self._names
+        if not names:
+            return False
+        return _folded(user.issuer) in names or self.has_email(user.email, doubtful=doubtful)
+
+    def has_email(self, text: str | None, *, doubtful: bool = False) -> bool:
         """Return whether an email address or its domain is an entry."""
         if not text or not self._names:
             return False
         try:
-            email = canonical_email(text)
+            email = _folded_email(canonical_email(text))
         except ValueError:
-            return False
+            return doubtful and self._has_emails
         return email in self._names or ALL_OF + email.partition("@")[2] in self._names
 
 
 def _folded(name: str) -> str:
-    """Fold the case of the address in a DID; other names are in their canonical spelling."""
-    return name.lower() if name.startswith(_DID) else name
+    """Fold the case of the address in a DID, and the spelling of a domain; others have but one."""
+    if name.startswith(_DID):
+        return name.lower()
+    try:
+        return _folded_email(name) if _is_email(name) else name
+    except ValueError:
+        return name
+
+
+def _folded_email(email: str) -> str:
+    """Write the domain in ASCII, without the dot of the root. Raises `ValueError`."""
+    local, _, domain = email.partition("@")
+    if domain.isascii() and not domain.endswith("."):
+        return email
+    return f"{local}@{domain.removesuffix('.').encode('idna').decode('ascii').lower()}"
+
+
+def _is_email(name: str) -> bool:
+    """Whether a name is an email address or ``*@`` and a domain, or may be one."""
+    return "@" in name and ":" not in name

@@ -61,6 +61,17 @@ def test_who_is_on_both_lists_is_denied() -> None:
         lists_of(deny="192.0.2.1", allow="192.0.2.0/24").refuse_address((API,), HERE)
 
 
+def test_an_ambiguous_email_address_is_denied_and_not_allowed() -> None:
+    """Where a list names email addresses: it could be one of them."""
+    odd = User("service:odd", "odd@evil.example@example.com")
+    lists = lists_of(deny="*@spam.example", allow="*@example.com")
+    with pytest.raises(DeniedByLimit):
+        lists.refuse_user((API,), odd)
+    assert (API,) == lists.counted((API,), HERE, odd)
+    assert [ListKind.DENY] == lists.places("api", HERE, odd)
+    lists_of(deny="192.0.2.1 service:ada").refuse_user((API,), odd)
+
+
 def test_parts_of_a_list_are_replaced_apart() -> None:
     """What a file says no more the config may still say; without entries nothing is in use."""
     lists = LimitLists()

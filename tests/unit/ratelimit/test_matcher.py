@@ -69,11 +69,31 @@ def test_networks_match_as_the_standard_library_says(
         ("*@example.com", User(DID, "bob@sub.example.com"), False),
         ("*@example.com", User(DID, "bob@evil.com@example.com"), False),
         ("192.0.2.1", User(DID, "ada@example.com"), False),
+        ("*@example.com", User(DID, "bob@example.com."), True),
+        ("*@example.com.", User(DID, "bob@example.com"), True),
+        ("*@xn--bcher-kva.example", User(DID, "bob@b\u00fccher.example"), True),
+        ("bob@b\u00fccher.example", User(DID, "bob@xn--bcher-kva.example"), True),
+        ("*@b\u00fccher.example", User(DID, "bob@B\u00dcCHER.example"), True),
+        ("*@bucher.example", User(DID, "bob@b\u00fccher.example"), False),
     ],
 )
 def test_users(entry: str, user: User, expected: bool) -> None:
     """By the issuer, the email address, or the domain of that."""
     assert expected is matcher(entry).has_user(user)
+
+
+@pytest.mark.parametrize(
+    "email", ["bob@evil.com@example.com", '"b b"@example.com', "bob", "b@\u3002"]
+)
+@pytest.mark.parametrize("entry", ["*@example.com", "ada@example.com"])
+def test_an_ambiguous_email_address_is_doubtful(entry: str, email: str) -> None:
+    """Where an address or a domain is an entry; it cannot be told whether it is that."""
+    user = User(DID, email)
+    assert matcher(entry).has_user(user, doubtful=True)
+    assert not matcher(entry).has_user(user)
+    for other in ("192.0.2.1", "service:robot", "did:ethr:0x" + "1" * 40):
+        assert not matcher(other).has_user(user, doubtful=True)
+    assert not matcher(entry).has_user(User(DID), doubtful=True)
 
 
 @pytest.mark.parametrize("entry", ["192.0.2.1", "2001:db8::/32", DID])
