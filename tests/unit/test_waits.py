@@ -42,9 +42,7 @@ BOUNDS = {
     "self._use_known()": "The store's deadline; no request waits here.",
     "ratelimit/redis.py aclose: asyncio.wait([self._at_rest])": "As below; no request waits here.",
     "ratelimit/redis.py _bundled: self._bundle(spends, how).answer": "As below.",
-    "ratelimit/redis.py _give_back: self._bundle(back, How.IN_ITS_WINDOW, bundle.at_ms).answer": (
-        "As below."
-    ),
+    "ratelimit/redis.py _give_back: bundle.answer": "As below.",
     "ratelimit/redis.py _reserve: bundle.answer": "As below.",
     "ratelimit/redis.py spend: answer": "The run that charges it leaves no future, however it "
     "ends; it waits for the store alone, twice at most.",
@@ -67,6 +65,10 @@ BOUNDS = {
     "upstash/run.py upstash: stop.wait()": "Lasts until a signal; no request waits here.",
     "users/records.py _stored: pair": "A read of the store, which has a deadline.",
     "users/magic_logout.py aclose: asyncio.wait(tasks, timeout=END_S)": "Its time-out.",
+    "store/rest_subscriber.py _line: asyncio.wait([reading], timeout=self._silence_s)": "Its "
+    "time-out; no request waits here.",
+    "store/rest_subscriber.py _line: asyncio.wait([reading])": "The reading was cancelled, or ends "
+    "with the stream; no request waits here.",
     "util/time_box.py run: work": "The time of the box; and the work has deadlines of its own.",
     "util/background.py background: task": "The task was cancelled just before.",
 }
