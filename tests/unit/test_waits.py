@@ -67,8 +67,7 @@ BOUNDS = {
     "users/magic_logout.py aclose: asyncio.wait(tasks, timeout=END_S)": "Its time-out.",
     "store/rest_subscriber.py _line: asyncio.wait([reading], timeout=self._silence_s)": "Its "
     "time-out; no request waits here.",
-    "store/rest_subscriber.py _line: asyncio.wait([reading])": "The reading was cancelled, or ends "
-    "with the stream; no request waits here.",
+    "store/rest_subscriber.py _line: asyncio.wait([reading])": "The time-out around it.",
     "util/time_box.py run: work": "The time of the box; and the work has deadlines of its own.",
     "util/background.py background: task": "The task was cancelled just before.",
 }
