@@ -120,6 +120,11 @@ def fail(message: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
+def shown(text: str) -> str:
+    """Return text of another program for a terminal: control characters are replaced."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in text)
+
+
 def print_json(value: object) -> None:
     """Print JSON."""
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())

@@ -16,6 +16,7 @@ from gateway.cli.common import (
     print_json,
     run,
     settings_in,
+    shown,
 )
 from gateway.cli.limit_callers import Counted, find_counted
 from gateway.config.schema import Settings
@@ -206,7 +207,7 @@ def list_(limit: str | None, path: Path, *, as_json: bool) -> None:
     else:
         for at, entry in found:
             until = f"  until {ends}" if (ends := _ends(entry)) else ""
-            click.echo(f"{at.limit}  {at.kind}  {entry.text}{until}")
+            click.echo(f"{at.limit}  {at.kind}  {shown(entry.text)}{until}")
     if not found:
         fail("no entries were added", EXIT_NO)
 

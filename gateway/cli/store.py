@@ -6,8 +6,17 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from gateway.cli.common import EXIT_NO, config_option, json_option, print_json, run, settings_in
+from gateway.cli.common import (
+    EXIT_NO,
+    config_option,
+    json_option,
+    print_json,
+    run,
+    settings_in,
+    shown,
+)
 from gateway.runtime.services.store import examine_store
 from gateway.store.server_info import StoreFinding
 
@@ -40,9 +49,10 @@ def check(path: Path, *, as_json: bool) -> None:
 
 
 def _print(address: str, findings: list[StoreFinding]) -> None:
-    table = Table(title=address, title_justify="left")
+    # As `Text`: what a server says, or the brackets of IPv6, is no markup.
+    table = Table(title=Text(shown(address)), title_justify="left")
     for column in ("what", "", "found"):
         table.add_column(column, overflow="fold")
     for found in findings:
-        table.add_row(found.name, found.level, found.text)
+        table.add_row(found.name, found.level, Text(shown(found.text)))
     Console().print(table)

@@ -1,11 +1,13 @@
 """What a server of the Redis protocol says of itself (INFO), and what is wrong with that."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal, NamedTuple
 
 Level = Literal["ok", "warning", "problem"]
 
 _SLOTS: Final = 16384
+_DIGITS: Final = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _LAG_S: Final = 10
 _FULL: Final = 0.8
 """Share of a maximum from which on it is told."""
@@ -24,6 +26,11 @@ def info_fields(text: str) -> dict[str, str]:
     """Read the reply of INFO or CLUSTER INFO."""
     lines = (line.partition(":") for line in text.splitlines() if not line.startswith("#"))
     return {name: value.strip() for name, separator, value in lines if separator}
+
+
+def _number(text: str) -> int:
+    """Read a number; 0 for what is none."""
+    return int(text) if _DIGITS.fullmatch(text) else 0
 
 
 def judge_server(info: Mapping[str, str]) -> Iterator[StoreFinding]:
@@ -55,15 +62,17 @@ def _replication(info: Mapping[str, str]) -> Iterator[StoreFinding]:
     for replica in replicas:
         fields = dict(part.partition("=")[::2] for part in replica.split(","))
         place = f"{fields.get('ip')}:{fields.get('port')}"
-        lag_s = int(fields.get("lag", "0"))
-        behind_bytes = int(info.get("master_repl_offset", "0")) - int(fields.get("offset", "0"))
+        lag_s = _number(fields.get("lag", "0"))
+        behind_bytes = _number(info.get("master_repl_offset", "0")) - _number(
+            fields.get("offset", "0")
+        )
         is_well = fields.get("state") == "online" and lag_s <= _LAG_S
         text = f"replica {place} {fields.get('state')}, {behind_bytes} bytes behind, lag {lag_s} s"
         yield StoreFinding(name, "ok" if is_well else "warning", text)
 
 
 def _memory(info: Mapping[str, str]) -> StoreFinding:
-    used, most = int(info.get("used_memory", "0")), int(info.get("maxmemory", "0"))
+    used, most = _number(info.get("used_memory", "0")), _number(info.get("maxmemory", "0"))
     policy = info.get("maxmemory_policy", "noeviction")
     text = f"{used} bytes of {most or 'no maximum'}, {policy}"
     if policy != "noeviction":
@@ -77,7 +86,7 @@ def _memory(info: Mapping[str, str]) -> StoreFinding:
 
 
 def _connections(info: Mapping[str, str]) -> StoreFinding:
-    used, most = int(info.get("connected_clients", "0")), int(info.get("maxclients", "0"))
+    used, most = _number(info.get("connected_clients", "0")), _number(info.get("maxclients", "0"))
     is_full = bool(most) and used > most * _FULL
     text = f"{used} of {most or 'no maximum'}"
     return StoreFinding("connections", "warning" if is_full else "ok", text)
@@ -106,7 +115,7 @@ def judge_persistence(info: Mapping[str, str], save: str | None) -> StoreFinding
 def judge_cluster(info: Mapping[str, str]) -> StoreFinding:
     """Judge the reply of CLUSTER INFO: keys of a slot without a server cannot be used."""
     state = info.get("cluster_state", "unknown")
-    uncovered = _SLOTS - int(info.get("cluster_slots_ok", "0"))
+    uncovered = _SLOTS - _number(info.get("cluster_slots_ok", "0"))
     if uncovered or state != "ok":
         text = f"{uncovered} of {_SLOTS} slots are not covered, state {state}"
         return StoreFinding("cluster", "problem", text)

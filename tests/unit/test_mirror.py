@@ -17,7 +17,6 @@ COVERED_ELSEWHERE = {
     "cli.roles": "tests/journey/test_roles_cli.py runs each of its commands.",
     "cli.sessions": "tests/journey/test_sessions_cli.py runs each of its commands.",
     "cli.signed_in": "tests/journey/test_sessions_cli.py lists who is signed in.",
-    "cli.store": "tests/contract/test_store_check.py runs it.",
     "cli.users": "tests/journey/test_users_cli.py runs each of its commands.",
     "config.check": "tests/unit/config/test_checks.py runs every check.",
     "config.credential_checks": "tests/unit/config/test_checks.py runs every check.",

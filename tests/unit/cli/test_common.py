@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli.common import NameParam, fail, fail_config, print_json, run
+from gateway.cli.common import NameParam, fail, fail_config, print_json, run, shown
 from gateway.cli.main import main
 from gateway.core.errors import (
     ConfigError,
@@ -98,3 +98,8 @@ def test_a_missing_config_ends_every_command_with_status_2(command: list[str]) -
     """The status of wrong usage and of faulty configs."""
     result = CliRunner().invoke(main, [*command, "--config", "/nowhere.yaml"])
     assert 2 == result.exit_code
+
+
+def test_text_of_another_program_writes_no_control_sequence() -> None:
+    """Whatever is in the store, or a server says."""
+    assert "caf\u00e9 \ufffd[31m\ufffd" == shown("caf\u00e9 \x1b[31m\n")

@@ -81,6 +81,16 @@ def test_what_is_told_of_others(
     assert text in found[1]
 
 
+def test_what_is_no_number_counts_as_none() -> None:
+    """A server may say what it likes: the command goes on."""
+    info = dict.fromkeys(("used_memory", "maxmemory", "connected_clients", "maxclients"), "x")
+    found = list(
+        judge_server({**info, "slave0": "ip=h,lag=,offset=\u0664", "maxclients": "9" * 30})
+    )
+    assert {"ok", "warning"} == {finding.level for finding in found}
+    assert "problem" == judge_cluster({"cluster_slots_ok": "all"}).level
+
+
 def test_a_primary_alone() -> None:
     """That it has no replica is told."""
     alone = {name: value for name, value in info_fields(INFO).items() if name != "slave0"}
