@@ -32,7 +32,9 @@ MAX_CHARS: Final = 128
 
 _PLAIN = re.compile(r"(?!none\Z|#|ip=|issuer=)[!-z|~]{1,128}")
 """What stays as it is: printable ASCII without braces and spaces, which join parts."""
-_CREDENTIAL = re.compile(r"auth|cookie|credential|key|password|secret|session|signature|token")
+_CREDENTIAL = re.compile(
+    r"assertion|auth|bearer|cookie|credential|jwt|key|otp|pass|secret|session|signature|token"
+)
 _HASH_CHARS = 32
 
 

@@ -121,7 +121,13 @@ def test_an_issuer_cannot_be_another_caller(identity: Identity) -> None:
     assert caller("issuer", identity=identity).startswith("#")
 
 
-@pytest.mark.parametrize("name", ["authorization", "cookie", "x-api-key", "x-auth-token"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("authorization", "cookie", "x-api-key", "x-auth-token", "x-amz-signature"),
+        *("x-bearer", "cf-access-jwt", "x-passcode", "x-pass", "x-otp", "x-saml-assertion"),
+    ],
+)
 def test_fields_that_may_hold_a_credential_are_hashed(name: str) -> None:
     """No credential becomes a key of the store."""
     assert "#" == caller(f"header:{name}", (name, "hunter2"))[0]
