@@ -56,6 +56,10 @@ class Limit:
         return self.rate if self.burst is None else self.burst
 
 
+UNCHARGED: Final = -1
+"""What remains of a shadow limit that would have refused the request: it was not charged."""
+
+
 class LimitState(NamedTuple):
     """The state of one limit for one caller, after a request was charged or refused."""
 

@@ -27,6 +27,8 @@ class RequestRecord:
     """Field lines for every response to this request, refusals included."""
     limit: LimitState | None = None
     """The tightest of the limits that the request was charged to; None where none is told."""
+    uncharged: tuple[str, ...] = ()
+    """Names of shadow limits that would have refused the request: it was not charged to them."""
     request_id: str = ""
     """Set where there is no `RequestHead` to hold it."""
     checked: str = ""

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from gateway.core.errors import RateLimited
 from gateway.core.identity import Identity, User
-from gateway.core.limit import BY_ADDRESS, AnswerLimits, Limit, LimitState, Spend
+from gateway.core.limit import BY_ADDRESS, UNCHARGED, AnswerLimits, Limit, LimitState, Spend
 from gateway.core.ports import Leases, Limiter
 from gateway.core.problem import in_seconds, told_limit
 from gateway.core.record import RequestRecord
@@ -62,7 +62,7 @@ class RouteLimits:
         state = self.limiter.spend_now(limit, caller)
         if state is None:
             return False
-        if self.tells_always or not state.allowed:
+        if self.tells_always or not state.allowed or limit.is_shadow:
             self._judge((state,), record)
         return True
 
@@ -145,6 +145,8 @@ class RouteLimits:
         if refusal is not None:
             raise RateLimited(refusal)
         told = [state for state in states if not state.limit.is_shadow]
+        if len(told) < len(states):
+            record.uncharged += tuple(s.limit.name for s in states if s.remaining == UNCHARGED)
         if self.tells_always and told:
             earlier = () if record.limit is None else (record.limit,)
             record.limit = tightest((*earlier, *told))
@@ -166,7 +168,8 @@ class RouteLimits:
             user = None if identity is None else identity.user
             before = self.lists.counted(route.limits, client.address)
             limits = before + self.lists.counted(route.identity_limits, client.address, user)
-            spends = _spends(limits, route.cost, head, route, client, identity)
+            charged = tuple(limit for limit in limits if limit.name not in record.uncharged)
+            spends = _spends(charged, route.cost, head, route, client, identity)
         return AnswerLimits(b"" if state is None else _lines(in_seconds(state)), spends)
 
     def told_by(self, reply: Reply, record: RequestRecord) -> Reply:

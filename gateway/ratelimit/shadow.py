@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from gateway.core.limit import Limit, LimitState, Spend
+from gateway.core.limit import UNCHARGED, Limit, LimitState, Spend
 from gateway.core.ports import Clock, Leases, Limiter, RequestLease
 
 REPORT_EVERY_S: Final = 60.0
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 def admitted(state: LimitState) -> LimitState:
     """Return the answer to a request that a shadow limit would have refused."""
-    return state._replace(allowed=True, retry_after_s=0.0)
+    return state._replace(allowed=True, remaining=UNCHARGED, retry_after_s=0.0)
 
 
 class ExcessReport:

@@ -12,10 +12,12 @@ from gateway.core.record import RequestRecord
 from gateway.core.request import Outbound, Reply, RequestHead
 from gateway.core.route import Auth, Route
 from gateway.pipeline.limits import RouteLimits
+from gateway.pipeline.request import RequestPipeline
 from gateway.ratelimit.entry import read_entry
 from gateway.ratelimit.lists import LimitLists, ListKind
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.matcher import Matcher
+from gateway.ratelimit.shadow import ShadowLimiter
 from gateway.routing.client_address import ClientIp
 from tests.fakes.heads import request_head
 from tests.fakes.pipelines import (
@@ -310,6 +312,27 @@ async def test_an_answer_that_tells_the_cost_is_told_what_was_charged() -> None:
     limits = only_outbound(admitted).limits
     assert limits is not None
     assert (b"", (Spend(FIRST, CLIENT), Spend(CALLER, ISSUER))) == limits
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+@pytest.mark.parametrize("waits", ["", "watched"])
+async def test_an_answer_costs_nothing_of_a_shadow_limit_that_was_used_up(
+    waits: str, *, is_alone: bool
+) -> None:
+    """It was not charged before: enforced, it would have refused the request."""
+    watched = replace(FIRST, name="watched", is_shadow=True)
+    limits = (watched,) if is_alone else (watched, SECOND)
+    route = replace(PRIVATE, limits=limits, tells_cost=True)
+    for used_up in ("", "watched"):
+        under_test = pipeline_for(route, used_up=used_up, waits=waits)
+        stages = under_test.pipeline.stages
+        limiter = ShadowLimiter(stages.limits.limiter, lambda _: None)
+        shadowed = replace(stages.limits, limiter=limiter)
+        pipeline = RequestPipeline(replace(stages, limits=shadowed))
+        answer = only_outbound(await pipeline.admit(request_head(BEARER), RequestRecord())).limits
+        charged = [limit for limit in limits if limit.name != used_up]
+        assert answer is not None
+        assert charged == [spend.limit for spend in answer.spends]
 
 
 # --- with a limiter that counts ------------------------------------------------------------------

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from gateway.core.limit import Limit, LimitState, Spend
+from gateway.core.limit import UNCHARGED, Limit, LimitState, Spend
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.shadow import (
     REPORT_EVERY_S,
@@ -49,7 +49,7 @@ async def _spend_all(limiter: ShadowLimiter, limit: Limit) -> LimitState:
 @pytest.mark.parametrize(
     ("limit", "expected", "excesses"),
     [
-        (TWO, [(True, 1), (True, 0), (True, 0), (True, 0)], ["two", "two"]),
+        (TWO, [(True, 1), (True, 0), (True, UNCHARGED), (True, UNCHARGED)], ["two", "two"]),
         (ENFORCED, [(True, 2), (True, 1), (True, 0), (False, 0)], []),
     ],
 )
@@ -136,9 +136,9 @@ async def test_requests_over_a_shadow_limit_are_under_way_without_a_lease(
 
 
 def test_the_answer_to_an_excess_asks_for_no_wait() -> None:
-    """It is allowed, and has nothing left."""
+    """It is allowed, and was not charged."""
     refused = LimitState(TWO, False, 0, 12.0, 3.0)
-    assert LimitState(TWO, True, 0, 12.0, 0.0) == admitted(refused)
+    assert LimitState(TWO, True, UNCHARGED, 12.0, 0.0) == admitted(refused)
 
 
 def test_excesses_are_counted_each_and_logged_once_a_minute(
