@@ -29,6 +29,8 @@ LOOK_EVERY_S: Final = 30.0
 VERSION_KEY: Final = "limit-lists"
 _KEPT_S = 10 * 365 * 86_400
 _SOURCE = "store"
+_UNKNOWN: Final = b"unknown"
+"""In place of the version, where a list has to be read again."""
 _PREFIXES = {ListKind.DENY: "limit-deny:", ListKind.ALLOW: "limit-allow:"}
 
 _FOLDER = files("gateway.ratelimit")
@@ -129,6 +131,8 @@ class ListWatch:
         self._clock = clock
         self._used: dict[ListKey, frozenset[str]] = {}
         self._version: bytes | None = None
+        self._unread: set[ListKey] = set()
+        """Lists that could not be read last, which the log has been told."""
         self._changed = asyncio.Event()
 
     def changed(self, limit: str = "") -> None:  # noqa: ARG002 (all lists are read: there are few)
@@ -140,13 +144,23 @@ class ListWatch:
         self._changed.clear()
         try:
             version = await self._stored.version()
-            read = await asyncio.gather(*map(self._stored.read, self._keys))
         except StoreUnavailable:
-            self._version = b"unknown"
+            self._version = _UNKNOWN
         else:
-            self._version = version
-            self._known.update(zip(self._keys, read, strict=True))
+            unread = {*filter(None, await asyncio.gather(*map(self._read, self._keys)))}
+            self._version = _UNKNOWN if unread else version
+            self._unread = unread
         await self._use_known()
+
+    async def _read(self, key: ListKey) -> ListKey | None:
+        """Read a list; return its key where that fails: so it does where that is no list."""
+        try:
+            self._known[key] = await self._stored.read(key)
+        except StoreUnavailable as error:
+            if key not in self._unread:
+                _log.warning("%s cannot be read: %s", key, error.reason)
+            return key
+        return None
 
     async def watch(self) -> None:
         """Refresh the lists whenever that is due, until cancelled."""

@@ -145,6 +145,26 @@ async def test_other_texts_in_a_list_are_passed_over(
     assert ["limit-deny:api has 2 entries that cannot be read"] == caplog.messages
 
 
+async def test_a_key_that_is_no_list_stops_no_other(
+    store: RedisStore, client: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An app may have written a set; the log names the key, once."""
+    lists, stored = LimitLists(), StoredLists(store)
+    await client.sadd("gw:limit-allow:api", "192.0.2.1")
+    await stored.add(DENY, HERE)
+    watch = ListWatch(lists, stored, ["api", "other"], {})
+    await watch.refresh()
+    assert is_denied(lists)
+    await watch.refresh()
+    assert 1 == sum("limit-allow:api cannot be read" in each.message for each in caplog.records)
+
+    await client.delete("gw:limit-allow:api")
+    assert await watch._is_stale()
+    await stored.add(ALLOW, HERE)
+    await watch.refresh()
+    assert () == lists.counted((API,), ip_address(HERE.text))
+
+
 async def test_while_the_store_is_down_the_last_lists_stay() -> None:
     """Over a reload of the config, too; an entry ends at its time all the same."""
     now_s = [1_000.0]
