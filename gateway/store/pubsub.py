@@ -90,6 +90,8 @@ class Subscriber:
         """Whether a new connection serves, which has the server and the credentials of now."""
         with suppress(RedisError, OSError):
             async with asyncio.timeout(_REPLY_S):
+                # one that is idle was let in before: by what was so then
+                await self._client.connection_pool.disconnect(inuse_connections=False)
                 await self._client.ping()
             return True
         return False

@@ -312,4 +312,13 @@ async def test_the_subscriber_follows_the_credentials(
         await subscribed(2)
         await store.publish("c", b"hello")
         await eventually(lambda: _equal(heard, [b"hello"]), within_s=10)
+
+        rotation.write("anna", "unknown yet")
+        await eventually(lambda: _equal(login.version, 2), within_s=10)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await subscribed(3)
+        await store.publish("c", b"again")
+        await eventually(lambda: _equal(heard, [b"hello", b"again"]), within_s=2)
+        assert 2 == subscriptions
     await client.aclose()
