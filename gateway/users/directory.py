@@ -234,7 +234,7 @@ class CachedDirectory:
                 return self._cache_record(record)
         try:
             user = await self._ask_magic(issuer)
-        except MagicUnavailable:
+        except (MagicUnavailable, asyncio.CancelledError):  # the latter when the gateway stops
             await self._lease.release(issuer)
             raise
         if user is None:

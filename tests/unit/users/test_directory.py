@@ -635,6 +635,22 @@ async def test_closing_cancels_look_ups(directory: CachedDirectory, source: Sour
     assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
 
 
+async def test_a_gateway_that_stops_gives_its_lease_back(
+    directory: CachedDirectory, source: Source, store: MemoryStore
+) -> None:
+    """Others would wait for what it does not write any more."""
+    source.gate = asyncio.Event()
+    asking = asyncio.create_task(directory.user(ALICE.issuer))
+    while not source.asked:
+        await asyncio.sleep(0)
+    assert store.living(f"asking:{ALICE.issuer}") is not None
+
+    await directory.aclose()
+
+    assert store.living(f"asking:{ALICE.issuer}") is None
+    await asyncio.wait([asking])
+
+
 # --- proofs ------------------------------------------------------------------------------------
 
 
