@@ -1,5 +1,5 @@
 """
-Keys and values of later versions, which this version refuses as not supported yet.
+Keys of later versions, which this version refuses as not supported yet.
 
 The message distinguishes them from typing errors. Ignoring such a key, `hooks` for example, would
 change what the config means.
@@ -18,14 +18,6 @@ KEYS = {
 What to use instead, by the path of the key; a star stands for the name of an entry, or its place in
 a list.
 """
-
-
-class NotSupportedYetError(ValueError):
-    """A value of a later version; the message says which, and ``remedy`` what to use instead."""
-
-    def __init__(self, message: str, remedy: str = "") -> None:
-        super().__init__(f"{message} is not supported yet")
-        self.remedy = remedy
 
 
 def remedy(path: KeyPath) -> str | None:

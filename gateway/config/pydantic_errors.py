@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.config import planned_keys
-from gateway.config.planned_keys import NotSupportedYetError
 from gateway.config.problems import (
     MISSING_KEY,
     NOT_SUPPORTED,
@@ -43,11 +42,8 @@ def _path(loc: KeyPath) -> KeyPath:
 
 
 def _translated(path: KeyPath, details: ErrorDetails) -> Problem:
-    match details:
-        case {"type": "missing"}:
-            return Problem(path, "required", code=MISSING_KEY)
-        case {"ctx": {"error": NotSupportedYetError() as error}}:
-            return Problem(path, str(error), remedy=error.remedy, code=NOT_SUPPORTED)
+    if details["type"] == "missing":
+        return Problem(path, "required", code=MISSING_KEY)
     return Problem(path, _message(details))
 
 

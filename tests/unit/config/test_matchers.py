@@ -165,15 +165,17 @@ def test_no_addresses_of_other_chains(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["admin", "team:ops/on-call", "a.b_c", "x" * 64])
 def test_roles(text: str) -> None:
-    """The name of a role is kept as it is."""
-    assert text == matchers.role(text)
+    """The name of a role, or of what it permits, is kept as it is."""
+    assert text == matchers.role(text) == matchers.permission(text)
 
 
 @pytest.mark.parametrize("text", ["", "a b", "a,b", "é", "a\n", "x" * 65])
 def test_no_roles(text: str) -> None:
-    """A comma would be two roles in ``X-User-Roles``."""
+    """A comma would be two roles in ``X-User-Roles``, or two permissions in the field beside it."""
     with pytest.raises(ValueError, match="expected the name of a role"):
         matchers.role(text)
+    with pytest.raises(ValueError, match="expected a permission"):
+        matchers.permission(text)
 
 
 @pytest.mark.parametrize("text", ["read", "read:orders", "https://example.com/scope", "!", "~"])

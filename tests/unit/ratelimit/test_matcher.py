@@ -62,6 +62,7 @@ def test_networks_match_as_the_standard_library_says(
         (DID, User("did:ethr:0x" + "1" * 40), False),
         ("service:robot", User("service:robot"), True),
         ("service:robot", User("service:Robot"), False),
+        ("ada@example.com", User("ada@" + "ä" * 80), False),
         ("ada@example.com", User(DID, "Ada@example.com"), True),
         ("ada@example.com", User(DID, "bob@example.com"), False),
         ("ada@example.com", User(DID), False),

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.identity import User
+from gateway.core.identity import User, Wallet
 from gateway.core.text import MAX_TEXT_CHARS, printable_text
-from gateway.users.metadata import Record, RecordAge, RecordLifetimes, instant_ms
+from gateway.users.metadata import Record, RecordAge, RecordLifetimes, instant_ms, user_of
 from tests.fakes.tokens import ALICE
 
 NOW_S = 1_800_000_000.0
@@ -68,3 +68,11 @@ def test_no_text_ends_a_header_or_a_log_line(value: str) -> None:
     """Nothing that passes can end a header or a log line."""
     passed = printable_text(value)
     assert passed is None or not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in passed)
+
+
+@pytest.mark.parametrize("wallet", [None, 5, "0x1", [], {}, {"public_address": 5}])
+def test_a_wallet_without_an_address_is_left_out(wallet: object) -> None:
+    """Those beside it are kept."""
+    kept = {"network": "MAINNET", "public_address": "0x2", "wallet_type": "HARDWARE"}
+    user = user_of("did:ethr:0xAd", {"wallets": [wallet, kept, wallet]})
+    assert (Wallet("MAINNET", "0x2", "HARDWARE"),) == user.wallets
