@@ -379,6 +379,7 @@ async def test_a_session_of_the_previous_version_goes_on(store: RedisStore, clie
     identity = await signed_in_before(client)
     sessions = RedisSessions(store, SEALER, idle_s=600)
     assert identity == await sessions.find(OLD_COOKIE)
+    await sessions.aclose()  # that use is recorded now
     await sessions.create(proven(token_id="another"), FIREFOX)
     seen_ms = int(time.time() * 1000) + 5000
     await SessionIndex(store, SEALER).seen(identity.user.issuer, key_name(OLD_COOKIE), seen_ms)
