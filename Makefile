@@ -21,7 +21,7 @@ DECIDING = $(shell $(BIN)/python -m tools.layers deciding)
 JOBS   ?= auto
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses=8 --dist worksteal
 
-.PHONY: tables demo test unit contract contract-on-valkey without-kernel lowest lock peers soak soak-short chaos chaos-short browser screenshots lint bench sdk clean
+.PHONY: tables demo test unit contract other-python without-kernel lowest lock peers soak soak-short chaos chaos-short browser screenshots lint bench sdk clean
 
 demo: $(VENV)/.run       ## set up and run the demo
 	$(BIN)/gateway demo
@@ -37,7 +37,8 @@ unit: $(VENV)/.dev       ## run the unit tests alone: less than a minute
 contract: $(VENV)/.dev   ## one suite over every implementation of a port
 	$(PYTEST) tests/contract
 
-contract-on-valkey: $(VENV)/.dev ## the same over the store that the gateway brings along, alone
+other-python: $(VENV)/.dev ## what depends most on the version of Python: for a second one
+	$(PYTEST) tests/unit/proxy tests/unit/store tests/unit/runtime tests/unit/util
 	$(PYTEST) tests/contract -k valkey
 
 without-kernel: $(VENV)/.dev ## what hostile clients send, read by the Python beside the module in C
@@ -62,7 +63,7 @@ chaos: $(VENV)/.dev      ## faults of every kind of store, under load: three min
 	$(BIN)/python -m pytest -m slow -s tests/chaos
 
 chaos-short: $(VENV)/.dev ## some of it, ten seconds each, for CI
-	CHAOS_S=10 $(BIN)/python -m pytest -m slow -s tests/chaos -k "death_of or GARBLED or LAGGING or full_memory"
+	CHAOS_S=10 $(BIN)/python -m pytest -m slow -s tests/chaos -k "death_of or GARBLED"
 
 browser: $(VENV)/.dev    ## the login pages in Chromium, which has to be there
 	$(BIN)/python -m pytest -m browser tests/browser
