@@ -95,8 +95,7 @@ class RouteLimits:
         record: RequestRecord,
     ) -> None:
         """Charge the limits after authentication. Raises what `charge` raises."""
-        user = None if identity is None else identity.user
-        limits = self.lists.counted(route.identity_limits, client.address, user)
+        limits = self._counted_after(route.identity_limits, client, identity)
         if limits:
             await self._charge(_spends(limits, route.cost, head, route, client, identity), record)
 
@@ -114,8 +113,7 @@ class RouteLimits:
         Runs last: what another stage refuses takes no place. Raises `RateLimited`, or
         `StoreUnavailable` for limits that fail closed.
         """
-        user = None if identity is None else identity.user
-        for limit in self.lists.counted(route.concurrency, client.address, user):
+        for limit in self._counted_after(route.concurrency, client, identity):
             caller = caller_of(limit, head, route.name, client, identity)
             lease = await self.leases.take(limit, caller)
             self._judge((lease.state,), record)
@@ -130,6 +128,13 @@ class RouteLimits:
         """Return the limits before authentication that count ``client``."""
         self.lists.refuse_address(_all(route), client.address)
         return self.lists.counted(route.limits, client.address)
+
+    def _counted_after(
+        self, limits: tuple[Limit, ...], client: Client, identity: Identity | None
+    ) -> tuple[Limit, ...]:
+        """Return those of the limits after authentication that count the caller."""
+        user = None if identity is None else identity.user
+        return self.lists.counted(limits, client.address, user)
 
     async def _charge(self, spends: Sequence[Spend], record: RequestRecord) -> None:
         [(limit, caller, cost), *others] = spends
@@ -165,9 +170,8 @@ class RouteLimits:
         state = record.limit
         spends: tuple[Spend, ...] = ()
         if route.tells_cost:
-            user = None if identity is None else identity.user
             before = self.lists.counted(route.limits, client.address)
-            limits = before + self.lists.counted(route.identity_limits, client.address, user)
+            limits = before + self._counted_after(route.identity_limits, client, identity)
             charged = tuple(limit for limit in limits if limit.name not in record.uncharged)
             spends = _spends(charged, route.cost, head, route, client, identity)
         return AnswerLimits(b"" if state is None else _lines(in_seconds(state)), spends)

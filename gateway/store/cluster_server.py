@@ -1,7 +1,7 @@
 """What the gateway uses of a Redis Cluster: store, subscription, scan."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from random import choice
 
 from redis.asyncio import Redis
@@ -70,28 +70,23 @@ class ClusterServer:
             nodes = await self._primaries()
             left = choice([node for node in nodes if node != left] or nodes)  # noqa: S311
             client, changes = self._client(left), self._changes
-            try:
+            async with aclosing(client):
                 await Subscriber(client, name, on_message, on_subscribed, changes=changes).listen()
-            finally:
-                await client.aclose()
 
         await listen_for_ever(listen_to_another)
 
     async def scan(self, start: str) -> AsyncGenerator[bytes, None]:
         """Yield the keys of each primary. While slots move, some come twice, and some may not."""
-        pattern, timeout_s = pattern_of(self._options.prefix + start), self._patience_s
+        pattern, timeout_s = pattern_of(self._options.prefix + start), self._options.patience_s
         for node in await self._primaries():
-            client = self._client(node)
-            try:
+            async with aclosing(self._client(node)) as client:
                 async for key in scanned(client, pattern, timeout_s):
                     yield key
-            finally:
-                await client.aclose()
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[Ask]:
         """Yield what sends single commands, for operators: to the node of the key, if any."""
-        timeout_s = self._patience_s
+        timeout_s = self._options.patience_s
         async with AsyncExitStack() as until_the_end:
             store = self._patient_store()
             until_the_end.push_async_callback(store.aclose)
@@ -112,16 +107,8 @@ class ClusterServer:
 
     async def _primaries(self) -> list[NodeAddress]:
         """Ask any node which nodes serve slots. Raises `StoreUnavailable`."""
-        store = self._patient_store()
-        try:
+        async with aclosing(self._patient_store()) as store:
             return await store.primaries()
-        finally:
-            await store.aclose()
-
-    @property
-    def _patience_s(self) -> float:
-        """Time-out where no request waits: for connecting, too."""
-        return self._options.timeout_s + self._options.connect_timeout_s
 
     def _patient_store(self) -> ClusterStore:
         """
@@ -129,8 +116,9 @@ class ClusterServer:
 
         It waits for each seed, as one that hangs may be the first that is asked.
         """
-        options = self._options._replace(timeout_s=self._patience_s)
-        return self._store(options, lambda: None, self._patience_s * len(self._url.seeds))
+        patience_s = self._options.patience_s
+        options = self._options._replace(timeout_s=patience_s)
+        return self._store(options, lambda: None, patience_s * len(self._url.seeds))
 
     def _client(self, address: NodeAddress) -> Redis:
         url = self._url.of_node(address)

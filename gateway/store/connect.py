@@ -102,11 +102,9 @@ def address_of(url: str) -> str:
 
 def is_upstash(url: str) -> bool:
     """Whether the store at ``url`` is one of Upstash's, or speaks its REST API."""
-    scheme, _, rest = url.partition("://")
-    authority = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
-    return scheme.startswith("upstash+") or authority.partition(":")[0].lower().endswith(
-        ".upstash.io"
-    )
+    scheme, _, rest = address_of(url).partition("://")
+    host = rest.partition("/")[0].partition(":")[0]
+    return scheme.startswith("upstash+") or host.lower().endswith(".upstash.io")
 
 
 def cause_of(error: Exception) -> str:

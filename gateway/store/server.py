@@ -6,7 +6,7 @@ What the gateway needs of a store server, whichever its kind, and that of the Re
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import NamedTuple, Protocol, cast
 
 from redis.asyncio import Redis
@@ -51,6 +51,11 @@ class StoreOptions(NamedTuple):
     """Most connections of the store, and so batches under way, at a time."""
     retries: int = 2
     """Further trials of reads, and of connecting."""
+
+    @property
+    def patience_s(self) -> float:
+        """Time-out of a reply where no request waits: for connecting, too."""
+        return self.timeout_s + self.connect_timeout_s
 
 
 def access_of(options: StoreOptions) -> Access:
@@ -127,31 +132,22 @@ class RedisServer:
         options = self._options
         client = self._client(options, options.connect_timeout_s)
         channel_name, changes = options.prefix + channel, self._changes(client)
-        try:
+        async with aclosing(client):
             await Subscriber(client, channel_name, on_message, on_subscribed, changes=changes).run()
-        finally:
-            await client.aclose()
 
     async def scan(self, start: str) -> AsyncGenerator[bytes, None]:
         options = self._options
-        client = self._client(options, options.connect_timeout_s)
-        try:
-            pattern = pattern_of(options.prefix + start)
-            patience_s = options.timeout_s + options.connect_timeout_s
-            async for key in scanned(client, pattern, patience_s):
+        pattern = pattern_of(options.prefix + start)
+        async with aclosing(self._client(options, options.connect_timeout_s)) as client:
+            async for key in scanned(client, pattern, options.patience_s):
                 yield key
-        finally:
-            await client.aclose()
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[Ask]:
         """Yield what sends single commands, for operators."""
         options = self._options
-        client = self._client(options, options.connect_timeout_s)
-        try:
-            yield asking(client, options.timeout_s + options.connect_timeout_s)
-        finally:
-            await client.aclose()
+        async with aclosing(self._client(options, options.connect_timeout_s)) as client:
+            yield asking(client, options.patience_s)
 
 
 async def scanned(client: Redis, pattern: str, timeout_s: float) -> AsyncGenerator[bytes, None]:

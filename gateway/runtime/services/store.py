@@ -119,7 +119,7 @@ def _shared_options(settings: Settings) -> StoreOptions:
 
 def _patient(options: StoreOptions) -> StoreOptions:
     """Return the options of a command, whose first exchange waits for the connection, too."""
-    return options._replace(timeout_s=options.timeout_s + options.connect_timeout_s)
+    return options._replace(timeout_s=options.patience_s)
 
 
 def _login(section: RedisSettings | SentinelSettings) -> LoginOptions:
