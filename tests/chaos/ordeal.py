@@ -34,7 +34,7 @@ class Fault(NamedTuple):
     lasts_s: float = CHAOS_S / 3
 
 
-async def endure(folder: Path, redis: dict[str, str], fault: Fault) -> tuple[Crowd, Cost]:
+async def endure(folder: Path, redis: dict[str, str], fault: Fault) -> None:
     """
     Let people use two gateways before, during and after ``fault``.
 
@@ -57,7 +57,6 @@ async def endure(folder: Path, redis: dict[str, str], fault: Fault) -> tuple[Cro
         people = await stack.enter_async_context(crowd(ports, magic))
         figures = await _watched(people, fault, app)
         _judge(people, await people.all_are_known(), figures)
-    return people, figures
 
 
 async def _watched(people: Crowd, fault: Fault, app: upstream.Upstream) -> Cost:

@@ -61,9 +61,9 @@ class Tally:
     logged_out: dict[str, str] = field(default_factory=dict)
     """Credentials that were answered with 401, a login page or a new cookie, and the answers."""
 
-    def since(self, began_s: float, ended_s: float = inf) -> list[Outcome]:
-        """Return what came from ``began_s`` to ``ended_s``."""
-        return [outcome for outcome in self.outcomes if began_s <= outcome.at_s < ended_s]
+    def since(self, began_s: float) -> list[Outcome]:
+        """Return what came from ``began_s`` on."""
+        return [outcome for outcome in self.outcomes if began_s <= outcome.at_s]
 
     def statuses(self, began_s: float) -> Counter[int]:
         """Count the answers since then by status."""
@@ -150,7 +150,6 @@ class Crowd(NamedTuple):
     """All of them, and their sessions of before the fault."""
 
     tally: Tally
-    people: list[Person]
     cookies: dict[str, Person]
 
     async def all_are_known(self) -> list[str]:
@@ -181,7 +180,7 @@ async def crowd(ports: list[int], magic: FakeMagic) -> AsyncIterator[Crowd]:
     ]
     kept = dict(list(cookies.items())[:-SIGNING_IN])  # too many sign-ins end the oldest session
     try:
-        yield Crowd(tally, people, kept)
+        yield Crowd(tally, kept)
         assert not any(task.done() for task in tasks), [t for t in tasks if t.done()]
     finally:
         for task in tasks:

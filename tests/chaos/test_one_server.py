@@ -36,6 +36,7 @@ async def test_a_bad_network(tmp_path: Path, server: RealServer, weather: Weathe
     async with network(server.url) as before:
         name = f"network {weather.name.lower()}"
         await endure(tmp_path, {"redis": before.url}, _fault(name, before, weather))
+    assert (before.garbled > 0) is (weather is Weather.GARBLED)
 
 
 def _fault(name: str, before: Network, weather: Weather) -> Fault:

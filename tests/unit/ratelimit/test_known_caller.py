@@ -15,7 +15,7 @@ USED_UP = LimitState(LIMIT, False, 0, 9.0, 4.0)
 
 @pytest.fixture
 def known() -> KnownCaller:
-    """A caller of whom the store has just said that 50 are left."""
+    """A caller that has 50 left, as the store has just said."""
     known = KnownCaller(LIMIT, "a")
     known.hear(50, GOES_ON, 0.1)
     return known
