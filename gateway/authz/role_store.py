@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Awaitable
-from importlib.resources import files
 from typing import Final, NamedTuple
 
 from gateway.authz.roles import decode_roles, key
@@ -16,13 +15,12 @@ from gateway.core.ports import (
 )
 from gateway.core.reasons import RolesReason
 from gateway.core.replies import is_text_or_nil
+from gateway.util.hit_count import HitCount
 from gateway.util.lru import LruCache
 from gateway.util.single_flight import SingleFlight
 from gateway.util.spread import Spread
 
-READ: Final = Script(
-    "read", files("gateway.authz").joinpath("read.lua").read_text("utf-8"), is_text_or_nil
-)
+READ: Final = Script.packaged("gateway.authz", "read", is_text_or_nil)
 
 
 class _CachedRoles(NamedTuple):
@@ -52,6 +50,7 @@ class RedisRoleStore:
         self._spread = Spread()
         self._known: LruCache[str, _CachedRoles] = LruCache(capacity)
         self._lookups: SingleFlight[tuple[str, int], tuple[str, ...]] = SingleFlight()
+        self.lookups = HitCount()
         self._forgotten = 0
         """Counts calls of `forget`: a look-up that was under way then must not be cached."""
 
@@ -59,7 +58,9 @@ class RedisRoleStore:
         """Return the roles of ``issuer``. Raises `StoreUnavailable`."""
         known = self._fresh(issuer)
         if known is not None:
+            self.lookups.hits += 1
             return known.roles
+        self.lookups.misses += 1
         return await asyncio.shield(self._begin(issuer))
 
     def prepare(self, issuer: str) -> None:

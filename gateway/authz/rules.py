@@ -8,6 +8,7 @@ part of a rule about the caller is evaluated once for each `Identity` object.
 
 import re
 from collections.abc import Iterator
+from dataclasses import fields, replace
 from typing import NamedTuple
 
 from gateway.core.errors import Forbidden, Refusal, Unauthenticated
@@ -106,6 +107,27 @@ def _rules_for_caller(route: Route, identity: Identity | None) -> _CallerRules:
 def holds_for(rule: Rule, identity: Identity) -> bool:
     """Whether ``rule`` matches ``identity`` for certain, so that a role is granted."""
     return _is_for(rule, identity, doubtful=False)
+
+
+_ANY = Rule()
+
+
+def matcher_results(
+    rule: Rule, identity: Identity | None, client: Client, method: str, *, doubtful: bool
+) -> dict[str, bool]:
+    """
+    Return whether each matcher of ``rule`` holds by itself, by its name, for explanations.
+
+    A rule holds where all of them do; ``doubtful`` is true for a deny rule.
+    """
+    results = {}
+    for matcher in fields(Rule):
+        if value := getattr(rule, matcher.name):
+            alone = replace(_ANY, **{matcher.name: value})
+            results[matcher.name] = _is_for(alone, identity, doubtful=doubtful) and _is_from(
+                alone, client, method
+            )
+    return results
 
 
 def _is_for(rule: Rule, identity: Identity | None, *, doubtful: bool) -> bool:

@@ -40,11 +40,13 @@ class Refusal(GatewayError):
     reason: str
     login_url: str = ""
     """URL of the login page, for the problem document of a 401; empty if there is none."""
+    signed_in_as: str = ""
+    """What the session of the caller names: an email address, else a phone number or an issuer."""
 
     def __init__(self, reason: str = "") -> None:
         if type(self) not in PROBLEM_TYPES:
             raise TypeError(f"{type(self).__name__} is no kind of refusal: it has no response")
-        super().__init__(reason)
+        self.args = (reason,)  # as `Exception` does: refusals come in floods, and a call costs more
         self.reason = reason
 
 
@@ -141,7 +143,7 @@ class RateLimited(Refusal):
     """A limit is used up; ``state`` says which, and when to come back."""
 
     def __init__(self, state: LimitState) -> None:
-        super().__init__(f"limit {state.limit.name}")
+        Refusal.__init__(self, f"limit {state.limit.name}")  # half the time of `super`
         self.state = state
 
 
@@ -220,6 +222,22 @@ class NoSession(Refusal):
     """The caller has no living session of that id."""
 
 
+class LockHeld(Refusal):
+    """Another holder has the lock; `Retry-After` says when its lease ends."""
+
+    def __init__(self, reason: str = "", retry_after_s: float = 1.0) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class TooManyLocks(LockHeld):
+    """The owner of the API key holds as many locks as it may; `Retry-After` says when one ends."""
+
+
+class LockLost(Refusal):
+    """The lease of this holder and fence has ended, or never was."""
+
+
 class RevokedSession(SessionEnded):
     """The session began before its issuer was revoked."""
 
@@ -262,6 +280,14 @@ class Unavailable(Refusal):
 
 class StoreUnavailable(Unavailable):
     """Redis did not answer in time, so whether the session lives is unknown."""
+
+
+class OutboxFull(Unavailable):
+    """The event of a first sign-in finds no room, as events are not delivered."""
+
+
+class AuditUnavailable(Unavailable):
+    """The audit file takes no lines, and `audit.on_failure` is `refuse`."""
 
 
 class MagicUnavailable(Unavailable):
@@ -340,6 +366,9 @@ PROBLEM_TYPES: dict[type[Refusal], ProblemType] = {
     SessionEnded:         ProblemType(_S.UNAUTHORIZED, "session_ended", "The session has ended", "RFC 9110 §15.5.2"),
     CredentialNotAccepted: ProblemType(_S.UNAUTHORIZED, "credential_not_accepted", "Not with this kind of credential", "RFC 9110 §15.5.2"),
     NoSession:            ProblemType(_S.NOT_FOUND, "no_session", "No such session of yours", "RFC 9110 §15.5.5"),
+    LockHeld:             ProblemType(_S.CONFLICT, "lock_held", "Another holder has the lock", "RFC 9110 §15.5.10"),
+    TooManyLocks:         ProblemType(_S.TOO_MANY_REQUESTS, "too_many_locks", "Too many locks are held", "RFC 6585 §4"),
+    LockLost:             ProblemType(_S.PRECONDITION_FAILED, "lock_lost", "The lock is not yours, or no longer", "RFC 9110 §15.5.13"),
     RevokedSession:       ProblemType(_S.UNAUTHORIZED, "revoked_session", "The session was revoked", "RFC 9110 §15.5.2"),
     InvalidApiKey:        ProblemType(_S.UNAUTHORIZED, "invalid_api_key", "The API key is not valid", "RFC 9110 §15.5.2"),
     ExpiredApiKey:        ProblemType(_S.UNAUTHORIZED, "expired_api_key", "The API key has expired", "RFC 9110 §15.5.2"),
@@ -352,6 +381,8 @@ PROBLEM_TYPES: dict[type[Refusal], ProblemType] = {
     NonceRequired:        ProblemType(_S.FORBIDDEN, "nonce_required", "Ask for an attempt first", "RFC 9110 §15.5.4"),
     NonceRefused:         ProblemType(_S.FORBIDDEN, "nonce_refused", "The attempt does not count", "RFC 9110 §15.5.4"),
     StoreUnavailable:     ProblemType(_S.SERVICE_UNAVAILABLE, "store_unavailable", "Sign-in state cannot be checked right now", "RFC 9110 §15.6.4"),
+    OutboxFull:           ProblemType(_S.SERVICE_UNAVAILABLE, "outbox_full", "New users cannot sign in right now", "RFC 9110 §15.6.4"),
+    AuditUnavailable:     ProblemType(_S.SERVICE_UNAVAILABLE, "audit_unavailable", "Signing in is not possible right now", "RFC 9110 §15.6.4"),
     MagicUnavailable:     ProblemType(_S.SERVICE_UNAVAILABLE, "magic_unavailable", "Sign-in cannot be checked right now", "RFC 9110 §15.6.4"),
     KeysUnavailable:      ProblemType(_S.SERVICE_UNAVAILABLE, "keys_unavailable", "The token cannot be checked right now", "RFC 9110 §15.6.4"),
     UpstreamBusy:         ProblemType(_S.SERVICE_UNAVAILABLE, "upstream_busy", "The application is busy", "RFC 9110 §15.6.4"),

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple, Self
+
+SessionEnd = Literal["signed_out", "replaced", "revoked", "too_many"]
+"""Why a session is ended before it expires; ``too_many`` for the oldest of a user."""
 
 
 class RevokedBy(Enum):
@@ -142,6 +145,13 @@ class Identity:
     permissions: tuple[str, ...] | None = ()
     """What its roles permit, in words that apps read, sorted; None where the roles are unknown."""
 
+    @property
+    def signed_in_as(self) -> str:
+        """What names the user of a session to that user; empty for other credentials."""
+        if self.session_key is None:
+            return ""
+        return self.user.email or self.user.phone or self.user.issuer
+
 
 class Standing(NamedTuple):
     """What a user may do, as apps read it; None where the store did not answer."""
@@ -160,7 +170,7 @@ class Browser(NamedTuple):
     device: str = ""
     """See `gateway.sessions.user_agent`."""
     address: str = ""
-    """The client's IP address. The gateway has no database of places."""
+    """The client's IP address; see `gateway.sessions.places`."""
 
 
 class SessionSummary(NamedTuple):

@@ -20,6 +20,9 @@ class InvalidationKind(StrEnum):
     ROLES = "roles"  # the issuer whose roles changed
     API_KEY = "api-key"  # its id
     LIMIT = "limit"  # the name of the limit, a space, and the caller whose count or rate was set
+    HOOKS = (
+        "hooks"  # the endpoint whose letters were replayed; "recorded": a command told of events
+    )
     LIMIT_LIST = "limit-list"  # the limit whose deny or allow list changed
 
 

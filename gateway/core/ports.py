@@ -10,10 +10,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from typing import NamedTuple, Protocol, overload
 
+from gateway.core.audit import AuditEntry
 from gateway.core.errors import StoreUnavailable
-from gateway.core.identity import UNKNOWN_BROWSER, Browser, Identity, SessionSummary, User
+from gateway.core.event import Notice
+from gateway.core.identity import (
+    UNKNOWN_BROWSER,
+    Browser,
+    Identity,
+    SessionEnd,
+    SessionSummary,
+    User,
+)
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.limit import Limit, LimitState, Spend
+from gateway.core.lua import lua_source
 from gateway.core.replies import Shape, is_any
 
 
@@ -24,6 +34,11 @@ class Script(NamedTuple):
     source: str
     accepts: Shape = is_any
     """What it may reply; a store takes any other reply for that of another command."""
+
+    @classmethod
+    def packaged(cls, package: str, name: str, accepts: Shape = is_any) -> "Script":
+        """Return the script in the file ``name`` of ``package``."""
+        return cls(name, lua_source(package, name), accepts)
 
 
 class TaggedKeys(Sequence[str]):
@@ -239,8 +254,8 @@ class Sessions(Protocol):
         """
         Create a session for what a DID token proved; return the cookie's value and the identity.
 
-        ``browser`` is shown to the owner in the list of sessions. Raises `TokenAlreadyUsed` or
-        `StoreUnavailable`.
+        ``browser`` is shown to the owner in the list of sessions. Raises `TokenAlreadyUsed`,
+        `StoreUnavailable`, or `OutboxFull` for the first session of a person.
         """
 
     async def find(self, cookie: str) -> Identity:
@@ -249,18 +264,30 @@ class Sessions(Protocol):
     async def list_for(self, issuer: str) -> list[SessionSummary]:
         """List the sessions of ``issuer``, the newest first. Raises `StoreUnavailable`."""
 
-    async def end(self, session_key: str, issuer: str | None = None) -> None:
+    async def end(
+        self,
+        session_key: str,
+        issuer: str | None = None,
+        notices: Sequence[Notice] = (),
+        *,
+        reason: SessionEnd = "signed_out",
+    ) -> None:
         """
         End the session in the store and on all gateways.
 
-        With ``issuer``, only a session that is on that issuer's list. Raises `StoreUnavailable`.
+        With ``issuer``, only a session that is on that issuer's list. The ``notices`` are recorded
+        with the end, unless it had ended before. Raises `StoreUnavailable`.
         """
 
     async def unlist(self, session_key: str, issuer: str) -> None:
         """Remove the session from the issuer's list; it stays valid. Raises `StoreUnavailable`."""
 
-    async def end_all(self, issuer: str) -> int:
-        """End all sessions of ``issuer``; return their number. Raises `StoreUnavailable`."""
+    async def end_all(self, issuer: str, listed: Sequence[SessionSummary] | None = None) -> int:
+        """
+        End all sessions of ``issuer``; return their number. Raises `StoreUnavailable`.
+
+        A caller that has just listed them says so: they are not looked for a second time.
+        """
 
 
 class RoleStore(Protocol):
@@ -302,11 +329,11 @@ class Revocations(Protocol):
         cannot be read.
         """
 
-    async def revoke(self, issuer: str) -> int:
+    async def revoke(self, issuer: str, notices: Sequence[Notice] = ()) -> int:
         """
         Revoke all proofs of ``issuer`` made by now, on all gateways; return the new epoch.
 
-        Raises `StoreUnavailable`.
+        The ``notices`` are recorded with it. Raises `StoreUnavailable`.
         """
 
 
@@ -325,6 +352,28 @@ class Bus(Protocol):
 
         Messages may be missed until this process has subscribed, for the first time or again.
         """
+
+
+class AuditTrail(Protocol):
+    """Writes decisions about identities to the audit file, before they are answered."""
+
+    def require(self) -> None:
+        """
+        Check that lines can be written, before an action that gives rights.
+
+        Raises `AuditUnavailable` where they cannot, and the config says ``on_failure: refuse``.
+        """
+
+    async def write(self, entry: AuditEntry, *, may_refuse: bool = False) -> None:
+        """
+        Write the line of a decision, and return when it is in the file, or after a second.
+
+        ``may_refuse`` is for actions that give rights: raises `AuditUnavailable` where the line was
+        not written, and the config says ``on_failure: refuse``. The caller takes the action back.
+        """
+
+    def note(self, entry: AuditEntry) -> None:
+        """Write a line without waiting for it."""
 
 
 class Clock(Protocol):

@@ -6,20 +6,16 @@ The class of a `Refusal` decides the code of the response; its reason says more.
 one kind of credential stand beside the code that reads it. docs/reasons.md shows all of them.
 """
 
-from enum import StrEnum
-from typing import Self
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.core.word import WordWithMeaning
 
 
-class Reason(StrEnum):
+class Reason(WordWithMeaning):
     """A word and its meaning; each sub-class is one list, and its docstring names the code."""
 
-    meaning: str
-
-    def __new__(cls, word: str, meaning: str) -> Self:
-        member = str.__new__(cls, word)
-        member._value_ = word
-        member.meaning = meaning
-        return member
+    __hash__ = str.__hash__  # that of `Enum` is written in Python
 
 
 class ForbiddenReason(Reason):
@@ -129,3 +125,9 @@ class BusyReason(Reason):
         "client_share",
         "Few connections to the server are free, and the client's address holds its share of them.",
     )
+
+
+REASONS: Final[Mapping[str, Reason]] = {
+    str(reason): reason for kind in Reason.__subclasses__() for reason in kind
+}
+"""The lists above, by the word."""

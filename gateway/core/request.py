@@ -103,7 +103,7 @@ class RequestHead(NamedTuple):
     peer: Client
     """The other end of the socket: a proxy in front, or the client."""
     request_id: str
-    """Made by the gateway: an id taken from a client would let it forge log lines."""
+    """Made by the gateway, or a trusted proxy: a client could claim the lines of other requests."""
     memo: FieldMemo | None = None
     """None where the same fields are not expected again."""
     upgrade: str = ""

@@ -166,6 +166,8 @@ class Route:
     """None where no other origin is allowed."""
     is_internal: bool = False
     """Whether the route leads to the gateway's own pages, which get the identity in full."""
+    is_dashboard: bool = False
+    """Whether the route leads to the dashboard, which gets the identity in full, too."""
 
     def takes(self, method: str) -> bool:
         """Whether ``method``, which led to this route, may go to its app."""

@@ -5,15 +5,22 @@ The pages can trust them: all fields named ``X-Gateway-…`` are stripped from r
 and only the gateway can reach the pages.
 """
 
+from typing import Final
+from urllib.parse import quote, unquote
+
 from multidict import CIMultiDictProxy
 
 from gateway.authn.credentials import cookie_values
+from gateway.core.reasons import REASONS
+from gateway.core.record import RequestRecord
 from gateway.core.request import Client
 from gateway.core.route import Route
 from gateway.sessions.seal import is_secret, key_name
 
 INTERNAL_CLIENT = "X-Gateway-Client"
 INTERNAL_REPLACED = "X-Gateway-Replaced"
+INTERNAL_REFUSAL: Final = "X-Gateway-Refusal"
+"""In an answer of a page, for the record; clients never see it, and apps cannot say it."""
 
 MAX_REPLACED = 4
 """Sessions that one login ends. A browser sends one; a flood of cookies is an attack."""
@@ -37,3 +44,16 @@ def _session_keys(headers: CIMultiDictProxy[str], cookie_name: str) -> list[str]
     """
     secrets = list(filter(is_secret, cookie_values(headers, cookie_name)))
     return [key_name(secret) for secret in secrets[:MAX_REPLACED]]
+
+
+def told_refusal(code: str, reason: str) -> str:
+    """Write the value of `INTERNAL_REFUSAL`."""
+    return f"{code} {quote(reason)}" if reason else code
+
+
+def note_refusal(headers: CIMultiDictProxy[str], record: RequestRecord) -> None:
+    """Record the refusal that an answer of a page tells of, if it is one."""
+    if (told := headers.get(INTERNAL_REFUSAL)) is not None:
+        record.refusal, _, reason = told.partition(" ")
+        text = unquote(reason)
+        record.reason = REASONS.get(text, text)

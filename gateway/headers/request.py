@@ -145,12 +145,14 @@ class RequestFields:
         *,
         writes_via: bool = True,
         max_identities: int = MAX_IDENTITIES,
+        replaced_names: tuple[str, ...] = (),
     ) -> None:
         """
         Take the names of further identity fields, which others write, in ``more_names``.
 
         ``credential_cookies`` hold credentials, like the session cookie. The lines of the last
-        ``max_identities`` identities are kept.
+        ``max_identities`` identities are kept. Fields of ``replaced_names`` are dropped: another
+        part of the gateway writes them.
         """
         self._names = names
         self._credential_headers = frozenset(map(normalise_name, credential_headers))
@@ -164,7 +166,8 @@ class RequestFields:
         """Marks what this config has left of a Cookie field: a line may outlive many configs."""
         self._public_host = public_host
         self._reserved = _OURS | {
-            normalise_name(name) for name in (*names, *more_names, *DEFAULT_IDENTITY_NAMES)
+            normalise_name(name)
+            for name in (*names, *more_names, *replaced_names, *DEFAULT_IDENTITY_NAMES)
         }
         self._policy = self._policy_for(frozenset())
         self._policies = lru_cache(maxsize=None)(weakly(self._policy_for))
@@ -188,11 +191,12 @@ class RequestFields:
             head.request_id.encode("ascii"),
             CRLF,
         ]
+        is_told_all = route.is_internal or route.is_dashboard
         if identity is not None:
             parts.append(self._identity_block(identity))
-            if route.is_internal:
+            if is_told_all:
                 parts.append(internal_identity(identity))
-        if route.is_internal:
+        if is_told_all:
             cookie_name = self._cookie_pair[:-1]
             parts.append(internal_fields(route, client, head.headers, cookie_name))
         return b"".join(parts)

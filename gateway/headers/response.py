@@ -11,11 +11,14 @@ from gateway.headers.answer_limits import COST
 from gateway.headers.answer_lines import AnswerHeads
 from gateway.headers.fields import CRLF, FieldAction, FieldActions
 from gateway.headers.hop_by_hop import HOP_BY_HOP, nominated_fields
+from gateway.headers.internal import INTERNAL_REFUSAL
 
 _UNUSED_S = 30.0
 """A line of an app is forgotten when it did not come for so long; at most for twice this."""
 
-_DROPPED = frozenset({"content-length", "x-request-id", COST.decode("ascii")})
+_DROPPED = frozenset(
+    {"content-length", "x-request-id", COST.decode("ascii"), INTERNAL_REFUSAL.lower()}
+)
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 
 

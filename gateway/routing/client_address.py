@@ -37,8 +37,14 @@ _UNSPECIFIED = bytes(4)
 UNIX = "unix:"
 """The name of the peer of a unix socket."""
 
+
 _FIRST_GROUPS = Struct("!4H").unpack_from
 """Of an IPv6 address in network order: the groups of 16 bits that name its /64 network."""
+
+
+def network_text(network: IPNetwork) -> str:
+    """Return a network as a config names it."""
+    return UNIX if network == UNIX_PEERS else str(network)
 
 
 def fold(address: IPAddress) -> IPAddress:

@@ -42,7 +42,16 @@ class Batch:
     dropped. (In CVE-2023-28858, the next caller got the reply of a cancelled command.)
     """
 
-    __slots__ = ("calls", "exchange", "is_delivered", "is_interrupted", "keys", "pairs", "singles")
+    __slots__ = (
+        "calls",
+        "exchange",
+        "is_delivered",
+        "is_interrupted",
+        "keys",
+        "pairs",
+        "sent_s",
+        "singles",
+    )
 
     def __init__(self) -> None:
         self.keys: dict[bytes, int] = {}
@@ -56,6 +65,8 @@ class Batch:
         self.exchange: Cancellable | None = None
         """What carries out the exchange of this batch while that is under way."""
         self.is_interrupted = False
+        self.sent_s = 0.0
+        """When it was sent, in the time of `time.monotonic`."""
 
     def __bool__(self) -> bool:
         return bool(self.keys or self.calls)
@@ -166,7 +177,9 @@ class Batch:
 def _resolve(future: Future[Any], reply: object) -> None:
     if future.done():
         return
-    if isinstance(reply, Exception):
+    if isinstance(reply, StoreUnavailable):
+        future.set_exception(reply)
+    elif isinstance(reply, Exception):
         future.set_exception(StoreUnavailable(type(reply).__name__))
     elif type(reply) is bytes:
         future.set_result(bare(reply))

@@ -15,11 +15,13 @@ from gateway.store.line import LineOptions
 from gateway.store.listening import listen_for_ever
 from gateway.store.node import NodeStore
 from gateway.store.pubsub import Subscriber
-from gateway.store.server import StoreOptions, StoreServer, access_of, pattern_of, scanned
+from gateway.store.server import StoreOptions, StoreServer, access_of, keys_of, pattern_of, scanned
 from gateway.store.slots import NodeAddress, slot_of
+from gateway.util.call_watch import UNWATCHED, CallWatch
 
 _KEYLESS = frozenset(
     {"PING", "ECHO", "TIME", "EVAL", "EVALSHA", "PUBLISH", "SCAN", "INFO", "CONFIG", "CLUSTER"}
+    | {"WAIT"}
 )
 """Commands of operators that have no key as their first argument."""
 
@@ -39,11 +41,17 @@ class ClusterServer:
             raise StartError("redis.url cannot be read") from None
         self._client(self._url.seeds[0])  # raises for an unknown option
 
-    def store(self, on_wrong_reply: Callable[[], object]) -> ClusterStore:
-        return self._store(self._options, on_wrong_reply, self._options.timeout_s)
+    def store(
+        self, on_wrong_reply: Callable[[], object], watch: CallWatch = UNWATCHED
+    ) -> ClusterStore:
+        return self._store(self._options, on_wrong_reply, self._options.timeout_s, watch)
 
     def _store(
-        self, options: StoreOptions, on_wrong_reply: Callable[[], object], timeout_s: float
+        self,
+        options: StoreOptions,
+        on_wrong_reply: Callable[[], object],
+        timeout_s: float,
+        watch: CallWatch = UNWATCHED,
     ) -> ClusterStore:
         """Open a store with ``timeout_s`` for callers; that of ``options`` is for each node."""
 
@@ -51,7 +59,7 @@ class ClusterServer:
             own = options._replace(url=self._url.of_node(address))
             lines = LineOptions(options.connect_timeout_s, options.retries, self._changes)
             client = self._client(address)
-            return NodeStore(address, client, own, cluster, on_wrong_reply, lines=lines)
+            return NodeStore(address, client, own, cluster, on_wrong_reply, watch, lines=lines)
 
         return ClusterStore(self._url.seeds, open_node, options.prefix, timeout_s)
 
@@ -75,13 +83,16 @@ class ClusterServer:
 
         await listen_for_ever(listen_to_another)
 
-    async def scan(self, start: str) -> AsyncGenerator[bytes, None]:
+    def scan(self, start: str) -> AsyncGenerator[bytes, None]:
         """Yield the keys of each primary. While slots move, some come twice, and some may not."""
+        return keys_of(self.slices(start))
+
+    async def slices(self, start: str) -> AsyncGenerator[list[bytes], None]:
         pattern, timeout_s = pattern_of(self._options.prefix + start), self._options.patience_s
         for node in await self._primaries():
             async with aclosing(self._client(node)) as client:
-                async for key in scanned(client, pattern, timeout_s):
-                    yield key
+                async for keys in scanned(client, pattern, timeout_s):
+                    yield keys
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[Ask]:

@@ -18,12 +18,14 @@ from redis.exceptions import (
 from gateway.core.errors import StoreUnavailable
 from gateway.core.ports import Script
 from gateway.store.batch import Batch, Call, Pair
+from gateway.store.confirm import Confirmation, ConfirmingBatch
 from gateway.store.connect import address_of
 from gateway.store.line import DEFAULTS, LineOptions
 from gateway.store.packing import Command
 from gateway.store.redis import RedisStore
 from gateway.store.server import StoreOptions
 from gateway.store.slots import NodeAddress, SlotRange, is_slot_map, ranges_of
+from gateway.util.call_watch import UNWATCHED, CallWatch
 
 REDIRECTIONS = (AskError, TryAgainError)
 """MOVED is one of them: its class is derived from that of ASK."""
@@ -206,6 +208,7 @@ class NodeStore(RedisStore):
         options: StoreOptions,
         events: NodeEvents,
         on_wrong_reply: Callable[[], object] = lambda: None,
+        watch: CallWatch = UNWATCHED,
         *,
         lines: LineOptions = DEFAULTS,
     ) -> None:
@@ -215,9 +218,14 @@ class NodeStore(RedisStore):
             options.timeout_s,
             on_wrong_reply=on_wrong_reply,
             address=address_of(options.url),
+            watch=watch,
             lines=lines,
             in_flight=options.connections,
-            batch=partial(NodeBatch, self),
+            batch=(
+                partial(ConfirmedNodeBatch, self, options.confirm)
+                if options.confirm
+                else partial(NodeBatch, self)
+            ),
         )
         self.address = address
         self._events = events
@@ -256,6 +264,16 @@ class NodeStore(RedisStore):
     def _failed(self, error: Exception) -> None:
         super()._failed(error)
         self._events.failed(self)
+
+
+class ConfirmedNodeBatch(ConfirmingBatch, NodeBatch):
+    """A batch for one node, whose replicas confirm what its scripts write."""
+
+    __slots__ = ("confirm",)
+
+    def __init__(self, node: NodeStore, confirm: Confirmation) -> None:
+        super().__init__(node)
+        self.confirm = confirm
 
 
 def _is_no_string(error: Exception) -> bool:

@@ -5,14 +5,19 @@ from typing import Final
 
 COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "connections": ("auth", "echo", "hello", "ping", "select"),
-    "values": ("get", "getex", "mget", "set", "del", "type"),
+    "values": ("exists", "get", "getex", "mget", "set", "del", "type"),
     "scripts": ("eval", "evalsha", "time"),
     "lists of sessions, keys and users, and of limits": (
         *("hdel", "hget", "hgetall", "hlen", "hset", "sadd", "smembers", "srem"),
         *("zadd", "zcard", "zrem", "zremrangebyrank", "zremrangebyscore"),
         *("zrevrange", "zrevrangebyscore", "zscore"),
     ),
+    "events, and their deliveries": (
+        *("hincrby", "xadd", "xdel", "xlen", "xrange", "xrevrange", "xtrim"),
+        *("zcount", "zlexcount", "zrangebylex", "zrangebyscore"),
+    ),
     "ends of keys": ("pexpire", "pexpireat", "pttl"),
+    "hooks.confirm": ("wait",),
     "pub/sub": ("publish", "subscribe", "unsubscribe"),
     "gateway sessions list": ("scan",),
 }

@@ -26,6 +26,7 @@ from gateway.store.packing import Command, tagged_call
 from gateway.store.quota import refuse_over_quota
 from gateway.store.scripts import Scripts
 from gateway.store.wire import Outcome, Wire
+from gateway.util.call_watch import UNWATCHED, CallWatch
 from gateway.util.circuit_breaker import CircuitBreaker
 from gateway.util.stall import FairDeadlines
 
@@ -77,6 +78,7 @@ class RedisStore:
         clock: Clock = time.monotonic,
         on_wrong_reply: Callable[[], object] = lambda: None,
         address: str = "",
+        watch: CallWatch = UNWATCHED,
         *,
         lines: LineOptions = DEFAULTS,
         locks_keys: bool = False,
@@ -88,7 +90,7 @@ class RedisStore:
 
         ``address`` is for the log; see `gateway.store.connect.address_of`. ``locks_keys`` is for
         `Scripts`; ``in_flight`` is the most batches, and so the most connections, at a time.
-        ``batch`` makes batches.
+        ``batch`` makes batches. ``watch`` hears of each exchange.
         """
         self._new_batch = batch
         self._lines: Exchanges = (
@@ -103,6 +105,7 @@ class RedisStore:
         self._clock = clock
         self._on_wrong_reply = on_wrong_reply
         self._address = address
+        self._watch = watch
         self._warned_at_s = -inf
         self._is_warned = False
         """Whether the log says that the store is unavailable."""
@@ -234,7 +237,8 @@ class RedisStore:
                 self._at_rest.set_result(None)
             return
         self._waiting = self._new_batch()
-        line = self._lines.take_ready(time.monotonic())
+        now_s = batch.sent_s = time.monotonic()
+        line = self._lines.take_ready(now_s)
         if line is None:
             self._start(batch)
         else:
@@ -278,13 +282,13 @@ class RedisStore:
             cast("Wire", line.wire).close(error)
             self._lost(batch, error)
             return
-        line.used_at_s = time.monotonic()
+        line.used_at_s = now_s = time.monotonic()
         if has_errors:
             if line.home.must_reconnect(outcome):
                 cast("Wire", line.wire).cancel()
             self._start(batch, outcome)
             return
-        self._succeeded()
+        self._succeeded(now_s - batch.sent_s)
         self._end(batch)
 
     def _lost(self, batch: Batch, error: Exception) -> None:
@@ -325,12 +329,14 @@ class RedisStore:
             batch.fail("closed")  # those of an interrupted one have failed already
             raise
         else:
-            self._succeeded()
+            self._succeeded(time.monotonic() - batch.sent_s)
 
     def _fail(self, batch: Batch, error: Exception) -> None:
         """Refuse the callers of ``batch``, and those who wait for the next."""
         if isinstance(error, _OUT_OF_STEP):
             self._on_wrong_reply()
+        if not batch.is_interrupted:  # that was a failure already
+            self._watch.failed()
         self._failed(error)
         batch.fail(_reason(error))
         self._drop_waiting("failed a moment ago")
@@ -343,6 +349,7 @@ class RedisStore:
 
     def _expire(self, batch: Batch) -> None:
         """Refuse the callers of ``batch``, and end its exchange if that is under way."""
+        self._watch.failed()
         self._failed(TimeoutError(f"no reply within {self._timeout_s * 1000:.0f} ms"))
         batch.fail("TimeoutError")
         batch.interrupt()
@@ -358,7 +365,8 @@ class RedisStore:
             _log.warning("store %s is unavailable: %s", self._address, cause)
         self._breaker.failed(now_s)
 
-    def _succeeded(self) -> None:
+    def _succeeded(self, duration_s: float) -> None:
+        self._watch.answered(duration_s)
         if self._is_warned and not self._breaker.is_closed:
             self._is_warned = False
             _log.info("store %s answers again", self._address)

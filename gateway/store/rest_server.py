@@ -13,8 +13,9 @@ from gateway.store.connect import address_of
 from gateway.store.redis import RedisStore
 from gateway.store.rest import MAX_CONNECTIONS, RestLines
 from gateway.store.rest_subscriber import RestSubscriber
-from gateway.store.server import SCANNED_AT_ONCE, StoreOptions, StoreServer, pattern_of
+from gateway.store.server import SCANNED_AT_ONCE, StoreOptions, StoreServer, keys_of, pattern_of
 from gateway.util import stall
+from gateway.util.call_watch import UNWATCHED, CallWatch
 
 
 class RestStoreServer:
@@ -25,7 +26,9 @@ class RestStoreServer:
         self._options = options
         self._url = options.url.removeprefix("upstash+")
 
-    def store(self, on_wrong_reply: Callable[[], object]) -> RedisStore:
+    def store(
+        self, on_wrong_reply: Callable[[], object], watch: CallWatch = UNWATCHED
+    ) -> RedisStore:
         options = self._options
         return RedisStore(
             # the store's own deadlines end the waits before
@@ -34,6 +37,7 @@ class RestStoreServer:
             options.timeout_s,
             on_wrong_reply=on_wrong_reply,
             address=address_of(options.url),
+            watch=watch,
             locks_keys=True,
             in_flight=MAX_CONNECTIONS,
         )
@@ -55,15 +59,17 @@ class RestStoreServer:
         finally:
             await lines.aclose()
 
-    async def scan(self, start: str) -> AsyncGenerator[bytes, None]:
+    def scan(self, start: str) -> AsyncGenerator[bytes, None]:
+        return keys_of(self.slices(start))
+
+    async def slices(self, start: str) -> AsyncGenerator[list[bytes], None]:
         options, lines = self._options, self._lines(self._options.timeout_s)
         pattern = pattern_of(options.prefix + start)
         cursor = b"0"
         try:
             while True:
                 cursor, keys = await _scanned(lines, cursor, pattern)
-                for key in keys:
-                    yield key
+                yield keys
                 if cursor == b"0":
                     return
         finally:

@@ -7,6 +7,7 @@ What the gateway needs of a store server, whichever its kind, and that of the Re
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import NamedTuple, Protocol, cast
 
 from redis.asyncio import Redis
@@ -15,11 +16,14 @@ from redis.exceptions import RedisError
 from gateway.core.errors import StartError, StoreUnavailable
 from gateway.core.ports import Store
 from gateway.store.asking import Ask, asking
+from gateway.store.batch import Batch
+from gateway.store.confirm import Confirmation, ConfirmedBatch
 from gateway.store.connect import Access, address_of, is_upstash
 from gateway.store.line import LineOptions
 from gateway.store.login import LoginOptions, login_of
 from gateway.store.pubsub import Subscriber
 from gateway.store.redis import IN_FLIGHT, RedisStore
+from gateway.util.call_watch import UNWATCHED, CallWatch
 from gateway.util.client_tls import ClientTls, ClientTlsFiles, UnusableTlsFiles
 
 Changes = Callable[[float], int]
@@ -51,6 +55,8 @@ class StoreOptions(NamedTuple):
     """Most connections of the store, and so batches under way, at a time."""
     retries: int = 2
     """Further trials of reads, and of connecting."""
+    confirm: Confirmation | None = None
+    """By replicas, of what scripts write; None for none."""
 
     @property
     def patience_s(self) -> float:
@@ -72,7 +78,7 @@ def access_of(options: StoreOptions) -> Access:
 class StoreServer(Protocol):
     """Opens what the gateway uses of one store. Nothing is sent before it is used."""
 
-    def store(self, on_wrong_reply: Callable[[], object]) -> Store:
+    def store(self, on_wrong_reply: Callable[[], object], watch: CallWatch = UNWATCHED) -> Store:
         """Open the store; its ``aclose`` closes what it has opened."""
 
     async def listen(
@@ -88,6 +94,14 @@ class StoreServer(Protocol):
         Yield all keys that begin with ``start``, with the prefix. Some may come twice.
 
         Raises `StoreUnavailable`.
+        """
+
+    def slices(self, start: str) -> AsyncGenerator[list[bytes], None]:
+        """
+        Yield the same keys, those of one command at a time.
+
+        Many lists are empty where most keys of the store begin otherwise: each of them is a place
+        to stop at.
         """
 
 
@@ -109,7 +123,7 @@ class RedisServer:
         self._client = client
         self._changes = changes
 
-    def store(self, on_wrong_reply: Callable[[], object]) -> Store:
+    def store(self, on_wrong_reply: Callable[[], object], watch: CallWatch = UNWATCHED) -> Store:
         options = self._options
         client = self._client(options, options.connect_timeout_s)
         return RedisStore(
@@ -118,9 +132,11 @@ class RedisServer:
             options.timeout_s,
             on_wrong_reply=on_wrong_reply,
             address=address_of(options.url),
+            watch=watch,
             lines=LineOptions(options.connect_timeout_s, options.retries, self._changes(client)),
             locks_keys=is_upstash(options.url),
             in_flight=options.connections,
+            batch=partial(ConfirmedBatch, options.confirm) if options.confirm else Batch,
         )
 
     async def listen(
@@ -135,12 +151,15 @@ class RedisServer:
         async with aclosing(client):
             await Subscriber(client, channel_name, on_message, on_subscribed, changes=changes).run()
 
-    async def scan(self, start: str) -> AsyncGenerator[bytes, None]:
+    def scan(self, start: str) -> AsyncGenerator[bytes, None]:
+        return keys_of(self.slices(start))
+
+    async def slices(self, start: str) -> AsyncGenerator[list[bytes], None]:
         options = self._options
         pattern = pattern_of(options.prefix + start)
         async with aclosing(self._client(options, options.connect_timeout_s)) as client:
-            async for key in scanned(client, pattern, options.patience_s):
-                yield key
+            async for keys in scanned(client, pattern, options.patience_s):
+                yield keys
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[Ask]:
@@ -150,8 +169,18 @@ class RedisServer:
             yield asking(client, options.patience_s)
 
 
-async def scanned(client: Redis, pattern: str, timeout_s: float) -> AsyncGenerator[bytes, None]:
-    """Yield the keys of one server, a thousand at a time. Raises `StoreUnavailable`."""
+async def keys_of(slices: AsyncGenerator[list[bytes], None]) -> AsyncGenerator[bytes, None]:
+    """Yield the keys of ``slices``, which end with it."""
+    async with aclosing(slices) as listed:
+        async for keys in listed:
+            for key in keys:
+                yield key
+
+
+async def scanned(
+    client: Redis, pattern: str, timeout_s: float
+) -> AsyncGenerator[list[bytes], None]:
+    """Yield the keys of one server: one command looks at a thousand. Raises `StoreUnavailable`."""
     cursor, is_over = 0, False
     while not is_over:
         try:
@@ -159,8 +188,7 @@ async def scanned(client: Redis, pattern: str, timeout_s: float) -> AsyncGenerat
                 cursor, keys = await client.scan(cursor, match=pattern, count=SCANNED_AT_ONCE)
         except (RedisError, OSError) as error:  # TimeoutError is an OSError
             raise StoreUnavailable(type(error).__name__) from error
-        for key in cast("list[bytes]", keys):
-            yield key
+        yield cast("list[bytes]", keys)
         is_over = cursor == 0
 
 

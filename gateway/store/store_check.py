@@ -49,32 +49,38 @@ class TrialKeys(NamedTuple):
     mapping: str
     members: str
     ranks: str
+    stream: str
     channel: str
 
 
 def trial_keys(prefix: str, name: str) -> TrialKeys:
     """Make the keys of one check, which no other program has."""
-    return TrialKeys(*(f"{prefix}check:{name}:{kind}" for kind in ("v", "h", "s", "z", "c")))
+    return TrialKeys(*(f"{prefix}check:{name}:{kind}" for kind in ("v", "h", "s", "z", "x", "c")))
 
 
 def trials(keys: TrialKeys, now_ms: int) -> Iterator[tuple[Word, ...]]:
     """Yield a call of each command that the gateway sends, on keys of the check alone."""
-    value, mapping, members, ranks, channel = keys
+    value, mapping, members, ranks, stream, channel = keys
     digest = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
     yield from (("PING",), ("ECHO", "x"), ("TIME",))
     yield from (("SET", value, "1", "PX", KEPT_MS), ("GET", value), ("MGET", value))
-    yield from (("GETEX", value), ("TYPE", value))
+    yield from (("GETEX", value), ("TYPE", value), ("EXISTS", value))
     yield from (("EVAL", _SCRIPT, 0), ("EVALSHA", digest, 0))
     yield from (("HSET", mapping, "f", "1"), ("HGET", mapping, "f"), ("HGETALL", mapping))
-    yield from (("HLEN", mapping), ("HDEL", mapping, "f"))
+    yield from (("HLEN", mapping), ("HDEL", mapping, "f"), ("HINCRBY", mapping, "n", 1))
     yield from (("SADD", members, "m"), ("SMEMBERS", members), ("SREM", members, "m"))
     yield from (("ZADD", ranks, 1, "m"), ("ZSCORE", ranks, "m"), ("ZREVRANGE", ranks, 0, -1))
     yield from (("ZCARD", ranks), ("ZREVRANGEBYSCORE", ranks, 1, 0), ("ZREM", ranks, "m"))
+    yield from (("ZRANGEBYSCORE", ranks, 0, 1), ("ZRANGEBYLEX", ranks, "-", "+"))
+    yield from (("ZLEXCOUNT", ranks, "-", "+"), ("ZCOUNT", ranks, 0, 1))
     yield from (("ZREMRANGEBYRANK", ranks, 0, -1), ("ZREMRANGEBYSCORE", ranks, 0, 0))
+    yield from (("XADD", stream, "1-1", "f", "1"), ("XLEN", stream), ("XDEL", stream, "1-1"))
+    yield from (("XRANGE", stream, "-", "+"), ("XREVRANGE", stream, "+", "-"))
+    yield ("XTRIM", stream, "MAXLEN", 0)
     yield from (("PTTL", value), ("PEXPIRE", value, KEPT_MS))
     yield from (("PEXPIREAT", value, now_ms + KEPT_MS), ("PUBLISH", channel, ""))
     yield ("SCAN", 0, "MATCH", value, "COUNT", 1)
-    for key in (value, mapping, members, ranks):
+    for key in (value, mapping, members, ranks, stream):
         yield ("DEL", key)
 
 
@@ -109,7 +115,9 @@ async def _round_trips(server: StoreServer, options: StoreOptions) -> list[Store
 async def _asked(ask: Ask, options: StoreOptions) -> list[StoreFinding]:
     findings: list[StoreFinding] = []
     refused: dict[str, str] = {}
-    for command in trials(trial_keys(options.prefix, secrets.token_hex(8)), _now_ms()):
+    of_confirm: list[tuple[Word, ...]] = [("WAIT", 0, 1)] if options.confirm else []
+    keys = trial_keys(options.prefix, secrets.token_hex(8))
+    for command in (*trials(keys, _now_ms()), *of_confirm):
         try:
             await ask(*command)
         except CommandRefused as error:
