@@ -16,6 +16,7 @@ a request carries, because picking one of two could pick the attacker's:
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
 from gateway.authn.credentials import AmbientSource, CredentialReader, Credentials
 from gateway.authn.failure_limit import FailureLimit
@@ -32,7 +33,7 @@ from gateway.core.errors import (
     Unauthenticated,
 )
 from gateway.core.identity import AuthMethod, Identity
-from gateway.core.ports import Sessions, TokenVerifier
+from gateway.core.ports import TokenVerifier
 from gateway.core.reasons import UnauthenticatedReason
 from gateway.core.request import Certificate, Client, RequestHead
 from gateway.core.route import Auth, Route
@@ -50,6 +51,14 @@ Returns the identity that a certificate names now; None where its name is not li
 Raises `RevokedCertificate`, or `StoreUnavailable` where it is unknown whether it was revoked.
 """
 
+
+class SessionLookup(Protocol):
+    """Looks sessions up; see `gateway.core.ports.Sessions`."""
+
+    async def find(self, cookie: str) -> Identity:
+        """Look a session up. Raises `SessionEnded`, `RevokedSession` or `StoreUnavailable`."""
+
+
 REFUSED = (InvalidToken, InvalidApiKey, ExpiredApiKey, RevokedApiKey)
 """Refusals that are counted. `gateway.authn.failure_limit` says which the client is charged for."""
 
@@ -65,7 +74,7 @@ class Authenticator:
     def __init__(
         self,
         reader: CredentialReader,
-        sessions: Sessions,
+        sessions: SessionLookup,
         verifiers: Mapping[AuthMethod, TokenVerifier],
         failures: FailureLimit,
         verify_certificate: CertificateVerifier | None = None,

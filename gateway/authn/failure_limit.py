@@ -22,6 +22,7 @@ from gateway.core.errors import (
     RevokedToken,
 )
 from gateway.core.limit import Limit, LimitState
+from gateway.core.limit_counts import LimitCounts
 from gateway.core.ports import Clock, Limiter
 from gateway.core.request import Client
 from gateway.ratelimit.lists import LimitLists
@@ -46,6 +47,8 @@ class FailureLimit:
     )
     """By client: the Unix time, in seconds, until which it is blocked. Mostly empty."""
     lists: LimitLists = field(default_factory=LimitLists)
+    counts: LimitCounts = field(default_factory=LimitCounts)
+    """Of the limit: blocked clients are refused without asking ``limiter``, which counts others."""
 
     def refuse_if_blocked(self, client: Client) -> None:
         """Raise `RateLimited` where the limit of ``client`` is used up, `DeniedByLimit` by list."""
@@ -59,6 +62,7 @@ class FailureLimit:
         if not 0 < left_s <= 2 * self.limit.window_s:  # over, or the clock was set back
             self.blocked_until.forget(client.limit_key)
             return
+        self.counts.refused += 1
         raise RateLimited(state._replace(retry_after_s=left_s))
 
     async def charge(self, client: Client, refusal: Refusal) -> None:

@@ -1,9 +1,10 @@
 """Redirects to the login page in place of 401: for browsers that navigate, not for scripts."""
 
+from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import quote
 
-from multidict import istr
+from multidict import CIMultiDictProxy, istr
 
 from gateway.authn.credentials import is_bearer
 from gateway.authn.return_to import HOME, ReturnTo
@@ -12,6 +13,7 @@ from gateway.core.identity import AuthMethod
 from gateway.core.request import RequestHead, Target
 from gateway.core.route import Route
 from gateway.routing.target import parse_authority
+from gateway.util.weighted import by_weight
 
 _UNAUTHORIZED, _SESSION = HTTPStatus.UNAUTHORIZED, AuthMethod.SESSION
 _AUTHORIZATION, _ACCEPT = istr("Authorization"), istr("Accept")
@@ -19,6 +21,8 @@ _FETCH_MODE, _REQUESTED_WITH = istr("Sec-Fetch-Mode"), istr("X-Requested-With")
 _QUOTED = str.maketrans({chr(code): quote(chr(code)) for code in range(128)})
 """Quotes ASCII as `quote` does, for a third of the time."""
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
+_LONGEST = 256
+"""Characters of ``Accept`` that are read; browsers name HTML before."""
 
 
 class LoginPage:
@@ -57,7 +61,10 @@ class LoginPage:
         if not _may_sign_in(refusal, route):
             return refusal
         host = head.headers.get("Host", "")
-        if not is_navigation(head) or not self._gets_cookie(host):
+        gets_cookie = self._gets_cookie(host)
+        if not gets_cookie and shows_page(head.headers):  # a page has nothing to offer there
+            return refusal
+        if not gets_cookie or not is_navigation(head):
             return self._with_login_url(refusal)
         way_back = self._return_to.checked(f"{self._scheme}//{host}{target.wire}")
         return self._redirect(refusal, self._url, way_back, route)
@@ -87,17 +94,25 @@ def is_navigation(head: RequestHead) -> bool:
     """
     Whether the request is a browser's navigation, so that a user waits for a page.
 
-    Browsers say so in ``Sec-Fetch-Mode`` (W3C Fetch Metadata). Older ones list HTML first in
+    Browsers say so in ``Sec-Fetch-Mode`` (W3C Fetch Metadata). Older ones prefer HTML in
     ``Accept``, and their scripts send ``X-Requested-With``. A client that sends a bearer token is a
     program.
     """
-    if head.method not in ("GET", "HEAD") or head.upgrade:
-        return False
-    headers = head.headers
+    return head.method in ("GET", "HEAD") and not head.upgrade and shows_page(head.headers)
+
+
+def shows_page(headers: CIMultiDictProxy[str]) -> bool:
+    """Whether the answer is shown to a person: to a navigation, by a form too."""
     modes = headers.getall(_FETCH_MODE, None)
     if modes is not None:
         is_page = modes == ["navigate"]
     else:
-        first = headers.get(_ACCEPT, "").partition(",")[0].partition(";")[0]
-        is_page = first.strip().lower() in _PAGES and _REQUESTED_WITH not in headers
+        is_page = _prefers_page(headers.get(_ACCEPT, "")[:_LONGEST])
+        is_page = is_page and _REQUESTED_WITH not in headers
     return is_page and not any(map(is_bearer, headers.getall(_AUTHORIZATION, ())))
+
+
+@lru_cache(512)
+def _prefers_page(accepted: str) -> bool:
+    """Whether what ``Accept`` asks for rather than all else is a page."""
+    return bool(_PAGES.intersection(by_weight(accepted)[:1]))

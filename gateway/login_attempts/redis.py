@@ -6,7 +6,6 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from hashlib import sha256
-from importlib.resources import files
 from typing import Final, NamedTuple
 
 from gateway.core.errors import NonceRefused
@@ -21,11 +20,7 @@ from gateway.login_attempts.contact import (
     issuer_contact,
 )
 
-TAKE: Final = Script(
-    "take",
-    files("gateway.login_attempts").joinpath("take.lua").read_text("utf-8"),
-    is_text_or_nil,
-)
+TAKE: Final = Script.packaged("gateway.login_attempts", "take", is_text_or_nil)
 LIFETIME_S: Final = 900
 """Lifetime of a nonce: that of a link or code of Magic."""
 

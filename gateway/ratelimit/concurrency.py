@@ -6,13 +6,12 @@ renewed, which is what remains of a gateway that died. `grant` is what ``concurr
 inside the store; tests compare the two.
 """
 
-from importlib.resources import files
-
 from gateway.core.limit import Limit, LimitState
+from gateway.ratelimit.lua import read
 
 NAME = "concurrency"
 """The name that ``limits.*.algorithm`` gives it."""
-SCRIPT = files("gateway.ratelimit").joinpath("concurrency.lua").read_text("utf-8")
+SCRIPT = read("concurrency")
 RETRY_S = 1.0
 """What a refused caller is told to wait. When a request will end is unknown."""
 

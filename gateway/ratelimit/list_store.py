@@ -11,7 +11,6 @@ import logging
 import secrets
 import time
 from collections.abc import Iterable
-from importlib.resources import files
 from typing import Final, NamedTuple, cast
 
 from gateway.core.errors import StoreUnavailable
@@ -33,10 +32,9 @@ _UNKNOWN: Final = b"unknown"
 """In place of the version, where a list has to be read again."""
 _PREFIXES = {ListKind.DENY: "limit-deny:", ListKind.ALLOW: "limit-allow:"}
 
-_FOLDER = files("gateway.ratelimit")
-_ADD = Script("list_add", _FOLDER.joinpath("list_add.lua").read_text("utf-8"), is_count)
-_REMOVE = Script("list_remove", _FOLDER.joinpath("list_remove.lua").read_text("utf-8"), is_count)
-_READ = Script("list_read", _FOLDER.joinpath("list_read.lua").read_text("utf-8"), is_texts)
+_ADD = Script.packaged("gateway.ratelimit", "list_add", is_count)
+_REMOVE = Script.packaged("gateway.ratelimit", "list_remove", is_count)
+_READ = Script.packaged("gateway.ratelimit", "list_read", is_texts)
 
 _log = logging.getLogger(__name__)
 

@@ -1,7 +1,8 @@
 """The scripts of limits: the arithmetic of an algorithm, and what charges by it."""
 
 from collections.abc import Iterable
-from importlib.resources import files
+
+from gateway.core.lua import lua_source
 
 
 def charge_each(name: str) -> str:
@@ -18,4 +19,4 @@ def charge_all(names: Iterable[str]) -> str:
 
 def read(name: str) -> str:
     """Return the Lua of the file ``name``."""
-    return files("gateway.ratelimit").joinpath(f"{name}.lua").read_text("utf-8")
+    return lua_source("gateway.ratelimit", name)

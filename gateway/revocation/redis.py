@@ -4,20 +4,20 @@ import time
 from asyncio import gather
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from importlib.resources import files
 from typing import Final, NamedTuple
 
 from gateway.core.errors import StoreUnavailable
+from gateway.core.event import Notice
+from gateway.core.event_ports import ToldChanges
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.ports import Bus, Clock, Revocations, Script, Store
 from gateway.core.replies import is_text
 from gateway.revocation.epoch import kept_s, key_of, read_epoch_ms
+from gateway.util.hit_count import HitCount
 from gateway.util.lru import LruCache
 from gateway.util.spread import Spread
 
-REVOKE: Final = Script(
-    "revoke", files("gateway.revocation").joinpath("revoke.lua").read_text("utf-8"), is_text
-)
+REVOKE: Final = Script.packaged("gateway.revocation", "revoke", is_text)
 
 FRESH_S: Final = 1.0
 """The longest that an epoch is cached; an invalidation ends that sooner."""
@@ -57,11 +57,13 @@ class RedisRevocations:
         on_revoked: Callable[[], object] = lambda: None,
         capacity: int = MAX_ISSUERS,
         clean_up: Callable[[str], Awaitable[object]] = _nothing_to_clean_up,
+        changes: ToldChanges | None = None,
     ) -> None:
         """
         Keep epochs of tokens in the store for ``kept_s``; ``on_revoked`` counts revocations.
 
         Call ``clean_up`` with each issuer that is revoked: it deletes what apps read of it.
+        ``changes`` records what is told of revocations; without it nothing is.
         """
         self._store = store
         self._bus = bus
@@ -70,8 +72,10 @@ class RedisRevocations:
         self._clock = clock
         self._on_revoked = on_revoked
         self._clean_up = clean_up
+        self._changes = changes
         self._known: LruCache[str, _CachedEpoch] = LruCache(capacity)
         self._spread = Spread()
+        self.lookups = HitCount()
         self._latest_ms: LruCache[str, int] = LruCache(capacity)
         """Latest epochs seen, each at most the time it was seen: another clock may be wrong."""
         self._invalidations = 0
@@ -84,7 +88,9 @@ class RedisRevocations:
         if known is not None and known.generation == self._generation:
             age_s = self._clock() - known.looked_up_at_s
             if 0 <= age_s < known.fresh_s:
+                self.lookups.hits += 1
                 return known.epoch_ms
+        self.lookups.misses += 1
         return await self._look_up(issuer)
 
     async def _look_up(self, issuer: str) -> int | None:
@@ -115,10 +121,13 @@ class RedisRevocations:
         self._latest_ms.put(issuer, min(epoch_ms, int(self._clock() * 1000)))
         return epoch_ms
 
-    async def revoke(self, issuer: str) -> int:
+    async def revoke(self, issuer: str, notices: Sequence[Notice] = ()) -> int:
         now_ms = int(self._clock() * 1000)
-        kept_ms = round(kept_s(issuer, self._kept_s) * 1000)
-        reply = await self._store.run(REVOKE, [key_of(issuer)], [now_ms, kept_ms])
+        args = [now_ms, round(kept_s(issuer, self._kept_s) * 1000)]
+        if self._changes is not None and (told := self._changes.wanted(notices)):
+            reply = await self._changes.make(REVOKE, key_of(issuer), args, told)
+        else:
+            reply = await self._store.run(REVOKE, [key_of(issuer)], args)
         epoch_ms = read_epoch_ms(reply if isinstance(reply, bytes) else None)
         if epoch_ms is None:
             raise StoreUnavailable("malformed reply of the script")

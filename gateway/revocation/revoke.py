@@ -6,9 +6,11 @@ from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
 from gateway.core.errors import StoreUnavailable
+from gateway.core.event_ports import Events
 from gateway.core.issuer import FoundIssuers, is_user
 from gateway.core.ports import Revocations, Sessions
 from gateway.revocation.name import AcceptedNames, UnknownEmail, revocable
+from gateway.revocation.notice import revocation_notice, to_be_told
 
 _log = logging.getLogger(__name__)
 
@@ -54,17 +56,20 @@ class Revoker:
         log_out: Callable[[str], object],
         accepted: AcceptedNames,
         issuers_of: Callable[[str], Awaitable[FoundIssuers]],
+        events: Events | None = None,
     ) -> None:
         """
         Revoke ``accepted`` names, and email addresses, which ``issuers_of`` looks up.
 
         Call ``log_out`` with each issuer that is a user, to end its sessions at Magic too.
+        ``events`` says whether an endpoint hears of that, with how many sessions it ends.
         """
         self._revocations = revocations
         self._sessions = sessions
         self._log_out = log_out
         self._accepted = accepted
         self._issuers_of = issuers_of
+        self._events = events
 
     async def revoke(self, text: str) -> Revocation:
         """
@@ -83,11 +88,13 @@ class Revoker:
         return Revocation(tuple(revoked), name.text, found.is_complete)
 
     async def _revoke(self, name: str) -> Revoked:
-        epoch_ms = await self._revocations.revoke(name)
+        listed = await to_be_told(self._sessions, self._events, name)
+        notice = revocation_notice(name, "revoked", listed)
+        epoch_ms = await self._revocations.revoke(name, [notice])
         _log.info("revoked: %s", name)
         if is_user(name):
             self._log_out(name)
         sessions = 0
         with suppress(StoreUnavailable):
-            sessions = await self._sessions.end_all(name)
+            sessions = await self._sessions.end_all(name, listed)
         return Revoked(name, epoch_ms, sessions)

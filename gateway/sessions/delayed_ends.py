@@ -29,7 +29,7 @@ class DelayedEnds:
         Removes it from its owner's list at once. Raises `StoreUnavailable`.
         """
         if len(self._waiting) >= _MAX_WAITING:
-            await self._sessions.end(session_key, issuer)
+            await self._sessions.end(session_key, issuer, reason="replaced")
         elif session_key not in self._waiting:
             task = asyncio.create_task(self._later(session_key, issuer))
             self._waiting[session_key] = task
@@ -41,7 +41,7 @@ class DelayedEnds:
             async with asyncio.timeout(self._after_s):
                 await self._closing.wait()
         with suppress(StoreUnavailable):  # then it ends when it expires
-            await self._sessions.end(session_key, issuer)
+            await self._sessions.end(session_key, issuer, reason="replaced")
 
     async def aclose(self) -> None:
         """End all waiting sessions now."""

@@ -1,27 +1,20 @@
 """Index of the issuers that signed in with each email address, so that operators can name users."""
 
 from contextlib import suppress
-from importlib.resources import files
 from typing import Final
 
 from gateway.core.email import canonical_email
 from gateway.core.issuer import canonical_did
 from gateway.core.ports import Script, Store
-from gateway.core.replies import Shape, is_count, is_texts
+from gateway.core.replies import is_count, is_texts
 
 MAX_OF_EMAIL: Final = 100
 """Issuers of one email address; one more removes the one whose sessions end first."""
 
 PREFIX: Final = "issuers-of:"
 
-
-def _script(name: str, accepts: Shape) -> Script:
-    text = files("gateway.sessions").joinpath(f"{name}.lua").read_text("utf-8")
-    return Script(name, text, accepts)
-
-
-ENLIST_ISSUER: Final = _script("enlist_issuer", is_count)
-LISTED_ISSUERS: Final = _script("listed_issuers", is_texts)
+ENLIST_ISSUER: Final = Script.packaged("gateway.sessions", "enlist_issuer", is_count)
+LISTED_ISSUERS: Final = Script.packaged("gateway.sessions", "listed_issuers", is_texts)
 
 
 class EmailIndex:

@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import suppress
-from importlib.resources import files
 from typing import Final
 
 from gateway.core.errors import StoreUnavailable
@@ -12,9 +11,7 @@ from gateway.core.replies import is_count
 from gateway.sessions.index import SessionIndex
 from gateway.util.lru import LruCache
 
-KEEP: Final = Script(
-    "keep", files("gateway.sessions").joinpath("keep.lua").read_text("utf-8"), is_count
-)
+KEEP: Final = Script.packaged("gateway.sessions", "keep", is_count)
 
 STEPS: Final = 10
 """Use of a session is written at most this many times in one idle time-out."""

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.resources import files
 from typing import Final
 
 from gateway.core.ports import Script, Store
-from gateway.core.replies import Shape, is_count, is_pairs
+from gateway.core.replies import is_count, is_pairs
 from gateway.sessions.listing import (
     ListEntry,
     SignIn,
@@ -18,18 +17,12 @@ from gateway.sessions.listing import (
 )
 from gateway.sessions.seal import Sealer
 
-
-def _script(name: str, accepts: Shape = is_count) -> Script:
-    text = files("gateway.sessions").joinpath(f"{name}.lua").read_text("utf-8")
-    return Script(name, text, accepts)
-
-
 PREFIX: Final = "sessions-of:"
 
-ENLIST: Final = _script("enlist")
-LISTED: Final = _script("listed", is_pairs)
-SEEN: Final = _script("seen")
-UNLIST: Final = _script("unlist")
+ENLIST: Final = Script.packaged("gateway.sessions", "enlist", is_count)
+LISTED: Final = Script.packaged("gateway.sessions", "listed", is_pairs)
+SEEN: Final = Script.packaged("gateway.sessions", "seen", is_count)
+UNLIST: Final = Script.packaged("gateway.sessions", "unlist", is_count)
 
 
 class SessionIndex:

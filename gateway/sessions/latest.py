@@ -5,15 +5,12 @@ Where any replica may answer a read, a session that began a moment ago at anothe
 absent. That must not sign its user out.
 """
 
-from importlib.resources import files
 from typing import Final
 
 from gateway.core.ports import Script, Store
 from gateway.core.replies import is_text_or_nil
 
-LATEST: Final = Script(
-    "latest", files("gateway.sessions").joinpath("latest.lua").read_text("utf-8"), is_text_or_nil
-)
+LATEST: Final = Script.packaged("gateway.sessions", "latest", is_text_or_nil)
 
 
 async def latest(store: Store, session_key: str) -> bytes | None:

@@ -6,27 +6,33 @@ from asyncio import gather
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from typing import Final
 
 from gateway.core.errors import RevokedSession, SessionEnded, StoreUnavailable, TokenAlreadyUsed
+from gateway.core.event import Notice
+from gateway.core.event_ports import SignIns, ToldChanges
 from gateway.core.identity import (
     UNKNOWN_BROWSER,
     AuthMethod,
     Browser,
     Identity,
+    SessionEnd,
     SessionSummary,
     User,
 )
 from gateway.core.invalidation import InvalidationKind
-from gateway.core.ports import Bus, Clock, Revocations, Sessions, Store
+from gateway.core.ports import Bus, Clock, Revocations, Script, Sessions, Store
 from gateway.core.reasons import SessionEndReason
+from gateway.core.replies import is_count
 from gateway.revocation.epoch import is_revoked, key_of
+from gateway.sessions.absent import ended
 from gateway.sessions.cache import CachedSession, SessionCache
 from gateway.sessions.email_index import EmailIndex
 from gateway.sessions.idle import IdleTracker
 from gateway.sessions.index import SessionIndex
 from gateway.sessions.latest import latest
 from gateway.sessions.listing import ListEntry, SignIn, summary_of
+from gateway.sessions.marks import TokenMarks
 from gateway.sessions.seal import (
     SECRET_BYTES,
     SealBroken,
@@ -36,6 +42,9 @@ from gateway.sessions.seal import (
     secret_from,
 )
 from gateway.sessions.session import Session, decode, encode, expiry_ms
+from gateway.util.hit_count import HitCount
+
+END: Final = Script.packaged("gateway.sessions", "end", is_count)
 
 MAX_OF_ISSUER = 100
 """Sessions of one user at a time; one more ends the oldest."""
@@ -68,12 +77,16 @@ class RedisSessions:
         *,
         idle_s: float | None = None,
         reads_lag: bool = False,
+        sign_ins: SignIns | None = None,
+        changes: ToldChanges | None = None,
     ) -> None:
         """
         Call ``on_grace`` for each request that is admitted by a stale cached session.
 
         ``idle_s`` is the idle time-out of sessions; None for none. ``reads_lag`` says that the
-        store may not see yet what was written a moment ago.
+        store may not see yet what was written a moment ago. ``sign_ins`` marks tokens as used;
+        without it that is all that is recorded. ``changes`` records what is told of ends; without
+        it nothing is.
         """
         self._store = store
         self._sealer = sealer
@@ -86,8 +99,13 @@ class RedisSessions:
         self._revocations = revocations
         self._on_grace = on_grace
         self._reads_lag = reads_lag
+        self._sign_ins = TokenMarks(store) if sign_ins is None else sign_ins
+        self._changes = changes
         self.on_end: Callable[[str], object] | None = None
         """Called with the key of each session that is ended here, before the store is asked."""
+        self.on_created: Callable[[User], object] = lambda _user: None
+        self.on_ended: Callable[[SessionEnd], object] = lambda _reason: None
+        """Called when a session that there was has been ended."""
         self._index = SessionIndex(store, sealer)
         self._emails = EmailIndex(store)
         self._idle_tracker = (
@@ -100,6 +118,7 @@ class RedisSessions:
         Gets the end of the session, too, until which apps can read the user; 0 where it is not
         known yet whether the session is valid.
         """
+        self.lookups = HitCount()
         self._invalidations = 0
         """Number of invalidations: a look-up during which it changes is not cached."""
 
@@ -125,19 +144,19 @@ class RedisSessions:
             self._store_session(secret, Session(known, now_ms)),
             self._enlist_email(known),
         )
-        outcome, is_first = await gather(stored, self._mark_used(identity), return_exceptions=True)
+        marked = self._sign_ins.record(identity, browser, str(known.session_key))
+        outcome, is_new = await gather(stored, marked, return_exceptions=True)
         if isinstance(outcome, BaseException):
-            if is_first is True:
+            if is_new is True:
                 with suppress(StoreUnavailable):
-                    await self._store.delete(_mark_of(identity))
+                    await self._sign_ins.take_back(identity)
             raise outcome
-        if isinstance(is_first, BaseException):
-            raise is_first
-        count, *_ = outcome
-        if not is_first:
+        if is_new is not True:
             with suppress(StoreUnavailable):  # it expires by itself, and its cookie was never sent
                 await self._remove(key_name(secret), identity.user.issuer)
-            raise TokenAlreadyUsed
+            raise is_new if isinstance(is_new, BaseException) else TokenAlreadyUsed
+        self.on_created(identity.user)
+        count, *_ = outcome
         if count > MAX_OF_ISSUER:
             with suppress(StoreUnavailable):
                 await self._end_oldest(identity.user.issuer)
@@ -161,20 +180,16 @@ class RedisSessions:
 
     async def _end_oldest(self, issuer: str) -> None:
         live = await self._live(issuer)
-        await gather(*(self.end(old.session_key, issuer) for old in live[MAX_OF_ISSUER:]))
-
-    async def _mark_used(self, identity: Identity) -> bool:
-        """
-        Mark the token as used; return whether it was unused.
-
-        Issuer and ``tid`` name the token, as its text has several spellings.
-        """
-        ends_at_ms = identity.expires_at_ms
-        return await self._store.add(_mark_of(identity), b"1", expires_at_ms=ends_at_ms)
+        await self._end_each(live[MAX_OF_ISSUER:], issuer, "too_many")
 
     async def find(self, cookie: str) -> Identity:
         now_s = self._clock()
-        return self._cache.get(cookie, now_s) or await self._look_up_or_recall(cookie)
+        known = self._cache.get(cookie, now_s)
+        if known is not None:
+            self.lookups.hits += 1
+            return known
+        self.lookups.misses += 1
+        return await self._look_up_or_recall(cookie)
 
     async def _look_up_or_recall(self, cookie: str) -> Identity:
         """Look the session up; while the store is unavailable, use the cached one in its grace."""
@@ -275,11 +290,19 @@ class RedisSessions:
         recorded = user if user == session.recorded else session.recorded  # equal: keep one
         return CachedSession(replace(session.identity, user=user), recorded, session.sealed)
 
-    async def end(self, session_key: str, issuer: str | None = None) -> None:
+    async def end(
+        self,
+        session_key: str,
+        issuer: str | None = None,
+        notices: Sequence[Notice] = (),
+        *,
+        reason: SessionEnd = "signed_out",
+    ) -> None:
         """
         End the session, here, in the store and on all gateways. Raises `StoreUnavailable`.
 
-        Removes it from the list of ``issuer`` too. The local cache is invalidated twice, because a
+        Removes it from the list of ``issuer`` too, and records the ``notices``, unless it had ended
+        before. The local cache is invalidated twice, because a
         look-up may have reached the store before the deletion and return after it. The other
         gateways are told last, because they ask the store, which must not have it any more.
         """
@@ -287,27 +310,41 @@ class RedisSessions:
         if self.on_end is not None:
             self.on_end(session_key)
         try:
-            await self._remove(session_key, issuer)
+            if await self._remove(session_key, issuer, notices):
+                self.on_ended(reason)
         finally:
             self.forget(session_key)
         if self._bus is not None:
             await self._bus.publish(InvalidationKind.SESSION, session_key)
 
-    async def _remove(self, session_key: str, issuer: str | None) -> None:
-        removing: list[Awaitable[object]] = [self._store.delete(session_key)]
+    async def _remove(
+        self, session_key: str, issuer: str | None, notices: Sequence[Notice] = ()
+    ) -> bool:
+        """Delete a session; return whether there was one."""
+        removing = [self._deleted(session_key, notices)]
         if issuer is not None:
             removing.append(self._index.remove(issuer, [session_key]))
-        await gather(*removing)
+        was_there, *_ = await gather(*removing)
+        return bool(was_there)
+
+    def _deleted(self, session_key: str, notices: Sequence[Notice]) -> Awaitable[object]:
+        if self._changes is not None and (told := self._changes.wanted(notices)):
+            return self._changes.make(END, session_key, (), told)
+        return self._store.delete(session_key)
 
     async def unlist(self, session_key: str, issuer: str) -> None:
         """Remove the session from the issuer's list; it stays valid. Raises `StoreUnavailable`."""
         await self._index.remove(issuer, [session_key])
 
-    async def end_all(self, issuer: str) -> int:
-        """End all sessions of ``issuer``; return their number. Raises `StoreUnavailable`."""
-        live = await self._live(issuer)
-        await gather(*(self.end(entry.session_key, issuer) for entry in live))
+    async def end_all(self, issuer: str, listed: Sequence[SessionSummary] | None = None) -> int:
+        live = await self._live(issuer) if listed is None else listed
+        await self._end_each(live, issuer, "revoked")
         return len(live)
+
+    async def _end_each(
+        self, entries: Sequence[ListEntry | SessionSummary], issuer: str, reason: SessionEnd
+    ) -> None:
+        await gather(*(self.end(entry.session_key, issuer, reason=reason) for entry in entries))
 
     async def list_for(self, issuer: str) -> list[SessionSummary]:
         """List the live sessions of ``issuer``, the newest first. Raises `StoreUnavailable`."""
@@ -349,32 +386,6 @@ class RedisSessions:
         """Wait for writes in the background."""
         if self._idle_tracker is not None:
             await self._idle_tracker.aclose()
-
-
-def _mark_of(identity: Identity) -> str:
-    """Return the key that says that the DID token of ``identity`` was exchanged."""
-    return f"seen:{identity.user.issuer}:{identity.token_id}"
-
-
-async def ended(
-    store: Store, session_keys: Sequence[str], *, reads_lag: bool = False
-) -> frozenset[str]:
-    """
-    Find those of the sessions that the store no longer has, past all caches.
-
-    While the store is unavailable, none counts as ended.
-    """
-    absent = await _absent(session_keys, store.get)
-    return await _absent(tuple(absent), partial(latest, store)) if reads_lag else absent
-
-
-async def _absent(
-    session_keys: Sequence[str], read: Callable[[str], Awaitable[bytes | None]]
-) -> frozenset[str]:
-    records = await gather(*map(read, session_keys), return_exceptions=True)
-    return frozenset(
-        key for key, record in zip(session_keys, records, strict=True) if record is None
-    )
 
 
 _: type[Sessions] = RedisSessions

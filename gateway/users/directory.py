@@ -13,6 +13,7 @@ from gateway.users.app_record import is_due
 from gateway.users.lease import Lease
 from gateway.users.metadata import Record, RecordAge, RecordLifetimes
 from gateway.users.records import UserRecords
+from gateway.util.hit_count import HitCount
 from gateway.util.lru import LruCache
 from gateway.util.single_flight import SingleFlight
 from gateway.util.spread import Spread
@@ -110,6 +111,7 @@ class CachedDirectory:
         self._failed_at_s: LruCache[str, float] = LruCache(capacity)
         """Time of the last failed call to Magic, by issuer."""
         self._lookups: SingleFlight[str, User | None] = SingleFlight()
+        self.lookups = HitCount()
         self._rechecked_at_s = _NEVER
         self._rechecking: set[str] = set()
         """The issuers that are looked up in the background."""
@@ -126,7 +128,9 @@ class CachedDirectory:
     async def user(self, issuer: str, stored: StoredUser | None = None) -> User | None:
         known = self._known.get(issuer)
         if known is not None and 0 <= self._clock() - known.checked_s < self._fresh_s * known.share:
+            self.lookups.hits += 1
             return known.record.user
+        self.lookups.misses += 1
         if self._is_unknown(issuer, self._clock()):
             return None
         return await self._lookups.run(issuer, lambda: self._look_up(issuer, stored))

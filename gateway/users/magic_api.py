@@ -34,6 +34,7 @@ from gateway.core.ports import Clock
 from gateway.core.text import printable_text
 from gateway.users.clock_skew import ClockSkew
 from gateway.users.metadata import user_of
+from gateway.util.call_watch import UNWATCHED, CallWatch
 from gateway.util.circuit_breaker import CircuitBreaker
 from gateway.util.eth_imports import eth_imports
 from gateway.util.quiet_connector import QuietConnector
@@ -92,7 +93,7 @@ class SignatureChecker:
         except DIDTokenExpired:
             raise ExpiredToken("magic-admin: DIDTokenExpired") from None
         except Exception as error:  # noqa: BLE001 - for hostile tokens, the libraries raise TypeError,
-            # KeyError, binascii.Error and errors of eth_keys (tests/hostile/tokens.py)
+            # KeyError, binascii.Error and errors of eth_keys (gateway/selftest/corpus/tokens.py)
             raise InvalidToken(f"magic-admin: {type(error).__name__}") from None
 
 
@@ -120,8 +121,13 @@ class MagicApi:
         max_waiting: int = 256,
         clock: Clock = time.monotonic,
         skew: ClockSkew | None = None,
+        watch: CallWatch = UNWATCHED,
     ) -> None:
-        """Measure the clock skew by the ``Date`` of each response with ``skew``."""
+        """
+        Measure the clock skew by the ``Date`` of each response with ``skew``.
+
+        ``watch`` hears of each call that Magic was asked.
+        """
         self._api_url = _checked_url(api_url)
         self._fields = _request_fields(secret_key)
         self._deadline_s = deadline_s
@@ -129,6 +135,7 @@ class MagicApi:
         self._room = max_calls + max_waiting
         self._clock = clock
         self._skew = skew or ClockSkew()
+        self._watch = watch
         self._circuit = CircuitBreaker(failures=5, pause_s=1.0, one_trial=False)
         self._session: ClientSession | None = None
 
@@ -148,6 +155,11 @@ class MagicApi:
     async def aclose(self) -> None:
         if self._session is not None:
             await self._session.close()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether calls are made; they are paused after failures."""
+        return self._circuit.is_closed
 
     async def client_id(self) -> str:
         """Look up the client id of the secret key. Raises `MagicUnavailable`."""
@@ -206,6 +218,7 @@ class MagicApi:
             except (ClientError, OSError, ValueError) as error:  # UnicodeError is a ValueError
                 raise self._failed(type(error).__name__) from None
         self._circuit.succeeded()
+        self._watch.answered(self._clock() - now_s)
         return response
 
     async def _call(self, method: str, path: str, body: bytes | None) -> _ApiResponse:
@@ -248,6 +261,7 @@ class MagicApi:
 
     def _failed(self, reason: str, retry_after_s: float | None = None) -> MagicUnavailable:
         now_s = self._clock()
+        self._watch.failed()
         self._circuit.failed(now_s, retry_after_s)
         return MagicUnavailable(reason, max(1.0, self._circuit.wait_s(now_s)))
 

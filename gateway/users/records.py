@@ -3,7 +3,6 @@
 import secrets
 from asyncio import gather
 from collections.abc import Awaitable, Callable, Sequence
-from importlib.resources import files
 from typing import Final
 
 from gateway.core.errors import StoreUnavailable
@@ -14,14 +13,8 @@ from gateway.users.app_record import AppRecordSealer
 from gateway.users.known import NONCE_BYTES, KnownSealer, known_key
 from gateway.users.metadata import Record
 
-
-def _script(name: str) -> Script:
-    text = files("gateway.users").joinpath(f"{name}.lua").read_text("utf-8")
-    return Script(name, text, is_count)
-
-
-TELL: Final = _script("tell")
-UNTELL: Final = _script("untell")
+TELL: Final = Script.packaged("gateway.users", "tell", is_count)
+UNTELL: Final = Script.packaged("gateway.users", "untell", is_count)
 
 
 def key_of(issuer: str) -> str:

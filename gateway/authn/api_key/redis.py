@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from importlib.resources import files
 from typing import cast
 
 from gateway.authn.api_key.key import (
@@ -19,17 +18,11 @@ from gateway.authn.api_key.key import (
 from gateway.core.errors import StoreUnavailable
 from gateway.core.limit import Limit
 from gateway.core.ports import Clock, Script, Store
-from gateway.core.replies import Shape, is_count, is_texts
+from gateway.core.replies import is_count, is_texts
 from gateway.store.armour import armour
 
-
-def _script(name: str, accepts: Shape) -> Script:
-    text = files("gateway.authn.api_key").joinpath(f"{name}.lua").read_text("utf-8")
-    return Script(name, text, accepts)
-
-
-INDEX = _script("api_keys", is_texts)
-SWAP = _script("swap", is_count)
+INDEX = Script.packaged("gateway.authn.api_key", "api_keys", is_texts)
+SWAP = Script.packaged("gateway.authn.api_key", "swap", is_count)
 
 KEPT_BEYOND_S = 30 * 86_400
 """How long a record outlives its key, so that clients are told that the key has expired."""

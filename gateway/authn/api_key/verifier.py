@@ -15,6 +15,7 @@ from gateway.core.errors import (
 from gateway.core.identity import AuthMethod, Identity, User
 from gateway.core.issuer import SERVICE
 from gateway.core.ports import Clock, Directory, Limiter, TokenVerifier
+from gateway.util.hit_count import HitCount
 from gateway.util.lru import LruCache
 from gateway.util.spread import Spread
 
@@ -62,6 +63,7 @@ class ApiKeyVerifier:
         self._identities: LruCache[str, Identity] = LruCache(capacity)
         self._use_noted_at_s: LruCache[str, float] = LruCache(capacity)
         self._spread = Spread()
+        self.lookups = HitCount()
         self._invalidations = 0
         """Number of invalidations: a look-up during which it changes is not cached."""
         self._generation = 0
@@ -121,7 +123,9 @@ class ApiKeyVerifier:
             and known.generation == self._generation
             and 0 <= now_s - known.looked_up_at_s < known.fresh_s
         ):
+            self.lookups.hits += 1
             return known.key
+        self.lookups.misses += 1
         unknown_until_s = self._unknown_until_s.get(key_id)
         if unknown_until_s is not None and 0 < unknown_until_s - now_s <= UNKNOWN_S:
             raise InvalidApiKey("no such key")

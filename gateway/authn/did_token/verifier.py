@@ -24,6 +24,7 @@ from gateway.core.ports import (
 )
 from gateway.core.reasons import TokenReason
 from gateway.revocation.epoch import is_revoked, key_of
+from gateway.util.hit_count import HitCount
 from gateway.util.lru import LruCache
 
 GOOD_FOR_S: Final = 300.0
@@ -140,6 +141,7 @@ class DidTokenVerifier:
         self._verified: LruCache[bytes, _VerifiedToken] = LruCache(capacity)
         self._digest_of_short = lru_cache(_MAX_DIGESTS)(partial(_digest, self._rules_epoch))
         self._refused_until_s: LruCache[bytes, float] = LruCache(capacity)
+        self.lookups = HitCount()
 
     async def verify(self, token: str) -> Identity:
         """
@@ -152,7 +154,10 @@ class DidTokenVerifier:
         digest = self._digest(token)
         verified, read = self._verified.get(digest), None
         if verified is None or now_s >= verified.until_s:
+            self.lookups.misses += 1
             verified, read = await self._verify_anew(token, digest, now_s)
+        else:
+            self.lookups.hits += 1
         if read is not None:  # first: Magic is not asked about a caller who is refused in any case
             await self._refuse_revoked(verified, read)
         user = await self._directory.user(verified.claim.issuer, read and read.user)

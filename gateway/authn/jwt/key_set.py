@@ -32,7 +32,7 @@ MIN_INTERVAL_WITHOUT_KEYS_S: Final = 1.0
 MAX_AGE_S: Final = 86_400.0
 """How long keys are used that could not be refreshed."""
 
-_DEADLINE_S = 5.0
+DEADLINE_S = 5.0
 _MAX_BYTES = 256 << 10
 _MAX_KEYS = 64
 _LEAST_RSA_BITS = 2048  # RFC 7518 section 3.3
@@ -226,7 +226,7 @@ def at_url(url: str) -> Fetch:
             ClientSession(
                 cookie_jar=DummyCookieJar(),
                 auto_decompress=False,
-                timeout=ClientTimeout(total=_DEADLINE_S),
+                timeout=ClientTimeout(total=DEADLINE_S),
                 headers={
                     "Accept": "application/jwk-set+json, application/json",
                     "Accept-Encoding": "identity",

@@ -15,6 +15,7 @@ from gateway.core.errors import InvalidToken, RevokedToken
 from gateway.core.identity import AuthMethod, Identity
 from gateway.core.ports import Clock, Revocations, TokenVerifier
 from gateway.revocation.epoch import is_revoked
+from gateway.util.hit_count import HitCount
 from gateway.util.lru import LruCache
 
 GOOD_FOR_S: Final = 300.0
@@ -61,6 +62,7 @@ class JwtVerifier:
         self._skew_ms = int(max((known.clock_skew_s for known, _ in trusted), default=0) * 1000)
         self._clock = clock
         self._verified: LruCache[bytes, _VerifiedJwt] = LruCache(capacity)
+        self.lookups = HitCount()
 
     async def verify(self, token: str) -> Identity:
         """
@@ -70,7 +72,10 @@ class JwtVerifier:
         `StoreUnavailable`.
         """
         verified = self._known(token)
-        if verified is None or self._clock() >= verified.until_s:
+        if verified is not None and self._clock() < verified.until_s:
+            self.lookups.hits += 1
+        else:
+            self.lookups.misses += 1
             verified = await self._verify_anew(token)
         identity = verified.identity
         epoch_ms = await self._revocations.epoch_ms(identity.user.issuer)

@@ -1,0 +1,1 @@
+"""Events of people, and their delivery to the webhooks of other systems."""
