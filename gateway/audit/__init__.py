@@ -1,0 +1,1 @@
+"""The audit file: decisions about identities, one line each, chained by HMAC."""
