@@ -15,7 +15,7 @@ from pydantic import PlainSerializer, SecretStr, WithJsonSchema
 from gateway.config.texts import HIDDEN
 from gateway.config.units import of_text
 from gateway.core.address import IPNetwork
-from gateway.routing.client_address import UNIX, UNIX_PEERS
+from gateway.routing.client_address import UNIX, UNIX_PEERS, network_text
 from gateway.store import cluster_url
 from gateway.store.sentinel_url import read_sentinel_url
 
@@ -203,17 +203,19 @@ def network(text: str) -> IPNetwork:
     return wide
 
 
-def network_text(wide: IPNetwork) -> str:
-    """Write a network as `network` reads it."""
-    return UNIX if wide == UNIX_PEERS else str(wide)
-
-
 def is_loopback(name: str) -> bool:
     """Whether ``name``, a result of `host`, is loopback: only this machine can reach it."""
     try:
         return ip_address(name).is_loopback
     except ValueError:
         return name == "localhost"
+
+
+def url_on(origin: str, host: str, path: str) -> str:
+    """Write the URL of ``path`` on another host, with scheme and port of ``origin``."""
+    scheme, _, authority = origin.partition("://")
+    port = re.search(r":[0-9]+\Z", authority.rpartition("]")[2])
+    return f"{scheme}://{host}{port[0] if port else ''}{path}"
 
 
 def is_loopback_http(url: str) -> bool:
@@ -280,14 +282,6 @@ def _is_rest_api(parts: SplitResult) -> bool:
     is_here = is_loopback(str(parts.hostname))
     return parts.scheme == "upstash+https" or (parts.scheme == "upstash+http" and is_here)
 
-
-Listen = Annotated[
-    HostPort,
-    of_text(listen),
-    PlainSerializer(str),
-    WithJsonSchema({"type": "string", "examples": ["0.0.0.0:8080", "[::]:8080"]}),
-]
-"""A TCP address to listen on."""
 
 Origin = Annotated[
     str,

@@ -2,7 +2,11 @@
 
 from gateway.config.schema import Settings
 
-NEEDS_RESTART = ("server.listen", "server.workers", "admin", "redis", "magic")
+NEEDS_RESTART = (
+    *("server.listen", "server.workers"),
+    *("admin.listen", "admin.hosts", "admin.tls", "admin.route"),
+    *("redis", "magic"),
+)
 """
 Parts that are read once, at start: listeners, processes, and connections to Redis and Magic.
 
@@ -18,5 +22,5 @@ def needs_restart(old: Settings, new: Settings) -> list[str]:
 def _at(settings: Settings, part: str) -> object:
     value: object = settings
     for key in part.split("."):
-        value = getattr(value, key)
+        value = getattr(value, key) if value is not None else None
     return value

@@ -10,9 +10,11 @@ may be shown.
 from collections.abc import Iterator
 
 from gateway.config import addresses, listen
+from gateway.config.admin_checks import ADMIN_CHECKS, admin_route
 from gateway.config.check import ASSERTION_HEADER, Check, repeated, routes_of
 from gateway.config.credential_checks import CREDENTIAL_CHECKS
 from gateway.config.draft import Draft
+from gateway.config.hook_checks import HOOK_CHECKS
 from gateway.config.identity import IdentityHeaders
 from gateway.config.limit_checks import LIMIT_CHECKS
 from gateway.config.limits import FROM_ANSWER
@@ -26,6 +28,8 @@ _REQUEST_MATCHERS = {"networks", "methods"}
 """Keys of a rule that need no authenticated caller."""
 _FROM_A_PROXY = ("x-forwarded-for", "forwarded", "proxy-protocol")
 _FORWARDING_KEYS = ("forward_credentials", "strip_prefix", "rewrite", "timeouts")
+_OWN_ROUTES = "gateway-"
+"""How the names of the routes to the gateway's own pages begin."""
 _LOOPBACK = "development mode works on loopback only"
 _PUBLIC = "not allowed with auth: none, which authenticates no caller"
 
@@ -155,8 +159,9 @@ def routes_without_upstream_are_for_checks(draft: Draft) -> Iterator[Problem]:
 
     It needs a trusted proxy that asks, and no key that is about forwarding.
     """
+    dashboard = admin_route(draft)
     for at in routes_of(draft):
-        if draft.at(*at, "upstream") is not None:
+        if draft.at(*at, "upstream") is not None or at == dashboard:
             continue
         if draft.at("server", "trusted_proxies") in (None, []):
             yield Problem(
@@ -264,6 +269,16 @@ def _upstreams(draft: Draft) -> Iterator[KeyPath]:
     return (("upstreams", name) for name in draft.mapping("upstreams"))
 
 
+def routes_of_samples_exist(draft: Draft) -> Iterator[Problem]:
+    """Refuse the name of a route that is not configured, and none of the gateway's own pages."""
+    known = {draft.text(*at, "name") for at in routes_of(draft)}
+    for place, _ in enumerate(draft.items("log", "access", "sample")):
+        at = ("log", "access", "sample", place, "route")
+        name = draft.text(*at)
+        if name and name not in known and not name.startswith(_OWN_ROUTES):
+            yield Problem(at, "no such route")
+
+
 def _list(known: dict[str, object]) -> str:
     return ", ".join(sorted(known)) or "none"
 
@@ -272,7 +287,9 @@ CHECKS: tuple[Check, ...] = (
     Check("client-ip-untrusted", proxy_fields_need_trusted_proxies, "list your proxies there"),
     Check("development-not-on-loopback", development_stays_on_loopback, "use loopback"),
     *REDIS_CHECKS,
+    *HOOK_CHECKS,
     Check("tls-incomplete", tls_has_a_certificate, "name the files of both"),
+    *ADMIN_CHECKS,
     Check("cookie-needs-https", cookie_prefix_needs_https, "use https, or another cookie name"),
     Check("secrets-of-mode", secrets_match_mode, "set it"),
     Check("headers-alike", identity_headers_differ, "choose another name"),
@@ -281,6 +298,7 @@ CHECKS: tuple[Check, ...] = (
     Check("route-names-alike", route_names_differ, "choose another name"),
     Check("routes-alike", routes_differ, "remove one of them, or change its match"),
     Check("no-such-upstream", upstreams_of_routes_exist, "name one of these, or add it"),
+    Check("no-such-route", routes_of_samples_exist, "name a route, or remove the entry"),
     Check("route-without-upstream", routes_without_upstream_are_for_checks, "set the upstream"),
     Check("no-such-limit", limits_of_routes_exist, "name one of these once, or add it"),
     *LIMIT_CHECKS,

@@ -19,6 +19,8 @@ from gateway.revocation.name import AcceptedNames
 DEFAULT = "default"
 """The limit of routes that list none."""
 _COMMON_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+DASHBOARD = "gateway dashboard"
+"""The upstream of the route of the dashboard; no name in a config can hold a space."""
 LOGIN = "login"
 """The limit that sign-in attempts are charged to."""
 _DEFAULT_LOGIN = LimitSettings.model_validate({"rate": "5/15minutes", "per": ["ip", "email"]})
@@ -40,9 +42,25 @@ def routes(settings: Settings) -> tuple[Route, ...]:
     """Compile the routes of the file, in its order, without those of the gateway's own pages."""
     limits = {name: limit(name, entry) for name, entry in settings.limits.items()}
     defaults = {name: _defaults(entry) for name, entry in settings.upstreams.items()}
+    dashboard = settings.admin.route if settings.admin is not None else None
     return tuple(
-        _route(entry, limits, defaults[entry.upstream] if entry.upstream else _NO_UPSTREAM)
+        _dashboard(_route(entry, limits, _OF_DASHBOARD))
+        if entry.name == dashboard
+        else _route(entry, limits, defaults[entry.upstream] if entry.upstream else _NO_UPSTREAM)
         for entry in settings.routes
+    )
+
+
+def _dashboard(route: Route) -> Route:
+    """Lead ``route`` to the dashboard, which does not see the path that it lies below."""
+    prefix = route.path.removesuffix("/*")
+    return replace(
+        route,
+        upstream=DASHBOARD,
+        is_dashboard=True,
+        prefix=prefix,
+        hidden_prefix=prefix,
+        upgrades=frozenset(),
     )
 
 
@@ -69,6 +87,8 @@ class _UpstreamDefaults(NamedTuple):
 
 
 _NO_UPSTREAM = _UpstreamDefaults(UpstreamTimeouts(), rewrites_host=False)
+_OF_DASHBOARD = _UpstreamDefaults(UpstreamTimeouts(response_s=90.0), rewrites_host=False)
+"""A reload may take a minute."""
 
 
 def _defaults(entry: UpstreamSettings) -> _UpstreamDefaults:

@@ -29,8 +29,10 @@ class Draft(NamedTuple):
         return value
 
     def text(self, *path: str | int) -> str:
-        """Text at ``path``; empty if there is none."""
+        """Text at ``path``; empty if there is none. A whole number is text, as to the schema."""
         value = self.at(*path)
+        if type(value) is int:  # and no bool; see `gateway.config.units.of_text`
+            return str(value)
         return value if isinstance(value, str) else ""
 
     def mapping(self, *path: str | int) -> dict[str, object]:

@@ -46,6 +46,21 @@ class HiddenRoutes:
             found += self._below(number, host)
         return [self._routes[other] for other in sorted(set(found) - {number})]
 
+    def covering(self, number: int) -> list[RouteSettings]:
+        """
+        Routes of the same or a broader host whose paths cover those of the route at ``number``, and
+        are more than those; the nearest ones first.
+        """
+        match, found = self._routes[number].match, list[int]()
+        for host in (match.host, *self._broader_hosts(match.host)):
+            found += self._above(number, host)
+        wider = [self._routes[other] for other in dict.fromkeys(found)]
+        return [
+            other
+            for other in wider
+            if (other.match.host, other.match.path) != (match.host, match.path)
+        ]
+
     def losing_rules(self, number: int) -> list[RouteSettings]:
         """
         Routes of the same app whose paths the route at ``number`` takes on its host, with less
@@ -58,7 +73,7 @@ class HiddenRoutes:
         return [
             self._routes[other]
             for other in sorted(set(found))
-            if _is_weaker(route, self._routes[other]) and not self._is_repeated(other, number)
+            if is_weaker(route, self._routes[other]) and not self._is_repeated(other, number)
         ]
 
     def _is_repeated(self, other: int, number: int) -> bool:
@@ -144,7 +159,7 @@ def _rank(path: str) -> tuple[bool, int]:
     return path.endswith("/*"), -len(path)
 
 
-def _is_weaker(route: RouteSettings, other: RouteSettings) -> bool:
+def is_weaker(route: RouteSettings, other: RouteSettings) -> bool:
     """Whether ``route`` lets requests of the same app pass that ``other`` may refuse."""
     if route.upstream != other.upstream or other.auth is Auth.NONE:
         return False

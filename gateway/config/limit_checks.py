@@ -100,15 +100,18 @@ def concurrency_needs_an_upstream(draft: Draft) -> Iterator[Problem]:
     for at in routes_of(draft):
         if draft.at(*at, "upstream") is not None:
             continue
-        for place, name in enumerate(draft.items(*at, "limits")):
-            if isinstance(name, str) and draft.at("limits", name, "concurrent") is not None:
-                yield Problem((*at, "limits", place), "concurrent needs a route with an upstream")
+        for place, _ in enumerate(draft.items(*at, "limits")):
+            listed = (*at, "limits", place)
+            if draft.at("limits", draft.text(*listed), "concurrent") is not None:
+                yield Problem(listed, "concurrent needs a route with an upstream")
 
 
 def _parts(draft: Draft, name: str) -> tuple[str, ...]:
     at = ("limits", name, "per")
-    text = draft.text(*at)
-    return (text,) if text else tuple(map(str, draft.items(*at)))
+    written = draft.at(*at)  # not `text`: the schema refuses a number here
+    if isinstance(written, str) and written:
+        return (written,)
+    return tuple(map(str, draft.items(*at)))
 
 
 def _limits(draft: Draft, at: KeyPath) -> list[str]:

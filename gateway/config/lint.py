@@ -1,24 +1,29 @@
 """
 Lints of a valid config: warnings about what is allowed, but probably not meant.
 
-To add a lint: a function here, and its line with a code in `LINTS`. Messages say what can happen,
-and the remedy.
+To add a lint: a function here, its line with a code in `LINTS`, and what it means in `lints.toml`.
+Messages say what can happen, and the remedy.
 """
 
 import stat
 from contextlib import suppress
 from pathlib import Path
 
-from gateway.config.addresses import is_loopback, is_loopback_http
+from gateway.config.addresses import is_loopback_http
 from gateway.config.colours import contrast
 from gateway.config.compile import login_page
+from gateway.config.hook_checks import HOOK_LINTS
+from gateway.config.lint_caps import CAP_LINTS
 from gateway.config.lint_limits import LIMIT_LINTS, counts_before_authentication
 from gateway.config.lint_lists import LIST_LINTS
-from gateway.config.lint_rules import RULE_LINTS, Lint, LintFindings, routes
-from gateway.config.listen import UnixPath
+from gateway.config.lint_network import NETWORK_LINTS
+from gateway.config.lint_paths import PATH_LINTS
+from gateway.config.lint_reach import REACH_LINTS
+from gateway.config.lint_rules import RULE_LINTS, Lint, LintFindings, is_checked_only, routes
+from gateway.config.listen import UnixPath, is_private
 from gateway.config.paths import is_under
 from gateway.config.problems import KeyPath, Problem
-from gateway.config.schema import RouteSettings, Settings
+from gateway.config.schema import Settings
 from gateway.core.identity import AuthMethod
 from gateway.core.route import Auth
 from gateway.routing.client_address import UNIX_PEERS
@@ -27,7 +32,6 @@ _MIN_CONTRAST = 3
 """Contrast of controls against the page (WCAG 2.2 section 1.4.11)."""
 _LARGE_SKEW_S = 3600.0
 _SHORT_IDLE_S = 60.0
-"""Kinds of credentials that may have scopes."""
 
 
 def _unchecked_credentials_forwarded(settings: Settings) -> LintFindings:
@@ -90,11 +94,25 @@ def _low_contrast_accent(settings: Settings) -> LintFindings:
 
 
 def _admin_not_on_loopback(settings: Settings) -> LintFindings:
-    if settings.admin and not is_loopback(settings.admin.listen.host):
+    admin = settings.admin
+    if admin is None or is_private(admin.listen):
+        return
+    if admin.tls is None or not (admin.token or admin.tls.names):
         yield (
             ("admin", "listen"),
             "not on loopback",
             "make sure that only your own machines can reach it",
+        )
+
+
+def _admin_route_over_http(settings: Settings) -> LintFindings:
+    url = settings.server.public_url
+    is_routed = settings.admin is not None and settings.admin.route is not None
+    if is_routed and url.startswith("http:") and not is_loopback_http(url):
+        yield (
+            ("admin", "route"),
+            "over http, a network attacker can act as an operator",
+            "use https in server.public_url",
         )
 
 
@@ -106,21 +124,13 @@ def _protected_path_reached_publicly(settings: Settings) -> LintFindings:
         for private in settings.routes:
             if private.upstream != public.upstream or private.auth is Auth.NONE:
                 continue
-            if _overlap(_path_upstream(public), _path_upstream(private)):
+            if _overlap(public.upstream_path, private.upstream_path):
                 yield (
                     key,
                     f"public, and its rewritten paths may be those that {private.name} protects",
                     "rewrite it to other paths",
                 )
                 break
-
-
-def _path_upstream(route: RouteSettings) -> str:
-    """Path of ``route`` as its app sees it, in the notation of ``match.path``."""
-    path, end = route.match.path.removesuffix("/*"), "/*" * route.match.path.endswith("/*")
-    if route.rewrite is not None:
-        return route.rewrite + end or "/"
-    return path.removeprefix(route.strip_prefix or "") + end or "/"
 
 
 def _overlap(one: str, other: str) -> bool:
@@ -246,7 +256,7 @@ def _untrusted_unix_peers(settings: Settings) -> LintFindings:
 
 
 def _forward_auth_as_one_client(settings: Settings) -> LintFindings:
-    has_checks = any(route.upstream is None for route in settings.routes)
+    has_checks = any(is_checked_only(settings, route) for route in settings.routes)
     if has_checks and settings.server.client_ip in ("peer", "proxy-protocol"):
         yield (
             ("server", "client_ip"),
@@ -260,7 +270,7 @@ def _shared_audience(settings: Settings) -> LintFindings:
         return
     taken = {entry.audience or name for name, entry in settings.upstreams.items()}
     for key, route in routes(settings):
-        if route.upstream is None and route.name in taken:
+        if is_checked_only(settings, route) and route.name in taken:
             yield (
                 (*key, "name"),
                 "also the audience of an upstream, which accepts its assertions",
@@ -299,6 +309,7 @@ LINTS: tuple[tuple[str, Lint], ...] = (
     ("secrets-in-the-clear", _secrets_over_http),
     ("pale-accent", _low_contrast_accent),
     ("admin-for-everybody", _admin_not_on_loopback),
+    ("admin-route-over-http", _admin_route_over_http),
     ("private-by-another-path", _protected_path_reached_publicly),
     ("unverified-tls", _unverified_tls),
     ("mixed-tls", _mixed_tls),
@@ -316,8 +327,13 @@ LINTS: tuple[tuple[str, Lint], ...] = (
     ("login-without-key", _login_page_without_key),
     ("foreign-identity-passed", _passed_identity),
     *RULE_LINTS,
+    *PATH_LINTS,
+    *REACH_LINTS,
+    *NETWORK_LINTS,
+    *CAP_LINTS,
     *LIMIT_LINTS,
     *LIST_LINTS,
+    *HOOK_LINTS,
 )
 """Codes and functions, in the order of the report."""
 

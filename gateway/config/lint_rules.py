@@ -21,6 +21,12 @@ def routes(settings: Settings) -> Iterator[tuple[KeyPath, RouteSettings]]:
     return ((("routes", place), route) for place, route in enumerate(settings.routes))
 
 
+def is_checked_only(settings: Settings, route: RouteSettings) -> bool:
+    """Whether ``route`` leads nowhere: it is for the checks of a proxy (forward-auth)."""
+    is_dashboard = settings.admin is not None and settings.admin.route == route.name
+    return route.upstream is None and not is_dashboard
+
+
 def _rules(settings: Settings) -> Iterator[tuple[KeyPath, RouteSettings, RuleSettings]]:
     for key, route in routes(settings):
         for name, rules in (("allow", route.allow), ("deny", route.deny)):
@@ -112,17 +118,6 @@ def _rules_lost_by_host(settings: Settings) -> LintFindings:
             )
 
 
-def _routes_that_never_match(settings: Settings) -> LintFindings:
-    hidden = HiddenRoutes(settings.routes)
-    for number, (key, _) in enumerate(routes(settings)):
-        if hidden.takes_nothing(number):
-            yield (
-                key,
-                "never matches: earlier routes of its host and path have all its methods",
-                "remove it, or change its methods",
-            )
-
-
 RULE_LINTS: tuple[tuple[str, Lint], ...] = (
     ("rule-never-holds", _rules_that_never_match),
     ("role-nobody-has", _roles_not_assigned),
@@ -130,6 +125,5 @@ RULE_LINTS: tuple[tuple[str, Lint], ...] = (
     ("denied-alone", _deny_without_allow),
     ("networks-of-proxies", _networks_of_proxies),
     ("host-hides-rules", _rules_lost_by_host),
-    ("route-never-matches", _routes_that_never_match),
 )
 """Codes and functions, in the order of the report."""

@@ -11,8 +11,33 @@ from gateway.config.draft import Draft
 from gateway.config.problems import KeyPath, Problem
 
 _LIVE_KEY = "sk_live_"
+_MAGIC_KEYS = (_LIVE_KEY, "sk_test_")
+"""Starts of Magic's secret keys: those of live mode have a code of their own, others no users."""
+_LIVE, _SECRET, _ROTATED = "live-key-in-file", "secret-in-file", "key-from-environment"
+WRITTEN_CODES = frozenset({_LIVE, _SECRET, _ROTATED})
+"""The codes of `lint_written`."""
 _KEYS = (("session", "keys"), ("identity", "assertion", "keys"))
 """Lists of keys that are rotated: the first is used, all are accepted."""
+
+REDIS_URL = ("redis", "url")
+SECRETS = frozenset(
+    {
+        ("admin", "token"),
+        ("magic", "secret_key"),
+        ("session", "keys", "*"),
+        ("audit", "key"),
+        ("audit", "old_keys", "*"),
+        ("identity", "assertion", "keys", "*"),
+        ("redis", "token"),
+        ("redis", "password"),
+        ("redis", "sentinel", "password"),
+        ("hooks", "first_login", "secret"),
+        ("hooks", "first_login", "secrets", "*"),
+        ("hooks", "endpoints", "*", "secret"),
+        ("hooks", "endpoints", "*", "secrets", "*"),
+    }
+)
+"""Keys that are secrets, beside `REDIS_URL`; a star is a place in a list."""
 
 
 def live_keys_in_the_file(document: Document) -> Iterator[Problem]:
@@ -23,8 +48,27 @@ def live_keys_in_the_file(document: Document) -> Iterator[Problem]:
                 path,
                 "a live secret key stands in the file",
                 remedy="use ${NAME}, or ${file:/path}",
-                code="live-key-in-file",
+                code=_LIVE,
             )
+
+
+def secrets_in_the_file(document: Document) -> Iterator[Problem]:
+    """Find other secrets; not in development mode, where all is on this machine."""
+    if Draft(document.data).text("magic", "mode") == "development":
+        return
+    for path, text in _texts(document.data, ()):
+        at = tuple("*" if isinstance(step, int) else step for step in path)
+        is_secret = _has_password(text) if at == REDIS_URL else at in SECRETS and bool(text)
+        is_written = "${" not in text.replace("$${", "") and not text.startswith(_MAGIC_KEYS)
+        if is_secret and is_written:
+            remedy = "use ${NAME}, or ${file:/path}"
+            yield Problem(path, "a secret stands in the file", remedy=remedy, code=_SECRET)
+
+
+def _has_password(url: str) -> bool:
+    """Whether a password stands in ``url``: between its user name and its host."""
+    userinfo, at, _ = url.rpartition("@")
+    return bool(at) and ":" in userinfo.partition("://")[2]
 
 
 def keys_from_the_environment(document: Document) -> Iterator[Problem]:
@@ -60,7 +104,7 @@ def _from_environment(path: KeyPath) -> Problem:
         path,
         "a reload reads the environment of the start, so that a new value needs a restart",
         remedy="rotate keys in files, with ${file:/path}",
-        code="key-from-environment",
+        code=_ROTATED,
     )
 
 
@@ -83,4 +127,8 @@ def _texts(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
 
 def lint_written(document: Document) -> tuple[Problem, ...]:
     """Run the lints that `gateway check` reports."""
-    return (*live_keys_in_the_file(document), *keys_from_the_environment(document))
+    return (
+        *live_keys_in_the_file(document),
+        *secrets_in_the_file(document),
+        *keys_from_the_environment(document),
+    )

@@ -68,6 +68,17 @@ def listen_address(text: str) -> ListenAddress:
     return listen(text)
 
 
+def private_address(text: str) -> HostPort | UnixPath:
+    """Parse ``host:port`` or ``unix:/path``. Raises `ValueError`."""
+    kind, _, rest = text.partition(":")
+    if kind == "unix":
+        return UnixPath(_path(rest))
+    try:
+        return listen(text)
+    except ValueError:
+        raise ValueError("expected host:port such as 127.0.0.1:9090, or unix:/path") from None
+
+
 def _path(text: str) -> str:
     if not text.startswith("/") or "\0" in text or text.endswith("/"):
         raise ValueError("expected unix:/path of a socket")
@@ -96,3 +107,13 @@ ListenPlace = Annotated[
     ),
 ]
 """A listen address of any kind."""
+
+PrivatePlace = Annotated[
+    HostPort | UnixPath,
+    of_text(private_address),
+    PlainSerializer(str),
+    WithJsonSchema(
+        {"type": "string", "examples": ["127.0.0.1:9090", "unix:/run/gateway/admin.sock"]}
+    ),
+]
+"""Where the private listener listens: TCP, or a unix socket."""

@@ -17,6 +17,10 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", re.ASCII)
 
 LoginMethod = Literal["email-otp", "magic-link", "sms"]
 
+BuiltInLanguage = Literal["en", "de", "fr", "es", "ja"]
+BUILT_IN_LANGUAGES: tuple[BuiltInLanguage, ...] = ("en", "de", "fr", "es", "ja")
+"""Languages whose texts come along."""
+
 
 def return_host(text: str) -> str:
     """
@@ -86,7 +90,15 @@ class LoginSettings(Section):
     logo: OptionalText = ""
     """File with the logo: SVG, PNG, WebP or JPEG, up to 256 KiB. None when empty."""
     lang: Language = "en"
-    """Language of the texts, for screen readers and for Magic's emails."""
+    """
+    Language of the site, for visitors who ask for none of `languages`. Screen readers and Magic's
+    emails are told. The texts are in English where this one does not come along.
+    """
+    languages: tuple[BuiltInLanguage, ...] | None = None
+    """
+    Languages that the pages offer beside `lang`, by `Accept-Language` and a switch. All that come
+    along when absent: en, de, fr, es, ja; [] for `lang` alone.
+    """
     methods: Annotated[tuple[LoginMethod, ...], SOME, AfterValidator(_each_once)] = (
         "email-otp",
         "magic-link",
@@ -105,4 +117,4 @@ class LoginSettings(Section):
     accent_dark: Colour = "#93c5fd"
     """Colour of buttons in the dark scheme."""
     texts: Mapping[TextKey, Words] = {}
-    """Replacements for texts of the gateway's pages, by key."""
+    """Replacements for texts of the gateway's pages, by key, in the language `lang`."""

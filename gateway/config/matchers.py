@@ -14,9 +14,10 @@ from pydantic import PlainSerializer, WithJsonSchema
 from gateway.authz.roles import ROLE
 from gateway.authz.rules import issuer as normalised_issuer
 from gateway.authz.rules import lower, mailbox
-from gateway.config.addresses import network, network_text
+from gateway.config.addresses import network
 from gateway.config.units import of_text
 from gateway.core.address import IPNetwork
+from gateway.routing.client_address import network_text
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _TEXT = re.compile(r"[!-~]{1,256}")

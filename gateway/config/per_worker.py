@@ -15,8 +15,7 @@ def share(settings: Settings, workers: int) -> Settings:
     Caps on connections are divided and rounded up, so that every worker has a share. The kernel
     does not spread connections evenly: one worker may reach its share before the gateway reaches
     the whole. The connections of one client are few, and spread even less evenly: workers count
-    them together, see `gateway.proxy.downstream.shared_counts`. The private listener belongs to the
-    supervisor.
+    them together, see `gateway.proxy.downstream.shared_counts`.
     """
     whole = settings.server.max
     caps = _with(whole, connections=_share(whole.connections, workers))
@@ -29,7 +28,7 @@ def share(settings: Settings, workers: int) -> Settings:
         for name, entry in settings.upstreams.items()
     }
     server = _with(settings.server, max=caps)
-    return _with(settings, server=server, upstreams=upstreams, admin=None)
+    return _with(settings, server=server, upstreams=upstreams)
 
 
 def _share(whole: int, workers: int) -> int:

@@ -1,8 +1,8 @@
 """
 Keys of later versions, which this version refuses as not supported yet.
 
-The message distinguishes them from typing errors. Ignoring such a key, `hooks` for example, would
-change what the config means.
+The message distinguishes them from typing errors. Ignoring such a key would change what the config
+means.
 """
 
 from gateway.config.problems import KeyPath
@@ -10,7 +10,6 @@ from gateway.config.problems import KeyPath
 CLUSTER = "write redis+cluster://host:port,host:port in redis.url"
 
 KEYS = {
-    "hooks": "",
     "redis.cluster": CLUSTER,
     "redis.nodes": CLUSTER,
 }

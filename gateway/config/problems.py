@@ -22,7 +22,7 @@ UNSET_VARIABLE = "unset-variable"
 SYNTAX = "yaml-syntax"
 UNREADABLE_CONFIG = "unreadable-config"
 
-_REMEDIES = {
+REMEDIES = {
     INVALID_VALUE: "change the value as the message says",
     MISSING_KEY: "add the key",
     UNKNOWN_KEY: "remove the key, or correct its name",
@@ -96,7 +96,7 @@ class Problem(NamedTuple):
     def _default_remedy(self) -> str:
         if self.code == INVALID_VALUE and self.message.startswith(_EXPECTED):
             return f"write {self.message.removeprefix(_EXPECTED)}"
-        return self.default_remedy or _REMEDIES[self.code]
+        return self.default_remedy or REMEDIES[self.code]
 
 
 def invalid(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.config.schema import Settings
-from gateway.config.section import Section
+from gateway.config.section import GIVEN, Section
 
 _PLACEHOLDER = {"type": "string", "pattern": r"\$\{"}
 _NOTES = {"default", "description", "examples", "title"}
@@ -17,8 +17,10 @@ def schema() -> dict[str, Any]:
         part = made if model is Settings else made["$defs"][model.__name__]
         part["description"] = _one_line(part["description"])
         written = model.model_construct().model_dump(mode="json", by_alias=True)
+        nullable = set(_nullable(model))
         part["properties"] = {
-            key: _property(node, written.get(key)) for key, node in part["properties"].items()
+            key: _property(node, written.get(key), takes_null=key in nullable)
+            for key, node in part["properties"].items()
         }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -35,14 +37,21 @@ def sections(base: type[Section] = Section) -> Iterator[type[Section]]:
             yield from inheriting or (model,)
 
 
-def _property(node: dict[str, Any], default: object) -> dict[str, Any]:
+def _nullable(model: type[Section]) -> Iterator[str]:
+    """Name the keys that take null as they take being left out."""
+    for name, field in model.model_fields.items():
+        if field.default is None and GIVEN not in field.metadata:
+            yield field.alias or name
+
+
+def _property(node: dict[str, Any], default: object, *, takes_null: bool) -> dict[str, Any]:
     notes = {key: value for key, value in node.items() if key in _NOTES}
     if "description" in notes:  # pydantic leaves out one that repeats its section's
         notes["description"] = _one_line(notes["description"])
     rule = {key: value for key, value in node.items() if key not in _NOTES}
     if "default" in notes:
         notes["default"] = default
-        if default is None and "anyOf" in rule:  # absent is fine, null is not
+        if default is None and "anyOf" in rule and not takes_null:
             rule = _without_null(rule["anyOf"])
             del notes["default"]
     return {**notes, **_fillable(rule)}

@@ -12,9 +12,11 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from gateway.config.addresses import OptionalOrigin, Origin, RedisUrl, RouteHost
+from gateway.config.audit import AuditSettings
 from gateway.config.cors import CorsSettings
 from gateway.config.credentials import AuthMethodName, CredentialSettings
 from gateway.config.draft import Draft, with_defaults
+from gateway.config.hooks import HooksSettings
 from gateway.config.identity import IdentitySettings
 from gateway.config.limits import Cost, LimitSettings
 from gateway.config.log import LogSettings
@@ -27,6 +29,7 @@ from gateway.config.names import (
     RouteMethods,
     UpgradeToken,
 )
+from gateway.config.pages import PagesSettings
 from gateway.config.paths import PathStart, Prefix, RoutePath
 from gateway.config.redis import RedisTlsSettings, SentinelSettings
 from gateway.config.rules import RuleList
@@ -276,6 +279,15 @@ class RouteSettings(Section):
     a request like any other.
     """
 
+    @property
+    def upstream_path(self) -> str:
+        """The path in `match` as the app sees it, in the same notation."""
+        path = self.match.path.removesuffix("/*")
+        end = "/*" if self.match.path.endswith("/*") else ""
+        if self.rewrite is not None:
+            return (self.rewrite.rstrip("/") + end) or "/"
+        return (path.removeprefix(self.strip_prefix or "") + end) or "/"
+
 
 class Settings(Section):
     """A whole config file."""
@@ -288,7 +300,9 @@ class Settings(Section):
     admin: AdminSettings | None = AdminSettings()
     """Private listener: health, metrics and the operators' API. null switches it off."""
     log: LogSettings = LogSettings()
-    """The gateway's own log, on standard error."""
+    """The gateway's own log, on standard error, and the access log, on standard output."""
+    audit: AuditSettings | None = None
+    """The audit file: decisions about identities. None when absent or empty."""
     redis: RedisSettings
     """Redis, the store that all gateways share."""
     magic: MagicSettings = MagicSettings()
@@ -299,8 +313,12 @@ class Settings(Section):
     """Identity of callers, and the fields that tell it to apps."""
     login: LoginSettings = LoginSettings()
     """Login page: its looks, its texts and its sign-in methods."""
+    pages: PagesSettings = PagesSettings()
+    """The HTML of the gateway's own pages."""
     credentials: CredentialSettings = CredentialSettings()
     """Further kinds of credentials, off by default. A route lists those it takes in `accept`."""
+    hooks: HooksSettings = HooksSettings()
+    """Webhooks, which tell other systems of logins. None by default."""
     limits: Mapping[Name, LimitSettings] = {}
     """Rate limits by name. The one named `default` applies to every route that lists none."""
     upstreams: Mapping[Name, UpstreamSettings] = {}

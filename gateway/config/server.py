@@ -4,11 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.config.addresses import Host, HostPort, Listen, Network, Origin
-from gateway.config.listen import ListenPlace
+from gateway.config.addresses import Host, HostPort, Network, Origin
+from gateway.config.credentials import CertificatePattern
+from gateway.config.listen import ListenPlace, PrivatePlace
+from gateway.config.names import Name
 from gateway.config.paths import Prefix
 from gateway.config.section import GIVEN, SOME, Section
-from gateway.config.texts import FilePath
+from gateway.config.texts import FilePath, SealKey
 from gateway.config.units import CountText, Duration, Flag, Size, Workers
 
 
@@ -144,13 +146,52 @@ class ServerSettings(Section):
     """Limits on what clients may open and send."""
 
 
+class AdminTlsSettings(Section):
+    """TLS 1.2 and 1.3 on `admin.listen`. The files are read again when they change."""
+
+    certificate: FilePath
+    """PEM file: the certificate, followed by its chain up to the root."""
+    key: FilePath
+    """PEM file: the private key of the certificate, without a password."""
+    client_ca: Annotated[FilePath | None, GIVEN] = None
+    """
+    PEM file of CAs for client certificates, which are as good as the token where they have one of
+    `names`. A client that shows a certificate of another CA is refused; one without a certificate
+    gets what needs none: probes and metrics. No certificate is requested when absent.
+    """
+    names: tuple[CertificatePattern, ...] = ()
+    """
+    Names in certificates of operators: patterns such as spiffe://example.org/*, *.ops.example.com
+    and *@example.com, or whole names. Needed with `client_ca`.
+    """
+
+
 class AdminSettings(Section):
     """Private listener: health, metrics and the operators' API."""
 
-    listen: Listen = HostPort("127.0.0.1", 9090)
-    """Address to listen on. It must not be reachable from outside: the API has no login."""
+    listen: PrivatePlace = HostPort("127.0.0.1", 9090)
+    """
+    Address to listen on: host:port, or unix:/path of a socket that its owner and group may use.
+    Without `token` and `tls.names`, the dashboard and the API are served to this machine alone;
+    probes and metrics are served to all that reach it.
+    """
     hosts: tuple[Host, ...] = ()
     """
     Host names accepted in requests to the API and for metrics, beside localhost and IP addresses.
     Other names are refused, which stops DNS rebinding. Health is answered under any name.
     """
+    token: Annotated[SealKey | None, GIVEN] = None
+    """
+    Token of operators, of at least 32 bytes: the dashboard asks for it, and requests to the API
+    send it as `Authorization: Bearer`. Without it and `tls.names`, the dashboard and the API are
+    served to the machine itself alone. Probes and metrics need none.
+    """
+    tls: Annotated[AdminTlsSettings | None, GIVEN] = None
+    """Certificates for TLS. The listener speaks plain HTTP when absent."""
+    route: Annotated[Name | None, GIVEN] = None
+    """
+    Name of the route by which people reach the dashboard through the gateway itself. It has no
+    `upstream`, requires authentication, and names those who may in `allow`. None when absent.
+    """
+    read_only: Flag = False
+    """Whether the dashboard and the API only show: revoking, reloading and the like are refused."""

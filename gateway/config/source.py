@@ -1,6 +1,7 @@
 """The config file on disk: reading it with the files it names, and detecting changes."""
 
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +44,13 @@ class ConfigFile:
         self._written: Document | None = None
         self.warnings: tuple[str, ...] = ()
         """About the last `load`, for the log."""
+        self.sha256 = ""
+        """Hash of the text of the last `load`, in hex; also where it was refused."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self._path
 
     def load(self) -> tuple[Settings, ConfigSnapshot]:
         """Read and parse the file and the files it names. Raises `ConfigError`."""
@@ -56,6 +64,7 @@ class ConfigFile:
 
         self._stamp(str(self._path))
         text = load_text(self._path)
+        self.sha256 = sha256(text.encode()).hexdigest()
         settings, written, _ = parse_document(text, str(self._path), self._env, read)
         is_same = self._loaded == before
         self.warnings = tuple(self._stale_keys(written, is_same=is_same))

@@ -1,0 +1,1 @@
+"""Explanations: why a request is admitted or refused, found by the stages that decide it."""

@@ -1,0 +1,1 @@
+"""The attacks that are replayed: tables of bytes, tokens, paths and addresses."""
