@@ -14,19 +14,27 @@ from gateway.core.errors import (
     NoRoute,
     Refusal,
 )
-from gateway.core.problem import problem
+from gateway.core.problem import problem_of, reply_of
+from gateway.headers.internal import INTERNAL_REFUSAL, told_refusal
+from gateway.pages.caller import caller
+from gateway.pages.error_pages import ErrorPages
 from gateway.proxy.upstream.connection import UpstreamConnection
 
 _log = logging.getLogger(__name__)
 
 _UNREACHABLE = 1 << 24
 
+_ERROR_PAGES: web.AppKey[ErrorPages | None] = web.AppKey("error_pages")
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def make_app(routes: Iterable[web.AbstractRouteDef]) -> web.Application:
-    """Make the app for ``routes``."""
+def make_app(
+    routes: Iterable[web.AbstractRouteDef], error_pages: ErrorPages | None = None
+) -> web.Application:
+    """Make the app for ``routes``; people see refusals as ``error_pages``."""
     app = web.Application(middlewares=[_answer_refusals])
+    app[_ERROR_PAGES] = error_pages
     app.add_routes(routes)
     app.on_response_prepare.append(_remove_server_field)
     return app
@@ -60,10 +68,16 @@ async def _answer_refusals(request: web.Request, handler: Handler) -> web.Stream
 
 def _problem(request: web.Request, refusal: Refusal) -> web.Response:
     request_id = request.headers.get("X-Request-Id", "")
-    code, reply = problem(refusal, request_id)
-    if refusal.reason:  # the line of the access log has the same id, but cannot know the reason
+    answer = problem_of(refusal)
+    if (pages := request.app[_ERROR_PAGES]) is not None:
+        if (identity := caller(request)) is not None:
+            refusal.signed_in_as = identity.signed_in_as
+        answer = pages.page(request.headers, refusal, answer)
+    code, reply = answer.code, reply_of(answer, request_id)
+    if refusal.reason:
         _log.info("request %s was refused: %s: %s", request_id, code, refusal.reason)
-    return web.Response(status=reply.status, headers=dict(reply.fields), body=reply.body)
+    headers = {**dict(reply.fields), INTERNAL_REFUSAL: told_refusal(code, refusal.reason)}
+    return web.Response(status=reply.status, headers=headers, body=reply.body)
 
 
 class PagesServer:

@@ -1,8 +1,7 @@
 """The login throttle: attempts are counted before Magic is asked, and proven at the exchange."""
 
-import asyncio
 from ipaddress import ip_address
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import orjson
 from aiohttp import hdrs, web
@@ -11,13 +10,14 @@ from gateway.authn.did_token.attachment import is_attached
 from gateway.config.compile import LoginLimits, login_limits
 from gateway.config.server import ServerSettings
 from gateway.core.errors import (
+    PROBLEM_TYPES,
     BadRequest,
-    BodyTooLarge,
     NonceRefused,
     NonceRequired,
     RateLimited,
-    RequestTimeout,
 )
+from gateway.core.event import EventType
+from gateway.core.event_ports import Events
 from gateway.core.identity import Identity, User
 from gateway.core.limit import Limit
 from gateway.core.ports import Limiter
@@ -25,14 +25,14 @@ from gateway.core.request import Client
 from gateway.login_attempts.contact import EMAIL, ContactHasher, read_attempt
 from gateway.login_attempts.redis import LIFETIME_S, RedisAttempts
 from gateway.pages.caller import address, caller
+from gateway.pages.json_body import json_body
 from gateway.pages.own_origin import OwnOrigin
 from gateway.pages.services import PageGroup, PageServices
 from gateway.ratelimit.lists import LimitLists
 from gateway.routing.client_address import UNIX_PEER, client_at
 
-MAX_BODY_BYTES: Final = 4096
-BODY_TIMEOUT_S: Final = 5.0
-"""For the whole body, which holds one of the connections to the pages that all clients share."""
+_ROUTE: Final = "gateway-attempt"
+_CODE: Final = PROBLEM_TYPES[RateLimited].code
 
 
 class AttemptPages(PageGroup):
@@ -47,6 +47,7 @@ class AttemptPages(PageGroup):
         limits: LoginLimits,
         server: ServerSettings,
         own_origin: OwnOrigin,
+        events: Events,
         *,
         is_required: bool,
     ) -> None:
@@ -56,6 +57,7 @@ class AttemptPages(PageGroup):
         self._lists = lists
         self._limits = limits
         self._own_origin = own_origin
+        self._events = events
         self._is_required = is_required
         is_https = server.public_url.startswith("https:")
         self._cookie_name = "__Secure-login-attempt" if is_https else "login-attempt"
@@ -75,6 +77,7 @@ class AttemptPages(PageGroup):
             login_limits(services.settings),
             services.settings.server,
             OwnOrigin(services.settings),
+            services.events,
             is_required=services.settings.session.require_attempt,
         )
 
@@ -94,11 +97,11 @@ class AttemptPages(PageGroup):
         client = _client(address(request))
         is_counted = self._counts(client, None)
         if is_counted:
-            await self._spend(self._limits.ip, client.limit_key)
-        contact, counted_as = read_attempt(await _document(request), user)
+            await self._spend(self._limits.ip, client.limit_key, client)
+        contact, counted_as = read_attempt(await json_body(request), user)
         email = contact.value if contact.kind == EMAIL else None
         if self._counts(client, User("", email)) and is_counted:
-            await self._spend(self._limits.contact, self._hasher.limit_key(counted_as))
+            await self._spend(self._limits.contact, self._hasher.limit_key(counted_as), client)
         nonce, browser = await self._attempts.begin(contact, self._browser(request))
         body = orjson.dumps({"nonce": nonce, "expires_in_s": LIFETIME_S})
         response = web.Response(body=body, content_type="application/json")
@@ -133,12 +136,15 @@ class AttemptPages(PageGroup):
             self._lists.refuse_user(limits, user)
         return bool(self._lists.counted(limits, client.address, user))
 
-    async def _spend(self, limit: Limit | None, caller: str) -> None:
+    async def _spend(self, limit: Limit | None, caller: str, client: Client) -> None:
         if limit is None:
             return
         state = await self._limiter.spend(limit, caller)
         if not state.allowed:
-            raise RateLimited(state)
+            refusal = RateLimited(state)
+            told = {"reason": refusal.reason, "route": _ROUTE, "ip": client.text, "code": _CODE}
+            self._events.sample(EventType.LIMIT_EXCEEDED, client.text or "unknown", told)
+            raise refusal
 
     def _browser(self, request: web.Request) -> str:
         return request.cookies.get(self._cookie_name, "")
@@ -156,31 +162,8 @@ async def _nonce(request: web.Request) -> str | None:
     """Read the nonce in the body of an exchange; None without a body or a nonce."""
     if not request.can_read_body:
         return None
-    document = await _document(request)
+    document = await json_body(request)
     nonce = document.get("nonce") if isinstance(document, dict) else None
     if nonce is not None and not isinstance(nonce, str):
         raise BadRequest("nonce is not text")
     return nonce
-
-
-async def _document(request: web.Request) -> Any:
-    """
-    Read the JSON in the body, which must be declared as JSON.
-
-    CSRF: no form can declare it, and a script of another site needs a preflight first.
-    """
-    if request.content_type != "application/json":
-        raise BadRequest("expected application/json")
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            async for part in request.content.iter_any():
-                body += part
-                if len(body) > MAX_BODY_BYTES:
-                    raise BodyTooLarge("an attempt takes up to 4 KiB")
-    except TimeoutError:
-        raise RequestTimeout("the body of an attempt") from None
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise BadRequest("not JSON") from None

@@ -7,12 +7,17 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from gateway.config.colours import text_on
-from gateway.config.page_texts import TEXTS
+from gateway.config.colours import contrast, text_on
 from gateway.config.schema import Settings
 from gateway.core.errors import StartError
+from gateway.pages import languages
+from gateway.pages.assets import packaged
 
 _LARGEST_LOGO_BYTES = 256 << 10
+_LIGHT, _DARK = ("#ffffff", "#f4f5f7"), ("#181b21", "#0e1014")
+"""Colours of card and ground, by scheme: see pages.css."""
+_STANDS_OUT = 3.0
+"""Contrast of what is no text (WCAG 2.2 section 1.4.11)."""
 _KINDS = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"))
 
 
@@ -21,9 +26,10 @@ def name(settings: Settings) -> str:
     return settings.login.name or urlsplit(settings.server.public_url).netloc
 
 
-def texts(settings: Settings) -> dict[str, str]:
-    """Texts of the pages by key, with the name filled in."""
-    chosen = {**TEXTS, **settings.login.texts}
+def texts(settings: Settings, language: str) -> dict[str, str]:
+    """Texts of the pages in ``language`` by key, with the name filled in."""
+    own = settings.login.texts if language == settings.login.lang else {}
+    chosen = {**languages.texts(language), **own}
     return {key: text.replace("{name}", name(settings)) for key, text in chosen.items()}
 
 
@@ -38,15 +44,17 @@ def lifespan_s(settings: Settings) -> int:
     )
 
 
-def made_files(settings: Settings) -> dict[str, bytes]:
+def made_files(settings: Settings, texts: Mapping[str, Mapping[str, str]]) -> dict[str, bytes]:
     """
-    Make the files of this config, by name.
+    Make the files of this config, by name; ``texts`` are by language.
 
     Raises `StartError` where the logo cannot be used.
     """
     return {
         "theme.css": _theme(settings.login.accent, settings.login.accent_dark).encode(),
+        "icon.svg": _icon(settings.login.accent),
         "config.js": _config_module(settings),
+        **{f"texts.{language}.js": _texts_module(words) for language, words in texts.items()},
         **logo(settings.login.logo),
     }
 
@@ -76,12 +84,23 @@ def _kind(body: bytes) -> str:
 
 
 def _theme(accent: str, accent_dark: str) -> str:
+    light, dark = _colours(accent, _LIGHT), _colours(accent_dark, _DARK)
     return (
-        f":root {{ --accent: {accent}; --on-accent: {text_on(accent)}; }}\n"
-        "@media (prefers-color-scheme: dark) {\n"
-        f"  :root {{ --accent: {accent_dark}; --on-accent: {text_on(accent_dark)}; }}\n"
-        "}\n"
+        f":root {{ {light} }}\n@media (prefers-color-scheme: dark) {{\n  :root {{ {dark} }}\n}}\n"
     )
+
+
+def _colours(accent: str, grounds: tuple[str, ...]) -> str:
+    """Write the colours of a scheme; the focus ring has the accent's, where that stands out."""
+    stands_out = all(contrast(accent, ground) >= _STANDS_OUT for ground in grounds)
+    ring = accent if stands_out else "var(--text)"
+    return f"--accent: {accent}; --on-accent: {text_on(accent)}; --ring: {ring};"
+
+
+def _icon(accent: str) -> bytes:
+    """Draw the mark, which is also the icon of the browser's tab, in the colour of the brand."""
+    drawn = packaged()["icon.svg"]
+    return drawn.replace(b"#ffffff", text_on(accent).encode()).replace(b"#1d4ed8", accent.encode())
 
 
 def _config_module(settings: Settings) -> bytes:
@@ -94,7 +113,8 @@ def _config_module(settings: Settings) -> bytes:
         "lifespanS": lifespan_s(settings),
         "lang": settings.login.lang,
     }
-    return (
-        b"/** Settings of the scripts. */\nexport const settings = %b;\n"
-        b"/** Texts of the pages, by key. */\nexport const texts = %b;\n"
-    ) % (orjson.dumps(known), orjson.dumps(texts(settings)))
+    return b"/** Settings of the scripts. */\nexport const settings = %b;\n" % orjson.dumps(known)
+
+
+def _texts_module(words: Mapping[str, str]) -> bytes:
+    return b"/** Texts of the pages, by key. */\nexport const texts = %b;\n" % orjson.dumps(words)

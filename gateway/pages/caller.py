@@ -7,6 +7,7 @@ import orjson
 from aiohttp import web
 
 from gateway.config.credentials import auth_method
+from gateway.core.audit import AuditEntry, AuditEvent
 from gateway.core.errors import Unauthenticated
 from gateway.core.identity import (
     Identity,
@@ -20,6 +21,12 @@ from gateway.headers.request import INTERNAL_IDENTITY
 def address(request: web.Request) -> str:
     """Address of the client, as the pipeline read it."""
     return request.headers.get(INTERNAL_CLIENT, "")
+
+
+def decision(request: web.Request, event: AuditEvent, actor: str, subject: str) -> AuditEntry:
+    """Describe a decision for the audit file: who asked, from where, in which request."""
+    request_id = request.headers.get("X-Request-Id", "")
+    return AuditEntry(event, actor, subject, address(request), request_id=request_id)
 
 
 def replaced(request: web.Request) -> list[str]:

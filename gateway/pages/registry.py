@@ -19,10 +19,14 @@ from gateway.pages.app import PagesServer, make_app
 from gateway.pages.attempt import AttemptPages
 from gateway.pages.development import DevelopmentPages
 from gateway.pages.keys import KeyPages
+from gateway.pages.language import LanguagePages
+from gateway.pages.locks import LockPages
 from gateway.pages.login import LoginPages
+from gateway.pages.refused import RefusedPages
 from gateway.pages.services import PageGroup, PageServices
 from gateway.pages.session import SessionPages
 from gateway.pages.sessions import OwnSessionsPages
+from gateway.pages.sign_out import SignOutPages
 
 PageHandler = Callable[[Any, web.Request], Awaitable[web.StreamResponse]]
 """A method of a `PageGroup`, unbound."""
@@ -32,6 +36,7 @@ CATCH_ALL = "pages"
 
 _ALL = frozenset(AUTH_METHODS)
 _SESSION = frozenset({AuthMethod.SESSION})
+_API_KEY = frozenset({AuthMethod.API_KEY})
 
 
 class Page(NamedTuple):
@@ -52,12 +57,15 @@ class Page(NamedTuple):
     is_limited: bool = True
     """Whether the limit named ``default`` counts its requests."""
     is_sign_in: bool = False
+    scope: str = ""
+    """The scope that the credential must have; empty where none is asked for."""
     condition: str = ""
     """When the page is there, in words; empty for always."""
 
 
 _DEVELOPMENT = "in development mode"
 _ASSERTIONS = "with `identity.assertion`"
+_API_KEYS = "with `credentials.api_keys`"
 
 # fmt: off
 OWN_PAGES = (
@@ -65,8 +73,12 @@ OWN_PAGES = (
     Page("who-am-i", "GET", "/session", SessionPages, SessionPages.who_am_i, "JSON", Auth.REQUIRED, _ALL),
     Page("sign-out", "DELETE", "/session", SessionPages, SessionPages.log_out, "none", Auth.OPTIONAL),
     Page("sign-out", "POST", "/logout", SessionPages, SessionPages.log_out, "none", Auth.OPTIONAL),
+    Page("logout", "GET", "/logout", SignOutPages, SignOutPages.ask, "HTML", Auth.OPTIONAL),
+    Page(CATCH_ALL, "GET", "/signed-out", SignOutPages, SignOutPages.done, "HTML", Auth.NONE),
+    Page(CATCH_ALL, "GET", "/language", LanguagePages, LanguagePages.switch, "none", Auth.NONE),
+    Page("refused", "GET", "/refused/{status}", RefusedPages, RefusedPages.show, "HTML", Auth.OPTIONAL),
     Page("login", "GET", "/login", LoginPages, LoginPages.login, "HTML", Auth.OPTIONAL),
-    Page("account", "GET", "/account", LoginPages, LoginPages.account, "HTML", Auth.REQUIRED),
+    Page("account", "GET", "/account", OwnSessionsPages, OwnSessionsPages.account, "HTML", Auth.REQUIRED),
     Page(CATCH_ALL, "GET", "/callback", LoginPages, LoginPages.callback, "HTML", Auth.NONE),
     # A page consists of several files, all in memory: a limit would count one visit many times.
     Page("files", "GET", "/static/renew.js", LoginPages, LoginPages.renewal, "file", Auth.NONE, is_limited=False),
@@ -74,6 +86,7 @@ OWN_PAGES = (
     Page("attempt", "POST", "/login/attempt", AttemptPages, AttemptPages.begin, "JSON", Auth.OPTIONAL, _SESSION),
     Page("sessions", "GET", "/sessions", OwnSessionsPages, OwnSessionsPages.show, "JSON", Auth.REQUIRED),
     Page("end-session", "DELETE", "/sessions/{id}", OwnSessionsPages, OwnSessionsPages.end, "none", Auth.REQUIRED),
+    Page("locks", "POST", "/locks/{name}", LockPages, LockPages.act, "JSON", Auth.REQUIRED, _API_KEY, scope="locks", condition=_API_KEYS),
     Page(CATCH_ALL, "GET", "/jwks.json", KeyPages, KeyPages.keys, "JSON", Auth.NONE, condition=_ASSERTIONS),
     Page(CATCH_ALL, "POST", "/development/token", DevelopmentPages, DevelopmentPages.mint, "text", Auth.NONE, condition=_DEVELOPMENT),
 )
@@ -90,7 +103,9 @@ async def serving(services: PageServices) -> AsyncIterator[PagesServer]:
             groups[kind] = group = kind.of(services)
             if group is not None:
                 stack.push_async_callback(group.aclose)
-        server = PagesServer(make_app(_routes(groups, services.settings.server.prefix)))
+        server = PagesServer(
+            make_app(_routes(groups, services.settings.server.prefix), services.error_pages)
+        )
         await server.start()
         stack.push_async_callback(server.stop)
         yield server

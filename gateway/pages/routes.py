@@ -1,7 +1,7 @@
 """The routes that lead to the gateway's own pages: more specific than any other route."""
 
 from gateway.core.limit import Limit
-from gateway.core.route import Auth, Route
+from gateway.core.route import Auth, Route, Rule
 from gateway.pages import registry
 from gateway.pages.registry import CATCH_ALL, Page
 
@@ -16,7 +16,7 @@ def page_routes(
     Make the routes of all requests under ``prefix``, from the list of pages.
 
     Signing in and asking for one's identity need a valid credential; signing out takes an ended
-    session too. API keys and JWTs may ask for their identity, and do nothing else.
+    session too. API keys and JWTs may ask for their identity; API keys may use locks, with a scope.
     """
     own = [page for page in registry.OWN_PAGES if page.route != CATCH_ALL]
     return (
@@ -59,6 +59,7 @@ def _route(
         identity_limits=identity_limits if page.is_limited else (),
         is_internal=True,
         is_sign_in=page.is_sign_in,
+        allow=(Rule(scopes=frozenset({page.scope})),) if page.scope else (),
         forward_credentials=page.is_sign_in,  # the page reads the token's attachment
     )
 

@@ -4,9 +4,12 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Self
 
 from gateway.assertion.token import SigningKey
+from gateway.audit.switch import NO_AUDIT
 from gateway.config.schema import Settings
+from gateway.core.event_ports import Events
 from gateway.core.identity import User
-from gateway.core.ports import Clock, Limiter, Revocations, Sessions, Store
+from gateway.core.ports import AuditTrail, Clock, Limiter, Revocations, Sessions, Store
+from gateway.pages.error_pages import ErrorPages
 from gateway.ratelimit.lists import LimitLists
 from gateway.sessions.cookie import Cookie
 from gateway.users.development import DevelopmentMagic
@@ -35,6 +38,15 @@ class PageServices(NamedTuple):
     learn: LearnUser
     log_out_at_magic: Callable[[str], object]
     """Queues a logout at Magic, by issuer; returns at once."""
+    events: Events
+    first_login_settled: Callable[[str], Awaitable[bool]]
+    """
+    Waits until webhooks have taken the first sign-in of an issuer, where the config asks for that;
+    False where they have not in time.
+    """
+    error_pages: ErrorPages
+    """Pages of refusals; all pages share its look."""
+    audit: AuditTrail = NO_AUDIT
 
     @property
     def public_origin(self) -> str:

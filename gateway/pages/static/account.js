@@ -1,74 +1,39 @@
-/** The account page: where one is signed in. Logging out works without this. */
+/** The account page: ends other sessions. Logging out works without this. */
 
-import { fetched } from "./gateway.js";
-import { complain, element, say, text } from "./page.js";
+import { endSession } from "./gateway.js";
+import { complain, element, say } from "./page.js";
 
-const list = element("session-list");
-const when = new Intl.DateTimeFormat(document.documentElement.lang, {
-  dateStyle: "medium",
-  timeStyle: "short",
-});
+const list = element("sessions");
 
-/** An RFC 3339 time as people write it. */
-const shown = (time) => when.format(new Date(time));
-
-/** An element with `children`; text among them is text, whatever it says. */
-function made(name, ...children) {
-  const element = document.createElement(name);
-  element.append(...children);
-  return element;
-}
-
-/** One session: what it is, where and when, and a button that ends it. */
-function entry(session) {
-  const title = made("h3", session.device || text("unknown"));
-  const facts = made("dl");
-  for (const [key, fact] of [
-    ["place", session.ip || text("unknown")],
-    ["since", shown(session.created_at)],
-    ["last_seen", session.last_seen_at && shown(session.last_seen_at)],
-  ]) {
-    if (fact) facts.append(made("dt", text(key)), made("dd", fact));
-  }
-  const item = made("li", title, facts);
-  if (session.current) {
-    title.append(" ", made("span", text("this_session")));
-  } else {
-    const button = made("button", text("end_session"));
-    button.type = "button";
-    button.className = "second";
-    button.setAttribute("aria-label", `${text("end_session")}: ${title.textContent}`);
-    button.addEventListener("click", () => end(session, button).catch(complain));
-    item.append(button);
-  }
-  return item;
-}
-
-async function end(session, button) {
-  if (button.getAttribute("aria-disabled") === "true") return;
-  button.setAttribute("aria-disabled", "true");
+/** End the sessions of `buttons`, one after the other; `pressed` is the one that was pressed. */
+async function end(pressed, buttons, saidThen) {
+  if (pressed.getAttribute("aria-disabled") === "true") return;
+  pressed.setAttribute("aria-disabled", "true");
   try {
-    await fetched("DELETE", `/sessions/${encodeURIComponent(session.id)}`);
-  } catch (error) {
-    button.removeAttribute("aria-disabled");
-    throw error;
+    for (const button of buttons) {
+      await endSession(button.dataset.session);
+      button.closest("li").remove();
+    }
+  } finally {
+    pressed.removeAttribute("aria-disabled");
   }
-  await show();
-  say("session_ended");
+  if (!list.querySelector("button")) element("end-others").remove();
+  say(saidThen);
   element("sessions-title").focus(); // the button is gone, and with it the place in the page
 }
 
-async function show() {
-  const { sessions } = await fetched("GET", "/sessions");
-  list.replaceChildren(...sessions.map(entry));
-  element("sessions").hidden = false;
+function whenPressed(button, others, saidThen) {
+  button.disabled = false;
+  button.addEventListener("click", () => end(button, others(), saidThen).catch(complain));
 }
 
+for (const button of list?.querySelectorAll("button") ?? []) {
+  whenPressed(button, () => [button], "session_ended");
+}
+if (element("end-others")) {
+  whenPressed(element("end-others"), () => [...list.querySelectorAll("button")], "others_ended");
+}
 window.addEventListener("gateway:session-renewed", ({ detail }) => {
-  element("until").textContent = shown(detail.expiresAt);
-  show().catch(complain);
+  element("until").setAttribute("datetime", detail.expiresAt.toISOString());
 });
 window.addEventListener("gateway:session-ending", () => say("session_ending"));
-
-element("until").textContent = shown(element("until").dateTime);
-show().catch(complain);

@@ -28,17 +28,18 @@ export function remembered() {
 }
 
 /**
- * Make a session with the token that `prove` gets, and tell the other windows.
+ * Make a session with the token that `prove` gets, tell the other windows, and return it.
  *
  * @param {() => Promise<{token: string, nonce: string}>} prove
  */
 export function arrive(prove) {
   return inTurn(async () => {
     const { token, nonce } = await prove();
-    await exchange(token, nonce);
+    const made = await exchange(token, nonce);
     const others = new BroadcastChannel(NAME);
     others.postMessage("arrived");
     others.close();
+    return made;
   });
 }
 

@@ -4,7 +4,7 @@ import { arrive, placeToGo, remembered } from "./arrival.js";
 import { settings } from "./config.js";
 import { attempt, Failure } from "./gateway.js";
 import { bound, inOurWords, logIn, magic, within } from "./magic.js";
-import { complain, element, say } from "./page.js";
+import { complain, element, say, setUp } from "./page.js";
 
 const INFO_MS = 20_000;
 
@@ -23,7 +23,7 @@ async function land() {
     sdk.auth.loginWithCredential({ credentialOrQueryString: query, lifespan }),
   );
   const nonce = pending ? pending.nonce : await attempt(await agreed(sdk));
-  await arrive(() => bound(sdk, token, nonce));
+  await setUp(await arrive(() => bound(sdk, token, nonce)));
   say("signed_in");
   location.replace(placeToGo(pending?.returnTo ?? "/"));
 }

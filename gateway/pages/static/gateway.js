@@ -16,6 +16,7 @@ export class Failure extends Error {
 }
 
 const BY_STATUS = { 401: "refused", 403: "not_allowed", 409: "refused", 503: "unavailable" };
+const BAD = { email: "bad_email", phone: "bad_phone" };
 const BY_CODE = { nonce_refused: "refused", nonce_required: "refused", cross_site: "wrong_address" };
 
 /** @param {Response} answer a problem document (RFC 9457), or what a proxy in front says instead */
@@ -61,6 +62,7 @@ export async function attempt(who) {
   const answer = await ask("POST", "/login/attempt", { json: who });
   if (answer.ok) return (await answer.json()).nonce ?? "";
   if (answer.status === 404 || answer.status === 405) return "";
+  if (answer.status === 400 && !(await cleared(answer))) throw new Failure(BAD[Object.keys(who)[0]] ?? "failed");
   throw await failure(answer);
 }
 
@@ -77,17 +79,23 @@ export async function exchange(token, nonce, isRenewal = false) {
   return answer.json();
 }
 
-/** @returns {Promise<{email: string | null, expires_at: string} | null>} null if not signed in */
+/**
+ * The session, and how long it lasts by the clock of the gateway: the one of a browser may be wrong.
+ *
+ * @returns {Promise<{email: string | null, expires_at: string, leftMs: number} | null>} null if not
+ *     signed in
+ */
 export async function whoAmI() {
   const answer = await ask("GET", "/session");
   if (answer.status === 401) return null;
   if (!answer.ok) throw await failure(answer);
-  return answer.json();
+  const session = await answer.json();
+  const now = Date.parse(answer.headers.get("Date")) || Date.now();
+  return { ...session, leftMs: Date.parse(session.expires_at) - now };
 }
 
-/** @returns {Promise<any>} the JSON of a page of ours, or a `Failure` */
-export async function fetched(method, path) {
-  const answer = await ask(method, path);
-  if (!answer.ok) throw await failure(answer);
-  return answer.status === 204 ? null : answer.json();
+/** End one of one's own sessions; one that has ended already is no failure. */
+export async function endSession(id) {
+  const answer = await ask("DELETE", `/sessions/${encodeURIComponent(id)}`);
+  if (!answer.ok && answer.status !== 404) throw await failure(answer);
 }

@@ -60,7 +60,8 @@ async function start() {
   if (made) {
     made.overlay.reloadRelayer();
   } else {
-    const { publishableKey, endpoint, lang } = settings;
+    const { publishableKey, endpoint } = settings;
+    const lang = document.documentElement.dataset.gatewayLang ?? settings.lang; // apps have no such field
     const locale = lang.replace("-", "_");
     made = new globalThis.Magic(publishableKey, { endpoint, locale, deferPreload: true });
   }

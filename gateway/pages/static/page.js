@@ -1,7 +1,11 @@
 /** What the pages show: one line that says how it goes, one that says what went wrong. */
 
-import { texts } from "./config.js";
+import { clock, countDown, duration } from "./countdown.js";
 import { Failure } from "./gateway.js";
+
+const { texts } = await import(`./texts.${document.documentElement.lang}.js`);
+
+const SET_UP_MS = 5_000;
 
 export const element = (id) => document.getElementById(id);
 
@@ -10,14 +14,24 @@ export function text(key, values = {}) {
   return texts[key].replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all);
 }
 
-let counting;
+/** Ends the countdown that is shown. */
+let stopCounting = () => {};
 
 /** Say how it goes; whatever went wrong before is over. */
 export function say(key, values) {
-  clearInterval(counting);
+  stopCounting();
   element("countdown")?.replaceChildren();
   element("alert").textContent = "";
   element("status").textContent = key ? text(key, values) : "";
+}
+
+/** Where what a first login sets up was not ready in time, say so for a moment. */
+export async function setUp(made) {
+  if (made.first_login !== "pending") return;
+  say("setting_up");
+  await new Promise((resolve) => {
+    setTimeout(resolve, SET_UP_MS);
+  });
 }
 
 /**
@@ -33,24 +47,10 @@ export function complain(error, whenOver = () => {}) {
   say("");
   element("alert").textContent = text(key, { wait: duration(waitS) });
   if (!waitS) return whenOver();
-  const over = Date.now() + waitS * 1000;
-  const show = () => {
-    const leftS = Math.ceil((over - Date.now()) / 1000);
-    element("countdown").textContent = `${Math.floor(leftS / 60)}:${String(leftS % 60).padStart(2, "0")}`;
-    if (leftS > 0) return;
+  stopCounting = countDown(waitS, (leftS) => {
+    element("countdown").textContent = clock(leftS);
+    if (leftS) return;
     say("try_again_now");
     whenOver();
-  };
-  show();
-  counting = setInterval(show, 250);
-}
-
-/** Such as "1 minute" or "12 seconds", in the language of the page. */
-function duration(seconds) {
-  const inMinutes = seconds >= 60;
-  return new Intl.NumberFormat(document.documentElement.lang, {
-    style: "unit",
-    unit: inMinutes ? "minute" : "second",
-    unitDisplay: "long",
-  }).format(inMinutes ? Math.ceil(seconds / 60) : seconds);
+  });
 }

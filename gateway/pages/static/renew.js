@@ -21,6 +21,8 @@ const PASSING = new Set(["failed", "gateway_unreachable", "magic_unreachable", "
 const early = (leftMs) => Math.min(leftMs / 5, 5 * 60_000);
 
 let expiresAt = 0;
+/** The same by the clock of the browser. */
+let endsAt = 0;
 let timer;
 
 function tell(name, detail = {}) {
@@ -31,8 +33,9 @@ function tell(name, detail = {}) {
 async function watch() {
   const session = await whoAmI();
   if (!session) return; // not signed in: nothing to keep
-  expiresAt = Date.parse(session.expires_at);
-  const leftMs = expiresAt - Date.now();
+  const { expires_at: end, leftMs } = session;
+  expiresAt = Date.parse(end);
+  endsAt = Date.now() + leftMs;
   wait(leftMs - early(leftMs));
 }
 
@@ -48,7 +51,7 @@ async function renew() {
     await watch();
   } catch (error) {
     const laterMs = Math.max(RETRY_MS, (error.waitS ?? 0) * 1000);
-    if (PASSING.has(error.key) && Date.now() + laterMs < expiresAt) return wait(laterMs);
+    if (PASSING.has(error.key) && Date.now() + laterMs < endsAt) return wait(laterMs);
     tell("gateway:session-ending", { reason: error.key ?? "failed" });
   }
 }
