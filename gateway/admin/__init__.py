@@ -1,1 +1,1 @@
-"""The admin listener: health, metrics and the admin API."""
+"""The private listener: health, metrics, dashboard and API; start at `gateway.admin.listener`."""

@@ -1,12 +1,19 @@
 """The API of the private listener: JSON under ``/api/``."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
 
-from gateway.admin.guard import is_json, refusal
-from gateway.core.errors import MagicUnavailable, Refusal, StoreUnavailable
+from gateway.admin.access import Operator
+from gateway.admin.access_control import operator_of
+from gateway.admin.problems import json_response, problem_response, refuse_other_than_json
+from gateway.admin.promotion import NoCandidate, Promoted
+from gateway.audit.switch import NO_AUDIT
+from gateway.core.audit import AuditDetail, AuditEntry, AuditEvent
+from gateway.core.errors import GatewayError, MagicUnavailable, Refusal, StoreUnavailable
+from gateway.core.ports import AuditTrail
 from gateway.core.problem import problem
 from gateway.revocation.name import RevocationRefused, UnknownEmail
 from gateway.revocation.revoke import Revocation
@@ -23,17 +30,47 @@ class AdminActions(Protocol):
         Raises `RevocationRefused`, `StoreUnavailable` or `MagicUnavailable`.
         """
 
+    async def explain(self, document: object) -> Mapping[str, Any]:
+        """
+        Explain the request that ``document`` describes; see `gateway.explain.question`.
+
+        Raises `ValueError` for a description that is none, and `StoreUnavailable` or
+        `MagicUnavailable` where the caller that it names cannot be looked up.
+        """
+
+    async def promote(self) -> Promoted:
+        """
+        Put the candidate of ``gateway run --shadow`` in use.
+
+        Raises `NoCandidate`, or `ConfigError` or `StartError` where it cannot be used: then nothing
+        has changed.
+        """
+
 
 class Api:
-    """``POST /api/revocations`` with ``{"issuer": …}``, which may be an email address."""
+    """
+    ``POST /api/revocations`` with ``{"issuer": …}``, which may be an email address.
 
-    def __init__(self, actions: AdminActions, known_hosts: frozenset[str]) -> None:
+    ``POST /api/explain`` with ``{"method": …, "url": …, "headers": …, "peer": …, "as": …}``.
+
+    ``POST /api/promote`` with ``{}``.
+    """
+
+    def __init__(
+        self,
+        actions: AdminActions,
+        trail: AuditTrail = NO_AUDIT,
+    ) -> None:
         self._actions = actions
-        self._known_hosts = known_hosts
+        self._trail = trail
 
     def routes(self) -> list[web.RouteDef]:
         """List the routes of the API."""
-        return [web.post("/api/revocations", self.revoke)]
+        return [
+            web.post("/api/revocations", self.revoke),
+            web.post("/api/explain", self.explain),
+            web.post("/api/promote", self.promote),
+        ]
 
     async def revoke(self, request: web.Request) -> web.Response:
         """
@@ -41,18 +78,55 @@ class Api:
 
         503 where the store did not confirm it, or Magic was needed and did not answer.
         """
-        refused = refusal(request.headers, self._known_hosts)
-        if refused is not None:
-            return problem_response(403, "forbidden", refused)
-        if not is_json(request.headers.get("Content-Type", "")):
-            return problem_response(415, "not_json", "Content-Type is not application/json")
+        if (refused := refuse_other_than_json(request)) is not None:
+            return refused
         try:
             revocation = await self._actions.revoke(_issuer(await request.read()))
         except RevocationRefused as error:
             return problem_response(_STATUSES.get(type(error), 400), error.code, str(error))
         except (StoreUnavailable, MagicUnavailable) as error:
             return _unavailable(error)
-        return _json(200, _described(revocation))
+        await self._record(revocation, operator_of(request))
+        return json_response(_described(revocation))
+
+    async def _record(self, revocation: Revocation, operator: Operator) -> None:
+        for each in revocation.revoked:
+            details: dict[str, AuditDetail] = {
+                "sessions_ended": each.sessions,
+                "revoked_at": rfc3339(each.epoch_ms),
+            }
+            entry = AuditEntry(AuditEvent.ISSUER_REVOKED, "", each.issuer, details=details)
+            await self._trail.write(operator.sign(entry))
+
+    async def explain(self, request: web.Request) -> web.Response:
+        """Explain a request: 200 whatever the verdict is; 400 for a description that is none."""
+        if (refused := refuse_other_than_json(request)) is not None:
+            return refused
+        try:
+            found = await self._actions.explain(orjson.loads(await request.read()))
+        except ValueError as error:
+            return problem_response(400, "bad_request", str(error))
+        except (StoreUnavailable, MagicUnavailable) as error:
+            return _unavailable(error)
+        return json_response(found)
+
+    async def promote(self, request: web.Request) -> web.Response:
+        """Put the candidate in use: 200 with its file; 409 where there is none, or it cannot be."""
+        if (refused := refuse_other_than_json(request)) is not None:
+            return refused
+        operator, entry = operator_of(request), AuditEntry(AuditEvent.CONFIG_RELOADED, "")
+        try:
+            promoted = await self._actions.promote()
+        except NoCandidate as error:
+            return problem_response(409, "no_candidate", str(error))
+        except GatewayError as error:
+            entry = entry._replace(result="refused", reason="not_promoted")
+            await self._trail.write(operator.sign(entry))
+            return problem_response(409, "not_promoted", str(error))
+        details: dict[str, AuditDetail] = {"sha256": promoted.sha256}
+        entry = entry._replace(subject=promoted.config, reason="promoted", details=details)
+        await self._trail.write(operator.sign(entry))
+        return json_response(promoted._asdict())
 
 
 _STATUSES: dict[type[RevocationRefused], int] = {UnknownEmail: 404}
@@ -87,20 +161,6 @@ def _issuer(body: bytes) -> str:
     raise RevocationRefused('expected {"issuer": "did:ethr:0x…"}, or an email address in its place')
 
 
-def problem_response(status: int, code: str, detail: str) -> web.Response:
-    """Make a problem document (RFC 9457) with a code and a detail for operators."""
-    return _json(
-        status,
-        {"type": "about:blank", "status": status, "code": code, "detail": detail},
-        "application/problem+json",
-    )
-
-
 def _unavailable(error: Refusal) -> web.Response:
     _, reply = problem(error, "")
     return web.Response(status=reply.status, headers=dict(reply.fields), body=reply.body)
-
-
-def _json(status: int, value: dict[str, Any], kind: str = "application/json") -> web.Response:
-    fields = {"Content-Type": kind, "Cache-Control": "no-store"}
-    return web.Response(status=status, body=orjson.dumps(value), headers=fields)

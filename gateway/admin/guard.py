@@ -6,8 +6,8 @@ DNS rebinding: a page may point its own host name at the listener and read what 
 and the metrics; health tells nothing, and checkers use any name.
 
 CSRF: a browser on the operator's machine reaches the listener, and any page can make it send
-requests, so requests with fields of browsers are refused. This holds for the API: an operator may
-open the metrics in a browser.
+requests, so requests with fields of browsers are refused where programs alone ask: by
+``/api/audit``. The rest of the API is asked by the dashboard, too: see `gateway.admin.access`.
 """
 
 import re
@@ -19,7 +19,7 @@ _BROWSER_FIELDS = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Referer")
 
 
 def refusal(headers: Mapping[str, str], known_hosts: frozenset[str]) -> str | None:
-    """Why a request to the API is refused, or None. ``known_hosts`` are in lower case."""
+    """Why a request of a program is refused, or None. ``known_hosts`` are in lower case."""
     for name in _BROWSER_FIELDS:
         if name in headers:
             return f"a request with {name} comes from a browser"
