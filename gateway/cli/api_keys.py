@@ -14,6 +14,7 @@ from rich.table import Table
 from gateway.authn.api_key import key as api_key
 from gateway.authn.api_key.key import ApiKey
 from gateway.authn.api_key.redis import RedisApiKeys
+from gateway.cli.audit_trail import audit_option, record, require_trail
 from gateway.cli.common import (
     EXIT_CONFIG,
     EXIT_NO,
@@ -27,6 +28,7 @@ from gateway.cli.common import (
 )
 from gateway.config import names, units
 from gateway.config.schema import Settings
+from gateway.core.audit import AuditDetail, AuditEvent
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.issuer import canonical
 from gateway.core.limit import Limit
@@ -84,6 +86,7 @@ def _id(text: str) -> str:
 @click.option(
     "--rate", type=ParsedParam(read_rate), help="A rate limit of the key, such as 100/minute."
 )
+@audit_option
 @config_option
 @json_option
 def create(
@@ -106,7 +109,12 @@ def create(
     async def make(keys: RedisApiKeys) -> tuple[str, ApiKey]:
         return await keys.create(name, owner, lifetime_s=lifetime_s, scopes=scopes, limit=limit)
 
-    text, key = _with_keys(settings_in(path), make)
+    settings = settings_in(path)
+    require_trail(settings)
+    text, key = _with_keys(settings, make)
+    told: dict[str, AuditDetail] = {"name": name, "owner": key.owner, "scopes": [*key.scopes]}
+    told["expires_at"] = _rfc3339(key.expires_at_ms)
+    record(settings, AuditEvent.API_KEY_CREATED, {f"api-key:{key.id}": told})
     if as_json:
         print_json({"key": text, **_described(key, None)})
     else:
@@ -167,12 +175,15 @@ def show(key_id: str, path: Path, *, as_json: bool) -> None:
 @api_keys.command()
 @click.argument("key_ids", metavar="[ID]...", nargs=-1, type=ParsedParam(_id))
 @click.option("--owner", type=ParsedParam(_owner), help="All keys of this person or service.")
+@audit_option
 @config_option
 def revoke(key_ids: tuple[str, ...], owner: str | None, path: Path) -> None:
     """Revoke keys, at once and at all gateways. A revoked key stays revoked."""
     if not key_ids and owner is None:
         raise click.UsageError("expected an ID, or --owner")
-    revoked, missing = run(_revoked(settings_in(path), key_ids, owner))
+    settings = settings_in(path)
+    revoked, missing = run(_revoked(settings, key_ids, owner))
+    record(settings, AuditEvent.API_KEY_REVOKED, {f"api-key:{key_id}": {} for key_id in revoked})
     for key_id in revoked:
         click.echo(f"revoked {key_id}")
     for key_id in missing:
@@ -201,6 +212,7 @@ async def _revoked(
 
 
 @api_keys.command()
+@audit_option
 @config_option
 def reseal(path: Path) -> None:
     """Seal all records with the first of session.keys, so that the other keys can be removed."""
@@ -208,7 +220,10 @@ def reseal(path: Path) -> None:
     async def work(keys: RedisApiKeys) -> int:
         return sum([await keys.reseal(key.id) for key in await keys.all()])
 
-    click.echo(f"sealed anew: {_with_keys(settings_in(path), work)}")
+    settings = settings_in(path)
+    count = _with_keys(settings, work)
+    record(settings, AuditEvent.API_KEYS_RESEALED, {"api-keys": {"count": count}})
+    click.echo(f"sealed anew: {count}")
 
 
 def _with_keys(settings: Settings, work: Callable[[RedisApiKeys], Awaitable[T]]) -> T:

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
@@ -10,39 +11,64 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from gateway.cli.common import EXIT_CONFIG, config_option, json_option, print_json
+from gateway.cli.common import EXIT_CONFIG, EXIT_NO, config_option, json_option, print_json
+from gateway.cli.time_limit import run_within
+from gateway.config.compile import DASHBOARD
 from gateway.config.findings import Finding, InvalidConfig, Severity
 from gateway.config.hidden_routes import HiddenRoutes
-from gateway.config.lint import lint
-from gateway.config.lint_written import lint_written
 from gateway.config.load import load_document
+from gateway.config.problems import INVALID_VALUE, Problem, dotted
 from gateway.config.schema import Settings
-from gateway.runtime.services.files import unreadable_key_sets, unusable_files
+from gateway.core.errors import StartError, StoreUnavailable
+from gateway.runtime.services.lints import CODES, find_all
+from gateway.runtime.services.unmarked import UNMARKED, places_of_first_logins, unmarked_people
 from gateway.store.connect import address_of
 
+ASKED_S = 1.0
+"""How long the store is asked at most."""
 _SHOWN = 4
 """Names of hidden routes that are shown for a route; JSON has all."""
 
 
 @click.command()
 @config_option
+@click.option("--strict", is_flag=True, help="Exit with status 1 if there are warnings.")
+@click.option(
+    "--ignore",
+    "ignored",
+    metavar="CODE",
+    multiple=True,
+    type=click.Choice(sorted(CODES)),
+    help="Leave out warnings of this code; may be repeated.",
+)
+@click.option("--offline", is_flag=True, help="Ask no store.")
 @json_option
-def check(path: Path, *, as_json: bool) -> None:
+def check(
+    path: Path, *, strict: bool, ignored: tuple[str, ...], offline: bool, as_json: bool
+) -> None:
     """
     Validate the config and the files that it names, print its routes, and warn about likely
     mistakes.
+
+    Where a webhook hears of first logins, the store is asked, for a second at most, whether people
+    who signed in before would count as new. Where it does not answer, a note says so.
     """
-    result = _check(path)
+    result = _check(path, frozenset(ignored), is_offline=offline)
+    is_refused = strict and bool(result.warnings)
     if as_json:
-        print_json(result.as_json())
+        print_json(result.as_json(is_refused=is_refused))
     else:
         if result.settings is not None and not result.errors:
             _print_routes(result.settings)
             click.echo("store: {address} (from {source})".format_map(result.store or {}))
-        for text in (*result.errors, *result.warnings):
+        for text in result.told():
             click.echo(text, err=True)
     if result.errors:
         sys.exit(EXIT_CONFIG)
+    if is_refused:
+        if not as_json:
+            click.echo(f"{path}: refused by --strict, warnings: {len(result.warnings)}", err=True)
+        sys.exit(EXIT_NO)
     if not as_json:
         click.echo(f"{path}: ok")
 
@@ -57,33 +83,55 @@ class _CheckResult(NamedTuple):
     findings: list[Finding]
     store: Mapping[str, str] | None = None
     """The address of the store without credentials, and where it is named."""
+    notes: Sequence[str] = ()
+    """What could not be judged, and why."""
 
-    def as_json(self) -> dict[str, object]:
+    def told(self) -> Iterator[str]:
+        """
+        Write it for people: the errors with their codes, then the warnings.
+
+        Remedies stand where the message itself does not say what to write.
+        """
+        errors = (found for found in self.findings if found.severity is Severity.ERROR)
+        for text, found in zip(self.errors, errors, strict=True):
+            says_it = found.code == INVALID_VALUE or found.message.endswith("?")
+            is_told = says_it or found.remedy in text
+            yield f"{text}{'' if is_told else f': {found.remedy}'} [{found.code}]"
+        yield from self.warnings
+        yield from self.notes
+
+    def as_json(self, *, is_refused: bool) -> dict[str, object]:
         """Write it for programs."""
         routes = list(_described(self.settings)) if self.settings is not None else []
         return {
-            "ok": not self.errors,
+            "ok": not self.errors and not is_refused,
             "problems": self.errors,
             "warnings": self.warnings,
+            "notes": self.notes,
             "findings": [found._asdict() for found in self.findings],
             "store": self.store,
             "routes": routes,
         }
 
 
-def _check(path: Path) -> _CheckResult:
+def _check(path: Path, ignored: frozenset[str], *, is_offline: bool) -> _CheckResult:
     try:
-        settings, written, store_source = load_document(path, os.environ)
+        config = load_document(path, os.environ)
     except InvalidConfig as error:
         return _CheckResult(None, error.problems, [], list(error.findings))
-    store = {"address": address_of(settings.redis.url.get_secret_value()), "source": store_source}
-    warnings = [*lint(settings), *lint_written(written), *unreadable_key_sets(settings)]
+    settings, lines = config.settings, config.written.lines
+    store = {
+        "address": address_of(settings.redis.url.get_secret_value()),
+        "source": config.store_source,
+    }
+    is_asked = not is_offline and UNMARKED not in ignored
+    in_store, unknown = _ask_store(settings) if is_asked else ([], [])
     found = [
-        *((problem, Severity.ERROR) for problem in unusable_files(settings)),
-        *((problem, Severity.WARNING) for problem in warnings),
+        (problem, kind)
+        for problem, kind in find_all(config, time.time(), in_store)
+        if kind is Severity.ERROR or problem.code not in ignored
     ]
-    name, lines = str(path), written.lines
-    found.sort(key=lambda entry: entry[0].line(lines))
+    name = str(path)
     texts = {
         kind: [p.text(name, lines, kind) for p, of in found if of is kind] for kind in Severity
     }
@@ -93,7 +141,28 @@ def _check(path: Path) -> _CheckResult:
         texts[Severity.WARNING],
         [problem.finding(name, lines, kind) for problem, kind in found],
         store,
+        [
+            f"{name}:{each.line(lines)}: note: {dotted(each.path)}: {each.message}"
+            for each in unknown
+        ],
     )
+
+
+def _ask_store(settings: Settings) -> tuple[list[Problem], list[Problem]]:
+    """Return warnings about what the store holds, and notes on what it did not answer."""
+    places = places_of_first_logins(settings)
+    if not places:
+        return [], []
+    try:
+        return run_within(unmarked_people(settings), ASKED_S), []
+    except TimeoutError:
+        reason = f"the store did not answer within {ASKED_S:g} s"
+    except StoreUnavailable as error:
+        reason = f"the store was not reached: {error.reason}"
+    except StartError as error:
+        reason = str(error)
+    text = f"whether people who signed in before are marked is not known: {reason}"
+    return [], [Problem(places[0], text, code=UNMARKED)]
 
 
 def _print_routes(settings: Settings) -> None:
@@ -127,6 +196,7 @@ class _RouteDescription(TypedDict):
 
 def _described(settings: Settings) -> Iterator[_RouteDescription]:
     hidden = HiddenRoutes(settings.routes)
+    dashboard = settings.admin.route if settings.admin is not None else None
     for number, route in enumerate(settings.routes):
         yield {
             "name": route.name,
@@ -134,7 +204,7 @@ def _described(settings: Settings) -> Iterator[_RouteDescription]:
             "path": route.match.path,
             "methods": sorted(route.match.methods or ()),
             "auth": route.auth.value,
-            "upstream": route.upstream or "",
+            "upstream": route.upstream or (DASHBOARD if route.name == dashboard else ""),
             "hides": [other.name for other in hidden.hidden_by(number)],
         }
 

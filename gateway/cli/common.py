@@ -1,15 +1,28 @@
-"""What commands share: the config option, how they print, and how they end."""
+"""What commands share: how they read names and configs, how they run, and how they end."""
 
 import asyncio
+import getpass
 import os
 import sys
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import IO, Any, NoReturn, TypeVar
 
 import click
 import orjson
 
+from gateway.cli.terminal import (
+    DEFAULT_CONFIG,
+    EXIT_CONFIG,
+    EXIT_NO,
+    EXIT_NOT_REACHED,
+    config_option,
+    fail,
+    json_option,
+    shown,
+)
 from gateway.config.load import load
 from gateway.config.schema import Settings
 from gateway.core.errors import (
@@ -21,31 +34,29 @@ from gateway.core.errors import (
 )
 from gateway.core.issuer import CallerName, read_name
 from gateway.revocation.name import RevocationRefused, UnknownEmail
+from gateway.util.rfc3339 import rfc3339
 
-EXIT_NO, EXIT_CONFIG, EXIT_NOT_REACHED = 1, 2, 3
+__all__ = [
+    "DEFAULT_CONFIG",
+    "EXIT_CONFIG",
+    "EXIT_NO",
+    "EXIT_NOT_REACHED",
+    "NameParam",
+    "ParsedParam",
+    "audit",
+    "config_option",
+    "fail",
+    "fail_config",
+    "json_option",
+    "print_json",
+    "reading",
+    "run",
+    "settings_in",
+    "shown",
+]
+"""Those of `gateway.cli.terminal` too, which a command that must be quick imports alone."""
 
-DEFAULT_CONFIG = "config/gateway.yaml"
-
-F = TypeVar("F", bound=Callable[..., object])
 T = TypeVar("T")
-
-
-def config_option(command: F) -> F:
-    """``--config``, as ``path``."""
-    return click.option(
-        "--config",
-        "path",
-        type=click.Path(path_type=Path, dir_okay=False),
-        envvar="GATEWAY_CONFIG",
-        default=DEFAULT_CONFIG,
-        show_default=True,
-        help="The config file; also $GATEWAY_CONFIG.",
-    )(command)
-
-
-def json_option(command: F) -> F:
-    """``--json``, as ``as_json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
 class NameParam(click.ParamType[CallerName]):
@@ -89,8 +100,12 @@ def settings_in(path: Path) -> Settings:
         fail_config(error)
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work``; where it fails in an expected way, the command ends with a message."""
+def run(work: Coroutine[Any, Any, T], cannot_start: int = EXIT_NO) -> T:
+    """
+    Run ``work``; where it fails in an expected way, the command ends with a message.
+
+    ``cannot_start`` is the exit status where a part that the config names cannot be used.
+    """
     try:
         return asyncio.run(work)
     except StoreUnavailable as error:
@@ -104,7 +119,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     except NotReached as error:
         fail(str(error), EXIT_NOT_REACHED)
     except StartError as error:
-        fail(str(error), EXIT_NO)
+        fail(str(error), cannot_start)
 
 
 def fail_config(error: ConfigError) -> NoReturn:
@@ -114,17 +129,29 @@ def fail_config(error: ConfigError) -> NoReturn:
     sys.exit(EXIT_CONFIG)
 
 
-def fail(message: str, status: int) -> NoReturn:
-    """End the command with ``message``."""
-    click.echo(f"gateway: {message}", err=True)
-    sys.exit(status)
-
-
-def shown(text: str) -> str:
-    """Return text of another program for a terminal: control characters are replaced."""
-    return "".join(each if each.isprintable() else "\ufffd" for each in text)
+@contextmanager
+def reading(file: IO[str]) -> Iterator[None]:
+    """End the command where ``file``, which is open, cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        fail(f"{file.name}: {error.strerror}", EXIT_CONFIG)
 
 
 def print_json(value: object) -> None:
     """Print JSON."""
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def audit(action: str, **details: object) -> None:
+    """Print what an operator has done as one line of JSON, on standard error, to be kept."""
+    line = {"time": rfc3339(int(time.time() * 1000)), "level": "info", "logger": "gateway.audit"}
+    click.echo(orjson.dumps({**line, "message": action, "by": user_name(), **details}), err=True)
+
+
+def user_name() -> str:
+    """Return the name of the user that runs the command; its number where it has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in a container
+        return str(os.getuid())

@@ -3,6 +3,7 @@
 import click
 
 from gateway.cli.common import EXIT_NO, fail
+from gateway.cli.terminal import port_option
 from gateway.core.errors import StartError
 from gateway.demo.run import demo as run_demo
 from gateway.runtime import serve
@@ -10,13 +11,7 @@ from gateway.telemetry import logs
 
 
 @click.command()
-@click.option(
-    "--port",
-    default=8080,
-    show_default=True,
-    type=click.IntRange(0, 65535),
-    help="Port to listen on; 0 takes any free one.",
-)
+@port_option(8080, where="")
 def demo(port: int) -> None:
     """Serve a sample app in development mode, and print requests to try."""
     logs.set_up()

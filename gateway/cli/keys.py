@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from base64 import b64encode
 from pathlib import Path
 
 import click
@@ -9,9 +10,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.assertion.token import signing_key
+from gateway.audit.chain import KEY_BYTES
 from gateway.cli.common import EXIT_NO, fail
+from gateway.hooks.signature import PREFIX
 
 _SESSION_KEY_BYTES = 32
+_WEBHOOK_KEY_BYTES = 32
 _MODE = 0o600
 
 
@@ -34,9 +38,18 @@ def keys() -> None:
     help="File to write, readable by its owner alone; without it, the key is printed.",
 )
 @click.option("--session", is_flag=True, help="Generate a key for session.keys instead.")
-def generate(alg: str, out: Path | None, *, session: bool) -> None:
+@click.option("--webhook", is_flag=True, help="Generate a secret of a webhook instead.")
+@click.option("--audit", is_flag=True, help="Generate a key for audit.key instead.")
+def generate(alg: str, out: Path | None, *, session: bool, webhook: bool, audit: bool) -> None:
     """Generate a key for identity.assertion.keys, as PEM."""
-    text = secrets.token_urlsafe(_SESSION_KEY_BYTES) + "\n" if session else _private_key(alg)
+    if session + webhook + audit > 1:
+        raise click.UsageError("one of --session, --webhook and --audit")
+    if webhook:
+        text = webhook_secret() + "\n"
+    elif audit:
+        text = b64encode(secrets.token_bytes(KEY_BYTES)).decode() + "\n"
+    else:
+        text = secrets.token_urlsafe(_SESSION_KEY_BYTES) + "\n" if session else _private_key(alg)
     if out is None:
         click.echo(text, nl=False)
         return
@@ -47,8 +60,13 @@ def generate(alg: str, out: Path | None, *, session: bool) -> None:
         fail(f"{out}: {error.strerror}", EXIT_NO)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
-    about = "" if session else f" (kid {signing_key(text).key_id})"
+    about = "" if session or webhook or audit else f" (kid {signing_key(text).key_id})"
     click.echo(f"{out}{about}", err=True)
+
+
+def webhook_secret() -> str:
+    """Make a secret of a webhook."""
+    return PREFIX + b64encode(secrets.token_bytes(_WEBHOOK_KEY_BYTES)).decode()
 
 
 def _private_key(algorithm: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from gateway.cli.audit_trail import audit_option, record
 from gateway.cli.common import (
     EXIT_CONFIG,
     EXIT_NO,
@@ -18,21 +19,21 @@ from gateway.cli.common import (
     settings_in,
     shown,
 )
-from gateway.cli.limit_callers import Counted, find_counted
+from gateway.cli.limit_lists import lists_of
 from gateway.config.schema import Settings
 from gateway.config.units import count, duration_s
+from gateway.core.audit import AuditEvent
 from gateway.core.errors import StartError
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.limit import LimitState
 from gateway.core.rate import Rate, rate_text, read_rate
 from gateway.ratelimit.counts import StoredCounts
 from gateway.ratelimit.entry import Entry, read_entry
-from gateway.ratelimit.list_file import read_file
 from gateway.ratelimit.list_store import MAX_ENTRIES, ListKey, StoredEntry, StoredLists
 from gateway.ratelimit.lists import ListKind
-from gateway.ratelimit.matcher import Matcher
 from gateway.ratelimit.override import Override, key, read_override, with_override
-from gateway.runtime.services.limits import configured_lists, limit_names, list_files
+from gateway.runtime.limit_callers import Counted, find_counted
+from gateway.runtime.services.limits import limit_names
 from gateway.runtime.services.store import SharedStore, shared_store
 from gateway.util.rfc3339 import rfc3339
 
@@ -78,6 +79,7 @@ def show(limit: str, caller: str, path: Path, *, as_json: bool) -> None:
 @limits.command()
 @click.argument("limit")
 @click.argument("caller")
+@audit_option
 @config_option
 @json_option
 def reset(limit: str, caller: str, path: Path, *, as_json: bool) -> None:
@@ -91,7 +93,8 @@ def reset(limit: str, caller: str, path: Path, *, as_json: bool) -> None:
     settings = settings_in(path)
     counted = _find(settings, limit, caller)
     was_there = run(_reset(settings, counted))
-    told = {"limit": limit, "caller": counted.caller, "was_counted": was_there}
+    told: dict[str, Any] = {"limit": limit, "caller": counted.caller, "was_counted": was_there}
+    record(settings, AuditEvent.LIMIT_RESET, {counted.caller: told})
     _tell(f"{limit} of {caller}: begins from zero", told, as_json=as_json)
     if not was_there:
         fail(f"{limit} had counted nothing of {caller}", EXIT_NO)
@@ -108,6 +111,7 @@ def reset(limit: str, caller: str, path: Path, *, as_json: bool) -> None:
     "--for", "lifetime_s", type=ParsedParam(duration_s), help="How long it holds, such as 7d."
 )
 @click.option("--remove", is_flag=True, help="Remove the rate: the limit's own holds again.")
+@audit_option
 @config_option
 @json_option
 def set_(
@@ -133,7 +137,8 @@ def set_(
     override = None if rate is None else _fitting(counted, Override(rate, burst))
     was_there = run(_set(settings, counted, override, lifetime_s))
     written = None if override is None else str(override)
-    told = {"limit": limit, "caller": counted.caller, "override": written}
+    told: dict[str, Any] = {"limit": limit, "caller": counted.caller, "override": written}
+    record(settings, AuditEvent.LIMIT_SET, {counted.caller: {**told, "for_s": lifetime_s}})
     _tell(f"{limit} of {caller}: {written or 'the rate of the limit'}", told, as_json=as_json)
     if not counted.limit.has_overrides:
         click.echo(f"gateway: limits.{limit}.overrides is off: no gateway reads it", err=True)
@@ -146,6 +151,7 @@ def set_(
 @click.argument("entry", type=ParsedParam(read_entry))
 @click.option("--for", "lifetime_s", type=ParsedParam(duration_s), help="How long, such as 1h.")
 @click.option("--remove", is_flag=True, help="Remove the entry from the list.")
+@audit_option
 @config_option
 @json_option
 def deny(
@@ -170,6 +176,7 @@ def deny(
 @click.argument("entry", type=ParsedParam(read_entry))
 @click.option("--for", "lifetime_s", type=ParsedParam(duration_s), help="How long, such as 1h.")
 @click.option("--remove", is_flag=True, help="Remove the entry from the list.")
+@audit_option
 @config_option
 @json_option
 def allow(
@@ -221,7 +228,7 @@ async def _show(settings: Settings, counted: Counted) -> dict[str, Any]:
         override = await _override(shared, counted)
         own = limit if override is None else with_override(limit, override)
         state = await StoredCounts(shared.store).state(own, caller)
-        lists = await _lists(settings, shared, counted)
+        lists = await lists_of(settings, shared, counted)
     return _described(state, caller, override, lists)
 
 
@@ -258,35 +265,6 @@ async def _override(shared: SharedStore, counted: Counted) -> Override | None:
         click.echo(f"gateway: the override is ignored: {error}", err=True)
         return None
     return override
-
-
-async def _lists(settings: Settings, shared: SharedStore, counted: Counted) -> list[ListKind]:
-    """Return the lists that the caller is on, of the config, its files, or the store."""
-    name, stored = counted.limit.name, StoredLists(shared.store)
-    lists = configured_lists(settings)
-    for limit, kind, _, path in list_files(settings):
-        if limit == name:
-            lists.put(limit, kind, path, Matcher(_in_file(path)))
-    for kind in ListKind:
-        entries = await stored.read(ListKey(name, kind))
-        lists.put(name, kind, "store", Matcher(filter(None, map(_entry, entries))))
-    return lists.places(name, counted.address, counted.user)
-
-
-def _in_file(path: str) -> list[Entry]:
-    """Read the entries in a file; running gateways may go on with those of an earlier one."""
-    try:
-        return read_file(path)
-    except StartError as error:
-        click.echo(f"gateway: a list is left out: {error}", err=True)
-        return []
-
-
-def _entry(stored: StoredEntry) -> Entry | None:
-    try:
-        return read_entry(stored.text)
-    except ValueError:
-        return None
 
 
 async def _reset(settings: Settings, counted: Counted) -> bool:
@@ -328,8 +306,10 @@ def _list_change(
     if remove and lifetime_s is not None:
         raise click.UsageError("--for is for an entry that is added")
     was_there = run(_change(settings, at, entry, lifetime_s, remove=remove))
-    told = {"limit": limit, "list": kind, "entry": entry.text, "is_listed": not remove}
+    told: dict[str, Any] = {"limit": limit, "list": kind, "entry": entry.text}
+    told["is_listed"] = not remove
     word = "off" if remove else "on"
+    record(settings, AuditEvent.LIMIT_LIST, {entry.text: {**told, "for_s": lifetime_s}})
     _tell(f"{limit}: {entry.text} is {word} the {kind} list", told, as_json=as_json)
     if not was_there:
         fail(f"{entry.text} was not on the list", EXIT_NO)

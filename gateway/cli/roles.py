@@ -1,7 +1,6 @@
 """``gateway roles``: show, grant and revoke roles in the store."""
 
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ from gateway.authz.roles import (
     encode_roles,
     key,
 )
+from gateway.cli.audit_trail import audit_option, record, require_trail
 from gateway.cli.common import (
     EXIT_NO,
     NameParam,
@@ -25,6 +25,7 @@ from gateway.cli.common import (
 from gateway.cli.issuers import issuers_of
 from gateway.config.matchers import role
 from gateway.config.schema import Settings
+from gateway.core.audit import AuditEvent
 from gateway.core.errors import StartError
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.issuer import CallerName
@@ -35,7 +36,7 @@ from gateway.runtime.services.store import SharedStore, shared_store
 _TRIES = 10
 _UNREAD = "identity.roles_from_store is off: no gateway with this config reads them"
 
-_SWAP = Script("roles", files("gateway.authz").joinpath("roles.lua").read_text("utf-8"), is_count)
+_SWAP = Script.packaged("gateway.authz", "roles", is_count)
 
 RoleNames = tuple[str, ...]
 
@@ -79,18 +80,22 @@ def show(name: CallerName, path: Path, *, as_json: bool) -> None:
 @roles.command()
 @click.argument("name", metavar="ISSUER|EMAIL", type=NameParam())
 @click.argument("names", metavar="ROLE…", type=RoleName(), nargs=-1, required=True)
+@audit_option
 @config_option
 @json_option
 def grant(name: CallerName, names: RoleNames, path: Path, *, as_json: bool) -> None:
     """Give roles to an issuer, or to all of an email address, at once and at all gateways."""
     settings = settings_in(path)
+    require_trail(settings)
     found = run(_change(settings, name, lambda known: (*known, *names)))
+    _record(settings, AuditEvent.ROLE_GRANTED, found, names)
     _print_roles(settings, name, found, as_json=as_json)
 
 
 @roles.command()
 @click.argument("name", metavar="ISSUER|EMAIL", type=NameParam())
 @click.argument("names", metavar="ROLE…", type=RoleName(), nargs=-1, required=True)
+@audit_option
 @config_option
 @json_option
 def revoke(name: CallerName, names: RoleNames, path: Path, *, as_json: bool) -> None:
@@ -101,7 +106,16 @@ def revoke(name: CallerName, names: RoleNames, path: Path, *, as_json: bool) -> 
     """
     settings = settings_in(path)
     found = run(_change(settings, name, lambda known: tuple(x for x in known if x not in names)))
+    _record(settings, AuditEvent.ROLE_REVOKED, found, names)
     _print_roles(settings, name, found, as_json=as_json)
+
+
+def _record(
+    settings: Settings, event: AuditEvent, found: dict[str, RoleNames], names: RoleNames
+) -> None:
+    """Write the audit lines: what was asked for, and the roles that each issuer has now."""
+    asked = {"roles": [*names]}
+    record(settings, event, {who: {**asked, "now": [*found[who]]} for who in found})
 
 
 async def _change(

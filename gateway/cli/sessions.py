@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from gateway.cli.audit_trail import audit_option, record
 from gateway.cli.common import (
     EXIT_NO,
     NameParam,
@@ -16,14 +17,26 @@ from gateway.cli.common import (
     settings_in,
 )
 from gateway.cli.issuers import find_issuers, issuers_of, warn_if_incomplete
-from gateway.cli.signed_in import DEFAULT_LIMIT, MAX_LIMIT, EmailFilter, SignedIn, signed_in
+from gateway.cli.signed_in import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    EmailFilter,
+    SignedIn,
+    owner_of,
+    signed_in,
+)
 from gateway.config import compile as compiled
 from gateway.config.schema import Settings
+from gateway.core.audit import AuditEvent
 from gateway.core.email import canonical_email
 from gateway.core.errors import MagicUnavailable
+from gateway.core.event import EventType
+from gateway.core.event_ports import ToldChanges
 from gateway.core.identity import SessionSummary
 from gateway.core.issuer import CallerName, is_user
+from gateway.revocation.notice import end_notice
 from gateway.revocation.revoke import Revocation, Revoked, Revoker
+from gateway.runtime.services.hooks import telling
 from gateway.runtime.services.identity import (
     revocation_store,
     server_keys,
@@ -34,7 +47,7 @@ from gateway.runtime.services.magic import logs_out_at_magic, magic_api
 from gateway.runtime.services.store import SharedStore, scan_keys, shared_store
 from gateway.sessions.redis import RedisSessions
 from gateway.sessions.seal import SESSION, public_id
-from gateway.util.rfc3339 import rfc3339
+from gateway.util.rfc3339 import rfc3339, rfc3339_if_known
 
 
 class EmailParam(click.ParamType[EmailFilter]):
@@ -125,6 +138,7 @@ def _list_users(
 @sessions.command()
 @click.argument("name", metavar="[ISSUER|EMAIL]", required=False)
 @click.option("--id", "session_id", help="Id of one session, as `list`, apps and pages show it.")
+@audit_option
 @config_option
 @json_option
 def revoke(name: str | None, session_id: str | None, path: Path, *, as_json: bool) -> None:
@@ -143,6 +157,8 @@ def revoke(name: str | None, session_id: str | None, path: Path, *, as_json: boo
         _end_one(settings, name, session_id, as_json=as_json)
         return
     revocation, told = run(_revoke(settings, str(name)))
+    ended = {done.issuer: {"sessions_ended": done.sessions} for done in revocation.revoked}
+    record(settings, AuditEvent.ISSUER_REVOKED, ended)
     if as_json:
         described = [_describe_revoked(done, told) for done in revocation.revoked]
         print_json(
@@ -174,6 +190,9 @@ def _describe_revoked(done: Revoked, told: dict[str, bool]) -> dict[str, Any]:
 def _end_one(settings: Settings, name: str | None, session_id: str, *, as_json: bool) -> None:
     issuer = None if name is None else NameParam().convert(name, None, None)
     ended = run(_end(settings, issuer, session_id))
+    if ended:
+        owner = "" if issuer is None else issuer.text
+        record(settings, AuditEvent.SESSION_REVOKED, {owner: {"session": session_id}})
     if as_json:
         print_json({"issuer": issuer and issuer.text, "sessions_ended": ended})
     elif ended:
@@ -198,13 +217,18 @@ async def _signed_in(
 
 async def _revoke(settings: Settings, text: str) -> tuple[Revocation, dict[str, bool]]:
     """Revoke what ``text`` names; return the result, and which issuers Magic was told of."""
-    async with shared_store(settings) as shared:
+    async with (
+        shared_store(settings) as shared,
+        telling(settings, shared) as changes,
+    ):
+        lifetime_s = settings.identity.max_token_lifetime_s
         revoker = Revoker(
-            revocation_store(shared, settings.identity.max_token_lifetime_s),
+            revocation_store(shared, lifetime_s, changes=changes),
             _sessions(settings, shared),
             lambda _issuer: None,
             compiled.accepted_names(settings),
             lambda email: find_issuers(settings, shared, email),
+            changes,
         )
         revocation = await revoker.revoke(text)
     if not logs_out_at_magic(settings):
@@ -226,8 +250,11 @@ async def _log_out(settings: Settings, issuers: list[str]) -> dict[str, bool]:
 
 
 async def _end(settings: Settings, name: CallerName | None, session_id: str) -> int:
-    async with shared_store(settings) as shared:
-        of_all = _sessions(settings, shared)
+    async with (
+        shared_store(settings) as shared,
+        telling(settings, shared) as changes,
+    ):
+        of_all = _sessions(settings, shared, changes)
         owners: dict[str, str | None] = {}
         if name is None:
             owners = {key: None async for key in scan_keys(settings, SESSION)}
@@ -237,13 +264,20 @@ async def _end(settings: Settings, name: CallerName | None, session_id: str) -> 
                 owners |= dict.fromkeys((found.session_key for found in listed), issuer)
         chosen = [key for key in owners if public_id(key) == session_id]
         for key in chosen:
-            await of_all.end(key, owners[key])
+            owner = owners[key]
+            if owner is None and changes.wants(EventType.SESSION_REVOKED):
+                owner = await owner_of(settings, shared.store, key)
+            notices = [] if owner is None else [end_notice(owner, "revoked", session_id)]
+            await of_all.end(key, owner, notices)
         return len(chosen)
 
 
-def _sessions(settings: Settings, shared: SharedStore) -> RedisSessions:
+def _sessions(
+    settings: Settings, shared: SharedStore, changes: ToldChanges | None = None
+) -> RedisSessions:
     """Build the sessions; without a key in the config (development mode) no sealed entry opens."""
-    return session_store(settings, shared, server_keys(settings) or throwaway_keys())
+    keys = server_keys(settings) or throwaway_keys()
+    return session_store(settings, shared, keys, changes=changes)
 
 
 def _describe(session: SessionSummary) -> dict[str, str | None]:
@@ -251,9 +285,9 @@ def _describe(session: SessionSummary) -> dict[str, str | None]:
         "id": session.id,
         "device": session.browser.device or None,
         "ip": session.browser.address or None,
-        "created_at": _time(session.created_at_ms),
-        "last_seen_at": _time(session.seen_at_ms),
-        "expires_at": _time(session.expires_at_ms),
+        "created_at": rfc3339_if_known(session.created_at_ms),
+        "last_seen_at": rfc3339_if_known(session.seen_at_ms),
+        "expires_at": rfc3339(session.expires_at_ms),
     }
 
 
@@ -262,9 +296,9 @@ def _describe_user(user: SignedIn) -> dict[str, Any]:
         "issuer": user.issuer,
         "email": user.email,
         "sessions": user.sessions,
-        "signed_in_at": _time(user.signed_in_at_ms),
-        "last_seen_at": _time(user.seen_at_ms),
-        "expires_at": _time(user.expires_at_ms),
+        "signed_in_at": rfc3339_if_known(user.signed_in_at_ms),
+        "last_seen_at": rfc3339_if_known(user.seen_at_ms),
+        "expires_at": rfc3339(user.expires_at_ms),
     }
 
 
@@ -276,7 +310,3 @@ def _show(session: SessionSummary, issuer: str) -> None:
         click.echo(f"    of {issuer}")
     since, seen, until = told["created_at"], told["last_seen_at"], told["expires_at"]
     click.echo(f"    since {since}, last seen {seen}, until {until}")
-
-
-def _time(at_ms: int | None) -> str | None:
-    return None if at_ms is None else rfc3339(at_ms)

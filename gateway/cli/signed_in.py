@@ -14,6 +14,7 @@ from gateway.core.ports import Store
 from gateway.runtime.services.store import SharedStore, scan_keys
 from gateway.sessions import email_index, index
 from gateway.sessions.email_index import EmailIndex
+from gateway.sessions.listing import field_of
 from gateway.sessions.redis import RedisSessions
 from gateway.users.app_record import parse
 from gateway.users.records import key_of
@@ -76,6 +77,22 @@ async def signed_in(
     if any(user.issuer not in emails for user in found):
         emails = {**await _indexed_emails(settings, shared.store), **emails}
     return [user._replace(email=emails.get(user.issuer)) for user in found], len(users) > limit
+
+
+async def owner_of(settings: Settings, store: Store, session_key: str) -> str | None:
+    """
+    Find the issuer on whose list a session is: its record opens with its cookie alone.
+
+    Reads all lists. Raises `StoreUnavailable`.
+    """
+    wanted = {session_key.encode(), field_of(session_key).encode()}
+    async with aclosing(scan_keys(settings, index.PREFIX)) as keys:
+        async for batch in _batches(keys):
+            lists = await gather(*(store.run(index.LISTED, [key], []) for key in batch))
+            for key, members in zip(batch, lists, strict=True):
+                if isinstance(members, list) and wanted.intersection(members[::2]):
+                    return key.removeprefix(index.PREFIX)
+    return None
 
 
 async def _issuers(

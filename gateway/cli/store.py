@@ -17,8 +17,10 @@ from gateway.cli.common import (
     settings_in,
     shown,
 )
+from gateway.config.schema import Settings
 from gateway.runtime.services.store import examine_store
-from gateway.store.server_info import StoreFinding
+from gateway.runtime.services.unmarked import look_for_markers, places_of_first_logins
+from gateway.store.server_info import Level, StoreFinding
 
 
 @click.group()
@@ -32,12 +34,12 @@ def store() -> None:
 def check(path: Path, *, as_json: bool) -> None:
     """
     Measure round trip and clock, and check permissions, memory policy, persistence, replication,
-    connections and pub/sub.
+    connections and pub/sub; and whether webhooks would take known users for new ones.
 
     It writes a few keys under `redis.prefix`, and deletes them. Exit status 1: something keeps
     gateways from working.
     """
-    address, findings = run(examine_store(settings_in(path)))
+    address, findings = run(_examine(settings_in(path)))
     is_ok = all(found.level != "problem" for found in findings)
     if as_json:
         described = [found._asdict() for found in findings]
@@ -46,6 +48,16 @@ def check(path: Path, *, as_json: bool) -> None:
         _print(address, findings)
     if not is_ok:
         sys.exit(EXIT_NO)
+
+
+async def _examine(settings: Settings) -> tuple[str, list[StoreFinding]]:
+    address, findings = await examine_store(settings)
+    if places_of_first_logins(settings):
+        seen = await look_for_markers(settings)
+        text = f"{seen.text}. See `gateway hooks mark`" if seen.are_missing else seen.text
+        level: Level = "warning" if seen.are_missing else "ok"
+        findings = [*findings, StoreFinding("first logins", level, text)]
+    return address, findings
 
 
 def _print(address: str, findings: list[StoreFinding]) -> None:

@@ -5,8 +5,9 @@ import os
 import sys
 import time
 from datetime import timedelta
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
@@ -23,6 +24,8 @@ from gateway.cli.common import (
     fail_config,
     json_option,
     print_json,
+    reading,
+    shown,
 )
 from gateway.config.identity import IdentitySettings
 from gateway.config.load import load
@@ -56,16 +59,30 @@ def token() -> None:
 )
 def mint(email: str, url: str, lifetime_s: int) -> None:
     """Get a DID token for EMAIL from a gateway in development mode."""
-    if urlsplit(url).scheme not in {"http", "https"}:
-        raise click.BadParameter("expected http:// or https://", param_hint="--url")
+    if not _is_http(url):
+        raise click.BadParameter(
+            "expected http://HOST:PORT or https://HOST:PORT", param_hint="--url"
+        )
     page = f"/_gateway/development/token?email={quote(email)}&lifetime_s={lifetime_s}"
     try:
         with urlopen(Request(url + page, method="POST"), timeout=_MINT_TIMEOUT_S) as response:  # noqa: S310 (checked above)
             click.echo(response.read().decode().strip())
     except HTTPError as error:
+        error.close()
         fail(f"{url} answered {error.code}: is it in development mode?", EXIT_NO)
-    except (URLError, TimeoutError) as error:
-        fail(f"{url} was not reached: {getattr(error, 'reason', error)}", EXIT_NOT_REACHED)
+    except UnicodeDecodeError:
+        fail(f"{url} does not answer as a gateway does", EXIT_NO)
+    except (OSError, HTTPException, UnicodeError) as error:  # such as a host of no DNS name
+        reason = shown(str(getattr(error, "reason", error)))
+        fail(f"{url} was not reached: {reason}", EXIT_NOT_REACHED)
+
+
+def _is_http(url: str) -> bool:
+    try:
+        place = urlsplit(url)
+        return place.scheme in {"http", "https"} and bool(place.hostname) and place.port != 0
+    except ValueError:
+        return False
 
 
 @token.command()
@@ -93,7 +110,8 @@ def inspect(
     defaults = _rules(settings, "")
     known = audience or (configured_audience(settings) if settings else None)
     if text == "-":
-        text = sys.stdin.read(_MAX_CHARS)
+        with click.open_file("-", errors="replace") as file, reading(file):
+            text = file.read(_MAX_CHARS)
     rules = defaults._replace(audience=known) if known else None
     report = examine(text.strip(), inspectors(), InspectionContext(rules, defaults, time.time()))
     if as_json:

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.common import EXIT_CONFIG, EXIT_NO, fail
+from gateway.cli.terminal import port_option
 from gateway.core.errors import StartError
 from gateway.runtime import serve
 from gateway.telemetry import logs
@@ -29,13 +30,7 @@ class TokenParam(click.ParamType[str]):
 
 
 @click.command()
-@click.option(
-    "--port",
-    default=8079,
-    show_default=True,
-    type=click.IntRange(0, 65535),
-    help="Port of 127.0.0.1 to listen on; 0 takes any free one.",
-)
+@port_option(8079)
 @click.option(
     "--token",
     type=TokenParam(),

@@ -10,6 +10,7 @@ import orjson
 from rich.console import Console
 from rich.progress import Progress
 
+from gateway.cli.audit_trail import audit_option, record
 from gateway.cli.common import (
     EXIT_CONFIG,
     EXIT_NO,
@@ -22,11 +23,12 @@ from gateway.cli.common import (
     run,
     settings_in,
 )
-from gateway.cli.issuers import issuers_of
+from gateway.cli.issuers import issuers_of, read_issuers
 from gateway.config.schema import Settings
 from gateway.config.units import duration_s
+from gateway.core.audit import AuditEvent
 from gateway.core.invalidation import InvalidationKind
-from gateway.core.issuer import CallerName, canonical_did
+from gateway.core.issuer import CallerName
 from gateway.core.ports import StoredUser
 from gateway.runtime.services.identity import (
     record_lifetimes,
@@ -43,8 +45,6 @@ from gateway.users.records import UserRecords, key_of
 from gateway.users.warm_up import WarmUp, WarmUpOutcome, WarmUpResult
 
 _MAX_AT_ONCE = 16
-_MAX_NAMED = 20
-"""Most line numbers that an error names."""
 
 
 @click.group()
@@ -95,6 +95,7 @@ def _aged(members: dict[str, Any], record: Record, *, is_ours: bool) -> dict[str
 @users.command()
 @click.argument("names", metavar="[ISSUER|EMAIL]...", type=NameParam(), nargs=-1)
 @click.option("--all", "is_all", is_flag=True, help="Delete all records.")
+@audit_option
 @config_option
 @json_option
 def forget(names: tuple[CallerName, ...], path: Path, *, is_all: bool, as_json: bool) -> None:
@@ -106,7 +107,10 @@ def forget(names: tuple[CallerName, ...], path: Path, *, is_all: bool, as_json: 
     """
     if is_all == bool(names):
         raise click.UsageError("name ISSUERS, or --all")
-    deleted = run(_forget(settings_in(path), names))
+    settings = settings_in(path)
+    deleted = run(_forget(settings, names))
+    who = {each.text: {"deleted": deleted} for each in names} or {"all": {"deleted": deleted}}
+    record(settings, AuditEvent.USER_FORGOTTEN, who)
     if as_json:
         print_json({"forgotten": deleted})
     else:
@@ -146,7 +150,7 @@ def warm(file: TextIO, at_once: int, patience: str, path: Path, *, as_json: bool
         patience_s = duration_s(patience)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--patience") from error
-    issuers = _issuers(file)
+    issuers = read_issuers(file)
     settings = settings_in(path)
     if is_development(settings) or not settings.session.keys:
         fail("magic.mode, session.keys: records are of live users, and sealed", EXIT_CONFIG)
@@ -162,27 +166,6 @@ def warm(file: TextIO, at_once: int, patience: str, path: Path, *, as_json: bool
         click.echo(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
     if warmed.issuers[WarmUpOutcome.FAILED]:
         fail(f"Magic was not reached: {warmed.why}", EXIT_NOT_REACHED)
-
-
-def _issuers(file: TextIO) -> tuple[str, ...]:
-    """
-    Read the issuers in ``file``, each once; end the command if a line is not an issuer.
-
-    The error names the line by its number alone: the wrong file may hold secrets.
-    """
-    issuers, wrong = dict[str, None](), []
-    for number, line in enumerate(file, 1):
-        text = line.strip()
-        if text and not text.startswith("#"):
-            try:
-                issuers[canonical_did(text)] = None
-            except ValueError as error:
-                wrong.append(f"line {number}: {error}")
-    if wrong:
-        more = len(wrong) - _MAX_NAMED
-        named = [*wrong[:_MAX_NAMED], f"and {more} more"] if more > 0 else wrong
-        raise click.UsageError("\n".join(named))
-    return tuple(issuers)
 
 
 async def _warm(

@@ -54,8 +54,7 @@ class PreflightPipeline:
             return self.stages.limits.told_by(answer, record)
         enforce_preflight(route, client, head.method)
         anonymous = replace(route, auth=Auth.NONE, forward_credentials=False, tells_cost=False)
-        scheme = self.stages.clients.scheme_of(head)
-        fields = self.stages.fields.rewrite(head, anonymous, client, scheme, None)
+        fields = self.stages.fields.rewrite(head, anonymous, client, record.scheme, None)
         if record.limit is None:
             return Outbound(anonymous, head.method, asked.forwarded, fields, None, client)
         told = self.stages.limits.of_answer(head, anonymous, client, None, record)

@@ -14,7 +14,7 @@ Two kinds of requests leave this way early: a CORS preflight (`gateway.pipeline.
 question of a proxy whether a request may pass (forward-auth, `gateway.pipeline.check`).
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,13 +29,6 @@ from gateway.pipeline.check import CheckPipeline
 from gateway.pipeline.preflight import PreflightPipeline
 from gateway.pipeline.stages import Stages
 from gateway.routing.resolver import ResolvedRoute
-
-Admit = Callable[[RequestHead, RequestRecord], Coroutine[Any, Any, Outbound | Reply]]
-"""
-Decides about a request: what to send upstream, or the gateway's own answer to a preflight or check.
-
-Some refusals are raised by the call, and the others when its result is awaited.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +66,21 @@ class RequestPipeline:
         if is_charged:
             if head.upgrade:
                 stages.enforce_upgrades(head, route)
-            sent = self._read_now(head, resolved, client)
+            sent = self._read_now(head, resolved)
+            if sent == () and (missing := stages.authenticator.refusal_without(route, client)):
+                raise self._or_login(missing, head, resolved)
         return self._admit_later(head, resolved, client, record, is_charged, sent)
 
-    def _read_now(
-        self, head: RequestHead, resolved: ResolvedRoute, client: Client
-    ) -> Credentials | None:
+    def _read_now(self, head: RequestHead, resolved: ResolvedRoute) -> Credentials | None:
         """
         Return the credentials of a request; None where that needs a wait.
 
-        Raises a `Refusal` where there are none, and the route demands one.
+        Raises a `Refusal` where they are ambiguous.
         """
-        authenticator, route = self.stages.authenticator, resolved.route
         try:
-            sent = authenticator.read_now(head, route)
+            return self.stages.authenticator.read_now(head, resolved.route)
         except AmbiguousCredentials as refusal:
             raise self._refusal_or_login(refusal, head, resolved) from None
-        if sent == () and (missing := authenticator.refusal_without(route, client)) is not None:
-            raise self._refusal_or_login(missing, head, resolved)
-        return sent
 
     async def _admit_later(
         self,
@@ -125,8 +114,7 @@ class RequestPipeline:
     ) -> Outbound:
         """Write the header fields for the app: strip first, write second."""
         (_, _, route, target), stages = resolved, self.stages
-        scheme = stages.clients.scheme_of(head)
-        fields = stages.fields.rewrite(head, route, client, scheme, identity)
+        fields = stages.fields.rewrite(head, route, client, record.scheme, identity)
         if stages.assertions is not None:
             fields += stages.assertion_line(identity, head, route, target)
         cors = serialise(record.fields) if record.fields and replaces_cors(route) else b""
@@ -140,7 +128,14 @@ class RequestPipeline:
         self, refusal: Refusal, head: RequestHead, resolved: ResolvedRoute
     ) -> Refusal:
         """Return ``refusal``, or the redirect to the login page where signing in helps."""
-        refusal = self.stages.with_cleared_cookies(refusal, head, resolved)
-        if self.stages.login is None:
+        return self._or_login(
+            self.stages.with_cleared_cookies(refusal, head, resolved), head, resolved
+        )
+
+    def _or_login(self, refusal: Refusal, head: RequestHead, resolved: ResolvedRoute) -> Refusal:
+        """Return ``refusal``, or the redirect to the login page; neither clears cookies."""
+        login = self.stages.login
+        if login is None:
             return refusal
-        return self.stages.login.refusal_or_login(refusal, head, resolved.route, resolved.target)
+        _, target, route, _ = resolved
+        return login.refusal_or_login(refusal, head, route, target)

@@ -40,9 +40,9 @@ class Stages:
     """None where the config asks for none."""
 
     def find_client(self, head: RequestHead, record: RequestRecord) -> Client:
-        """Find the client: the peer, or the one that a trusted proxy names."""
+        """Find the client: the peer, or the one that a trusted proxy names. Record its scheme."""
         client = self.clients.client_of(head)
-        record.client = client.text
+        record.client, record.scheme = client.text, self.clients.scheme_of(head)
         return client
 
     def resolve(self, head: RequestHead, record: RequestRecord) -> ResolvedRoute:
@@ -79,16 +79,21 @@ class Stages:
         two. ``sent`` is what `Authenticator.read_now` has returned.
         """
         identity = await self.authenticator.identify(head, route, client, sent)
-        if identity is not None:
-            record.issuer, record.auth_method = identity.user.issuer, identity.method
-            self.limits.refuse_denied(route, identity.user)
-            self.check_origin(head, route, identity)
-            if self.authoriser.gives_roles:
-                identity = await self.authoriser.with_roles(identity, route)
-        if route.identity_limits:
-            await self.limits.charge_identity(head, route, client, identity, record)
-        if route.allow or route.deny:
-            self.authoriser.enforce(route, identity, client, head.method)
+        try:  # costs nothing where no stage refuses
+            if identity is not None:
+                record.issuer, record.auth_method = identity.user.issuer, identity.method
+                self.limits.refuse_denied(route, identity.user)
+                self.check_origin(head, route, identity)
+                if self.authoriser.gives_roles:
+                    identity = await self.authoriser.with_roles(identity, route)
+            if route.identity_limits:
+                await self.limits.charge_identity(head, route, client, identity, record)
+            if route.allow or route.deny:
+                self.authoriser.enforce(route, identity, client, head.method)
+        except Refusal as refusal:
+            if identity is not None:
+                refusal.signed_in_as = identity.signed_in_as
+            raise
         return identity
 
     def check_origin(self, head: RequestHead, route: Route, identity: Identity) -> None:

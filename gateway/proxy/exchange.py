@@ -8,17 +8,19 @@ If an app fails in the middle of an answer, the client sees a broken message, ne
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from math import inf
-from time import monotonic
+from time import monotonic, perf_counter
 
-from gateway.core.errors import BadUpstreamAnswer, BodyTooLarge, InternalError, Refusal
+from gateway.core.errors import BodyTooLarge, InternalError, Refusal
+from gateway.core.record import RequestRecord
 from gateway.core.request import Outbound
 from gateway.headers.answer_lines import AnswerHead
+from gateway.headers.internal import note_refusal
 from gateway.headers.own_fields import with_own_fields
 from gateway.headers.response import upgrade_fields
-from gateway.proxy.client_side import ClientSide
+from gateway.proxy.client_side import ClientSide, UpgradeHandler, refuse_switch
 from gateway.proxy.downstream.server import ServingConfig
 from gateway.proxy.http1.buffered import CONTINUE, BodyBuffer, fits, without_expectation
 from gateway.proxy.http1.close import ClientGone
@@ -53,18 +55,6 @@ _METHODS_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 """An app may leave a body of these unread, and read it as the next request (CL.0 smuggling)."""
 
 
-UpgradeHandler = Callable[[UpstreamConnection, RawResponseMessage, bytes, float], Awaitable[None]]
-"""
-Handles a 101: gets its head (without the fields of this hop) and the app's idle time-out in
-seconds. Returns when the tunnel has ended.
-"""
-
-
-async def refuse_switch(*_: object) -> None:
-    """Refuse a 101 that the client did not ask for. Raises `BadUpstreamAnswer`."""
-    raise BadUpstreamAnswer("101 without an upgrade")
-
-
 class Exchange:
     """Forwards one admitted request to the app, and the answer to the client."""
 
@@ -85,6 +75,7 @@ class Exchange:
         "_writer",
         "may_repeat",
         "outbound",
+        "record",
     )
 
     def __init__(
@@ -94,6 +85,7 @@ class Exchange:
         framing: Framing,
         body: StreamReader,
         serving: ServingConfig,
+        record: RequestRecord,
         switch: UpgradeHandler = refuse_switch,
     ) -> None:
         route = outbound.route
@@ -101,6 +93,7 @@ class Exchange:
         self._writer = client.writer
         self._switch = switch
         self.outbound = outbound
+        self.record = record
         self._framing = framing
         self._body = body
         self.may_repeat = outbound.method in _IDEMPOTENT
@@ -129,6 +122,7 @@ class Exchange:
         if isinstance(self._body, WholeBody) and self.outbound.method not in _METHODS_WITHOUT_BODY:
             # Its length is that of its head, which was judged.
             self._whole, self._sent_body = self._body.read_nowait(), True
+            self.record.bytes_in = len(self._whole)
         else:
             if not self._body.is_eof():
                 self._client.begin_body()
@@ -141,6 +135,7 @@ class Exchange:
 
     def _take_whole(self, data: bytes) -> None:
         """Send ``data``, which is all of the body, with the head. Raises `BodyTooLarge`."""
+        self.record.bytes_in = len(data)
         self._refuse_over_limit(len(data))
         self._whole, self._sent_body = encode_whole(self._framing, data), True
 
@@ -159,6 +154,7 @@ class Exchange:
         """Read the body until its end or the bound. Raises as `read_body` does."""
         while not body.is_full():
             body.add(await self._client.read_body(self._body))
+            self.record.bytes_in = body.size_bytes
             self._refuse_over_limit(body.size_bytes)
 
     def _may_buffer(self) -> bool:
@@ -196,6 +192,7 @@ class Exchange:
     async def send(self, upstream: UpstreamConnection, server: UpstreamServer) -> int:
         """Send the request and stream the answer; see `RetryableRequest`."""
         pump: asyncio.Task[None] | None = None
+        asked_s = perf_counter()
         try:
             heads = None if self.outbound.route.is_internal else self._answer_fields.of_apps
             sent_bytes, parts = self._taken_parts()
@@ -205,7 +202,10 @@ class Exchange:
                 upstream.expect_within(self._timeouts.response_s)
             else:
                 pump = self._begin_body(upstream, sent_bytes)
-            head = await answer
+            try:
+                head = await answer
+            finally:
+                self.record.upstream_s += perf_counter() - asked_s
             if not self._sent_body:
                 upstream.mark_unusable()  # the app may read the rest of the body as a request
             if isinstance(head, WholeAnswer):
@@ -267,6 +267,7 @@ class Exchange:
             await upstream.drain_within(self._timeouts.idle_s)
         while data := await self._client.read_body(self._body):
             sent_bytes += len(data)
+            self.record.bytes_in = sent_bytes
             self._refuse_over_limit(sent_bytes)
             upstream.write(encode_chunk(data) if is_chunked else data)
             if upstream.writing_paused:
@@ -336,6 +337,8 @@ class Exchange:
         """Send the head, with the body if all of it has come; else return the body's framing."""
         message, _, whole = answer
         writer = self._writer
+        if self.outbound.route.is_internal:
+            note_refusal(message.headers, self.record)
         framing = response_framing(
             message.headers,
             message.code,

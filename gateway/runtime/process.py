@@ -1,12 +1,14 @@
 """What outlives a config: the services that a process builds once and keeps over every reload."""
 
 import asyncio
+import os
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from gateway.audit.switch import NO_AUDIT, AuditSwitch
 from gateway.authn.jwt.key_set import KeySets
 from gateway.core.ports import Bus, Store
 from gateway.proxy.downstream.shared_counts import SharedCounts
@@ -17,7 +19,10 @@ from gateway.ratelimit.census import Census
 from gateway.ratelimit.leases import RedisLeases
 from gateway.ratelimit.list_store import KnownLists
 from gateway.ratelimit.local import LocalLimiter
+from gateway.runtime.services.audit import ProcessAudit
+from gateway.runtime.shadow import ShadowTraffic
 from gateway.telemetry.counters import Counters
+from gateway.telemetry.tracing import Traces
 from gateway.users.by_email import EmailSource
 from gateway.users.clock_skew import ClockSkew
 from gateway.users.development import DevelopmentMagic
@@ -42,6 +47,14 @@ class Inherited(NamedTuple):
     """The client id that Magic has answered with."""
     counts: SharedCounts | None = None
     """Of the connections of each client to all workers."""
+    role: str = "gateway"
+    """What the process is on its machine, for the names of chains in audit files."""
+    is_shadowed: bool = False
+    """Whether a candidate config is going to decide, too; see `gateway.runtime.shadow`."""
+    environ: Mapping[str, str] = os.environ
+    """Names the exporter of traces, if there is one."""
+    dashboard_socket: str | None = None
+    """Where requests of `admin.route` are answered; None without one."""
 
 
 def standalone() -> Inherited:
@@ -97,3 +110,16 @@ class ProcessServices(NamedTuple):
     """Of limits: the entries of operators that were read last hold while the store is down."""
     counts: SharedCounts | None = None
     """Of the connections of each client to all workers; None without workers."""
+    traces: Traces | None = None
+    """None where the environment asks for none."""
+    shadow: ShadowTraffic | None = None
+    """Has a candidate config decide, too; None without ``gateway run --shadow``."""
+    audit: ProcessAudit | None = None
+    """The audit log; None in tests alone."""
+    dashboard_socket: str | None = None
+    """See `Inherited.dashboard_socket`."""
+
+    @property
+    def trail(self) -> AuditSwitch:
+        """Where decisions about identities are written."""
+        return NO_AUDIT if self.audit is None else self.audit.trail

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
@@ -11,13 +12,15 @@ from typing import Any
 import uvloop
 
 from gateway.config.schema import Settings
-from gateway.config.source import ConfigFile
+from gateway.config.source import ConfigSnapshot
 from gateway.proxy.downstream import tls
 from gateway.runtime import garbage
+from gateway.runtime.config_files import ConfigChanges, Files, watching
 from gateway.runtime.gateway import Gateway, running
 from gateway.runtime.heap import keep_freed_buffers
-from gateway.runtime.reload import reloading
-from gateway.telemetry.metrics import RELOADS
+from gateway.runtime.service_manager import ServiceManager
+from gateway.runtime.services.metrics import noting_reloads
+from gateway.runtime.services.unmarked import unmarked_warnings
 from gateway.util import kernel
 from gateway.util.background import background
 
@@ -58,41 +61,75 @@ class Stop:
 async def serve(
     settings: Settings,
     ready: Callable[[Gateway], None],
-    file: ConfigFile | None = None,
+    files: Files | None = None,
     on_stop: Callable[[float], object] = lambda _drain_s: None,
+    candidate: Settings | None = None,
 ) -> None:
     """
     Serve until SIGTERM or SIGINT, then drain.
 
-    ``ready`` is called once, when connections are accepted. ``file`` is where the settings are
-    from: it is read again at SIGHUP and when it changes. ``on_stop`` is called with the time to
-    drain, when that begins. Raises what `running` raises.
+    ``ready`` is called once, when connections are accepted. ``files`` are where the settings and
+    those of the ``candidate`` are from: they are read again when they change, and the first at
+    SIGHUP. ``on_stop`` is called with the time to drain, when that begins. Raises what `running`
+    raises.
     """
     stop = Stop(signal.SIGTERM, signal.SIGINT)
-    if file is not None:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it would end a gateway that is starting
-    async with running(settings, sys.stdout.fileno()) as gateway:
+    if files is not None:
+        ignore_until_started()
+    async with running(settings, sys.stdout.fileno(), candidate_settings=candidate) as gateway:
         stop.then(gateway.server.force_close)
-        async with _reloading(file, gateway), collecting(gateway):
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, gateway.reopen_files)
+        gateway.operations.stop = stop.now
+        manager = ServiceManager(os.environ)
+        reloads = _reloading(files, gateway, manager)
+        async with reloads, collecting(gateway), manager.watched(_turns):
             ready(gateway)
+            manager.ready()
             await stop.wait()
         on_stop(gateway.drain_s)
+        manager.stopping(gateway.drain_s)
         _log.info("draining")
 
 
+def ignore_until_started() -> None:
+    """Ignore the signals to reload and to reopen files: they would end a gateway that starts."""
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+
+
 @asynccontextmanager
-async def _reloading(file: ConfigFile | None, gateway: Gateway) -> AsyncIterator[None]:
-    if file is None:
+async def _reloading(
+    files: Files | None, gateway: Gateway, manager: ServiceManager
+) -> AsyncIterator[None]:
+    if files is None:
         yield
         return
 
-    async def reload() -> None:
-        with garbage.frozen_after():
-            settings, _ = await asyncio.to_thread(file.load)  # many routes take half a second
-            await gateway.reload(settings)
+    async def put_in_use(settings: Settings, _: ConfigSnapshot) -> None:
+        await gateway.reload(settings)
+        look_for_unmarked(settings)
 
-    async with reloading(file, reload, gateway.server.counters.labelled_events(RELOADS)):
+    async def decide_by(settings: Settings, _: ConfigSnapshot) -> None:
+        with garbage.frozen_after():
+            await gateway.use_candidate(settings)
+
+    async def withdraw() -> None:
+        await gateway.use_candidate(None)
+
+    note = noting_reloads(gateway.server.counters)
+    changes = ConfigChanges(put_in_use, decide_by, withdraw, note, garbage.frozen_after)
+    operations = gateway.operations
+    async with (
+        unmarked_warnings(gateway.settings) as look_for_unmarked,
+        watching(files, changes, gateway, manager, gateway.trail, operations),
+    ):
         yield
+
+
+async def _turns() -> bool:
+    """Whether the event loop turns: it does where this is run."""
+    return True
 
 
 def collecting(gateway: Gateway) -> AbstractAsyncContextManager[None]:
@@ -103,12 +140,12 @@ def collecting(gateway: Gateway) -> AbstractAsyncContextManager[None]:
 
 def announce(gateway: Gateway) -> None:
     """Log the addresses that the gateway listens on."""
-    announce_addresses(gateway.addresses, gateway.admin_port)
+    announce_addresses(gateway.addresses, gateway.private)
 
 
-def announce_addresses(addresses: Iterable[str], admin_port: int | None) -> None:
+def announce_addresses(addresses: Iterable[str], private: str | None) -> None:
     """Log the addresses that the gateway listens on, and whether its parts in C are used."""
-    if admin_port is not None:
-        _log.info("private listener on port %d", admin_port)
+    if private is not None:
+        _log.info("private listener on %s", private)
     _log.info("listening on %s", ", ".join(addresses))
     _log.info("heads are read by %s", kernel.DESCRIPTION)

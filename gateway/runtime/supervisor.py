@@ -8,37 +8,36 @@ all workers are added up.
 
 import asyncio
 import logging
-import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from gateway.admin import listener
-from gateway.admin.app import Status
+from gateway.admin.figures import Overview
+from gateway.admin.promotion import Promoted, no_candidate
+from gateway.admin.status import Status, StatusCheck, merged_checks
+from gateway.authn.jwt.key_set import DEADLINE_S
 from gateway.config.changes import needs_restart
 from gateway.config.schema import Settings
-from gateway.config.source import ConfigFile, ConfigSnapshot
+from gateway.config.source import ConfigSnapshot
 from gateway.core.errors import MagicUnavailable, StartError, StoreUnavailable
-from gateway.proxy.downstream import bind
 from gateway.proxy.downstream.shared_counts import SharedCounts
 from gateway.revocation.name import refusal_of
 from gateway.revocation.revoke import Revocation
-from gateway.runtime.cpu_count import cpu_count
-from gateway.runtime.process import standalone
-from gateway.runtime.reload import reloading
-from gateway.runtime.serve import Stop, announce_addresses
-from gateway.runtime.services.magic import asked_client_id
-from gateway.runtime.services.store import store_server
+from gateway.runtime.services.audit import ProcessAudit, changing
+from gateway.runtime.services.metrics import (
+    audit_level,
+    config_names,
+    snapshot_of_process,
+)
 from gateway.runtime.worker import WorkerConfig
-from gateway.runtime.worker_process import ANSWER_S, WorkerProcess, bound_workers
+from gateway.runtime.worker_process import ANSWER_S, WorkerProcess
 from gateway.runtime.worker_rpc import NoAnswer, PeerGone
 from gateway.telemetry import logs, snapshot
 from gateway.telemetry.counters import Counters
-from gateway.telemetry.metrics import LOG_DROPPED, RELOADS, WORKER_RESTARTS, WORKERS
+from gateway.telemetry.metrics import WORKER_RESTARTS, WORKERS
 from gateway.telemetry.snapshot import MetricsSnapshot
 from gateway.util.backoff import Backoff
 
@@ -63,19 +62,25 @@ class Supervisor:
         worker_config: WorkerConfig,
         workers: list[WorkerProcess],
         counts: SharedCounts | None = None,
+        audit: ProcessAudit | None = None,
+        counters: Counters | None = None,
     ) -> None:
         self._settings = settings
         self._worker_config = worker_config
         self._config = config
         self._workers = workers
         self._counts = counts
-        self.counters = Counters()
-        """Of what the supervisor itself has seen."""
+        self._audit = audit
+        self.counters = counters or Counters()
+        """Of what the supervisor itself has seen, and of its audit log."""
         self._ended: list[MetricsSnapshot] = []
         """The metrics of workers that have ended."""
-        self._is_draining = False
+        self._has_started = self._is_draining = False
         self._reloading = asyncio.Lock()
+        self._reopens = 0
+        """How often files were to be opened anew."""
         self._keepers: list[asyncio.Task[None]] = []
+        self.promote_candidate: Callable[[], Awaitable[Promoted]] = no_candidate
 
     # --- workers -------------------------------------------------------------------------------
 
@@ -85,6 +90,7 @@ class Supervisor:
         ends = await asyncio.gather(*starts)
         for worker, end in zip(self._workers, ends, strict=True):
             self._keepers.append(asyncio.create_task(self._keep(worker, end)))
+        self._has_started = True
 
     async def _keep(self, worker: WorkerProcess, end: "Awaitable[None] | None") -> None:
         """Start another process whenever the worker ends."""
@@ -120,8 +126,17 @@ class Supervisor:
             return None
 
     async def _start_again(self, worker: WorkerProcess) -> Awaitable[None]:
-        worker_config = self._worker_config
+        """
+        Start it without the candidate, and tell it of that when it serves.
+
+        A candidate that cannot be used any more, such as without a file that it names, must not
+        keep a worker from serving.
+        """
+        has_candidate, reopens = self._worker_config.candidate is not None, self._reopens
+        worker_config = self._worker_config._replace(candidate=None, is_shadowed=has_candidate)
         end = await worker.start(worker_config)
+        if reopens != self._reopens:
+            worker.signal(signal.SIGUSR1)
         for other in self._others(worker):
             other.leave_to(worker)
             if other.rpc is None:
@@ -129,10 +144,20 @@ class Supervisor:
         async with self._reloading:  # one that came meanwhile has passed this worker by
             if self._config is not worker_config.config:
                 await _send_config(worker, self._config)
+            if self._worker_config.candidate is not None:
+                answer = await _send_candidate(worker, self._worker_config.candidate)
+                if "failed" in answer:
+                    failed = answer["failed"]
+                    _log.error("worker %d does without the candidate: %s", worker.number, failed)
         return end
 
     def _others(self, worker: WorkerProcess) -> list[WorkerProcess]:
         return [other for other in self._workers if other is not worker]
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in use."""
+        return self._settings
 
     @property
     def drain_s(self) -> float:
@@ -157,6 +182,17 @@ class Supervisor:
             self.signal(signal.SIGKILL)
             await asyncio.wait(late)
 
+    def reopen_files(self) -> None:
+        """
+        Have the workers go on in the files that have the names now.
+
+        One that starts may have opened the old ones: it is told once it serves, and hears signals.
+        """
+        self._reopens += 1
+        for worker in self._workers:
+            if worker.rpc is not None:
+                worker.signal(signal.SIGUSR1)
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to all workers."""
         for worker in self._workers:
@@ -169,9 +205,12 @@ class Supervisor:
         if fixed := needs_restart(self._settings, settings):
             raise StartError(f"{', '.join(fixed)}: needs a restart")
         async with self._reloading:
-            await self._tell_all(config)
+            with changing(self._audit, settings):
+                await self._tell_all(config)
             logs.configure(settings.log.level, settings.log.format)
             self._settings, self._config = settings, config
+            names = config_names(settings)
+            self._ended = [snapshot.without_removed(each, names) for each in self._ended]
             self._worker_config = self._worker_config._replace(config=config)
 
     async def _tell_all(self, config: ConfigSnapshot) -> None:
@@ -184,18 +223,69 @@ class Supervisor:
                     await _send_config(other, self._config)
                 raise StartError(answer["failed"])
 
+    async def use_candidate(self, config: ConfigSnapshot | None) -> None:
+        """
+        Have the workers decide by ``config`` too, without effect; None for no more.
+
+        All of them or none: raises `StartError` where one cannot.
+        """
+        async with self._reloading:
+            before = self._worker_config.candidate
+            told: list[WorkerProcess] = []
+            for worker in self._workers:
+                answer = await _send_candidate(worker, config)
+                if "failed" in answer:
+                    for other in told:
+                        await _send_candidate(other, before)
+                    raise StartError(answer["failed"])
+                told.append(worker)
+            self._worker_config = self._worker_config._replace(candidate=config)
+
+    async def promote(self) -> Promoted:
+        """See `gateway.admin.api.AdminActions`."""
+        return await self.promote_candidate()
+
     # --- for the private listener --------------------------------------------------------------
 
     async def state(self) -> Status:
         """See `gateway.admin.app.StatusSource`."""
+        states = await self._states()
+        is_ready = not self._is_draining and any(state.is_ready for state in states)
+        up, count = len(states), len(self._workers)
+        return Status(
+            is_ready,
+            self._status(is_ready=is_ready),
+            "ok" if any(state.store == "ok" for state in states) else "unavailable",
+            self._has_started,
+            (
+                StatusCheck("workers", up == count, f"{up} of {count} answer"),
+                *merged_checks(check for state in states for check in state.checks),
+            ),
+            self._audit_state(states),
+        )
+
+    async def _states(self) -> list[Status]:
+        """Ask all workers at once; those that are down, or do not answer in time, are left out."""
         answers = await asyncio.gather(
             *(worker.ask("state", _STATE_S) for worker in self._workers), return_exceptions=True
         )
-        states = [Status(**answer) for answer in answers if isinstance(answer, dict)]
-        is_ready = not self._is_draining and any(state.is_ready for state in states)
-        status = "draining" if self._is_draining else "ok" if is_ready else "down"
-        stores = {state.store for state in states}
-        return Status(is_ready, status, "ok" if "ok" in stores else "unavailable")
+        return [Status.from_json(answer) for answer in answers if isinstance(answer, dict)]
+
+    def _audit_state(self, states: Sequence[Status]) -> str:
+        own = "" if self._audit is None else self._audit.trail.state
+        audits = {own, *(state.audit for state in states)}
+        return "failing" if "failing" in audits else max(audits)
+
+    def _status(self, *, is_ready: bool) -> str:
+        if self._is_draining:
+            return "draining"
+        if not self._has_started:
+            return "starting"
+        return "ok" if is_ready else "down"
+
+    async def is_alive(self) -> bool:
+        """Whether any worker answers; see `ServiceManager.watched`."""
+        return bool(await self._states())
 
     async def revoke(self, name: str) -> Revocation:
         """
@@ -215,24 +305,64 @@ class Supervisor:
             return _revocation(answer)
         raise StoreUnavailable("no worker serves")
 
+    async def explain(self, document: object) -> Mapping[str, Any]:
+        """
+        See `gateway.admin.api.AdminActions`; any worker serves as the others do.
+
+        The keys of an issuer may have to be read for it, and Magic to be asked.
+        """
+        within_s = ANSWER_S + DEADLINE_S + self._settings.magic.timeout_s
+        for worker in self._workers:
+            with suppress(PeerGone):
+                answer = await worker.ask("explain", within_s, document=document)
+                if "wrong" in answer:
+                    raise ValueError(answer["wrong"])
+                _raise_unavailable(answer)
+                explanation: Mapping[str, Any] = answer["explanation"]
+                return explanation
+        raise StoreUnavailable("no worker serves")
+
     async def snapshot(self) -> MetricsSnapshot:
         """See `gateway.admin.app.StatusSource`."""
+        return (await self.overview()).whole
+
+    async def overview(self) -> Overview:
+        """See `gateway.admin.feed.DashboardSource`."""
         await asyncio.gather(*(worker.refresh_metrics() for worker in self._workers))
         up = sum(worker.rpc is not None for worker in self._workers)
         levels = Counter({(WORKERS, "up"): up, (WORKERS, "down"): len(self._workers) - up})
-        own = snapshot.of(self.counters, {(LOG_DROPPED, ""): logs.dropped()}, levels)
-        return snapshot.merged([own, *self._ended, *(worker.last for worker in self._workers)])
+        audit = {} if self._audit is None else audit_level(self._audit.trail)
+        own = snapshot_of_process(self.counters, {}, {**levels, **audit})
+        parts = {f"worker {worker.number}": worker.last for worker in self._workers}
+        whole = snapshot.merged([own, *self._ended, *parts.values()])
+        return Overview(whole, {**parts, "supervisor": own})
+
+    async def refusals(self, since: str) -> list[Mapping[str, Any]]:
+        """See `gateway.admin.feed.DashboardSource`; a worker that is down has told of none."""
+        asked = (worker.ask("refusals", _STATE_S, since=since) for worker in self._workers)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        return [
+            refusal
+            for answer in answers
+            if isinstance(answer, dict)
+            for refusal in answer["refusals"]
+        ]
 
 
 def _revocation(answer: Mapping[str, Any]) -> Revocation:
     """Decode a worker's answer. Raises what the revocation has raised there."""
     if "wrong" in answer:
         raise refusal_of(answer["code"], answer["wrong"])
+    _raise_unavailable(answer)
+    return Revocation.from_json(answer)
+
+
+def _raise_unavailable(answer: Mapping[str, Any]) -> None:
+    """Raise what a worker needed and did not reach, if anything."""
     if "failed" in answer:
         raise StoreUnavailable(answer["failed"])
     if "magic_failed" in answer:
         raise MagicUnavailable(answer["magic_failed"], answer["retry_after_s"])
-    return Revocation.from_json(answer)
 
 
 async def _send_config(worker: WorkerProcess, config: ConfigSnapshot) -> Mapping[str, Any]:
@@ -252,64 +382,15 @@ async def _send_config(worker: WorkerProcess, config: ConfigSnapshot) -> Mapping
     return {}
 
 
-async def supervise(
-    settings: Settings,
-    config: ConfigSnapshot,
-    file: ConfigFile,
-    on_stop: Callable[[float], object] = lambda _drain_s: None,
-) -> None:
-    """
-    Serve with several workers until SIGTERM or SIGINT, then drain.
-
-    ``on_stop`` is called with the time to drain, when that begins.
-
-    Raises `StartError`, or `NotReached` where Magic has to be asked for the client id.
-    """
-    stop = Stop(signal.SIGTERM, signal.SIGINT)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it would end a gateway that is starting
-    async with AsyncExitStack() as stack:
-        workers = bound_workers(settings, workers_of(settings))
-        for worker in workers:
-            stack.callback(worker.close)
-        store_url = await stack.enter_async_context(store_server(settings))
-        worker_config = await _worker_config(settings, config, len(workers), store_url)
-        descriptor = SharedCounts.create(len(workers))
-        stack.callback(os.close, descriptor)
-        worker_config = worker_config._replace(counts_descriptor=descriptor)
-        counts = SharedCounts(descriptor, len(workers))
-        supervisor = Supervisor(settings, config, worker_config, workers, counts)
-        private = listener.listening(settings.admin, supervisor, supervisor)
-        admin_port = await stack.enter_async_context(private)
-        stack.push_async_callback(supervisor.drain)
-        stop.then(lambda: supervisor.signal(signal.SIGKILL))
-        await supervisor.start()
-
-        async def reload() -> None:
-            await supervisor.reload(*await asyncio.to_thread(file.load))
-
-        async with reloading(file, reload, supervisor.counters.labelled_events(RELOADS)):
-            names = dict.fromkeys(map(bind.name_of, workers[0].sockets))
-            announce_addresses(names, admin_port)
-            await stop.wait()
-        on_stop(supervisor.drain_s)
-        _log.info("draining")
-
-
-async def _worker_config(
-    settings: Settings, config: ConfigSnapshot, workers: int, store_url: str
-) -> WorkerConfig:
-    keys = standalone()
-    client_id = await asked_client_id(settings)
-    return WorkerConfig(config, workers, keys.seed, keys.made_up_key, store_url, client_id, ())
-
-
-def workers_of(settings: Settings) -> int:
-    """Return the number of workers; for ``auto`` one for each core that may be used."""
-    return settings.server.workers or cpu_count(len(os.sched_getaffinity(0)), _cpu_max())
-
-
-def _cpu_max() -> str:
+async def _send_candidate(
+    worker: WorkerProcess, config: ConfigSnapshot | None
+) -> Mapping[str, Any]:
+    """Tell ``worker`` to decide by ``config`` too; empty if it is down: its successor is told."""
+    sent = None if config is None else config._asdict()
     try:
-        return Path("/sys/fs/cgroup/cpu.max").read_text()
-    except OSError:
-        return ""
+        return await worker.ask("candidate", _RELOAD_S, config=sent)
+    except NoAnswer:
+        _log.error("worker %d does not answer about the candidate", worker.number)
+    except PeerGone:
+        pass
+    return {}

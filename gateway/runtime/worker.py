@@ -17,9 +17,11 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, cast
 
 from gateway.config.per_worker import share
+from gateway.config.schema import Settings
 from gateway.config.source import ConfigSnapshot
 from gateway.core.errors import GatewayError, MagicUnavailable, NotReached, StoreUnavailable
 from gateway.proxy.downstream.shared_counts import SharedCounts
@@ -53,19 +55,30 @@ class WorkerConfig(NamedTuple):
     number: int = 1
     counts_descriptor: int | None = None
     """See `gateway.proxy.downstream.shared_counts`."""
+    candidate: ConfigSnapshot | None = None
+    """Decides about requests too, without effect; see `gateway.runtime.shadow`."""
+    is_shadowed: bool = False
+    """Whether it gets a candidate when it serves."""
+    dashboard_socket: str | None = None
+    """Of the supervisor; see `gateway.runtime.process.Inherited`."""
 
     def to_json(self) -> dict[str, Any]:
         """Encode it for the RPC connection."""
         keys = {"seed": self.seed.hex(), "made_up_key": self.made_up_key.hex()}
-        return {**self._asdict(), "config": self.config._asdict(), **keys}
+        candidate = None if self.candidate is None else self.candidate._asdict()
+        configs = {"config": self.config._asdict(), "candidate": candidate}
+        return {**self._asdict(), **configs, **keys}
 
     @classmethod
     def from_json(cls, message: Message) -> "WorkerConfig":
         """Decode what `to_json` has encoded."""
         keys = {key: bytes.fromhex(message[key]) for key in ("seed", "made_up_key")}
-        config = ConfigSnapshot(**message["config"])
-        descriptors = tuple(message["descriptors"])
-        return cls(**{**message, "config": config, **keys, "descriptors": descriptors})
+        more = {
+            "config": ConfigSnapshot(**message["config"]),
+            "candidate": _snapshot_of(message["candidate"]),
+            "descriptors": tuple(message["descriptors"]),
+        }
+        return cls(**{**message, **more, **keys})
 
     def inherited(self) -> Inherited:
         """Return what `gateway.runtime.gateway.running` is handed."""
@@ -74,8 +87,15 @@ class WorkerConfig(NamedTuple):
         if self.counts_descriptor is not None:
             counts = SharedCounts(self.counts_descriptor, self.workers, self.number)
         return Inherited(
-            self.seed, self.made_up_key, sockets, self.store_url, self.client_id, counts
+            *(self.seed, self.made_up_key, sockets, self.store_url, self.client_id, counts),
+            role=f"worker-{self.number}",
+            is_shadowed=self.is_shadowed,
+            dashboard_socket=self.dashboard_socket,
         )
+
+
+def _snapshot_of(sent: dict[str, Any] | None) -> ConfigSnapshot | None:
+    return None if sent is None else ConfigSnapshot(**sent)
 
 
 async def work(descriptor: int, handoff_descriptor: int) -> None:
@@ -108,8 +128,14 @@ async def _serve(
     workers = worker_config.workers
     settings = share(worker_config.config.settings(os.environ), workers)
     logs.configure(settings.log.level, settings.log.format)
-    async with running(settings, sys.stdout.fileno(), worker_config.inherited()) as gateway:
+    candidate = None
+    if worker_config.candidate is not None:
+        candidate = share(worker_config.candidate.settings(os.environ), workers)
+    inherited = worker_config.inherited()
+    async with running(settings, sys.stdout.fileno(), inherited, candidate) as gateway:
         async with serve.collecting(gateway), background(handoff.follow(channel, gateway)):
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGUSR1, gateway.reopen_files)
             connection.send({"addresses": gateway.addresses})
             answering = asyncio.create_task(_answer_requests(connection, gateway, workers, stop))
             await stop.wait()
@@ -124,7 +150,7 @@ async def _answer_requests(
     """
     Answer the supervisor until it is gone; then stop.
 
-    No other request waits for a revocation, since Magic may have to be asked for that.
+    No other request waits for a revocation or an explanation: Magic may have to be asked for them.
     """
 
     async def answer(message: Message) -> None:
@@ -133,7 +159,7 @@ async def _answer_requests(
     revoking: set[asyncio.Task[None]] = set()
     try:
         while (message := await connection.receive()) is not None:
-            if message["what"] == "revoke":
+            if message["what"] in ("revoke", "explain"):
                 task = asyncio.create_task(answer(message))
                 revoking.add(task)
                 task.add_done_callback(revoking.discard)
@@ -146,26 +172,45 @@ async def _answer_requests(
 
 
 async def _answer(message: Message, gateway: Gateway, workers: int) -> Message:
+    answer: Message
     match message["what"]:
         case "state":
-            return (await gateway.state())._asdict()
+            answer = (await gateway.state()).to_json()
         case "snapshot":
-            return (await gateway.snapshot()).to_json()
+            answer = (await gateway.snapshot()).to_json()
+        case "refusals":
+            answer = {"refusals": await gateway.refusals(message["since"])}
         case "revoke":
-            return await _revoke(gateway, message["issuer"], message["until_s"])
+            answer = await _revoke(gateway, message["issuer"], message["until_s"])
+        case "explain":
+            answer = await _explain(gateway, message["document"])
+        case "candidate":
+            answer = await _use_candidate(gateway, _snapshot_of(message["config"]), workers)
         case _:
-            return await _reload(gateway, ConfigSnapshot(**message["config"]), workers)
+            config = ConfigSnapshot(**message["config"])
+            answer = await _applied(gateway.reload, config, workers, "config")
+    return answer
 
 
-async def _reload(gateway: Gateway, config: ConfigSnapshot, workers: int) -> Message:
+async def _use_candidate(gateway: Gateway, config: ConfigSnapshot | None, workers: int) -> Message:
+    if config is None:
+        await gateway.use_candidate(None)
+        return {}
+    return await _applied(gateway.use_candidate, config, workers, "candidate config")
+
+
+async def _applied(
+    apply: Callable[[Settings], Awaitable[None]], config: ConfigSnapshot, workers: int, what: str
+) -> Message:
+    """Call ``apply`` with a config; return why that failed, if it did. The log says ``what``."""
     try:
         with garbage.frozen_after():
             settings = await asyncio.to_thread(config.settings, os.environ)
-            await gateway.reload(share(settings, workers))
+            await apply(share(settings, workers))
     except GatewayError as error:
         return {"failed": str(error)}
-    except Exception as error:  # noqa: BLE001 (such as no descriptor left: the old config still serves)
-        _log.exception("config not reloaded")
+    except Exception as error:  # noqa: BLE001 (such as no descriptor left: what served goes on)
+        _log.exception("%s not reloaded", what)
         return {"failed": type(error).__name__}
     return {}
 
@@ -188,13 +233,27 @@ async def _revoke(gateway: Gateway, issuer: str, until_s: float) -> Message:
         return {"magic_failed": error.reason, "retry_after_s": error.retry_after_s}
 
 
+async def _explain(gateway: Gateway, document: object) -> Message:
+    try:
+        return {"explanation": await gateway.explain(document)}
+    except ValueError as error:
+        return {"wrong": str(error)}
+    except StoreUnavailable as error:
+        return {"failed": error.reason}
+    except MagicUnavailable as error:
+        return {"magic_failed": error.reason, "retry_after_s": error.retry_after_s}
+    except Exception as error:  # noqa: BLE001 (the supervisor waits for an answer)
+        _log.exception("request not explained")
+        return {"failed": type(error).__name__}
+
+
 def main() -> None:
     """Serve until told to stop."""
     gc.freeze()  # as in `gateway.cli.run`
     descriptor, channel, *given = sys.argv[1:]
     [level] = cast("list[LogLevel | None]", given or [None])
     logs.set_up(fixed_level=level)
-    for number in (signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)  # the supervisor handles them
     serve.run(work(int(descriptor), int(channel)))
 

@@ -19,7 +19,7 @@ from gateway.config.schema import Settings
 from gateway.core.errors import NotReached, StartError
 from gateway.proxy.downstream import bind
 from gateway.runtime import handoff
-from gateway.runtime.services.listeners import bind_all, close_all
+from gateway.runtime.services.listeners import bind_all, close_all, naming_key
 from gateway.runtime.worker import WorkerConfig
 from gateway.runtime.worker_rpc import PeerGone, RpcClient, RpcConnection
 from gateway.telemetry import logs, snapshot
@@ -180,7 +180,8 @@ def bound_workers(settings: Settings, count: int) -> list[WorkerProcess]:
     """
     for address in settings.server.listen:
         if isinstance(address, HostPort):
-            close_all(bind.bind(address))
+            with naming_key("server.listen"):
+                close_all(bind.bind(address))
     first = bind_all(settings, reuse_port=True)
     try:
         others = [[bind.twin(sock) for sock in first] for _ in range(count - 1)]

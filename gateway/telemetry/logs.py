@@ -1,11 +1,11 @@
 """The log of the process on standard error: its formats, its level, its writer."""
 
 import logging
-import re
 from typing import Final, Literal
 
 import orjson
 
+from gateway.telemetry.escape import visible
 from gateway.telemetry.log_writer import LogWriter
 from gateway.util.rfc3339 import rfc3339
 
@@ -13,7 +13,6 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "text"]
 
 _STANDARD_ERROR = 2
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class JsonLines(logging.Formatter):
@@ -35,12 +34,12 @@ class TextLines(logging.Formatter):
     """Formats a record for people; the lines of a traceback are indented."""
 
     def format(self, record: logging.LogRecord) -> str:
-        message = _visible(record.getMessage())
+        message = visible(record.getMessage())
         line = f"{_time(record)} {record.levelname:<7} {record.name}: {message}"
         if not record.exc_info:
             return line
         traceback = self.formatException(record.exc_info).splitlines()
-        return "\n  ".join([line, *map(_visible, traceback)])
+        return "\n  ".join([line, *map(visible, traceback)])
 
 
 FORMATS: Final[dict[LogFormat, type[logging.Formatter]]] = {"json": JsonLines, "text": TextLines}
@@ -101,8 +100,3 @@ def _time(record: logging.LogRecord) -> str:
 
 def _encodable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
-
-
-def _visible(text: str) -> str:
-    """Escape control characters: text that a client has sent must not look like another line."""
-    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

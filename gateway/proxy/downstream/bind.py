@@ -5,13 +5,14 @@ Listening sockets: made from an address once, and served by any process.
 """
 
 import asyncio
+import errno
 import os
 import socket
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.config.addresses import HostPort
 from gateway.config.listen import (
@@ -28,6 +29,14 @@ BACKLOG = 1024
 
 MAX_PER_ITERATION = 64
 """Connections that are accepted in one iteration of the event loop."""
+
+_REMEDIES: Final[Mapping[int, str]] = {
+    errno.EADDRINUSE: "; stop the program that uses it, or name another address",
+    errno.EADDRNOTAVAIL: "; name an address of this machine",
+    errno.EACCES: "; run as a user who may: a unix socket needs a folder to write to, and a port"
+    " below 1024 CAP_NET_BIND_SERVICE",
+    errno.ENOENT: "; make the folder of the socket",
+}
 
 MakeProtocol = Callable[[], asyncio.BaseProtocol]
 
@@ -62,7 +71,8 @@ def bind(
             return (_bind_unix(place.path),)
         return _bind_tcp(place, reuse_port=reuse_port)
     except OSError as error:
-        raise StartError(f"cannot listen on {place}: {error.strerror}") from error
+        remedy = _REMEDIES.get(error.errno or 0, "")
+        raise StartError(f"cannot listen on {place}: {error.strerror}{remedy}") from error
 
 
 # --- TCP ---------------------------------------------------------------------------------------

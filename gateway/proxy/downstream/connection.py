@@ -13,7 +13,7 @@ from math import inf
 from gateway.core.errors import BadRequest, Overloaded, Refusal, RequestTimeout
 from gateway.core.problem import fields_beside, problem_of
 from gateway.core.record import RequestRecord
-from gateway.core.request import Client, Reply
+from gateway.core.request import Client, ReceivedLines, Reply, RequestHead
 from gateway.proxy.downstream.accepted import AcceptedConnection, client_of
 from gateway.proxy.downstream.assembler import ParsedRequest
 from gateway.proxy.downstream.phase import Phase
@@ -24,6 +24,7 @@ from gateway.proxy.downstream.writer import ResponseWriter
 from gateway.proxy.http1.close import ENDS_CONNECTION, LINGER_S, ClientGone, LingeringClose
 from gateway.proxy.http1.min_rate import MinimumRate
 from gateway.proxy.http1.parser import HttpProtocol, StreamReader
+from gateway.proxy.http1.unparsed import fields_of
 from gateway.util.eager_task import start
 
 _HIBERNATE_S = 2.0
@@ -172,7 +173,7 @@ class ClientConnection(HttpProtocol):
             case Phase.SERVING if not self.writer.has_answered:
                 self.abort()
             case Phase.HEAD if not self.reader.splitter.is_between:
-                self.reader.reject(RequestTimeout("slow head"))
+                self.reader.reject(RequestTimeout("slow head"), self.reader.splitter.partial_head)
                 self._start_serving(self.reader.next())
             case Phase.LINGERING if self._lingering is not None and self._lingering.go_on():
                 self._deadline_s = self._server.loop.time() + LINGER_S
@@ -297,8 +298,15 @@ class ClientConnection(HttpProtocol):
             self.writer.will_close = True
         self.writer.send_reply(reply)
 
-    def refuse(self, refusal: Refusal, record: RequestRecord) -> None:
-        """Answer with a refusal; after the head of another answer, break that off."""
+    def refuse(
+        self, refusal: Refusal, record: RequestRecord, head: RequestHead | None = None
+    ) -> None:
+        """
+        Answer with a refusal; after the head of another answer, break that off.
+
+        ``head`` is of the request, where there is one: a browser that navigates gets a page. A
+        forward-auth check has the browser's fields: the proxy that asks hands the page on.
+        """
         problem = problem_of(refusal)
         record.refusal, record.reason = problem.code, refusal.reason
         if self.writer.has_answered:
@@ -310,6 +318,9 @@ class ClientConnection(HttpProtocol):
             self.reader.stop()
         if self._is_client_sending():
             self.writer.will_close = True
+        to_page = self._server.serving.to_page
+        if to_page is not None and head is not None:
+            problem = to_page(head, refusal, problem)
         self.writer.send_problem(problem, fields_beside(refusal, record))
 
     def _answer_unparsed(self, refusal: Refusal) -> None:
@@ -317,8 +328,12 @@ class ClientConnection(HttpProtocol):
         writer, request_id = self.writer, self._server.next_request_id()
         writer.start(request_id, "", (1, 1), keeps_alive=False)
         writer.will_close = True
-        record = RequestRecord(client=self.peer.text, request_id=request_id)
-        self.refuse(refusal, record)
+        record = RequestRecord(self.peer.text, request_id=request_id, scheme=self.peer.scheme)
+        # For the looks of the answer: what is logged has no head.
+        fields, lines = fields_of(self.reader.refused_head), ReceivedLines((), ())
+        self.reader.refused_head = b""
+        head = RequestHead("", "", (1, 1), fields, lines, self.peer, request_id)
+        self.refuse(refusal, record, head)
         self._server.log(None, record, writer.status, writer.bytes_out, 0.0)
 
     def _is_client_sending(self) -> bool:

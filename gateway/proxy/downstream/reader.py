@@ -72,6 +72,7 @@ class RequestReader:
         "is_taking_body",
         "peer",
         "queue",
+        "refused_head",
         "splitter",
         "state",
     )
@@ -110,6 +111,8 @@ class RequestReader:
         """What the parser has against the head under way, which may be valid; see `normalise`."""
         self.early_data = b""
         """What came behind a request to upgrade, in the same read."""
+        self.refused_head = b""
+        """The head that was refused unparsed, as far as it came: no other follows it."""
 
     # --- what the connection asks --------------------------------------------------------------
 
@@ -183,9 +186,13 @@ class RequestReader:
         self.is_serving = True
         return self.queue.pop(0)
 
-    def reject(self, refusal: Refusal) -> None:
-        """Queue ``refusal`` as the answer to bytes that are no request; parse nothing more."""
-        self.state = ReadState.STOPPED
+    def reject(self, refusal: Refusal, head: bytes = b"") -> None:
+        """
+        Queue ``refusal`` as the answer to bytes that are no request; parse nothing more.
+
+        ``head`` is what came of a head, where they are one.
+        """
+        self.state, self.refused_head = ReadState.STOPPED, head
         if self.body.is_eof():
             self.queue.append(refusal)
         else:
@@ -200,8 +207,8 @@ class RequestReader:
         if end is None:
             self._read_begun_head(data, protocol)
             return b""
-        part, rest = data[:end], data[end:]
-        head_bytes = len(self.splitter.partial_head) + end
+        part, rest, begun = data[:end], data[end:], self.splitter.partial_head
+        head_bytes = len(begun) + end
         if self._refused is not None or not self._parse_head(part, protocol):
             part = self._parse_other_form(part, protocol)
             if not part:
@@ -219,7 +226,7 @@ class RequestReader:
         self._queued_bytes = self._queued_bytes + head_bytes if self.queue else head_bytes
         self.queue.append(request)
         if isinstance(request, Refusal):
-            self.state = ReadState.STOPPED
+            self.state, self.refused_head = ReadState.STOPPED, begun + part
         elif message.upgrade:
             self.early_data, self.state = rest, ReadState.UPGRADE
         elif self._assembler.has_ended:
@@ -278,7 +285,7 @@ class RequestReader:
         if refusal is None or may_be_normalised(self.splitter.partial_head):
             refusal = BadRequest("head") if self._parsed else self._assembler.size_refusal()
         if refusal is not None:
-            self.reject(refusal)
+            self.reject(refusal, self.splitter.partial_head)
 
     def _parse_head(self, data: bytes, protocol: HttpProtocol) -> bool:
         """Feed the parser; keep its refusal, as the head may have another form."""
@@ -299,10 +306,11 @@ class RequestReader:
         Returns the head; empty if it is rejected.
         """
         splitter, refused = self.splitter, self._refused
-        normalised = normalise(splitter.partial_head + part)
+        head = splitter.partial_head + part
+        normalised = normalise(head)
         splitter.partial_head, self._refused = b"", None
         if normalised is None or not self._parse_head(normalised.parsable, protocol):
-            self.reject(refused or BadRequest("head"))
+            self.reject(refused or BadRequest("head"), head)
             return b""
         self._method = normalised.method
         return normalised.raw
@@ -341,4 +349,4 @@ class RequestReader:
         self.state = ReadState.STOPPED
         self.queue.clear()
         self.body, self._unparsed, self._parsed = NOTHING, b"", ()
-        self.is_holding = False
+        self.is_holding, self.refused_head = False, b""

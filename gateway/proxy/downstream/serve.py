@@ -32,8 +32,10 @@ _CLIENT_CLOSED_REQUEST = 499  # as nginx logs a client that left before the answ
 class ServedClient(TunnelClient, Protocol):
     """The client's connection, as its requests use it."""
 
-    def refuse(self, refusal: Refusal, record: RequestRecord) -> None:
-        """Answer with a refusal."""
+    def refuse(
+        self, refusal: Refusal, record: RequestRecord, head: RequestHead | None = None
+    ) -> None:
+        """Answer with a refusal of the request with ``head``."""
 
 
 class Begun(NamedTuple):
@@ -54,10 +56,12 @@ def begin(client: ServedClient, server: ProxyServer, request: ParsedRequest) -> 
     """Begin with a request; None where it is answered, which needed no wait."""
     (head, message, body), record = request, RequestRecord()
     client_keeps_alive = message is None or keeps_alive(message)
-    client.writer.start(head.request_id, head.method, head.version, keeps_alive=client_keeps_alive)
-    started_s = perf_counter()  # the loop of uvloop counts whole milliseconds
     # A reload replaces it: one request is served by one configuration.
     client.serving = serving = server.serving
+    if serving.with_sent_id is not None:
+        head = serving.with_sent_id(head)
+    client.writer.start(head.request_id, head.method, head.version, keeps_alive=client_keeps_alive)
+    started_s = perf_counter()  # the loop of uvloop counts whole milliseconds
     try:
         framing = framing_of(message, body, serving.max_body_bytes)
         if message is not None and message.upgrade:
@@ -66,7 +70,7 @@ def begin(client: ServedClient, server: ProxyServer, request: ParsedRequest) -> 
         begun = head, body, record, started_s, framing, serving, serving.admit(head, record)
         return tuple.__new__(Begun, begun)  # half the time of a call of the class
     except Exception as error:  # noqa: BLE001 (an unexpected error is answered and logged, too)
-        _answer_error(client, head, record, error)
+        _answer_error(client, server, head, record, error)
     _end(client, server, head, body, record, started_s)
     return None
 
@@ -79,13 +83,13 @@ async def finish(client: ServedClient, server: ProxyServer, begun: Begun) -> Non
         if isinstance(admitted, Reply):
             client.answer(admitted)
         elif admitted is not None and serving is not None:
-            await Exchange(client, admitted, framing, body, serving).run()
+            await Exchange(client, admitted, framing, body, serving, record).run()
     except (asyncio.CancelledError, ClientGone) as error:
         _note_gone(client, record)
         if isinstance(error, asyncio.CancelledError):
             raise
     except Exception as error:  # noqa: BLE001 (an unexpected error is answered and logged, too)
-        _answer_error(client, head, record, error)
+        _answer_error(client, server, head, record, error)
     finally:
         _end(client, server, head, body, record, started_s)
 
@@ -98,15 +102,23 @@ def abandon(client: ServedClient, server: ProxyServer, begun: Begun) -> None:
 
 
 def _answer_error(
-    client: ServedClient, head: RequestHead, record: RequestRecord, error: Exception
+    client: ServedClient,
+    server: ProxyServer,
+    head: RequestHead,
+    record: RequestRecord,
+    error: Exception,
 ) -> None:
     """Answer with a refusal: ``error``, or the one for a bug."""
     if isinstance(error, Refusal):
-        client.refuse(error, record)
+        client.refuse(error, record, head)
         error.__traceback__ = None  # a body may keep it: its frames would be a cycle
+        told = server.serving.told
+        if told and (tell := told.get(type(error))) is not None:
+            record.request_id = head.request_id
+            tell(error, record)
     else:
         _log.error("request %s failed", head.request_id, exc_info=error)
-        client.refuse(InternalError(), record)
+        client.refuse(InternalError(), record, head)
 
 
 def _note_gone(client: ServedClient, record: RequestRecord) -> None:

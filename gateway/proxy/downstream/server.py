@@ -3,18 +3,19 @@
 import asyncio
 import itertools
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Protocol
 
 from gateway.core.address import IPNetwork
+from gateway.core.errors import Refusal
+from gateway.core.handling import Admit, LogRequest, RefusalsTold
 from gateway.core.ports import Clock
-from gateway.core.record import RequestRecord
+from gateway.core.problem import ProblemAnswer
 from gateway.core.request import Client, RequestHead
 from gateway.headers.response import ResponseFields
-from gateway.pipeline.request import Admit
 from gateway.proxy.answer_costs import AnswerCosts
 from gateway.proxy.downstream.bind import ListeningServer
 from gateway.proxy.downstream.limits import ConnectionCounter, ConnectionLimits, CountsOfOthers
@@ -31,6 +32,10 @@ _UNTIL_CONNECTED = 2
 """Iterations of the event loop after which an accepted socket is a connection, and counted."""
 
 
+ToPage = Callable[[RequestHead, Refusal, ProblemAnswer], ProblemAnswer]
+"""Makes a page of the answer to a refusal where a person is to see it."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ServingConfig:
     """A compiled configuration; a reload replaces it as a whole, between two requests."""
@@ -42,20 +47,12 @@ class ServingConfig:
     trusted_proxies: tuple[IPNetwork, ...]
     costs: AnswerCosts
     """Charges what answers cost."""
-
-
-class LogRequest(Protocol):
-    """Writes the log line of a request."""
-
-    def __call__(
-        self,
-        head: RequestHead | None,
-        record: RequestRecord,
-        status: int,
-        bytes_out: int,
-        duration_s: float,
-    ) -> None:
-        """Log a request; ``head`` is None if the bytes were no request."""
+    with_sent_id: Callable[[RequestHead], RequestHead] | None = None
+    """Gives a head the id that a trusted proxy sent; None where there are no such proxies."""
+    told: RefusalsTold = field(default_factory=dict)
+    """What is called with refusals of a kind."""
+    to_page: ToPage | None = None
+    """None where all refusals are answered for programs."""
 
 
 class ServedConnection(HasDeadline, Protocol):
@@ -172,6 +169,11 @@ class ProxyServer:
     def is_idle(self) -> bool:
         """Whether no exchange is under way; tunnels are none."""
         return all(connection.serving is None for connection in self._connections)
+
+    @property
+    def requests_in_flight(self) -> int:
+        """Number of exchanges that are under way; tunnels are none."""
+        return sum(connection.serving is not None for connection in self._connections)
 
     @property
     def open_connections(self) -> int:

@@ -59,6 +59,8 @@ class ServerTls:
         self._last_error = ""
         self.context = server_context(files)
         """See `server_context`."""
+        self.ends_s = certificate_ends_s(files)
+        """When the certificates in use end, by their file, in Unix time."""
         self._is_shaking_hands = False
         """Whether a handshake with the context is under way."""
 
@@ -87,6 +89,7 @@ class ServerTls:
             return
         try:
             self.context = server_context(self.files)
+            self.ends_s = certificate_ends_s(self.files)
         except StartError as error:
             # The old stamp stays: a pair that is being replaced is complete a moment later.
             if str(error) != self._last_error:
@@ -115,7 +118,7 @@ def server_context(files: ServerTlsFiles) -> ssl.SSLContext:
         return contexts[0]
     by_name: dict[str, ssl.SSLContext] = {}
     for pair, context in zip(files.pairs, contexts, strict=True):
-        for name in _names(pair.certificate):
+        for name in names_in(pair.certificate):
             by_name.setdefault(name, context)
     return _front(_by_name(contexts[0], by_name), files)
 
@@ -219,14 +222,38 @@ def find(by_name: Mapping[str, ssl.SSLContext], name: str) -> ssl.SSLContext | N
     return by_name.get(name) or by_name.get(f"*.{name.partition('.')[2]}")
 
 
-def _names(certificate: str) -> Iterable[str]:
-    """Return the names in the first certificate of the file, which is the server's own."""
+def certificate_ends_s(files: ServerTlsFiles) -> Mapping[str, float]:
+    """
+    Return when the first certificate to end in each file does. Raises `StartError`.
+
+    A client that is sent one that has ended in the chain may refuse it.
+    """
+    return {pair.certificate: _first_end_s(pair.certificate) for pair in files.pairs}
+
+
+def _first_end_s(certificate: str) -> float:
+    return min(each.not_valid_after_utc.timestamp() for each in _chain(certificate))
+
+
+def _chain(certificate: str) -> list[x509.Certificate]:
     try:
-        found = x509.load_pem_x509_certificates(Path(certificate).read_bytes())[0]
+        return x509.load_pem_x509_certificates(Path(certificate).read_bytes())
+    except (OSError, ValueError) as error:
+        raise StartError(f"{certificate}: no readable certificate") from error
+
+
+def names_in(certificate: str) -> Iterable[str]:
+    """
+    Return the names in the first certificate of the file, which is the server's own.
+
+    Raises `StartError`.
+    """
+    try:
+        found = _chain(certificate)[0]
         alternatives = found.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
         return ()
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise StartError(f"{certificate}: no readable certificate") from error
     return [name.lower() for name in alternatives.value.get_values_for_type(x509.DNSName)]
 

@@ -95,7 +95,11 @@ class ResponseWriter:
             hop = b"\r\n\r\n"
         request_id = self.request_id.encode("ascii")
         data = b"".join((head, b"X-Request-Id: ", request_id, hop, body))
-        server.write_batcher.write_soon(self._transport_for(data), data)
+        transport = self.transport  # `_transport_for`, without the call: each answer comes here
+        if transport is None:
+            raise ClientGone
+        self.bytes_out += len(data)
+        server.write_batcher.write_soon(transport, data)
 
     def date_line(self) -> bytes:
         """Return the Date field, for an answer that has none (RFC 9110 section 6.6.1)."""

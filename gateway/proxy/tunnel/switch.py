@@ -60,14 +60,14 @@ async def serve_upgrade(
         writer.will_close = will_close
         client.reader.ignore_upgrade()
         client.read_on()
-        await Exchange(client, outbound, NO_BODY, body, serving).run()
+        await Exchange(client, outbound, NO_BODY, body, serving, record).run()
         return
     _refuse_too_many(server)
     framing = Framing(BodyKind.NONE, asked.fields)
     switch = _SwitchToTunnel(
         client, client.reader.early_data, server, asked, outbound.identity, record, head.request_id
     )
-    exchange = Exchange(client, outbound, framing, body, serving, switch.tunnel)
+    exchange = Exchange(client, outbound, framing, body, serving, record, switch.tunnel)
     del serving
     await exchange.run()
 
@@ -122,5 +122,5 @@ class _SwitchToTunnel(NamedTuple):
             server.tunnels.forget(tunnel, tunnel.ending)
             client.writer.bytes_out += tunnel.bytes_out
             self.record.tunnel = tunnel.ending.reason
-            self.record.tunnel_bytes_in = tunnel.bytes_in
+            self.record.bytes_in = tunnel.bytes_in
             self.record.tunnel_s = perf_counter() - begun_s

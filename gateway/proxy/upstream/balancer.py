@@ -5,6 +5,7 @@ Times are seconds of a monotonic clock.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from enum import Enum, auto
 from functools import lru_cache
 from hashlib import blake2b
@@ -189,6 +190,13 @@ class Balancer:
         if self._has_trouble:
             chosen.try_out()
         return chosen
+
+    def preview(self, caller: str, now_s: float) -> Endpoint:
+        """Return what `choose` would return now, and leave all as it is."""
+        twin = Balancer([copy(member) for member in self.members], self._balance, self._policy)
+        twin._has_trouble, twin._turn = self._has_trouble, self._turn
+        chosen = twin.choose(caller, now_s)
+        return self.members[twin.members.index(chosen)]
 
     def failed(self, member: Endpoint, now_s: float) -> bool:
         """

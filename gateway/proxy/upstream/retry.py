@@ -14,6 +14,7 @@ from gateway.core.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from gateway.core.record import RequestRecord
 from gateway.core.request import Outbound
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.upstream import Upstream, UpstreamServer
@@ -31,6 +32,10 @@ class RetryableRequest(Protocol):
     @property
     def outbound(self) -> Outbound:
         """The admitted request."""
+
+    @property
+    def record(self) -> RequestRecord:
+        """What is known of it; the server that was tried last is noted there."""
 
     @property
     def may_repeat(self) -> bool:
@@ -63,6 +68,7 @@ async def send_with_retries(work: RetryableRequest, upstream: Upstream) -> None:
     tries: _RetryState | None = None
     while True:
         member, connection = server.member, None
+        work.record.upstream_server = member.name
         member.in_flight += 1
         try:
             if tries is None or not tries.needs_new:

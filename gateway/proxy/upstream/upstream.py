@@ -79,6 +79,15 @@ class UpstreamRules(NamedTuple):
     """How long it is waited for."""
 
 
+class UpstreamPreview(NamedTuple):
+    """What an upstream would do with a request."""
+
+    server: str
+    servers: dict[str, bool]
+    """Whether each server is usable: neither ejected nor unhealthy."""
+    refusal: Refusal | None
+
+
 class Upstream:
     """The servers of one app. A single server costs no more than its pool."""
 
@@ -154,6 +163,18 @@ class Upstream:
             if not self._circuit.admit(now_s):
                 raise UpstreamDown("circuit breaker", self._circuit.wait_s(now_s))
 
+    def preview(self, outbound: Outbound) -> "UpstreamPreview":
+        """Return what `enter` would do with a request now, and leave all as it is."""
+        now_s, caller = self.loop.time(), _key(outbound) if self._is_by_caller else ""
+        in_flight = sum(member.in_flight for member in self._group.members)
+        refusal: Refusal | None = None
+        if self._max_in_flight is not None and in_flight >= self._max_in_flight:
+            refusal = UpstreamBusy("max_in_flight")
+        elif self._circuit is not None and (wait_s := self._circuit.wait_s(now_s)):
+            refusal = UpstreamDown("circuit breaker", wait_s)
+        servers = {member.name: member.is_usable(now_s) for member in self._group.members}
+        return UpstreamPreview(self._group.preview(caller, now_s).name, servers, refusal)
+
     # --- how it went ---------------------------------------------------------------------------
 
     def answered(self, server: UpstreamServer, status: int) -> None:
@@ -200,6 +221,15 @@ class Upstream:
         """Add the server to the logged reason, if the upstream has several; words stay words."""
         if self._only is None and not isinstance(refusal.reason, Reason):
             refusal.reason = f"{refusal.reason} ({server.member.name})"
+
+    def is_usable(self, server: UpstreamServer) -> bool:
+        """Return whether ``server`` is neither ejected nor unhealthy."""
+        return server.member.is_usable(self.loop.time())
+
+    @property
+    def is_circuit_open(self) -> bool | None:
+        """Whether the circuit breaker is open; None where there is none."""
+        return None if self._circuit is None else not self._circuit.is_closed
 
     def servers_out(self) -> int:
         """Return the number of servers that are ejected or unhealthy."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from gateway.authn.authenticator import Authenticator
+from gateway.authn.authenticator import Authenticator, SessionLookup
 from gateway.authn.credentials import AmbientSource, BearerKind, CredentialHeader, CredentialReader
 from gateway.authn.failure_limit import DEFAULT_LIMIT, FailureLimit
 from gateway.config import compile as compiled
@@ -26,17 +26,26 @@ def authenticator(
     stack: AsyncExitStack,
     kinds: Sequence[CredentialKind] = CREDENTIAL_KINDS,
     lists: LimitLists | None = None,
+    sessions: SessionLookup | None = None,
+    failures: FailureLimit | None = None,
 ) -> Authenticator:
-    """Build the stage for the kinds that ``settings`` enables; ``stack`` closes what it opens."""
+    """
+    Build the stage for the kinds that ``settings`` enables; ``stack`` closes what it opens.
+
+    ``sessions`` and ``failures`` replace what is built of ``identity`` and ``settings``.
+    """
     context = AuthnContext(settings, process, identity, limiter, stack)
     built = [(kind, kind.verifier(context)) for kind in kinds]
     enabled = [kind for kind, verifier in built if verifier is not None]
-    failures = _failure_limit(settings, limiter, lists or LimitLists())
+    if failures is None:
+        failures = failure_limit(settings, limiter, lists or LimitLists())
+        counted = process.wire.counters.limits
+        failures.counts = counted.setdefault(failures.limit.name, failures.counts)
     stack.callback(process.bus.on(InvalidationKind.LIMIT, failures.forget))
     certificates = [found for kind in kinds if (found := kind.certificates(context)) is not None]
     return Authenticator(
         _reader(settings, enabled),
-        identity.sessions,
+        sessions or identity.sessions,
         {kind.method: verifier for kind, verifier in built if verifier is not None},
         failures,
         certificates[0] if certificates else None,
@@ -77,7 +86,8 @@ def _reader(settings: Settings, enabled: Sequence[CredentialKind]) -> Credential
     )
 
 
-def _failure_limit(settings: Settings, limiter: Limiter, lists: LimitLists) -> FailureLimit:
+def failure_limit(settings: Settings, limiter: Limiter, lists: LimitLists) -> FailureLimit:
+    """Build what charges clients for refused credentials."""
     configured = settings.limits.get(DEFAULT_LIMIT.name)
     limit = compiled.limit(DEFAULT_LIMIT.name, configured) if configured else DEFAULT_LIMIT
     return FailureLimit(limiter, time.time, limit, lists=lists)

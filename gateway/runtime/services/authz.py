@@ -15,6 +15,7 @@ def authoriser(settings: Settings, process: ProcessServices, stack: AsyncExitSta
     roles = None
     if settings.identity.roles_from_store:
         roles = RedisRoleStore(process.store)
+        roles.lookups = process.wire.counters.cache("roles")
         stack.push_async_callback(roles.aclose)
         stack.callback(process.bus.on(InvalidationKind.ROLES, roles.forget))
         stack.callback(process.bus.on_missed(roles.forget_all))

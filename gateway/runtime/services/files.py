@@ -1,6 +1,6 @@
 """Open the files that a config names, as a start would: for `gateway check`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -8,25 +8,44 @@ from gateway.config.problems import KeyPath, Problem, dotted
 from gateway.config.schema import Settings
 from gateway.core.errors import StartError
 from gateway.pages.branding import logo
+from gateway.pages.error_pages import template_faults
 from gateway.proxy.downstream.tls import CertificateFiles, ServerTls, ServerTlsFiles
 from gateway.ratelimit.list_file import read_file
 from gateway.runtime.services.limits import list_files
-from gateway.runtime.services.listeners import server_files
+from gateway.runtime.services.listeners import admin_files, server_files
 from gateway.runtime.services.store import store_options
 from gateway.runtime.services.upstreams import client_tls
+from gateway.sessions.places import PlaceDatabase
 from gateway.store.server import access_of
 
-_TLS = ("server", "tls")
+UNUSABLE = "unusable-file"
+"""The code of all that is found here."""
+
+FAULTY = "faulty-template"
+"""The code of what is found in templates of pages."""
+
+_TLS, _ADMIN_TLS = ("server", "tls"), ("admin", "tls")
 
 
 def unusable_files(settings: Settings) -> Iterator[Problem]:
     """Find files with which the gateway would not start: missing, unreadable, or not fitting."""
     yield from _server_tls(settings)
+    yield from _admin_tls(settings)
     yield from _upstream_tls(settings)
     yield from _store_files(settings)
     yield from _tried(("login", "logo"), partial(logo, settings.login.logo))
+    yield from _tried(("pages", "places"), lambda: PlaceDatabase(settings.pages.places).close())
     for limit, kind, place, path in list_files(settings):
         yield from _tried(("limits", limit, kind.value, place), partial(read_file, path))
+
+
+def faulty_templates(settings: Settings) -> Iterator[Problem]:
+    """Find templates of pages with which the gateway would not start, with file and line."""
+    if not settings.pages.templates:
+        return
+    at = ("pages", "templates")
+    for fault in template_faults(settings):
+        yield Problem(at, fault.removeprefix(f"{dotted(at)}: "), code=FAULTY)
 
 
 def unreadable_key_sets(settings: Settings) -> Iterator[Problem]:
@@ -42,14 +61,26 @@ def _server_tls(settings: Settings) -> Iterator[Problem]:
         return
     places: list[KeyPath] = [_TLS] if tls.certificate is not None else []
     places += [(*_TLS, "certificates", place) for place, _ in enumerate(tls.certificates)]
+    yield from _tls_files(_TLS, places, files)
+
+
+def _admin_tls(settings: Settings) -> Iterator[Problem]:
+    if settings.admin is not None and settings.admin.tls is not None:
+        yield from _tls_files(_ADMIN_TLS, [_ADMIN_TLS], admin_files(settings.admin.tls))
+
+
+def _tls_files(at: KeyPath, places: Sequence[KeyPath], files: ServerTlsFiles) -> Iterator[Problem]:
+    """Find problems of the pairs at ``places``, and of the CA below ``at``."""
     found = [
-        problem for at, pair in zip(places, files.pairs, strict=True) for problem in _pair(at, pair)
+        problem
+        for place, pair in zip(places, files.pairs, strict=True)
+        for problem in _pair(place, pair)
     ]
     if files.client_ca is not None:
-        found += _readable((*_TLS, "client_ca"), files.client_ca)
+        found += _readable((*at, "client_ca"), files.client_ca)
     yield from found
     if not found:
-        yield from _tried((*_TLS, "client_ca"), partial(ServerTls, files))
+        yield from _tried((*at, "client_ca"), partial(ServerTls, files))
 
 
 def _pair(at: KeyPath, pair: CertificateFiles) -> list[Problem]:
@@ -110,6 +141,6 @@ def _unusable(at: KeyPath, message: str) -> Problem:
     return Problem(
         at,
         message,
-        code="unusable-file",
+        code=UNUSABLE,
         default_remedy="name a file that the gateway can read and use",
     )

@@ -10,6 +10,8 @@ from gateway.authn.did_token.token import TokenRules
 from gateway.authn.did_token.verifier import DidTokenVerifier
 from gateway.config.identity import IdentitySettings
 from gateway.config.schema import Settings
+from gateway.core.event_ports import SignIns, ToldChanges
+from gateway.core.identity import User
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.ports import Revocations, Store
 from gateway.revocation.epoch import KEPT_BEYOND_S
@@ -21,7 +23,16 @@ from gateway.sessions.email_index import EmailIndex
 from gateway.sessions.idle import STEPS
 from gateway.sessions.redis import RedisSessions
 from gateway.sessions.seal import SERVER_KEY_BYTES, Sealer
-from gateway.telemetry.metrics import GRACE_USES, REVOCATIONS, TOKENS_EARLY
+from gateway.telemetry.counters import Counters
+from gateway.telemetry.metrics import (
+    GRACE_USES,
+    LOGINS,
+    REVOCATIONS,
+    SESSIONS_CREATED,
+    SESSIONS_ENDED,
+    TOKENS_EARLY,
+    SignInMethod,
+)
 from gateway.users.by_email import EmailSource, IssuersByEmail
 from gateway.users.directory import CachedDirectory
 from gateway.users.metadata import RecordLifetimes
@@ -40,9 +51,18 @@ class IdentityServices(NamedTuple):
 
 
 def identity_services(
-    settings: Settings, process: ProcessServices, stack: AsyncExitStack
+    settings: Settings,
+    process: ProcessServices,
+    stack: AsyncExitStack,
+    sign_ins: SignIns | None = None,
+    changes: ToldChanges | None = None,
 ) -> IdentityServices:
-    """Build them and subscribe their caches to invalidations; ``stack`` unsubscribes them."""
+    """
+    Build them and subscribe their caches to invalidations; ``stack`` unsubscribes them.
+
+    ``sign_ins`` records sign-ins; without it, tokens are marked as used and nothing is told.
+    ``changes`` records the ends of sessions, and revocations.
+    """
     on, on_missed = process.bus.on, process.bus.on_missed
     counters = process.wire.counters
     keys = server_keys(settings) or (process.made_up_key,)
@@ -53,13 +73,18 @@ def identity_services(
         grace_s=settings.session.grace_s,
         on_revoked=counters.events(REVOCATIONS),
         capacity=settings.identity.cache,
+        changes=changes,
     )
     stack.callback(on(InvalidationKind.REVOKED, revocations.forget))
     stack.callback(on_missed(revocations.forget_all))
     sessions = session_store(
-        settings, shared, keys, revocations, on_grace=counters.events(GRACE_USES)
+        settings, shared, keys, revocations, counters.events(GRACE_USES), sign_ins, changes
     )
     sessions.on_end = process.tunnels.end_session
+    sessions.on_created = partial(_signed_in, counters)
+    sessions.on_ended = counters.labelled_events(SESSIONS_ENDED)
+    sessions.lookups = counters.cache("sessions")
+    revocations.lookups = counters.cache("revocations")
     stack.push_async_callback(sessions.aclose)
     stack.callback(on(InvalidationKind.SESSION, sessions.forget))
     stack.callback(on(InvalidationKind.REVOKED, sessions.forget_issuer))
@@ -68,7 +93,9 @@ def identity_services(
     sessions.latest = directory.latest
     stack.push_async_callback(directory.aclose)
     stack.callback(on(InvalidationKind.USER, directory.forget))
+    directory.lookups = counters.cache("users")
     tokens = _did_token_verifier(settings, process, directory, keys[0], revocations)
+    tokens.lookups = counters.cache("did_tokens")
     return IdentityServices(keys, revocations, sessions, directory, tokens)
 
 
@@ -92,6 +119,7 @@ def revocation_store(
     grace_s: float = 0.0,
     on_revoked: Callable[[], object] = lambda: None,
     capacity: int = MAX_ISSUERS,
+    changes: ToldChanges | None = None,
 ) -> RedisRevocations:
     """Build the store of epochs, each kept for longer than a credential of ``lifetime_s`` lives."""
     kept_s = lifetime_s + KEPT_BEYOND_S
@@ -103,6 +131,7 @@ def revocation_store(
         on_revoked=on_revoked,
         capacity=capacity,
         clean_up=partial(untell, shared.store),
+        changes=changes,
     )
 
 
@@ -112,6 +141,8 @@ def session_store(
     keys: Sequence[bytes],
     revocations: Revocations | None = None,
     on_grace: Callable[[], object] = lambda: None,
+    sign_ins: SignIns | None = None,
+    changes: ToldChanges | None = None,
 ) -> RedisSessions:
     """Build the store of sessions, sealed with the first of ``keys``."""
     return RedisSessions(
@@ -124,6 +155,8 @@ def session_store(
         on_grace=on_grace,
         idle_s=settings.session.idle_s,
         reads_lag=reads_lag(settings),
+        sign_ins=sign_ins,
+        changes=changes,
     )
 
 
@@ -148,6 +181,20 @@ def token_rules(identity: IdentitySettings, audience: str) -> TokenRules:
 
 
 # --- of a gateway alone ---------------------------------------------------------------------------
+
+
+def _signed_in(counters: Counters, user: User) -> None:
+    counters.add(SESSIONS_CREATED)
+    counters.add(LOGINS, f"{_sign_in_method(user)},ok")
+
+
+def _sign_in_method(user: User) -> SignInMethod:
+    """Return how a user signs in, as far as Magic's record of the user says it."""
+    if user.oauth_provider:
+        return "oauth"
+    if user.email:
+        return "email"
+    return "sms" if user.phone else "wallet"
 
 
 def _session_cache(settings: Settings) -> SessionCache:

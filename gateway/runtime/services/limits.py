@@ -14,6 +14,7 @@ from gateway.config.schema import Settings
 from gateway.core.invalidation import InvalidationKind
 from gateway.core.ports import Leases, Limiter
 from gateway.ratelimit import list_file
+from gateway.ratelimit.counted import CountedLeases, CountedLimiter
 from gateway.ratelimit.entry import Entry
 from gateway.ratelimit.list_file import ListFile
 from gateway.ratelimit.list_store import ListWatch, StoredLists
@@ -41,15 +42,16 @@ def limiter(settings: Settings, process: ProcessServices, stack: AsyncExitStack)
         built = ShadowLimiter(built, _report(process).note)
     if any(entry.overrides for entry in limits):
         built = OverridingLimiter(built, _overrides(process, stack))
-    return built
+    return CountedLimiter(built, process.wire.counters.limits)
 
 
 def leases(settings: Settings, process: ProcessServices) -> Leases:
     """Return what counts requests that are under way; that is of the process, not of a config."""
+    built: Leases = process.leases
     limits = settings.limits.values()
     if any(entry.mode == "shadow" and entry.concurrent is not None for entry in limits):
-        return ShadowLeases(process.leases, _report(process).note)
-    return process.leases
+        built = ShadowLeases(process.leases, _report(process).note)
+    return CountedLeases(built, process.wire.counters.limits)
 
 
 def _report(process: ProcessServices) -> ExcessReport:

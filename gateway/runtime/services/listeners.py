@@ -2,11 +2,12 @@
 
 import os
 import socket
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from gateway.config.schema import Settings
-from gateway.config.server import TlsSettings
+from gateway.config.server import AdminTlsSettings, TlsSettings
+from gateway.core.errors import StartError
 from gateway.proxy.downstream import bind
 from gateway.proxy.downstream.accept import ListenerOptions
 from gateway.proxy.downstream.socket_activation import take
@@ -25,9 +26,19 @@ def bind_all(settings: Settings, *, reuse_port: bool = False) -> tuple[socket.so
         sockets: list[socket.socket] = []
         undo.callback(close_all, sockets)
         for address in settings.server.listen:
-            sockets += bind.bind(address, passed=passed, reuse_port=reuse_port)
+            with naming_key("server.listen"):
+                sockets += bind.bind(address, passed=passed, reuse_port=reuse_port)
         undo.pop_all()
     return tuple(sockets)
+
+
+@contextmanager
+def naming_key(key: str) -> Iterator[None]:
+    """Name the key of the config in a `StartError`."""
+    try:
+        yield
+    except StartError as error:
+        raise StartError(f"{key}: {error}") from error
 
 
 def close_all(sockets: Iterable[socket.socket]) -> None:
@@ -64,3 +75,9 @@ def server_files(tls: TlsSettings | None) -> ServerTlsFiles | None:
     if tls.certificate is not None and tls.key is not None:
         pairs.insert(0, CertificateFiles(tls.certificate, tls.key))
     return ServerTlsFiles(tuple(pairs), tls.client_ca, tls.client_auth == "optional")
+
+
+def admin_files(section: AdminTlsSettings) -> ServerTlsFiles:
+    """List the files of TLS on the private listener; what has no certificate is answered."""
+    pair = CertificateFiles(section.certificate, section.key)
+    return ServerTlsFiles((pair,), section.client_ca, clients_may_do_without=True)

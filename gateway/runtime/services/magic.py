@@ -7,17 +7,20 @@ from gateway.config.schema import Settings
 from gateway.core.errors import GatewayError, NotReached, StartError
 from gateway.runtime.process import Inherited, MagicServices, ProcessServices
 from gateway.telemetry.counters import Counters
-from gateway.telemetry.metrics import MAGIC_LOGOUTS
+from gateway.telemetry.metrics import MAGIC_DURATION, MAGIC_ERRORS, MAGIC_LOGOUTS
 from gateway.users.clock_skew import ClockSkew
 from gateway.users.development import DEVELOPMENT_AUDIENCE, DevelopmentMagic
 from gateway.users.magic_api import KEY_REFUSED, MAGIC_API_URL, MagicApi, SignatureChecker
 from gateway.users.magic_logout import MagicLogout
+from gateway.util.call_watch import UNWATCHED, CallWatch
 
 
 @asynccontextmanager
-async def magic_services(settings: Settings, inherited: Inherited) -> AsyncIterator[MagicServices]:
+async def magic_services(
+    settings: Settings, inherited: Inherited, watch: CallWatch = UNWATCHED
+) -> AsyncIterator[MagicServices]:
     """
-    Build Magic's client, or in development mode the simulated Magic.
+    Build Magic's client, or in development mode the simulated Magic; ``watch`` hears of calls.
 
     Raises `StartError`, or `NotReached` where Magic has to be asked for the client id.
     """
@@ -27,7 +30,7 @@ async def magic_services(settings: Settings, inherited: Inherited) -> AsyncItera
         yield MagicServices(development, checker, DEVELOPMENT_AUDIENCE, development, ClockSkew())
         return
     key, skew = _secret_key(settings), ClockSkew()
-    async with magic_api(settings, skew) as api:
+    async with magic_api(settings, skew, watch) as api:
         client_id = (
             settings.magic.client_id or inherited.client_id or await _ask_client_id(api, settings)
         )
@@ -46,7 +49,7 @@ async def magic_logout(
     if is_development(settings):
         yield None
         return
-    async with magic_api(settings, skew) as api:
+    async with magic_api(settings, skew, calls_to_magic(counters)) as api:
         logouts = MagicLogout(api.log_out, counters.labelled_events(MAGIC_LOGOUTS))
         yield logouts
         await logouts.aclose()
@@ -84,10 +87,17 @@ def is_development(settings: Settings) -> bool:
     return settings.magic.mode == "development"
 
 
-def magic_api(settings: Settings, skew: ClockSkew | None = None) -> MagicApi:
+def calls_to_magic(counters: Counters) -> CallWatch:
+    """Return what counts and times calls to Magic."""
+    return CallWatch(counters.timed(MAGIC_DURATION), counters.events(MAGIC_ERRORS))
+
+
+def magic_api(
+    settings: Settings, skew: ClockSkew | None = None, watch: CallWatch = UNWATCHED
+) -> MagicApi:
     """Build a client of Magic's API, to be opened by the caller. Raises `StartError`."""
     api_url, deadline_s = settings.magic.api_url or MAGIC_API_URL, settings.magic.timeout_s
-    return MagicApi(_secret_key(settings), api_url, deadline_s=deadline_s, skew=skew)
+    return MagicApi(_secret_key(settings), api_url, deadline_s=deadline_s, skew=skew, watch=watch)
 
 
 def _secret_key(settings: Settings) -> str:

@@ -9,9 +9,11 @@ from gateway.config.schema import Settings
 from gateway.core.ports import Limiter
 from gateway.pages import registry
 from gateway.pages.app import PagesServer
+from gateway.pages.error_pages import ErrorPages
 from gateway.pages.services import PageServices
 from gateway.ratelimit.lists import LimitLists
 from gateway.runtime.process import ProcessServices
+from gateway.runtime.services.hooks import HookServices
 from gateway.runtime.services.identity import IdentityServices
 from gateway.runtime.services.magic import on_sign_out
 from gateway.sessions.cookie import Cookie
@@ -25,8 +27,10 @@ async def pages_server(
     limiter: Limiter,
     lists: LimitLists,
     signing_keys: tuple[SigningKey, ...],
+    hooks: HookServices,
+    error_pages: ErrorPages,
 ) -> AsyncIterator[PagesServer]:
-    """Serve all pages until the context ends. Raises `StartError` for a faulty logo."""
+    """Serve all pages until the context ends."""
     services = PageServices(
         settings=settings,
         clock=time.time,
@@ -41,6 +45,10 @@ async def pages_server(
         development=process.magic.development,
         learn=identity.directory.learn,
         log_out_at_magic=on_sign_out(settings, process),
+        events=hooks.recorder,
+        first_login_settled=hooks.first_logins.settled,
+        error_pages=error_pages,
+        audit=process.trail,
     )
     async with registry.serving(services) as server:
         yield server

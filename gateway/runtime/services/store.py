@@ -12,12 +12,14 @@ from gateway.core.invalidation import CHANNEL
 from gateway.core.ports import Bus, Store
 from gateway.store import kinds
 from gateway.store.bus import StoreBus
+from gateway.store.confirm import Confirmation
 from gateway.store.connect import address_of, is_upstash
 from gateway.store.login import LoginOptions
 from gateway.store.server import StoreOptions
 from gateway.store.server_info import StoreFinding
 from gateway.store.store_check import examine
 from gateway.util.background import background
+from gateway.util.call_watch import UNWATCHED, CallWatch
 from gateway.util.client_tls import ClientTlsFiles
 
 
@@ -37,10 +39,13 @@ async def store_server(settings: Settings) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def open_store(
-    url: str, settings: Settings, on_wrong_reply: Callable[[], object] = lambda: None
+    url: str,
+    settings: Settings,
+    on_wrong_reply: Callable[[], object] = lambda: None,
+    watch: CallWatch = UNWATCHED,
 ) -> AsyncIterator[Store]:
     """Open the store at ``url``. Nothing is sent yet."""
-    store = kinds.server_of(store_options(url, settings)).store(on_wrong_reply)
+    store = kinds.server_of(store_options(url, settings)).store(on_wrong_reply, watch)
     try:
         yield store
     finally:
@@ -91,7 +96,28 @@ def reads_lag(settings: Settings) -> bool:
 async def examine_store(settings: Settings) -> tuple[str, list[StoreFinding]]:
     """Examine the shared store; return its address too. Raises as `scan_keys` does."""
     options = _shared_options(settings)
-    return address_of(options.url), await examine(kinds.server_of(_patient(options)), options)
+    told = options._replace(confirm=confirmation(settings))
+    return address_of(options.url), await examine(kinds.server_of(_patient(options)), told)
+
+
+def confirmation(settings: Settings) -> Confirmation | None:
+    """Return what the config wants replicas to confirm, if anything."""
+    confirm = settings.hooks.confirm
+    if confirm is None:
+        return None
+    return Confirmation(confirm.replicas, confirm.timeout_s, confirm.required)
+
+
+@asynccontextmanager
+async def confirming(settings: Settings, confirm: Confirmation) -> AsyncIterator[Store]:
+    """Open the store once more, on connections of its own: those are held up by WAIT."""
+    options = store_options(_configured_url(settings), settings)
+    waiting = options._replace(timeout_s=options.timeout_s + confirm.delay_s, confirm=confirm)
+    store = kinds.server_of(waiting).store(lambda: None)
+    try:
+        yield store
+    finally:
+        await store.aclose()
 
 
 def store_options(url: str, settings: Settings) -> StoreOptions:

@@ -8,7 +8,7 @@ from gateway.core.invalidation import InvalidationKind
 from gateway.core.ports import Bus, Store
 from gateway.proxy.tunnel.registry import ProofLookup, TunnelRegistry
 from gateway.revocation import redis as revocations
-from gateway.sessions import redis as sessions
+from gateway.sessions.absent import ended
 from gateway.util.background import background
 
 
@@ -18,7 +18,7 @@ async def watched_tunnels(
 ) -> AsyncIterator[None]:
     """End tunnels whose proof is void: at once on a message of the bus, else at the next look."""
     lookup = ProofLookup(
-        partial(sessions.ended, store, reads_lag=reads_lag), partial(revocations.epochs_ms, store)
+        partial(ended, store, reads_lag=reads_lag), partial(revocations.epochs_ms, store)
     )
     with ExitStack() as stack:
         stack.callback(bus.on(InvalidationKind.SESSION, tunnels.recheck_session))

@@ -28,8 +28,8 @@ def upstreams(settings: Settings, wire: WireServices) -> dict[str, Upstream]:
     return {name: _upstream(name, entry, wire) for name, entry in settings.upstreams.items()}
 
 
-def pages_upstream(name: str, connect: Connect, wire: WireServices) -> Upstream:
-    """Build the upstream of the gateway's own pages."""
+def own_upstream(name: str, connect: Connect, wire: WireServices) -> Upstream:
+    """Build the upstream of the gateway's own pages, or of its dashboard."""
     pool = _pool(name, connect, wire, _PAGES_CONNECTIONS)
     server = UpstreamServer.of(name, "localhost", connect, pool)
     return Upstream(name, [server], UpstreamRules(retries=0), wire.loop, wire.counters.add)

@@ -9,6 +9,7 @@ from gateway.authn.api_key.verifier import ApiKeyVerifier
 from gateway.config.schema import Settings
 from gateway.core.identity import AuthMethod
 from gateway.core.invalidation import InvalidationKind
+from gateway.core.issuer import SERVICE
 from gateway.core.ports import Store
 from gateway.core.reasons import CredentialReason
 from gateway.runtime.services.credentials.kind import AuthnContext, CredentialKind
@@ -26,6 +27,7 @@ def api_key_verifier(context: AuthnContext) -> ApiKeyVerifier | None:
         return None
     stored = api_key_store(process.store, identity.server_keys)
     verifier = ApiKeyVerifier(stored, identity.directory, limiter)
+    verifier.lookups = process.wire.counters.cache("api_keys")
     stack.callback(process.bus.on(InvalidationKind.API_KEY, verifier.forget))
     stack.callback(process.bus.on_missed(verifier.forget_all))
     return verifier
@@ -44,4 +46,5 @@ API_KEYS = CredentialKind(
     several=CredentialReason.SEVERAL_API_KEYS,
     verifier=api_key_verifier,
     inspect=inspect_api_key,
+    belongs_to=lambda issuer: issuer.startswith(SERVICE),
 )

@@ -49,6 +49,7 @@ def _verifier(
         for entry in entries
     ]
     verifier = JwtVerifier(issuers, identity.revocations, FirstSeen(process.store), method=method)
+    verifier.lookups = process.wire.counters.cache("jwts")
     stack.push_async_callback(verifier.aclose)
     return verifier
 
@@ -87,4 +88,5 @@ JWTS = CredentialKind(
     sources=jwt_sources,
     ambient=ambient_jwt_verifiers,
     inspect=inspect_jwt,
+    belongs_to=lambda issuer: "#" in issuer,
 )

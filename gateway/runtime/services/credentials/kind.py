@@ -67,3 +67,5 @@ class CredentialKind(NamedTuple):
     """Build what maps certificates of connections to identities; None where not enabled."""
     inspect: Callable[[str, InspectionContext], Report] | None = None
     """Report on one, for ``gateway token inspect``; each kind of token has it."""
+    belongs_to: Callable[[str], bool] | None = None
+    """Whether an issuer has credentials of this kind, for ``gateway explain --as``."""

@@ -7,6 +7,7 @@ before ``DID_TOKENS``, and its section to `gateway.config.credentials.Credential
 
 from gateway.authn.inspect import Inspector
 from gateway.core.identity import AuthMethod
+from gateway.core.issuer import is_user
 from gateway.runtime.services.credentials.api_key import API_KEYS
 from gateway.runtime.services.credentials.certificate import CERTIFICATES
 from gateway.runtime.services.credentials.did_token import DID_TOKENS
@@ -17,7 +18,7 @@ CREDENTIAL_KINDS: tuple[CredentialKind, ...] = (
     API_KEYS,
     JWTS,
     DID_TOKENS,  # takes each token that no kind above has taken
-    CredentialKind(AuthMethod.SESSION),
+    CredentialKind(AuthMethod.SESSION, belongs_to=is_user),
     CERTIFICATES,
 )
 

@@ -1,4 +1,4 @@
-"""The counter that a caller on the command line means, as the gateway names it."""
+"""The counter that an operator means by the name of a caller."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
