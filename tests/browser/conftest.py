@@ -29,8 +29,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _NUMBERS = count(1)
 ORIGIN = "http://localhost"
 """Chromium is told where that is; every gateway of the tests has a port of its own."""
+PATIENCE_MS = 30_000
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("browser")
-            item.add_marker(pytest.mark.timeout(120))
+            item.add_marker(pytest.mark.timeout(300))
             if CHROMIUM is None:
                 item.add_marker(pytest.mark.skip(reason="Chromium is needed"))
 
@@ -60,8 +61,9 @@ class Site:
 
     async def new_context(self, **options: object) -> BrowserContext:
         """A browser of one person: cookies and storage of its own."""
-        context = await self.browser.new_context(base_url=ORIGIN, locale="en-GB", **options)  # type: ignore[arg-type]
-        context.set_default_timeout(15_000)
+        made = {"base_url": ORIGIN, "locale": "en-GB", **options}
+        context = await self.browser.new_context(**made)  # type: ignore[arg-type]
+        context.set_default_timeout(PATIENCE_MS)
         context.on("weberror", lambda error: self.faults.append(str(error.error)))
         context.on("console", self._heard)
         context.on("response", self._answered)

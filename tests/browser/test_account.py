@@ -1,5 +1,9 @@
 """Being signed in: the account page, other windows, the end."""
 
+import re
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 import pytest
 from playwright.async_api import expect
 
@@ -8,6 +12,7 @@ from tests.browser.conftest import ORIGIN, Site, ask_for, give_code, signed_in
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LOGIN = ORIGIN + "/_gateway/login"
+SIGNED_OUT = ORIGIN + "/_gateway/signed-out"
 
 
 async def test_who_and_where(at: Site) -> None:
@@ -19,6 +24,24 @@ async def test_who_and_where(at: Site) -> None:
     await expect(row).to_contain_text("Chrome on Linux")
     await expect(row).to_contain_text("This browser")
     await expect(row).to_contain_text("127.0.0.1")
+
+
+async def test_the_device_in_the_language_of_the_page(at: Site) -> None:
+    """Names of browsers and systems stay; the word between them is of the language."""
+    page = await signed_in(at)
+    await page.get_by_role("link", name="Deutsch").click()
+    await expect(page.get_by_role("listitem")).to_contain_text("Chrome auf Linux")
+
+
+async def test_names_of_devices_on_a_small_phone(at: Site) -> None:
+    """In a language with long words, the button leaves them room."""
+    here, _ = await signed_in(at), await signed_in(at)
+    await here.set_viewport_size({"width": 320, "height": 640})
+    await here.get_by_role("link", name="Français").click()
+    row = here.get_by_role("listitem").filter(has=here.get_by_role("button"))
+    box = await row.get_by_role("heading").bounding_box()
+    assert box is not None
+    assert box["width"] > 120
 
 
 async def test_reload(at: Site) -> None:
@@ -34,7 +57,7 @@ async def test_log_out_here(at: Site) -> None:
     """The other browser stays signed in."""
     here, there = await signed_in(at), await signed_in(at)
     await here.get_by_role("button", name="Log out here").click()
-    await here.wait_for_url(LOGIN)
+    await here.wait_for_url(SIGNED_OUT)
     await there.reload()
     await expect(there.get_by_role("listitem")).to_have_count(1)
 
@@ -42,8 +65,8 @@ async def test_log_out_here(at: Site) -> None:
 async def test_log_out_everywhere(at: Site) -> None:
     """The other browser is asked to sign in."""
     here, there = await signed_in(at), await signed_in(at)
-    await here.get_by_role("button", name="Log out everywhere").click()
-    await here.wait_for_url(LOGIN)
+    await here.get_by_role("button", name="Log out everywhere", exact=True).click()
+    await here.wait_for_url(SIGNED_OUT)
     await there.reload()
     assert there.url.startswith(LOGIN)
 
@@ -59,6 +82,32 @@ async def test_log_out_there(at: Site) -> None:
     assert there.url.startswith(LOGIN)
 
 
+async def test_log_out_everywhere_else(at: Site) -> None:
+    """The other browsers are asked to sign in; one that has left already is no failure."""
+    here, there, gone = await signed_in(at), await signed_in(at), await signed_in(at)
+    await here.reload()
+    await gone.evaluate("fetch('/_gateway/session', {method: 'DELETE'})")
+    await here.get_by_role("button", name="Log out everywhere else").click()
+    await expect(here.get_by_role("status")).to_have_text("Your other sessions have ended.")
+    await expect(here.get_by_role("listitem")).to_have_count(1)
+    assert [404] == [status for status, _ in at.refusals]
+    at.refusals.clear()
+    await there.reload()
+    assert there.url.startswith(LOGIN)
+    await here.reload()
+    await expect(here.get_by_role("button", name="Log out everywhere else")).to_have_count(0)
+
+
+async def test_times_are_those_of_the_browser(at: Site) -> None:
+    """The end of the session by the clock on the wall and from now on; its begin by the clock."""
+    page = await signed_in(at, timezone_id="Asia/Kathmandu")
+    until = page.locator("#until")
+    ends = datetime.fromisoformat(await until.get_attribute("datetime") or "")
+    wall = ends.astimezone(ZoneInfo("Asia/Kathmandu")).strftime("%H:%M")
+    await expect(until).to_have_text(re.compile(rf"^(today|tomorrow) at {wall} \(in 8 hours\)$"))
+    await expect(page.get_by_role("listitem")).to_contain_text(re.compile(r"Since \w+ at \d"))
+
+
 async def test_log_out_without_javascript(at: Site) -> None:
     """It is a form."""
     context = (await signed_in(at)).context
@@ -68,7 +117,7 @@ async def test_log_out_without_javascript(at: Site) -> None:
     page = await plain.new_page()
     await page.goto("/_gateway/account")
     await page.get_by_role("button", name="Log out here").click()
-    await page.wait_for_url(LOGIN)
+    await page.wait_for_url(SIGNED_OUT)
     await page.goto("/me")
     assert page.url.startswith(LOGIN)
 

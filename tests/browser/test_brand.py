@@ -7,7 +7,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from tests.browser.conftest import ORIGIN, Site, alert, give_code, site
+from tests.browser.conftest import ORIGIN, Site, alert, site
+from tests.fakes.relayer import CODE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -31,7 +32,7 @@ async def shared_site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
 
 async def test_the_brand(at: Site) -> None:
     """Logo, name, words, language and colour are those of the config."""
-    page = await at.page()
+    page = await at.page(locale="de-DE")
     await expect(page.get_by_role("heading")).to_have_text("Bei Müller & Söhne anmelden")
     assert 120 == await page.get_by_alt_text("Müller & Söhne").evaluate(
         "(logo) => logo.naturalWidth"
@@ -40,18 +41,23 @@ async def test_the_brand(at: Site) -> None:
     button = page.get_by_role("button", name="Code senden")
     await expect(button).to_have_css("background-color", "rgb(255, 204, 0)")
     await expect(button).to_have_css("color", "rgb(0, 0, 0)")
-    locale = at.relayer.parameters[-1]["locale"]
-    assert "de" == locale
 
 
 async def test_code_by_sms(at: Site) -> None:
-    """A phone number is an identity too; people write it as they like."""
-    page = await at.page()
-    await page.get_by_label("Phone number").fill("415 555 0123")
+    """A phone number is an identity too; people write it as they like. Magic writes in German."""
+    page = await at.page(locale="de-DE")
+    await page.get_by_label("Telefonnummer").fill("415 555 0123")
     await page.get_by_role("button", name="Code senden").click()
-    await alert(page, "Write the number as +")
-    await page.get_by_label("Phone number").fill("+1 (415) 555-0123")
+    await alert(page, "Schreiben Sie die Nummer als +")
+    await page.get_by_label("Telefonnummer").fill("+1 (415) 555-0123")
     await page.get_by_role("button", name="Code senden").click()
-    await give_code(page)
+    await expect(page.get_by_role("status")).to_contain_text("•••0123")
+    await expect(page.get_by_text("Spam")).to_be_hidden()
+    await page.get_by_role("button", name="Andere Nummer verwenden").click()
+    await expect(page.get_by_label("Telefonnummer")).to_be_focused()
+    await page.get_by_role("button", name="Code senden").click()
+    await page.get_by_label("Code", exact=True).fill(CODE)
+    await page.get_by_role("button", name="Weiter").click()
     await page.wait_for_url(ORIGIN + "/")
+    assert "de" == at.relayer.parameters[-1]["locale"]
     assert [NUMBER] == at.world.app.seen[-1].values("X-User-Phone")

@@ -32,6 +32,7 @@ PATH = "/chaos"
 LIFETIME_S = 3600.0
 CALM_S = 1.0
 """After so long without a failure, the gateway has recovered."""
+_AGAIN_S = 20.0
 
 
 async def echo(seen: Seen, writer: asyncio.StreamWriter) -> None:
@@ -108,6 +109,15 @@ class Person:
             return None
         return "Cookie: " + answer.value("Set-Cookie").partition(";")[0]
 
+    async def signed_in(self) -> str:
+        """Return the same, again where a machine that is busy refuses it."""
+        async with asyncio.timeout(_AGAIN_S):
+            while True:
+                async with connected(self.port) as client:
+                    if (cookie := await self.sign_in(client)) is not None:
+                        return cookie
+                await asyncio.sleep(PAUSE_S)
+
     async def ask(self, client: RawClient, credential: str) -> int:
         """Send one request, judge its answer, and return its status."""
         began_s = time.monotonic()
@@ -119,6 +129,16 @@ class Person:
         if answer.status in (302, 303, 401) or answer.values("Set-Cookie"):
             self._tally.logged_out[credential] = f"{answer.status} {answer.body!r}"
         return answer.status
+
+    async def ask_again(self, credential: str) -> int:
+        """Send a request, again while a machine that is busy answers it 503; return its status."""
+        until_s = time.monotonic() + _AGAIN_S
+        while True:
+            async with connected(self.port) as client:
+                status = await self.ask(client, credential)
+            if status != 503 or time.monotonic() > until_s:
+                return status
+            await asyncio.sleep(PAUSE_S)  # the gateway asks a store that failed no more for a while
 
     async def live(self, first: str, kind: str) -> None:
         """Ask until cancelled, on connections that are made again where they break."""
@@ -153,13 +173,12 @@ class Crowd(NamedTuple):
     cookies: dict[str, Person]
 
     async def all_are_known(self) -> list[str]:
-        """Ask once with each session of before the fault; return the answers that are not 200."""
-        failures = []
-        for cookie, person in self.cookies.items():
-            async with connected(person.port) as client:
-                if (status := await person.ask(client, cookie)) != 200:
-                    failures.append(f"{person.signer.issuer}: {status}")
-        return failures
+        """Ask with each session of before the fault; return the answers that are not 200."""
+        answers = [
+            (person.signer.issuer, await person.ask_again(cookie))
+            for cookie, person in self.cookies.items()
+        ]
+        return [f"{issuer}: {status}" for issuer, status in answers if status != 200]
 
 
 @asynccontextmanager
@@ -169,10 +188,7 @@ async def crowd(ports: list[int], magic: FakeMagic) -> AsyncIterator[Crowd]:
     people = [Person(number, ports, magic, tally) for number in range(PEOPLE)]
     cookies: dict[str, Person] = {}
     for person in people:
-        async with connected(person.port) as client:
-            cookie = await person.sign_in(client)
-            assert cookie is not None, "signing in was refused before any fault"
-            cookies[cookie] = person
+        cookies[await person.signed_in()] = person
     kinds = ["session"] * WITH_SESSIONS + ["token"] * WITH_TOKENS + ["signing in"] * SIGNING_IN
     tasks = [
         asyncio.create_task(person.live(cookie, kind))

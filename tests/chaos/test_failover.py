@@ -6,6 +6,7 @@ the gateways. Sessions of before are on the replica. See `tests.chaos.test_one_s
 """
 
 import asyncio
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -23,18 +24,19 @@ TAKEN_OVER_S = 30.0
 
 async def test_the_death_of_a_master_of_sentinels(tmp_path: Path) -> None:
     """Its replica is the master soon after, and gateways find it."""
-    with sentinel_group() as group:
+    with sentinel_group() as group, ExitStack() as brisk:
         parts = {
             "redis": group.url,
             "redis_timeout": f'250ms, sentinel: {{password: "{SENTINEL_PASSWORD}"}}',
         }
-        await endure(tmp_path, parts, _death_of_master(group))
+        await endure(tmp_path, parts, _death_of_master(group, brisk))
 
 
-def _death_of_master(group: SentinelGroup) -> Fault:
+def _death_of_master(group: SentinelGroup, brisk: ExitStack) -> Fault:
     dead = group.master()
 
     async def strike() -> None:
+        brisk.enter_context(group.is_brisk())
         dead.kill()
 
     async def is_taken_over() -> bool:
@@ -43,6 +45,7 @@ def _death_of_master(group: SentinelGroup) -> Fault:
 
     async def heal() -> None:
         await eventually(is_taken_over, within_s=TAKEN_OVER_S)
+        brisk.close()
 
     return Fault("Sentinel: kill -9 of the master", strike, heal, 0.0)
 

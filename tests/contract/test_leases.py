@@ -16,7 +16,7 @@ from gateway.ratelimit import concurrency
 from gateway.ratelimit.leases import RedisLeases
 from gateway.store.connect import redis_client as connect
 from gateway.store.redis import RedisStore
-from tests.fakes.servers import REAL, RealServer, Servers, eventually
+from tests.fakes.servers import REAL, TIMEOUT_S, RealServer, Servers, eventually
 
 THREE = Limit("three", 3, 60, algorithm="concurrency")
 BRIEF = Limit("brief", 1, 1, algorithm="concurrency")
@@ -71,7 +71,7 @@ async def test_a_lease_that_is_not_renewed_runs_out(store: RedisStore) -> None:
 
 async def test_leases_are_shared_again_when_the_server_is_back(mortal_server: RealServer) -> None:
     """What began meanwhile counts for others, though the server has forgotten everything."""
-    store = RedisStore(connect(mortal_server.url, 1), "", timeout_s=0.5)
+    store = RedisStore(connect(mortal_server.url, TIMEOUT_S), "", TIMEOUT_S)
     one, other = RedisLeases(store), RedisLeases(store)
     limit = Limit("brief", 1, 2, algorithm="concurrency")
     lease = await one.take(limit, "a")
@@ -102,7 +102,9 @@ ids = st.sets(st.sampled_from("abcdefgh"))
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(most=st.integers(1, 6), known=ids, over=ids, ended=ids, renewed=ids, taken=ids)
 def test_the_script_grants_as_the_policy_does(

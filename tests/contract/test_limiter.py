@@ -33,7 +33,7 @@ from gateway.store.redis import RedisStore
 from tests.contract.conftest import Guarded
 from tests.fakes.redis_cluster import RedisCluster, cluster_store
 from tests.fakes.redis_kinds import GUARDED
-from tests.fakes.servers import REAL, RealServer, Servers, eventually, opened_client
+from tests.fakes.servers import REAL, TIMEOUT_S, RealServer, Servers, eventually, opened_client
 from tests.fakes.upstash import REST, opened_store
 
 YEARS_S = 10**8
@@ -147,9 +147,11 @@ async def test_who_waits_as_told_passes_however_often_it_asked(
 ) -> None:
     """``retry_after_s`` is the time to wait, and asking in vain does not make it longer."""
     brief = replace(BRIEF, algorithm=algorithm)
-    began_s = time.monotonic()
-    states = await asyncio.gather(*(limiter.spend(brief, "a") for _ in range(4)))
-    promised_s = states[-1].retry_after_s
+    began_s = promised_s = 0.0
+    while not promised_s:  # a machine that stalls lets all four pass, now and then
+        began_s = time.monotonic()
+        states = await asyncio.gather(*(limiter.spend(brief, "a") for _ in range(4)))
+        promised_s = states[-1].retry_after_s
 
     async def passes() -> bool:
         return (await limiter.spend(brief, "a")).allowed
@@ -196,7 +198,7 @@ async def test_limits_hold_while_the_server_is_away_and_are_shared_again_after(
     mortal_server: RealServer,
 ) -> None:
     """Its own process counts on meanwhile; no request has to wait or is refused for that alone."""
-    store = RedisStore(connect(mortal_server.url, 1), "", timeout_s=0.5)
+    store = RedisStore(connect(mortal_server.url, TIMEOUT_S), "", TIMEOUT_S)
     limiter = RedisLimiter(store, LocalLimiter())
     await limiter.spend(THREE, "a")
     mortal_server.kill()
@@ -252,7 +254,9 @@ charges = st.lists(
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(charges)
 def test_the_script_settles_as_the_policy_does(
@@ -309,7 +313,9 @@ windows_of_callers = st.lists(
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(windows_of_callers)
 def test_the_script_of_fixed_windows_settles_as_the_policy_does(
@@ -373,7 +379,9 @@ buckets_of_callers = st.lists(
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(buckets_of_callers)
 def test_the_script_of_buckets_settles_as_the_policy_does(

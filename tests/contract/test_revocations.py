@@ -13,7 +13,7 @@ from gateway.store.bus import StoreBus
 from gateway.store.connect import redis_client as connect
 from gateway.store.redis import RedisStore
 from tests.fakes.memory import FakeClock
-from tests.fakes.servers import RealServer
+from tests.fakes.servers import TIMEOUT_S, RealServer
 
 ADA, KEY = "did:ethr:0xAd", "gw:revoked:did:ethr:0xAd"
 KEPT_S = 3600.0
@@ -97,7 +97,7 @@ async def test_a_key_of_another_kind_is_no_success(store: RedisStore, client: Re
 
 async def test_without_the_store_it_is_known_for_the_grace(mortal_server: RealServer) -> None:
     """Who was revoked stays so, who was not may go on, and who is a stranger is unknown."""
-    store = RedisStore(connect(mortal_server.url, 0.5), "gw:", 0.5)
+    store = RedisStore(connect(mortal_server.url, TIMEOUT_S), "gw:", TIMEOUT_S)
     clock = FakeClock(time.time())
     gateway = made(store, clock)
     epoch_ms = await gateway.revoke(ADA)

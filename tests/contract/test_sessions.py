@@ -155,7 +155,7 @@ async def test_many_look_ups_of_many_sessions_are_never_mixed_up(sessions: Redis
 
 async def test_a_store_outage_signs_no_user_out(mortal_server: RealServer) -> None:
     """An unreachable store is not an absent session; within the grace the cached copy counts."""
-    store = RedisStore(connect(mortal_server.url, 1), "", timeout_s=0.2)
+    store = RedisStore(connect(mortal_server.url, 1), "", timeout_s=1)
     sessions = RedisSessions(store, SEALER)
     cookie, identity = await sessions.create(proven())
     await sessions.find(cookie)

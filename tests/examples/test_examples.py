@@ -1,16 +1,20 @@
 """The example apps, run as their pages say, behind a gateway in development mode."""
 
 import asyncio
+import html
 import os
+import re
 import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from redis.asyncio import Redis
 
 from tests.fakes.free_port import free_port
 from tests.fakes.http import Answer, fetch
@@ -70,6 +74,18 @@ identity:
   permissions: {{reader: ["reports:read", "reports:list"]}}
 """
 )
+
+
+LOCKING = (
+    CONFIG.replace('"embedded://"', '"unix://{socket}"').replace(
+        "127.0.0.1:0", "127.0.0.1:{gateway}"
+    )
+    + """\
+session: {{keys: ["a sealing key for tests, long enough to be one"]}}
+credentials: {{api_keys: {{}}}}
+"""
+)
+LOCKS = ("--owner", "shop", "--scope", "locks", "--config")
 
 
 @asynccontextmanager
@@ -155,6 +171,54 @@ async def test_a_server_component_reads_what_magic_knows(tmp_path: Path) -> None
     assert "<h1>Hello, ada@example.com</h1>" in page
     assert f'<p id="address">{me["public_address"]}</p>' in page
     assert '<p id="permissions">reports:list, reports:read</p>' in page
+
+
+@pytest.mark.timeout(120)
+async def test_a_server_action_runs_once(tmp_path: Path) -> None:
+    """However often the form is sent: under a lock of the gateway, in a second database."""
+    skip_unless_installed(NEXTJS)
+    port = free_port()
+    async with rest_database() as database:
+        config = partial(LOCKING.format, gateway=port, socket=database.socket_path)
+        (tmp_path / "keys.yaml").write_text(config(port=1))
+        key = await _command("api-keys", "create", "app", *LOCKS, str(tmp_path / "keys.yaml"))
+        environment = {"GATEWAY_URL": f"http://127.0.0.1:{port}", "GATEWAY_API_KEY": key}
+        async with (
+            serving(NEXTJS, **database.environment, **environment) as app,
+            gateway(config(port=app), tmp_path) as running,
+        ):
+            token = await token_for(running.port, "ada@example.com")
+            page = (await _patiently(running.port, "/welcome", token)).body.decode()
+            kind, form = _form(page)
+            sent = (
+                fetch(running.port, "POST", "/welcome", token, kind, body=form) for _ in range(8)
+            )
+            answers = await asyncio.gather(*sent)
+            me = (await fetch(running.port, "GET", "/_gateway/session", token)).json()
+        async with Redis(unix_socket_path=database.socket_path) as store:
+            row = await store.hgetall(f"profile:{me['issuer']}")
+    assert {200} == {answer.status for answer in answers}
+    assert b"1" == row[b"times"]
+    assert row[b"done"]
+
+
+def _form(page: str) -> tuple[str, bytes]:
+    """Return type and body of the form on ``page``, as a browser without scripts sends it."""
+    parts = re.findall(r'<input type="hidden" name="([^"]+)"(?: value="([^"]*)")?', page)
+    assert parts
+    disposition = 'Content-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
+    body = "".join("--part\r\n" + disposition.format(n, html.unescape(v)) for n, v in parts)
+    return "Content-Type: multipart/form-data; boundary=part", f"{body}--part--\r\n".encode()
+
+
+async def _command(*words: str) -> str:
+    """Return what a command of the gateway prints."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", *words), stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await process.communicate()
+    assert 0 == process.returncode
+    return printed.decode().strip()
 
 
 @pytest.mark.timeout(120)

@@ -40,9 +40,11 @@ class Authority:
         )
         self.file.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))
 
-    def issue(self, *names: str, file: str = "", raw_dns_name: bytes = b"") -> CertificateFiles:
+    def issue(
+        self, *names: str, file: str = "", raw_dns_name: bytes = b"", days: int = 1
+    ) -> CertificateFiles:
         """
-        A certificate for ``names``, hosts or addresses, and its key.
+        A certificate for ``names``, hosts or addresses, and its key, valid for so many days.
 
         ``raw_dns_name`` is one name instead, of any bytes. Files of the same name are replaced.
         """
@@ -50,7 +52,7 @@ class Authority:
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         authority_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = (
-            self._builder(_name(file or names[0]), key)
+            self._builder(_name(file or names[0]), key, days)
             .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
             .add_extension(authority_key, critical=False)
         )
@@ -82,7 +84,7 @@ class Authority:
         return context
 
     def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, days: int = 1
     ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         public = key.public_key()
@@ -93,7 +95,7 @@ class Authority:
             .public_key(public)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_after(now + timedelta(days=days))
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         )
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 import hiredis
 
 from gateway.store.slots import SLOTS, NodeAddress
+from tests.fakes.free_port import free_port
 from tests.fakes.odd_store import encoded
 
 _OF_CONNECTIONS = {b"HELLO", b"CLIENT", b"PING", b"ECHO"}
@@ -24,7 +25,7 @@ class FakeNode:
     """One node: what it replies to GET, and what it was asked."""
 
     def __init__(self) -> None:
-        self.port = 0
+        self.port = free_port()
         self.values: dict[bytes, Any] = {}
         """By key: a value, or what is replied in its place; None for an absent key."""
         self.replies: defaultdict[bytes, list[Any]] = defaultdict(list)
@@ -47,7 +48,6 @@ class FakeNode:
     async def start(self) -> None:
         """Listen: at the same port as before, if it did."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Refuse connections, and break those that are open."""

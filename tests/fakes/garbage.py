@@ -1,7 +1,7 @@
 """
 A launcher of a gateway that says what its garbage collector finds: `LAUNCHER`.
 
-SIGUSR1 makes it collect, and write how many objects were found since the last time, and of which
+SIGUSR2 makes it collect, and write how many objects were found since the last time, and of which
 types: what is frozen, and what the gateway collects by itself, is counted too.
 """
 
@@ -42,7 +42,7 @@ def main() -> None:
         os.write(2, json.dumps({"message": text}).encode() + b"\n")
 
     gc.callbacks.append(note)
-    signal.signal(signal.SIGUSR1, report)
+    signal.signal(signal.SIGUSR2, report)
     sys.argv = ["gateway", *sys.argv[sys.argv.index("gateway") + 1 :]]
     run()
 

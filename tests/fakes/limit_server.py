@@ -1,9 +1,11 @@
 """The scripts of rate limits in Python, on a server with a clock of its own."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from gateway.core.limit import Limit
 from gateway.ratelimit import fixed_window, sliding_window, token_bucket
+from gateway.ratelimit.approximate import ApproximateLimiter
 from tests.fakes.memory import FakeClock
 from tests.fakes.store import Word
 
@@ -86,3 +88,11 @@ class LimitServer:
         if allowed:
             self.debts[keys[0]] = debt, self._now_ms
         return [allowed, debt]
+
+
+class StillLimiter(ApproximateLimiter):
+    """Its timer does not run out by itself: not in a test that is held up, nor at its end."""
+
+    def _tick_later(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(3600, self._tick)

@@ -1,19 +1,23 @@
 """The gateway's own pages over fakes, asked through a socket of the pages server."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from gateway.config.load import parse
+from gateway.core.event import Notice
 from gateway.core.identity import Identity, User
 from gateway.headers.request import internal_identity
 from gateway.pages import registry
 from gateway.pages.app import PagesServer
+from gateway.pages.error_pages import ErrorPages
+from gateway.pages.look import Look
 from gateway.pages.services import PageServices
 from gateway.ratelimit.lists import LimitLists
 from gateway.sessions.cookie import Cookie
 from gateway.users.development import DevelopmentMagic
+from tests.fakes.hooks import FakeEvents
 from tests.fakes.http import Answer, RawClient
 from tests.fakes.memory import FakeClock, MemoryStore
 from tests.fakes.ports import Diary, KnownSessions, RecordingLimiter
@@ -28,6 +32,8 @@ class FakeRevocations:
 
     def __init__(self, diary: Diary) -> None:
         self._diary = diary
+        self.notices: list[Notice] = []
+        """What was to be told of revocations."""
 
     async def epoch_ms(self, issuer: str) -> int | None:
         raise NotImplementedError(issuer)
@@ -35,7 +41,8 @@ class FakeRevocations:
     def epoch_in(self, record: bytes | None, issuer: str) -> int | None:
         raise NotImplementedError(issuer, record)
 
-    async def revoke(self, issuer: str) -> int:
+    async def revoke(self, issuer: str, notices: Sequence[Notice] = ()) -> int:
+        self.notices += notices
         self._diary.append(f"revoke {issuer}")
         return 1
 
@@ -51,8 +58,12 @@ def page_services(diary: Diary, more: str = "", **changes: Any) -> PageServices:
     async def learn(user: User) -> None:
         diary.append(f"learn {user.email}")
 
+    async def settled(_: str) -> bool:
+        return True
+
+    settings = parse(text, "gateway.yaml", {}, lambda path: path)
     services = PageServices(
-        settings=parse(text, "gateway.yaml", {}, lambda path: path),
+        settings=settings,
         clock=clock,
         store=MemoryStore(clock),
         sessions=KnownSessions(diary, {}),
@@ -65,6 +76,9 @@ def page_services(diary: Diary, more: str = "", **changes: Any) -> PageServices:
         development=DevelopmentMagic(b"seed"),
         learn=learn,
         log_out_at_magic=lambda issuer: diary.append(f"log {issuer} out at Magic"),
+        events=FakeEvents(),
+        first_login_settled=settled,
+        error_pages=ErrorPages(Look(settings)),
     )
     return services._replace(**changes)
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from gateway.core.errors import InvalidToken, Refusal, SessionEnded
+from gateway.core.errors import InvalidToken, Refusal, SessionEnded, StoreUnavailable
+from gateway.core.event import Notice
 from gateway.core.identity import (
     UNKNOWN_BROWSER,
     AuthMethod,
     Browser,
     Identity,
+    SessionEnd,
     SessionSummary,
     User,
 )
@@ -119,6 +121,11 @@ class KnownSessions:
 
     def __init__(self, diary: Diary, known: Mapping[str, Identity | Refusal]) -> None:
         self.diary = diary
+        self.notices: list[Notice] = []
+        """What was to be told of ends."""
+        self.is_list_down = False
+        self.ended: list[SessionEnd] = []
+        """Why, of each that was ended."""
         self._known = known
 
     async def create(
@@ -133,19 +140,30 @@ class KnownSessions:
 
     async def list_for(self, issuer: str) -> list[SessionSummary]:
         self.diary.append(f"list the sessions of {issuer}")
+        if self.is_list_down:
+            raise StoreUnavailable("down")
         return []
 
-    async def end(self, session_key: str, issuer: str | None = None) -> None:
+    async def end(
+        self,
+        session_key: str,
+        issuer: str | None = None,
+        notices: Sequence[Notice] = (),
+        *,
+        reason: SessionEnd = "signed_out",
+    ) -> None:
+        self.notices += notices
         self.diary.append(" of ".join(filter(None, (f"end {session_key}", issuer))))
+        self.ended.append(reason)
         if isinstance(refusal := self._known.get(session_key), Refusal):
             raise refusal
 
     async def unlist(self, session_key: str, issuer: str) -> None:
         self.diary.append(f"take {session_key} off the list of {issuer}")
 
-    async def end_all(self, issuer: str) -> int:
+    async def end_all(self, issuer: str, listed: Sequence[SessionSummary] | None = None) -> int:
         self.diary.append(f"end all sessions of {issuer}")
-        return 0
+        return len(listed or ())
 
 
 def _found(known: Identity | Refusal) -> Identity:

@@ -10,6 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.fakes.lines import whole_lines
+from tests.fakes.spawner import Process, spawn
+
 START_TIMEOUT_S = 60
 _WORKER = re.compile(r"worker (\d+) is process (\d+)")
 STOP_TIMEOUT_S = 20
@@ -23,7 +26,7 @@ _HELD = {"01", "08"}
 class GatewayProcess:
     """``gateway run`` on a config; ``port`` is where it listens."""
 
-    def __init__(self, process: asyncio.subprocess.Process, config: Path, log: Path) -> None:
+    def __init__(self, process: Process, config: Path, log: Path) -> None:
         self.process = process
         self.config = config
         self.port = self.admin_port = 0
@@ -38,12 +41,24 @@ class GatewayProcess:
 
     def log_lines(self) -> list[dict[str, object]]:
         """The access log so far."""
-        return [json.loads(line) for line in self._log.read_text().splitlines()]
+        return [json.loads(line) for line in whole_lines(self._log)]
 
     def workers(self) -> dict[int, int]:
         """The process of each worker that was started, the latest by each number."""
         starts = (_WORKER.fullmatch(message) for message in self.messages)
         return {int(start[1]): int(start[2]) for start in starts if start}
+
+    def children(self) -> set[int]:
+        """The processes that it has started, and that have not ended."""
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return {int(child) for task in tasks for child in task.read_text().split()}
+
+    async def successor(self, known: set[int]) -> int:
+        """Wait for a worker that is none of the children known before; it may not serve yet."""
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            while not (found := [pid for pid in self.children() - known if _is_worker(pid)]):
+                await asyncio.sleep(0.01)
+        return found[0]
 
     def resident_bytes(self) -> int:
         """Memory of the process that is really there."""
@@ -99,6 +114,12 @@ class GatewayProcess:
             while not any(message.startswith(start) for message in self.messages):
                 await asyncio.sleep(0.01)
 
+    async def told(self, *parts: str) -> None:
+        """Wait until it has said something with all of these in it."""
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            while not any(all(part in each for part in parts) for each in self.messages):
+                await asyncio.sleep(0.01)
+
     async def stop(self) -> int:
         """SIGTERM, and the exit status."""
         if self.process.returncode is None:
@@ -108,6 +129,27 @@ class GatewayProcess:
         except TimeoutError:
             self.process.kill()
             raise AssertionError("the gateway did not stop") from None
+
+
+def _is_worker(pid: int) -> bool:
+    """Whether it is a worker already: before, its parent waits for it to become one."""
+    try:
+        return b"gateway.runtime.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return False
+
+
+async def _start(launcher: tuple[str, ...], arguments: tuple[str, ...], stdout: int) -> Process:
+    """Start a gateway: by fork, or by ``launcher``."""
+    env = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
+    if not launcher:
+        return await spawn(arguments, stdout, env)
+    return await asyncio.create_subprocess_exec(
+        *(*launcher, sys.executable, "-m", "gateway", *arguments),
+        stdout=stdout,
+        stderr=asyncio.subprocess.PIPE,
+        env=env,
+    )
 
 
 @asynccontextmanager
@@ -122,13 +164,7 @@ async def gateway(
     path, log = folder / "gateway.yaml", folder / "access.log"
     path.write_text(config)
     with log.open("wb") as out:
-        process = await asyncio.create_subprocess_exec(
-            *launcher,
-            *(sys.executable, "-m", "gateway", "run", "--config", str(path)),
-            stdout=out,
-            stderr=asyncio.subprocess.PIPE,
-            env={name: value for name, value in os.environ.items() if name != "REDIS_URL"},
-        )
+        process = await _start(launcher, ("run", "--config", str(path)), out.fileno())
     running = GatewayProcess(process, path, log)
     reading: asyncio.Task[None] | None = None
     try:

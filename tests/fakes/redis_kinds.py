@@ -28,7 +28,12 @@ USER, PASSWORD, PREFIX = "gateway", "p@ss w%rd", "gw:"
 OF_TESTS = ("+exists", "+incrby", "+keys")
 """What scripts of tests use beside."""
 
-DOWN_AFTER_MS = 400
+DOWN_AFTER_MS = 10_000
+"""Silence after which sentinels take a server for failed: no busy machine silences one so long."""
+BRISK_DOWN_AFTER_MS = 400
+"""The same while a test strikes the master."""
+CONNECT_S = 10.0
+"""For a handshake on a busy machine: nothing waits until it is over."""
 SENTINEL_PASSWORD = "watch"
 MASTER = "main"
 
@@ -103,11 +108,19 @@ class SecureRedis(NamedTuple):
         """How the gateway reaches it."""
         files = ClientTlsFiles(str(self.authority.file), *self.client)
         login = LoginOptions(USER, PASSWORD)
-        return StoreOptions(self.url, PREFIX, TIMEOUT_S, login=login, tls=files)
+        return StoreOptions(
+            self.url, PREFIX, TIMEOUT_S, connect_timeout_s=CONNECT_S, login=login, tls=files
+        )
 
     def operator(self) -> "redis.Redis":
         """A client of the default user."""
         return redis.Redis.from_url(self.operator_url)
+
+
+def _accepts_at(path: Path) -> bool:
+    """Whether a server listens there: the file is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
 
 
 @contextmanager
@@ -137,6 +150,7 @@ user default on >operator ~* &* +@all
     try:
         process.start()
         wait_until(process.accepts, within_s=START_S)
+        wait_until(lambda: _accepts_at(server.socket_path), within_s=START_S)  # after the port
         with server.operator() as operator:
             operator.execute_command(
                 *("ACL", "SETUSER", USER, "reset", "on", f">{PASSWORD}"),
@@ -199,6 +213,20 @@ repl-backlog-size 1mb
             )
         )
 
+    @contextmanager
+    def is_brisk(self) -> Iterator[None]:
+        """Have sentinels replace a silent master soon, until the context ends."""
+        self._set_down_after(BRISK_DOWN_AFTER_MS)
+        try:
+            yield
+        finally:
+            self._set_down_after(DOWN_AFTER_MS)
+
+    def _set_down_after(self, down_after_ms: int) -> None:
+        for sentinel in self.sentinels:
+            with _client(sentinel.port, SENTINEL_PASSWORD) as client:
+                client.sentinel_set(MASTER, "down-after-milliseconds", down_after_ms)
+
     @property
     def places(self) -> str:
         """The sentinels, as in a URL."""
@@ -212,7 +240,9 @@ repl-backlog-size 1mb
     def options(self) -> StoreOptions:
         """How the gateway reaches it."""
         login = LoginOptions(password=SENTINEL_PASSWORD)
-        return StoreOptions(self.url, PREFIX, TIMEOUT_S, sentinel_login=login)
+        return StoreOptions(
+            self.url, PREFIX, TIMEOUT_S, connect_timeout_s=CONNECT_S, sentinel_login=login
+        )
 
     @property
     def operator_url(self) -> str:
@@ -222,13 +252,17 @@ repl-backlog-size 1mb
     def start(self) -> None:
         master, replica = self.servers
         master.start()
-        replica.start("--replicaof", "127.0.0.1", str(master.port))
+        replica.start("--replicaof", "127.0.0.1", str(self.replicates_from(master)))
         for each in self.servers:
             wait_until(each.accepts, within_s=START_S)
         wait_until(self._is_replicated, within_s=START_S)
         for sentinel in self.sentinels:
             sentinel.start()
         wait_until(self._is_watched, within_s=START_S)
+
+    def replicates_from(self, master: Process) -> int:
+        """Return the port that the replica follows: the master, or what leads to it."""
+        return master.port
 
     def stop(self) -> None:
         for process in (*self.sentinels, *self.servers):

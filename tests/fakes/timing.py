@@ -1,11 +1,12 @@
 """
-Assertions on durations that hold on a busy machine too.
+Waits, and assertions on durations, that hold on a busy machine too.
 
 A test that is held up by other work on the machine says nothing about the gateway. So a duration is
 asserted at best of several tries: `Stopwatch` and `assert_within` raise `TooSlow`, and `at_best_of`
 runs the test again. A gateway that is too slow is so in every try.
 """
 
+import asyncio
 import functools
 import time
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,27 @@ from types import TracebackType
 from typing import ParamSpec, Self
 
 _P = ParamSpec("_P")
+
+EDGE_S = 20.0
+"""Longer than any test takes to use a limit up."""
+
+
+async def until(is_so: Callable[[], bool], within_s: float = 20) -> None:
+    """Return as soon as it is so. Raises `TimeoutError` where it is not in time."""
+    async with asyncio.timeout(within_s):
+        while not is_so():
+            await asyncio.sleep(0.01)
+
+
+async def no_edge(window_s: int) -> None:
+    """
+    Wait for the next window of a limit where this one is about to end.
+
+    At its end the shares of two windows are rounded down, and one request more passes.
+    """
+    left_s = window_s - time.time() % window_s
+    if left_s < EDGE_S:
+        await asyncio.sleep(left_s + 0.01)
 
 
 class TooSlow(AssertionError):

@@ -14,6 +14,12 @@ from tests.fakes.process import GatewayProcess, gateway
 from tests.fakes.tokens import ALICE, minted
 from tests.fakes.upstream import Upstream
 
+LONG, LONG_S = "9999days", 9999 * 86_400
+"""
+A window that ends under no test.
+
+Where one ends, the shares of two are rounded down: one request more passes.
+"""
 SESSION_KEY = "a sealing key for tests, long enough to be one"
 
 CONFIG = """
@@ -30,7 +36,7 @@ admin: {admin}
 redis: {{url: "{redis}", timeout: {redis_timeout}{more_redis}}}
 magic:
   {{mode: live, secret_key: {secret_key}, publishable_key: {publishable_key}, api_url: "{magic}",
-    timeout: 1s{more_magic}}}
+    timeout: {magic_timeout}{more_magic}}}
 session: {{keys: [{session_keys}]{more_session}}}
 identity: {{max_token_lifetime: 1d{more_identity}}}
 login: {login}
@@ -38,7 +44,7 @@ login: {login}
 limits:
   default: {{rate: 1000000/minute}}
   failures: {{rate: {failures}}}
-  tight: {{rate: 5/minute}}
+  tight: {{rate: {tight}}}
 {more_limits}
 upstreams:
   app:
@@ -68,12 +74,14 @@ DEFAULTS = {
     "listen": '["127.0.0.1:0"]',
     "more": "",
     "failures": "1000000/minute",
+    "tight": f"5/{LONG}",
     "more_server": "",
     "admin": "null",
     "workers": "1",
     "publishable_key": "",
     "session_keys": f'"{SESSION_KEY}"',
     "redis_timeout": "1s",
+    "magic_timeout": "1s",
     "more_redis": "",
     "client_ip": "peer",
     "trusted_proxies": "[]",

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, cast
 
 from gateway.core.errors import Refusal
 from gateway.core.limit import AnswerLimits, Limit, Spend
+from gateway.core.record import RequestRecord
 from gateway.core.request import Outbound, Target
 from gateway.core.route import Route
 from gateway.headers.answer_limits import answer_cost
@@ -205,7 +206,8 @@ class Relay:
         peer = request_head().peer
         route = Route("r", "/*", "app")
         outbound = Outbound(route, method, target, b"", None, peer, cors, limits)
-        exchange = Exchange(cast("ClientSide", self), outbound, NO_BODY, NOTHING, self._serving)
+        client_side, record = cast("ClientSide", self), RequestRecord()
+        exchange = Exchange(client_side, outbound, NO_BODY, NOTHING, self._serving, record)
         running = asyncio.ensure_future(exchange.run())
         for _ in range(STEPS):
             await asyncio.sleep(0)

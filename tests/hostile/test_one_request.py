@@ -147,7 +147,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @settings(
     max_examples=EXAMPLES or USUAL_EXAMPLES,
     derandomize=not EXAMPLES,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     database=None,
 )
 @given(st.lists(requests, min_size=1, max_size=3), st.lists(changes, max_size=4), cuts)

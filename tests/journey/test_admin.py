@@ -65,8 +65,9 @@ async def test_figures_are_of_the_requests_that_were_sent(tmp_path: Path) -> Non
         assert 401 == (await around.get("/x")).status
         async with connected(around.port):
             found = await figures(around.gateway.admin_port)
-            assert 3 == found['gateway_requests_total{status="2xx"}']
-            assert 1 == found['gateway_requests_total{status="4xx"}']
+            series = 'gateway_requests_total{{method="GET",route="{}",status="{}"}}'
+            assert 3 == found[series.format("public", 200)]
+            assert 1 == found[series.format("rest", 401)]
             assert 1 == found['gateway_refusals_total{code="unauthenticated"}']
             assert 4 == found["gateway_request_duration_seconds_count"]
             assert 5 == found['gateway_connections_total{outcome="accepted"}']

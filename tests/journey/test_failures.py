@@ -1,9 +1,12 @@
 """What fails, what is answered then, and that it recovers."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.fakes.http import Answer, connected, fetch
 from tests.fakes.timing import Stopwatch, at_best_of
@@ -16,8 +19,17 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CONFIG_CHANGES = {
     "timeouts": "{head: 500ms, body_idle: 500ms, keep_alive: 1s, drain: 2s}",
     "app_timeouts": "{connect: 1s, response: 1s, idle: 1s}",
-    "max": "{connections: 50}",
 }
+CAP = 8
+CAPPED = {"max": f"{{connections: {CAP}}}", "timeouts": "{body_idle: 1s}"}
+GET = b"GET /public/x HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def capped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """A world that takes few connections, and has time for each."""
+    async with world(tmp_path_factory.mktemp("capped"), **CAPPED) as running:
+        yield running
 
 
 async def _soon(around: World, path: str, *fields: str, status: int) -> Answer:
@@ -29,7 +41,7 @@ async def _soon(around: World, path: str, *fields: str, status: int) -> Answer:
 
 
 async def _all_left(around: World) -> None:
-    """Wait until the time-outs have closed what earlier tests left open."""
+    """Wait until what earlier tests left open is closed."""
     async with asyncio.timeout(20):
         while around.gateway.clients():
             await asyncio.sleep(0.02)
@@ -180,47 +192,45 @@ async def test_a_client_that_does_not_read(around: World) -> None:
         await asyncio.wait_for(around.app.lost.wait(), 20)
 
 
-async def test_clients_that_ask_and_do_not_read_are_cut_off(around: World) -> None:
+async def test_clients_that_ask_and_do_not_read_are_cut_off(capped: World) -> None:
     """What was answered waits for them only so long."""
     body = b"x" * 40_000
-    around.app.answer(
+    capped.app.answer(
         "/public/big", b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     )
-    connections = [connected(around.port) for _ in range(50)]
-    for connection in connections:
-        client = await connection.__aenter__()
-        client.writer.write(b"GET /public/big HTTP/1.1\r\nHost: x\r\n\r\n" * 200)
-    assert 503 == (await around.get("/public/x")).status  # 50 connections are all there may be
-    await _soon(around, "/public/x", status=200)
-    for connection in connections:
-        await connection.__aexit__(None, None, None)
+    await _all_left(capped)
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connected(capped.port)) for _ in range(CAP)]
+        for client in clients:
+            client.writer.write(GET.replace(b"/x", b"/big") * 200)
+        for client in clients:  # who has an answer has a place
+            await client.reader.readexactly(1)
+        assert 503 == (await capped.get("/public/x")).status
+        await _soon(capped, "/public/x", status=200)
 
 
-async def test_too_many_connections(around: World) -> None:
+async def test_too_many_connections(capped: World) -> None:
     """One too many is told so, and the others are served."""
-    await _all_left(around)
-    connections = [connected(around.port) for _ in range(50)]
-    clients = [await connection.__aenter__() for connection in connections]
-    try:
-        async with connected(around.port) as one_too_many:
+    await _all_left(capped)
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connected(capped.port)) for _ in range(CAP)]
+        for client in clients:  # who has an answer has a place
+            assert 200 == (await (await client.send(GET)).answer()).status
+        async with connected(capped.port) as one_too_many:
             answer = await one_too_many.answer()
             assert (503, "overloaded") == (answer.status, answer.code)
             assert answer.value("X-Request-Id") == answer.json()["request_id"] != ""
-        await clients[0].send(b"GET /public/x HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert 200 == (await clients[0].answer()).status
-    finally:
-        for connection in connections:
-            await connection.__aexit__(None, None, None)
+        assert 200 == (await (await clients[0].send(GET)).answer()).status
 
 
-async def test_a_flood_of_connections_holds_no_descriptors(around: World) -> None:
+async def test_a_flood_of_connections_holds_no_descriptors(capped: World) -> None:
     """Those over the cap are told so and gone; the gateway does not wait for their end."""
-    await _all_left(around)
-    before = around.gateway.descriptors()
-    flood = [await asyncio.open_connection("127.0.0.1", around.port) for _ in range(200)]
+    await _all_left(capped)
+    before = capped.gateway.descriptors()
+    flood = [await asyncio.open_connection("127.0.0.1", capped.port) for _ in range(200)]
     try:
-        await asyncio.gather(*(reader.read() for reader, _ in flood[60:]))
-        assert around.gateway.descriptors() - before <= 60
+        await asyncio.gather(*(reader.read() for reader, _ in flood[CAP + 10 :]))
+        assert capped.gateway.descriptors() - before <= CAP + 10
     finally:
         for _, writer in flood:
             writer.transport.abort()

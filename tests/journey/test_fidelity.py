@@ -72,6 +72,7 @@ async def test_a_field_of_an_answer_stays_as_it_is(line: str, around: World) -> 
         "User-Agent: (odd) /1",
         "Accept: text/event-stream",
         "Cookie: a=b; c=d",
+        "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         "Content-Type: application/grpc",
         "Content-Encoding: gzip",
         "Origin: null",
@@ -175,16 +176,16 @@ async def test_a_stream_may_last_longer_than_it_may_rest(around: World) -> None:
 
     async def tick(_: Seen, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        for _number in range(7):
+        for _number in range(20):
             writer.write(b"1\r\n.\r\n")
             await writer.drain()
-            await asyncio.sleep(0.3)  # together twice the second that a silence may last
+            await asyncio.sleep(0.1)  # together twice the second that a silence may last
         writer.write(b"0\r\n\r\n")
         await writer.drain()
 
     around.app.streams[PATH] = tick
     answer = await around.get(PATH)
-    assert (b"." * 7, True) == (answer.body, answer.is_complete)
+    assert (b"." * 20, True) == (answer.body, answer.is_complete)
 
 
 async def test_silence_breaks_a_stream(around: World) -> None:

@@ -8,8 +8,9 @@ import pytest
 from tests.fakes.http import Answer, connected, fetch
 from tests.fakes.keys import PEM, as_yaml
 from tests.fakes.tokens import ALICE, BOB
-from tests.fakes.world import World
+from tests.fakes.world import LONG_S, World
 from tests.hostile.test_checks import VERIFY, nginx, traefik
+from tests.journey.test_error_pages import NAVIGATES, is_page
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -65,9 +66,40 @@ async def test_refusals(around: World) -> None:
     assert 200 == (await check(around, "/x", cookie, ORIGIN, method="POST")).status
     statuses = [(await check(around, "/tight/x", "X-Forwarded-For: 203.0.113.7")) for _ in range(6)]
     assert [200] * 5 + [429] == [answer.status for answer in statuses]
-    assert 1 <= int(statuses[-1].value("Retry-After")) <= 60
+    assert 1 <= int(statuses[-1].value("Retry-After")) <= LONG_S
     other = await check(around, "/tight/x", "X-Forwarded-For: 203.0.113.8")
     assert 200 == other.status
+
+
+async def test_a_navigation_is_refused_by_a_page(around: World) -> None:
+    """Proxies hand it on to the person; a program asks by the same check, and gets the document."""
+    cookie, people = await around.sign_in(), (*NAVIGATES, "Accept-Language: fr")
+    for words in (nginx, traefik):
+        page = await around.get(VERIFY, *words("/staff/none/x"), *people, cookie)
+        assert is_page(page, 403, "Vous n’avez pas accès à cette page.")
+        assert "alice@example.com" in page.body.decode()
+        assert {"Content-Security-Policy", "Content-Language"} <= {n for n, _ in page.headers}
+        program = await around.get(VERIFY, *words("/staff/none/x"), cookie)
+        assert (403, "forbidden") == (program.status, program.code)
+    assert is_page(
+        await check(around, "/a%00b", *NAVIGATES), 400, "This request cannot be understood."
+    )
+    socket = await check(around, "/a%00b", *NAVIGATES, "Upgrade: websocket", "Connection: upgrade")
+    assert (400, "bad_request") == (socket.status, socket.code)
+
+
+async def test_a_redirect_is_no_page(around: World) -> None:
+    """A 401 with a Location tells nginx of it."""
+    answer = await check(around, "/private", *NAVIGATES)
+    assert (401, "sign_in_by_proxy") == (answer.status, answer.code)
+
+
+async def test_a_page_on_a_host_without_sessions(around: World) -> None:
+    """Signing in would not help there, so it is not offered."""
+    fields = (*NAVIGATES, "X-Forwarded-Method: GET", "X-Forwarded-Uri: /a")
+    answer = await around.get(VERIFY, *fields, "X-Forwarded-Host: wiki.example.com")
+    assert is_page(answer, 401, "You need to sign in to see this page.")
+    assert b"/_gateway/login" not in answer.body
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,11 @@ import pytest
 import pytest_asyncio
 
 from tests.fakes.certificates import Authority
-from tests.fakes.free_port import free_port
+from tests.fakes.free_port import closed_port
 from tests.fakes.garbage import LAUNCHER, SAID
 from tests.fakes.http import RawClient, connected
 from tests.fakes.servers import eventually
-from tests.fakes.upstream import Seen
+from tests.fakes.upstream import Seen, Upstream
 from tests.fakes.world import World, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -260,33 +260,35 @@ async def over_tls(
 
 @asynccontextmanager
 async def _prepared(folder: Path, **changes: str) -> AsyncIterator[World]:
-    absent = f'  absent: {{servers: ["http://127.0.0.1:{free_port()}"]}}\n'
     route = '  - {name: absent, match: {path: "/absent/*"}, auth: none, upstream: absent}\n'
-    async with world(
-        folder,
-        *LAUNCHER,
-        max=f"{{connections_per_client: {PER_CLIENT}}}",
-        more_upstreams=absent,
-        more_routes=route,
-        **changes,
-    ) as running:
-        running.app.answers["/public/dies"] = _dies
-        running.app.answers["/public/dies-amid"] = _dies_amid
-        running.app.answers["/public/breaks-chunk"] = _breaks_chunk
-        running.app.answer(
-            "/public/big", b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BIG + bytes(BIG)
-        )
-        running.app.streams["/public/never"] = _never_answers
-        running.app.streams["/public/stream"] = _streams
-        running.app.streams["/public/socket"] = _socket
-        yield running
+    with closed_port() as port:
+        async with world(
+            folder,
+            *LAUNCHER,
+            max=f"{{connections_per_client: {PER_CLIENT}}}",
+            more_upstreams=f'  absent: {{servers: ["http://127.0.0.1:{port}"]}}\n',
+            more_routes=route,
+            **changes,
+        ) as running:
+            _prepare(running.app)
+            yield running
+
+
+def _prepare(app: Upstream) -> None:
+    app.answers["/public/dies"] = _dies
+    app.answers["/public/dies-amid"] = _dies_amid
+    app.answers["/public/breaks-chunk"] = _breaks_chunk
+    app.answer("/public/big", b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BIG + bytes(BIG))
+    app.streams["/public/never"] = _never_answers
+    app.streams["/public/stream"] = _streams
+    app.streams["/public/socket"] = _socket
 
 
 async def found_garbage(around: World) -> tuple[int, str]:
     """What the collector has found since the last time, and of which types."""
     await eventually(lambda: _has_let_go(around), within_s=20)
     before = len(_reports(around))
-    around.gateway.process.send_signal(signal.SIGUSR1)
+    around.gateway.process.send_signal(signal.SIGUSR2)
     await eventually(lambda: _has_reported(around, before), within_s=20)
     number, _, kinds = _reports(around)[-1].partition(" ")
     return int(number), kinds
@@ -384,7 +386,9 @@ async def test_a_refused_connection_is_no_garbage(around: World) -> None:
     await found_garbage(around)  # of the start, and of other tests
     async with AsyncExitStack() as crowd:
         for _ in range(PER_CLIENT):
-            await crowd.enter_async_context(connected(around.port, source=CROWD))
+            client = await crowd.enter_async_context(connected(around.port, source=CROWD))
+            await client.send(get())
+            assert 200 == (await client.answer()).status  # now it has its place
         await repeated(CONNECTIONS, once)
     found, kinds = await found_garbage(around)
     print(f"refused: {found} objects of {CONNECTIONS} connections")  # noqa: T201

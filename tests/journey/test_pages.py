@@ -131,7 +131,7 @@ async def test_the_module_for_apps_has_a_name_that_stays(around: World) -> None:
     assert re.fullmatch(rb'import "\./[0-9a-f]{16}/renew\.js";\n', answer.body)
 
 
-async def test_a_form_that_logs_out_leads_to_the_login_page(around: World) -> None:
+async def test_a_form_that_logs_out_leads_to_a_page_that_says_so(around: World) -> None:
     """There is something to see, also without scripts."""
     answer = await fetch(
         around.port,
@@ -142,4 +142,4 @@ async def test_a_form_that_logs_out_leads_to_the_login_page(around: World) -> No
         "Sec-Fetch-Site: same-origin",
         "Sec-Fetch-Mode: navigate",
     )
-    assert (303, "login") == (answer.status, answer.value("Location"))
+    assert (303, "signed-out") == (answer.status, answer.value("Location"))

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CONFIG_CHANGES = {
     "max": "{body: 1MiB, head_bytes: 4KiB, fields: 20}",
     "connections": "2",
-    "timeouts": "{half_closed: 300ms}",
+    "timeouts": "{half_closed: 1s}",
 }
 
 GET = b"GET /public/x HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -60,9 +60,9 @@ async def test_a_person_sees_where_they_are_signed_in(around: World) -> None:
 
     program, browser = await _listed(around, laptop)
 
-    assert {"id", "device", "ip", "created_at", "last_seen_at", "expires_at", "current"} == {
-        *browser
-    }
+    times = {"created_at", "last_seen_at", "expires_at"}
+    assert {"id", "device", "ip", "place", "current", *times} == {*browser}
+    assert browser["place"] is None
     assert ("Firefox on Linux", "127.0.0.1", True) == _shown(browser)
     assert ("curl", "127.0.0.1", False) == _shown(program)
     assert browser["created_at"] <= program["created_at"] < program["expires_at"]
@@ -190,7 +190,7 @@ async def test_signing_out_everywhere_needs_a_valid_session(around: World) -> No
 
     assert (401, "unauthenticated") == (everywhere.status, everywhere.code)
     form = "Sec-Fetch-Mode: navigate"
-    for asked, place in (("?everywhere=true", "account"), ("", "login")):
+    for asked, place in (("?everywhere=true", "account"), ("", "signed-out")):
         answer = await fetch(around.port, "POST", path + asked, dead, OURS, form)
         assert (303, [place]) == (answer.status, answer.values("Location"))
     assert 204 == here.status

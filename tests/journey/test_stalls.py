@@ -11,8 +11,8 @@ import pytest
 from tests.fakes.world import world
 
 CLIENTS = 8
-STALLS = 6
-STALL_S = 0.5
+STALLS = 3
+STALL_S = 1.2
 """More than twice the store's time-out."""
 
 
@@ -20,7 +20,7 @@ STALL_S = 0.5
 async def test_a_stall_of_its_own_is_no_fault_of_the_store(tmp_path: Path) -> None:
     """No caller hears 503: the replies have arrived meanwhile, and are read first."""
     statuses: Counter[int] = Counter()
-    async with world(tmp_path, redis_timeout="200ms") as around:
+    async with world(tmp_path, redis_timeout="500ms") as around:
         is_over = False
 
         async def ask() -> None:

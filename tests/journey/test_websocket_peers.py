@@ -40,7 +40,7 @@ def upstreams(echo: int, served: int) -> str:
 
 async def aiohttp_echo(request: web.Request) -> web.WebSocketResponse:
     """An app on aiohttp."""
-    socket = web.WebSocketResponse(protocols=["chat"], heartbeat=1)
+    socket = web.WebSocketResponse(protocols=["chat"], heartbeat=20)
     await socket.prepare(request)
     async for message in socket:
         if message.type is aiohttp.WSMsgType.TEXT:

@@ -11,7 +11,8 @@ import pytest
 
 from gateway.telemetry import metrics, prometheus, snapshot
 from gateway.telemetry.counters import Counters
-from gateway.telemetry.metrics import TOKENS_EARLY, CounterSpec, GaugeSpec
+from gateway.telemetry.metric_kinds import CounterSpec, GaugeSpec
+from gateway.telemetry.metrics import TOKENS_EARLY
 from tests.fakes.metrics import undeclared
 from tests.kinds.recipe import ROOT, files_with
 from tests.unit.test_docs import metrics_table

@@ -1,6 +1,7 @@
 """Real proxies ask a real gateway, with the configs that the documentation shows."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ import websockets.asyncio.client
 from websockets.exceptions import InvalidStatus
 
 from gateway.pipeline.checked_request import checked_request
+from gateway.selftest.corpus.paths import HOSTILE_TARGETS as TARGETS
 from tests.fakes import upstream
 from tests.fakes.fronts import KINDS, Front, front
 from tests.fakes.heads import request_head
@@ -19,8 +21,8 @@ from tests.fakes.http import Answer, connected, fetch
 from tests.fakes.keys import PEM, as_yaml
 from tests.fakes.sockets import echoing
 from tests.fakes.tokens import ALICE
-from tests.fakes.world import World, world
-from tests.hostile.test_checks import TARGETS, VERIFY
+from tests.fakes.world import LONG_S, World, world
+from tests.hostile.test_checks import VERIFY
 from tests.journey.test_assertion import verified
 from tests.peers.test_http import run
 
@@ -243,6 +245,31 @@ async def test_navigations_are_redirected_to_the_login_page(fronted: Fronted) ->
     assert [] == fronted.around.app.seen
 
 
+async def test_a_person_who_is_refused_sees_a_page(fronted: Fronted) -> None:
+    """With all that belongs to it, in their language; a program is told as ever."""
+    cookie = await fronted.around.sign_in()
+    person = (cookie, NAVIGATES, "Accept: text/html,*/*;q=0.8", "Accept-Language: de")
+    for method, path, status, title in (
+        ("GET", "/admin/x", 403, "Sie dürfen diese Seite nicht sehen."),
+        ("POST", "/admin/x", 403, "Sie dürfen diese Seite nicht sehen."),
+        ("GET", "/public/..;/private", 400, "Diese Anfrage ist nicht zu verstehen."),
+    ):
+        answer = await fronted.ask(path, *person, ORIGIN, method=method)
+        assert (status, "text/html; charset=utf-8") == (answer.status, answer.value("Content-Type"))
+        assert f"<h1>{title}</h1>" in answer.body.decode()
+        policy = answer.value("Content-Security-Policy")
+        assert "unsafe" not in policy
+        assert "de" == answer.value("Content-Language")
+        assert "no-store" == answer.value("Cache-Control")
+        style = re.search(r'href="(/_gateway/static/[^"]+/pages.css)"', answer.body.decode())
+        assert style is not None
+        assert 200 == (await fronted.ask(style[1])).status
+    assert "alice@example.com" in (await fronted.ask("/admin/x", *person)).body.decode()
+    program = await fronted.ask("/admin/x", cookie)
+    assert "<h1>Sie dürfen".encode() not in program.body
+    assert [] == fronted.around.app.seen
+
+
 async def test_another_site_is_refused(fronted: Fronted) -> None:
     """A change with a cookie needs a page of ours."""
     cookie = await fronted.around.sign_in()
@@ -272,10 +299,14 @@ async def test_a_method_of_no_route_is_not_allowed(fronted: Fronted) -> None:
 
 
 async def test_limits_hold(fronted: Fronted) -> None:
-    """429 with the time to wait; the app saw no more than the limit."""
+    """429 with the time to wait, which a page counts; the app saw no more than the limit."""
     answers = [await fronted.ask("/tight/x") for _ in range(6)]
     assert [200] * 5 + [429] == [answer.status for answer in answers]
-    assert 1 <= int(answers[-1].value("Retry-After")) <= 60
+    assert 1 <= int(answers[-1].value("Retry-After")) <= LONG_S
+    page = await fronted.ask("/tight/x", NAVIGATES)
+    assert (429, "no-store") == (page.status, page.value("Cache-Control"))
+    assert 1 <= int(page.value("Retry-After")) <= LONG_S
+    assert f'data-seconds="{page.value("Retry-After")}"' in page.body.decode()
     assert 5 == len(fronted.around.app.seen)
 
 

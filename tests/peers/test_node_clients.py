@@ -1,22 +1,15 @@
 """Clients of Node that others wrote: undici, which is behind its fetch, and got."""
 
-import asyncio
 import json
-import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tests.fakes.world import World
 from tests.peers.test_http import echo, run
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
-
-PACKAGES = Path(__file__).parents[1] / "node"
-INSTALL_S = 60
 
 UNDICI = """
 import {Agent, request} from "undici";
@@ -62,25 +55,6 @@ const found = [await ask("GET", "/public/x"), await ask("HEAD", "/public/x"),
 console.log(JSON.stringify(found));
 agent.http.destroy();
 """
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def packages(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
-    """A folder in which the packages of ``tests/node`` are installed."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("Node and npm are needed")
-    folder = tmp_path_factory.mktemp("node")
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(PACKAGES / name, folder)
-    install = await asyncio.create_subprocess_exec(
-        *("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"),
-        cwd=folder,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    if await asyncio.wait_for(install.wait(), INSTALL_S) != 0:
-        pytest.skip("npm could not install the packages")
-    yield folder
 
 
 async def _said(around: World, packages: Path, name: str, script: str) -> list[list[Any]]:

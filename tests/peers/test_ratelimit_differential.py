@@ -31,9 +31,6 @@ from tests.fakes.limit_calls import (
     verdicts_of_script,
 )
 from tests.fakes.upstash import RestDatabase, rest_database
-from tests.peers.test_node_clients import packages
-
-__all__ = ["packages"]
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1800)]
 

@@ -14,9 +14,6 @@ import pytest
 import pytest_asyncio
 
 from tests.fakes.upstash import RestDatabase, rest_database
-from tests.peers.test_node_clients import packages
-
-__all__ = ["packages"]
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 

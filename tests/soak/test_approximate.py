@@ -40,7 +40,7 @@ async def _passed(port: int) -> int:
 
 async def test_a_flood_exceeds_the_limit_by_no_more_than_the_bound(tmp_path: Path) -> None:
     """And all of the limit passes."""
-    changes = {"workers": "2", "more_limits": LIMITS, "more_routes": ROUTES}
+    changes = {"workers": "2", "more_limits": LIMITS, "more_routes": ROUTES, "redis_timeout": "10s"}
     async with world(tmp_path, **changes) as around:
         folder = tmp_path / "other"
         folder.mkdir()

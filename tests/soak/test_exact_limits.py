@@ -28,7 +28,7 @@ WARM_S = 1.5
 CONFIG = """
 server: {{listen: ["127.0.0.1:0"], public_url: "http://localhost", workers: 2}}
 admin: null
-redis: {{url: "{redis}"}}
+redis: {{url: "{redis}", timeout: 10s}}
 magic: {{mode: development}}
 limits:
   warm: {{rate: 10000000/minute}}

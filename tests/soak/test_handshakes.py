@@ -1,8 +1,8 @@
 """
 Holders of a client certificate that send it with junk, again and again: memory stays.
 
-HANDSHAKES says how often. TLS 1.2 without tickets: OpenSSL would keep each chain in its cache of
-sessions, 126 KB for 72 KB of certificates.
+HANDSHAKES says how often, and REPLACEMENTS how often the files change. TLS 1.2 without tickets:
+OpenSSL would keep each chain in its cache of sessions, 126 KB for 72 KB of certificates.
 """
 
 import asyncio
@@ -24,7 +24,8 @@ from tests.fakes.world import World, world
 
 HANDSHAKES = int(os.environ.get("HANDSHAKES", "3000"))
 AT_ONCE = 8
-REPLACEMENTS = 20
+REPLACEMENTS = int(os.environ.get("REPLACEMENTS", "20"))
+"""After each come 50 handshakes."""
 JUNK_BYTES = 17_500
 """Of each of four certificates: 72 KB with the leaf."""
 MAX_GROWTH_BYTES = 20 << 20

@@ -12,7 +12,8 @@ from tests.fakes.metrics import figures
 ROUNDS = 100
 LINES = 50
 """Logged in each round: together more than pipe and buffer hold."""
-ANSWER_S = 2.0
+ANSWER_S = 10.0
+"""A request that waits for the reader would wait for ever."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

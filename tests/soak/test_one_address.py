@@ -26,7 +26,7 @@ TRICKLE_S = 0.5
 TRICKLE = b"x" * 70
 """With `TRICKLE_S`, 140 B/s: above the minimum rate."""
 ANOTHER = ("127.0.0.2", 0)
-MAX_PROBE_S = 2.0
+MAX_PROBE_S = 5.0
 BIG = 32 << 20
 MAX_UNREAD_BYTES = 4096
 PROBE = b"GET /public/x HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -23,7 +23,7 @@ PER_CLIENT = 40
 """Fewer than there may be connections to the app: one client cannot take them all."""
 ANOTHER = ("127.0.0.2", 0)
 """Where the probes come from."""
-MAX_PROBE_S = 2.0
+MAX_PROBE_S = 5.0
 BIG = 1 << 20
 PROBE = b"GET /public/x HTTP/1.1\r\nHost: x\r\n\r\n"
 

@@ -13,13 +13,13 @@ from tests.fakes.world import World, world
 
 DEATHS = 6
 CLIENTS = 16
-MAX_WAIT_S = 2.0
+MAX_WAIT_S = 5.0
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 async def test_new_connections_hardly_wait(tmp_path: Path) -> None:
-    """Each is answered within two seconds, or broken by the death itself."""
+    """Each is answered within five seconds, or broken by the death itself."""
     waits_s: list[float] = []
     broken = 0
     async with world(tmp_path, workers="2") as around:

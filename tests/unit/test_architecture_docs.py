@@ -1,10 +1,7 @@
 """
 What docs/architecture.md and docs/decisions/ say of the code is so.
 
-    python -m tests.unit.test_architecture_docs
-
-prints the picture and the tables that docs/architecture.md takes from ``tools/layers.toml``, for
-when a room or a layer was added or changed.
+``make tables`` writes the picture and the tables that come from ``tools/layers.toml``.
 """
 
 import ast
@@ -75,10 +72,10 @@ def layers_table() -> str:
 
 def protocols() -> list[str]:
     """The ports, by name."""
-    tree = ast.parse((PACKAGE / "core" / "ports.py").read_bytes())
     return [
         node.name
-        for node in tree.body
+        for module in ("ports", "event_ports")
+        for node in ast.parse((PACKAGE / "core" / f"{module}.py").read_bytes()).body
         if isinstance(node, ast.ClassDef)
         and any(isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases)
     ]
@@ -218,7 +215,3 @@ def test_make_targets_that_are_named_exist(page: Path) -> None:
     """A command on the page can be run."""
     targets = set(_TARGET.findall((ROOT / "Makefile").read_text()))
     assert set() == set(_MAKE.findall(page.read_text())) - targets
-
-
-if __name__ == "__main__":
-    print(storeys_picture(), rooms_table(), layers_table(), sep="\n", end="")  # noqa: T201 (it is a program here)

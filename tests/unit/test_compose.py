@@ -5,9 +5,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
+from gateway.cli.health import health
+from gateway.cli.main import main
 from gateway.config.compile import login_page
 from gateway.config.lint import lint
 from gateway.config.load import parse
@@ -111,8 +114,17 @@ def test_the_config_names_the_services(settings: Settings) -> None:
 def test_the_health_check_asks_the_private_listener(settings: Settings) -> None:
     """The one of the config, which is on loopback."""
     assert settings.admin is not None
-    assert f"http://{settings.admin.listen}/healthz" in DOCKERFILE
-    assert "127.0.0.1" == settings.admin.listen.host
+    [line] = [line for line in DOCKERFILE.splitlines() if "CMD" in line]
+    program, *arguments = json.loads(line.partition("CMD")[2])
+    assert ("gateway", "health", f"http://{settings.admin.listen}") == (
+        *(program, arguments[0]),
+        arguments[arguments.index("--url") + 1],
+    )
+    with health.make_context(
+        "health", arguments[1:], parent=click.Context(main, **main.context_settings)
+    ) as context:
+        assert ("live", True) == (context.params["probe"], context.params["timeout_s"] < 3)
+    assert str(settings.admin.listen).startswith("127.0.0.1:")
 
 
 def test_requests_have_time_to_finish(compose: dict[str, Any], settings: Settings) -> None:

@@ -1,27 +1,26 @@
-"""
-The documentation agrees with the code.
+"""The documentation agrees with the code; ``make tables`` writes its tables anew."""
 
-    python -m tests.unit.test_docs
-
-prints the tables of docs/errors.md, docs/reasons.md, docs/operating.md, docs/login-api.md and
-docs/login.md, for when a refusal, a reason, a metric, a page or a text was added or changed.
-"""
-
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import click
 import jsonschema
 import pytest
 from yaml import safe_load
 
+from gateway.admin.api import Api
+from gateway.admin.app import AdminPages
+from gateway.admin.operations import OperationsApi
 from gateway.cli.main import main
 from gateway.config.changes import NEEDS_RESTART
 from gateway.config.load import parse
 from gateway.config.page_texts import TEXTS
 from gateway.config.reference import schema
 from gateway.core.errors import PROBLEM_TYPES
+from gateway.core.event import EventType
 from gateway.core.reasons import Reason
 from gateway.headers import request as headers
 from gateway.headers.foreign import (
@@ -30,8 +29,13 @@ from gateway.headers.foreign import (
     FOREIGN_IDENTITY_PREFIXES,
 )
 from gateway.headers.hop_by_hop import HOP_BY_HOP
+from gateway.hooks.attempts import next_attempt_s
+from gateway.hooks.cloud_event import decode, encode
 from gateway.pages import registry
+from gateway.runtime.services.credentials.registry import CREDENTIAL_KINDS
 from gateway.telemetry import metrics
+from gateway.telemetry.access_line import ACCESS_FIELDS, text_lines
+from tests.fakes.admin import Works
 from tests.fakes.keys import PEM
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +43,10 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md")])
 EXAMPLES = sorted(
     path
-    for pattern in ("*/app.*", "*/requirements.txt", "*/package.json", "nextjs/**/*.*")
+    for pattern in (
+        *("*/app.*", "*/requirements.txt", "*/package.json", "nextjs/**/*.*"),
+        *("fastapi/hooks.py", "consumers/python/consume.py"),
+    )
     for path in (ROOT / "examples").glob(pattern)
     if path.is_file()
     and path.suffix in {".js", ".ts", ".tsx", ".py", ".txt", ".json"}
@@ -53,6 +60,8 @@ FRONTS = sorted(path for path in (ROOT / "examples/forward-auth").glob("*/*"))
 
 ENV = {
     "APP_URL": "http://127.0.0.1:3000",
+    "AUDIT_KEY": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+    "HOOK_SECRET": "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
     "MAGIC_PUBLISHABLE_KEY": "pk_live_1234567890",
     "MAGIC_SECRET_KEY": "sk_live_1234567890",
     "PUBLIC_URL": "https://app.example.com",
@@ -83,17 +92,42 @@ def reasons_table() -> str:
 
 
 def reasons() -> list[type[Reason]]:
-    """All lists of reasons; importing the commands has imported them all."""
+    """All lists of reasons; the table of the kinds of credentials has imported those of each."""
+    assert CREDENTIAL_KINDS
     return sorted(Reason.__subclasses__(), key=lambda kind: (kind.__module__, kind.__doc__ or ""))
 
 
 def metrics_table() -> str:
     """The table of all metrics."""
-    lines = ["| metric | kind | label | what it counts |", "|---|---|---|---|"]
-    for metric in metrics.METRICS:
-        name = f"gateway_{metric.name}{metric.suffix}"
-        lines.append(f"| `{name}` | {metric.kind} | {metric.label} | {metric.help} |")
+    rows = (
+        f"| `{metric.exported}` | {metric.kind} | {metric.label} | {metric.help} |"
+        for metric in metrics.METRICS
+    )
+    head = ("| metric | kind | label | what it counts |", "|---|---|---|---|")
+    return "\n".join((*head, *rows)) + "\n"
+
+
+def hook_schedule_table() -> str:
+    """The table of the attempts of a delivery, without jitter."""
+    lines = [
+        "| attempt | after the one before | after the first |",
+        "|---|---|---|",
+        "| 1 | – | – |",
+    ]
+    attempts, before_s = 1, 0.0
+    while (at_s := next_attempt_s(attempts, 0, before_s, 0, 0.5)) is not None:
+        attempts += 1
+        lines.append(f"| {attempts} | {_in_words(at_s - before_s)} | {_in_words(at_s)} |")
+        before_s = at_s
     return "\n".join(lines) + "\n"
+
+
+def _in_words(wait_s: float) -> str:
+    """A time of few digits."""
+    minutes = round(wait_s / 60)
+    if wait_s < 120:
+        return f"{wait_s:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{wait_s / 3600:.1f} h"
 
 
 def pages_table() -> str:
@@ -101,7 +135,8 @@ def pages_table() -> str:
     lines = ["| request | credential | answers with | there |", "|---|---|---|---|"]
     for page in registry.OWN_PAGES:
         path = page.path.replace("{name:.+}", "{name}")
-        cells = (page.auth.value, page.answer, page.condition or "always")
+        scope = f", with the scope `{page.scope}`" if page.scope else ""
+        cells = (page.auth.value + scope, page.answer, page.condition or "always")
         lines.append(f"| `{page.method} /_gateway{path}` | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -127,7 +162,9 @@ def config_blocks() -> Iterator[tuple[str, str]]:
 
 def commands(group: click.Group, prefix: str = "gateway") -> Iterator[str]:
     """All commands, as they are typed."""
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         if isinstance(command, click.Group):
             yield from commands(command, f"{prefix} {name}")
         else:
@@ -167,6 +204,18 @@ def test_lists_of_reasons_name_codes_that_there_are() -> None:
 def test_the_page_of_operating_has_the_table_of_metrics() -> None:
     """Every metric of the page can be looked up."""
     assert metrics_table() in (DOCS / "operating.md").read_text()
+
+
+def test_fields_of_the_access_log_are_described_in_order() -> None:
+    """With an example of each format, which is a line of the same request."""
+    page = (DOCS / "logs.md").read_text()
+    table = page.partition("| field | value |\n|---|---|\n")[2].partition("\n\n")[0]
+    names = tuple(re.findall(r"(?m)^\| `(\w+)` \|", table))
+    assert ACCESS_FIELDS == names
+    example = json.loads(page.partition("```json\n")[2].partition("\n```")[0])
+    assert tuple(example) == ACCESS_FIELDS[: len(example)]
+    values = tuple(map(example.get, ACCESS_FIELDS))
+    assert f"```\n{text_lines()(values).decode()}```" in page
 
 
 def test_the_page_of_the_login_api_lists_the_pages() -> None:
@@ -221,9 +270,24 @@ def test_the_schema_accepts_every_config(text: str) -> None:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_page_of_apps_shows_the_examples(path: Path) -> None:
-    """The apps on the page are the files that are tested, word for word."""
-    shown = [text for _, text in _FENCED.findall((DOCS / "apps.md").read_text())]
+    """The apps there and receivers of webhooks are the files that are tested, word for word."""
+    pages = "\n".join((DOCS / name).read_text() for name in ("apps.md", "hooks.md"))
+    shown = [text for _, text in _FENCED.findall(pages)]
     assert path.read_text() in shown
+
+
+def test_the_page_of_hooks_has_the_schedule_of_attempts() -> None:
+    """As deliveries are tried."""
+    assert hook_schedule_table() in (DOCS / "hooks.md").read_text()
+
+
+def test_the_page_of_hooks_shows_an_event() -> None:
+    """Of every kind it says when it comes; one is shown as it is sent."""
+    page = (DOCS / "hooks.md").read_text()
+    assert [] == [kind for kind in EventType if f"| `{kind}` | " not in page]
+    [shown] = [text for kind, text in _FENCED.findall(page) if kind == "json"]
+    event = decode(shown.encode())
+    assert json.loads(encode(event, "https://app.example.com")) == json.loads(shown)
 
 
 @pytest.mark.parametrize("path", FRONTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -263,9 +327,18 @@ def test_the_page_of_headers_names_every_field() -> None:
     assert [] == sorted(name for name in ruled if f"`{name.lower()}" not in page)
 
 
-if __name__ == "__main__":
-    click.echo(errors_table())
-    click.echo(reasons_table())
-    click.echo(metrics_table())
-    click.echo(pages_table())
-    click.echo(texts_table(), nl=False)
+@pytest.mark.parametrize("page", [path.name for path in sorted(DOCS.glob("*.md"))])
+def test_the_readme_lists_each_page(page: str) -> None:
+    """In the table at its end, where newcomers look for what else there is."""
+    _, _, table = (ROOT / "README.md").read_text().partition("\n## More\n")
+    rows = [line for line in table.splitlines() if line.startswith("| ")]
+    assert any(f"[docs/{page}](docs/{page})" in row.split("|")[1] for row in rows)
+
+
+def test_operating_lists_each_path_of_the_private_listener() -> None:
+    """Probes, metrics, and what programs may ask; `{…}` stands for a part of a path."""
+    page = (DOCS / "operating.md").read_text()
+    source = cast("Any", None)  # routes are listed without asking any
+    apis = (AdminPages(source, frozenset()), Api(source), OperationsApi(Works()))
+    paths = {route.path for api in apis for route in api.routes()}
+    assert set() == {path for path in paths if path.partition("{")[0] not in page}

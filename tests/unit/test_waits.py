@@ -8,13 +8,31 @@ import gateway
 
 ROOT = Path(gateway.__file__).parent
 
-NO_REQUESTS = {"runtime", "cli", "demo", "config", "telemetry", "admin"}
+NO_REQUESTS = {"runtime", "cli", "demo", "config", "telemetry", "admin", "explain"}
 """Rooms in which no request waits."""
 
 BOUNDS = {
+    "audit/log.py _tell_heads: self._has_head.wait()": "No request waits here.",
+    "audit/log.py write: done": "The time-out around it.",
     "authn/did_token/verifier.py _value_or_failure: asked": "A read of the store, which has a "
     "deadline.",
     "authn/jwt/key_set.py keys: refresh": "The fetch, which has a time-out.",
+    "hooks/courier.py _wait: self._woken.wait()": "The time-out around it; no request waits here.",
+    "hooks/delivery.py run: asyncio.wait(self._under_way)": "As above.",
+    "hooks/in_process.py send: asyncio.wait([task], timeout=self._timeout_s)": "Its own time-out; "
+    "no request waits here.",
+    "hooks/recorder.py aclose: asyncio.wait(self._recording)": "The store's deadline; no request "
+    "waits here.",
+    "hooks/outbox.py settle: asyncio.wait(self._registrations)": "As above.",
+    "hooks/outbox.py settle: asyncio.wait({self._moving})": "As above.",
+    "hooks/outbox.py sign_in: registering": "A call of the store, which has a deadline.",
+    "hooks/delivery.py _noted: noting": "A call of the store, which has a deadline; no request "
+    "waits here.",
+    "hooks/delivery.py _wait: self._woken.wait()": "The time-out around it; no request waits here.",
+    "pages/locks.py _acquire: self._waiters.acquire(attempt, space, name, asked.wait_s, "
+    "is_wanted)": "What the request asks for, ten seconds at most.",
+    "store/lock_waiters.py _ask: line.released.wait()": "The time-out around it.",
+    "store/lock_waiters.py _in_turn: line.turn.acquire()": "The time-out around it.",
     "proxy/answer_costs.py aclose: asyncio.wait(self._tasks)": "The store's deadline, for each "
     "charge; no request waits here.",
     "proxy/downstream/serve.py finish: work": "The stages' and the tunnel's own waits.",

@@ -7,31 +7,17 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from gateway.admin.access import AdminAccess
+from gateway.admin.access_control import AccessControl
 from gateway.admin.api import Api
-from gateway.core.errors import MagicUnavailable, StoreUnavailable
+from gateway.admin.promotion import NoCandidate
+from gateway.core.audit import AuditEvent
+from gateway.core.errors import ConfigError, MagicUnavailable, StoreUnavailable
 from gateway.revocation.name import NotRevocable, RevocationRefused, UnknownEmail
-from gateway.revocation.revoke import Revocation, Revoked
-
-ISSUER, EMAIL = "did:ethr:0xAd", "ada@example.com"
-DONE = Revoked(ISSUER, 1_800_000_000_400, 3)
+from tests.fakes.admin import EMAIL, EXPLAINED, ISSUER, Deeds
+from tests.fakes.audit import FakeTrail
 
 Client = TestClient[web.Request, web.Application]
-
-
-class Deeds:
-    """Records which issuers were revoked, and fails as told."""
-
-    def __init__(self) -> None:
-        self.revoked: list[str] = []
-        self.error: Exception | None = None
-
-    async def revoke(self, name: str) -> Revocation:
-        if self.error is not None:
-            raise self.error
-        self.revoked.append(name)
-        if name == EMAIL:
-            return Revocation((DONE, DONE._replace(issuer="did:ethr:0xB0", sessions=0)), EMAIL)
-        return Revocation((DONE._replace(issuer=name),))
 
 
 @pytest.fixture
@@ -40,9 +26,15 @@ def actions() -> Deeds:
 
 
 @pytest.fixture
-async def client(actions: Deeds) -> AsyncIterator[Client]:
-    app = web.Application()
-    app.add_routes(Api(actions, frozenset({"localhost"})).routes())
+def trail() -> FakeTrail:
+    return FakeTrail()
+
+
+@pytest.fixture
+async def client(actions: Deeds, trail: FakeTrail) -> AsyncIterator[Client]:
+    control = AccessControl(lambda: AdminAccess(frozenset({"localhost"})))
+    app = web.Application(middlewares=[control.guarded])
+    app.add_routes(Api(actions, trail).routes())
     async with TestClient(TestServer(app)) as client:
         yield client
 
@@ -121,3 +113,86 @@ async def test_what_failed_is_no_success(
     actions.error = error
     found = await asked(client)
     assert (status, code) == (found[0], found[1]["code"])
+
+
+async def explained(client: Client, **options: Any) -> tuple[int, dict[str, Any]]:
+    """Status and document."""
+    async with client.post("/api/explain", **options) as answer:
+        return answer.status, await answer.json(content_type=None)
+
+
+async def test_a_request_is_explained(client: Client, actions: Deeds) -> None:
+    """The document is handed on as it is, and so is the explanation."""
+    assert (200, EXPLAINED) == await explained(client, json={"url": "/"})
+    assert [{"url": "/"}] == actions.explained
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "status", "code"),
+    [
+        pytest.param({"headers": {"Origin": "http://x"}}, None, 403, "forbidden", id="a-page"),
+        pytest.param({"data": b"{}"}, None, 415, "not_json", id="no-json"),
+        pytest.param(
+            {"data": b"{", "headers": {"Content-Type": "application/json"}},
+            None,
+            400,
+            "bad_request",
+            id="broken",
+        ),
+        pytest.param({"json": {}}, ValueError("url"), 400, "bad_request", id="no-question"),
+        pytest.param({"json": {}}, StoreUnavailable("down"), 503, "store_unavailable", id="store"),
+        pytest.param({"json": {}}, MagicUnavailable("down"), 503, "magic_unavailable", id="magic"),
+    ],
+)
+async def test_what_is_no_question_is_not_explained(
+    client: Client,
+    actions: Deeds,
+    options: dict[str, Any],
+    error: Exception | None,
+    status: int,
+    code: str,
+) -> None:
+    """The answer says why."""
+    actions.error = error
+    found = await explained(client, **options)
+    assert (status, code) == (found[0], found[1]["code"])
+    assert [] == actions.explained
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "audited"),
+    [
+        (None, (200, "new.yaml"), [("new.yaml", "ok", "promoted")]),
+        (NoCandidate("there is none"), (409, "no_candidate"), []),
+        (
+            ConfigError(["new.yaml:1: x", "new.yaml:2: y"]),
+            (409, "not_promoted"),
+            [("", "refused", "not_promoted")],
+        ),
+    ],
+)
+async def test_a_candidate_is_promoted(
+    client: Client,
+    actions: Deeds,
+    trail: FakeTrail,
+    error: Exception | None,
+    expected: tuple[int, str],
+    audited: list[tuple[str, str, str]],
+) -> None:
+    """Or the answer says why not, and nothing has changed; the audit file says who asked."""
+    actions.error = error
+    async with client.post("/api/promote", json={}) as answer:
+        document = await answer.json(content_type=None)
+    assert expected == (answer.status, document.get("config") or document["code"])
+    assert error is None or str(error) == document["detail"]
+    assert audited == [(each.subject, each.result, each.reason) for each in trail.entries]
+    for each in trail.entries:
+        assert (AuditEvent.CONFIG_RELOADED, "admin-api", "127.0.0.1") == each[:2] + each[3:4]
+        assert ({"sha256": "ab"} if error is None else {}) == each.details
+
+
+async def test_a_page_cannot_promote(client: Client) -> None:
+    """No browser can, whatever sends it there."""
+    for headers in ({"Origin": "null"}, {"Content-Type": "text/plain"}):
+        async with client.post("/api/promote", headers=headers, data=b"{}") as answer:
+            assert answer.status in {403, 415}

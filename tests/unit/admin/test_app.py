@@ -6,21 +6,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from gateway.admin.app import AdminPages, Status
-from gateway.telemetry.snapshot import MetricsSnapshot
-
-
-class Source:
-    """Has the status that it is given."""
-
-    def __init__(self) -> None:
-        self.status = Status(True, "ok", "ok")
-
-    async def state(self) -> Status:
-        return self.status
-
-    async def snapshot(self) -> MetricsSnapshot:
-        return MetricsSnapshot({("tunnels", ""): 4}, {})
+from gateway.admin.app import AdminPages
+from gateway.admin.status import Status, StatusCheck
+from tests.fakes.admin import Source
 
 
 @pytest.fixture
@@ -28,9 +16,15 @@ def source() -> Source:
     return Source()
 
 
+def _app(source: Source) -> web.Application:
+    app = web.Application()
+    app.add_routes(AdminPages(source, frozenset()).routes())
+    return app
+
+
 @pytest.fixture
 async def client(source: Source) -> AsyncIterator[TestClient[web.Request, web.Application]]:
-    async with TestClient(TestServer(AdminPages(source, frozenset()).app())) as client:
+    async with TestClient(TestServer(_app(source))) as client:
         yield client
 
 
@@ -40,6 +34,7 @@ async def client(source: Source) -> AsyncIterator[TestClient[web.Request, web.Ap
         pytest.param(Status(True, "ok", "ok"), 200, id="ready"),
         pytest.param(Status(True, "ok", "unavailable"), 200, id="without-its-store"),
         pytest.param(Status(False, "draining", "ok"), 503, id="draining"),
+        pytest.param(Status(False, "starting", "ok", False), 503, id="starting"),
     ],
 )
 async def test_readiness(
@@ -55,6 +50,38 @@ async def test_readiness(
             document["store"],
         )
     async with client.get("/healthz") as answer:
+        assert 200 == answer.status
+
+
+@pytest.mark.parametrize(
+    ("is_started", "expected"), [(True, (200, "started")), (False, (503, "starting"))]
+)
+async def test_start_up(
+    client: TestClient[web.Request, web.Application],
+    source: Source,
+    *,
+    is_started: bool,
+    expected: tuple[int, str],
+) -> None:
+    """A gateway that drains has started: only its readiness ends."""
+    source.status = Status(False, "draining", "ok", is_started)
+    async with client.get("/startupz") as answer:
+        assert expected == (answer.status, (await answer.json())["status"])
+
+
+async def test_checks_are_listed_on_demand(
+    client: TestClient[web.Request, web.Application], source: Source
+) -> None:
+    """With what each says; a foreign host, which may be rebound DNS, is not told."""
+    check = StatusCheck("upstream app", False, "0 of 2 servers usable")
+    source.status = Status(True, "ok", "ok", True, (check,))
+    async with client.get("/readyz") as answer:
+        assert "checks" not in await answer.json()
+    async with client.get("/readyz?verbose") as answer:
+        assert (200, [check._asdict()]) == (answer.status, (await answer.json())["checks"])
+    async with client.get("/readyz?verbose", headers={"Host": "evil.example"}) as answer:
+        assert 403 == answer.status
+    async with client.get("/readyz", headers={"Host": "evil.example"}) as answer:
         assert 200 == answer.status
 
 

@@ -55,8 +55,10 @@ async def test_failures_are_charged_until_the_limit_is_used_up() -> None:
     await failures.charge(CLIENT, InvalidToken())
     failures.refuse_if_blocked(CLIENT)
     await failures.charge(CLIENT, InvalidToken())
+    assert 0 == failures.counts.refused
     with pytest.raises(RateLimited, match="failures"):
         failures.refuse_if_blocked(CLIENT)
+    assert 1 == failures.counts.refused  # no limiter is asked, which would count it
     with pytest.raises(RateLimited, match="failures"):
         await failures.charge(CLIENT, InvalidToken())
 

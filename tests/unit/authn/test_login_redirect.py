@@ -48,6 +48,21 @@ BEARER = ("Authorization", "Bearer x")
         pytest.param([], "GET", False, id="says-nothing"),
         pytest.param([("Accept", "*/*")], "GET", False, id="curl"),
         pytest.param([("Accept", "application/json, text/html")], "GET", False, id="html-second"),
+        pytest.param([("Accept", "text/html;q=0, */*")], "GET", False, id="html-not-accepted"),
+        pytest.param([("Accept", "text/html;q=0")], "GET", False, id="nothing-but-html-refused"),
+        pytest.param(
+            [("Accept", "text/html;q=0.5, application/json")], "GET", False, id="html-by-weight"
+        ),
+        pytest.param(
+            [("Accept", "application/json;q=0.9, text/html")], "GET", True, id="json-by-weight"
+        ),
+        pytest.param(
+            [("Accept", "*/*;q=0.1, text/html;level=1;q=0.2")], "GET", True, id="least-weight"
+        ),
+        pytest.param([("Accept", "text/html;q=0.8, */*")], "GET", False, id="rather-anything"),
+        pytest.param([("Accept", "text/html;q=x")], "GET", False, id="no-weight"),
+        pytest.param([("Accept", "text/*")], "GET", False, id="any-text"),
+        pytest.param([("Accept", "a/b;q=0.1," * 99 + "text/html")], "GET", False, id="far-behind"),
         pytest.param([("Accept", "text/html5")], "GET", False, id="not-quite-html"),
         pytest.param([("Accept", "")], "GET", False, id="nothing-accepted"),
         pytest.param([NAVIGATES, HTML], "POST", False, id="form"),
@@ -114,12 +129,14 @@ def test_a_check_redirects_from_any_port_of_our_host(host: str, back: str) -> No
 
 @pytest.mark.parametrize("host", ["wiki.example.com", "evil.example.com", "example.com"])
 def test_a_check_for_another_host_is_not_redirected(host: str) -> None:
-    """The session cookie stays at our host, so signing in would redirect in a loop."""
+    """The session cookie stays at our host: a program is told the login page, a person is not."""
     page = LoginPage(OURS, "/_gateway", ReturnTo(OURS, "/_gateway", ["wiki.example.com"]))
-    head, target = request_head(NAVIGATES, host=host), canonical_target("/x?y")
-    instead = page.refusal_or_login_by_proxy(Unauthenticated(), head, PRIVATE, target)
-    assert isinstance(instead, Unauthenticated)
-    assert f"{OURS}/_gateway/login" == instead.login_url
+    target = canonical_target("/x?y")
+    for fields, url in (((), f"{OURS}/_gateway/login"), ((NAVIGATES,), "")):
+        head = request_head(*fields, host=host)
+        instead = page.refusal_or_login_by_proxy(Unauthenticated(), head, PRIVATE, target)
+        assert isinstance(instead, Unauthenticated)
+        assert url == instead.login_url
 
 
 def test_a_public_url_with_an_underscore_host_is_accepted() -> None:

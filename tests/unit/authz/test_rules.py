@@ -15,6 +15,7 @@ from gateway.authz.rules import (
     enforce_preflight,
     holds_for,
     mailbox,
+    matcher_results,
 )
 from gateway.core.errors import Forbidden, Refusal, Unauthenticated
 from gateway.core.identity import AuthMethod, Identity, User
@@ -355,3 +356,17 @@ def test_preflights(rules: dict[str, Any], expected: str) -> None:
     except Forbidden as refusal:
         reason = refusal.reason
     assert expected == reason
+
+
+def test_each_matcher_is_judged_by_itself() -> None:
+    """For explanations: a rule holds where all of its matchers do."""
+    asked = rule(roles=["admin"], domains=["example.com"], scopes=["other"], methods=["GET"])
+    expected = {"roles": True, "domains": True, "scopes": False, "methods": True}
+    found = matcher_results(asked, ALICE, CLIENT, "GET", doubtful=False)
+    assert expected == found
+    assert not matcher_results(asked, ALICE, CLIENT, "PUT", doubtful=False)["methods"]
+    unknown = replace(ALICE, roles=None)
+    for doubtful in (True, False):
+        found = matcher_results(rule(roles=["x"]), unknown, CLIENT, "GET", doubtful=doubtful)
+        assert {"roles": doubtful} == found
+    assert {} == matcher_results(Rule(), None, CLIENT, "GET", doubtful=False)

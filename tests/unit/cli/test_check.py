@@ -45,6 +45,14 @@ def test_a_config_that_cannot_be_used(config: Path) -> None:
     assert "nonsense" in result.stderr
 
 
+@pytest.mark.parametrize("name", [".", "missing.yaml"])
+def test_a_file_that_cannot_be_read_is_a_finding(tmp_path: Path, name: str) -> None:
+    """As all that keeps a config from being used: programs read its code."""
+    ran = CliRunner().invoke(main, ["check", "--json", "--config", str(tmp_path / name)])
+    [found] = json.loads(ran.stdout)["findings"]
+    assert (2, "unreadable-config", "error") == (ran.exit_code, found["code"], found["severity"])
+
+
 def test_it_says_which_routes_are_hidden(config: Path) -> None:
     """For each route those whose requests it takes: a few in the table, all as JSON."""
     config.write_text(
@@ -127,3 +135,44 @@ def test_files_are_opened(config: Path, tmp_path: Path, *, as_json: bool) -> Non
     else:
         assert f"{config}:8: login.logo: {missing}: No such file or directory" in result.stderr
         assert "ok" not in result.stdout
+
+
+def test_strict(config: Path) -> None:
+    """With a warning the exit status is 1, in text and as JSON; without one it is 0."""
+    result = _check(config, "--strict")
+    assert 1 == result.exit_code
+    assert f"{config}: refused by --strict, warnings: 1\n" in result.stderr
+    assert "ok" not in result.stdout
+    result = _check(config, "--strict", "--json")
+    assert (1, False) == (result.exit_code, json.loads(result.stdout)["ok"])
+    config.write_text(f"{CONFIG}limits: {{default: {{rate: 300/minute}}}}\n")
+    for options in ((), ("--json",)):
+        assert 0 == _check(config, "--strict", *options).exit_code
+
+
+def test_errors_count_more_than_warnings(config: Path) -> None:
+    """Exit status 2 with --strict, too."""
+    config.write_text(CONFIG + "login: {logo: /absent.svg}\n")
+    assert 2 == _check(config, "--strict").exit_code
+
+
+def test_ignored_codes(config: Path) -> None:
+    """A warning that was judged can be left out, by its code; errors cannot."""
+    ignoring = ("--strict", "--ignore", "checked-without-limit")
+    result = _check(config, *ignoring)
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert [] == json.loads(_check(config, *ignoring, "--json").stdout)["findings"]
+    assert 2 == _check(config, "--ignore", "no-such-code").exit_code
+    config.write_text(CONFIG + "login: {logo: /absent.svg}\n")
+    assert 2 == _check(config, "--ignore", "unusable-file").exit_code
+
+
+def test_errors_have_remedies_and_codes(config: Path) -> None:
+    """As warnings have; a message that says what is expected is its own remedy."""
+    config.write_text(CONFIG + "nonsense: 1\nlog: {level: loud}\n")
+    first, second = _check(config).stderr.splitlines()
+    assert f"{config}:8: nonsense: unknown key: remove the key, or correct its name" in first
+    assert first.endswith(" [unknown-key]")
+    assert second.startswith(f"{config}:9: log.level: expected ")
+    assert second.endswith(" [invalid-value]")
+    assert "write " not in second

@@ -10,7 +10,9 @@ from click.testing import CliRunner
 
 from gateway.assertion.token import signing_key
 from gateway.cli.main import main
+from gateway.config.audit import decode_audit_key
 from gateway.config.texts import seal_key
+from gateway.hooks.signature import key_of
 
 
 def generated(*options: str) -> str:
@@ -50,3 +52,22 @@ def test_a_key_for_sessions(tmp_path: Path) -> None:
     assert text != generated("--session")
     generated("--session", "--out", str(tmp_path / "session.key"))
     assert seal_key((tmp_path / "session.key").read_text().strip())
+
+
+def test_a_secret_of_a_webhook_is_printed() -> None:
+    """One that signs, and another each time; it is no key for sessions."""
+    secret = generated("--webhook").strip()
+    assert 32 == len(key_of(secret))
+    assert secret != generated("--webhook").strip()
+    ran = CliRunner().invoke(main, ["keys", "generate", "--webhook", "--session"])
+    assert 2 == ran.exit_code
+
+
+def test_a_key_for_audit_files_is_printed() -> None:
+    """One that audit.key takes; two kinds at a time are refused."""
+    text = generated("--audit").strip()
+    assert 32 == len(decode_audit_key(text))
+    assert text != generated("--audit").strip()
+    for other in ("--session", "--webhook"):
+        ran = CliRunner().invoke(main, ["keys", "generate", "--audit", other])
+        assert 2 == ran.exit_code

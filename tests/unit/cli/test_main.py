@@ -1,5 +1,6 @@
 """The program."""
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -17,5 +18,7 @@ def test_every_command_explains_itself(name: str) -> None:
     """With ``-h`` as well as ``--help``; each says in its first line what it does."""
     short, long = (CliRunner().invoke(main, [name, option]) for option in ("-h", "--help"))
     assert (0, 0, short.output) == (short.exit_code, long.exit_code, long.output)
-    assert COMMANDS[name].get_short_help_str()
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    assert command.get_short_help_str()
     assert f"  {name} " in CliRunner().invoke(main, []).output

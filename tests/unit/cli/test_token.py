@@ -1,7 +1,9 @@
 """``gateway token inspect``: for people who look at a token."""
 
 import json
+import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,57 @@ def test_an_api_key() -> None:
             parts.id in ran.output,
             parts.secret in ran.output,
         )
+
+
+def test_what_is_no_text_is_no_token() -> None:
+    """Such as the wrong file."""
+    ran = CliRunner().invoke(main, ["token", "inspect"], input=b"\xff\xfe")
+    assert (1, True) == (ran.exit_code, "refused: token_not_base64" in ran.stderr), ran.output
+
+
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        pytest.param("ftp://127.0.0.1", 2, id="scheme"),
+        pytest.param("http://[::1", 2, id="bracket"),
+        pytest.param("http://127.0.0.1:abc", 2, id="port"),
+        pytest.param("http:///x", 2, id="no-host"),
+        pytest.param("http://a b", 3, id="space"),
+        pytest.param(f"http://{'a' * 64}.example", 3, id="long-label"),
+        pytest.param("http://127.0.0.1:1/é", 3, id="not-ascii"),
+    ],
+)
+def test_a_token_is_minted_by_a_gateway_alone(url: str, status: int) -> None:
+    """A URL that is none is wrong usage, and no traceback."""
+    ran = CliRunner().invoke(main, ["token", "mint", "ada@example.com", "--url", url])
+    assert (status, True) == (ran.exit_code, url in ran.stderr or "--url" in ran.stderr)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "message"),
+    [
+        pytest.param(b"", 3, "was not reached", id="nothing"),
+        pytest.param(b"+PONG\r\n", 3, "was not reached", id="no-http"),
+        pytest.param(b"HTTP/1.0 404 x\r\n\r\n", 1, "is it in development mode?", id="refused"),
+        pytest.param(b"HTTP/1.0 200 x\r\n\r\n\xff", 1, "not answer as a gateway", id="no-text"),
+        pytest.param(b"HTTP/1.0 200 x\r\n\r\nWyIw", 0, "", id="token"),
+    ],
+)
+def test_what_answers_may_be_no_gateway(answer: bytes, status: int, message: str) -> None:
+    """Whatever it says, the command ends with a message; a token is printed."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        answered = pool.submit(_answer_one, server, answer)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        ran = CliRunner().invoke(main, ["token", "mint", "ada@example.com", "--url", url])
+        answered.result()
+    assert (status, True) == (ran.exit_code, message in ran.stderr), ran.output
+    assert ran.stdout == ("" if status else "WyIw\n")
+
+
+def _answer_one(server: socket.socket, answer: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += connection.recv(65536)
+        connection.sendall(answer)

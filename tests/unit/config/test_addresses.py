@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.config import addresses
 from gateway.config.addresses import HostPort, ServerAddress
-from gateway.routing.client_address import UNIX_PEER
+from gateway.routing.client_address import UNIX_PEER, network_text
 
 
 @pytest.mark.parametrize(
@@ -206,14 +206,12 @@ def test_no_route_host(text: str) -> None:
 def test_network(text: str) -> None:
     """A network is a CIDR; an address alone is a network of one."""
     assert ip_network(text) == addresses.network(text)
-    assert addresses.network(text) == addresses.network(
-        addresses.network_text(addresses.network(text))
-    )
+    assert addresses.network(text) == addresses.network(network_text(addresses.network(text)))
 
 
 def test_unix_sockets_are_a_network() -> None:
     """The network of unix sockets contains no IP address."""
-    assert "unix:" == addresses.network_text(addresses.network("unix:"))
+    assert "unix:" == network_text(addresses.network("unix:"))
     assert UNIX_PEER in addresses.network("unix:")
     assert ip_address("::1") not in addresses.network("unix:")
 
@@ -327,3 +325,17 @@ def test_no_redis_url(text: str) -> None:
     """A URL that names no store is refused with what was expected."""
     with pytest.raises(ValueError, match=r"expected redis://"):
         addresses.redis_url(text)
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ("https://app.example.com", "https://b.example.com/x"),
+        ("http://localhost:8080", "http://b.example.com:8080/x"),
+        ("http://[::1]:8080", "http://b.example.com:8080/x"),
+        ("http://[::1]", "http://b.example.com/x"),
+    ],
+)
+def test_urls_on_other_hosts(origin: str, expected: str) -> None:
+    """They have the scheme and the port of the public URL."""
+    assert expected == addresses.url_on(origin, "b.example.com", "/x")

@@ -20,7 +20,9 @@ OLD = "server: {public_url: 'https://a', listen: ['127.0.0.1:1']}"
         pytest.param(OLD.replace(":1'", ":2'"), ["server.listen"], id="address"),
         pytest.param(f"{OLD}\nroutes: []", [], id="routes"),
         pytest.param(f"{OLD}\nsession: {{keys: ['{'k' * 32}']}}", [], id="keys"),
-        pytest.param(f"{OLD}\nadmin: null", ["admin"], id="admin"),
+        pytest.param(f"{OLD}\nadmin: null", ["admin.listen", "admin.hosts"], id="admin"),
+        pytest.param(f"{OLD}\nadmin: {{token: '{'t' * 32}', read_only: true}}", [], id="access"),
+        pytest.param(f"{OLD}\nadmin: {{hosts: [a.example]}}", ["admin.hosts"], id="hosts"),
         pytest.param(
             f"{OLD}\nredis: {{prefix: 'a:'}}\nmagic: {{secret_key: sk_live_other}}",
             ["redis", "magic"],

@@ -5,7 +5,14 @@ from types import FunctionType
 
 import pytest
 
-from gateway.config import checks, credential_checks, limit_checks, redis_checks
+from gateway.config import (
+    admin_checks,
+    checks,
+    credential_checks,
+    hook_checks,
+    limit_checks,
+    redis_checks,
+)
 from gateway.config.schema import Settings
 
 Read = Callable[..., Settings]
@@ -25,6 +32,24 @@ EXPECTED_FOREIGN = "expected a field that other gateways write, see docs/headers
             f"routes: [{{name: a, accept: [session, api-key], {ROUTE}}}]",
             ["2: routes[0].accept[1]: needs credentials.api_keys"],
             id="a-kind-of-credentials-that-is-not-configured",
+        ),
+        pytest.param(
+            "upstreams: {2: {servers: ['http://a:1']}}\n"
+            "routes: [{name: 1, match: {path: /a}, upstream: 2},\n"
+            "  {name: 3, match: {path: /b}, upstream: 2}]",
+            [],
+            id="names-that-are-numbers",
+        ),
+        pytest.param(
+            "upstreams: {2: {servers: ['http://a:1']}}\n"
+            "routes: [{name: 1, match: {path: /a}, upstream: 0, limits: [7]},\n"
+            "  {name: 1, match: {path: /b}, upstream: 2}]",
+            [
+                "2: routes[0].upstream: no such upstream; known: 2",
+                "2: routes[0].limits[0]: no such limit; known: default",
+                "3: routes[1].name: same name as routes[0].name",
+            ],
+            id="numbers-that-name-nothing",
         ),
         pytest.param(
             "credentials: {api_keys: {}}\n"
@@ -504,12 +529,19 @@ def test_every_check_is_in_the_list() -> None:
     """A check that is written but not listed would never run."""
     written = [
         function
-        for module in (checks, credential_checks, limit_checks, redis_checks)
+        for module in (
+            admin_checks,
+            checks,
+            credential_checks,
+            hook_checks,
+            limit_checks,
+            redis_checks,
+        )
         for name, function in vars(module).items()
         if getattr(function, "__module__", "") == module.__name__
         and not name.startswith("_")
         and isinstance(function, FunctionType)
-        and function is not checks.problems
+        and function not in (checks.problems, admin_checks.admin_route)
     ]
     assert set(written) == {check.find for check in checks.CHECKS}
     assert len({check.code for check in checks.CHECKS}) == len(checks.CHECKS)

@@ -7,17 +7,19 @@ from hypothesis import strategies as st
 from gateway.config import checks
 from gateway.config.draft import Draft, with_defaults
 
-DRAFT = Draft({"a": {"b": ["x", 1]}})
+DRAFT = Draft({"a": {"b": ["x", 1, True]}})
 
 
 def test_reading() -> None:
     """A missing value, or one of another type, is None or empty and raises nothing."""
     assert DRAFT.at("a", "b", 0) == "x"
-    assert DRAFT.at("a", "b", 2) is None
+    assert DRAFT.at("a", "b", 3) is None
     assert DRAFT.at("a", "b", "c") is None
     assert DRAFT.at("a", "z", "c") is None
-    assert DRAFT.text("a", "b", 1) == ""
-    assert DRAFT.mapping("a") == {"b": ["x", 1]}
+    assert DRAFT.text("a", "b", 1) == "1"  # as the schema takes it
+    assert DRAFT.text("a", "b", 2) == ""
+    assert DRAFT.text("a", "b") == ""
+    assert DRAFT.mapping("a") == {"b": ["x", 1, True]}
     assert DRAFT.mapping("a", "b") == {}
     assert DRAFT.items("a") == []
     assert DRAFT.parsed(int, "a", "b", 0) is None

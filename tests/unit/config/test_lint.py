@@ -6,8 +6,17 @@ from types import FunctionType
 
 import pytest
 
+from gateway.config import (
+    hook_checks,
+    lint_caps,
+    lint_limits,
+    lint_lists,
+    lint_network,
+    lint_paths,
+    lint_reach,
+    lint_rules,
+)
 from gateway.config import lint as lints
-from gateway.config import lint_limits, lint_lists, lint_rules
 from gateway.config.findings import Severity
 from gateway.config.lint import LINTS, lint
 from gateway.config.problems import dotted
@@ -121,7 +130,7 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
             " {name: c, match: {path: /b, host: a.example.com}, upstream: app,"
             " allow: {auth_methods: [session]}},"
             " {name: b, match: {path: /b}, upstream: app, allow: {auth_methods: [session]}}]",
-            [],
+            [("path-in-another-case", "routes[1].match.path")],
             id="a-host-that-has-the-rules",
         ),
         pytest.param(
@@ -374,6 +383,28 @@ SIGNED = f"identity: {{assertion: {{keys: [{as_yaml(PEM)}]}}}}\n"
             id="forward-auth-without-the-address-of-clients",
         ),
         pytest.param(
+            "server: {public_url: 'https://a'}\nadmin: {route: a}\n"
+            "routes: [{name: a, match: {path: '/a/*'}, allow: {roles: [ops]}}]",
+            [("role-nobody-has", "routes[0].allow[0]")],
+            id="the-dashboard-is-no-forward-auth",
+        ),
+        pytest.param(
+            "server: {public_url: 'http://a.example'}\nadmin: {route: a}\n"
+            "routes: [{name: a, match: {path: '/a/*'}, allow: {emails: [a@a.example]}}]",
+            [
+                ("secrets-in-the-clear", "server.public_url"),
+                ("admin-route-over-http", "admin.route"),
+            ],
+            id="the-dashboard-over-http",
+        ),
+        pytest.param("admin: {listen: 'unix:/run/a.sock'}", [], id="a-unix-socket-is-private"),
+        pytest.param(
+            "admin: {listen: '0.0.0.0:1', tls: {certificate: a, key: b, client_ca: c,"
+            " names: ['*@a.example']}}",
+            [],
+            id="certificates-guard-the-listener",
+        ),
+        pytest.param(
             "server: {public_url: 'https://a', trusted_proxies: [10.0.0.1],"
             " client_ip: x-forwarded-for}\n"
             "routes: [{name: a, match: {path: /a}, auth: none}]",
@@ -443,7 +474,10 @@ def test_every_lint_is_in_the_list() -> None:
     """A lint that is written but not listed would never run."""
     written = [
         function
-        for module in (lints, lint_rules, lint_limits, lint_lists)
+        for module in (
+            *(lints, lint_rules, lint_limits, lint_lists, lint_paths, lint_reach),
+            *(lint_network, lint_caps, hook_checks),
+        )
         for function in vars(module).values()
         if isinstance(function, FunctionType)
         and function.__annotations__.get("return") == lint_rules.LintFindings

@@ -1,10 +1,21 @@
 """Lints of a config as it is written."""
 
+import types
+import typing
+from collections.abc import Iterator
+
 import pytest
+from pydantic import BaseModel, SecretStr
 
 from gateway.config import document
-from gateway.config.lint_written import keys_that_reloads_keep, lint_written
+from gateway.config.lint_written import (
+    REDIS_URL,
+    SECRETS,
+    keys_that_reloads_keep,
+    lint_written,
+)
 from gateway.config.problems import dotted
+from gateway.config.schema import Settings
 
 
 def found(text: str) -> list[tuple[str, str]]:
@@ -40,7 +51,7 @@ def test_live_keys(text: str, expected: list[str]) -> None:
         pytest.param(["${file:/new}", "${OLD:-x}"], [1], [1], id="a-file-and-a-variable"),
         pytest.param(["${file:/new}", "${file:/old}"], [], [], id="two-files"),
         pytest.param(["${KEY}"], [], [0], id="one-key-that-is-not-being-rotated"),
-        pytest.param(["$${KEY}", "plain"], [], [], id="no-placeholders"),
+        pytest.param([], [], [], id="no-keys"),
     ],
 )
 @pytest.mark.parametrize("section", ["session", "identity: {assertion"])
@@ -58,3 +69,50 @@ def test_keys_from_the_environment(
     assert [("key-from-environment", f"{at}[{n}]") for n in at_check] == found(text)
     told = [dotted(each.path) for each in keys_that_reloads_keep(document.read(text, "f"))]
     assert [f"{at}[{n}]" for n in at_reload] == told
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("session: {keys: [hunter2, '${file:/k}']}", ["session.keys[0]"], id="a-key"),
+        pytest.param("session: {keys: ['$${hunter2']}", ["session.keys[0]"], id="no-placeholder"),
+        pytest.param("magic: {secret_key: hunter2}", ["magic.secret_key"], id="of-magic"),
+        pytest.param("magic: {mode: development, secret_key: hunter2}", [], id="development"),
+        pytest.param("redis: {token: '', password: hunter2}", ["redis.password"], id="of-redis"),
+        pytest.param("redis: {url: 'rediss://u:hunter2@h'}", ["redis.url"], id="in-a-url"),
+        pytest.param("redis: {url: 'redis://u:${PASSWORD}@h'}", [], id="a-variable-in-a-url"),
+        pytest.param("redis: {url: 'redis://u@h:1'}", [], id="a-url-with-a-user-alone"),
+        pytest.param("redis: {url: 'redis://h:1/2'}", [], id="a-url-with-a-port"),
+        pytest.param(
+            "hooks: {endpoints: [{secrets: [hunter2]}], first_login: {secret: hunter2}}",
+            ["hooks.endpoints[0].secrets[0]", "hooks.first_login.secret"],
+            id="of-hooks",
+        ),
+        pytest.param("log: {level: hunter2}", [], id="no-secret"),
+    ],
+)
+def test_other_secrets(text: str, expected: list[str]) -> None:
+    """A secret in its own key is found, and never shown."""
+    assert [("secret-in-file", key) for key in expected] == found(text)
+
+
+def test_all_secrets_of_the_schema_are_looked_for() -> None:
+    """A key of the schema that hides its value is one of those that may not stand in the file."""
+    assert {*SECRETS, REDIS_URL} == set(_secrets(Settings, ()))
+
+
+def _secrets(model: type[BaseModel], at: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for name, field in model.model_fields.items():
+        yield from _of_type(field.annotation, (*at, field.alias or name))
+
+
+def _of_type(kind: object, at: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    if kind is SecretStr:
+        yield at
+    elif isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield from _secrets(kind, at)
+    elif typing.get_origin(kind) in {typing.Union, types.UnionType, typing.Annotated}:
+        for part in typing.get_args(kind):
+            yield from _of_type(part, at)
+    elif typing.get_origin(kind) is tuple:
+        yield from _of_type(typing.get_args(kind)[0], (*at, "*"))

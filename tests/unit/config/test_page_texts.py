@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config.page_texts import TEXTS
 
-PLACEHOLDERS = {"name", "to", "wait"}
+PLACEHOLDERS = {"name", "to", "wait", "day", "time", "browser", "system"}
 
 
 @pytest.mark.parametrize("key", TEXTS)

@@ -19,8 +19,8 @@ admin: {admin}
 
 
 def test_caps_are_divided(read: Read) -> None:
-    """Shares are rounded up; a worker has no private listener; all else is unchanged."""
+    """Shares are rounded up; all else is unchanged."""
     whole = read(TEXT.format(connections=100, of_one=10, to_app=2, in_flight=7, admin="{}"))
-    assert read(
-        TEXT.format(connections=34, of_one=10, to_app=1, in_flight=3, admin="null")
-    ) == share(whole, 3)
+    assert read(TEXT.format(connections=34, of_one=10, to_app=1, in_flight=3, admin="{}")) == share(
+        whole, 3
+    )

@@ -31,7 +31,9 @@ def test_keys(complaints: Complain, pattern: str) -> None:
     assert problem.endswith(f"{key} is not supported yet" + (f": {instead}" if instead else ""))
 
 
-@pytest.mark.parametrize("path", [("server",), ("tls",), ("server", "tls", "key"), ("hooks", 0)])
+@pytest.mark.parametrize(
+    "path", [("server",), ("tls",), ("server", "tls", "key"), ("redis", "nodes", 0)]
+)
 def test_other_keys(path: tuple[str | int, ...]) -> None:
     """A pattern matches a whole path only."""
     assert planned_keys.remedy(path) is None

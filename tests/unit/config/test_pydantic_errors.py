@@ -106,7 +106,8 @@ def test_unknown_keys_get_a_suggestion(
 
 def test_planned_keys_are_not_typing_errors() -> None:
     """A key of a later version is named as such."""
-    assert [(("hooks",), " ", "is not supported yet")] == found(hooks={})
+    problem = (("redis", "cluster"), " ", "is not supported yet")
+    assert [problem] == found(redis={"url": "redis://h", "cluster": 1})
 
 
 def test_known_problems_are_not_repeated() -> None:

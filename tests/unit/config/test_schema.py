@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from gateway.config.reference import sections
-from gateway.config.schema import Settings
+from gateway.config.schema import RouteSettings, Settings
 from gateway.config.section import Section
 
 MODELS = sorted(sections(), key=lambda model: model.__name__)
@@ -49,9 +49,10 @@ def test_durations_and_sizes_carry_their_unit(model: type[Section]) -> None:
 
 
 def test_sections_that_are_left_out_have_their_defaults() -> None:
-    """A section is never None, except for the private listener, which null switches off."""
+    """Only the audit file is off; and the private listener, which null switches off."""
     settings = Settings.model_validate(MINIMUM)
-    assert None not in [getattr(settings, name) for name in Settings.model_fields]
+    left_out = [name for name in Settings.model_fields if getattr(settings, name) is None]
+    assert ["audit"] == left_out
     assert Settings.model_validate({**MINIMUM, "admin": None}).admin is None
 
 
@@ -87,3 +88,22 @@ def test_a_store_far_away_is_waited_for_longer(
     redis = {"url": url, "token": "t" if url.startswith("upstash") else ""} | written
 
     assert timeout_s == Settings.model_validate(MINIMUM | {"redis": redis}).redis.reply_timeout_s
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "expected"),
+    [
+        ("/a/*", {}, "/a/*"),
+        ("/a/*", {"strip_prefix": "/a"}, "/*"),
+        ("/a", {"strip_prefix": "/a"}, "/"),
+        ("/a/*", {"rewrite": "/b"}, "/b/*"),
+        ("/a/*", {"rewrite": "/"}, "/*"),
+        ("/a", {"rewrite": "/"}, "/"),
+    ],
+)
+def test_an_app_sees_the_paths_of_a_route_as_they_are_rewritten(
+    path: str, more: dict[str, str], expected: str
+) -> None:
+    """A prefix stays one."""
+    route = RouteSettings.model_validate({"name": "r", "match": {"path": path}, **more})
+    assert expected == route.upstream_path

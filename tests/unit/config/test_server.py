@@ -80,7 +80,7 @@ def test_invalid_values(complaints: Complain, more: str, problem: str) -> None:
 
 
 def test_the_private_listener_is_on_loopback_by_default(read: Read) -> None:
-    """It has no login."""
+    """Without a token, it answers this machine alone."""
     assert read("").admin == AdminSettings()
     assert AdminSettings().listen == HostPort("127.0.0.1", 9090)
     assert AdminSettings().hosts == ()

@@ -1,6 +1,7 @@
 """Reading a config again when its files change."""
 
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,13 @@ def file(tmp_path: Path, secret: Path) -> Path:
 
 def changes(config: ConfigFile, times: int) -> list[bool]:
     return [config.has_changed() for _ in range(times)]
+
+
+def test_a_file_knows_its_path_and_the_hash_of_its_text(file: Path) -> None:
+    """As the audit log names a config that was read."""
+    config = ConfigFile(file, ENV)
+    config.load()
+    assert (file, sha256(file.read_bytes()).hexdigest()) == (config.path, config.sha256)
 
 
 def test_a_snapshot_does_not_change(file: Path, secret: Path) -> None:

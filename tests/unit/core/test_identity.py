@@ -53,3 +53,18 @@ def test_a_kind_that_browsers_send_is_the_same_kind(method: AuthMethod) -> None:
 def test_an_unknown_browser_names_neither_device_nor_address() -> None:
     """It is shown for a session with an entry that does not open."""
     assert ("", "") == UNKNOWN_BROWSER
+
+
+@pytest.mark.parametrize(
+    ("user", "session_key", "expected"),
+    [
+        (User("did:ethr:0x1", "ada@example.com", phone="+1"), "key", "ada@example.com"),
+        (User("did:ethr:0x1", phone="+14155550123"), "key", "+14155550123"),
+        (User("did:ethr:0x1"), "key", "did:ethr:0x1"),
+        (User("did:ethr:0x1", "ada@example.com"), None, ""),
+    ],
+)
+def test_a_session_alone_has_a_name(user: User, session_key: str | None, expected: str) -> None:
+    """A page may show it to its caller; programs are shown none."""
+    identity = Identity(user, AuthMethod.SESSION, "tid", 1, session_key)
+    assert expected == identity.signed_in_as

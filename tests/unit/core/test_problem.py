@@ -1,5 +1,6 @@
 """Problem documents: refusals on the wire."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ from gateway.core.errors import (
     ExpiredToken,
     Forbidden,
     InvalidToken,
+    LockHeld,
     MagicUnavailable,
     MethodNotAllowed,
     RateLimited,
@@ -18,6 +20,7 @@ from gateway.core.errors import (
     SignInByProxy,
     SignInFirst,
     StoreUnavailable,
+    TooManyLocks,
     Unauthenticated,
     Unavailable,
     WrongWebSocketVersion,
@@ -116,7 +119,7 @@ def test_a_401_alone_carries_a_challenge(kind: type[Refusal]) -> None:
 def test_temporary_refusals_alone_have_a_retry_after(kind: type[Refusal]) -> None:
     """It is sent where waiting helps."""
     _, reply = problem(refused(kind), "req-1")
-    helps = issubclass(kind, Unavailable | RateLimited)
+    helps = issubclass(kind, Unavailable | RateLimited | LockHeld)
     assert helps is ("Retry-After" in dict(reply.fields))
 
 
@@ -125,6 +128,8 @@ def test_temporary_refusals_alone_have_a_retry_after(kind: type[Refusal]) -> Non
     [
         pytest.param(StoreUnavailable(), "1", id="a-second-if-nothing-is-known"),
         pytest.param(StoreUnavailable(retry_after_s=0.2), "1", id="never-too-early"),
+        pytest.param(LockHeld(retry_after_s=2.1), "3", id="when-the-lease-has-ended"),
+        pytest.param(TooManyLocks(retry_after_s=0.2), "1", id="when-the-first-lease-has-ended"),
         pytest.param(MagicUnavailable(retry_after_s=6.01), "7", id="rounded-up"),
         pytest.param(MagicUnavailable(retry_after_s=30.0), "30", id="whole-seconds-stay"),
     ],
@@ -193,7 +198,8 @@ def test_answers_that_differ_are_told_apart() -> None:
     assert b"https://b.example/login" in problem(other, "req-1")[1].body
     assert "login_url" not in body(problem(SessionEnded("because"), "req-1")[1])
     other_limit = LimitState(Limit("other", 50, 10), False, 0, 12.5, 3.2)
-    states = [state(), state(reset_s=13.5), state(retry_after_s=4.2), other_limit]
+    after_reload = state()._replace(limit=replace(state().limit, rate=51))  # of the same name
+    states = [state(), state(reset_s=13.5), state(retry_after_s=4.2), other_limit, after_reload]
     refusals: list[Refusal] = [RateLimited(each) for each in states]
     refusals += [SignInFirst("", "/a"), SignInFirst("", "/b")]
     refusals += [StoreUnavailable(retry_after_s=1.0), StoreUnavailable(retry_after_s=2.0)]

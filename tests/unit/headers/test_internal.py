@@ -5,8 +5,10 @@ from ipaddress import ip_address
 
 import pytest
 
+from gateway.core.reasons import CrossSiteReason, Reason
+from gateway.core.record import RequestRecord
 from gateway.core.route import Route
-from gateway.headers.internal import internal_fields
+from gateway.headers.internal import INTERNAL_REFUSAL, internal_fields, note_refusal, told_refusal
 from gateway.routing.client_address import client_at
 from gateway.sessions.seal import key_name
 from tests.fakes.heads import multidict
@@ -57,3 +59,29 @@ def test_a_login_is_told_which_sessions_it_replaces(cookies: list[str], replaced
 
     assert f"X-Gateway-Replaced: {replaced}" == line
     assert A not in line
+
+
+@pytest.mark.parametrize("reason", ["", "not JSON", "100 %\r\nX: y", "größer"])
+def test_a_refusal_of_a_page_is_recorded(reason: str) -> None:
+    """What the page tells is what the log says, whatever the reason is."""
+    record, told = RequestRecord(), told_refusal("bad_request", reason)
+    note_refusal(multidict((INTERNAL_REFUSAL, told)), record)
+    assert ("bad_request", reason) == (record.refusal, record.reason)
+    assert told.isascii()
+    assert told.isprintable()
+
+
+def test_a_page_tells_reasons_of_the_lists_as_such() -> None:
+    """So they count in the metrics; free text is no label, whatever a client makes it say."""
+    record = RequestRecord()
+    for reason, is_listed in ((CrossSiteReason.SITE_FOREIGN, True), ("foreign", False)):
+        told = told_refusal("cross_site", reason)
+        note_refusal(multidict((INTERNAL_REFUSAL, told)), record)
+        assert (reason, is_listed) == (record.reason, isinstance(record.reason, Reason))
+
+
+def test_an_answer_of_a_page_is_no_refusal() -> None:
+    """Most are none."""
+    record = RequestRecord()
+    note_refusal(multidict(("Content-Type", "text/html")), record)
+    assert RequestRecord() == record

@@ -38,6 +38,7 @@ PROTECTED = Route("protected", "/*", "app")
 PUBLIC = Route("public", "/*", "app", auth=Auth.NONE)
 TRUSTING = replace(PROTECTED, forward_credentials=True)
 PAGES = replace(PROTECTED, is_internal=True)
+DASHBOARD = replace(PROTECTED, name="dashboard", is_dashboard=True)
 
 ALICE = replace(TOKEN_IDENTITY, user=User(ISSUER, "alice@example.com", "0xab", "+15550100"))
 
@@ -196,7 +197,10 @@ _RESERVED = [
 ]
 
 
-@pytest.mark.parametrize("route", [PUBLIC, PROTECTED, TRUSTING, PAGES], ids=lambda r: r.name)
+OF_ALL_KINDS = [PUBLIC, PROTECTED, TRUSTING, PAGES, DASHBOARD]
+
+
+@pytest.mark.parametrize("route", OF_ALL_KINDS, ids=lambda r: r.name)
 @pytest.mark.parametrize("mark", PUNCTUATION)
 def test_no_spelling_of_the_gateways_names_reaches_an_app(mark: str, route: Route) -> None:
     """Whatever punctuation stands for hyphens, in any case, on any route."""
@@ -206,8 +210,17 @@ def test_no_spelling_of_the_gateways_names_reaches_an_app(mark: str, route: Rout
         for alias in (name.replace("-", mark), name.replace("-", mark, 1))
         for cased in (alias, alias.lower(), alias.upper(), alias.swapcase())
     ]
-    expected = [*WRITTEN, FROM] if route.is_internal else WRITTEN
+    expected = [*WRITTEN, FROM] if route.is_internal or route.is_dashboard else WRITTEN
     assert expected == forwarded(*((alias, "evil") for alias in aliases), route=route)
+
+
+def test_the_dashboard_is_told_the_person_and_an_app_is_not() -> None:
+    """All of the identity, in the field that clients cannot send."""
+    told = dict(forwarded(route=DASHBOARD, identity=ALICE))
+    person = orjson.loads(unquote(told["X-Gateway-Identity"]))["user"]
+    assert (ISSUER, "alice@example.com") == (person["issuer"], person["email"])
+    assert FROM[1] == told[FROM[0]]
+    assert "X-Gateway-Identity" not in dict(forwarded(route=PROTECTED, identity=ALICE))
 
 
 @pytest.mark.parametrize("mark", PUNCTUATION)

@@ -31,7 +31,8 @@ def test_other_fields_pass_unchanged() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted(HOP_BY_HOP | {"content-length", "x-request-id", "x-gateway-cost"})
+    "name",
+    sorted(HOP_BY_HOP | {"content-length", "x-request-id", "x-gateway-cost", "x-gateway-refusal"}),
 )
 def test_hop_by_hop_fields_are_dropped(name: str) -> None:
     """

@@ -36,12 +36,6 @@ def test_what_is_sent_and_what_is_not() -> None:
     assert {"css", "js", "svg"} == {name.rpartition(".")[2] for name in packaged()}
 
 
-def test_compression() -> None:
-    """Only where it helps."""
-    assert b"" == asset("a.js", b"x").gzipped
-    assert len(asset("a.js", b"x" * 1000).gzipped) < 100
-
-
 def test_all_of_our_own_is_small() -> None:
     """The first page is there at once on any line; the SDK is the largest part of it."""
     own = [body for name, body in packaged().items() if not name.startswith("vendor/")]

@@ -2,9 +2,11 @@
 
 import pytest
 
+from gateway.core.event import EventType
 from gateway.ratelimit.entry import read_entry
 from gateway.ratelimit.lists import LimitLists, ListKind
 from gateway.ratelimit.matcher import Matcher
+from tests.fakes.hooks import FakeEvents
 from tests.fakes.pages import page_services, serving
 from tests.fakes.ports import TOKEN_IDENTITY, Diary, RecordingLimiter
 
@@ -43,10 +45,12 @@ async def test_what_is_refused(fields: tuple[str, ...], body: bytes, status: int
 
 
 async def test_too_many_attempts() -> None:
-    """429, before the body is read."""
-    limiter = RecordingLimiter([], ["login"])
-    async with serving(page_services([], limiter=limiter)) as pages:
+    """429, before the body is read; webhooks are told of the client."""
+    limiter, events = RecordingLimiter([], ["login"]), FakeEvents()
+    async with serving(page_services([], limiter=limiter, events=events)) as pages:
         assert 429 == (await pages.ask("POST", "/login/attempt")).status
+    [(kind, subject, data)] = events.told
+    assert (EventType.LIMIT_EXCEEDED, "192.0.2.1", "limit login") == (kind, subject, data["reason"])
 
 
 @pytest.mark.parametrize(

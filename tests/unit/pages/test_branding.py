@@ -78,18 +78,20 @@ def test_a_logo_that_is_not_there() -> None:
 
 def test_texts() -> None:
     """Those of the config take the place of ours, and the name is filled in."""
-    texts = branding.texts(settings("login: {name: Acme, texts: {email: 'Your {name} email'}}"))
+    texts = branding.texts(
+        settings("login: {name: Acme, texts: {email: 'Your {name} email'}}"), "en"
+    )
     assert ("Sign in to Acme", "Your Acme email") == (texts["title"], texts["email"])
 
 
 def test_without_a_name_the_host_is_named() -> None:
     """The host of public_url, with its port."""
-    assert "Sign in to localhost:8080" == branding.texts(settings())["title"]
+    assert "Sign in to localhost:8080" == branding.texts(settings(), "en")["title"]
 
 
 def test_files() -> None:
     """The style sheet has the colours; the scripts know the config, and no secret of it."""
-    made = branding.made_files(settings())
+    made = branding.made_files(settings(), {"de": {"title": "Anmelden"}})
     assert b"--accent: #1d4ed8; --on-accent: #ffffff" in made["theme.css"]
     first = made["config.js"].splitlines()[1].partition(b"= ")[2].rstrip(b";")
     assert {
@@ -101,3 +103,32 @@ def test_files() -> None:
         "lifespanS": 8 * 3600,
         "lang": "en",
     } == orjson.loads(first)
+    assert made["texts.de.js"].endswith(b'export const texts = {"title":"Anmelden"};\n')
+
+
+def test_own_texts_are_in_the_language_of_the_site() -> None:
+    """A visitor who asks for another one gets no mix of two."""
+    chosen = settings("login: {lang: de, name: Acme, texts: {email: Post}}")
+    assert "Post" == branding.texts(chosen, "de")["email"]
+    assert "Email address" == branding.texts(chosen, "en")["email"]
+    assert "Bei Acme anmelden" == branding.texts(chosen, "de")["title"]
+
+
+@pytest.mark.parametrize(
+    ("accent", "ring"),
+    [("#1d4ed8", "#1d4ed8"), ("#ffcc00", "var(--text)"), ("#949494", "var(--text)")],
+)
+def test_the_ring_of_the_focus_stands_out(accent: str, ring: str) -> None:
+    """It has the colour of the brand, but for one that is too light: as text has it, then."""
+    made = branding.made_files(settings(f"login: {{accent: '{accent}'}}"), {})
+    light, _, dark = made["theme.css"].decode().partition("@media")
+    assert f"--accent: {accent};" in light
+    assert f"--ring: {ring};" in light
+    assert "--ring: #93c5fd;" in dark
+
+
+def test_the_mark_has_the_colours_of_the_brand() -> None:
+    """It is drawn in what stands out from it; pages that have a logo show it in the tab alone."""
+    made = branding.made_files(settings("login: {accent: '#ffcc00'}"), {})["icon.svg"]
+    assert b'fill="#ffcc00"' in made
+    assert b'stroke="#000000"' in made

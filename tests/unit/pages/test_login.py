@@ -43,15 +43,6 @@ async def test_in_development_a_page_moves_to_the_public_origin(path: str) -> No
     assert (303, place) == (answer.status, answer.value("Location"))
 
 
-async def test_the_account_shows_the_identity() -> None:
-    """To its owner alone; its forms send an origin."""
-    async with serving(page_services([])) as pages:
-        answer = await pages.ask("GET", "/account", identity=SESSION_IDENTITY)
-        assert 401 == (await pages.ask("GET", "/account")).status
-    assert b"alice@example.com" in answer.body
-    assert "same-origin" == answer.value("Referrer-Policy")
-
-
 async def test_the_files_of_the_pages() -> None:
     """The current version is cached for good, another one not at all."""
     async with serving(page_services([])) as pages:

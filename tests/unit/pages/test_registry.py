@@ -34,8 +34,10 @@ def test_a_request_for_a_page_takes_its_route(page: Page) -> None:
 async def test_every_page_is_served(page: Page) -> None:
     """Where its condition holds: the answer is the page's own, not that there is no page."""
     signing_keys = (signing_key(PEM),)
-    async with serving(page_services([], signing_keys=signing_keys)) as pages:
+    services = page_services([], "credentials: {api_keys: {}}", signing_keys=signing_keys)
+    async with serving(services) as pages:
         path = page.path.replace("{name:.+}", "pages.css").replace("{version}", "1")
+        path = path.replace("{name}", "welcome").replace("{status}", "403")
         answer = await pages.ask(page.method, path)
         assert answer.status not in {404, 405, 500} or page.path == "/sessions/{id}"
 
@@ -45,6 +47,7 @@ async def test_every_page_is_served(page: Page) -> None:
     [
         pytest.param("POST", "/development/token", {"development": None}, id="live-mode"),
         pytest.param("GET", "/jwks.json", {"signing_keys": ()}, id="no-assertions"),
+        pytest.param("POST", "/locks/{name}", {}, id="no-api-keys"),
     ],
 )
 async def test_a_page_is_absent_without_its_condition(

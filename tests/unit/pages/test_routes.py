@@ -5,7 +5,7 @@ import pytest
 from gateway.config.credentials import AUTH_METHODS
 from gateway.core.identity import AuthMethod
 from gateway.core.limit import Limit
-from gateway.core.route import Auth, Route
+from gateway.core.route import Auth, Route, Rule
 from gateway.pages.routes import PAGES, page_routes
 from gateway.routing.table import RouteTable
 
@@ -37,6 +37,15 @@ def test_programs_may_ask_for_their_identity() -> None:
     assert frozenset(AUTH_METHODS) == _route("HEAD", "/session").accept
     assert AuthMethod.API_KEY not in _route("GET", "/account").accept
     assert {AuthMethod.SESSION} == _route("POST", "/login/attempt").accept
+
+
+def test_locks_are_for_api_keys_with_their_scope() -> None:
+    """The pipeline refuses all others."""
+    route = _route("POST", "/locks/welcome")
+    assert {AuthMethod.API_KEY} == route.accept
+    assert (Rule(scopes=frozenset({"locks"})),) == route.allow
+    assert LIMITS == route.limits
+    assert () == _route("GET", "/session").allow
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,7 @@ async def test_a_check_is_logged_as_the_request() -> None:
     record = RequestRecord()
     await asked().admit(check(BEARER), record)
     expected = RequestRecord(PROXY, HOST, "private", "/private", ISSUER, "did-token", checked="GET")
+    expected.scheme = "https"
     assert expected == record
 
 

@@ -43,6 +43,7 @@ def test_the_client_is_recorded(stages: Stages) -> None:
     record = RequestRecord()
     client = stages.find_client(request_head(), record)
     assert (str(client.address), client.text) == (record.client, record.client)
+    assert stages.clients.scheme_of(request_head()) == record.scheme != ""
 
 
 def test_the_route_is_recorded(stages: Stages) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from time import perf_counter
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ import pytest
 
 from gateway.core.errors import BadUpstreamAnswer, BodyTooLarge, RequestTimeout, UpstreamUnreachable
 from gateway.core.limit import AnswerLimits, Limit, Spend
+from gateway.core.record import RequestRecord
 from gateway.core.request import Outbound, Target
 from gateway.core.route import Route
 from gateway.headers.response import ResponseFields
@@ -112,6 +114,7 @@ class Around:
             AnswerCosts(self.limiter),
         )
         self.batcher = batcher
+        self.record = RequestRecord()
 
     async def _connect(self, make: Any) -> UpstreamConnection:
         connection: UpstreamConnection = make()
@@ -156,11 +159,13 @@ class Around:
         method: str = "GET",
         fields: bytes = b"Host: a\r\n",
         limits: AnswerLimits | None = None,
+        *,
+        is_internal: bool = False,
     ) -> bytes:
         """What the client gets."""
         self.writer.start("id-1", method, self.version, keeps_alive=True)
         outbound = Outbound(
-            Route("r", "/*", "app"),
+            Route("r", "/*", "app", is_internal=is_internal),
             method,
             Target("/x", "/x", has_encoded_slash=False),
             fields,
@@ -169,7 +174,8 @@ class Around:
             limits=limits,
         )
         framing = framing._replace(expects_continue=b"Expect" in fields)
-        self.exchange = Exchange(self, outbound, framing, cast("Any", self), self.serving)
+        body = cast("Any", self)
+        self.exchange = Exchange(self, outbound, framing, body, self.serving, self.record)
         await self.exchange.run()
         self.batcher.flush()
         return bytes(self.transport.written)
@@ -192,6 +198,67 @@ async def test_a_repeated_answer_is_the_same() -> None:
     first = await around.run()
     around.transport.written.clear()
     assert first == await around.run()
+
+
+async def test_the_record_has_the_server_and_its_time() -> None:
+    """The time ends with the head of the answer, however long the body takes."""
+    begin = ANSWER.removesuffix(b"hello")
+    around = Around(begin)
+    begun_s = perf_counter()
+    running = asyncio.create_task(around.run())
+    while not around.transport.written and around.record.upstream_s == 0.0:
+        await asyncio.sleep(0)
+    answered_s = perf_counter()
+    recorded_s = around.record.upstream_s
+    around.app.protocol.data_received(b"hello")
+    await running
+    assert 0.0 < recorded_s < answered_s - begun_s
+    assert ("a", recorded_s) == (around.record.upstream_server, around.record.upstream_s)
+
+
+async def test_the_time_of_an_answer_that_fails_is_recorded() -> None:
+    """An app that breaks off has taken its time, too; the tries of a request are added up."""
+    first, second = Around(b""), Around(b"")
+    second.record = first.record
+    after_s = []
+    for around in (first, second):
+        with pytest.raises(UpstreamUnreachable):
+            await around.run(method="POST")
+        after_s.append(around.record.upstream_s)
+    assert 0.0 < after_s[0] < after_s[1]
+
+
+@pytest.mark.parametrize(
+    ("is_internal", "expected"), [(True, ("bad_request", "not JSON")), (False, ("", ""))]
+)
+async def test_a_page_tells_that_it_refused(is_internal: bool, expected: tuple[str, str]) -> None:
+    """The record has code and reason, the client sees neither; an app cannot tell such a thing."""
+    told = b"HTTP/1.1 400 No\r\nDate: x\r\nX-Gateway-Refusal: bad_request not%20JSON\r\n"
+    around = Around(told + b"Content-Length: 2\r\n\r\n{}")
+    answer = await around.run(is_internal=is_internal)
+    assert expected == (around.record.refusal, around.record.reason)
+    assert b"HTTP/1.1 400 No\r\nDate: x\r\nContent-Length: 2\r\n" in answer
+    assert b"Refusal" not in answer
+
+
+@pytest.mark.parametrize("buffer_bytes", [0, 3, 64])
+@pytest.mark.parametrize("framing", [CHUNKED, LENGTH], ids=["chunked", "length"])
+async def test_the_record_has_the_size_of_the_body(framing: Framing, buffer_bytes: int) -> None:
+    """Without the lines of its chunks; whether it is sent with the head, or behind it."""
+    end = b"0\r\n\r\n" if framing is CHUNKED else b"abcd"
+    around = Around(ANSWER, after=end, buffer_bytes=buffer_bytes)
+    around.parts = [b"abc", b"d"]
+    await around.run(framing, "POST")
+    assert 4 == around.record.bytes_in
+
+
+async def test_the_record_has_what_came_of_a_refused_body() -> None:
+    """As far as it was taken in."""
+    around = Around(ANSWER, after=b"never")
+    around.parts = [b"x" * 6, b"x" * 6, b"x" * 6]
+    with pytest.raises(BodyTooLarge):
+        await around.run(CHUNKED, "POST")
+    assert 12 == around.record.bytes_in
 
 
 TOLD = b'RateLimit: "ten";r=9;t=60\r\n'

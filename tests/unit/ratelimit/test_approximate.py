@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from gateway.core.errors import StoreUnavailable
 from gateway.core.limit import Limit, Spend
 from gateway.ratelimit.algorithm import ALGORITHMS
-from gateway.ratelimit.approximate import ApproximateLimiter
 from gateway.ratelimit.known_caller import share
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.redis import RedisLimiter
-from tests.fakes.limit_server import LimitServer
+from tests.fakes.limit_server import LimitServer, StillLimiter
 from tests.fakes.memory import FakeClock
 from tests.fakes.store import FakeStore
 
@@ -30,7 +29,7 @@ class Gateways:
         self.server = LimitServer(self.clock)
         self.stores = [FakeStore(self.clock, self.server.scripts) for _ in range(number)]
         self.limiters = [
-            ApproximateLimiter(
+            StillLimiter(
                 store,
                 LocalLimiter(self.clock),
                 RedisLimiter(store, LocalLimiter(self.clock), self.clock),

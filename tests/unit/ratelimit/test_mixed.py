@@ -3,10 +3,9 @@
 import pytest
 
 from gateway.core.limit import Limit, Spend
-from gateway.ratelimit.approximate import ApproximateLimiter
 from gateway.ratelimit.local import LocalLimiter
 from gateway.ratelimit.mixed import MixedLimiter
-from tests.fakes.limit_server import LimitServer
+from tests.fakes.limit_server import LimitServer, StillLimiter
 from tests.fakes.memory import FakeClock
 from tests.fakes.ports import RecordingLimiter
 from tests.fakes.store import FakeStore
@@ -25,7 +24,7 @@ class Parts:
         self.diary: list[str] = []
         exact = RecordingLimiter(self.diary, {used_up}, {waits})
         store = FakeStore(clock, self.server.scripts)
-        self.hot = ApproximateLimiter(store, LocalLimiter(clock), exact, clock)
+        self.hot = StillLimiter(store, LocalLimiter(clock), exact, clock)
         self.mixed = MixedLimiter(exact, self.hot)
 
     async def counted(self) -> int:

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.core.identity import AuthMethod, RevokedBy
 from gateway.revocation.epoch import (
+    api_key_subject,
     is_revoked,
     kept_s,
     key_of,
@@ -87,3 +88,8 @@ def test_an_epoch_is_stored_under_its_issuer() -> None:
 def test_an_api_key_is_revoked_under_its_own_name(method: AuthMethod, subject: str | None) -> None:
     """Its owner's epoch does not revoke it."""
     assert subject == subject_of(replace(SESSION_IDENTITY, method=method))
+
+
+def test_no_issuer_has_the_name_of_a_key() -> None:
+    """An id is said with its kind."""
+    assert "api-key:k1" == api_key_subject("k1")

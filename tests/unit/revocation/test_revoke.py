@@ -1,13 +1,17 @@
 """Revocation of an issuer, step by step."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from gateway.core.errors import StoreUnavailable
-from gateway.core.identity import UNKNOWN_BROWSER, Browser, Identity, SessionSummary
+from gateway.core.event import EventType, Notice
+from gateway.core.identity import UNKNOWN_BROWSER, Browser, Identity, SessionEnd, SessionSummary
 from gateway.core.issuer import FoundIssuers
 from gateway.core.ports import Revocations, Sessions
 from gateway.revocation.name import AcceptedNames, UnknownEmail
 from gateway.revocation.revoke import Revocation, Revoked, Revoker
+from tests.fakes.hooks import FakeEvents
 from tests.fakes.tokens import ALICE, BOB
 
 
@@ -18,6 +22,8 @@ class World:
         self.diary: list[str] = []
         self.is_down: set[str] = set()
         self.found = FoundIssuers(())
+        self.notices: list[Notice] = []
+        self.listed: Sequence[SessionSummary] | None = None
 
     def note(self, what: str, issuer: str) -> None:
         self.diary.append(f"{what} {issuer}")
@@ -30,8 +36,9 @@ class World:
     def epoch_in(self, record: bytes | None, issuer: str) -> int | None:
         raise NotImplementedError(issuer, record)
 
-    async def revoke(self, issuer: str) -> int:
+    async def revoke(self, issuer: str, notices: Sequence[Notice] = ()) -> int:
         self.note("revoke", issuer)
+        self.notices += notices
         return 5
 
     async def create(
@@ -43,16 +50,25 @@ class World:
         raise NotImplementedError
 
     async def list_for(self, issuer: str) -> list[SessionSummary]:
-        raise NotImplementedError
+        self.note("list", issuer)
+        return [SessionSummary(f"id-{key}", key, UNKNOWN_BROWSER, 1, 1, 2) for key in ("a", "b")]
 
-    async def end(self, session_key: str, issuer: str | None = None) -> None:
+    async def end(
+        self,
+        session_key: str,
+        issuer: str | None = None,
+        notices: Sequence[Notice] = (),
+        *,
+        reason: SessionEnd = "signed_out",
+    ) -> None:
         raise NotImplementedError
 
     async def unlist(self, session_key: str, issuer: str) -> None:
         raise NotImplementedError
 
-    async def end_all(self, issuer: str) -> int:
+    async def end_all(self, issuer: str, listed: Sequence[SessionSummary] | None = None) -> int:
         self.note("end", issuer)
+        self.listed = listed
         return 2
 
     def log_out(self, issuer: str) -> None:
@@ -83,6 +99,19 @@ async def test_the_epoch_is_set_first(around: World, revoker: Revoker) -> None:
     assert done == await revoker.revoke(ALICE.issuer.lower())
     expected = [f"{what} {ALICE.issuer}" for what in ("revoke", "log_out", "end")]
     assert expected == around.diary
+
+
+@pytest.mark.parametrize("ended", [2, None])
+async def test_a_revocation_is_told(around: World, ended: int | None) -> None:
+    """By the step that revokes, with how many sessions it ends; they are looked for once."""
+    accepted = AcceptedNames((), lambda name: name == "a.example")
+    revoker = Revoker(around, around, around.log_out, accepted, around.issuers_of, FakeEvents())
+    around.is_down = set() if ended else {"list"}
+    await revoker.revoke(ALICE.issuer)
+    data = {"reason": "revoked", "sessions": ended, "session": None}
+    assert [Notice(EventType.SESSION_REVOKED, ALICE.issuer, data)] == around.notices
+    assert [f"{what} {ALICE.issuer}" for what in ("list", "revoke")] == around.diary[:2]
+    assert ended == (around.listed and len(around.listed))
 
 
 async def test_a_failure_to_set_the_epoch_is_an_error(around: World, revoker: Revoker) -> None:

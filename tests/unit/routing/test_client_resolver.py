@@ -109,3 +109,56 @@ def test_what_is_kept_is_bounded() -> None:
     for number in range(MAX_PEERS + 10):
         found.is_trusted(request_head(peer=f"12.0.{number >> 8}.{number & 255}").peer)
     assert MAX_PEERS == len(found._trusted_peers)
+
+
+REQUEST_ID = "X-Request-Id"
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_kept"),
+    [
+        pytest.param(["6ba7b810-9dad-11d1-80b4-00c04fd430c8"], True, id="uuid"),
+        pytest.param(["abc_1.2:3/4=5+6~7@8"], True, id="punctuation"),
+        pytest.param(["x" * 128], True, id="longest"),
+        pytest.param(["x" * 129], False, id="too-long"),
+        pytest.param([""], False, id="empty"),
+        pytest.param(["-a"], False, id="hyphen-first"),
+        pytest.param(["a b"], False, id="space"),
+        pytest.param(["a,b"], False, id="list"),
+        pytest.param(['a"b'], False, id="quote"),
+        pytest.param(["a\\b"], False, id="backslash"),
+        pytest.param(["a\n"], False, id="line-break"),
+        pytest.param(["é"], False, id="not-ascii"),
+        pytest.param(["a", "a"], False, id="twice"),
+        pytest.param([], False, id="none"),
+    ],
+)
+def test_the_id_that_a_trusted_proxy_sent_is_kept(sent: list[str], is_kept: bool) -> None:
+    """Where it is one short word, which can neither break a line of the log nor a document."""
+    head = request_head(*((REQUEST_ID, value) for value in sent), peer=PROXY)
+    kept = resolver(ClientIp.PEER).with_sent_id(head)
+    assert kept == head._replace(request_id=sent[0] if is_kept else head.request_id)
+
+
+@pytest.mark.parametrize(
+    ("client_ip", "peer", "is_kept"),
+    [
+        ("peer", PROXY, True),
+        ("x-forwarded-for", PROXY, True),
+        ("forwarded", PROXY, True),
+        ("proxy-protocol", PROXY, False),
+        ("peer", OTHER, False),
+        ("x-forwarded-for", OTHER, False),
+    ],
+)
+def test_no_client_chooses_its_id(client_ip: str, peer: str, is_kept: bool) -> None:
+    """It could claim the lines of another request; behind a PROXY header the peer is a client."""
+    head = request_head((REQUEST_ID, "chosen"), peer=peer)
+    assert is_kept is (resolver(ClientIp(client_ip)).with_sent_id(head).request_id == "chosen")
+
+
+def test_without_trusted_proxies_no_id_is_looked_for() -> None:
+    """Then requests pay nothing for it."""
+    assert resolver(ClientIp.PEER).takes_ids
+    assert not resolver(ClientIp.PROXY_PROTOCOL).takes_ids
+    assert not ClientResolver(ClientIp.PEER, (), "http://app.example.com").takes_ids

@@ -1,10 +1,19 @@
 """What a config is compiled to, and that nothing of it is left when it is over."""
 
+import gc
+import threading
+import weakref
+from pathlib import Path
+
 import pytest
+from jinja2.runtime import Context
 
 from gateway.core.errors import StartError
 from gateway.core.invalidation import InvalidationKind
+from gateway.pages.error_pages import ErrorPages
+from gateway.pages.look import Look
 from gateway.pages.routes import PAGES
+from gateway.runtime import active_config
 from gateway.runtime.active_config import activate
 from gateway.store.bus import StoreBus
 from tests.fakes.services import fake_process, settings_of
@@ -36,6 +45,51 @@ async def test_how_often_deadlines_are_looked_at(server: str, more: str, expecte
     settings = settings_of(more, server=server)
     async with fake_process(settings) as process, activate(settings, process) as active:
         assert expected_s == pytest.approx(active.sweep_s)
+
+
+async def test_requests_do_not_wait_for_pages_that_are_rendered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Templates of an operator are tried in a thread: a reload happens under load."""
+    threads: list[threading.Thread] = []
+
+    def noted(look: Look) -> ErrorPages:
+        threads.append(threading.current_thread())
+        return ErrorPages(look)
+
+    monkeypatch.setattr(active_config, "ErrorPages", noted)
+    settings = settings_of(UPSTREAMS)
+    async with fake_process(settings) as process, activate(settings, process):
+        [thread] = threads
+        assert thread is not threading.main_thread()
+
+
+MACROS = """
+{% macro shown(id) %}{{ id }}{% endmacro %}
+<title>{{ title }}</title>{{ shown(request_id) }}
+"""
+
+
+async def test_templates_are_freed_without_a_collection(tmp_path: Path) -> None:
+    """A config is frozen: cycles in it would stay for good, each reload some more."""
+    (tmp_path / "error.html").write_text(MACROS)
+    settings = settings_of(f"{UPSTREAMS}\npages: {{templates: {tmp_path}}}")
+    async with fake_process(settings) as process:
+        gc.collect()
+        gc.disable()
+        try:
+            async with activate(settings, process) as active:
+                assert active.serving.to_page is not None
+                pages: ErrorPages = active.serving.to_page.__self__  # type: ignore[attr-defined]
+                made = pages.look._templates
+                base = made.get_template("base.html")
+                left: list[weakref.ref[object]] = [weakref.ref(made), weakref.ref(base)]
+                assert not any(isinstance(each, Context) for each in gc.get_objects())
+                assert all(each() is not None for each in left)
+                del active, pages, made, base
+            assert [None, None] == [each() for each in left]
+        finally:
+            gc.enable()
 
 
 async def test_lines_of_apps_have_a_deadline() -> None:

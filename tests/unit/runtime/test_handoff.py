@@ -48,7 +48,7 @@ async def test_sockets_arrive_in_order(channel: Channel, listening: socket.socke
     ours, theirs = channel
     accepting, port = Accepting(), listening.getsockname()[1]
     handoff.send(ours, 3, [listening, listening])
-    async with background(handoff.follow(theirs, accepting)), asyncio.timeout(5):
+    async with background(handoff.follow(theirs, accepting)), asyncio.timeout(20):
         await asyncio.sleep(0)
         handoff.send(ours, 3, [])
         await accepting.is_done.wait()

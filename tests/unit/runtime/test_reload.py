@@ -5,14 +5,16 @@ import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import cast
 
 import pytest
 
+from gateway.admin.access import Operator
 from gateway.config.problems import UNSET_VARIABLE, Problem, invalid
 from gateway.config.source import ConfigFile
 from gateway.core.errors import ConfigError, StartError
-from gateway.runtime.reload import reloading
+from gateway.runtime.reload import NoMoreReloads, ReloadRequests, reloading, together
 
 
 class File:
@@ -21,6 +23,7 @@ class File:
     def __init__(self, *, has_changed: bool = False, warnings: tuple[str, ...] = ()) -> None:
         self._has_changed = has_changed
         self.warnings = warnings
+        self.path, self.sha256 = Path("gateway.yaml"), "0" * 64
 
     def has_changed(self) -> bool:
         changed, self._has_changed = self._has_changed, False
@@ -36,7 +39,7 @@ async def outcomes(reload: Callable[[], Awaitable[None]], *, file: File, signals
         counted.append(outcome)
         done.set()
 
-    async with reloading(cast("ConfigFile", file), reload, count), asyncio.timeout(5):
+    async with reloading(cast("ConfigFile", file), reload, count), asyncio.timeout(20):
         for _ in range(max(signals, 1)):
             done.clear()
             if signals:
@@ -105,3 +108,65 @@ async def test_sighup_does_not_end_a_gateway_that_drains() -> None:
         pass
     assert signal.SIG_IGN == signal.getsignal(signal.SIGHUP)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+async def test_an_operator_learns_what_became_of_a_reload() -> None:
+    """The one that was asked for, also where two ask at one time; the last ones are remembered."""
+    reloads = 0
+
+    async def reload() -> None:
+        nonlocal reloads
+        reloads += 1
+        if reloads == 2:
+            raise ConfigError(["a: wrong"])
+
+    requests = ReloadRequests()
+    file = cast("ConfigFile", File())
+    async with (
+        reloading(file, reload, lambda _: None, requests=requests),
+        asyncio.timeout(20),
+    ):
+        here, there = (
+            Operator(origin="192.0.2.1"),
+            Operator("did:ethr:0xA", "192.0.2.2"),
+        )
+        first = await asyncio.gather(requests.ask(here), requests.ask(there))
+        second = await requests.ask(here)
+    assert 2 == reloads
+    assert [("applied", (), "the API")] * 2 == [
+        (each.outcome, each.problems, each.why) for each in first
+    ]
+    assert ("refused", ("a: wrong",)) == (second.outcome, second.problems)
+    assert [second, first[0]] == list(requests.history)
+
+
+async def test_no_operator_waits_for_a_reload_of_a_gateway_that_drains() -> None:
+    """Neither for the one that it interrupts, nor for one that it would have gone on with."""
+    has_begun = asyncio.Event()
+
+    async def reload() -> None:
+        has_begun.set()
+        await asyncio.get_running_loop().create_future()
+
+    requests, here = ReloadRequests(), Operator(origin="192.0.2.1")
+    file = cast("ConfigFile", File())
+    async with asyncio.timeout(20):
+        async with reloading(file, reload, lambda _: None, requests=requests):
+            interrupted = asyncio.create_task(requests.ask(here))
+            await has_begun.wait()
+            begun, late = len(requests.asked_by), asyncio.create_task(requests.ask(here))
+            while len(requests.asked_by) == begun:
+                await asyncio.sleep(0)
+        for asked in (interrupted, late, requests.ask(here)):
+            with pytest.raises(NoMoreReloads):
+                await asked
+    assert [] == list(requests.history)
+
+
+def test_operators_who_wait_for_one_reload_are_named_together() -> None:
+    """Each once."""
+    here, ada = Operator(origin="192.0.2.1"), Operator("did:ethr:0xA", "192.0.2.2", "a@b.example")
+    assert here == together([here, here])
+    assert Operator("admin-api, did:ethr:0xA", "192.0.2.1, 192.0.2.2", "a@b.example") == together(
+        [here, ada]
+    )

@@ -18,7 +18,7 @@ async def test_the_first_signal_stops_and_the_second_hurries() -> None:
     stop, hurried = serve.Stop(signal.SIGUSR1), asyncio.Event()
     stop.then(hurried.set)
     os.kill(os.getpid(), signal.SIGUSR1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await stop.wait()
     assert not hurried.is_set()
     stop.now()
@@ -48,7 +48,7 @@ async def test_it_serves_until_it_is_told_to_stop(caplog: pytest.LogCaptureFixtu
 def test_the_private_listener_is_named(caplog: pytest.LogCaptureFixture) -> None:
     """Tests and operators read its port there; and whether the parts in C are used."""
     with caplog.at_level(logging.INFO):
-        serve.announce_addresses(["port 1", "/run/gw.sock"], 9)
+        serve.announce_addresses(["port 1", "/run/gw.sock"], "port 9")
     expected = [
         "private listener on port 9",
         "listening on port 1, /run/gw.sock",

@@ -37,7 +37,7 @@ def test_a_gateway_that_was_started_twice() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(StartError):
+        with pytest.raises(StartError, match=f"^server.listen: .* {address}: "):
             bound_workers(settings_of(server=f'listen: ["{address}"]'), 2)
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from gateway.core.errors import SessionEnded, StoreUnavailable
 from gateway.core.identity import AuthMethod, Identity, User
+from gateway.sessions.absent import ended
 from gateway.sessions.latest import LATEST
-from gateway.sessions.redis import RedisSessions, ended
+from gateway.sessions.redis import RedisSessions
 from gateway.sessions.seal import Sealer
 from tests.fakes.memory import FakeClock
 from tests.fakes.session_scripts import SessionScripts

@@ -1,6 +1,7 @@
 """Sessions: creating, finding and ending them, in any order of events."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -12,11 +13,13 @@ from gateway.core.errors import (
     StoreUnavailable,
     TokenAlreadyUsed,
 )
+from gateway.core.event import Notice
 from gateway.core.identity import AuthMethod, Identity, User
 from gateway.revocation.epoch import key_of
 from gateway.revocation.redis import RedisRevocations
+from gateway.sessions.absent import ended
 from gateway.sessions.cache import SessionCache
-from gateway.sessions.redis import RedisSessions, ended
+from gateway.sessions.redis import RedisSessions
 from gateway.sessions.seal import Sealer, key_name
 from gateway.sessions.session import Session, encode
 from gateway.store.bus import StoreBus
@@ -512,7 +515,7 @@ class Epochs:
             raise StoreUnavailable
         return self.epoch
 
-    async def revoke(self, issuer: str) -> int:
+    async def revoke(self, issuer: str, notices: Sequence[Notice] = ()) -> int:
         raise NotImplementedError
 
 

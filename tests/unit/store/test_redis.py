@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import cast
 
 import fakeredis
@@ -17,16 +18,30 @@ from gateway.store.packing import Command
 from gateway.store.redis import IN_FLIGHT, RedisStore
 from tests.fakes.servers import valkey
 
-SHORT_S = 0.1
+SHORT_S = 0.25
+"""A time-out that a test can stall for, and within which a server on a busy machine replies."""
+
+
+@asynccontextmanager
+async def _mortal_store(timeout_s: float) -> AsyncIterator[RedisStore]:
+    with valkey() as server:
+        store = RedisStore(connect(server.url, 10), "", timeout_s)
+        yield store
+        await store.aclose()
 
 
 @pytest.fixture
 async def mortal_store() -> AsyncIterator[RedisStore]:
-    """A store on a server of its own, with a short time-out."""
-    with valkey() as server:
-        store = RedisStore(connect(server.url, 5), "", SHORT_S)
+    """A store on a server of its own."""
+    async with _mortal_store(10) as store:
         yield store
-        await store.aclose()
+
+
+@pytest.fixture
+async def hasty_store() -> AsyncIterator[RedisStore]:
+    """The same with a short time-out."""
+    async with _mortal_store(SHORT_S) as store:
+        yield store
 
 
 async def test_a_cancelled_batch_fails_its_callers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,20 +147,20 @@ async def test_a_batch_that_waits_for_another_has_a_deadline_of_its_own(
     await store.aclose()
 
 
-async def test_a_stall_of_our_own_loop_refuses_no_reply(mortal_store: RedisStore) -> None:
+async def test_a_stall_of_our_own_loop_refuses_no_reply(hasty_store: RedisStore) -> None:
     """What has arrived meanwhile is read before the time is over, and the breaker stays closed."""
-    await mortal_store.ping()
-    asking = asyncio.ensure_future(mortal_store.get("k"))
+    await hasty_store.ping()
+    asking = asyncio.ensure_future(hasty_store.get("k"))
     for _ in range(3):
         await asyncio.sleep(0)  # until it is on its way
 
     time.sleep(3 * SHORT_S)  # noqa: ASYNC251 (the stall)
 
     assert await asking is None
-    assert mortal_store._breaker.is_closed
+    assert hasty_store._breaker.is_closed
 
 
-async def test_many_short_stalls_refuse_no_reply(mortal_store: RedisStore) -> None:
+async def test_many_short_stalls_refuse_no_reply(hasty_store: RedisStore) -> None:
     """Each turn of the loop takes as long as the time-out, and an exchange takes several."""
     is_over = False
 
@@ -154,14 +169,14 @@ async def test_many_short_stalls_refuse_no_reply(mortal_store: RedisStore) -> No
             time.sleep(SHORT_S)  # noqa: ASYNC251 (the stall)
             await asyncio.sleep(0)
 
-    await mortal_store.ping()
+    await hasty_store.ping()
     stalling = asyncio.ensure_future(stall())
-    values = await asyncio.gather(*(mortal_store.get(f"k{n}") for n in range(3)))
+    values = await asyncio.gather(*(hasty_store.get(f"k{n}") for n in range(3)))
     is_over = True
     await stalling
 
     assert [None] * 3 == values
-    assert mortal_store._breaker.is_closed
+    assert hasty_store._breaker.is_closed
 
 
 async def test_a_failure_of_a_get_is_raised_when_it_is_awaited() -> None:
@@ -221,7 +236,7 @@ async def test_a_task_that_is_cancelled_before_it_runs_ends_its_batch() -> None:
 
     with pytest.raises(StoreUnavailable, match="no reply"):
         await asking
-    await asyncio.wait_for(store.aclose(), 1)
+    await asyncio.wait_for(store.aclose(), 20)
 
 
 async def test_a_batch_whose_time_is_over_before_its_task_runs_is_not_sent() -> None:
@@ -237,7 +252,7 @@ async def test_a_batch_whose_time_is_over_before_its_task_runs_is_not_sent() -> 
         await asking
     await asyncio.wait([task])
     assert task.cancelled()
-    await asyncio.wait_for(store.aclose(), 1)
+    await asyncio.wait_for(store.aclose(), 20)
 
 
 async def test_two_closes_end_together(mortal_store: RedisStore) -> None:
@@ -247,7 +262,7 @@ async def test_two_closes_end_together(mortal_store: RedisStore) -> None:
     await asyncio.sleep(0)
     closes[0].cancel()
 
-    results = await asyncio.wait_for(asyncio.gather(*closes, return_exceptions=True), 5)
+    results = await asyncio.wait_for(asyncio.gather(*closes, return_exceptions=True), 20)
 
     assert [asyncio.CancelledError, type(None), type(None)] == list(map(type, results))
     assert await asking is None

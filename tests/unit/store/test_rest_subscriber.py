@@ -1,7 +1,7 @@
 """A channel over server-sent events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,7 +10,7 @@ from aiohttp import web
 from gateway.store import rest_subscriber
 from gateway.store.rest_subscriber import RestSubscriber
 from gateway.util.background import background
-from tests.fakes.servers import eventually
+from tests.fakes.timing import until
 
 
 class Channel:
@@ -70,13 +70,6 @@ async def listening(channel: Channel, silence_s: float = 60.0) -> AsyncIterator[
         await runner.cleanup()
 
 
-async def _until(condition: Callable[[], bool]) -> None:
-    async def holds() -> bool:
-        return condition()
-
-    await eventually(holds, within_s=5)
-
-
 async def test_messages_come_whole_and_in_order() -> None:
     """With the commas and colons that they hold; events of others, and comments, are skipped."""
     channel = Channel()
@@ -89,7 +82,7 @@ async def test_messages_come_whole_and_in_order() -> None:
             "data: message,gw:a b,user Zoë\n\n".encode(),
         ):
             channel.lines.put_nowait(line)
-        await _until(lambda: len(channel.messages) == 2)
+        await until(lambda: len(channel.messages) == 2)
 
     assert [b"revoked did:ethr:0x1,2", "user Zoë".encode()] == channel.messages
     assert 1 == channel.subscribed
@@ -102,16 +95,16 @@ async def test_a_stream_that_ends_is_asked_for_again() -> None:
     """And what was missed is told by the new subscription."""
     channel = Channel()
     async with listening(channel):
-        await _until(lambda: channel.subscribed == 1)
+        await until(lambda: channel.subscribed == 1)
         channel.lines.put_nowait(None)
-        await _until(lambda: channel.subscribed == 2)
+        await until(lambda: channel.subscribed == 2)
 
 
 async def test_silence_is_broken_by_a_message_of_its_own() -> None:
     """It is heard, and handed to no cache."""
     channel = Channel()
     async with listening(channel, silence_s=0.01):
-        await _until(lambda: channel.published >= 3)
+        await until(lambda: channel.published >= 3)
 
     assert (1, []) == (channel.subscribed, channel.messages)
 
@@ -120,12 +113,12 @@ async def test_a_silence_within_a_message_loses_nothing_of_it() -> None:
     """Its other half comes with what breaks the silence."""
     channel = Channel()
     async with listening(channel, silence_s=0.05):
-        await _until(lambda: channel.subscribed == 1)
+        await until(lambda: channel.subscribed == 1)
         channel.echoes = False
         channel.lines.put_nowait(b"data: message,gw:a b,revoked ")
-        await _until(lambda: channel.published >= 1)
+        await until(lambda: channel.published >= 1)
         channel.lines.put_nowait(b"did:ethr:0x1\n\n")
-        await _until(lambda: channel.messages != [])
+        await until(lambda: channel.messages != [])
 
     assert [b"revoked did:ethr:0x1"] == channel.messages
 
@@ -136,7 +129,7 @@ async def test_a_stream_that_stays_silent_is_left(monkeypatch: pytest.MonkeyPatc
     channel = Channel()
     channel.echoes = False
     async with listening(channel, silence_s=0.01):
-        await _until(lambda: channel.subscribed >= 2)
+        await until(lambda: channel.subscribed >= 2)
 
 
 async def test_a_refusal_is_no_subscription() -> None:
@@ -144,6 +137,6 @@ async def test_a_refusal_is_no_subscription() -> None:
     channel = Channel()
     channel.status = 401
     async with listening(channel):
-        await _until(lambda: len(channel.requests) >= 2)
+        await until(lambda: len(channel.requests) >= 2)
 
     assert 0 == channel.subscribed

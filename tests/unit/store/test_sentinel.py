@@ -82,8 +82,8 @@ async def test_a_sentinel_that_talks_nonsense_is_passed_over(reply: object) -> N
     async with fake_nodes(3) as nodes:
         for node, said in zip(nodes, (reply, good, good), strict=True):
             node.replies[b"SENTINEL"] = [said] * 2
-        clients = [redis_client(f"redis://{node.address}", 1.0) for node in nodes]
-        every, alone = Sentinels(clients, 1.0), Sentinels(clients[:1], 1.0)
+        clients = [redis_client(f"redis://{node.address}", 20.0) for node in nodes]
+        every, alone = Sentinels(clients, 20.0), Sentinels(clients[:1], 20.0)
         try:
             assert OLD == await every.discover_master("main")
             with pytest.raises(MasterNotFoundError, match="InvalidResponse"):

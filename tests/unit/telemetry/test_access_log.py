@@ -1,7 +1,9 @@
 """The access log."""
 
+import errno
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -10,8 +12,10 @@ import pytest
 from gateway.core.record import RequestRecord
 from gateway.core.request import RequestHead
 from gateway.telemetry import access_log
+from gateway.telemetry.access_line import json_lines, text_lines
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.counters import Counters
+from gateway.telemetry.log_sample import SampledRequests, Sampler
 from tests.fakes.heads import request_head
 
 
@@ -33,47 +37,19 @@ def _note(log: AccessLog, head: RequestHead | None = None, **known: Any) -> None
 
 
 def test_a_line_holds_the_outcome_of_a_request(pipe: tuple[int, int]) -> None:
-    """It is JSON, with times to the millisecond and the microsecond."""
+    """It is JSON."""
     log = AccessLog(pipe[1], _clock, Counters())
     _note(log, request_head(), client="192.0.2.1", path="/x", route="rest", issuer="did:ethr:0x1")
     log.flush()
 
     line = orjson.loads(os.read(pipe[0], 10_000))
-    assert (1_700_000_000.123, 1.234, 200, 42) == (
+    assert ("2023-11-14T22:13:20.123Z", 1.234, 200, 42) == (
         line["time"],
         line["ms"],
         line["status"],
         line["bytes"],
     )
     assert ("192.0.2.1", "/x", "rest") == (line["client"], line["path"], line["route"])
-
-
-@pytest.mark.parametrize(
-    ("target", "expected"),
-    [
-        pytest.param("/a/../b?token=1", "/a/../b", id="query"),
-        pytest.param("/a#token=1", "/a", id="fragment"),
-        pytest.param("http://u:p@x/a", "", id="userinfo"),
-        pytest.param("/" + "x" * 300, "/" + "x" * 199, id="length"),
-    ],
-)
-def test_a_refused_target_is_cut(pipe: tuple[int, int], target: str, expected: str) -> None:
-    """Where secrets may stand in it, it is not written down."""
-    log = AccessLog(pipe[1], _clock, Counters())
-    _note(log, request_head(target=target))
-    log.flush()
-
-    assert expected == orjson.loads(os.read(pipe[0], 10_000))["path"]
-
-
-def test_bytes_that_were_no_request_have_a_line_too(pipe: tuple[int, int]) -> None:
-    """Under the id that the client was told."""
-    log = AccessLog(pipe[1], _clock, Counters())
-    _note(log, None, request_id="abc", refusal="bad_request")
-    log.flush()
-
-    line = orjson.loads(os.read(pipe[0], 10_000))
-    assert ("abc", "", "bad_request") == (line["id"], line["path"], line["refusal"])
 
 
 def test_a_reader_that_does_not_keep_up_stops_nothing(
@@ -89,6 +65,33 @@ def test_a_reader_that_does_not_keep_up_stops_nothing(
     assert 2000 * 200 > len(log._buffer) > 90_000
 
 
+@pytest.mark.parametrize("most", [8 << 20, -1], ids=["with-room", "without-room"])
+def test_the_last_refusals_are_kept_whether_or_not_they_are_logged(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Operators look for them, above all, where the log has no room or takes a part alone."""
+    monkeypatch.setattr(access_log, "_MAX_BUFFERED_BYTES", most)
+    log = AccessLog(pipe[1], _clock, Counters())
+    log.configure(json_lines(), Sampler([SampledRequests(0.0, statuses=frozenset({200}))]))
+    _note(log, request_head(), path="/served")
+    _note(log, request_head(), path="/refused", refusal="forbidden")
+    assert ["/refused"] == [each["path"] for each in log.refusals.since("")]
+    assert (2 if most < 0 else 0) == log.dropped
+    assert not log._buffer, "neither is logged"
+
+
+def test_many_lines_are_written_at_once(pipe: tuple[int, int]) -> None:
+    """They do not wait for the timer; a few do."""
+    os.set_blocking(pipe[0], False)
+    log = AccessLog(pipe[1], _clock, Counters())
+    _note(log, path="/first")
+    with pytest.raises(BlockingIOError):
+        os.read(pipe[0], 10_000)
+    for _ in range(40):
+        _note(log, path="/" + "x" * 1000)
+    assert b"/first" in os.read(pipe[0], 10_000)
+
+
 def test_a_reader_that_is_gone_stops_nothing() -> None:
     """Requests go on without a log."""
     read_end, write_end = os.pipe()
@@ -99,16 +102,55 @@ def test_a_reader_that_is_gone_stops_nothing() -> None:
     os.close(write_end)
 
 
-def test_the_line_of_a_tunnel_says_more(pipe: tuple[int, int]) -> None:
-    """Why it ended, and how many bytes went in each direction; other lines have no such fields."""
+def test_a_full_disk_is_told_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """No line is lost of those that are kept; the log says when they are written again."""
+    caplog.set_level("INFO", "gateway")
+    descriptor = os.open("/dev/full", os.O_WRONLY)
+    log = AccessLog(descriptor, _clock, Counters())
+    full = f"the access log takes no lines: {os.strerror(errno.ENOSPC)}"
+    for _ in range(2):
+        _note(log)
+        log.flush()
+        assert [full] == caplog.messages
+    with (tmp_path / "log").open("wb") as file:
+        os.dup2(file.fileno(), descriptor)
+    log.flush()
+    os.close(descriptor)
+    assert [full, "the access log takes lines again"] == caplog.messages
+    assert 2 == len((tmp_path / "log").read_bytes().splitlines())
+
+
+def test_the_config_says_how_lines_are_written(pipe: tuple[int, int]) -> None:
+    """From the next request on."""
     log = AccessLog(pipe[1], _clock, Counters())
-    _note(log, request_head(), tunnel="idle", tunnel_bytes_in=7)
-    _note(log, request_head())
+    _note(log, request_head(), path="/x")
+    log.configure(json_lines({"path"}))
+    _note(log, request_head(), path="/x")
+    log.configure(text_lines(("path", "method", "version", "status")))
+    _note(log, request_head(), path="/x")
     log.flush()
 
-    tunnel, other = map(orjson.loads, os.read(pipe[0], 10_000).splitlines())
-    assert ("idle", 7, 42) == (tunnel["tunnel"], tunnel["bytes_in"], tunnel["bytes"])
-    assert not {"tunnel", "bytes_in"} & set(other)
+    whole, part, text = os.read(pipe[0], 10_000).splitlines()
+    assert "/x" == orjson.loads(whole)["path"]
+    assert (b'{"path":"/x"}', b'- - - [-] "GET /x HTTP/1.1" 200 - "-" "-"') == (part, text)
+
+
+def test_a_part_of_the_requests_may_be_logged(pipe: tuple[int, int]) -> None:
+    """The line says which part; all of them are counted."""
+    counters, draws = Counters(), iter([0.3, 0.7, 0.2])
+    log = AccessLog(pipe[1], _clock, counters)
+    log.configure(json_lines(), Sampler([SampledRequests(0.5, "assets")], lambda: next(draws)))
+    for number in range(3):
+        _note(log, request_head(), route="assets", path=f"/{number}")
+    _note(log, request_head(), route="assets", path="/r", refusal="forbidden")
+    _note(log, request_head(), route="rest", path="/s")
+    log.flush()
+
+    lines = [orjson.loads(line) for line in os.read(pipe[0], 10_000).splitlines()]
+    assert [("/0", 0.5), ("/2", 0.5), ("/r", None), ("/s", None)] == [
+        (line["path"], line.get("sample")) for line in lines
+    ]
+    assert 5 == sum(counters.durations)
 
 
 def test_how_long_a_tunnel_is_open_says_nothing_of_requests(pipe: tuple[int, int]) -> None:

@@ -8,14 +8,14 @@ import pytest
 from gateway.proxy.tunnel import registry
 from gateway.proxy.tunnel.registry import TunnelEnd
 from gateway.telemetry import metrics
+from gateway.telemetry.metric_kinds import CounterSpec, MetricSpec
 from gateway.telemetry.metrics import (
     CONNECTIONS,
     METRICS,
+    REQUESTS,
     TUNNELS,
     TUNNELS_ENDED,
     UPSTREAM_RETRIES,
-    CounterSpec,
-    MetricSpec,
 )
 
 
@@ -45,6 +45,7 @@ def test_a_misspelled_name_fails_at_the_import() -> None:
         pytest.param(CONNECTIONS, "acepted", False, id="misspelled"),
         pytest.param(CONNECTIONS, "", False, id="missing"),
         pytest.param(UPSTREAM_RETRIES, "app", True, id="open-set"),
+        pytest.param(REQUESTS, "app,GET,200", True, id="three-labels"),
         pytest.param(TUNNELS, "", True, id="no-label"),
         pytest.param(TUNNELS, "closed", False, id="label-of-none"),
     ],

@@ -282,12 +282,12 @@ async def test_a_subscriber_that_does_not_read_is_disconnected(
             await response.content.read()
 
 
-async def test_a_store_that_is_gone_is_told_and_waited_for(unused_tcp_port: int) -> None:
+async def test_a_store_that_is_gone_is_told_and_waited_for() -> None:
     """503 while it is gone; a subscriber's stream breaks off; then all is as before."""
     with valkey() as store:
         socket_path = store.url.removeprefix("unix://")
         async with (
-            serving(socket_path, TOKENS, unused_tcp_port) as port,
+            serving(socket_path, TOKENS, 0) as port,
             _client(f"http://127.0.0.1:{port}") as client,
         ):
             assert "OK" == await _result(client, "SET", "a", "1")

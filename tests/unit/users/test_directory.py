@@ -101,7 +101,7 @@ def directory(gateways: Gateways) -> CachedDirectory:
 
 async def settled(directory: CachedDirectory) -> None:
     """What goes on behind the callers' backs has come to its end."""
-    await asyncio.wait_for(asyncio.gather(*directory._background), 5)
+    await asyncio.wait_for(asyncio.gather(*directory._background), 20)
 
 
 def written(user: User, at_s: float) -> tuple[bytes, int]:

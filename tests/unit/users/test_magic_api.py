@@ -16,6 +16,7 @@ from gateway.users.magic_api import (
     require_coincurve,
 )
 from gateway.util.eth_imports import eth_imports
+from tests.fakes.free_port import free_port
 from tests.fakes.magic import SECRET_KEY, FakeMagic, Mood
 from tests.fakes.memory import FakeClock
 from tests.fakes.tokens import ALICE, AUDIENCE, BOB
@@ -337,11 +338,9 @@ async def test_a_connection_closed_before_the_response_is_an_error(
         await api.user(ALICE.issuer)
 
 
-async def test_a_refused_connection_is_an_error(
-    url: str, fake: FakeMagic, unused_tcp_port: int
-) -> None:
+async def test_a_refused_connection_is_an_error(url: str, fake: FakeMagic) -> None:
     """A server that is not there is like one that does not answer."""
-    async with MagicApi(SECRET_KEY, f"http://127.0.0.1:{unused_tcp_port}") as api:
+    async with MagicApi(SECRET_KEY, f"http://127.0.0.1:{free_port()}") as api:
         with pytest.raises(MagicUnavailable, match="ClientConnectorError"):
             await api.user(ALICE.issuer)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.util.rfc3339 import rfc3339
+from gateway.util.rfc3339 import rfc3339, rfc3339_if_known
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,9 @@ from gateway.util.rfc3339 import rfc3339
 def test_times_are_utc_to_the_millisecond(at_ms: int, text: str) -> None:
     """One spelling, which sorts by time."""
     assert text == rfc3339(at_ms)
+
+
+def test_a_time_that_is_not_known_is_not_written() -> None:
+    """The first millisecond is a time like others."""
+    assert None is rfc3339_if_known(None)
+    assert rfc3339(0) == rfc3339_if_known(0)

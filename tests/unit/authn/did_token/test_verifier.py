@@ -1,6 +1,7 @@
 """Verification of DID tokens, and the cache of verdicts."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 
@@ -15,6 +16,7 @@ from gateway.core.errors import (
     RevokedToken,
     StoreUnavailable,
 )
+from gateway.core.event import Notice
 from gateway.core.identity import AuthMethod, Identity, User
 from gateway.core.ports import Revocations
 from tests.fakes.memory import EveryIssuerIsAUser, FakeClock, MemoryStore, UnknownUsers
@@ -411,7 +413,7 @@ class Epoch:
             raise StoreUnavailable
         return self.now_ms
 
-    async def revoke(self, issuer: str) -> int:
+    async def revoke(self, issuer: str, notices: Sequence[Notice] = ()) -> int:
         raise NotImplementedError
 
 

@@ -1,5 +1,7 @@
 """Verification of JWTs, and the cache of verified tokens."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from gateway.authn.jwt.first_seen import FirstSeen
@@ -18,6 +20,7 @@ from gateway.core.errors import (
     RevokedToken,
     StoreUnavailable,
 )
+from gateway.core.event import Notice
 from tests.fakes.jwts import (
     ABSENT,
     AUDIENCE,
@@ -46,7 +49,7 @@ class Epochs:
     def epoch_in(self, record: bytes | None, issuer: str) -> int | None:
         raise NotImplementedError(issuer, record)
 
-    async def revoke(self, issuer: str) -> int:
+    async def revoke(self, issuer: str, notices: Sequence[Notice] = ()) -> int:
         raise NotImplementedError(issuer)
 
 

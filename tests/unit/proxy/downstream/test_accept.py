@@ -93,7 +93,7 @@ async def said(opened: Acceptor, data: bytes = HEADER) -> bytes:
 
 async def rest(reader: asyncio.StreamReader) -> bytes:
     """What comes until the end, which may be a reset."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         try:
             return await reader.read()
         except ConnectionResetError:
@@ -102,7 +102,7 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
 
 async def until(server: FakeServer, connections: int) -> None:
     """Wait until there are so many connections."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(server.here) != connections:
             await asyncio.sleep(0.005)
 

@@ -127,7 +127,7 @@ def test_a_port_is_shared_only_where_that_is_asked(stack: ExitStack) -> None:
     (second,) = bind(address, reuse_port=True)
     stack.enter_context(second)
     in_use = os.strerror(errno.EADDRINUSE)
-    with pytest.raises(StartError, match=rf"cannot listen on 127.0.0.1:\d+: {in_use}"):
+    with pytest.raises(StartError, match=rf"on 127.0.0.1:\d+: {in_use}; stop the program"):
         bind(address)
 
 
@@ -250,8 +250,9 @@ def test_what_others_share_stays(place: UnixPath, stack: ExitStack) -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    """The path is named in the message."""
-    with pytest.raises(StartError, match=rf"cannot listen on unix:/.*{os.strerror(errno.ENOENT)}"):
+    """The path is named in the message, and what helps."""
+    told = rf"cannot listen on unix:/.*{os.strerror(errno.ENOENT)}; make the folder"
+    with pytest.raises(StartError, match=told):
         bind(UnixPath(str(tmp_path / "nowhere" / "x.sock")))
 
 

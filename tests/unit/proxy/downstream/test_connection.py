@@ -10,9 +10,10 @@ from typing import Any, NamedTuple, NoReturn, cast
 
 import pytest
 
-from gateway.core.errors import Unauthenticated
+from gateway.core.errors import Refusal, Unauthenticated
+from gateway.core.problem import ProblemAnswer
 from gateway.core.record import RequestRecord
-from gateway.core.request import Outbound, Reply
+from gateway.core.request import Outbound, Reply, RequestHead
 from gateway.headers.response import ResponseFields
 from gateway.proxy.answer_costs import AnswerCosts
 from gateway.proxy.downstream.connection import ClientConnection
@@ -632,3 +633,32 @@ async def test_a_request_whose_client_left_at_once_is_logged(rig: Rig, request_:
     await rig.settle()
     assert [(499, "client_gone")] == rig.log
     assert rig.connection.serving is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "checked", "pages"),
+    [
+        pytest.param(GET, "", 1, id="a-request"),
+        pytest.param(MALFORMED, "", 1, id="bytes-that-are-none"),
+        pytest.param(GET, "GET", 1, id="a-forward-auth-check"),
+    ],
+)
+async def test_what_may_be_answered_by_a_page(
+    rig: Rig, request_: bytes, checked: str, pages: int
+) -> None:
+    """Where there is a head that says whether a person waits for the answer."""
+    asked: list[ProblemAnswer] = []
+
+    def to_page(_: RequestHead, __: Refusal, answer: ProblemAnswer) -> ProblemAnswer:
+        asked.append(answer)
+        return answer._replace(before_id=b"<p>", after_id=b"</p>", heads={})
+
+    def refuse(_: RequestHead, record: RequestRecord) -> NoReturn:
+        record.checked = checked
+        raise Unauthenticated("none")
+
+    rig.server.serving = replace(rig.server.serving, admit=refuse, to_page=to_page)
+    rig.open()
+    rig.receive(request_)
+    await rig.settle()
+    assert pages == len(asked) == rig.transport.written.count(b"<p>")

@@ -43,7 +43,7 @@ async def hello(port: int) -> bytes:
     """What a client is told."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await reader.read()
     finally:
         writer.close()

@@ -55,7 +55,7 @@ async def reads_of(data: bytes, *, is_taking_body: bool) -> Connection:
     theirs.sendall(data)
     theirs.close()
     await loop.connect_accepted_socket(lambda: BoundedReads(connection, HEAD_BYTES), ours)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await connection.lost
     return connection
 

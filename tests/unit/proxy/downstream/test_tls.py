@@ -4,6 +4,7 @@ import errno
 import gc
 import os
 import ssl
+import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
@@ -378,3 +379,20 @@ def test_each_name_is_asked_for_a_certificate(tmp_path: Path, authority: Authori
         for refused in (None, stranger):
             with pytest.raises(ssl.SSLError):
                 handshake(tls.begin(), name=name, own=refused, newest=ssl.TLSVersion.TLSv1_2)
+
+
+def test_when_a_certificate_ends_is_known(authority: Authority, tmp_path: Path) -> None:
+    """By its file; of a chain, the first that ends counts, and a file that was replaced anew."""
+    early, late = (
+        authority.issue("localhost", file=name, days=days) for name, days in (("a", 3), ("b", 30))
+    )
+    chain = tmp_path / "chain.pem"
+    chain.write_bytes(Path(late.certificate).read_bytes() + Path(early.certificate).read_bytes())
+    pair = CertificateFiles(str(chain), late.key)
+    tls = ServerTls(ServerTlsFiles((pair,), None))
+    assert [str(chain)] == list(tls.ends_s)
+    assert 2 < (tls.ends_s[str(chain)] - time.time()) / 86_400 <= 3
+    chain.write_bytes(Path(late.certificate).read_bytes())
+    os.utime(chain, (1, 1))
+    tls.reload_if_changed()
+    assert 29 < (tls.ends_s[str(chain)] - time.time()) / 86_400 <= 30

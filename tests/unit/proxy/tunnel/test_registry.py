@@ -157,7 +157,7 @@ async def test_watching_survives_a_fault(tunnels: TunnelRegistry) -> None:
     tunnel = FakeTunnel("session:1")
     tunnels.add(tunnel)
     watching = asyncio.create_task(tunnels.watch(sessions.truth, 0.001))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not sessions.diary:
             await asyncio.sleep(0)
         sessions.is_broken = False

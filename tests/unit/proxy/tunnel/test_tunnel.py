@@ -55,7 +55,7 @@ class Ends(NamedTuple):
 
     async def over(self) -> None:
         """Wait for the end."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await self.running
             await asyncio.sleep(0)
 

@@ -301,3 +301,17 @@ def test_somebody_is_always_asked(
         usable = [other for other in servers.members if other.is_usable(now_s)]
         assert one in (usable or servers.members)
         assert sum(other.is_ejected(now_s) for other in servers.members) <= count // 2
+
+
+# --- looking ahead -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("balance", Balance)
+def test_a_preview_is_the_next_choice_and_takes_no_turn(balance: Balance) -> None:
+    """However often it is asked, and while servers are out, too."""
+    servers = group(4, balance)
+    for now_s in (SOON_S, LATER_S):
+        for caller in "abcdefgh":
+            previews = {servers.preview(caller, now_s).name for _ in range(3)}
+            assert {chosen(servers, now_s, caller=caller)} == previews
+        fail(servers, 1, LATER_S)

@@ -86,7 +86,7 @@ async def test_an_answer_holds_for_a_while() -> None:
         assert ["192.0.2.1"] == names(await resolver.addresses("app", 80))
     assert 1 == dns.asked
     dns.names = ["192.0.2.2"]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while names(await resolver.addresses("app", 80)) != ["192.0.2.2"]:
             await asyncio.sleep(0.01)
 
@@ -115,7 +115,7 @@ async def test_while_the_resolver_fails_the_last_answer_holds() -> None:
     dns.fails = False
     dns.names = ["192.0.2.2"]
     dns.waits.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while names(await resolver.addresses("app", 80)) != ["192.0.2.2"]:
             await asyncio.sleep(0.01)
 
@@ -124,13 +124,13 @@ async def test_a_resolver_that_hangs_is_waited_for_once() -> None:
     """Not by each connection anew: they would all be slow for as long as it hangs."""
     loop = asyncio.get_running_loop()
     dns = Dns("192.0.2.1")
-    resolver = Resolver(loop, dns.look_up, ttl_s=0, patience_s=0.2)
+    resolver = Resolver(loop, dns.look_up, ttl_s=0, patience_s=0.5)
     await resolver.addresses("app", 80)
     dns.waits = asyncio.Event()
     began_s = loop.time()
     for _ in range(20):
         assert ["192.0.2.1"] == names(await resolver.addresses("app", 80))
-    assert 0.2 <= loop.time() - began_s < 2
+    assert 0.5 <= loop.time() - began_s < 9  # 20 of them would wait for 10 s
     assert 2 == dns.asked
     dns.waits.set()
 
@@ -329,7 +329,7 @@ async def test_connections_follow_the_name() -> None:
             assert [200, 200] == [await asked(busy), await asked(idle)]
             pool.give_back(idle)
             dns.names = ["127.0.0.2"]
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while idle.transport is not None:
                     await asyncio.sleep(0.01)
             assert busy.transport is not None

@@ -450,7 +450,7 @@ async def watched_after_cancelled_opens(opens: int) -> tuple[int, int]:
         if not opening.cancelled():
             pool.close()
     server.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while pool.usage() != (0, 0):
             await asyncio.sleep(0)
     return deadlines.count(), pool.clients()

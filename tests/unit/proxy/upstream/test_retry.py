@@ -17,6 +17,7 @@ from gateway.core.errors import (
     UpstreamUnreachable,
 )
 from gateway.core.reasons import BusyReason
+from gateway.core.record import RequestRecord
 from gateway.core.request import Outbound, Target
 from gateway.core.route import Route
 from gateway.proxy.http1.close import ClientGone
@@ -76,6 +77,7 @@ class Work:
         self, *outcomes: BaseException | int, may_repeat: bool = True, untouched: bool = True
     ) -> None:
         self.outbound = OUTBOUND
+        self.record = RequestRecord()
         self.may_repeat = may_repeat
         self.sent: list[str] = []
         self.answers = False
@@ -190,6 +192,22 @@ async def test_the_log_says_which_server_it_was() -> None:
         with pytest.raises(UpstreamUnreachable) as ended:
             await send_with_retries(Work(first, second), upstream(count))
         assert expected == ended.value.reason
+
+
+@pytest.mark.parametrize(
+    ("work", "fails", "expected"),
+    [
+        pytest.param(Work(), None, "a", id="answered"),
+        pytest.param(Work(LOST), None, "b", id="answered by another"),
+        pytest.param(Work(), LOST, "b", id="no connection to the first"),
+    ],
+)
+async def test_the_record_has_the_server_that_was_tried_last(
+    work: Work, fails: Refusal | None, expected: str
+) -> None:
+    """Also where there was no connection to it."""
+    await send_with_retries(work, upstream(fails=fails))
+    assert expected == work.record.upstream_server
 
 
 async def test_each_server_is_tried_before_one_is_tried_again() -> None:

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 
-from gateway.core.errors import UpstreamBusy, UpstreamUnreachable
+from gateway.core.errors import UpstreamBusy, UpstreamDown, UpstreamUnreachable
 from gateway.core.request import Outbound, Target
 from gateway.core.route import Balance, Route
 from gateway.proxy.upstream.upstream import Upstream, UpstreamRules, UpstreamServer
 from gateway.telemetry.metrics import UPSTREAM_EJECTIONS, UPSTREAM_RETRIES
+from gateway.util.circuit_breaker import CircuitBreaker
 from tests.fakes.heads import request_head
 from tests.fakes.ports import SESSION_IDENTITY
 
@@ -158,3 +159,20 @@ async def test_the_ends_of_an_upstream_reach_its_pools() -> None:
     await upstream.aclose()
     pools = [cast("Pool", server.pool) for server in upstream.servers]
     assert [["retire", "close"]] * 2 == [pool.calls for pool in pools]
+
+
+async def test_a_preview_leaves_all_as_it_is() -> None:
+    """It names the server that is next, those that are usable, and what refuses the request."""
+    upstream = bench(rules=UpstreamRules(balance=Balance.BY_ISSUER)).upstream
+    preview = upstream.preview(OUTBOUND)
+    assert ({"a": True, "b": True}, None) == (preview.servers, preview.refusal)
+    assert preview.server == upstream.enter(OUTBOUND).member.name
+    gated = bench(rules=UpstreamRules(max_in_flight=1, circuit=CircuitBreaker(1, 60))).upstream
+    assert gated.preview(OUTBOUND).refusal is None
+    assert (None, False) == (upstream.is_circuit_open, gated.is_circuit_open)
+    gated.failed(gated.servers[0])
+    assert gated.is_circuit_open
+    assert isinstance(gated.preview(OUTBOUND).refusal, UpstreamDown)
+    gated.servers[0].member.in_flight = 1
+    assert isinstance(gated.preview(OUTBOUND).refusal, UpstreamBusy)
+    assert "a" == bench(1).upstream.preview(OUTBOUND).server

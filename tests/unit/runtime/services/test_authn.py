@@ -68,6 +68,19 @@ async def test_failures_are_charged_to_the_configured_limit() -> None:
     assert (RateLimited, ["limit failures of 203.0.113.9"]) == (found, diary)
 
 
+async def test_refusals_of_blocked_clients_count_as_those_of_the_limit() -> None:
+    """No limiter decides about them; the second of these is one."""
+    settings = settings_of("limits: {failures: {rate: 1/minute}}")
+    async with fake_process(settings) as process, AsyncExitStack() as stack:
+        identity = identity_services(settings, process, stack)
+        stage = authenticator(settings, process, identity, process.local, stack)
+        head = request_head(("Authorization", "Bearer x"))
+        for expected, refused in ((InvalidToken, 0), (RateLimited, 1)):
+            with pytest.raises(expected):
+                await stage.identify(head, ANY, head.peer)
+            assert refused == process.wire.counters.limits["failures"].refused
+
+
 JWTS = """
 credentials:
   jwt:

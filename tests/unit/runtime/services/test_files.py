@@ -5,10 +5,17 @@ from pathlib import Path
 import pytest
 
 from gateway.config.load import parse
+from gateway.config.pages import PagesSettings
 from gateway.config.problems import dotted
 from gateway.config.schema import Settings
-from gateway.runtime.services.files import unreadable_key_sets, unusable_files
+from gateway.runtime.services.files import (
+    FAULTY,
+    faulty_templates,
+    unreadable_key_sets,
+    unusable_files,
+)
 from tests.fakes.certificates import Authority
+from tests.fakes.places import CITIES, write
 
 CONFIG = """
 server: {{public_url: "https://localhost", listen: ["127.0.0.1:0"], tls: {tls}}}
@@ -17,6 +24,8 @@ magic: {{secret_key: sk_test_1}}
 session: {{keys: [0123456789abcdef0123456789abcdef]}}
 upstreams: {{app: {{servers: ["https://127.0.0.1:1"], tls: {app}}}}}
 login: {{logo: "{logo}"}}
+pages: {{places: "{places}"}}
+admin: {admin}
 limits: {{a: {{rate: 1/day, deny: [10.0.0.0/8, {{file: "{denied}"}}]}}}}
 credentials:
   jwt:
@@ -53,6 +62,8 @@ class Folder:
             "key_set": self.rubbish,
             "redis": '{url: "embedded://"}',
             "denied": self.denied,
+            "places": "",
+            "admin": "null",
         }
         return parse(CONFIG.format(**{**fitting, **changes}), "f", {}, str)
 
@@ -93,6 +104,23 @@ def test_missing_files(folder: Folder) -> None:
     assert [("login.logo", f"{missing}: No such file or directory")] == folder.found(logo=missing)
 
 
+def test_files_of_the_private_listener(folder: Folder) -> None:
+    """As of the others: the gateway would not start."""
+    rubbish, (certificate, key) = folder.rubbish, folder.one
+
+    def found(certificate: str, key: str, ca: str) -> list[str]:
+        more = f', client_ca: "{ca}", names: ["*.example.com"]'
+        return [
+            at for at, _ in folder.found(admin=f"{{tls: {folder.tls(certificate, key, more)}}}")
+        ]
+
+    assert [] == found(certificate, key, folder.ca)
+    assert ["admin.tls.certificate"] == found(folder.missing, key, folder.ca)
+    assert ["admin.tls.key"] == found(certificate, folder.missing, folder.ca)
+    assert ["admin.tls.certificate"] == found(certificate, folder.other.key, folder.ca)
+    assert ["admin.tls.client_ca"] == found(certificate, key, rubbish)
+
+
 def test_a_directory_is_no_file(folder: Folder, tmp_path: Path) -> None:
     """A file that cannot be read is found, also by the superuser."""
     found = folder.found(tls=folder.tls(str(tmp_path), folder.one.key))
@@ -119,6 +147,16 @@ def test_files_of_another_kind(folder: Folder) -> None:
     assert ["login.logo"] == [at for at, _ in folder.found(logo=rubbish)]
 
 
+def test_databases_of_places(folder: Folder) -> None:
+    """One that is missing, or in another format, is found; one that fits is not."""
+    places = write(Path(folder.missing).with_name("cities.mmdb"), CITIES)
+    assert [] == folder.found(places=str(places))
+    [missing] = folder.found(places=folder.missing)
+    assert ("pages.places", f"{folder.missing}: No such file or directory") == missing
+    [rubbish] = folder.found(places=folder.rubbish)
+    assert ("pages.places", f"{folder.rubbish}: expected a MaxMind database (.mmdb)") == rubbish
+
+
 def test_lists_of_limits(folder: Folder) -> None:
     """A list that is missing, or has a line that is no entry, is found with that line."""
     [(key, message)] = folder.found(denied=folder.rubbish)
@@ -126,6 +164,44 @@ def test_lists_of_limits(folder: Folder) -> None:
     assert message.startswith(f"{folder.rubbish}:1: expected an address")
     message = f"{folder.missing}: no such file or directory"
     assert [("limits.a.deny[1]", message)] == folder.found(denied=folder.missing)
+
+
+PAGES = {
+    "404.html": "{{ request_id }}\n{% if %}",
+    "error.html": "{{ request_id }}\n\n{{ nothing }}",
+    "503.html": "a page without it",
+    "account.html": "{{ user.email }}\n{{ user.name.first }}",
+    "logout.html": "{{ signed_in_as }} {{ return_to }} {{ ''.__class__.__mro__ }}",
+    "welcome.html": "",
+}
+FAULTS = {
+    "welcome.html": "expected one of 400.html",
+    "404.html:2": "Expected an expression",
+    "account.html:2": "UndefinedError: ",
+    "logout.html:1": "SecurityError: ",
+    "error.html:3": "UndefinedError: 'nothing' is undefined",
+    "503.html": "a page of a refusal shows {{ request_id }} once",
+}
+
+
+def test_templates_of_pages(folder: Folder, tmp_path: Path) -> None:
+    """All of them at once, each with its file and line; those that can be used are no problem."""
+    brand = tmp_path / "brand"
+    brand.mkdir()
+    pages = folder.settings().model_copy(update={"pages": PagesSettings(templates=str(brand))})
+    (brand / "login.html").write_text('{% extends "base.html" %}{% block title %}{% endblock %}')
+    assert [] == [*faulty_templates(folder.settings())] == [*faulty_templates(pages)]
+    told: dict[str, str] = {}
+    for name, text in PAGES.items():
+        (brand / name).write_text(text)
+        for problem in faulty_templates(pages):
+            assert (("pages", "templates"), FAULTY) == (problem.path, problem.code)
+            place, _, said = problem.message.removeprefix(f"{brand}/").partition(": ")
+            told.setdefault(place, said)
+        if name in ("404.html", "welcome.html"):  # nothing is rendered beside these
+            (brand / name).unlink()
+    assert told.keys() == FAULTS.keys()
+    assert all(told[place].startswith(said) for place, said in FAULTS.items())
 
 
 def test_key_sets(folder: Folder) -> None:

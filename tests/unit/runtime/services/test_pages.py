@@ -6,8 +6,11 @@ from typing import Any, cast
 
 import pytest
 
+from gateway.pages.error_pages import ErrorPages
+from gateway.pages.look import Look
 from gateway.ratelimit.lists import LimitLists
 from gateway.ratelimit.redis import RedisLimiter
+from gateway.runtime.services.hooks import hook_services
 from gateway.runtime.services.identity import identity_services
 from gateway.runtime.services.pages import pages_server, session_cookie
 from tests.fakes.services import fake_process, settings_of
@@ -46,10 +49,14 @@ async def test_pages_are_served_until_their_config_is_over() -> None:
     async with fake_process(settings) as process, AsyncExitStack() as stack:
         identity = identity_services(settings, process, stack)
         limiter = RedisLimiter(process.store, process.local)
-        async with pages_server(settings, process, identity, limiter, LimitLists(), ()) as pages:
+        hooks = await stack.enter_async_context(hook_services(settings, process))
+        lists = LimitLists()
+        errors = ErrorPages(Look(settings))
+        serving = pages_server(settings, process, identity, limiter, lists, (), hooks, errors)
+        async with serving as pages:
             collector = cast("Any", Collector())
             await pages.connect(lambda: collector)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await collector.answered.wait()
         with pytest.raises(ConnectionRefusedError):
             await pages.connect(lambda: collector)

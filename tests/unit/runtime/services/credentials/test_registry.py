@@ -246,23 +246,40 @@ def test_every_kind_of_token_is_inspected() -> None:
     assert [] == [kind.method for kind in shaped if kind.inspect is None]
 
 
+ATTACKS = (
+    "selftest/callers.py",
+    "selftest/attacks/identities.py",
+    "selftest/attacks/tokens.py",
+)
+"""Make callers of each kind, and forge their credentials."""
+
+
 @pytest.mark.parametrize(
     ("names", "own", "others"),
     [
         pytest.param(
             r"gateway\.authn\.jwt|AuthMethod\.JWT|JWTS",
             ("authn/jwt/", "runtime/services/credentials/jwt.py"),
-            {"runtime/process.py"},  # the key sets, which outlive a config
+            {
+                "runtime/process.py",  # the key sets, which outlive a config
+                "runtime/supervisor.py",  # an explanation may wait for the keys of an issuer
+                "config/diff_effect.py",  # whose JWTs a route takes is a part of what it does
+                *ATTACKS,
+            },
             id="jwt",
         ),
         pytest.param(
             r"gateway\.authn\.certificate|AuthMethod\.CLIENT_CERTIFICATE|CERTIFICATES",
             ("authn/certificate.py", "runtime/services/credentials/certificate.py"),
             {
+                "selftest/callers.py",  # makes a caller of each kind
+                "config/diff_effect.py",
                 "authn/authenticator.py",  # it comes with the connection, not in a field
                 "authz/csrf.py",  # programs that show one need not name a page
                 "core/request.py",
                 "proxy/downstream/accepted.py",
+                "admin/access.py",  # of operators, on a listener of their own
+                "admin/access_control.py",
             },
             id="client-certificate",
         ),

@@ -2,11 +2,11 @@
 
 import pytest
 
-from gateway.cli.limit_callers import find_counted
 from gateway.core.email import canonical_email
 from gateway.core.identity import AuthMethod, Identity, User
 from gateway.core.limit import Limit
 from gateway.ratelimit.caller import caller_of
+from gateway.runtime.limit_callers import find_counted
 from tests.fakes.heads import request_head
 from tests.fakes.services import settings_of
 
