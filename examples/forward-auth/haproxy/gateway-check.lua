@@ -6,7 +6,7 @@ local TIMEOUT_MS = 5000
 -- Fields that the gateway needs to decide.
 local ASKED = {
   "authorization", "cookie", "x-api-key", "origin", "sec-fetch-site", "sec-fetch-mode", "accept",
-  "x-requested-with", "sec-websocket-key", "sec-websocket-version", "x-forwarded-for",
+  "accept-language", "x-requested-with", "sec-websocket-key", "sec-websocket-version", "x-forwarded-for",
   "x-forwarded-proto", "access-control-request-method", "access-control-request-headers",
 }
 -- Fields for the app; those that the client sent under these names were dropped before.
@@ -17,6 +17,8 @@ local TOLD = {
 -- Fields for the client if the answer is a no.
 local PASSED_ON = {
   "location", "www-authenticate", "retry-after", "allow", "content-type", "cache-control", "vary",
+  "content-language", "content-security-policy", "referrer-policy", "x-content-type-options",
+  "x-frame-options",
 }
 
 local function all(values)  -- HAProxy counts from 0
