@@ -32,6 +32,6 @@ EXPOSE 8080
 
 # The private listener, which is on the container's own loopback and is not published.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:9090/healthz', timeout=2)"]
+    CMD ["gateway", "health", "--probe", "live", "--url", "http://127.0.0.1:9090"]
 
 ENTRYPOINT ["gateway", "run"]

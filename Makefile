@@ -7,42 +7,50 @@ BIN    := $(VENV)/bin
 RUN := requirements/run.txt
 DEV := requirements/dev.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq install
-INSTALL := $(PIP) --require-hashes -r
+INSTALL := $(PIP) $(INSTALL_FLAGS) --require-hashes -r
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 NPM_LOCK := npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund --silent
-NODE := examples/express examples/nextjs tests/node
+NODE := examples/express examples/nextjs examples/consumers/node tests/node
 
 # The layers whose branches are all tested: see tools/layers.toml.
 DECIDING = $(shell $(BIN)/python -m tools.layers deciding)
 
-# Tests run in this many processes; --dist worksteal keeps the tests of a module together, so that
-# they share its gateway, until a process has none left and takes half of another's.
+# Tests run in this many processes; --dist loadfile keeps those of a file in one process and in order:
+# they share its gateway, and some end it. Unit tests share nothing, and go where there is time.
 JOBS   ?= auto
-PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses=8 --dist worksteal
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses=8 --dist loadfile
+UNITS  = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses=8 --dist worksteal
 
 .PHONY: tables demo test unit contract other-python without-kernel lowest lock peers soak soak-short chaos chaos-short browser screenshots lint bench sdk clean
 
 demo: $(VENV)/.run       ## set up and run the demo
 	$(BIN)/gateway demo
 
+# Coverage is that of the unit tests: to trace takes half as long again as the tests themselves.
+COVERED := tests/unit
+# They start whole gateways, or measure: to trace them takes long, and they cover no branch that others do not.
+UNTRACED := tests/unit/selftest tests/unit/benchmarks
+UNIT    ?= tests/unit
+
 test: $(VENV)/.dev       ## set up and run the tests, with coverage
-	$(PYTEST) --cov --cov-report=
+	$(UNITS) $(COVERED) $(UNTRACED:%=--ignore=%) --cov --cov-report=
+	$(UNITS) $(UNTRACED)
+	$(PYTEST) $(COVERED:%=--ignore=%)
 	$(BIN)/coverage report --skip-covered
 	$(BIN)/coverage report --include='$(DECIDING)' --fail-under=100 --show-missing
 
 unit: $(VENV)/.dev       ## run the unit tests alone: less than a minute
-	$(PYTEST) tests/unit
+	$(UNITS) $(UNIT)
 
 contract: $(VENV)/.dev   ## one suite over every implementation of a port
 	$(PYTEST) tests/contract
 
 other-python: $(VENV)/.dev ## what depends most on the version of Python: for a second one
-	$(PYTEST) tests/unit/proxy tests/unit/store tests/unit/runtime tests/unit/util
-	$(PYTEST) tests/contract -k valkey
+	$(UNITS) tests/unit/proxy/downstream tests/unit/store tests/unit/util tests/unit/admin
 
 without-kernel: $(VENV)/.dev ## what hostile clients send, read by the Python beside the module in C
-	GATEWAY_KERNEL=off $(PYTEST) tests/hostile/test_requests.py tests/hostile/test_one_request.py \
+	GATEWAY_KERNEL=off $(PYTEST) tests/hostile/test_requests.py tests/hostile/test_late_requests.py tests/hostile/test_one_request.py \
 		tests/hostile/test_checks.py tests/journey/test_fidelity.py
 
 lowest:                  ## the unit tests with the lowest versions that pyproject.toml allows
@@ -55,21 +63,30 @@ soak: $(VENV)/.dev       ## minutes of peers that leave, die, dawdle, flood and 
 	$(BIN)/python -m pytest -m slow -s tests/soak
 	GARBAGE_CONNECTIONS=1000 $(BIN)/python -m pytest -s tests/journey/test_garbage.py
 
+# What takes minutes, or has figures that need a machine of their own.
+LONG := prometheus dead_endpoint gateway_deaths hooks_million dashboard dashboard_tab people_million
+
+# What failed is noted for each target by itself, so that AGAIN=--last-failed finds it.
+KEPT = -o cache_dir=.pytest_cache/$@ $(AGAIN)
+
 soak-short: $(VENV)/.dev ## the same in some two minutes, for CI
-	SOAK_S=10 SLOW_S=4 WRONG_S=5 FLOOD_S=1 BROKEN_S=4 ADDRESS_S=5 HANDSHAKES=600 \
-	PIPELINED_CONNECTIONS=200 ROUTES=3000 EXACT_ROUNDS=1 $(BIN)/python -m pytest -m slow -s tests/soak
+	SOAK_S=6 SLOW_S=2 WRONG_S=3 FLOOD_S=1 BROKEN_S=2 ADDRESS_S=3 HANDSHAKES=100 REPLACEMENTS=8 \
+	PIPELINED_CONNECTIONS=200 ROUTES=3000 EXACT_ROUNDS=1 FAILOVER_KINDS=0 \
+		$(BIN)/python -m pytest -m slow -s $(KEPT) tests/soak $(LONG:%=--ignore=tests/soak/test_%.py)
 
 chaos: $(VENV)/.dev      ## faults of every kind of store, under load: three minutes each
 	$(BIN)/python -m pytest -m slow -s tests/chaos
 
 chaos-short: $(VENV)/.dev ## some of it, ten seconds each, for CI
-	CHAOS_S=10 $(BIN)/python -m pytest -m slow -s tests/chaos -k "death_of or GARBLED"
+	CHAOS_S=10 $(BIN)/python -m pytest -m slow -s $(KEPT) tests/chaos -k "death_of or GARBLED"
 
-browser: $(VENV)/.dev    ## the login pages in Chromium, which has to be there
-	$(BIN)/python -m pytest -m browser tests/browser
+browser: $(VENV)/.dev    ## the pages and the dashboard in Chromium, which has to be there
+	$(BIN)/python -m pytest -m browser -n 2 --dist loadfile $(KEPT) tests/browser
 
-screenshots: $(VENV)/.dev ## pictures of the login pages, for docs/images
-	SCREENSHOTS=docs/images $(BIN)/python -m pytest -m browser tests/browser/test_looks.py
+# In fonts that Debian has as fonts-inter and fonts-noto-cjk: what is missing, the system's own replace.
+screenshots: $(VENV)/.dev ## pictures of the login pages and the dashboard, for docs/images
+	SCREENSHOTS=docs/images FONTCONFIG_FILE=$(CURDIR)/tests/browser/fonts.conf $(BIN)/python -m pytest -m browser \
+		tests/browser/test_looks.py tests/browser/test_dashboard_pictures.py
 
 lint: $(VENV)/.dev       ## ruff and mypy --strict
 	$(BIN)/ruff check .
@@ -118,9 +135,9 @@ lock: $(VENV)/.uv        ## renew all locks: the newest versions that pyproject.
 	$(COMPILE) --group build --output-file requirements/build.txt
 	$(COMPILE) --group uv --output-file requirements/uv.txt
 	$(COMPILE) pyproject.toml --output-file requirements/run.txt
-	$(COMPILE) pyproject.toml --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra otel --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
 	$(COMPILE) --group peers --constraints requirements/dev.txt --output-file requirements/peers.txt
-	$(COMPILE) pyproject.toml --group dev --resolution lowest-direct --output-file requirements/lowest.txt
+	$(COMPILE) pyproject.toml --extra otel --group dev --resolution lowest-direct --output-file requirements/lowest.txt
 	for folder in $(NODE); do (cd $$folder && rm -f package-lock.json && $(NPM_LOCK)) || exit 1; done
 
 $(VENV)/.build: requirements/build.txt

@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 
 from tests.unit import test_architecture_docs as architecture
+from tests.unit import test_audit_docs as audit
 from tests.unit import test_docs as pages
+from tests.unit import test_lint_docs as lints
+from tests.unit.selftest import test_codes as selftest
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -18,11 +21,14 @@ _PICTURE = re.compile(r"^┌─+┐\n(?:[│├].*\n)+└.*\n", re.MULTILINE)
 """The storeys; only architecture.md has one."""
 
 TABLES = {
+    "audit.md": [audit.events_table, audit.findings_table],
     "errors.md": [pages.errors_table],
     "reasons.md": [pages.reasons_table],
     "operating.md": [pages.metrics_table],
+    "hooks.md": [pages.hook_schedule_table],
     "login.md": [pages.texts_table],
     "login-api.md": [pages.pages_table],
+    "selftest.md": [selftest.codes_table],
     "architecture.md": [architecture.rooms_table, architecture.layers_table],
 }
 
@@ -48,6 +54,7 @@ def main() -> None:
         if text != path.read_text("utf-8"):
             path.write_text(text, "utf-8")
             sys.stdout.write(f"written: docs/{name}\n")
+    lints.write()
 
 
 if __name__ == "__main__":
