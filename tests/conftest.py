@@ -3,7 +3,10 @@
 import os
 import sys
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.fakes.free_port import wait_for_ports
 
 # Tests start more than a hundred gateways, each a process of its own. Python keeps what it compiled
 # for the next one: otherwise each of them takes twice as long to start.
@@ -17,3 +20,10 @@ searching = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 settings.register_profile("searching", searching)
 settings.register_profile("patient", searching, derandomize=True)
 settings.load_profile("patient")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Keep tests that connect apart: a fast machine uses up all ports within a minute."""
+    if "tests/unit/" not in item.nodeid:
+        wait_for_ports()

@@ -2,14 +2,55 @@
 
 import random
 import socket
+import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 LOWEST = 15_000
 _CHANCE = random.SystemRandom()  # as the processes of pytest-xdist all seed `random` alike
 _MARKS: list[int] = []
 """Descriptors of the sockets that mark the ports of this process as given; they end with it."""
+_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_SOCKETS = Path("/proc/net/sockstat")
+TIME_WAIT_S = 60.0
+"""How long Linux keeps a port that was closed."""
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER: on, for no time."""
+
+
+class HasOptions(Protocol):
+    """A socket, or the half of one that asyncio shows."""
+
+    def setsockopt(self, level: int, name: int, value: bytes, /) -> None: ...
+
+
+def keep_no_port(client: HasOptions) -> None:
+    """
+    Have a connection end with a reset, for clients that open thousands.
+
+    What is closed in the usual way keeps its port for a minute, in TIME_WAIT. Linux gives clients
+    28 000 ports, and when all wait, no test can connect or listen.
+    """
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+
+def wait_for_ports() -> None:
+    """Return as soon as tests before this one have left ports for it. Raises `TimeoutError`."""
+    until_s = time.monotonic() + 2 * TIME_WAIT_S
+    while not _ports_are_left():
+        if time.monotonic() >= until_s:
+            raise TimeoutError("two thirds of the ports for clients are in TIME_WAIT")
+        time.sleep(0.1)
+
+
+def _ports_are_left() -> bool:
+    first, last = map(int, _RANGE.read_text().split())
+    tcp = next(line for line in _SOCKETS.read_text().splitlines() if line.startswith("TCP:"))
+    words = tcp.split()
+    return int(words[words.index("tw") + 1]) < (last - first) * 2 // 3
 
 
 def free_port() -> int:
@@ -20,7 +61,7 @@ def free_port() -> int:
     some of them seconds, a client of another test could get it. Nor does another test get it, in
     this process or in one beside it: a server that is started again finds its port free.
     """
-    end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    end = int(_RANGE.read_text().split()[0])
     while True:
         port = _CHANCE.randrange(LOWEST, end) if end > LOWEST else 0
         with socket.socket() as probe:

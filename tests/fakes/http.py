@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Self
 import h11
 import orjson
 
+from tests.fakes.free_port import keep_no_port
+
 TIMEOUT_S = 20
 CLOSE_TIMEOUT_S = 9
 """Less than the time of a head (10 s): that it runs out is no answer to what was sent."""
@@ -114,13 +116,13 @@ class RawClient:
 
 @asynccontextmanager
 async def connected(
-    port: int, tls: ssl.SSLContext | None = None, host: str = "localhost", source: str = "127.0.0.1"
+    port: int, tls: ssl.SSLContext | None = None, host: str = "localhost", source: str = ""
 ) -> AsyncIterator[RawClient]:
     """A connection to a loopback port; over ``tls`` one that asks for ``host``."""
     reader, writer = await asyncio.open_connection(
         "127.0.0.1",
         port,
-        local_addr=(source, 0),
+        local_addr=(source, 0) if source else None,
         ssl=tls,
         server_hostname=host if tls else None,
     )
@@ -143,5 +145,6 @@ async def fetch(
     if body:
         lines.append(f"Content-Length: {len(body)}")
     async with connected(port, tls) as client:
+        keep_no_port(client.writer.get_extra_info("socket"))
         await client.send("\r\n".join([*lines, "", ""]).encode("utf-8", "surrogatepass") + body)
         return await client.answer(method)

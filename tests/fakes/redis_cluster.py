@@ -22,7 +22,7 @@ from gateway.store.kinds import server_of
 from gateway.store.redis import RedisStore
 from gateway.store.server import StoreOptions
 from tests.fakes.certificates import Authority
-from tests.fakes.free_port import free_port
+from tests.fakes.free_port import free_port, keep_no_port
 from tests.fakes.servers import TIMEOUT_S, wait_until
 
 NODE_TIMEOUT_MS = 5000
@@ -90,6 +90,7 @@ class Node:
         """Send one command on a connection of its own; an error reply is raised."""
         reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape")
         with socket.create_connection(("127.0.0.1", self.port), timeout=START_S) as line:
+            keep_no_port(line)
             line.sendall(hiredis.pack_command(tuple(map(str, words))))  # type: ignore[arg-type]
             while (reply := reader.gets()) is False:
                 received = line.recv(65536)
