@@ -47,7 +47,7 @@ S3 key has 1024 octets at most.
 """
 _TWICE_ESCAPED = re.compile(r"%25(?:2[EeFf5]|5[Cc]|00)")
 """``%252e``: an app that decodes twice reads a dot, slash, backslash or NUL."""
-_ESCAPED_PCHAR = re.compile(r"%(?:2[1467-9A-C]|3[ABD]|40)")  # ! $ & ' ( ) * + , : ; = @
+_ESCAPED_PCHARS = tuple((f"%{ord(character):02X}", character) for character in "!$&'()*+,:;=@")
 _PARAMETERS = re.compile(r";[^/]*")
 _DOT_SEGMENT = re.compile(r"/\.{1,2}(?:[/;]|%3B|\Z)")
 """``..;x`` is ``..`` to servlet containers, which cut parameters off first."""
@@ -173,8 +173,8 @@ def alternative_paths(path: str) -> tuple[str, ...]:
     if path.count(";") > MAX_ESCAPES:
         raise BadTarget("too many parameters")
     plain = path
-    for escape in set(_ESCAPED_PCHAR.findall(path)):
-        plain = plain.replace(escape, chr(int(escape[1:], 16)))
+    for escape, character in _ESCAPED_PCHARS:
+        plain = plain.replace(escape, character)
     slashed = plain.replace("%2F", "/").replace("%5C", "/")
     found = dict.fromkeys((plain, _without_parameters(plain), _without_parameters(slashed)))
     readings = tuple(reading for reading in found if reading != path)
