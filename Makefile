@@ -33,10 +33,13 @@ COVERED := tests/unit
 UNTRACED := tests/unit/selftest tests/unit/benchmarks
 UNIT    ?= tests/unit
 
+# Tests of processes wait for what the machine lets them do: in CI, which sets ONCE_MORE=1, those that fail run again, one by one.
+tried = $(1) || { test -n "$(ONCE_MORE)" && $(1) -n 0 --last-failed --last-failed-no-failures none; }
+
 test: $(VENV)/.dev       ## set up and run the tests, with coverage
 	$(UNITS) $(COVERED) $(UNTRACED:%=--ignore=%) --cov --cov-report=
-	$(UNITS) $(UNTRACED)
-	$(PYTEST) $(COVERED:%=--ignore=%)
+	$(call tried,$(UNITS) $(UNTRACED) -o cache_dir=.pytest_cache/untraced)
+	$(call tried,$(PYTEST) $(COVERED:%=--ignore=%) -o cache_dir=.pytest_cache/others)
 	$(BIN)/coverage report --skip-covered
 	$(BIN)/coverage report --include='$(DECIDING)' --fail-under=100 --show-missing
 
