@@ -252,6 +252,23 @@ async def test_figures_find_their_room(at: Site, device: str) -> None:
     assert shift < 0.1
 
 
+@pytest.mark.parametrize("width", [360, 768, 1024, 1200, 1280, 1440, 1600, 1920])
+async def test_plots_stand_still_below_long_figures(at: Site, width: int) -> None:
+    """Their legends have room for rates of four digits."""
+    page = await _dashboard(at, viewport={"width": width, "height": 900})
+    moved = await page.evaluate(
+        "() => { const top = () => [...document.querySelectorAll('#plot-requests canvas,"
+        " #plot-total canvas, #plot-split canvas, #plot-refusals canvas')].map("
+        "(each) => each.getBoundingClientRect().top - document.querySelector("
+        "'#tiles').getBoundingClientRect().top);"
+        " const put = (text) => document.querySelectorAll('.legend b').forEach("
+        "(each) => { each.textContent = text; });"
+        " put('0/s'); const before = top(); put('1234/s');"
+        " return before.map((each, at) => top()[at] - each); }"
+    )
+    assert [0] * 4 == moved
+
+
 async def test_dates_of_people_are_on_one_line(at: Site) -> None:
     """However long an email address is."""
     at.world.magic.add_user(BOB.issuer, f"bob@{'long-' * 11}address.example.com")
