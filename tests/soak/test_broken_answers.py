@@ -18,6 +18,8 @@ from tests.fakes.world import ADMIN, World, world
 
 BROKEN_S = float(os.environ.get("BROKEN_S", "6"))
 CLIENTS = 8
+PAUSE_S = 0.005
+"""Between two requests of a client: each answer to HEAD may cost a connection to a server."""
 MAX_CUT = 5 + CLIENTS
 """Failures in a row that eject a server, and requests that are under way then."""
 ODD = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbody"
@@ -63,3 +65,4 @@ async def _ask(around: World, method: str, until_s: float, answers: Counter[str]
     while time.monotonic() < until_s:
         answer = await fetch(around.port, method, "/pair/x")
         answers["whole" if answer.status == 200 and answer.is_complete else "cut"] += 1
+        await asyncio.sleep(PAUSE_S)

@@ -358,9 +358,11 @@ async def test_bodies_down(programs: Path, port: int) -> None:
     assert counted["body_bytes"] == counted["requests"] * 100_000 > 0
 
 
-async def test_new_connections(programs: Path, port: int) -> None:
+async def test_new_connections(programs: Path) -> None:
     """Closing a connection after its answer is no error."""
-    counted = await loaded(programs / "load", port, options=("-n",), enough=10)
+    # A server in Python: one in C closes so many that their ports are missing for a minute.
+    async with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as port:
+        counted = await loaded(programs / "load", port, options=("-n",), enough=10)
     assert (counted["errors"], counted["unexpected"]) == (0, 0)
 
 
