@@ -87,17 +87,15 @@ class Ledger:
         """
         Return how many requests of ``limit`` may be ahead of their charge; -1 if that is unknown.
 
-        One process alone never exceeds a limit by them: it knows of each.
+        Without a census, this process is alone and never exceeds a limit: it knows of each request.
+        One that was alone when it was counted may not be by now: others charge at once.
         """
         if always_waits(limit):
             return 0
-        processes = self.census.processes(now_s, FRESH_S) if self.census is not None else 1
-        match processes:
-            case 0:
-                return -1
-            case 1:
-                return limit.capacity
-        return limit.capacity // (AHEAD_SHARE * processes)
+        if self.census is None:
+            return limit.capacity
+        processes = self.census.processes(now_s, FRESH_S)
+        return limit.capacity // (AHEAD_SHARE * processes) if processes else -1
 
     def note(
         self, charge: Charge, counts: Sequence[int], now_ms: int, now_s: float, most: int

@@ -38,8 +38,8 @@ class RedisLimiter:
     A caller that had more than half of its limit left a moment ago does not wait: its requests are
     admitted ahead and charged together, soon after. One gateway never exceeds a limit by that, as
     it counts such requests. Several gateways may, by the requests that one caller sends to all of
-    them within `FRESH_S`, up to half the rate each. Limits under `MIN_RATE`, and those with
-    ``on_store_failure: closed``, always wait.
+    them within `FRESH_S`: by a part of `AHEAD_SHARE` of the limit, together. Limits under
+    `MIN_RATE`, and those with ``on_store_failure: closed``, always wait.
 
     A caller that is over its limit is refused by what was learnt last, too: counts do not fall
     before ``retry_after_s``. So a flood of one caller asks the store ten times a second.

@@ -16,6 +16,9 @@ from tests.fakes.memory import FakeClock
 from tests.fakes.store import FakeStore
 
 WIDE = Limit("wide", rate=100, window_s=60)
+THOUSAND = Limit("any", 1000, 3600)
+LIKE_IT = Limit("any", 1000, 3600, "closed")
+"""The same, but that each request waits for its charge."""
 
 
 class Server:
@@ -285,3 +288,22 @@ async def test_several_processes_exceed_a_limit_by_a_small_part_at_most(
         for limiter in processes.limiters:
             await limiter.aclose()
         assert min(rate, len(asked)) <= passed <= most
+
+
+async def test_a_process_that_was_alone_exceeds_a_limit_by_a_small_part_at_most() -> None:
+    """Others that have come since it was counted wait for their charges, and use the limit up."""
+    clock, server = FakeClock(1000.0), Server()
+    store = FakeStore(
+        clock, {"sliding_window": server.spend, "census": lambda _keys, _args: [1, 1]}
+    )
+    first = RedisLimiter(store, LocalLimiter(clock), clock, Census(clock))
+    second = RedisLimiter(store, LocalLimiter(clock), clock)
+    for _ in range(4):  # until it knows that it is alone, and what is left
+        assert (await first.spend(THOUSAND, "a")).allowed
+        await first.aclose()
+
+    passed = 4 + sum([(await second.spend(LIKE_IT, "a")).allowed for _ in range(996)])
+    ahead = sum([(await first.spend(THOUSAND, "a")).allowed for _ in range(996)])
+
+    assert 1000 == passed
+    assert 0 < ahead <= 1000 // 40
