@@ -69,7 +69,7 @@ def _describe(status: EndpointStatus) -> dict[str, Any]:
     endpoint, state = status.endpoint, status.state
     return {
         "endpoint": status.name,
-        "url": None if endpoint is None else shown_url(endpoint.url),
+        "url": None if endpoint is None else endpoint.place,
         "events": None if endpoint is None else sorted(endpoint.events),
         "waiting": state.waiting,
         "due": state.due,
@@ -257,7 +257,7 @@ def _print_trial(endpoint: HookEndpoint, trial: Trial, *, as_json: bool) -> None
         print_json(
             {
                 "endpoint": endpoint.name,
-                "url": shown_url(endpoint.url),
+                "url": endpoint.place,
                 "event": trial.event_id,
                 "is_delivered": trial.is_delivered,
                 "status": answer.status or None,
@@ -327,8 +327,3 @@ def mark(file: TextIO, path: Path, *, dry_run: bool, as_json: bool) -> None:
 async def _mark(settings: Settings, issuers: Sequence[str], *, dry_run: bool) -> int:
     async with shared_store(settings) as shared:
         return await mark_people(shared.store, issuers, changes_nothing=dry_run)
-
-
-def shown_url(url: str) -> str:
-    """Return a URL without its query, which may be secret; it has no user name."""
-    return url.partition("?")[0]

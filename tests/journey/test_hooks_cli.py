@@ -126,7 +126,7 @@ async def test_endpoints_are_listed_with_what_waits(desk: Desk) -> None:
     crm, mail, old = await asyncio.to_thread(desk.told, "list")
     assert {
         "endpoint": "crm",
-        "url": "http://127.0.0.1:9/hook",
+        "url": "http://127.0.0.1:9/…",
         "events": ["user.first_login", "user.login"],
         "waiting": 2,
         "due": 2,

@@ -201,7 +201,7 @@ def _courier(
             functions.get(endpoint.name, sender),
             dead.keep,
             settings.hooks.timeout_s,
-            partial(_note_attempt, process, endpoint.url.partition("?")[0]),
+            partial(_note_attempt, process, endpoint.place),
             first_logins=first_logins,
         )
         for endpoint, waiting in queues.items()
@@ -238,7 +238,7 @@ def _heard(process: ProcessServices, courier: Courier, awaited: frozenset[EventT
     )
 
 
-def _note_attempt(process: ProcessServices, url: str, done: AttemptOutcome) -> None:
+def _note_attempt(process: ProcessServices, place: str, done: AttemptOutcome) -> None:
     outcome = _OUTCOMES[done.verdict]
     process.wire.counters.add(HOOK_DELIVERIES, f"{done.endpoint},{outcome}")
     level = logging.INFO if done.verdict is Verdict.DELIVERED else logging.WARNING
@@ -249,7 +249,7 @@ def _note_attempt(process: ProcessServices, url: str, done: AttemptOutcome) -> N
         done.event_type,
         done.event_id,
         outcome,
-        url,
+        place,
         done.attempt,
         done.took_s * 1000,
         done.reason,

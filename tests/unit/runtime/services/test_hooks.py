@@ -114,15 +114,17 @@ async def test_without_endpoints_nothing_runs(process: ProcessServices) -> None:
 async def test_an_attempt_is_counted_and_logged(
     process: ProcessServices, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Without the query of the URL, which may be a secret."""
-    url = "https://crm.example.com/new"
+    """By the place of the endpoint, which has no secret."""
+    place = "https://crm.example.com/…"
     done = AttemptOutcome("crm", "user.login", Verdict.DELIVERED, "status 204", "evt_1", 2, 0.25)
     with caplog.at_level(logging.INFO):
-        hooks._note_attempt(process, url, done)
-        hooks._note_attempt(process, url, done._replace(verdict=Verdict.RETRY, reason="status 503"))
+        hooks._note_attempt(process, place, done)
+        hooks._note_attempt(
+            process, place, done._replace(verdict=Verdict.RETRY, reason="status 503")
+        )
     assert [
-        f"hook crm: user.login evt_1 delivered at {url}, attempt 2, 250 ms: status 204",
-        f"hook crm: user.login evt_1 failed at {url}, attempt 2, 250 ms: status 503",
+        f"hook crm: user.login evt_1 delivered at {place}, attempt 2, 250 ms: status 204",
+        f"hook crm: user.login evt_1 failed at {place}, attempt 2, 250 ms: status 503",
     ] == [record.getMessage() for record in caplog.records]
     counts = process.wire.counters.counts
     assert 1 == counts[HOOK_DELIVERIES, "crm,delivered"] == counts[HOOK_DELIVERIES, "crm,failed"]
