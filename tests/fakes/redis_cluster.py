@@ -206,7 +206,11 @@ class RedisCluster:
 
     def is_whole(self) -> bool:
         """Whether all nodes live and agree, and each replica follows its primary."""
-        return all(node.answers() for node in self.nodes) and all(map(_is_well, self.nodes))
+        return (
+            all(node.answers() for node in self.nodes)
+            and all(map(_is_well, self.nodes))
+            and len(set(map(_view, self.nodes))) == 1
+        )
 
     def heal(self) -> None:
         """Start nodes that are dead; return when everything is as good as new."""
@@ -259,6 +263,16 @@ def _is_well(node: Node) -> bool:
     if links["role"] == "master":
         return state["cluster_slots_ok"] == str(SLOTS) and links["connected_slaves"] == "1"
     return links["master_link_status"] == "up"
+
+
+def _view(node: Node) -> frozenset[tuple[str, ...]]:
+    """Which nodes are primaries, and of which slots, by what this one knows."""
+    lines = [line.split() for line in str(node.ask("CLUSTER", "NODES")).splitlines()]
+    return frozenset(
+        (fields[0], *(slots for slots in fields[8:] if not slots.startswith("[")))
+        for fields in lines
+        if "master" in fields[2].split(",")
+    )
 
 
 @contextmanager
