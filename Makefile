@@ -34,6 +34,7 @@ UNTRACED := tests/unit/selftest tests/unit/benchmarks
 UNIT    ?= tests/unit
 
 # Tests of processes wait for what the machine lets them do: in CI, which sets ONCE_MORE=1, those that fail run again, one by one.
+# What failed is noted in a folder of its own for each call, so that --last-failed finds it.
 tried = $(1) || { test -n "$(ONCE_MORE)" && $(1) -n 0 --last-failed --last-failed-no-failures none; }
 
 test: $(VENV)/.dev       ## set up and run the tests, with coverage
@@ -69,22 +70,21 @@ soak: $(VENV)/.dev       ## minutes of peers that leave, die, dawdle, flood and 
 # What takes minutes, or has figures that need a machine of their own.
 LONG := prometheus dead_endpoint gateway_deaths hooks_million dashboard dashboard_tab people_million
 
-# What failed is noted for each target by itself, so that AGAIN=--last-failed finds it.
-KEPT = -o cache_dir=.pytest_cache/$@ $(AGAIN)
+KEPT = -o cache_dir=.pytest_cache/$@
+SHORT := SOAK_S=6 SLOW_S=2 WRONG_S=3 FLOOD_S=1 BROKEN_S=2 ADDRESS_S=3 HANDSHAKES=100 REPLACEMENTS=8 \
+	PIPELINED_CONNECTIONS=200 ROUTES=3000 EXACT_ROUNDS=1 FAILOVER_KINDS=0
 
 soak-short: $(VENV)/.dev ## the same in some two minutes, for CI
-	SOAK_S=6 SLOW_S=2 WRONG_S=3 FLOOD_S=1 BROKEN_S=2 ADDRESS_S=3 HANDSHAKES=100 REPLACEMENTS=8 \
-	PIPELINED_CONNECTIONS=200 ROUTES=3000 EXACT_ROUNDS=1 FAILOVER_KINDS=0 \
-		$(BIN)/python -m pytest -m slow -s $(KEPT) tests/soak $(LONG:%=--ignore=tests/soak/test_%.py)
+	$(call tried,$(SHORT) $(BIN)/python -m pytest -m slow -s $(KEPT) tests/soak $(LONG:%=--ignore=tests/soak/test_%.py))
 
 chaos: $(VENV)/.dev      ## faults of every kind of store, under load: three minutes each
 	$(BIN)/python -m pytest -m slow -s tests/chaos
 
 chaos-short: $(VENV)/.dev ## some of it, ten seconds each, for CI
-	CHAOS_S=10 $(BIN)/python -m pytest -m slow -s $(KEPT) tests/chaos -k "death_of or GARBLED"
+	$(call tried,CHAOS_S=10 $(BIN)/python -m pytest -m slow -s $(KEPT) tests/chaos -k "death_of or GARBLED")
 
 browser: $(VENV)/.dev    ## the pages and the dashboard in Chromium, which has to be there
-	$(BIN)/python -m pytest -m browser -n 2 --dist loadfile $(KEPT) tests/browser
+	$(call tried,$(BIN)/python -m pytest -m browser -n 2 --dist loadfile $(KEPT) tests/browser)
 
 # In fonts that Debian has as fonts-inter and fonts-noto-cjk: what is missing, the system's own replace.
 screenshots: $(VENV)/.dev ## pictures of the login pages and the dashboard, for docs/images
