@@ -6,7 +6,8 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.fakes.free_port import wait_for_ports
+from tests.fakes.free_port import TIME_WAIT_S, ports_are_left
+from tests.fakes.timing import wait_until
 
 # Tests start more than a hundred gateways, each a process of its own. Python keeps what it compiled
 # for the next one: otherwise each of them takes twice as long to start.
@@ -26,4 +27,4 @@ settings.load_profile("patient")
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Keep tests that connect apart: a fast machine uses up all ports within a minute."""
     if "tests/unit/" not in item.nodeid:
-        wait_for_ports()
+        wait_until(ports_are_left, within_s=2 * TIME_WAIT_S)

@@ -31,7 +31,8 @@ from gateway.store.redis import RedisStore
 from gateway.store.wire import Wire
 from tests.fakes.certificates import Authority
 from tests.fakes.free_port import free_port
-from tests.fakes.servers import TIMEOUT_S, Servers, valkey, wait_until
+from tests.fakes.servers import TIMEOUT_S, Servers, valkey
+from tests.fakes.timing import wait_until
 
 ECHO = b"*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n"
 

@@ -3,7 +3,6 @@
 import random
 import socket
 import struct
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,16 +36,8 @@ def keep_no_port(client: HasOptions) -> None:
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
-def wait_for_ports() -> None:
-    """Return as soon as tests before this one have left ports for it. Raises `TimeoutError`."""
-    until_s = time.monotonic() + 2 * TIME_WAIT_S
-    while not _ports_are_left():
-        if time.monotonic() >= until_s:
-            raise TimeoutError("two thirds of the ports for clients are in TIME_WAIT")
-        time.sleep(0.1)
-
-
-def _ports_are_left() -> bool:
+def ports_are_left() -> bool:
+    """Whether a third of the ports for clients, or more, do not wait."""
     first, last = map(int, _RANGE.read_text().split())
     tcp = next(line for line in _SOCKETS.read_text().splitlines() if line.startswith("TCP:"))
     words = tcp.split()

@@ -23,7 +23,8 @@ from gateway.store.redis import RedisStore
 from gateway.store.server import StoreOptions
 from tests.fakes.certificates import Authority
 from tests.fakes.free_port import free_port, keep_no_port
-from tests.fakes.servers import TIMEOUT_S, wait_until
+from tests.fakes.servers import TIMEOUT_S
+from tests.fakes.timing import wait_until
 
 NODE_TIMEOUT_MS = 5000
 """Silence after which nodes take another for failed: no busy machine silences one for that long."""

@@ -20,7 +20,8 @@ from gateway.store.server import StoreOptions
 from gateway.util.client_tls import ClientTlsFiles
 from tests.fakes.certificates import Authority
 from tests.fakes.free_port import free_port
-from tests.fakes.servers import START_S, TIMEOUT_S, redis_binary, wait_until
+from tests.fakes.servers import START_S, TIMEOUT_S, redis_binary
+from tests.fakes.timing import wait_until
 
 USER, PASSWORD, PREFIX = "gateway", "p@ss w%rd", "gw:"
 """The user that the servers know, beside the default one, and the keys that it may use."""

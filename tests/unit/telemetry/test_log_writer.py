@@ -11,7 +11,7 @@ import pytest
 
 from gateway.telemetry import log_writer
 from gateway.telemetry.log_writer import LogWriter
-from tests.fakes.servers import wait_until
+from tests.fakes.timing import wait_until
 
 LINE = "x" * 99
 
